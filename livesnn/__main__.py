@@ -88,7 +88,7 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and (name := (error.name or "").partition(".")[0]) in TRAINING:
         return f"this needs {name}: pip install 'livesnn[train]'"
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}: check that it is there, its permissions and the space"
+        return f"{error.filename}: {error.strerror}: check that it exists, its permissions and the free space"
     return f"unexpected {type(error).__name__}: {error} (run again with --debug and report it)"
 
 
@@ -129,7 +129,9 @@ def _run_command(name: str, arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         there = (
-            f"to open a file, livesnn gui {name}" if Path(name).exists() else hint(name, COMMANDS, "livesnn")
+            f"to open the file, run livesnn gui {name}"
+            if Path(name).exists()
+            else hint(name, COMMANDS, "livesnn")
         )
         say(f"livesnn: no command {name!r}: {there}")
         return 2

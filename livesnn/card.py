@@ -94,10 +94,10 @@ class InputSpec:
     window
         Frames of a window.
     cell_pixels
-        How many pixels of the training's sensor made one of the input, by which the slicer scales the counts of
-        other sensors (`livesnn.events.slicer.count_gain`); None: counts are never scaled.
+        How many sensor pixels made one input pixel in training. The slicer scales the counts of other sensors to
+        that (`livesnn.events.slicer.count_gain`). None: counts are never scaled.
     without_flicker
-        Whether the slicer takes each channel's median count from a frame, and with it the flicker of a light.
+        Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light.
     """
 
     width: _Size
@@ -190,7 +190,8 @@ class ModelCard:
     input, network, neuron
         What it is fed, its architecture and its neurons.
     readout
-        "spikes": rates of the output layer's spikes. "membrane": mean membranes of an output layer that never spikes.
+        "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
+        spikes.
     states
         Layer → shape [C, H, W] or [K] of its membranes, in order.
     sensor
@@ -212,7 +213,7 @@ class ModelCard:
     taught
         Class → windows it was taught from, after the training.
     commit, command
-        With what it was trained.
+        The commit and the command that trained it.
     """
 
     name: str
@@ -249,9 +250,9 @@ class ModelCard:
         if self.sensor in (None, (width, height)):
             return ""
         scaled = self.input.cell_pixels is not None and self.input.slice.delta_t_us is not None
-        effect = "counts are scaled by area" if scaled else "it may never have seen the like"
+        effect = "counts are scaled by area" if scaled else "decisions may be wrong"
         trained = "{}×{}".format(*self.sensor)
-        return f"the sensor is {width}×{height}, the model was trained with {trained}: {effect}"
+        return f"the sensor is {width}×{height}, but the model was trained with {trained}: {effect}"
 
     def to_json(self) -> str:
         """Return the card as indented JSON."""
@@ -268,7 +269,7 @@ class ModelCard:
             raise ModelError(f"{where} is not a livesnn model card: {error}") from error
         if card.format != FORMAT:
             raise ModelError(
-                f"{where} has format {card.format!r}, this livesnn reads {FORMAT!r}: update livesnn"
+                f"{where} has format {card.format!r}, but this livesnn reads {FORMAT!r}: update livesnn"
             )
         return card
 
@@ -277,13 +278,13 @@ def _check(card: ModelCard) -> None:
     """Raise ModelError for what the limits of single fields can't express."""
     wrong = [label for label in card.classes if not label.strip() or not label.isprintable()]
     if wrong or len(set(card.classes)) < len(card.classes):
-        raise ModelError(f"classes are not different, printable names: {list(card.classes)}")
+        raise ModelError(f"class names must be different and printable: {list(card.classes)}")
     network = card.network
     lengths = {"widths": 2} if network.kind == "conv_snn" else {"widths": 4, "strides": 4, "sub_blocks": 4}
     for name, length in lengths.items():
         if len(getattr(network, name)) != length:
             raise ModelError(f"network.{name} has {len(getattr(network, name))} entries, not {length}")
     if card.input.kind == "video" and card.input.without_flicker:
-        raise ModelError("input.without_flicker is of events, and input.kind is video")
+        raise ModelError("input.without_flicker only applies to events, but input.kind is video")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")

@@ -30,11 +30,11 @@ class DataError(LivesnnError):
 
 
 class TrainError(LivesnnError):
-    """A training can't go on."""
+    """Training can't start or can't continue."""
 
 
 class StoppedError(TrainError):
-    """A signal ended a training; its checkpoints are kept."""
+    """A signal stopped a training run. Its checkpoints are kept."""
 
 
 def error_message(error: BaseException) -> str:

@@ -43,9 +43,9 @@ def require_file(path: Path, what: str = "recording") -> int:
     except (OSError, ValueError) as error:  # ValueError: a zero octet in the path
         raise _closed(path, error) from error
     if stat.S_ISDIR(status.st_mode):
-        raise SourceError(f"{path}: a folder, not a {what}: give the path of a file in it")
+        raise SourceError(f"{path}: this is a folder, not a {what}: give the path of a file in it")
     if not stat.S_ISREG(status.st_mode):
-        raise SourceError(f"{path}: not a file (a pipe or device): give the path of a {what}")
+        raise SourceError(f"{path}: this is a pipe or device, not a file: give the path of a {what}")
     return status.st_size
 
 
@@ -58,7 +58,7 @@ def file_head(path: Path, count: int, what: str = "recording") -> bytes:
     except OSError as error:
         raise _closed(path, error) from error
     if not head:
-        raise FormatError(f"{path}: the file is empty: record it again, or get it again")
+        raise FormatError(f"{path}: the file is empty: copy it again, or record it again")
     return head
 
 
@@ -111,7 +111,7 @@ class BufferedFile:
                     f"{self.path}: reading failed at byte {position} ({error.strerror}): check the disk"
                 ) from error
             if filled < wanted:
-                raise FormatError(f"{self.path}: it became shorter while it was read: open it again")
+                raise FormatError(f"{self.path}: the file became shorter while it was read: open it again")
             self._buffer, self._start, start = buffer, position, 0
         return self._buffer[start : start + size]
 

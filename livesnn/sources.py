@@ -74,7 +74,7 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
             f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera"
         )
     if name.startswith("file://"):
-        raise SourceError(f"{name}: file:// addresses are not read: give the path without file://")
+        raise SourceError(f"{name}: file:// isn't supported: give the path without it")
     return _open_file(expanded(name), progress)
 
 

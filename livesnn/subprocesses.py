@@ -58,7 +58,7 @@ def run_apart(command: list[str], stop: threading.Event, *, limit_s: float) -> s
     if not ended:
         raise LivesnnError(f"not within {limit_s:.0f} s")
     if helper.returncode < 0:  # its last message isn't the reason
-        raise LivesnnError(f"it was ended by signal {-helper.returncode}: is there enough memory?")
+        raise LivesnnError(f"signal {-helper.returncode} ended it: check that there is enough memory")
     raise LivesnnError((messages.strip().splitlines() or [f"exit code {helper.returncode}"])[-1])
 
 

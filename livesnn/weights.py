@@ -72,7 +72,9 @@ def _card(file: Any, path: Path) -> ModelCard:
 def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
     """Return a tensor of an open file."""
     if (kind := file.get_slice(name).get_dtype()) not in _KINDS:
-        raise ModelError(f"{path}: {name} has numbers of the kind {kind}, which isn't read: save float32")
+        raise ModelError(
+            f"{path}: {name} has the data type {kind}, which isn't supported: save it as float32"
+        )
     return cast("npt.NDArray[np.float32]", file.get_tensor(name))
 
 
@@ -98,9 +100,11 @@ def write_graph(model: Any, path: Path, card: ModelCard) -> None:
 def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """Return a tensor of the shape that a card asks for; raises ModelError that names it if it's missing or unfit."""
     if name not in weights:
-        raise ModelError(f"the tensor {name} is missing: the card doesn't fit the weights")
+        raise ModelError(f"the tensor {name} that the card names is missing: copy the model again")
     if weights[name].shape != shape:
-        raise ModelError(f"{name} is {weights[name].shape}, the card asks for {shape}")
+        raise ModelError(
+            f"{name} is {weights[name].shape}, not {shape} as the card says: copy the model again"
+        )
     return weights[name]
 
 
@@ -155,7 +159,9 @@ def fold_batch_norm(weights: Weights) -> Weights:
             if needed not in weights:
                 raise ModelError(f"the tensor {needed} is missing: train or copy the model again")
             if weights[needed].shape[:1] != weights[name].shape:
-                raise ModelError(f"{needed} is {weights[needed].shape}, {name} {weights[name].shape}")
+                raise ModelError(
+                    f"{needed} is {weights[needed].shape}, but {name} is {weights[name].shape}: copy the model again"
+                )
         gamma, beta, mean, variance = (weights[part].astype(np.float64) for part in parts)
         with np.errstate(invalid="ignore"):  # of a variance below 0, whose NaN raises below
             gain = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)

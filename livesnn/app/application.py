@@ -85,7 +85,7 @@ def run_app(
     quit_after = _quit_after()
     if not 0 <= (pre_roll_s or 0.0) <= LONGEST_PRE_ROLL_S:
         raise LivesnnError(
-            f"the pre-roll can't be {pre_roll_s:g} s: give seconds from 0 to {LONGEST_PRE_ROLL_S:g}"
+            f"the pre-roll can't be {pre_roll_s:g} s: give 0 to {LONGEST_PRE_ROLL_S:g} seconds"
         )
     settings = user_settings()
     # An impossible one is found before the window is made.
@@ -107,7 +107,7 @@ def run_app(
             window.open(source, shown_model, orientation)
         elif model is not None:
             window.view.show_words(
-                "Open a video", f"{model} works on videos, and none is shipped with livesnn.", ways=True
+                "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
         _close_after(window, quit_after)
         watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None

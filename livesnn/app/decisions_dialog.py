@@ -29,7 +29,7 @@ HYSTERESIS_HINT = (
     f"Until you set it, it is {100 * HYSTERESIS:g}\u00a0% of the class's threshold."
 )
 SMOOTHING_HINT = (
-    "The share of the previous frame's probabilities in this frame's: decisions are steadier, but later."
+    "How much of the previous frame's probabilities is mixed in. More makes decisions steadier, but later."
 )
 CLASSES_HINT = (
     "If an unmarked class is the likeliest, nothing is named. "

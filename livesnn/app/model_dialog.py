@@ -115,7 +115,7 @@ def renamed(folder: Path, name: str) -> Path:
     """Rename a model's folder and return it; raises ModelError, and changes nothing, if that is impossible."""
     if not re.fullmatch(r"\w[\w .-]*", name) or name.endswith((" ", ".")):
         raise ModelError(
-            f"{name!r} can't name a model: begin with a letter or digit, then use letters, digits, spaces, - . and _"
+            f"{name!r} isn't a valid name: begin with a letter or digit, then use letters, digits, spaces, - . and _"
         )
     target = folder.with_name(name)
     try:

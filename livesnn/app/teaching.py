@@ -43,12 +43,14 @@ OVER = ("ended", "failed")
 LESSONS = "lessons"
 """Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
 HOW = "Teach the model a gesture of your own"
-LIVE_ONLY = "A gesture is taught live: open a camera or a stream (livesnn teach uses recordings)"
+LIVE_ONLY = "The window teaches a gesture live: open a camera or a stream (livesnn teach uses recordings)"
 RECORDING = "Stop recording first"
 ENDED = "The source ended before the gesture was recorded: open it again, then start again"
 LOST = "The source is lost: a gesture can be taught once it is back"
 LOST_SINCE = "The source was lost before the gesture was recorded: start again once it is back"
-NOT_THIS = "This model can only be taught with livesnn teach --others: choose gestures to teach here (Ctrl+M)"
+NOT_THIS = (
+    "This model can only be taught with livesnn teach --others: choose the model gestures here (Ctrl+M)"
+)
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
     "The network stays as it is and learns one more class. If you give the name of a gesture that this model was "

@@ -211,9 +211,7 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
     loaded = load_model(model or DEFAULT_MODEL)
     card = loaded.card
     if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
-        raise DataError(
-            f"{card.name} isn't a model of gestures that scales counts by area: give --model gestures"
-        )
+        raise DataError(f"{card.name} can't be measured on other sensors: give --model gestures")
     return {
         **{f"{sensor.width}x{sensor.height}": _on_sensor(loaded, sensor, people) for sensor in SENSORS},
         "webcam": _on_sensor(loaded, emulate.RESOLUTION, people, filmed=True),

@@ -100,7 +100,7 @@ def bench_decode(repeats: int, *, events: int = LARGE_EVENTS) -> dict[str, Any]:
 def _time_file(path: Path, readers: dict[str, Reader], repeats: int) -> dict[str, Any]:
     counts = {name: _read(path, read) for name, read in readers.items()}  # warms the page cache, compiles
     if len(set(counts.values())) != 1:
-        raise DataError(f"{path}: the libraries don't agree on the number of events: {counts}")
+        raise DataError(f"{path}: the libraries count different numbers of events: {counts}")
     seconds: dict[str, list[float]] = {name: [] for name in readers}
     for _ in range(repeats):
         for name, read in readers.items():

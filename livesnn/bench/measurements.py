@@ -32,23 +32,23 @@ class Slicer:
 
 @dataclass(frozen=True)
 class Step:
-    """Time one step of a model on each engine, by turns on the same frames.
+    """Time one step of a model on each engine, in turn on the same frames.
 
     ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are compared with.
     A model with 8-bit kernels also runs on ONNX Runtime's own 8-bit kernels (needs livesnn[train]).
     """
 
     model: str = ""
-    """Shipped model or model folder; nmnist if not given."""
+    """Name of a model, or a model folder. Default: nmnist."""
 
     repeats: int = 5
     """Runs of each engine."""
 
     source: str = ""
-    """Recording whose frames are taken; a moving blob if not given."""
+    """Recording whose frames are used. Default: a moving blob."""
 
     engines: tuple[EngineName, ...] = ()
-    """Engines to time; all that are installed and can run the model if not given."""
+    """Engines to time. Default: all that are installed and can run the model."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Latency:
     """Play events in real time, and time each decision from the arrival of its last events."""
 
     model: str = ""
-    """Shipped model or model folder; nmnist if not given."""
+    """Name of a model, or a model folder. Default: nmnist."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +64,23 @@ class Startup:
     """Time the start of the window up to its first picture."""
 
     model: str = ""
-    """Shipped model or model folder; nmnist if not given."""
+    """Name of a model, or a model folder. Default: nmnist."""
 
     repeats: int = 5
-    """Starts of the window."""
+    """How many times the window is started."""
 
 
 @dataclass(frozen=True)
 class Simulate:
-    """Simulate a gesturing person on one core, in multiples of real time."""
+    """Simulate a gesturing person on one core, and say how much faster than real time that is."""
 
     repeats: int = 5
-    """Simulated people."""
+    """Number of simulated people."""
 
 
 @dataclass(frozen=True)
 class Denoise:
-    """Filter simulated people among known noise: how much noise goes, how much signal stays, and how fast."""
+    """Add known noise to simulated people and filter it: how much noise goes, how much signal stays, how fast."""
 
     repeats: int = 5
     """Runs of each sensor size."""
@@ -102,32 +102,32 @@ class Sustained:
     """
 
     seconds: float = 20.0
-    """Duration at each rate."""
+    """Seconds at each rate."""
 
     rates: tuple[int, ...] = ()
-    """Events a second, in any order; 250,000 to 2,000,000 if not given."""
+    """Events a second, in any order. Default: from 250,000 to 2,000,000."""
 
     threads: int | None = None
-    """Threads of a step; as many as the window uses if not given."""
+    """Threads of a step. Default: as many as the window uses."""
 
 
 @dataclass(frozen=True)
 class Sensors:
-    """Decide on simulated people seen by sensors of several sizes, and by a webcam."""
+    """Measure the accuracy on simulated people, seen by sensors of several sizes and by a webcam."""
 
     model: str = ""
-    """Model of gestures, by name or folder; gestures if not given."""
+    """Model of gestures, by name or folder. Default: gestures."""
 
     people: int = 100
-    """Simulated people for each gesture."""
+    """Number of simulated people for each gesture."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Decide on clips of real people: as recorded, mirrored, faster, slower, moved and scaled."""
+    """Measure the accuracy on clips of real people: as recorded, mirrored, faster, slower, moved and scaled."""
 
     model: str = ""
-    """Model of gestures, by name or folder; gestures if not given."""
+    """Model of gestures, by name or folder. Default: gestures."""
 
     data: Path = Path("data")
     """Folder of the clips, named NN_GESTURE.npz, such as 01_hand_clapping.npz."""
@@ -135,13 +135,13 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Teach:
-    """Teach a model movements that it doesn't know with simulated people, and measure what it then decides."""
+    """Teach a model new movements from simulated people, and measure what it then decides."""
 
     model: str = ""
-    """Model of gestures, by name or folder; gestures if not given."""
+    """Model of gestures, by name or folder. Default: gestures."""
 
     repeats: int = 5
-    """Simulated people who teach each movement."""
+    """Number of simulated people who teach each movement."""
 
 
 _MODULES = {

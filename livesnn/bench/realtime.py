@@ -94,7 +94,7 @@ def _startup_s(model: str) -> float:
     output, why = run_window(command, STARTUP_LIMIT_S, **offscreen)
     took_s, summary = time.perf_counter() - begun_s, output.strip().splitlines()
     if not summary or not json.loads(summary[-1])["frames_shown"]:
-        raise LivesnnError(f"the window showed nothing ({why}): try livesnn gui --model {model}")
+        raise LivesnnError(f"the window showed nothing ({why}): run livesnn gui --model {model} to see why")
     return took_s
 
 
@@ -114,7 +114,9 @@ def run_window(command: Sequence[str], limit_s: float, **environment: str) -> tu
             command, env=chosen, capture_output=True, text=True, timeout=limit_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise LivesnnError(f"the window took longer than {limit_s:.0f} s: try it with livesnn gui") from error
+        raise LivesnnError(
+            f"the window took longer than {limit_s:.0f} s: run livesnn gui to see why"
+        ) from error
     errors = done.stderr.strip().splitlines()
     return done.stdout, errors[-1] if errors else f"exit code {done.returncode}"
 
@@ -238,7 +240,7 @@ def measure_window(order: Order, folder: Path) -> Measured:
     command = [sys.executable, "-m", "livesnn.app.benchmark", str(request), str(report)]
     _, why = run_window(command, PATIENCE_S + order.warm_up_s + order.seconds)
     if not report.exists():
-        raise LivesnnError(f"the window ended early ({why}): try livesnn gui")
+        raise LivesnnError(f"the window closed early ({why}): run livesnn gui to see why")
     answer = msgspec.json.decode(report.read_bytes())
     if "error" in answer:
         raise LivesnnError(answer["error"])

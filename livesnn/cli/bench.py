@@ -22,18 +22,18 @@ def bench(arguments: Sequence[str]) -> int:
 
     It prints the figures as JSON. `livesnn bench NAME --help` shows the options of one measurement:
 
-      decode     .aedat4 to numpy, beside other libraries
+      decode     .aedat4 to NumPy, compared with other libraries
       slicer     events to frames
       step       one step of a model on each engine
       latency    from an event to its decision
       startup    from the start to the first picture
-      simulate   simulated people, in multiples of real time
+      simulate   how much faster than real time people are simulated
       denoise    what the noise filter drops and keeps
-      formats    every format to numpy, on one core
+      formats    every format to NumPy, on one core
       sustained  the most events a second that the window takes
-      sensors    gestures on sensors of other sizes
-      transfer   gestures of real people
-      teach      movements taught by simulated people
+      sensors    accuracy on sensors of other sizes
+      transfer   accuracy on gestures of real people
+      teach      accuracy on movements taught by simulated people
     """
     figures = {name: measure(options) for name, options in parse(arguments).items()}
     write_json({"machine": machine()} | figures)
@@ -43,8 +43,8 @@ def bench(arguments: Sequence[str]) -> int:
 def bench_arguments(line: Sequence[str]) -> list[Argument]:
     """Return what the command takes: names, and the options of the measurements that a line names."""
     names = _names(line)
-    what = " ".join((MEASUREMENTS[name].__doc__ or "").splitlines()[0] for name in names)
-    usual = f"Measurements; {', '.join(DEFAULT)} if not given."
+    what = " ".join(f"{name}: {' '.join((MEASUREMENTS[name].__doc__ or '').split())}" for name in names)
+    usual = f"Measurements to make. Default: {', '.join(DEFAULT)}."
     name = Argument("NAME", what or usual, OPTIONS, "NAME", (str,), many=True, choices=tuple(MEASUREMENTS))
     flags = arguments_of(options_of(names or DEFAULT))
     return [name, *(replace(flag, group=OPTIONS) for flag in flags)]
@@ -85,7 +85,7 @@ def _part(options: Any, name: str) -> Any:
 
 def _unknown(name: str) -> str:
     if name in MOVED:
-        return f"{name} is now in the repository: python tests/benchmarks/{MOVED[name]}"
+        return f"{name} is a script in the repository: run python tests/benchmarks/{MOVED[name]}"
     near = get_close_matches(name, MEASUREMENTS, 1)
     hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(MEASUREMENTS)}"
     return f"no measurement {name!r}: {hint}"

@@ -85,7 +85,7 @@ def prepare(
 ) -> int:
     """Compile the spike-driven engine for a model.
 
-    That takes about 15 s once; every later start is faster.
+    This takes about 15 s, once for each machine. Otherwise livesnn compiles in the background at the first start.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Fi
     try:
         out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return Findings((Check(name, "problem", f"{name} gives no answer in time", how_to_learn_more(name)),))
+        return Findings((Check(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name)),))
     found = _decode(out)
     if found is not None and process.returncode == 0:
         return found

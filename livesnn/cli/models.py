@@ -58,7 +58,7 @@ TRAINING_GROUPS = {
 def train(arguments: list[str]) -> int:
     """Train a model on a data set.
 
-    The data set lies in its official layout below --data, such as: livesnn train --dataset nmnist --data DIR
+    --data names the folder of the data set, in its official layout: livesnn train --dataset nmnist --data DIR
     """
     from livesnn.train.configuration import NETWORKS  # without torch
     from livesnn.train.resolve import configure, given_flags
@@ -76,7 +76,8 @@ def train(arguments: list[str]) -> int:
         say(f"{what} {trained.folder}")
         _say_skipped(trained.skipped, trained.warnings)
         if trained.unmeasured:
-            say(f"no validation clip shows {', '.join(trained.unmeasured)}: the accuracy doesn't cover that")
+            missing = ", ".join(trained.unmeasured)
+            say(f"no validation clip shows {missing}, so the accuracy says nothing about it: add sessions")
         _say_same_groups(trained.network.card)
         say(_accuracy(trained.validation))
     rows = [_row(trained) for trained in done]
@@ -138,7 +139,7 @@ def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
 def _say_same_groups(card: ModelCard) -> None:
     if card.split and card.split.clips:
         say(
-            "a class with one group of recordings is validated on its own last clips: the accuracy is too high"
+            "a class with one session is validated on its own last clips, so the accuracy is too high: add sessions"
         )
 
 
@@ -157,8 +158,8 @@ def evaluate(
 ) -> int:
     """Measure a model on a data set.
 
-    The accuracy is measured twice: with the state reset before each clip, and carried through all clips. Words then
-    say where the model goes wrong.
+    The accuracy is measured twice: with the state reset before each clip, and carried through all clips. The report
+    then says where the model goes wrong.
 
     Parameters
     ----------
@@ -169,21 +170,21 @@ def evaluate(
     data
         Folder of the data set, in its official layout.
     split
-        Part of the data set. validation is the clips that the model's training kept back, as its card says.
+        Part of the data set. validation is the clips that were kept out of the model's training, as its card says.
     json
         Print JSON.
 
     Other Parameters
     ----------------
     stream
-        Measure on about this many minutes of uncut gestures, with the state carried. For gestures-sim, dvs-gesture
-        or a folder of recordings with tables of labels, where time between labels counts as no gesture.
+        Measure on about this many minutes of uncut gestures, with the state carried. This works for gestures-sim,
+        dvs-gesture and a folder of recordings with tables of labels. Time between labels counts as no gesture.
     to_card
         Record the accuracy on the test split in the model's card.
     seed
-        Seed for the order of the clips; with --stream, for the simulated person or the order of the recordings.
+        Seed for the order of the clips. With --stream, it is for the simulated person or the order of the recordings.
     engine
-        What runs the network. Training measures with onnx too, so the result doesn't depend on what is compiled.
+        What runs the network. Training measures with onnx too. auto may change with what is compiled.
     """
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import load_model, model_folder
@@ -197,8 +198,8 @@ def evaluate(
     decider = Decider().merge(decisions.given)
     if stream is None and decider != Decider():
         raise DataError(
-            "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny need --stream: "
-            "every clip gets a decision"
+            "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny only apply with --stream: "
+            "add it, or leave them out"
         )
     loaded = load_model(model, engine)
     decider.check(loaded.card)
@@ -213,7 +214,9 @@ def evaluate(
                 f"only that test: leave --to-card out"
             )
         if loaded.card.taught:
-            raise DataError(f"{loaded.card.name} was taught a class that no test has: leave --to-card out")
+            raise DataError(
+                f"{loaded.card.name} was taught a class that the test part lacks: leave --to-card out"
+            )
         from livesnn.train.model_folder import record_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
@@ -317,20 +320,20 @@ def teach(
     gesture
         Name of the gesture. If the model was taught it before, it learns more of it, for example from another person.
     sources
-        Recordings that show the gesture all the time, four seconds or more; or where the label GESTURE says so, in
-        recordings with labels. Or a live source: camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:flap.
-        livesnn says when to perform. Record several people if others than you are to be recognised.
+        Recordings that show the gesture for four seconds or more, all the time or where a label GESTURE says so. Or
+        a live source: camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:flap. livesnn then says when to
+        perform. Record several people if the model should recognise others than you.
     model
         Name of a model, or a model folder. A model that was taught before can learn another gesture.
     others
         Recordings without the gesture, such as of yourself standing still. A model that wasn't trained on simulated
         people also needs some of the gestures it knows.
     seconds
-        Time to use from each source. Recordings with labels are used as far as they are labelled.
+        Time to use from each source. Of a recording with labels, all the labelled time is used.
     out
-        The new model folder. Default: MODEL-GESTURE among your own models, which --model finds by that name.
+        The new model folder. Default: MODEL-GESTURE among your own models, which --model then finds by name.
     denoise
-        Drop noise first, as livesnn run --denoise does, for a model that will run that way.
+        Drop noise first, as livesnn run --denoise does. Use it if you will run the model with --denoise.
     json
         Print JSON.
     """

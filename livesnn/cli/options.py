@@ -59,25 +59,26 @@ class DecisionFlags:
     """When there is a decision."""
 
     threshold: Annotated[float | None, tyro.conf.arg(metavar="PROBABILITY")] = None
-    """Least probability for a decision. Default: 0.5; the window keeps what was chosen last."""
+    """Smallest probability that makes a decision. Default: 0.5, or in the window your last choice."""
 
     hysteresis: Annotated[float | None, tyro.conf.arg(name="keep", metavar="PROBABILITY")] = None
-    """A decision stands until its probability falls below this, or another class reaches its threshold. Default: 0.6
-    of --threshold, or of the class's own threshold if that is higher; the window keeps what was chosen last."""
+    """A decision stands until its probability falls below this, or until another class reaches its threshold.
+    Default: 0.6 of --threshold, or of the class's own threshold if that is higher. In the window: your last
+    choice."""
 
     smoothing: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
-    """Share of the previous frame's probabilities in this frame's: steadier, but later. Default: 0; the window keeps
-    what was chosen last."""
+    """How much of the previous frame's probabilities is mixed into this frame's, from 0 to below 1. More makes
+    decisions steadier, but later. Default: 0, or in the window your last choice."""
 
     class_threshold: tyro.conf.UseAppendAction[tuple[tuple[str, float], ...]] = ()
-    """A class with a threshold of its own, and the threshold: other 0.7. In the window, this flag, --allow and --deny
-    apply to the model it opens with."""
+    """Set the threshold of one class, such as: other 0.7. In the window, this flag, --allow and --deny apply to the
+    model that it opens with."""
 
     allow: tuple[str, ...] = ()
     """Decide only these classes."""
 
     deny: tuple[str, ...] = ()
-    """Never decide these classes: where one of them wins, nothing is decided."""
+    """Never decide these classes. While one of them is the likeliest, there is no decision."""
 
     @property
     def given(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def info(
 ) -> int:
     """Show what a recording holds.
 
-    That is its streams, their event counts, times and sums, and warnings about damage.
+    It lists the streams with their event counts, times and share of ON events, and warns about damage.
 
     Parameters
     ----------
@@ -60,21 +60,21 @@ def convert(
 ) -> int:
     """Convert a recording to .aedat4 or .npz.
 
-    The new file holds exactly the same events, and the labels beside the recording (NAME.labels.csv) go along. A line
-    of JSON says what was written.
+    The new file holds exactly the same events. Labels beside the recording (NAME.labels.csv) are copied with it. A
+    line of JSON says what was written.
 
     Parameters
     ----------
     recording
-        A recording in any format that livesnn reads; or a video, whose pictures are turned into events.
+        A recording in any format that livesnn reads, or a video, whose pictures are turned into events.
     out
-        The file to write; its name ends in .aedat4 or .npz.
+        The file to write. Its name ends in .aedat4 or .npz.
     stream
         Name of the event stream, as livesnn info prints it, or of its camera. Default: the first.
     overwrite
-        Replace a file that exists, and its labels, once the new file is complete.
+        Replace an existing file and its labels, once the new file is complete.
     denoise
-        Leave the noise out, as livesnn run --denoise does. The JSON says how much was dropped.
+        Drop noise, as livesnn run --denoise does. The JSON says how much was dropped.
     """
     from livesnn.events.convert import convert as write_as
     from livesnn.sources import is_live, open_events
@@ -116,8 +116,8 @@ def simulate(
     out
         The .aedat4 file to write.
     scene
-        gestures is one after another. Or a single gesture such as hand_clapping; one that no model knows: flap, push,
-        wander, wave_both, circle_both; or idle, walking, nobody; or digit-0 to digit-9.
+        gestures shows one gesture after another. Other scenes are a single gesture such as hand_clapping, idle,
+        walking, nobody, and digit-0 to digit-9. No model knows flap, push, wander, wave_both and circle_both.
     seconds
         Length of the recording.
     sensor

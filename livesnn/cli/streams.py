@@ -50,17 +50,17 @@ def gui(
 ) -> int:
     """Open the window.
 
-    Each choice that you leave out is the one you last made in the window.
+    An option that you leave out keeps the value that you last chose in the window.
 
     Parameters
     ----------
     source
-        A recording or a video; camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or simulate:digits
-        for a model of video. Default: the demo.
+        A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT or simulate:gestures. simulate:digits is
+        for a model that reads videos. Default: the demo.
     model
         Name of a model, or a model folder.
     pre_roll
-        Seconds from before the button press that a recording includes.
+        How many seconds before the press of the record button a recording begins.
     engine
         What runs the network.
     """
@@ -94,7 +94,8 @@ def run(
 ) -> int:
     """Print decisions about a camera, a stream or a recording.
 
-    There is one line for each window, then a summary. "–" means no decision; the likeliest class follows it.
+    It prints one line for each window of frames, then a summary. "–" means no decision, and the likeliest class
+    follows in brackets.
 
     Parameters
     ----------
@@ -104,9 +105,10 @@ def run(
     model
         Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
     seconds
-        Stop after this time: of the recording, or of the clock for a live source.
+        Stop after this much time of the recording, or of the clock for a live source.
     denoise
-        Drop noise first: hot pixels, events of a pixel within 0.2 ms, and events without a neighbour within 10 ms.
+        Drop noise first: events of hot pixels, of a pixel within 0.2 ms of its last event, or without a neighbour
+        within 10 ms.
     json
         Print JSON lines.
 
@@ -117,7 +119,7 @@ def run(
     state
         Carry the membrane potentials from window to window, or reset them.
     engine
-        What runs the network. auto takes spike if that is compiled for the model, else onnx. torch needs
+        What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
     from livesnn.app.player import GESTURES, own_model
@@ -164,8 +166,8 @@ def record(
 ) -> int:
     """Record a camera or a stream to an .aedat4 file.
 
-    A recording keeps its noise (livesnn convert --denoise removes it) and is stored upright, as the flags for the
-    mounting say. A recording can be a source too.
+    The file keeps its noise, which livesnn convert --denoise removes. The flags for the camera's mounting turn the
+    events upright in the file. A recording can be a source too.
 
     Parameters
     ----------
@@ -174,7 +176,7 @@ def record(
     out
         The .aedat4 file to write. A file that exists is never replaced.
     seconds
-        Stop after this time, of the clock or of the recording. Default: until Ctrl-C.
+        Stop after this much time of the clock or of the recording. Default: record until Ctrl-C.
     """
     from livesnn.events.recorder import record as capture
     from livesnn.events.recording import Recording
@@ -244,7 +246,7 @@ def publish(
     Other Parameters
     ----------------
     engine
-        What runs the network. auto takes spike if that is compiled for the model, else onnx. torch needs
+        What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
     from livesnn.app.player import GESTURES, own_model
@@ -256,8 +258,8 @@ def publish(
     if events_port is not None and decisions_port is None:
         if model is not None or engine != "auto" or denoise or decisions != AS_USUAL:
             raise SourceError(
-                "--events-port without --decisions-port publishes only events: add it, or leave out --model, "
-                "--engine, --denoise and the flags for decisions"
+                "--events-port without --decisions-port sends only events: add --decisions-port, or leave out "
+                "--model, --engine, --denoise and the flags for decisions"
             )
         with _Publisher(source, host, events_port, mounting.upright) as publisher:
             return _publish_events(source, publisher, mounting.upright, seconds, json)
@@ -401,8 +403,8 @@ def describe_summary(summary: Summary) -> str:
         "network": f"{latency['p50']:.2f} ms a frame (p95 {latency['p95']:.2f}, p99 {latency['p99']:.2f})",
         "engine": _engines(summary),
         "density": f"{summary.density:.1%} of hidden neurons spike in a step",
-        "operations": f"{summary.synops_per_frame / 1e6:.2f} million synaptic a frame"
-        f", {summary.macs_per_frame / 1e6:.2f} million MACs",
+        "operations": f"{summary.synops_per_frame / 1e6:.2f} million SynOps"
+        f" and {summary.macs_per_frame / 1e6:.2f} million MACs a frame",
         "energy": f"{summary.energy_estimate_uj_per_frame:.2f} µJ a frame, an estimate ({summary.energy_constants})",
         "time": f"{summary.seconds:.2f} s",
     }

@@ -37,14 +37,14 @@ def tables(
     Parameters
     ----------
     what
-        The table or figure. curves: learning curves of the spiking networks on MNIST and Seq 1 to 4. reset: training
-        with and without the neuron's reset. operations: ConvSNN beside ANNs with as many operations. state: shipped
-        models with and without their state.
+        A table or figure of the paper, or one of four others. curves has the learning curves of the spiking networks
+        on MNIST and Seq 1 to 4. reset trains with and without the neuron's reset. operations compares ConvSNN with
+        ANNs of as many operations. state runs shipped models with and without their state.
     cell
         Run only these cells, each METHOD:COLUMN, such as cnn_lstm:seq1.
     budget
-        small only tests the command. cpu takes two cores some hours a cell; ConvLSTM and C3D are too slow for it, so
-        only a step is timed. paper is 100 epochs, ten seeds and all digits.
+        small only tests the command. cpu takes some hours a cell on two cores, and only times one step of ConvLSTM
+        and C3D, which are too slow. paper is 100 epochs, ten seeds and all digits.
     recipe
         paper uses the paper's own loss, optimiser and read-out. best uses what works best here.
     seeds
@@ -52,9 +52,9 @@ def tables(
     data
         Folder of the data sets, such as mnist/, nmnist/ and ucf101/. `livesnn data get` fills it.
     runs
-        Folder of the trainings.
+        Folder for the run folders.
     out
-        Folder of the results, one JSON file a cell.
+        Folder for the results, one JSON file a cell.
     show
         Run nothing: print the results of this budget or a larger one as Markdown, and draw the figure into --out.
     """
@@ -66,7 +66,7 @@ def tables(
         write(shown(what, out, budget, recipe))
         return 0
     if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
-        raise LivesnnError(f"{seeds} seeds: give --seeds 1 to {MOST_SEEDS:,}")
+        raise LivesnnError(f"--seeds can't be {seeds}: give 1 to {MOST_SEEDS:,}")
     from livesnn.paper.records import Folders
 
     keep_freed_memory()

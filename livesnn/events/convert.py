@@ -77,7 +77,7 @@ def convert(
     """
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
-        raise SourceError(f"{out}: can't tell its format: choose a name that ends in .aedat4 or .npz")
+        raise SourceError(f"{out}: the name doesn't tell the format: choose one that ends in .aedat4 or .npz")
     _check_free(source, out, overwrite=overwrite)
     labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
@@ -129,7 +129,7 @@ def _keep_labels(out: Path, labels: tuple[Label, ...], offset_us: int, notes: li
     if kept or labels_file(out).exists():
         keep_labels(out, kept)
     if lost := len(labels) - len(kept):
-        notes.append(f"labels left out, since they end before its first event: {lost:,}")
+        notes.append(f"labels that end before the first event are left out: {lost:,}")
     return kept
 
 
@@ -140,13 +140,13 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
         return
     with contextlib.suppress(OSError):  # a link that points nowhere, or no source: opening it will say so
         if os.path.samefile(parse_recording_path(source).file, out):
-            raise SourceError(f"{out}: is the recording itself: choose another name")
+            raise SourceError(f"{out}: this is the recording itself: choose another name")
     if out.is_dir():
-        raise SourceError(f"{out}: a folder: add the name of a file")
+        raise SourceError(f"{out}: this is a folder: add the name of a file")
     if out.is_symlink():
-        raise SourceError(f"{out}: a link to another file, which would stay as it is: name that one")
+        raise SourceError(f"{out}: this is a link: give the file that it points to")
     if not out.is_file():
-        raise SourceError(f"{out}: a pipe or device, which can't be replaced: choose another name")
+        raise SourceError(f"{out}: this is a pipe or device, which can't be replaced: choose another name")
     if not overwrite:
         raise SourceError(f"{out} exists already: choose another name, or add --overwrite")
 
@@ -183,10 +183,10 @@ class _Tally:
 def _warnings(recording: Recording, jumps: int) -> Iterator[str]:
     counts = zip(("frames", "IMU samples", "triggers"), recording.other_content(), strict=True)
     if other := [f"{kind} ({count:,})" for kind, count in counts if count]:
-        yield f"left out, since only events are converted: {', '.join(other)}"
+        yield f"only events are converted, so these are left out: {', '.join(other)}"
     yield from recording.streams_left_out()
     if jumps:
-        yield "readers of .npz may sort what lies behind a jump back in time: .aedat4 keeps the order"
+        yield "time jumps back, and programs that read .npz may sort the events: .aedat4 keeps their order"
     yield from recording.warnings
 
 

@@ -98,7 +98,7 @@ def check_seconds(seconds: float | None) -> None:
     """Raise SourceError where a time limit isn't above 0."""
     if seconds is not None and not seconds > 0:
         raise SourceError(
-            f"a source can't be read for {seconds:g} s: give more than 0, or none to go on until it ends"
+            f"a source can't be read for {seconds:g} s: give more than 0, or nothing to read until it ends"
         )
 
 

@@ -51,7 +51,7 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     _, lines = read_table(table)
     names = [row["file"] or "" for _, row in lines]
     if names and recording.stem not in {Path(name).stem for name in names}:
-        raise DataError(f"{table}: its lines are of {names[0]!r}: write {recording.name} in its column file")
+        raise DataError(f"{table}: its lines name {names[0]!r}: write {recording.name} in the column file")
     return tuple(_label(table, number, row) for number, row in lines if row["file"] == recording.name)
 
 
@@ -81,9 +81,7 @@ def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
             f"{table}: can't be read ({error}): save it as UTF-8, with columns {','.join(COLUMNS)}"
         ) from error
     if lacking := [name for name in COLUMNS[:4] if name not in header]:
-        raise DataError(
-            f"{table}: its first line has no column {lacking[0]}: make it {','.join(COLUMNS)}, with commas"
-        )
+        raise DataError(f"{table}: its first line lacks the column {lacking[0]}: write {','.join(COLUMNS)}")
     return header, lines
 
 
@@ -94,7 +92,7 @@ def _label(table: Path, number: int, row: Row) -> Label:
     except ValueError:
         start = end = float("nan")
     if not label or not 0 <= start < end < float("inf"):
-        raise DataError(f"{table}, line {number}: give a label, and seconds from 0 of which end is the later")
+        raise DataError(f"{table}, line {number}: give a label, a start of 0 s or more, and a later end")
     return Label(label, start, end, (row.get("session") or "").strip())
 
 

@@ -289,7 +289,7 @@ class Recorder:
             self.file_bytes = self.path.stat().st_size
         except OSError as error:
             raise SourceError(
-                f"{self.path}: is no longer there ({error.strerror}): record to another folder"
+                f"{self.path}: the file has gone ({error.strerror}): record to another folder"
             ) from error
 
 

@@ -100,7 +100,9 @@ class Recording(Closing):
         self.resolution = stream.resolution or extent(reader, stream.name, progress)
         if stream.resolution is None:
             size = f"{self.resolution.width}×{self.resolution.height}"
-            self._assumed.append(f"the file doesn't give the sensor's size: {size} holds all events, assumed")
+            self._assumed.append(
+                f"the file doesn't give the sensor's size: {size} assumed, which holds all events"
+            )
         times = reader.time_range(stream.name)
         self.empty = times is None
         self.t_start, self.t_end = times or (0, 0)
@@ -146,7 +148,7 @@ class Recording(Closing):
         """Return a warning for each of the file's other event streams."""
         file = parse_recording_path(self.path).file
         return [
-            f"left out, since one event stream is taken: {name}: for it, give {file}?stream={name}"
+            f"the event stream {name} is left out: to read it, give {file}?stream={name}"
             for name in self.other_streams
         ]
 

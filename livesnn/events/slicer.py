@@ -48,15 +48,15 @@ class Frame:
         uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON; scaled by area to the model's own sensor
         (`Slicer`). Of a video: RGB, or grey.
     n_events
-        Events in the slice that fell inside the crop, a light's flicker too.
+        Events in the slice that fell inside the crop, including a light's flicker.
     arrived_s
         `time.perf_counter()` when the packet that ended the slice arrived; 0 when unknown.
     start
         True when the frame doesn't follow on from the one before (first frame, time jump). The
         state of a network is reset then.
     light_flicker
-        What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
-        where the model's input keeps it.
+        Events that were subtracted from each pixel as a light's flicker, OFF and ON together (`without_flicker`). 0
+        if the model's input keeps the flicker.
     epoch
         Of the packet that ended the slice (`Packet.epoch`).
     """
@@ -107,13 +107,13 @@ class Slicer:
     def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
         if input.kind != "events" or input.channels != 2:
             raise ModelError(
-                f"the model takes {input.channels} channel(s) of {input.kind}, events make 2 (OFF, ON): "
+                f"the model takes {input.channels} channel(s) of {input.kind}, but events make 2 (OFF, ON): "
                 f"choose a model for events"
             )
         longest_us = input.window * (rule.delta_t_us or 0)
         impossible = min(input.width, input.height, input.window) < 1
         if impossible or max(longest_us, rule.n_events or 0) >= TIME_LIMIT_US:
-            raise ModelError(f"no slices can be made of {input} with {rule}: correct the model's card")
+            raise ModelError(f"frames can't be made of {input} with {rule}: correct the model's card")
         if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
             raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
         self._shape = (2, input.height, input.width)
@@ -171,7 +171,7 @@ class Slicer:
             first_us = int(events["t"][position])
             if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
                 raise SourceError(
-                    f"an event's time of {first_us} µs can't be: check where the events come from"
+                    f"an event's time of {first_us} µs is impossible: check the source of the events"
                 )
             self._running = True
             self._newest_us = first_us

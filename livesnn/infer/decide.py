@@ -110,7 +110,7 @@ class Decider:
         if both := [label for label in self.deny if label in self.allow]:
             raise LivesnnError(f"{both[0]} is both allowed and denied: leave it out of one of the two")
         if not 0 <= self.smoothing < 1:
-            raise LivesnnError(f"the smoothing is {self.smoothing}: give a share from 0 to below 1")
+            raise LivesnnError(f"the smoothing is {self.smoothing}: give a number from 0 to below 1")
 
     def merge(self, given: Mapping[str, Any]) -> Decider:
         """Return a decider with the given fields; raises LivesnnError if they are impossible.
@@ -132,7 +132,9 @@ class Decider:
         """Raise LivesnnError if the model has no class of one of the labels."""
         named = (*self.thresholds, *self.allow, *self.deny)
         if strange := [label for label in named if label not in card.classes]:
-            raise LivesnnError(f"{card.name} has no class {strange[0]!r}; it has: {', '.join(card.classes)}")
+            raise LivesnnError(
+                f"{card.name} has no class {strange[0]!r}: give one of {', '.join(card.classes)}"
+            )
 
     def decide(
         self, rates: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED

@@ -95,14 +95,14 @@ def load_model(
         "nmnist", or a folder with model.onnx, model.safetensors and README.md. "models/nmnist" means the
         shipped model unless such a folder lies in the working directory.
     engine
-        "spike": our kernels for STS-ResNets, with ONNX Runtime for steps of so many spikes that it is faster.
-        "onnx": only ONNX Runtime. "torch": PyTorch, which needs livesnn[train]. "auto": "spike" if it can run the
-        network, else "onnx". Until "spike" is compiled, which takes another process 15 s once an installation,
-        "auto" steps on ONNX Runtime (`switching_engine`).
+        "spike": the spike-driven engine for STS-ResNets. ONNX Runtime runs frames with very many spikes, because it
+        is faster there. "onnx": only ONNX Runtime. "torch": PyTorch, which needs livesnn[train]. "auto": "spike" if
+        it can run the network, else "onnx". Another process compiles "spike", in 15 s, once for each installation.
+        Until then "auto" runs on ONNX Runtime.
     threads
         Threads of one step, 1 or more; None: see `default_threads` of `onnx_engine` and `spike_engine`.
     wait
-        With "spike": compile here and now if need be; False: do as "auto" does.
+        With "spike": if it isn't compiled yet, wait for that. False: start on ONNX Runtime, as "auto" does.
     notify
         Called with a line of text before "spike" is compiled here.
 
@@ -112,7 +112,7 @@ def load_model(
         There is no such model, it is damaged, or the engine can't run it.
     """
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        raise ModelError(f"{threads!r} threads can't run a model: give 1 or more")
+        raise ModelError(f"a model can't run on {threads!r} threads: give 1 or more")
     folder = model_folder(name_or_folder)
     if engine == "auto":
         from livesnn.infer.switching_engine import load_auto
@@ -261,8 +261,8 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
     data: object = frame.data if isinstance(frame, Frame) else frame
     if data is frame or not _is_array(data, np.uint8, wanted):
         raise ModelError(
-            f"model {card.name!r} takes a livesnn.events.slicer.Frame of uint8 {list(wanted)}, this one is "
-            f"{'a bare array of ' * (data is frame)}{_describe(data)}: slice with the model's own card"
+            f"model {card.name!r} takes a livesnn.events.slicer.Frame of uint8 {list(wanted)}, but this is "
+            f"{'a bare array of ' * (data is frame)}{_describe(data)}: make frames with livesnn.frames and this model"
         )
     if isinstance(state, CountedState) and state.card is card:
         return

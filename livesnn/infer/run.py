@@ -46,32 +46,33 @@ class Latency:
 
 @dataclass(frozen=True)
 class Result:
-    """What the network says after one frame.
+    """The network's result after one frame.
 
     Attributes
     ----------
     t
         End of the frame, µs.
     window
-        Number of the window the frame belongs to, from 0 at the start and after every (unplanned) reset.
+        Number of the window that the frame belongs to, from 0. It starts again after a jump in time or a reset on
+        demand.
     frame_in_window
-        Frames of that window so far, with this one: from 1.
+        Number of the frame in its window, from 1.
     rates
         float32 [K]: mean output over the last `window` frames (the read-out), or over those since the
         start or the reset while they are fewer.
     decision
-        Class label, or None: nothing is confident enough, or the first window isn't full yet.
+        Class label, or None if no class is confident enough or the first window isn't full yet.
     confidence
         Probability of the decision, or of the likeliest class, 0..1; 0 while the first window isn't full.
     probabilities
-        float32 [K], that the decision was made by.
+        float32 [K], on which the decision is based.
     frame
         The frame itself, for the view.
     latency
-        Where the time went.
+        How long the parts of the step took.
     reset
-        True when carrying the state was broken before this frame: a jump in time, or on demand. False on the
-        very first frame, and on the planned resets of `state="reset"`.
+        True if the state was set to zero before this frame because of a jump in time, or on demand. False on the
+        very first frame, and on the regular resets of `state="reset"`.
     density
         float32 [layers − 1]: share of neurons that spiked in this step, a hidden layer in the order of
         `ModelCard.states`.
@@ -80,7 +81,7 @@ class Result:
     membrane
         float32 [layers]: mean U of each layer after this step, in the order of `ModelCard.states`.
     carried
-        Frames the state has been carried for since it was last zero, by plan or not, with this one: from 1.
+        Number of frames since the state was last zero, including this one.
     """
 
     t: int
@@ -120,7 +121,7 @@ class FrameStream(Closing):
     seconds, stop
         End after so long, or when ``stop`` is set; see `take_seconds`.
     orientation
-        What makes the events upright.
+        How the events are rotated and mirrored, to be upright.
     denoise
         Whether noise is filtered.
     clock, record, gate
@@ -222,10 +223,10 @@ def run(
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
 ) -> Iterator[Result]:
-    """Yield what a network says after each frame of a source.
+    """Yield a network's result after each frame of a source.
 
-    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped. The
-    source is closed at the end, also one that was given open.
+    A recording is read as fast as possible. Events of a live source are dropped if the network can't keep up. The
+    source is closed at the end, even if it was given open.
 
     Parameters
     ----------
@@ -237,20 +238,21 @@ def run(
     engine
         What runs a model that isn't loaded yet; see `load_model`.
     state
-        "carry": membrane potentials live for ever. "reset": they are zeroed at the beginning of each window.
+        "carry": membrane potentials are carried for as long as the source lasts. "reset": they are set to zero at
+        the beginning of each window.
     decider
         When there is a decision.
     seconds
-        End after so long: in a recording's own time, or in real time.
+        Stop after this much time of a recording, or of the clock for a live source.
     denoise
         Whether noise is filtered.
     orientation
-        What makes the events upright.
+        How the events are rotated and mirrored, to be upright.
 
     Raises
     ------
     LivesnnError
-        The source or the model can't be opened, they don't fit, or the source fails on the way.
+        The source or the model can't be opened, they don't fit each other, or the source fails.
     """
     loaded = load_model(model, engine) if isinstance(model, str | Path) else model
     decider.check(loaded.card)
@@ -326,7 +328,9 @@ def run_frames(
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
         density, mean = density_and_mean(membranes, card.neuron.threshold)
         if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
-            raise ModelError(f"{card.name} gives no numbers at {frame.t} µs: get it again, or train it again")
+            raise ModelError(
+                f"{card.name} gives NaN or infinity at {frame.t} µs: copy the model or train it again"
+            )
         yield Result(
             t=frame.t,
             window=index,

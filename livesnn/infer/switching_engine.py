@@ -27,7 +27,7 @@ from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel, SpikeNetw
 from livesnn.threads import Latest, Worker
 
 ONNX = "model.onnx"
-PREPARING = "preparing the spike engine …"
+PREPARING = "preparing the spike-driven engine …"
 
 CROSSOVER = {8: 0.85, 32: 0.4}
 """Density from which on ONNX Runtime takes the steps, by the bits of the blocks' kernels.
@@ -111,7 +111,7 @@ class SwitchingModel(CheckedModel):
         if self._worker is None:
             return ""
         if self._worker.error is not None:
-            return f"the spike engine is not there, ONNX Runtime runs the network: {self._worker.error}"
+            return f"ONNX Runtime runs the network, because the spike-driven engine isn't ready: {self._worker.error}"
         return PREPARING if self._worker.running else ""
 
     def initial_state(self) -> State:
@@ -199,7 +199,7 @@ def load_spike(
     if onnx is not None and not wait:
         return _with_spikes(onnx, network, threads)
     if notify is not None and not network.is_compiled():
-        notify("compiling the spike engine, once: some 15 s")
+        notify("compiling the spike-driven engine, once: about 15 s")
     spike = SpikeModel(network, threads)
     return spike if onnx is None else SwitchingModel(onnx, spike)
 
@@ -282,7 +282,7 @@ def _compile_apart(network: SpikeNetwork, stop: threading.Event) -> bool:
             except LivesnnError as error:
                 raise ModelError(f"it can't be compiled: {error}") from error
         if not stop.is_set() and not network.is_compiled():
-            raise ModelError("compiled code isn't kept: livesnn doctor says where numba looks for it")
+            raise ModelError("compiled code can't be stored: livesnn doctor says where numba stores it")
     finally:
         _ONE_AT_A_TIME.release()
     return not stop.is_set()

@@ -243,18 +243,18 @@ class _Totals:
 
     def _doubts(self, stream: FrameStream, other_streams: Sequence[str]) -> Iterator[str]:
         if dropped := stream.counters.dropped:
-            yield f"{dropped:,} events were dropped: they came faster than they could be decided on"
+            yield f"{dropped:,} events were dropped, because they came faster than livesnn could process them"
         if other_streams:
             others = ", ".join(other_streams)
-            yield f"only one event stream was read, and not {others}: FILE?stream=NAME reads another"
+            yield f"only one event stream was read, without {others}: give FILE?stream=NAME to read another"
         if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
             yield (
-                f"most pixels have events, of a light that flickers or of noise: {flicker:.1f} a pixel of the "
-                "model's picture and frame were kept from it"
+                f"a flickering light or noise reaches most pixels: livesnn removed {flicker:.1f} events a pixel "
+                "from each frame of the network's input"
             )
         if not self._tally.windows:
             window = self._model.card.input.window
-            yield f"no decision: {self._frames} whole frames are less than one window of {window}"
+            yield f"no decision: {self._frames} frames are fewer than a window of {window}: give a longer source"
         if (note := note_of(self._model)) and note != PREPARING:
             yield note
         size = stream.resolution

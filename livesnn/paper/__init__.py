@@ -41,9 +41,7 @@ def run_all(
 
     if what == "fig1" or what == "fig2" or what == "state":
         if named or seeds:
-            raise LivesnnError(
-                f"{what} has no cells, and it sets its own seeds: leave --cell and --seeds out"
-            )
+            raise LivesnnError(f"{what} has neither cells nor seeds to choose: leave --cell and --seeds out")
         check_writable(folders.out)
         ANALYSES[what].measure(folders)
         yield {"what": what, "kept_in": str(folders.out)}

@@ -344,8 +344,8 @@ def cells(
         method, _, column = name.partition(":")
         if method not in rows or column not in columns:
             raise LivesnnError(
-                f"{table} has no cell {name!r}: give METHOD:COLUMN, METHOD one of {', '.join(rows)}, COLUMN one of "
-                f"{', '.join(columns)}"
+                f"{table} has no cell {name!r}: give METHOD:COLUMN. METHOD is one of {', '.join(rows)}. COLUMN "
+                f"is one of {', '.join(columns)}"
             )
         found.append(Cell(table, method, column, budget, recipe))
     return found

@@ -72,7 +72,7 @@ def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Ite
             continue
         yield {**cell._asdict(), "mean": record.mean, "sd": record.sd, "seeds": len(record.runs)}
     if failed:
-        raise DataError(f"{failed} of {len(chosen)} cells aren't run: see above")
+        raise DataError(f"{failed} of {len(chosen)} cells were not run: the lines above say why")
 
 
 def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:

@@ -89,11 +89,13 @@ class HotPixelFiles:
         try:
             known = msgspec.json.decode(file.read_bytes(), type=_HotPixelFile)
         except (OSError, msgspec.DecodeError, UnicodeError) as error:
-            raise DataError(f"{file}: can't be read ({error}): its hot pixels are learned again") from error
+            raise DataError(
+                f"{file}: can't be read ({error}), so livesnn learns the hot pixels again"
+            ) from error
         inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in known.hot)
         if (known.width, known.height) != sensor or not inside:
             raise DataError(
-                f"{file}: not for a sensor of {sensor.width}×{sensor.height}: its hot pixels are learned again"
+                f"{file}: not for a sensor of {sensor.width}×{sensor.height}, so livesnn learns the hot pixels again"
             )
         hot = np.zeros((sensor.height, sensor.width), np.bool_)
         for x, y in known.hot:

@@ -48,8 +48,8 @@ def open_simulation(uri: str) -> EventSource | FrameSource:
     found = re.fullmatch(r"(simulate:(\w+))(?::([0-9]{1,18}))?", uri, re.ASCII)
     if found is None or (found[1] not in _SEEDS and found[2] not in PEOPLE):
         raise SourceError(
-            f"no simulated source {uri!r}: give {GESTURES_URI}, {DIGITS_URI} or simulate:NAME, with a seed such as "
-            f"{GESTURES_URI}:7 or without; NAME is one of {', '.join(PEOPLE)}"
+            f"no simulated source {uri!r}: give {GESTURES_URI}, {DIGITS_URI} or simulate:NAME. A seed may "
+            f"follow, as in {GESTURES_URI}:7. NAME is one of {', '.join(PEOPLE)}"
         )
     seed = _SEEDS.get(found[1], 0) if found[3] is None else int(found[3])
     if found[1] == DIGITS_URI:

@@ -24,9 +24,9 @@ def check_scene(scene: str, *, seed: int, seconds: float) -> None:
     if scene not in SCENES:
         raise SourceError(f"no scene {scene!r} to simulate: give one of {', '.join(SCENES)}")
     if seed < 0:
-        raise SourceError(f"seed {seed} is negative: give 0 or more")
+        raise SourceError(f"--seed can't be {seed}: give 0 or more")
     if not 0 < seconds <= 3600:
-        raise SourceError(f"{seconds:g} seconds can't be simulated: give a number above 0, up to 3600")
+        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, and at most 3600")
 
 
 def scene_resolution(scene: str, sensor: str = "") -> Resolution:
@@ -46,12 +46,12 @@ def scene_resolution(scene: str, sensor: str = "") -> Resolution:
     least, most = SIDES
     if found is None or not all(least <= int(side) <= most for side in found.groups()):
         raise SourceError(
-            f"{sensor!r} is no sensor size: give width and height from {least} to {most}, such as 346x260"
+            f"{sensor!r} isn't a sensor size: give width and height from {least} to {most}, such as 346x260"
         )
     wanted = Resolution(*map(int, found.groups()))
     if scene in DIGITS and wanted != own:
         raise SourceError(
-            f"{scene} has only N-MNIST's sensor of {own.width}x{own.height} pixels: leave --sensor out"
+            f"the scene {scene} always has N-MNIST's {own.width}x{own.height} pixels: leave --sensor out"
         )
     return wanted
 

@@ -30,7 +30,10 @@ def save_network(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
 def load_network(path: Path) -> SpikingNetwork:
     """Rebuild a network, in eval mode, from its model.safetensors; raises ModelError that names a wrong tensor."""
     weights, card = load_weights(path)
-    return with_weights(build_network(card), weights, where=str(path))
+    try:
+        return with_weights(build_network(card), weights, where=str(path))
+    except ModelError as error:
+        raise ModelError(f"{error}: copy the model again") from error
 
 
 def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:
@@ -38,11 +41,13 @@ def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> Spikin
     expected = weights_of(net)
     for name, array in expected.items():
         if name not in weights:
-            raise ModelError(f"{where} lacks the tensor {name}: its card doesn't fit its weights")
+            raise ModelError(f"{where} lacks the tensor {name} of this network")
         if array.shape != weights[name].shape:
-            raise ModelError(f"{where}: {name} is {weights[name].shape}, the card asks for {array.shape}")
+            raise ModelError(
+                f"{where}: {name} is {weights[name].shape}, not {array.shape} as in this network"
+            )
     if extra := weights.keys() - expected.keys():
-        raise ModelError(f"{where} has a tensor that the card doesn't know: {min(extra)}")
+        raise ModelError(f"{where} has a tensor {min(extra)}, which this network lacks")
     net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in expected}, strict=False)
     return net.eval()
 

@@ -80,7 +80,9 @@ def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> Mod
     folder = model_folder(model)
     for file in (folder / WEIGHTS, folder / GRAPH):
         if not file.is_file():
-            raise ModelError(f"{file} is missing: a model needs both its files to be taught; copy it again")
+            raise ModelError(
+                f"{file} is missing, and teaching needs both files of the model: copy the model again"
+            )
     card = load_card(folder / WEIGHTS)
     check_teachable(card)
     check_name(gesture, card)
@@ -113,7 +115,7 @@ def check_name(gesture: str, card: ModelCard) -> None:
         return
     if not gesture.strip() or not gesture.isprintable() or gesture != gesture.strip():
         raise ModelError(
-            f"{gesture!r} can't name a gesture: give printable characters, without spaces around them"
+            f"{gesture!r} isn't a valid name: give printable characters, without spaces around them"
         )
     if len(gesture) > LONGEST_NAME:
         raise ModelError(
@@ -133,13 +135,13 @@ def _plain(name: str) -> str:
 def check_out(out: Path) -> None:
     """Raise ModelError unless ``out`` is free: nothing is overwritten."""
     if str(out).startswith("~"):
-        raise ModelError(f"{out}: there is no such user's folder: give another --out")
+        raise ModelError(f"{out}: there is no such user: give another --out")
     try:
         free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     except OSError as error:
         raise ModelError(f"{out} can't be used ({error.strerror}): give another --out") from error
     if not free or not out.name:
-        raise ModelError(f"{out} is there already: give another --out")
+        raise ModelError(f"{out} exists already: give another --out")
 
 
 def own_folder(model: str | Path, gesture: str) -> Path:
@@ -162,17 +164,15 @@ def describe_lesson(lesson: Lesson) -> list[str]:
     words = [
         f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
         f"learned from {lesson.windows} windows",
-        f"{lesson.right} of the last {lesson.kept_aside} windows, first held out, were decided right",
-        f"{lesson.taken} of {lesson.known} windows of other classes were taken for it",
+        f"{lesson.right} of the last {lesson.kept_aside} windows, held out for a test, were decided right",
+        f"{lesson.taken} of {lesson.known} windows of other classes were wrongly decided as it",
     ]
     if lesson.poor:
         words.append(
-            "that is too few: show it again, for longer, or so that it differs more from the known classes"
+            "that isn't enough: show it again, for longer, or so that it differs more from the known classes"
         )
     if lesson.at_rest:
-        words.append(
-            "hardly anything moves in it, as with people at rest: someone who stands still may be taken for it"
-        )
+        words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
     if 2 * lesson.resembling > lesson.windows and lesson.resembles not in ("other", lesson.gesture):
         words.append(
             f"before, {lesson.resembling} of the {lesson.windows} windows were decided as {lesson.resembles}: it is "

@@ -78,7 +78,7 @@ def teach(
     card = check_lesson(gesture, folder, others=bool(others))
     loaded, (weights, _) = load_model(folder, engine="onnx"), load_weights(folder / WEIGHTS)
     if loaded.card != card:
-        raise ModelError(f"{folder}: its two files are not of the same model: export or copy it again")
+        raise ModelError(f"{folder}: its two files belong to different models: export or copy it again")
     rows = rows_of(weights)
     before = taught_before(folder, card, rows.shape[1])
     others_rows = rows[[name != gesture for name in card.classes]]
@@ -205,7 +205,9 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
         )
     taught = {name: kept[KEY + name].astype(np.float32) for name in card.taught}
     if any(windows.ndim != 2 or windows.shape[1] != features for windows in taught.values()):
-        raise ModelError(f"{file} is of another network: copy it again, or teach the model it was made from")
+        raise ModelError(
+            f"{file} belongs to another network: copy it again, or teach the model it was made from"
+        )
     return taught
 
 

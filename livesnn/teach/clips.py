@@ -81,7 +81,9 @@ def read_clips(
         for warning in stream.warnings:
             tell(f"{source}: {warning}")
     if labelled and not any(len(clip) >= spec.window for clip in clips):
-        raise DataError(f"{source}: its label {label} holds for no whole window of {spec.window} frames")
+        raise DataError(
+            f"{source}: no label {label} is as long as a window of {spec.window} frames: label a longer stretch"
+        )
     return clips
 
 
@@ -99,10 +101,10 @@ def once_ready(
     for packet in packets:  # empty ones come too
         if begins_s == math.inf:
             begins_s = clock() + READY_S
-            tell(f"get ready: it begins in {READY_S:g} s")
+            tell(f"get ready: begin in {READY_S:g} s")
         if not begun and clock() >= begins_s:
             begun = True
-            tell("perform it now, again and again")
+            tell("perform the gesture now, again and again")
         if begun:
             yield packet
 

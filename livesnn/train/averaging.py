@@ -74,7 +74,9 @@ def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
                 part = (tensor - mean[name]) / number if tensor.is_floating_point() else tensor - mean[name]
                 mean[name] = mean[name] + part
         except (KeyError, RuntimeError) as error:  # other names or shapes
-            raise TrainError(f"{path} is of another network: start again under another --name") from error
+            raise TrainError(
+                f"{path} belongs to another network: start again under another --name"
+            ) from error
     return mean
 
 

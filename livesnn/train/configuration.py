@@ -164,36 +164,37 @@ class Configuration:
     """
 
     dataset: Name = "nmnist"
-    """Data set to train on; gestures-sim is simulated, folder is your own recordings (see --data)."""
+    """Data set to train on. gestures-sim is simulated. folder means your own recordings (see --data)."""
     data: Path = Path("data")
-    """Folder of the data set in its official layout; for folder, <class>/<session>/FILE, or a table FILE.csv with the
-    columns file,start,end,label,session and times in seconds."""
+    """Folder of the data set, in its official layout. Your own recordings lie in <class>/<session>/FILE. Or name a
+    table FILE.csv with the columns file,start,end,label,session and times in seconds."""
     recipe: RecipeName = "best"
-    """Values of the flags you leave out: best measures best on validation; paper has the paper's loss, optimiser and
+    """Values of the flags that you leave out. best did best on validation. paper has the paper's loss, optimiser and
     read-out."""
     network: NetworkName = "sts_resnet"
-    """Network to train; sts_resnet and conv_snn spike and make a model, the others are ANNs to compare with."""
+    """Network to train. sts_resnet and conv_snn spike and make a model. The others are ordinary networks to compare
+    with."""
     name: str = ""
-    """Name of the model and its run folder; left out, it is made from the data set, the recipe or network, and the
-    seed."""
+    """Name of the model and its run folder. Default: made from the data set, the recipe or network, and the seed."""
     out: Path = Path("runs")
     """Folder for run folders, which hold the checkpoints, the log and the finished model."""
     runs: int = 1
-    """Number of trainings, with this seed and the following ones; their mean and standard deviation are printed."""
+    """Number of training runs, with this seed and the following ones. Their mean and standard deviation are
+    printed."""
     epochs: int = 40
     """Number of epochs."""
     average_epochs: int = 1
-    """Number of last epochs whose mean weights make the model, with new batch-norm statistics; 1 takes the epoch that
-    is best on validation."""
+    """Make the model from the mean weights of this many last epochs, with new batch-norm statistics. 1 takes the
+    epoch that is best on validation."""
     analog_epochs: int = 3
-    """Epochs in phase 1 of the hybrid method, without spikes; 0 trains with STBP only. Default: half of the
-    epochs, at most 3 with the best recipe; 0 with --init."""
+    """Epochs in phase 1 of the hybrid method, without spikes. 0 trains with spikes (STBP) only. Default: half of the
+    epochs, at most 3 with the best recipe, and 0 with --init."""
     analog_slope: float = -0.01
-    """Slope of the activation below the threshold in phase 1; the paper prints it as −β."""
+    """Slope of the activation below the threshold in phase 1, −β in the paper."""
     analog_ceiling: float = 1.0
-    """Largest output of the activation in phase 1; 1 is the output of a spike, inf is the paper's."""
+    """Largest output of the activation in phase 1. 1 is the output of a spike. The paper has no limit (inf)."""
     optimizer_at_switch: Literal["keep", "restart"] = "keep"
-    """Whether the optimiser keeps its running averages when phase 2 begins, or starts again."""
+    """Whether the optimiser keeps its running averages when phase 2 begins, or restarts them."""
     surrogate: Literal["gaussian", "rectangle"] = "gaussian"
     """Surrogate for the derivative of the step function."""
     surrogate_width: float = 0.3
@@ -205,35 +206,35 @@ class Configuration:
     learning_rate: float = 2e-3
     """Peak learning rate."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    """Optimiser; adamw decays the weights by 1e-2, warms up for 5 % of the steps and follows a cosine, adam and sgd
-    (momentum 0.9) keep the learning rate."""
+    """Optimiser. adamw decays the weights by 1e-2, warms up for 5 % of the steps and then follows a cosine. adam and
+    sgd (momentum 0.9) keep the learning rate."""
     loss: Literal["cross-entropy", "mse", "bce"] = "cross-entropy"
     """Loss of the window's mean output."""
     balance: Literal["weights", "logits", "none"] = "weights"
-    """How classes with different numbers of clips count alike in the cross-entropy: weights gives clips of large
-    classes less weight, logits adds the logarithm of the class's share to its output while training."""
+    """How to balance classes with different numbers of clips in the cross-entropy. weights gives clips of large
+    classes less weight. logits adds the logarithm of the class's share to its output while training."""
     unknown_weight: float = 1.0
-    """Weight of a clip that is of no class (a simulated person doing nothing); a clip of a class has 1."""
+    """Weight of a clip without a class (a simulated person doing nothing). A clip with a class has weight 1."""
     readout: Literal["membrane", "spikes"] = "membrane"
     """Output of the last layer: its membrane potentials, or its spikes as in the paper."""
     reset: bool = True
     """Set a membrane potential to zero after a spike."""
     alpha: float = 0.5
-    """Decay of the membrane potential in a step."""
+    """Factor by which a membrane potential decays in a step."""
     threshold: float = 0.5
-    """Firing threshold."""
+    """Membrane potential at which a neuron spikes."""
     width: int = 64
-    """Channels of every block or convolution; left out, the paper's number for the network."""
+    """Channels of every block or convolution."""
     widths: tuple[int, ...] = ()
-    """Channels of each of the four blocks, or of the two convolutions; left out, --width for all."""
+    """Channels of each of the four blocks, or of the two convolutions. Default: --width for all."""
     strides: tuple[int, ...] = (1, 1, 1, 1)
-    """Stride of each of the four blocks; 2 halves the picture there."""
+    """Stride of each of the four blocks. 2 halves the width and height of the maps."""
     sub_blocks: tuple[int, ...] = (2, 2, 2, 2)
-    """Number of sub-blocks (pairs of convolutions) in each of the four blocks; 2 2 2 2 makes 18 layers."""
+    """Number of sub-blocks (pairs of convolutions) in each of the four blocks. 2 2 2 2 makes 18 layers."""
     final_pool: int = 3
-    """Side of the average pool before the classifier; a pool as large as the map ignores where things are seen."""
+    """Side of the average pool before the classifier. A pool as large as the map makes the position irrelevant."""
     weight_bits: Literal[8, 32] = 8
-    """Bits of the blocks' kernels in the finished model, in every engine; training always uses 32."""
+    """Bits of the blocks' weights in the finished model, on every engine. Training always uses 32."""
     norm: bool = True
     """Use threshold-scaled batch norm, which the export folds into the convolutions."""
     measured_norms: bool = True
@@ -241,67 +242,68 @@ class Configuration:
     dropout: float = 0.1
     """Dropout after each sub-block, with one mask a window."""
     rate_target: float = 0.08
-    """Mean firing rate of a layer above which it is penalised."""
+    """Highest mean firing rate of a layer that isn't penalised."""
     rate_weight: float = 1.0
-    """Weight of the firing-rate penalty; 0 turns it off."""
+    """Weight of the firing-rate penalty. 0 turns it off."""
     burn_in: int = 20
-    """Largest number of unscored frames (whole clips) run before a window, so that the state isn't zero; with 0 the
-    best epoch is chosen by clips only, otherwise by clips and a stream."""
+    """Largest number of unscored frames that run before the scored window, so that its state isn't zero. Give a
+    multiple of the window's frames. With 0 the best epoch is chosen on clips only, else on clips and a stream."""
     from_zero: float = 0.25
-    """Share of the clips that start from zero state even after a burn-in."""
+    """Share of the clips that start from zero state in spite of --burn-in."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Random changes of the training clips."""
     simulated: int = 0
-    """Simulated recordings (MNIST digits in saccades) mixed into each epoch."""
+    """Number of simulated recordings (MNIST digits in saccades) that are mixed into each epoch."""
     simulated_pool: int = 20_000
-    """Number of simulated recordings that are made once, for the epochs to draw from."""
+    """Number of simulated recordings that are made in advance, for the epochs to draw from."""
     mnist: Path = Path("data/mnist/mnist.npz")
     """File of MNIST, for simulated recordings."""
     people: int = 1000
-    """Simulated people for each gesture, with one clip each; "other" has three times as many."""
+    """Number of simulated people for each gesture, with one clip each. "other" has three times as many."""
     digits: int = 60_000
-    """Number of MNIST's training digits to use, from the first; validation doesn't change with it."""
+    """Number of MNIST's training digits to use, from the first. The validation digits stay the same."""
     protocol: str = ""
     """Published split to use: split1 to split3 (UCF-101, HMDB-51), 90/10 or 70/30 (CIFAR10-DVS), archive or npy
-    (DVS-Gesture); left out, the first."""
+    (DVS-Gesture). Default: the first."""
     only: tuple[str, ...] = ()
-    """Classes to use; left out, all that have a folder."""
+    """Classes to use. Default: all that have a folder."""
     windows: int | None = None
-    """Largest number of windows from a recording, evenly spread; left out, all of them (3 for CIFAR10-DVS)."""
+    """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS)."""
     delta_t_us: int | None = None
-    """Duration of a frame in µs; left out, the data set's."""
+    """Duration of a frame in µs. Default: the data set's."""
     n_events: int | None = None
     """Number of events in a frame, instead of a duration."""
     cell_pixels: float | None = None
-    """Sensor pixels that make one pixel of the input, to scale counts where cameras differ; left out, what the model
-    of --init uses, or no scaling."""
+    """Number of sensor pixels that make one pixel of the input. Counts of other cameras are scaled to it. Default:
+    as in the model of --init, or no scaling."""
     light_flicker: Literal["keep", "remove"] | None = None
-    """Whether to remove what a flickering light adds to a frame; left out, as the model of --init or the data set has
-    it."""
+    """Whether to remove what a flickering light adds to a frame. Default: as in the model of --init or the data
+    set."""
     validation: float = 0.1
     """Fraction of the training part kept for validation."""
     seed: int = 0
-    """Seed of the split, the weights, the order and the augmentation; with --init on the same data set the model's
+    """Seed of the split, the weights, the order and the augmentation. With --init on the same data set, the model's
     split is kept."""
     gradient_clip: float = 1.0
-    """Largest norm of the gradient; 0 sets no limit."""
+    """Largest norm of the gradient. 0 sets no limit."""
     precision: Literal["auto", Precision] = "auto"
-    """Number format; auto takes bf16 where the GPU or processor multiplies it (AMX, AVX512-BF16), where it halves the
-    time."""
+    """Number format. auto uses bf16 where the GPU or processor supports it (AMX, AVX512-BF16), which halves the time,
+    and float32 elsewhere."""
     compile: bool = True
-    """Compile the neuron, which halves the time of an epoch after a minute at the start; on a processor this needs a
+    """Compile the neuron. This takes a minute at the start and halves the time of an epoch. On a processor it needs a
     C++ compiler."""
     devices: int = 1
     """GPUs or processes on this machine that share each batch (DDP)."""
     num_nodes: int = 1
-    """Machines that share each batch; start the same command on each, with torchrun or SLURM."""
+    """Machines that share each batch. Start the same command on each, with torchrun or SLURM."""
     init: Path | None = None
-    """Model to start from, by name or folder; its network, neuron and read-out are kept where no flag changes them,
-    and classes it doesn't know start with random weights."""
+    """Model to start from, by name or folder. Its network, neuron and read-out are kept unless a flag changes them.
+    Classes that it doesn't know start with random weights."""
     teacher: Path | None = None
-    """Run folder of a finished training on the same clips, whose outputs are learned too (knowledge distillation)."""
+    """Run folder of a finished training on the same clips. The model also learns its outputs (knowledge
+    distillation)."""
     teacher_share: float = 0.7
-    """Share of the teacher's output in the targets; the rest is the label."""
+    """Share of the teacher's output in the targets. The rest is the label."""
     resume: bool = False
     """Continue from the run folder's last epoch."""
 
@@ -318,14 +320,16 @@ class Configuration:
                 )
         self._check_sharing()
         if self.teacher_share != Configuration.teacher_share and not self.teacher:
-            raise TrainError("--teacher-share needs a --teacher: give one, or leave it out")
+            raise TrainError("--teacher-share needs --teacher: add that, or leave --teacher-share out")
         if self.balance == "logits" and self.loss != "cross-entropy":
-            raise TrainError(f"--balance logits needs the cross-entropy: leave it or --loss {self.loss} out")
+            raise TrainError(
+                f"--balance logits needs --loss cross-entropy, not {self.loss}: leave one of them out"
+            )
         if self.delta_t_us and self.n_events:
-            raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
+            raise TrainError("--delta-t-us and --n-events exclude each other: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
             raise TrainError(
-                f"--name {self.name!r} can't name a folder: use letters, digits, '-', '_' and '.'"
+                f"--name {self.name!r} isn't a valid folder name: use letters, digits, '-', '_' and '.'"
             )
         if self.analog_epochs >= self.epochs:
             raise TrainError(

@@ -45,7 +45,7 @@ class Teacher:
                 )
             load_final(self._net, run, config, parts.training)
             if not all(tensor.isfinite().all() for tensor in self._net.state_dict().values()):
-                raise TrainError("its weights aren't finite: train it again")
+                raise TrainError("its weights hold NaN or infinity: train it again")
         self._net.requires_grad_(False).eval()
 
     @torch.no_grad()
@@ -65,13 +65,13 @@ def read_teacher(run: Path, balance: str = "weights") -> Configuration:
     with _naming(run):
         config = recorded_config(run)
         if epochs_done(run / LAST) < config.epochs:
-            raise TrainError("it isn't finished: go on with its command and --resume first")
+            raise TrainError("it isn't finished: run its command with --resume first")
         if config.loss != "cross-entropy":
             raise TrainError(
-                f"it was trained with --loss {config.loss}: only cross-entropy teaches probabilities"
+                f"it was trained with --loss {config.loss}: choose one with --loss cross-entropy"
             )
         if balance == "logits" and config.balance == "none":
-            raise TrainError("it was trained with --balance none: give the pupil --balance weights or none")
+            raise TrainError("it was trained with --balance none: give --balance weights or none here too")
     return config
 
 

@@ -135,12 +135,14 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
 
 def _check(card: ModelCard, clips: Clips) -> None:
     if clips.classes != card.classes:
-        raise DataError(f"the data set's classes {clips.classes} are not the model's {card.classes}")
+        raise DataError(
+            f"the data set has the classes {clips.classes}, but the model knows {card.classes}: choose another"
+        )
     if len(clips) == 0:
         raise DataError("no clips to measure on: choose another split")
     if clips.frames.shape[1] % card.input.window:
         raise DataError(
-            f"clips of {clips.frames.shape[1]} frames are not whole windows of the model's {card.input.window}"
+            f"clips of {clips.frames.shape[1]} frames aren't whole windows of {card.input.window}: make longer clips"
         )
 
 
@@ -270,7 +272,7 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
     yield from _worst(measured)
     yield from doubts(measured, card)
     if sensor and (difference := card.on_another_sensor(*sensor)):
-        yield f"{difference}; train with --init on such recordings"
+        yield f"{difference}. Train with --init on such recordings"
 
 
 def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
@@ -279,7 +281,7 @@ def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
     long = f"{rule.delta_t_us / 1000:g} ms" if rule.delta_t_us else f"{rule.n_events} events"
     yield f"a window is {window} frames of {long}"
     if measured.empty > 0.05:
-        yield f"{measured.empty:.0%} of the frames are empty: recordings that pause, or frames too short for them"
+        yield f"{measured.empty:.0%} of the frames are empty: the recordings pause, or the frames are too short"
     if measured.saturated > 0.05 + FAR * (card.saturated or 0) and card.input.kind == "events":
         yield (
             f"{measured.saturated:.0%} of the pixels with events are at the model's {card.input.count_max} or above: "
@@ -287,19 +289,19 @@ def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
         )
     if card.mean_count and measured.mean_count:
         times = measured.mean_count / card.mean_count
-        what = "light" if card.input.kind == "video" else "events"
+        what = "brightness" if card.input.kind == "video" else "events"
         if not 1 / FAR < times < FAR:
             yield (
-                f"a frame has {times:.2g} times the {what} of those in training: another sensor, bias or light; "
+                f"a frame has {times:.2g} times the {what} of training, from another sensor, bias or light: "
                 "train with --init on such recordings"
             )
     if measured.density < 0.005:
-        yield f"the network hardly fires (density {measured.density:.2%}): its input is too weak, or it isn't trained"
+        yield f"the network hardly spikes (density {measured.density:.2%}): its input is weak, or it isn't trained"
     if measured.density > 0.4:
-        yield f"the network fires all the time (density {measured.density:.0%}): --rate-weight was too low"
+        yield f"the network spikes all the time (density {measured.density:.0%}): train with a higher --rate-weight"
     if measured.accuracy_carried < measured.accuracy_reset - 0.05:
         cost = measured.accuracy_reset - measured.accuracy_carried
-        yield f"carrying the state costs {cost:.0%}: train with --burn-in 20"
+        yield f"accuracy is {cost:.0%} lower with the state carried: train with --burn-in 20"
 
 
 def _classes(measured: Evaluation) -> Iterator[str]:
@@ -313,7 +315,7 @@ def _favourite(measured: Evaluation) -> Iterator[str]:
     """Yield a line if nearly everything is taken for one class."""
     for name, decided in zip(measured.classes, zip(*measured.confusion, strict=True), strict=True):
         if sum(decided) > ONE_SIDED * measured.n and len(measured.classes) > 2:
-            yield f"nearly everything is taken for {name}: the model has learned little else; train longer"
+            yield f"nearly everything is decided as {name}: train longer"
 
 
 def _confusions(measured: Evaluation) -> Iterator[str]:
@@ -324,7 +326,7 @@ def _confusions(measured: Evaluation) -> Iterator[str]:
         if true != decided and count
     })  # fmt: skip
     for (true, decided), count in pairs.most_common(SHOWN):
-        yield f"{true} taken for {decided}: {count} times"
+        yield f"{true} decided as {decided}: {count} times"
 
 
 def _worst(measured: Evaluation) -> Iterator[str]:

@@ -277,16 +277,16 @@ def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
     """Yield the measurements that aren't one number, in words."""
     late = measured.latency_ms
     yield (
-        f"decided right {late['p50']:.0f} ms after the change to a gesture was complete (median of "
-        f"{late['n']:.0f}; 90 %: {late['p90']:.0f} ms; never: {late['missed']:.1%})"
+        f"the first right decision comes {late['p50']:.0f} ms after the onset of a gesture (median of "
+        f"{late['n']:.0f}; 90th percentile {late['p90']:.0f} ms; never: {late['missed']:.1%})"
     )
-    after = [f"{share:.0%} {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
-    yield f"right so long after the onset: {', '.join(after)}"
+    after = [f"{share:.0%} after {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
+    yield f"right after the onset of a gesture: {', '.join(after)}"
     rates = measured.false_decisions_a_minute.items()
     false = [f"{name} {'– (too short)' if np.isnan(rate) else f'{rate:.1f}'}" for name, rate in rates]
     yield f"false decisions a minute: {', '.join(false)}"
     if measured.unmeasured:
         short = ", ".join(f"{count} of {name}" for name, count in measured.unmeasured.items())
-        yield f"no frame counts of these gestures, shorter than a window, cut off or without events: {short}"
+        yield f"not measured, because shorter than a window, cut off or without events: {short}"
     yield from measured.warnings
     yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())

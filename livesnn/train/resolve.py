@@ -125,7 +125,7 @@ def resolve(
         values["analog_epochs"] = given.get("analog_epochs", 0 if values["init"] else half)
         values["protocol"] = values["protocol"] or source.PROTOCOLS[0]
     if refused := [name for name in kind.refused if name in given]:
-        raise TrainError(f"{flag(refused[0])} means nothing to {values['network']}: leave it out")
+        raise TrainError(f"{flag(refused[0])} has no effect on {values['network']}: leave it out")
     if not kind.spiking:
         values |= {"analog_epochs": 0, "burn_in": 0, "rate_weight": 0.0}
     config = Configuration(**values)
@@ -160,7 +160,7 @@ def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
     """
     usual = _recipe_of(given)
     if start.network.kind != usual.network:
-        raise TrainError(f"{start.name} has --network {start.network.kind}, not {usual.network}: give that")
+        raise TrainError(f"{start.name} isn't a {usual.network}: give --network {start.network.kind}")
     parts = (start.network, start.neuron, start)  # each of `OF_MODEL` is a field of one of them
     theirs = {name: next(getattr(one, name) for one in parts if hasattr(one, name)) for name in OF_MODEL}
     if "width" in given or usual.card(()).network.widths == start.network.widths:
@@ -207,7 +207,7 @@ def _check_together(config: Configuration) -> None:
     spiking = config.epochs - config.analog_epochs
     if config.average_epochs > spiking:
         raise TrainError(
-            f"--average-epochs {config.average_epochs} are more than {spiking} that spike: give fewer"
+            f"--average-epochs {config.average_epochs} is more than the {spiking} spiking epochs: give fewer"
         )
 
 
@@ -250,9 +250,13 @@ def recorded_config(run: Path) -> Configuration:
         fields_of_run = read_record(run / CONFIG_FILE)
         return msgspec.convert(fields_of_run, Configuration, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
-        raise TrainError(f"{run} is no run folder: it has no {CONFIG_FILE}") from error
+        raise TrainError(
+            f"{run} isn't a run folder, as it has no {CONFIG_FILE}: give that of a training"
+        ) from error
     except msgspec.ValidationError as error:
-        raise TrainError(f"{run / CONFIG_FILE} is from another version: {error}") from error
+        raise TrainError(
+            f"{run / CONFIG_FILE} is from another version ({error}): start again under another --name"
+        ) from error
 
 
 def read_record(record: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
             yield run, resume_from
     except OSError as error:
         raise TrainError(
-            f"{error.filename or run}: {error.strerror or error}: check the folder, its permissions and the space"
+            f"{error.filename or run}: {error.strerror or error}: check the folder, its permissions and free space"
         ) from error
 
 
@@ -124,7 +124,7 @@ def _check_resumed(config: Configuration) -> Path:
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
         longer = config.epochs > int(recorded.get("epochs", config.epochs)) and (run / "model").exists()
         more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
-        raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
+        raise TrainError(f"{record} has other flags: resume with its {flags}{more}")
     done = epochs_done(last)
     for needed in [epoch_file(run, epoch) for epoch in config.averaged if epoch <= done] or [run / BEST]:
         load_checkpoint(needed)  # else hours of training would end with this error
@@ -157,7 +157,7 @@ def load_weights_of_run(net: torch.nn.Module, weights: dict[str, torch.Tensor], 
     try:
         net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     except RuntimeError as error:  # its lines name the tensors
-        raise TrainError(f"{where} is of another network: start again under another --name") from error
+        raise TrainError(f"{where} belongs to another network: start again under another --name") from error
 
 
 def _checkpoint(path: Path, *more: str) -> dict[str, Any]:

@@ -106,8 +106,8 @@ def trained_before(start: Start | None, config: Configuration) -> ModelCard | No
     theirs = start.card.split.protocol if start.card.split else config.protocol
     if theirs not in (config.protocol, BY_TABLE):
         raise TrainError(
-            f"{start.card.name} was trained on --protocol {theirs}, which has some of the validation and test clips "
-            f"of this one: give --protocol {theirs}"
+            f"{start.card.name} was trained on --protocol {theirs}, which includes validation and test clips of "
+            f"this one: give --protocol {theirs}"
         )
     return start.card
 
@@ -124,12 +124,12 @@ def say_validation(before: ModelCard | None, parts: Parts) -> None:
     theirs = before.split
     if theirs is None or BY_TABLE in (theirs.protocol, parts.split.protocol):
         say(
-            f"{before.name} doesn't record its validation clips: it may have been trained on some of these, so the "
+            f"{before.name} doesn't record its validation clips. It may have been trained on some of these, so the "
             "accuracy may be too high"
         )
         return
     kept, ours = {*theirs.groups, *theirs.clips}, {*parts.split.groups, *parts.split.clips}
     if kept and not kept & ours:
-        say(f"none of the validation clips of {before.name} are here: these are taken for other recordings")
+        say(f"none of the validation clips of {before.name} are here, so these count as other recordings")
     else:
-        say(f"validation keeps the clips that {before.name} kept: it may have been trained on all others")
+        say(f"validation uses the same clips as for {before.name}, which may have been trained on all others")

@@ -110,7 +110,7 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
     video = open_video(path)
     if video.fps < (least := 1_000_000 / LONGEST_US):
         raise SourceError(
-            f"{path}: of {float(video.fps):g} pictures a second no events are made: give {least:g} or more"
+            f"{path}: {float(video.fps):g} pictures a second are too few to make events: give {least:g} or more"
         )
     reader = VideoReader(video, progress)
     return Recording(path, reader, reader.streams[0])
@@ -132,7 +132,9 @@ class VideoReader(Reader):
     def warnings(self) -> list[str]:
         """What is damaged or was assumed, as far as it has been read; and that its events are made."""
         fps = float(self._video.fps)
-        made = f"its events are made of {fps:g} pictures a second, as a 128×128 DVS might have seen them"
+        made = (
+            f"its events are simulated from {fps:g} pictures a second, as a 128×128 DVS might have seen them"
+        )
         return [made, *self._video.warnings]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:

@@ -57,7 +57,9 @@ class FrameSource(Closing, ABC):
 
     def not_turned(self) -> SourceError:
         """Return the error for a command that would turn it."""
-        return SourceError(f"{self.name}: a video is shown as it is, only events are turned: leave that out")
+        return SourceError(
+            f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out"
+        )
 
     def close(self) -> None:
         """End the iteration over frames, from any thread."""

@@ -219,7 +219,7 @@ class Video:
                 due_us = t + delta_t_us
                 yield Sample(t, picture)
         if due_us == first_us == 0:
-            raise FormatError(f"{self.path}: not one whole frame can be read: it is damaged, get it again")
+            raise FormatError(f"{self.path}: not one whole frame can be read: it is damaged, copy it again")
 
     def pictures(self) -> Iterator[tuple[int, Picture]]:
         """Yield each whole frame as decoded, BGR uint8 [H, W, 3], and when it is first shown, µs; see `samples`."""
@@ -301,7 +301,7 @@ def open_video(path: str | Path) -> Video:
         _check_size(reading.get(cv2.CAP_PROP_FRAME_WIDTH), reading.get(cv2.CAP_PROP_FRAME_HEIGHT), path)
         first = reading.retrieve() if reading.grab() else None
         if first is None:
-            raise FormatError(f"{path}: it has no frame that can be decoded: get it again, or {REWRITE}")
+            raise FormatError(f"{path}: it has no frame that can be decoded: copy it again, or {REWRITE}")
         _check_size(first.shape[1], first.shape[0], path)
         claimed = reading.get(cv2.CAP_PROP_FRAME_COUNT)
     height, width = first.shape[:2]
@@ -336,11 +336,11 @@ def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (t
 def check_takes_video(input: InputSpec, name: str, otherwise: str) -> int:  # noqa: A002
     """Return a model's Δt, µs; ModelError, with what to do ``otherwise``, if it doesn't take the video of a name."""
     if input.kind != "video":
-        raise ModelError(f"{name} is a video, and the model takes {input.kind}: {otherwise}")
+        raise ModelError(f"{name} is a video, but the model reads {input.kind}: {otherwise}")
     if input.channels not in (1, 3) or input.slice.delta_t_us is None:
         raise ModelError(
-            f"a video has 3 channels (RGB) or 1 (grey) at a fixed delta_t_us, the model takes {input.channels} by "
-            f"{input.slice}: correct the model's card"
+            f"a video has 3 channels (RGB) or 1 (grey) at a fixed delta_t_us, but the model takes "
+            f"{input.channels} by {input.slice}: correct the model's card"
         )
     return input.slice.delta_t_us
 

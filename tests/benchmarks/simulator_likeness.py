@@ -251,7 +251,7 @@ def main(data: Path = Path("data"), out: Path = Path("simulator"), people: int =
     out
         Folder of the report: README.md and pictures.
     people
-        Simulated people for each gesture.
+        Number of simulated people for each gesture.
     """
     if people < 10:
         raise SystemExit(f"{people} people are too few for a distribution: give --people 10 or more")

@@ -178,13 +178,13 @@ def main(
     Parameters
     ----------
     model
-        Shipped model or model folder.
+        Name of a model, or a model folder.
     repeats
         Runs of each.
     source
-        Recording whose frames are taken; a moving blob if not given.
+        Recording whose frames are used. Default: a moving blob.
     engines
-        Engines to time; all that are installed and can run the model if not given.
+        Engines to time. Default: all that are installed and can run the model.
     """
     write_json({"machine": machine(), "step": bench_step_peers(model, repeats, source, engines)})
 

@@ -171,7 +171,7 @@ def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path) ->
         (("run", CLIPS[0] if CLIPS else "", "--model", "nothing"), "available: "),
         (("run", "camera"), "camera"),
         (("info", "README.txt"), "README.txt"),
-        (("gui", "--pre-roll", "90"), "give seconds from 0 to 60"),
+        (("gui", "--pre-roll", "90"), "give 0 to 60 seconds"),
         (("eval", "--model", "nmnist", "--dataset", "nmnist", "--data", "nowhere"), "nowhere"),
     ],
     ids=lambda value: "-".join(map(str, value[:2])) if isinstance(value, tuple) else "",
@@ -282,9 +282,9 @@ def test_of_several_streams_record_and_run_say_which_they_leave_out(tmp_path: Pa
     [
         ("there.aedat4", (), "exists already"),
         ("nofolder/new.aedat4", (), "can't be written"),
-        ("new.aedat4", ("--seed", "-1"), "seed -1 is negative"),
+        ("new.aedat4", ("--seed", "-1"), "--seed can't be -1"),
         ("new.aedat4", ("--scene", "fog"), "no scene"),
-        ("new.aedat4", ("--sensor", "big"), "'big' is no sensor size"),
+        ("new.aedat4", ("--sensor", "big"), "'big' isn't a sensor size"),
     ],
 )
 def test_simulate_says_at_once_what_it_cannot_do(

@@ -83,7 +83,7 @@ def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(tmp_pat
     assert summary["summary"]["light_flicker_per_pixel"] == pytest.approx(
         40, abs=0.5
     )  # 4 pixels, 5 flashes, 2 polarities
-    assert "a light that flickers" in " ".join(summary["summary"]["warnings"])
+    assert "a flickering light" in " ".join(summary["summary"]["warnings"])
     assert (before["summary"]["light_flicker_per_pixel"], before["summary"]["warnings"]) == (0, [])
 
 
@@ -242,11 +242,11 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt() -
         ((CLIP, "--seconds", "0"), "give more than 0"),
         (
             (CLIP, "--events-port", "0", "--model", "nmnist"),
-            "publishes only events: add it, or leave out --model",
+            "sends only events: add --decisions-port, or leave out --model",
         ),
         (
             (CLIP, "--events-port", "0", "--threshold", "0.7"),
-            "publishes only events: add it, or leave out --model",
+            "sends only events: add --decisions-port, or leave out --model",
         ),
     ],
 )

@@ -292,7 +292,7 @@ def test_flags_are_on_top_of_what_was_chosen_last() -> None:
         ({"threshold": 1.5}, "the decision threshold is 1.5: give a probability from 0 to 1"),
         ({"hysteresis": 0.9}, "is 0.9: give a probability from 0 to the threshold, 0.5"),
         ({"thresholds": {"3": 2.0}}, "the decision threshold of '3' is 2.0: give a probability from 0 to 1"),
-        ({"smoothing": 1.0}, "the smoothing is 1.0: give a share from 0 to below 1"),
+        ({"smoothing": 1.0}, "the smoothing is 1.0: give a number from 0 to below 1"),
         ({"allow": ["1"], "deny": ["1"]}, "1 is both allowed and denied: leave it out of one"),
     ],
 )
@@ -310,7 +310,7 @@ def test_the_window_opens_with_the_flags_and_its_summary_follows(model_folder: P
 def test_a_class_that_the_model_has_not_opens_no_window(model_folder: Path, recording: Path) -> None:
     done = python("-c", RUN, str(recording), str(model_folder), '{"deny": ["x"]}', LIVESNN_QUIT_AFTER="20")
     assert done.returncode == 1
-    assert "columns has no class 'x'; it has: 0, 1, 2" in done.stderr
+    assert "columns has no class 'x': give one of 0, 1, 2" in done.stderr
 
 
 # What the window says of another sensor

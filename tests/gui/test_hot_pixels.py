@@ -69,9 +69,7 @@ def test_a_damaged_file_is_said_and_learned_over(
     (tmp_path / FOLDER / "DXA1.json").write_text('{"width": 34')
     window = make_window(settings=settings)
     play(window, serial="DXA1")
-    qtbot.waitUntil(
-        lambda: "its hot pixels are learned again" in window.banner.message.text(), timeout=20_000
-    )
+    qtbot.waitUntil(lambda: "learns the hot pixels again" in window.banner.message.text(), timeout=20_000)
     qtbot.waitUntil(lambda: (tmp_path / FOLDER / "DXA1.json").read_text() != '{"width": 34', timeout=20_000)
     assert hot_in(tmp_path, "DXA1") == [[1, 30]]
 

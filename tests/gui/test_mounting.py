@@ -108,7 +108,7 @@ def test_view_and_menu_say_how_it_is_turned(qtbot: QtBot, make_window: MakeWindo
 def test_a_video_that_is_to_be_turned_is_an_error(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     window.open("simulate:digits", None, HUNG)
-    qtbot.waitUntil(lambda: "a video is shown as it is" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "a video can't be rotated" in window.banner.message.text(), timeout=20_000)
 
 
 def test_what_is_recorded_of_a_turned_camera_is_what_the_network_sees(

@@ -424,7 +424,7 @@ def test_of_several_event_streams_the_one_asked_for_has_its_labels_and_the_other
     window = make_window()
     window.open(f"{path}?stream=b")
     qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["4"], timeout=20_000)
-    qtbot.waitUntil(lambda: f"for it, give {path}?stream=a" in window.banner.message.text())
+    qtbot.waitUntil(lambda: f"to read it, give {path}?stream=a" in window.banner.message.text())
 
 
 def test_the_labels_beside_a_recording_are_on_its_time_line(

@@ -263,7 +263,9 @@ def test_the_sensor_is_the_one_that_the_header_names(
     assert (found.camera, found.resolution) == (camera, size)
     with open_recording(path) as recording:
         assert recording.resolution == (size or (2, 8))  # what holds the events
-        assert any("2×8 holds all events, assumed" in line for line in recording.warnings) == (size is None)
+        assert any("2×8 assumed, which holds all events" in line for line in recording.warnings) == (
+            size is None
+        )
 
 
 def test_two_cameras_in_one_file_are_two_streams_with_their_own_clocks(tmp_path: Path) -> None:
@@ -291,7 +293,9 @@ def test_a_source_numbered_differently_in_header_and_packets_is_the_camera_named
     events = make_events([5, 6])
     path = write(tmp_path / "f.aedat", header("0: DVS128"), polarity(events, source=1))
     assert np.array_equal(read(path), events)
-    assert describe(path).warnings == ["events are of source 1, the header names source 0: DVS128 assumed"]
+    assert describe(path).warnings == [
+        "events come from source 1, but the header names source 0: DVS128 assumed"
+    ]
 
 
 def test_a_file_without_its_camera_is_read_all_the_same(tmp_path: Path) -> None:
@@ -364,10 +368,10 @@ def test_a_file_of_countless_sources_ends_at_the_first_too_many(tmp_path: Path) 
         ((b"#!AER-DAT3.1\r\n",), "the header has no #!END-HEADER line"),
         ((b"#!AER-DAT3.1\r\n#Format: RAW\r\n", polarity(make_events([1]))), "the header has no #!END-HEADER line"),
         ((b"#!AER-DAT3.0\r\n#Format: RAW\r\n",), "AEDAT 3.0 isn't supported"),
-        ((header(form="SerializedTS"),), "packed as 'SerializedTS', which isn't supported"),
-        ((header(form="SerializedTS,PNGFrames"),), "packed as 'SerializedTS,PNGFrames'"),
+        ((header(form="SerializedTS"),), "the format 'SerializedTS', which isn't supported"),
+        ((header(form="SerializedTS,PNGFrames"),), "the format 'SerializedTS,PNGFrames'"),
         ((header(), struct.pack("<hhiiiiii", *HOSTILE["event size 0"]), bytes(80)), "the first packet is damaged"),
-        ((header(), struct.pack("<hhiiiiii", *HOSTILE["packed events"]), bytes(80)), "its events are packed"),
+        ((header(), struct.pack("<hhiiiiii", *HOSTILE["packed events"]), bytes(80)), "its events are compressed"),
         ((header(), bytes(1000)), "the first packet is damaged"),
     ],
     ids=range(8),

@@ -106,7 +106,7 @@ def test_a_folder_that_goes_away_ends_it_with_one_line(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     put_until(recorder, lambda: recorder.finished)
     assert isinstance(recorder.error, SourceError)
-    assert "is no longer there" in str(recorder.error)
+    assert "the file has gone" in str(recorder.error)
     assert "\n" not in str(recorder.error)
 
 

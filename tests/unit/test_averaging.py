@@ -105,7 +105,7 @@ def test_whole_numbers_are_not_averaged_and_other_networks_are_refused(tmp_path:
     torch.save(
         {"state_dict": {"w": torch.zeros(3)}, "epoch": 0, "pytorch-lightning_version": "2.6"}, paths[2]
     )
-    with pytest.raises(TrainError, match=r"2\.ckpt is of another network"):
+    with pytest.raises(TrainError, match=r"2\.ckpt belongs to another network"):
         mean_of(paths)
 
 
@@ -138,7 +138,7 @@ def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
 
 
 def test_more_epochs_than_spike_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match="--average-epochs 3 are more than 2 that spike"):
+    with pytest.raises(TrainError, match="--average-epochs 3 is more than the 2 spiking"):
         configured(epochs=4, analog_epochs=2, average_epochs=3)
     assert list(replace(Configuration(), epochs=4, average_epochs=2).averaged) == [3, 4]
     assert list(replace(Configuration(), epochs=4).averaged) == []

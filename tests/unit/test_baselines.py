@@ -79,9 +79,9 @@ def test_a_baseline_has_no_analog_epochs_and_starts_from_scratch() -> None:
 
 
 def test_what_only_spikes_need_is_refused_of_a_baseline() -> None:
-    with pytest.raises(TrainError, match="--width means nothing to resnet18"):
+    with pytest.raises(TrainError, match="--width has no effect on resnet18"):
         configured(dataset="ucf101", network="resnet18", width=32)
-    with pytest.raises(TrainError, match="--alpha means nothing to cnn"):
+    with pytest.raises(TrainError, match="--alpha has no effect on cnn"):
         configured(recipe="paper", network="cnn", dataset="mnist-seq1", alpha=0.7)
     with pytest.raises(TrainError, match="--widths takes two numbers"):
         Configuration(network="conv_snn", widths=(1, 2, 3, 4))

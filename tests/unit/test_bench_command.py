@@ -79,7 +79,7 @@ def test_the_figures_are_json_with_the_machine_that_they_hold_for(capsys: pytest
 def test_too_few_people_or_repeats_are_one_line() -> None:
     with pytest.raises(LivesnnError, match="give --people 10 or more"):
         measure(Sensors(people=3))
-    with pytest.raises(LivesnnError, match="give --repeats 1 or more"):
+    with pytest.raises(LivesnnError, match="--repeats can't be 0: give 1 or more"):
         measure(Simulate(repeats=0))
 
 

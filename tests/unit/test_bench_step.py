@@ -121,5 +121,5 @@ def test_a_source_without_a_frame_is_one_line(folder: Path, tmp_path: Path) -> N
 
 
 def test_a_window_that_can_show_nothing_is_not_waited_for() -> None:
-    with pytest.raises(LivesnnError, match=r"showed nothing \(.*'nosuch' not found; .*\): try livesnn gui"):
+    with pytest.raises(LivesnnError, match=r"showed nothing \(.*'nosuch' not found; .*\): run livesnn gui"):
         bench_startup("nosuch", 1)

@@ -226,7 +226,7 @@ class TestUnplugging:
         np.testing.assert_array_equal(read_all(camera, BLOB.size), BLOB)
         assert cameras.opened == [SERIAL, SERIAL]
         assert len(told) == 2
-        assert "plug it in again; waiting" in told[0]
+        assert "plug it in again. livesnn waits" in told[0]
         assert "is back" in told[1]
 
     def test_only_the_same_camera_is_taken_back(self) -> None:
@@ -261,7 +261,7 @@ class TestOpening:
             def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
                 return None
 
-        with pytest.raises(SourceError, match="has no events"):
+        with pytest.raises(SourceError, match="sends no events"):
             open_camera("camera", cameras=FakeCameras([FramesOnly()]))
 
     def test_one_that_fails_while_it_is_opened_is_an_error_in_one_line(self) -> None:

@@ -110,7 +110,7 @@ def test_what_was_kept_and_is_not_there_is_said() -> None:
     )
     _, validation = clips.split_by_group(Split(clips=("b", "gone")))
     assert validation.names == ("b",)
-    assert validation.skipped == ("gone: was kept for validation, and isn't there",)
+    assert validation.skipped == ("gone: it was kept for validation, but is missing",)
 
 
 @pytest.mark.parametrize("damage", [lambda octets: octets[:50], lambda octets: octets.replace(b")", b"(", 1)])

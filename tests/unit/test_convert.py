@@ -156,10 +156,13 @@ def test_what_its_reader_says_of_a_recording_is_said_of_the_conversion(
 def test_what_is_not_events_and_other_streams_are_said_to_be_left_out(tmp_path: Path, data_dir: Path) -> None:
     folder = data_dir / "recordings" / "aedat4"
     (line,) = convert(folder / "aestream_davis.aedat4", tmp_path / "a.npz").warnings
-    assert line == "left out, since only events are converted: frames (3), IMU samples (130), triggers (15)"
+    assert (
+        line
+        == "only events are converted, so these are left out: frames (3), IMU samples (130), triggers (15)"
+    )
     stereo = folder / "derived_stereo_two_event_streams.aedat4"
     (line,) = convert(stereo, tmp_path / "b.npz", stream="RIGHT_CAM/events").warnings
-    assert line.endswith(f"LEFT_CAM/events: for it, give {stereo}?stream=LEFT_CAM/events")
+    assert line.endswith(f"LEFT_CAM/events is left out: to read it, give {stereo}?stream=LEFT_CAM/events")
     assert read(tmp_path / "b.npz")[2] == "RIGHT_CAM"
 
 
@@ -173,7 +176,7 @@ def test_a_clock_that_was_set_back_is_kept_by_aedat4_and_told_of_for_npz(tmp_pat
     assert (np.diff(expected[0]["t"]) < 0).any()
     assert_same(convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4").out, *expected)
     told, said = convert(tmp_path / "a.aedat4", tmp_path / "b.npz").warnings
-    assert told.startswith("readers of .npz may sort")
+    assert told.startswith("time jumps back, and programs that read .npz may sort")
     assert "time jumps back 1 times" in said
     assert np.array_equal(np.load(tmp_path / "b.npz")["t"], expected[0]["t"])
 
@@ -227,13 +230,13 @@ def test_a_recording_named_with_its_columns_is_itself_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("out.csv", "can't tell its format: choose a name that ends in .aedat4 or .npz"),
-        ("out", "can't tell its format"),
+        ("out.csv", "doesn't tell the format: choose one that ends in .aedat4 or .npz"),
+        ("out", "doesn't tell the format"),
         ("nowhere/out.npz", "there is no folder .*nowhere: make it first"),
         ("nowhere/out.aedat4", "nowhere/out.aedat4: there is no folder"),
         ("a.npz/out.npz", "there is no folder"),
         ("folder.npz", "a folder: add the name of a file"),
-        ("link.npz", "a link to another file, which would stay as it is: name that one"),
+        ("link.npz", "this is a link: give the file that it points to"),
         ("pipe.npz", "a pipe or device, which can't be replaced: choose another name"),
         ("x" * 300 + ".aedat4", "can't be written"),
     ],

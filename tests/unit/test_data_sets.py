@@ -163,7 +163,7 @@ def test_a_table_cuts_recordings_and_says_what_is_for_what(lab: Path) -> None:
     [
         ("nod/ann/9.aedat4,0,1,still,a", "line 2: no file"),
         ("nod/ann/0.aedat4,a,1,still,a", "line 2: 'a' to '1' aren't seconds"),
-        ("nod/ann/0.aedat4,1,1,still,a", "line 2: 1 to 1 s is no stretch of time"),
+        ("nod/ann/0.aedat4,1,1,still,a", "line 2: 1 to 1 s isn't a span of time"),
         ("nod/ann/0.aedat4,0,1,,a", "line 2: label is missing"),
     ],
 )
@@ -327,7 +327,7 @@ def test_check_tells_short_recordings_from_damaged_ones_and_reads_the_test_part(
     [
         (
             "file;start;end;label;session\n",
-            "no column file: make it file,start,end,label,session, with commas",
+            "lacks the column file: write file,start,end,label,session",
         ),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/ann/0.aedat4,0,1,b\n", "is there twice"),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/../nod/ann/0.aedat4,0,1.0,b\n", "is there twice"),
@@ -419,7 +419,9 @@ def test_a_split_that_was_drawn_from_other_recordings_is_refused(cifar10_dvs: Pa
     parts = data_set("cifar10-dvs").load_parts(config)
     card = card_of(config, CLASSES, parts.split)
     (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").unlink()
-    with pytest.raises(DataError, match=r"drawn from \d+ recordings, and \d+ are there.* add --split test"):
+    with pytest.raises(
+        DataError, match=r"drawn from \d+ recordings, but there are \d+ now.* add --split test"
+    ):
         data_set("cifar10-dvs").load_split(cifar10_dvs, "validation", card)
     assert len(data_set("cifar10-dvs").load_split(cifar10_dvs, "test", card))
 
@@ -541,5 +543,7 @@ def test_another_folder_s_sessions_are_drawn_by_seed(lab: Path) -> None:
 def test_a_model_s_split_of_other_recordings_is_no_reason_to_draw_another(cifar10_dvs: Path) -> None:
     config = configured(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, windows=2)
     before = card_of(config, CLASSES, Split(drawn_from=9))
-    with pytest.raises(DataError, match=r"drawn from 9 recordings, and \d+ are there.* or leave --init out"):
+    with pytest.raises(
+        DataError, match=r"drawn from 9 recordings, but there are \d+ now.* or leave --init out"
+    ):
         data_set("cifar10-dvs").load_parts(config, before)

@@ -137,7 +137,7 @@ def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
-        (header()[:14], "header isn't whole"),
+        (header()[:14], "ends within its header"),
         (header()[:18], "claims 320×0 pixels: it is damaged or cut short"),
         (header(version=(1, 0, 0)), r"Event Stream 1\.0\.0 isn't supported: give a file of version 2"),
         (header(0), "it has generic events, no DVS events: give a DVS or ATIS recording"),

@@ -288,7 +288,7 @@ class TestImpossible:
     @pytest.mark.parametrize("t", [2**63 - 1, 2**62, -(2**62), -(2**63)])
     def test_times_near_the_end_of_the_numbers_are_refused(self, rule: SliceRule, t: int) -> None:
         cut = slicer(rule)
-        with pytest.raises(SourceError, match="can't be"):
+        with pytest.raises(SourceError, match="is impossible"):
             cut.push(Packet(at(5, t)))
         assert told(cut.push(Packet(at(0, 10_000))))[0][2]
 
@@ -300,7 +300,7 @@ class TestImpossible:
     @pytest.mark.parametrize("change", [{"window": 0}, {"window": -1}, {"width": 0}, {"height": -1}])
     def test_an_input_without_extent_is_refused(self, change: dict[str, int]) -> None:
         spec = InputSpec(**{"width": 4, "height": 3, "slice": TEN_MS, "window": 10, **change})  # type: ignore[arg-type]
-        with pytest.raises(ModelError, match="no slices can be made"):
+        with pytest.raises(ModelError, match="frames can't be made"):
             Slicer(TEN_MS, SENSOR, spec)
 
     @pytest.mark.parametrize("sensor", [(0, 0), (0, 3), (4, -1), (1 << 17, 3)])

@@ -153,7 +153,7 @@ def test_a_sensor_that_is_none_is_an_error_that_says_which_are(sensor: str) -> N
 
 def test_a_digit_has_its_own_sensor() -> None:
     assert scene_resolution("digit-3", "34x34") == scene_resolution("digit-3")
-    with pytest.raises(SourceError, match="digit-3 has only N-MNIST's sensor of 34x34 pixels"):
+    with pytest.raises(SourceError, match="digit-3 always has N-MNIST's 34x34 pixels"):
         scene_resolution("digit-3", "128x128")
 
 

@@ -74,7 +74,7 @@ def test_an_option_of_another_data_set_is_refused_and_two_rules_for_a_frame_too(
         Configuration(people=5)
     with pytest.raises(TrainError, match="--simulated only applies to nmnist"):
         Configuration(dataset="gestures-sim", simulated=5)
-    with pytest.raises(TrainError, match="can't both end a frame"):
+    with pytest.raises(TrainError, match="exclude each other"):
         Configuration(delta_t_us=1000, n_events=1000)
 
 

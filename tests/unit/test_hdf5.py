@@ -333,7 +333,7 @@ def test_chunks_too_large_to_hold_are_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "f.h5", "w") as file:
         for axis in "txyp":
             file.create_dataset(axis, (1 << 27,), "i8", chunks=(1 << 27,))
-    with pytest.raises(FormatError, match="too large to hold: repack it"):
+    with pytest.raises(FormatError, match="don't fit in memory: repack it"):
         open_recording(tmp_path / "f.h5")
 
 

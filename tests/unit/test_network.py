@@ -136,7 +136,7 @@ def test_what_is_no_address_is_an_error_of_one_line(uri: str) -> None:
 
 def test_where_nobody_listens_the_line_says_what_where_and_what_to_do() -> None:
     address = Address("127.0.0.1", free_port())
-    with pytest.raises(SourceError, match=f"^{address}: no connection .*start the server.*host and port$"):
+    with pytest.raises(SourceError, match=f"^{address}: can't connect .*start the server.*host and port$"):
         open_source(str(address))
 
 
@@ -223,10 +223,10 @@ def test_disorder_and_events_outside_are_put_right_and_counted_over_packets(
         (MAGIC + header_octets(), "sends a file"),
         (header_octets().replace(b"IOHE", b"IOHF"), "doesn't start with a header"),
         (header_octets().replace(b"outInfo", b"outXnfo"), "describes no streams"),
-        (header_octets().replace(b"EVTS", b"FRME"), r"no events in this stream \(it has 'FRME'\)"),
-        (header_octets().replace(b"sizeX", b"sizeZ"), "doesn't give its sensor's size"),
-        (b"", "hung up before it sent a header"),
-        (header_octets()[:50], "hung up before it sent a header"),
+        (header_octets().replace(b"EVTS", b"FRME"), r"has no events, only 'FRME'"),
+        (header_octets().replace(b"sizeX", b"sizeZ"), "doesn't give the sensor's size"),
+        (b"", "closed the connection before it sent a header"),
+        (header_octets()[:50], "closed the connection before it sent a header"),
     ],
 )
 def test_what_is_not_a_stream_of_events_is_refused_in_one_line(
@@ -245,7 +245,7 @@ def test_what_is_not_a_stream_of_events_is_refused_in_one_line(
 def test_a_server_that_connects_and_says_nothing_more_is_given_up(
     serve: Callable[..., Script], octets: bytes, what: str
 ) -> None:
-    with pytest.raises(SourceError, match=rf"\({what} came from it in 0\.1 s"):
+    with pytest.raises(SourceError, match=rf"\(it sent {what} within 0\.1 s"):
         connect_to(serve((octets, True)).address, connect_s=0.1)
 
 
@@ -257,7 +257,7 @@ def test_a_server_that_hangs_up_is_lost_also_within_a_packet(
 ) -> None:
     connection = connect(octets, stays=False)
     for _ in range(2):  # for good
-        with pytest.raises(SourceLost, match="the server is gone"):
+        with pytest.raises(SourceLost, match="the server is lost"):
             connection.read(WAIT_S)
 
 
@@ -268,17 +268,17 @@ def test_a_server_that_stops_within_a_packet_is_lost_but_not_one_that_is_silent_
     silent = connect(b"", stall_s=0.05)
     stopped = connect(packet_octets(make_events(50))[:length], stall_s=0.05)
     assert read(silent, 0.2).size == 0
-    with pytest.raises(SourceLost, match="stopped within a packet"):
+    with pytest.raises(SourceLost, match="in the middle of a packet"):
         stopped.read(0.2)
 
 
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
-        (b"\x99" * 100, "no packet"),
-        (packet_octets(make_events(5), stream=3), "no packet"),
-        (PACKET_HEADER.pack(0, -1), "no packet"),
-        (PACKET_HEADER.pack(0, 1 << 30), "no packet"),
+        (b"\x99" * 100, "isn't a packet"),
+        (packet_octets(make_events(5), stream=3), "isn't a packet"),
+        (PACKET_HEADER.pack(0, -1), "isn't a packet"),
+        (PACKET_HEADER.pack(0, 1 << 30), "isn't a packet"),
         (packet_octets(make_events(50)).replace(b"EVTS", b"IMUS"), "damaged packet"),
         (packet_octets(make_events(50, start_us=1 << 62)), "times are damaged"),
         (PACKET_HEADER.pack(0, 40) + bytes(40), "damaged packet"),
@@ -308,7 +308,7 @@ def test_a_stream_comes_back_as_another_epoch_and_is_counted_on(serve: Callable[
     assert np.array_equal(joined(came), events)
     assert source.counters.events == 200
     assert len(lines) == 2
-    assert "the server is gone" in lines[0]
+    assert "the server is lost" in lines[0]
 
 
 # --- dv-processing's own server ---

@@ -247,7 +247,7 @@ def test_cells_without_data_are_left_and_counted(tmp_path: Path) -> None:
     named = ("cnn:seq1", "conv_snn:seq1", "cnn:seq2")
     lines = run_all("table1", named, "cpu", "best", None, folders)
     assert next(lines)["mean"] == 0.9
-    with pytest.raises(DataError, match="2 of 3 cells aren't run: see above"):
+    with pytest.raises(DataError, match="2 of 3 cells were not run"):
         next(lines)
 
 

@@ -191,7 +191,9 @@ def test_usb_that_cannot_be_looked_at_is_said() -> None:
             raise self._error
 
     for error in (RuntimeError("Other error"), PanicException("Other error")):
-        with pytest.raises(SourceError, match=r"can't be looked for \(Other error\): check USB"):
+        with pytest.raises(
+            SourceError, match=r"can't search for Prophesee cameras \(Other error\): check the cable"
+        ):
             cameras(Blind(error)).discover()
     with pytest.raises(KeyboardInterrupt):
         cameras(Blind(KeyboardInterrupt())).discover()

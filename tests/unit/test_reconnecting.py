@@ -115,7 +115,7 @@ def test_a_loss_is_told_in_one_line_and_empty_packets_follow() -> None:
         assert [packet.events.size for packet in packets] == [1, 0, 0]
         assert wire.closed.is_set()
         assert told == [live.lost]
-        assert live.lost.startswith("wire is cut: mend it; waiting")
+        assert live.lost.startswith("wire is cut: mend it. livesnn waits")
         assert "\n" not in live.lost
         assert [packet.epoch for packet in packets] == [0, 1, 1]
         assert live.counters == SourceCounters(events=1)
@@ -153,8 +153,8 @@ def test_what_keeps_it_from_coming_back_is_said_as_the_newest_reason() -> None:
     ) as live:
         said = dict.fromkeys(live.lost for _ in until(live, lambda: live.counters.events == 1))
     assert [*said][1:] == [
-        "wire is cut: mend it; waiting for it (port is shut: open it)",
-        "wire is cut: mend it; waiting for it (host is off: switch it on)",
+        "wire is cut: mend it. livesnn still waits for it (port is shut: open it)",
+        "wire is cut: mend it. livesnn still waits for it (host is off: switch it on)",
         "",
     ]
     assert len(told) == 2

@@ -137,7 +137,7 @@ def test_open_source_expands_the_home(tmp_path: Path, monkeypatch: pytest.Monkey
     ("uri", "message"),
     [
         ("", "the source is empty"),
-        ("file:///tmp/f.aedat4", "give the path without file://"),
+        ("file:///tmp/f.aedat4", "file:// isn't supported"),
         ("x" * 300, "can't be opened|no such file"),
         ("a\0b", "can't be opened"),
         ("~nobody-of-this-name/f.aedat4", "no such file"),

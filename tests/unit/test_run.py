@@ -70,7 +70,7 @@ def test_a_network_that_gives_no_numbers_is_one_line() -> None:
     model = Tiny()
     model.weights = np.full_like(model.weights, np.inf)
     with (
-        pytest.raises(ModelError, match=r"tiny gives no numbers at .* µs: get it again"),
+        pytest.raises(ModelError, match=r"tiny gives NaN or infinity at .* µs: copy the model"),
         np.errstate(all="ignore"),
     ):
         list(run_frames(make_frames(8), model))
@@ -395,7 +395,10 @@ class TestRun:
 
     def test_a_video_is_neither_turned_nor_filtered(self) -> None:
         model = livesnn.load_model("mnist-seq2", engine="onnx")
-        for change, why in (({"denoise": True}, "no events"), ({"orientation": Orientation(2)}, "as it is")):
+        for change, why in (
+            ({"denoise": True}, "no events"),
+            ({"orientation": Orientation(2)}, "can't be rotated"),
+        ):
             with pytest.raises(SourceError, match=why):
                 next(livesnn.run(TurningDigits(0), model, **change))  # type: ignore[arg-type]
 

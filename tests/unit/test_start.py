@@ -65,9 +65,7 @@ def test_other_classes_take_over_the_rows_they_share_and_all_layers_before(model
 @pytest.mark.parametrize("classes", [CARD.classes, ("a", "b")])
 def test_another_network_is_refused_with_what_to_give(model: Path, classes: tuple[str, ...]) -> None:
     net = network(2, classes=classes, network=NetworkSpec(widths=(16,) * 4))
-    with pytest.raises(
-        TrainError, match=r"--init: .* the card asks for .*: give a model of the same network"
-    ):
+    with pytest.raises(TrainError, match=r"--init: .* as in this network: give a model of the same network"):
         start_from(net, read_start(model))
 
 
@@ -102,11 +100,11 @@ def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) ->
         (
             None,
             Split(),
-            "tiny doesn't record its validation clips: it may have been trained on some of these",
+            "tiny doesn't record its validation clips. It may have been trained on some of these",
         ),
-        (Split(seed=1), Split(seed=1), "validation keeps the clips that tiny kept"),
-        (Split(groups=("ann",)), Split(groups=("ann", "bob")), "validation keeps the clips that tiny kept"),
-        (Split(groups=("ann",)), Split(groups=("bob",)), "are taken for other recordings"),
+        (Split(seed=1), Split(seed=1), "validation uses the same clips as for tiny"),
+        (Split(groups=("ann",)), Split(groups=("ann", "bob")), "validation uses the same clips as for tiny"),
+        (Split(groups=("ann",)), Split(groups=("bob",)), "count as other recordings"),
         (Split(protocol=BY_TABLE), Split(groups=("bob",)), "doesn't record its validation clips"),
         (Split(groups=("ann",)), Split(protocol=BY_TABLE), "doesn't record its validation clips"),
         (None, None, ""),
@@ -159,7 +157,7 @@ def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
     [
         ({"final_pool": 4}, r"tiny has final_pool 3, not 4: leave that out"),
         ({"width": 16}, r"tiny has widths \(8, 8, 8, 8\), not \(16, 16, 16, 16\)"),
-        ({"network": "conv_snn", "width": 48}, "tiny has --network sts_resnet, not conv_snn"),
+        ({"network": "conv_snn", "width": 48}, "tiny isn't a conv_snn: give --network sts_resnet"),
     ],
 )
 def test_another_network_that_is_asked_for_is_refused(

@@ -231,7 +231,7 @@ def test_an_event_of_an_npz_that_cannot_be_one_is_counted_as_outside_the_sensor(
         ("1,2,3,0,5\n", "5 columns without names"),
         ("1,2,3\n", "3 columns without names"),
         ("900,1,5,3\n1,2,900,4\n", "can't tell which of its columns"),
-        ("t_us;x;y;p\n0,5;1;2;0\n1,5;1;2;0\n", "2 of the first 2 lines aren't 4 numbers, with points"),
+        ("t_us;x;y;p\n0,5;1;2;0\n1,5;1;2;0\n", "2 of the first 2 lines aren't 4 numbers with decimal points"),
         ("t_us,x,y,p\n1,-2,3,0\n2,2,3,9\n", "2 of the first 2 events have an x or y"),
         (",".join("1" * 100) + "\n", "100 columns are too many"),
     ],

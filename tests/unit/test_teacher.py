@@ -128,7 +128,7 @@ def test_a_teacher_whose_weights_are_no_numbers_is_refused(taught_by: Trained, t
     next(iter(kept["state_dict"].values())).fill_(float("nan"))
     torch.save(kept, run / "best.ckpt")
     config = pupil(taught_by)
-    with pytest.raises(TrainError, match="its weights aren't finite"):
+    with pytest.raises(TrainError, match="its weights hold NaN"):
         Teacher(run, config.card(taught_by.network.card.classes), parts_of(config))
 
 
@@ -187,12 +187,12 @@ def test_a_training_that_cannot_teach_is_refused(
 
 def test_a_folder_without_a_training_is_refused_before_any_clip_is_read(tmp_path: Path) -> None:
     config = Configuration(data=tmp_path / "none", out=tmp_path, teacher=tmp_path / "nobody")
-    with pytest.raises(TrainError, match=r"nobody: .* is no run folder: it has no config\.json"):
+    with pytest.raises(TrainError, match=r"nobody: .* isn't a run folder, as it has no config\.json"):
         train(config)
 
 
 def test_a_share_without_a_teacher_is_refused() -> None:
-    with pytest.raises(TrainError, match="--teacher-share needs a --teacher"):
+    with pytest.raises(TrainError, match="--teacher-share needs --teacher"):
         Configuration(teacher_share=0.5)
 
 

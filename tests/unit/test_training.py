@@ -203,7 +203,7 @@ def test_adjusted_logits_are_as_of_equal_shares() -> None:
     assert fit.loss(torch.zeros(10, 4, 2), of_none, torch.zeros(4, 2)).item() == pytest.approx(
         np.log(2), rel=1e-5
     )
-    with pytest.raises(TrainError, match="--balance logits needs the cross-entropy"):
+    with pytest.raises(TrainError, match="--balance logits needs --loss cross-entropy"):
         replace(config, loss="mse")
 
 
@@ -320,7 +320,7 @@ def test_a_clip_of_several_windows_is_one_decision_the_one_with_the_highest_rate
 
 def test_evaluate_refuses_clips_that_are_not_whole_windows() -> None:
     data = Clips(np.zeros((1, 3, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "b"))
-    with pytest.raises(DataError, match="3 frames are not whole windows of the model's 2"):
+    with pytest.raises(DataError, match="3 frames aren't whole windows of 2"):
         evaluate(_Parrot(), data)
 
 

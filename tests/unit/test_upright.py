@@ -108,7 +108,7 @@ def test_another_angle_is_one_line(
 def test_a_video_cannot_be_turned() -> None:
     video = open_source("simulate:digits")
     assert isinstance(video, FrameSource)
-    with pytest.raises(SourceError, match="a video is shown as it is"):
+    with pytest.raises(SourceError, match="a video can't be rotated"):
         FrameStream(video, GREY, orientation=HUNG)
     with FrameStream(open_source("simulate:digits"), GREY) as stream:
         assert next(iter(stream)).t == 0

@@ -397,7 +397,7 @@ def test_seconds_end_a_video_in_its_own_time(bar: Path, model_folder: str) -> No
 def test_a_video_without_a_window_says_so(tmp_path: Path, model_folder: str) -> None:
     (summary,) = decide_all(str(write_video(tmp_path / "short.avi", grey_levels(4))), model_folder)
     assert isinstance(summary, Summary)
-    assert summary.warnings == ("no decision: 4 whole frames are less than one window of 10",)
+    assert summary.warnings == ("no decision: 4 frames are fewer than a window of 10: give a longer source",)
 
 
 def test_a_model_for_events_refuses_a_video(bar: Path, tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ def test_a_video_is_not_recorded_as_events(
 
 def test_a_video_of_too_few_pictures_a_second_makes_no_events(tmp_path: Path) -> None:
     path = write_video(tmp_path / "slow.avi", moving_bar_images(5), 1.0)
-    with pytest.raises(SourceError, match="of 1 pictures a second no events are made: give 2 or more"):
+    with pytest.raises(SourceError, match="1 pictures a second are too few to make events: give 2 or more"):
         convert(path, tmp_path / "out.aedat4", opener=open_events)
     assert not (tmp_path / "out.aedat4").exists()
 
@@ -499,7 +499,7 @@ def test_events_are_made_of_a_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "wave.avi", pictures, fps=30.0)
     done = convert(path, tmp_path / "wave.aedat4", opener=open_events)
     assert done.events > 5000
-    assert any("made of 30 pictures a second" in warning for warning in done.warnings)
+    assert any("simulated from 30 pictures a second" in warning for warning in done.warnings)
     with open_recording(tmp_path / "wave.aedat4") as recording:
         assert recording.resolution == (128, 128)
         assert 0 < recording.t_start < recording.t_end <= times_us[-1] + 33_334

@@ -24,8 +24,8 @@ def written(path: Path, kind: str, size: int) -> Path:
     ("kind", "size", "says"),
     [
         ("F32", 4, "carries no model card"),
-        ("BF16", 2, "of the kind BF16, which isn't read"),
-        ("F8_E4M3", 1, "of the kind F8_E4M3"),
+        ("BF16", 2, "the data type BF16, which isn't supported"),
+        ("F8_E4M3", 1, "the data type F8_E4M3"),
         ("F33", 4, "can't be read as safetensors"),
     ],
 )

@@ -78,7 +78,7 @@ def _connect(cameras: Cameras, serial: str) -> CameraConnection:
         others = ", ".join(camera.uri for camera in found) or "none"
         raise SourceError(
             f"camera:{serial} isn't plugged in (found: {others}): check its cable and the permission to use it "
-            f"(udev rules on Linux), or name another of `livesnn devices`"
+            f"(udev rules on Linux), or choose a camera that `livesnn devices` lists"
         )
     return CameraConnection(cameras.open(serial))
 

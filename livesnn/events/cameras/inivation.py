@@ -58,7 +58,9 @@ class InivationDriver:
         except _DRIVER_ERRORS as error:
             raise SourceError(f"the camera can't be read ({_reason(error)}): plug it in again") from error
         if size is None:
-            raise SourceError(f"camera {name} has no events: choose an event camera of `livesnn devices`")
+            raise SourceError(
+                f"camera {name} sends no events: choose an event camera that `livesnn devices` lists"
+            )
         self._camera: CameraInput | None = camera
         self.name = name.replace("_", " ")
         self.resolution = Resolution(int(size[0]), int(size[1]))
@@ -92,7 +94,7 @@ class InivationCameras:
             found = [(each.cameraModel.name, each.serialNumber) for each in driver.discover()]
         except _DRIVER_ERRORS as error:
             raise SourceError(
-                f"cameras can't be looked for ({_reason(error)}): check USB and its permissions"
+                f"livesnn can't search for cameras ({_reason(error)}): check the cable and the USB permissions"
             ) from error
         return [
             Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model)) for model, serial in found
@@ -115,8 +117,8 @@ def _dv_camera() -> ModuleType:
         import dv_processing
     except ImportError as error:
         raise SourceError(
-            "iniVation's cameras need dv-processing, which isn't installed: pip install dv-processing (there is "
-            "none for macOS before 15)"
+            "iniVation's cameras need dv-processing, which isn't installed: pip install dv-processing (on macOS it "
+            "needs version 15 or newer)"
         ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera

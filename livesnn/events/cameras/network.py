@@ -68,7 +68,7 @@ def parse_address(uri: str) -> Address:
 
 
 def _bad_address(uri: str, reason: str) -> SourceError:
-    return SourceError(f"{uri!r} is no address of a stream ({reason}): give tcp://HOST:PORT, port 1 to 65535")
+    return SourceError(f"{uri!r} isn't a stream's address ({reason}): give tcp://HOST:PORT, port 1 to 65535")
 
 
 class _Streams(NamedTuple):
@@ -108,12 +108,12 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
             content = incoming.take(size, deadline_s)
     except OSError as error:
         raise SourceError(
-            f"{address}: the server hung up before it sent a header ({reason_of(error)}): "
-            f"check that it serves events, and its limit of clients"
+            f"{address}: the server closed the connection before it sent a header ({reason_of(error)}): "
+            f"check that it sends events, and how many clients it allows"
         ) from error
     if content is None:
         what = "nothing" if start is None else "only a part of its header"
-        raise _refused(address, f"{what} came from it in {timeout_s:g} s")
+        raise _refused(address, f"it sent {what} within {timeout_s:g} s")
     if bytes(content[4:8]) != b"IOHE":
         raise _refused(address, "it doesn't start with a header")
     try:
@@ -124,7 +124,7 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
 
 def _refused(address: Address, reason: str) -> NotUnderstood:
     return NotUnderstood(
-        f"{address}: not a stream of dv-processing ({reason}): start a NetworkWriter of events there"
+        f"{address}: this isn't a dv-processing stream ({reason}): start a NetworkWriter of events there"
     )
 
 
@@ -133,11 +133,11 @@ def _choose_stream(address: Address, header: Header) -> _Streams:
     if chosen is None:
         found = ", ".join(sorted({stream.type for stream in header.streams}))
         raise SourceError(
-            f"{address}: no events in this stream (it has {found!r}): give the port of the events"
+            f"{address}: this stream has no events, only {found!r}: give the port that sends events"
         )
     if chosen.resolution is None:
         raise SourceError(
-            f"{address}: the stream doesn't give its sensor's size: set the resolution at the server"
+            f"{address}: the stream doesn't give the sensor's size: set the resolution on the server"
         )
     known = frozenset(stream.id for stream in header.streams)
     return _Streams(chosen.id, known, chosen.resolution, header.compression)
@@ -171,7 +171,7 @@ class StreamConnection:
         try:
             content = self._next_content(deadline_s)
         except OSError as error:
-            self._lose(f"the server is gone ({reason_of(error)}): {_RESTART}, or check the network", error)
+            self._lose(f"the server is lost ({reason_of(error)}): {_RESTART}, or check the network", error)
         if content is not None:
             return self._decode(content), self._quiet.now_us
         if self._begun is None and not self._incoming.filled:  # else one is on its way
@@ -195,14 +195,17 @@ class StreamConnection:
 
     def _check_head(self, stream: int, size: int) -> tuple[int, int]:
         if stream not in self._streams.all or not _LEAST_PACKET_BYTES <= size <= MAX_PACKET_BYTES:
-            self._lose(f"what came is no packet (stream {stream}, {size:,} bytes): {_RESTART}")
+            self._lose(
+                f"the server sent something that isn't a packet (stream {stream}, {size:,} bytes): {_RESTART}"
+            )
         return stream, size
 
     def _check_stall(self) -> None:
         within = self._begun is not None or self._incoming.filled
         if within and time.monotonic() - self._incoming.last_s > self._stall_s:
             self._lose(
-                f"the server stopped within a packet, {self._stall_s:g} s ago: {_RESTART}, or check the network"
+                f"the server stopped {self._stall_s:g} s ago in the middle of a packet: {_RESTART}, or check the "
+                "network"
             )
 
     def _lose(self, reason: str, cause: Exception | None = None) -> NoReturn:

@@ -87,7 +87,8 @@ class PropheseeCameras:
         if sys.platform.startswith("linux") and not _USB.is_dir():
             return []  # the library calls it an error
         with _errors_as(
-            SourceError, "Prophesee's cameras can't be looked for ({}): check USB and its permissions"
+            SourceError,
+            "livesnn can't search for Prophesee cameras ({}): check the cable and the USB permissions",
         ):
             listed = library.list_devices()
         if _dv_processing_is_there():

@@ -189,7 +189,7 @@ class ReconnectingSource(Closing):
             self._release()
             self._epoch += 1
             self._why = str(error)
-            self.lost = f"{error}; waiting for it, and going on when it is back"
+            self.lost = f"{error}. livesnn waits and goes on when it is back"
             self._notify(self.lost)
         return self._packet(events, now_us)
 
@@ -225,7 +225,7 @@ class ReconnectingSource(Closing):
     def _adopt(self, found: Connection | SourceError) -> None:
         """Go on with what was found, or say why nothing was."""
         if isinstance(found, SourceError):
-            before, self.lost = self.lost, f"{self._why}; waiting for it ({found})"
+            before, self.lost = self.lost, f"{self._why}. livesnn still waits for it ({found})"
             if isinstance(found, NotUnderstood) and self.lost != before:
                 self._notify(self.lost)
             return

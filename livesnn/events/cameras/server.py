@@ -47,7 +47,7 @@ def open_socket(address: Address, timeout_s: float) -> socket.socket:
         connected = socket.create_connection(address, timeout=timeout_s)
     except (OSError, ValueError) as error:  # ValueError: a host name that can't be one
         raise SourceError(
-            f"{address}: no connection ({reason_of(error)}): start the server, and check host and port"
+            f"{address}: can't connect ({reason_of(error)}): start the server, and check host and port"
         ) from error
     keep_alive(connected)
     return connected
@@ -190,7 +190,7 @@ class TcpServer(Closing):
         Raises SourceError when the thread has failed, and sends nothing more.
         """
         if (error := self._worker.error) is not None:
-            raise SourceError(f"{self.address}: sends no more ({error}): start again") from error
+            raise SourceError(f"{self.address}: it stopped sending ({error}): start it again") from error
         with self._lock:
             for listener in self._listeners.values():
                 listener.put(message, drops=self._missed is not None)

@@ -107,7 +107,9 @@ def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:
         if b"End Of ASCII Header" in found.group():
             break
     if not start:
-        raise FormatError(f"{file.path}: the header's first line has no end: nothing can be read")
+        raise FormatError(
+            f"{file.path}: the header's first line has no end: copy the file again, or record it again"
+        )
     chip = re.search(rb"^# AEChip: (\S+)", head[:start], re.MULTILINE)
     if chip is None:
         assumed = _assume_chip(file.view(start, _SAMPLE_BYTES))

@@ -268,12 +268,14 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
     head = bytes(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
     found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
     if found is None:
-        raise FormatError(f"{file.path}: the header has no #!END-HEADER line: nothing can be read")
+        raise FormatError(
+            f"{file.path}: the header has no #!END-HEADER line: copy it again, or record it again"
+        )
     text = found.group().decode("utf-8", errors="replace")
     packing = re.search(r"^#Format: *(.*?)\s*$", text, re.MULTILINE)
     if packing is not None and packing[1] not in ("RAW", "PNGFrames"):
         raise FormatError(
-            f"{file.path}: its packets are packed as {packing[1][:40]!r}, which isn't supported: record it as RAW"
+            f"{file.path}: its packets have the format {packing[1][:40]!r}, which isn't supported: record it as RAW"
         )
     lines = re.findall(r"^#(-?)Source (\d{1,5}): *([ -~]{0,100})", text, re.MULTILINE)
     original = next((source for earlier, _, source in lines if earlier and "," not in source), "")
@@ -302,7 +304,7 @@ def read_packet(file: BufferedFile, start: int) -> PacketHeader | Flaw:
     packed = kind < 0  # a frame as PNG: its capacity is in octets
     kind &= 0x7FFF
     if packed and kind != FRAME:
-        return Flaw("its events are packed")
+        return Flaw("its events are compressed")
     if source < 0 or event_bytes <= 0 or overflow < 0 or events < 0 or capacity < (0 if packed else events):
         return Flaw("its header makes no sense")
     if kind in (SPECIAL, POLARITY) and (event_bytes, time_offset) != (EVENT_BYTES, 4):
@@ -349,7 +351,9 @@ def walk(file: BufferedFile, start: int) -> Index:
 
 def _describe_loss(file: BufferedFile, position: int, flaw: Flaw, *, first: bool) -> str:
     if first and not flaw.cut:
-        raise FormatError(f"{file.path}: the first packet is damaged ({flaw.reason}): nothing can be read")
+        raise FormatError(
+            f"{file.path}: the first packet is damaged ({flaw.reason}): copy the file again, or record it again"
+        )
     what = "cut short, or damaged" if flaw.cut else "damaged"
     return f"the packet at byte {position:,} is {what} ({flaw.reason}): {file.size - position:,} bytes lost"
 
@@ -415,9 +419,7 @@ def _assign(named: dict[int, Camera], tracks: dict[int, Track]) -> tuple[dict[in
     unnamed = [source for source in tracks if source not in named]
     if len(named) == len(tracks) == len(unnamed) == 1:
         ((number, camera),) = named.items()
-        assumed = (
-            f"events are of source {unnamed[0]}, the header names source {number}: {camera.name} assumed"
-        )
+        assumed = f"events come from source {unnamed[0]}, but the header names source {number}: {camera.name} assumed"
         return {unnamed[0]: camera}, [assumed]
     return {source: named.get(source, Camera("", None)) for source in tracks}, []
 

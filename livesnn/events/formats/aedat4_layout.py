@@ -463,7 +463,7 @@ def build_events(packet: Events) -> bytes:
 def parse_table(content: memoryview) -> PacketTable:
     """Read the file's decompressed table; raises DamageError when it isn't one."""
     if bytes(content[8:12]) != b"FTAB":
-        raise DamageError("the file's table isn't one")
+        raise DamageError("the file's table is damaged")
     entries = field(content, root_table(content, 4), 0)
     columns = TableColumns(content, entries) if entries else None
     if columns is None:

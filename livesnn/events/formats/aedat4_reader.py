@@ -213,7 +213,7 @@ def read_header(file: BufferedFile) -> tuple[Header, int]:
     """Return (the header, where the first packet starts); raises FormatError."""
     start = len(MAGIC) + 4
     if file.size == 0:
-        raise FormatError(f"{file.path}: the file is empty: record it again")
+        raise FormatError(f"{file.path}: the file is empty: copy it again, or record it again")
     if bytes(file.view(0, len(MAGIC))) != MAGIC:
         raise FormatError(f"{file.path}: not an .aedat4 file (it doesn't start with #!AER-DAT4.0)")
     try:
@@ -222,7 +222,9 @@ def read_header(file: BufferedFile) -> tuple[Header, int]:
             raise DamageError(f"it claims {size:,} bytes, the file has {file.size:,}")
         return parse_header(file.view(start, size)), start + size
     except DamageError as error:
-        raise FormatError(f"{file.path}: the header is damaged ({error}): nothing can be read") from None
+        raise FormatError(
+            f"{file.path}: the header is damaged ({error}): copy the file again, or record it again"
+        ) from None
 
 
 def build_index(file: BufferedFile, header: Header, first: int) -> Index:

@@ -168,7 +168,7 @@ class Aedat4Writer(Closing):
     def _check(self, packet: Events) -> None:
         t = packet["t"]
         if (t[1:] < t[:-1]).any():
-            raise FormatError(f"{self.path}: a packet to be written isn't in order of time: sort it first")
+            raise FormatError(f"{self.path}: the events of a packet aren't in order of time: sort them first")
         if t[0] <= -TIME_LIMIT_US or t[-1] >= TIME_LIMIT_US:
             raise FormatError(
                 f"{self.path}: event times of {t[0]}..{t[-1]} µs are out of range: check their source"

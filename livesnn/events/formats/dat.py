@@ -211,7 +211,7 @@ def _check_type(file: BufferedFile, start: int) -> int:
     """Return how many bytes give the type and size of the events; raises FormatError if that isn't supported."""
     octets = bytes(file.view(start, 2))
     if len(octets) < 2:
-        raise FormatError(f"{file.path}: it ends after its header: get it again, or record it again")
+        raise FormatError(f"{file.path}: it ends after its header: copy it again, or record it again")
     kind, size = octets
     if kind in _EVENT_TYPES and size == _EVENT_BYTES:
         return 2

@@ -207,7 +207,7 @@ def _read_header(file: BufferedFile) -> tuple[bool, Resolution]:
     """Return (whether the camera is an ATIS, the sensor's size)."""
     head = bytes(file.view(0, _HEADER_BYTES))
     if len(head) < len(MAGIC) + 4:
-        raise FormatError(f"{file.path}: the header isn't whole: the file is cut short, get it again")
+        raise FormatError(f"{file.path}: the file ends within its header: copy it again, or record it again")
     major, minor, patch, kind = head[len(MAGIC) : len(MAGIC) + 4]
     if major != 2:
         raise FormatError(

@@ -79,7 +79,7 @@ def damage_as_errors(path: Path, what: str) -> Iterator[None]:
         yield
     except DAMAGE as error:
         reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise FormatError(f"{path}: {what} ({reason}): it is damaged or cut short: get it again") from error
+        raise FormatError(f"{path}: {what} ({reason}): it is damaged or cut short: copy it again") from error
 
 
 def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Place]:
@@ -203,7 +203,9 @@ def _check(path: Path, dataset: h5py.Dataset) -> None:
         raise FormatError(f"{path}: {name} lies in other files, which isn't supported: copy it into one file")
     chunk = int(dataset.chunks[0]) if dataset.chunks else 0
     if chunk * dataset.dtype.itemsize > MAX_CHUNK_BYTES or dataset.dtype.itemsize > _MAX_ITEM_BYTES:
-        raise FormatError(f"{path}: {name} has chunks of {chunk:,} items, too large to hold: repack it")
+        raise FormatError(
+            f"{path}: {name} has chunks of {chunk:,} items, which don't fit in memory: repack it"
+        )
     stored = (
         dataset.id.get_num_chunks() * chunk
         if chunk

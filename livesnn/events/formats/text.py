@@ -102,8 +102,8 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         good, bad = len(sample.mantissas), sample.bad_lines
         if bad > good:
             raise FormatError(
-                f"{path}: {bad:,} of the first {good + bad:,} lines aren't {sample.mantissas.shape[1]} numbers, with "
-                f"points for decimals: name as many columns as it has, if it is a table of events"
+                f"{path}: {bad:,} of the first {good + bad:,} lines aren't {sample.mantissas.shape[1]} numbers "
+                f"with decimal points: if it is a table of events, name all its columns"
             )
         blocks.order, blocks.unit, assumed = _find_meaning(file, names, sample)
         require_plausible(path, blocks.read(0), layout.resolution)

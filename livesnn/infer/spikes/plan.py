@@ -478,7 +478,7 @@ class _Memory:
     def lists(self) -> tuple[_Array, _Array, _Array, FloatArray, FloatArray]:
         """Return zeros for lists, begins and marks (borders stay empty), totals and currents."""
         if self._lists >= 1 << 31:
-            raise ModelError("its layers are too large for the spike engine: use --engine onnx")
+            raise ModelError("its layers are too large for the spike-driven engine: use --engine onnx")
         return (
             zeros(self._lists, np.uint16),
             zeros(self._begins, np.int32),

@@ -241,7 +241,7 @@ def download(name: str, data: Path) -> Path | None:
     if takes is None:
         return None
     if takes:
-        raise DataError(f"{name} can't be downloaded by a program: get {takes.format(data=data)}")
+        raise DataError(f"livesnn can't download {name}: get {takes.format(data=data)}")
     from livesnn.train.datasets.mnist import download_mnist
 
     return download_mnist(data)

@@ -155,7 +155,7 @@ class Clips:
         drawn = self.draw(split)
         held_out = np.isin(self.groups, drawn.groups) | np.isin(self.names, drawn.clips)
         absent = sorted({*drawn.groups} - {*self.groups} | {*drawn.clips} - {*self.names})
-        lines = tuple(f"{name}: was kept for validation, and isn't there" for name in absent)
+        lines = tuple(f"{name}: it was kept for validation, but is missing" for name in absent)
         validation = self.subset(np.flatnonzero(held_out))
         return self.subset(np.flatnonzero(~held_out)), replace(validation, skipped=lines + validation.skipped)
 
@@ -187,8 +187,8 @@ def check_drawn_from(split: Split, there: int, otherwise: str = "add --split tes
     """Raise DataError if a split was drawn from another number of recordings than there are."""
     if split.drawn_from not in (None, there):
         raise DataError(
-            f"validation was drawn from {split.drawn_from:,} recordings, and {there:,} are there, of which the same "
-            f"draw keeps others: give --data with the same recordings, or {otherwise}"
+            f"validation was drawn from {split.drawn_from:,} recordings, but there are {there:,} now: "
+            f"give --data with the same recordings, or {otherwise}"
         )
 
 

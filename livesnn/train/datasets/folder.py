@@ -183,7 +183,7 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
     _refuse_overlaps(recordings)
     if len(classes) < 2:
         raise DataError(
-            f"{len(classes)} classes in {data}: expected {data}/<class>/<recordings> for two or more, or {table}"
+            f"{len(classes)} classes in {data}: give {data}/<class>/<recordings> for two or more, or {table}"
         )
     return recordings, classes
 
@@ -194,7 +194,9 @@ def _refuse_twice(recordings: Iterable[Recording]) -> None:
     for recording in recordings:
         stretch = recording.path.resolve(), recording.part_us
         if stretch in seen:
-            raise DataError(f"{recording.name} is there twice, as {seen[stretch]}: leave one of them out")
+            raise DataError(
+                f"{recording.name} is there twice, also as {seen[stretch]}: leave one of them out"
+            )
         seen[stretch] = recording.name
 
 
@@ -301,7 +303,7 @@ def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recordin
         raise DataError(f"{where}: {start!r} to {end!r} aren't seconds: correct them") from error
     if not 0 <= first_us < last_us:
         raise DataError(
-            f"{where}: {start} to {end} s is no stretch of time: start must be 0 or more, and before end"
+            f"{where}: {start} to {end} s isn't a span of time: start must be 0 or more, and before end"
         )
     use = (row.get("split") or "").strip() or None
     if use not in (None, *get_args(SplitName)):
@@ -327,8 +329,8 @@ def _labelled_streams(
             files.setdefault(stretch.path.resolve(), []).append(stretch)
     if not files:
         raise DataError(
-            "none of these recordings is uncut: --stream needs labels.csv or REST.labels.csv, which say from when to "
-            "when what is performed"
+            "none of these recordings is uncut: --stream needs labels.csv or NAME.labels.csv, which say when each "
+            "gesture begins and ends"
         )
     left_us = minutes * 60e6
     for path, stretches in files.items():

@@ -81,8 +81,8 @@ def _simulated(request: DataRequest, spec: InputSpec, recordings: Sequence[str])
     numbers = [Path(name).stem for name in recordings]
     if any(not number.isdecimal() or int(number) > FIRST_UNSEEN for number in numbers):
         raise DataError(
-            f"simulated digits would repeat the digits of validation recordings beyond {FIRST_UNSEEN:05d}.bin: "
-            "leave --simulated out, the whole of N-MNIST doesn't need it"
+            f"simulated digits would repeat the digits of validation recordings after {FIRST_UNSEEN:05d}.bin: "
+            "leave --simulated out, which a complete N-MNIST doesn't need"
         )
     frames, labels = simulated_digits(request.mnist, spec, request.simulated_pool)
     return Clips(frames, labels, tuple(f"simulated/{i}" for i in range(len(labels))), CLASSES)

@@ -104,7 +104,7 @@ def load_recordings(
     Raises DataError if nothing can be read, or the cache can't be written.
     """
     if not recordings:
-        raise DataError(f"no recordings of {cache} to use: the lists or tables name none for this part")
+        raise DataError(f"no recordings of {cache} to use: add some to the lists or tables for this part")
     arrays, order, names, owners, skipped = [], [], [], [], []
     count = 0
     for recording, file in zip(recordings, _made(cache, recordings, spec, read), strict=True):

@@ -161,7 +161,7 @@ def _load(
     ]
     if not recordings:
         raise DataError(
-            f"none of the {len(listed)} videos of the list are there: the first would be {listed[0].path}"
+            f"none of the {len(listed)} videos of the list are there, such as {listed[0].path}: unpack them again"
         )
     clips = load_recordings(name, recordings, classes, spec, read=_windows, most=most)
     missing = tuple(
