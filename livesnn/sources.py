@@ -30,7 +30,7 @@ def is_live(uri: str) -> bool:
 
 
 def discover(tell: Callable[[str], None]) -> list[Device]:
-    """Return the event cameras that are plugged in, then the webcams; ``tell``: told why some can't be found."""
+    """Return the event cameras that are plugged in, then the webcams; ``tell`` gets why some can't be found."""
     from livesnn.events.cameras import discovery as cameras
     from livesnn.video.webcam import webcams
 

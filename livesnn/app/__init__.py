@@ -1,1 +1,1 @@
-"""The window: PySide6, and nowhere else. Not here: what happens to events (events, infer)."""
+"""The window, in PySide6, which no other package imports."""

@@ -83,11 +83,13 @@ def run_app(
         been closed); or `QUIT_AFTER`, ``pre_roll_s`` or ``decisions`` are impossible.
     """
     quit_after = _quit_after()
-    _check_pre_roll(pre_roll_s or 0.0)
+    if not 0 <= (pre_roll_s or 0.0) <= LONGEST_PRE_ROLL_S:
+        raise LivesnnError(
+            f"the pre-roll can't be {pre_roll_s:g} s: give seconds from 0 to {LONGEST_PRE_ROLL_S:g}"
+        )
     settings = user_settings()
-    settings.now.choices.decider.merge(
-        decisions or {}
-    )  # an impossible one is found before the window is made
+    # An impossible one is found before the window is made.
+    settings.now.choices.decider.merge(decisions or {})
     check_screen()
     from livesnn.app.main_window import MainWindow  # not before: without Qt's libraries it can't be imported
 
@@ -95,12 +97,14 @@ def run_app(
     window = MainWindow(model, engine=engine, settings=settings)
     if pre_roll_s is not None:
         window.player.apply(replace(window.player.choices, pre_roll_s=pre_roll_s))
-    shown = _shown_first(source, model)
-    _decide(window, decisions or {}, shown.model)
+    shown_model = None if source is None or model else own_model(source)
+    if source is None and (shown := demo(model)) is not None:
+        source, shown_model = shown
+    _decide(window, decisions or {}, shown_model)
     with _closed_by_signals(window):
         window.show()
-        if shown.source is not None:
-            window.open(shown.source, shown.model, orientation)
+        if source is not None:
+            window.open(source, shown_model, orientation)
         elif model is not None:
             window.view.show_words(
                 "Open a video", f"{model} works on videos, and none is shipped with livesnn.", ways=True
@@ -115,13 +119,6 @@ def run_app(
     if watchdog is not None:
         summary["gui_blocked_ms_max"] = watchdog.blocked_ms_max
     return summary
-
-
-def _check_pre_roll(seconds: float) -> None:
-    if not 0 <= seconds <= LONGEST_PRE_ROLL_S:
-        raise LivesnnError(
-            f"the pre-roll can't be {seconds:g} s: give seconds from 0 to {LONGEST_PRE_ROLL_S:g}"
-        )
 
 
 def make_application(settings: SettingsFile) -> QApplication:
@@ -140,19 +137,6 @@ def make_application(settings: SettingsFile) -> QApplication:
     application.setApplicationName("livesnn")
     style.use(settings.now.theme, application)
     return application
-
-
-class _Shown(NamedTuple):
-    """What the window shows first, and with which model; None: nothing, and the chosen model."""
-
-    source: str | None
-    model: str | None
-
-
-def _shown_first(source: str | None, model: str | None) -> _Shown:
-    if source is not None:
-        return _Shown(source, None if model else own_model(source))
-    return _Shown(*(demo(model) or (None, None)))
 
 
 def _decide(window: MainWindow, decisions: Mapping[str, Any], model: str | None) -> None:

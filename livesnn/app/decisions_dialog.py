@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, Dialog, label
+from livesnn.app.widgets.basics import NOTHING, Dialog, fill, label
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
@@ -64,33 +64,21 @@ class DecisionsDialog(Dialog):
 
     def _lay_out(self, card: ModelCard | None) -> None:
         bold = style.text_font(14, weight=QFont.Weight.DemiBold)
-        left = QVBoxLayout()
-        left.setSpacing(6)
+        left = fill(QVBoxLayout(), spacing=6)
         for box, hint in (
             (self.threshold, THRESHOLD_HINT),
             (self.hysteresis, HYSTERESIS_HINT),
             (self.smoothing, SMOOTHING_HINT),
         ):
-            row = QHBoxLayout()
-            row.addWidget(label(box.accessibleName(), bold), 1)
-            row.addWidget(box)
-            left.addLayout(row)
-            left.addWidget(label(hint, style.text_font(13), "soft", wrap=True))
-            left.addSpacing(12)
+            row = fill(QHBoxLayout(), (label(box.accessibleName(), bold), 1), box, spacing=6)
+            fill(left, row, label(hint, style.text_font(13), "soft", wrap=True), 12, spacing=6)
         left.addStretch(1)
-        right = QVBoxLayout()
-        right.setSpacing(6)
         heading = label(f"Classes of {card.name}" if card is not None else "Classes", bold)
         heading.setFixedHeight(BOX_PIXELS)  # in line with the first box
-        right.addWidget(heading)
-        right.addWidget(self.classes, 1)
         hint = CLASSES_HINT if card is not None else NO_CLASSES
-        right.addWidget(label(hint, style.text_font(13), "soft", wrap=True))
-        body = QHBoxLayout()
-        body.setSpacing(28)
-        body.addLayout(left, 1)
-        body.addLayout(right, 1)
-        self.column.addLayout(body, 1)
+        below = label(hint, style.text_font(13), "soft", wrap=True)
+        right = fill(QVBoxLayout(), heading, (self.classes, 1), below, spacing=6)
+        self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1)
         self.use = self.add_buttons("Use these")
         buttons = self.findChildren(QDialogButtonBox)[0]
         self.defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
@@ -204,7 +192,7 @@ class ClassRules(QTreeWidget):
         shares = {name: box.own_share for name, (_, box) in self._rows.items()}
         return {name: share for name, share in shares.items() if share is not None}
 
-    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
+    def focusInEvent(self, event: QFocusEvent) -> None:
         """Let the keys move between names, even after a threshold was edited."""
         super().focusInEvent(event)
         if (item := self.currentItem()) is not None:
@@ -243,7 +231,7 @@ class ShareBox(QDoubleSpinBox):
         """Accept a comma as a decimal point."""
         return super().validate(text.replace(",", "."), position)
 
-    def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
+    def textFromValue(self, value: float) -> str:
         """Return the number without a needless zero."""
         return f"{value:.1f}".removesuffix(".0")
 
@@ -283,7 +271,7 @@ class OwnShareBox(ShareBox):
             return super().validate(bare, len(bare))
         return super().validate(text, position)
 
-    def valueFromText(self, text: str) -> float:  # noqa: N802 (Qt's name)
+    def valueFromText(self, text: str) -> float:
         """Return a number, or `NONE`."""
         bare = self._bare(text)
         return super().valueFromText(bare) if bare else self.NONE
@@ -291,14 +279,14 @@ class OwnShareBox(ShareBox):
     def _bare(self, text: str) -> str:
         return text.replace(NOTHING, "").removesuffix(self.suffix()).strip().removeprefix("-")
 
-    def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
+    def stepBy(self, steps: int) -> None:
         """Step; from a dash to the usual share."""
         if self.value() < 0 < steps:
             self.setValue(self.usual_percent)
         else:
             super().stepBy(steps)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's name)
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the list unless the box is being edited."""
         if self.hasFocus():
             super().wheelEvent(event)

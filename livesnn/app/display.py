@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,38 +23,37 @@ from livesnn.app import style
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, TURNING, Player
 from livesnn.app.widgets.bars import Banner, Header, Transport
+from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
+from livesnn.infer.decide import Percentiles
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
-from livesnn.session.playback import Opened
 from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import ShownResult
-from livesnn.session.session import Session
-from livesnn.session.statistics import ShowLatency
+from livesnn.session.session import Opened, Session
+from livesnn.session.statistics import LAST_RESULTS
 
 GAP = 12  # pixels between cards
 LEAST_WITH_CARDS = 640  # height of the window, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
+WELCOME = (
+    "What do you want to look at?",
+    "An event camera sees whatever moves, and the network recognises it.",
+)
 DEMOS = {SIMULATION: "Demo: a simulated person", TURNING: "Demo: digits that turn"}
 OTHER_MODEL = "Choose another model with Ctrl+M"
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
 
 
 class WindowLayout(QMainWindow):
-    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers.
-
-    Attributes
-    ----------
-    dialog
-        The one that is open; None: none is.
-    """
+    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class WindowLayout(QMainWindow):
         self.window_panel = WindowPanel()
         self.state_panel = StatePanel()
         self.numbers = NumbersPanel()
-        self.dialog: QDialog | None = None
+        self.dialog: QDialog | None = None  # the one that is open; None: none is
         self.splitters = {
             "columns": _splitter(Qt.Orientation.Horizontal, (self._stage(), 7), (self.readout, 4)),
             "cards": _splitter(
@@ -84,7 +84,7 @@ class WindowLayout(QMainWindow):
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Hide the lower cards where the window is too short for them."""
         super().resizeEvent(event)
         self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
@@ -117,22 +117,14 @@ class WindowLayout(QMainWindow):
 
     def _stage(self) -> QWidget:
         stage = QWidget()
-        column = QVBoxLayout(stage)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.transport)
+        fill(QVBoxLayout(stage), (self.view, 1), self.transport, spacing=GAP)
         return stage
 
     def _root(self) -> QWidget:
         root = QWidget()
         root.setObjectName("root")
-        column = QVBoxLayout(root)
-        column.setContentsMargins(16, 6, 16, 14)
-        column.setSpacing(GAP)
-        for widget in (self.header, self.banner):
-            column.addWidget(widget)
-        column.addWidget(self.splitters["rows"], 1)
+        parts = (self.header, self.banner, (self.splitters["rows"], 1))
+        fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(16, 6, 16, 14))
         return root
 
 
@@ -150,16 +142,9 @@ def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSpli
 
 
 class SessionDisplay:
-    """Shows the newest of everything that the player's session has.
+    """Shows the newest of everything that the player's session has; call `begin` when it has another session.
 
-    Parameters
-    ----------
-    window
-        The parts that show it.
-    player
-        Has the session; call `begin` when it has another.
-    on_opened
-        Called when the session's source is open.
+    ``on_opened`` is called when the session's source is open.
     """
 
     def __init__(self, window: WindowLayout, player: Player, on_opened: Callable[[], None]) -> None:
@@ -169,11 +154,11 @@ class SessionDisplay:
         self._session: Session | None = None
         self._read_at_s = 0.0
         self._profile_reader: ProfileReader | None = None
-        window.view.on_painted = self._painted
+        window.view.canvas.painted.connect(self._painted)
         self._forget()
         for part in (window.header, window.transport, window.state_panel):
             part.show_state(self._state)
-        window.view.show_welcome()
+        window.view.show_words(*WELCOME, ways=True)
 
     def begin(self) -> None:
         """Show that another session has begun, if one has."""
@@ -209,7 +194,7 @@ class SessionDisplay:
         read = now_s - self._read_at_s >= READ_S
         if read:
             self._read_at_s = now_s
-            self._window.numbers.show_statistics(session.statistics, self._show_latency.percentiles())
+            self._window.numbers.show_statistics(session.statistics, Percentiles.of(self._show_ms))
             self._follow_time_line(session)
             self._follow_engine()
         self._follow_results(session, read=read)
@@ -217,7 +202,7 @@ class SessionDisplay:
     def _forget(self) -> None:
         """Forget everything about the last source."""
         self.end(PATIENCE_S)
-        self._show_latency = ShowLatency()
+        self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
         self._note = self._lost = self._engine_note = ""
         self._warnings: tuple[str, ...] = ()
@@ -234,7 +219,8 @@ class SessionDisplay:
             panel.clear(card)
 
     def _painted(self, arrived_s: float) -> None:
-        self._show_latency.add(arrived_s, time.perf_counter())
+        if arrived_s:  # 0: the picture has nothing new
+            self._show_ms.append(1e3 * (time.perf_counter() - arrived_s))
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line
@@ -275,7 +261,7 @@ class SessionDisplay:
     def _follow_state(self, session: Session) -> None:
         opened = self._player.newly_opened()
         if opened is not None:
-            self._show_opened(opened)
+            self._show_opened(session.name, opened)
             self._on_opened()
         if session.warnings and session.warnings != self._warnings:
             self._warnings = session.warnings
@@ -292,9 +278,8 @@ class SessionDisplay:
 
     def _show_state(self, session: Session) -> None:
         window = self._window
-        window.header.show_state(self._state)
-        window.transport.show_state(self._state)
-        window.state_panel.show_state(self._state)
+        for part in (window.header, window.transport, window.state_panel):
+            part.show_state(self._state)
         if self._state == "ended" and not window.view.has_picture:
             window.view.show_words(session.note, NEXT, ways=True)
         if self._state == "failed" and session.error is not None:
@@ -305,36 +290,36 @@ class SessionDisplay:
         banner = self._window.banner
         being_read = banner.kind == "waiting" and not banner.isHidden()
         if lost and (first or being_read):  # else it was closed, or another message is being read
-            banner.show_waiting(lost)
+            banner.show_message(lost, "waiting")
         elif banner.kind == "waiting":
             banner.hide()
 
-    def _show_opened(self, opened: Opened) -> None:
-        window, card = self._window, opened.model.card
+    def _show_opened(self, source: str, opened: Opened) -> None:
+        window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
-        name = next((title for demo, title in DEMOS.items() if opened.name.startswith(demo)), opened.name)
+        name = next((title for demo, title in DEMOS.items() if source.startswith(demo)), source)
         model = Path(self._player.model).resolve().name
         window.header.show_names(
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
         )
         window.setWindowTitle(f"{name} – livesnn")
-        duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
-        simulated = opened.name.startswith(SIMULATED)
-        window.transport.set_recording(duration_s, card.classes, opened.labels, simulated=simulated)
+        duration_s = None if playback.duration_us is None else playback.duration_us / 1e6
+        simulated = source.startswith(SIMULATED)
+        window.transport.set_recording(duration_s, card.classes, playback.labels, simulated=simulated)
         self._clear(card)
-        window.readout.show_doubt(card.on_another_sensor(*opened.sensor) if opened.has_events else "")
+        window.readout.show_doubt(card.on_another_sensor(*playback.resolution) if playback.has_events else "")
         window.view.set_input(card.input)
-        window.view.set_orientation(opened.orientation)
-        window.view.show_ways_on(opened.name.startswith(SIMULATION))
-        if opened.path is not None and duration_s and opened.has_events:
-            self._profile_reader = ProfileReader(opened.path)
+        window.view.set_orientation(playback.orientation)
+        window.view.show_ways_on(source.startswith(SIMULATION))
+        if playback.path is not None and duration_s and playback.has_events:
+            self._profile_reader = ProfileReader(playback.path)
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
         if isinstance(self._player.source, str | Path):  # others can't be opened again
-            window.banner.show_error(error, "Try again", self._try_again)
+            window.banner.show_message(error, "error", "Try again", self._try_again)
         else:
-            window.banner.show_error(error)
+            window.banner.show_message(error, "error")
         if window.view.has_picture:
             return
         if model:

@@ -32,16 +32,9 @@ ZOOM_STEP = 1.25
 
 
 class MainWindow(WindowLayout):
-    """The window with everything it does.
+    """The window with everything it does; the parameters are those of `Player`.
 
-    Parameters
-    ----------
-    model, engine
-        Of the `Player`.
-    settings
-        What is remembered; None: the defaults, and nothing is remembered.
-    picture_every_s
-        Least time between two pictures; 0: one a packet.
+    Without ``settings``, it begins with the defaults and nothing is remembered.
     """
 
     def __init__(
@@ -71,27 +64,27 @@ class MainWindow(WindowLayout):
         """What plays now."""
         return self.player.session
 
-    def _slots(self) -> dict[str, Callable[..., None]]:
+    def _slots(self) -> dict[str, Callable[..., object]]:
         """Return what each action does."""
         player, transport = self.player, self.transport
         return {
             **self.source_chooser.slots(),
             **self.recording.slots(),
-            "quit": self.quit,
+            "quit": self.close,
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
             "on": lambda: player.seek(player.t_us / 1e6 + 1),
-            "frame_back": transport.step_back,
-            "frame_on": transport.step_forward,
-            "slower": transport.slower,
-            "faster": transport.faster,
+            "frame_back": lambda: player.step(-1),
+            "frame_on": lambda: player.step(1),
+            "slower": lambda: transport.change_speed(-1),
+            "faster": lambda: transport.change_speed(1),
             "loop": transport.loop.setChecked,
             **{f"palette:{name}": lambda name=name: self.set_palette(name) for name in PALETTES},
             "mode:decay": lambda: self.set_view_mode("decay"),
             "mode:accumulate": lambda: self.set_view_mode("accumulate"),
-            "zoom_in": lambda: self.view.zoom(ZOOM_STEP),
-            "zoom_out": lambda: self.view.zoom(1 / ZOOM_STEP),
-            "fit": self.view.fit,
+            "zoom_in": lambda: self.view.canvas.zoom_about(ZOOM_STEP),
+            "zoom_out": lambda: self.view.canvas.zoom_about(1 / ZOOM_STEP),
+            "fit": self.view.canvas.fit,
             "mirror_picture": self.set_picture_mirrored,
             "theme:system": lambda: self.set_theme("system"),
             "theme:light": lambda: self.set_theme("light"),
@@ -115,16 +108,16 @@ class MainWindow(WindowLayout):
 
     def _connect(self) -> None:
         transport, view, player = self.transport, self.view, self.player
-        transport.play_wanted.connect(player.toggle)
-        transport.step_wanted.connect(player.step)
-        transport.seek_wanted.connect(player.seek)
-        transport.speed_wanted.connect(lambda speed: player.apply(replace(player.choices, speed=speed)))
-        transport.loop_wanted.connect(self.set_loop)
-        self.state_panel.mode_wanted.connect(self.set_state_mode)
-        self.state_panel.reset_wanted.connect(player.reset)
-        self.header.model_wanted.connect(self.choose_model)
-        view.way_wanted.connect(lambda name: self.commands[name].trigger())
-        transport.record_wanted.connect(self.commands["record"].trigger)
+        transport.play_requested.connect(player.toggle)
+        transport.step_requested.connect(player.step)
+        transport.seek_requested.connect(player.seek)
+        transport.speed_requested.connect(lambda speed: player.apply(replace(player.choices, speed=speed)))
+        transport.loop_requested.connect(self.set_loop)
+        self.state_panel.mode_requested.connect(self.set_state_mode)
+        self.state_panel.reset_requested.connect(player.reset)
+        self.header.model_requested.connect(self.choose_model)
+        view.way_requested.connect(lambda name: self.commands[name].trigger())
+        transport.record_requested.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
 
     def _show_remembered(self) -> None:
@@ -136,7 +129,7 @@ class MainWindow(WindowLayout):
                 splitter.restoreState(QByteArray(now.splitters[name]))
         self.transport.loop.setChecked(choices.loop)
         self.numbers.show_denoise(choices.denoise)
-        self.view.set_mirrored(now.mirrored_picture)
+        self.view.canvas.set_mirrored(now.mirrored_picture)
         self._show_palette(choices.view.palette)
         self._show_orientation()
         self._show_recent()
@@ -215,7 +208,7 @@ class MainWindow(WindowLayout):
 
     def _show_palette(self, name: str) -> None:
         self.view.set_palette(PALETTES[name])
-        self.window_panel.set_palette(PALETTES[name])
+        self.window_panel.strip.set_palette(PALETTES[name])
 
     def set_view_mode(self, mode: ViewMode) -> None:
         """Let events fade, or add them up."""
@@ -224,7 +217,7 @@ class MainWindow(WindowLayout):
     def set_picture_mirrored(self, mirrored: bool) -> None:
         """Mirror the picture on the screen, but not for the network."""
         self.settings.change(mirrored_picture=mirrored)
-        self.view.set_mirrored(mirrored)
+        self.view.canvas.set_mirrored(mirrored)
 
     def set_theme(self, theme: ThemeName) -> None:
         """Give the whole application this theme."""
@@ -235,11 +228,6 @@ class MainWindow(WindowLayout):
         """Fill the screen, or go back to the window as it was, which may be maximised."""
         now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
         self.setWindowState(now | filling if full else now & ~filling)
-
-    @Slot()
-    def quit(self) -> None:
-        """Close the window."""
-        self.close()
 
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
@@ -290,24 +278,24 @@ class MainWindow(WindowLayout):
         self.recording.poll(self.commands)
         self.teaching.poll(self.commands)
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+    def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
             self.commands.check("full_screen", self.isFullScreen())
         super().changeEvent(event)
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept files only."""
         if dropped_file(event.mimeData()) is not None:
             event.acceptProposedAction()
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 (Qt's name)
+    def dropEvent(self, event: QDropEvent) -> None:
         """Open the first file dropped."""
         if (file := dropped_file(event.mimeData())) is not None:
             event.acceptProposedAction()
             self.open(file)
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
+    def closeEvent(self, event: QCloseEvent) -> None:
         """Remember where everything is, and end every thread."""
         self.timer.stop()
         self._remember_layout()

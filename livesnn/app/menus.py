@@ -5,19 +5,13 @@ What an action does is in main_window.py.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QFont, QKeySequence
-from PySide6.QtWidgets import (
-    QGridLayout,
-    QHBoxLayout,
-    QMenu,
-    QMenuBar,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLayout, QWidget
 
 from livesnn import __version__
 from livesnn.app import style
@@ -34,30 +28,14 @@ _LICENCE = "Licence: Apache-2.0. livesnn sends no data anywhere."
 
 @dataclass(frozen=True)
 class Entry:
-    """One action.
+    """One action."""
 
-    Attributes
-    ----------
-    name
-        In the code.
-    menu
-        Title of its menu, or "menu/submenu".
-    text
-        What a person reads.
-    keys
-        Shortcuts as Qt writes them; the first is shown.
-    kind
-        "do", "toggle" (checkable), or the name of a group in which one action is checked.
-    rule
-        Whether there is a line above it.
-    """
-
-    name: str
-    menu: str
-    text: str
-    keys: tuple[str, ...]
-    kind: str = "do"
-    rule: bool = False
+    name: str  # in the code
+    menu: str  # title of its menu, or "menu/submenu"
+    text: str  # what a person reads
+    keys: tuple[str, ...]  # shortcuts as Qt writes them; the first is shown
+    kind: str = "do"  # "do", "toggle" (checkable), or the name of a group in which one action is checked
+    rule: bool = False  # whether there is a line above it
 
 
 ENTRIES = (
@@ -115,27 +93,15 @@ LABELS = tuple(entry for entry in ENTRIES if entry.kind == "label")
 
 
 class Actions:
-    """The actions and the menu bar that holds them.
+    """The actions, owned by the window, and the menu bar that holds them; shortcuts work wherever the focus is.
 
-    Parameters
-    ----------
-    window
-        Owns the actions; their shortcuts work wherever the focus is.
-    bar
-        The menu bar to fill.
-    do
-        What each action does, by name; a "toggle" passes whether it is checked now.
+    ``do`` has what each action does, by name; a "toggle" passes whether it is checked now.
     """
 
-    def __init__(
-        self,
-        window: QWidget,
-        bar: QMenuBar,
-        do: Mapping[str, Callable[..., None]],
-    ) -> None:
+    def __init__(self, window: QWidget, bar: QMenuBar, do: Mapping[str, Callable[..., object]]) -> None:
         self._window = window
         self._actions: dict[str, QAction] = {}
-        self._groups: dict[str, QActionGroup] = {}
+        self._groups: defaultdict[str, QActionGroup] = defaultdict(lambda: QActionGroup(window))
         self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
         for title in ("File", "Network"):
             self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded or taught
@@ -179,7 +145,7 @@ class Actions:
         self.recent.addAction("Clear the list").triggered.connect(lambda _=False: clear())
         self.recent.setEnabled(bool(sources))
 
-    def _add(self, entry: Entry, slot: Callable[..., None]) -> None:
+    def _add(self, entry: Entry, slot: Callable[..., object]) -> None:
         action = QAction(entry.text, self._window)
         action.setShortcuts([QKeySequence(key) for key in entry.keys])
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
@@ -189,24 +155,16 @@ class Actions:
         else:
             action.triggered.connect(lambda _=False: slot())
         if entry.kind not in ("do", "toggle"):
-            self._group(entry.kind).addAction(action)
-        menu = self._menu(entry.menu)
+            self._groups[entry.kind].addAction(action)
+        title, _, inner = entry.menu.partition("/")
+        if entry.menu not in self._menus:
+            self._menus[entry.menu] = self._menus[title].addMenu(inner)
+        menu = self._menus[entry.menu]
         if entry.rule:
             menu.addSeparator()
         menu.addAction(action)
         self._window.addAction(action)  # so that it works while the menu bar is hidden
         self._actions[entry.name] = action
-
-    def _group(self, name: str) -> QActionGroup:
-        if name not in self._groups:
-            self._groups[name] = QActionGroup(self._window)
-        return self._groups[name]
-
-    def _menu(self, title: str) -> QMenu:
-        menu, _, inner = title.partition("/")
-        if inner and title not in self._menus:
-            self._menus[title] = self._menus[menu].addMenu(inner)
-        return self._menus[title]
 
 
 def listed(menu: str) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, fill, label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
@@ -102,7 +102,7 @@ def listed(model: str) -> str:
     return str(folder) if folder.parent == own_models_dir().resolve() else model
 
 
-def why_kept(model: str, in_use: str, chosen: str) -> str:
+def why_unchangeable(model: str, in_use: str, chosen: str) -> str:
     """Say why a listed model can't be renamed or deleted here; "": it can."""
     if Path(model).parent != own_models_dir().resolve():
         return "Only models that were taught on this computer can be changed"
@@ -139,14 +139,8 @@ def show_folder(folder: Path) -> None:
 class ModelDialog(Dialog):
     """Lists the models, shows the card of one, and asks for a model and an engine.
 
-    Parameters
-    ----------
-    model, engine
-        In use.
-    chosen
-        The model of the next source, which is selected at first; "": the one in use.
-    to_trash, show_folder
-        What to do with a folder.
+    ``model`` and ``engine`` are in use. ``chosen`` is the model of the next source, which is selected at first; "":
+    the one in use.
     """
 
     chosen = Signal(str, str)  # name or folder, engine
@@ -192,9 +186,7 @@ class ModelDialog(Dialog):
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         self.folder, self.name = QPushButton("Show its folder"), QPushButton("Rename")
         self.trash = QPushButton("Move to the trash")
-        left = QVBoxLayout()
-        left.setSpacing(8)
-        left.addWidget(self.models, 1)
+        left = fill(QVBoxLayout(), (self.models, 1), spacing=8)
         for button, do in (
             (QPushButton("Another folder …"), self._choose_folder),
             (self.folder, lambda: self._show_folder(model_folder(self._shown))),
@@ -204,17 +196,13 @@ class ModelDialog(Dialog):
             button.clicked.connect(do)
             button.setAutoDefault(False)  # Enter is for the model
             left.addWidget(button)
-        body = QHBoxLayout()
-        body.setSpacing(20)
-        body.addLayout(left)
-        body.addWidget(scroll, 1)
-        self.column.addLayout(body, 1)
+        self.column.addLayout(fill(QHBoxLayout(), left, (scroll, 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
 
     def _engine_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(22)
-        row.addWidget(label("Engine", style.text_font(14, weight=QFont.Weight.DemiBold)))
+        row = fill(
+            QHBoxLayout(), label("Engine", style.text_font(14, weight=QFont.Weight.DemiBold)), spacing=22
+        )
         for name, (text, module) in ENGINES.items():
             missing = bool(module) and find_spec(module) is None
             button = QRadioButton(f"{text} (not installed)" if missing else text)
@@ -232,7 +220,7 @@ class ModelDialog(Dialog):
             item = QListWidgetItem(Path(model).name)
             item.setData(Qt.ItemDataRole.UserRole, model)
             item.setToolTip(model)
-            if not why_kept(model, self._in_use, self._chosen):
+            if not why_unchangeable(model, self._in_use, self._chosen):
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             self.models.addItem(item)
         if chosen:
@@ -255,10 +243,10 @@ class ModelDialog(Dialog):
 
     @Slot()
     def _show(self) -> None:
-        kept = why_kept(self._shown, self._in_use, self._chosen)
+        why_not = why_unchangeable(self._shown, self._in_use, self._chosen)
         for button in (self.name, self.trash):
-            button.setEnabled(not kept)
-            button.setToolTip(kept or self._shown)
+            button.setEnabled(not why_not)
+            button.setToolTip(why_not or self._shown)
         try:
             rows, usable = card_rows(read_card(self._shown)), True
         except ModelError as error:

@@ -19,8 +19,7 @@ from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
 from livesnn.session.control import Choices
-from livesnn.session.playback import Opened
-from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.session.session import PICTURE_EVERY_S, Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
@@ -51,31 +50,8 @@ class _Place(NamedTuple):
 class Player:
     """Plays a source until another is opened; opens it again where a choice needs that.
 
-    Parameters
-    ----------
-    model
-        A name, a folder or a loaded model; loaded with the first source, and kept. None: the model last used.
-    engine
-        What runs the model; None: the engine last chosen.
-    settings
-        Keep the choices, the model, the engine, and the orientation and hot pixels of cameras.
-
-    Attributes
-    ----------
-    session
-        What plays now; None before the first source and after the last.
-    source
-        Of the session.
-    choices
-        Of this session and the next: at first the remembered ones.
-    orientation
-        What makes the source upright; None: not known yet, or the source can't be turned.
-    model
-        In use, by the name or folder that a person gave.
-    t_us
-        The stream time that is on the screen; set by the display.
-    recorder
-        Writes the recording; None: nothing is recorded.
+    The model is a name, a folder or a loaded model. It is loaded with the first source, and kept. Without a model or
+    an engine, the last one in the settings is used. These also keep the choices, and what is known about cameras.
     """
 
     def __init__(
@@ -87,27 +63,27 @@ class Player:
         picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         now = settings.now
-        self.session: Session | None = None
+        self.session: Session | None = None  # what plays now; None before the first source and after the last
         self.opened: Opened | None = None
-        self.t_us = 0
+        self.t_us = 0  # the stream time that is on the screen; set by the display
         self.last_error: str | None = None
-        self.model = ""
-        self._model: str | Model = ""
-        self._named: str | Model = ""  # as it was chosen
         self.engine: Engine = engine or now.engine
-        self.choices = now.choices
-        self._chosen: str | Model = model or default_model(now.model)
-        self._use(self._chosen)
+        self.choices = now.choices  # of this session and the next: at first the remembered ones
+        self._chosen: str | Model = model or default_model(
+            now.model
+        )  # for sources that need none of their own
+        self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
         self._picture_every_s = picture_every_s
-        self.source: SourceLike | None = None
+        self.source: SourceLike | None = None  # of the session
+        # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
         self._camera = ""  # what the source's orientation is remembered by
         self._place: _Place | None = None
         self._tally = Tally()
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
-        self.recorder: Recorder | None = None
+        self.recorder: Recorder | None = None  # writes the recording; None: nothing is recorded
         self._recorders: list[Recorder] = []  # not yet returned by take_finished
 
     def play(
@@ -115,7 +91,9 @@ class Player:
     ) -> None:
         """Play another source; ``model`` and ``orientation``, if given, are for this source only."""
         self.stop_recording()
-        self._use(model or self._chosen)
+        named = model or self._chosen
+        if _name(named) != self.model:  # the one in use stays loaded
+            self._named = self._model = named
         self.orientation, self._camera = orientation, ""
         self._start(source, None)
 
@@ -130,7 +108,7 @@ class Player:
         if self.opened is not None:
             paused = control.state == "paused"
             shown_us = control.position_us if paused else self.t_us
-            place = _Place(0 if self.opened.live else shown_us, paused)
+            place = _Place(0 if self.opened.playback.live else shown_us, paused)
         self._start(self.source, place)
 
     def _start(self, source: SourceLike, place: _Place | None) -> None:
@@ -155,8 +133,9 @@ class Player:
             return None
         self.opened = opened = session.opened
         self._model = opened.model  # loaded once
-        self.orientation = opened.orientation if opened.has_events else None
-        self._camera = camera_name(self.source, opened.serial)
+        playback = opened.playback
+        self.orientation = playback.orientation if playback.has_events else None
+        self._camera = camera_name(self.source, playback.serial)
         if self._place is not None:
             if self._place.paused:
                 session.control.toggle()
@@ -184,7 +163,7 @@ class Player:
 
     def step(self, frames: int) -> None:
         """Pause, and move on or back by so many frames."""
-        if self.session is None or self.opened is None or self.opened.live:
+        if self.session is None or self.opened is None or self.opened.playback.live:
             return
         if self.session.control.state == "playing":
             self.session.control.toggle()
@@ -192,8 +171,9 @@ class Player:
 
     def seek(self, seconds: float) -> None:
         """Go on from this time after a recording's start."""
-        if self.session is not None and self.opened is not None and self.opened.duration_us is not None:
-            self.t_us = min(max(round(seconds * 1e6), 0), self.opened.duration_us)
+        duration_us = None if self.opened is None else self.opened.playback.duration_us
+        if self.session is not None and duration_us is not None:
+            self.t_us = min(max(round(seconds * 1e6), 0), duration_us)
             self.session.control.seek(self.t_us)
 
     def reset(self) -> None:
@@ -234,29 +214,28 @@ class Player:
 
     def set_model(self, model: str, engine: Engine) -> None:
         """Use this model on this engine, now and for the next start of livesnn."""
-        self._chosen, self.engine, self.model = model, engine, ""
-        self._use(model)
+        self._chosen = self._named = self._model = model
+        self.engine = engine
         self._settings.change(model=model, engine=engine)
         self.play_again()
+
+    @property
+    def model(self) -> str:
+        """The model in use, by the name or folder that a person gave."""
+        return _name(self._named)
 
     @property
     def chosen(self) -> str:
         """The chosen model, for every source that needs none of its own."""
         return _name(self._chosen)
 
-    def _use(self, model: str | Model) -> None:
-        """Use a model in the next session; the one in use stays loaded."""
-        name = _name(model)
-        if name != self.model:
-            self.model = name
-            self._model = self._named = model
-
     @property
     def can_record(self) -> bool:
         """Whether a live source of events is open."""
-        session, opened = self.session, self.opened
-        live = session is not None and opened is not None and opened.live and opened.has_events
-        return live and session is not None and session.control.state in ("playing", "waiting", "paused")
+        if self.session is None or self.opened is None:
+            return False
+        live_events = self.opened.playback.live and self.opened.playback.has_events
+        return live_events and self.session.control.state in ("playing", "waiting", "paused")
 
     def record(self, path: Path) -> None:
         """Write what arrives from now on to a new file, unless a recording is being written."""

@@ -9,18 +9,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QStandardPaths, Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QLineEdit,
-    QWidget,
-)
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app import style
 from livesnn.app.display import WindowLayout
 from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
 from livesnn.app.settings import MOST_LABELS, SettingsFile
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, label, line_edit
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
 
@@ -44,20 +40,9 @@ _TOO_MANY = f"There are keys for {MOST_LABELS} labels, but these are {{count}}: 
 
 
 class RecordingControls:
-    """Records the player's live source when a person asks for it.
+    """Records the player's live source on request, and shows its progress in the window.
 
-    Parameters
-    ----------
-    window
-        Shows how the recording goes.
-    player
-        Has the source, and records it.
-    settings
-        Keep the pre-roll and the labels.
-    on_written
-        Called with each complete file.
-    open_
-        Plays such a file.
+    ``on_written`` is called with each complete file, and ``open_`` plays one. The settings keep pre-roll and labels.
     """
 
     def __init__(
@@ -74,7 +59,6 @@ class RecordingControls:
         self._on_written = on_written
         self._open = open_
         self._written: list[Recorder] = []  # to be shown when the banner is free
-        self._shown = ""
         self._label: str | None = None  # of what is being recorded
         self._offered: object = None  # what the actions for labels show
         self.folder = documents()  # where the file dialog starts
@@ -120,11 +104,11 @@ class RecordingControls:
     def poll(self, actions: Actions) -> None:
         """Show how the recording goes, how the last one ended, and what the actions would do."""
         for recorder in self._player.take_finished():
-            self._tell(recorder)
+            self._show_finished(recorder)
         banner = self._window.banner
         if self._written and (banner.isHidden() or banner.kind == "info"):
             self._show_written(self._written.pop(0))
-        self._show(self._player.recorder, actions)
+        self._show_progress(self._player.recorder, actions)
 
     def _ask(self) -> None:
         source = self._player.source
@@ -138,9 +122,9 @@ class RecordingControls:
         dialog.fileSelected.connect(self.start)
         self._window.show_dialog(dialog)
 
-    def _tell(self, recorder: Recorder) -> None:
+    def _show_finished(self, recorder: Recorder) -> None:
         if recorder.error is not None:
-            self._window.banner.show_error(with_kept(error_message(recorder.error), recorder))
+            self._window.banner.show_message(with_kept(error_message(recorder.error), recorder), "error")
         else:
             self._written.append(recorder)
         if recorder.error is None or recorder.recorded.events:
@@ -151,15 +135,14 @@ class RecordingControls:
         lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
         labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
-        self._window.banner.show_info(message, "Open it", lambda: self._open(path))
+        self._window.banner.show_message(message, "info", "Open it", lambda: self._open(path))
 
-    def _show(self, recorder: Recorder | None, actions: Actions) -> None:
+    def _show_progress(self, recorder: Recorder | None, actions: Actions) -> None:
         if recorder is None:
             self._label = None
-        words = "" if recorder is None else progress(recorder, self._label)
-        if words != self._shown:
-            self._shown = words
-            self._window.transport.show_recording(words)
+        words, transport = "" if recorder is None else progress(recorder, self._label), self._window.transport
+        if words != transport.recorded.text():
+            transport.show_recording(words)
         able, record = self._player.can_record, actions["record"]
         record.setText(OFF if recorder is None else ON)
         record.setEnabled(able or recorder is not None)
@@ -212,18 +195,16 @@ class RecordingDialog(Dialog):
         for seconds in sorted({*PRE_ROLLS_S, pre_roll_s}):
             self.pre_roll.addItem(f"{seconds:g} s" if seconds else "None", seconds)
         self.pre_roll.setCurrentIndex(self.pre_roll.findData(pre_roll_s))
-        self.labels = QLineEdit(", ".join(labels))
-        self.labels.setFont(style.text_font(15))
-        self.labels.setPlaceholderText("wave, clap, point")
-        self.labels.setAccessibleName("Labels, separated by commas")
-        self.labels.setMinimumWidth(440)
+        self.labels = line_edit(
+            ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
+        )
         self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
-        for name, asked, hint in (
+        for name, field, hint in (
             ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
             ("Labels", self.labels, self.hint),
         ):
             self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
-            self.column.addWidget(asked)
+            self.column.addWidget(field)
             self.column.addWidget(hint)
         self._save = self.add_buttons("Save")
         self.labels.textChanged.connect(self._typed)

@@ -30,37 +30,19 @@ ThemeName = Literal["dark", "light", "system"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that is remembered.
+    """Everything that is remembered."""
 
-    Attributes
-    ----------
-    geometry
-        Of the window, as Qt saves it; b"" before its first close.
-    splitters
-        By name, as Qt saves them.
-    mirrored_picture
-        Whether the picture is mirrored on the screen, but not for the network.
-    mounted
-        The orientation of cameras and streams that aren't upright, by serial number or address (`camera_name`).
-    recent
-        Sources, the newest first.
-    model
-        Name or folder of the model last used; "": none yet.
-    labels
-        What the keys from 1 on label a recording with.
-    choices
-        How sources are played. The speed and the state mode always begin with their defaults.
-    """
-
-    geometry: bytes = b""
-    splitters: dict[str, bytes] = field(default_factory=dict)
+    geometry: bytes = b""  # of the window, as Qt saves it; b"" before its first close
+    splitters: dict[str, bytes] = field(default_factory=dict)  # by name, as Qt saves them
     theme: ThemeName = "system"
-    mirrored_picture: bool = False
+    mirrored_picture: bool = False  # whether the picture is mirrored on the screen, but not for the network
+    # The orientation of cameras and streams that aren't upright, by `camera_name`: serial number or address.
     mounted: dict[str, Orientation] = field(default_factory=dict)
-    recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()
-    model: str = ""
+    recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()  # sources, the newest first
+    model: str = ""  # name or folder of the model last used; "": none yet
     engine: Engine = "auto"
-    labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()
+    labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()  # of the keys from 1 on
+    # How sources are played. The speed and the state mode always begin with their defaults.
     choices: Choices = field(default_factory=lambda: Choices(loop=True))
 
 
@@ -72,19 +54,12 @@ def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
 class SettingsFile:
     """The settings now, written to disk whenever they change.
 
-    Parameters
-    ----------
-    path
-        A JSON file; None: the settings are forgotten when the process ends.
-
-    Attributes
-    ----------
-    now
-        The defaults if the file doesn't exist or can't be used.
+    ``path`` is a JSON file; None: the settings are forgotten when the process ends.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        # The defaults if the file doesn't exist or can't be used.
         self.now = Settings() if path is None else _read(path)
 
     @property

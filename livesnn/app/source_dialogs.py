@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QLineEdit,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from livesnn.app import style
 from livesnn.app.display import WindowLayout
 from livesnn.app.player import SIMULATION, TURNING, Demo, demo, turning_demo
 from livesnn.app.settings import SettingsFile, with_recent
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.formats.registry import parse_recording_path
@@ -51,16 +43,9 @@ _STREAM_HINT = (
 
 
 class SourceChooser:
-    """Asks for a source and plays it; keeps the recent ones.
+    """Asks for a source and plays it; keeps the recent ones in the settings.
 
-    Parameters
-    ----------
-    window
-        Owner of the dialogs.
-    settings
-        Keeps the recent sources.
-    play
-        Called with the source, and with the name of a model if the source needs that one.
+    ``play`` is called with the source, and with the name of a model if the source needs that one.
     """
 
     def __init__(
@@ -71,12 +56,12 @@ class SourceChooser:
         self._play = play
         self.folder = recordings_dir()  # where the file dialog starts
 
-    def slots(self) -> dict[str, Callable[..., None]]:
+    def slots(self) -> dict[str, Callable[..., object]]:
         """Return what the actions that open a source do."""
         return {
             "open": self.choose_file,
             "camera": self.choose_camera,
-            "webcam": lambda: self.open(WEBCAM),
+            "webcam": lambda: self._open(WEBCAM),
             "stream": self.choose_stream,
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
@@ -86,31 +71,31 @@ class SourceChooser:
         """Ask for a recording."""
         dialog = QFileDialog(self._window, "Open a recording", str(self.folder), FILE_FILTER)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(self.open)
+        dialog.fileSelected.connect(self._open)
         self._window.show_dialog(dialog)
 
     def choose_camera(self) -> None:
         """Ask which camera."""
         dialog = CameraDialog(self._window)
-        dialog.chosen.connect(self.open)
+        dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
 
     def choose_stream(self) -> None:
         """Ask for the address of a stream, and propose the last one."""
         streams = [source for source in self._settings.now.recent if source.startswith(SCHEME)]
         dialog = StreamDialog(streams[0] if streams else "tcp://localhost:7777", self._window)
-        dialog.chosen.connect(self.open)
+        dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
 
     def _watch(self, shown: Demo | None) -> None:
-        """Play a demo."""
         if shown is None:
-            self._window.banner.show_error("This demo's recording or model is missing: install livesnn again")
+            self._window.banner.show_message(
+                "This demo's recording or model is missing: install livesnn again", "error"
+            )
         else:
             self._play(shown.source, shown.model)
 
-    def open(self, source: str) -> None:
-        """Play a source that a person has chosen."""
+    def _open(self, source: str) -> None:
         self._play(source, None)
 
     def visit(self, source: str) -> None:
@@ -149,11 +134,7 @@ class StreamDialog(Dialog):
 
     def __init__(self, address: str, parent: QWidget | None = None) -> None:
         super().__init__("Network stream", parent)
-        self.address = QLineEdit(address)
-        self.address.setFont(style.text_font(15))
-        self.address.setPlaceholderText("tcp://localhost:7777")
-        self.address.setAccessibleName("Address of the stream")
-        self.address.setMinimumWidth(380)
+        self.address = line_edit(address, "tcp://localhost:7777", "Address of the stream", least_width=380)
         self.address.selectAll()
         self.column.addWidget(label(_STREAM_HINT, style.text_font(14), "soft", wrap=True))
         self.column.addWidget(self.address)
@@ -172,11 +153,8 @@ class StreamDialog(Dialog):
         self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
 
 
-class _Found(NamedTuple):
-    """Cameras, and why others may be missing; "": none are."""
-
-    devices: list[Device]
-    why: str
+_Found = tuple[list[Device], str]
+"""Cameras, and why others may be missing; "": none are."""
 
 
 class CameraDialog(Dialog):
@@ -233,29 +211,26 @@ class CameraDialog(Dialog):
 
     def _search(self, found: Latest[_Found], _stop: threading.Event) -> None:
         why: list[str] = []
-        found.put(_Found(self._discover(why.append), " ".join(why)))
+        found.put((self._discover(why.append), " ".join(why)))
 
     @Slot()
     def _poll(self) -> None:
         found = self._found.take()
         if found is None:
             return
+        devices, why = found
         self._timer.stop()
         self._again.setEnabled(True)
-        if any(device.kind != "webcam" for device in found.devices):
+        if any(device.kind != "webcam" for device in devices):
             self.note.setText("Choose a camera:")
         else:
-            self.note.setText((found.why or NO_CAMERA) + OR_WEBCAM * bool(found.devices))
-        self._show(found.devices)
-
-    def _show(self, found: Iterable[Device]) -> None:
-        for device in found:
+            self.note.setText((why or NO_CAMERA) + OR_WEBCAM * bool(devices))
+        for device in devices:
             item = QListWidgetItem(f"{device.name}   {device.serial}")
             item.setData(Qt.ItemDataRole.UserRole, device.uri)
             self.cameras.addItem(item)
-        if self.cameras.count():
-            self.cameras.setCurrentRow(0)
-            self._connect.setEnabled(True)
+        self.cameras.setCurrentRow(0)
+        self._connect.setEnabled(bool(devices))
 
     @Slot()
     def _stop(self) -> None:
@@ -265,4 +240,4 @@ class CameraDialog(Dialog):
 
 
 def _fail(found: Latest[_Found], error: BaseException) -> None:
-    found.put(_Found([], str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"))
+    found.put(([], str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"))

@@ -1,18 +1,14 @@
-"""How the window looks: themes, fonts, style sheet and icons.
-
-``style.TEXT`` is the ``text`` of the theme in use, and so for every other colour of `Theme`. It is looked up at each
-read, so read it while painting and never keep it.
-"""
+"""How the window looks: themes, fonts, style sheet and icons."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from string import Template
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPainterPath, QPalette, QPen, QPixmap, QPolygonF
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPalette, QPixmap
+from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from livesnn.app.settings import ThemeName
@@ -72,6 +68,14 @@ class Theme:
 
 # The class colours maximise the smallest distance between two of them (OKLab) in both themes, in normal sight and in
 # each colour blindness (Machado et al. 2009). A light theme's colour is the dark one's with 0.22 less lightness.
+_DARK_CLASSES = (
+    "#7ae9fc", "#a15aac", "#9abe64", "#6766e6", "#fdc1bd", "#86b8ee",
+    "#d99cb1", "#7ae964", "#a688c2", "#ad8c56", "#6f92ff", "#b25c68",
+)  # fmt: skip
+_LIGHT_CLASSES = (
+    "#249fb1", "#5d1768", "#5a7a1c", "#321c9c", "#b47d79", "#4474a6",
+    "#925a6e", "#2da002", "#64487e", "#6a4c12", "#334eb4", "#6b1c2d",
+)  # fmt: skip
 DARK = Theme(
     background="#12161f",
     surface="#1a202c",
@@ -94,20 +98,7 @@ DARK = Theme(
     danger_surface="#43222a",
     danger_line="#7c3843",
     event_background="#0b0e14",
-    classes=(
-        "#7ae9fc",
-        "#a15aac",
-        "#9abe64",
-        "#6766e6",
-        "#fdc1bd",
-        "#86b8ee",
-        "#d99cb1",
-        "#7ae964",
-        "#a688c2",
-        "#ad8c56",
-        "#6f92ff",
-        "#b25c68",
-    ),
+    classes=_DARK_CLASSES,
 )
 LIGHT = Theme(
     background="#eef1f6",
@@ -131,61 +122,31 @@ LIGHT = Theme(
     danger_surface="#fde8ea",
     danger_line="#eeb0b7",
     event_background="#e3e8f0",
-    classes=(
-        "#249fb1",
-        "#5d1768",
-        "#5a7a1c",
-        "#321c9c",
-        "#b47d79",
-        "#4474a6",
-        "#925a6e",
-        "#2da002",
-        "#64487e",
-        "#6a4c12",
-        "#334eb4",
-        "#6b1c2d",
-    ),
+    classes=_LIGHT_CLASSES,
 )
 
 
 Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accent"]
 
-SURFACE: str
-RAISED: str
-LINE: str
-TEXT: str
-SOFT: str
-FAINT: str
-ACCENT: str
-NEUTRAL: str
-WARNING: str
-
 _CHOICE = "livesnn_theme"  # names of properties of the application and of buttons
 _ICON = "livesnn_icon"
-_theme = DARK
-
-if not TYPE_CHECKING:  # only the names above exist
-
-    def __getattr__(name: str) -> str:
-        """Return a colour of the theme in use."""
-        if name.isupper() and hasattr(_theme, name.lower()):
-            return getattr(_theme, name.lower())
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+theme = DARK
+"""The theme in use. Read its colours while painting and never keep them: `use` replaces it."""
 
 
 def use(name: ThemeName, application: QApplication) -> None:
     """Give the application this theme; "system" follows the desktop's."""
-    global _theme
+    global theme
     hints = application.styleHints()
     if application.property(_CHOICE) is None:
         hints.colorSchemeChanged.connect(_follow_system)
     application.setProperty(_CHOICE, name)
     hints.setColorScheme(_SCHEMES[name])  # for title bars, which the desktop paints
     light = name == "light" or (name == "system" and hints.colorScheme() == Qt.ColorScheme.Light)
-    _theme = LIGHT if light else DARK
+    theme = LIGHT if light else DARK
     application.setStyle("Fusion")
-    application.setPalette(palette(_theme))
-    application.setStyleSheet(style_sheet(_theme))
+    application.setPalette(palette(theme))
+    application.setStyleSheet(style_sheet(theme))
     for widget in application.allWidgets():
         if isinstance(widget, QAbstractButton) and widget.property(_ICON):
             set_icon(widget, *widget.property(_ICON))
@@ -206,7 +167,7 @@ def _follow_system() -> None:
 
 def class_colour(index: int) -> QColor:
     """Return the colour of a class by its place in the model's list; they repeat after twelve."""
-    return QColor(_theme.classes[index % len(_theme.classes)])
+    return QColor(theme.classes[index % len(theme.classes)])
 
 
 def ink_on(ground: QColor) -> QColor:
@@ -228,13 +189,8 @@ def _luminance(colour: QColor) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def set_tone(widget: QWidget, tone: Tone) -> None:
-    """Give a label or a dot a colour that follows the theme."""
-    set_rule(widget, "tone", tone)
-
-
 def set_rule(widget: QWidget, name: str, value: str) -> None:
-    """Set a property that the style sheet uses."""
+    """Set a property that the style sheet uses, such as the tone of a label or a dot."""
     if widget.property(name) != value:
         widget.setProperty(name, value)
         widget.style().polish(widget)
@@ -265,7 +221,7 @@ def readable(label: str) -> str:
 def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: int = 20) -> None:
     """Give a button an icon of `ICONS` that follows the theme; ``pixels`` is its size."""
     button.setProperty(_ICON, (name, tone, pixels))
-    button.setIcon(icon(name, getattr(_theme, tone)))
+    button.setIcon(icon(name, getattr(theme, tone)))
     button.setIconSize(QSize(pixels, pixels))
 
 
@@ -382,136 +338,41 @@ def palette(theme: Theme) -> QPalette:
     return result
 
 
-# Icons, drawn on 24 × 24 units.
+# Icons: SVG elements on 24 × 24 units, outlined unless they are in _FILLED.
 
-_SCALE = 4  # pixels a unit: sharp at twice the size on a screen at 200 %
-
-
-def _line(painter: QPainter, *points: tuple[float, float]) -> None:
-    painter.drawPolyline([QPointF(x, y) for x, y in points])
-
-
-def _play(painter: QPainter) -> None:
-    painter.drawPolygon(QPolygonF([QPointF(8, 5), QPointF(19, 12), QPointF(8, 19)]))
-
-
-def _pause(painter: QPainter) -> None:
-    painter.drawRoundedRect(QRectF(7, 5, 3.6, 14), 1, 1)
-    painter.drawRoundedRect(QRectF(13.4, 5, 3.6, 14), 1, 1)
-
-
-def _forward(painter: QPainter) -> None:
-    painter.drawRoundedRect(QRectF(5.5, 6, 3, 12), 1, 1)
-    painter.drawPolygon(QPolygonF([QPointF(10.5, 6), QPointF(19, 12), QPointF(10.5, 18)]))
-
-
-def _back(painter: QPainter) -> None:
-    painter.drawRoundedRect(QRectF(15.5, 6, 3, 12), 1, 1)
-    painter.drawPolygon(QPolygonF([QPointF(13.5, 6), QPointF(5, 12), QPointF(13.5, 18)]))
-
-
-def _arc(painter: QPainter, start: int, span: int, box: QRectF | None = None) -> None:
-    path = QPainterPath()
-    box = box or QRectF(5, 5, 14, 14)
-    path.arcMoveTo(box, start)
-    path.arcTo(box, start, span)
-    painter.drawPath(path)
-
-
-def _again(painter: QPainter) -> None:
-    _arc(painter, 30, -290)
-    _line(painter, (18.8, 4.4), (18.2, 8.7), (13.9, 8.2))
-
-
-def _loop(painter: QPainter) -> None:
-    _line(painter, (4, 11), (4, 7.5), (20, 7.5))
-    _line(painter, (17, 4.5), (20, 7.5), (17, 10.5))
-    _line(painter, (20, 13), (20, 16.5), (4, 16.5))
-    _line(painter, (7, 13.5), (4, 16.5), (7, 19.5))
-
-
-def _chevron(painter: QPainter) -> None:
-    _line(painter, (8, 10.5), (12, 14.5), (16, 10.5))
-
-
-def _close(painter: QPainter) -> None:
-    _line(painter, (7, 7), (17, 17))
-    _line(painter, (17, 7), (7, 17))
-
-
-def _camera(painter: QPainter) -> None:
-    painter.drawRoundedRect(QRectF(3.5, 7, 17, 12), 2.5, 2.5)
-    painter.drawEllipse(QPointF(12, 13), 3.4, 3.4)
-    _line(painter, (8.5, 7), (10, 4.5), (14, 4.5), (15.5, 7))
-
-
-def _webcam(painter: QPainter) -> None:
-    painter.drawEllipse(QPointF(12, 10), 6.2, 6.2)
-    painter.drawEllipse(QPointF(12, 10), 2.2, 2.2)
-    _line(painter, (12, 16.2), (12, 19.5))
-    _line(painter, (7.5, 19.5), (16.5, 19.5))
-
-
-def _file(painter: QPainter) -> None:
-    _line(painter, (3.5, 8), (3.5, 18.5), (20.5, 18.5), (20.5, 8), (12, 8), (10, 5.5), (3.5, 5.5), (3.5, 8))
-
-
-def _stream(painter: QPainter) -> None:
-    painter.drawEllipse(QPointF(12, 17.5), 0.9, 0.9)
-    for radius in (4.5, 9.0, 13.0):
-        _arc(painter, 45, 90, QRectF(12 - radius, 17.5 - radius, 2 * radius, 2 * radius))
-
-
-def _demo(painter: QPainter) -> None:
-    painter.drawEllipse(QPointF(12, 5.8), 2.3, 2.3)
-    _line(painter, (4.5, 8), (9, 11), (15, 11), (19.5, 8))
-    _line(painter, (12, 11), (12, 15.5))
-    _line(painter, (8.5, 20.5), (12, 15.5), (15.5, 20.5))
-
-
-def _record(painter: QPainter) -> None:
-    painter.drawEllipse(QPointF(12, 12), 6, 6)
-
-
-def _stop(painter: QPainter) -> None:
-    painter.drawRoundedRect(QRectF(6.5, 6.5, 11, 11), 2, 2)
-
-
-_FILLED: dict[str, Callable[[QPainter], None]] = {
-    "play": _play,
-    "pause": _pause,
-    "back": _back,
-    "forward": _forward,
-    "record": _record,
-    "stop": _stop,
+ICONS = {
+    "play": '<path d="M8 5 19 12 8 19z"/>',
+    "pause": '<rect x="7" y="5" width="3.6" height="14" rx="1"/>'
+    '<rect x="13.4" y="5" width="3.6" height="14" rx="1"/>',
+    "back": '<rect x="15.5" y="6" width="3" height="12" rx="1"/><path d="M13.5 6 5 12 13.5 18z"/>',
+    "forward": '<rect x="5.5" y="6" width="3" height="12" rx="1"/><path d="M10.5 6 19 12 10.5 18z"/>',
+    "record": '<circle cx="12" cy="12" r="6"/>',
+    "stop": '<rect x="6.5" y="6.5" width="11" height="11" rx="2"/>',
+    "again": '<path d="M18.06 8.5A7 7 0 1 1 10.78 5.11M18.8 4.4 18.2 8.7 13.9 8.2"/>',
+    "loop": '<path d="M4 11V7.5H20M17 4.5 20 7.5 17 10.5M20 13V16.5H4M7 13.5 4 16.5 7 19.5"/>',
+    "close": '<path d="M7 7 17 17M17 7 7 17"/>',
+    "chevron": '<path d="M8 10.5 12 14.5 16 10.5"/>',
+    "camera": '<rect x="3.5" y="7" width="17" height="12" rx="2.5"/><circle cx="12" cy="13" r="3.4"/>'
+    '<path d="M8.5 7 10 4.5H14L15.5 7"/>',
+    "webcam": '<circle cx="12" cy="10" r="6.2"/><circle cx="12" cy="10" r="2.2"/>'
+    '<path d="M12 16.2V19.5M7.5 19.5H16.5"/>',
+    "open": '<path d="M3.5 8V18.5H20.5V8H12L10 5.5H3.5V8"/>',
+    "stream": '<circle cx="12" cy="17.5" r=".9"/><path d="M15.18 14.32A4.5 4.5 0 0 0 8.82 14.32'
+    'M18.36 11.14A9 9 0 0 0 5.64 11.14M21.19 8.31A13 13 0 0 0 2.81 8.31"/>',
+    "demo": '<circle cx="12" cy="5.8" r="2.3"/>'
+    '<path d="M4.5 8 9 11H15L19.5 8M12 11V15.5M8.5 20.5 12 15.5 15.5 20.5"/>',
 }
-_OUTLINED: dict[str, Callable[[QPainter], None]] = {
-    "again": _again,
-    "loop": _loop,
-    "close": _close,
-    "chevron": _chevron,
-    "camera": _camera,
-    "webcam": _webcam,
-    "open": _file,
-    "stream": _stream,
-    "demo": _demo,
-}
-ICONS = (*_FILLED, *_OUTLINED)
+_FILLED = ("play", "pause", "back", "forward", "record", "stop")
 
 
 def icon(name: str, colour: str) -> QIcon:
-    """Return the icon of one of `ICONS` in one colour."""
-    pixmap = QPixmap(24 * _SCALE, 24 * _SCALE)
+    """Return the icon of one of `ICONS` in one colour, sharp at twice its size on a screen at 200 %."""
+    look = f'fill="{colour}"' if name in _FILLED else f'fill="none" stroke="{colour}" stroke-width="1.8"'
+    image = f'<g {look} stroke-linecap="round" stroke-linejoin="round">{ICONS[name]}</g>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">{image}</svg>'
+    pixmap = QPixmap(96, 96)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.scale(_SCALE, _SCALE)
-    if name in _FILLED:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(colour))
-        _FILLED[name](painter)
-    else:
-        painter.setPen(QPen(QColor(colour), 1.8, c=Qt.PenCapStyle.RoundCap, j=Qt.PenJoinStyle.RoundJoin))
-        _OUTLINED[name](painter)
+    QSvgRenderer(svg.encode()).render(painter)
     painter.end()
     return QIcon(pixmap)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QLineEdit, QProgressBar, QWidget
+from PySide6.QtWidgets import QProgressBar, QWidget
 
 from livesnn import subprocesses
 from livesnn.app import style
@@ -22,7 +22,7 @@ from livesnn.app.display import WindowLayout
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import proposed_name
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.labels import labels_file
 from livesnn.infer.model import Engine
@@ -61,13 +61,7 @@ LEARNING_LIMIT_S = 600.0
 
 
 class Learning:
-    """Runs `livesnn teach` in another process: in this one it would make the picture stutter.
-
-    Parameters
-    ----------
-    gesture, recording, model, out, denoise
-        As of `livesnn teach`.
-    """
+    """Runs `livesnn teach` with these arguments in another process: in this one it would make the picture stutter."""
 
     def __init__(self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool) -> None:
         self._learned: Latest[Lesson | LivesnnError] = Latest()
@@ -111,18 +105,9 @@ def in_sentences(lesson: Lesson, recording: Path) -> str:
 
 
 class Teaching:
-    """Gives the lessons that a person asks for.
+    """Teaches the player's model a gesture on request.
 
-    Parameters
-    ----------
-    window
-        Shows the dialog.
-    player
-        Plays the source, with the model that is taught.
-    use
-        Called with the model and engine to use from now on.
-    clock
-        Monotonic seconds.
+    ``use`` is called with the model and engine to use from now on; ``clock`` returns monotonic seconds.
     """
 
     def __init__(
@@ -167,14 +152,11 @@ class Teaching:
         except StopIteration:
             self._steps = None
             if self._learned is not None:
-                self._show_learned(self._dialog, *self._learned)
+                lesson, recording = self._learned
+                self._dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson, recording))
         except LivesnnError as error:
             self._steps = None
             self._dialog.show_failed(error_message(error))
-
-    @staticmethod
-    def _show_learned(dialog: TeachDialog, lesson: Lesson, recording: Path) -> None:
-        dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson, recording))
 
     def _why_not(self) -> str:
         """Say why no gesture can be taught now; "": one can."""
@@ -296,10 +278,7 @@ class TeachDialog(Dialog):
 
     def __init__(self, seconds: float, parent: QWidget | None = None) -> None:
         super().__init__("Teach a gesture", parent)
-        self.name = QLineEdit()
-        self.name.setFont(style.text_font(15))
-        self.name.setPlaceholderText("thumbs up")
-        self.name.setAccessibleName("Name of the gesture")
+        self.name = line_edit("", "thumbs up", "Name of the gesture")
         self.name.setMaxLength(LONGEST_NAME)
         self.words = label(HINT.format(seconds=seconds), style.text_font(14), "soft", wrap=True)
         self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)

@@ -214,7 +214,7 @@ def evaluate(
             )
         if loaded.card.taught:
             raise DataError(f"{loaded.card.name} was taught a class that no test has: leave --to-card out")
-        from livesnn.train.model_folder import keep_test  # before minutes of measuring: it needs onnx
+        from livesnn.train.model_folder import record_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
         played = evaluate_stream(loaded, streams, decider)
@@ -229,7 +229,7 @@ def evaluate(
         say(f"{loaded.card.name} was not trained on a folder: all clips are measured, whatever --split says")
     measured = measure(loaded, clips, seed=seed)
     if to_card:
-        keep_test(model_folder(model), measured)
+        record_test(model_folder(model), measured)
     _show(
         asdict(measured) | {"skipped": len(clips.skipped)},
         explain(measured, loaded.card, clips.sensor or source.SENSOR),
@@ -270,11 +270,9 @@ def data(
     json
         Print JSON.
     """
-    from livesnn.train.datasets import data_set
+    from livesnn.train.datasets import data_set, download
 
     if action == "get":
-        from livesnn.train.datasets.download import download
-
         file = download(dataset, data)
         if json:
             write_json({"file": str(file) if file else None})

@@ -325,7 +325,7 @@ class _Publisher(ExitStack):
             resolution = self._orientation.resolution(events.resolution)
             server = EventServer(Address(self._host, self._events_port), resolution, events.name)
             self.enter_context(server)
-            send = server.send
+            send = server.send_packet
             say(f"livesnn publish: events at {server.address}")
         if self._model is not None:
             address = Address(self._host, self._decisions_port)

@@ -138,7 +138,7 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
         if not out.parent.is_dir():
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")
         return
-    with contextlib.suppress(OSError):  # a link that points nowhere, or no source: told when it is opened
+    with contextlib.suppress(OSError):  # a link that points nowhere, or no source: opening it will say so
         if os.path.samefile(parse_recording_path(source).file, out):
             raise SourceError(f"{out}: is the recording itself: choose another name")
     if out.is_dir():

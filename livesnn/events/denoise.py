@@ -23,92 +23,16 @@ from livesnn.events.packet import (
 )
 
 INTERVAL_US = 125_000
-"""In which a pixel's events are counted while hot ones are learned."""
+"""A pixel's events are counted over this time while hot pixels are learned."""
 
 TICK_US = 10_000
-"""The reader of the kept events learns at least this often how much time has passed while none is kept."""
+"""While no event is kept, the time that has passed is reported at least this often."""
 
 NEVER = -TIME_LIMIT_US
-NEWEST, TOLD, INTERVAL_END, INTERVALS_LEFT = range(4)
+NEWEST, REPORTED, INTERVAL_END, INTERVALS_LEFT = range(4)
 """Of a clock."""
 KEPT, HOT, REFRACTORY, ISOLATED, OUTSIDE = range(5)
 """What becomes of an event, in the order of `DenoiseCounts` but for its first."""
-
-
-def _filter(  # type: ignore[no-untyped-def]
-    events, position, kept, width, height, last_us, rates, hot, clock, counts, refractory_us, activity_us
-):
-    """Fill ``kept``; return the index of the first event not read, and how many are kept. See `DenoiseState`."""
-    n_kept = 0
-    newest, told = clock[NEWEST], clock[TOLD]
-    learning = clock[INTERVALS_LEFT] > 0
-    while position < events.size:
-        event = events[position]
-        t, x, y = event.t, np.int64(event.x), np.int64(event.y)
-        if x >= width or y >= height:
-            position += 1
-            counts[OUTSIDE] += 1
-            continue
-        jumps = newest - t > DISORDER_US
-        if newest > told and (jumps or t - told > TICK_US):
-            break  # so that the time of the event before is reported
-        begins = jumps or newest == NEVER
-        if begins:
-            newest = t
-            last_us[:] = NEVER
-            rates[:] = 0
-            clock[INTERVAL_END] = t + INTERVAL_US
-        elif learning and t >= clock[INTERVAL_END]:
-            break
-        position += 1
-        newest = t = max(newest, t)
-        pixel = (y + 1) * (width + 2) + x + 1
-        if learning:
-            rates[pixel] += 1
-        why = _judge(t, pixel, width + 2, last_us, hot, begins, refractory_us, activity_us)
-        counts[why] += 1
-        if why == KEPT:
-            kept[n_kept] = event
-            n_kept += 1
-            told = t
-    clock[NEWEST] = clock[TOLD] = newest
-    return position, n_kept
-
-
-def _judge(t, pixel, stride, last_us, hot, begins, refractory_us, activity_us):  # type: ignore[no-untyped-def]
-    """Return what becomes of an event; note that its pixel was active."""
-    if begins:
-        last_us[pixel] = t
-        return KEPT
-    if hot[pixel]:
-        return HOT
-    if t - last_us[pixel] < refractory_us:
-        return REFRACTORY
-    last_us[pixel] = t
-    up, down = pixel - stride, pixel + stride
-    around = max(
-        last_us[up - 1], last_us[up], last_us[up + 1], last_us[pixel - 1], last_us[pixel + 1],
-        last_us[down - 1], last_us[down], last_us[down + 1],
-    )  # fmt: skip
-    return ISOLATED if activity_us and t - around >= activity_us else KEPT
-
-
-@cache
-def kernel() -> Callable[..., tuple[int, int]]:
-    """Compile `_filter` on first use, for any packet, strided or read-only too; it releases the GIL."""
-    import numba
-    from numba.extending import register_jitable
-
-    register_jitable(inline="always")(_judge)  # a call costs a tenth of the speed
-    event = numba.from_dtype(EVENTS_DTYPE)
-    packet = numba.types.Array(event, 1, "A", readonly=True)
-    whole, times = numba.int64, numba.int64[::1]
-    signature = numba.types.UniTuple(whole, 2)(
-        packet, whole, event[::1], whole, whole, times, numba.int32[::1], numba.boolean[::1], times, times,
-        whole, whole,
-    )  # fmt: skip
-    return numba.njit(signature, nogil=True, cache=True)(_filter)
-
 
 LEARN_INTERVALS = 8
 """Hot pixels are learned in so many intervals: a second of a stream's time."""
@@ -120,7 +44,7 @@ _Whole = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DenoiseSpec:
-    """What is noise. An event is asked the three questions in this order; 0 leaves one out.
+    """What is noise. The three criteria apply in this order; 0 leaves one out.
 
     Attributes
     ----------
@@ -170,9 +94,9 @@ class DenoiseCounts(NamedTuple):
 
 
 class DenoiseState:
-    """All that `denoise` remembers of a stream, 14 bytes a pixel. Whoever has it owns it; `denoise` changes it.
+    """All that `denoise` remembers of a stream, 14 bytes a pixel. The caller owns it; `denoise` changes it in place.
 
-    It isn't returned anew like other states: copying it would take longer than a packet's filtering.
+    Other states are returned anew; copying this one would take longer than filtering a packet.
     ``times_learned``: how often hot pixels have been learned to the end. Raises as `require_usual_size`.
     """
 
@@ -274,12 +198,7 @@ def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[
     there, with the filter as without. Until hot pixels are learned, no pixel is hot. Kept events have the times they
     came with. An event out of order is judged as if it came at the newest one's time.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N], maybe empty, or what `as_events` makes one of; raises SourceError when it isn't.
-    state
-        Of the stream so far; changed.
+    ``events`` is what `as_events` takes, and raises as it does. ``state`` is changed.
     """
     events = as_events(events)
     position = 0
@@ -294,24 +213,18 @@ SPEC = DenoiseSpec()
 
 
 def denoise_packets(
-    packets: Iterable[Packet], state: DenoiseState, *, wanted: Callable[[], bool] = lambda: True
+    packets: Iterable[Packet], state: DenoiseState, *, enabled: Callable[[], bool] = lambda: True
 ) -> Iterator[Packet]:
     """Yield packets without their noise.
 
-    A packet may come in several pieces, and empty ones come too: their `now_us` tells that time goes by.
-
-    Parameters
-    ----------
-    state
-        Of the filter; changed.
-    wanted
-        Asked once a packet; False lets it pass as it is. Called in the thread that iterates.
+    A packet may come in several pieces, and empty ones come too: their `now_us` tells that time goes by. ``state`` is
+    changed. ``enabled`` is called once a packet, in the thread that iterates; False lets the packet pass as it is.
     """
     epoch: int | None = None
     for packet in packets:
         if epoch != (epoch := packet.epoch):
             state.forget()
-        if not packet.events.size or not wanted():
+        if not packet.events.size or not enabled():
             yield packet
             continue
         *pieces, (last, now_us) = denoise(packet.events, state, SPEC)
@@ -319,3 +232,78 @@ def denoise_packets(
             yield packet._replace(events=events, now_us=passed_us)
         passed = [t_us for t_us in (now_us, packet.now_us) if t_us is not None]
         yield packet._replace(events=last, now_us=max(passed, default=None))
+
+
+def _filter(  # type: ignore[no-untyped-def]
+    events, position, kept, width, height, last_us, rates, hot, clock, counts, refractory_us, activity_us
+):
+    """Fill ``kept``; return the index of the first event not read, and how many are kept. See `DenoiseState`."""
+    n_kept = 0
+    newest, reported = clock[NEWEST], clock[REPORTED]
+    learning = clock[INTERVALS_LEFT] > 0
+    while position < events.size:
+        event = events[position]
+        t, x, y = event.t, np.int64(event.x), np.int64(event.y)
+        if x >= width or y >= height:
+            position += 1
+            counts[OUTSIDE] += 1
+            continue
+        jumps = newest - t > DISORDER_US
+        if newest > reported and (jumps or t - reported > TICK_US):
+            break  # so that the time of the event before is reported
+        begins = jumps or newest == NEVER
+        if begins:
+            newest = t
+            last_us[:] = NEVER
+            rates[:] = 0
+            clock[INTERVAL_END] = t + INTERVAL_US
+        elif learning and t >= clock[INTERVAL_END]:
+            break
+        position += 1
+        newest = t = max(newest, t)
+        pixel = (y + 1) * (width + 2) + x + 1
+        if learning:
+            rates[pixel] += 1
+        why = _judge(t, pixel, width + 2, last_us, hot, begins, refractory_us, activity_us)
+        counts[why] += 1
+        if why == KEPT:
+            kept[n_kept] = event
+            n_kept += 1
+            reported = t
+    clock[NEWEST] = clock[REPORTED] = newest
+    return position, n_kept
+
+
+def _judge(t, pixel, stride, last_us, hot, begins, refractory_us, activity_us):  # type: ignore[no-untyped-def]
+    """Return what becomes of an event; note that its pixel was active."""
+    if begins:
+        last_us[pixel] = t
+        return KEPT
+    if hot[pixel]:
+        return HOT
+    if t - last_us[pixel] < refractory_us:
+        return REFRACTORY
+    last_us[pixel] = t
+    up, down = pixel - stride, pixel + stride
+    around = max(
+        last_us[up - 1], last_us[up], last_us[up + 1], last_us[pixel - 1], last_us[pixel + 1],
+        last_us[down - 1], last_us[down], last_us[down + 1],
+    )  # fmt: skip
+    return ISOLATED if activity_us and t - around >= activity_us else KEPT
+
+
+@cache
+def kernel() -> Callable[..., tuple[int, int]]:
+    """Compile `_filter` on first use, for any packet, strided or read-only too; it releases the GIL."""
+    import numba
+    from numba.extending import register_jitable
+
+    register_jitable(inline="always")(_judge)  # a call costs a tenth of the speed
+    event = numba.from_dtype(EVENTS_DTYPE)
+    packet = numba.types.Array(event, 1, "A", readonly=True)
+    whole, times = numba.int64, numba.int64[::1]
+    signature = numba.types.UniTuple(whole, 2)(
+        packet, whole, event[::1], whole, whole, times, numba.int32[::1], numba.boolean[::1], times, times,
+        whole, whole,
+    )  # fmt: skip
+    return numba.njit(signature, nogil=True, cache=True)(_filter)

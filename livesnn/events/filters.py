@@ -66,19 +66,8 @@ class Orientation:
 def orient(events: Events, resolution: Resolution, orientation: Orientation) -> Events:
     """Return events as an upright camera of ``orientation.resolution(resolution)`` would see them.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N], not changed; returned itself where nothing is to be done.
-    resolution
-        Of the events' coordinates. Events outside it stay outside.
-    orientation
-        What makes them upright.
-
-    Returns
-    -------
-    EVENTS_DTYPE [N]
-        In the same order, with the same times and polarities.
+    ``events``, EVENTS_DTYPE [N], isn't changed, and is returned itself where nothing is to be done. Order, times and
+    polarities stay. Events outside ``resolution``, which is of their coordinates, stay outside.
     """
     if orientation == Orientation():
         return events
@@ -125,16 +114,12 @@ def take_seconds(
 
     Parameters
     ----------
-    packets
-        A live source yields empty packets when nothing comes, so that it can end between events.
     seconds
         Above 0; None: to the end of the source.
     live
         Whether the time is the clock's, from the first packet on, or the events' own.
     stop
         Ends it after the packet just yielded.
-    clock
-        Seconds.
     """
     limit_s = math.inf if seconds is None or seconds > TIME_LIMIT_US / 1e6 else seconds
     end_s = end_us = math.inf

@@ -1,7 +1,6 @@
-"""What happened when in a recording: NAME.labels.csv beside NAME.aedat4. Not here: who says what happens.
+"""What happened when in a recording: NAME.labels.csv beside NAME.aedat4.
 
-A line a stretch: file,start,end,label,session, in seconds from the first event, as `livesnn train --dataset folder`
-reads it.
+Each line is a stretch: file,start,end,label,session, in seconds from the first event. `livesnn train` reads it too.
 """
 
 from __future__ import annotations
@@ -44,11 +43,8 @@ def labels_file(recording: Path) -> Path:
 def read_labels(recording: Path) -> tuple[Label, ...]:
     """Return a recording's labels, in the order of their file, lines of other recordings left out; none without one.
 
-    Raises
-    ------
-    DataError
-        When the file can't be read, a line of it doesn't say from when to when what holds, or all lines are of
-        recordings that are called otherwise, as after both files were renamed.
+    Raises DataError when the file can't be read, a line of it doesn't say from when to when what holds, or all lines
+    are of recordings that are called otherwise, as after both files were renamed.
     """
     recording = parse_recording_path(recording).file
     table = labels_file(recording)
@@ -69,10 +65,7 @@ def has_labels(recording: Path) -> bool:
 def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
     """Return (the columns, the rows after them, each with its line's number); the usual ones, and none, of no file.
 
-    Raises
-    ------
-    DataError
-        When it can't be read, or lacks a column.
+    Raises DataError when it can't be read, or lacks a column.
     """
     if not os.path.exists(table):  # False for a name too long to be one, where pathlib raises
         return [*COLUMNS], []
@@ -140,10 +133,7 @@ class LabelWriter(Closing):
     One label at a time: another one ends it. Whatever happens to the process, the file is whole, and the label that
     holds is in it up to the last `reach`. Times are µs from the recording's first event, and never go back.
 
-    Raises
-    ------
-    SourceError
-        When the file exists already, or can't be written, here and in every method.
+    Raises SourceError when the file exists already, or can't be written, here and in every method.
     """
 
     def __init__(self, recording: Path) -> None:

@@ -61,16 +61,11 @@ class MemorySource(Closing):
                 if self._closed.wait(max(0.0, due_s - time.perf_counter())):
                     return
                 self.counters.events += events.size
-                yield Packet(_later(events, begun_us), time.perf_counter())
+                if begun_us:
+                    events = events.copy()
+                    events["t"] += begun_us
+                yield Packet(events, time.perf_counter())
 
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""
         self._closed.set()
-
-
-def _later(events: Events, by_us: int) -> Events:
-    if not by_us:
-        return events
-    later = events.copy()
-    later["t"] += by_us
-    return later

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -90,17 +89,25 @@ class SourceCounters:
     out_of_bounds: int = 0
 
 
+class PacketStream(Protocol):
+    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
+
+    @property
+    def resolution(self) -> Resolution:
+        """Size in pixels of the sensor, or of its upright picture; always the same."""
+        ...
+
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield packets in order of time. Empty packets are legal; a live source yields one at least every 50 ms."""
+        ...
+
+
 @runtime_checkable
-class EventSource(Protocol):
+class EventSource(PacketStream, Protocol):
     """Anything that yields packets of events. A camera never ends, a recording does.
 
     A filter of events isn't a source: it is a generator function from packets to packets (filters.py).
     """
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels, always the same."""
-        ...
 
     @property
     def name(self) -> str:
@@ -122,10 +129,6 @@ class EventSource(Protocol):
         """What was damaged, missing or assumed so far, one line each."""
         ...
 
-    def __iter__(self) -> Iterator[Packet]:
-        """Yield packets in order of time. Empty packets are legal; a live source yields one at least every 50 ms."""
-        ...
-
     def close(self) -> None:
         """Release what is held. Safe to call twice."""
         ...
@@ -141,9 +144,7 @@ class Closing:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -159,10 +160,8 @@ def require_usual_size(resolution: Resolution) -> None:
 def as_events(events: npt.NDArray[np.void]) -> Events:
     """Return the array itself where it is EVENTS_DTYPE [N], otherwise a new one with its fields, by name.
 
-    Raises
-    ------
-    SourceError
-        When it isn't a 1-D array with fields t, x, y, p of whole numbers (p: 0 and 1, or bool) that fit.
+    Raises SourceError when it isn't a 1-D array with fields t, x, y, p of whole numbers (p: 0 and 1, or bool) that
+    fit.
     """
     flat = isinstance(events, np.ndarray) and events.ndim == 1
     if flat and events.dtype == EVENTS_DTYPE:

@@ -1,10 +1,11 @@
 """The one chain from a source to the network, for the window, run, serve, record and teach: `open_pipeline`.
 
-source → pace → time limit → orient → record → gate → denoise → show → buffer
+source → playback clock → time limit → orient → record → gate → denoise → show → buffer
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,14 +34,16 @@ def packet_bytes(packet: Packet) -> int:
     return packet.events.nbytes + 256
 
 
-def event_count(packet: Packet) -> int:
-    """Return how many events a packet has."""
-    return packet.events.size
-
-
-def arrival_s(packet: Packet) -> float:
-    """Return when a packet arrived."""
-    return packet.arrived_s
+def packet_queue(policy: Policy, max_bytes: int, max_age_s: float = math.inf) -> BoundedQueue[Packet]:
+    """Return a queue of packets that counts their events."""
+    return BoundedQueue(
+        policy=policy,
+        max_bytes=max_bytes,
+        max_age_s=max_age_s,
+        size=packet_bytes,
+        count=lambda packet: packet.events.size,
+        arrived_s=lambda packet: packet.arrived_s,
+    )
 
 
 def open_pipeline(
@@ -66,7 +69,7 @@ def open_pipeline(
     Parameters
     ----------
     clock
-        Plays a recording in its own time; None: as fast as it is asked for.
+        Plays a recording in its own time; None: as fast as it is read.
     seconds, stop
         End after so long, or when ``stop`` is set; see `take_seconds`.
     orientation
@@ -80,12 +83,12 @@ def open_pipeline(
     noise
         State of the noise filter, of the upright picture's size; None: noise stays.
     denoise
-        Asked once a packet whether the filter is on.
+        Returns whether the filter is on; called once a packet.
     show
         Sees each packet that is left for the network.
     policy
         A thread of its own reads the source ahead into a bounded queue: "drop_oldest" for a live source, "block"
-        for a recording that is paced. None: no thread; each packet is read when it is asked for.
+        for a recording that is played in its own time. None: no thread; packets are read when they are needed.
     max_bytes, max_age_s
         Of the queue; a packet that waited longer is dropped, unless the policy is "block".
     owns_source
@@ -102,7 +105,11 @@ def open_pipeline(
         if owns_source:
             source.close()
         raise
-    arrivals = _EventCount()
+    arrivals = SourceCounters()
+
+    def count(packet: Packet) -> None:
+        arrivals.events += packet.events.size
+
     packets: Iterable[Packet] = source if clock is None else paced(source, clock)
     if seconds is not None or stop is not None:
         packets = take_seconds(packets, seconds, live=source.live, stop=stop)
@@ -111,23 +118,16 @@ def open_pipeline(
         packets = seen(packets, record)
     if gate is not None:
         packets = gate(packets)
-    packets = seen(packets, arrivals.add)
+    packets = seen(packets, count)
     if arrived is not None:
         packets = seen(packets, arrived)
     if noise is not None:
-        packets = denoise_packets(packets, noise, wanted=denoise)
+        packets = denoise_packets(packets, noise, enabled=denoise)
     if show is not None:
         packets = seen(packets, show)
-    queue = policy and BoundedQueue(
-        policy=policy,
-        max_bytes=max_bytes,
-        max_age_s=float("inf") if policy == "block" else max_age_s,
-        size=packet_bytes,
-        count=event_count,
-        arrived_s=arrival_s,
-    )
+    queue = policy and packet_queue(policy, max_bytes, math.inf if policy == "block" else max_age_s)
     resolution = orientation.resolution(source.resolution)
-    return Pipeline(packets, source, arrivals, queue or None, resolution, noise, owns_source=owns_source)
+    return Pipeline(packets, source, arrivals, queue, resolution, noise, owns_source=owns_source)
 
 
 def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
@@ -135,17 +135,6 @@ def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
     for packet in packets:
         see(packet)
         yield packet
-
-
-class _EventCount:
-    """How many events came by."""
-
-    def __init__(self) -> None:
-        self.events = 0
-
-    def add(self, packet: Packet) -> None:
-        """Count a packet's events."""
-        self.events += packet.events.size
 
 
 class Pipeline(Closing):
@@ -169,7 +158,7 @@ class Pipeline(Closing):
         self,
         packets: Iterable[Packet],
         source: EventSource,
-        arrivals: _EventCount,
+        arrivals: SourceCounters,
         queue: BoundedQueue[Packet] | None,
         resolution: Resolution,
         noise: DenoiseState | None,

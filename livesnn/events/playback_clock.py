@@ -25,42 +25,37 @@ class PlaybackClock:
         None or infinity: as fast as possible.
     clock
         Monotonic seconds.
+
+    Attributes
+    ----------
+    speed, paused
+        To be read; the methods change them.
     """
 
     def __init__(self, speed: float | None = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._changed = threading.Condition()
         self._clock = clock
-        self._speed = _checked(speed)
-        self._paused = self._closed = False
+        self.speed = _checked(speed)
+        self.paused = self._closed = False
         self._anchor: tuple[float, int] | None = None  # clock and stream time that belong together
-
-    @property
-    def speed(self) -> float | None:
-        """Multiple of real time; None: as fast as possible."""
-        return self._speed
-
-    @property
-    def paused(self) -> bool:
-        """Whether it is paused."""
-        return self._paused
 
     def set_speed(self, speed: float | None) -> None:
         """Go at another multiple of real time from now on; None or infinity: as fast as possible."""
         speed = _checked(speed)
         with self._changed:
-            self._speed = speed
+            self.speed = speed
             self.restart()
 
     def pause(self) -> None:
         """Let nothing be due until `resume`."""
         with self._changed:
-            self._paused = True
+            self.paused = True
             self.restart()
 
     def resume(self) -> None:
         """Go on from where it was paused."""
         with self._changed:
-            self._paused = False
+            self.paused = False
             self.restart()
 
     def restart(self) -> None:
@@ -75,14 +70,13 @@ class PlaybackClock:
             self._closed = True
             self._changed.notify_all()
 
-    def wait(self, t_us: int, first_us: int, wanted: Callable[[], bool] = lambda: True) -> bool:
+    def wait(self, t_us: int, first_us: int, go_on: Callable[[], bool] = lambda: True) -> bool:
         """Wait until ``t_us`` is due; after a restart ``first_us`` is due at once.
 
-        Returns False once the clock is closed or ``wanted`` returns False. ``wanted`` is called whenever something
-        may have changed.
+        Returns False once the clock is closed or ``go_on``, called when something may have changed, returns False.
         """
         with self._changed:
-            while wanted() and not self._closed:
+            while go_on() and not self._closed:
                 left_s = self._seconds_left(t_us, first_us)
                 if left_s is not None and left_s <= 0:
                     return True
@@ -91,15 +85,15 @@ class PlaybackClock:
 
     def _seconds_left(self, t_us: int, first_us: int) -> float | None:
         """Return how long to wait for a stream time, at the current speed; None while paused."""
-        if self._paused:
+        if self.paused:
             return None
-        if self._speed is None:
+        if self.speed is None:
             return 0.0
         now = self._clock()
         if self._anchor is None:
             self._anchor = (now, first_us)
         start, start_us = self._anchor
-        left_s = start + (t_us - start_us) / 1e6 / self._speed - now
+        left_s = start + (t_us - start_us) / 1e6 / self.speed - now
         if left_s < -_MAX_LAG_S or t_us < start_us:
             self._anchor = (now, t_us)
             return 0.0

@@ -16,8 +16,8 @@ from livesnn.events.filters import Orientation, check_seconds, orient, orient_pa
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import LabelWriter
 from livesnn.events.packet import DISORDER_US, Events, EventSource, Packet, Resolution
-from livesnn.events.pipeline import arrival_s, event_count, packet_bytes
-from livesnn.threads import WAKE_S, BoundedQueue, Policy, Worker, ending_sets
+from livesnn.events.pipeline import packet_bytes, packet_queue
+from livesnn.threads import WAKE_S, Policy, Worker, ending_sets
 
 LEFT_FREE_BYTES = 200_000_000
 """Of a disk's room, recordings leave this much, or a fiftieth of a small disk: a full disk harms other programs."""
@@ -26,19 +26,9 @@ PLENTY = 1 << 62
 
 
 def require_room(path: Path, more_bytes: int = 0) -> int:
-    """Return how many octets may still be written to a file; many, where the system doesn't say.
+    """Return how many bytes may still be written to a file, which may not exist yet; many, if the system doesn't say.
 
-    Parameters
-    ----------
-    path
-        Of the file, which may not be there yet.
-    more_bytes
-        What is needed to finish it.
-
-    Raises
-    ------
-    SourceError
-        When there are none.
+    ``more_bytes`` are needed to finish the file. Raises SourceError when none are left.
     """
     try:
         usage = shutil.disk_usage(path.parent)
@@ -63,7 +53,7 @@ SAME_CLOCK_US = 5_000_000
 
 
 class RecordingTimeline:
-    """The times of what is recorded, without jumps back where they are ``continuous``.
+    """The times of a recording; ``continuous`` ones don't jump back.
 
     A camera that comes back, or a stream that begins anew, may count from another zero than before. Where time jumps
     back, or another epoch's is far from what the clock says, all later times are shifted: they go on after the last
@@ -95,7 +85,7 @@ class RecordingTimeline:
         elif not self._continuous:
             self._first_us = min(self._first_us, first_us)
         elif self._begins_anew(packet, first_us + self._shift_us):
-            self._shift_us = self._last_us + self._gap_us(packet.arrived_s) - first_us
+            self._shift_us = self._expected_us(packet.arrived_s) - first_us
         if self._shift_us:
             events = events.copy()
             events["t"] += self._shift_us
@@ -107,18 +97,16 @@ class RecordingTimeline:
     def _begins_anew(self, packet: Packet, t_us: int) -> bool:
         if t_us < self._last_us - DISORDER_US:
             return True
-        late_us = t_us - self._last_us - self._gap_us(packet.arrived_s)
+        late_us = t_us - self._expected_us(packet.arrived_s)
         return packet.epoch != self._epoch and abs(late_us) > SAME_CLOCK_US
 
-    def _gap_us(self, at_s: float) -> int:
-        """Return the time between the last packet's arrival and a moment of the clock."""
-        return round((at_s - self._last_arrived_s) * 1e6)
+    def _expected_us(self, at_s: float) -> int:
+        """Return the stream time at a moment of the clock, counted on from the last packet's arrival."""
+        return self._last_us + round((at_s - self._last_arrived_s) * 1e6)
 
     def since_start_us(self, at_s: float) -> int:
         """Return how long after the first event a moment of the clock was, µs; 0 before it."""
-        if self._first_us is None:
-            return 0
-        return max(self._last_us + self._gap_us(at_s) - self._first_us, 0)
+        return 0 if self._first_us is None else max(self._expected_us(at_s) - self._first_us, 0)
 
 
 BUFFER_BYTES = 256_000_000
@@ -196,9 +184,7 @@ class Recorder:
         self._clock = clock
         self._timeline = RecordingTimeline(continuous=policy == "drop_oldest")
         self._labels: deque[tuple[float, str | None]] = deque()  # from when on, not yet written
-        self._queue: BoundedQueue[Packet] = BoundedQueue(
-            policy=policy, max_bytes=buffer_bytes, size=packet_bytes, count=event_count, arrived_s=arrival_s
-        )
+        self._queue = packet_queue(policy, buffer_bytes)
         earlier = tuple(before)
         self._begun_s = earlier[0].arrived_s if earlier else clock()
         for packet in earlier:
@@ -230,7 +216,7 @@ class Recorder:
         self._queue.put(packet if packet.arrived_s else packet._replace(arrived_s=self._clock()))
 
     def label(self, label: str | None) -> None:
-        """Say what happens from now on; None: nothing that has a label."""
+        """Begin a label; None: end the last one."""
         self._labels.append((self._clock(), label))
 
     def stop(self) -> None:
@@ -264,7 +250,7 @@ class Recorder:
                 self._queue.end()  # after an error too: what comes now isn't counted any more
                 never = self._queue.taken - writer.written + self._queue.unread
                 self._count(writer.written, self.dropped + never, labels)
-                self._look()
+                self._update_size()
 
     def _follow(self, writer: Aedat4Writer, labels: LabelWriter) -> None:
         """Write what comes, and nothing later than FLUSH_S after it came."""
@@ -293,12 +279,12 @@ class Recorder:
         writer.flush()
         labels.reach(self._timeline.since_start_us(now_s))
         self.room_bytes = require_room(self.path, writer.table_bytes)
-        self._look()
+        self._update_size()
 
     def _count(self, events: int, dropped: int, labels: LabelWriter) -> None:
         self.recorded = Recorded(self.path, events, dropped, self._timeline.seconds, labels.count)
 
-    def _look(self) -> None:
+    def _update_size(self) -> None:
         try:
             self.file_bytes = self.path.stat().st_size
         except OSError as error:
@@ -308,7 +294,7 @@ class Recorder:
 
 
 def with_kept(error: str, recorder: Recorder) -> str:
-    """Return what an error says, and what of the recording is kept, if anything is."""
+    """Return an error's text and, if a part of the recording is kept, how much and where."""
     if not recorder.recorded.events or not recorder.path.exists():
         return error
     kept = f"{recorder.recorded.events:,} events until then are in {recorder.path}"
@@ -316,25 +302,15 @@ def with_kept(error: str, recorder: Recorder) -> str:
 
 
 LONGEST_S = 60.0
-KEPT_BYTES = 128_000_000
+RING_BUFFER_BYTES = 128_000_000
 """10 million events, 5 s of 2 million a second: half of what may wait for the disk."""
 
 
 class RingBuffer:
     """The last seconds of a live source's packets, for the beginning of the next recording.
 
-    May be used from any thread; packets come from one.
-
-    Parameters
-    ----------
-    source
-        Whose packets these are, for the file.
-    orientation
-        What has made them upright.
-    max_bytes
-        The oldest packets go first.
-    clock
-        Monotonic seconds, as `Packet.arrived_s`.
+    It may be used from any thread; packets come from one. ``orientation`` is what has made them upright. Beyond
+    ``max_bytes`` the oldest packets are dropped. ``clock`` gives seconds as `Packet.arrived_s`.
     """
 
     def __init__(
@@ -342,7 +318,7 @@ class RingBuffer:
         source: EventSource,
         orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
         *,
-        max_bytes: int = KEPT_BYTES,
+        max_bytes: int = RING_BUFFER_BYTES,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
@@ -420,14 +396,10 @@ def record(
     ----------
     source
         Closed at the end.
-    out
-        A new file, of suffix .aedat4.
+    out, orientation, buffer_bytes
+        As for `Recorder`.
     seconds
         Of a live source, by the clock; of a recording, of its time.
-    orientation
-        What makes the events upright.
-    buffer_bytes
-        What may wait for the disk.
 
     Raises
     ------
@@ -435,18 +407,18 @@ def record(
         When the file exists or can't be written, or the source fails. What was written until then is kept, and the
         message says so.
     KeyboardInterrupt
-        Of a second Ctrl-C; with what was kept as its message.
+        Of a second Ctrl-C; its message says what was kept.
     """
     stop = threading.Event()
     with ending_sets(stop), contextlib.closing(source):
         check_seconds(seconds)
         packets = take_seconds(source, seconds, live=source.live, stop=stop, clock=clock)
-        upright = orient_packets(packets, source.resolution, orientation)
+        oriented = orient_packets(packets, source.resolution, orientation)
         policy: Policy = "drop_oldest" if source.live else "block"
         resolution = orientation.resolution(source.resolution)
         recorder = Recorder(out, resolution, source.name, policy=policy, buffer_bytes=buffer_bytes)
         try:
-            _write(upright, recorder)
+            _write(oriented, recorder)
         except (LivesnnError, KeyboardInterrupt) as error:
             recorder.close()
             raise type(error)(with_kept(str(error), recorder)) from error

@@ -27,15 +27,14 @@ MAX_PACKET_EVENTS = 1 << 16
 
 
 def open_recording(path: str | Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
-    """Open a recording; its first event stream, unless ``stream`` names another, or the camera of one.
+    """Open a recording: its first event stream, or the one that ``stream`` or ``FILE?stream=NAME`` names.
 
-    So does the path: ``FILE?stream=NAME``.
+    ``stream`` may also name the camera of one.
 
     Parameters
     ----------
     progress
-        Reports how much has been read, where all of it must be read first: for the times, the sensor's size, or both.
-        What it raises ends the opening, and closes the file.
+        Reports how much has been read, where all of it must be read first. What it raises ends the opening.
 
     Raises
     ------
@@ -63,21 +62,14 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
 def choose_stream(reader: Reader, name: str | None) -> EventStream | None:
     """Return the first stream, or the one called so, or the only one of the camera called so."""
     named = [stream for stream in reader.streams if name in (None, stream.name)]
-    if not named and len(of_camera := _of_camera(reader, name)) == 1:
-        return of_camera[0]
-    return named[0] if named else None
-
-
-def _of_camera(reader: Reader, name: str | None) -> list[EventStream]:
-    return [stream for stream in reader.streams if name and name == stream.camera]
+    of_camera = [stream for stream in reader.streams if name and name == stream.camera]
+    return named[0] if named else of_camera[0] if len(of_camera) == 1 else None
 
 
 def _what_is_missing(reader: Reader, stream: str | None) -> str:
-    if of_camera := _of_camera(reader, stream):
-        several = " and ".join(known.name for known in of_camera)
+    if several := " and ".join(known.name for known in reader.streams if stream and known.camera == stream):
         return f"the camera {stream} has the event streams {several}: name one of these"
-    names = [known.name for known in reader.streams]
-    if names:
+    if names := [known.name for known in reader.streams]:
         return f"no event stream called {stream!r}; it has {', '.join(names)}: choose one of these"
     other = reader.other_content()
     return f"it has no event stream (frames {other.frames:,}, IMU {other.imu:,}): choose another recording"
@@ -86,7 +78,7 @@ def _what_is_missing(reader: Reader, stream: str | None) -> str:
 class Recording(Closing):
     """One event stream of a file, an `EventSource` and context manager; `open_recording` makes it.
 
-    An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
+    An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are read, and ends.
     `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs. One that
     is ``empty`` has no event, and all its times are 0.
     """
@@ -97,6 +89,7 @@ class Recording(Closing):
         self.path = path
         self.stream = stream.name
         self.name = stream.camera
+        self.format = reader.format
         self._reader = reader
         self._counters = SourceCounters()
         self._sought_us: int | None = None
@@ -104,17 +97,13 @@ class Recording(Closing):
         self._reading = threading.Lock()
         self._assumed: list[str] = []
         self._repairs: list[str] = []
-        self.resolution = stream.resolution or self._extent(progress)
+        self.resolution = stream.resolution or extent(reader, stream.name, progress)
+        if stream.resolution is None:
+            size = f"{self.resolution.width}×{self.resolution.height}"
+            self._assumed.append(f"the file doesn't give the sensor's size: {size} holds all events, assumed")
         times = reader.time_range(stream.name)
         self.empty = times is None
         self.t_start, self.t_end = times or (0, 0)
-
-    def _extent(self, progress: Progress) -> Resolution:
-        found = extent(self._reader, self.stream, progress)
-        self._assumed.append(
-            f"the file doesn't give the sensor's size: {found.width}×{found.height} holds all events, assumed"
-        )
-        return found
 
     def __repr__(self) -> str:
         size = f"{self.resolution.width}×{self.resolution.height}"
@@ -124,11 +113,6 @@ class Recording(Closing):
     def counters(self) -> SourceCounters:
         """Events yielded and repaired since the recording was opened."""
         return replace(self._counters)
-
-    @property
-    def format(self) -> str:
-        """Short name of the file's format."""
-        return self._reader.format
 
     @property
     def duration_us(self) -> int:
@@ -197,9 +181,6 @@ class Recording(Closing):
         if start_us is not None and start_us <= self.t_start:
             start_us = None  # all of it, wherever time jumps back to
         for events in self._reader.packets(self.stream, start_us, self._counters):
-            if events.size <= MAX_PACKET_EVENTS:
-                yield events
-                continue
             for first in range(0, events.size, MAX_PACKET_EVENTS):
                 yield events[first : first + MAX_PACKET_EVENTS]
 
@@ -263,11 +244,10 @@ def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
         other = reader.other_content()
         starts = [summary.t0 for summary in streams.values() if summary.t0 is not None]
         ends = [summary.t1 for summary in streams.values() if summary.t1 is not None]
-        size = reader.resolution
         return RecordingInfo(
             format=reader.format,
             camera=reader.camera,
-            resolution=None if size is None else (size.width, size.height),
+            resolution=reader.resolution,
             duration_us=max(ends) - min(starts) if ends else 0,
             streams=streams,
             orientation=reader.orientation,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from livesnn.events.packet import (
     TIME_LIMIT_US,
     Events,
     Packet,
+    PacketStream,
     Resolution,
     as_events,
 )
@@ -157,7 +158,10 @@ class Slicer:
             elif why == TIME_JUMPED:
                 self.reset()
         if packet.now_us is not None and self._running and self._delta_t_us is not None:
-            self._pass_time(packet.now_us)
+            if packet.now_us - self._newest_us > self._longest_gap_us:
+                self.reset()
+            else:
+                self._newest_us = max(self._newest_us, packet.now_us)
             while self._newest_us >= self._end_us:
                 ended.append(self._finish(packet))
         return ended
@@ -178,12 +182,6 @@ class Slicer:
             self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
         )  # fmt: skip
         return position, why
-
-    def _pass_time(self, now_us: int) -> None:
-        if now_us - self._newest_us > self._longest_gap_us:
-            self.reset()
-        else:
-            self._newest_us = max(self._newest_us, now_us)
 
     def _finish(self, packet: Packet) -> Frame:
         t = self._newest_us if self._delta_t_us is None else self._end_us
@@ -206,19 +204,6 @@ class Slicer:
         self._n_events = 0
 
 
-class PacketStream(Protocol):
-    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
-
-    @property
-    def resolution(self) -> Resolution:
-        """Of the packets' coordinates."""
-        ...
-
-    def __iter__(self) -> Iterator[Packet]:
-        """Yield packets in order of time."""
-        ...
-
-
 def frames(packets: PacketStream, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
     """Yield the frames of packets until they end. The last, unfinished slice is dropped."""
     slicer = Slicer(rule, packets.resolution, input)
@@ -233,21 +218,10 @@ def stack_clip(
     input: InputSpec,  # noqa: A002
     n_frames: int,
 ) -> npt.NDArray[np.uint8]:
-    """Return the first frames of a clip as one array, for training: the same frames as live.
+    """Return the first frames of a clip as one array, uint8 [n_frames, C, H, W]: the same frames as live.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N], the whole clip.
-    rule, sensor, input
-        As for `Slicer`.
-    n_frames
-        Frames returned: a longer clip is cut, a shorter one is followed by empty frames. The clip's last,
-        unfinished slice is dropped as everywhere.
-
-    Returns
-    -------
-    uint8 [n_frames, C, H, W]
+    ``events`` is the whole clip; ``rule``, ``sensor`` and ``input`` are as for `Slicer`. A longer clip is cut, a
+    shorter one is followed by empty frames. Its last, unfinished slice is dropped as everywhere.
     """
     slicer = Slicer(rule, sensor, input)
     stack = np.zeros((n_frames, input.channels, input.height, input.width), np.uint8)
@@ -347,14 +321,8 @@ def without_flicker(counts: npt.NDArray[Count]) -> tuple[npt.NDArray[Count], npt
     half of the picture. Other things that make most pixels count are taken as well: strong noise, a camera that moves
     over texture.
 
-    Parameters
-    ----------
-    counts
-        [..., H, W], not empty, whole numbers from 0; not changed, and returned itself where there is nothing to take.
-
-    Returns
-    -------
-    The frames, and what was taken from each channel, [...].
+    ``counts`` [..., H, W], not empty, are whole numbers from 0. They aren't changed, and are returned themselves
+    where there is nothing to take. The medians are [...].
     """
     planes = counts.reshape(-1, counts.shape[-2] * counts.shape[-1])
     taken = np.zeros(len(planes), counts.dtype)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from livesnn.card import ModelCard
 from livesnn.console import json_line
 from livesnn.events.cameras.server import Address, TcpServer
@@ -78,9 +76,7 @@ class PublishedDecisions(Closing):
         """Send what waits, and close every connection. Safe to call twice."""
         self._server.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
+    def __exit__(self, *raised: object) -> None:
+        if isinstance(error := raised[1], BaseException):
             self.fail(error)
         self.close()

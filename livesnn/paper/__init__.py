@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from livesnn.paper.records import Folders
     from livesnn.train.configuration import RecipeName
 
-
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 """Figures drawn from the cells of a table."""
 AnalysisName = Literal["fig1", "fig2", "state"]
@@ -31,11 +30,8 @@ def run_all(
 ) -> Iterator[dict[str, object]]:
     """Run the cells of a table or figure, or those ``named`` METHOD:COLUMN; yield one line a cell.
 
-    Raises
-    ------
-    LivesnnError
-        There is no such cell; also whatever `run_cell` raises. If the data of one of several cells are missing, the
-        others run first.
+    Raises LivesnnError if there is no such cell, and whatever `run_cell` raises. If the data of one of several cells
+    are missing, the others run first.
     """
     from livesnn.paper.analyses import ANALYSES
     from livesnn.paper.cells import cells
@@ -63,10 +59,7 @@ def run_all(
 def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table or figure as Markdown; a figure is drawn into ``out``.
 
-    Raises
-    ------
-    DataError
-        The saved results are damaged.
+    Raises DataError if the saved results are damaged.
     """
     from livesnn.paper.analyses import ANALYSES
     from livesnn.paper.figures import figure_page
@@ -78,12 +71,7 @@ def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName
         if what == "table1" or what == "table2":
             return page(what, out, budget, recipe)
         return figure_page(what, out, budget, recipe)
-    except (
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:  # valid JSON of inconsistent lengths
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # lists of different lengths
         raise DataError(
             f"the results in {out} for {what} are inconsistent ({error!r}): restore its files (git checkout)"
         ) from error

@@ -100,15 +100,15 @@ class FeatureMaps:
 
 def measure_feature_maps(folders: Folders) -> FeatureMaps:
     """Measure both trained networks on test digits and save the result; raises DataError if one isn't trained."""
-    wanted = [Cell("table1", method, COLUMN) for method in FOLLOWING]
-    missing = [cell for cell in wanted if not (_run(cell, folders) / BEST).exists()]
+    cells = [Cell("table1", method, COLUMN) for method in FOLLOWING]
+    missing = [cell for cell in cells if not (cell.config(0, folders.data, folders.runs).run / BEST).exists()]
     if missing:
         commands = " and ".join(f"`{cell.command(1)}`" for cell in missing)
         raise DataError(
             f"{folders.runs} has no trained network for figure 1: first run {commands} with this --runs folder (half "
             f"an hour each)"
         )
-    nets = {cell.method: _trained(cell, folders) for cell in wanted}
+    nets = {cell.method: _trained(cell, folders) for cell in cells}
     differences: dict[str, dict[str, float]] = {}
     shown: dict[str, Any] = {}
     clips = data_set(DATASET).load_split(folders.data, "test", next(iter(nets.values())).card)
@@ -117,11 +117,8 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
     zero = int(np.flatnonzero(clips.labels[::2] == 0)[0])
     for method, net in nets.items():
         first, second = _maps(net, FOLLOWING[method], frames)
-        differences[method] = {
-            "frame": _difference(half_way),
-            "first": _difference(first),
-            "second": _difference(second),
-        }
+        parts = {"frame": half_way, "first": first, "second": second}
+        differences[method] = {name: _difference(part) for name, part in parts.items()}
         busiest = np.argsort(-first[zero].sum(axis=(0, 2, 3)), kind="stable")[:SHOWN_CHANNELS]
         shown[method] = np.round(first[zero][:, busiest], 4).tolist()
     frame = tuple(map(tuple, frames[zero, 0, HALF_WAY, 0].tolist()))
@@ -132,14 +129,9 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
 
 def _trained(cell: Cell, folders: Folders) -> Network:
     config = replace(cell.config(0, folders.data, folders.runs), compile=False)
-    net = build(config, classes_of(config.dataset))
-    load_best(net, _run(cell, folders))
+    net = build(config, classes_of(DATASET))
+    load_best(net, config.run)
     return net
-
-
-def _run(cell: Cell, folders: Folders) -> Path:
-    """Return the run folder of a cell's first training."""
-    return folders.runs / cell.config(0, folders.data, folders.runs).run_name
 
 
 def _both_ways(clips: Clips) -> npt.NDArray[np.uint8]:
@@ -166,17 +158,12 @@ def _maps(net: Network, following: str, frames: npt.NDArray[np.uint8]) -> tuple[
             given = torch.from_numpy(some).flatten(0, 1).transpose(0, 1)
             read.clear()
             net(given, net.initial_state(given.shape[1]))
-            for each, of_layer in zip(read, maps, strict=True):
-                every = each.reshape(len(given), *some.shape[:2], *_of_one(each))
-                of_layer.append(every[HALF_WAY].float().numpy())
+            for each, of_layer in zip(read, maps, strict=True):  # [T · B, …], or [T, B, …] before an LSTM
+                one = each.shape[2:] if each.ndim == 3 else each.shape[1:]
+                of_layer.append(each.reshape(len(given), *some.shape[:2], *one)[HALF_WAY].float().numpy())
     for hook in hooks:
         hook.remove()
     return np.concatenate(maps[0]), np.concatenate(maps[1])
-
-
-def _of_one(maps: Tensor) -> tuple[int, ...]:
-    """Return the shape of one frame's maps, given [T · B, C, H, W], [T · B, features] or [T, B, features]."""
-    return tuple(maps.shape[2:] if maps.ndim == 3 else maps.shape[1:])
 
 
 def _difference(maps: Maps) -> float:
@@ -196,18 +183,15 @@ def feature_maps_page(out: Path) -> str:
         f"| {ROWS['table1'][method].label} | {parts['frame']:.3f} | {parts['first']:.3f} | {parts['second']:.3f} |"
         for method, parts in measured.differences.items()
     ]
-    return "\n".join(
-        [
-            "![Figure 1: feature maps of a digit that has turned half-way, from either side](fig1.png)",
-            "",
-            "| | the frame | first convolution's maps | second convolution's maps |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            f"How far the two directions are apart half-way round, where both show the same picture (0: the same, 1: "
-            f"nothing in common); mean of {measured.n} test digits (commit {measured.commit}, `{measured.command}`).",
-        ]
-    )
+    table = "\n".join(rows)
+    return f"""![Figure 1: feature maps of a digit that has turned half-way, from either side](fig1.png)
+
+| | the frame | first convolution's maps | second convolution's maps |
+|---|---|---|---|
+{table}
+
+How far the two directions are apart half-way round, where both show the same picture (0: the same, 1: nothing in \
+common); mean of {measured.n} test digits (commit {measured.commit}, `{measured.command}`)."""
 
 
 def _draw(measured: FeatureMaps) -> Picture:
@@ -270,10 +254,8 @@ def measure_gradients(folders: Folders) -> Gradients:
             torch.manual_seed(seed)
             net = build(config, validation.classes)
             assert isinstance(net, SpikingNetwork)
-            frames, labels = (
-                torch.from_numpy(validation.frames[:GRADIENT_CLIPS]),
-                torch.from_numpy(validation.labels[:GRADIENT_CLIPS]),
-            )
+            chosen = slice(GRADIENT_CLIPS)
+            frames, labels = map(torch.from_numpy, (validation.frames[chosen], validation.labels[chosen]))
             measure_norms(net, [frames], from_zero=1.0)
             found = measure_switch(net, frames, labels, HybridModule(net, config, 1).loss)
             for side, of_side in sides.items():
@@ -332,14 +314,8 @@ def _words(measured: Gradients) -> str:
     )
 
 
-class Subject(NamedTuple):
-    """A shipped model, and the data set on whose test part it is measured."""
-
-    model: str
-    dataset: Name
-
-
-SUBJECTS = (Subject("mnist-seq2", "mnist-seq2"), Subject("gestures", "gestures-sim"))
+SUBJECTS: dict[str, Name] = {"mnist-seq2": "mnist-seq2", "gestures": "gestures-sim"}
+"""Shipped models, and the data set on whose test part each is measured."""
 
 
 @dataclass(frozen=True)
@@ -382,29 +358,25 @@ class Stateless:
 
 def measure_state(folders: Folders) -> Ablations:
     """Measure the shipped models and save the result."""
-    measured = Ablations(
-        tuple(_measure(subject, folders.data) for subject in SUBJECTS), own_commit(), STATE_COMMAND
-    )
+    models = tuple(_measure(name, dataset, folders.data) for name, dataset in SUBJECTS.items())
+    measured = Ablations(models, own_commit(), STATE_COMMAND)
     save(folders.out / STATE_FILE, measured)
     return measured
 
 
-def _measure(subject: Subject, data: Path) -> Ablation:
-    model = load_model(subject.model, "onnx")
-    clips = data_set(subject.dataset).load_split(data, "test", model.card)
+def _measure(name: str, dataset: Name, data: Path) -> Ablation:
+    model = load_model(name, "onnx")
+    clips = data_set(dataset).load_split(data, "test", model.card)
     # Drawn at random, not every nth: a data set's classes may alternate.
     clips = clips.subset(np.sort(np.random.default_rng(0).permutation(len(clips))[:MOST_CLIPS]))
     whole = evaluate(model, clips)
-    return Ablation(
-        subject.model, subject.dataset, len(clips), clips.frames.shape[1],
-        {
-            "carried": whole.accuracy_carried,
-            "reset": whole.accuracy_reset,
-            "shuffled": evaluate(model, shuffled(clips)).accuracy_reset,
-            "forgotten": evaluate(Stateless(model), clips).accuracy_reset,
-        },
-        model.card.command,
-    )  # fmt: skip
+    accuracy: dict[How, float] = {
+        "carried": whole.accuracy_carried,
+        "reset": whole.accuracy_reset,
+        "shuffled": evaluate(model, shuffled(clips)).accuracy_reset,
+        "forgotten": evaluate(Stateless(model), clips).accuracy_reset,
+    }
+    return Ablation(name, dataset, len(clips), clips.frames.shape[1], accuracy, model.card.command)
 
 
 def shuffled(clips: Clips) -> Clips:

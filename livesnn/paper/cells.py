@@ -20,21 +20,26 @@ from livesnn.train.datasets import Name, SplitName
 from livesnn.train.resolve import recipe, resolve
 
 
-class PublishedMethod(NamedTuple):
-    """A method of the paper's Table 1."""
+class Method(NamedTuple):
+    """A row: a network, and the fields of `Configuration` that it gets with any recipe.
+
+    ``configuration`` is its size as the paper prints it.
+    """
 
     label: str
-    configuration: str
+    network: NetworkName
+    settings: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+    configuration: str = ""
 
 
-METHODS: dict[NetworkName, PublishedMethod] = {
-    "cnn": PublishedMethod("CNN", "256-256"),
-    "cnn_lstm": PublishedMethod("CNN+LSTM", "256-256, LSTM 256"),
-    "conv_lstm": PublishedMethod("ConvLSTM", "256-256"),
-    "c3d": PublishedMethod("C3D", "256-256"),
-    "conv_snn": PublishedMethod("ConvSNN", "48-48"),
-    "sts_resnet": PublishedMethod("STS-ResNet", "18 layers"),
-    "resnet18": PublishedMethod("ResNet-18 (ANN, from scratch)", "18 layers"),
+METHODS: dict[str, Method] = {
+    "cnn": Method("CNN", "cnn", configuration="256-256"),
+    "cnn_lstm": Method("CNN+LSTM", "cnn_lstm", configuration="256-256, LSTM 256"),
+    "conv_lstm": Method("ConvLSTM", "conv_lstm", configuration="256-256"),
+    "c3d": Method("C3D", "c3d", configuration="256-256"),
+    "conv_snn": Method("ConvSNN", "conv_snn", configuration="48-48"),
+    "sts_resnet": Method("STS-ResNet", "sts_resnet", configuration="18 layers"),
+    "resnet18": Method("ResNet-18 (ANN, from scratch)", "resnet18", configuration="18 layers"),
 }
 
 TABLE1: dict[NetworkName, tuple[float, ...]] = {
@@ -124,14 +129,6 @@ class Column(NamedTuple):
     settings: dict[str, Any] = {}  # noqa: RUF012 (never changed)
 
 
-class Method(NamedTuple):
-    """A row: a network, and the fields of `Configuration` that it gets with any recipe."""
-
-    label: str
-    network: NetworkName
-    settings: dict[str, Any] = {}  # noqa: RUF012 (never changed)
-
-
 _NMNIST = Column(
     "N-MNIST, 1,000 recordings", "N-MNIST", "nmnist",
     note="the first 1,000 of 60,000 training recordings; measured on a tenth that also chose the epoch",
@@ -184,13 +181,12 @@ COLUMNS: dict[TableName, dict[str, Column]] = {
     "fig7": {"nmnist-1000": _NMNIST, "objects": _OBJECTS},
 }  # fmt: skip
 
-_ALL: dict[str, Method] = {name: Method(method.label, name) for name, method in METHODS.items()}
 ROWS: dict[TableName, dict[str, Method]] = {
-    "table1": {name: _ALL[name] for name in TABLE1} | {
+    "table1": {name: METHODS[name] for name in TABLE1} | {
         "cnn_small": Method("CNN 143-143", "cnn", {"widths": (143, 143)}),
         "cnn_lstm_small": Method("CNN+LSTM 36-36", "cnn_lstm", {"widths": (36, 36)}),
     },
-    "table2": _ALL,
+    "table2": METHODS,
     "fig7": {
         "hybrid": Method("hybrid (5 analog epochs)", "sts_resnet", {"analog_epochs": 5}),
         "stbp": Method("STBP alone", "sts_resnet", {"analog_epochs": 0}),
@@ -236,7 +232,6 @@ _OTHERWISE = {
 long as the rest."""
 _CPU_EPOCHS = {"nmnist-1000": 40, "fig7": 20}
 """Epochs of the other columns or figures; 16 where nothing is given."""
-_SEEDS: dict[BudgetName, int] = {"small": 1, "cpu": 1, "paper": SEEDS}
 _TRIES = 3
 """Trainings of each cell of Figure 7."""
 
@@ -268,7 +263,7 @@ class Cell(NamedTuple):
     @property
     def seeds(self) -> int:
         """Return the least number of trainings."""
-        return max(_SEEDS[self.budget], _TRIES if self.table == "fig7" else 1)
+        return max(SEEDS if self.budget == "paper" else 1, _TRIES if self.table == "fig7" else 1)
 
     @property
     def out_of_reach(self) -> bool:
@@ -278,10 +273,6 @@ class Cell(NamedTuple):
     @property
     def _sequences(self) -> bool:
         return self.data_column.dataset.startswith("mnist-")
-
-    @property
-    def _video(self) -> bool:
-        return self.data_column.dataset in ("ucf101", "hmdb51")
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of `Configuration` that differ from those of the recipe."""
@@ -299,7 +290,8 @@ class Cell(NamedTuple):
             return {"only": UCF6} if self.column == "ucf6" else {}
         if self._sequences:
             return _SEQUENCES
-        blocks = _VIDEO_BLOCKS if self._video and self.row.network == "sts_resnet" else {}
+        video = self.data_column.dataset in ("ucf101", "hmdb51")
+        blocks = _VIDEO_BLOCKS if video and self.row.network == "sts_resnet" else {}
         return self.data_column.settings | blocks
 
     def _of_budget(self) -> dict[str, Any]:
@@ -347,10 +339,8 @@ def cells(
 ) -> list[Cell]:
     """Return the cells of a table, or those ``named`` METHOD:COLUMN; raises LivesnnError for an unknown one."""
     rows, columns = ROWS[table], COLUMNS[table]
-    if not named:
-        named = _usual(table)
     found = []
-    for name in dict.fromkeys(named):
+    for name in dict.fromkeys(named or _usual(table)):
         method, _, column = name.partition(":")
         if method not in rows or column not in columns:
             raise LivesnnError(

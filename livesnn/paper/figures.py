@@ -38,15 +38,15 @@ class Figure(NamedTuple):
 def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Draw a figure from the cells that have results; return it as Markdown, with the missing cells."""
     figure = FIGURES[name]
-    wanted = cells(figure.table, budget, recipe, figure.cells)
-    records = best_records(out, wanted)
+    chosen = cells(figure.table, budget, recipe, figure.cells)
+    records = best_records(out, chosen)
     filled = {key: record for key, record in records.items() if record.runs}
-    missing = empty_cells([cell for cell in wanted if (cell.method, cell.column) not in filled], records)
+    missing = empty_cells([cell for cell in chosen if (cell.method, cell.column) not in filled], records)
     if not filled:
         return missing
     figure.draw(filled).savefig(out / f"{name}.png")
-    told = details(list(filled.values())) if figure.detailed else ""
-    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), told, missing)
+    more = details(list(filled.values())) if figure.detailed else ""
+    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), more, missing)
     return "\n\n".join(part for part in parts if part)
 
 
@@ -64,14 +64,8 @@ def _accuracy_by_operations(records: Records) -> Picture:
         known = [record for (method, _), record in records.items() if method == name]
         if known:
             right, top = known[0].macs / 1e6, max(100 * (record.mean or 0) for record in known)
-            axes.annotate(
-                known[0].cell.row.label,
-                (right, top),
-                (0, 6),
-                textcoords="offset points",
-                fontsize=8,
-                ha="center",
-            )
+            label_of = known[0].cell.row.label
+            axes.annotate(label_of, (right, top), (0, 6), textcoords="offset points", fontsize=8, ha="center")
             axes.scatter(right, percents[TABLE1_COLUMNS.index("Seq 5")], marker="x", color="0.6", label=label)
             label = ""
     axes.set(xscale="log", xlabel="million multiply-accumulates a clip", ylabel="accuracy, %", ylim=(0, 109))
@@ -85,9 +79,8 @@ def _confusions(records: Records) -> Picture:
     """Draw Figures 8 and 9: confusion matrices side by side, shaded by the share of each row."""
     shown = sorted(records.items())
     picture = Picture(figsize=(6.5 * len(shown), 7.0), layout="constrained", dpi=110)
-    for axes, ((_, column), record) in zip(
-        np.atleast_1d(picture.subplots(1, len(shown))), shown, strict=True
-    ):
+    panels = np.atleast_1d(picture.subplots(1, len(shown)))
+    for axes, ((_, column), record) in zip(panels, shown, strict=True):
         shade_confusion(axes, np.sum([run.confusion for run in record.runs], axis=0), record.classes)
         axes.tick_params(labelsize=7)
         what = f"{record.cell.row.label}, {COLUMNS['table1'][column].label}"
@@ -98,18 +91,26 @@ def _confusions(records: Records) -> Picture:
 def _tries(records: Records) -> Picture:
     """Draw Figure 7: training accuracy by epoch, a panel per data set, a line per training."""
     methods, columns = (sorted({key[place] for key in records}) for place in (0, 1))
-    picture = Picture(figsize=(1.5 + 5.5 * len(columns), 4.5), layout="constrained", dpi=110)
-    panels = np.atleast_1d(picture.subplots(1, len(columns), sharey=True))
+    picture, panels = _panels(len(columns), 1.5, "training accuracy, %")
     for axes, column in zip(panels, columns, strict=True):
         for number, method in enumerate(methods):
             if record := records.get((method, column)):
                 _tries_of(axes, record, f"C{number}")
-        axes.set(xlabel="epoch", title=COLUMNS["fig7"][column].label, ylim=(0, 102))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(title=COLUMNS["fig7"][column].label, ylim=(0, 102))
         axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
-    panels[0].set(ylabel="training accuracy, %")
     return picture
+
+
+def _panels(count: int, more_width: float, ylabel: str) -> tuple[Picture, list[Axes]]:
+    """Return a picture with so many panels by epoch side by side, which share their y axis."""
+    picture = Picture(figsize=(more_width + 5.5 * count, 4.5), layout="constrained", dpi=110)
+    panels: list[Axes] = list(np.atleast_1d(picture.subplots(1, count, sharey=True)))
+    panels[0].set(ylabel=ylabel)
+    for axes in panels:
+        axes.set(xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    return picture, panels
 
 
 def _tries_of(axes: Axes, record: Record, colour: str) -> None:
@@ -122,16 +123,12 @@ def _tries_of(axes: Axes, record: Record, colour: str) -> None:
 def _curves(records: Records) -> Picture:
     """Draw training accuracy by epoch, a panel per method, a line per column, with test accuracy at its end."""
     methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
-    picture = Picture(figsize=(5.5 * len(methods), 4.5), layout="constrained", dpi=110)
-    panels = np.atleast_1d(picture.subplots(1, len(methods), sharey=True))
+    picture, panels = _panels(len(methods), 0.0, "accuracy, %")
     for axes, method in zip(panels, methods, strict=True):
         for number, column in enumerate(columns):
             if record := records.get((method, column)):
                 _curve(axes, record, number)
-        axes.set(xlabel="epoch", title=ROWS["table1"][method].label, ylim=(90, 100))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-    panels[0].set(ylabel="accuracy, %")
+        axes.set(title=ROWS["table1"][method].label, ylim=(90, 100))
     for mark, label in (("o", "test digits"), ("_", "the paper's")):
         panels[-1].plot([], [], mark, color="0.4", label=label)
     panels[-1].legend(fontsize=8, loc="lower right")

@@ -34,21 +34,11 @@ def page(table: Literal["table1", "table2"], out: Path, budget: BudgetName, reci
     names = tuple(f"{row}:{column}" for row in ROWS[table] for column in COLUMNS[table])
     every = cells(table, budget, recipe, names)
     records = best_records(out, every)
-    usual = cells(table, budget, recipe)
-    shown = {"table1": _table1, "table2": _table2}[table](records)
-    parts = [
-        shown,
-        notes(table, records),
-        details([record for record in records.values() if record.runs]),
-        empty_cells(
-            [cell for cell in usual if not _filled(records.get((cell.method, cell.column)))], records
-        ),
-    ]
+    filled = {key: record for key, record in records.items() if record.runs}
+    empty = [cell for cell in cells(table, budget, recipe) if (cell.method, cell.column) not in filled]
+    shown = _table1(records) if table == "table1" else _table2(records)
+    parts = [shown, notes(table, records), details(list(filled.values())), empty_cells(empty, records)]
     return "\n\n".join(part for part in parts if part)
-
-
-def _filled(record: Record | None) -> bool:
-    return record is not None and bool(record.runs)
 
 
 def below_paper(record: Record) -> bool:
@@ -69,36 +59,26 @@ def _percent(record: Record | None, beside: float | None) -> str:
 
 def _table1(records: Records) -> str:
     columns = COLUMNS["table1"]
-    head = [
-        "method",
-        "configuration",
-        *(column.label + OTHER * bool(column.note) for column in columns.values()),
-    ]
+    labels = [column.label + OTHER * bool(column.note) for column in columns.values()]
+    head = ["method", "configuration", *labels]
     rows = []
     for name, printed in TABLE1.items():
         beside = dict(zip(TABLE1_COLUMNS, printed, strict=True))
         found = [_percent(records.get((name, key)), beside[column.beside]) for key, column in columns.items()]
         rows.append([METHODS[name].label, METHODS[name].configuration, *found])
-    sizes = [_size(METHODS[name].label, _of_method(records, name)) for name in TABLE1]
-    return "\n\n".join(
-        [
-            "Accuracy on MNIST's test digits, %; the paper's figure in brackets.",
-            _markdown(head, rows),
-            _markdown(["method", "parameters", "MOps a clip", "million effective MACs a clip"], sizes),
-        ]
-    )
+    sizes = [_size(name, records) for name in TABLE1]
+    size_head = ["method", "parameters", "MOps a clip", "million effective MACs a clip"]
+    title = "Accuracy on MNIST's test digits, %; the paper's figure in brackets."
+    return "\n\n".join([title, _markdown(head, rows), _markdown(size_head, sizes)])
 
 
-def _of_method(records: Records, method: str) -> list[Record]:
-    return [record for (row, _), record in records.items() if row == method]
-
-
-def _size(label: str, records: Sequence[Record]) -> list[str]:
+def _size(method: str, records: Records) -> list[str]:
     """Return the size of a method's network. It varies a little with the number of classes; the largest is given."""
-    if not records:
+    label, known = METHODS[method].label, [record for (row, _), record in records.items() if row == method]
+    if not known:
         return [label, EMPTY, EMPTY, EMPTY]
-    parameters, macs = max(record.parameters for record in records), max(record.macs for record in records)
-    return [label, f"{parameters:,}", f"{macs / 1e6:,.1f}", _synops(records)]
+    parameters, macs = max(record.parameters for record in known), max(record.macs for record in known)
+    return [label, f"{parameters:,}", f"{macs / 1e6:,.1f}", _synops(known)]
 
 
 def _synops(records: Sequence[Record]) -> str:
@@ -121,10 +101,8 @@ def _table2(records: Records) -> str:
         rows.append([published.model, published.dataset, f"{published.percent:g}", "; ".join(ours)])
     printed = {(published.network, published.dataset) for published in TABLE2}
     for (method, key), record in records.items():
-        if (method, columns[key].beside) not in printed:
-            rows.append(
-                [METHODS[record.network].label, columns[key].beside, "", _of_key(records, method, key)]
-            )
+        if (method, beside := columns[key].beside) not in printed:
+            rows.append([METHODS[record.network].label, beside, "", _of_key(records, method, key)])
     title = "Accuracy, %, as the paper prints it, and ours beside it. Bracketed numbers are the paper's references."
     return f"{title}\n\n{_markdown(['model', 'data set', 'paper', 'ours'], rows)}"
 
@@ -139,7 +117,7 @@ def _of_key(records: Records, method: str | None, key: str) -> str:
 def notes(table: TableName, records: Records) -> str:
     """Return what the marks mean, and how columns differ from the paper's."""
     notes = []
-    if any(_filled(record) and below_paper(record) for record in records.values()):
+    if any(record.runs and below_paper(record) for record in records.values()):
         digits = f", {DIGITS:,} digits; a tenth of them kept for validation here" if table == "table1" else ""
         notes.append(f"{BELOW} less than the paper's budget ({EPOCHS} epochs or more, {SEEDS} runs{digits}).")
     labels: dict[str, list[str]] = {}

@@ -222,10 +222,10 @@ def read_record(out: Path, cell: Cell) -> Record | None:
     return record
 
 
-def best_records(out: Path, wanted: list[Cell]) -> dict[tuple[str, str], Record]:
-    """Return the records by method and column, each of the largest budget that is at least that of ``wanted``."""
+def best_records(out: Path, cells: list[Cell]) -> dict[tuple[str, str], Record]:
+    """Return the records by method and column, each of the largest budget that is at least that of ``cells``."""
     found = {}
-    for cell in wanted:
+    for cell in cells:
         for budget in BUDGETS[BUDGETS.index(cell.budget) :]:
             record = read_record(out, cell._replace(budget=budget))
             if record is not None and (record.runs or (cell.method, cell.column) not in found):

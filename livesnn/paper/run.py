@@ -41,7 +41,7 @@ from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.run_folder import LAST, kept_epochs, logged
+from livesnn.train.run_folder import LAST, epochs_done, logged
 from livesnn.train.start import Network, build
 from livesnn.train.trainer import train
 
@@ -78,34 +78,26 @@ def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Ite
 def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     """Run the missing trainings of a cell and return its record. Each training is saved as it ends.
 
-    Parameters
-    ----------
-    seeds
-        Number of trainings; default: the cell's own. A cell that has more keeps them.
-
-    Raises
-    ------
-    DataError
-        The data are missing or not those of the column, or the cell was begun with other flags.
-    TrainError
-        A training failed or was stopped. The same call resumes it.
+    The number of ``seeds`` is by default the cell's own. A cell that has more keeps them. Raises DataError if the
+    data are missing or not those of the column, or the cell was begun with other flags; TrainError if a training
+    failed or was stopped. The same call resumes it.
     """
     record = read_record(folders.out, cell)
-    wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
+    count = max(seeds or cell.seeds, len(record.runs) if record else 0)
     fresh = record is None
     if record is None:
         _check_data(cell, folders)
-        record = _begin(cell, folders, wanted)
+        record = _begin(cell, folders, count)
         write_record(folders.out, record)
-    elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < wanted:
+    elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < count:
         raise DataError(
             f"{cell.name} was begun with other flags: delete its file in {folders.out} and its run folders"
         )
     elif record.runs and record.trainings != cell.trainings(record.seeds):
         file = record_file(folders.out, cell)
         say(f"{cell.name} was trained with other flags and is kept: delete {file} to train it again")
-    record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
-    missing = range(len(record.runs), 0 if record.out_of_reach else wanted)
+    record = replace(record, seeds=count, command=cell.command(count), trainings=cell.trainings(count))
+    missing = range(len(record.runs), 0 if record.out_of_reach else count)
     if missing and not fresh:
         _check_data(cell, folders)
     for seed in missing:
@@ -147,28 +139,22 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
 
 def _check_data(cell: Cell, folders: Folders) -> None:
     """Raise DataError if the data aren't those of the column, or no longer."""
-    config = cell.config(0, folders.data, folders.runs)
-    if cell.data_column.split == "test" and cell.budget != "small":
-        _check_whole(cell, config.data)
-    if cell.data_column.clips is None:
+    config, column = cell.config(0, folders.data, folders.runs), cell.data_column
+    data, source = config.data, data_set(config.dataset)
+    if column.split == "test" and cell.budget != "small":
+        for finding in source.check(data):
+            if finding.state != "complete":
+                raise DataError(
+                    f"{column.label} is incomplete in {data} ({finding.what}): see livesnn data check "
+                    f"{config.dataset} --data {data}"
+                )
+    if column.clips is None:
         return
-    parts = data_set(config.dataset).load_parts(config)
+    parts = source.load_parts(config)
     own = len(parts.training) + len(parts.validation)
-    if own != cell.data_column.clips:
+    if own != column.clips:
         raise DataError(
-            f"{cell.data_column.label} has {cell.data_column.clips} clips, but {config.data} has {own}: "
-            "give a --data folder with only these clips"
-        )
-
-
-def _check_whole(cell: Cell, data: Path) -> None:
-    """Raise DataError if a part of the data set would stand for the whole."""
-    dataset = cell.data_column.dataset
-    lacking = [finding for finding in data_set(dataset).check(data) if finding.state != "complete"]
-    if lacking:
-        raise DataError(
-            f"{cell.data_column.label} is incomplete in {data} ({lacking[0].what}): see livesnn data check {dataset} "
-            f"--data {data}"
+            f"{column.label} has {column.clips} clips, but {data} has {own}: give a --data folder with only these"
         )
 
 
@@ -202,7 +188,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
     resumed = (run / LAST).exists()
     begun_s = time.perf_counter()
     try:
-        epochs_before = kept_epochs(run / LAST) if resumed else 0
+        epochs_before = epochs_done(run / LAST) if resumed else 0
         trained = train(replace(config, resume=resumed))
     except StoppedError as error:
         raise StoppedError(f"{cell.name}: stopped; run the same command to resume it") from error

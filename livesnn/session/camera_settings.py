@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from livesnn.errors import DataError
 from livesnn.events.cameras.reconnecting import ReconnectingSource
-from livesnn.events.filters import Orientation, orient
-from livesnn.events.packet import EVENTS_DTYPE, Resolution
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Resolution
 from livesnn.files import replace_file
 from livesnn.sources import Source, is_live
 
@@ -26,22 +26,16 @@ SIMULATED = "simulate:"
 class Mounting:
     """How the camera of a source that isn't open yet is mounted.
 
-    Attributes
-    ----------
-    wanted
-        The orientation that a person wants this time. None: the one remembered for a camera or a stream; anything
-        else is played as it is.
-    remembered
-        By the name that `camera_name` returns.
+    Without an ``orientation`` it is the one remembered for a camera or a stream; anything else is played as it is.
     """
 
-    wanted: Orientation | None = None
-    remembered: Mapping[str, Orientation] = field(default_factory=dict)
+    orientation: Orientation | None = None  # requested for this time
+    remembered: Mapping[str, Orientation] = field(default_factory=dict)  # by `camera_name`
 
     def orientation_of(self, opened: Source, source: object) -> Orientation:
         """Return what makes an open source upright; ``source`` is what a person named to open it."""
-        if self.wanted is not None:
-            return self.wanted
+        if self.orientation is not None:
+            return self.orientation
         serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
         return self.remembered.get(camera_name(source, serial), Orientation())
 
@@ -76,10 +70,7 @@ class _HotPixelFile:
 class HotPixelFiles:
     """Files with the hot pixels of each camera, by its serial number. Sources without one have no file.
 
-    Parameters
-    ----------
-    folder
-        Its subfolder `FOLDER` has the files. None: nothing is loaded or saved.
+    They are in the subfolder `FOLDER` of ``folder``. None: nothing is loaded or saved.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -126,12 +117,5 @@ class HotPixelFiles:
 
 
 def _oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
-    """Return a map of pixels, bool [H, W], as `orient` turns and mirrors events."""
-    height, width = pixels.shape
-    events = np.zeros(np.count_nonzero(pixels), EVENTS_DTYPE)
-    events["y"], events["x"] = np.nonzero(pixels)
-    events = orient(events, Resolution(width, height), orientation)
-    upright = orientation.resolution(Resolution(width, height))
-    turned = np.zeros((upright.height, upright.width), np.bool_)
-    turned[events["y"], events["x"]] = True
-    return turned
+    """Return a map of pixels, bool [H, W], as `orient` mirrors and turns events."""
+    return np.rot90(np.fliplr(pixels) if orientation.mirrored else pixels, -orientation.quarter_turns)

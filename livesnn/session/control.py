@@ -34,33 +34,19 @@ RUNNING: tuple[SessionState, ...] = ("playing", "waiting", "paused", "ended")
 
 @dataclass(frozen=True)
 class Choices:
-    """How a session plays; it takes other choices while it plays.
+    """How a session plays; it takes other choices while it plays."""
 
-    Attributes
-    ----------
-    loop
-        Whether a recording starts again at its end, with the state reset.
-    speed
-        Multiple of real time, > 0, for recordings; inf is as fast as possible.
-    pre_roll_s
-        Seconds of a live source that are kept for the beginning of the next recording.
-    view
-        How pictures look.
-    denoise
-        Whether noise is filtered out for the network and the picture; recordings always keep it.
-    decider
-        When there is a decision, with any model; it names no classes.
-    by_model
-        What differs for the classes of one model, by the name on its card: only ``thresholds`` and ``deny`` are used.
-    """
-
-    loop: bool = False
-    speed: float = 1.0
+    loop: bool = False  # whether a recording starts again at its end, with the state reset
+    speed: float = 1.0  # multiple of real time, > 0, for recordings; inf is as fast as possible
     state_mode: StateMode = "carry"
+    # Seconds of a live source that are kept for the beginning of the next recording.
     pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
-    view: ViewSpec = field(default_factory=ViewSpec)
+    view: ViewSpec = field(default_factory=ViewSpec)  # how pictures look
+    # Whether noise is filtered out for the network and the picture; recordings always keep it.
     denoise: bool = False
+    # When there is a decision, with any model; it names no classes.
     decider: Decider = field(default_factory=Decider)
+    # What differs for the classes of a model, by the name on its card: only ``thresholds`` and ``deny`` are used.
     by_model: Mapping[str, Decider] = field(default_factory=dict)
 
     def decider_of(self, card: ModelCard) -> Decider:
@@ -95,7 +81,7 @@ REMEMBERED_FRAMES = 1000
 
 
 class PassStart(NamedTuple):
-    """Where a pass begins (µs after the start), why, and how many resets and jumps had been asked for by then."""
+    """Where a pass begins (µs after the start), why, and how many resets and jumps were requested by then."""
 
     from_us: int
     reason: str
@@ -104,32 +90,24 @@ class PassStart(NamedTuple):
 
 
 class Control:
-    """The state of a session, and what a person asks it to do.
+    """The state of a session, and what a person can do with it.
 
     Every method may be called from any thread, except those at the end, which are for the pipeline's thread.
-
-    Attributes
-    ----------
-    choices
-        As they are now; `apply` changes them.
-    resets
-        How often a person has asked for a reset: directly, by a seek, or by a step back.
-    jumps
-        How often a person has asked for another place.
     """
 
     def __init__(self, choices: Choices) -> None:
-        self.choices = choices
-        self.resets = self.jumps = 0
+        self.choices = choices  # as they are now; `apply` changes them
+        self.resets = 0  # requests by a person: direct ones, seeks and steps back
+        self.jumps = 0  # requests for another place
         self._changed = threading.Condition()  # guards what follows
         self._state: SessionState = "opening"
         self._playback: Playback | None = None
         self._display: Display | None = None
         self._recorder: Recorder | None = None
-        self._wanted_pass: str | None = ""  # the reason for the next pass; None: none is wanted
+        self._next_pass: str | None = ""  # the reason for the next pass; None: there is none
         # Where the frames of this pass began, µs after the start. The last one is shown now, or is the next to be.
         self._frame_starts_us = deque([0], REMEMBERED_FRAMES)
-        self._shown = False  # a frame has come since the last pass was asked for
+        self._shown = False  # a frame has come since the last pass was requested
         self._frame_end_us = self._frame_length_us = 0  # of the last frame
         self._steps = 0  # frames that may pass although it is paused
         self._reset_by_hand = False
@@ -244,7 +222,7 @@ class Control:
         """Begin a pass at the last of these places as soon as possible."""
         self.jumps += 1
         self._frame_starts_us = deque(starts_us, REMEMBERED_FRAMES)
-        self._wanted_pass, self._shown = reason, False
+        self._next_pass, self._shown = reason, False
         self._steps = int(self._state == "paused")
         if self._state == "ended":
             self._state = "playing"
@@ -256,7 +234,7 @@ class Control:
         """Make the playback do what state and choices say."""
         if self._playback is not None:
             paused = self._state == "paused"
-            self._playback.set_pace(
+            self._playback.set_speed(
                 speed=STEP_SPEED if paused else self.choices.speed,
                 paused=paused and not self._steps,
             )
@@ -286,22 +264,22 @@ class Control:
             self._display.show()
 
     def begin(self, playback: Playback, arrived: See, show: See, stop: threading.Event) -> PassStart | None:
-        """Wait until a pass is wanted and begin it; return None where none will be."""
+        """Wait until a pass is requested and begin it; return None where none will be."""
         with self._changed:
-            while self._wanted_pass is None and not stop.is_set():
+            while self._next_pass is None and not stop.is_set():
                 loops = self.choices.loop and bool(playback.duration_us)
                 # Without any frame a step would start it again and again.
                 any_frame = self._shown or self._frame_starts_us[-1] > 0
                 if loops and (self._state == "playing" or (self._steps and any_frame)):
                     self._frame_starts_us = deque([0], REMEMBERED_FRAMES)
-                    self._wanted_pass = STARTING_AGAIN
+                    self._next_pass = STARTING_AGAIN
                     break
                 if not (loops and self._state == "paused"):  # else the last frame stays
                     self._state = "ended"
                 self._changed.wait(WAKE_S)
-            if self._wanted_pass is None or stop.is_set():
+            if self._next_pass is None or stop.is_set():
                 return None
-            reason, self._wanted_pass, self._shown = self._wanted_pass, None, False
+            reason, self._next_pass, self._shown = self._next_pass, None, False
             from_us = self._frame_end_us = self._frame_starts_us[-1]
             playback.begin(from_us, arrived, show)
             return PassStart(from_us, reason, self.resets, self.jumps)
@@ -338,7 +316,7 @@ class Control:
         return self._state == "paused" and not self._steps and not playback.live
 
     def take_reset(self) -> int | None:
-        """Return `resets` if a person has asked for a reset directly since the last call."""
+        """Return `resets` if a person has reset the state directly since the last call."""
         with self._changed:
-            asked, self._reset_by_hand = self._reset_by_hand, False
-            return self.resets if asked else None
+            requested, self._reset_by_hand = self._reset_by_hand, False
+            return self.resets if requested else None

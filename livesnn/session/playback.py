@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from livesnn.card import InputSpec, SliceRule
@@ -20,7 +20,6 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.model import Model
 from livesnn.progress import Progress, untold
 from livesnn.session.camera_settings import Mounting
 from livesnn.session.statistics import Counts
@@ -31,90 +30,27 @@ RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a 
 PAUSING, RECONNECTING = "pausing", "reconnecting"
 
 
-@dataclass(frozen=True)
-class Opened:
-    """What is known once a source is open.
-
-    Attributes
-    ----------
-    sensor
-        As the network sees it: upright.
-    orientation
-        What makes it upright.
-    serial
-        Serial number of a camera; "" for anything else.
-    duration_us
-        None: it has no end, and can't seek or step.
-    path
-        File of a recording.
-    labels
-        Beside the recording: what a person said happens in it.
-    has_events
-        False for a video: there is nothing to record or to filter.
-    """
-
-    name: str
-    model: Model
-    sensor: Resolution
-    duration_us: int | None
-    path: Path | None
-    labels: tuple[Label, ...] = ()
-    has_events: bool = True
-    orientation: Orientation = field(default_factory=Orientation)
-    serial: str = ""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is a camera, a stream or a simulation, which can't wait."""
-        return self.duration_us is None
-
-
 class Playback(ABC):
-    """An open source, played in passes: a recording that is sought or starts again begins another pass.
+    """An open source, which it owns, played in passes: a recording that is sought or repeated begins another pass.
 
     `begin` and `frames` are for one thread. The rest may be called from any.
-
-    Parameters
-    ----------
-    source
-        Owned by the playback from now on.
-
-    Attributes
-    ----------
-    interrupted
-        Whether the current pass should end.
-    read_to_end
-        Whether the current pass has reached the source's end.
-    start_us
-        Time of the first event.
-    duration_us, path
-        Of a recording; None for anything else.
-    has_events
-        False for a video: it can't be recorded or filtered.
-    labels
-        Beside a recording, from its first event on.
-    notes
-        Warnings in addition to the source's own.
-    skipped
-        Events dropped while a live source was paused.
-    breaks
-        Each reason why a live source's packets didn't follow on. `Frame.epoch` says how many breaks came before a
-        frame.
     """
 
-    has_events = True
+    has_events = True  # False for a video: it can't be recorded or filtered
 
     def __init__(self, source: Source) -> None:
-        self.interrupted = self.read_to_end = False
-        self.start_us = 0
-        self.duration_us: int | None = None
+        self.interrupted = False  # whether the current pass should end
+        self.read_to_end = False  # whether it has reached the source's end
+        self.start_us = 0  # time of the first event
+        self.duration_us: int | None = None  # of a recording; None for anything else
         self.path: Path | None = None
-        self.labels: tuple[Label, ...] = ()
-        self.notes: tuple[str, ...] = ()
-        self.skipped = 0
+        self.labels: tuple[Label, ...] = ()  # beside a recording, from its first event on
+        self.notes: tuple[str, ...] = ()  # warnings in addition to the source's own
+        self.skipped = 0  # events dropped while a live source was paused
+        # Why a live source's packets didn't follow on, each time. `Frame.epoch`: how many came before a frame.
         self.breaks: list[str] = []
-        self.resolution: Resolution = source.resolution
-        self.orientation = Orientation()
+        self.resolution: Resolution = source.resolution  # of what is played, which is upright
+        self.orientation = Orientation()  # what makes it upright
         self.source = source
 
     @property
@@ -142,22 +78,8 @@ class Playback(ABC):
         """Where the events went."""
         return Counts()
 
-    def opened(self, name: str, model: Model) -> Opened:
-        """Return what the window needs to know about the source, with its name and the model that it is played to."""
-        return Opened(
-            name=name,
-            model=model,
-            sensor=self.resolution,
-            duration_us=self.duration_us,
-            path=self.path,
-            labels=self.labels,
-            has_events=self.has_events,
-            orientation=self.orientation,
-            serial=self.serial,
-        )
-
     @abstractmethod
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play a recording at this multiple of real time, or hold it. A live source can only be paused."""
 
     @abstractmethod
@@ -186,32 +108,17 @@ class Playback(ABC):
 
 
 class EventPlayback(Playback):
-    """A source of events.
-
-    Parameters
-    ----------
-    orientation
-        What makes its events upright.
-
-    Attributes
-    ----------
-    resolution
-        Of the upright picture, which is what is played.
-    denoise
-        Whether noise is filtered; may be set at any time.
-    noise
-        State of the noise filter.
-    ring_buffer
-        The last packets, noise included, for a recording.
-    """
+    """A source of events, which ``orientation`` makes upright."""
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
         super().__init__(source)
         self.resolution = orientation.resolution(source.resolution)
         self.orientation = orientation
-        self.denoise = False
+        self.denoise = False  # whether noise is filtered; may be set at any time
         self.noise = DenoiseState(self.resolution)
-        self.ring_buffer = RingBuffer(source, orientation)
+        self.ring_buffer = RingBuffer(
+            source, orientation
+        )  # the last packets, noise included, for a recording
         self._events = source
         self._pipeline: Pipeline | None = None
         self._events_before = 0  # of earlier passes
@@ -264,7 +171,7 @@ class RecordedPlayback(EventPlayback):
         self._clock = PlaybackClock()
         self._speed, self._paused = 1.0, False
 
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play at this multiple of real time (inf: as fast as possible), or hold it."""
         self._speed, self._paused = speed, paused
         if not self.interrupted:
@@ -293,7 +200,7 @@ class RecordedPlayback(EventPlayback):
         self._pipeline, self._events_before = pipeline, events_before
         self.interrupted = self.read_to_end = False
         self._clock.restart()
-        self.set_pace(speed=self._speed, paused=self._paused)
+        self.set_speed(speed=self._speed, paused=self._paused)
 
     def _until_interrupted(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         for packet in packets:
@@ -317,7 +224,7 @@ class LivePlayback(EventPlayback):
         self._pauses = 0
         self._begun = False  # an event has come
 
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Pause or go on. The speed is the source's own."""
         self._pauses += paused and not self._paused
         self._paused = paused
@@ -348,16 +255,13 @@ class LivePlayback(EventPlayback):
                 continue
             if pauses != (pauses := self._pauses):
                 self.breaks.append(PAUSING)
-            self._note_start(packet)
+            if packet.events.size:
+                first_us = int(packet.events["t"][0])
+                self.start_us = min(self.start_us, first_us) if self._begun else first_us
+                self._begun = True
             # Also when the pass is interrupted, so that the packet is counted.
             arrived_s = packet.arrived_s or time.perf_counter()
             yield packet._replace(epoch=len(self.breaks), arrived_s=arrived_s)
-
-    def _note_start(self, packet: Packet) -> None:
-        if packet.events.size:
-            first_us = int(packet.events["t"][0])
-            self.start_us = min(self.start_us, first_us) if self._begun else first_us
-            self._begun = True
 
     def interrupt(self) -> None:
         """End the pass, even if the source hangs."""
@@ -383,7 +287,7 @@ class VideoPlayback(Playback):
         self._video = source
         self._from_us = 0
 
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play a recorded video at this multiple of real time, or hold it. A live video can only be paused."""
         self._clock.set_speed(speed)
         (self._clock.pause if paused else self._clock.resume)()

@@ -36,18 +36,10 @@ class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
 
 @dataclass(frozen=True)
 class RateProfile:
-    """How many events are in each of the equal parts of a recording, as far as it has been read.
+    """How many events are in each of the equal parts of a recording, as far as it has been read."""
 
-    Attributes
-    ----------
-    bin_us
-        Length of a part, from 1. The first part begins with the recording's first event.
-    counts
-        int64 [N], for the parts that have been read; never changed.
-    """
-
-    bin_us: int
-    counts: npt.NDArray[np.int64]
+    bin_us: int  # Length of a part, from 1. The first part begins with the recording's first event.
+    counts: npt.NDArray[np.int64]  # int64 [N], for the parts that have been read; never changed
 
 
 def profile(

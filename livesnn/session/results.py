@@ -37,29 +37,18 @@ class WindowDecision(NamedTuple):
 
 @dataclass(frozen=True)
 class ShownResult:
-    """A Result with what the window shows beside it.
-
-    Attributes
-    ----------
-    reset_by
-        Why the state was last reset; "" at the start, or where mode "reset" does it.
-    last
-        Decision on the last full window, which may lie before the end of a recording that started again. None: there
-        was no full window since the source was opened, a person reset or sought, or a lost source came back.
-    resets
-        How many resets and seeks a person had asked for before this frame.
-    frames
-        uint8 [C, H, W] each: the frames of the current window so far, this one last.
-    history
-        The probabilities up to this frame.
-    """
+    """A Result with what the window shows beside it."""
 
     result: Result
-    reset_by: str
+    reset_by: str  # why the state was last reset; "" at the start, or where mode "reset" does it
+    # Decision on the last full window, which may lie before the end of a recording that started again.
+    # None: there was no full window since the source was opened, a person reset or sought, or a lost source
+    # came back.
     last: Decision | None
-    resets: int
+    resets: int  # resets and seeks that a person requested before this frame
+    # uint8 [C, H, W] each: the frames of the current window so far, this one last.
     frames: tuple[npt.NDArray[np.uint8], ...]
-    history: History
+    history: History  # the probabilities up to this frame
 
 
 HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
@@ -70,20 +59,12 @@ class ResultTracker:
     """Makes results ready to be shown, and counts decisions over the passes of one session.
 
     For one thread, except ``decided``.
-
-    Attributes
-    ----------
-    first_pass, this_pass
-        Decisions on the windows of the first pass and of the current one.
-    n_decisions
-        Windows of all passes that had a decision.
-    decided
-        The decision on each window of all passes. Who shows a decision removes it.
     """
 
     def __init__(self) -> None:
-        self.first_pass = self.this_pass = Tally()
-        self.n_decisions = 0
+        self.first_pass = self.this_pass = Tally()  # decisions on windows
+        self.n_decisions = 0  # windows of all passes that had a decision
+        # The decision on each window of all passes. Who shows a decision removes it.
         self.decided: deque[WindowDecision] = deque(maxlen=MOST_DECISIONS)
         self._begun = False
         self._next_reset_by = ""  # of the frames to come
@@ -102,7 +83,7 @@ class ResultTracker:
         self._next_reset_by = reason
 
     def reset(self, resets: int, reason: str) -> None:
-        """Forget the last decision because the state is reset; ``resets`` a person has asked for by now."""
+        """Forget the last decision because the state is reset; ``resets`` were requested by now."""
         self._resets = resets
         self._next_reset_by = reason
         self._last = None
@@ -153,24 +134,24 @@ class _RunningHistory:
         """Add the probabilities at a time; return copies of all there are. A jump in time begins a new history."""
         if self._probabilities.shape[1] != probabilities.size:
             self._probabilities = np.zeros((self._t_us.size, probabilities.size), np.float32)
-        kept_us = self._t_us[self._first : self._end]
-        if kept_us.size and not 0 <= t_us - kept_us[-1] <= HISTORY_US:
+        used_us = self._t_us[self._first : self._end]
+        if used_us.size and not 0 <= t_us - used_us[-1] <= HISTORY_US:
             self._first = self._end = 0
-        elif kept_us.size and (
-            t_us == kept_us[-1] or (kept_us.size > 1 and kept_us[-1] - kept_us[-2] < HISTORY_STEP_US)
+        elif used_us.size and (
+            t_us == used_us[-1] or (used_us.size > 1 and used_us[-1] - used_us[-2] < HISTORY_STEP_US)
         ):
             self._end -= 1
-        self._first += int(np.searchsorted(kept_us[: self._end - self._first], t_us - HISTORY_US))
+        self._first += int(np.searchsorted(used_us[: self._end - self._first], t_us - HISTORY_US))
         self._append(t_us, probabilities)
-        kept = slice(self._first, self._end)
-        return History(self._t_us[kept].copy(), self._probabilities[kept].copy())
+        used = slice(self._first, self._end)
+        return History(self._t_us[used].copy(), self._probabilities[used].copy())
 
     def _append(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> None:
         if self._end == self._t_us.size:
-            kept = slice(self._first, self._end)
+            used = slice(self._first, self._end)
             self._first, self._end = 0, self._end - self._first
-            self._t_us[: self._end] = self._t_us[kept]
-            self._probabilities[: self._end] = self._probabilities[kept]
+            self._t_us[: self._end] = self._t_us[used]
+            self._probabilities[: self._end] = self._probabilities[used]
         self._t_us[self._end] = t_us
         self._probabilities[self._end] = probabilities
         self._end += 1

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from livesnn.infer.model import Engine, Model, density_and_mean, load_model
 from livesnn.infer.run import Result, run_frames
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
 from livesnn.session.control import SEEKING, Choices, Control
-from livesnn.session.playback import EventPlayback, Opened, Playback, open_playback
+from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.session.view import Accumulator, Display, Picture
@@ -36,6 +37,13 @@ LATE_S, YIELD_S = 0.03, 0.0001
 
 class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
     """The session was stopped while its source was being opened."""
+
+
+class Opened(NamedTuple):
+    """An open source, and the loaded model that it is played to."""
+
+    playback: Playback
+    model: Model
 
 
 class Session:
@@ -57,23 +65,6 @@ class Session:
         Least real time between two pictures; 0: one for each packet.
     hot_pixels
         Where a camera's hot pixels are loaded from, and saved to once they are learned.
-
-    Attributes
-    ----------
-    control
-        What it is doing, and what a person can ask of it.
-    pictures, results
-        The newest ones, for the window to take.
-    opened
-        What is known about the source; None until it is open.
-    error, model_failed
-        Why it failed, in one line, and whether that is because of the model and not the source.
-    warnings
-        About the source, as far as it has been read.
-    reading
-        How much of a recording has been read to open it, 0 to 1; None: it is open, or can be opened without reading.
-    note
-        Why a recording has no whole window although it was read to its end; "" otherwise.
     """
 
     def __init__(
@@ -88,14 +79,15 @@ class Session:
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
     ) -> None:
         self.name = _name(source)
-        self.control = Control(choices)
-        self.pictures: Latest[Picture] = Latest()
+        self.control = Control(choices)  # its state, and what a person can do with it
+        self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
-        self.opened: Opened | None = None
-        self.error: str | None = None
-        self.model_failed = False
-        self.warnings: tuple[str, ...] = ()
-        self.note = ""
+        self.opened: Opened | None = None  # None until the source is open and the model is loaded
+        self.error: str | None = None  # why it failed, in one line
+        self.model_failed = False  # because of the model and not of the source
+        self.warnings: tuple[str, ...] = ()  # about the source, as far as it has been read
+        self.note = ""  # why a recording has no whole window although it was read to its end; "" otherwise
+        # How much of a recording has been read to open it, 0 to 1; None: it is open, or opened without reading.
         self.reading: float | None = None
         self._source = source
         self._model = model
@@ -104,7 +96,6 @@ class Session:
         self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
         self._times_learned = 0  # hot pixels, as far as they are saved
-        self._playback: Playback | None = None
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
         self._worker = Worker("pipeline", self._work, on_error=self._fail)
@@ -114,9 +105,9 @@ class Session:
     @property
     def statistics(self) -> Statistics:
         """What has been counted and measured so far."""
-        counts = Counts() if self._playback is None else self._playback.counts
+        counts = Counts() if self.opened is None else self.opened.playback.counts
         now = self._rolling.snapshot(counts, now_s=time.perf_counter())
-        return replace(now, events_per_s=math.nan, kept_per_s=math.nan) if self.control.lost else now
+        return replace(now, events_per_s=math.nan, filtered_per_s=math.nan) if self.control.lost else now
 
     @property
     def decisions(self) -> Counter[str]:
@@ -196,10 +187,9 @@ class Session:
         # The size of a video may be too large for a picture of events.
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
-        self._playback = playback
         self.warnings = playback.warnings
         self.control.open(playback, display, model.card.input.slice.delta_t_us)
-        self.opened = playback.opened(self.name, model)  # last: from now on it can be paused and sought
+        self.opened = Opened(playback, model)  # last: from now on it can be paused and sought
         return display
 
     def _fail(self, error: BaseException) -> None:
@@ -215,7 +205,7 @@ class Session:
         """Yield the frames of all passes. Each pass begins with `Frame.start`, so that the state is reset."""
 
         def show(packet: Packet) -> None:
-            self._rolling.kept.add(packet)
+            self._rolling.filtered.add(packet)
             if packet.events.size or playback.live:  # the picture of a recording doesn't fade by the clock
                 display.add(packet.events, packet.arrived_s, playback.start_us)
 
@@ -287,4 +277,4 @@ def _warm_up(model: Model, playback: Playback) -> None:
         Slicer(card.slice, playback.resolution, card).push(Packet(event))
     blank = np.zeros((card.channels, card.height, card.width), np.uint8)
     _, state = model.step(Frame(0, blank, 0), model.initial_state())
-    density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only when asked
+    density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only on request

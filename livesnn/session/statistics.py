@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,86 +29,47 @@ class Counts:
 
     The events that a live source yielded or dropped are events + dropped + skipped + unread. This holds exactly once
     the session has stopped. Before that, some events are on their way between two threads.
-
-    Attributes
-    ----------
-    events
-        Reached the noise filter and then the network.
-    dropped
-        Lost, by the source or because the network was late.
-    skipped
-        Dropped while a live source was paused.
-    unread
-        Waiting for the network, or left when it stopped.
-    noise
-        Where the events went that reached the noise filter.
-    out_of_order, out_of_bounds
-        Events that were put in order of time, and that were left out because they lie outside the sensor.
     """
 
-    events: int = 0
-    dropped: int = 0
-    skipped: int = 0
-    unread: int = 0
-    noise: DenoiseCounts = field(default_factory=DenoiseCounts)
-    out_of_order: int = 0
-    out_of_bounds: int = 0
+    events: int = 0  # reached the noise filter and then the network
+    dropped: int = 0  # lost, by the source or because the network was late
+    skipped: int = 0  # dropped while a live source was paused
+    unread: int = 0  # waiting for the network, or left when it stopped
+    noise: DenoiseCounts = field(default_factory=DenoiseCounts)  # of the events that reached the noise filter
+    out_of_order: int = 0  # put in order of time
+    out_of_bounds: int = 0  # left out because they lie outside the sensor
 
 
 @dataclass(frozen=True)
 class Statistics(Counts):
-    """The numbers that the window shows.
-
-    Attributes
-    ----------
-    slice_ms, network_ms, total_ms
-        Over the last `LAST_RESULTS` results.
-    events_per_s
-        Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
-        dropped events count, skipped ones don't.
-    kept_per_s
-        Events in a second that the noise filter has kept.
-    frames_per_s
-        Results in a second of real time.
-    density
-        Share of the hidden neurons that spike in a frame, mean over the last results; nan while unknown.
-    synops, dense_synops
-        Synaptic operations in a frame, mean over the last results, and in a frame in which every hidden neuron
-        spikes; nan while unknown, and for a network without hidden layers.
-    energy_estimate_uj
-        For the arithmetic of a frame, first layer included, as `livesnn run` estimates it.
-    light_flicker
-        Events subtracted from each pixel of a frame because a light flickers, mean over the last results.
-    """
+    """The numbers that the window shows: percentiles and means over the last `LAST_RESULTS`, nan while unknown."""
 
     slice_ms: Percentiles = field(default_factory=Percentiles)
     network_ms: Percentiles = field(default_factory=Percentiles)
     total_ms: Percentiles = field(default_factory=Percentiles)
+    # Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
+    # dropped events count, skipped ones don't.
     events_per_s: float = float("nan")
-    kept_per_s: float = float("nan")
-    frames_per_s: float = float("nan")
-    density: float = float("nan")
-    synops: float = float("nan")
-    dense_synops: float = float("nan")
-    energy_estimate_uj: float = float("nan")
-    light_flicker: float = 0.0
+    filtered_per_s: float = float("nan")  # events in a second that the noise filter lets through
+    frames_per_s: float = float("nan")  # results in a second of real time
+    density: float = float("nan")  # share of the hidden neurons that spike in a frame
+    synops: float = float("nan")  # synaptic operations in a frame; nan also without hidden layers
+    dense_synops: float = float("nan")  # the same where every hidden neuron spikes
+    energy_estimate_uj: float = float(
+        "nan"
+    )  # arithmetic of a frame, first layer included, as `livesnn run` does
+    light_flicker: float = 0.0  # events subtracted from each pixel of a frame because a light flickers
 
 
-class _NetworkCost(NamedTuple):
-    """Operations of one network. They take 3 ms to work out, so it is done once."""
+class _Sample(NamedTuple):
+    """Of a result: latencies (ms), densities [hidden layers], and two numbers of its frame."""
 
-    card: ModelCard
-    dense_synops: npt.NDArray[np.floating]
-    macs_per_value: float
-
-
-class _FrameCost(NamedTuple):
-    """What a frame costs on average: fields of Statistics."""
-
-    density: float = float("nan")
-    synops: float = float("nan")
-    dense_synops: float = float("nan")
-    energy_estimate_uj: float = float("nan")
+    slice_ms: float
+    network_ms: float
+    total_ms: float
+    density: npt.NDArray[np.float32]
+    active: int  # values other than 0
+    flicker: int
 
 
 class EventRate:
@@ -172,30 +133,30 @@ class RollingStatistics:
     """Collects results and packets, and makes Statistics of them. May be used from any thread."""
 
     def __init__(self) -> None:
-        self._latencies: deque[tuple[float, float, float]] = deque(maxlen=LAST_RESULTS)
-        self._densities: deque[npt.NDArray[np.float32]] = deque(maxlen=LAST_RESULTS)
-        self._active: deque[int] = deque(maxlen=LAST_RESULTS)  # values of the frames other than 0
-        self._flickers: deque[int] = deque(maxlen=LAST_RESULTS)
+        self._samples: deque[_Sample] = deque(maxlen=LAST_RESULTS)
         self._card: ModelCard | None = None  # of the last result's network
-        self._network_cost: _NetworkCost | None = None  # of that network
+        # The operations of one network: its card, `dense_synops` and `macs` per value. They take 3 ms to work out.
+        self._operations: tuple[ModelCard, npt.NDArray[np.floating], float] | None = None
         self.arrived = EventRate()  # of all events
-        self.kept = EventRate()  # of those that the noise filter lets through
+        self.filtered = EventRate()  # of those that the noise filter lets through
         self._result_times_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
 
     def forget_packets(self) -> None:
         """Start the rates of events again: the next packet is from another place."""
         self.arrived.forget()
-        self.kept.forget()
+        self.filtered.forget()
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
         """Add a result, finished at ``now_s`` (`time.perf_counter`)."""
-        latency, active = result.latency, int(np.count_nonzero(result.frame.data))  # 1 µs
+        sample = _Sample(
+            *(result.latency.slice_ms, result.latency.network_ms, result.latency.total_ms),
+            result.density,
+            int(np.count_nonzero(result.frame.data)),  # 1 µs
+            result.frame.light_flicker,
+        )
         with self._lock:
-            self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
-            self._densities.append(result.density)
-            self._active.append(active)
-            self._flickers.append(result.frame.light_flicker)
+            self._samples.append(sample)
             self._card = card
             self._result_times_s.append(now_s)
             self._forget_results(now_s)
@@ -204,64 +165,39 @@ class RollingStatistics:
         """Return the statistics at ``now_s``, with these counts."""
         with self._lock:
             self._forget_results(now_s)
-            latencies, result_times_s = list(self._latencies), list(self._result_times_s)
-            densities, active, card = list(self._densities), list(self._active), self._card
-            flicker = sum(self._flickers) / max(len(self._flickers), 1)
-        cost = _FrameCost()
-        if card is not None:
-            cost = self._cost(np.mean(densities, axis=0), float(np.mean(active)), card)
-        parts = [Percentiles.of(part) for part in zip(*latencies, strict=True)]
-        slice_ms, network_ms, total_ms = parts or [Percentiles()] * 3
+            samples, result_times_s, card = [*self._samples], [*self._result_times_s], self._card
         return Statistics(
             **vars(counts),
-            slice_ms=slice_ms,
-            network_ms=network_ms,
-            total_ms=total_ms,
+            slice_ms=Percentiles.of([sample.slice_ms for sample in samples]),
+            network_ms=Percentiles.of([sample.network_ms for sample in samples]),
+            total_ms=Percentiles.of([sample.total_ms for sample in samples]),
             events_per_s=self.arrived.per_s,
-            kept_per_s=self.kept.per_s,
+            filtered_per_s=self.filtered.per_s,
             frames_per_s=_rate(result_times_s, now_s),
-            **cost._asdict(),
-            light_flicker=flicker,
+            **({} if card is None else self._cost(samples, card)),
+            light_flicker=sum(sample.flicker for sample in samples) / max(len(samples), 1),
         )
 
-    def _cost(self, density: npt.NDArray[np.float32], active: float, card: ModelCard) -> _FrameCost:
+    def _cost(self, samples: Sequence[_Sample], card: ModelCard) -> dict[str, Any]:
+        """Return what a frame costs on average, as fields of Statistics; {}: unknown."""
+        density = np.mean([sample.density for sample in samples], axis=0)
         if not density.size:
-            return _FrameCost()
-        if self._network_cost is None or self._network_cost.card is not card:
-            self._network_cost = _NetworkCost(card, dense_synops(card), macs(1.0, card))
-        acs = float(np.sum(density * self._network_cost.dense_synops))
-        return _FrameCost(
-            mean_density(density, card),
-            acs,
-            float(self._network_cost.dense_synops.sum()),
-            energy_estimate_uj(active * self._network_cost.macs_per_value, acs, card),
-        )
+            return {}
+        if self._operations is None or self._operations[0] is not card:
+            self._operations = (card, dense_synops(card), macs(1.0, card))
+        _, dense, macs_per_value = self._operations
+        acs = float(np.sum(density * dense))
+        active = float(np.mean([sample.active for sample in samples]))
+        return {
+            "density": mean_density(density, card),
+            "synops": acs,
+            "dense_synops": float(dense.sum()),
+            "energy_estimate_uj": energy_estimate_uj(active * macs_per_value, acs, card),
+        }
 
     def _forget_results(self, now_s: float) -> None:
         while self._result_times_s and self._result_times_s[0] < now_s - RATE_S:
             self._result_times_s.popleft()
-
-
-class ShowLatency:
-    """How long events take to the screen: from the arrival of a picture's newest event to its painting.
-
-    For one thread, the one that paints.
-    """
-
-    def __init__(self) -> None:
-        self._latencies_ms: deque[float] = deque(maxlen=LAST_RESULTS)
-
-    def add(self, arrived_s: float, now_s: float) -> None:
-        """Note when a picture was painted, and when its newest event arrived, by `time.perf_counter`.
-
-        A picture with an arrival of 0 has nothing new and doesn't count.
-        """
-        if arrived_s:
-            self._latencies_ms.append((now_s - arrived_s) * 1e3)
-
-    def percentiles(self) -> Percentiles:
-        """Return the percentiles over the last `LAST_RESULTS` pictures."""
-        return Percentiles.of(self._latencies_ms)
 
 
 def _rate(times_s: Sequence[float], now_s: float) -> float:

@@ -16,7 +16,7 @@ from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, Model, State
 
 SUSTAINED_SHARE = 0.99
-"""Share of the wanted rate that has to arrive and to be decided on, apart from `PENDING_FRAMES`."""
+"""Share of the requested rate that has to arrive and to be decided on, apart from `PENDING_FRAMES`."""
 
 PENDING_FRAMES = 2
 """Frames that may be on their way when a measurement ends: one that fills, and one in the network."""
@@ -24,72 +24,42 @@ PENDING_FRAMES = 2
 
 @dataclass(frozen=True)
 class Order:
-    """What to measure.
+    """What to measure."""
 
-    Attributes
-    ----------
-    events
-        A .npy file: EVENTS_DTYPE, which lasts ``duration_us`` and is repeated.
-    resolution
-        Width and height of the sensor.
-    events_per_s
-        How many arrive in a second, all of them inside the model's crop.
-    model, engine, threads
-        As for `load_model`.
-    warm_up_s, seconds
-        How long the window plays before it is measured, and while it is measured.
-    cores
-        Number of logical processors to run on, where the system lets a process choose.
-    """
-
-    events: str
+    events: str  # a .npy file: EVENTS_DTYPE, which lasts ``duration_us`` and is repeated
     duration_us: int
-    resolution: tuple[int, int]
-    events_per_s: float
-    model: str
+    resolution: tuple[int, int]  # width and height of the sensor
+    events_per_s: float  # how many arrive in a second, all of them inside the model's crop
+    model: str  # model, engine, threads: as for `load_model`
     engine: Engine
     threads: int | None
+    # warm_up_s, seconds: how long the window plays before it is measured, and while it is measured
     warm_up_s: float
     seconds: float
-    cores: int
+    cores: int  # number of logical processors to run on, where the system lets a process choose
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured in ``seconds``; None or nan where there was nothing to measure.
+    """What was measured in ``seconds``; None or nan where there was nothing to measure."""
 
-    Attributes
-    ----------
-    sustained
-        Nothing was dropped, and the wanted rate arrived and was decided on (`SUSTAINED_SHARE`).
-    cores
-        Number of processors on which it ran; None: unknown.
-    dropped, dropped_in_warm_up
-        Events dropped while it was measured, and before.
-    step_ms
-        Percentiles of the time of the network only.
-    latency_ms
-        Percentiles of the time from the arrival of a frame's last packet to the end of its step.
-    engine_steps
-        Steps of each engine, those of the warm-up included.
-    density
-        Mean over the last `statistics.LAST_RESULTS` frames.
-    """
-
-    sustained: bool
+    sustained: (
+        bool  # nothing was dropped, and the requested rate arrived and was decided on (`SUSTAINED_SHARE`)
+    )
     asked_events_per_s: float
     events_per_s: float
     decided_events_per_s: float
     frames_per_s: float
-    dropped: int
+    dropped: int  # dropped, dropped_in_warm_up: events dropped while it was measured, and before
     dropped_in_warm_up: int
-    step_ms: dict[str, float | None]
+    step_ms: dict[str, float | None]  # percentiles of the time of the network only
     step_p99_to_p50: float | None
+    # Percentiles of the time from the arrival of a frame's last packet to the end of its step.
     latency_ms: dict[str, float | None]
     pictures_per_s: float
-    density: float | None
-    engine_steps: dict[str, int]
-    cores: int | None
+    density: float | None  # mean over the last `statistics.LAST_RESULTS` frames
+    engine_steps: dict[str, int]  # steps of each engine, those of the warm-up included
+    cores: int | None  # number of processors on which it ran; None: unknown
     seconds: float
 
 
@@ -151,9 +121,9 @@ def sum_up(order: Order, model: TimedModel, first: Look, last: Look, cores: int 
         frames_per_s=len(events) / seconds,
         dropped=dropped,
         dropped_in_warm_up=first.dropped,
-        step_ms={**step_ms._asdict()},
+        step_ms=step_ms._asdict(),
         step_p99_to_p50=step_ms.p99 / step_ms.p50,
-        latency_ms={**Percentiles.of(1e3 * (ended_s - arrived_s))._asdict()},
+        latency_ms=Percentiles.of(1e3 * (ended_s - arrived_s))._asdict(),
         pictures_per_s=(last.pictures - first.pictures) / seconds,
         density=last.density,
         engine_steps=dict(model.engines),

@@ -21,21 +21,14 @@ LIFT = 0.8  # exponent that lifts faint pixels out of the background
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours, 0..255.
-
-    Attributes
-    ----------
-    background, on, off
-        Colours without events, and of an ON and an OFF event at full brightness.
-    between
-        Colours in between for both, from faint to bright, evenly spaced.
-    """
+    """Colours, 0..255."""
 
     name: str
+    # background, on, off: colours without events, and of an ON and an OFF event at full brightness
     background: Rgb
     on: Rgb
     off: Rgb
-    between: tuple[Rgb, ...] = ()
+    between: tuple[Rgb, ...] = ()  # colours in between for both, from faint to bright, evenly spaced
 
     def shades(self, level: npt.NDArray[np.float64], *, on: bool) -> npt.NDArray[np.float64]:
         """Return the colours [..., 3], 0..255, of levels [...], 0 nothing .. 1 full brightness."""
@@ -91,22 +84,16 @@ COUNTS = 64  # steps from no event to FULL_COUNT
 class ViewSpec:
     """How events are shown.
 
-    Attributes
-    ----------
-    mode
-        "decay": each pixel's last event, brightness exp(−age / FADE_US). "accumulate": its ON and OFF events of
-        the last FADE_US, counted; FULL_COUNT of them are as bright as it gets.
-    palette
-        A name in PALETTES.
-
     Raises
     ------
     ValueError
         There is no such view.
     """
 
+    # "decay": each pixel's last event, brightness exp(−age / FADE_US). "accumulate": its ON and OFF events
+    # of the last FADE_US, counted; FULL_COUNT of them are as bright as it gets.
     mode: ViewMode = "decay"
-    palette: str = DEFAULT_PALETTE.name
+    palette: str = DEFAULT_PALETTE.name  # a name in PALETTES
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(ViewMode):
@@ -177,38 +164,20 @@ class Accumulator:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the newest events, or a frame of a video.
+    """A picture of the newest events, or a frame of a video."""
 
-    Attributes
-    ----------
-    rgb
-        uint8 [H, W, 3]; whoever takes it may change it.
-    t_us
-        Time of its newest event, from the start of the recording or the first event of a live source.
-    arrived_s
-        When that event arrived, by `time.perf_counter`; 0: the picture has nothing new.
-    jumps
-        How often a person had asked for another place before it.
-    """
-
-    rgb: npt.NDArray[np.uint8]
-    t_us: int
-    arrived_s: float
-    jumps: int = 0
+    rgb: npt.NDArray[np.uint8]  # uint8 [H, W, 3]; its receiver may change it
+    t_us: int  # time of its newest event, from the start of the recording or the first event of a live source
+    arrived_s: float  # when that event arrived, by `time.perf_counter`; 0: the picture has nothing new
+    jumps: int = 0  # requests for another place before it
 
 
 class Display:
     """Makes pictures of the packets as they arrive, independently of the network.
 
     `add` is for the thread that reads the source, and `begin` is called before that starts. The rest may be called
-    from any thread: a picture that has half of a packet does no harm.
-
-    Parameters
-    ----------
-    pictures
-        Receives them.
-    every_s
-        Least real time between two pictures; 0: one for each packet.
+    from any thread: a picture that has half of a packet does no harm. ``every_s`` is the least real time between two
+    pictures; 0: one for each packet.
     """
 
     def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:

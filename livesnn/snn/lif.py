@@ -91,16 +91,8 @@ class Synapse:
 def lif_step(current: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor]:
     """Advance one layer by one time step (Eq. 1, 2 and 4; Eq. 6 and 7 in the analog phase).
 
-    Parameters
-    ----------
-    current
-        Input current g(O[t, n−1]) of this step [B, ...].
-    u
-        Membrane potential U[t−1, n] [B, ...].
-
-    Returns
-    -------
-    Output O[t, n] and membrane potential U[t, n], both [B, ...].
+    Takes the input current g(O[t, n−1]) and the membrane potential U[t−1, n], both [B, ...]. Returns the output
+    O[t, n] and the membrane potential U[t, n].
     """
     u = current.add(_reset(u, synapse, u), alpha=synapse.neuron.alpha)
     return synapse.output(u), u
@@ -139,10 +131,9 @@ def lif_sequence(
     """
     if kernels is None or len(currents) > LONGEST:
         kernels = EAGER
-    if not (torch.is_grad_enabled() and currents.requires_grad):
-        outputs, _, last, mean = kernels.advance(currents, u, synapse)
-        return outputs, last, mean
-    outputs, last, mean = _LIFSequence.apply(currents, u, synapse, kernels)
+    if torch.is_grad_enabled() and currents.requires_grad:
+        return _LIFSequence.apply(currents, u, synapse, kernels)
+    outputs, _, last, mean = kernels.advance(currents, u, synapse)
     return outputs, last, mean
 
 
@@ -189,10 +180,7 @@ def _propagate(
 ) -> tuple[Tensor, Tensor]:
     """Step back through time; return the gradients of the loss by the currents [T, B, ...] and by the membrane ``u``.
 
-    Parameters
-    ----------
-    grad_outputs, grad_membrane, grad_mean
-        Gradients of the loss by the outputs, by the last membrane and by the mean output.
+    Takes the gradients by the outputs, by the last membrane and by the mean output.
     """
     grads = []
     share = grad_mean / membranes.numel()

@@ -136,11 +136,6 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 class SpikingNetwork(nn.Module):
     """A feed-forward spiking network that keeps nothing from step to step: the state is the caller's.
 
-    Parameters
-    ----------
-    card
-        Network, input, neuron, read-out and classes; `with_states` fills in its `states`.
-
     Attributes
     ----------
     analog
@@ -193,37 +188,17 @@ class SpikingNetwork(nn.Module):
         return tuple(torch.zeros(batch, *shape, device=device) for shape in self.state_shapes().values())
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance by one frame.
-
-        Parameters
-        ----------
-        frame
-            uint8 [B, C, H, W].
-        state
-            As `initial_state` returns it; not changed.
-
-        Returns
-        -------
-        Output of this step float32 [B, K], and the next state.
-        """
+        """Advance by one frame uint8 [B, C, H, W]; return its output float32 [B, K] and the next state."""
         synapses = _OneStep(self, state)
         output = self.layers(self.scale_input(frame), synapses)
         return output, tuple(synapses.after)
 
     def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance by T frames at once; equal to a loop of `step` within 1e-5.
+        """Advance by T frames uint8 [T, B, C, H, W] at once, equal to a loop of `step` within 1e-5.
 
-        Parameters
-        ----------
-        frames
-            uint8 [T, B, C, H, W].
-
-        Returns
-        -------
-        Outputs float32 [T, B, K], and the state after the last frame.
+        Returns outputs float32 [T, B, K] and the state after the last frame.
         """
-        outputs, state, _ = self.forward_rates(frames, state)
-        return outputs, state
+        return self.forward_rates(frames, state)[:2]
 
     def forward_rates(self, frames: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
         """Return `forward`'s results and each hidden layer's mean output float32 [layers − 1]."""

@@ -9,6 +9,8 @@ A synapse is a layer of LIF neurons (lif.py). Sizes and strides are in the card'
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,13 +30,10 @@ class SubBlock(nn.Module):
         self, channels: int, width: int, stride: int, *, dropout: float, norm: bool, threshold: float
     ) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, width, 3, stride, norm=norm, threshold=threshold)
-        self.second = ConvNorm(width, width, 3, 1, norm=norm, threshold=threshold)
-        self.skip = (
-            nn.Identity()
-            if channels == width and stride == 1
-            else ConvNorm(channels, width, 1, stride, norm=norm, threshold=threshold)
-        )
+        convolution = partial(ConvNorm, norm=norm, threshold=threshold)
+        self.first, self.second = convolution(channels, width, 3, stride), convolution(width, width, 3, 1)
+        same = channels == width and stride == 1
+        self.skip = nn.Identity() if same else convolution(channels, width, 1, stride)
         self.dropout = dropout
 
     def forward(self, x: Tensor, synapses: Synapses) -> Tensor:
@@ -50,27 +49,19 @@ class STSResNet(SpikingNetwork):
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
         spec = card.network
-        norm, threshold = spec.norm, card.neuron.threshold
-        self.stem = ConvNorm(
-            card.input.channels,
-            spec.widths[0],
-            spec.stem_kernel,
-            spec.stem_stride,
-            norm=norm,
-            threshold=threshold,
-        )
-        channels = spec.widths[0]
-        blocks = []
+        channels, norm, threshold = spec.widths[0], spec.norm, card.neuron.threshold
+        kernel, stride = spec.stem_kernel, spec.stem_stride
+        self.stem = ConvNorm(card.input.channels, channels, kernel, stride, norm=norm, threshold=threshold)
+        self.blocks = nn.ModuleList()
         for width, stride, count in zip(spec.widths, spec.strides, spec.sub_blocks, strict=True):
-            sub_blocks = []
+            sub_blocks = nn.ModuleList()
             for i in range(count):
-                step = stride if i == 0 else 1
+                step = 1 if i else stride
                 sub_blocks.append(
                     SubBlock(channels, width, step, dropout=spec.dropout, norm=norm, threshold=threshold)
                 )
                 channels = width
-            blocks.append(nn.ModuleList(sub_blocks))
-        self.blocks = nn.ModuleList(blocks)
+            self.blocks.append(sub_blocks)
         with eval_mode(self), torch.no_grad():
             zeros = torch.zeros(1, card.input.channels, card.input.height, card.input.width)
             features = self._features(zeros, ShapeProbe()).shape[1]
@@ -94,10 +85,9 @@ class STSResNet(SpikingNetwork):
         spec = self.card.network
         x = synapses(self.stem(x))
         x = F.avg_pool2d(x, 3, spec.stem_pool_stride, padding=1)
-        taps = []
+        outputs = []
         for block in self.blocks:
             for sub_block in block:  # type: ignore[attr-defined]
                 x = sub_block(x, synapses)
-            taps.append(x)
-        pooled = [F.avg_pool2d(tap, spec.final_pool) for tap in taps[-2:]]
-        return torch.cat([tap.flatten(1) for tap in pooled], dim=1)
+            outputs.append(x)
+        return torch.cat([F.avg_pool2d(x, spec.final_pool).flatten(1) for x in outputs[-2:]], dim=1)

@@ -73,17 +73,9 @@ class Lesson:
 def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> ModelCard:
     """Return the card of a model that can be taught a gesture of this name.
 
-    Parameters
-    ----------
-    others
-        Whether there are recordings of what it knows.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, it lacks a file, can't be taught, or has such a class; or the name can't be used.
-    DataError
-        It needs ``others``.
+    ``others`` says whether there are recordings of what it knows; raises DataError if it needs them. Raises
+    ModelError if there is no such model, it lacks a file, can't be taught, or has such a class; or the name can't be
+    used.
     """
     folder = model_folder(model)
     for file in (folder / WEIGHTS, folder / GRAPH):
@@ -106,11 +98,11 @@ def check_teachable(card: ModelCard) -> None:
             f"{card.name} is a {card.network.kind} that reads out its {card.readout}: only an sts_resnet that reads "
             "out its membrane can be taught, such as gestures"
         )
-    if missing := [layer for layer in tapped_layers(card) if layer not in card.states]:
+    if missing := [layer for layer in read_out_layers(card) if layer not in card.states]:
         raise ModelError(f"the card of {card.name} names no layer {missing[0]}: copy the model again")
 
 
-def tapped_layers(card: ModelCard) -> list[str]:
+def read_out_layers(card: ModelCard) -> list[str]:
     """Return the layers whose spikes the read-out of an STS-ResNet gets: the last ones of blocks 3 and 4."""
     return [f"block{block}.{card.network.sub_blocks[block - 1]}.second" for block in (3, 4)]
 

@@ -61,7 +61,9 @@ def teach(
     """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
 
     Only the row of the class in the read-out is learned; the network and the other rows stay as they are. It is
-    learned first without the last quarter of each clip, to measure it, and then from all windows.
+    learned first without the last quarter of each clip, to measure it, and then from all windows. Raises ModelError
+    like `check_lesson`, and if ``out`` is there already or can't be written; DataError if the clips or ``others`` are
+    too short, or nothing can be seen in them.
 
     Parameters
     ----------
@@ -69,15 +71,7 @@ def teach(
         Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time.
     others
         The same of anything else; models that weren't trained on simulated people need it.
-    progress
-        Told how much of the simulated people is done.
 
-    Raises
-    ------
-    ModelError
-        See `check_lesson`; or ``out`` is there already, or can't be written.
-    DataError
-        The clips or ``others`` are too short, or nothing can be seen in them.
     """
     out, folder = Path(out), model_folder(model)
     check_out(out)
@@ -93,7 +87,8 @@ def teach(
     taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
     _check_windows(len(taught), gesture, card)
     moving = _movement(clips, gesture, card)
-    copies = [joined(list(copy)) for copy in zip(*(_copies(loaded, clip) for clip in clips), strict=True)]
+    copied = [[window_features(loaded, copy) for copy in moved(clip)] for clip in clips]
+    copies = [joined(copy) for copy in zip(*copied, strict=True)]
     known = _known(loaded, weights, others, before, progress)
     # Windows that were taught earlier have no shifted copies: each is repeated instead.
     shown = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
@@ -115,10 +110,6 @@ def teach(
         movement=round(moving, 1),
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
     )
-
-
-def _copies(model: Model, clip: Clip) -> list[FloatArray]:
-    return [window_features(model, copy) for copy in moved(clip)]
 
 
 def _kept_aside(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
@@ -199,10 +190,7 @@ def rows_of(weights: Weights) -> FloatArray:
 def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, FloatArray]:
     """Return the windows float32 [N, ``features``] of each class that a model was taught earlier.
 
-    Raises
-    ------
-    ModelError
-        Their file is damaged or missing, and a new class would be confused with them.
+    Raises ModelError if their file is damaged or missing, and a new class would be confused with them.
     """
     file = folder / TAUGHT
     try:
@@ -226,12 +214,7 @@ def write_taught(
 ) -> ModelCard:
     """Write the model in ``base`` with one more class, or a new row of a class, into a new folder; return its card.
 
-    Parameters
-    ----------
-    row
-        float32 [F + 1], as `fit_row` returns it.
-    taught
-        Windows of each taught class, including this one.
+    ``row`` is float32 [F + 1], as `fit_row` returns it. ``taught`` has the windows of all taught classes.
     """
     weights, card = load_weights(base / WEIGHTS)
     classes = card.classes if gesture in card.classes else (*card.classes, gesture)
@@ -254,7 +237,11 @@ def write_taught(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
             folder = Path(made) / out.name
             folder.mkdir()
-            _write(base, folder, weights, rows, taught, card)
+            save_weights(weights, folder / WEIGHTS, card)
+            _write_graph(base / GRAPH, folder / GRAPH, rows, card)
+            windows_by_class = {KEY + name: windows.astype(np.float16) for name, windows in taught.items()}
+            (folder / TAUGHT).write_bytes(save(windows_by_class))
+            (folder / "README.md").write_text(_describe(card), encoding="utf-8")
             load_model(folder, engine="onnx")  # to be sure that it works
             check_out(out)
             if out.exists():
@@ -263,22 +250,6 @@ def write_taught(
     except OSError as error:
         raise ModelError(f"{out} can't be written ({error.strerror or error}): give another --out") from error
     return card
-
-
-def _write(
-    base: Path,
-    folder: Path,
-    weights: Weights,
-    rows: FloatArray,
-    taught: Mapping[str, FloatArray],
-    card: ModelCard,
-) -> None:
-    save_weights(weights, folder / WEIGHTS, card)
-    _write_graph(base / GRAPH, folder / GRAPH, rows, card)
-    (folder / TAUGHT).write_bytes(
-        save({KEY + name: windows.astype(np.float16) for name, windows in taught.items()})
-    )
-    (folder / "README.md").write_text(_describe(card), encoding="utf-8")
 
 
 def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> None:
@@ -303,7 +274,6 @@ def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> N
 
 
 def _describe(card: ModelCard) -> str:
-    """Return the card as Markdown."""
     lessons = "\n".join(f"| {name.replace('|', '/')} | {windows} |" for name, windows in card.taught.items())
     return f"""# {card.name}
 

@@ -29,7 +29,6 @@ MOVES = ((0.08, 0.0, 1.15), (-0.08, 0.0, 0.87), (0.0, 0.08, 0.87), (0.0, -0.08, 
 """Shift right and down, as parts of the picture, and size of the copies that are learned with a clip, since nobody
 stands in the same place twice."""
 
-
 PARTS = 8
 """Parts along each side of the picture in which events are counted, to measure movement."""
 
@@ -50,6 +49,8 @@ def read_clips(
 ) -> list[Clip]:
     """Return a source's frames for the input ``spec``, as clips.
 
+    Raises LivesnnError if it can't be read, none of its labels is ``label``, or that holds for no whole window.
+
     Parameters
     ----------
     seconds
@@ -63,27 +64,20 @@ def read_clips(
     tell
         Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
         was damaged or lost.
-
-    Raises
-    ------
-    LivesnnError
-        It can't be read, or has labels of which none is ``label``, or none of that holds for a window.
     """
     with closing(open_source(source, notify=tell)) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
-        ready_s = READY_S * opened.live
         stream = FrameStream(
             opened,
             spec,
-            seconds=None if labelled or seconds is None else ready_s + seconds,
+            seconds=None if labelled or seconds is None else READY_S * opened.live + seconds,
             orientation=orientation or Orientation(),
             gate=partial(once_ready, tell=tell) if opened.live else None,
             denoise=denoise,
         )
-        wanted: Iterable[Frame] = stream
-        if isinstance(opened, Recording):
-            wanted = _labelled(stream, spec, opened, label, unless)
-        clips = clips_of(wanted)
+        clips = clips_of(
+            _labelled(stream, spec, opened, label, unless) if isinstance(opened, Recording) else stream
+        )
         for warning in stream.warnings:
             tell(f"{source}: {warning}")
     if labelled and not any(len(clip) >= spec.window for clip in clips):
@@ -133,14 +127,14 @@ def _labelled(
         raise DataError(
             f"{recording.path} has labels, but none is {label}: name the gesture as one of {', '.join(names)}"
         )
-    wanted = _parts(recording, labels, label) if label and labels else [(-math.inf, math.inf)]
-    unwanted = _parts(recording, labels, unless)
+    included = _parts(recording, labels, label) if label and labels else [(-math.inf, math.inf)]
+    excluded = _parts(recording, labels, unless)
     before_us, last = recording.labels_start, -1
     for frame in stream:
         begins_us = before_us if spec.slice.delta_t_us is None else frame.t - spec.slice.delta_t_us
         before_us = frame.t
-        within = (i for i, (begin, end) in enumerate(wanted) if begin <= begins_us and frame.t <= end)
-        part = -1 if any(begins_us < end and begin < frame.t for begin, end in unwanted) else next(within, -1)
+        within = (i for i, (begin, end) in enumerate(included) if begin <= begins_us and frame.t <= end)
+        part = -1 if any(begins_us < end and begin < frame.t for begin, end in excluded) else next(within, -1)
         if part >= 0:
             yield replace(frame, start=frame.start or part != last)
         last = part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import blake2b
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from livesnn.paths import cache_dir
 from livesnn.progress import Progress
 from livesnn.simulate.gestures import VERSION, Use, clip_frames
 from livesnn.simulate.motions import GESTURES, IDLE, WALKING
-from livesnn.teach import tapped_layers
+from livesnn.teach import read_out_layers
 from livesnn.teach.clips import Clip
 from livesnn.weights import Weights
 
@@ -59,7 +59,7 @@ def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
     """Return float32 [F]: the share of spikes in each cell of the last pools, in the order of `STSResNet`."""
     size, names = card.network.final_pool, list(card.states)
     parts = []
-    for layer in tapped_layers(card):
+    for layer in read_out_layers(card):
         spikes = np.asarray(state[names.index(layer)]) >= np.float32(card.neuron.threshold)
         channels, rows, columns = len(spikes), spikes.shape[1] // size, spikes.shape[2] // size
         cells = spikes[:, : rows * size, : columns * size].reshape(channels, rows, size, columns, size)
@@ -67,7 +67,7 @@ def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
     return np.concatenate(parts)
 
 
-def joined(parts: Sequence[FloatArray]) -> FloatArray:
+def joined(parts: Iterable[FloatArray]) -> FloatArray:
     """Return the windows of all parts; some parts may have none."""
     return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
 
@@ -132,12 +132,8 @@ def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature
     much as those of one known class. The steps minimise a quadratic upper bound, so they can't go too far (Böhning &
     Lindsay 1988, "Monotonicity of quadratic-approximation algorithms"). There are as many unknowns as windows.
 
-    Parameters
-    ----------
-    taught, known
-        float32 [N, F + 1] and [M, F + 1], as `window_features` returns them.
-    rows
-        float32 [K, F + 1], of the known classes.
+    ``taught`` and ``known`` are float32 [N, F + 1] and [M, F + 1], as `window_features` returns them; ``rows`` are
+    those of the known classes, float32 [K, F + 1].
     """
     x = np.concatenate([known, taught]).astype(np.float64)
     others = np.logaddexp.reduce(x @ rows.T.astype(np.float64) / temperature, axis=1)

@@ -22,14 +22,14 @@ from livesnn.snn.network import eval_mode
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Samples
-from livesnn.train.run_folder import kept_epoch, load_best, load_checkpoint, load_weights_of_run
+from livesnn.train.run_folder import epoch_file, load_best, load_checkpoint, load_weights_of_run
 from livesnn.train.start import Network
 
 MEASURED_CLIPS = 500
 """Largest number of training clips on which batch norms are measured."""
 
 
-class KeepLastEpochs(Callback):
+class LastEpochs(Callback):
     """Keeps the weights of each of the last epochs in the run folder, as epoch-N.ckpt."""
 
     def __init__(self, run: Path, epochs: range) -> None:
@@ -42,25 +42,18 @@ class KeepLastEpochs(Callback):
             # Logged values are summed over all processes when they are first asked for. Where only the first process
             # shows progress, it asked while the others waited for it at the checkpoint (Lightning 2.6).
             _ = trainer.callback_metrics
-            trainer.save_checkpoint(kept_epoch(self._run, epoch), weights_only=True)
+            trainer.save_checkpoint(epoch_file(self._run, epoch), weights_only=True)
 
 
 def load_final(net: Network, run: Path, config: Configuration, training: Samples) -> None:
     """Load the final weights of a finished training into a network on the processor; it can't be trained further.
 
-    Parameters
-    ----------
-    training
-        The clips it was trained on: batch norms of mean weights are measured on some of them.
-
-    Raises
-    ------
-    TrainError
-        A checkpoint is missing, damaged or of another network.
+    Batch norms of mean weights are measured on some clips of ``training``. Raises TrainError if a checkpoint is
+    missing, damaged or of another network.
     """
     if isinstance(net, SpikingNetwork):
         net.analog, net.kernels = False, EAGER  # compiled ones may be for another device
-    kept = [kept_epoch(run, epoch) for epoch in config.averaged]
+    kept = [epoch_file(run, epoch) for epoch in config.averaged]
     if not kept:
         load_best(net, run)
         return
@@ -72,10 +65,7 @@ def load_final(net: Network, run: Path, config: Configuration, training: Samples
 def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
     """Return the mean weights of checkpoints by name; of integers, which count batches, the last one's.
 
-    Raises
-    ------
-    TrainError
-        A checkpoint is missing, damaged, or of another network than the first.
+    Raises TrainError if a checkpoint is missing, damaged, or of another network than the first.
     """
     mean = load_checkpoint(checkpoints[0])
     for number, path in enumerate(checkpoints[1:], 2):

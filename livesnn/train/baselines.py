@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.snn.network import State, channels_last, eval_mode
+from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NetworkName
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import accuracy_recordings, confusion, count_recordings
@@ -24,17 +25,12 @@ if TYPE_CHECKING:
 HIDDEN = 128
 """Units of the fully connected layer before the classifier, as in ConvSNN."""
 LSTM_UNITS = 256
-AT_ONCE = 50
-"""Clips that are measured at once."""
 
 
 class Baseline(nn.Module):
     """An artificial network on whole windows, with the interface of a `SpikingNetwork`. Its state is empty.
 
-    Parameters
-    ----------
-    card
-        Input and classes; of its network, `widths`, `norm` and `dropout` where the baseline has such.
+    Of the card's network it uses `widths`, `norm` and `dropout`, where it has such.
     """
 
     analog = False
@@ -238,10 +234,8 @@ class _Convolution(nn.Module):
 
 def _classifier(features: int, card: ModelCard) -> nn.Module:
     """Return ConvSNN's head on [N, features]: FC(128) → ReLU → dropout → FC(classes)."""
-    hidden = nn.Linear(features, HIDDEN)
-    return nn.Sequential(
-        hidden, nn.ReLU(), nn.Dropout(card.network.dropout), nn.Linear(HIDDEN, len(card.classes))
-    )
+    hidden, last = nn.Linear(features, HIDDEN), nn.Linear(HIDDEN, len(card.classes))
+    return nn.Sequential(hidden, nn.ReLU(), nn.Dropout(card.network.dropout), last)
 
 
 def _pooled_pixels(card: ModelCard) -> int:
@@ -293,10 +287,7 @@ class Measured:
 def measure_baseline(net: Baseline, clips: Clips) -> Measured:
     """Decide each clip by its mean output, and each recording by the mean output of its clips.
 
-    Raises
-    ------
-    DataError
-        There are no clips, or their classes aren't the network's.
+    Raises DataError if there are no clips, or their classes aren't the network's.
     """
     if not len(clips) or clips.classes != net.card.classes:
         raise DataError(f"{len(clips)} clips of {clips.classes}, but the network knows {net.card.classes}")
@@ -323,5 +314,4 @@ def _mean_outputs(net: Baseline, clips: Clips) -> npt.NDArray[np.float32]:
             frames = torch.from_numpy(np.asarray(clips.frames[first : first + AT_ONCE])).to(device)
             outputs, _ = net(frames.transpose(0, 1), ())
             means.append(outputs.mean(0).cpu())
-    means_of_all: npt.NDArray[np.float32] = torch.cat(means).numpy()
-    return means_of_all
+    return torch.cat(means).numpy()

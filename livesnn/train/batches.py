@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from livesnn.train.configuration import NO_AUGMENTATION, Augmentation
 from livesnn.train.datasets import Parts, Samples
-from livesnn.train.datasets.clips import Clips
 
 AT_ONCE = 50
 """Clips that run at once without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB)."""
@@ -47,8 +46,7 @@ class BatchDataset(Dataset[Batch]):
 
     def __getitem__(self, draw: Draw) -> Batch:
         numbers = np.array(draw.numbers, np.int64)
-        first, frames = 0, []
-        order = []
+        first, frames, order = 0, [], []
         for part in self._parts:
             here = np.flatnonzero((numbers >= first) & (numbers < first + len(part)))
             if here.size:
@@ -57,8 +55,7 @@ class BatchDataset(Dataset[Batch]):
             first += len(part)
         back = np.argsort(np.concatenate(order))
         together = frames[0] if len(frames) == 1 else np.concatenate(frames)[back]
-        labels = torch.from_numpy(self._labels[numbers])
-        return Batch(torch.from_numpy(together), labels, torch.from_numpy(numbers))
+        return Batch(*map(torch.from_numpy, (together, self._labels[numbers], numbers)))
 
 
 class EpochBatches(Sampler[Draw]):
@@ -75,7 +72,6 @@ class EpochBatches(Sampler[Draw]):
         extra_per_epoch: int,
         batch: int,
         seed: int,
-        *,
         rank: int = 0,
         workers: int = 1,
     ) -> None:
@@ -127,24 +123,12 @@ class Loaders(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return a loader of one batch with all validation clips, in the order of a stream."""
-        return whole(self._parts.validation.shuffled(self._seed))
-
-
-def whole(clips: Clips) -> DataLoader[Batch]:
-    """Return a loader of one batch with all clips in their order."""
-    return DataLoader(BatchDataset(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
+        clips = self._parts.validation.shuffled(self._seed)
+        return DataLoader(BatchDataset(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
 
 
 def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Generator]) -> Tensor:
-    """Return randomly moved and thinned clips.
-
-    Parameters
-    ----------
-    frames
-        uint8 [B, T, C, H, W].
-    randoms
-        One generator for each clip; they are advanced.
-    """
+    """Return randomly moved and thinned clips uint8 [B, T, C, H, W]; the generators, one for each, are advanced."""
     if how == NO_AUGMENTATION:
         return frames
     clips, steps, channels, height, width = frames.shape
@@ -170,16 +154,10 @@ def mirror(
     randoms: Sequence[np.random.Generator],
     mirrored: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Return the clips, a share of them mirrored left to right, and their labels int64 [B].
+    """Return the clips uint8 [B, T, C, H, W], a share of them mirrored left to right, and their labels int64 [B].
 
-    Parameters
-    ----------
-    frames
-        uint8 [B, T, C, H, W].
-    randoms
-        One generator for each clip, of which one number is drawn.
-    mirrored
-        Label of each class in a mirror; negative labels stay as they are.
+    ``randoms`` has a generator for each clip, ``mirrored`` the label of each class in a mirror. Negative labels stay
+    as they are.
     """
     chosen = torch.tensor([random.random() < share for random in randoms], device=frames.device)
     becomes = torch.tensor(mirrored, device=labels.device)[labels.clamp(min=0)]

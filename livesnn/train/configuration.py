@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from llvmlite import binding
@@ -119,8 +119,6 @@ ONLY_FOR = {
 
 OF_MODEL = ("widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "threshold", "reset", "readout")
 """Fields that a training takes from the model it starts from."""
-
-_WORDS = {2: "two", 4: "four"}
 
 
 @dataclass(frozen=True)
@@ -314,8 +312,9 @@ class Configuration:
             values = getattr(self, name)
             default = name == "widths" and not values
             if not default and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
+                words = "two" if count == 2 else "four"
                 raise TrainError(
-                    f"{flag(name)} takes {_WORDS[count]} numbers from 1 to 4096, one for each block of the network"
+                    f"{flag(name)} takes {words} numbers from 1 to 4096, one for each block of the network"
                 )
         self._check_sharing()
         if self.teacher_share != Configuration.teacher_share and not self.teacher:
@@ -361,10 +360,7 @@ class Configuration:
     def mirrored(self, classes: tuple[str, ...]) -> list[int] | None:
         """Return the label of each class in a mirror; None if no clip is mirrored.
 
-        Raises
-        ------
-        DataError
-            A mirrored clip of this data set may be of no class.
+        Raises DataError if a mirrored clip of this data set may be of no class.
         """
         return mirrored_labels(self.dataset, classes) if self.augmentation.mirror else None
 
@@ -398,31 +394,20 @@ class Configuration:
         return spec
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:
-        """Return the card of the network to train."""
+        """Return the card of the network to train; that of an ANN is described like ConvSNN's."""
+        widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
+        more: dict[str, Any] = {"kind": "conv_snn"}
+        if self.network == "sts_resnet":
+            more = {name: getattr(self, name) for name in _OF_BLOCKS}
         return ModelCard(
             name=self.run_name,
             classes=classes,
             input=self.input,
-            network=self._spec(),
+            network=NetworkSpec(widths=widths, norm=self.norm, dropout=self.dropout, **more),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,
             sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
-        )
-
-    def _spec(self) -> NetworkSpec:
-        """Return the architecture; that of an ANN is described like ConvSNN's."""
-        widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
-        if self.network != "sts_resnet":
-            return NetworkSpec("conv_snn", widths, norm=self.norm, dropout=self.dropout)
-        return NetworkSpec(
-            widths=widths,
-            strides=self.strides,
-            sub_blocks=self.sub_blocks,
-            final_pool=self.final_pool,
-            norm=self.norm,
-            dropout=self.dropout,
-            weight_bits=self.weight_bits,
         )
 
 

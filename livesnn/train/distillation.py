@@ -16,7 +16,7 @@ from livesnn.train.averaging import load_final
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.resolve import recorded_config
-from livesnn.train.run_folder import LAST, has_clips, kept_epochs
+from livesnn.train.run_folder import LAST, epochs_done, has_clips
 from livesnn.train.start import Network, build
 
 
@@ -26,18 +26,8 @@ class Teacher:
     It teaches probabilities at temperature 1. It is no nn.Module, since checkpoints, the optimiser and DDP must not
     see it. Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network".
 
-    Parameters
-    ----------
-    run
-        Its run folder.
-    card, parts
-        Of the pupil's training. The teacher must have been trained on the same clips, so that it hasn't seen
-        validation.
-
-    Raises
-    ------
-    TrainError
-        See `read_teacher`; or it was trained on other clips.
+    ``card`` and ``parts`` are the pupil's. Raises TrainError like `read_teacher`, and if the teacher was trained on
+    other clips, since it may have seen the pupil's validation clips.
     """
 
     def __init__(self, run: Path, card: ModelCard, parts: Parts) -> None:
@@ -67,23 +57,14 @@ class Teacher:
 
 
 def read_teacher(run: Path, balance: str = "weights") -> Configuration:
-    """Return the configuration of a training that can teach.
+    """Return the configuration of a training that can teach a pupil with this ``balance``.
 
-    Parameters
-    ----------
-    run
-        Its run folder.
-    balance
-        The pupil's. One that adds the classes' shares to its outputs needs a teacher whose classes counted alike.
-
-    Raises
-    ------
-    TrainError
-        It isn't finished, or its outputs aren't made for the softmax or for ``balance``.
+    Raises TrainError if it isn't finished, or its outputs aren't made for the softmax or for ``balance``. A pupil
+    that adds the classes' shares to its outputs needs a teacher whose classes counted alike.
     """
     with _naming(run):
         config = recorded_config(run)
-        if kept_epochs(run / LAST) < config.epochs:
+        if epochs_done(run / LAST) < config.epochs:
             raise TrainError("it isn't finished: go on with its command and --resume first")
         if config.loss != "cross-entropy":
             raise TrainError(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -97,10 +97,7 @@ class Evaluation:
 def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     """Run each clip from zero state, then all clips as one stream in an order shuffled by ``seed``.
 
-    Raises
-    ------
-    DataError
-        There are no clips, or they don't fit the model's classes or window.
+    Raises DataError if there are no clips, or they don't fit the model's classes or window.
     """
     card = model.card
     _check(card, clips)
@@ -111,7 +108,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     truth = [clips.classes[label] for label in stream.labels]
     decided, decided_reset = (_index(each, clips.classes) for each in (carried, reset))
     density = np.mean([clip.density for clip in carried], axis=0)
-    counts, active = _counts(clips, card.input)
+    counts = _count(clips, card.input)
     return Evaluation(
         n=len(clips),
         accuracy_reset=float(np.mean(decided_reset == stream.labels)),
@@ -120,17 +117,18 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         accuracy_recordings=accuracy_recordings(stream, np.array([clip.rates for clip in reset])),
         density=mean_density(density, card),
         densities=dict(zip(card.states, density.tolist(), strict=False)),
-        **costs(density, active, card),
+        **costs(density, counts.active, card),
         classes=clips.classes,
         confusion=confusion(stream.labels, decided, len(clips.classes)),
         confusion_reset=confusion(stream.labels, decided_reset, len(clips.classes)),
         calibration_error=calibration_error(
-            [clip.confidence for clip in carried],
-            (decided == stream.labels).tolist(),
+            [clip.confidence for clip in carried], (decided == stream.labels).tolist()
         ),
         temperature=fit_temperature([clip.rates for clip in carried], stream.labels, card),
         mistakes=_mistakes(stream, reset, truth),
-        **counts,
+        mean_count=counts.mean,
+        saturated=counts.saturated,
+        empty=counts.empty,
         seconds=time.perf_counter() - begun_s,
     )
 
@@ -169,14 +167,16 @@ def _mistakes(stream: Clips, decided: list[_Clip], truth: list[str]) -> tuple[Mi
     return tuple(sorted(wrong, key=lambda mistake: -mistake.confidence)[:MISTAKES])
 
 
-class _Counts(TypedDict):
-    mean_count: float
+class _Counts(NamedTuple):
+    """See `Evaluation`; ``active`` is the mean number of values in a frame that aren't 0."""
+
+    mean: float
     saturated: float
     empty: float
+    active: float
 
 
-def _counts(clips: Clips, spec: InputSpec) -> tuple[_Counts, float]:
-    """Return these, and the mean number of values in a frame that aren't 0."""
+def _count(clips: Clips, spec: InputSpec) -> _Counts:
     total, active, full, empty = 0.0, 0, 0, 0
     for clip in clips.frames:
         total += float(clip.mean())
@@ -185,10 +185,7 @@ def _counts(clips: Clips, spec: InputSpec) -> tuple[_Counts, float]:
         empty += int(np.count_nonzero(~clip.any(axis=(1, 2, 3))))
     frames = len(clips) * clips.frames.shape[1]
     used = prod(clips.frames.shape) if spec.kind == "video" else active
-    counts: _Counts = {
-        "mean_count": total / len(clips), "saturated": full / max(used, 1), "empty": empty / frames,
-    }  # fmt: skip
-    return counts, active / frames
+    return _Counts(total / len(clips), full / max(used, 1), empty / frames, active / frames)
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:
@@ -199,14 +196,9 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
     length, window = clips.frames.shape[1], model.card.input.window
     position = 0
     frames = (Frame(0, data, 0) for clip in clips.frames for data in clip)
-    results = run_frames(
-        frames,
-        model,
-        reset_requested=lambda: state == "reset" and position == 0,
-        decider=Decider(threshold=0.0),
-    )
+    resets, decider = lambda: state == "reset" and position == 0, Decider(threshold=0.0)
     densities, ends = [], []
-    for result in results:
+    for result in run_frames(frames, model, reset_requested=resets, decider=decider):
         densities.append(result.density)
         position = (position + 1) % length
         if position % window == 0:
@@ -252,10 +244,10 @@ def fit_temperature(rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], 
 
     Source: temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks", ICML).
     """
-    losses = [
-        -np.mean(np.log(np.maximum(_of_labels(rates, labels, card, temperature), 1e-12)))
-        for temperature in TEMPERATURES
-    ]
+    losses = []
+    for temperature in TEMPERATURES:
+        likely = np.stack([probabilities(each, card, temperature=temperature) for each in rates])
+        losses.append(-np.mean(np.log(np.maximum(likely[np.arange(len(labels)), labels], 1e-12))))
     return float(round(TEMPERATURES[int(np.argmin(losses))], 4))
 
 
@@ -265,13 +257,6 @@ def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> fl
     number = np.minimum((sure * BINS).astype(int), BINS - 1)
     gaps = np.abs(np.bincount(number, sure - correct, BINS))
     return float(gaps.sum() / len(sure))
-
-
-def _of_labels(
-    rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], card: ModelCard, temperature: float
-) -> npt.NDArray[np.float32]:
-    likely = np.stack([probabilities(each, card, temperature=temperature) for each in rates])
-    return likely[np.arange(len(labels)), labels]
 
 
 def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | None = None) -> Iterator[str]:
@@ -284,8 +269,8 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
     yield from _favourite(measured)
     yield from _worst(measured)
     yield from doubts(measured, card)
-    if sensor and (said := card.on_another_sensor(*sensor)):
-        yield f"{said}; train with --init on such recordings"
+    if sensor and (difference := card.on_another_sensor(*sensor)):
+        yield f"{difference}; train with --init on such recordings"
 
 
 def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:

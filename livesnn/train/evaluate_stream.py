@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -98,9 +98,7 @@ class _Gesture(NamedTuple):
     @property
     def whole(self) -> list[_Decided]:
         """The frames that count."""
-        return [
-            frame for frame in self.frames if frame.begun_us is not None and frame.begun_us >= self.start_us
-        ]
+        return [each for each in self.frames if each.begun_us is not None and each.begun_us >= self.start_us]
 
 
 class _Rest(NamedTuple):
@@ -116,13 +114,7 @@ def evaluate_stream(
     streams: Iterable[UncutStream],
     decider: Decider = Decider(),  # noqa: B008 (frozen)
 ) -> StreamEvaluation:
-    """Run streams one after the other, each from zero state.
-
-    Raises
-    ------
-    DataError
-        No frame counts.
-    """
+    """Run streams one after the other, each from zero state; raises DataError if no frame counts."""
     begun_s = time.perf_counter()
     gestures: list[_Gesture] = []
     rests: list[_Rest] = []
@@ -133,15 +125,15 @@ def evaluate_stream(
         begun_us, decided = _decide(model, stream, decider, played_us)
         later_us = played_us - begun_us
         segments = [  # complete only now
-            Segment(each.gesture, each.start_us + later_us, each.end_us + later_us)
-            for each in stream.segments
+            Segment(name, start_us + later_us, end_us + later_us)
+            for name, start_us, end_us in stream.segments
         ]
         gestures += _performed(decided, segments)
         labelled.update(segment.gesture for segment in segments)
         warnings += stream.source.warnings
         if stream.rests:
-            unknown = [(start_us + later_us, end_us + later_us) for start_us, end_us in stream.unknown]
-            busy = [*unknown, *((each.start_us, each.end_us) for each in segments)]
+            busy = [(start_us + later_us, end_us + later_us) for start_us, end_us in stream.unknown]
+            busy += [(start_us, end_us) for _, start_us, end_us in segments]
             rests.append(_rest(stream.name, decided, busy))
         played_us = decided[-1].t if decided else played_us
     if not any(gesture.whole for gesture in gestures):
@@ -239,29 +231,20 @@ def _latency_ms(gestures: Sequence[_Gesture]) -> dict[str, float]:
         if any(frame.decision == each.name for frame in each.frames)
     ]
     p50, p90 = np.percentile(late_ms, [50, 90]) if late_ms else (float("nan"), float("nan"))
-    return {
-        "p50": float(p50),
-        "p90": float(p90),
-        "n": len(late_ms),
-        "missed": 1 - len(late_ms) / len(gestures),
-    }
+    missed = 1 - len(late_ms) / len(gestures)
+    return {"p50": float(p50), "p90": float(p90), "n": len(late_ms), "missed": missed}
 
 
 def _accuracy_after_ms(gestures: Sequence[_Gesture]) -> dict[str, float]:
-    right: dict[str, float] = {}
+    accuracy: dict[str, float] = {}
     for observed_ms in OBSERVED_MS:
-        first = [
-            next((frame for frame in each.frames if frame.t >= each.start_us + observed_ms * 1000), None)
-            for each in gestures
-        ]
-        known = [
-            frame.decision == each.name
-            for frame, each in zip(first, gestures, strict=True)
-            if frame is not None
-        ]
-        if known:
-            right[str(observed_ms)] = float(np.mean(known))
-    return right
+        right = []
+        for gesture in gestures:
+            after = (each for each in gesture.frames if each.t >= gesture.start_us + observed_ms * 1000)
+            right += [frame.decision == gesture.name for frame in islice(after, 1)]
+        if right:
+            accuracy[str(observed_ms)] = float(np.mean(right))
+    return accuracy
 
 
 def _flickers_a_minute(gestures: Sequence[_Gesture]) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import cos, pi
-from pathlib import Path
 from typing import Any, cast
 
 import lightning
@@ -33,13 +32,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class HybridModule(lightning.LightningModule):
     """Trains a network in two phases, with the same weights (paper, Section 4.1).
 
-    Phase 1, the first `analog_epochs`, has no reset and a shifted leaky ReLU in every layer but the last (Eq. 6-7)::
-
-        U[t] = α · U[t−1] + g(O[t])
-        f(U) = min(U, ceiling)  if U ≥ T  else  slope · U
-
-    with slope = −β as the paper prints it, and a ceiling that the paper doesn't have. Phase 2 has the step function,
-    O = 1 if U ≥ T else 0, and back-propagation through time with a surrogate for its derivative (STBP).
+    Phase 1, the first `analog_epochs`, has no reset and a shifted leaky ReLU in every layer but the last (Eq. 6-7).
+    Phase 2 has the step function and back-propagation through time with a surrogate for its derivative (STBP).
 
     What is minimised is the loss of the window's mean output y and a penalty on the firing rates r of the layers::
 
@@ -48,14 +42,8 @@ class HybridModule(lightning.LightningModule):
     where the penalty, which the paper doesn't have, counts only in phase 2. See `loss` for its first part. The
     activations are computed in `livesnn.snn.lif`.
 
-    Parameters
-    ----------
-    total_steps
-        Optimiser steps of the whole training, for the learning-rate schedule.
-    class_weights
-        float32 [K], see `class_weights`; None: all clips count alike.
-    teacher
-        Gives `teacher_share` of the targets.
+    The learning-rate schedule needs the ``total_steps`` of the whole training. ``class_weights`` is float32 [K] (see
+    `class_weights`), or None if all clips count alike. The ``teacher`` gives `teacher_share` of the targets.
     """
 
     def __init__(
@@ -81,29 +69,24 @@ class HybridModule(lightning.LightningModule):
         self.net.analog = self.current_epoch < analog_epochs
         if self.current_epoch == analog_epochs > 0:
             if self.trainer.is_global_zero:
-                self._keep_switch()
+                self._record_switch()
             if self.config.optimizer_at_switch == "restart":
                 cast(torch.optim.Optimizer, self.optimizers()).state.clear()
 
-    def _keep_switch(self) -> None:
+    def _record_switch(self) -> None:
+        """Write what the switch changes to switch.json beside the log."""
         batch = next(iter(self.trainer.val_dataloaders))
         frames, labels = batch.frames[:AT_ONCE], batch.labels[:AT_ONCE]
         assert isinstance(self.net, SpikingNetwork)  # a baseline has no analog epochs
         sides = measure_switch(self.net, frames.to(self.device), labels.to(self.device), self.loss)
-        write_switch(self.config.run, self.current_epoch, sides)
+        text = msgspec.json.encode({"epoch": self.current_epoch, **sides})
+        (self.config.run / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of one batch of clips."""
         loss, figures = self.loss_of(batch, self.global_step)
-        shared = self.trainer.world_size > 1
-        self.log_dict(
-            figures,
-            on_step=False,
-            on_epoch=True,
-            prog_bar=True,
-            batch_size=len(batch.labels),
-            sync_dist=shared,
-        )
+        how = {"prog_bar": True, "batch_size": len(batch.labels), "sync_dist": self.trainer.world_size > 1}
+        self.log_dict(figures, on_step=False, on_epoch=True, **how)
         return loss
 
     def loss_of(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -137,17 +120,12 @@ class HybridModule(lightning.LightningModule):
     def loss(self, outputs: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
         """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; a negative label is of no class.
 
-        With y the mean output over the window's T steps and q the target::
+        With y the mean output over the T steps, q the target and ``taught`` a teacher's mean outputs [B, K]::
 
             q = (1 − teacher_share) · target + teacher_share · softmax(taught)
             mse            mean((y − q)²), the paper's
             cross-entropy  mean(−w · Σ q · log softmax(y + s)), with weights w and shifts s by `balance`
             bce            mean(−q · log p − (1 − q) · log(1 − p))
-
-        Parameters
-        ----------
-        taught
-            A teacher's mean outputs, float32 [B, K].
         """
         mean, (weights, shift) = outputs.mean(0), self._balance(labels)
         targets = _targets(labels, mean.shape[1])
@@ -224,9 +202,7 @@ class HybridModule(lightning.LightningModule):
             densities.append(hidden_density(rates, self.net) * len(some) / len(frames))
         reset_accuracy = (torch.cat(reset).argmax(1) == labels).float().mean()
         carried_accuracy = (torch.cat(carried).argmax(1) == labels).float().mean()
-        streams = (
-            self.config.burn_in > 0
-        )  # otherwise nothing teaches it to carry its state, and only clips count
+        streams = self.config.burn_in > 0  # otherwise nothing teaches it to carry its state: only clips count
         val_loss = F.cross_entropy(torch.cat(carried if streams else reset), labels)
         accuracy = (reset_accuracy + carried_accuracy) / 2 if streams else reset_accuracy
         values = {
@@ -266,10 +242,7 @@ def warm_up_and_cosine(total_steps: int, step: int) -> float:
 def class_weights(parts: Parts, mirror: float = 0.0, mirrored: Sequence[int] | None = None) -> Tensor:
     """Return float32 [K], inverse to the number of clips of each class in an epoch; all 1 if these are equal.
 
-    Parameters
-    ----------
-    mirror, mirrored
-        Share of clips that are mirrored, and the label that each class has in a mirror.
+    A share ``mirror`` of the clips is mirrored, where each class has the label in ``mirrored``.
     """
     classes = len(parts.training.classes)
     counts = _clips_by_class(parts.training.labels, classes)
@@ -310,14 +283,8 @@ def hidden_density(rates: Tensor, net: Network) -> Tensor:
 def measure_switch(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
     """Return {"analog": …, "spiking": …}, each with loss, rates by layer and gradient_norms by parameter.
 
-    The same clips run in both phases, in eval mode (running statistics, no dropout). The network is left as it was.
-
-    Parameters
-    ----------
-    frames, labels
-        uint8 [B, T, C, H, W] and int64 [B].
-    loss
-        Of outputs [T, B, K] and labels.
+    The same clips uint8 [B, T, C, H, W] run in both phases, in eval mode (running statistics, no dropout). The
+    network is left as it was.
     """
     analog, sides = net.analog, {}
     try:
@@ -336,17 +303,12 @@ def _measure_phase(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Lo
     outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
     value = loss(outputs, labels)
     value.backward()
-    norms = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}
     return {
         "loss": value.item(),
         "rates": dict(zip(net.layer_names()[:-1], rates.tolist(), strict=True)),
         "gradient_norms": {
-            n: norm for n, norm in norms.items() if n.endswith(("conv.weight", "classify.weight"))
+            name: parameter.grad.norm().item()
+            for name, parameter in net.named_parameters()
+            if parameter.grad is not None and name.endswith(("conv.weight", "classify.weight"))
         },
     }
-
-
-def write_switch(folder: Path, epoch: int, sides: dict[str, Any]) -> None:
-    """Write the measurement to switch.json beside the log."""
-    text = msgspec.json.encode({"epoch": epoch, **sides})
-    (folder / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))

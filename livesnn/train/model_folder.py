@@ -32,14 +32,8 @@ def write_model_folder(
 ) -> Evaluation:
     """Export a network, measure the exported model on validation, and record the result in its card.
 
-    Parameters
-    ----------
-    card
-        With commit, command and seeds. States, accuracy and density are filled in here.
-    run
-        The training's folder, for its learning curve.
-    chosen
-        Whether the validation clips chose the epoch.
+    ``card`` comes with commit, command and seeds. ``run`` has the log for the learning curve. ``chosen`` says whether
+    the validation clips chose the epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
@@ -53,25 +47,18 @@ def write_model_folder(
     write_graph(graph, folder / "model.onnx", card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
     draw_learning_curve(run, folder / CURVE)
-    page = folder / "README.md"
-    _, title, tested = (
-        page.read_text(encoding="utf-8").partition(_TEST_TITLE)
-        if card.test and page.exists()
-        else ("", "", "")
-    )
-    page.write_text(
-        _describe(card, measured, chosen) + (f"\n{title}{tested}" if tested else ""), encoding="utf-8"
-    )
+    page, tested = folder / "README.md", ""
+    if card.test and page.exists():
+        tested = "".join(page.read_text(encoding="utf-8").partition(_TEST_TITLE)[1:])
+    described = _describe(card, measured, chosen)
+    page.write_text(f"{described}\n{tested}" if tested else described, encoding="utf-8")
     return measured
 
 
-def keep_test(folder: Path, measured: Evaluation) -> None:
+def record_test(folder: Path, measured: Evaluation) -> None:
     """Record a measurement on the test part in a model folder: in the card of both files and in README.md.
 
-    Raises
-    ------
-    ModelError
-        It is no model folder with its weights.
+    Raises ModelError if it is no model folder with its weights.
     """
     weights, card = load_weights(folder / "model.safetensors")
     graph, page = onnx.load(folder / "model.onnx"), folder / "README.md"
@@ -117,7 +104,6 @@ def _validation(split: Split | None) -> str:
 
 
 def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
-    """Return the card as Markdown."""
     spec, neuron = card.input, card.neuron
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
@@ -125,10 +111,8 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     made = f"{card.network.kind}, {len(card.states)} layers, widths {list(card.network.widths)}"
     scaled = f", of {spec.cell_pixels:g} sensor pixels a pixel" if spec.cell_pixels else ""
     steady = ", less a flickering light's" if spec.without_flicker else ""
-    optimistic = (
-        "The validation clips also chose the epoch, so their accuracy is a little optimistic.\n\n"
-        if chosen
-        else ""
+    warning = (
+        "The validation clips also chose the epoch, so their accuracy is a little optimistic.\n\n" * chosen
     )
     return f"""# {card.name}
 
@@ -151,7 +135,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 | commit | {card.commit} |
 | command | `{card.command}` |
 
-{optimistic}Confusion on validation (rows: true, columns: decided, state carried):
+{warning}Confusion on validation (rows: true, columns: decided, state carried):
 
 {_confusion(measured)}
 

@@ -77,19 +77,8 @@ def keep_freed_memory() -> None:
 def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_once: int = 1) -> list[R]:
     """Return the result of ``make`` for each item, computed by several processes that end with this one.
 
-    Parameters
-    ----------
-    make
-        Importable by name. What it raises is raised here too, and ends the other processes.
-    doing
-        Shown with the progress.
-    at_once
-        Items that a process gets at a time.
-
-    Raises
-    ------
-    DataError
-        One of the processes was killed.
+    A process gets ``at_once`` items at a time. ``make`` must be importable by name; what it raises is raised here
+    too, and ends the other processes. ``doing`` is shown with the progress. Raises DataError if a process was killed.
     """
     processes = min(MOST_PROCESSES, usable_processors(), len(items))
     others = {*active_children()}

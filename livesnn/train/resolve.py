@@ -105,25 +105,16 @@ def resolve(
     """Return the whole configuration of a training.
 
     A field that isn't given has the value with which the training was ``begun``, or else that of the model it starts
-    from, the data set, or the recipe for its network and data set, in this order.
+    from, the data set, or the recipe for its network and data set, in this order. Raises TrainError if a value is
+    out of range, or values contradict each other.
 
-    Parameters
-    ----------
-    given
-        What flags say.
-    start
-        Card of the model that --init names.
-    begun
-        Configuration of the training that is resumed.
-
-    Raises
-    ------
-    TrainError
-        A value is out of range, or values contradict each other.
+    ``start`` is the card of the model that --init names, ``begun`` belongs to the training that is resumed.
     """
     given = {name: value for name, value in given.items() if (name, value) != ("precision", "auto")}
     usual = _recipe_of(given, begun)
-    values = vars(begun or usual) | _augmentation(given, begun or usual)
+    values = vars(begun or usual) | given
+    if isinstance(changed := given.get("augmentation", {}), Mapping):
+        values["augmentation"] = replace((begun or usual).augmentation, **changed)
     kind, source = NETWORKS[values["network"]], data_set(values["dataset"])
     if values["init"] and not kind.spiking:
         raise TrainError(f"--network {values['network']} starts from scratch: leave --init out")
@@ -162,21 +153,10 @@ def _recipe_of(given: Given, begun: Configuration | None = None) -> Configuratio
     return recipe(*(given.get(name, getattr(begun or Configuration, name)) for name in names))
 
 
-def _augmentation(given: Given, usual: Configuration) -> dict[str, Any]:
-    """Return what is given, its augmentation whole."""
-    augmentation = given.get("augmentation", {})
-    if isinstance(augmentation, Mapping):
-        augmentation = replace(usual.augmentation, **augmentation)
-    return {**given, "augmentation": augmentation}
-
-
 def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
     """Return what a training has from the model it starts from: what no flag gives, and the recipe has otherwise.
 
-    Raises
-    ------
-    TrainError
-        The training is to have a network of another kind.
+    Raises TrainError if the training is to have a network of another kind.
     """
     usual = _recipe_of(given)
     if start.network.kind != usual.network:
@@ -234,10 +214,7 @@ def _check_together(config: Configuration) -> None:
 def configure(given: Given) -> Configuration:
     """Return the whole configuration of the flags, reading the model of --init and the run folder to resume.
 
-    Raises
-    ------
-    TrainError
-        See `resolve`; or one of the two can't be read.
+    Raises TrainError like `resolve`, and if one of the two can't be read.
     """
     begun = _begun(given)
     init = given.get("init", begun.init if begun else None)
@@ -270,8 +247,8 @@ def read_card(model: Path) -> ModelCard:
 def recorded_config(run: Path) -> Configuration:
     """Return the configuration that a training was begun with; raises TrainError where there is none."""
     try:
-        kept = read_record(run / CONFIG_FILE)
-        return msgspec.convert(kept, Configuration, dec_hook=lambda kind, value: kind(value))
+        fields_of_run = read_record(run / CONFIG_FILE)
+        return msgspec.convert(fields_of_run, Configuration, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
         raise TrainError(f"{run} is no run folder: it has no {CONFIG_FILE}") from error
     except msgspec.ValidationError as error:
@@ -281,26 +258,21 @@ def recorded_config(run: Path) -> Configuration:
 def read_record(record: Path) -> dict[str, Any]:
     """Return the fields in a config.json, those of older versions under today's names.
 
-    Raises
-    ------
-    OSError
-        There is no such file.
-    TrainError
-        It is damaged, or has an option that no longer exists.
+    Raises OSError without such a file, and TrainError if it is damaged or has an option that no longer exists.
     """
     try:
-        kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
+        values = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    if "class_weights" in kept:  # the name of --balance until 2026-11
-        kept["balance"] = "weights" if kept.pop("class_weights") else "none"
-    if kept.pop("average_with", None):  # an option until 2026-11
+    if "class_weights" in values:  # the name of --balance until 2026-11
+        values["balance"] = "weights" if values.pop("class_weights") else "none"
+    if values.pop("average_with", None):  # an option until 2026-11
         raise TrainError(
             f"{record} has --average-with, which no longer exists: start again under another --name"
         )
-    if kept.get("analog_ceiling", 0) is None:  # JSON has no number for infinity
-        kept["analog_ceiling"] = inf
-    return kept
+    if values.get("analog_ceiling", 0) is None:  # JSON has no number for infinity
+        values["analog_ceiling"] = inf
+    return values
 
 
 def as_record(config: Configuration) -> bytes:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,8 @@ def check_run_folder(config: Configuration) -> None:
 def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
     """Claim the run folder; yield it and the checkpoint to resume from, None for a fresh run.
 
-    Raises
-    ------
-    TrainError
-        The folder holds another training or one that is running, there is nothing to resume, or the checkpoint is
-        damaged. Also when something can't be written there while the folder is held.
+    Raises TrainError if the folder holds another training or one that is running, there is nothing to resume, or the
+    checkpoint is damaged; also when something can't be written there while the folder is held.
     """
     run = config.run
     if shares_another():
@@ -57,7 +54,7 @@ def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
     try:
         check_run_folder(config)
         run.mkdir(parents=True, exist_ok=True)
-        with _lock(run / LOCK):
+        with _locked(run / LOCK):
             resume_from = _check_resumed(config) if config.resume else None
             if resume_from is None:
                 _refuse_taken(run)
@@ -69,7 +66,7 @@ def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
         ) from error
 
 
-def keep_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
+def record_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
     """Record which clips a training uses; raises TrainError if a resumed training would use others."""
     if shares_another():
         return
@@ -114,31 +111,32 @@ def _check_resumed(config: Configuration) -> Path:
     last, record = run / LAST, run / CONFIG_FILE
     if not last.exists():
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
-    kept = read_record(record)
-    if kept.get("teacher") and config.teacher and Path(kept["teacher"]).resolve() == config.teacher.resolve():
-        kept["teacher"] = str(config.teacher)
-    unknown = {name: None for name in _OF_INIT if config.init and kept.get(name) is None}
+    recorded = read_record(record)
+    theirs, ours = recorded.get("teacher"), config.teacher
+    if theirs and ours and Path(theirs).resolve() == ours.resolve():
+        recorded["teacher"] = str(ours)
+    unknown = {name: None for name in _OF_INIT if config.init and recorded.get(name) is None}
     # An option that an older version didn't have had the value that is now the default.
     usual = msgspec.to_builtins(Configuration(), enc_hook=str)
     now = as_flags(vars(replace(config, resume=False)) | unknown)
-    then = as_flags(usual | kept)
+    then = as_flags(usual | recorded)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
-        longer = config.epochs > int(kept.get("epochs", config.epochs)) and (run / "model").exists()
+        longer = config.epochs > int(recorded.get("epochs", config.epochs)) and (run / "model").exists()
         more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
         raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
-    done = kept_epochs(last)
-    for needed in [kept_epoch(run, epoch) for epoch in config.averaged if epoch <= done] or [run / BEST]:
+    done = epochs_done(last)
+    for needed in [epoch_file(run, epoch) for epoch in config.averaged if epoch <= done] or [run / BEST]:
         load_checkpoint(needed)  # else hours of training would end with this error
     return last
 
 
-def kept_epoch(run: Path, epoch: int) -> Path:
+def epoch_file(run: Path, epoch: int) -> Path:
     """Return the file of one epoch's weights; epochs count from 1."""
     return run / f"epoch-{epoch}.ckpt"
 
 
-def kept_epochs(path: Path) -> int:
+def epochs_done(path: Path) -> int:
     """Return how many epochs a checkpoint to resume from has behind it; raises TrainError if it is damaged."""
     return int(_checkpoint(path, "optimizer_states")["epoch"]) + 1
 
@@ -206,17 +204,11 @@ def logged(run: Path, column: str) -> dict[int, float]:
     return dict(sorted(found.items()))
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a file, at most until this process ends, however it does."""
-    lock = FileLock(path, timeout=0)
+def _locked(path: Path) -> AbstractContextManager[object]:
+    """Hold a file within a with block, at most until this process ends, however it does."""
     try:
-        lock.acquire()
+        return FileLock(path, timeout=0).acquire()
     except Timeout as error:
         raise TrainError(
             f"{path.parent} is in use by another training: wait, or choose another --name"
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -118,7 +118,10 @@ class _SpikeConv(torch.autograd.Function):
         grad = grad.contiguous(memory_format=torch.channels_last)
         by_input, by_weight = None, None
         if ctx.needs_input_grad[0]:
-            by_input = _by_input(grad, x, weight.to(grad.dtype), ctx.stride)
+            kernel, stride, pad = weight.to(grad.dtype), [ctx.stride] * 2, [weight.shape[2] // 2] * 2
+            by_input, _, _ = torch.ops.aten.convolution_backward(
+                grad, x, kernel, None, stride, pad, [1, 1], False, [0, 0], 1, [True, False, False]
+            )
         if ctx.needs_input_grad[1]:
             sums = weight.new_zeros(weight.permute(1, 2, 3, 0).shape)
             _over_spikes(x, sums, grad, ctx.stride, forward=False)
@@ -126,24 +129,11 @@ class _SpikeConv(torch.autograd.Function):
         return by_input, by_weight, None
 
 
-def _by_input(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    pad, mask = weight.shape[2] // 2, [True, False, False]
-    backward = torch.ops.aten.convolution_backward
-    by_input: Tensor = backward(
-        grad, x, weight, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1, mask
-    )[0]
-    return by_input
-
-
 def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forward: bool) -> None:
     """Add to ``out``, or to the ``weights``, what each non-zero input gives, on torch's number of threads.
 
-    Parameters
-    ----------
-    x, out
-        float32 or bfloat16 [N, C, H, W] and [N, O, H', W'], in channels last.
-    weights
-        float32 [C, k, k, O].
+    Input x and ``out`` are float32 or bfloat16 [N, C, H, W] and [N, O, H', W'] in channels last, ``weights`` float32
+    [C, k, k, O].
     """
     channels, kernel, _, outputs = weights.shape
     lanes = next(n for n in LANES if channels % n == 0 and outputs % n == 0)

@@ -31,24 +31,15 @@ HEAD = "classify."
 
 
 def build(config: Configuration, classes: tuple[str, ...]) -> Network:
-    """Build the configured network with random weights.
-
-    Raises
-    ------
-    TrainError
-        It doesn't fit its input.
-    """
+    """Build the configured network with random weights; raises TrainError if it doesn't fit its input."""
     card = config.card(classes)
     if not NETWORKS[config.network].spiking:
         return build_baseline(config.network, card)
     try:
         net = build_network(card)
     except RuntimeError as error:
-        given = [
-            flag(name)
-            for name in ("strides", "final_pool")
-            if getattr(config, name) != getattr(Configuration, name)
-        ]
+        shrinking = ("strides", "final_pool")
+        given = [flag(name) for name in shrinking if getattr(config, name) != getattr(Configuration, name)]
         if not given:
             raise
         reason = str(error).partition("\n")[0]
@@ -56,8 +47,8 @@ def build(config: Configuration, classes: tuple[str, ...]) -> Network:
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
     if config.compile:
         convolve_spikes(net)
-    if config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None):
-        net.kernels = compiled_kernels()
+        if torch.cuda.is_available() or shutil.which("c++") is not None:
+            net.kernels = compiled_kernels()
     net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
     return net
 
@@ -82,10 +73,7 @@ def read_start(model: Path) -> Start:
 def start_from(net: SpikingNetwork, start: Start) -> None:
     """Load a model's weights into a network to train; the rows of classes it doesn't know stay random.
 
-    Raises
-    ------
-    TrainError
-        The model has another network.
+    Raises TrainError if the model has another network.
     """
     weights = start.weights
     if start.card.classes != net.card.classes:
@@ -111,10 +99,7 @@ def _head(theirs: Weights, known: Sequence[str], fresh: Weights, classes: Sequen
 def trained_before(start: Start | None, config: Configuration) -> ModelCard | None:
     """Return the model's card if it was trained on the same data set: then its validation clips stay validation.
 
-    Raises
-    ------
-    TrainError
-        It was trained on another published split, so it has learned what would be validation or test here.
+    Raises TrainError if that was on another published split: it has learned what would be validation or test here.
     """
     if start is None or _recordings_of(start.card.dataset) != _recordings_of(config.dataset):
         return None
@@ -132,7 +117,7 @@ def _recordings_of(dataset: str) -> str:
     return "mnist" if dataset.startswith("mnist-") else dataset
 
 
-def say_kept(before: ModelCard | None, parts: Parts) -> None:
+def say_validation(before: ModelCard | None, parts: Parts) -> None:
     """Say where validation isn't drawn by --seed and --validation, and where the model may have seen it."""
     if before is None or parts.split is None:
         return

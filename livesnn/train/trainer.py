@@ -24,7 +24,7 @@ from livesnn.console import say
 from livesnn.errors import ModelError, StoppedError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import own_commit
-from livesnn.train.averaging import KeepLastEpochs, MeasuredNorms, load_final
+from livesnn.train.averaging import LastEpochs, MeasuredNorms, load_final
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
 from livesnn.train.configuration import Configuration
@@ -39,11 +39,11 @@ from livesnn.train.run_folder import (
     LAST,
     AtomicCheckpointIO,
     check_run_folder,
-    keep_clips,
-    kept_epochs,
+    epochs_done,
+    record_clips,
     run_folder,
 )
-from livesnn.train.start import Network, Start, build, read_start, say_kept, start_from, trained_before
+from livesnn.train.start import Network, Start, build, read_start, say_validation, start_from, trained_before
 from livesnn.weights import load_weights
 
 FEW_STEPS = 10
@@ -92,21 +92,9 @@ def _one_run(config: Configuration, number: int) -> Configuration:
 def train(config: Configuration) -> Trained | None:
     """Train, and write a model folder into the run folder.
 
-    Returns None on the machines and devices that share the first one's training.
-
-    Parameters
-    ----------
-    config
-        A whole configuration, as `resolve` returns it.
-
-    Raises
-    ------
-    TrainError
-        The run folder can't be used (see `run_folder`), or the loss isn't finite.
-    StoppedError
-        A signal ended it.
-    DataError
-        The data set isn't in its official layout.
+    Returns None on the machines and devices that share the first one's training. Raises TrainError if the run folder
+    can't be used (see `run_folder`) or the loss isn't finite, StoppedError if a signal ends it, and DataError if the
+    data set isn't in its official layout.
     """
     end_with_launcher()
     check_run_folder(config)
@@ -125,14 +113,14 @@ def train(config: Configuration) -> Trained | None:
         start_from(net, start)
     module = _module(net, config, parts, config.epochs * len(loaders.batches()))
     with run_folder(config) as (run, resume_from), _quiet():
-        keep_clips(run, parts, resumed=resume_from is not None)
-        done = resume_from is not None and kept_epochs(resume_from) >= config.epochs
+        record_clips(run, parts, resumed=resume_from is not None)
+        done = resume_from is not None and epochs_done(resume_from) >= config.epochs
         norms = MeasuredNorms(parts.training, config.seed, config.zero_share)
         more = [norms] if config.measured_norms else []
-        trainer = _trainer(config, run, [*more, KeepLastEpochs(run, config.averaged)])
+        trainer = _trainer(config, run, [*more, LastEpochs(run, config.averaged)])
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
-            say_kept(before, parts)
+            say_validation(before, parts)
         _fit(trainer, module, loaders, run, resume_from)
         if not trainer.is_global_zero:
             return None
@@ -196,6 +184,10 @@ def _trainer(config: Configuration, run: Path, more: Sequence[Callback]) -> ligh
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [best, last, progress(), *more]
     shared = config.devices * config.num_nodes > 1
+    plugins: list[Any] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect():
+        # A job that SLURM starts again resumes with --resume; others would load what Lightning keeps for that.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     return lightning.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
@@ -212,11 +204,7 @@ def _trainer(config: Configuration, run: Path, more: Sequence[Callback]) -> ligh
         gradient_clip_val=config.gradient_clip or None,
         enable_model_summary=False,
         default_root_dir=run,
-        # A job that SLURM starts again resumes with --resume; others would load what Lightning keeps for that.
-        plugins=[
-            AtomicCheckpointIO(),
-            *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []),
-        ],
+        plugins=plugins,
     )
 
 
@@ -266,9 +254,8 @@ def _quiet() -> Iterator[None]:
 
 def progress() -> Callback:
     """Return a callback that shows on stderr how far the training is: a bar on a terminal, else a line an epoch."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        return RichProgressBar(console_kwargs={"stderr": True})
-    return EpochLines()
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return RichProgressBar(console_kwargs={"stderr": True}) if terminal else EpochLines()
 
 
 class EpochLines(Callback):

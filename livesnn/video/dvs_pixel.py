@@ -1,4 +1,4 @@
-"""All pixels of a DVS advanced over frames, as machine code. Not here: what pixels are like (dvs_pixel.py)."""
+"""A model of a DVS: what its pixels are like, and the events that they make of frames."""
 
 from __future__ import annotations
 
@@ -16,6 +16,183 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 TIME_SHIFT, PIXEL_MASK = 24, (1 << 23) - 1  # an event as one int64: t, pixel, p; up to 8 Mpx and 6 days
 _TOGETHER = 32
 """Pixels: most have no event for most of the time, and so many such are advanced in a few instructions."""
+
+FloatImage = npt.NDArray[np.float32]
+_AT_ONCE = 8  # frames whose logarithms are in memory: larger arrays the system takes back, and zeroes anew
+LEAST_THRESHOLD = 0.01  # log units; v2e's bound against endless events of a badly matched pixel
+
+
+@dataclass(frozen=True)
+class DvsPixelSpec:
+    """What a sensor's pixels are like. The defaults are a quiet DVS in good light.
+
+    Attributes
+    ----------
+    threshold_on, threshold_off
+        Change of log luminance (natural log, no unit, both > 0) that makes an ON or OFF event.
+    mismatch
+        Standard deviation from pixel to pixel of each threshold, log units.
+    leak_hz
+        Rate of the ON events a pixel makes by itself, because its reference drifts (Hz).
+    noise_hz
+        Mean rate of shot noise events a pixel, half ON and half OFF, whatever the light (Hz).
+    hot_fraction, hot_hz
+        Share of pixels, drawn at random, that have the noise rate ``hot_hz`` in place of ``noise_hz``.
+    refractory_us
+        Time after an event in which the pixel is held in reset: it sees no change (µs).
+    cutoff_hz
+        First-order low pass before the comparators, −3 dB at this frequency (Hz); None = none.
+    dark_luminance
+        Added to the luminance before the logarithm: the photodiode's dark current, in the caller's unit of
+        luminance, > 0.
+    """
+
+    threshold_on: float = 0.2
+    threshold_off: float = 0.2
+    mismatch: float = 0.03
+    leak_hz: float = 0.1
+    noise_hz: float = 0.1
+    hot_fraction: float = 0.0
+    hot_hz: float = 50.0
+    refractory_us: float = 500.0
+    cutoff_hz: float | None = None
+    dark_luminance: float = 0.02
+
+    def __post_init__(self) -> None:
+        rates = (self.mismatch, self.leak_hz, self.noise_hz, self.hot_hz, self.refractory_us)
+        good = min(self.threshold_on, self.threshold_off) >= LEAST_THRESHOLD and min(rates) >= 0
+        good = good and 0 <= self.hot_fraction <= 1 and self.dark_luminance > 0
+        if not good or (self.cutoff_hz is not None and self.cutoff_hz <= 0):
+            raise SourceError(
+                f"{self}: thresholds must be at least {LEAST_THRESHOLD}, rates, mismatch and times not "
+                "negative, dark_luminance and cutoff_hz positive; correct the pixel's settings"
+            )
+
+
+class DvsState(NamedTuple):
+    """All that pixels remember between two frames; every array is [H, W] and never changed in place.
+
+    Attributes
+    ----------
+    t_us
+        Time of the last frame, µs.
+    level
+        float64, low-passed log luminance at ``t_us``.
+    reference
+        float64, level that the comparators measure change from, at ``t_us``.
+    ready_us
+        float64, when the pixel leaves its refractory time.
+    noise_us
+        float64, when the next noise event falls due.
+    random
+        uint64, each pixel's own random stream: noise doesn't depend on how a sequence is cut.
+    """
+
+    t_us: int
+    level: npt.NDArray[np.float64]
+    reference: npt.NDArray[np.float64]
+    ready_us: npt.NDArray[np.float64]
+    noise_us: npt.NDArray[np.float64]
+    random: npt.NDArray[np.uint64]
+
+
+class DvsPixels:
+    """One sensor, with thresholds and noise rates; the state of its pixels is a `DvsState`.
+
+    ``rng`` draws mismatch and hot pixels, here and never again.
+    """
+
+    def __init__(self, spec: DvsPixelSpec, resolution: Resolution, rng: np.random.Generator) -> None:
+        shape = (resolution.height, resolution.width)
+        spread = rng.standard_normal((2, *shape)) * spec.mismatch
+        self.spec = spec
+        self.resolution = resolution
+        self._on = np.maximum(spec.threshold_on + spread[0], LEAST_THRESHOLD)
+        off = np.maximum(spec.threshold_off + spread[1], LEAST_THRESHOLD)
+        hot = rng.random(shape) < spec.hot_fraction
+        self._noise_per_us = np.where(hot, spec.hot_hz, spec.noise_hz) * 1e-6
+        self._fixed = (self._on, off, self._on * spec.leak_hz * 1e-6, self._noise_per_us)
+
+    def initial_state(self, luminance: FloatImage, t_us: int, rng: np.random.Generator) -> DvsState:
+        """Return pixels that have looked at ``luminance`` [H, W] for a long time; ``rng`` seeds their noise.
+
+        Raises SourceError when the frame isn't of the sensor's size.
+        """
+        level = self._log(luminance[None], np.empty((1, *luminance.shape), np.float32))[0].astype(np.float64)
+        random = rng.integers(0, 2**64, level.shape, np.uint64)
+        with np.errstate(divide="ignore", over="ignore"):  # no noise: for ever
+            wait_us = rng.standard_exponential(level.shape) / self._noise_per_us
+        reference = level.copy()
+        if self.spec.leak_hz > 0:  # otherwise all pixels would leak their first event at the same moment
+            reference -= self._on * rng.random(level.shape)
+        return DvsState(t_us, level, reference, np.full(level.shape, -inf), t_us + wait_us, random)
+
+    def sequence(
+        self, luminances: FloatImage, times_us: npt.NDArray[np.int64], state: DvsState
+    ) -> tuple[Events, DvsState]:
+        """Advance over frames; the level moves linearly in log luminance from each frame to the next.
+
+        Parameters
+        ----------
+        luminances
+            float32 [T, H, W], linear, ≥ 0.
+        times_us
+            [T], rising, all later than ``state.t_us``; may be empty.
+        state
+            Not changed.
+
+        Returns
+        -------
+        events
+            EVENTS_DTYPE in (``state.t_us``, ``times_us[-1]``], ordered by time, then by pixel; several a pixel
+            and frame where the level moved by several thresholds.
+        state
+            After the last frame.
+
+        Raises SourceError when times don't rise, or frames aren't of the sensor's size.
+        """
+        if len(luminances) != len(times_us) or np.any(np.diff(times_us, prepend=state.t_us) <= 0):
+            raise SourceError(
+                f"frame times {times_us} must rise from {state.t_us} µs, one a frame: sort the frames"
+            )
+        t_us = int(times_us[-1]) if len(times_us) else state.t_us
+        after = DvsState(t_us, *(array.copy() for array in state[1:]))  # type: ignore[arg-type]
+        fixed = tuple(array.ravel() for array in self._fixed)
+        pixels = tuple(array.ravel() for array in after[1:])
+        decay = inf if self.spec.cutoff_hz is None else 2e-6 * np.pi * self.spec.cutoff_hz
+        logs = np.empty((_AT_ONCE, *luminances.shape[1:]), np.float32)
+        times = np.append(state.t_us, times_us).astype(np.float64)
+        found = [np.empty(0, np.int64)]
+        for first in range(0, len(luminances), _AT_ONCE):
+            some = self._log(luminances[first : first + _AT_ONCE], logs)
+            found.append(
+                advance(
+                    some.reshape(len(some), -1),
+                    times[first : first + len(some) + 1],
+                    times[0],
+                    pixels,
+                    fixed,
+                    self.spec.refractory_us,
+                    decay,
+                )
+            )
+        keys = np.concatenate(found)
+        keys.sort()
+        events = np.empty(len(keys), EVENTS_DTYPE)
+        events["t"] = state.t_us + (keys >> TIME_SHIFT)
+        events["y"], events["x"] = np.divmod(keys >> 1 & PIXEL_MASK, self.resolution.width)
+        events["p"] = keys & 1
+        return events, after
+
+    def _log(self, luminances: FloatImage, out: FloatImage) -> FloatImage:
+        """Return the logarithms, in a part of ``out``."""
+        if luminances.shape[1:] != (self.resolution.height, self.resolution.width):
+            raise SourceError(
+                f"frame {luminances.shape[1:]} on a sensor of [height, width] "
+                f"[{self.resolution.height}, {self.resolution.width}]: rescale the frame first"
+            )
+        logs = np.add(luminances, np.float32(self.spec.dark_luminance), out=out[: len(luminances)])
+        return np.log(logs, out=logs)
 
 
 @njit(nogil=True, cache=True)
@@ -119,194 +296,3 @@ def advance(logs, times, start, state, fixed, refractory, decay):  # type: ignor
             n += 1
         _busy(keys, busy[:n], frame, gain, t0, t1, start, state, fixed, refractory)
     return np.array(keys)
-
-
-FloatImage = npt.NDArray[np.float32]
-_AT_ONCE = 8  # frames whose logarithms are in memory: larger arrays the system takes back, and zeroes anew
-LEAST_THRESHOLD = 0.01  # log units; v2e's bound against endless events of a badly matched pixel
-
-
-@dataclass(frozen=True)
-class DvsPixelSpec:
-    """What a sensor's pixels are like. The defaults are a quiet DVS in good light.
-
-    Attributes
-    ----------
-    threshold_on, threshold_off
-        Change of log luminance (natural log, no unit, both > 0) that makes an ON or OFF event.
-    mismatch
-        Standard deviation from pixel to pixel of each threshold, log units.
-    leak_hz
-        Rate of the ON events a pixel makes by itself, because its reference drifts (Hz).
-    noise_hz
-        Mean rate of shot noise events a pixel, half ON and half OFF, whatever the light (Hz).
-    hot_fraction, hot_hz
-        Share of pixels, drawn at random, that have the noise rate ``hot_hz`` in place of ``noise_hz``.
-    refractory_us
-        Time after an event in which the pixel is held in reset: it sees no change (µs).
-    cutoff_hz
-        First-order low pass before the comparators, −3 dB at this frequency (Hz); None = none.
-    dark_luminance
-        Added to the luminance before the logarithm: the photodiode's dark current, in the caller's unit of
-        luminance, > 0.
-    """
-
-    threshold_on: float = 0.2
-    threshold_off: float = 0.2
-    mismatch: float = 0.03
-    leak_hz: float = 0.1
-    noise_hz: float = 0.1
-    hot_fraction: float = 0.0
-    hot_hz: float = 50.0
-    refractory_us: float = 500.0
-    cutoff_hz: float | None = None
-    dark_luminance: float = 0.02
-
-    def __post_init__(self) -> None:
-        rates = (self.mismatch, self.leak_hz, self.noise_hz, self.hot_hz, self.refractory_us)
-        good = min(self.threshold_on, self.threshold_off) >= LEAST_THRESHOLD and min(rates) >= 0
-        good = good and 0 <= self.hot_fraction <= 1 and self.dark_luminance > 0
-        if not good or (self.cutoff_hz is not None and self.cutoff_hz <= 0):
-            raise SourceError(
-                f"{self}: thresholds must be at least {LEAST_THRESHOLD}, rates, mismatch and times not "
-                "negative, dark_luminance and cutoff_hz positive; correct the pixel's settings"
-            )
-
-
-class DvsState(NamedTuple):
-    """All that pixels remember between two frames; every array is [H, W] and never changed in place.
-
-    Attributes
-    ----------
-    t_us
-        Time of the last frame, µs.
-    level
-        float64, low-passed log luminance at ``t_us``.
-    reference
-        float64, level that the comparators measure change from, at ``t_us``.
-    ready_us
-        float64, when the pixel leaves its refractory time.
-    noise_us
-        float64, when the next noise event falls due.
-    random
-        uint64, each pixel's own random stream: noise doesn't depend on how a sequence is cut.
-    """
-
-    t_us: int
-    level: npt.NDArray[np.float64]
-    reference: npt.NDArray[np.float64]
-    ready_us: npt.NDArray[np.float64]
-    noise_us: npt.NDArray[np.float64]
-    random: npt.NDArray[np.uint64]
-
-
-class DvsPixels:
-    """One sensor: thresholds and noise rates as drawn at its making. It holds no state.
-
-    Parameters
-    ----------
-    spec
-        What the pixels are like.
-    resolution
-        Sensor size in pixels.
-    rng
-        Draws mismatch and hot pixels, now and never again.
-    """
-
-    def __init__(self, spec: DvsPixelSpec, resolution: Resolution, rng: np.random.Generator) -> None:
-        shape = (resolution.height, resolution.width)
-        spread = rng.standard_normal((2, *shape)) * spec.mismatch
-        self.spec = spec
-        self.resolution = resolution
-        self._on = np.maximum(spec.threshold_on + spread[0], LEAST_THRESHOLD)
-        off = np.maximum(spec.threshold_off + spread[1], LEAST_THRESHOLD)
-        hot = rng.random(shape) < spec.hot_fraction
-        self._noise_per_us = np.where(hot, spec.hot_hz, spec.noise_hz) * 1e-6
-        self._fixed = (self._on, off, self._on * spec.leak_hz * 1e-6, self._noise_per_us)
-
-    def initial_state(self, luminance: FloatImage, t_us: int, rng: np.random.Generator) -> DvsState:
-        """Return pixels that have looked at ``luminance`` [H, W] for a long time; ``rng`` seeds their noise.
-
-        Raises
-        ------
-        SourceError
-            The frame isn't of the sensor's size.
-        """
-        level = self._log(luminance[None], np.empty((1, *luminance.shape), np.float32))[0].astype(np.float64)
-        random = rng.integers(0, 2**64, level.shape, np.uint64)
-        with np.errstate(divide="ignore", over="ignore"):  # no noise: for ever
-            wait_us = rng.standard_exponential(level.shape) / self._noise_per_us
-        reference = level.copy()
-        if self.spec.leak_hz > 0:  # otherwise all pixels would leak their first event at the same moment
-            reference -= self._on * rng.random(level.shape)
-        return DvsState(t_us, level, reference, np.full(level.shape, -inf), t_us + wait_us, random)
-
-    def sequence(
-        self, luminances: FloatImage, times_us: npt.NDArray[np.int64], state: DvsState
-    ) -> tuple[Events, DvsState]:
-        """Advance over frames; the level moves linearly in log luminance from each frame to the next.
-
-        Parameters
-        ----------
-        luminances
-            float32 [T, H, W], linear, ≥ 0.
-        times_us
-            [T], rising, all later than ``state.t_us``; may be empty.
-        state
-            Not changed.
-
-        Returns
-        -------
-        events
-            EVENTS_DTYPE in (``state.t_us``, ``times_us[-1]``], ordered by time, then by pixel; several a pixel
-            and frame where the level moved by several thresholds.
-        state
-            After the last frame.
-
-        Raises
-        ------
-        SourceError
-            Times don't rise, or frames aren't of the sensor's size.
-        """
-        if len(luminances) != len(times_us) or np.any(np.diff(times_us, prepend=state.t_us) <= 0):
-            raise SourceError(
-                f"frame times {times_us} must rise from {state.t_us} µs, one a frame: sort the frames"
-            )
-        t_us = int(times_us[-1]) if len(times_us) else state.t_us
-        after = DvsState(t_us, *(array.copy() for array in state[1:]))  # type: ignore[arg-type]
-        fixed = tuple(array.ravel() for array in self._fixed)
-        pixels = tuple(array.ravel() for array in after[1:])
-        decay = inf if self.spec.cutoff_hz is None else 2e-6 * np.pi * self.spec.cutoff_hz
-        logs = np.empty((_AT_ONCE, *luminances.shape[1:]), np.float32)
-        times = np.append(state.t_us, times_us).astype(np.float64)
-        found = [np.empty(0, np.int64)]
-        for first in range(0, len(luminances), _AT_ONCE):
-            some = self._log(luminances[first : first + _AT_ONCE], logs)
-            found.append(
-                advance(
-                    some.reshape(len(some), -1),
-                    times[first : first + len(some) + 1],
-                    times[0],
-                    pixels,
-                    fixed,
-                    self.spec.refractory_us,
-                    decay,
-                )
-            )
-        keys = np.concatenate(found)
-        keys.sort()
-        events = np.empty(len(keys), EVENTS_DTYPE)
-        events["t"] = state.t_us + (keys >> TIME_SHIFT)
-        events["y"], events["x"] = np.divmod(keys >> 1 & PIXEL_MASK, self.resolution.width)
-        events["p"] = keys & 1
-        return events, after
-
-    def _log(self, luminances: FloatImage, out: FloatImage) -> FloatImage:
-        """Return the logarithms, in a part of ``out``."""
-        if luminances.shape[1:] != (self.resolution.height, self.resolution.width):
-            raise SourceError(
-                f"frame {luminances.shape[1:]} on a sensor of [height, width] "
-                f"[{self.resolution.height}, {self.resolution.width}]: rescale the frame first"
-            )
-        logs = np.add(luminances, np.float32(self.spec.dark_luminance), out=out[: len(luminances)])
-        return np.log(logs, out=logs)

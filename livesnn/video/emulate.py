@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
@@ -31,7 +31,7 @@ LONGEST_US = 500_000
 
 _MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
 _BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel says nothing of the exposure
-_LEAST_TOLD = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
+_LEAST_USABLE = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
 _MIDDLE = 0.18  # median luminance of a picture of exposure 1: after a dark first one it is no less sensitive
 
 _CODED = np.arange(256) / 255
@@ -59,10 +59,7 @@ class Emulator:
         picture
             uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
 
-        Raises
-        ------
-        SourceError
-            ``t_us`` isn't later than the last one.
+        Raises SourceError when ``t_us`` isn't later than the last one.
         """
         light, before = _seen(picture), self._before
         self._before = light
@@ -80,8 +77,8 @@ class Emulator:
 
 def _change(before: FloatImage, light: FloatImage) -> float | None:
     """Return how much brighter a picture is as a whole; None: hardly a pixel tells."""
-    told = (np.minimum(light, before) > _BLACK) & (np.maximum(light, before) < _CLIPPED)
-    return float(np.median(light[told] / before[told])) if told.mean() > _LEAST_TOLD else None
+    usable = (np.minimum(light, before) > _BLACK) & (np.maximum(light, before) < _CLIPPED)
+    return float(np.median(light[usable] / before[usable])) if usable.mean() > _LEAST_USABLE else None
 
 
 def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
@@ -119,11 +116,10 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
     return Recording(path, reader, reader.streams[0])
 
 
-class VideoReader:
-    """A `registry.Reader` of a video; its events are made anew by each reading, the same each time."""
+class VideoReader(Reader):
+    """A `Reader` of a video; its events are made anew by each reading, the same each time."""
 
     format = "video"
-    camera = ""
     orientation = "upright"
     resolution = RESOLUTION
     streams = (EventStream(STREAM, "", RESOLUTION),)
@@ -152,10 +148,3 @@ class VideoReader:
     def time_range(self, stream: str) -> tuple[int, int]:
         """Return when the video begins and ends, µs."""
         return 0, self._duration_us
-
-    def other_content(self) -> OtherContent:
-        """Return that there is none."""
-        return OtherContent()
-
-    def close(self) -> None:
-        """Do nothing: no file is held open between readings."""

@@ -21,8 +21,6 @@ class FrameSource(Closing, ABC):
         What it is called in errors.
     live
         Whether it runs in real time.
-    duration_us
-        Of its own time; None: it goes on until it is closed.
     warnings
         What was damaged or assumed so far, one line each.
     """
@@ -34,7 +32,7 @@ class FrameSource(Closing, ABC):
 
     @property
     def duration_us(self) -> int | None:
-        """Of its own time; None: it goes on until it is closed."""
+        """How long it lasts by its own time; None: until it is closed."""
         return None
 
     @abstractmethod
@@ -43,10 +41,7 @@ class FrameSource(Closing, ABC):
 
         A source that can't seek ignores ``from_us``.
 
-        Raises
-        ------
-        ModelError
-            The model takes events, or the rule has no fixed Δt.
+        Raises ModelError when the model takes events, or the rule has no fixed Δt.
         """
 
     @abstractmethod

@@ -152,6 +152,7 @@ class Sample(NamedTuple):
     picture: Picture
 
 
+@dataclass
 class Video:
     """A video file, as `open_video` makes it. Nothing is held open between readings.
 
@@ -171,17 +172,13 @@ class Video:
         What is damaged or was assumed, one line each; known once the video has been read to its end.
     """
 
-    def __init__(
-        self, path: Path, container: str, *, fps: Fraction, width: int, height: int, claimed: int
-    ) -> None:
-        self.path = path
-        self.format = container
-        self.fps = fps
-        self.width = width
-        self.height = height
-        self.warnings: tuple[str, ...] = ()
-        self.claimed = claimed
-        self._cut_short = container == "avi" and avi_is_cut(path)
+    path: Path
+    format: str
+    fps: Fraction
+    width: int
+    height: int
+    claimed: int
+    warnings: tuple[str, ...] = ()
 
     def time_us(self, frame: int) -> int:
         """Return when a frame is first shown, from the start, rounded down."""
@@ -263,10 +260,10 @@ class Video:
                     failed = image is None
                 newest = None if failed else (count, image)
                 count += not failed
-        damaged = failed or self._cut_short
-        if newest is not None and not self._cut_short:
+        cut_short = self.format == "avi" and avi_is_cut(self.path)
+        if newest is not None and not cut_short:
             yield newest
-        self._note_end(count - self._cut_short, damaged, reading.uneven_s)
+        self._note_end(count - cut_short, failed or cut_short, reading.uneven_s)
 
     def _note_end(self, count: int, damaged: bool, uneven_s: float) -> None:
         tolerated = _MISSING + (self.fps * _ESTIMATE_S if self.format in ("matroska", "webm") else 0)
@@ -307,10 +304,8 @@ def open_video(path: str | Path) -> Video:
             raise FormatError(f"{path}: it has no frame that can be decoded: get it again, or {REWRITE}")
         _check_size(first.shape[1], first.shape[0], path)
         claimed = reading.get(cv2.CAP_PROP_FRAME_COUNT)
-    return Video(
-        path, container, fps=fps, width=first.shape[1], height=first.shape[0],
-        claimed=int(claimed) if 0 < claimed < 1e9 else 0,
-    )  # fmt: skip
+    height, width = first.shape[:2]
+    return Video(path, container, fps, width, height, int(claimed) if 0 < claimed < 1e9 else 0)
 
 
 def is_video(path: Path) -> bool:
@@ -326,20 +321,11 @@ def is_video(path: Path) -> bool:
 def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (the card's name)
     """Return the consecutive windows of a video as one array, for training: the same frames as live.
 
-    Parameters
-    ----------
-    input
-        Of the model's card; its ``slice.delta_t_us`` is from frame to frame.
+    It is uint8 [N, window, C, H, W], N ≥ 1. What is left after the last whole window isn't in it, but of a video
+    shorter than one window the last frame is repeated to fill one. ``input`` is of the model's card; its
+    ``slice.delta_t_us`` is from frame to frame.
 
-    Returns
-    -------
-    uint8 [N, window, C, H, W], N ≥ 1: what is left after the last whole window isn't in it, but of a video shorter
-    than one window the last frame is repeated to fill one.
-
-    Raises
-    ------
-    LivesnnError
-        As `open_video` and `Video.samples` do.
+    Raises LivesnnError as `open_video` and `Video.samples` do.
     """
     pictures = [sample.picture for sample in open_video(path).samples(input)]
     pictures += [pictures[-1]] * (input.window - len(pictures))
@@ -362,16 +348,8 @@ def check_takes_video(input: InputSpec, name: str, otherwise: str) -> int:  # no
 def fit(image: Picture, input: InputSpec) -> Picture:  # noqa: A002
     """Return an image as a model takes it: its largest centred part of that aspect, rescaled by area (OpenCV's).
 
-    Parameters
-    ----------
-    image
-        uint8 [H, W, 3], BGR.
-    input
-        Gives width, height and channels: 3 for RGB, 1 for grey (BT.601).
-
-    Returns
-    -------
-    uint8 [C, height, width], the caller's own.
+    ``image`` is uint8 [H, W, 3], BGR. The result is uint8 [C, height, width], with C = 3 for RGB, or 1 for grey
+    (BT.601), and owns its memory.
     """
     height, width = image.shape[:2]
     crop_width, crop_height = input.cropped(width, height)
@@ -385,7 +363,7 @@ def fit(image: Picture, input: InputSpec) -> Picture:  # noqa: A002
 def _checked_fps(fps: float, path: Path) -> Fraction:
     if not _MIN_FPS <= fps < _MAX_FPS:  # NaN too
         raise FormatError(f"{path}: a frame rate of {fps:g} a second can't be used: {REWRITE}")
-    return Fraction(fps).limit_denominator(1_000_000)  # 30000/1001 is what the file said
+    return Fraction(fps).limit_denominator(1_000_000)  # as in the file: 30000/1001
 
 
 def _check_size(width: float, height: float, path: Path) -> None:
@@ -396,7 +374,7 @@ def _check_size(width: float, height: float, path: Path) -> None:
 
 
 class RecordedVideo(FrameSource):
-    """A video file, read as fast as its frames are asked for; never dropped. No file is held open between iterations.
+    """A video file, read as fast as its frames are taken; none is dropped. No file is held open between iterations.
 
     Parameters
     ----------
@@ -417,13 +395,8 @@ class RecordedVideo(FrameSource):
         self._end_us = end_us
         self._progress = progress
 
-    @property
-    def duration_us(self) -> int:
-        """Of its frames."""
-        return self._duration_us
-
     @cached_property
-    def _duration_us(self) -> int:
+    def duration_us(self) -> int:
         """As the file says; where it doesn't, or says more frames than it has bytes, all of it is read."""
         claimed = self.file.claimed
         believable = 0 < claimed <= self.file.path.stat().st_size

@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, SourceLost, ignore
-from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, EventSource, SourceCounters
 from livesnn.video.emulate import RESOLUTION, Emulator
 from livesnn.video.video_file import silence
 
@@ -64,17 +63,8 @@ def open_webcam(
 ) -> EventSource:
     """Open ``webcam``, the first one, or ``webcam:NUMBER``, from 0; after a loss, that very one again.
 
-    Parameters
-    ----------
-    uri, notify
-        As for `livesnn.sources.open_source`.
-    capture
-        Opens the camera of a number; OpenCV's by default.
-
-    Raises
-    ------
-    SourceError
-        When there is no such webcam, or it can't be opened.
+    ``uri`` and ``notify`` are as for `livesnn.sources.open_source`. ``capture`` opens the camera of a number, by
+    default with OpenCV. Raises SourceError when there is no such webcam, or it can't be opened.
     """
     named = _NAMED.fullmatch(uri)
     if named is None:
@@ -87,18 +77,14 @@ class WebcamConnection:
     """An open webcam, a `livesnn.events.cameras.reconnecting.Connection`; used from one thread at a time.
 
     A picture's events are there when it is. Times are µs since the webcam was opened, by the computer's clock: when
-    the picture came, so that its exposure and the way to here are before.
-
-    Parameters
-    ----------
-    capture
-        Owned from now on.
-    clock
-        Seconds.
+    the picture came, so that its exposure and the way to here are before. It owns ``capture``.
     """
+
+    resolution = RESOLUTION  # of the sensor that its pictures are made events of
 
     def __init__(self, number: int, capture: Capture, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = f"webcam {number}"
+        self.counters = SourceCounters()  # without pictures that the system loses
         if not capture.isOpened():
             capture.release()
             raise SourceError(
@@ -108,18 +94,7 @@ class WebcamConnection:
         self._capture: Capture | None = capture
         self._clock, self._opened_s = clock, clock()
         self._emulator = Emulator()
-        self._counters = SourceCounters()
         self._now_us: int | None = None
-
-    @property
-    def resolution(self) -> Resolution:
-        """Of the sensor that its pictures are made events of."""
-        return RESOLUTION
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Since the webcam was opened; pictures that the system loses aren't told."""
-        return replace(self._counters)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Wait for the next picture, however long it takes, and return its events and time.
@@ -136,7 +111,8 @@ class WebcamConnection:
         try:
             came, picture = self._capture.read()
         except cv2.error as error:
-            raise SourceLost(f"{self.name} is lost ({_reason(error)}): plug it in again") from error
+            reason = str(error).partition("\n")[0]
+            raise SourceLost(f"{self.name} is lost ({reason}): plug it in again") from error
         if not came and self._now_us is None and self._clock() - self._opened_s < FIRST_PICTURE_S:
             time.sleep(timeout_s)
             return NO_EVENTS, None
@@ -150,13 +126,12 @@ class WebcamConnection:
             or picture.shape[2] not in (3, 4)
             or not picture.size
         ):
-            raise SourceError(
-                f"{self.name} gives pictures of an unknown kind ({_kind(picture)}): choose another"
-            )
+            kind = f"{picture.dtype} {list(picture.shape)}"
+            raise SourceError(f"{self.name} gives pictures of an unknown kind ({kind}): choose another")
         now_us = round((self._clock() - self._opened_s) * 1e6)
         self._now_us = now_us if self._now_us is None else max(now_us, self._now_us + 1)
         events = self._emulator.push(picture, self._now_us)
-        self._counters.events += events.size
+        self.counters.events += events.size
         return events, self._now_us
 
     def close(self) -> None:
@@ -166,15 +141,7 @@ class WebcamConnection:
         self._capture = None
 
 
-def _kind(picture: npt.NDArray[np.generic]) -> str:
-    return f"{picture.dtype} {list(picture.shape)}"
-
-
 def _capture(number: int) -> Capture:
     silence()
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is closed sooner
     return cast(Capture, cv2.VideoCapture(number))  # its `read` takes more, and its stub says less
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -100,7 +100,7 @@ class Monkey:
         press(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, inside)
 
     def _wheel(self) -> None:
-        self.window.view.zoom(self.random.choice((0.5, 0.8, 1.25, 2.0)))
+        self.window.view.canvas.zoom_about(self.random.choice((0.5, 0.8, 1.25, 2.0)))
 
     def _dialog(self) -> None:
         if self.window.dialog is not None:

@@ -246,7 +246,7 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     qtbot: QtBot, make_window: MakeWindow, typed: str
 ) -> None:
     window = make_window()
-    window.view.way_wanted.emit("stream")
+    window.view.way_requested.emit("stream")
     assert isinstance(window.dialog, StreamDialog)
     window.dialog.address.setText(typed)
     qtbot.keyClick(window.dialog.address, Qt.Key.Key_Return)
@@ -346,7 +346,7 @@ def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
     shown = demo()
     assert shown is not None
     window = make_window()
-    window.view.way_wanted.emit("demo")
+    window.view.way_requested.emit("demo")
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     assert window.player.model == shown.model
     assert window.settings.now.recent == ()
@@ -396,7 +396,7 @@ def test_another_orientation_goes_on_at_the_same_place(
     window.commands["turn"].trigger()
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
     assert window.player.opened is not None
-    assert window.player.opened.sensor == (48, 64)
+    assert window.player.opened.playback.resolution == (48, 64)
     qtbot.waitUntil(lambda: window.transport.line.position_s >= 9.9, timeout=20_000)
     window.commands["mirrored_camera"].trigger()
     assert window.commands["mirrored_camera"].isChecked()

@@ -42,18 +42,20 @@ def test_a_key_switches_the_filters_and_the_numbers_show_the_events_before_and_a
     window = make_window()
     numbers = window.numbers
     play(qtbot, window, noisy)
-    assert "kept" not in numbers.table.rates
+    assert "filtered" not in numbers.table.rates
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     qtbot.keySequence(window, "N")
     assert window.commands["denoise"].isChecked()
-    assert "kept" in numbers.table.rates
-    qtbot.waitUntil(lambda: NOTHING not in (numbers.texts["kept"], numbers.texts["events"]), timeout=20_000)
+    assert "filtered" in numbers.table.rates
     qtbot.waitUntil(
-        lambda: 0 < per_s(numbers.texts["kept"]) < 0.9 * per_s(numbers.texts["events"]), timeout=20_000
+        lambda: NOTHING not in (numbers.texts["filtered"], numbers.texts["events"]), timeout=20_000
+    )
+    qtbot.waitUntil(
+        lambda: 0 < per_s(numbers.texts["filtered"]) < 0.9 * per_s(numbers.texts["events"]), timeout=20_000
     )
     qtbot.keySequence(window, "N")
-    assert "kept" not in numbers.table.rates
+    assert "filtered" not in numbers.table.rates
     assert window.settings.now.choices.denoise is False
 
 
@@ -96,7 +98,7 @@ def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
     panel.show_statistics(Statistics(out_of_order=3, out_of_bounds=1), Percentiles())
     assert panel.table.rates == [
         "events",
-        "kept",
+        "filtered",
         "frames",
         "density",
         "synops",
@@ -126,5 +128,5 @@ def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> Non
     panel.show_statistics(Statistics(noise=noise), Percentiles())
     assert (
         "300 (30.0 %) isolated, 20 (2.0 %) too soon after another, 10 (1.0 %) of hot"
-        in panel.table.explained("kept")
+        in panel.table.explained("filtered")
     )

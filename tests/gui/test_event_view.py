@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from livesnn.app.display import WELCOME
 from livesnn.app.widgets.event_view import DEMO, LARGEST_ZOOM, NOTCHES_TO_DOUBLE, WAYS, EventView, crop
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
@@ -94,7 +95,7 @@ def test_a_picture_of_any_width_and_memory_layout_is_painted(view: EventView) ->
 
 def test_every_picture_shown_is_counted_and_every_one_painted_is_reported_once(view: EventView) -> None:
     reported: list[float] = []
-    view.on_painted = reported.append
+    view.canvas.painted.connect(reported.append)
     view.show_picture(halves(), arrived_s=1.5)
     view.show_picture(halves(), arrived_s=2.5)
     assert reported == []
@@ -144,16 +145,16 @@ def test_the_wheel_zooms_about_the_cursor(view: EventView) -> None:
 def test_zoom_ends_at_the_whole_picture_and_at_a_few_pixels(view: EventView) -> None:
     view.show_picture(halves())
     whole = view.canvas.area
-    view.zoom(1e9)
+    view.canvas.zoom_about(1e9)
     assert view.canvas.zoom == LARGEST_ZOOM
-    view.zoom(1e-9)
+    view.canvas.zoom_about(1e-9)
     assert view.canvas.zoom == 1
     assert view.canvas.area == whole
 
 
 def test_dragging_moves_the_picture_but_not_away(view: EventView, qtbot: QtBot) -> None:
     view.show_picture(halves())
-    view.zoom(4)
+    view.canvas.zoom_about(4)
     middle = QPoint(view.canvas.width() // 2, view.canvas.height() // 2)
     held = picture_point(view, QPointF(middle))
     qtbot.mousePress(view.canvas, Qt.MouseButton.LeftButton, pos=middle)
@@ -170,14 +171,14 @@ def test_dragging_moves_the_picture_but_not_away(view: EventView, qtbot: QtBot) 
 def test_a_double_click_shows_the_whole_picture_again(view: EventView, qtbot: QtBot) -> None:
     view.show_picture(halves())
     whole = view.canvas.area
-    view.zoom(5)
+    view.canvas.zoom_about(5)
     qtbot.mouseDClick(view.canvas, Qt.MouseButton.LeftButton)
     assert view.canvas.area == whole
 
 
 def test_zoom_stays_from_picture_to_picture_until_the_sensor_is_another(view: EventView) -> None:
     view.show_picture(halves())
-    view.zoom(3)
+    view.canvas.zoom_about(3)
     view.show_picture(halves())
     assert view.canvas.zoom == 3
     view.show_picture(halves(44, 30))
@@ -194,14 +195,14 @@ def test_another_size_of_the_window_leaves_no_gap_where_there_is_picture(view: E
 
 def test_a_part_far_larger_than_the_window_is_painted_crisp(view: EventView) -> None:
     view.show_picture(halves())
-    view.zoom(LARGEST_ZOOM)
+    view.canvas.zoom_about(LARGEST_ZOOM)
     image = painted(view)
     row = [colour(image, x, view.canvas.height() / 2) for x in range(view.canvas.width())]
     changes = sum(left != right for left, right in pairwise(row))
     assert (row[0], row[-1], changes) == (RED, BLUE, 1)
 
 
-@pytest.mark.parametrize("act", [lambda view: view.zoom(2), lambda view: view.fit()])
+@pytest.mark.parametrize("act", [lambda view: view.canvas.zoom_about(2), lambda view: view.canvas.fit()])
 def test_without_a_picture_there_is_nothing_to_zoom(view: EventView, act: object) -> None:
     assert callable(act)
     act(view)
@@ -220,12 +221,12 @@ def of_size(width: int, height: int) -> InputSpec:
 def test_mirroring_exchanges_left_and_right_of_the_picture_and_says_so(view: EventView) -> None:
     view.show_picture(halves())
     plain, middle = painted(view), view.canvas.height() / 2
-    view.set_mirrored(True)
+    view.canvas.set_mirrored(True)
     mirrored = painted(view)
     assert colour(plain, 40, middle) == RED and colour(mirrored, 40, middle) == BLUE  # noqa: PT018
     corner = [(x, y) for x in range(view.canvas.width() - 120, view.canvas.width()) for y in range(8, 36)]
     assert any(colour(mirrored, *point) not in (RED, BLUE) for point in corner)
-    view.set_mirrored(False)
+    view.canvas.set_mirrored(False)
     assert painted(view) == plain
 
 
@@ -233,7 +234,7 @@ def test_mirroring_goes_on_showing_the_same_part(view: EventView) -> None:
     view.show_picture(halves())
     wheel(view, QPointF(0, 0), NOTCHES_TO_DOUBLE)
     assert colour(painted(view), 60, 60) == RED
-    view.set_mirrored(True)
+    view.canvas.set_mirrored(True)
     assert colour(painted(view), 60, 60) == RED
 
 
@@ -241,7 +242,7 @@ def test_mirroring_goes_on_showing_the_same_part(view: EventView) -> None:
 def test_the_crop_is_outlined_where_the_model_looks(view: EventView, mirrored: bool) -> None:
     sensor, model = Resolution(41, 30), of_size(10, 10)  # 5 columns left at the left, 6 at the right
     view.show_picture(np.zeros((30, 41, 3), np.uint8))
-    view.set_mirrored(mirrored)
+    view.canvas.set_mirrored(mirrored)
     before = painted(view)
     view.set_input(model)
     after = painted(view)
@@ -308,9 +309,9 @@ def test_words_take_the_place_of_the_picture(view: EventView) -> None:
 @pytest.mark.parametrize("by", ["mouse", "enter"])
 def test_each_way_to_begin_is_asked_for(view: EventView, qtbot: QtBot, way: object, by: str) -> None:
     name = way.name  # type: ignore[attr-defined]
-    view.show_welcome()
+    view.show_words("", "", ways=True)
     choice = view.page.choices[name]
-    with qtbot.waitSignal(view.way_wanted, timeout=1000) as wanted:
+    with qtbot.waitSignal(view.way_requested, timeout=1000) as wanted:
         if by == "mouse":
             qtbot.mouseClick(choice, Qt.MouseButton.LeftButton)
         else:
@@ -324,8 +325,8 @@ def test_the_same_ways_are_offered_above_the_demo(view: EventView, qtbot: QtBot,
     view.show_picture(halves())
     assert not view.strip.isVisible()
     view.show_ways_on(True)
-    assert "simulated person" in view.strip.words.text()
-    with qtbot.waitSignal(view.way_wanted, timeout=1000) as wanted:
+    assert "is simulated" in view.strip.words.text()
+    with qtbot.waitSignal(view.way_requested, timeout=1000) as wanted:
         qtbot.mouseClick(view.strip.buttons[name], Qt.MouseButton.LeftButton)
     assert wanted.args == [name]
     view.show_ways_on(False)
@@ -333,7 +334,7 @@ def test_the_same_ways_are_offered_above_the_demo(view: EventView, qtbot: QtBot,
 
 
 def test_every_way_can_be_read_aloud_and_reached_with_the_keyboard(view: EventView) -> None:
-    view.show_welcome()
+    view.show_words("", "", ways=True)
     for choice in view.page.choices.values():
         assert choice.text()
         assert choice.accessibleDescription()
@@ -342,7 +343,7 @@ def test_every_way_can_be_read_aloud_and_reached_with_the_keyboard(view: EventVi
 
 def test_the_welcome_fits_a_small_stage(view: EventView) -> None:
     view.resize(440, 270)
-    view.show_welcome()
+    view.show_words(*WELCOME, ways=True)
     QApplication.processEvents()
     for choice in view.page.choices.values():
         place = QRectF(choice.mapTo(view, QPoint()), choice.size())

@@ -105,8 +105,8 @@ def test_frames_seen_are_painted_and_the_newest_is_framed(qtbot: QtBot) -> None:
         )
     lit = style.QColor(*DEFAULT_PALETTE.on).name()
     assert colours[:2] == [(lit, lit)] * 2
-    assert colours[2] == (lit, style.ACCENT)
-    assert colours[3:] == [(style.RAISED, style.RAISED)] * 7
+    assert colours[2] == (lit, style.theme.accent)
+    assert colours[3:] == [(style.theme.raised, style.theme.raised)] * 7
 
 
 def test_the_palette_can_change_while_frames_are_on_show(qtbot: QtBot) -> None:

@@ -88,7 +88,7 @@ def test_only_the_decided_class_stands_out(qtbot: QtBot) -> None:
             int(y * len(GESTURES) / 300)
             for y in range(300)
             for x in range(20, 200)
-            if image.pixelColor(x, y).name() == style.TEXT
+            if image.pixelColor(x, y).name() == style.theme.text
         }
         return sorted(found)
 

@@ -41,7 +41,7 @@ def play(
 def turned(window: MainWindow) -> Orientation:
     """Return how the network sees what is open."""
     assert window.player.opened is not None
-    return window.player.opened.orientation
+    return window.player.opened.playback.orientation
 
 
 def test_a_remembered_camera_is_upright_and_recordings_simulations_and_other_cameras_are_not_turned(

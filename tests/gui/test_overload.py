@@ -80,7 +80,7 @@ class Watched:
         qtbot.addWidget(self._view)
         self._view.resize(900, 650)
         self._view.show()
-        self._view.on_painted = self._note
+        self._view.canvas.painted.connect(self._note)
         self._timer = QTimer(self._view)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._poll)

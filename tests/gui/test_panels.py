@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
-from livesnn.app.widgets.bars import Banner, Header
+from livesnn.app.widgets.bars import Banner, BannerKind, Header
 from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
@@ -28,7 +28,7 @@ BUSY = Statistics(
     network_ms=Percentiles(1, 2, 3),
     total_ms=Percentiles(12.34, 105.5, 1200),
     events_per_s=1.5e6,
-    kept_per_s=1.2e6,
+    filtered_per_s=1.2e6,
     frames_per_s=33.3,
     density=0.1,
     synops=10.3e6,
@@ -56,7 +56,7 @@ def test_the_header_asks_for_a_model_and_shows_the_menu_it_was_given(qtbot: QtBo
     header = Header()
     qtbot.addWidget(header)
     asked: list[bool] = []
-    header.model_wanted.connect(lambda: asked.append(True))
+    header.model_requested.connect(lambda: asked.append(True))
     qtbot.mouseClick(header.model, Qt.MouseButton.LeftButton)
     assert len(asked) == 1
     menu = QMenu(header)
@@ -111,8 +111,9 @@ def test_the_banner_tells_an_error_from_waiting(qtbot: QtBot) -> None:
     banner = Banner()
     qtbot.addWidget(banner)
     assert not banner.isVisibleTo(None)
-    for show, kind in ((banner.show_error, "error"), (banner.show_waiting, "waiting")):
-        show("Plug the camera in again")
+    kinds: tuple[BannerKind, ...] = ("error", "waiting")
+    for kind in kinds:
+        banner.show_message("Plug the camera in again", kind)
         assert banner.isVisible()
         assert (banner.kind, banner.property("kind")) == (kind, kind)
         banner.hide()
@@ -157,7 +158,7 @@ def test_losses_stand_out_and_say_their_share(qtbot: QtBot) -> None:
     def has_warning() -> bool:
         image = table.grab().toImage()
         return any(
-            image.pixelColor(x, y).name() == style.WARNING
+            image.pixelColor(x, y).name() == style.theme.warning
             for y in range(image.height())
             for x in range(image.width())
         )

@@ -29,7 +29,7 @@ def panel(qtbot: QtBot) -> StatePanel:
 
 def test_a_mode_is_asked_for_by_click_and_shown_without_asking(qtbot: QtBot, panel: StatePanel) -> None:
     asked: list[str] = []
-    panel.mode_wanted.connect(asked.append)
+    panel.mode_requested.connect(asked.append)
     assert panel.modes["carry"].isChecked()
     qtbot.mouseClick(panel.modes["reset"], Qt.MouseButton.LeftButton)
     assert asked == ["reset"]
@@ -42,7 +42,7 @@ def test_a_mode_is_asked_for_by_click_and_shown_without_asking(qtbot: QtBot, pan
 
 def test_a_reset_is_asked_for_only_while_there_is_a_state(qtbot: QtBot, panel: StatePanel) -> None:
     asked: list[bool] = []
-    panel.reset_wanted.connect(lambda: asked.append(True))
+    panel.reset_requested.connect(lambda: asked.append(True))
     states = ("empty", "opening", "playing", "paused", "waiting", "failed")
     for state, enabled in zip(states, (False, False, True, True, True, False), strict=True):
         panel.show_state(state)
@@ -109,12 +109,12 @@ def test_a_bar_is_as_high_as_its_density_and_has_its_mark(qtbot: QtBot) -> None:
         column = [image.pixelColor(int(box.center().x()), y).name() for y in range(int(box.height()))]
         return column.count(colour) / len(column)
 
-    assert share(1, style.ACCENT) == 0
-    assert share(2, style.ACCENT) == pytest.approx(0.5, abs=0.04)
-    assert share(5, style.ACCENT) > 0.95
-    assert share(len(LAYERS) - 1, style.ACCENT) == 0
+    assert share(1, style.theme.accent) == 0
+    assert share(2, style.theme.accent) == pytest.approx(0.5, abs=0.04)
+    assert share(5, style.theme.accent) > 0.95
+    assert share(len(LAYERS) - 1, style.theme.accent) == 0
     box = bars.boxes()[3]
-    assert image.pixelColor(int(box.center().x()), int(box.center().y())).name() == style.WARNING
+    assert image.pixelColor(int(box.center().x()), int(box.center().y())).name() == style.theme.warning
 
 
 def test_each_layer_says_its_name_and_numbers(qtbot: QtBot) -> None:

@@ -93,7 +93,7 @@ def test_a_profile_is_painted_and_what_is_played_is_brighter(make_line: MakeLine
     line.show_position(5.0)
     played, ahead = (colour_at(line, seconds, BASELINE - 3) for seconds in (2.0, 8.0))
     assert len({empty, played, ahead}) == 3
-    accent = QColor(style.ACCENT)
+    accent = QColor(style.theme.accent)
     distances = [abs(QColor(name).green() - accent.green()) for name in (played, ahead)]
     assert distances[0] < distances[1]
     assert colour_at(line, 2.0, TOP - 3) == empty
@@ -235,7 +235,7 @@ def test_the_handle_follows_the_position_within_the_line(make_line: MakeLine) ->
     line = make_line()
     line.show_position(4.0)
     assert line.position_s == 4.0
-    assert colour_at(line, 4.0, 4) == QColor(style.TEXT).name()
+    assert colour_at(line, 4.0, 4) == QColor(style.theme.text).name()
     line.show_position(99.0)
     assert line.position_s == 10.0
 
@@ -243,7 +243,7 @@ def test_the_handle_follows_the_position_within_the_line(make_line: MakeLine) ->
 def test_a_click_seeks_there_once(qtbot: QtBot, make_line: MakeLine) -> None:
     line = make_line()
     sought: list[float] = []
-    line.seek_wanted.connect(sought.append)
+    line.seek_requested.connect(sought.append)
     qtbot.mouseClick(line, Qt.MouseButton.LeftButton, pos=at(line, 7.5))
     assert sought == [pytest.approx(7.5)]
     assert not line.is_dragging
@@ -255,7 +255,7 @@ def test_a_click_seeks_there_once(qtbot: QtBot, make_line: MakeLine) -> None:
 def test_dragging_holds_the_handle_and_ends_where_it_was_let_go(qtbot: QtBot, make_line: MakeLine) -> None:
     line = make_line()
     sought: list[float] = []
-    line.seek_wanted.connect(sought.append)
+    line.seek_requested.connect(sought.append)
     qtbot.mousePress(line, Qt.MouseButton.LeftButton, pos=at(line, 1.0))
     for tenth in range(11, 81):
         qtbot.mouseMove(line, at(line, tenth / 10))
@@ -284,7 +284,7 @@ def test_dragging_seeks_at_most_ten_times_a_second_and_forgets_no_place(
     assert DRAG_EVERY_MS == 100
     line = make_line()
     sought: list[float] = []
-    line.seek_wanted.connect(sought.append)
+    line.seek_requested.connect(sought.append)
     send_mouse(line, QEvent.Type.MouseButtonPress, 1.0)
     for second in (2.0, 3.0, 4.0):
         send_mouse(line, QEvent.Type.MouseMove, second)
@@ -306,7 +306,7 @@ def test_keys_move_it_and_are_kept_from_shortcuts(
     asked.ignore()
     line.event(asked)
     assert asked.isAccepted()
-    with qtbot.waitSignal(line.seek_wanted) as sought:
+    with qtbot.waitSignal(line.seek_requested) as sought:
         qtbot.keyClick(line, key)
     assert sought.args == [place_s]
     assert line.position_s == place_s
@@ -352,7 +352,7 @@ def test_without_a_length_there_is_nothing_to_seek(make_line: MakeLine, total_s:
     assert not line.isEnabled()  # Qt keeps mouse and keys from it
     assert line.position_s == 0.0
     ink = {colour_at(line, second, 4) for second in range(1, 10)}
-    assert QColor(style.TEXT).name() not in ink
+    assert QColor(style.theme.text).name() not in ink
 
 
 def test_another_recording_starts_an_empty_line(qtbot: QtBot, make_line: MakeLine) -> None:
@@ -384,6 +384,6 @@ def test_it_takes_the_colours_of_another_theme(qtbot: QtBot, make_line: MakeLine
         for theme in ("light", "dark"):
             style.use(theme, application)
             assert colour_at(line, 7.0, TRACK + 4) == style.class_colour(1).name()
-            assert colour_at(line, 8.0, TRACK + 4) == QColor(style.RAISED).name()
+            assert colour_at(line, 8.0, TRACK + 4) == QColor(style.theme.raised).name()
     finally:
         style.use("dark", application)

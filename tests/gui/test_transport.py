@@ -28,7 +28,7 @@ def play(transport: Transport, total_s: float | None, state: str = "playing") ->
 @pytest.mark.parametrize(("button", "frames"), [("back", -1), ("forward", 1)])
 def test_a_step_is_a_frame_either_way(qtbot: QtBot, transport: Transport, button: str, frames: int) -> None:
     play(transport, 5.0, "paused")
-    with qtbot.waitSignal(transport.step_wanted) as wanted:
+    with qtbot.waitSignal(transport.step_requested) as wanted:
         qtbot.mouseClick(getattr(transport, button), Qt.MouseButton.LeftButton)
     assert wanted.args == [frames]
 
@@ -57,28 +57,28 @@ def test_play_says_what_it_would_do(transport: Transport, state: str, words: str
 def test_the_speeds_go_from_a_tenth_to_as_fast_as_possible(qtbot: QtBot, transport: Transport) -> None:
     play(transport, 5.0)
     asked: list[float] = []
-    transport.speed_wanted.connect(asked.append)
+    transport.speed_requested.connect(asked.append)
     assert transport.speed.currentData() == 1.0
     for _ in range(len(SPEEDS)):
-        transport.faster()
+        transport.change_speed(1)
     assert asked == [2.0, 5.0, 10.0, math.inf]
     assert transport.speed.currentData() == math.inf
     for _ in range(2 * len(SPEEDS)):
-        transport.slower()
+        transport.change_speed(-1)
     assert asked[-1] == transport.speed.currentData() == 0.1
 
 
 def test_without_a_recording_the_speed_stays(transport: Transport) -> None:
     asked: list[float] = []
-    transport.speed_wanted.connect(asked.append)
-    transport.faster()
+    transport.speed_requested.connect(asked.append)
+    transport.change_speed(1)
     assert (asked, transport.speed.currentData()) == ([], 1.0)
 
 
 def test_a_seek_on_the_line_is_passed_on_and_shown(qtbot: QtBot, transport: Transport) -> None:
     play(transport, 10.0)
     middle = QPoint(transport.line.width() // 2, 20)
-    with qtbot.waitSignal(transport.seek_wanted) as wanted:
+    with qtbot.waitSignal(transport.seek_requested) as wanted:
         qtbot.mousePress(transport.line, Qt.MouseButton.LeftButton, pos=middle)
     assert wanted.args == [pytest.approx(5.0, abs=0.02)]
     transport.show_position(1.0)  # while it is held
@@ -149,6 +149,6 @@ def test_it_leaves_the_view_its_room(transport: Transport) -> None:
 
 def test_a_loop_is_asked_for(qtbot: QtBot, transport: Transport) -> None:
     play(transport, 5.0)
-    with qtbot.waitSignal(transport.loop_wanted) as wanted:
+    with qtbot.waitSignal(transport.loop_requested) as wanted:
         qtbot.mouseClick(transport.loop, Qt.MouseButton.LeftButton)
     assert wanted.args == [True]

@@ -71,10 +71,10 @@ def test_the_last_decision_stays_dimmed_until_there_is_a_newer_one(qtbot: QtBot)
     assert panel.decision.text == "Nothing yet"
     panel.show_result(make_result(even_but(0, 0.4), frames=3, last=Decision("other", 0.9)))
     assert panel.decision.text == "last: Other · 90 %"
-    assert style.ACCENT not in colours(panel.decision)
+    assert style.theme.accent not in colours(panel.decision)
     panel.show_result(make_result(even_but(0, 0.8), frames=10, last=Decision(GESTURES[0], 0.8)))
     assert panel.decision.text == "Hand clapping"
-    assert style.ACCENT in colours(panel.decision)
+    assert style.theme.accent in colours(panel.decision)
 
 
 def test_a_note_says_why_there_is_no_decision_until_there_is_one(qtbot: QtBot) -> None:

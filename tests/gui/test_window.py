@@ -18,6 +18,7 @@ from pytestqt.qtbot import QtBot
 import livesnn
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from livesnn.app.widgets.basics import NOTHING
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
 from livesnn.events.packet import Resolution
@@ -273,6 +274,10 @@ def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWin
     assert session is not None
     once = session.n_decisions
     assert once == 10
+    qtbot.waitUntil(lambda: window.numbers.texts["show.p99"] != NOTHING)
+    assert (
+        float(window.numbers.texts["show.p99"]) < 60_000
+    )  # the last picture, which has nothing new, doesn't count
     qtbot.mouseClick(window.transport.play, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: session.n_decisions == 2 * once and session.control.state == "ended")
     assert sum(session.decisions.values()) == once
@@ -391,7 +396,7 @@ def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWind
     window = make_window()
     window.open(str(minute))
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
-    window.transport.speed_wanted.emit(math.inf)
+    window.transport.speed_requested.emit(math.inf)
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
 
 

@@ -37,9 +37,9 @@ class Watched(RecordedPlayback):
 
     held = False
 
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         self.held = paused
-        super().set_pace(speed=speed, paused=paused)
+        super().set_speed(speed=speed, paused=paused)
 
 
 class Reel:

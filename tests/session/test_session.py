@@ -151,12 +151,12 @@ def test_after_a_seek_to_the_end_a_step_back_shows_the_last_frame(
     session = play(recording)
     newest = paused(session)
     assert session.opened is not None
-    assert session.opened.duration_us is not None
-    session.control.seek(session.opened.duration_us)
+    assert session.opened.playback.duration_us is not None
+    session.control.seek(session.opened.playback.duration_us)
     wait_until(lambda: session.control.state == "ended")
     session.control.step(-1)
     after = newest.wait_for_result(lambda shown: shown.resets == 2)
-    assert 0 <= START_US + session.opened.duration_us - after.result.t < 2 * FRAME_US
+    assert 0 <= START_US + session.opened.playback.duration_us - after.result.t < 2 * FRAME_US
 
 
 def test_a_recording_too_short_for_a_frame_is_not_started_again_while_paused(
@@ -315,9 +315,9 @@ def test_it_says_what_was_opened(play: Callable[..., Session], recording: Path) 
     wait_until(lambda: session.opened is not None)
     opened = session.opened
     assert opened is not None
-    assert (opened.name, opened.live, opened.path) == ("bar.npz", False, recording)
+    assert (session.name, opened.playback.live, opened.playback.path) == ("bar.npz", False, recording)
     assert opened.model.engine == "onnx"
-    assert opened.duration_us == pytest.approx(1_000_000, abs=2000)
+    assert opened.playback.duration_us == pytest.approx(1_000_000, abs=2000)
 
 
 @pytest.mark.parametrize("source", ["tcp://127.0.0.1:1", "webcam:0", "no-such-file.npz"])

@@ -11,10 +11,9 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Percentiles
 from livesnn.infer.operations import costs, synops
 from livesnn.infer.run import Latency, Result
-from livesnn.session.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
+from livesnn.session.statistics import LAST_RESULTS, Counts, RollingStatistics
 
 FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
 LIT = Frame(0, np.array([[[3]], [[0]]], np.uint8), 3)
@@ -119,22 +118,6 @@ def test_a_network_without_hidden_layers_has_no_work_that_spikes_make() -> None:
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).synops)
 
 
-def test_showing_is_from_the_arrival_to_the_painting_of_the_last_pictures() -> None:
-    showing = ShowLatency()
-    assert math.isnan(showing.percentiles().p50)
-    showing.add(1.0, 2.0)
-    for milliseconds in range(LAST_RESULTS):
-        showing.add(10.0, 10.0 + milliseconds / 1e3)
-    assert showing.percentiles().p50 == pytest.approx((LAST_RESULTS - 1) / 2)
-
-
-def test_a_picture_without_anything_new_does_not_count_as_late() -> None:
-    showing = ShowLatency()
-    showing.add(5.0, 5.004)
-    showing.add(0.0, 1e6)
-    assert showing.percentiles() == Percentiles(*[pytest.approx(4.0)] * 3)
-
-
 def test_where_nothing_comes_the_event_rate_falls_to_zero() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
@@ -188,6 +171,6 @@ def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
         rolling.arrived.add(packet_of(50, 10_000 * packet))
-        rolling.kept.add(packet_of(10, 10_000 * packet))
+        rolling.filtered.add(packet_of(10, 10_000 * packet))
     found = rolling.snapshot(Counts(), now_s=0.0)
-    assert (found.events_per_s, found.kept_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))
+    assert (found.events_per_s, found.filtered_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))

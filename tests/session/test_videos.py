@@ -64,7 +64,7 @@ def test_a_video_is_played_to_its_end_with_the_decisions_of_livesnn_run(
     assert decided == [(result.t, result.decision) for result in whole if result.window_end]
     assert len(decided) == FRAMES // WINDOW
     assert session.opened is not None
-    assert session.opened.duration_us == FRAMES * 1_000_000 // FPS
+    assert session.opened.playback.duration_us == FRAMES * 1_000_000 // FPS
     assert session.error is None
 
 
@@ -75,7 +75,7 @@ def test_a_video_may_be_larger_than_any_sensor(play: Callable[..., Session], tmp
     wait_until(lambda: session.control.state == "ended")
     assert session.error is None
     assert session.opened is not None
-    assert session.opened.sensor == (5312, 64)
+    assert session.opened.playback.resolution == (5312, 64)
     assert session.take_decisions()
 
 
@@ -171,7 +171,7 @@ def test_more_frames_than_bytes_are_not_believed(
     session = play(with_frame_count(clip, tmp_path / "huge.avi", 900_000_000))
     wait_until(lambda: session.opened is not None)
     assert session.opened is not None
-    assert session.opened.duration_us == FRAMES * 1_000_000 // FPS
+    assert session.opened.playback.duration_us == FRAMES * 1_000_000 // FPS
     assert session.warnings == ("huge.avi is cut short or damaged: 60 of 900,000,000 frames can be read",)
 
 

@@ -13,11 +13,11 @@ import torch
 
 from livesnn.errors import StoppedError, TrainError
 from livesnn.train import trainer
-from livesnn.train.averaging import KeepLastEpochs, load_final, mean_of
+from livesnn.train.averaging import LastEpochs, load_final, mean_of
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import data_set
 from livesnn.train.resolve import recorded_config
-from livesnn.train.run_folder import kept_epoch, load_checkpoint
+from livesnn.train.run_folder import epoch_file, load_checkpoint
 from livesnn.train.start import build
 from livesnn.train.trainer import Trained, train
 from livesnn.weights import load_weights
@@ -33,10 +33,10 @@ class KillAfter:
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def keeping(self, run: Path, epochs: range) -> KeepLastEpochs:
+    def keeping(self, run: Path, epochs: range) -> LastEpochs:
         epoch = self.epoch
 
-        class Killed(KeepLastEpochs):
+        class Killed(LastEpochs):
             def on_train_epoch_end(
                 self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
             ) -> None:
@@ -67,7 +67,7 @@ def averaged(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def test_the_model_has_the_mean_of_the_last_epochs(averaged: Trained) -> None:
     run = averaged.folder.parent
     assert sorted(path.name for path in run.glob("epoch-*")) == ["epoch-2.ckpt", "epoch-3.ckpt"]
-    two, three = (load_checkpoint(kept_epoch(run, epoch)) for epoch in (2, 3))
+    two, three = (load_checkpoint(epoch_file(run, epoch)) for epoch in (2, 3))
     made, _ = load_weights(averaged.folder / "model.safetensors")
     trained = [name for name in made if "running" not in name and "num_batches" not in name]
     assert trained
@@ -86,7 +86,7 @@ def test_its_norms_are_measured_with_these_weights(averaged: Trained) -> None:
     state = net.state_dict()
     for name, array in made.items():
         np.testing.assert_allclose(array, state[name].numpy(), rtol=1e-5, atol=1e-7)
-    last = load_checkpoint(kept_epoch(run, 3))
+    last = load_checkpoint(epoch_file(run, 3))
     assert any(not np.allclose(made[name], last[f"net.{name}"]) for name in made if "running_var" in name)
 
 
@@ -127,7 +127,7 @@ def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
 ) -> None:
     config = replace(recorded_config(averaged.folder.parent), out=tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "KeepLastEpochs", KillAfter(2).keeping)
+        patch.setattr(trainer, "LastEpochs", KillAfter(2).keeping)
         with pytest.raises(StoppedError):
             train(config)
     resumed = train(replace(config, resume=True))

@@ -265,7 +265,7 @@ def test_hot_pixels_stay_hot_in_another_epoch() -> None:
 def test_what_nobody_wants_filtered_passes_and_isnt_counted() -> None:
     packets = [Packet(part) for part in np.array_split(noise(5, 2), 7)]
     state = DenoiseState(SENSOR)
-    found = list(denoise_packets(packets, state, wanted=lambda: False))
+    found = list(denoise_packets(packets, state, enabled=lambda: False))
     assert all(one is other for one, other in zip(found, packets, strict=True))
     assert state.counts == DenoiseCounts()
 

@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.train.datasets import Name, download
+from livesnn.train.datasets import Name, download, mnist
 from tests import trees
 
 CONTENT = b"what the server has" * 1000
@@ -33,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(download, "MNIST_SHA256", hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(mnist, "MNIST_SHA256", hashlib.sha256(CONTENT).hexdigest())
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     served = HTTPServer(("127.0.0.1", 0), _Handler)
@@ -46,8 +46,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_what_has_arrived_whole_is_kept(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "MNIST", f"{server}/whole")
-    file = download.download("mnist-seq1", tmp_path / "new")
+    monkeypatch.setattr(mnist, "MNIST_URL", f"{server}/whole")
+    file = download("mnist-seq1", tmp_path / "new")
     assert file == tmp_path / "new" / "mnist.npz"
     assert file.read_bytes() == CONTENT
 
@@ -55,11 +55,11 @@ def test_what_has_arrived_whole_is_kept(server: str, tmp_path: Path, monkeypatch
 def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
     file = trees.mnist(tmp_path) / "mnist.npz"
     before = file.read_bytes()
-    assert download.download("mnist-seq1", file.parent) == file
+    assert download("mnist-seq1", file.parent) == file
     assert file.read_bytes() == before
     file.write_bytes(before[:100])
     with pytest.raises(DataError, match=r"mnist\.npz can't be read"):
-        download.download("mnist-seq1", file.parent)
+        download("mnist-seq1", file.parent)
     assert file.read_bytes() == before[:100]
 
 
@@ -67,24 +67,24 @@ def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
 def test_half_a_download_is_an_error_and_leaves_nothing(
     path: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MNIST", f"{server}/{path}")
+    monkeypatch.setattr(mnist, "MNIST_URL", f"{server}/{path}")
     with pytest.raises(DataError, match="try again, or put the file into"):
-        download.download("mnist-seq1", tmp_path)
+        download("mnist-seq1", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_with_another_content_is_not_kept(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MNIST", f"{server}/whole")
-    monkeypatch.setattr(download, "MNIST_SHA256", "0" * 64)
+    monkeypatch.setattr(mnist, "MNIST_URL", f"{server}/whole")
+    monkeypatch.setattr(mnist, "MNIST_SHA256", "0" * 64)
     with pytest.raises(DataError, match="hash"):
-        download.download("mnist-seq1", tmp_path)
+        download("mnist-seq1", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_takes_no_files_is_nothing_to_get(tmp_path: Path) -> None:
-    assert download.download("gestures-sim", tmp_path) is None
+    assert download("gestures-sim", tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_what_takes_no_files_is_nothing_to_get(tmp_path: Path) -> None:
 )
 def test_what_no_program_may_download_says_what_to_put_where(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
-        download.download(name, tmp_path)
+        download(name, tmp_path)
     assert "\n" not in str(error.value)
     assert str(tmp_path) in str(error.value)

@@ -46,12 +46,8 @@ def write_labels(path: Path, labels: Labels) -> Path:
 
 def write_trial(root: Path, name: str, events: Events, labels: Labels, packet_events: int = 100) -> Trial:
     root.mkdir(exist_ok=True)
-    user = name.partition("_")[0]
-    return Trial(
-        write_recording(root / f"{name}.aedat", events, packet_events),
-        write_labels(root / f"{name}_labels.csv", labels),
-        int(user.removeprefix("user")),
-    )
+    write_labels(root / f"{name}_labels.csv", labels)
+    return Trial(write_recording(root / f"{name}.aedat", events, packet_events))
 
 
 @pytest.fixture
@@ -74,7 +70,7 @@ def trial(tmp_path: Path) -> Callable[..., Trial]:
 def test_the_trials_of_a_part_are_those_of_its_official_list_in_its_order(archive: Path) -> None:
     assert find_root(archive.parent) == find_root(archive) == archive
     trials = list_trials(archive, "train")
-    assert [trial.user for trial in trials] == [1, 2]
+    assert [trial.person for trial in trials] == ["user01", "user02"]
     assert trials[0].labels == archive / "user01_fluorescent_led_labels.csv"
     assert [trial.recording.name for trial in list_trials(archive, "test")] == ["user24_led.aedat"]
 

@@ -272,7 +272,7 @@ def test_a_listener_gets_every_event_and_the_sensor() -> None:
         listener = connect(server.address)
         assert comes_true(lambda: server.listeners == 1)
         for part in (events[:5], events[5:5], events[5:]):
-            server.send(Packet(part))
+            server.send_packet(Packet(part))
         got = [listener.read(WAIT_S)[0] for _ in range(2)]
         listener.close()
     assert listener.resolution == SENSOR
@@ -285,7 +285,7 @@ def test_where_another_epoch_begins_everyone_is_let_go() -> None:
         listener = connect(server.address)
         assert comes_true(lambda: server.listeners == 1)
         for packet in (Packet(one, epoch=3), Packet(other, epoch=3), Packet(other[:0], epoch=4)):
-            server.send(packet)
+            server.send_packet(packet)
         got = [listener.read(WAIT_S)[0] for _ in range(2)]
         assert np.array_equal(np.concatenate(got), np.concatenate([one, other]))
         with pytest.raises(SourceLost, match="hung up"):  # although the server is still there
@@ -302,7 +302,7 @@ def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> Non
         assert comes_true(lambda: server.listeners == 1)
         noise = DenoiseState(upright)
         with open_pipeline(
-            source, orientation=hung, record=server.send, noise=noise, policy=None
+            source, orientation=hung, record=server.send_packet, noise=noise, policy=None
         ) as pipeline:
             list(pipeline)
         got = [listener.read(WAIT_S)[0] for _ in range(3)]
@@ -333,7 +333,7 @@ def test_dv_processing_reads_what_is_served() -> None:
             try:
                 assert comes_true(lambda: server.listeners == 1)
                 for part in np.array_split(events, 7):
-                    server.send(Packet(part))
+                    server.send_packet(Packet(part))
                 output, _ = reader.communicate(timeout=WAIT_S)
             finally:
                 reader.kill()

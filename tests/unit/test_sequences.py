@@ -257,9 +257,7 @@ def test_a_label_is_the_digit_or_ten_more_in_the_second_direction() -> None:
         assert [name.split()[0] for name in names] == list("0123456789") * (len(names) // 10)
 
 
-def test_what_cannot_be_made_is_said() -> None:
-    with pytest.raises(DataError, match="no MNIST sequences 'mnist-seq5': choose one of mnist-still, "):
-        classes_of("mnist-seq5")
+def test_another_number_of_random_numbers_is_refused() -> None:
     digits, directions, random = drawn("mnist-seq4", 2)
     with pytest.raises(ValueError, match=re.escape("random is [2, 20], not [2, 1]")):
         make_sequences("mnist-seq5-total", digits, directions, random)

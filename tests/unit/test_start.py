@@ -16,7 +16,7 @@ from livesnn.snn.checkpoint import save_network, weights_of
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.resolve import CONFIG_FILE, as_record, configure, read_card, resolve
-from livesnn.train.start import Start, read_start, say_kept, start_from, trained_before
+from livesnn.train.start import Start, read_start, say_validation, start_from, trained_before
 from tests.trees import configured
 
 CARD = ModelCard(
@@ -116,7 +116,7 @@ def test_what_becomes_of_validation_is_said(
     theirs: Split | None, ours: Split | None, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clips = Clips(np.zeros((1, 1, 1, 1, 1), np.uint8), np.array([0]), ("x",), ("clap",))
-    say_kept(replace(CARD, split=theirs), Parts(clips, clips, split=ours))
+    say_validation(replace(CARD, split=theirs), Parts(clips, clips, split=ours))
     heard = capsys.readouterr().err
     assert said in heard if said else heard == ""
 

@@ -25,9 +25,9 @@ from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_s
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid import HybridModule, class_weights, hidden_density
-from livesnn.train.model_folder import keep_test, write_model_folder
+from livesnn.train.model_folder import record_test, write_model_folder
 from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
-from livesnn.train.run_folder import AtomicCheckpointIO, keep_clips, run_folder
+from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
 from livesnn.train.start import Start, build
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights
@@ -378,14 +378,14 @@ def test_a_training_is_resumed_with_the_frames_it_was_begun_with(tmp_path: Path)
     frames = np.random.default_rng(0).integers(0, 9, (300, 10, 2, 4, 4), np.uint8)
     names = tuple(map(str, range(300)))
     validation = Clips(frames[:5], labels[:5], names[:5], ("a",))
-    keep_clips(tmp_path, Parts(Clips(frames, labels, names, ("a",)), validation))
+    record_clips(tmp_path, Parts(Clips(frames, labels, names, ("a",)), validation))
     stacked = Stack([frames[:120].copy(), frames[120:].copy()])  # the same, as they come from a cache
-    keep_clips(tmp_path, Parts(Clips(stacked, labels, names, ("a",)), validation), resumed=True)
+    record_clips(tmp_path, Parts(Clips(stacked, labels, names, ("a",)), validation), resumed=True)
     other = frames.copy()
     other[299, 9, 1, 3, 3] += 1
     with pytest.raises(TrainError, match="begun with other recordings"):
-        keep_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation), resumed=True)
-    keep_clips(
+        record_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation), resumed=True)
+    record_clips(
         tmp_path, Parts(Clips(other, labels, names, ("a",)), validation)
     )  # begun anew: nothing was kept
 
@@ -575,7 +575,7 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
     save_network(net, tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
     kept: list[Parts] = []
     monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
-    monkeypatch.setattr(trainer, "keep_clips", lambda run, parts, resumed: kept.append(parts))
+    monkeypatch.setattr(trainer, "record_clips", lambda run, parts, resumed: kept.append(parts))
     assert trainer.train_all(config) == []
     assert len(kept) == 2
     for parts in kept:
@@ -635,7 +635,7 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
         evaluate(load_model(tmp_path), clips), n=7, accuracy_reset=0.25, accuracy_carried=0.125
     )
     for _ in range(2):
-        keep_test(tmp_path, measured)
+        record_test(tmp_path, measured)
     assert load_model(tmp_path).card.test == load_weights(tmp_path / "model.safetensors")[1].test
     assert load_model(tmp_path).card.test == Accuracy(0.25, 0.125, 7)
     kept = (tmp_path / "README.md").read_text()

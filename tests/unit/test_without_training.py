@@ -85,6 +85,6 @@ def test_another_data_sets_test_is_not_recorded_as_a_models_own(capsys: pytest.C
 def test_a_module_of_our_own_that_is_missing_is_unexpected(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "livesnn.train.datasets.download", None)
+    monkeypatch.setitem(sys.modules, "livesnn.train.datasets.mnist", None)
     assert main(["data", "get", "mnist-still"]) == 1
     assert "unexpected ModuleNotFoundError" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""What the window is built of, each from plain values. Not here: the window, what plays."""
+"""The parts of the window: each shows plain values and emits signals."""

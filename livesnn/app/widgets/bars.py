@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QMenu,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.style import Tone
-from livesnn.app.widgets.basics import NOTHING, ChoiceBox, ShorteningLabel, dot, label
+from livesnn.app.widgets.basics import NOTHING, ChoiceBox, ShorteningLabel, button, dot, fill, label
 from livesnn.app.widgets.timeline import Timeline, clock
 from livesnn.events.labels import Label
 from livesnn.session.control import RUNNING, ShownState
@@ -33,6 +26,7 @@ _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "ended": ("Ended", "soft"),
     "failed": ("Error", "danger"),
 }
+BannerKind = Literal["error", "warning", "waiting", "info"]
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"
@@ -48,43 +42,25 @@ _PLAY = {  # state: icon and words
 class Header(QWidget):
     """Shows the source, its state and the model, and offers others."""
 
-    model_wanted = Signal()
+    model_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(13), "soft")
-        self.model = QPushButton()
-        self.model.clicked.connect(self.model_wanted)
-        self.open = QPushButton("Open")
-        self.open.setToolTip(
-            "Open a recording, a camera or a stream. You can also drop a file on the window."
-        )
+        self.model = button(height=34)
+        self.model.clicked.connect(self.model_requested)
+        open_tip = "Open a recording, a camera or a stream. You can also drop a file on the window."
+        self.open = button("Open", height=34, tip=open_tip)
         self._dot = dot()
-        for button in (self.model, self.open):
-            button.setFixedHeight(34)
-            button.setFont(style.text_font(14))
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.setLayoutDirection(
-                Qt.LayoutDirection.RightToLeft
-            )  # the arrow is on the right of the words
-            style.set_icon(button, "chevron", "soft", 18)
-        self._lay_out()
+        for widget in (self.model, self.open):
+            widget.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the arrow follows the words
+            style.set_icon(widget, "chevron", "soft", 18)
+        title = label("livesnn", style.text_font(19, weight=QFont.Weight.Bold), "accent")
+        parts = (title, 14, (self.source, 1), self._dot, self.state, 12, self.model, self.open)
+        fill(QHBoxLayout(self), *parts, spacing=10, margins=(4, 0, 0, 0))
         self.show_names("")
         self.show_state("empty")
-
-    def _lay_out(self) -> None:
-        row = QHBoxLayout(self)
-        row.setContentsMargins(4, 0, 0, 0)
-        row.setSpacing(10)
-        row.addWidget(label("livesnn", style.text_font(19, weight=QFont.Weight.Bold), "accent"))
-        row.addSpacing(14)
-        row.addWidget(self.source, 1)
-        row.addWidget(self._dot)
-        row.addWidget(self.state)
-        row.addSpacing(12)
-        row.addWidget(self.model)
-        row.addWidget(self.open)
 
     def set_open_menu(self, menu: QMenu) -> None:
         """Let the Open button show this menu."""
@@ -108,57 +84,26 @@ class Header(QWidget):
         """Show a state of a session in words."""
         words, tone = _STATES[state]
         self.state.setText(words)
-        style.set_tone(self._dot, tone)
+        style.set_rule(self._dot, "tone", tone)
 
 
 class Banner(QFrame):
-    """One message with at most one button to act on it, shown until it is closed or another source is opened.
-
-    Attributes
-    ----------
-    kind
-        Of the last message: "error", "warning", "waiting" or "info".
-    """
+    """One message with at most one button to act on it, shown until it is closed or another source is opened."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("banner")
-        self.kind = ""
+        self.kind: BannerKind | None = None  # of the last message
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.action = QPushButton()
-        self.action.setObjectName("do")
-        self.action.setFont(style.text_font(14))
-        self.action.setFixedHeight(32)
+        self.action = button(height=32, name="do")
         self.action.clicked.connect(self._act)
         self._do: Callable[[], None] | None = None
-        close = QPushButton()
-        close.setObjectName("icon")
-        close.setFixedSize(32, 32)
-        close.setToolTip("Close this message")
-        close.setAccessibleName("Close this message")
+        close = button(height=32, width=32, name="icon", tip="Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
-        for button in (self.action, close):  # no focus: when hidden they would pass it to another button
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 6, 10, 6)
-        row.addWidget(self.message, 1)
-        row.addWidget(self.action)
-        row.addWidget(close)
+        fill(QHBoxLayout(self), (self.message, 1), self.action, close, spacing=6, margins=(16, 6, 10, 6))
         self.hide()
-
-    def show_error(self, message: str, action: str = "", do: Callable[[], None] | None = None) -> None:
-        """Show what is wrong and what to do next; with a button for it, if that can be done here."""
-        self._show(message, "error", action, do)
-
-    def show_waiting(self, message: str) -> None:
-        """Show what livesnn waits for."""
-        self._show(message, "waiting")
-
-    def show_info(self, message: str, action: str, do: Callable[[], None]) -> None:
-        """Show what was done, and a button that does something with it."""
-        self._show(message, "info", action, do)
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
         """Show what is lost, damaged or assumed in the source; losses come first."""
@@ -166,9 +111,12 @@ class Banner(QFrame):
         shown = lost_first if len(warnings) == 2 else lost_first[:1]
         hidden = len(warnings) - len(shown)
         more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
-        self._show("\n".join(shown) + more, "warning")
+        self.show_message("\n".join(shown) + more, "warning")
 
-    def _show(self, message: str, kind: str, action: str = "", do: Callable[[], None] | None = None) -> None:
+    def show_message(
+        self, message: str, kind: BannerKind, action: str = "", do: Callable[[], None] | None = None
+    ) -> None:
+        """Show what happened and what to do next; with a button for ``do``, if that can be done here."""
         self.kind, self._do = kind, do
         self.action.setText(action)
         self.action.setVisible(do is not None)
@@ -183,38 +131,27 @@ class Banner(QFrame):
             self._do()
 
 
-class SpeedBox(ChoiceBox):
-    """The speeds of a replay."""
-
-    def __init__(self) -> None:
-        super().__init__("Speed")
-        self.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
-        for speed in SPEEDS:
-            self.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
-        self.setCurrentIndex(SPEEDS.index(1.0))
-
-
 class Transport(QFrame):
-    """The controls below the picture: play, frame by frame, speed, repeat, time line; each emits what a person wants.
+    """The controls below the picture: play, frame by frame, speed, repeat, time line; each emits a request.
 
     A source without an end has a line that says LIVE or SIMULATED instead. Before a source is open, the controls look
     as they do for a recording, so that nothing moves when one is opened.
     """
 
-    play_wanted = Signal()
-    step_wanted = Signal(int)  # frames on, or back below 0
-    seek_wanted = Signal(float)  # s from the start
-    speed_wanted = Signal(float)  # inf: as fast as possible
-    loop_wanted = Signal(bool)
-    record_wanted = Signal()
+    play_requested = Signal()
+    step_requested = Signal(int)  # frames on, or back below 0
+    seek_requested = Signal(float)  # s from the start
+    speed_requested = Signal(float)  # inf: as fast as possible
+    loop_requested = Signal(bool)
+    record_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("card")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.back = _button("One frame back (,)")
-        self.play = _button("Play or pause (Space)", size=42, name="play")
-        self.forward = _button("One frame forward (.)")
+        self.back = _icon_button("One frame back (,)")
+        self.play = _icon_button("Play or pause (Space)", size=42, name="play")
+        self.forward = _icon_button("One frame forward (.)")
         self.position = label(NOTHING, style.text_font(14, weight=QFont.Weight.DemiBold))
         self.slash = label("/", style.text_font(14), "faint")
         self.total = label(NOTHING, style.text_font(14), "soft")
@@ -222,19 +159,15 @@ class Transport(QFrame):
         self.live = label(LIVE, style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2))
         self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
-        self.record = _button(RECORD)
-        self.speed = SpeedBox()
-        self.loop = _button("Repeat (L): each repetition starts with a fresh state")
+        self.record = _icon_button(RECORD)
+        self.speed = ChoiceBox("Speed")
+        self.speed.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
+        for speed in SPEEDS:
+            self.speed.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
+        self.speed.setCurrentIndex(SPEEDS.index(1.0))
+        self.loop = _icon_button("Repeat (L): each repetition starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = Timeline()
-        self._live_widgets: tuple[QWidget, ...] = (
-            *(self.dot, self.live, self.elapsed),
-            *(self.recorded, self.record),
-        )
-        self._recording_widgets: tuple[QWidget, ...] = (
-            *(self.back, self.forward, self.position, self.slash, self.total),
-            *(self.speed, self.loop, self.line),
-        )
         self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
         self._state: ShownState = "empty"
@@ -244,38 +177,24 @@ class Transport(QFrame):
         self.show_recording("")
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        for button in (self.back, self.play, self.forward):
-            row.addWidget(button)
-        row.addSpacing(6)
-        for words in (self.position, self.slash, self.total):
-            row.addWidget(words)
-        for words in (self.dot, self.live, self.elapsed):
-            row.addWidget(words)
-        row.addStretch(1)
-        row.addWidget(self.recorded)
-        row.addWidget(self.record)
-        row.addWidget(self.speed)
-        row.addWidget(self.loop)
         controls = QWidget()
         controls.setFixedHeight(ROW_HEIGHT)
-        controls.setLayout(row)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 5, 12, 5)
-        column.setSpacing(2)
-        column.addWidget(controls)
-        column.addWidget(self.line)
+        row = fill(QHBoxLayout(controls), self.back, self.play, self.forward, 6, spacing=8)
+        for words in (self.position, self.slash, self.total, self.dot, self.live, self.elapsed):
+            row.addWidget(words)
+        row.addStretch(1)
+        for widget in (self.recorded, self.record, self.speed, self.loop):
+            row.addWidget(widget)
+        fill(QVBoxLayout(self), controls, self.line, spacing=2, margins=(12, 5, 12, 5))
 
     def _connect(self) -> None:
-        self.back.clicked.connect(self.step_back)
-        self.play.clicked.connect(self.play_wanted)
-        self.forward.clicked.connect(self.step_forward)
-        self.loop.toggled.connect(self.loop_wanted)
-        self.line.seek_wanted.connect(self._sought)
+        self.back.clicked.connect(lambda _=False: self.step_requested.emit(-1))
+        self.play.clicked.connect(self.play_requested)
+        self.forward.clicked.connect(lambda _=False: self.step_requested.emit(1))
+        self.loop.toggled.connect(self.loop_requested)
+        self.line.seek_requested.connect(self._sought)
         self.speed.activated.connect(self._speed_chosen)
-        self.record.clicked.connect(self.record_wanted)
+        self.record.clicked.connect(self.record_requested)
 
     # What is played
 
@@ -332,21 +251,29 @@ class Transport(QFrame):
     def _fit(self) -> None:
         """Show and enable what makes sense for the source in its state."""
         seekable, live = self._total_s is not None, self.is_live
-        for widget in self._live_widgets:
-            widget.setVisible(live)
-        for widget in self._recording_widgets:
-            widget.setVisible(not live)
+        of_live = (self.dot, self.live, self.elapsed, self.recorded, self.record)
+        of_recordings = (
+            self.back,
+            self.forward,
+            self.position,
+            self.slash,
+            self.total,
+            self.speed,
+            self.loop,
+        )
+        for widget in (*of_live, *of_recordings, self.line):
+            widget.setVisible(live == (widget in of_live))
         running = self._state in RUNNING
-        for button, icon, usable in (
+        for control, icon, usable in (
             (self.back, "back", seekable and running),
             (self.forward, "forward", seekable and running),
             (self.loop, "loop", seekable),
         ):
-            button.setEnabled(usable)
-            style.set_icon(button, icon, "text" if usable else "faint")
+            control.setEnabled(usable)
+            style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
         self.line.setEnabled(bool(self._total_s) and running)
-        style.set_tone(self.dot, "danger" if self._state == "playing" else "faint")
+        style.set_rule(self.dot, "tone", "danger" if self._state == "playing" else "faint")
         icon, words = _PLAY.get(self._state, ("play", "Play"))
         self.play.setEnabled(running)
         style.set_icon(self.play, icon, "on_accent" if running else "faint")
@@ -355,27 +282,9 @@ class Transport(QFrame):
 
     # What a person wants
 
-    @Slot()
-    def step_back(self) -> None:
-        """Ask for the frame before."""
-        self.step_wanted.emit(-1)
-
-    @Slot()
-    def step_forward(self) -> None:
-        """Ask for the next frame."""
-        self.step_wanted.emit(1)
-
-    @Slot()
-    def slower(self) -> None:
-        """Choose the next lower speed, if there is one."""
-        self._choose_speed(self.speed.currentIndex() - 1)
-
-    @Slot()
-    def faster(self) -> None:
-        """Choose the next higher speed, if there is one."""
-        self._choose_speed(self.speed.currentIndex() + 1)
-
-    def _choose_speed(self, index: int) -> None:
+    def change_speed(self, steps: int) -> None:
+        """Choose a speed so many steps higher, or lower below 0, if there is one."""
+        index = self.speed.currentIndex() + steps
         if self.speed.isEnabled() and 0 <= index < len(SPEEDS):
             self.speed.setCurrentIndex(index)
             self._speed_chosen(index)
@@ -383,18 +292,12 @@ class Transport(QFrame):
     @Slot(float)
     def _sought(self, seconds: float) -> None:
         self.position.setText(clock(seconds, total_s=self._total_s))
-        self.seek_wanted.emit(seconds)
+        self.seek_requested.emit(seconds)
 
     @Slot(int)
     def _speed_chosen(self, index: int) -> None:
-        self.speed_wanted.emit(SPEEDS[index])
+        self.speed_requested.emit(SPEEDS[index])
 
 
-def _button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
-    button = QPushButton()
-    button.setObjectName(name)
-    button.setToolTip(tip)
-    button.setAccessibleName(tip)
-    button.setFixedSize(size, size)
-    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return button
+def _icon_button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
+    return button(height=size, width=size, name=name, tip=tip)

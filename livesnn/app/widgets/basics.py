@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QComboBox,
     QDialog,
     QDialogButtonBox,
     QFrame,
     QLabel,
+    QLayout,
+    QLineEdit,
     QPushButton,
     QSizePolicy,
     QToolTip,
@@ -43,16 +48,75 @@ def dot() -> QLabel:
     return widget
 
 
+def button(
+    text: str = "", *, height: int, width: int = 0, pixels: int = 14, name: str = "", tip: str = ""
+) -> QPushButton:
+    """Return a button that takes the focus by Tab only: after a click the space bar still plays and pauses.
+
+    ``width`` 0 is that of the text; ``name`` is for the style sheet. Without a text, the tip is its name for screen
+    readers.
+    """
+    widget = QPushButton(text)
+    widget.setObjectName(name)
+    widget.setToolTip(tip)
+    widget.setAccessibleName("" if text else tip)
+    widget.setFont(style.text_font(pixels))
+    widget.setFixedHeight(height)
+    if width:
+        widget.setFixedWidth(width)
+    widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return widget
+
+
+def line_edit(text: str, placeholder: str, name: str, *, least_width: int = 0) -> QLineEdit:
+    """Return a field for one line of text; ``name`` is for screen readers."""
+    widget = QLineEdit(text)
+    widget.setFont(style.text_font(15))
+    widget.setPlaceholderText(placeholder)
+    widget.setAccessibleName(name)
+    widget.setMinimumWidth(least_width)
+    return widget
+
+
+Part = QWidget | QLayout | int | tuple[QWidget | QLayout, int]
+"""Of a row or column: a widget or a layout, also with its share of the room that is left; or a space in pixels."""
+
+Box = TypeVar("Box", bound=QBoxLayout)
+
+
+def fill(box: Box, *parts: Part, spacing: int, margins: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Box:
+    """Add parts to a row or column and return it; ``spacing`` is between them, ``margins`` begin at the left."""
+    box.setContentsMargins(*margins)
+    box.setSpacing(spacing)
+    for part in parts:
+        what, share = part if isinstance(part, tuple) else (part, 0)
+        if isinstance(what, int):
+            box.addSpacing(what)
+        elif isinstance(what, QWidget):
+            box.addWidget(what, share)
+        else:
+            box.addLayout(what, share)
+    return box
+
+
 class Painted(QWidget):
     """A part of a card that paints itself, in `paint`; its tooltip depends on the place.
 
     What changes ten times a second is painted, because each new text of a QLabel makes Qt lay out the whole window
     again. It is opaque, because Qt would otherwise paint the card below again each time, which takes as long.
+
+    ``hint`` is the size that it has room for; it takes less, and as much as there is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hint: tuple[int, int]) -> None:
         super().__init__()
+        self.hint = QSize(*hint)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:
+        """Return `hint`."""
+        return self.hint
 
     def paint(self, painter: QPainter) -> None:
         """Paint all of it, on the colour of a card."""
@@ -62,10 +126,10 @@ class Painted(QWidget):
         """Return the tooltip of a place; "": there is none."""
         return self.toolTip()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint ground and contents."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(style.SURFACE))
+        painter.fillRect(self.rect(), QColor(style.theme.surface))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.paint(painter)
 
@@ -81,7 +145,7 @@ class CaptionRow(Painted):
     """A caption at the left and a quiet remark at the right."""
 
     def __init__(self, caption: str, *, tip: str = "") -> None:
-        super().__init__()
+        super().__init__((0, 18))
         self.caption = caption
         self.remark = ""
         self.setToolTip(tip)
@@ -97,11 +161,11 @@ class CaptionRow(Painted):
         """Paint both."""
         box = QRectF(self.rect())
         painter.setFont(style.caption_font())
-        painter.setPen(QColor(style.SOFT))
+        painter.setPen(QColor(style.theme.soft))
         painter.drawText(box, LEFT, self.caption)
         room = box.width() - painter.fontMetrics().horizontalAdvance(self.caption) - 12
         painter.setFont(style.text_font(12))
-        painter.setPen(QColor(style.FAINT))
+        painter.setPen(QColor(style.theme.faint))
         shown = painter.fontMetrics().elidedText(self.remark, Qt.TextElideMode.ElideRight, int(room))
         painter.drawText(box, RIGHT, shown)
 
@@ -114,10 +178,7 @@ class Card(QFrame):
         self.setObjectName("card")
         self.caption = CaptionRow(caption, tip=tip)
         self.caption.set_remark(remark)
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(16, 10, 16, 12)
-        self.column.setSpacing(8)
-        self.column.addWidget(self.caption)
+        self.column = fill(QVBoxLayout(self), self.caption, spacing=8, margins=(16, 10, 16, 12))
 
 
 class ChoiceBox(QComboBox):
@@ -130,11 +191,11 @@ class ChoiceBox(QComboBox):
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # after a click the space bar still plays and pauses
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the arrow over Qt's box."""
         super().paintEvent(event)
         painter = QPainter(self)
-        colour = style.SOFT if self.isEnabled() else style.FAINT
+        colour = style.theme.soft if self.isEnabled() else style.theme.faint
         style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
 
 
@@ -146,14 +207,14 @@ class ShorteningLabel(QLabel):
         self.setFont(font)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def minimumSizeHint(self) -> QSize:
         """Return room for a few letters."""
         return QSize(min(60, super().minimumSizeHint().width()), super().minimumSizeHint().height())
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint what fits."""
         painter = QPainter(self)
-        painter.setPen(QColor(style.TEXT))
+        painter.setPen(QColor(style.theme.text))
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
         painter.drawText(self.rect(), LEFT, shown)
 
@@ -164,23 +225,21 @@ class Dialog(QDialog):
     def __init__(self, title: str, parent: QWidget | None) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
-        self.column = QVBoxLayout(self)
-        self.column.setContentsMargins(24, 20, 24, 20)
-        self.column.setSpacing(14)
-        self.column.addWidget(label(title, style.text_font(19, weight=QFont.Weight.DemiBold), wrap=True))
+        heading = label(title, style.text_font(19, weight=QFont.Weight.DemiBold), wrap=True)
+        self.column = fill(QVBoxLayout(self), heading, spacing=14, margins=(24, 20, 24, 20))
 
     def add_buttons(self, accept: str) -> QPushButton:
         """Add a button with these words that accepts, and one that cancels; return the first."""
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        button = box.addButton(accept, QDialogButtonBox.ButtonRole.AcceptRole)
-        button.setObjectName("primary")
+        first = box.addButton(accept, QDialogButtonBox.ButtonRole.AcceptRole)
+        first.setObjectName("primary")
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
         self.column.addWidget(box)
         self.cancel = box.button(QDialogButtonBox.StandardButton.Cancel)
         self.cancel.setAutoDefault(False)  # Enter is for the other
-        button.setDefault(True)
-        return button
+        first.setDefault(True)
+        return first
 
     def add_close(self) -> None:
         """Add a button that closes it."""

@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QFrame,
     QHBoxLayout,
-    QPushButton,
     QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
@@ -32,7 +31,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import label
+from livesnn.app.widgets.basics import button, fill, label
 from livesnn.card import InputSpec
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
@@ -48,8 +47,6 @@ LARGEST_ZOOM = 64.0
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
-WELCOME = "What do you want to look at?"
-WELCOME_HINT = "An event camera sees whatever moves, and the network recognises it."
 
 
 @dataclass(frozen=True)
@@ -89,38 +86,40 @@ class Choice(QAbstractButton):
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return room for every word."""
         return QSize(200, 64 if self._wide else 156)
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def minimumSizeHint(self) -> QSize:
         """Return room for icon and title."""
         return QSize(90, 48 if self._wide else 92)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         """Let Enter choose, as the space bar does."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.click()
         else:
             super().keyPressEvent(event)
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint in the colours of the theme in use."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         lively = self.underMouse() or self.hasFocus()
-        painter.setBrush(QColor(style.RAISED if self.isDown() else style.SURFACE))
-        painter.setPen(QPen(QColor(style.ACCENT if lively else style.LINE), 2 if self.hasFocus() else 1.2))
+        painter.setBrush(QColor(style.theme.raised if self.isDown() else style.theme.surface))
+        painter.setPen(
+            QPen(QColor(style.theme.accent if lively else style.theme.line), 2 if self.hasFocus() else 1.2)
+        )
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 14, 14)
         icon, title, hint = self._places()
-        style.icon(self._way.name, style.ACCENT).paint(painter, icon)
+        style.icon(self._way.name, style.theme.accent).paint(painter, icon)
         flags = _BESIDE if self._wide else _BELOW
         painter.setFont(style.text_font(16, weight=QFont.Weight.DemiBold))
-        painter.setPen(QColor(style.TEXT))
+        painter.setPen(QColor(style.theme.text))
         fits = painter.fontMetrics().horizontalAdvance(self._way.title) <= title.width()
         painter.drawText(title, flags, self._way.title if fits else self._way.short)
         painter.setFont(style.text_font(13))
-        painter.setPen(QColor(style.SOFT))
+        painter.setPen(QColor(style.theme.soft))
         painter.drawText(hint, flags, self._way.hint)
         painter.end()
 
@@ -149,9 +148,7 @@ class WordsPage(QWidget):
         for name, choice in self.choices.items():
             choice.clicked.connect(lambda _=False, name=name: choose(name))
         self._ways = self._offer()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 12, 20, 12)
-        column.setSpacing(8)
+        column = fill(QVBoxLayout(self), spacing=8, margins=(20, 12, 20, 12))
         column.addStretch(1)
         for words in (self.title, self.hint):
             words.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -166,15 +163,8 @@ class WordsPage(QWidget):
     def _offer(self) -> QWidget:
         ways = QWidget()
         ways.setMaximumWidth(720)
-        column = QVBoxLayout(ways)
-        column.setContentsMargins(0, 20, 0, 0)
-        column.setSpacing(12)
-        row = QHBoxLayout()
-        row.setSpacing(12)
-        for way in WAYS:
-            row.addWidget(self.choices[way.name])
-        column.addLayout(row)
-        column.addWidget(self.choices[DEMO.name])
+        row = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
+        fill(QVBoxLayout(ways), row, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
         return ways
 
     def set_words(self, title: str, hint: str, *, ways: bool) -> None:
@@ -191,40 +181,27 @@ class WaysStrip(QWidget):
         super().__init__()
         self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.buttons = {way.name: QPushButton(way.short) for way in WAYS}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        row.addWidget(self.words, 1)
-        for way in WAYS:
-            button = self.buttons[way.name]
-            button.setFixedHeight(30)
-            button.setFont(style.text_font(13))
-            button.setToolTip(way.title)
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.clicked.connect(lambda _=False, name=way.name: choose(name))
-            row.addWidget(button)
+        self.buttons = {way.name: button(way.short, height=30, pixels=13, tip=way.title) for way in WAYS}
+        for name, widget in self.buttons.items():
+            widget.clicked.connect(lambda _=False, name=name: choose(name))
+        fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=8)
 
 
 class PictureCanvas(QWidget):
     """Shows a picture as large as it fits, or a part of it larger, in its own proportions and with crisp pixels.
 
-    Points of the picture are in its pixels as shown, that is after mirroring.
-
-    Parameters
-    ----------
-    palette
-        Whose background and ink are used around the picture.
-    painted
-        Called with a picture's ``arrived_s`` once it is painted for the first time.
+    Points of the picture are in its pixels as shown, that is after mirroring. Around it is the palette's background.
     """
 
-    def __init__(self, palette: Palette, painted: Callable[[float], None]) -> None:
+    painted = Signal(float)
+    """Emitted with a picture's ``arrived_s`` once it is painted for the first time; one that is replaced before the
+    screen refreshes never is."""
+
+    def __init__(self, palette: Palette) -> None:
         super().__init__()
         self.mirrored = False
         self.zoom = 1.0  # 1: the whole picture
         self._palette = palette
-        self._painted = painted
         self._image = QImage()
         self._crop = QRectF()
         self._centre = QPointF()  # the point of the picture in the middle of the widget
@@ -233,7 +210,7 @@ class PictureCanvas(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # nothing behind it needs painting
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return a common sensor's size."""
         return QSize(640, 480)
 
@@ -311,40 +288,40 @@ class PictureCanvas(QWidget):
         corner = middle - self._centre * scale
         return QRectF(corner, corner + size)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the same point in the middle, if the picture's edges allow."""
         self._look_at(self._centre)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's name)
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """Zoom about the cursor."""
         notches = event.angleDelta().y() / _NOTCH
         self.zoom_about(2.0 ** (notches / NOTCHES_TO_DOUBLE), event.position())
         event.accept()
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Begin to drag the picture."""
         if event.button() == Qt.MouseButton.LeftButton and self.zoom > 1:
             self._held_at = event.position()
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Drag the picture."""
         if self._held_at is not None:
             moved, self._held_at = event.position() - self._held_at, event.position()
             self._look_at(self._centre - moved / self.scale)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End the drag."""
         self._held_at = None
         self._look_at(self._centre)
 
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Show the whole picture."""
         self.fit()
 
     # Painting
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the picture, its edge, the outline of the crop and a note in the corner."""
         painter = QPainter(self)
         painter.fillRect(event.rect(), QColor(*self._palette.background))
@@ -354,7 +331,7 @@ class PictureCanvas(QWidget):
         painter.end()
         if self._arrived_s is not None:
             arrived_s, self._arrived_s = self._arrived_s, None
-            self._painted(arrived_s)
+            self.painted.emit(arrived_s)
 
     def _paint_picture(self, painter: QPainter) -> None:
         area, scale = self.area, self.scale
@@ -402,30 +379,21 @@ class EventView(QFrame):
     """Shows pictures uint8 [H, W, 3], or words with the ways to get one.
 
     The wheel zooms about the cursor, dragging pans, a double click shows the whole picture again.
-
-    Attributes
-    ----------
-    shown
-        Number of pictures so far.
-    on_painted
-        Called with a picture's ``arrived_s`` once it is painted for the first time. A picture that is replaced
-        before the screen refreshes is never painted.
     """
 
-    way_wanted = Signal(str)  # a `Way.name`
+    way_requested = Signal(str)  # a `Way.name`
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stage")
-        self.shown = 0
-        self.on_painted: Callable[[float], None] | None = None
+        self.shown = 0  # number of pictures so far
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
         self._turned = ""
-        self.page = WordsPage(self.way_wanted.emit)
-        self.strip = WaysStrip(self.way_wanted.emit)
+        self.page = WordsPage(self.way_requested.emit)
+        self.strip = WaysStrip(self.way_requested.emit)
         self.strip.hide()
-        self.canvas = PictureCanvas(DEFAULT_PALETTE, self._picture_painted)
+        self.canvas = PictureCanvas(DEFAULT_PALETTE)
         self.legend = Legend()
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -439,15 +407,9 @@ class EventView(QFrame):
     def _picture_page(self) -> QWidget:
         page = QFrame()
         page.setObjectName("picture")
-        below = QHBoxLayout()
-        below.addWidget(self.legend)
-        below.addWidget(self.size_note, 1)
-        column = QVBoxLayout(page)
-        column.setContentsMargins(14, 14, 14, 12)
-        column.setSpacing(10)
-        column.addWidget(self.strip)
-        column.addWidget(self.canvas, 1)
-        column.addLayout(below)
+        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), spacing=10)
+        parts = (self.strip, (self.canvas, 1), below)
+        fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
         return page
 
     # Pictures
@@ -483,18 +445,6 @@ class EventView(QFrame):
             f"QFrame#picture QLabel {{ color: rgba({red}, {green}, {blue}, 165); }}"
         )
 
-    def set_mirrored(self, mirrored: bool) -> None:
-        """Mirror the picture on the screen, and say so; the network sees it as before."""
-        self.canvas.set_mirrored(mirrored)
-
-    def zoom(self, factor: float) -> None:
-        """Zoom by ``factor`` about the middle."""
-        self.canvas.zoom_about(factor)
-
-    def fit(self) -> None:
-        """Show the whole picture."""
-        self.canvas.fit()
-
     def show_ways_on(self, on: bool) -> None:
         """Say above the pictures that the person is simulated, and offer other sources."""
         self.strip.setVisible(on)
@@ -503,10 +453,6 @@ class EventView(QFrame):
     def has_picture(self) -> bool:
         """Whether there is a picture, not words."""
         return self._stack.currentIndex() == 1
-
-    def _picture_painted(self, arrived_s: float) -> None:
-        if self.on_painted is not None:
-            self.on_painted(arrived_s)
 
     def _show_size(self) -> None:
         sensor, spec = self._sensor, self._input
@@ -535,23 +481,14 @@ class EventView(QFrame):
         self.page.set_words(title, hint, ways=ways)
         self._stack.setCurrentIndex(0)
 
-    def show_welcome(self) -> None:
-        """Show the ways to begin."""
-        self.show_words(WELCOME, WELCOME_HINT, ways=True)
-
 
 class Legend(QWidget):
     """Explains the palette's colours."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
         self._entries = [(_swatch(), label("", style.text_font(13))) for _ in range(2)]
-        for swatch, words in self._entries:
-            self._row.addWidget(swatch)
-            self._row.addWidget(words)
-            self._row.addSpacing(10)
+        fill(QHBoxLayout(self), *(part for entry in self._entries for part in (*entry, 10)), spacing=6)
 
     @property
     def texts(self) -> list[str]:

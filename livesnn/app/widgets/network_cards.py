@@ -6,12 +6,12 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted
+from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted, button, fill
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.run import StateMode
 from livesnn.session.control import RUNNING, ShownState
@@ -57,10 +57,6 @@ class WindowPanel(Card):
         self.strip.show_frames(())
         self.caption.set_remark(NOTHING)
 
-    def set_palette(self, palette: Palette) -> None:
-        """Show events in these colours."""
-        self.strip.set_palette(palette)
-
     def show_result(self, shown: ShownResult) -> None:
         """Show the frames of the current window."""
         self.strip.show_frames(shown.frames)
@@ -71,7 +67,7 @@ class FrameStrip(Painted):
     """One thumbnail for each frame of a window, as large as they fit, in rows; the newest is outlined."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((380, 112))
         self.length = 10
         self._ratio = 1.0  # of a frame's width to its height
         self._palette = DEFAULT_PALETTE
@@ -79,11 +75,6 @@ class FrameStrip(Painted):
         self._frames: tuple[Bytes, ...] = ()
         self._images: list[tuple[Pixels, QImage]] = []  # of these frames; a QImage needs its pixels to stay
         self.setMinimumSize(120, 60)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Return room for two rows of small thumbnails."""
-        return QSize(380, 112)
 
     @property
     def seen(self) -> int:
@@ -150,7 +141,7 @@ class FrameStrip(Painted):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrunk)  # enlarged pixels stay crisp
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(style.RAISED))
+        painter.setBrush(QColor(style.theme.raised))
         for index, box in enumerate(boxes):
             if index < len(self._images):
                 painter.drawImage(box, self._images[index][1])
@@ -158,7 +149,7 @@ class FrameStrip(Painted):
                 painter.drawRect(box)
         if 0 < len(self._images) <= len(boxes):
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(QColor(style.ACCENT), 2.0, j=Qt.PenJoinStyle.MiterJoin))
+            painter.setPen(QPen(QColor(style.theme.accent), 2.0, j=Qt.PenJoinStyle.MiterJoin))
             painter.drawRect(boxes[len(self._images) - 1].adjusted(1, 1, -1, -1))
 
 
@@ -211,39 +202,35 @@ def window_words(spec: InputSpec) -> str:
 class StatePanel(Card):
     """The card "State": whether the membranes are carried, for how long they have been, and each layer's activity."""
 
-    mode_wanted = Signal(str)  # a StateMode
-    reset_wanted = Signal()
+    mode_requested = Signal(str)  # a StateMode
+    reset_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__("State", tip=_STATE_TIP)
         self.bars = LayerBars()
-        self.modes = {mode: _segment(mode) for mode in _MODES}
-        self.reset = QPushButton("Reset now")
-        self.reset.setObjectName("narrow")
-        self.reset.setToolTip("Set the state to zero now, so that the network forgets what it has seen")
+        reset_tip = "Set the state to zero now, so that the network forgets what it has seen"
+        self.reset = button("Reset now", height=28, pixels=12, name="narrow", tip=reset_tip)
+        self.reset.clicked.connect(self.reset_requested)
+        self.modes: dict[StateMode, QPushButton] = {}
         self._group = QButtonGroup(self)
+        for index, (mode, (words, tip)) in enumerate(_MODES.items()):
+            segment = button(words, height=28, pixels=12, name="segment", tip=tip)
+            segment.setProperty("side", "left" if mode == "carry" else "right")
+            segment.setCheckable(True)
+            self._group.addButton(segment, index)
+            self.modes[mode] = segment
         self._group.idClicked.connect(self._mode_clicked)
-        for index, button in enumerate(self.modes.values()):
-            self._group.addButton(button, index)
-        self.reset.clicked.connect(self.reset_wanted)
-        self._lay_out()
-        self.show_mode("carry")
-        self.show_state("empty")
-        self.clear(None)
-
-    def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setSpacing(0)
-        for button in (*self.modes.values(), self.reset):
-            button.setFixedHeight(28)
-            button.setFont(style.text_font(12))
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            words = button.fontMetrics().horizontalAdvance(button.text())
-            button.setMinimumWidth(words + 12)
-            row.addWidget(button, words)
+        row = fill(QHBoxLayout(), spacing=0)
+        for widget in (*self.modes.values(), self.reset):
+            width = widget.fontMetrics().horizontalAdvance(widget.text())
+            widget.setMinimumWidth(width + 12)
+            row.addWidget(widget, width)
         row.insertSpacing(2, 8)
         self.column.addLayout(row)
         self.column.addWidget(self.bars, 1)
+        self.show_mode("carry")
+        self.show_state("empty")
+        self.clear(None)
 
     def show_mode(self, mode: StateMode) -> None:
         """Show which mode is chosen, without a signal."""
@@ -270,34 +257,19 @@ class StatePanel(Card):
 
     @Slot(int)
     def _mode_clicked(self, index: int) -> None:
-        self.mode_wanted.emit(list(_MODES)[index])
-
-
-def _segment(mode: StateMode) -> QPushButton:
-    words, tip = _MODES[mode]
-    button = QPushButton(words)
-    button.setObjectName("segment")
-    button.setProperty("side", "left" if mode == "carry" else "right")
-    button.setCheckable(True)
-    button.setToolTip(tip)
-    return button
+        self.mode_requested.emit(list(_MODES)[index])
 
 
 class LayerBars(Painted):
     """One bar for each layer: the share of its neurons that spiked, and a mark at its mean membrane potential."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((300, 70))
         self.density: FloatArray | None = None
         self.membrane: FloatArray | None = None
         self._layers: tuple[str, ...] = ()
         self._threshold = 1.0
         self.setMinimumSize(120, 44)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Return room for bars of a usual size."""
-        return QSize(300, 70)
 
     def set_model(self, card: ModelCard | None) -> None:
         """Show a model's layers, without values."""
@@ -339,14 +311,14 @@ class LayerBars(Painted):
         """Paint the bars and their legend."""
         boxes = self.boxes()
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(style.RAISED))
+        painter.setBrush(QColor(style.theme.raised))
         for box in boxes:
             painter.drawRoundedRect(box, 2, 2)
-        painter.setBrush(QColor(style.ACCENT))
+        painter.setBrush(QColor(style.theme.accent))
         for box, share in zip(boxes, self.density if self.density is not None else (), strict=False):
             filled = min(float(share) / FULL_DENSITY, 1.0) * box.height()
             painter.drawRoundedRect(box.adjusted(0, box.height() - filled, 0, 0), 2, 2)
-        painter.setPen(QPen(QColor(style.WARNING), 2.0))
+        painter.setPen(QPen(QColor(style.theme.warning), 2.0))
         for box, mean in zip(boxes, self.membrane if self.membrane is not None else (), strict=False):
             y = box.bottom() - 1 - membrane_height(float(mean), self._threshold) * (box.height() - 2)
             painter.drawLine(QPointF(box.left() - 2, y), QPointF(box.right() + 2, y))
@@ -357,11 +329,11 @@ class LayerBars(Painted):
         middle = self.height() - _LEGEND / 2 + 2
         x = 0.0
         for words, colour, height in (
-            ("spiking neurons", style.ACCENT, 8),
-            ("mean membrane", style.WARNING, 2),
+            ("spiking neurons", style.theme.accent, 8),
+            ("mean membrane", style.theme.warning, 2),
         ):
             painter.fillRect(QRectF(x, middle - height / 2, 10, height), QColor(colour))
-            painter.setPen(QColor(style.FAINT))
+            painter.setPen(QColor(style.theme.faint))
             painter.drawText(QRectF(x + 15, middle - _LEGEND / 2, self.width(), _LEGEND), LEFT, words)
             x += 15 + painter.fontMetrics().horizontalAdvance(words) + 14
 

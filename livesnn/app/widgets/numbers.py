@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, RIGHT, Card, Painted
@@ -24,7 +23,7 @@ _PARTS = {  # rows of the table → caption, tooltip
 }
 _RATES = {
     "events": ("Events", f"Events per second of the source's own time; mean over its last {RATE_S:g} s."),
-    "kept": ("Filtered", "Events per second that the noise filters let through."),
+    "filtered": ("Filtered", "Events per second that the noise filters let through."),
     "frames": ("Frames", f"Frames per second that the network has seen; mean over the last {RATE_S:g} s."),
     "density": (
         "Density",
@@ -45,8 +44,8 @@ _RATES = {
     "skipped": ("Skipped", "Events of a live source that arrived while it was paused."),
     "repaired": ("Repaired", "Events that arrived damaged."),
 }
-_ON_DEMAND = ("kept", "light_flicker", "repaired")  # shown only if there are any
-_EXPLAINED = ("kept", "synops")  # their notes are no warnings
+_ON_DEMAND = ("filtered", "light_flicker", "repaired")  # shown only if there are any
+_EXPLAINED = ("filtered", "synops")  # their notes are no warnings
 _OF = " of "  # what follows is left out where it doesn't fit
 _PERCENTILES = ("p50", "p95", "p99")
 _TABLE_TIP = f"p95: 95 % took no longer. Over the last {LAST_RESULTS}."
@@ -76,7 +75,7 @@ class NumbersPanel(Card):
 
     def show_denoise(self, denoise: bool) -> None:
         """Show or hide how many events the noise filters let through."""
-        self.table.show_row("kept", denoise)
+        self.table.show_row("filtered", denoise)
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
         """Show the numbers, a dash where one is unknown. ``show``: from arrival to the screen, ms."""
@@ -90,7 +89,7 @@ class NumbersPanel(Card):
             for which in _PERCENTILES:
                 self.texts[f"{part}.{which}"] = milliseconds(getattr(values, which))
         self.texts["events"] = scaled(statistics.events_per_s, "/s")
-        self.texts["kept"] = scaled(statistics.kept_per_s, "/s")
+        self.texts["filtered"] = scaled(statistics.filtered_per_s, "/s")
         self.texts["frames"] = scaled(statistics.frames_per_s, "/s")
         density = statistics.density
         self.texts["density"] = f"{100 * density:.1f} %" if math.isfinite(density) else NOTHING
@@ -122,7 +121,7 @@ def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
             (count, 100 * count / noise.events) for count in (noise.hot, noise.refractory, noise.isolated)
         )
         hot, refractory, isolated = (f"{count:,} ({share:.1f} %)" for count, share in shares)
-        notes["kept"] = (
+        notes["filtered"] = (
             f"Removed: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
         )
     if math.isfinite(statistics.energy_estimate_uj):
@@ -141,16 +140,11 @@ class _Numbers(Painted):
     """A table of latencies at the left, single numbers at the right; `texts` are by row or row.percentile."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((360, 5 * 20))
         self.texts: dict[str, str] = {}
         self._notes: dict[str, str] = {}
         self._hidden = {*_ON_DEMAND}
         self.setMinimumSize(272, 5 * 14)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Return room for comfortable rows."""
-        return QSize(360, 5 * 20)
 
     def show_row(self, name: str, shown: bool) -> None:
         """Show or hide a single number."""
@@ -194,23 +188,28 @@ class _Numbers(Painted):
         name_width = max(left * 0.32, 52)
         column = (left - name_width) / len(_PERCENTILES)
         for place, which in enumerate(_PERCENTILES):
-            self._write(painter, QRectF(name_width + place * column, 0, column, height), which, style.FAINT)
+            self._write(
+                painter, QRectF(name_width + place * column, 0, column, height), which, style.theme.faint
+            )
         for row, (part, (caption, _)) in enumerate(_PARTS.items(), start=1):
-            self._write(painter, QRectF(0, row * height, name_width, height), caption, style.SOFT, LEFT)
+            self._write(painter, QRectF(0, row * height, name_width, height), caption, style.theme.soft, LEFT)
             for place, which in enumerate(_PERCENTILES):
                 box = QRectF(name_width + place * column, row * height, column, height)
                 self._write(
-                    painter, box, self.texts[f"{part}.{which}"], style.TEXT if place == 0 else style.SOFT
+                    painter,
+                    box,
+                    self.texts[f"{part}.{which}"],
+                    style.theme.text if place == 0 else style.theme.soft,
                 )
         for row, name in enumerate(self.rates):
             caption, warned = _RATES[name][0], name in self._notes and name not in _EXPLAINED
             box = QRectF(half, row * height, self.width() - half, height)
-            self._write(painter, box, caption, style.SOFT, LEFT)
+            self._write(painter, box, caption, style.theme.soft, LEFT)
             room = box.width() - painter.fontMetrics().horizontalAdvance(f"{caption}  ")
             text = self.texts[name]
             if painter.fontMetrics().horizontalAdvance(text) > room:
                 text = text.split(_OF)[0]
-            self._write(painter, box, text, style.WARNING if warned else style.TEXT)
+            self._write(painter, box, text, style.theme.warning if warned else style.theme.text)
 
     def _write(
         self, painter: QPainter, box: QRectF, words: str, colour: str, where: Qt.AlignmentFlag = RIGHT

@@ -7,12 +7,12 @@ from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
-from PySide6.QtWidgets import QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
+from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill
 from livesnn.card import ModelCard
 from livesnn.session.results import HISTORY_US, History, ShownResult
 
@@ -35,19 +35,14 @@ class ClassRows(Painted):
     """One row for each class, in the order of the model's card; the decided one stands out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((320, 220))
         self.classes: tuple[str, ...] = ()
         self.probabilities: Probabilities | None = None
         self.decision: str | None = None
         self.texts: list[str] = []
         self._names: list[str] = []
         self._history = EMPTY
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.set_classes(())
-
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Return room for comfortable rows."""
-        return QSize(320, max(220, 28 * len(self.classes)))
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Show these classes, without values."""
@@ -55,6 +50,7 @@ class ClassRows(Painted):
         self._names = [style.readable(name) for name in classes]
         self.probabilities, self.decision, self._history = None, None, EMPTY
         self.texts = [NOTHING] * len(self.classes)
+        self.hint.setHeight(max(220, 28 * len(self.classes)))
         self.setMinimumHeight(_ROW[0] * max(len(self.classes), _LEAST_ROWS))
         self.updateGeometry()
         self.update()
@@ -88,7 +84,7 @@ class ClassRows(Painted):
         """Paint dot, name, strip and number of each class."""
         if not self.classes:
             painter.setFont(style.text_font(14))
-            painter.setPen(QColor(style.FAINT))
+            painter.setPen(QColor(style.theme.faint))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, NOTHING_YET)
             return
         height = self._row_height()
@@ -107,7 +103,7 @@ class ClassRows(Painted):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(style.class_colour(index))
         painter.drawEllipse(QPointF(_DOT / 2, row.center().y()), _DOT / 2, _DOT / 2)
-        painter.setPen(QColor(style.TEXT if self.classes[index] == self.decision else style.SOFT))
+        painter.setPen(QColor(style.theme.text if self.classes[index] == self.decision else style.theme.soft))
         name = self._names[index]
         if name_width < longest(tuple(self._names), painter.font().pixelSize()):
             right = Qt.TextElideMode.ElideRight
@@ -128,7 +124,7 @@ class ClassRows(Painted):
         painter.setPen(Qt.PenStyle.NoPen)
         for index in range(len(self.classes)):
             box = strip.translated(0, index * row_height + (row_height - strip.height()) / 2)
-            painter.setBrush(QColor(style.RAISED))
+            painter.setBrush(QColor(style.theme.raised))
             painter.drawRoundedRect(box, 3, 3)
             painter.drawImage(box, image, QRectF(0, index * rows, columns, rows))
 
@@ -201,15 +197,10 @@ class ReadoutPanel(QWidget):
         self.rows = ClassRows()
         self._note = ""
         self.card = Card("Decision")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
-        for stretch, card, widget in (
-            (0, self.card, self.decision),
-            (1, Card("Classes", remark="last 10 s"), _scrolled(self.rows)),
-        ):
-            card.column.addWidget(widget, 1)
-            column.addWidget(card, stretch)
+        classes = Card("Classes", remark="last 10 s")
+        self.card.column.addWidget(self.decision, 1)
+        classes.column.addWidget(_scrolled(self.rows), 1)
+        fill(QVBoxLayout(self), self.card, (classes, 1), spacing=12)
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
@@ -236,7 +227,7 @@ class ReadoutPanel(QWidget):
         self.card.caption.setToolTip(doubt)
 
     def show_result(self, shown: ShownResult) -> None:
-        """Show an shown."""
+        """Show a result, its decision or the last one."""
         result = shown.result
         self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:
@@ -263,7 +254,7 @@ class DecisionView(Painted):
     """The decision in letters as large as they fit, and the network's confidence."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((320, 124))
         self.text = ""
         self.confidence = 0.0
         self._percent = NOTHING
@@ -271,10 +262,6 @@ class DecisionView(Painted):
         self.setMinimumHeight(62)
         self.setMaximumHeight(180)
         self.clear()
-
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Return room for large letters."""
-        return QSize(320, 124)
 
     def clear(self, words: str = NOTHING_YET) -> None:
         """Say that there is no decision, and why."""
@@ -300,12 +287,12 @@ class DecisionView(Painted):
         width, height = self.width(), self.height()
         pixels = fitting_pixels(self.text, width, height - 32, largest=32 if self._waiting else 64)
         painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
-        painter.setPen(QColor(style.FAINT if self._waiting else style.TEXT))
+        painter.setPen(QColor(style.theme.faint if self._waiting else style.theme.text))
         painter.drawText(QRectF(0, 0, width, height - 32), _WORDS, self.text)
         painter.setFont(style.text_font(15, weight=QFont.Weight.DemiBold))
-        painter.setPen(QColor(style.SOFT))
+        painter.setPen(QColor(style.theme.soft))
         painter.drawText(QRectF(width - 60, height - 26, 60, 24), RIGHT, self._percent)
-        colour = QColor(style.NEUTRAL if self._waiting else style.ACCENT)
+        colour = QColor(style.theme.neutral if self._waiting else style.theme.accent)
         _draw_bar(painter, QRectF(0, height - 18, width - 64, 8), self.confidence, colour)
 
 
@@ -325,7 +312,7 @@ def _draw_bar(painter: QPainter, track: QRectF, share: float, colour: QColor) ->
     """Draw a rounded track filled from the left to ``share`` (0..1)."""
     radius = track.height() / 2
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(style.RAISED))
+    painter.setBrush(QColor(style.theme.raised))
     painter.drawRoundedRect(track, radius, radius)
     filled = track.width() * min(max(share, 0.0), 1.0)
     if filled >= 1.0:

@@ -100,11 +100,11 @@ def paint_rate(
 ) -> QPixmap:
     """Return a picture of the rate, ``width`` × HEIGHT at ``ratio`` device pixels each; brighter if ``played``."""
     pixmap, painter = _blank(width, ratio)
-    painter.fillRect(QRectF(0, BASELINE, width, 1), QColor(style.LINE))
+    painter.fillRect(QRectF(0, BASELINE, width, 1), QColor(style.theme.line))
     if profile is not None and total_s > 0:
         tops = BASELINE - heights(profile, total_s, width) * (BASELINE - TOP)
         outline = [QPointF(column + 0.5, top) for column, top in enumerate(tops.tolist())]
-        fill = QColor(style.ACCENT)
+        fill = QColor(style.theme.accent)
         fill.setAlphaF(0.65 if played else 0.28)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(fill)
@@ -118,7 +118,7 @@ def paint_track(track: DecisionTrack, width: int, ratio: float) -> QPixmap:
     pixmap, painter = _blank(width, ratio)
     shape = QPainterPath()
     shape.addRoundedRect(QRectF(0, TRACK, width, TRACK_END - TRACK), _ROUND, _ROUND)
-    painter.fillPath(shape, QColor(style.RAISED))
+    painter.fillPath(shape, QColor(style.theme.raised))
     painter.setClipPath(shape)
     painter.setFont(style.text_font(11))
     for first, end, number in track.segments(width):
@@ -148,12 +148,12 @@ def paint_labels(
         shape = QPainterPath()
         shape.addRoundedRect(span, _ROUND, _ROUND)
         painter.setClipPath(shape)
-        painter.fillRect(span, QColor(style.SURFACE))  # so that the later of two can be read
+        painter.fillRect(span, QColor(style.theme.surface))  # so that the later of two can be read
         painter.setOpacity(0.35)
         painter.fillRect(span, colour)
         painter.setOpacity(1.0)
         painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
-        painter.setPen(QColor(style.TEXT))
+        painter.setPen(QColor(style.theme.text))
         _write(painter, span.adjusted(_EDGE, 0, 0, 0), style.readable(label.label))
     painter.end()
     return pixmap
@@ -188,7 +188,7 @@ def clock(seconds: float, *, total_s: float | None = None) -> str:
 class Timeline(QWidget):
     """A recording from start to end, with the playing position; times are seconds after its start."""
 
-    seek_wanted = Signal(float)
+    seek_requested = Signal(float)
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class Timeline(QWidget):
         self.setAccessibleName("Time line: click or drag to seek")
         self.set_recording(None)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return a usual width; it takes what there is."""
         return QSize(600, self.height())
 
@@ -233,8 +233,8 @@ class Timeline(QWidget):
         """
         self._total_s = max(total_s or 0.0, 0.0)
         self._labels = tuple(label for label in labels if label.start < self._total_s)
-        said = dict.fromkeys([*classes, *(label.label for label in self._labels)])
-        self._track = DecisionTrack(self._total_s or 1.0, list(said))
+        known = dict.fromkeys([*classes, *(label.label for label in self._labels)])
+        self._track = DecisionTrack(self._total_s or 1.0, list(known))
         self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
         self._profile, self.position_s = None, 0.0
         self._dragged, self._waiting_s = False, None
@@ -282,13 +282,13 @@ class Timeline(QWidget):
 
     # What a person does
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Seek to the pointer, and begin to drag the handle."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._dragged = True
             self._drag_to(event.position().x())
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Seek while dragging, and say what is under the pointer."""
         self._hover = event.position().x()
         if self._dragged:
@@ -301,11 +301,11 @@ class Timeline(QWidget):
         words, decided = [clock(seconds, total_s=self._total_s)], self.decision_at(seconds)
         if decided is not None:
             words.append(f"{'decided: ' if self._labels else ''}{style.readable(decided)}")
-        if said := self.labels_at(seconds):
-            words.append(f"labelled: {', '.join(style.readable(label) for label in said)}")
+        if labels := self.labels_at(seconds):
+            words.append(f"labelled: {', '.join(style.readable(label) for label in labels)}")
         return "  ·  ".join(words)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End the drag, at the place last dragged to."""
         if event.button() == Qt.MouseButton.LeftButton and self._dragged:
             self._seek_to_newest()
@@ -313,7 +313,7 @@ class Timeline(QWidget):
             self._dragged = False
             self.update()
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+    def leaveEvent(self, event: QEvent) -> None:
         """Forget the pointer."""
         self._hover = None
         self.update()
@@ -330,26 +330,26 @@ class Timeline(QWidget):
         if self._waiting_s is not None:
             seconds, self._waiting_s = self._waiting_s, None
             self._drag_timer.start()
-            self.seek_wanted.emit(seconds)
+            self.seek_requested.emit(seconds)
 
     def event(self, event: QEvent) -> bool:
         """While it has the focus, keep the keys that move the handle from being shortcuts."""
-        asked = event.type() == QEvent.Type.ShortcutOverride
-        if asked and isinstance(event, QKeyEvent) and self._sought_by(event) is not None:
+        shortcut = event.type() == QEvent.Type.ShortcutOverride
+        if shortcut and isinstance(event, QKeyEvent) and self._seek_target(event) is not None:
             event.accept()
             return True
         return super().event(event)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         """Seek by a step, or to either end."""
-        seconds = self._sought_by(event)
+        seconds = self._seek_target(event)
         if seconds is None:
             super().keyPressEvent(event)
             return
         self._move_to(seconds)
-        self.seek_wanted.emit(self.position_s)
+        self.seek_requested.emit(self.position_s)
 
-    def _sought_by(self, event: QKeyEvent) -> float | None:
+    def _seek_target(self, event: QKeyEvent) -> float | None:
         step_s = min(1.0, self._total_s / 20)
         places: dict[int, float] = {
             Qt.Key.Key_Left: self.position_s - step_s,
@@ -360,7 +360,7 @@ class Timeline(QWidget):
         plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
         return places.get(event.key()) if plain else None
 
-    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
+    def focusInEvent(self, event: QFocusEvent) -> None:
         """Show a ring if the focus came by a key, also after a change to another window and back."""
         if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
             self._ring = event.reason() in _FOCUS_BY_KEY
@@ -368,7 +368,7 @@ class Timeline(QWidget):
 
     # Painting
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+    def changeEvent(self, event: QEvent) -> None:
         """Paint in the new colours or fonts."""
         self._paint_anew()
         super().changeEvent(event)
@@ -391,7 +391,7 @@ class Timeline(QWidget):
             self._spans = paint_labels(self._labels, self._track, self._total_s or 1.0, span, ratio)
         return self._rates, self._marks, self._spans
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint what has been played, what follows, the pointer and the handle."""
         rates, marks, spans = self._pictures()
         painter = QPainter(self)
@@ -404,19 +404,21 @@ class Timeline(QWidget):
         painter.drawPixmap(_SIDE, 0, spans)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._hover is not None and self.isEnabled():
-            self._paint_line(painter, min(max(self._hover, _SIDE), _SIDE + self._span()), style.SOFT, 1.0)
+            self._paint_line(
+                painter, min(max(self._hover, _SIDE), _SIDE + self._span()), style.theme.soft, 1.0
+            )
         if self._total_s:
             self._paint_handle(painter, x)
         if self.hasFocus() and self._ring:
-            painter.setPen(QPen(QColor(style.ACCENT), 1.0))
+            painter.setPen(QPen(QColor(style.theme.accent), 1.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1), 8, 8)
 
     def _paint_handle(self, painter: QPainter, x: float) -> None:
-        self._paint_line(painter, x, style.TEXT, 2.0)
+        self._paint_line(painter, x, style.theme.text, 2.0)
         held = self._dragged or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
-        painter.setPen(QPen(QColor(style.SURFACE), 2.0))
-        painter.setBrush(QColor(style.ACCENT if held else style.TEXT))
+        painter.setPen(QPen(QColor(style.theme.surface), 2.0))
+        painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
         painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
 
     def _paint_line(self, painter: QPainter, x: float, colour: str, width: float) -> None:

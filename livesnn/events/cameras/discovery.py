@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Cameras, Device, Driver
@@ -12,7 +11,7 @@ from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
 from livesnn.events.formats.ordering import put_in_order
-from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, EventSource, SourceCounters
 
 DELIVERED_US = 100_000
 """Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
@@ -21,17 +20,11 @@ _POLL_S = 0.001  # drivers' packets come every 10 ms
 
 
 class EveryVendor:
-    """`Cameras` of several vendors, one after the other; one that can't be looked for hides no other's.
-
-    Parameters
-    ----------
-    vendors
-        By default iniVation and Prophesee.
-    """
+    """`Cameras` of several vendors, iniVation and Prophesee by default; one that fails hides no other's."""
 
     def __init__(self, vendors: Sequence[Cameras] | None = None) -> None:
         self._vendors = (InivationCameras(), PropheseeCameras()) if vendors is None else vendors
-        self._of: dict[str, Cameras] = {}
+        self._vendor_of: dict[str, Cameras] = {}  # by serial number
 
     def discover(self) -> list[Device]:
         """Return all that is plugged in. Raises a vendor's SourceError where that may be why nothing is found."""
@@ -44,7 +37,7 @@ class EveryVendor:
                 failed.append(error)
                 continue
             for device in seen:
-                self._of.setdefault(device.serial, vendor)
+                self._vendor_of.setdefault(device.serial, vendor)
                 found.setdefault(device.serial, device)
         if failed and not found:
             raise failed[0]
@@ -52,7 +45,7 @@ class EveryVendor:
 
     def open(self, serial: str) -> Driver:
         """Open the camera by the vendor that found it. Raises SourceError."""
-        return self._of[serial].open(serial)
+        return self._vendor_of[serial].open(serial)
 
 
 def discover() -> list[Device]:
@@ -63,30 +56,20 @@ def discover() -> list[Device]:
 def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = None) -> EventSource:
     """Open ``camera``, the first one found, or ``camera:SERIAL``; after a loss, that very one again.
 
-    Parameters
-    ----------
-    uri, notify
-        As for `livesnn.sources.open_source`.
-    cameras
-        Where to look; by default every vendor's.
-
-    Raises
-    ------
-    SourceError
-        When there is no such camera, it can't be opened, or none can be looked for.
+    ``uri`` and ``notify`` are as for `livesnn.sources.open_source`. ``cameras`` is where to look, by default every
+    vendor's. Raises SourceError when there is no such camera, it can't be opened, or none can be looked for.
     """
-    looked_at = EveryVendor() if cameras is None else cameras
-    serial = uri.partition(":")[2] or _first(looked_at.discover()).serial
-    return ReconnectingSource(lambda: _connect(looked_at, serial), notify=notify, serial=serial)
-
-
-def _first(found: list[Device]) -> Device:
-    if not found:
-        raise SourceError(
-            "no camera found: plug one in and check its USB cable and the permission to use it (udev rules on "
-            "Linux; `livesnn devices` lists what is found), or start `livesnn gui` for the demo"
-        )
-    return found[0]
+    known = EveryVendor() if cameras is None else cameras
+    serial = uri.partition(":")[2]
+    if not serial:
+        found = known.discover()
+        if not found:
+            raise SourceError(
+                "no camera found: plug one in and check its USB cable and the permission to use it (udev rules on "
+                "Linux; `livesnn devices` lists what is found), or start `livesnn gui` for the demo"
+            )
+        serial = found[0].serial
+    return ReconnectingSource(lambda: _connect(known, serial), notify=notify, serial=serial)
 
 
 def _connect(cameras: Cameras, serial: str) -> CameraConnection:
@@ -103,71 +86,41 @@ def _connect(cameras: Cameras, serial: str) -> CameraConnection:
 class CameraConnection:
     """An open camera, a `livesnn.events.cameras.reconnecting.Connection`; used from one thread at a time.
 
-    Its times are µs of the camera's own clock; only their differences are relied on here.
-
-    Parameters
-    ----------
-    driver
-        Owned from now on.
-    clock
-        Seconds; tells how long the scene has been quiet.
+    Its times are µs of the camera's own clock; only their differences are relied on here. It owns ``driver``.
+    ``clock``, in seconds, tells how long the scene has been quiet.
     """
 
     def __init__(self, driver: Driver, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = f"camera {driver.name}"
+        self.resolution = driver.resolution
+        self.counters = SourceCounters()  # without what the driver itself loses
         self._driver: Driver | None = driver
         self._clock = clock
-        self._name = f"camera {driver.name}"
-        self._resolution = driver.resolution
-        self._counters = SourceCounters()
         self._newest_us: int | None = None
         self._quiet = QuietTime(DELIVERED_US, clock)
-
-    @property
-    def name(self) -> str:
-        """Model and serial number: "camera DVXplorer DXA00093"."""
-        return self._name
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        return self._resolution
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Since the camera was opened; what the driver itself loses isn't told."""
-        return replace(self._counters)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next packet's events, none when none have come in the time; see `Connection.read`.
 
-        Raises
-        ------
-        SourceLost
-            When the camera has been unplugged, or closed; everything it sent has been returned then.
+        Raises SourceLost when the camera has been unplugged, or closed; everything it sent has been returned then.
         """
+        if self._driver is None:
+            raise SourceLost(f"{self.name} is closed: open it again")
         deadline_s = self._clock() + timeout_s
-        while (packet := self._poll()) is None or not packet.size:  # an empty one is no news
+        while (packet := self._driver.poll()) is None or not packet.size:  # an empty one is no news
             if self._clock() >= deadline_s:
                 self._quiet.go_on(timeout_s)
                 return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
-        return self._ordered(packet), self._quiet.now_us
+        packet = put_in_order(packet, self.resolution, self._newest_us, self.counters)
+        if packet.size:
+            self._newest_us = int(packet["t"][-1])
+            self._quiet.note_packet(self._newest_us)
+            self.counters.events += packet.size
+        return packet, self._quiet.now_us
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
         if self._driver is not None:
             self._driver.close()
         self._driver = None
-
-    def _poll(self) -> Events | None:
-        if self._driver is None:
-            raise SourceLost(f"{self._name} is closed: open it again")
-        return self._driver.poll()
-
-    def _ordered(self, packet: Events) -> Events:
-        packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
-        if packet.size:
-            self._newest_us = int(packet["t"][-1])
-            self._quiet.note_packet(self._newest_us)
-            self._counters.events += packet.size
-        return packet

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from livesnn.events.packet import Events, Resolution
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,10 @@ class Device:
 
 
 class Driver(Protocol):
-    """An open camera; used from one thread at a time."""
+    """An open camera, by model and serial number ("DVXplorer DXA00093"); used from one thread at a time."""
 
-    @property
-    def name(self) -> str:
-        """Model and serial number: "DVXplorer DXA00093"."""
-        ...
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        ...
+    name: str
+    resolution: Resolution
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, in the driver's order, after some milliseconds at most.
@@ -55,3 +52,14 @@ class Cameras(Protocol):
     def open(self, serial: str) -> Driver:
         """Open a camera found before. Raises SourceError."""
         ...
+
+
+def copy_events(stored: npt.NDArray[np.void], fields: Sequence[str]) -> Events:
+    """Return a driver's events as EVENTS_DTYPE; ``fields`` are its names of t, x, y and p.
+
+    A negative coordinate becomes one beyond any sensor.
+    """
+    events = np.empty(stored.size, EVENTS_DTYPE)
+    for ours, theirs in zip(("t", "x", "y", "p"), fields, strict=True):
+        events[ours] = stored[theirs]
+    return events

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver
+from livesnn.events.cameras.driver import Device, Driver, copy_events
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import Events, Resolution
 
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
+_FIELDS = ("timestamp", "x", "y", "polarity")
 _DRIVER_ERRORS = (RuntimeError, IndexError, ValueError, OSError)  # what C++ exceptions become
 
 
@@ -68,7 +69,7 @@ class InivationDriver:
         try:
             batch = self._camera.getNextEventBatch()
             if batch is not None:
-                return _as_events(batch.numpy())
+                return copy_events(batch.numpy(), _FIELDS)
             running = self._camera.isRunning()
         except _DRIVER_ERRORS as error:
             raise SourceLost(f"camera {self.name} is lost ({_reason(error)}): plug it in again") from error
@@ -88,11 +89,14 @@ class InivationCameras:
         """Return what is plugged in, by USB."""
         driver = _dv_camera()
         try:
-            return [_describe(found.cameraModel.name, found.serialNumber) for found in driver.discover()]
+            found = [(each.cameraModel.name, each.serialNumber) for each in driver.discover()]
         except _DRIVER_ERRORS as error:
             raise SourceError(
                 f"cameras can't be looked for ({_reason(error)}): check USB and its permissions"
             ) from error
+        return [
+            Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model)) for model, serial in found
+        ]
 
     def open(self, serial: str) -> Driver:
         """Open the camera of that serial number. Raises SourceError."""
@@ -116,18 +120,6 @@ def _dv_camera() -> ModuleType:
         ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera
-
-
-def _describe(model: str, serial: str) -> Device:
-    return Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model))
-
-
-def _as_events(stored: npt.NDArray[np.void]) -> Events:
-    """Return dv-processing's events as EVENTS_DTYPE; a negative coordinate becomes one beyond any sensor."""
-    events = np.empty(stored.size, EVENTS_DTYPE)
-    for name, theirs in (("t", "timestamp"), ("x", "x"), ("y", "y"), ("p", "polarity")):
-        events[name] = stored[theirs]
-    return events
 
 
 def _reason(error: BaseException) -> str:

@@ -8,7 +8,6 @@ server that sends no header or garbage, and says that it runs after the server h
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -46,10 +45,7 @@ _RESTART = "start the server again"
 def open_stream(uri: str, *, notify: Notify) -> EventSource:
     """Connect to ``tcp://HOST:PORT``, and again whenever the server comes back.
 
-    Raises
-    ------
-    SourceError
-        When the address isn't valid, no server answers there, or it doesn't send a stream of events.
+    Raises SourceError when the address isn't valid, no server answers there, or it doesn't send a stream of events.
     """
     address = parse_address(uri)
     return ReconnectingSource(lambda: connect(address), notify=notify)
@@ -85,19 +81,9 @@ class _Streams(NamedTuple):
 
 
 def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = STALL_S) -> StreamConnection:
-    """Connect to a server, and read what it sends.
+    """Connect to a server, and read what it sends; raises as `open_stream`.
 
-    Parameters
-    ----------
-    connect_s
-        It must answer, and then send its header, in this time.
-    stall_s
-        As for `StreamConnection`.
-
-    Raises
-    ------
-    SourceError
-        When no server answers at the address, or it doesn't send a stream of events.
+    It must answer in ``connect_s``, and send its header in that time again. ``stall_s`` is as for `StreamConnection`.
     """
     incoming = Incoming(open_socket(address, connect_s))
     try:
@@ -160,16 +146,7 @@ def _choose_stream(address: Address, header: Header) -> _Streams:
 class StreamConnection:
     """One connection to a server, a `Connection`; for one thread at a time. `connect` makes it.
 
-    Parameters
-    ----------
-    name
-        What a person calls the server.
-    incoming
-        What comes after the header; owned from now on.
-    streams
-        What it sends.
-    stall_s
-        A packet that has begun must go on in this time.
+    It owns ``incoming``, which gives what comes after the header. A packet that has begun must go on in ``stall_s``.
     """
 
     def __init__(self, name: str, incoming: Incoming, streams: _Streams, *, stall_s: float) -> None:
@@ -179,23 +156,16 @@ class StreamConnection:
         self._streams = streams
         self._stall_s = stall_s
         self._decompressor = Decompressor(streams.compression)
-        self._counters = SourceCounters()
+        self.counters = SourceCounters()  # nothing is dropped here
         self._newest_us: int | None = None
         self._begun: tuple[int, int] | None = None
         self._quiet = QuietTime(DELIVERED_US)
 
-    @property
-    def counters(self) -> SourceCounters:
-        """Events yielded and repaired since the connection was opened; nothing is dropped here."""
-        return replace(self._counters)
-
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next packet's events, none when none has come whole in the time; see `Connection.read`.
 
-        Raises
-        ------
-        SourceLost
-            When the server hangs up, stops within a packet, or sends what isn't a packet; or after `close`.
+        Raises SourceLost when the server hangs up, stops within a packet, or sends what isn't a packet; or after
+        `close`.
         """
         deadline_s = time.monotonic() + timeout_s
         try:
@@ -236,19 +206,19 @@ class StreamConnection:
             )
 
     def _lose(self, reason: str, cause: Exception | None = None) -> NoReturn:
-        self.close()  # for good: what comes after garbage can't be told from it
+        self.close()  # for good: after garbage the next packet's beginning can't be found
         raise SourceLost(f"{self.name}: {reason}") from cause
 
     def _decode(self, packed: memoryview) -> Events:
         try:
             content = self._decompressor.decompress(packed)
-            packet, _ = decode_events(content, self.resolution, self._newest_us, self._counters)
+            packet, _ = decode_events(content, self.resolution, self._newest_us, self.counters)
         except DamageError as error:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
             self._quiet.note_packet(self._newest_us)
-            self._counters.events += packet.size
+            self.counters.events += packet.size
         return packet
 
     def close(self) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver
+from livesnn.events.cameras.driver import Device, Driver, copy_events
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import Events, Resolution
 
 WAIT_S = 0.005
 """Of a poll, for something to come."""
@@ -36,10 +36,6 @@ class Packet(Protocol):
 
 class OpenDevice(Protocol):
     """neuromorphic_drivers.device.Device, as far as it is used; a packet is None where nothing came in the time."""
-
-    def __iter__(self) -> Iterator[tuple[object, Packet | None]]:
-        """Return itself."""
-        ...
 
     def __next__(self) -> tuple[object, Packet | None]:
         """Return a status, and what has come."""
@@ -62,10 +58,10 @@ class PropheseeDriver:
         assert self._device is not None
         lost = f"camera {self.name} is lost ({{}}): plug it in again"
         with _errors_as(SourceLost, lost):
-            given = next(self._device, None)
-            events = None if given is None or given[1] is None else given[1].polarity_events
-            if given is not None:
-                return None if events is None else _as_events(events)
+            received = next(self._device, None)
+            if received is not None:
+                events = None if received[1] is None else received[1].polarity_events
+                return None if events is None else copy_events(events, events.dtype.names or ())
         raise SourceLost(lost.format("it has ended"))
 
     def close(self) -> None:
@@ -79,16 +75,11 @@ class PropheseeCameras:
     """`Cameras` by neuromorphic-drivers, imported here; every method raises SourceError where it isn't installed.
 
     EVK4, EVK3 HD and others with their sensors; iniVation's DAVIS346 and DVXplorer too, where dv-processing isn't
-    installed.
-
-    Parameters
-    ----------
-    library
-        Returns neuromorphic_drivers.
+    installed. ``library`` imports and returns neuromorphic_drivers.
     """
 
     def __init__(self, library: Callable[[], ModuleType] | None = None) -> None:
-        self._library = _neuromorphic_drivers if library is None else library
+        self._library = library or _neuromorphic_drivers
 
     def discover(self) -> list[Device]:
         """Return what is plugged in and may be opened, by USB; and by Ethernet, as far as it answers."""
@@ -99,15 +90,16 @@ class PropheseeCameras:
             SourceError, "Prophesee's cameras can't be looked for ({}): check USB and its permissions"
         ):
             listed = library.list_devices()
-        others = _dv_processing_is_there()
-        wanted = [each for each in listed if not (others and each.name.value.startswith(INIVATION))]
-        closed = [f"{each.name.value} can't be opened ({each.error})" for each in wanted if not each.serial]
-        if closed and len(closed) == len(wanted):
-            raise SourceError(f"{closed[0]}: check the permission to use it (udev rules on Linux)")
+        if _dv_processing_is_there():
+            listed = [each for each in listed if not each.name.value.startswith(INIVATION)]
+        usable = [each for each in listed if each.serial]
+        if listed and not usable:
+            name, error = listed[0].name.value, listed[0].error
+            raise SourceError(
+                f"{name} can't be opened ({error}): check the permission to use it (udev rules on Linux)"
+            )
         return [
-            Device("camera", f"camera:{each.serial}", each.name.value, each.serial, None)
-            for each in wanted
-            if each.serial
+            Device("camera", f"camera:{each.serial}", each.name.value, each.serial, None) for each in usable
         ]
 
     def open(self, serial: str) -> Driver:
@@ -156,11 +148,3 @@ def _neuromorphic_drivers() -> ModuleType:
         ) from error
     library: ModuleType = neuromorphic_drivers
     return library
-
-
-def _as_events(stored: npt.NDArray[np.void]) -> Events:
-    """Return neuromorphic-drivers' events as EVENTS_DTYPE."""
-    events = np.empty(stored.size, EVENTS_DTYPE)
-    for ours, theirs in zip(("t", "x", "y", "p"), stored.dtype.names or (), strict=True):
-        events[ours] = stored[theirs]
-    return events

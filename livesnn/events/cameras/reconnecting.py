@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
-from typing import NamedTuple, Protocol
+from dataclasses import astuple
+from typing import Protocol
 
 from livesnn.errors import SourceError
 from livesnn.events.formats.ordering import order_warnings
@@ -63,22 +64,14 @@ class QuietTime:
 
 
 class Connection(Protocol):
-    """One plugged-in camera, one connected stream: from its opening until it is lost."""
+    """One plugged-in camera, one connected stream: from its opening until it is lost.
 
-    @property
-    def name(self) -> str:
-        """What a person calls it: "camera DVXplorer DXA00093", "tcp://host:7777"."""
-        ...
+    Its name is for people: "camera DVXplorer DXA00093", "tcp://host:7777". The counters are its own.
+    """
 
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        ...
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Since the connection was opened."""
-        ...
+    name: str
+    resolution: Resolution
+    counters: SourceCounters
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next events and the stream time that has passed (`Packet.now_us`).
@@ -95,13 +88,6 @@ class Connection(Protocol):
 _READ_S = 0.02  # of a read: how late `close` can be
 _PAUSE_S = 0.05  # between two empty packets while lost
 _RELEASE_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
-
-
-class _Held(NamedTuple):
-    """What is counted: one value, so that a reader in another thread can't see half a change."""
-
-    before: SourceCounters  # of earlier connections
-    connection: Connection | None
 
 
 class ReconnectingSource(Closing):
@@ -149,7 +135,8 @@ class ReconnectingSource(Closing):
         opened = connect()
         self.resolution = opened.resolution
         self.name, self.serial = opened.name, serial
-        self._held = _Held(SourceCounters(), opened)
+        # Counters of earlier connections, and this one: one value, so that no thread sees half a change.
+        self._connected: tuple[SourceCounters, Connection | None] = (SourceCounters(), opened)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.resolution.width}×{self.resolution.height})"
@@ -157,7 +144,7 @@ class ReconnectingSource(Closing):
     @property
     def counters(self) -> SourceCounters:
         """Over all connections."""
-        before, connection = self._held
+        before, connection = self._connected
         return _sum(before, SourceCounters() if connection is None else connection.counters)
 
     @property
@@ -170,14 +157,11 @@ class ReconnectingSource(Closing):
 
         Another epoch begins where the source is lost.
 
-        Raises
-        ------
-        SourceError
-            When it comes back with another resolution.
+        Raises SourceError when it comes back with another resolution.
         """
         try:
             while not self._stop.is_set():
-                connection = self._held.connection
+                _, connection = self._connected
                 if connection is None:
                     yield from self._wait()
                 else:
@@ -255,7 +239,7 @@ class ReconnectingSource(Closing):
             if self._stop.is_set():
                 found.close()
                 return
-            self._held = self._held._replace(connection=found)
+            self._connected = (self._connected[0], found)
         self.lost = ""
         self.name = found.name
         self._notify(f"{self.name} is back: going on")
@@ -273,12 +257,11 @@ class ReconnectingSource(Closing):
 
     def _release(self) -> None:
         with self._lock:
-            before, connection = self._held
+            before, connection = self._connected
             if connection is not None:
                 connection.close()
-                self._held = _Held(_sum(before, connection.counters), None)
+                self._connected = (_sum(before, connection.counters), None)
 
 
 def _sum(one: SourceCounters, other: SourceCounters) -> SourceCounters:
-    names = [field.name for field in fields(SourceCounters)]
-    return SourceCounters(**{name: getattr(one, name) + getattr(other, name) for name in names})
+    return SourceCounters(*map(operator.add, astuple(one), astuple(other)))

@@ -82,10 +82,7 @@ class Incoming:
     def take(self, size: int, deadline_s: float) -> memoryview | None:
         """Return the next ``size`` octets; None when they aren't all here at the deadline: ask for them again.
 
-        Raises
-        ------
-        OSError
-            When the connection is lost.
+        Raises OSError when the connection is lost.
         """
         if not self.filled:
             self._piece = np.empty(size, np.uint8).data
@@ -144,16 +141,13 @@ class TcpServer(Closing):
     most_bytes
         Of messages that may wait for one listener; one is always let in, however large.
     missed
-        What a listener gets where so many messages, given, are missing; None: it is disconnected instead.
+        Returns what a listener gets in place of that many missing messages; None: it is disconnected instead.
     buffer_bytes
         What the system may hold for one listener beside those; None: as it likes, which may be megabytes.
     quiet, quiet_s
-        What a listener gets that has got nothing for so long; b"": nothing.
+        A listener gets ``quiet`` after ``quiet_s`` without a message; b"": nothing.
 
-    Raises
-    ------
-    SourceError
-        When there is no such address on this machine, or another program listens there.
+    Raises SourceError when there is no such address on this machine, or another program listens there.
     """
 
     def __init__(
@@ -193,10 +187,7 @@ class TcpServer(Closing):
     def send(self, message: bytes) -> None:
         """Leave a message for everyone who is connected now; never waits for one of them.
 
-        Raises
-        ------
-        SourceError
-            The thread has failed, and sends nothing more.
+        Raises SourceError when the thread has failed, and sends nothing more.
         """
         if (error := self._worker.error) is not None:
             raise SourceError(f"{self.address}: sends no more ({error}): start again") from error
@@ -293,7 +284,7 @@ class TcpServer(Closing):
         with self._lock:
             del self._listeners[listener.socket]
         with contextlib.suppress(OSError):
-            # What it said unasked would make the end an error, in which what it hasn't read yet is lost.
+            # Unread input would turn the end into a reset, which loses what the listener hasn't read yet.
             listener.socket.shutdown(socket.SHUT_WR)
             listener.socket.recv(_MOST_READ)
         listener.socket.close()
@@ -312,7 +303,7 @@ class _Listener:
         self._most_bytes = most_bytes
         self._current = memoryview(greeting)  # what is being sent, without what is sent already
         self._queue = self._empty_queue()
-        self._told = 0  # messages dropped that the listener has been told of
+        self._reported = 0  # dropped messages that the listener knows of
 
     def _empty_queue(self) -> BoundedQueue[bytes]:
         return BoundedQueue(policy="drop_oldest", max_bytes=self._most_bytes, size=len)
@@ -360,9 +351,9 @@ class _Listener:
     def _next(self, missed: Callable[[int], bytes] | None) -> memoryview:
         """Return the next message, or first what tells that some are missing before it; empty: nothing waits."""
         dropped = self._queue.dropped
-        if missed is not None and dropped > self._told:
-            message = missed(dropped - self._told)
-            self._told = dropped
+        if missed is not None and dropped > self._reported:
+            message = missed(dropped - self._reported)
+            self._reported = dropped
             return memoryview(message)
         return memoryview((self._queue.take() if self._queue.wait(0.0) else None) or b"")
 
@@ -405,50 +396,24 @@ WAITING_BYTES = 16_000_000
 """Of packets that may wait for one program: some million events."""
 
 
-class EventServer(Closing):
+class EventServer(TcpServer):
     """Sends packets to every program that connects, as dv-processing's NetworkWriter does.
 
-    Nobody is waited for. A program that reads too slowly is disconnected, to connect again. So is everyone where
-    another epoch begins, or they would take that for a scene in which nothing moves.
-
-    Parameters
-    ----------
-    address
-        Where to listen; port 0: any that is free.
-    resolution, name
-        Of the packets' sensor.
-
-    Raises
-    ------
-    SourceError
-        It can't listen there.
+    A program that reads too slowly is disconnected, to connect again. So is everyone where another epoch begins, or
+    they would take that for a scene in which nothing moves. ``resolution`` and ``name`` are of the packets' sensor.
     """
 
     def __init__(self, address: Address, resolution: Resolution, name: str) -> None:
         header, _ = build_header(Compression.LZ4, resolution, storable(name or "livesnn"))
-        self._server = TcpServer(address, header[len(MAGIC) :], most_bytes=WAITING_BYTES)
         self._epoch: int | None = None
+        super().__init__(address, header[len(MAGIC) :], most_bytes=WAITING_BYTES)
 
-    @property
-    def address(self) -> Address:
-        """Where programs connect to."""
-        return self._server.address
-
-    @property
-    def listeners(self) -> int:
-        """How many programs are connected."""
-        return self._server.listeners
-
-    def send(self, packet: Packet) -> None:
+    def send_packet(self, packet: Packet) -> None:
         """Leave a packet for those who are connected; never waits for one of them."""
         if self._epoch != packet.epoch:
             if self._epoch is not None:
-                self._server.hang_up()
+                self.hang_up()
             self._epoch = packet.epoch
-        if packet.events.size and self._server.listeners:
+        if packet.events.size and self.listeners:
             packed = compress(build_events(packet.events), Compression.LZ4)
-            self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
-
-    def close(self) -> None:
-        """Send what waits, and disconnect everyone."""
-        self._server.close()
+            self.send(PACKET_HEADER.pack(0, len(packed)) + packed)

@@ -8,7 +8,6 @@ header's AEChip line names. Source: jAER's DVS128 and DavisBaseCamera, and recor
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +17,6 @@ from numba import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.shared_readers import (
-    IMU,
-    OUTSIDE,
-    SAMPLES,
-    TRIGGERS,
     Body,
     Counts,
     Pixel,
@@ -29,11 +24,9 @@ from livesnn.events.formats.shared_readers import (
     WordLayout,
     WordReader,
     Words,
-    decode_plain,
-    extend_span,
-    unwrap,
+    decode_pixels,
 )
-from livesnn.events.packet import DISORDER_US, Events, Resolution
+from livesnn.events.packet import Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
@@ -42,7 +35,6 @@ MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, in
 _DAVIS_SIZES = {
     "128": (128, 128), "192": (208, 192), "208": (208, 192), "240": (240, 180), "346": (346, 260), "640": (640, 480),
 }  # fmt: skip
-_SPECIAL = 0x80008000  # in a DVS128's address: from its IN pin, or added by jAER
 _SAMPLE_BYTES = 1 << 16
 
 
@@ -62,72 +54,37 @@ class Chip(NamedTuple):
 
 
 _DVS128_PIXEL = Pixel(
-    x=(33, 0x7F), y=(40, 0x7F), on=32, on_is_zero=True, mirrored=True, others=0xFFFF8000 << 32
-)
-_DAVIS_PIXEL = Pixel(x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True, others=0x80000400 << 32)
+    x=(33, 0x7F), y=(40, 0x7F), on=32, on_is_zero=True, mirrored=True,
+    others=0xFFFF8000 << 32, triggers=0x80008000 << 32,  # from its IN pin, or added by jAER
+)  # fmt: skip
+_DAVIS_PIXEL = Pixel(
+    x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True,
+    others=0x80000400 << 32, frames=0x80000000 << 32, triggers=0x400 << 32,
+)  # fmt: skip
 _DVS128 = Chip("DVS128", Resolution(128, 128), davis=False)
 _DAVIS240 = Chip("DAVIS240", Resolution(240, 180), davis=True)
 
 
 @njit(nogil=True, cache=True)
-def _pixel(address: int, davis: bool, width: int, height: int) -> tuple[int, int, bool]:
-    """Return (x, y, whether ON) of an event's address, upright; x or y is negative if outside the sensor."""
-    if davis:
-        return width - 1 - (address >> 12 & 0x3FF), height - 1 - (address >> 22 & 0x1FF), address & 0x800 != 0
-    x = width - 1 - (address >> 1 & 0x7F)
-    return -1 if address >> 16 else x, height - 1 - (address >> 8 & 0x7F), address & 1 == 0
+def _decode_dvs128(
+    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
+) -> tuple[int, int, int, int, bool]:
+    return decode_pixels(words, _DVS128_PIXEL, first, state, width, height, events, counts)
 
 
 @njit(nogil=True, cache=True)
-def _decode(
-    davis: bool,
-    words: Words,
-    first: int,
-    state: State,
-    width: int,
-    height: int,
-    events: Events,
-    counts: Counts,
+def _decode_davis(
+    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
-    """Decode words; ``state`` [1] is the time of the event before; see `shared_readers.Decode`."""
-    pixel = _DAVIS_PIXEL if davis else _DVS128_PIXEL
-    plain, first_us, last_us = decode_plain(words[first:], pixel, state[0], width, height, events)
-    if plain:
-        state[0] = last_us
-        return first + plain, plain, first_us, last_us, True
-    room, n, span = events.shape[0], 0, (state[0], state[0], True)
-    for i in range(first, words.shape[0]):
-        address = np.int64(words[i] >> np.uint64(32))
-        if davis and address & 0x80000000:
-            kind = address >> 10 & 3
-            counts[SAMPLES] += kind == 1  # 0 is a pixel's reset level, 1 its signal
-            counts[IMU] += kind == 3 and address >> 28 & 7 == 0  # the first of a sample's seven words
-            continue
-        if address & (0x400 if davis else _SPECIAL):
-            counts[TRIGGERS] += 1
-            continue
-        x, y, on = _pixel(address, davis, width, height)
-        if x < 0 or y < 0:
-            counts[OUTSIDE] += 1
-            continue
-        t = unwrap(np.int64(words[i] & np.uint64(0xFFFFFFFF)), state[0])
-        if n and (n == room or t < span[1] - DISORDER_US):
-            return i, n, span[0], span[1], span[2]
-        span = extend_span(t, n == 0, span)
-        state[0] = t
-        if room:
-            events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, on
-        n += 1
-    return words.shape[0], n, span[0], span[1], span[2]
+    return decode_pixels(words, _DAVIS_PIXEL, first, state, width, height, events, counts)
 
 
 def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
     """Open an AEDAT 2.0 file; raises FormatError when it is damaged, or the camera isn't known."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         chip, start, warnings = _read_header(file)
-        layout = WordLayout(
-            "aedat2", "AEDAT 2.0", 8, partial(_decode, chip.davis), big_endian=True, word="event"
-        )
+        decode = _decode_davis if chip.davis else _decode_dvs128
+        layout = WordLayout("aedat2", "AEDAT 2.0", 8, decode, big_endian=True, word="event")
         first_us = int.from_bytes(file.view(start + 4, 4), "big", signed=True)
         return WordReader(
             file,

@@ -19,7 +19,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.ordering import PacketSorter, jump_warnings
-from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
@@ -42,6 +42,135 @@ _SENSORS = {
 }  # fmt: skip
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _INVALID, _OUTSIDE = range(2)
+
+
+class Aedat3Reader(Reader):
+    """An open AEDAT 3.1 file; see `Reader`. All its packets' headers are read when it is opened.
+
+    Raises FormatError when the header has no end, the packets are compressed, the first one is damaged, or most of
+    the first events are outside the sensor that the header names.
+    """
+
+    format = "aedat3"
+
+    def __init__(self, path: Path, progress: Progress = untold) -> None:
+        with closed_on_error(BufferedFile(path, progress)) as self._file:
+            named, start = read_header(self._file)
+            index = walk(self._file, start)
+            self._content = index.content
+            self._tracks = {
+                source: track for source, track in sorted(index.tracks.items()) if track.segments
+            } or {min(named, default=0): Track()}
+            cameras, self._warnings = _assign(named, self._tracks)
+            self._sources = _name_streams(cameras)
+            self.streams = tuple(
+                EventStream(name, *cameras[source]) for name, source in self._sources.items()
+            )
+            self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
+            self._sizes = {stream.name: stream.resolution or _WIDEST for stream in self.streams}
+            self._invalid: dict[tuple[int, int], int] = {}
+            self._warnings += [index.loss] if index.loss else []
+            for stream in self.streams:
+                self._judge(stream)
+
+    def _judge(self, stream: EventStream) -> None:
+        """Raise FormatError when a stream's first events don't fit the header's camera; warn of jumps in time."""
+        source = self._sources[stream.name]
+        track = self._tracks[source]
+        counts = np.zeros(2, np.int64)
+        for segment in track.segments[:1]:
+            size = self._sizes[stream.name]
+            first, _ = next(self._decode_segment(source, segment, size, counts), (None, True))
+            inside, outside = 0 if first is None else first.size, int(counts[_OUTSIDE])
+            if outside > inside:
+                raise FormatError(
+                    f"{self._file.path}: {outside:,} of the first {inside + outside:,} events are outside a "
+                    f"{stream.camera}'s sensor: the file is damaged, or from another camera"
+                )
+        self._warnings += jump_warnings(track.jumps, stream.name if len(self.streams) > 1 else "")
+
+    def _decode_segment(
+        self, source: int, segment: Segment, size: Resolution, counts: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[Events, bool]]:
+        """Yield (at most SEGMENT_EVENTS events as in the file, whether in order), split where time jumps back."""
+        most = min(segment.events, SEGMENT_EVENTS)
+        events, n, newest_us, ordered = np.empty(most, EVENTS_DTYPE), 0, 0, True
+        for words, epoch_us in self._words(source, segment):
+            first = 0
+            while first < len(words):
+                first, n, newest_us, so_far = _decode(
+                    words, first, epoch_us, *size, events, n, newest_us, counts
+                )
+                ordered = ordered and so_far
+                if first < len(words):
+                    yield events[:n], ordered
+                    left = events[n:]
+                    events, n, ordered = left if left.size else np.empty(most, EVENTS_DTYPE), 0, True
+        if n:
+            yield events[:n], ordered
+
+    def _words(self, source: int, segment: Segment) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
+        position = segment.start
+        while position < segment.end:
+            packet = read_packet(self._file, position)
+            if isinstance(packet, Flaw):  # the file was changed since it was opened
+                return
+            if packet.kind == POLARITY and packet.source == source:
+                for words in read_words(self._file, packet):
+                    yield words, packet.overflow << 31
+            position = packet.end
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed; of invalid events, those read so far."""
+        invalid = sum(self._invalid.values())
+        left_out = f"{invalid:,} events that the recording software marked as invalid are left out"
+        return [*self._warnings, *([left_out] if invalid else [])]
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield packets of at most SEGMENT_EVENTS events; see `Reader.packets`."""
+        source, size = self._sources[stream], self._sizes[stream]
+        sorter = PacketSorter(size, start_us, counters)
+        for segment in self._tracks[source].segments[self._first_segment(source, start_us) :]:
+            counts = np.zeros(2, np.int64)
+            if segment.reset:
+                sorter.restart()
+            yield from sorter.sort(self._decode_segment(source, segment, size, counts))
+            counters.out_of_bounds += int(counts[_OUTSIDE])
+            self._invalid[source, segment.start] = int(counts[_INVALID])
+
+    def _first_segment(self, source: int, start_us: int | None) -> int:
+        """Return the first segment that may hold an event at or after ``start_us``."""
+        if start_us is None:
+            return 0
+        segments = self._tracks[source].segments
+        earliest = start_us - DISORDER_US  # the last event of a packet needn't be its latest
+        holds = (number for number, segment in enumerate(segments) if segment.t_max >= earliest)
+        return next(holds, len(segments))
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the least and greatest time by decoding the segments they are in; None if there are no events."""
+        source, size = self._sources[stream], self._sizes[stream]
+        segments = self._tracks[source].segments
+        by_start = sorted(segments, key=lambda segment: segment.t_min)
+        by_end = sorted(segments, key=lambda segment: -segment.t_max)
+        first = next((times for s in by_start if (times := self._times(source, s, size))), None)
+        last = next((times for s in by_end if (times := self._times(source, s, size))), None)
+        return None if first is None or last is None else (first[0], last[1])
+
+    def _times(self, source: int, segment: Segment, size: Resolution) -> tuple[int, int] | None:
+        """Return the least and the greatest time in a segment; None if all its events are left out."""
+        decoded = self._decode_segment(source, segment, size, np.zeros(2, np.int64))
+        ends = [(int(packet["t"].min()), int(packet["t"].max())) for packet, _ in decoded]
+        return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
+
+    def other_content(self) -> OtherContent:
+        """Count frames, inertial samples and triggers of all sources."""
+        return self._content
+
+    def close(self) -> None:
+        """Release the file; packets stay valid."""
+        self._file.close()
 
 
 class Camera(NamedTuple):
@@ -147,15 +276,17 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
             f"{file.path}: its packets are packed as {packing[1][:40]!r}, which isn't supported: record it as RAW"
         )
     lines = re.findall(r"^#(-?)Source (\d{1,5}): *([ -~]{0,100})", text, re.MULTILINE)
-    original = next((said for earlier, _, said in lines if earlier and "," not in said), "")
-    cameras = {int(number): _find_camera(said, original) for earlier, number, said in lines if not earlier}
+    original = next((source for earlier, _, source in lines if earlier and "," not in source), "")
+    cameras = {
+        int(number): _find_camera(source, original) for earlier, number, source in lines if not earlier
+    }
     return cameras, found.end()
 
 
-def _find_camera(said: str, original: str) -> Camera:
+def _find_camera(description: str, original: str) -> Camera:
     """Return the camera of a source; for one that cAER read from a file, its name is ``original``."""
-    size = re.search(r"dvsSizeX=(\d{1,5}),dvsSizeY=(\d{1,5})", said)
-    name = original if size else said.strip()
+    size = re.search(r"dvsSizeX=(\d{1,5}),dvsSizeY=(\d{1,5})", description)
+    name = original if size else description.strip()
     known = next((size for prefix, size in _SENSORS.items() if name.upper().startswith(prefix)), None)
     if size and 0 < int(size[1]) <= MAX_SIZE and 0 < int(size[2]) <= MAX_SIZE:
         known = int(size[1]), int(size[2])
@@ -274,141 +405,6 @@ def _decode(
         events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, what & 2 != 0
         n += 1
     return words.shape[0], n, newest_us, ordered
-
-
-class Aedat3Reader:
-    """An open AEDAT 3.1 file; see `Reader`. All its packets' headers are read when it is opened.
-
-    Raises
-    ------
-    FormatError
-        When the header has no end, the packets are compressed, the first one is damaged, or most of the first events
-        are outside the sensor that the header names.
-    """
-
-    format = "aedat3"
-    orientation = "x to the right, y down"
-
-    def __init__(self, path: Path, progress: Progress = untold) -> None:
-        with closed_on_error(BufferedFile(path, progress)) as self._file:
-            named, start = read_header(self._file)
-            index = walk(self._file, start)
-            self._content = index.content
-            self._tracks = {
-                source: track for source, track in sorted(index.tracks.items()) if track.segments
-            } or {min(named, default=0): Track()}
-            cameras, self._warnings = _assign(named, self._tracks)
-            self._sources = _name_streams(cameras)
-            self.streams = tuple(
-                EventStream(name, *cameras[source]) for name, source in self._sources.items()
-            )
-            self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
-            self._sizes = {stream.name: stream.resolution or _WIDEST for stream in self.streams}
-            self._invalid: dict[tuple[int, int], int] = {}
-            self._warnings += [index.loss] if index.loss else []
-            for stream in self.streams:
-                self._judge(stream)
-
-    def _judge(self, stream: EventStream) -> None:
-        """Raise FormatError when a stream's first events don't fit the header's camera; warn of jumps in time."""
-        source = self._sources[stream.name]
-        track = self._tracks[source]
-        counts = np.zeros(2, np.int64)
-        for segment in track.segments[:1]:
-            size = self._sizes[stream.name]
-            first, _ = next(self._decode_segment(source, segment, size, counts), (None, True))
-            inside, outside = 0 if first is None else first.size, int(counts[_OUTSIDE])
-            if outside > inside:
-                raise FormatError(
-                    f"{self._file.path}: {outside:,} of the first {inside + outside:,} events are outside a "
-                    f"{stream.camera}'s sensor: the file is damaged, or from another camera"
-                )
-        self._warnings += jump_warnings(track.jumps, stream.name if len(self.streams) > 1 else "")
-
-    def _decode_segment(
-        self, source: int, segment: Segment, size: Resolution, counts: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[Events, bool]]:
-        """Yield (at most SEGMENT_EVENTS events as in the file, whether in order), split where time jumps back."""
-        most = min(segment.events, SEGMENT_EVENTS)
-        events, n, newest_us, ordered = np.empty(most, EVENTS_DTYPE), 0, 0, True
-        for words, epoch_us in self._words(source, segment):
-            first = 0
-            while first < len(words):
-                first, n, newest_us, so_far = _decode(
-                    words, first, epoch_us, *size, events, n, newest_us, counts
-                )
-                ordered = ordered and so_far
-                if first < len(words):
-                    yield events[:n], ordered
-                    left = events[n:]
-                    events, n, ordered = left if left.size else np.empty(most, EVENTS_DTYPE), 0, True
-        if n:
-            yield events[:n], ordered
-
-    def _words(self, source: int, segment: Segment) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
-        position = segment.start
-        while position < segment.end:
-            packet = read_packet(self._file, position)
-            if isinstance(packet, Flaw):  # the file was changed since it was opened
-                return
-            if packet.kind == POLARITY and packet.source == source:
-                for words in read_words(self._file, packet):
-                    yield words, packet.overflow << 31
-            position = packet.end
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed; of invalid events, those read so far."""
-        invalid = sum(self._invalid.values())
-        left_out = f"{invalid:,} events that the recording software marked as invalid are left out"
-        return [*self._warnings, *([left_out] if invalid else [])]
-
-    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most SEGMENT_EVENTS events; see `Reader.packets`."""
-        source, size = self._sources[stream], self._sizes[stream]
-        sorter = PacketSorter(size, start_us, counters)
-        for segment in self._tracks[source].segments[self._first_segment(source, start_us) :]:
-            counts = np.zeros(2, np.int64)
-            if segment.reset:
-                sorter.restart()
-            for part, ordered in self._decode_segment(source, segment, size, counts):
-                if (packet := sorter.sort(part, ordered=ordered)).size:
-                    yield packet
-            counters.out_of_bounds += int(counts[_OUTSIDE])
-            self._invalid[source, segment.start] = int(counts[_INVALID])
-
-    def _first_segment(self, source: int, start_us: int | None) -> int:
-        """Return the first segment that may hold an event at or after ``start_us``."""
-        if start_us is None:
-            return 0
-        segments = self._tracks[source].segments
-        earliest = start_us - DISORDER_US  # the last event of a packet needn't be its latest
-        holds = (number for number, segment in enumerate(segments) if segment.t_max >= earliest)
-        return next(holds, len(segments))
-
-    def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the least and greatest time by decoding the segments they are in; None if there are no events."""
-        source, size = self._sources[stream], self._sizes[stream]
-        segments = self._tracks[source].segments
-        by_start = sorted(segments, key=lambda segment: segment.t_min)
-        by_end = sorted(segments, key=lambda segment: -segment.t_max)
-        first = next((times for s in by_start if (times := self._times(source, s, size))), None)
-        last = next((times for s in by_end if (times := self._times(source, s, size))), None)
-        return None if first is None or last is None else (first[0], last[1])
-
-    def _times(self, source: int, segment: Segment, size: Resolution) -> tuple[int, int] | None:
-        """Return the least and the greatest time in a segment; None if all its events are left out."""
-        decoded = self._decode_segment(source, segment, size, np.zeros(2, np.int64))
-        ends = [(int(packet["t"].min()), int(packet["t"].max())) for packet, _ in decoded]
-        return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
-
-    def other_content(self) -> OtherContent:
-        """Count frames, inertial samples and triggers of all sources."""
-        return self._content
-
-    def close(self) -> None:
-        """Release the file; packets stay valid."""
-        self._file.close()
 
 
 def _assign(named: dict[int, Camera], tracks: dict[int, Track]) -> tuple[dict[int, Camera], list[str]]:

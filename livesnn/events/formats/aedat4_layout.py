@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 from typing import NamedTuple
+from xml.sax.saxutils import escape
 
 import flatbuffers
 import lz4.block
@@ -107,12 +108,7 @@ def vector(buffer: memoryview, position: int, item_bytes: int) -> tuple[int, int
 class TableColumns:
     """The fields of many tables of one kind, read at once.
 
-    Parameters
-    ----------
-    buffer
-        The whole flatbuffer.
-    position
-        Where the field lies that points to the vector of tables.
+    ``buffer`` is the whole flatbuffer, ``position`` where the field lies that points to the vector of tables.
     """
 
     def __init__(self, buffer: memoryview, position: int) -> None:
@@ -369,21 +365,15 @@ def parse_header(content: memoryview) -> Header:
         raise DamageError(f"the header names an unknown compression ({number})")
     table = read_i64(content, position) if position else -1
     start, length = vector(content, info, 1)
-    streams = _parse_streams(bytes(content[start : start + length]).decode("utf-8", errors="replace"))
+    try:
+        xml = ElementTree.fromstring(bytes(content[start : start + length]).decode("utf-8", errors="replace"))
+    except ElementTree.ParseError as error:
+        raise DamageError(f"the header's XML is damaged ({error})") from None
+    nodes = [node for out in xml.iter("node") if out.get("name") == "outInfo" for node in out.findall("node")]
+    streams = tuple(_parse_stream(node) for node in nodes if (node.get("name") or "").isdecimal())
     if not streams:
         raise DamageError("the header describes no streams")
     return Header(Compression(number), table, streams)
-
-
-def _parse_streams(xml: str) -> tuple[StreamHeader, ...]:
-    try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError as error:
-        raise DamageError(f"the header's XML is damaged ({error})") from None
-    nodes = [
-        node for out in root.iter("node") if out.get("name") == "outInfo" for node in out.findall("node")
-    ]
-    return tuple(_parse_stream(node) for node in nodes if (node.get("name") or "").isdecimal())
 
 
 def _parse_stream(node: ElementTree.Element) -> StreamHeader:
@@ -410,34 +400,23 @@ def _whole_number(digits: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
+_HEADER_XML = (
+    '<dv version="2.0"><node name="outInfo" path="/outInfo/"><node name="0" path="/outInfo/0/">'
+    '<attr key="compression" type="string">{}</attr>'
+    '<attr key="originalModuleName" type="string">livesnn</attr>'
+    '<attr key="originalOutputName" type="string">events</attr>'
+    '<attr key="typeDescription" type="string">Array of events (polarity ON/OFF).</attr>'
+    '<attr key="typeIdentifier" type="string">EVTS</attr>'
+    '<node name="info" path="/outInfo/0/info/"><attr key="sizeX" type="int">{}</attr>'
+    '<attr key="sizeY" type="int">{}</attr><attr key="source" type="string">{}</attr></node></node></node></dv>'
+)
+
+
 def build_header(compression: Compression, resolution: Resolution, camera: str) -> tuple[bytes, int]:
     """Return (MAGIC and header of a file with one event stream, where in it the table's position is stored)."""
-
-    def node(name: str, path: str, *children: ElementTree.Element) -> ElementTree.Element:
-        element = ElementTree.Element("node", name=name, path=path)
-        element.extend(children)
-        return element
-
-    def attribute(key: str, kind: str, value: object) -> ElementTree.Element:
-        element = ElementTree.Element("attr", key=key, type=kind)
-        element.text = str(value)
-        return element
-
-    info = node("info", "/outInfo/0/info/", attribute("sizeX", "int", resolution.width))
-    info.extend([attribute("sizeY", "int", resolution.height), attribute("source", "string", camera)])
-    stream = node(
-        "0", "/outInfo/0/",
-        attribute("compression", "string", compression.name),
-        attribute("originalModuleName", "string", "livesnn"),
-        attribute("originalOutputName", "string", "events"),
-        attribute("typeDescription", "string", "Array of events (polarity ON/OFF)."),
-        attribute("typeIdentifier", "string", "EVTS"),
-        info,
-    )  # fmt: skip
-    xml = ElementTree.Element("dv", version="2.0")
-    xml.append(node("outInfo", "/outInfo/", stream))
+    xml = _HEADER_XML.format(compression.name, resolution.width, resolution.height, escape(camera))
     builder = flatbuffers.Builder(1024)
-    description = builder.CreateString(ElementTree.tostring(xml, encoding="unicode"))
+    description = builder.CreateString(xml)
     builder.StartObject(3)
     builder.PrependInt64(-1)  # stored although it is the default: it is overwritten when the file is closed
     builder.Slot(1)

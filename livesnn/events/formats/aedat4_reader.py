@@ -37,7 +37,7 @@ from livesnn.events.formats.aedat4_layout import (
     table_of,
 )
 from livesnn.events.formats.ordering import jump_warnings, put_in_order
-from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
@@ -55,158 +55,10 @@ _WIDEST = Resolution(1 << 15, 1 << 15)  # coordinates are int16 in the file
 _MIN_I64 = int(np.iinfo(np.int64).min)
 
 
-class Index(NamedTuple):
-    """Where the packets of a file lie; ``warnings`` say what is missing or lost."""
-
-    packets: PacketTable
-    has_times: bool
-    warnings: tuple[str, ...]
-
-
-def read_header(file: BufferedFile) -> tuple[Header, int]:
-    """Return (the header, where the first packet starts); raises FormatError."""
-    start = len(MAGIC) + 4
-    if file.size == 0:
-        raise FormatError(f"{file.path}: the file is empty: record it again")
-    if bytes(file.view(0, len(MAGIC))) != MAGIC:
-        raise FormatError(f"{file.path}: not an .aedat4 file (it doesn't start with #!AER-DAT4.0)")
-    try:
-        size = read_u32(file.view(len(MAGIC), 4), 0)
-        if size > min(MAX_HEADER_BYTES, file.size - start):
-            raise DamageError(f"it claims {size:,} bytes, the file has {file.size:,}")
-        return parse_header(file.view(start, size)), start + size
-    except DamageError as error:
-        raise FormatError(f"{file.path}: the header is damaged ({error}): nothing can be read") from None
-
-
-def build_index(file: BufferedFile, header: Header, first: int) -> Index:
-    """Find every packet, from the file's table if it is sound, otherwise by walking the file."""
-    problem = "it was never closed"
-    if header.table_position >= 0:
-        try:
-            table = _read_table(file, header, first)
-            timed = bool(len(table.items)) and bool((table.items >= 0).all() and (table.t_last > 0).any())
-            return Index(table, timed, ())
-        except DamageError as error:
-            problem = str(error)
-    found, losses = _walk(file, header, first)
-    message = (
-        f"the file's table is missing ({problem}): found {len(found.offset):,} packets by walking the file"
-    )
-    return Index(found, False, (message, *losses))
-
-
-def _read_table(file: BufferedFile, header: Header, first: int) -> PacketTable:
-    position = header.table_position
-    if not first <= position < file.size:
-        raise DamageError(f"its position {position:,} is outside the file of {file.size:,} bytes")
-    size = file.size - position
-    if size > MAX_TABLE_BYTES:
-        raise DamageError("it is too large")
-    content = Decompressor(header.compression).decompress(file.view(position, size), MAX_TABLE_BYTES)
-    table = parse_table(content)
-    starts = table.offset - PACKET_HEADER.size
-    ends = table.offset + table.size
-    expected = np.concatenate([[first], ends])
-    whole = (table.size > 0).all() and np.array_equal(np.append(starts, position), expected)
-    if not whole:
-        raise DamageError("it doesn't match the packets")
-    times = np.concatenate([table.t_first, table.t_last])
-    if ((times <= -TIME_LIMIT_US) | (times >= TIME_LIMIT_US)).any():
-        raise DamageError("its times are damaged")
-    return table
-
-
-def _walk(file: BufferedFile, header: Header, first: int) -> tuple[PacketTable, list[str]]:
-    known = frozenset(stream.id for stream in header.streams)
-    end = header.table_position if first <= header.table_position < file.size else file.size
-    rows: list[PacketRow] = []
-    losses: list[str] = []
-    position = first
-    while position < end:
-        file.passed(position)
-        head = file.view(position, _HEAD_BYTES, _WALK_BYTES)
-        if is_packet_start(head, known, header.compression, end - position):
-            stream, size = PACKET_HEADER.unpack_from(head)
-            rows.append(PacketRow(stream, position + PACKET_HEADER.size, size, -1, 0, 0))
-            position += PACKET_HEADER.size + size
-            continue
-        following = _next_packet(file, header, known, position + 1, end)
-        losses.append(_describe_loss(position, following, end))
-        position = following
-    return table_of(rows), losses
-
-
-def _describe_loss(start: int, following: int, end: int) -> str:
-    where = "the end of the file" if following == end else f"byte {following:,}"
-    return f"no whole packet from byte {start:,} to {where}: {following - start:,} bytes lost"
-
-
-def _next_packet(file: BufferedFile, header: Header, known: frozenset[int], start: int, end: int) -> int:
-    """Return where the next plausible packet starts: before compressed data, or before uncompressed events."""
-    packed = header.compression is not Compression.NONE
-    pattern, before = (header.compression.magic, 8) if packed else (b"EVTS", 16)
-    position = start
-    while position < end:
-        file.passed(position)
-        octets = bytes(file.view(position, min(_SEARCH_BYTES, end - position), _SEARCH_BYTES))
-        found = octets.find(pattern, before)
-        while found >= 0:
-            at = found - before
-            if is_packet_start(octets[at : at + _HEAD_BYTES], known, header.compression, end - position - at):
-                return position + at
-            found = octets.find(pattern, found + 1)
-        if len(octets) < _SEARCH_BYTES:
-            break
-        position += _SEARCH_BYTES - _HEAD_BYTES
-    return end
-
-
-@njit(nogil=True, cache=True)
-def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: int) -> int:
-    """Return 0 if a packet needs no sorting and no dropping; int64 [N, 2] are its events as they lie in the file.
-
-    The loop has no branch and no comparison. A coordinate that is too large sets the highest of its 16 bits when the
-    rest of the range is added to it, and a falling time sets the sign of its difference.
-    """
-    if words.shape[0] == 0:
-        return 0
-    seen, falls, last_us = np.uint64(0), np.int64(0), words[0, 0]
-    rest_of_16 = np.uint64((0x8000 - width) | (0x8000 - height) << 16)
-    for i in range(words.shape[0]):
-        place = np.uint64(words[i, 1])  # x, y, p, padding
-        seen |= place | (place + rest_of_16)
-        falls |= words[i, 0] - last_us
-        last_us = words[i, 0]
-    odd = seen & np.uint64(0xFE_8000_8000)  # or a polarity that is neither 0 nor 1
-    return int((odd != 0) | (falls < 0) | (words[0, 0] < newest_us))
-
-
-def decode_events(
-    content: memoryview, resolution: Resolution, newest_us: int | None, counters: SourceCounters
-) -> tuple[Events, int]:
-    """Return (the events of a decompressed packet as `put_in_order` leaves them, how many there were before).
-
-    The events are a view of ``content`` if nothing had to be done. Raises DamageError when the packet is damaged.
-    """
-    start, count = events_in(content)
-    words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
-    packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
-    newest = _MIN_I64 if newest_us is None else newest_us
-    if _survey(words, resolution.width, resolution.height, newest):
-        packet = put_in_order(packet, resolution, newest_us, counters)
-    if packet.size:
-        first, last = packet["t"].item(0), packet["t"].item(-1)
-        if last - first > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first <= last < TIME_LIMIT_US:
-            raise DamageError("its times are damaged")
-    return packet, count
-
-
-class Aedat4Reader:
+class Aedat4Reader(Reader):
     """An open .aedat4 file; see `Reader`. Raises FormatError when the header is damaged."""
 
     format = "aedat4"
-    orientation = "x to the right, y down"
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
@@ -347,6 +199,150 @@ class Aedat4Reader:
     def close(self) -> None:
         """Release the file; packets stay valid."""
         self._file.close()
+
+
+class Index(NamedTuple):
+    """Where the packets of a file lie; ``warnings`` say what is missing or lost."""
+
+    packets: PacketTable
+    has_times: bool
+    warnings: tuple[str, ...]
+
+
+def read_header(file: BufferedFile) -> tuple[Header, int]:
+    """Return (the header, where the first packet starts); raises FormatError."""
+    start = len(MAGIC) + 4
+    if file.size == 0:
+        raise FormatError(f"{file.path}: the file is empty: record it again")
+    if bytes(file.view(0, len(MAGIC))) != MAGIC:
+        raise FormatError(f"{file.path}: not an .aedat4 file (it doesn't start with #!AER-DAT4.0)")
+    try:
+        size = read_u32(file.view(len(MAGIC), 4), 0)
+        if size > min(MAX_HEADER_BYTES, file.size - start):
+            raise DamageError(f"it claims {size:,} bytes, the file has {file.size:,}")
+        return parse_header(file.view(start, size)), start + size
+    except DamageError as error:
+        raise FormatError(f"{file.path}: the header is damaged ({error}): nothing can be read") from None
+
+
+def build_index(file: BufferedFile, header: Header, first: int) -> Index:
+    """Find every packet, from the file's table if it is sound, otherwise by walking the file."""
+    problem = "it was never closed"
+    if header.table_position >= 0:
+        try:
+            table = _read_table(file, header, first)
+            timed = bool(len(table.items)) and bool((table.items >= 0).all() and (table.t_last > 0).any())
+            return Index(table, timed, ())
+        except DamageError as error:
+            problem = str(error)
+    found, losses = _walk(file, header, first)
+    message = (
+        f"the file's table is missing ({problem}): found {len(found.offset):,} packets by walking the file"
+    )
+    return Index(found, False, (message, *losses))
+
+
+def _read_table(file: BufferedFile, header: Header, first: int) -> PacketTable:
+    position = header.table_position
+    if not first <= position < file.size:
+        raise DamageError(f"its position {position:,} is outside the file of {file.size:,} bytes")
+    size = file.size - position
+    if size > MAX_TABLE_BYTES:
+        raise DamageError("it is too large")
+    content = Decompressor(header.compression).decompress(file.view(position, size), MAX_TABLE_BYTES)
+    table = parse_table(content)
+    starts = table.offset - PACKET_HEADER.size
+    ends = table.offset + table.size
+    expected = np.concatenate([[first], ends])
+    whole = (table.size > 0).all() and np.array_equal(np.append(starts, position), expected)
+    if not whole:
+        raise DamageError("it doesn't match the packets")
+    times = np.concatenate([table.t_first, table.t_last])
+    if ((times <= -TIME_LIMIT_US) | (times >= TIME_LIMIT_US)).any():
+        raise DamageError("its times are damaged")
+    return table
+
+
+def _walk(file: BufferedFile, header: Header, first: int) -> tuple[PacketTable, list[str]]:
+    known = frozenset(stream.id for stream in header.streams)
+    end = header.table_position if first <= header.table_position < file.size else file.size
+    rows: list[PacketRow] = []
+    losses: list[str] = []
+    position = first
+    while position < end:
+        file.passed(position)
+        head = file.view(position, _HEAD_BYTES, _WALK_BYTES)
+        if is_packet_start(head, known, header.compression, end - position):
+            stream, size = PACKET_HEADER.unpack_from(head)
+            rows.append(PacketRow(stream, position + PACKET_HEADER.size, size, -1, 0, 0))
+            position += PACKET_HEADER.size + size
+            continue
+        following = _next_packet(file, header, known, position + 1, end)
+        where = "the end of the file" if following == end else f"byte {following:,}"
+        lost = following - position
+        losses.append(f"no whole packet from byte {position:,} to {where}: {lost:,} bytes lost")
+        position = following
+    return table_of(rows), losses
+
+
+def _next_packet(file: BufferedFile, header: Header, known: frozenset[int], start: int, end: int) -> int:
+    """Return where the next plausible packet starts: before compressed data, or before uncompressed events."""
+    packed = header.compression is not Compression.NONE
+    pattern, before = (header.compression.magic, 8) if packed else (b"EVTS", 16)
+    position = start
+    while position < end:
+        file.passed(position)
+        octets = bytes(file.view(position, min(_SEARCH_BYTES, end - position), _SEARCH_BYTES))
+        found = octets.find(pattern, before)
+        while found >= 0:
+            at = found - before
+            if is_packet_start(octets[at : at + _HEAD_BYTES], known, header.compression, end - position - at):
+                return position + at
+            found = octets.find(pattern, found + 1)
+        if len(octets) < _SEARCH_BYTES:
+            break
+        position += _SEARCH_BYTES - _HEAD_BYTES
+    return end
+
+
+@njit(nogil=True, cache=True)
+def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: int) -> int:
+    """Return 0 if a packet needs no sorting and no dropping; int64 [N, 2] are its events as they lie in the file.
+
+    The loop has no branch and no comparison. A coordinate that is too large sets the highest of its 16 bits when the
+    rest of the range is added to it, and a falling time sets the sign of its difference.
+    """
+    if words.shape[0] == 0:
+        return 0
+    seen, falls, last_us = np.uint64(0), np.int64(0), words[0, 0]
+    rest_of_16 = np.uint64((0x8000 - width) | (0x8000 - height) << 16)
+    for i in range(words.shape[0]):
+        place = np.uint64(words[i, 1])  # x, y, p, padding
+        seen |= place | (place + rest_of_16)
+        falls |= words[i, 0] - last_us
+        last_us = words[i, 0]
+    odd = seen & np.uint64(0xFE_8000_8000)  # or a polarity that is neither 0 nor 1
+    return int((odd != 0) | (falls < 0) | (words[0, 0] < newest_us))
+
+
+def decode_events(
+    content: memoryview, resolution: Resolution, newest_us: int | None, counters: SourceCounters
+) -> tuple[Events, int]:
+    """Return (the events of a decompressed packet as `put_in_order` leaves them, how many there were before).
+
+    The events are a view of ``content`` if nothing had to be done. Raises DamageError when the packet is damaged.
+    """
+    start, count = events_in(content)
+    words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
+    packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
+    newest = _MIN_I64 if newest_us is None else newest_us
+    if _survey(words, resolution.width, resolution.height, newest):
+        packet = put_in_order(packet, resolution, newest_us, counters)
+    if packet.size:
+        first, last = packet["t"].item(0), packet["t"].item(-1)
+        if last - first > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first <= last < TIME_LIMIT_US:
+            raise DamageError("its times are damaged")
+    return packet, count
 
 
 def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:

@@ -18,7 +18,6 @@ from numba import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.shared_readers import (
-    OUTSIDE,
     Body,
     Counts,
     Pixel,
@@ -26,12 +25,10 @@ from livesnn.events.formats.shared_readers import (
     WordLayout,
     WordReader,
     Words,
-    decode_plain,
-    extend_span,
-    unwrap,
+    decode_pixels,
 )
 from livesnn.events.formats.table_columns import parse_size
-from livesnn.events.packet import DISORDER_US, Events, Resolution
+from livesnn.events.packet import Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, untold
 
@@ -155,28 +152,7 @@ def _find_camera(fields: dict[str, str]) -> str:
 def _decode(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
-    """Decode words; ``state`` [1] is the time of the event before; see `shared_readers.Decode`."""
-    plain, first_us, last_us = decode_plain(words[first:], _PIXEL, state[0], width, height, events)
-    if plain:
-        state[0] = last_us
-        return first + plain, plain, first_us, last_us, True
-    room = events.shape[0]
-    n, span = 0, (state[0], state[0], True)
-    for i in range(first, words.shape[0]):
-        place = np.int64(words[i] >> np.uint64(32))
-        x, y = place & 0x3FFF, place >> 14 & 0x3FFF
-        if x >= width or y >= height:
-            counts[OUTSIDE] += 1
-            continue
-        t = unwrap(np.int64(words[i] & np.uint64(0xFFFFFFFF)), state[0])
-        if n and (n == room or t < span[1] - DISORDER_US):
-            return i, n, span[0], span[1], span[2]
-        span = extend_span(t, n == 0, span)
-        state[0] = t
-        if room:
-            events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, place >> 28 & 1 != 0
-        n += 1
-    return words.shape[0], n, span[0], span[1], span[2]
+    return decode_pixels(words, _PIXEL, first, state, width, height, events, counts)
 
 
 DAT = WordLayout("dat", "DAT", _EVENT_BYTES, _decode)
@@ -233,10 +209,10 @@ def _check_version(path: Path, version: str | None, has_header: bool) -> list[st
 
 def _check_type(file: BufferedFile, start: int) -> int:
     """Return how many bytes give the type and size of the events; raises FormatError if that isn't supported."""
-    said = bytes(file.view(start, 2))
-    if len(said) < 2:
+    octets = bytes(file.view(start, 2))
+    if len(octets) < 2:
         raise FormatError(f"{file.path}: it ends after its header: get it again, or record it again")
-    kind, size = said
+    kind, size = octets
     if kind in _EVENT_TYPES and size == _EVENT_BYTES:
         return 2
     if kind == _TRIGGER_TYPE:

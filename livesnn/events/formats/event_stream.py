@@ -16,7 +16,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import WIDEST, BlockReader, BlockStream
+from livesnn.events.formats.shared_readers import WIDEST, BlockReader
 from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error
@@ -43,7 +43,7 @@ class _Block(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def _passes(octet: int, atis: bool) -> int:
+def _pause_us(octet: int, atis: bool) -> int:
     """Return the µs that a byte between events lets pass: 0 for a reset, -1 for an event's first byte."""
     if atis:
         return -1 if octet < 0xFC else (octet & 3) * 63
@@ -64,7 +64,7 @@ def _is_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> 
     """Return whether the next few events from ``i`` on lie inside the sensor."""
     seen = 0
     while seen < _PROBED_EVENTS and i + EVENT_BYTES <= octets.size:
-        if _passes(octets[i], atis) >= 0:
+        if _pause_us(octets[i], atis) >= 0:
             i += 1
             continue
         if _pixel(octets, i, width, height)[0] < 0:
@@ -78,7 +78,7 @@ def _is_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> 
 def _next_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> int:
     while i < octets.size and not _is_aligned(octets, i, atis, width, height):
         i += 1
-        while i < octets.size and _passes(octets[i], atis) >= 0 and _passes(octets[i - 1], atis) >= 0:
+        while i < octets.size and _pause_us(octets[i], atis) >= 0 and _pause_us(octets[i - 1], atis) >= 0:
             i += 1  # within a pause every byte is as well aligned as its first, so it isn't walked again for each
     return i
 
@@ -100,7 +100,7 @@ def _decode(
     """
     n, i = counts[_EVENTS], 0
     while i < stop:
-        passed_us, first = _passes(octets[i], atis), octets[i]
+        passed_us, first = _pause_us(octets[i], atis), octets[i]
         if passed_us >= 0:
             t_us += passed_us
             i += 1
@@ -178,14 +178,14 @@ class EventStreamBlocks:
     def warnings(self) -> list[str]:
         """What is damaged or left out in the whole file; one line each."""
         skipped, crossings = self._counts[_SKIPPED], self._counts[_CROSSINGS]
-        said = []
+        lines = []
         if crossings:
-            said.append(f"{crossings:,} threshold crossings (an ATIS's light levels) aren't read")
+            lines.append(f"{crossings:,} threshold crossings (an ATIS's light levels) aren't read")
         if skipped:
-            said.append(f"{skipped:,} bytes lost: they can't be events; times after them may be too early")
+            lines.append(f"{skipped:,} bytes lost: they can't be events; times after them may be too early")
         if self._left:
-            said.append(f"the last {self._left} bytes aren't a whole event: the file is cut short")
-        return said
+            lines.append(f"the last {self._left} bytes aren't a whole event: the file is cut short")
+        return lines
 
     def read(self, number: int) -> Events:
         """Return a block's events, in order of time."""
@@ -200,7 +200,7 @@ def open_event_stream(path: Path, progress: Progress = untold) -> BlockReader:
     """Open an Event Stream file; raises FormatError when it has no DVS events, or is too damaged to use."""
     blocks = EventStreamBlocks(path, progress)
     stream = EventStream("events", "", blocks.resolution)
-    return BlockReader([BlockStream(stream, blocks)], format_name="es", release=blocks.close)
+    return BlockReader([(stream, blocks)], format_name="es", release=blocks.close)
 
 
 def _read_header(file: BufferedFile) -> tuple[bool, Resolution]:

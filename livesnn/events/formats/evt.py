@@ -479,8 +479,8 @@ def _find_body(file: BufferedFile, start: int, layout: WordLayout) -> tuple[Body
         lost = lost or (holds_events(words, layout) if found is None else found.lost)
         if found is not None:
             begin = position + found.first * layout.word_bytes
-            said = f"it starts in the middle of a stream: {begin - start:,} bytes before the first time are left out"
-            return Body(begin, layout, found.state), [said] if lost else []
-    said = "it never gives the time: its events are left out"
+            note = f"it starts in the middle of a stream: {begin - start:,} bytes before the first time are left out"
+            return Body(begin, layout, found.state), [note] if lost else []
+    note = "it never gives the time: its events are left out"
     end = file.size - max(0, file.size - start) % layout.word_bytes
-    return Body(end, layout, np.zeros(5, np.int64)), [said] if lost else []
+    return Body(end, layout, np.zeros(5, np.int64)), [note] if lost else []

@@ -28,7 +28,7 @@ from livesnn.events.formats.hdf5_layout import (
     find_places,
 )
 from livesnn.events.formats.registry import EventStream, OtherContent
-from livesnn.events.formats.shared_readers import BlockReader, BlockStream, LossyBlocks
+from livesnn.events.formats.shared_readers import BlockReader, LossyBlocks
 from livesnn.events.formats.table_columns import (
     AXES,
     MICROSECONDS,
@@ -83,7 +83,7 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
             warnings += _examine(path, place, blocks)
         if blocks.count:
             require_plausible(path, blocks.read(0), place.resolution)
-        streams.append(BlockStream(EventStream(place.name, camera, place.resolution), blocks))
+        streams.append((EventStream(place.name, camera, place.resolution), blocks))
     return BlockReader(
         streams,
         format_name="hdf5",

@@ -85,16 +85,14 @@ def damage_as_errors(path: Path, what: str) -> Iterator[None]:
 def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Place]:
     """Return where the file has events, in its order.
 
-    Raises
-    ------
-    FormatError
-        When there are none or they can't be read: compressed by a missing filter, of different lengths, or fewer than
-        the file claims.
+    Raises FormatError when there are none or they can't be read: compressed by a missing filter, of different
+    lengths, or fewer than the file claims.
     """
     datasets = _datasets(file)
     groups: dict[str, list[str]] = {}
     for name in datasets:
-        groups.setdefault(name.rpartition("/")[0], []).append(name.rpartition("/")[2])
+        group, _, member = name.rpartition("/")
+        groups.setdefault(group, []).append(member)
     places = []
     for name, dataset in datasets.items():
         if dataset.dtype.names is not None:

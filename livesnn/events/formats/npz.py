@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, BlockStream, InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -73,10 +73,7 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
     ``width`` and ``height`` give the sensor's size; without them it is the smallest usual sensor that holds the
     events, with a warning. ``camera``, if text, is the camera's name.
 
-    Raises
-    ------
-    FormatError
-        When a column is missing or unsuitable, most events are invalid, or the file is damaged.
+    Raises FormatError when a column is missing or unsuitable, most events are invalid, or the file is damaged.
     """
     try:
         return _open(path)
@@ -85,10 +82,8 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
             f"{path}: it has more events than fit in the free memory: split it into shorter files"
         ) from error
     except OSError as error:
-        if error.errno in (
-            None,
-            errno.EINVAL,
-        ):  # from the decompressor, and from seeking before the file's start
+        # None comes from the decompressor, EINVAL from seeking before the file's start.
+        if error.errno in (None, errno.EINVAL):
             raise FormatError(f"{path}: not a sound .npz ({error}): save it again") from error
         raise SourceError(
             f"{path}: can't be read ({error.strerror}): check the path and permissions"
@@ -110,7 +105,9 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
         wanted = {axis: found[name] for axis, name in named.by_axis.items()}
         wanted |= {name: found[name] for name in ("width", "height", "camera") if name in found}
         members = {name: _measure(archive, member) for name, member in wanted.items()}
-        if "camera" in members and not _is_name(members["camera"]):
+        if (name := members.get("camera")) is not None and not (
+            name.dtype.kind == "U" and name.items == 1 and name.octets <= _NAME_BYTES
+        ):
             del members["camera"]
         in_blocks = _lie_in_blocks(members)
         if not in_blocks and (
@@ -136,10 +133,6 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
     return InMemoryReader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
-
-
-def _is_name(member: Member) -> bool:
-    return member.dtype.kind == "U" and member.items == 1 and member.octets <= _NAME_BYTES
 
 
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:
@@ -185,9 +178,7 @@ def _open_blocks(
         blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
         require_plausible(path, blocks.read(0), stream.resolution)
         require_polarity(path, blocks.columns(0)["p"])
-    return BlockReader(
-        [BlockStream(stream, blocks)], format_name="npz", warnings=warnings, release=file.close
-    )
+    return BlockReader([(stream, blocks)], format_name="npz", warnings=warnings, release=file.close)
 
 
 class StoredBlocks:

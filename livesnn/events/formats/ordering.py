@@ -1,9 +1,11 @@
-"""Out-of-order events are put in order here, and events outside the sensor dropped; both are counted.
+"""Sorting events that are out of order and dropping those outside the sensor; both are counted.
 
-Every reader passes its packets through here, unless it has already checked that there is nothing to do.
+Every reader uses it, unless it has already checked that there is nothing to do.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -48,10 +50,7 @@ def put_in_order(
 class PacketSorter:
     """Sorts the packets of one pass through a stream, one after the other, and cuts off what lies before the start.
 
-    Parameters
-    ----------
-    start_us
-        Events before it are cut off; None: all are kept.
+    With ``start_us`` None nothing is cut off.
     """
 
     def __init__(self, resolution: Resolution, start_us: int | None, counters: SourceCounters) -> None:
@@ -64,8 +63,16 @@ class PacketSorter:
         """Take the next packet as the first of a stream, because the camera's clock was reset."""
         self._newest_us = None
 
-    def sort(self, packet: Events, *, ordered: bool) -> Events:
-        """Return what is left of a packet; it may be empty. ``ordered`` also means that all is inside the sensor."""
+    def sort(self, packets: Iterable[tuple[Events, bool]]) -> Iterator[Events]:
+        """Yield what is left of each packet, unless it is nothing.
+
+        With each comes whether it is in order, which also means that all of it is inside the sensor.
+        """
+        for packet, ordered in packets:
+            if (left := self._sort_one(packet, ordered=ordered)).size:
+                yield left
+
+    def _sort_one(self, packet: Events, *, ordered: bool) -> Events:
         if not ordered or (self._newest_us is not None and packet["t"][0] < self._newest_us):
             packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
         self._newest_us = int(packet["t"][-1])

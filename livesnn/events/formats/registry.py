@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from livesnn.errors import FormatError
 from livesnn.events.packet import Events, Resolution, SourceCounters
@@ -57,7 +58,7 @@ class OtherContent(NamedTuple):
     triggers: int = 0
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """An open file. Use it from one thread at a time.
 
     Attributes
@@ -74,22 +75,18 @@ class Reader(Protocol):
         Of the first event stream, else of the frames; None if the file doesn't give it.
     """
 
-    @property
-    def format(self) -> str: ...  # noqa: D102
-    @property
-    def camera(self) -> str: ...  # noqa: D102
-    @property
-    def orientation(self) -> str: ...  # noqa: D102
-    @property
-    def streams(self) -> Sequence[EventStream]: ...  # noqa: D102
-    @property
-    def resolution(self) -> Resolution | None: ...  # noqa: D102
+    format: str
+    camera: str = ""
+    orientation: str = "x to the right, y down"
+    streams: Sequence[EventStream]
+    resolution: Resolution | None
 
     @property
+    @abstractmethod
     def warnings(self) -> list[str]:
         """What is damaged, missing or assumed in the part read so far; one line each."""
-        ...
 
+    @abstractmethod
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield the stream's packets of EVENTS_DTYPE from the first event at or after ``start_us``.
 
@@ -97,19 +94,17 @@ class Reader(Protocol):
         sorted, events outside the sensor are dropped, and ``counters`` counts both; its ``events`` is left to the
         caller. Damaged packets are skipped with a warning.
         """
-        ...
 
+    @abstractmethod
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and the greatest time in µs, judged by the stream's ends; None if it has no events."""
-        ...
 
     def other_content(self) -> OtherContent:
-        """Count what isn't events."""
-        ...
+        """Count what isn't events; nothing, unless a format overrides it."""
+        return OtherContent()
 
-    def close(self) -> None:
-        """Release the file; safe to call twice."""
-        ...
+    def close(self) -> None:  # noqa: B027 (nothing to release, unless a format overrides it)
+        """Release the file; packets stay valid. Safe to call twice."""
 
 
 class Format(NamedTuple):
@@ -172,13 +167,8 @@ def parse_recording_path(path: Path) -> RecordingPath:
 def open_reader(path: Path, progress: Progress = untold) -> Reader:
     """Open a recording of any known format, recognised by its content.
 
-    Parameters
-    ----------
-    path
-        For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see
-        `text.open_text`. All streams of a file are opened, even if one is named.
-    progress
-        Called with the share read so far, if the format must be read through to open it.
+    For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see `text.open_text`.
+    All streams of a file are opened, even if one is named. ``progress`` is called if the format must be read through.
 
     Raises
     ------
@@ -193,19 +183,15 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
     path, columns, _ = parse_recording_path(path)
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:
-        return _open_with_columns(path, head, columns)
+        from livesnn.events.formats.text import is_text, open_text
+
+        if not is_text(head):
+            raise FormatError(f"{path}: only text files take ?columns=, and this isn't one: leave it out")
+        return open_text(path, columns=columns)
     for known in FORMATS:
         if known.fits(path, head):
             return known.open(path, progress)
     raise FormatError(f"{path}: {_describe(head)}: give a recording that livesnn reads ({_suffixes()})")
-
-
-def _open_with_columns(path: Path, head: bytes, columns: tuple[str, ...]) -> Reader:
-    from livesnn.events.formats.text import is_text, open_text
-
-    if not is_text(head):
-        raise FormatError(f"{path}: only text files take ?columns=, and this isn't one: leave it out")
-    return open_text(path, columns=columns)
 
 
 def _describe(head: bytes) -> str:

@@ -16,7 +16,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.ordering import PacketSorter, jump_warnings, put_in_order
-from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.files import BufferedFile
@@ -48,13 +48,6 @@ class Blocks(Protocol):
         ...
 
 
-class BlockStream(NamedTuple):
-    """A stream and where its events come from."""
-
-    stream: EventStream
-    blocks: Blocks
-
-
 class LossyBlocks:
     """What `Blocks` have in common that may lose ``unit``s; reading a block again doesn't count its loss twice."""
 
@@ -76,27 +69,19 @@ class LossyBlocks:
         return [f"{amount:,} {self._unit} lost: {self._lost[min(self._lost)][1]}"]
 
 
-class BlockReader:
+class BlockReader(Reader):
     """An open file of blocks; see `Reader`.
 
     Blocks are assumed to follow one another in time. Where time jumps back, a warning says so, and seeking finds one
     of the places.
 
-    Parameters
-    ----------
-    streams
-        In the file's order, at least one.
-    warnings
-        What was assumed or missing when the file was opened.
-    release
-        Called by `close`; must be safe to call twice.
+    There is at least one stream. ``warnings`` say what was assumed or missing when the file was opened. `close` calls
+    ``release``, which must be safe to call twice.
     """
-
-    orientation = "x to the right, y down"
 
     def __init__(
         self,
-        streams: Sequence[BlockStream],
+        streams: Sequence[tuple[EventStream, Blocks]],
         *,
         format_name: str,
         other: OtherContent = OtherContent(),  # noqa: B008 (a value)
@@ -104,10 +89,10 @@ class BlockReader:
         release: Callable[[], None] = lambda: None,
     ) -> None:
         self.format = format_name
-        self.streams = tuple(one.stream for one in streams)
+        self.streams = tuple(stream for stream, _ in streams)
         self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
-        self._blocks = {one.stream.name: one.blocks for one in streams}
-        self._sizes = {one.stream.name: one.stream.resolution or WIDEST for one in streams}
+        self._blocks = {stream.name: blocks for stream, blocks in streams}
+        self._sizes = {stream.name: stream.resolution or WIDEST for stream in self.streams}
         self._other = other
         self._warnings = list(warnings)
         self._release = release
@@ -130,8 +115,7 @@ class BlockReader:
             for part, ordered in _parts(blocks.read(number), size, counters):
                 jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
                 newest_us = int(part["t"][-1] if ordered else part["t"].max())
-                if (packet := sorter.sort(part, ordered=ordered)).size:
-                    yield packet
+                yield from sorter.sort([(part, ordered)])
         if start_us is None:
             self._jumps[stream] = jumps
 
@@ -225,7 +209,6 @@ def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[t
 
 BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
 OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
-_NO_EVENTS = np.empty(0, EVENTS_DTYPE)
 _LATEST = np.iinfo(np.int64).max
 
 Words = npt.NDArray[np.unsignedinteger]
@@ -305,19 +288,11 @@ def extend_span(t: int, first: bool, span: Span) -> Span:
     return earliest_us, t, ordered
 
 
-class WordReader:
+class WordReader(Reader):
     """An open file of words; see `Reader`. The whole file is read once when it is opened, to index its times.
 
-    Parameters
-    ----------
-    file
-        Owned by the reader from now on.
-    stream
-        The only one. If its resolution isn't known, events up to ``widest`` are valid.
-    warnings
-        What was assumed or lost so far.
-
-    Raises FormatError when most events are outside the sensor.
+    The reader owns ``file``. If the resolution of its only ``stream`` isn't known, events up to ``widest`` are valid.
+    ``warnings`` say what was assumed or lost so far. Raises FormatError when most events are outside the sensor.
     """
 
     def __init__(
@@ -336,11 +311,11 @@ class WordReader:
         self.orientation = orientation
         self.streams = (stream,)
         self.camera, self.resolution = stream.camera, stream.resolution
-        self.warnings = list(warnings)
+        self._warnings = warnings
         self._counts = _no_counts()
         self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
         if left:
-            self.warnings.append(
+            self._warnings.append(
                 f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short"
             )
         blocks = -(-self._words // (BLOCK_BYTES // body.layout.word_bytes))
@@ -348,6 +323,11 @@ class WordReader:
         self._earliest = np.full(blocks, _LATEST)
         self._latest = np.full(blocks, -_LATEST)
         self._survey()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed in the whole file."""
+        return self._warnings
 
     def _survey(self) -> None:
         """Read the whole file for the decoder's state at each block, and each block's times."""
@@ -357,23 +337,13 @@ class WordReader:
         for number in range(len(self._states)):
             self._file.passed(self._body.start + number * BLOCK_BYTES)
             self._states[number] = state
-            for n, earliest_us, latest_us in self._count(number, state):
+            for _, n, earliest_us, latest_us, _ in self._decode(number, state, 0, self._counts):
                 events += n
                 jumps += newest_us is not None and earliest_us < newest_us - DISORDER_US
                 newest_us = latest_us
                 self._earliest[number] = min(self._earliest[number], earliest_us)
                 self._latest[number] = max(self._latest[number], latest_us)
         self._judge(events, jumps)
-
-    def _count(self, number: int, state: State) -> Iterator[tuple[int, int, int]]:
-        """Yield (number of events, least time, greatest time) of a block: once, unless time jumps back."""
-        words, first = self._read(number), 0
-        while first < len(words):
-            first, n, earliest_us, latest_us, _ = self._body.layout.decode(
-                words, first, state, *self._size, _NO_EVENTS, self._counts
-            )
-            if n:
-                yield n, earliest_us, latest_us
 
     def _judge(self, events: int, jumps: int) -> None:
         outside, strange = int(self._counts[OUTSIDE]), int(self._counts[STRANGE])
@@ -384,37 +354,40 @@ class WordReader:
                 f"another camera"
             )
         if strange:
-            self.warnings.append(
+            self._warnings.append(
                 f"{strange:,} words are of a type that {self._body.layout.title} doesn't have, and are left out: "
                 f"the file is damaged, or from a newer camera"
             )
-        self.warnings += jump_warnings(jumps)
+        self._warnings += jump_warnings(jumps)
 
     def _read(self, number: int) -> Words:
         first = number * BLOCK_BYTES
         size = min(BLOCK_BYTES, self._words * self._body.layout.word_bytes - first)
         return self._body.layout.words(self._file.view(self._body.start + first, size))
 
-    def _decode(self, number: int, counts: Counts) -> Iterator[tuple[Events, bool]]:
-        """Yield (at most PACKET_EVENTS events as in the file, whether in order), split where time jumps back."""
-        state = self._states[number].copy()
+    def _decode(
+        self, number: int, state: State, room: int, counts: Counts
+    ) -> Iterator[tuple[Events, int, int, int, bool]]:
+        """Yield a block's events as in the file, and what `Decode` returns of them, split where time jumps back.
+
+        There are at most ``room`` events at a time; with 0, they are only counted.
+        """
         words, first = self._read(number), 0
         while first < len(words):
-            events = np.empty(PACKET_EVENTS, EVENTS_DTYPE)
-            first, n, _, _, ordered = self._body.layout.decode(
+            events = np.empty(room, EVENTS_DTYPE)
+            first, n, earliest_us, latest_us, ordered = self._body.layout.decode(
                 words, first, state, *self._size, events, counts
             )
             if n:
-                yield events[:n], ordered
+                yield events[:n], n, earliest_us, latest_us, ordered
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
             counts = _no_counts()
-            for part, ordered in self._decode(number, counts):
-                if (packet := sorter.sort(part, ordered=ordered)).size:
-                    yield packet
+            decoded = self._decode(number, self._states[number].copy(), PACKET_EVENTS, counts)
+            yield from sorter.sort((events, ordered) for events, _, _, _, ordered in decoded)
             counters.out_of_bounds += int(counts[OUTSIDE])
 
     def _first_block(self, start_us: int) -> int:
@@ -446,7 +419,8 @@ class Pixel(NamedTuple):
 
     ``x`` and ``y`` are the shift to their lowest bit and a mask; ``on`` is the shift to the bit that is 1 for ON
     (with ``on_is_zero``, 0). With ``mirrored``, both are counted from the other side. A word with a bit of
-    ``others`` set is no event.
+    ``others`` set is no event: with one of ``frames`` it is a frame's or the IMU's, with one of ``triggers`` a
+    trigger, otherwise outside the sensor.
     """
 
     x: tuple[int, int]
@@ -455,9 +429,11 @@ class Pixel(NamedTuple):
     on_is_zero: bool = False
     mirrored: bool = False
     others: int = 0
+    frames: int = 0
+    triggers: int = 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
     """Return whether all words are events inside the sensor, in order, less than half a clock's range apart."""
     x_place, x_mask = np.uint64(pixel.x[0]), np.uint64(pixel.x[1])
@@ -473,7 +449,7 @@ def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
     return bool((outside | steps) < np.uint64(0x80000000)) and others & np.uint64(pixel.others) == 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _write(words: Words, pixel: Pixel, shift_us: int, width: int, height: int, events: Events) -> None:
     right, bottom = width - 1, height - 1
     for i in range(words.size):
@@ -486,8 +462,8 @@ def _write(words: Words, pixel: Pixel, shift_us: int, width: int, height: int, e
         events[i].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
 
 
-@njit(nogil=True, cache=True)
-def decode_plain(
+@njit(nogil=True, inline="always")
+def _decode_plain(
     words: Words, pixel: Pixel, last_us: int, width: int, height: int, events: Events
 ) -> tuple[int, int, int]:
     """Decode words [N] into ``events`` if all are good events in order; only count them if ``events`` is empty.
@@ -498,32 +474,72 @@ def decode_plain(
     some = words[: events.size] if events.size else words
     if some.size == 0 or not _are_plain(some, pixel, width, height):
         return 0, last_us, last_us
-    first = np.int64(some[0] & np.uint64(0xFFFFFFFF))
+    time = np.uint64(0xFFFFFFFF)
+    first = np.int64(some[0] & time)
     shift_us = unwrap(first, last_us) - first
     if events.size:
         _write(some, pixel, shift_us, width, height, events)
-    return some.size, first + shift_us, np.int64(some[some.size - 1] & np.uint64(0xFFFFFFFF)) + shift_us
+    return some.size, first + shift_us, np.int64(some[some.size - 1] & time) + shift_us
 
 
-class InMemoryReader:
+@njit(nogil=True, inline="always")
+def decode_pixels(
+    words: Words,
+    pixel: Pixel,
+    first: int,
+    state: State,
+    width: int,
+    height: int,
+    events: Events,
+    counts: Counts,
+) -> tuple[int, int, int, int, bool]:
+    """Decode words of 64 bits; ``state`` [1] is the time of the event before; see `Decode`."""
+    plain, first_us, last_us = _decode_plain(words[first:], pixel, state[0], width, height, events)
+    if plain:
+        state[0] = last_us
+        return first + plain, plain, first_us, last_us, True
+    room, n, span = events.shape[0], 0, (state[0], state[0], True)
+    for i in range(first, words.shape[0]):
+        word = words[i]
+        if word & np.uint64(pixel.frames):
+            kind = word >> np.uint64(42) & np.uint64(3)
+            counts[SAMPLES] += kind == 1  # 0 is a pixel's reset level, 1 its signal
+            counts[IMU] += kind == 3 and word >> np.uint64(60) & np.uint64(7) == 0  # the first of seven words
+            continue
+        if word & np.uint64(pixel.triggers):
+            counts[TRIGGERS] += 1
+            continue
+        x = np.int64(word >> np.uint64(pixel.x[0]) & np.uint64(pixel.x[1]))
+        y = np.int64(word >> np.uint64(pixel.y[0]) & np.uint64(pixel.y[1]))
+        if x >= width or y >= height or word & np.uint64(pixel.others):
+            counts[OUTSIDE] += 1
+            continue
+        t = unwrap(np.int64(word & np.uint64(0xFFFFFFFF)), state[0])
+        if n and (n == room or t < span[1] - DISORDER_US):
+            return i, n, span[0], span[1], span[2]
+        span = extend_span(t, n == 0, span)
+        state[0] = t
+        if room:
+            events[n].t = t
+            events[n].x = width - 1 - x if pixel.mirrored else x
+            events[n].y = height - 1 - y if pixel.mirrored else y
+            events[n].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
+        n += 1
+    return words.shape[0], n, span[0], span[1], span[2]
+
+
+class InMemoryReader(Reader):
     """One stream of events held in memory; see `Reader`.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N] as read, maybe out of order; owned by the reader from now on.
-    warnings
-        What was assumed or lost while reading.
+    The reader owns ``events``, EVENTS_DTYPE [N], maybe out of order. ``warnings`` say what was assumed or lost.
     """
-
-    orientation = "x to the right, y down"
 
     def __init__(
         self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
     ) -> None:
         self.format = format_name
         self.camera = camera
-        self.resolution: Resolution | None = resolution
+        self.resolution = resolution
         self.streams = (EventStream("events", camera, resolution),)
         self._found = SourceCounters()
         # An event outside the sensor may have any time.
@@ -533,7 +549,12 @@ class InMemoryReader:
         if back_us > DISORDER_US:
             warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
         self._events = put_in_order(events, resolution, None, self._found)
-        self.warnings = warnings
+        self._warnings = warnings
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was assumed or lost."""
+        return self._warnings
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
@@ -548,10 +569,3 @@ class InMemoryReader:
         """Return the times of the first and the last event in µs; None if there are no events."""
         t = self._events["t"]
         return (int(t[0]), int(t[-1])) if t.size else None
-
-    def other_content(self) -> OtherContent:
-        """Return zeros: these formats hold only events."""
-        return OtherContent()
-
-    def close(self) -> None:
-        """Do nothing: the file is closed already."""

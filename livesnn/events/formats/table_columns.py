@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,8 +95,10 @@ def find_columns(names: Iterable[str]) -> ColumnNames:
     by_axis: dict[str, str] = {}
     unit = None
     for name in names:
-        plain, _, said = re.sub(r"[\s_\-(\[]+([a-zµμ]+)[)\]]?$", r"|\1", name.strip().lower()).partition("|")
-        of_time = unit_named(said) if said else None
+        plain, _, suffix = re.sub(r"[\s_\-(\[]+([a-zµμ]+)[)\]]?$", r"|\1", name.strip().lower()).partition(
+            "|"
+        )
+        of_time = unit_named(suffix) if suffix else None
         found = _NAME.fullmatch(plain if of_time else name.strip().lower())
         axis = None if found is None else AXES[(found.lastindex or 1) - 1]
         if axis is None or axis in by_axis or (of_time and axis != "t"):
@@ -172,10 +174,7 @@ def _infer_whole(sample: TimeSample, per_s: Mapping[str, float]) -> str | None:
 def require_unit(path: Path, sample: TimeSample, how: str) -> tuple[str, str]:
     """Return (the unit of times, the warning that it was assumed); raises FormatError if the unit isn't clear.
 
-    Parameters
-    ----------
-    how
-        What the user can do: "name its column t_s, t_ms, t_us or t_ns".
+    ``how`` is what the user can do: "name its column t_s, t_ms, t_us or t_ns".
     """
     unit = infer_unit(sample)
     kind = {0: "whole numbers", 3: "thousandths", 6: "fractions"}[sample.decimals]
@@ -212,34 +211,28 @@ def columns_to_events(columns: Mapping[str, Numbers], unit: str, offset_us: int 
     times.
     """
     t, sound = microseconds(columns["t"], unit)
-    pixels = [columns[axis] for axis in ("x", "y", "p")]
-    if all(column.dtype.kind in "iub" and column.dtype != np.uint64 for column in pixels):
-        events = np.empty(t.size, EVENTS_DTYPE)
-        _write_events(t, sound, *_whole(pixels), offset_us, events)
-        return events
-    events = np.zeros(t.size, EVENTS_DTYPE)
-    for axis in ("x", "y"):
-        column = columns[axis]
-        inside = np.greater_equal(column, 0) & np.less_equal(column, MAX_COORDINATE)
-        kept = np.where(inside, column, 0)
-        if column.dtype.kind == "f":
-            inside &= np.asarray(kept == np.rint(kept))
-        sound &= inside
-        events[axis] = kept
-    p = columns["p"]
-    events["p"] = np.equal(p, 1)
-    sound &= np.isin(p, (-1, 0, 1) if p.dtype.kind != "u" else (0, 1))
-    events["t"] = t + offset_us
-    events["x"][~sound] = UNUSABLE
+    events = np.empty(t.size, EVENTS_DTYPE)
+    x, y, p = (columns[axis] for axis in ("x", "y", "p"))
+    if x.dtype == y.dtype == np.uint16 and p.dtype in (np.uint8, np.bool_):  # as usual: not converted
+        x, y, p = np.ascontiguousarray(x), np.ascontiguousarray(y), np.ascontiguousarray(p).view(np.uint8)
+    else:
+        x, y, p = _whole(x), _whole(y), _whole(p)
+    _write_events(t, sound, x, y, p, offset_us, events)
     return events
 
 
-def _whole(pixels: Sequence[Numbers]) -> list[npt.NDArray[np.integer]]:
-    """Return x, y, p in the types that `_write_events` is compiled for: the usual ones, or else all in 64 bits."""
-    x, y, p = pixels
-    if x.dtype == y.dtype == np.uint16 and p.dtype in (np.uint8, np.bool_):
-        return [np.ascontiguousarray(x), np.ascontiguousarray(y), np.ascontiguousarray(p).view(np.uint8)]
-    return [np.ascontiguousarray(column, np.int64) for column in pixels]
+def _whole(column: Numbers) -> npt.NDArray[np.int64]:
+    """Return numbers in 64 bits; -2, which is invalid, for those that aren't whole or are too large."""
+    if column.dtype.kind in "iub" and column.dtype != np.uint64:
+        return np.ascontiguousarray(column, np.int64)
+    fits = (
+        np.greater_equal(column, -1)
+        & np.less_equal(column, MAX_COORDINATE)
+        & np.equal(column, np.rint(column))
+    )
+    whole = np.full(column.size, -2)
+    whole[fits] = column[fits]
+    return whole
 
 
 @njit(nogil=True, cache=True)

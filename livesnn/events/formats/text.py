@@ -20,7 +20,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, BlockStream, LossyBlocks
+from livesnn.events.formats.shared_readers import BlockReader, LossyBlocks
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -90,10 +90,8 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         t_us or t_ns. They override the file's header. If empty, the header names the columns; without one, they are
         inferred from the numbers with a warning.
 
-    Raises
-    ------
-    FormatError
-        When it isn't such a table, a column is missing, or it isn't clear what the columns or t's unit are.
+    Raises FormatError when it isn't such a table, a column is missing, or it isn't clear what the columns or t's unit
+    are.
     """
     with closed_on_error(BufferedFile(path)) as file:
         layout = _read_layout(file)
@@ -101,12 +99,17 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         names = columns or layout.names
         blocks = TextBlocks(file, layout.start, len(names) or layout.columns)
         sample = blocks.rows(0)
-        _refuse_bad_lines(file, sample)
+        good, bad = len(sample.mantissas), sample.bad_lines
+        if bad > good:
+            raise FormatError(
+                f"{path}: {bad:,} of the first {good + bad:,} lines aren't {sample.mantissas.shape[1]} numbers, with "
+                f"points for decimals: name as many columns as it has, if it is a table of events"
+            )
         blocks.order, blocks.unit, assumed = _find_meaning(file, names, sample)
         require_plausible(path, blocks.read(0), layout.resolution)
         require_polarity(path, _values(sample)[:, blocks.order["p"]])
     stream = EventStream("events", "", layout.resolution)
-    return BlockReader([BlockStream(stream, blocks)], format_name="csv", warnings=assumed, release=file.close)
+    return BlockReader([(stream, blocks)], format_name="csv", warnings=assumed, release=file.close)
 
 
 class TextBlocks(LossyBlocks):
@@ -180,28 +183,24 @@ def _split_names(line: str) -> list[str]:
 def _read_layout(file: BufferedFile) -> TextLayout:
     """Return what the lines before the first row say."""
     start, names, resolution = 0, list[str](), None
-    has_header = False
+    fields, has_header = list[str](), False
     for line in bytes(file.view(0, min(_HEAD_BYTES, file.size))).splitlines(keepends=True):
         text = line.decode("utf-8", "replace")
         fields = _numbers(text.lstrip("\ufeff"))
         if not _is_content(text):
-            said = re.search(r"geometry\W{1,3}(\d{1,5})\s*[,x]\s*(\d{1,5})", text)
-            resolution = parse_size(said[1], said[2]) if said else resolution
+            size = re.search(r"geometry\W{1,3}(\d{1,5})\s*[,x]\s*(\d{1,5})", text)
+            resolution = parse_size(size[1], size[2]) if size else resolution
             names = names if find_columns(_split_names(text)).missing else _split_names(text)
         elif len(fields) == 2 and resolution is None and not has_header:
             resolution = parse_size(*fields)  # as the text files of rpg_e2vid begin
         elif fields or has_header:
-            return _layout(file, names, len(fields), start, resolution)
+            break
         else:
             names, has_header = _split_names(text), True
         start += len(line)
-    return _layout(file, names, 0, start, resolution)
-
-
-def _layout(
-    file: BufferedFile, names: Sequence[str], fields: int, start: int, resolution: Resolution | None
-) -> TextLayout:
-    columns = len(names) or fields or len(AXES)
+    else:
+        fields = []  # there is no row
+    columns = len(names) or len(fields) or len(AXES)
     if columns > _MAX_COLUMNS:
         raise FormatError(
             f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}"
@@ -218,15 +217,6 @@ def _check_named(path: Path, columns: Sequence[str]) -> None:
     if wrong := [*missing, *(axis for axis, count in axes.items() if count > 1)]:
         what = f"{wrong[0]} isn't among them" if missing else f"{wrong[0]} is there twice"
         raise FormatError(f"{path}: columns={','.join(columns)[:200]}: {what}: {_NAME_THEM}")
-
-
-def _refuse_bad_lines(file: BufferedFile, sample: Rows) -> None:
-    rows, columns = sample.mantissas.shape
-    if sample.bad_lines > rows:
-        raise FormatError(
-            f"{file.path}: {sample.bad_lines:,} of the first {rows + sample.bad_lines:,} lines aren't {columns} "
-            f"numbers, with points for decimals: name as many columns as it has, if it is a table of events"
-        )
 
 
 def _find_meaning(
@@ -247,8 +237,8 @@ def _find_meaning(
         return dict.fromkeys(AXES, 0), MICROSECONDS, []
     else:
         order, unit = _guess_order(file, sample), None
-        said = ",".join(sorted(order, key=lambda axis: order[axis]))
-        assumed.append(f"the file doesn't name its columns: {said} assumed")
+        columns_found = ",".join(sorted(order, key=lambda axis: order[axis]))
+        assumed.append(f"the file doesn't name its columns: {columns_found} assumed")
     if unit is None and len(sample.mantissas):
         unit, note = require_unit(file.path, _sample_times(sample, order["t"]), _UNIT_TOO)
         assumed.append(note)

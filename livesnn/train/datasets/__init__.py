@@ -1,4 +1,4 @@
-"""The list of data sets, and what each offers: clips to train on, clips to measure on, and a check of its files."""
+"""The list of data sets, and what each offers: clips to train on and to measure on, a check and a download."""
 
 from __future__ import annotations
 
@@ -73,10 +73,7 @@ class Parts(NamedTuple):
 def check_parts(parts: Parts) -> tuple[str, ...]:
     """Return the classes without a validation clip.
 
-    Raises
-    ------
-    DataError
-        Validation, or the training of a class, is empty; or a name can't go into a model's card.
+    Raises DataError if validation, or the training of a class, is empty; or a name can't go into a model's card.
     """
     classes, trained = parts.training.classes, set(parts.training.labels.tolist())
     if wrong := [name for name in classes if not (name.strip() and name.isprintable())]:
@@ -117,8 +114,8 @@ def counted(name: str, there: int, official: int, what: str) -> Finding:
     """Return the finding for so many files of the official number."""
     if there == official:
         return Finding("complete", f"{name}: all {official:,} {what}", there, official)
-    said = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"
-    return Finding("incomplete" if there else "missing", f"{name}: {said}", there, official)
+    text = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"
+    return Finding("incomplete" if there else "missing", f"{name}: {text}", there, official)
 
 
 class UncutStream(NamedTuple):
@@ -204,17 +201,9 @@ class DataSet(Protocol):
         ...
 
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
-        """Read or simulate the samples of a training.
+        """Read or simulate the samples of a training; raises DataError if the data set isn't in its official layout.
 
-        Parameters
-        ----------
-        before
-            Card of a model of the same data set that the training starts from: its validation clips stay validation.
-
-        Raises
-        ------
-        DataError
-            The data set isn't in its official layout.
+        Where a training starts from a model of the same data set, validation clips ``before`` stay validation clips.
         """
         ...
 
@@ -241,6 +230,21 @@ def data_set(name: str) -> DataSet:
 
         return VIDEO_SETS[cast(VideoName, name)]
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
+
+
+def download(name: str, data: Path) -> Path | None:
+    """Put a data set's file into a folder and return it; None if the data set needs no files.
+
+    Raises DataError like `download_mnist`, and for a data set that a program can't download, with what to put where.
+    """
+    takes = data_set(name).TAKES
+    if takes is None:
+        return None
+    if takes:
+        raise DataError(f"{name} can't be downloaded by a program: get {takes.format(data=data)}")
+    from livesnn.train.datasets.mnist import download_mnist
+
+    return download_mnist(data)
 
 
 def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:

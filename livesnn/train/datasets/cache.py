@@ -18,16 +18,13 @@ from livesnn.train.datasets.clips import Frames
 def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
     """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it.
 
-    A damaged file in the cache is made again.
-
-    Raises
-    ------
-    DataError
-        The cache can't be written.
+    A damaged file in the cache is made again. Raises DataError if the cache can't be written.
     """
     file = cache_file(name, settings)
-    if (found := _read(file)) is not None:
-        return found
+    with suppress(*DAMAGED_ARRAY):  # or there is no file
+        array: Frames = np.load(file)
+        if array.dtype == np.uint8:
+            return array
     made = make()
     keep(file, made)
     return made
@@ -52,14 +49,3 @@ def keep(file: Path, made: Frames) -> None:
 def cache_file(name: str, settings: object) -> Path:
     """Return the file in which `cached` keeps the array of these settings."""
     return cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"
-
-
-def _read(file: Path) -> Frames | None:
-    """Return the array; None if there is none, or it is damaged."""
-    if not file.exists():
-        return None
-    try:
-        array: Frames = np.load(file)
-    except DAMAGED_ARRAY:
-        return None
-    return array if array.dtype == np.uint8 else None

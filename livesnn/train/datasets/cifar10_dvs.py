@@ -71,9 +71,8 @@ def check(data: Path) -> list[Finding]:
 
 def find_recordings(data: Path) -> list[Recording]:
     """Return all recordings, by class and number; raises DataError if a class has none."""
-    root = next(
-        (folder for folder in (data, data / "cifar10-dvs", data / "CIFAR10DVS") if _is_root(folder)), None
-    )
+    folders = (data, data / "cifar10-dvs", data / "CIFAR10DVS")
+    root = next((each for each in folders if any((each / name).is_dir() for name in CLASSES)), None)
     if root is None:
         raise DataError(
             f"no CIFAR10-DVS in {data}: expected {data}/airplane/cifar10_airplane_0.aedat … (unpack the ten archives)"
@@ -93,28 +92,21 @@ def find_recordings(data: Path) -> list[Recording]:
     return recordings
 
 
-def _is_root(folder: Path) -> bool:
-    return any((folder / name).is_dir() for name in CLASSES)
-
-
 def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recording]:
     """Return the test or the training part of a protocol."""
     numbers = np.array([int(recording.group.rpartition("/")[2]) for recording in recordings])
     if protocol == "70/30":
         is_test = numbers >= 700
     else:  # drawn from all thousand, whichever of them are there
-        drawn = {label: set(_tenth(label)) for label in range(len(CLASSES))}
-        is_test = np.array([n in drawn[r.label] for n, r in zip(numbers.tolist(), recordings, strict=True)])
+        orders = [np.random.default_rng([0, label]).permutation(PER_CLASS) for label in range(len(CLASSES))]
+        labels = [recording.label for recording in recordings]
+        is_test = np.argsort(orders)[labels, numbers] < PER_CLASS // 10  # by the place in its class's order
     part = [recording for recording, tests in zip(recordings, is_test, strict=True) if tests == test]
     if not part:
         raise DataError(
             f"no recordings of the {'test' if test else 'training'} part of {protocol}: unpack all archives"
         )
     return part
-
-
-def _tenth(label: int) -> list[int]:
-    return np.random.default_rng([0, label]).permutation(PER_CLASS)[: PER_CLASS // 10].tolist()
 
 
 def _halves(recordings: list[Recording], split: Split) -> tuple[list[Recording], list[Recording]]:

@@ -26,10 +26,7 @@ def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.G
 class OnDisk:
     """An array of clips in a .npy file, which is opened only while clips are read: thousands need no open files.
 
-    Raises
-    ------
-    ValueError, OSError
-        It is no such file.
+    Raises ValueError or OSError if it is no such file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,12 +47,7 @@ class OnDisk:
 class Stack:
     """Arrays of clips in a row as one array, without copying them together.
 
-    Parameters
-    ----------
-    arrays
-        uint8 [N, T, C, H, W] each, with the same shape except for N.
-    order
-        int64 [M]: which of all these clips, and in which order; None: all.
+    The arrays are uint8 [N, T, C, H, W] with any N; ``order`` says which of all clips it has, and in which order.
     """
 
     def __init__(self, arrays: Sequence[Frames | OnDisk], order: Index | None = None) -> None:
@@ -217,13 +209,6 @@ def validation_groups(groups: Sequence[str], labels: Index, fraction: float, see
 
     Where each group has only one class (sessions of one object, the groups of UCF-101), ``fraction`` of the groups of
     each class with more than one is drawn; otherwise ``fraction`` of all groups.
-
-    Parameters
-    ----------
-    groups
-        The person, session or group of videos of each clip.
-    labels
-        int64 [N].
     """
     classes: dict[str, set[int]] = {}
     for group, label in zip(groups, labels.tolist(), strict=True):

@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from livesnn.card import ModelCard, Split
+from livesnn.card import InputSpec, ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError, LivesnnError, SourceError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import Recording as OpenRecording
@@ -28,20 +28,24 @@ from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.clips import Clips, Frames, requested_split, validation_groups
+from livesnn.train.datasets.clips import Clips, Frames, requested_split
 from livesnn.train.datasets.gestures_sim import INPUT
-from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
-
-if TYPE_CHECKING:
-    from livesnn.card import InputSpec
+from livesnn.train.datasets.recorded import (
+    Recording,
+    load_recordings,
+    numbered_lines,
+    whole_side,
+    windows_of,
+)
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]
 Part = Literal["train", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 SENSOR = Resolution(128, 128)
 COLUMNS = "class,startTime_usec,endTime_usec"
 MOST_MISSING_US = 1_000_000
 """A recording may end so long before its last segment does, as nothing moves; if longer, it was cut short."""
-_NAME = re.compile(r"(user(\d{1,4})_\w+)\.aedat", re.ASCII)
+_NAME = re.compile(r"user\d{1,4}_\w+\.aedat", re.ASCII)
 _AGAIN = "unpack DvsGesture.tar.gz again"
 TAKES = "DvsGesture.tar.gz from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}"
 PROTOCOLS = ("archive", "npy")
@@ -88,22 +92,11 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 def _trials_of_split(data: Path, split: SplitName, card: ModelCard) -> list[Trial]:
     root = find_root(data)
     if split == "test":
-        return list(list_trials(root, "test"))
-    chosen = _own_split(card)
-    if chosen.clips:
-        raise DataError(
-            f"{card.name} was validated on users that it trained on, so none is left: add --split test"
-        )
+        return list_trials(root, "test")
     recordings = find_recordings(data, "archive", "train")
-    groups, labels = (
-        [recording.group for recording in recordings],
-        [recording.label for recording in recordings],
-    )
-    kept = chosen.groups or validation_groups(groups, np.array(labels), chosen.fraction, chosen.seed)
-    chosen_files = {
-        recording.path for recording in recordings if (recording.group in kept) == (split == "validation")
-    }
-    return [trial for trial in list_trials(root, "train") if trial.recording in chosen_files]
+    side = whole_side(recordings, card, _own_split(card), validation=split == "validation")
+    files = {recording.path for recording in side}
+    return [trial for trial in list_trials(root, "train") if trial.recording in files]
 
 
 def _own_split(card: ModelCard) -> Split:
@@ -117,8 +110,7 @@ def check(data: Path) -> list[Finding]:
     """Say which recordings of the archive are there, and whether each can be cut by its labels."""
     root = find_root(data)
     findings = []
-    parts: tuple[Part, ...] = ("train", "test")
-    for part in parts:
+    for part in PARTS:
         for trial in named_trials(root, part):
             name = trial.recording.name
             if absent := [path for path in (trial.recording, trial.labels) if not path.is_file()]:
@@ -144,7 +136,7 @@ def _find_segments(data: Path, part: Part) -> list[Recording]:
             trial.recording,
             segment.label,
             f"{trial.recording.stem}/{number}_{GESTURES[segment.label]}",
-            f"user{trial.user:02d}",
+            trial.person,
             (segment.start_us, segment.end_us),
         )
         for trial in list_trials(find_root(data), part)
@@ -175,18 +167,15 @@ def _load(recordings: list[Recording], spec: InputSpec, most: int | None) -> Cli
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
     """Return the whole windows of one gesture."""
-    events = (
-        _events_of_copy(recording.path)
-        if recording.part_us is None
-        else _events_of(recording.path, recording.part_us)
-    )
+    path, part_us = recording.path, recording.part_us
+    events = _events_of_copy(path) if part_us is None else _events_of(path, part_us)
     return windows_of(Slicer(spec.slice, SENSOR, spec).push(Packet(events)), spec)
 
 
 def _events_of(path: Path, part_us: tuple[int, int]) -> Events:
     """Return the events of one segment, given by its times on the recording's clock."""
     try:
-        cut = cut_segments(trial_of(path))
+        cut = cut_segments(Trial(path))
         return next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
     except DataError as error:  # only this recording is left out
         raise SourceError(str(error)) from error
@@ -205,11 +194,20 @@ def _events_of_copy(path: Path) -> Events:
 
 
 class Trial(NamedTuple):
-    """A recording, its labels, and the number of the person in it."""
+    """A recording that is named by its person and light, with its labels beside it."""
 
     recording: Path
-    labels: Path
-    user: int
+
+    @property
+    def labels(self) -> Path:
+        """The table of its gestures."""
+        return self.recording.with_name(f"{self.recording.stem}_labels.csv")
+
+    @property
+    def person(self) -> str:
+        """The person in it, like user01."""
+        number = self.recording.name.removeprefix("user").partition("_")[0]
+        return f"user{int(number):02d}"
 
 
 class Segment(NamedTuple):
@@ -223,18 +221,18 @@ class Segment(NamedTuple):
 def find_root(data: Path) -> Path:
     """Return the folder with the lists of trials: ``data`` itself, or the archive's folder in it."""
     for folder in (data, data / "DvsGesture", data / "dvs-gesture", data / "dvs_gesture"):
-        if any(_list_of(folder, part).is_file() for part in ("train", "test")):
+        if any(_list_of(folder, part).is_file() for part in PARTS):
             return folder
     raise DataError(
         f"no DVS-Gesture in {data}: expected {data}/DvsGesture/trials_to_train.txt (unpack DvsGesture.tar.gz there)"
     )
 
 
-def _list_of(root: Path, part: str) -> Path:
+def _list_of(root: Path, part: Part) -> Path:
     return root / f"trials_to_{part}.txt"
 
 
-def list_trials(root: Path, part: Part) -> tuple[Trial, ...]:
+def list_trials(root: Path, part: Part) -> list[Trial]:
     """Return the trials of an official part; raises DataError if one of their files is missing."""
     trials = named_trials(root, part)
     files = [path for trial in trials for path in (trial.recording, trial.labels)]
@@ -247,68 +245,37 @@ def list_trials(root: Path, part: Part) -> tuple[Trial, ...]:
     return trials
 
 
-def named_trials(root: Path, part: Part) -> tuple[Trial, ...]:
+def named_trials(root: Path, part: Part) -> list[Trial]:
     """Return the trials in the official list, in its order, whether their files are there or not.
 
-    Raises
-    ------
-    DataError
-        The list is missing or empty, or a line isn't the name of a trial or is there twice.
+    Raises DataError if the list is missing or empty, or a line isn't the name of a trial or is there twice.
     """
     listed = _list_of(root, part)
     trials: list[Trial] = []
-    for number, line in _lines(listed):
+    for number, line in numbered_lines(listed, _AGAIN):
         if _NAME.fullmatch(line) is None:
             raise DataError(
                 f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}"
             )
-        trial = trial_of(root / line)
+        trial = Trial(root / line)
         if trial in trials:
             raise DataError(f"{listed}, line {number}: {line} is there twice: {_AGAIN}")
         trials.append(trial)
     if not trials:
         raise DataError(f"{listed} names no trials: {_AGAIN}")
-    return tuple(trials)
-
-
-def trial_of(recording: Path) -> Trial:
-    """Return the trial of a recording, by its name."""
-    found = _NAME.fullmatch(recording.name)
-    if found is None:
-        raise DataError(f"{recording} isn't named like user01_led.aedat: {_AGAIN}")
-    return Trial(recording, recording.with_name(f"{found[1]}_labels.csv"), int(found[2]))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of a text file's lines that aren't empty."""
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except FileNotFoundError:
-        raise DataError(f"no file {path}: {_AGAIN}") from None
-    except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror}): check its permissions") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield number, line.strip()
+    return trials
 
 
 def read_segments(path: Path) -> tuple[Segment, ...]:
     """Read the labels of a recording, in order of time.
 
-    A segment that overlaps with the next one ends where that begins (in the archive: class 9 of user22_led).
-
-    Raises
-    ------
-    DataError
-        The file is missing or empty, or a line isn't a class from 1 to 11 with a start before an end.
+    A segment that overlaps with the next one ends where that begins (in the archive: class 9 of user22_led). Raises
+    DataError if the file is missing or empty, or a line isn't a class from 1 to 11 with a start before an end.
     """
-    lines = list(_lines(path))
+    lines = numbered_lines(path, _AGAIN)
     if not lines or lines[0][1] != COLUMNS:
         raise DataError(f"{path}: the first line isn't {COLUMNS}: {_AGAIN}")
-    segments = sorted(
-        (_parse_segment(path, *line) for line in lines[1:]),
-        key=lambda segment: segment.start_us,
-    )
+    segments = sorted((_parse_segment(path, *line) for line in lines[1:]), key=lambda each: each.start_us)
     if not segments:
         raise DataError(f"{path} has no labels: {_AGAIN}")
     clipped = []
@@ -335,13 +302,9 @@ def _parse_segment(path: Path, number: int, line: str) -> Segment:
 def cut_segments(trial: Trial) -> Iterator[tuple[Segment, Events]]:
     """Yield each segment of a trial with its events, in order of time, in one pass through the recording.
 
-    Events are EVENTS_DTYPE [N], N > 0, with times as in the recording. Segments before a fault are yielded.
-
-    Raises
-    ------
-    DataError
-        A file is missing or damaged, the recording isn't from a DVS128, its clock is set back between two gestures,
-        it ends before a segment does, or a segment has no events.
+    Events are EVENTS_DTYPE [N], N > 0, with times as in the recording. Segments before a fault are yielded. Raises
+    DataError if a file is missing or damaged, the recording isn't from a DVS128, its clock is set back between two
+    gestures, it ends before a segment does, or a segment has no events.
     """
     segments = read_segments(trial.labels)
     try:
@@ -374,7 +337,7 @@ def _cut(
             parts += [packet.events[first:last]] if last > first else []
             if last == t.size or not (
                 done or parts
-            ):  # the rest comes later, maybe when the clock is set to zero
+            ):  # the rest comes later, maybe when the clock is set to 0
                 break
             yield _joined_events(trial, segments[done], parts)
             parts, done = [], done + 1

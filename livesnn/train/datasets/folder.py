@@ -32,8 +32,8 @@ from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment
 from livesnn.sources import open_source
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.clips import Clips, requested_split, validation_groups
-from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings
+from livesnn.train.datasets.clips import Clips, requested_split
+from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings, whole_side
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 SENSOR = None
@@ -51,15 +51,13 @@ Span = tuple[int, int]
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the clips; a fraction of the sessions is kept for validation by seed, unless a table says which."""
-    recordings, classes = find_recordings(request.data)
-    recordings = [recording for recording in recordings if recording.use != "test"]
+    found, classes = find_recordings(request.data)
+    recordings = [recording for recording in found if recording.use != "test"]
     clips = _load(recordings, classes, request.input, request.windows)
     if any(recording.use for recording in recordings):
         split = Split(request.validation, request.seed, BY_TABLE, windows=request.windows)
     else:
-        before = (
-            before if before and _has_kept(clips, before.split) else None
-        )  # otherwise it knows another folder
+        before = before if before and _has_kept(clips, before.split) else None  # else it knows another folder
         split = clips.draw(requested_split(request, before), before.classes if before else ())
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
@@ -89,7 +87,7 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
     recordings = _part(data, split, card)
     if split != "test" and card.dataset == "folder" and card.split is not None:
         recordings = whole_side(recordings, card, card.split, validation=split == "validation")
-    yield from labelled_streams(recordings, [*recordings, *find_recordings(data)[0]], card.classes, minutes)
+    yield from _labelled_streams(recordings, [*recordings, *find_recordings(data)[0]], card.classes, minutes)
 
 
 def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
@@ -119,8 +117,8 @@ def _load(
 def _test_part(
     data: Path, recordings: list[Recording], classes: tuple[str, ...]
 ) -> tuple[list[Recording], tuple[str, ...]]:
-    if said := [recording for recording in recordings if recording.use == "test"]:
-        return said, classes
+    if named := [recording for recording in recordings if recording.use == "test"]:
+        return named, classes
     if not (data / TEST).is_dir():
         raise DataError(
             f"no folder {data / TEST}, and no row of {LABELS} with split test: put the recordings to test on there"
@@ -243,10 +241,7 @@ def _from_folders(data: Path) -> list[tuple[str, Recording]]:
 def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
     """Return what the tables beside the recordings in a folder say, or else those in the folders below it.
 
-    Raises
-    ------
-    DataError
-        A recording has no labels although others have some: it is unclear whether to leave it out.
+    Raises DataError if a recording has no labels although others have some: it is unclear whether to leave it out.
     """
     if tables := sorted(data.glob(f"*{SUFFIX}")):
         return [row for table in tables for row in _from_table(table)]
@@ -319,27 +314,15 @@ def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recordin
     return label, Recording(path, 0, stretch, session, (first_us, last_us), cast(SplitName | None, use))
 
 
-def labelled_streams(
-    judged: Sequence[Recording], rows: Sequence[Recording], classes: tuple[str, ...], minutes: float
+def _labelled_streams(
+    measured: Sequence[Recording], rows: Sequence[Recording], classes: tuple[str, ...], minutes: float
 ) -> Iterator[UncutStream]:
-    """Yield whole recordings, in the order of ``judged``, until so many minutes of them are played.
+    """Yield whole recordings, in the order of their ``measured`` stretches, until so many minutes of them are played.
 
-    Parameters
-    ----------
-    judged
-        Labelled stretches to measure on; those without times are left out.
-    rows
-        All stretches in the tables, of any class and part of the split.
-
-    Raises
-    ------
-    DataError
-        No stretch is labelled, or one begins after its recording's end.
-    LivesnnError
-        A recording can't be read.
+    ``rows`` are all stretches in the tables, of any class and part of the split.
     """
     files: dict[Path, list[Recording]] = {}
-    for stretch in judged:
+    for stretch in measured:
         if stretch.part_us is not None:
             files.setdefault(stretch.path.resolve(), []).append(stretch)
     if not files:
@@ -355,38 +338,6 @@ def labelled_streams(
         left_us -= recording.duration_us
         if left_us <= 0:
             return
-
-
-def whole_side(
-    recordings: Sequence[Recording], card: ModelCard, split: Split, *, validation: bool
-) -> list[Recording]:
-    """Return the stretches that the split kept for validation, or those that it left.
-
-    Raises
-    ------
-    DataError
-        The split kept the ends of recordings, or no recording is there.
-    """
-    if split.clips:
-        raise DataError(
-            f"{card.name} was validated on the ends of recordings that it trained on, so no whole recording is left: "
-            "add --split test, for separate recordings"
-        )
-    labels = np.array([recording.label for recording in recordings], np.int64)
-    groups = [recording.group for recording in recordings]
-    by_table = split.protocol == BY_TABLE
-    kept = () if by_table else split.groups or validation_groups(groups, labels, split.fraction, split.seed)
-    side = [
-        recording
-        for recording in recordings
-        if (recording.use == "validation" if by_table else recording.group in kept) == validation
-    ]
-    if not side:
-        raise DataError(
-            f"no recordings are there that {card.name} {'was validated' if validation else 'trained'} on: give their "
-            "folder, or add --split test"
-        )
-    return side
 
 
 def _stream(

@@ -96,13 +96,9 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
     performs = SimulatedPerson(seed, use=split, duration_us=duration_us, paced=False)
     yield UncutStream("gestures", performs, performs.segments, rests=False)
     for number, (name, (performed, lamp_share, part)) in enumerate(UNCUT.items(), seed + 1):
+        long_us, gestures = round(part * duration_us), (performed,)
         nothing = SimulatedPerson(
-            number,
-            use=split,
-            gestures=(performed,),
-            duration_us=round(part * duration_us),
-            paced=False,
-            lamp_share=lamp_share,
+            number, use=split, gestures=gestures, duration_us=long_us, paced=False, lamp_share=lamp_share
         )
         yield UncutStream(name, nothing, (), rests=True)
 
@@ -144,10 +140,8 @@ def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Fram
     """Return uint8 [N, windows · window, C, H, W]; all processors make what the cache lacks."""
     chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
     make = partial(_chunk, spec=spec, use=use, windows=windows)
-    missing = [
-        chunk for chunk in chunks if not cache_file(NAME, _settings(chunk, spec, use, windows)).exists()
-    ]
-    if missing:
+    files = [cache_file(NAME, _settings(chunk, spec, use, windows)) for chunk in chunks]
+    if missing := [chunk for chunk, file in zip(chunks, files, strict=True) if not file.exists()]:
         in_processes(partial(_fill, make), missing, f"simulating people, in parts of {_CHUNK}")
     return np.concatenate([make(chunk) for chunk in chunks])
 

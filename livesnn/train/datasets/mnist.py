@@ -1,4 +1,4 @@
-"""MNIST from Keras's mnist.npz, and the MNIST sequences as data sets. What a sequence is, is in sequences.py."""
+"""MNIST from Keras's mnist.npz, its download, and the MNIST sequences as data sets; sequences.py makes each one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.train.datasets import DataRequest, Finding, Parts, SequenceName, SplitName, counted
 from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, requested_split, stratified_split
 
-_Arrays = dict[str, npt.NDArray[np.uint8]]
+MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+"""From Keras (`keras.datasets.mnist`)."""
 
 
 class Mnist(NamedTuple):
@@ -29,10 +31,7 @@ class Mnist(NamedTuple):
 def load_mnist(path: Path) -> Mnist:
     """Read mnist.npz; ``path`` is the file or its folder.
 
-    Raises
-    ------
-    DataError
-        The file is missing, damaged, or something else than MNIST.
+    Raises DataError if the file is missing, damaged, or something else than MNIST.
     """
     file = path / "mnist.npz" if path.is_dir() else path
     if not file.is_file():
@@ -46,8 +45,32 @@ def load_mnist(path: Path) -> Mnist:
     return Mnist(arrays["x_train"], train_labels, arrays["x_test"], test_labels)
 
 
-def _read(file: Path) -> _Arrays:
-    """Return the four arrays of a file."""
+def download_mnist(data: Path) -> Path:
+    """Put mnist.npz into a folder, unless it is there; return it.
+
+    Raises DataError if the file there is damaged, the server can't be reached or sends something else, or the folder
+    can't be written.
+    """
+    file = data / "mnist.npz"
+    if file.exists():
+        load_mnist(file)
+        return file
+    import pooch
+    from requests import RequestException
+
+    try:
+        pooch.retrieve(MNIST_URL, f"sha256:{MNIST_SHA256}", file.name, data)
+    except (RequestException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{MNIST_URL}: {reason}: try again, or put the file into {data} yourself") from error
+    except OSError as error:
+        raise DataError(
+            f"{data} can't be written: {error.strerror or error}: choose another folder"
+        ) from error
+    return file
+
+
+def _read(file: Path) -> dict[str, npt.NDArray[np.uint8]]:
     try:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             return {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
@@ -116,11 +139,10 @@ class SequenceSamples:
         from livesnn.train.datasets.sequences import make_sequences, randoms_needed
 
         directions = len(self.classes) // 10
-        count = randoms_needed(self.kind)
-        random = np.zeros((len(index), count), np.float32)
-        if count:
-            for row, i in enumerate(index.tolist()):
-                random[row] = clip_random("sequence", self.seed, epoch, i).random(count, np.float32)
+        random = np.zeros((len(index), randoms_needed(self.kind)), np.float32)
+        if random.size:
+            for row, i in zip(random, index.tolist(), strict=True):
+                clip_random("sequence", self.seed, epoch, i).random(dtype=np.float32, out=row)
         digits = torch.from_numpy(self.digits[index // directions])
         turned = torch.from_numpy(index % directions)
         made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
@@ -166,10 +188,8 @@ class SequenceSet:
         train, validation = _split(mnist, card.split)
         if split == "validation":
             return self._validation(mnist, validation)
-        train = train[:MEASURED_DIGITS]
-        return self._samples(mnist.train_images[train], mnist.train_labels[train], card.split.seed).fixed(
-            "train"
-        )
+        train, seed = train[:MEASURED_DIGITS], card.split.seed
+        return self._samples(mnist.train_images[train], mnist.train_labels[train], seed).fixed("train")
 
     def check(self, data: Path) -> list[Finding]:
         """Say whether mnist.npz is there and complete."""

@@ -99,19 +99,9 @@ def find_root(data: Path) -> Path:
 
 
 def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:
-    """Read one official part as clips of one window.
+    """Read an official part, "Train" or "Test", as clips of one window.
 
-    Parameters
-    ----------
-    data
-        See `find_root`.
-    part
-        "Train" or "Test".
-
-    Raises
-    ------
-    DataError
-        The folder is missing, has no recordings, or one of them is damaged.
+    Raises DataError if the folder is missing, has no recordings, or one of them is damaged.
     """
     folder = find_root(data) / part
     paths = [(path, label) for label in range(10) for path in sorted((folder / str(label)).glob("*.bin"))]
@@ -152,13 +142,7 @@ SIMULATED_SEED = 0
 def simulated_digits(
     mnist: Path, input_spec: InputSpec, count: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never of its test digits.
-
-    Raises
-    ------
-    DataError
-        See `load_mnist`.
-    """
+    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never the test digits."""
     digits = load_mnist(mnist)
     images, labels = digits.train_images, digits.train_labels
     images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
@@ -169,9 +153,6 @@ def simulated_digits(
 
 def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Return uint8 [N, window, C, H, W]."""
+    spec = input_spec
     recordings = (simulated_digit(images, index, seed=SIMULATED_SEED) for index in range(len(images)))
-    clips = [
-        stack_clip(events, input_spec.slice, RESOLUTION, input_spec, input_spec.window)
-        for events in recordings
-    ]
-    return np.stack(clips)
+    return np.stack([stack_clip(events, spec.slice, RESOLUTION, spec, spec.window) for events in recordings])

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from livesnn.card import InputSpec
+from livesnn.card import BY_TABLE, InputSpec, ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError
 from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
@@ -18,7 +18,7 @@ from livesnn.events.slicer import Frame, frames
 from livesnn.sources import open_source
 from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.cache import cache_file, keep
-from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
+from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack, validation_groups
 from livesnn.train.datasets.clips import Index as ClipIndex
 from livesnn.train.processes import in_processes
 
@@ -100,41 +100,31 @@ def load_recordings(
 ) -> Clips:
     """Return the windows of recordings as clips; each file is cached by itself, so that a stopped reading goes on.
 
-    Parameters
-    ----------
-    cache
-        Name of the data set.
-    most
-        Largest number of windows from a recording, evenly spread; None: all.
-
-    Raises
-    ------
-    DataError
-        Nothing can be read, or the cache can't be written.
+    ``cache`` is the name of the data set, ``most`` the largest number of windows from a recording, evenly spread.
+    Raises DataError if nothing can be read, or the cache can't be written.
     """
     if not recordings:
         raise DataError(f"no recordings of {cache} to use: the lists or tables name none for this part")
-    files = _made(cache, recordings, spec, read)
-    skipped, stacked, names, owners = [], [], [], []
-    for recording, file in zip(recordings, files, strict=True):
+    arrays, order, names, owners, skipped = [], [], [], [], []
+    count = 0
+    for recording, file in zip(recordings, _made(cache, recordings, spec, read), strict=True):
         if isinstance(file, str):
             skipped.append(f"{recording.name}: {file}")
             continue
         array = OnDisk(file)
-        chosen = _spread(len(array), most)
         if not len(array):
             skipped.append(f"{recording.name}: {_too_short(recording, spec)}")
             continue
-        stacked.append((array, chosen))
+        chosen = _spread(len(array), most)
+        arrays.append(array)
+        order.append(count + chosen)
+        count += len(array)
         names += [f"{recording.name}/{number}" for number in chosen]
         owners += [recording] * len(chosen)
-    if not stacked:
+    if not arrays:
         raise DataError(f"none of {len(recordings)} recordings can be used; the first: {skipped[0]}")
-    first = np.cumsum([0, *[len(array) for array, _ in stacked]])
-    order = np.concatenate([chosen + begun for (_, chosen), begun in zip(stacked, first, strict=False)])
-    frames_of = Stack([array for array, _ in stacked], order)
     return Clips(
-        frames_of,
+        Stack(arrays, np.concatenate(order)),
         np.array([owner.label for owner in owners], np.int64),
         tuple(names),
         classes,
@@ -142,6 +132,46 @@ def load_recordings(
         tuple(owner.group for owner in owners),
         tuple(skipped),
     )
+
+
+def whole_side(
+    recordings: Sequence[Recording], card: ModelCard, split: Split, *, validation: bool
+) -> list[Recording]:
+    """Return the recordings, or stretches of them, that a split kept for validation, or those that it left.
+
+    Raises DataError if the split kept the ends of recordings, or no recording is there.
+    """
+    if split.clips:
+        raise DataError(
+            f"{card.name} was validated on the ends of recordings that it trained on, so no whole recording is left: "
+            "add --split test, for separate recordings"
+        )
+    labels = np.array([recording.label for recording in recordings], np.int64)
+    groups = [recording.group for recording in recordings]
+    by_table = split.protocol == BY_TABLE
+    kept = () if by_table else split.groups or validation_groups(groups, labels, split.fraction, split.seed)
+    side = [
+        recording
+        for recording in recordings
+        if (recording.use == "validation" if by_table else recording.group in kept) == validation
+    ]
+    if not side:
+        raise DataError(
+            f"no recordings are there that {card.name} {'was validated' if validation else 'trained'} on: give their "
+            "folder, or add --split test"
+        )
+    return side
+
+
+def numbered_lines(path: Path, advice: str) -> list[tuple[int, str]]:
+    """Return the lines of a text file that aren't empty, with their numbers from 1; raises DataError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}: {advice}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} can't be read ({error}): {advice}") from error
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
 def left_out(
@@ -188,7 +218,7 @@ def _spread(count: int, most: int | None) -> ClipIndex:
 
 def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
     """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
-    files = [_kept(recording, cache, spec) for recording in recordings]
+    files = [_cached(recording, cache, spec) for recording in recordings]
     missing = [recording for recording, file in zip(recordings, files, strict=True) if file is None]
     make = partial(_make, cache=cache, spec=spec, read=read)
     if len(missing) < _FEW:
@@ -212,7 +242,7 @@ def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> P
     return file
 
 
-def _kept(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
+def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
     """Return the cached file of a recording if it has windows, and its header and length are right."""
     try:
         file = _file(recording, cache, spec)

@@ -7,13 +7,12 @@ directions, direction 1 is direction 0 played backwards.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livesnn.errors import DataError
 from livesnn.train.datasets import SequenceName
 
 STEPS = 10
@@ -22,26 +21,13 @@ MASK = 14
 """Side of Seq 4's square, in pixels."""
 
 
-def make_sequences(kind: str, digits: Tensor, directions: Tensor, random: Tensor) -> Tensor:
+def make_sequences(kind: SequenceName, digits: Tensor, directions: Tensor, random: Tensor) -> Tensor:
     """Return uint8 [B, 10, 1, 28, 28], a sequence of each digit; its frames don't depend on the batch.
 
-    Parameters
-    ----------
-    digits
-        uint8 [B, 28, 28].
-    directions
-        int64 [B]: 0 or 1, see `classes_of`; ignored for a kind without directions.
-    random
-        Float [B, randoms_needed(kind)], uniform in [0, 1).
-
-    Raises
-    ------
-    DataError
-        There is no such kind.
-    ValueError
-        ``random`` has another shape.
+    ``digits`` are uint8 [B, 28, 28], ``directions`` int64 [B], 0 or 1 (see `classes_of`; ignored for a kind without
+    directions), ``random`` float [B, randoms_needed(kind)], uniform in [0, 1).
     """
-    made_of = _kind(kind)
+    made_of = _KINDS[kind]
     if random.shape != (len(digits), made_of.randoms):
         raise ValueError(f"random is {list(random.shape)}, not {[len(digits), made_of.randoms]}")
     frames = made_of.frames(digits, random.double()).view(len(digits), STEPS, 1, SIZE, SIZE)
@@ -50,18 +36,18 @@ def make_sequences(kind: str, digits: Tensor, directions: Tensor, random: Tensor
     return torch.where((directions == 1).view(-1, 1, 1, 1, 1), frames.flip(1), frames)
 
 
-def randoms_needed(kind: str) -> int:
-    """Return how many random numbers a sample takes; raises DataError if there is no such kind."""
-    return _kind(kind).randoms
+def randoms_needed(kind: SequenceName) -> int:
+    """Return how many random numbers a sample takes."""
+    return _KINDS[kind].randoms
 
 
-def classes_of(kind: str) -> tuple[str, ...]:
+def classes_of(kind: SequenceName) -> tuple[str, ...]:
     """Return the names of the classes by label, which is the digit + 10 · direction: "3 growing", "3 shrinking".
 
-    Clockwise is as seen on the screen, with y pointing down. Raises DataError if there is no such kind.
+    Clockwise is as seen on the screen, with y pointing down.
     """
     digits = tuple(str(digit) for digit in range(10))
-    directions = _kind(kind).directions
+    directions = _KINDS[kind].directions
     return tuple(f"{digit} {way}" for way in directions for digit in digits) if directions else digits
 
 
@@ -71,15 +57,6 @@ class _Kind(NamedTuple):
     frames: Callable[[Tensor, Tensor], Tensor]
     directions: tuple[()] | tuple[str, str] = ()
     randoms: int = 0
-
-
-def _kind(name: str) -> _Kind:
-    kind = _KINDS.get(cast(SequenceName, name))
-    if kind is None:
-        raise DataError(
-            f"there are no MNIST sequences {name!r}: choose one of {', '.join(get_args(SequenceName))}"
-        )
-    return kind
 
 
 def _still(digits: Tensor, random: Tensor) -> Tensor:

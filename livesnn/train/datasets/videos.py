@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, counted
 from livesnn.train.datasets.clips import Clips, Frames, requested_split
-from livesnn.train.datasets.recorded import Recording, load_recordings
+from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines
 
 INPUT = InputSpec(
     64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128
@@ -55,11 +55,7 @@ class VideoSet:
     INPUT = INPUT
     SENSOR = None
     PROTOCOLS = PROTOCOLS
-
-    @property
-    def MIRRORED(self) -> dict[str, str]:  # noqa: N802
-        """No class becomes another in a mirror."""
-        return {}
+    MIRRORED: ClassVar[dict[str, str]] = {}
 
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
         """Return the training list of a split, some of its groups kept for validation by seed."""
@@ -100,17 +96,17 @@ class VideoSet:
         for label in lists[0].classes:
             videos = [video for video in listed if video.label == label]
             there = [video for video in videos if video.path.is_file()]
-            findings += [Finding("damaged", fault) for video in there if (fault := _fault(video))]
+            findings += [Finding("damaged", fault) for video in there if (fault := _fault(video.path))]
             findings.append(counted(label, len(there), len(videos), "videos"))
         return findings
 
 
-def _fault(video: ListedVideo) -> str:
+def _fault(video: Path) -> str:
     """Return why a video can't be read; "" if it can."""
     from livesnn.video.video_file import video_clips
 
     try:
-        video_clips(video.path, INPUT)
+        video_clips(video, INPUT)
     except LivesnnError as error:
         return str(error)
     return ""
@@ -129,10 +125,7 @@ def _chosen(
 ) -> tuple[list[ListedVideo], tuple[str, ...]]:
     """Return the videos and the classes to use, in their official order: those of ``only``, or all with a folder.
 
-    Raises
-    ------
-    DataError
-        One of ``only`` isn't known or has no folder, or there are fewer than two classes.
+    Raises DataError if one of ``only`` isn't known or has no folder, or there are fewer than two classes.
     """
     known, folder = official.classes, official.folder
     if not known:
@@ -235,7 +228,7 @@ def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
     for label in known:
         path = lists / f"{label}{suffix}"
         for number, line in _lines(path):
-            file, _, use = line.strip().rpartition(" ")
+            file, _, use = line.rpartition(" ")
             if not file or use not in ("0", "1", "2"):
                 raise DataError(
                     f'{path}, line {number}: {line[:60]!r} isn\'t "<file> 0|1|2": unpack the lists again'
@@ -251,12 +244,7 @@ def _root(data: Path, name: str, videos: str) -> Path | None:
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return the lines of a list that aren't empty, with their numbers from 1."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} can't be read ({error}): unpack the official splits again") from error
-    return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    return numbered_lines(path, "unpack the official splits again")
 
 
 VIDEO_SETS: dict[VideoName, VideoSet] = {
