@@ -14,7 +14,7 @@ import livesnn
 from livesnn.errors import LivesnnError
 from livesnn.subprocesses import run_apart
 
-PROGRAM = "from livesnn.itself import own_commit; print(own_commit())"
+PROGRAM = "from livesnn.subprocesses import own_commit; print(own_commit())"
 
 
 def said(folder: Path, *command: str) -> str:
@@ -25,7 +25,7 @@ def said(folder: Path, *command: str) -> str:
 def test_a_checkout_s_commit_says_whether_its_code_differs_from_it(tmp_path: Path) -> None:
     package = tmp_path / "livesnn"
     package.mkdir()
-    for name in ("__init__.py", "itself.py", "errors.py"):
+    for name in ("__init__.py", "subprocesses.py", "errors.py"):
         shutil.copy(Path(livesnn.__file__).with_name(name), package)
     assert said(tmp_path, sys.executable, "-c", PROGRAM) == f"livesnn {livesnn.__version__}"
     said(tmp_path, "git", "init")
