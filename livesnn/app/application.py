@@ -19,7 +19,7 @@ from livesnn.app.player import demo, own_model
 from livesnn.app.settings import SettingsFile, user_settings
 from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
-from livesnn.events.recorder import LONGEST_S as LONGEST_PRE_ROLL_S
+from livesnn.events.recorder import LONGEST_PRE_ROLL_S
 from livesnn.infer.model import Engine, read_card
 from livesnn.threads import usual_handlers
 

@@ -13,19 +13,19 @@ from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import DecisionsDialog
-from livesnn.app.display import SessionDisplay, WindowLayout
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary, own_model
 from livesnn.app.recording_controls import RecordingControls
+from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.settings import SettingsFile, ThemeName
 from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
 from livesnn.app.teaching import Teaching
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model
 from livesnn.infer.run import StateMode
+from livesnn.session.event_picture import PALETTES, ViewMode
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.session.view import PALETTES, ViewMode
 
 POLL_MS = 16
 ZOOM_STEP = 1.25

@@ -17,7 +17,7 @@ from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import Dialog, label
-from livesnn.session.view import PALETTES
+from livesnn.session.event_picture import PALETTES
 
 TURN = "Rotate clockwise"
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")

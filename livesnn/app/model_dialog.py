@@ -27,8 +27,8 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import Dialog, fill, label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
+from livesnn.infer.cost import mean_density
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
-from livesnn.infer.operations import mean_density
 from livesnn.paths import models_dir, own_models_dir
 
 ENGINES: dict[Engine, tuple[str, str]] = {  # name → words, the module it needs

@@ -12,9 +12,9 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app import style
-from livesnn.app.display import WindowLayout
 from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import MOST_LABELS, SettingsFile
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, label, line_edit
 from livesnn.errors import error_message

@@ -18,7 +18,7 @@ from livesnn.events.filters import Orientation
 from livesnn.files import replace_file
 from livesnn.infer.model import Engine
 from livesnn.session.control import Choices
-from livesnn.session.view import PALETTES
+from livesnn.session.event_picture import PALETTES
 
 FILE = "LIVESNN_SETTINGS"
 """Environment variable: the settings file to use in place of the user's own."""

@@ -11,8 +11,8 @@ from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from livesnn.app import style
-from livesnn.app.display import WindowLayout
 from livesnn.app.player import SIMULATION, TURNING, Demo, demo, turning_demo
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import SettingsFile, with_recent
 from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError

@@ -37,7 +37,7 @@ class Theme:
     warning_surface, warning_line, danger_surface, danger_line
         The banner's ground and edge.
     event_background
-        Around the picture, whose own ground is its palette's (session/view.py).
+        Around the picture, whose own ground is its palette's (session/event_picture.py).
     classes
         One for each class, in the model's order; distinct in every colour blindness.
     """

@@ -18,10 +18,10 @@ from PySide6.QtWidgets import QProgressBar, QWidget
 
 from livesnn import subprocesses
 from livesnn.app import style
-from livesnn.app.display import WindowLayout
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import proposed_name
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.labels import labels_file

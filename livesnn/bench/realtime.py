@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from livesnn import subprocesses
-from livesnn.bench.levelled_network import card_of, write_levelled
+from livesnn.bench.random_network import card_of, write_levelled
 from livesnn.bench.report import spread
 from livesnn.bench.step import DEFAULT_MODEL, SENSOR
 from livesnn.bench.throughput import moving_blob

@@ -25,10 +25,10 @@ from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import EventSource, Resolution
 from livesnn.events.slicer import Frame, frames
+from livesnn.infer.cost import mean_density
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, State, load_model, model_folder, zero_state
 from livesnn.infer.onnx_engine import feeds, session_options
-from livesnn.infer.operations import mean_density
 from livesnn.infer.run import run_frames
 from livesnn.sources import event_source, open_source
 from livesnn.threads import usable_processors

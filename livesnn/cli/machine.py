@@ -19,7 +19,7 @@ import tyro
 
 from livesnn import __version__
 from livesnn import subprocesses as itself
-from livesnn.cli.probes import PROBES, Check, Findings
+from livesnn.cli.doctor import PROBES, Check, Findings
 from livesnn.console import one_line, say, write, write_json
 
 PROBE = "LIVESNN_DOCTOR_PROBE"

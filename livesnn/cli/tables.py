@@ -67,7 +67,7 @@ def tables(
         return 0
     if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
         raise LivesnnError(f"--seeds can't be {seeds}: give 1 to {MOST_SEEDS:,}")
-    from livesnn.paper.records import Folders
+    from livesnn.paper.results import Folders
 
     keep_freed_memory()
     for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):

@@ -1,4 +1,7 @@
-"""Playing a recording at a multiple of its own time: `PlaybackClock`, and `paced`, which waits by it."""
+"""Playing a recording at a multiple of its own time: `PlaybackClock`, and `paced`, which waits by it.
+
+A live source is paused in session/playback.py.
+"""
 
 from __future__ import annotations
 

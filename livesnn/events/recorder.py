@@ -301,7 +301,9 @@ def with_kept(error: str, recorder: Recorder) -> str:
     return f"{error}; {kept}" if error else kept
 
 
-LONGEST_S = 60.0
+LONGEST_PRE_ROLL_S = 60.0
+"""How much of what came before the start a recording may include."""
+
 RING_BUFFER_BYTES = 128_000_000
 """10 million events, 5 s of 2 million a second: half of what may wait for the disk."""
 
@@ -349,7 +351,7 @@ class RingBuffer:
     def keep(self, seconds: float) -> None:
         """Keep what arrived in so many seconds, from now on; 0: nothing."""
         with self._lock:
-            self._seconds = min(seconds, LONGEST_S)
+            self._seconds = min(seconds, LONGEST_PRE_ROLL_S)
             self._forget(self._clock())
 
     def use(self, recorder: Recorder | None) -> None:

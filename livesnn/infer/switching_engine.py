@@ -20,9 +20,9 @@ from livesnn import subprocesses
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.slicer import Frame
+from livesnn.infer.cost import fan_out
 from livesnn.infer.model import CheckedModel, FloatArray, Model, State
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.operations import fan_out
 from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel, SpikeNetwork, runs
 from livesnn.threads import Latest, Worker
 

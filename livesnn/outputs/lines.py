@@ -20,9 +20,9 @@ from livesnn.events.pipeline import See
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
+from livesnn.infer.cost import costs, energy_constants, mean_density
 from livesnn.infer.decide import Decider, Percentiles, Tally
 from livesnn.infer.model import Engine, Model, load_model, shipped_for
-from livesnn.infer.operations import costs, energy_constants, mean_density
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from livesnn.progress import Progress, untold

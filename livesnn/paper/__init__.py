@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from livesnn.errors import DataError, LivesnnError
 
 if TYPE_CHECKING:
-    from livesnn.paper.cells import BudgetName
-    from livesnn.paper.records import Folders
+    from livesnn.paper.results import Folders
+    from livesnn.paper.table_cells import BudgetName
     from livesnn.train.configuration import RecipeName
 
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
@@ -34,10 +34,10 @@ def run_all(
     are missing, the others run first.
     """
     from livesnn.paper.analyses import ANALYSES
-    from livesnn.paper.cells import cells
     from livesnn.paper.figures import FIGURES
-    from livesnn.paper.records import check_writable
+    from livesnn.paper.results import check_writable
     from livesnn.paper.run import run_each
+    from livesnn.paper.table_cells import cells
 
     if what == "fig1" or what == "fig2" or what == "state":
         if named or seeds:

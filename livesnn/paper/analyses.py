@@ -25,8 +25,8 @@ from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, load_model
 from livesnn.paper import AnalysisName
-from livesnn.paper.cells import ROWS, Cell
-from livesnn.paper.records import Folders, load, save
+from livesnn.paper.results import Folders, load, save
+from livesnn.paper.table_cells import ROWS, Cell
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
@@ -35,10 +35,10 @@ from livesnn.train.datasets import Name, data_set
 from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.evaluate import evaluate
-from livesnn.train.hybrid import HybridModule, measure_switch
+from livesnn.train.hybrid_method import HybridModule, measure_switch
+from livesnn.train.initial_network import Network, build
 from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, load_best
-from livesnn.train.start import Network, build
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
 """Data set of Figures 1 and 2."""

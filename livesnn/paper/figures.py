@@ -12,9 +12,9 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.paper import FigureName
-from livesnn.paper.cells import COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, BudgetName, TableName, cells
 from livesnn.paper.page import Records, details, empty_cells, notes
-from livesnn.paper.records import Record, best_records
+from livesnn.paper.results import Record, best_records
+from livesnn.paper.table_cells import COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, BudgetName, TableName, cells
 from livesnn.train.configuration import RecipeName
 from livesnn.train.model_folder import shade_confusion
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from livesnn.paper.cells import (
+from livesnn.paper.results import Record, best_records
+from livesnn.paper.table_cells import (
     COLUMNS,
     DIGITS,
     EPOCHS,
@@ -21,7 +22,6 @@ from livesnn.paper.cells import (
     TableName,
     cells,
 )
-from livesnn.paper.records import Record, best_records
 from livesnn.train.configuration import RecipeName
 
 BELOW, OTHER, EMPTY = "†", "‡", "–"

@@ -21,8 +21,7 @@ from livesnn.bench.report import machine
 from livesnn.console import say
 from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer.model import load_model
-from livesnn.paper.cells import Cell
-from livesnn.paper.records import (
+from livesnn.paper.results import (
     Folders,
     Record,
     Run,
@@ -32,6 +31,7 @@ from livesnn.paper.records import (
     record_file,
     write_record,
 )
+from livesnn.paper.table_cells import Cell
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
@@ -40,9 +40,9 @@ from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
-from livesnn.train.hybrid import HybridModule
+from livesnn.train.hybrid_method import HybridModule
+from livesnn.train.initial_network import Network, build
 from livesnn.train.run_folder import LAST, epochs_done, logged
-from livesnn.train.start import Network, build
 from livesnn.train.trainer import train
 
 _COUNTED_LAYERS = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
@@ -249,7 +249,7 @@ class Operations(NamedTuple):
     ``macs`` counts the multiply-accumulates of all convolutions, fully connected layers and LSTMs, with those of a
     padded border, as is usual. ``synops`` counts those of them whose input isn't zero, an LSTM's hidden state and an
     input picture included ("effective synaptic operations", NeuroBench, Yik et al. 2023). Norms fold away. Pools,
-    biases and the neurons' own arithmetic aren't counted. `livesnn.infer.operations` counts each spike's synapses
+    biases and the neurons' own arithmetic aren't counted. `livesnn.infer.cost` counts each spike's synapses
     instead, through the pools.
     """
 

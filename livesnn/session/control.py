@@ -14,12 +14,12 @@ from msgspec import Meta
 
 from livesnn.card import ModelCard
 from livesnn.events.pipeline import See
-from livesnn.events.recorder import LONGEST_S, Recorder
+from livesnn.events.recorder import LONGEST_PRE_ROLL_S, Recorder
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.run import StateMode
+from livesnn.session.event_picture import Display, ViewSpec
 from livesnn.session.playback import EventPlayback, LivePlayback, Playback
-from livesnn.session.view import Display, ViewSpec
 from livesnn.threads import WAKE_S
 
 SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
@@ -40,7 +40,7 @@ class Choices:
     speed: float = 1.0  # multiple of real time, > 0, for recordings; inf is as fast as possible
     state_mode: StateMode = "carry"
     # Seconds of a live source that are kept for the beginning of the next recording.
-    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
+    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_PRE_ROLL_S)] = 0.0
     view: ViewSpec = field(default_factory=ViewSpec)  # how pictures look
     # Whether noise is filtered out for the network and the picture; recordings always keep it.
     denoise: bool = False

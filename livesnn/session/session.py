@@ -21,10 +21,10 @@ from livesnn.infer.model import Engine, Model, density_and_mean, load_model
 from livesnn.infer.run import Result, run_frames
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
 from livesnn.session.control import SEEKING, Choices, Control
+from livesnn.session.event_picture import Accumulator, Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
-from livesnn.session.view import Accumulator, Display, Picture
 from livesnn.sources import Source, is_live
 from livesnn.threads import Latest, Worker
 

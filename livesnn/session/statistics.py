@@ -14,8 +14,8 @@ import numpy.typing as npt
 from livesnn.card import ModelCard
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.packet import Packet
+from livesnn.infer.cost import dense_synops, energy_estimate_uj, macs, mean_density
 from livesnn.infer.decide import Percentiles
-from livesnn.infer.operations import dense_synops, energy_estimate_uj, macs, mean_density
 from livesnn.infer.run import Result
 
 LAST_RESULTS = 200  # percentiles are over so many

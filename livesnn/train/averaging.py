@@ -22,8 +22,8 @@ from livesnn.snn.network import eval_mode
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Samples
+from livesnn.train.initial_network import Network
 from livesnn.train.run_folder import epoch_file, load_best, load_checkpoint, load_weights_of_run
-from livesnn.train.start import Network
 
 MEASURED_CLIPS = 500
 """Largest number of training clips on which batch norms are measured."""

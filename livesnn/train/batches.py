@@ -1,4 +1,7 @@
-"""Training batches: clips in an order that only (seed, epoch) decides, moved, thinned and mirrored at random."""
+"""Training batches: clips in an order that only (seed, epoch) decides, moved, thinned and mirrored at random.
+
+How strongly is set by `Augmentation` in configuration.py.
+"""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from livesnn.errors import TrainError
 from livesnn.train.averaging import load_final
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
+from livesnn.train.initial_network import Network, build
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import LAST, epochs_done, has_clips
-from livesnn.train.start import Network, build
 
 
 class Teacher:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
+from livesnn.infer.cost import costs, mean_density
 from livesnn.infer.decide import Decider, FloatArray, probabilities
 from livesnn.infer.model import Model
-from livesnn.infer.operations import costs, mean_density
 from livesnn.infer.run import run_frames
 from livesnn.train.datasets.clips import Clips, Index
 

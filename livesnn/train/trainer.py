@@ -31,7 +31,16 @@ from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.evaluate import Evaluation
-from livesnn.train.hybrid import HybridModule, class_weights
+from livesnn.train.hybrid_method import HybridModule, class_weights
+from livesnn.train.initial_network import (
+    Network,
+    Start,
+    build,
+    read_start,
+    say_validation,
+    start_from,
+    trained_before,
+)
 from livesnn.train.model_folder import write_model_folder
 from livesnn.train.processes import end_with_launcher
 from livesnn.train.run_folder import (
@@ -43,7 +52,6 @@ from livesnn.train.run_folder import (
     record_clips,
     run_folder,
 )
-from livesnn.train.start import Network, Start, build, read_start, say_validation, start_from, trained_before
 from livesnn.weights import load_weights
 
 FEW_STEPS = 10

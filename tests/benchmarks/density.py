@@ -20,16 +20,16 @@ import numpy as np
 import tyro
 from numba import njit
 
-from livesnn.bench.levelled_network import SETTLING, SLICE, card_of, write_levelled
+from livesnn.bench.random_network import SETTLING, SLICE, card_of, write_levelled
 from livesnn.bench.report import machine, spread
 from livesnn.bench.step import INT8, THREADS, Times, best_float32, by_turns, onnx_ways, times_as_fast
 from livesnn.card import ModelCard
 from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.slicer import Frame, frames
+from livesnn.infer.cost import FloatArray, mean_density, synops
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, density_and_mean, load_model
-from livesnn.infer.operations import FloatArray, mean_density, synops
 from livesnn.paths import recordings_dir
 from livesnn.sources import event_source, open_source
 from livesnn.threads import Worker, usable_processors

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.widgets.network_cards import FrameStrip, WindowPanel, picture, shades, window_words
 from livesnn.card import InputSpec, SliceRule
-from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, PALETTES
+from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, PALETTES
 
 from .shown_results import CARD, even_but, make_result
 

@@ -15,8 +15,8 @@ from livesnn.app.widgets.bars import Banner, BannerKind, Header
 from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
+from livesnn.infer.cost import energy_constants
 from livesnn.infer.decide import Percentiles
-from livesnn.infer.operations import energy_constants
 from livesnn.session.statistics import Statistics
 
 from .shown_results import CARD, even_but, make_result

@@ -14,7 +14,7 @@ from livesnn.app.settings import Settings, SettingsFile, with_recent
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.session.control import Choices
-from livesnn.session.view import ViewSpec
+from livesnn.session.event_picture import ViewSpec
 
 MakeWindow = Callable[..., MainWindow]
 

@@ -25,7 +25,7 @@ from livesnn.events.packet import Resolution
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel
 from livesnn.paths import recordings_dir
-from livesnn.session.view import Picture
+from livesnn.session.event_picture import Picture
 from tests.fake_source import FakeSource
 from tests.synthetic import livesnn_threads, moving_bar, write_long_recording, write_recording
 

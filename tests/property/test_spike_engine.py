@@ -15,9 +15,9 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
+from livesnn.infer.cost import synops
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import Model, density_and_mean, load_model
-from livesnn.infer.operations import synops
 from livesnn.infer.run import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
 from livesnn.infer.spikes.step import run_step

@@ -17,8 +17,8 @@ from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.session.control import REMEMBERED_FRAMES, Choices, Control
+from livesnn.session.event_picture import Display
 from livesnn.session.playback import RecordedPlayback
-from livesnn.session.view import Display
 from livesnn.threads import Latest
 from tests.synthetic import CARD, SENSOR, write_recording
 

@@ -20,10 +20,10 @@ from livesnn.events.packet import NO_EVENTS, Events, Resolution, SourceCounters
 from livesnn.infer.model import load_model
 from livesnn.infer.run import Result
 from livesnn.session.control import Choices
+from livesnn.session.event_picture import PALETTES, Picture, ViewSpec
 from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
 from livesnn.session.sustained import TimedModel
-from livesnn.session.view import PALETTES, Picture, ViewSpec
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import (
     CARD,

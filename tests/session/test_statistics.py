@@ -11,7 +11,7 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.slicer import Frame
-from livesnn.infer.operations import costs, synops
+from livesnn.infer.cost import costs, synops
 from livesnn.infer.run import Latency, Result
 from livesnn.session.statistics import LAST_RESULTS, Counts, RollingStatistics
 

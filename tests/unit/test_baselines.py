@@ -16,9 +16,9 @@ from livesnn.train.baselines import Baseline, build_baseline, measure_baseline
 from livesnn.train.configuration import NETWORKS, Configuration, NetworkName
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.hybrid import HybridModule
+from livesnn.train.hybrid_method import HybridModule
+from livesnn.train.initial_network import build
 from livesnn.train.resolve import RECIPES, recipe
-from livesnn.train.start import build
 from livesnn.train.trainer import train
 from tests import trees
 from tests.trees import configured

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.levelled_network import SETTLING, card_of, write_levelled
 from livesnn.bench.measurements import Sustained, measure
+from livesnn.bench.random_network import SETTLING, card_of, write_levelled
 from livesnn.bench.realtime import measure_ramp, measure_window
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import LivesnnError

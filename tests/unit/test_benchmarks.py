@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("torch", reason="the benchmarks need torch: pip install 'livesnn[train]'")
 
 from livesnn.bench.format_files import MADE_FILES
-from livesnn.bench.levelled_network import SETTLING, card_of, write_levelled
+from livesnn.bench.random_network import SETTLING, card_of, write_levelled
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, start
-from livesnn.cli.probes import (
+from livesnn.cli.doctor import (
     CAMERAS,
     PROBES,
     Check,
@@ -31,6 +30,7 @@ from livesnn.cli.probes import (
     usb_permissions,
     writable,
 )
+from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, start
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights, save_weights
 

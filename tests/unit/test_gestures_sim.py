@@ -27,7 +27,7 @@ from livesnn.train.datasets.gestures_sim import (
     load_nothing,
 )
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
-from livesnn.train.hybrid import HybridModule
+from livesnn.train.hybrid_method import HybridModule
 
 SHORT = replace(INPUT, window=2)
 

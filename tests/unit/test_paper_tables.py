@@ -34,9 +34,8 @@ from livesnn.paper.analyses import (
     measure_gradients,
     shuffled,
 )
-from livesnn.paper.cells import BUDGETS, COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, TABLE2, Cell, TableName, cells
 from livesnn.paper.page import page
-from livesnn.paper.records import (
+from livesnn.paper.results import (
     Folders,
     Record,
     Run,
@@ -48,12 +47,23 @@ from livesnn.paper.records import (
     write_record,
 )
 from livesnn.paper.run import run_cell, training_curve
+from livesnn.paper.table_cells import (
+    BUDGETS,
+    COLUMNS,
+    ROWS,
+    TABLE1,
+    TABLE1_COLUMNS,
+    TABLE2,
+    Cell,
+    TableName,
+    cells,
+)
 from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
+from livesnn.train.initial_network import build
 from livesnn.train.resolve import RECIPES, given_flags, resolve
 from livesnn.train.run_folder import BEST, LAST
-from livesnn.train.start import build
 from tests import trees
 from tests.benchmarks import paper_page
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import livesnn.train.spike_conv as spike_conv_module
 from livesnn.snn.network import eval_mode
+from livesnn.train.initial_network import build
 from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
-from livesnn.train.start import build
 from tests.trees import configured
 
 GESTURES = configured(dataset="gestures-sim", width=16)

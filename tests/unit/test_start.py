@@ -15,8 +15,8 @@ from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import save_network, weights_of
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
+from livesnn.train.initial_network import Start, read_start, say_validation, start_from, trained_before
 from livesnn.train.resolve import CONFIG_FILE, as_record, configure, read_card, resolve
-from livesnn.train.start import Start, read_start, say_validation, start_from, trained_before
 from tests.trees import configured
 
 CARD = ModelCard(

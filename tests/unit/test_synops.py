@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.infer.operations import (
+from livesnn.infer.cost import (
     costs,
     energy_constants,
     energy_estimate_uj,

@@ -16,10 +16,10 @@ from livesnn.train.batches import Batch
 from livesnn.train.configuration import Configuration, NetworkName
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.distillation import Teacher, read_teacher
-from livesnn.train.hybrid import HybridModule
+from livesnn.train.hybrid_method import HybridModule
+from livesnn.train.initial_network import build
 from livesnn.train.resolve import recipe, recorded_config
 from livesnn.train.run_folder import run_folder
-from livesnn.train.start import build
 from livesnn.train.trainer import Trained, train
 from tests import trees
 from tests.trees import configured

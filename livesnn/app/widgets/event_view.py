@@ -1,4 +1,7 @@
-"""The picture of events, with zoom and legend; and the page of words and buttons where there is no picture."""
+"""The picture of events, with zoom and legend; and the page of words and buttons where there is no picture.
+
+Its pixels and their colours come from session/event_picture.py.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ from livesnn.app.widgets.basics import button, fill, label
 from livesnn.card import InputSpec
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
-from livesnn.session.view import DEFAULT_PALETTE, Palette, Rgb
+from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
 _BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
 _BESIDE = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)

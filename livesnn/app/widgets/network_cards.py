@@ -15,8 +15,8 @@ from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted, button, fil
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.run import StateMode
 from livesnn.session.control import RUNNING, ShownState
+from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, Palette
 from livesnn.session.results import ShownResult
-from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, Palette
 
 _GAP = 6.0  # pixels between thumbnails
 _LARGEST = 96  # pixels: larger frames are shown at a half, a third, …

@@ -11,8 +11,8 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, RIGHT, Card, Painted
 from livesnn.card import ModelCard
 from livesnn.events.slicer import SEEN_FLICKER
+from livesnn.infer.cost import energy_constants
 from livesnn.infer.decide import Percentiles
-from livesnn.infer.operations import energy_constants
 from livesnn.session.statistics import LAST_RESULTS, RATE_S, Statistics
 
 _PARTS = {  # rows of the table → caption, tooltip
@@ -23,7 +23,7 @@ _PARTS = {  # rows of the table → caption, tooltip
 }
 _RATES = {
     "events": ("Events", f"Events per second of the source's own time; mean over its last {RATE_S:g} s."),
-    "filtered": ("Filtered", "Events per second that the noise filters let through."),
+    "filtered": ("After filter", "Events per second that the noise filter lets through."),
     "frames": ("Frames", f"Frames per second that the network has seen; mean over the last {RATE_S:g} s."),
     "density": (
         "Density",

@@ -19,7 +19,7 @@ from numba import config
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.operations import fan_out
+from livesnn.infer.cost import fan_out
 from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, SHORT_BYTES, records
 from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
 

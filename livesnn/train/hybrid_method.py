@@ -22,7 +22,7 @@ from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import clip_random
 from livesnn.train.distillation import Teacher
-from livesnn.train.start import Network
+from livesnn.train.initial_network import Network
 
 SWITCH_FILE = "switch.json"
 

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from livesnn.errors import DataError
 from livesnn.files import replace_file
-from livesnn.paper.cells import BUDGETS, BudgetName, Cell, TableName
+from livesnn.paper.table_cells import BUDGETS, BudgetName, Cell, TableName
 from livesnn.train.configuration import NetworkName, RecipeName
 
 T = TypeVar("T")
