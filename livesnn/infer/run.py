@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import ModelError
-from livesnn.events.denoise import DenoiseCounts, DenoiseState
+from livesnn.events.denoise import DenoiseCounts, DenoiseState, denoise_packets
 from livesnn.events.filters import Orientation, check_seconds
-from livesnn.events.packet import Closing, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Closing, EventSource, Packet, Resolution, SourceCounters
 from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
-from livesnn.events.slicer import Frame
+from livesnn.events.slicer import Frame, Slicer
 from livesnn.events.slicer import frames as slice_packets
 from livesnn.infer.decide import UNDECIDED, Decider, Decision
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
@@ -212,6 +212,22 @@ class FrameStream(Closing):
             self._pipeline.close()
 
 
+def warm_up(model: Model, resolution: Resolution | None, *, denoise: bool = False) -> None:
+    """Compile and load what the first event needs. That may take seconds, in which a live source would lose events.
+
+    ``resolution``: of the events; None for a video.
+    """
+    spec = model.card.input
+    if resolution is not None:
+        packet = Packet(np.zeros(1, EVENTS_DTYPE))
+        if denoise:
+            list(denoise_packets([packet], DenoiseState(resolution)))
+        Slicer(spec.slice, resolution, spec).push(packet)
+    blank = np.zeros((spec.channels, spec.height, spec.width), np.uint8)
+    _, state = model.step(Frame(0, blank, 0), model.initial_state())
+    density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only on request
+
+
 def run(
     source: str | Path | EventSource | FrameSource,
     model: str | Path | Model,
@@ -259,6 +275,8 @@ def run(
     opened = open_source(source) if isinstance(source, str | Path) else source
     filters = {"seconds": seconds, "denoise": denoise, "orientation": orientation}
     with FrameStream(opened, loaded.card.input, **filters) as stream:  # type: ignore[arg-type]
+        if opened.live:
+            warm_up(loaded, stream.resolution, denoise=denoise)
         yield from run_frames(stream, loaded, state=state, decider=decider)
 
 

@@ -23,7 +23,7 @@ from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import costs, energy_constants, mean_density
 from livesnn.infer.decide import Decider, Percentiles, Tally
 from livesnn.infer.model import Engine, Model, load_model, shipped_for
-from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames
+from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
@@ -151,6 +151,8 @@ def decide_all(
             record=record,
         )
         with stream, ended:
+            if opened.live:
+                warm_up(loaded, stream.resolution, denoise=denoise)
             reset, dropped = False, 0  # since the row before, and until then
             for result in run_frames(stream, loaded, state=state, decider=decider):
                 totals.add(result)

@@ -182,6 +182,9 @@ class Display:
 
     def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:
         self._accumulator = Accumulator(resolution)
+        self._accumulator.add(np.zeros(1, EVENTS_DTYPE))  # compiles, which would delay the first picture
+        self._accumulator.picture(0)
+        self._accumulator.clear()
         self._pictures = pictures
         self._every_s = every_s
         self._showing = threading.Lock()

@@ -11,17 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from livesnn.errors import DataError, ModelError, error_message
 from livesnn.events.formats.registry import parse_recording_path
-from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
-from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.model import Engine, Model, density_and_mean, load_model
-from livesnn.infer.run import Result, run_frames
+from livesnn.events.packet import Packet, Resolution
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Engine, Model, load_model
+from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
 from livesnn.session.control import SEEKING, Choices, Control
-from livesnn.session.event_picture import Accumulator, Display, Picture
+from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
@@ -183,8 +181,7 @@ class Session:
             self._hot_pixels.save(playback.serial, playback.noise.hot, playback.orientation)
 
     def _open(self, playback: Playback, model: Model) -> Display:
-        _warm_up(model, playback)
-        # The size of a video may be too large for a picture of events.
+        warm_up(model, playback.resolution if playback.has_events else None)
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
         self.warnings = playback.warnings
@@ -264,17 +261,3 @@ def _name(source: SourceLike) -> str:
         live = isinstance(source, str) and is_live(source)
         return str(source) if live else parse_recording_path(Path(source)).name
     return type(source).__name__
-
-
-def _warm_up(model: Model, playback: Playback) -> None:
-    """Compile and load what the first event needs; that takes 0.5 s, which would be its latency."""
-    card = model.card.input
-    if playback.has_events:
-        event = np.zeros(1, EVENTS_DTYPE)
-        accumulator = Accumulator(playback.resolution)
-        accumulator.add(event)
-        accumulator.picture(0)
-        Slicer(card.slice, playback.resolution, card).push(Packet(event))
-    blank = np.zeros((card.channels, card.height, card.width), np.uint8)
-    _, state = model.step(Frame(0, blank, 0), model.initial_state())
-    density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only on request
