@@ -73,9 +73,11 @@ def record_test(folder: Path, measured: Evaluation) -> None:
 def _describe_test(measured: Evaluation) -> str:
     return f"""{_TEST_TITLE}
 
-Measured after the training, by `livesnn eval --split test --to-card`. Accuracy {measured.accuracy_reset:.4f} with
-the state reset a clip, {measured.accuracy_carried:.4f} carried (n = {measured.n}), hidden density
-{measured.density:.4f}.
+Measured once, after the training, by `livesnn eval --split test --to-card`.
+The test clips played no part in model selection.
+The accuracy is {measured.accuracy_reset:.4f} with the state reset before each clip.
+With the state carried it is {measured.accuracy_carried:.4f} (n = {measured.n}).
+The hidden density is {measured.density:.4f}. The table has the state carried.
 
 {_confusion(measured)}
 """
@@ -108,38 +110,49 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     )
-    made = f"{card.network.kind}, {len(card.states)} layers, widths {list(card.network.widths)}"
-    scaled = f", of {spec.cell_pixels:g} sensor pixels a pixel" if spec.cell_pixels else ""
-    steady = ", less a flickering light's" if spec.without_flicker else ""
-    warning = (
-        "The validation clips also chose the epoch, so their accuracy is a little optimistic.\n\n" * chosen
+    kind = {"sts_resnet": "STS-ResNet", "conv_snn": "ConvSNN"}[card.network.kind]
+    widths = ", ".join(map(str, sorted(set(card.network.widths))))
+    size = f"{spec.width}×{spec.height}×{spec.channels}"
+    counts = f"counts up to {spec.count_max}, multiplied by {spec.scale:g}"
+    reset = "reset after a spike" if neuron.reset else "no reset"
+    covers = f"; one pixel covers {spec.cell_pixels:g} sensor pixels" if spec.cell_pixels else ""
+    steady = "; the flicker of lamps is removed" if spec.without_flicker else ""
+    chose = (
+        "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
     )
+    read_out = {
+        "membrane": "mean membrane potential of the output layer",
+        "spikes": "spike rate of the output layer",
+    }
+    layers = "\n".join(f"| {name} | {value:.3f} |" for name, value in measured.densities.items())
     return f"""# {card.name}
-
-{made}, {len(card.classes)} classes, trained on {card.dataset}.
 
 | | |
 |---|---|
-| input | {spec.width}×{spec.height}×{spec.channels}, counts ≤ {spec.count_max} × {spec.scale:g}{scaled}{steady} |
+| network | {kind}, {len(card.states)} layers, {widths} channels, {len(card.classes)} classes |
+| trained on | `{card.dataset}` |
+| input | {size}, {counts}{covers}{steady} |
 | time | frames of {rule}, windows of {spec.window} frames |
-| neuron | α {neuron.alpha:g}, T {neuron.threshold:g}, reset {"on" if neuron.reset else "off"} |
-| read-out | {card.readout} |
-| weights | blocks' kernels in {card.network.weight_bits} bits, the rest in 32 |
-| accuracy, state reset a clip | {measured.accuracy_reset:.4f} (n = {measured.n}, validation) |
-| accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}, validation) |
-| probabilities | at temperature {card.temperature:g}; calibration error at 1: {measured.calibration_error:.3f} |
-| hidden density | {measured.density:.4f} spikes a neuron a step |
-| synaptic operations | {measured.synops_per_frame / 1e6:.2f} million a frame |
-| multiplications | {measured.macs_per_frame / 1e6:.2f} million a frame |
+| neuron | decay α {neuron.alpha:g}, threshold T {neuron.threshold:g}, {reset} |
+| read-out | {read_out[card.readout]} |
+| weights | {card.network.weight_bits} bits in the blocks, 32 bits elsewhere |
+| validation accuracy, state reset before each clip | {measured.accuracy_reset:.4f} (n = {measured.n}) |
+| validation accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}) |
+| probabilities | temperature {card.temperature:g}; calibration error before it {measured.calibration_error:.3f} |
+| hidden density | {measured.density:.4f} spikes per hidden neuron and step |
+| synaptic operations | {measured.synops_per_frame / 1e6:.2f} million per frame |
+| multiplications | {measured.macs_per_frame / 1e6:.2f} million per frame |
 | validation | {_validation(card.split)} |
 | commit | {card.commit} |
-| command | `{card.command}` |
+| command of the last step | `{card.command}` |
 
-{warning}Confusion on validation (rows: true, columns: decided, state carried):
+{chose}Confusion on validation, state carried. A row is the true class and a column the decision.
 
 {_confusion(measured)}
 
-Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.densities.items())}.
+| layer | spikes per neuron and step |
+|---|---|
+{layers}
 
 ![Learning curve]({CURVE})
 """
