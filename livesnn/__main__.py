@@ -140,7 +140,8 @@ def _run_command(name: str, arguments: list[str]) -> int:
             signal.signal(number, _interrupt)
     command = COMMANDS[name]
     try:
-        return call(command.load(), arguments, f"livesnn {name}", partial(command.takes, arguments))
+        takes = partial(command.takes, arguments)
+        return call(command.load(), arguments, f"livesnn {name}", takes, command.page_subject())
     except UsageError as error:
         say(f"livesnn {name}: {error}")
         return 2

@@ -179,7 +179,7 @@ def measure(options: Any) -> object:
     """
     repeats = getattr(options, "repeats", 1)
     if repeats < 1:
-        raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
+        raise LivesnnError(f"--repeats can't be {repeats}: give 1 or more")
     people = getattr(options, "people", 10)
     if people < 10:
         raise LivesnnError(f"{people} people are too few for a distribution: give --people 10 or more")

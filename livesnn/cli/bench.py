@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, make_dataclass, replace
 from difflib import get_close_matches
 from functools import partial
@@ -43,11 +43,19 @@ def bench(arguments: Sequence[str]) -> int:
 def bench_arguments(line: Sequence[str]) -> list[Argument]:
     """Return what the command takes: names, and the options of the measurements that a line names."""
     names = _names(line)
-    what = " ".join(f"{name}: {' '.join((MEASUREMENTS[name].__doc__ or '').split())}" for name in names)
+    flags = [replace(flag, group=OPTIONS) for flag in arguments_of(options_of(names or DEFAULT))]
+    if len(names) == 1:
+        return flags
     usual = f"Measurements to make. Default: {', '.join(DEFAULT)}."
-    name = Argument("NAME", what or usual, OPTIONS, "NAME", (str,), many=True, choices=tuple(MEASUREMENTS))
-    flags = arguments_of(options_of(names or DEFAULT))
-    return [name, *(replace(flag, group=OPTIONS) for flag in flags)]
+    return [Argument("NAME", usual, OPTIONS, "NAME", (str,), many=True, choices=tuple(MEASUREMENTS)), *flags]
+
+
+def bench_subject(line: Sequence[str]) -> tuple[str, Callable[..., object]]:
+    """Return what a help page is about: the measurement that the line names, or the command."""
+    names = _names(line)
+    return (
+        (f"livesnn bench {names[0]}", MEASUREMENTS[names[0]]) if len(names) == 1 else ("livesnn bench", bench)
+    )
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
