@@ -255,7 +255,9 @@ def test_a_tensor_that_is_missing_or_does_not_fit_is_named(own: Path) -> None:
     weights, card = load_weights(file)
     name = "blocks.1.0.first.conv.weight"
     save_weights({key: array for key, array in weights.items() if key != "classify.bias"}, file, card)
-    with pytest.raises(ModelError, match=r"model\.safetensors: the tensor classify\.bias that the card names is missing"):
+    with pytest.raises(
+        ModelError, match=r"model\.safetensors: the tensor classify\.bias that the card names is missing"
+    ):
         load_model(own, "spike")
     save_weights(weights | {name: weights[name][:8].copy()}, file, card)
     with pytest.raises(ModelError, match=r"first\.conv\.weight is \(8, 16, 3, 3\)"):

@@ -185,7 +185,7 @@ def test_an_event_outside_the_sensor_is_refused_and_nothing_of_its_packet_writte
 def test_a_packet_out_of_order_is_refused(tmp_path: Path) -> None:
     with (
         Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer,
-        pytest.raises(FormatError, match="isn't in order of time"),
+        pytest.raises(FormatError, match="aren't in order of time"),
     ):
         writer.write(make_events(10)[::-1])
 

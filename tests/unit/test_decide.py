@@ -169,7 +169,7 @@ def test_the_cards_temperature_is_taken() -> None:
 @pytest.mark.parametrize("label", ["thresholds", "allow", "deny"])
 def test_a_label_the_model_lacks_is_refused(label: str) -> None:
     strange = {"thresholds": {"three": 0.5}} if label == "thresholds" else {label: ("three",)}
-    with pytest.raises(LivesnnError, match="tiny has no class 'three'; it has: zero, one, two"):
+    with pytest.raises(LivesnnError, match="tiny has no class 'three': give one of zero, one, two"):
         Decider(**strange).check(card("membrane"))
 
 

@@ -263,7 +263,7 @@ def changed(card: ModelCard, **network: object) -> ModelCard:
     [
         (
             lambda w, card: ({n: a for n, a in w.items() if "1.0.first" not in n}, card),
-            "1.0.first.conv.weight is",
+            "1.0.first.conv.weight that the card names is missing",
         ),
         (lambda w, card: (w | {"classify.weight": w["classify.weight"][:, 64:]}, card), "classify.weight is"),
         (lambda w, card: (w | {"classify.bias": w["classify.bias"][:1]}, card), "classify.bias is"),
