@@ -93,7 +93,7 @@ def test_it_ends_after_so_many_seconds_or_when_told_to() -> None:
 
 def test_a_model_of_events_is_refused() -> None:
     events = InputSpec(34, 34, SliceRule(delta_t_us=100_000))
-    with pytest.raises(ModelError, match="simulate:digits is a video, and the model takes events"):
+    with pytest.raises(ModelError, match="simulate:digits is a video, but the model reads events"):
         next(TurningDigits(0).frames(RULE, events))
 
 
