@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
+os.environ["MPLBACKEND"] = "Agg"  # a figure that is shown must not wait for a person
 # PyTorch's threads spin for each other, for minutes where others have the processors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _OURS = Path(tempfile.mkdtemp(prefix="livesnn-tests-"))  # nothing of the user's is read or written
