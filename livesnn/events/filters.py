@@ -96,9 +96,9 @@ def orient_packets(
 
 def check_seconds(seconds: float | None) -> None:
     """Raise SourceError where a time limit isn't above 0."""
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not (isinstance(seconds, int | float | np.number) and seconds > 0):
         raise SourceError(
-            f"a source can't be read for {seconds:g} s: give more than 0, or nothing to read until it ends"
+            f"a source can't be read for {seconds!r} s: give more than 0, or nothing to read until it ends"
         )
 
 

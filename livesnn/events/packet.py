@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
@@ -155,6 +155,33 @@ def require_usual_size(resolution: Resolution) -> None:
             f"a sensor of {resolution.width}×{resolution.height} is too large for the window and the noise filter, "
             f"which take up to {LARGEST_SENSOR}×{LARGEST_SENSOR}: if the recording isn't damaged, try livesnn run"
         )
+
+
+def check_resolution(resolution: Resolution) -> None:
+    """Raise SourceError where a source's resolution isn't a `Resolution` of whole numbers above 0."""
+    sizes = isinstance(resolution, Resolution) and all(
+        isinstance(size, int | np.integer) for size in resolution
+    )
+    if not (sizes and min(resolution) >= 1):
+        raise SourceError(
+            f"a source's resolution can't be {resolution!r}: give a Resolution of two whole numbers above 0"
+        )
+
+
+def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
+    """Yield the packets of a source that anybody may have written, with EVENTS_DTYPE events.
+
+    Raises SourceError for what isn't a `Packet`, and as `as_events` does.
+    """
+    for packet in packets:
+        if not isinstance(packet, Packet):
+            raise SourceError(
+                f"a source must yield packets, not {type(packet).__name__}: yield Packet(events)"
+            )
+        if not isinstance(packet.now_us, int | np.integer | None):
+            raise SourceError(f"a packet's now_us can't be {packet.now_us!r}: give whole µs, or None")
+        events = as_events(packet.events)
+        yield packet if events is packet.events else packet._replace(events=events)
 
 
 def as_events(events: npt.NDArray[np.void]) -> Events:

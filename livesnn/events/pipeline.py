@@ -14,7 +14,14 @@ from dataclasses import replace
 from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.filters import Orientation, check_seconds, orient_packets, take_seconds
-from livesnn.events.packet import Closing, EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.packet import (
+    Closing,
+    EventSource,
+    Packet,
+    Resolution,
+    SourceCounters,
+    checked_packets,
+)
 from livesnn.events.playback_clock import PlaybackClock, paced
 from livesnn.threads import BoundedQueue, Policy, Worker
 
@@ -110,7 +117,9 @@ def open_pipeline(
     def count(packet: Packet) -> None:
         arrivals.events += packet.events.size
 
-    packets: Iterable[Packet] = source if clock is None else paced(source, clock)
+    packets: Iterable[Packet] = checked_packets(source)
+    if clock is not None:
+        packets = paced(packets, clock)
     if seconds is not None or stop is not None:
         packets = take_seconds(packets, seconds, live=source.live, stop=stop)
     packets = orient_packets(packets, source.resolution, orientation)

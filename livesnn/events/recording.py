@@ -157,8 +157,13 @@ class Recording(Closing):
         self._sought_us = min(max(t_us, self.t_start), self.t_end)
 
     def __iter__(self) -> Iterator[Packet]:
-        """Yield packets from the place last sought, otherwise from the start, to the end."""
-        more, whole, before = not self._closed, False, self.counters
+        """Yield packets from the place last sought, otherwise from the start, to the end.
+
+        Raises SourceError once closed.
+        """
+        if self._closed:
+            raise SourceError(f"{self.path}: the recording is closed: open it again")
+        more, whole, before = True, False, self.counters
         while more:
             start, self._sought_us = self._sought_us, None
             whole, before = start is None or start <= self.t_start, self.counters

@@ -14,10 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.errors import ModelError
+from livesnn.errors import LivesnnError, ModelError, SourceError
 from livesnn.events.denoise import DenoiseCounts, DenoiseState, denoise_packets
 from livesnn.events.filters import Orientation, check_seconds
-from livesnn.events.packet import EVENTS_DTYPE, Closing, EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.packet import (
+    EVENTS_DTYPE,
+    Closing,
+    EventSource,
+    Packet,
+    Resolution,
+    SourceCounters,
+    check_resolution,
+)
 from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
@@ -270,9 +278,16 @@ def run(
     LivesnnError
         The source or the model can't be opened, they don't fit each other, or the source fails.
     """
-    loaded = load_model(model, engine) if isinstance(model, str | Path) else model
+    loaded = load_model(model, engine) if isinstance(model, str | Path) else _loaded(model)
+    given: tuple[tuple[str, object, type], ...] = (
+        ("decider", decider, Decider),
+        ("orientation", orientation, Orientation),
+    )
+    for name, value, kind in given:
+        if not isinstance(value, kind):
+            raise LivesnnError(f"{name} can't be {value!r}: give a {kind.__name__}, or leave it out")
     decider.check(loaded.card)
-    opened = open_source(source) if isinstance(source, str | Path) else source
+    opened = _opened(source)
     filters = {"seconds": seconds, "denoise": denoise, "orientation": orientation}
     with FrameStream(opened, loaded.card.input, **filters) as stream:  # type: ignore[arg-type]
         if opened.live:
@@ -282,10 +297,36 @@ def run(
 
 def frames(source: str | Path | EventSource | FrameSource, model: str | Path | Model) -> Iterator[Frame]:
     """Yield the frames of a source as a model takes them; parameters and errors as for `run`."""
-    card = read_card(model) if isinstance(model, str | Path) else model.card
-    opened = open_source(source) if isinstance(source, str | Path) else source
-    with FrameStream(opened, card.input) as stream:
+    card = read_card(model) if isinstance(model, str | Path) else _loaded(model).card
+    with FrameStream(_opened(source), card.input) as stream:
         yield from stream
+
+
+def _loaded(model: Model) -> Model:
+    """Return a model that is given loaded; raises ModelError where it is anything else."""
+    if not hasattr(model, "card"):
+        raise ModelError(f"a model can't be {model!r}: give its name, its folder or what load_model returns")
+    return model
+
+
+def _opened(source: str | Path | EventSource | FrameSource) -> EventSource | FrameSource:
+    """Open a source that isn't open yet; raises SourceError where it can't be one."""
+    if isinstance(source, str | Path):
+        return open_source(source)
+    if isinstance(source, FrameSource):
+        return source
+    members = ("resolution", "name", "live", "counters", "warnings", "close", "__iter__")
+    if lacking := [member for member in members if not hasattr(source, member)]:
+        raise SourceError(
+            f"{type(source).__name__} isn't a source of events: it has no {lacking[0]}: "
+            "give what open_source returns, or write an EventSource (livesnn.events.packet)"
+        )
+    try:
+        check_resolution(source.resolution)
+    except SourceError:
+        source.close()
+        raise
+    return source
 
 
 def run_frames(

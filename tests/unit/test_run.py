@@ -409,3 +409,74 @@ class TestRun:
             with pytest.raises(LivesnnError) as raised:
                 next(livesnn.run(source, model))
             assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("what", [None, 3, b"camera", [], np.zeros(3)])
+def test_what_is_no_source_or_no_model_is_one_line(what: Any) -> None:
+    with pytest.raises(SourceError, match=r"isn't a source of events: it has no \w+: give what open_source"):
+        list(livesnn.run(what, Tiny()))
+    with pytest.raises(SourceError, match="isn't a source of events"):
+        list(livesnn.frames(what, Tiny()))
+    with pytest.raises(
+        ModelError, match=r"a model can't be .*: give its name, its folder or what load_model"
+    ):
+        list(livesnn.run(FakeSource(), what))
+    with pytest.raises(ModelError, match="a model can't be"):
+        list(livesnn.frames(FakeSource(), what))
+
+
+@pytest.mark.parametrize("option", ["decider", "orientation"])
+def test_an_option_of_a_wrong_type_is_one_line(option: str) -> None:
+    given: dict[str, Any] = {option: None}
+    with pytest.raises(LivesnnError, match=f"{option} can't be None: give a"):
+        list(livesnn.run(FakeSource(), Tiny(), **given))
+
+
+@pytest.mark.parametrize("seconds", ["1", [], float("nan"), -1])
+def test_seconds_that_are_no_time_are_one_line(seconds: Any) -> None:
+    with pytest.raises(SourceError, match=r"can't be read for .* s: give more than 0"):
+        list(livesnn.run(FakeSource(), Tiny(), seconds=seconds))
+
+
+class Yielding(FakeSource):
+    """A source that yields what it is given."""
+
+    def __init__(self, what: Any) -> None:
+        super().__init__()
+        self.what = what
+
+    def __iter__(self) -> Iterator[Packet]:
+        yield self.what
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (moving_bar(10_000), r"must yield packets, not ndarray: yield Packet\(events\)"),
+        ((moving_bar(10_000), 0.0, None, 0), "must yield packets, not tuple"),
+        (None, "must yield packets, not NoneType"),
+        (Packet(None), "a packet must be a 1-D array with fields"),
+        (Packet(moving_bar(10_000), 0.0, "soon"), "now_us can't be 'soon': give whole µs"),
+    ],
+)
+def test_what_is_no_packet_is_one_line_and_the_source_is_closed(what: Any, message: str) -> None:
+    source = Yielding(what)
+    with pytest.raises(SourceError, match=message):
+        list(livesnn.run(source, Tiny()))
+    assert source.closed.is_set()
+
+
+@pytest.mark.parametrize("resolution", [None, (34, 34), Resolution(0, 2), Resolution(2.5, 2), "34x34"])
+def test_a_resolution_that_is_none_is_one_line(resolution: Any) -> None:
+    source = FakeSource()
+    source.resolution = resolution
+    with pytest.raises(SourceError, match="a source's resolution can't be"):
+        list(livesnn.run(source, Tiny()))
+    assert source.closed.is_set()
+
+
+def test_a_recording_that_is_closed_is_not_run_again(tmp_path: Path) -> None:
+    recording = open_recording(write_recording(tmp_path / "a.npz", moving_bar(10_000)))
+    list(livesnn.run(recording, Tiny()))
+    with pytest.raises(SourceError, match=r"a\.npz: the recording is closed: open it again"):
+        list(livesnn.run(recording, Tiny()))
