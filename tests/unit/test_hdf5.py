@@ -404,6 +404,19 @@ def test_a_text_that_claims_gigabytes_is_left_out(tmp_path: Path) -> None:
     assert describe(path).warnings == ["the attribute geometry is damaged, and left out"]
 
 
+@pytest.mark.timeout(20)
+def test_an_attribute_of_several_texts_is_left_out_unread(tmp_path: Path) -> None:
+    # Its heap isn't checked: libhdf5 never gets past one that is damaged.
+    path = write_ecf(tmp_path / "f.h5", make_events(100))
+    with h5py.File(path, "r+") as file:
+        del file.attrs["geometry"]
+        kinds = np.dtype([("width", h5py.string_dtype()), ("height", h5py.string_dtype())])
+        file.attrs["geometry"] = np.array([("1280", "720")], kinds)
+    found = describe(path)
+    assert (found.resolution, found.streams["CD/events"].n) == (None, 100)
+    assert found.warnings == ["the attribute geometry is damaged, and left out"]
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path, packed: bool) -> None:

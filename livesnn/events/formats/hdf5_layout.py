@@ -340,7 +340,7 @@ class Attributes:
         string = h5py.check_string_dtype(kept.dtype)
         if int(np.prod(kept.shape)) > _MAX_VALUES or kept.dtype.itemsize > _MAX_TEXT_BYTES:
             return ""
-        if kept.dtype.kind == "O" and (string is None or not self._is_sound(name)):
+        if kept.dtype.hasobject and (string is None or not self._is_sound(name)):
             self.warn(f"the attribute {name} is damaged, and left out")
             return ""
         value = np.asarray(owner.attrs[name]).reshape(-1)
