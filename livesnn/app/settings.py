@@ -94,7 +94,7 @@ def _read(path: Path) -> Settings:
     try:
         fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         return msgspec.convert(_migrated(fields), type=Settings)
-    except (OSError, msgspec.DecodeError, UnicodeError, LivesnnError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError, LivesnnError) as error:
         aside = path.with_name(f"{path.name}.unread")
         with suppress(OSError):
             replace_file(aside, path.read_bytes())

@@ -28,10 +28,11 @@ DAMAGES = [
     b'{"denied": ["one"]}',
     b"\xff",
     b'{"model": "\xff"}',
+    b'{"a": ' * 5000 + b"1" + b"}" * 5000,
 ]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: repr(damage[:20]))
 def test_damaged_settings_are_the_defaults_and_can_be_changed(tmp_path: Path, damage: bytes) -> None:
     file = tmp_path / "settings.json"
     file.write_bytes(damage)
