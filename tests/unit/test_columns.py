@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livesnn.events.formats.table_columns import MAX_COORDINATE, MICROSECONDS, UNUSABLE, columns_to_events
+from livesnn.events.formats.table_columns import (
+    MAX_COORDINATE,
+    MICROSECONDS,
+    UNUSABLE,
+    columns_to_events,
+    find_columns,
+)
 
 COLUMNS = {
     "t": [5, 6, 6, 4_000_000_000],
@@ -40,3 +46,10 @@ def test_a_polarity_of_neither_kind_is_no_event() -> None:
         axis: np.array([7], kind) for axis, kind in {"t": "<u4", "x": "<u2", "y": "<u2", "p": "u1"}.items()
     }
     assert columns_to_events(columns, MICROSECONDS)["x"].tolist() == [UNUSABLE]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("long", ["t" + " (" * 200_000, "t" + "_" * 400_000 + "1"])
+def test_a_name_of_separators_is_soon_no_column(long: str) -> None:
+    found, _ = find_columns([long, "t (ns)", "x"])
+    assert found == {"t": "t (ns)", "x": "x"}

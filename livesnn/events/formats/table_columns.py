@@ -46,6 +46,8 @@ _UNITS = {
 }
 _UNIT = re.compile("|".join(f"({pattern})" for pattern in _UNITS.values()))
 _NAME = re.compile("|".join(f"({pattern})" for pattern in _NAMES.values()))
+# Looks at each character once: what begins within a row of separators is no other match.
+_SUFFIX = re.compile(r"(?<![\s_\-(\[])[\s_\-(\[]+([a-zµμ]+)[)\]]?$")
 
 
 class ColumnNames(NamedTuple):
@@ -95,9 +97,7 @@ def find_columns(names: Iterable[str]) -> ColumnNames:
     by_axis: dict[str, str] = {}
     unit = None
     for name in names:
-        plain, _, suffix = re.sub(r"[\s_\-(\[]+([a-zµμ]+)[)\]]?$", r"|\1", name.strip().lower()).partition(
-            "|"
-        )
+        plain, _, suffix = _SUFFIX.sub(r"|\1", name.strip().lower()).partition("|")
         of_time = unit_named(suffix) if suffix else None
         found = _NAME.fullmatch(plain if of_time else name.strip().lower())
         axis = None if found is None else AXES[(found.lastindex or 1) - 1]
