@@ -171,6 +171,23 @@ def test_an_offset_that_is_no_time_is_left_out_and_said(tmp_path: Path, offset: 
     assert "t_offset isn't one whole number of µs, and isn't added to the times" in describe(path).warnings
 
 
+@pytest.mark.parametrize("virtual", [True, False])
+def test_an_offset_in_another_file_is_left_out_and_said(tmp_path: Path, virtual: bool) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(10), height=480, width=640)
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["n"] = np.array([5_000_000])
+    with h5py.File(path, "r+") as file:
+        if virtual:
+            layout = h5py.VirtualLayout(shape=(1,), dtype="i8")
+            layout[:] = h5py.VirtualSource(other, "n", shape=(1,))
+            file.create_virtual_dataset("t_offset", layout)
+        else:
+            file.create_dataset("t_offset", (1,), "i8", external=[(str(other), 0, 8)])
+    assert np.array_equal(read(path), make_events(10))
+    assert "t_offset lies in other files, and isn't added to the times" in describe(path).warnings
+
+
 def test_columns_that_are_no_numbers_are_named(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["p"], file["image"] = ["ON", "OFF"], np.zeros((4, 3))

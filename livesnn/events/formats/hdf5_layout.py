@@ -252,6 +252,9 @@ def _offset(home: h5py.Group, file: h5py.File, attributes: Attributes) -> int:
         offset = owner.get("t_offset") if owner.get("t_offset", getlink=True, default=None) else None
         if not isinstance(offset, h5py.Dataset):
             continue
+        if offset.is_virtual or offset.external:  # libhdf5 may crash on it, or read a file of somebody else
+            attributes.warn("t_offset lies in other files, and isn't added to the times")
+            return 0
         if offset.size == 1 and offset.dtype.kind in "iuf":
             value = float(np.asarray(offset[()]).item())
             if value.is_integer() and abs(value) < TIME_LIMIT_US // 2:
