@@ -328,5 +328,6 @@ def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
     next(packets)
     recording.close()
     assert list(packets) == []
-    assert list(recording) == []
     assert recording.warnings == []
+    with pytest.raises(SourceError, match="the recording is closed: open it again"):
+        next(packets_of(recording))
