@@ -11,7 +11,7 @@ import pytest
 
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Events, Packet, Resolution
-from livesnn.events.recorder import LONGEST_S, RingBuffer
+from livesnn.events.recorder import LONGEST_PRE_ROLL_S, RingBuffer
 from livesnn.events.recording import open_recording
 from tests.fake_camera import VGA
 from tests.fake_source import FakeSource, at, joined
@@ -73,7 +73,7 @@ def test_nothing_is_kept_where_nobody_wants_it(tmp_path: Path) -> None:
 def test_the_oldest_go_where_memory_ends(tmp_path: Path) -> None:
     clock = HeldClock()
     ring = RingBuffer(camera(), max_bytes=1_000, clock=clock)
-    ring.keep(LONGEST_S)
+    ring.keep(LONGEST_PRE_ROLL_S)
     put(ring, clock, *((number / 1000, at(number)) for number in range(100)))
     recorder = ring.record(tmp_path / "a.aedat4")
     assert recorder.close(PATIENCE_S)
@@ -141,7 +141,7 @@ def test_a_recording_goes_on_as_it_began_when_the_camera_is_turned_otherwise(tmp
 
 def test_no_packet_is_missing_or_twice_whenever_the_button_is_pressed(tmp_path: Path) -> None:
     ring = RingBuffer(camera())
-    ring.keep(LONGEST_S)
+    ring.keep(LONGEST_PRE_ROLL_S)
     half, done = threading.Event(), threading.Event()
 
     def capture() -> None:
