@@ -619,7 +619,7 @@ def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...]
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
     write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
     page = (tmp_path / "README.md").read_text()
-    assert f"sts_resnet, {layers} layers, widths [2, 2, 2, 2], 2 classes" in page
+    assert f"STS-ResNet, {layers} layers, 2 channels, 2 classes" in page
     assert "| validation | clips of its own |" in page
 
 
@@ -641,7 +641,7 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
     kept = (tmp_path / "README.md").read_text()
     assert kept.startswith(page.rstrip())
     assert kept.count("On the test part") == 1
-    assert "0.1250 carried (n = 7)" in kept.replace("\n", " ")
+    assert "carried it is 0.1250 (n = 7)" in kept
     write_model_folder(
         net, tmp_path, replace(net.card, test=Accuracy(0.25, 0.125, 7)), clips, tmp_path / "run"
     )
