@@ -121,13 +121,14 @@ class Played(NamedTuple):
     """A clip after the model has run on it.
 
     ``decisions``: after each frame whose window is full. ``counts``: whether that frame lies in the part of the clip
-    that counts. ``window_ends``: whether it is the last one of its window.
+    that counts. ``window_ends``: whether it is the last one of its window. ``frames``: of the whole clip.
     """
 
     clip: Clip
     decisions: list[str | None]
     counts: list[bool]
     window_ends: list[bool]
+    frames: int
 
 
 def bench_people(
@@ -143,12 +144,13 @@ def bench_people(
 
     Returns
     -------
-    Each row by name: ``clips``, their ``seconds`` with full windows, and how many of the ``n`` frames that count have
-    each decision (``decided``; "" is none). Of gestures: the share of these frames that is right (none is wrong), and
-    the ``majority``, the share of clips whose most frequent decision is right; both also by group. Of all else:
-    ``named_a_minute``, windows in a minute, one after another, that end with one of the ten gestures decided, and
-    ``begun_a_minute``, how often such a decision begins or changes to another one from frame to frame. ``left_out``
-    has clips that are shorter than a window or can't be read, ``absent`` the rows of which the folder has nothing.
+    Each row by name: ``clips``, their ``seconds``, and how many of the ``n`` frames that count have each decision
+    (``decided``; "" is none). Of gestures: the share of these frames that is ``right`` (none is wrong), and the
+    ``majority``, the share of clips whose most frequent decision is right; both also by group. Of all else:
+    ``named_a_minute``, how often in a minute of stream the decision changes, from frame to frame, to one of the ten
+    gestures (from "other", none or another of them), and ``windows_named``, the share of the windows, one after
+    another, that end with one of them decided. ``left_out`` has clips shorter than a window and those that can't be
+    read, and ``absent`` the rows of which the folder has nothing.
 
     ``rates`` gets what the model gives for each frame, see `_write_rates`.
 
@@ -205,7 +207,7 @@ def _frames(clip: Clip, card: ModelCard, *, denoise: bool) -> list[Frame]:
 
 def _play(clip: Clip, frames: Sequence[Frame], model: Model, decider: Decider) -> Played:
     aside = len(frames) * (1 - clip.part) / 2
-    played = Played(clip, [], [], [])
+    played = Played(clip, [], [], [], len(frames))
     for number, result in enumerate(run_frames(frames, model, decider=decider)):
         if result.window_seen:
             played.decisions.append(result.decision)
@@ -225,11 +227,11 @@ def row(played: Sequence[Played], card: ModelCard) -> dict[str, object]:
     frame_s = (card.input.slice.delta_t_us or 0) / 1e6
     figures: dict[str, object] = {
         "clips": len(played),
-        "seconds": round(frame_s * sum(len(each.decisions) for each in played), 3),
+        "seconds": round(frame_s * sum(each.frames for each in played), 3),
         "n": decided.total(),
     }
     if all(each.clip.label is None for each in played):
-        figures |= _named(played, frame_s / 60, card.input.window)
+        figures |= _named(played, frame_s / 60)
     else:
         figures |= _right(played)
         groups = sorted({each.clip.group for each in played} - {""})
@@ -239,22 +241,25 @@ def row(played: Sequence[Played], card: ModelCard) -> dict[str, object]:
 
 def _right(played: Sequence[Played]) -> dict[str, object]:
     right, n, majority = 0, 0, 0
-    for clip, decisions, counts, _ in played:
-        counted = [decision for decision, it_does in zip(decisions, counts, strict=True) if it_does]
+    for each in played:
+        counted = [decision for decision, counts in zip(each.decisions, each.counts, strict=True) if counts]
         tally = Counter(decision for decision in counted if decision)
-        right, n = right + tally[clip.label or ""], n + len(counted)
-        majority += bool(tally) and tally.most_common(1)[0][0] == clip.label
+        right, n = right + tally[each.clip.label or ""], n + len(counted)
+        majority += bool(tally) and tally.most_common(1)[0][0] == each.clip.label
     return {"right": right / n, "majority": majority / len(played)}
 
 
-def _named(played: Sequence[Played], frame_min: float, window: int) -> dict[str, object]:
-    windows = [d for each in played for d, ends in zip(each.decisions, each.window_ends, strict=True) if ends]
-    begun = sum(name in NAMED for each in played for name, _ in groupby(each.decisions))
-    minutes = frame_min * sum(len(each.decisions) for each in played)
+def _named(played: Sequence[Played], frame_min: float) -> dict[str, object]:
+    windows = [
+        decision
+        for each in played
+        for decision, ends in zip(each.decisions, each.window_ends, strict=True)
+        if ends
+    ]
+    changes = sum(name in NAMED for each in played for name, _ in groupby(each.decisions))
     return {
-        "named_a_minute": sum(decision in NAMED for decision in windows)
-        / (len(windows) * window * frame_min),
-        "begun_a_minute": begun / minutes,
+        "named_a_minute": changes / (frame_min * sum(each.frames for each in played)),
+        "windows_named": sum(decision in NAMED for decision in windows) / len(windows),
     }
 
 
@@ -262,22 +267,13 @@ class _Listening:
     """A model that keeps the outputs of its steps."""
 
     def __init__(self, model: Model) -> None:
+        self.card, self.engine, self.initial_state = model.card, model.engine, model.initial_state
         self.outputs: list[FloatArray] = []
-        self._model = model
-
-    @property
-    def card(self) -> ModelCard:
-        return self._model.card
-
-    @property
-    def engine(self) -> str:
-        return self._model.engine
-
-    def initial_state(self) -> State:
-        return self._model.initial_state()
+        self._step = model.step
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        output, state = self._model.step(frame, state)
+        """Advance by one frame."""
+        output, state = self._step(frame, state)
         self.outputs.append(output)
         return output, state
 
@@ -315,4 +311,4 @@ def _write_rates(path: Path, heard: Sequence[_Heard], card: ModelCard) -> None:
         "temperature": card.temperature,
         "readout": card.readout,
     }
-    np.savez_compressed(path, **{name: np.asarray(value) for name, value in arrays.items()})
+    np.savez_compressed(path, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]

@@ -10,9 +10,13 @@ import pytest
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, FormatError
 from livesnn.events.packet import Events
+from livesnn.infer.decide import Tally
+from livesnn.infer.model import load_model
+from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets import data_set
-from livesnn.train.datasets.utd_mhad import FRAME_US, LOOKS, Depth, depth_events, find_takes, read_depth
+from livesnn.train.datasets.recorded import stream_frames
+from livesnn.train.datasets.utd_mhad import FRAME_US, LOOKS, Depth, Take, depth_events, find_takes, read_depth
 
 FRAMES, STILL = 40, 15
 """The hand moves from frame 15 to frame 25."""
@@ -113,3 +117,18 @@ def test_even_subjects_are_the_test_part_and_both_sides_are_used(tmp_path: Path)
 def test_a_folder_without_takes_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no UTD-MHAD in .*: expected"):
         data_set("utd-mhad").check(tmp_path)
+
+
+def test_a_real_persons_circles_are_named(data_dir: Path) -> None:
+    take = data_dir / "people" / "UTD-MHAD" / "Depth" / "a9_s7_t1_depth.mat"
+    if not take.is_file():
+        pytest.skip(f"no {take.name} in {data_dir}")
+    pytest.importorskip("scipy.io")
+    model = load_model("gestures", "onnx")
+    frames = stream_frames(Take(take, 9, 7).stream, model.card.input)
+    rates = [frame.n_events / 0.05 for frame in frames]
+    assert 10_000 < np.mean(rates) < 100_000  # as in DVS-Gesture
+    tally = Tally()
+    for result in run_frames(frames, model):
+        tally.add(result.decision)
+    assert tally.majority == "left_arm_counter_clockwise"

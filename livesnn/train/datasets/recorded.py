@@ -193,7 +193,7 @@ def stream_frames(stream: Stream, spec: InputSpec, *, denoise: bool = False) -> 
     ``denoise``: whether noise is filtered. Raises LivesnnError if the file can't be read.
     """
     cells = spec.channels * spec.height * spec.width
-    settings = (VERSION, stream.version, denoise, *_made_of(stream.path, spec))
+    settings = _stream_settings(stream, spec, denoise=denoise)
     packed = cached("stream", settings, lambda: _packed(stream, spec, cells, denoise=denoise))
     data = packed[:, :cells].reshape(-1, spec.channels, spec.height, spec.width)
     facts = np.ascontiguousarray(packed[:, cells:]).view("<i8")
@@ -212,9 +212,13 @@ def fill_cache(streams: Sequence[Stream], spec: InputSpec, doing: str, *, denois
 
 def _is_cached(stream: Stream, spec: InputSpec, *, denoise: bool) -> bool:
     with suppress(OSError):
-        settings = (VERSION, stream.version, denoise, *_made_of(stream.path, spec))
-        return cache_file("stream", settings).exists()
+        return cache_file("stream", _stream_settings(stream, spec, denoise=denoise)).exists()
     return True
+
+
+def _stream_settings(stream: Stream, spec: InputSpec, *, denoise: bool) -> object:
+    steady = ("without flicker",) * spec.without_flicker
+    return VERSION, stream.version, denoise, *_made_of(stream.path, spec), steady
 
 
 def _fill(stream: Stream, *, spec: InputSpec, denoise: bool) -> None:
@@ -328,14 +332,14 @@ def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
 
 def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
     """Return the file in which the cache keeps a recording's windows; raises OSError without such a recording."""
-    *made_of, flicker = _made_of(recording.path, spec)
-    return cache_file(cache, (VERSION, *made_of, recording.part_us, *flicker))
+    steady = ("without flicker",) * spec.without_flicker
+    return cache_file(cache, (VERSION, *_made_of(recording.path, spec), recording.part_us, *steady))
 
 
 def _made_of(path: Path, spec: InputSpec) -> tuple[object, ...]:
-    """Return what decides the frames of a file, in the end a tuple; raises OSError without such a file."""
+    """Return what decides the frames of a file, but for `without_flicker`; raises OSError without such a file."""
     stat = path.stat()
     return (
         spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop, spec.cell_pixels,
-        str(path.resolve()), stat.st_size, stat.st_mtime_ns, ("without flicker",) * spec.without_flicker,
+        str(path.resolve()), stat.st_size, stat.st_mtime_ns,
     )  # fmt: skip

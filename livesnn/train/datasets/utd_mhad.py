@@ -80,7 +80,7 @@ SCATTER, LATE_US = Scatter(0.15, 9.0), 50.0
 """Events of a middling simulated sensor (simulate/scene.py)."""
 
 STILL = 0.03
-"""Change of log luminance in 5 pictures, of a few pixels together, below which nothing moves; twice that is moving."""
+"""Change of log luminance in 5 pictures, of a few pixels together, below which nothing moves; twice that does."""
 
 LOOKS = (Look(1.0, 0.6, 0.3), Look(0.2, 0.3, 0.55))
 """Before a bright wall, and before a dark one. As in DVS-Gesture, arms have more contrast than clothes."""
@@ -274,7 +274,7 @@ def shade(depth: Depth, square: npt.NDArray[np.float64], look: Look) -> FloatIma
 
 
 def steady(pictures: FloatImage) -> FloatImage:
-    """Return pictures with medians of nine in place of what hardly moves: the depth camera flickers, most at edges."""
+    """Return pictures with medians of nine in place of what hardly moves: the depth camera flickers, at edges."""
     calm = np.median(_around(pictures, 4), axis=-1)
     near = _around(np.stack([cv2.GaussianBlur(each, (0, 0), 2.5) for each in np.log(pictures)]), 2)
     moving = np.clip((near.max(-1) - near.min(-1) - STILL) / STILL, 0, 1)
@@ -298,26 +298,25 @@ def between(pictures: FloatImage) -> FloatImage:
     rows, columns = np.mgrid[: SENSOR.height, : SENSOR.width].astype(np.float32)
 
     def flow(first: int, last: int) -> FloatImage:
-        return cv2.calcOpticalFlowFarneback(grey[first], grey[last], None, 0.5, 4, 9, 3, 5, 1.2, 0)
+        found = np.empty((SENSOR.height, SENSOR.width, 2), np.float32)
+        cv2.calcOpticalFlowFarneback(grey[first], grey[last], found, 0.5, 4, 9, 3, 5, 1.2, 0)
+        return found
 
     def moved(picture: FloatImage, by: FloatImage) -> FloatImage:
-        return cv2.remap(
-            picture,
-            columns + by[..., 0],
-            rows + by[..., 1],
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
+        x, y = columns + by[..., 0], rows + by[..., 1]
+        return np.asarray(
+            cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
         )
 
-    found = np.empty((len(pictures) - 1, STEPS, *pictures.shape[1:]), np.float32)
+    moments = np.empty((len(pictures) - 1, STEPS, *pictures.shape[1:]), np.float32)
     for number in range(len(pictures) - 1):
         there, back = flow(number, number + 1), flow(number + 1, number)
         for step in range(STEPS):
             s = (step + 1) / STEPS
             before = moved(pictures[number], s * s * back - (1 - s) * s * there)
             after = moved(pictures[number + 1], (1 - s) * (1 - s) * there - s * (1 - s) * back)
-            found[number, step] = (1 - s) * before + s * after
-    return found.reshape(-1, *pictures.shape[1:])
+            moments[number, step] = (1 - s) * before + s * after
+    return moments.reshape(-1, *pictures.shape[1:])
 
 
 def depth_events(depth: Depth, look: Look, rng: np.random.Generator) -> Events:
