@@ -32,12 +32,11 @@ SCENES = (
     "aedat2/Mibblez_foam90.aedat",
     "aedat2/PyAedatTools_IMU_rotDisk.aedat",
     "aedat2/jaer_MovingDarkBox.aedat",
-    "aedat4/tonic_sample.aedat4",
     "es/dvs.es",
     "evt3/from_rosbag_codecs_hd_triggers.raw",
     "hdf5/ecf_refcodec_gen4_first300k.hdf5",
 )
-"""Recordings in recordings/ of at least a window, without a person: foam, a turning disc, a moving box, streets."""
+"""Recordings in recordings/ of a window or longer without a person: a disc, a box and a cup that move, lamps, noise."""
 
 
 class Clip(NamedTuple):
