@@ -36,7 +36,7 @@ SCENES = (
     "evt3/from_rosbag_codecs_hd_triggers.raw",
     "hdf5/ecf_refcodec_gen4_first300k.hdf5",
 )
-"""Recordings in recordings/ of a window or longer without a person: a disc, a box and a cup that move, lamps, noise."""
+"""Recordings in recordings/, of a window or longer, without a person: moving things, lamps and noise."""
 
 
 class Clip(NamedTuple):

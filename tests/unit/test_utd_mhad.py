@@ -17,6 +17,7 @@ from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.recorded import stream_frames
 from livesnn.train.datasets.utd_mhad import FRAME_US, LOOKS, Depth, Take, depth_events, find_takes, read_depth
+from tests import trees
 
 FRAMES, STILL = 40, 15
 """The hand moves from frame 15 to frame 25."""
@@ -112,6 +113,17 @@ def test_even_subjects_are_the_test_part_and_both_sides_are_used(tmp_path: Path)
     mirrored = clips.recordings.index("a3_s2_t1_depth/mirrored")
     plain = clips.recordings.index("a3_s2_t1_depth")
     np.testing.assert_array_equal(clips.frames[plain], clips.frames[mirrored][..., ::-1])
+
+
+def test_odd_subjects_are_trained_on_and_whole_ones_kept_for_validation(tmp_path: Path) -> None:
+    for subject in (1, 2, 3):
+        for action in (4, 13):
+            write(tmp_path, f"a{action}_s{subject}_t1", someone())
+    parts = data_set("utd-mhad").load_parts(
+        trees.configured(dataset="utd-mhad", data=tmp_path, validation=0.5)
+    )
+    kept = [set(clips.groups) for clips in (parts.training, parts.validation)]  # type: ignore[attr-defined]
+    assert sorted(kept, key=min) == [{"subject 1"}, {"subject 3"}]
 
 
 def test_a_folder_without_takes_is_one_line(tmp_path: Path) -> None:
