@@ -166,7 +166,10 @@ def test_a_filled_cell_stands_beside_the_papers_with_its_marks(tmp_path: Path) -
     cells_of_row = row(text, "ConvSNN")
     assert cells_of_row[3] == "98.50 ± 0.71† (98.6)"
     assert cells_of_row[7] == "90.00†‡ (89.5)"
-    assert "† less than the paper's budget (100 epochs or more, 10 runs, 60,000 digits; a tenth" in text
+    assert (
+        "† Less than the paper's budget, which is 100 epochs or more, 10 runs and 60,000 digits. Here a tenth"
+        in text
+    )
     assert "‡ Seq 5, total: " in text
     assert "--cell conv_snn:seq1 " not in text
     details = row(text, "conv_snn:seq1")
@@ -205,7 +208,7 @@ def test_every_cell_of_table_2_that_is_run_is_shown(tmp_path: Path) -> None:
     usual = tuple(f"{cell.method}:{cell.column}" for cell in cells("table2", "cpu", "best"))
     for cell in cells("table2", "cpu", "best", (*usual, "conv_snn:nmnist", "resnet18:nmnist")):
         write_record(tmp_path, a_record(cell, 0.4321))
-    assert page("table2", tmp_path, "cpu", "best").split("What the cells are")[0].count("43.21") == 12
+    assert page("table2", tmp_path, "cpu", "best").split("Each cell in detail")[0].count("43.21") == 12
 
 
 def test_videos_are_decided_as_a_whole_as_published_figures_are(tmp_path: Path) -> None:
@@ -334,8 +337,8 @@ def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
     )
     (tmp_path / "fig2.json").write_bytes(msgspec.json.encode(measured))
     text = shown("fig2", tmp_path, "cpu", "best")
-    assert "- best recipe, spikes: 0.5 and 1" in text
-    assert "- best recipe, leaky ReLU: undefined: the last one is zero" in text
+    assert "- best recipe, spikes: 0.5 and 1." in text
+    assert "- best recipe, leaky ReLU: undefined, as the last one is zero." in text
     assert (tmp_path / "fig2.png").exists()
 
 
