@@ -17,8 +17,8 @@ from livesnn.progress import Progress
 if TYPE_CHECKING:
     from livesnn.events.recording import RecordingInfo
 
-READING_S = 2.0
-"""Reading that takes longer shows how much is done."""
+LONG_S = 2.0
+"""Reading or converting that takes longer shows how much is done."""
 
 
 def info(
@@ -81,7 +81,7 @@ def convert(
 
     if is_live(recording):
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
-    with share_done(f"livesnn convert: {recording} to {out}") as progress:
+    with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:
         done = write_as(
             expanded(recording),
             expanded(out),
@@ -147,7 +147,7 @@ def simulate(
 
 def reading(command: str, source: str) -> AbstractContextManager[Progress]:
     """Return what shows how much of a recording has been read, if that takes long."""
-    return share_done(f"livesnn {command}: reading {source}", after_s=READING_S)
+    return share_done(f"livesnn {command}: reading {source}", after_s=LONG_S)
 
 
 def describe_recording(info: RecordingInfo) -> str:
