@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import shutil
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,12 +166,10 @@ def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder:
             np.testing.assert_array_equal(more, one)
     del model
     gc.collect()
-    deadline_s = time.monotonic() + 5
-    while left := [
-        t.name for t in threading.enumerate() if t.name.startswith("livesnn-spikes") and t not in before
-    ]:
-        assert time.monotonic() < deadline_s, left
-        time.sleep(0.01)
+    left = {each for each in threading.enumerate() if each.name.startswith("livesnn-spikes")} - {*before}
+    for thread in left:
+        thread.join(5)
+    assert not [thread.name for thread in left if thread.is_alive()]
 
 
 @pytest.mark.parametrize("folder", ["plain"], indirect=True)
