@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -193,8 +193,8 @@ def _warnings(path: Path, source: EventSource) -> Iterator[str]:
         yield f"{path.name}: {counted.out_of_bounds:,} events outside the sensor were dropped"
 
 
-def bench_sensors(model: str, people: int) -> dict[str, object]:
-    """Decide on one window of each gesture of ``people`` simulated people, as each of `SENSORS` sees them.
+def bench_sensors(model: str, people: int, sensors: Sequence[Resolution] = SENSORS) -> dict[str, object]:
+    """Decide on one window of each gesture of ``people`` simulated people, as each of the ``sensors`` sees them.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
     if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
         raise DataError(f"{card.name} can't be measured on other sensors: give --model gestures")
     return {
-        **{f"{sensor.width}x{sensor.height}": _on_sensor(loaded, sensor, people) for sensor in SENSORS},
+        **{f"{sensor.width}x{sensor.height}": _on_sensor(loaded, sensor, people) for sensor in sensors},
         "webcam": _on_sensor(loaded, emulate.RESOLUTION, people, filmed=True),
     }
 

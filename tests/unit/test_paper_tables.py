@@ -22,7 +22,6 @@ from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.paper import FigureName, run_all, shown
-from livesnn.paper import run as running
 from livesnn.paper.analyses import (
     FOLLOWING,
     Ablation,
@@ -220,20 +219,19 @@ def test_videos_are_decided_as_a_whole_as_published_figures_are(tmp_path: Path) 
     assert "validation, n = 100 and 90 |" in text
 
 
-def test_a_done_cell_is_not_run_again_and_more_seeds_are_added(tmp_path: Path, monkeypatch) -> None:
+def test_a_done_cell_is_not_run_again_and_more_seeds_are_added(tmp_path: Path) -> None:
     ran: list[int] = []
 
     def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
         ran.append(seed)
         return a_run(seed, 0.9 + seed / 100)
 
-    monkeypatch.setattr(running, "_run", train_one)
     folders = Folders(tmp_path, tmp_path, tmp_path)
     small = CONV_SNN._replace(budget="small")  # of any data
     write_record(tmp_path, a_record(small, 0.9))
-    assert run_cell(small, folders).mean == 0.9
+    assert run_cell(small, folders, one=train_one).mean == 0.9
     assert ran == []
-    more = run_cell(small, folders, seeds=3)
+    more = run_cell(small, folders, 3, train_one)
     assert ran == [1, 2]
     assert [each.seed for each in more.runs] == [0, 1, 2]
     assert "--seeds 3" in more.command

@@ -17,7 +17,6 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
-from livesnn.events.cameras import server as tcp_server
 from livesnn.events.cameras.network import connect
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.server import MOST_LISTENERS, Address, EventServer, TcpServer
@@ -134,9 +133,8 @@ def test_who_must_not_miss_anything_is_let_go_instead() -> None:
     assert len(got) % len(message) == 0
 
 
-def test_who_never_reads_does_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_server, "STUCK_S", 0.3)
-    with TcpServer(HERE, b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000) as server:
+def test_who_never_reads_does_not_keep_others_out() -> None:
+    with TcpServer(HERE, b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000, stuck_s=0.3) as server:
         never = with_little_room(server.address)
         eventually(lambda: server.listeners == 1)
         eventually(lambda: server.listeners == 0)

@@ -192,12 +192,9 @@ def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
     assert said == ["get ready: begin in 3 s", "perform the gesture now, again and again"]
 
 
-def test_of_a_live_source_nothing_is_learned_that_came_before_it_begins(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("livesnn.teach.clips.READY_S", 1.5)
+def test_of_a_live_source_nothing_is_learned_that_came_before_it_begins() -> None:
     said: list[str] = []
-    clips = read_clips("simulate:flap", CARD.input, seconds=0.5, tell=said.append)
+    clips = read_clips("simulate:flap", CARD.input, seconds=0.5, ready_s=1.5, tell=said.append)
     assert said == ["get ready: begin in 1.5 s", "perform the gesture now, again and again"]
     assert 10 < sum(map(len, clips)) < 100  # frames of 10 ms
 
