@@ -21,7 +21,6 @@ from livesnn.infer.model import load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir
 from livesnn.teach import AT_REST, LONGEST_NAME, NOISE, Lesson, describe_lesson, own_folder
-from livesnn.teach import readout as known
 from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
 from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
 from livesnn.teach.readout import fit_row, known_people, probability, window_features
@@ -436,19 +435,17 @@ def test_what_is_known_is_simulated_once_and_again_where_it_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
-    monkeypatch.setattr(known, "PEOPLE", 2)
-    monkeypatch.setattr(known, "KEPT_ASIDE_PEOPLE", 1)
     model, shares = load_model("gestures", "onnx"), []
     weights = load_weights(models_dir() / "gestures" / "model.safetensors")[0]
-    made = known_people(model, weights, shares.append)
+    made = known_people(model, weights, shares.append, 2, 1)
     assert (len(made.learned), len(made.kept_aside)) == (2 * 12 * 2, 12 * 2)
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
     (file,) = tmp_path.glob("known-*.npz")
     shares.clear()
-    again = known_people(model, weights, shares.append)
+    again = known_people(model, weights, shares.append, 2, 1)
     assert not shares
     np.testing.assert_allclose(again.learned, made.learned, atol=1e-3)
     file.write_bytes(file.read_bytes()[:1000])
-    assert len(known_people(model, weights, shares.append).learned) == len(made.learned)
+    assert len(known_people(model, weights, shares.append, 2, 1).learned) == len(made.learned)
     assert shares
