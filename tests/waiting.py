@@ -17,13 +17,13 @@ PATIENCE_S = 20.0
 EVERY_S = 0.002
 
 
-def eventually(condition: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
-    """Look every few milliseconds; return what the condition returns once that is true.
+def eventually(condition: Callable[[], T], timeout_s: float = PATIENCE_S, every_s: float = EVERY_S) -> T:
+    """Look again and again, with pauses between; return what the condition returns once that is true.
 
     Fails after ``timeout_s``, which is never reached unless something is broken.
     """
     ends_s, tick = time.monotonic() + timeout_s, threading.Event()
     while not (found := condition()):
         assert time.monotonic() < ends_s, f"it didn't happen in {timeout_s:g} s"
-        tick.wait(EVERY_S)
+        tick.wait(every_s)
     return found

@@ -54,7 +54,7 @@ def put_until(recorder: Recorder, condition: Callable[[], object]) -> None:
         recorder.put(Packet(PACKETS[0]))
         return condition()
 
-    eventually(come)
+    eventually(come, every_s=0.01)
 
 
 def test_what_is_put_until_it_is_stopped_is_in_the_file(tmp_path: Path) -> None:
