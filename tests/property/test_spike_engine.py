@@ -61,6 +61,8 @@ CARDS = {
         network=NetworkSpec(widths=(16,) * 4, stem_kernel=7, stem_stride=3, final_pool=1),
     ),
 }  # fmt: skip
+QUICK = ("plain", "8 bits")
+"""The cards of the quick tests."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,11 @@ def frame_of(card: ModelCard, rng: np.random.Generator, rate: float) -> Frame:
     return Frame(0, counts.clip(0, 255).astype(np.uint8), 0)
 
 
-@pytest.mark.parametrize("folder", CARDS, indirect=True)
+@pytest.mark.parametrize(
+    "folder",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CARDS],
+    indirect=True,
+)
 def test_each_layer_s_membrane_is_that_of_onnx_runtime(folder: Path) -> None:
     onnx, spike = load_model(folder, "onnx"), SpikeModel.load(folder)
     rng = np.random.default_rng(5)

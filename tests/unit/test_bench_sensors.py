@@ -11,6 +11,7 @@ from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
 
 
+@pytest.mark.slow
 def test_scaled_counts_of_a_small_sensor_are_understood_better() -> None:
     sensors = (Resolution(64, 64), Resolution(128, 128))
     found: dict[str, Any] = bench_sensors("gestures", 2, sensors)
