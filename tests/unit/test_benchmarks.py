@@ -88,6 +88,7 @@ needs_peers = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_our_training_step_has_a_rate_a_peak_of_memory_and_spikes() -> None:
     found = json.loads(json.dumps(bench_train(2, peers=False, config=TINY, precisions=("32-true",))))
     ours = found["32-true"]["frameworks"]["livesnn"]
@@ -109,6 +110,7 @@ def test_a_framework_trains_the_same_network(framework: str) -> None:
     assert theirs.train(1) > 0
 
 
+@pytest.mark.slow
 def test_a_framework_whose_process_has_ended_is_named() -> None:
     with (
         closing(Worker("no such framework", TINY)) as worker,
@@ -125,6 +127,7 @@ def noise(side: int, frames: int) -> list[Frame]:
     return [Frame(0, data, 0) for data in counts]
 
 
+@pytest.mark.slow
 def test_a_step_touches_a_weight_a_synaptic_operation_and_all_membranes_twice(tmp_path: Path) -> None:
     write_levelled(tmp_path, card_of(32, 8, width=16), noise(32, SETTLING + 8), 0.5)
     card = load_model(tmp_path, "onnx").card

@@ -24,6 +24,7 @@ def _even(likely: np.ndarray) -> np.ndarray:
     return likely.astype(float) / likely.astype(float).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 1.7, 3.0])
 def test_the_temperature_is_found_that_labels_were_drawn_by(temperature: float) -> None:
     rates, labels = drawn(temperature)

@@ -82,6 +82,7 @@ def cifar10_dvs(tmp_path: Path) -> Path:
     return trees.cifar10_dvs(tmp_path)
 
 
+@pytest.mark.slow
 def test_cifar10_dvs_is_split_by_index_or_by_seed_0(cifar10_dvs: Path) -> None:
     config = configured(
         dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", validation=0.2, windows=2
@@ -508,6 +509,7 @@ def test_what_the_cache_has_is_not_read_again_nor_are_processes_started_for_it(l
     np.testing.assert_array_equal(again.frames[:], before.frames[:])
 
 
+@pytest.mark.slow
 def test_what_a_model_kept_of_a_data_set_stays_validation_when_it_is_trained_on(
     lab: Path, ucf: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

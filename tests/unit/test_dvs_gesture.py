@@ -28,6 +28,7 @@ def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["archive", "npy"])
 def test_persons_stay_together_and_every_gesture_has_its_label(layout: str, tmp_path: Path) -> None:
     data = trees.dvs_gesture(tmp_path) if layout == "archive" else trees.dvs_gesture_copies(tmp_path)

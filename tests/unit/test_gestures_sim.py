@@ -107,6 +107,7 @@ def measure(model: _Oracle, minutes: float) -> StreamEvaluation:
     return evaluate_stream(model, uncut_streams("gestures-sim", Path(), "test", model.card, minutes, 0))
 
 
+@pytest.mark.slow
 def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None:
     card = Configuration(dataset="gestures-sim").card(GESTURES)
     measured = measure(_Oracle(card, "arm_roll"), 0.7)
