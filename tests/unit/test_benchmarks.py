@@ -185,6 +185,7 @@ def test_statistics_of_a_clip_are_those_of_its_events() -> None:
         fingerprint(moving_dot(0, rate_hz=100), sensor)
 
 
+@pytest.mark.slow
 def test_a_report_shows_a_clip_among_simulated_ones_and_says_what_is_outside(tmp_path: Path) -> None:
     clip = gesture_clip("arm_roll", 3, 0.8, use="test")
     twice = np.repeat(clip, 8)  # as no person looks: eight events at once

@@ -121,6 +121,7 @@ def test_more_events_than_are_held_in_memory_are_the_same(tmp_path: Path) -> Non
     assert (resolution, camera) == (Resolution(34, 34), "DVX µ <7>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_sample_recording_is_the_same_in_both_formats(
     tmp_path: Path, data_dir: Path, folder: str

@@ -76,6 +76,7 @@ def set_clock_after(recording: Path, later_us: int) -> None:
     recording.write_bytes(header() + polarity(early) + special([RESET]) + polarity(events))
 
 
+@pytest.mark.slow
 def test_training_cuts_a_recording_whose_clock_was_set_to_zero_as_check_does(tmp_path: Path) -> None:
     archive = trees.dvs_gesture(tmp_path)
     card = Configuration(dataset="gestures-sim").card(GESTURES)

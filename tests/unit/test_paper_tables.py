@@ -110,6 +110,7 @@ def test_the_papers_figures_are_those_of_its_tables() -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("table", TABLES)
