@@ -25,7 +25,7 @@ from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip, gesture_pictures, gesture_stream
-from livesnn.simulate.motions import TEACHABLE, GESTURES, IDLE, mirrored
+from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of

@@ -157,7 +157,7 @@ def _farther(body: Body, rng: np.random.Generator) -> Body:
     return replace(
         body,
         **sizes,
-        centre_x=IMAGE / 2 + rng.uniform(-30, 30),
+        centre_x=IMAGE / 2 + rng.uniform(-25, 25),
         shoulder_y=rng.uniform(top, max(90, top + 20)) if rng.random() < 0.6 else body.shoulder_y,
         leg=size * 1.6 * body.arm,
     )

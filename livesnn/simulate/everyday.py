@@ -1,7 +1,7 @@
 """What people do every day: a vocabulary of movements that a network must not take for gestures.
 
-Most of them are strokes: a few points through which the wrists go, in arm lengths and in each arm's own axes (out, up,
-forward), see body.py. Each person varies the points, the speed, the arm and the pauses.
+Most of them are strokes: a few points through which the wrists go, in arm lengths and in each arm's own axes (out,
+up, forward), see body.py. Each person varies the points, the speed, the arm and the pauses.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Movement = Callable[[Beat, Random], Limbs]
 AGAIN_SHARE = 0.5
 """Share of people who repeat a stroke from its first point; the others come from rest and go back to it."""
 
-PAUSE_S = (0.1, 0.8)
+PAUSE_S = (0.05, 0.6)
 """How long half of the people pause between two strokes."""
 
-MOVE_S, STAY_S = (0.2, 1.1), 0.35
+MOVE_S, STAY_S = (0.17, 0.9), 0.2
 """How long a hand moves to its next place (log-uniform), and how long it stays there (mean of an exponential)."""
 
 NOISE_HZ = (0.5, 3.0)
@@ -42,7 +42,7 @@ class Stroke(NamedTuple):
     other
         Points of the left wrist, in its own axes; the same as ``points`` if ``both`` is set; empty: it rests.
     stops
-        Whether the wrist halts at each point, as at the corners of a drawing. Otherwise it goes through them smoothly.
+        Whether the wrist halts at each point, as at the corners of a drawing. Otherwise it passes them smoothly.
     turns
         Whether half of the people go the other way.
     trunk
@@ -109,31 +109,50 @@ _STROKES: dict[str, Stroke] = {
     "curl": Stroke(((0.05, -0.95, 0.1), (0.1, -0.4, 0.5), (0.0, -0.1, 0.35)), (0.2, 0.7), both=True),
     "curl_one": Stroke(((0.05, -0.95, 0.1), (0.1, -0.4, 0.5), (0.0, -0.1, 0.35)), (0.2, 0.7)),
     "jumping_jack": Stroke(
-        ((0.1, -0.95, 0.1), (0.85, 0.1, 0.1), (0.1, 0.95, 0.1)), (0.12, 0.4), both=True, turns=True,
+        ((0.1, -0.95, 0.1), (0.85, 0.1, 0.1), (0.1, 0.95, 0.1)),
+        (0.12, 0.4),
+        both=True,
+        turns=True,
         trunk=((0, 0, 0), (0, -7, 0), (0, 0, 0)),
     ),
     "squat": Stroke(
-        ((0.1, -0.9, 0.2), (-0.1, 0.0, 0.9)), (0.4, 1.0), both=True, stops=True,
+        ((0.1, -0.9, 0.2), (-0.1, 0.0, 0.9)),
+        (0.4, 1.0),
+        both=True,
+        stops=True,
         trunk=((0, 0, 0), (0, 28, 0)),
     ),
     "lunge": Stroke(
-        ((0.3, -0.65, 0.1), (0.3, -0.6, 0.15)), (0.4, 1.0), both=True, stops=True,
+        ((0.3, -0.65, 0.1), (0.3, -0.6, 0.15)),
+        (0.4, 1.0),
+        both=True,
+        stops=True,
         trunk=((0, 0, 0), (5, 20, 0.1)),
     ),
     # Standing up, picking up, carrying
     "sit_down": Stroke(
-        ((0.1, -0.9, 0.15), (0.0, -0.6, 0.6), (0.0, -0.55, 0.55)), (0.3, 0.9), both=True, stops=True, turns=True,
+        ((0.1, -0.9, 0.15), (0.0, -0.6, 0.6), (0.0, -0.55, 0.55)),
+        (0.3, 0.9),
+        both=True,
+        stops=True,
+        turns=True,
         trunk=((0, 0, 0), (0, 22, 0), (0, 32, 0)),
     ),
     "bend": Stroke(
         (_LOW, (0.0, -0.85, 0.5)), (0.4, 1.0), both=True, stops=True, trunk=((0, 0, 0), (0, 35, 0))
     ),
     "pick_up": Stroke(
-        (_LOW, (-0.1, -0.9, 0.45), (0.0, -0.3, 0.5)), (0.3, 0.9), stops=True,
+        (_LOW, (-0.1, -0.9, 0.45), (0.0, -0.3, 0.5)),
+        (0.3, 0.9),
+        stops=True,
         trunk=((0, 0, 0), (-4, 36, 0.1), (0, 0, 0)),
     ),
     "lift_box": Stroke(
-        ((-0.2, -0.85, 0.45), (-0.2, -0.35, 0.5), (-0.2, 0.3, 0.6)), (0.3, 0.9), both=True, stops=True, turns=True,
+        ((-0.2, -0.85, 0.45), (-0.2, -0.35, 0.5), (-0.2, 0.3, 0.6)),
+        (0.3, 0.9),
+        both=True,
+        stops=True,
+        turns=True,
         trunk=((0, 24, 0), (0, 4, 0), (0, 0, 0)),
     ),
     "knock": Stroke(((-0.1, 0.2, 0.6), (-0.15, 0.15, 0.85)), (0.08, 0.22)),
@@ -143,10 +162,16 @@ _STROKES: dict[str, Stroke] = {
     "wipe": Stroke(((0.25, -0.65, 0.5), (-0.6, -0.65, 0.55)), (0.2, 0.6), turns=True),
     "typing": Stroke(((-0.15, -0.55, 0.5), (-0.2, -0.6, 0.5), (-0.3, -0.55, 0.5)), (0.06, 0.2), both=True),
     "draw_bow": Stroke(
-        ((-0.6, 0.15, 0.7), (0.0, 0.2, 0.3)), (0.3, 1.0), other=((0.75, 0.2, 0.5), (0.8, 0.2, 0.5)), stops=True
+        ((-0.6, 0.15, 0.7), (0.0, 0.2, 0.3)),
+        (0.3, 1.0),
+        other=((0.75, 0.2, 0.5), (0.8, 0.2, 0.5)),
+        stops=True,
     ),
     "bow_strings": Stroke(
-        ((0.0, -0.2, 0.5), (-0.5, 0.0, 0.5)), (0.15, 0.6), other=((0.35, 0.25, 0.5), (0.35, 0.25, 0.5)), turns=True
+        ((0.0, -0.2, 0.5), (-0.5, 0.0, 0.5)),
+        (0.15, 0.6),
+        other=((0.35, 0.25, 0.5), (0.35, 0.25, 0.5)),
+        turns=True,
     ),
     # To the body
     "drink": Stroke((_LOW, (-0.1, -0.35, 0.5), (-0.35, 0.25, 0.4)), (0.3, 0.9), stops=True),
@@ -154,7 +179,9 @@ _STROKES: dict[str, Stroke] = {
     "scratch": Stroke(((-0.3, 0.5, 0.2), (-0.33, 0.58, 0.22)), (0.07, 0.2), turns=True),
     "touch_face": Stroke((_LOW, (-0.38, 0.4, 0.4), (-0.33, 0.3, 0.4)), (0.2, 0.7), stops=True),
     "through_hair": Stroke((_LOW, (-0.4, 0.65, 0.35), (-0.3, 0.65, 0.0)), (0.2, 0.7)),
-    "adjust_glasses": Stroke((_LOW, (-0.28, 0.42, 0.38), (-0.28, 0.46, 0.36)), (0.15, 0.6), both=True, stops=True),
+    "adjust_glasses": Stroke(
+        (_LOW, (-0.28, 0.42, 0.38), (-0.28, 0.46, 0.36)), (0.15, 0.6), both=True, stops=True
+    ),
     "look_at_watch": Stroke((_LOW, (-0.3, -0.2, 0.45)), (0.3, 0.8), stops=True),
     "fold_arms": Stroke((_LOW, (-0.5, -0.4, 0.4), (-0.7, -0.4, 0.3)), (0.25, 0.8), both=True, stops=True),
     "cross_arms": Stroke(((0.3, -0.3, 0.4), (-0.6, -0.15, 0.4)), (0.2, 0.6), both=True, stops=True),
@@ -167,19 +194,31 @@ _STROKES: dict[str, Stroke] = {
     "point": Stroke((_LOW, (0.4, 0.1, 0.8), (0.75, 0.1, 0.4)), (0.2, 0.7), stops=True, turns=True),
     "beckon": Stroke(((0.0, -0.1, 0.65), (-0.05, 0.1, 0.4)), (0.15, 0.45)),
     "shrug": Stroke(((0.1, -0.8, 0.2), (0.45, -0.5, 0.4)), (0.2, 0.6), both=True, stops=True),
-    "spread_arms": Stroke(((-0.3, -0.1, 0.6), (0.9, 0.1, 0.2)), (0.3, 0.9), both=True, stops=True, turns=True),
+    "spread_arms": Stroke(
+        ((-0.3, -0.1, 0.6), (0.9, 0.1, 0.2)), (0.3, 0.9), both=True, stops=True, turns=True
+    ),
     "bow_down": Stroke(
-        ((0.1, -0.95, 0.1), (0.1, -0.9, 0.3)), (0.4, 1.0), both=True, stops=True, trunk=((0, 0, 0), (0, 18, 0))
+        ((0.1, -0.95, 0.1), (0.1, -0.9, 0.3)),
+        (0.4, 1.0),
+        both=True,
+        stops=True,
+        trunk=((0, 0, 0), (0, 18, 0)),
     ),
     # In the air: parts of these look like a part of a circle or one beat of a wave
     "swipe": Stroke(((0.6, -0.05, 0.55), (-0.05, 0.05, 0.85), (-0.7, 0.0, 0.5)), (0.08, 0.35), turns=True),
     "swipe_up": Stroke(((0.0, -0.6, 0.5), (0.0, 0.0, 0.85), (-0.05, 0.6, 0.5)), (0.08, 0.35), turns=True),
     "draw_x": Stroke(
-        ((0.3, 0.45, 0.55), (-0.5, -0.3, 0.6), (-0.5, 0.45, 0.6), (0.3, -0.3, 0.55)), _DRAWN_S, stops=True, turns=True
+        ((0.3, 0.45, 0.55), (-0.5, -0.3, 0.6), (-0.5, 0.45, 0.6), (0.3, -0.3, 0.55)),
+        _DRAWN_S,
+        stops=True,
+        turns=True,
     ),
     "draw_tick": Stroke(((0.25, 0.0, 0.6), (0.05, -0.3, 0.6), (-0.55, 0.45, 0.6)), _DRAWN_S, stops=True),
     "draw_triangle": Stroke(
-        ((-0.1, 0.45, 0.6), (0.3, -0.25, 0.6), (-0.5, -0.25, 0.6), (-0.1, 0.45, 0.6)), _DRAWN_S, stops=True, turns=True
+        ((-0.1, 0.45, 0.6), (0.3, -0.25, 0.6), (-0.5, -0.25, 0.6), (-0.1, 0.45, 0.6)),
+        _DRAWN_S,
+        stops=True,
+        turns=True,
     ),
     "draw_square": Stroke(
         ((0.25, 0.4, 0.55), (0.25, -0.3, 0.6), (-0.5, -0.3, 0.6), (-0.5, 0.4, 0.55), (0.25, 0.4, 0.55)),
@@ -188,7 +227,10 @@ _STROKES: dict[str, Stroke] = {
         turns=True,
     ),
     "zigzag": Stroke(
-        ((0.3, 0.4, 0.55), (-0.5, 0.25, 0.6), (0.3, 0.0, 0.6), (-0.5, -0.2, 0.6)), _DRAWN_S, stops=True, turns=True
+        ((0.3, 0.4, 0.55), (-0.5, 0.25, 0.6), (0.3, 0.0, 0.6), (-0.5, -0.2, 0.6)),
+        _DRAWN_S,
+        stops=True,
+        turns=True,
     ),
 }
 
@@ -212,7 +254,7 @@ def _reaches(times_s: Array, rng: Random) -> Array:
     """Return a wrist's path [T, 3] from one random place to the next."""
     count = int(np.ceil((times_s[-1] - times_s[0]) / MOVE_S[0])) + 2
     places = np.stack(
-        [rng.uniform(-0.7, 0.8, count), rng.uniform(-0.95, 0.95, count), rng.uniform(0.05, 0.85, count)], axis=1
+        [rng.uniform(-0.7, 0.9, count), rng.uniform(-1, 1, count), rng.uniform(-0.1, 0.95, count)], axis=1
     )
     favourite = _FAVOURITES[rng.integers(len(_FAVOURITES), size=count)] + rng.normal(0, 0.06, (count, 3))
     places = np.where(rng.random((count, 1)) < 0.35, favourite, places)
@@ -390,7 +432,7 @@ MOVEMENTS: dict[str, tuple[Movement, float, float]] = {
 """Each movement, and the shortest and longest period of those that have one, in s."""
 
 _OFTEN = {"reach": 72.0, "drift": 9.0, "arc": 5.0, "scribble": 4.0, "swipe": 1.5, "swipe_up": 1.0}
-_DRAWN = {name: 1.2 for name in ("draw_x", "draw_tick", "draw_triangle", "draw_square", "zigzag")}
+_DRAWN = dict.fromkeys(("draw_x", "draw_tick", "draw_triangle", "draw_square", "zigzag"), 1.2)
 _WEIGHTS = np.array([(_OFTEN | _DRAWN).get(name, 0.5) for name in MOVEMENTS])
 
 

@@ -63,8 +63,15 @@ POSE_S = (0.3, 2.0)
 """How long idle people keep a pose. Short, since models decide wrongly on the change from one pose to the next."""
 
 PARTLY_SHARE, PARTLY = 0.25, (0.6, 1.0)
-"""Share of wide clips of a gesture that begin or end while the arms come from rest, or go back to it; and the share of
-such a clip in which the gesture is performed."""
+"""Share of wide clips of a gesture that begin or end while the arms come from rest, or go back to it; and the share
+of such a clip in which the gesture is performed."""
+
+WAY_S = (0.2, 0.7)
+"""How long that way takes."""
+
+FEWEST_EV_S, FEWEST_SHARE, ATTEMPTS = 800.0, 0.1, 4
+"""A clip of a wide person needs so many events a second besides the sensor's noise, and at least this share of
+the noise. Otherwise another person is drawn, up to the fourth: where nobody could see a gesture, a network would learn to guess."""
 
 DENOISED_SHARE = 1 / 3
 """Share of wide clips whose events have passed the noise filter."""
@@ -132,13 +139,24 @@ def gesture_clip(
     seed
         Seed of the body, the background, the sensor and the movement.
     """
-    scene, limbs, times_us, rng = performance(
-        gesture, seed, seconds, use=use, resolution=resolution, breadth=breadth
-    )
-    events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
+    for attempt in range(ATTEMPTS):
+        scene, limbs, times_us, rng = performance(
+            gesture, seed, seconds, use=use, resolution=resolution, breadth=breadth, attempt=attempt
+        )
+        events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
+        if breadth == "narrow" or _is_seen(events, scene, times_us[-1] / 1e6):
+            break
     events = events[events["t"] >= WARM_UP_US]
     events["t"] -= WARM_UP_US
     return events[events["t"] < round(seconds * 1e6)]
+
+
+def _is_seen(events: Events, scene: Scene, seconds: float) -> bool:
+    """Whether enough of the events are of something that moves."""
+    pixel = scene.pixel
+    noise_hz = pixel.noise_hz + pixel.leak_hz + pixel.hot_fraction * pixel.hot_hz
+    noise_ev_s = noise_hz * scene.resolution.width * scene.resolution.height
+    return len(events) / seconds - noise_ev_s > max(FEWEST_EV_S, FEWEST_SHARE * noise_ev_s)
 
 
 class Performance(NamedTuple):
@@ -158,11 +176,12 @@ def performance(
     use: Use,
     resolution: Resolution = RESOLUTION,
     breadth: Breadth = "narrow",
+    attempt: int = 0,
 ) -> Performance:
     """Return what `gesture_clip` films; raises SourceError for an unknown gesture."""
     if gesture not in PEOPLE:
         raise SourceError(f"no gesture {gesture!r}: give one of {names_like(gesture)}")
-    rng = gesture_random(use, seed, gesture)
+    rng = gesture_random(use, seed, gesture, attempt)
     scene = _scene((gesture,), rng, resolution, LAMP_SHARE, breadth)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
     limbs = perform(gesture, times_us / 1e6, rng, breadth)
@@ -187,16 +206,25 @@ def _scene(
 def _partly(limbs: Limbs, times_s: Array, rng: Random) -> Limbs:
     """Return limbs that come to the gesture from rest, or go back to rest from it."""
     rest = perform(IDLE, times_s, rng)
-    change_s, end_s = rng.uniform(*CHANGE_S), (1 - rng.uniform(*PARTLY)) * times_s[-1]
+    change_s, end_s = rng.uniform(*WAY_S), (1 - rng.uniform(*PARTLY)) * times_s[-1]
     share = np.clip((times_s - end_s) / change_s + 1, 0, 1)
     share = share * share * (3 - 2 * share)
     return rest.blended(limbs, share if rng.random() < 0.5 else share[::-1])
 
 
-def gesture_random(use: Use, seed: int, gesture: str | None = None) -> np.random.Generator:
-    """Return the generator of a clip of one gesture, or of a stream (None). It draws the person first."""
-    names = (*GESTURES, None, *NOTHING[:3], *EVERYDAY, *NOTHING[3:])  # new ones last: old people stay the same
-    return np.random.default_rng([_USES[use], seed, names.index(gesture)])
+def gesture_random(use: Use, seed: int, gesture: str | None = None, attempt: int = 0) -> np.random.Generator:
+    """Return the generator of a clip of one gesture, or of a stream (None). It draws the person first.
+
+    A later ``attempt`` at the same clip has another one.
+    """
+    names = (
+        *GESTURES,
+        None,
+        *NOTHING[:3],
+        *EVERYDAY,
+        *NOTHING[3:],
+    )  # new ones last: old people stay the same
+    return np.random.default_rng([_USES[use], seed, names.index(gesture), *[attempt] * (attempt > 0)])
 
 
 def gesture_stream(

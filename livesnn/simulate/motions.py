@@ -1,7 +1,7 @@
 """What simulated people do: DVS-Gesture's gestures, movements of the class "other", and people who do nothing.
 
-Paths are in arm lengths, in each arm's own axes (out, up, forward), see body.py. everyday.py has most of the movements
-that are no gesture.
+Paths are in arm lengths, in each arm's own axes (out, up, forward), see body.py. everyday.py has most of the
+movements that are no gesture.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ PEOPLE = (*GESTURES, *EVERYDAY, *NOTHING)
 
 
 def names_like(name: str) -> str:
-    """Return names of `PEOPLE` for an error about an unknown one: those most like it, or the gestures and some more."""
+    """Return names of `PEOPLE` for an error about an unknown one: those most like it, or the gestures and some."""
     like = get_close_matches(name, PEOPLE, 5)
     return ", ".join(like or (*GESTURES, "throw", "swipe", "idle", "walking")) + (
         f" (docs/recordings.md lists all {len(PEOPLE)})"
@@ -267,12 +267,12 @@ def _bent_arm_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
     """Draw circles before the body, small or large, with a bent arm."""
     limbs = resting(beat, rng)
     turn = beat.phase * sign
-    radius = rng.uniform(0.14, 0.55) * rng.uniform(0.75, 1.0, 2)
+    radius = rng.uniform(0.14, 0.7) * rng.uniform(0.75, 1.0, 2)
     tilt = rng.uniform(-0.4, 0.4) * radius[1]  # the circle's lower or upper part is nearer to the camera
     limbs.wrist[:, arm] = vectors(
         rng.uniform(-0.55, 0.4) + radius[0] * np.sin(turn),
         rng.uniform(-0.4, 0.5) - radius[1] * np.cos(turn),
-        rng.uniform(0.3, 0.75) + tilt * np.cos(turn),
+        rng.uniform(0.3, 0.8) + tilt * np.cos(turn),
     )
     limbs.elbow[:, arm] = vectors(rng.uniform(0.3, 1.0), -1.0, -0.3)
     limbs.hand[:, arm] = vectors(rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.6), rng.uniform(0.0, 0.6))
@@ -301,7 +301,7 @@ def _bent_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
     limbs.wrist[:, arm] = vectors(
         rng.uniform(-0.5, 0.45) + side * swing,
         rng.uniform(-0.05, 0.65) - rng.uniform(0.0, 0.4) * side * swing**2,
-        rng.uniform(0.15, 0.6),
+        rng.uniform(0.15, 0.75),
     )
     limbs.elbow[:, arm] = vectors(rng.uniform(0.4, 1.0), -1.0, rng.uniform(-0.4, 0.2))
     bend = rng.uniform(0.0, 1.0) * np.sin(beat.phase - rng.uniform(0, 0.8))
@@ -314,7 +314,7 @@ def _small_clapping(beat: Beat, rng: Random) -> Limbs:
     limbs = resting(beat, rng)
     apart = (1 - shaped(beat.phase, rng)) / 2
     share, far = rng.uniform(0.25, 0.75), rng.uniform(0.12, 0.6)
-    up, forward = rng.uniform(-0.85, -0.1), rng.uniform(0.2, 0.75)
+    up, forward = rng.uniform(-0.85, 0.2), rng.uniform(0.2, 0.75)
     tilted, hand_up = rng.uniform(-0.4, 0.4), rng.uniform(-0.1, 1.0)
     for arm, part in enumerate((share, 1 - share)):
         gap = 0.03 + part * far * apart
@@ -461,7 +461,7 @@ def _wide_circles(name: str, arm: int, sign: int) -> tuple[_Style, ...]:
     return _wide(
         _MOTIONS[name],
         _Style(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
-        _Style(partial(_bent_arm_circle, arm, sign), 0.45, 2.4, 1.5),
+        _Style(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
     )
 
 

@@ -119,7 +119,7 @@ def _in_other_light(spec: DvsPixelSpec, rng: np.random.Generator) -> DvsPixelSpe
     slow, and the dark current takes contrast away.
     """
     if rng.random() < DIM_SHARE:
-        more = np.exp(rng.uniform(np.log(0.08), np.log(0.9))) / (spec.threshold_on + spec.threshold_off) * 2
+        more = np.exp(rng.uniform(np.log(0.12), np.log(0.9))) / (spec.threshold_on + spec.threshold_off) * 2
         spec = replace(
             spec,
             threshold_on=more * spec.threshold_on,
@@ -190,9 +190,7 @@ def paint(scene: Scene, shapes: Array, canvas: FloatImage, drift: Drift | None =
     return frames
 
 
-def surrounded(
-    scene: Scene, shapes: Array, times_us: npt.NDArray[np.int64]
-) -> tuple[Array, Drift | None]:
+def surrounded(scene: Scene, shapes: Array, times_us: npt.NDArray[np.int64]) -> tuple[Array, Drift | None]:
     """Return the person's shapes [T, S, 11] among all others at those times, and the background's drift, if any."""
     if scene.around is None:
         return shapes, None
@@ -257,11 +255,11 @@ def _trunk(body: Body, limbs: Limbs) -> Array:
 
 def _legs(body: Body, limbs: Limbs) -> Array:
     """Return thighs and shins [T, 4, 11], behind everything else. Feet keep to the floor unless they are lifted."""
-    hips = limbs.trunk[:, :2] + [body.centre_x, body.shoulder_y + 0.85 * body.arm]
+    hips = limbs.trunk[:, :2] + np.array([body.centre_x, body.shoulder_y + 0.85 * body.arm])
     floor = body.shoulder_y + 0.85 * body.arm + body.leg
-    shapes = []
+    shapes: list[Array] = []
     for foot, side in enumerate((-0.45, 0.45)):
-        hip = hips + [side * body.half_shoulders, 0]
+        hip = hips + np.array([side * body.half_shoulders, 0])
         sole = np.stack([hip[:, 0] + 0.3 * side * body.half_shoulders, floor - limbs.feet[:, foot]], axis=1)
         bent = np.maximum(0, body.leg - np.linalg.norm(sole - hip, axis=1))  # the knee comes forward and out
         knee = (hip + sole) / 2 + np.stack([side * np.sqrt(bent * body.leg) / 2, -0.2 * bent], axis=1)

@@ -22,7 +22,7 @@ PAN_PIXELS, PAN_SPEED = (15.0, 120.0), (10.0, 150.0)
 
 
 def with_surroundings(scene: Scene, kinds: tuple[Kind, ...], rng: Random) -> Scene:
-    """Return the scene with what moves in it besides the person, and a background on which a moving camera is seen."""
+    """Return the scene with what moves besides the person, and a background on which a moving camera is seen."""
     if not kinds:
         return scene
     scale = min(scene.resolution) / IMAGE
@@ -42,16 +42,18 @@ def textured(background: FloatImage, rng: Random) -> FloatImage:
     height, width = background.shape
     pattern = np.zeros(background.shape)
     for cells in (4, 11, 35):
-        rows, columns = (_interpolation(size, cells) for size in (height, width))
-        pattern += rng.uniform(0, 1) * rows @ rng.standard_normal((cells, cells)) @ columns.T
+        columns = _stretched(rng.standard_normal((cells, cells)), width)
+        pattern += rng.uniform(0, 1) * _stretched(columns.T, height)
     folds = rng.uniform(0, 1.5) * (rng.random() < 0.4)
     pattern += folds * np.sin(2 * np.pi * (np.arange(width) / width * rng.uniform(3, 14) + rng.random()))
     return (background * np.exp(rng.uniform(0.08, 0.35) * pattern)).astype(np.float32)
 
 
-def _interpolation(size: int, cells: int) -> Array:
-    """Return the matrix [size, cells] that interpolates values of cells linearly."""
-    return np.maximum(0, 1 - abs(np.linspace(0, cells - 1, size)[:, None] - np.arange(cells)))
+def _stretched(values: Array, size: int) -> Array:
+    """Return values [size, N] interpolated linearly between those of cells [K, N]."""
+    place = np.linspace(0, len(values) - 1, size)
+    before = np.minimum(place.astype(int), len(values) - 2)
+    return values[before] + (place - before)[:, None] * (values[before + 1] - values[before])
 
 
 def _wandering(rng: Random, shape: tuple[int, ...], fastest_hz: float) -> Moving:
@@ -83,7 +85,11 @@ def _camera(kinds: tuple[Kind, ...], scale: float, rng: Random) -> Moving:
 def _curtain(width: int, scale: float, rng: Random) -> Moving:
     """Return waves that run through a part of the columns, swelling and fading."""
     x = np.arange(width) / scale
-    size, length, hz = scale * rng.uniform(0.5, 4), rng.uniform(12, 70), rng.uniform(0.2, 1.5) * rng.choice([-1, 1])
+    size, length, hz = (
+        scale * rng.uniform(1.5, 8),
+        rng.uniform(12, 70),
+        rng.uniform(0.2, 1.5) * rng.choice([-1, 1]),
+    )
     middle, half = rng.uniform(0, IMAGE), rng.uniform(20, 90)
     hung = np.clip((half - abs(x - middle)) / 10, 0, 1)
     swelling = _wandering(rng, (), 0.6)
@@ -106,7 +112,9 @@ def _object(scene: Scene, rng: Random) -> Moving:
     kind = rng.choice(["ball", "bar", "box", "wheel"])
     size = _log_uniform(rng, (4, 32))
     count = int(rng.integers(2, 9)) if kind == "wheel" else 1
-    thick = size * {"ball": 1.0, "bar": rng.uniform(0.1, 0.4), "box": rng.uniform(0.4, 1.0), "wheel": 0.12}[kind]
+    thick = (
+        size * {"ball": 1.0, "bar": rng.uniform(0.1, 0.4), "box": rng.uniform(0.4, 1.0), "wheel": 0.12}[kind]
+    )
     half = 0.0 if kind == "ball" else size
     angles = np.pi / count * np.arange(count) + rng.uniform(0, np.pi)
     looks = np.clip(scene.body.wall * np.exp(rng.normal(0, 0.7)) * np.ones(count), 0.02, 1)
@@ -120,7 +128,9 @@ def _object(scene: Scene, rng: Random) -> Moving:
 
     def shapes(times_s: Array) -> Array:
         way = np.array([np.cos(heading), np.sin(heading)])
-        centre = place + (crossing(times_s)[:, None] * way if straight else far * wandering(times_s)) * (not still)
+        centre = place + (crossing(times_s)[:, None] * way if straight else far * wandering(times_s)) * (
+            not still
+        )
         turned = angles + spin * times_s[:, None]
         reach = half * np.stack([np.cos(turned), np.sin(turned)], axis=-1)
         made = np.empty((len(times_s), count, 11))

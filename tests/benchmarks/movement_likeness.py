@@ -34,7 +34,7 @@ STATISTICS = ("period_s", "amplitude", "out", "up", "forward", "speed", "fastest
 
 
 class Arm(NamedTuple):
-    """A moving arm: ``wrist`` [T, 3] from the shoulder in arm lengths (out, up, forward), and its elbow's angle [T]."""
+    """A moving arm: ``wrist`` [T, 3] from the shoulder in arm lengths (out, up, forward), its elbow's angle [T]."""
 
     wrist: Array
     elbow_degrees: Array
@@ -112,7 +112,11 @@ def msr_arms(file: Path) -> dict[str, list[Arm]]:
             arms = []
             for shoulder, elbow, wrist in ((0, 7, 9), (1, 8, 10)):
                 side = np.sign(np.median(skeleton[:, shoulder, 0] - skeleton[:, 1 - shoulder, 0]))
-                arms.append(arm_of(*(skeleton[:, k] for k in (shoulder, elbow, wrist)), np.diag([side, -1.0, 0.0]), 15))
+                arms.append(
+                    arm_of(
+                        *(skeleton[:, k] for k in (shoulder, elbow, wrist)), np.diag([side, -1.0, 0.0]), 15
+                    )
+                )
             found.setdefault(MSR.get(action, "other"), []).append(_busier(arms, False))
     return found
 
@@ -158,11 +162,22 @@ def main(data: Path, out: Path = Path("movements")) -> None:
     out
         Folder of the report: movements.md and movements.png.
     """
-    real = {"UTD-MHAD": utd_arms(data / "UTD-MHAD"), "MSR Action3D": msr_arms(data / "msr_action3d_odd_subjects.npz")}
-    gestures = ("right_hand_wave", "hand_clapping", "right_arm_clockwise", "right_arm_counter_clockwise", "other")
+    real = {
+        "UTD-MHAD": utd_arms(data / "UTD-MHAD"),
+        "MSR Action3D": msr_arms(data / "msr_action3d_odd_subjects.npz"),
+    }
+    gestures = (
+        "right_hand_wave",
+        "hand_clapping",
+        "right_arm_clockwise",
+        "right_arm_counter_clockwise",
+        "other",
+    )
     simulated = {name: _columns(simulated_arms(name)) for name in gestures}
     out.mkdir(parents=True, exist_ok=True)
-    lines = ["| movement | statistic | people | real 10 % | median | 90 % | simulated 2 % | median | 98 % | inside |"]
+    lines = [
+        "| movement | statistic | people | real 10 % | median | 90 % | simulated 2 % | median | 98 % | inside |"
+    ]
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for name in gestures:
         for source, found in real.items():

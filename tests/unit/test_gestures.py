@@ -33,6 +33,7 @@ from livesnn.simulate.motions import (
     NOTHING,
     OBJECTS,
     PAN,
+    PEOPLE,
     SHAKE,
     TWO_PEOPLE,
     WALKING,
@@ -105,9 +106,7 @@ def test_the_right_arm_is_on_the_left_of_the_image() -> None:
 
 @pytest.mark.parametrize("breadth", ["narrow", "wide"])
 @pytest.mark.parametrize("seed", range(10))
-def test_arms_turn_clockwise_and_counter_clockwise_as_the_person_sees_it(
-    seed: int, breadth: Breadth
-) -> None:
+def test_arms_turn_clockwise_and_counter_clockwise_as_the_person_sees_it(seed: int, breadth: Breadth) -> None:
     for side, arm in (("right", RIGHT), ("left", LEFT)):
         assert turning(arms(f"{side}_arm_counter_clockwise", seed, breadth)[:, arm, WRIST, :2]) > 0
         assert turning(arms(f"{side}_arm_clockwise", seed, breadth)[:, arm, WRIST, :2]) < 0
@@ -162,19 +161,17 @@ def test_a_wide_clip_may_hold_the_way_to_the_gesture_or_back() -> None:
     for seed in range(30):
         limbs = performance("right_arm_clockwise", seed, 0.6, use="train", breadth="wide").limbs
         up = limbs.wrist[[0, -1], RIGHT, 1]
-        ends.append(up < -0.85)
+        ends.append(up < -0.6)
     assert 2 < np.sum(np.any(ends, axis=1)) < 15
 
 
 @pytest.mark.parametrize("name", [OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE])
 def test_something_other_than_the_person_moves(name: str) -> None:
     still, moving = (
-        np.mean([
-            np.concatenate([*simulate_scene(each, seed=seed, seconds=0.3)]).size for seed in range(6)
-        ])
+        np.mean([np.concatenate([*simulate_scene(each, seed=seed, seconds=0.3)]).size for seed in range(6)])
         for each in (IDLE, name)
     )
-    assert moving > 1.5 * still
+    assert moving > 1.3 * still
 
 
 def test_what_moves_around_a_person_doesnt_depend_on_how_a_stream_is_cut() -> None:
@@ -376,3 +373,8 @@ def test_a_movement_that_no_model_knows_can_be_watched_and_written(movement: str
     assert person.segments[0].gesture == movement
     assert first.events["t"].max(initial=0) <= 10_000
     assert sum(events.size for events in simulate_scene(movement, seed=2, seconds=0.3)) > 1000
+
+
+def test_the_page_about_recordings_names_every_scene() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recordings.md").read_text(encoding="utf-8")
+    assert [name for name in PEOPLE if f"`{name}`" not in page] == []

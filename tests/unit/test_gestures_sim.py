@@ -174,7 +174,9 @@ def test_a_model_that_was_taught_a_gesture_is_measured_on_what_it_knew(
 
 
 def test_training_has_wide_people_the_test_narrow_ones_and_validation_both() -> None:
-    breadths = {use: {breadth_of(use, seed, INPUT) for seed in range(4)} for use in ("train", "validation", "test")}  # type: ignore[arg-type]
+    breadths = {
+        use: {breadth_of(use, seed, INPUT) for seed in range(4)} for use in ("train", "validation", "test")
+    }  # type: ignore[arg-type]
     assert breadths == {"train": {"wide"}, "validation": {"narrow", "wide"}, "test": {"narrow"}}
     counted = replace(INPUT, slice=SliceRule(n_events=500))
     assert breadth_of("train", 0, counted) == "narrow"

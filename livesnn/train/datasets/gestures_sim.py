@@ -1,7 +1,7 @@
 """gestures-sim: simulated people who perform the classes of DVS-Gesture; clips are made once, then cached.
 
-Training has wide people, the test narrow ones, and validation half of each (`Breadth`). So the test stays comparable from
-one simulator to the next, while training has what real people do besides.
+Training has wide people, the test narrow ones, and validation half of each (`Breadth`). So the test stays comparable
+from one simulator to the next, while training has what real people do besides.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.events.slicer import count_gain
+from livesnn.simulate.body import Breadth
 from livesnn.simulate.gestures import (
     IDLE_LAMP_SHARE,
     POSE_S,
@@ -25,7 +26,6 @@ from livesnn.simulate.gestures import (
     Use,
     clip_frames,
 )
-from livesnn.simulate.body import Breadth
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import (
     CURTAIN,
@@ -56,8 +56,8 @@ VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
 """Clips of each class, each by another person."""
 
 OTHER_SHARE = 8
-"""An epoch has so many times as many people performing "other" as one gesture. It is some seventy kinds of movement, and
-what is mistaken for a gesture is most often one of these."""
+"""An epoch has so many times as many people performing "other" as one gesture. It is some seventy kinds of movement,
+and what is mistaken for a gesture is most often one of these."""
 
 TEST_WINDOWS = 3
 """Windows in a test clip, which lasts 1.5 s like some cuts of DVS-Gesture; all other clips have one."""
@@ -186,9 +186,9 @@ def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frame
     return cached(
         NAME,
         _settings(clips, spec, use, windows),
-        lambda: np.stack([
-            clip_frames(name, seed, spec, use, windows, breadth_of(use, seed, spec)) for name, seed in clips
-        ]),
+        lambda: np.stack(
+            [clip_frames(name, seed, spec, use, windows, breadth_of(use, seed, spec)) for name, seed in clips]
+        ),
     )
 
 
