@@ -70,8 +70,9 @@ WAY_S = (0.2, 0.7)
 """How long that way takes."""
 
 FEWEST_EV_S, FEWEST_SHARE, ATTEMPTS = 800.0, 0.1, 4
-"""A clip of a wide person needs so many events a second besides the sensor's noise, and at least this share of
-the noise. Otherwise another person is drawn, up to the fourth: where nobody could see a gesture, a network would learn to guess."""
+"""A clip of a wide person needs so many events a second besides the sensor's noise, and at least this share of the
+noise. Otherwise another person is drawn, at most so many in all. Where nobody could see a gesture, a network would
+learn to guess."""
 
 DENOISED_SHARE = 1 / 3
 """Share of wide clips whose events have passed the noise filter."""

@@ -271,7 +271,7 @@ def _bent_arm_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
     tilt = rng.uniform(-0.4, 0.4) * radius[1]  # the circle's lower or upper part is nearer to the camera
     limbs.wrist[:, arm] = vectors(
         rng.uniform(-0.55, 0.4) + radius[0] * np.sin(turn),
-        rng.uniform(-0.4, 0.5) - radius[1] * np.cos(turn),
+        rng.uniform(-0.4, 0.6) - radius[1] * np.cos(turn),
         rng.uniform(0.3, 0.8) + tilt * np.cos(turn),
     )
     limbs.elbow[:, arm] = vectors(rng.uniform(0.3, 1.0), -1.0, -0.3)
@@ -282,8 +282,8 @@ def _bent_arm_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
 def _whole_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
     """Wave with the whole arm, wide, overhead or beside the head; it may pass before the face."""
     limbs = resting(beat, rng)
-    reach, forward = rng.uniform(0.75, 0.99), rng.uniform(0.0, 0.8)
-    lean = rng.uniform(-0.35, 0.9) + rng.uniform(0.2, 0.85) * shaped(beat.phase, rng)
+    reach, forward = rng.uniform(0.75, 0.99), rng.uniform(0.0, 1.1)
+    lean = rng.uniform(-0.45, 0.75) + rng.uniform(0.2, 0.85) * shaped(beat.phase, rng)
     limbs.wrist[:, arm] = reach * vectors(
         np.sin(lean), np.cos(lean) * np.cos(forward), np.cos(lean) * np.sin(forward)
     )
@@ -297,10 +297,10 @@ def _bent_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
     """Wave with a bent elbow and the hand at the height of shoulder or head, beside the head or before the face."""
     limbs = resting(beat, rng)
     swing = shaped(beat.phase, rng)
-    side = rng.uniform(0.06, 0.5)
+    side = rng.uniform(0.06, 0.65)
     limbs.wrist[:, arm] = vectors(
         rng.uniform(-0.5, 0.45) + side * swing,
-        rng.uniform(-0.05, 0.65) - rng.uniform(0.0, 0.4) * side * swing**2,
+        rng.uniform(-0.25, 0.65) - rng.uniform(0.0, 0.4) * side * swing**2,
         rng.uniform(0.15, 0.75),
     )
     limbs.elbow[:, arm] = vectors(rng.uniform(0.4, 1.0), -1.0, rng.uniform(-0.4, 0.2))
@@ -313,7 +313,7 @@ def _small_clapping(beat: Beat, rng: Random) -> Limbs:
     """Clap small, before the chest or the belly; both hands move, or one does more."""
     limbs = resting(beat, rng)
     apart = (1 - shaped(beat.phase, rng)) / 2
-    share, far = rng.uniform(0.25, 0.75), rng.uniform(0.12, 0.6)
+    share, far = rng.uniform(0.25, 0.75), rng.uniform(0.12, 0.9)
     up, forward = rng.uniform(-0.85, 0.2), rng.uniform(0.2, 0.75)
     tilted, hand_up = rng.uniform(-0.4, 0.4), rng.uniform(-0.1, 1.0)
     for arm, part in enumerate((share, 1 - share)):
@@ -453,7 +453,7 @@ def _wide_waves(arm: int) -> tuple[_Style, ...]:
         _MOTIONS["left_hand_wave" if arm == LEFT else "right_hand_wave"],
         _Style(partial(_waving, (arm,)), 0.4, 1.5),
         _Style(partial(_whole_arm_wave, arm), 0.5, 1.6, 1.2),
-        _Style(partial(_bent_arm_wave, arm), 0.3, 1.5, 1.2),
+        _Style(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
     )
 
 
@@ -467,7 +467,7 @@ def _wide_circles(name: str, arm: int, sign: int) -> tuple[_Style, ...]:
 
 _WIDE: dict[str, tuple[_Style, ...]] = {
     "hand_clapping": _wide(
-        _MOTIONS["hand_clapping"], _Style(_small_clapping, 0.2, 1.2), _Style(_wide_clapping, 0.35, 1.5)
+        _MOTIONS["hand_clapping"], _Style(_small_clapping, 0.2, 1.1), _Style(_wide_clapping, 0.35, 1.5)
     ),
     "right_hand_wave": _wide_waves(RIGHT),
     "left_hand_wave": _wide_waves(LEFT),

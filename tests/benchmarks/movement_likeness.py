@@ -22,8 +22,11 @@ Array = npt.NDArray[np.float64]
 PEOPLE = 300
 """Simulated people of each movement."""
 SECONDS, RATE_HZ = 2.4, 30
-MIDDLE = slice(0.2, 0.8)
-"""Part of a real recording that is measured: arms hang before and after."""
+AWAY, MARGIN_S = 0.6, 0.1
+"""A real recording is measured while the wrist is at least so far from where it begins, as a share of the farthest
+distance, less a margin at both ends: arms hang before and after."""
+FEWEST = 8
+"""Fewest frames that are measured."""
 
 UTD = {3: "right_hand_wave", 4: "hand_clapping", 9: "right_arm_clockwise", 10: "right_arm_counter_clockwise"}
 MSR = {
@@ -71,7 +74,7 @@ def measured(arm: Arm) -> dict[str, float]:
 
 
 def _period_s(main: Array, rate_hz: float) -> float:
-    """Return the lag of the highest peak of the autocorrelation after its first zero."""
+    """Return the lag of the first high peak of the autocorrelation after its first zero."""
     n = len(main)
     correlation = np.correlate(main, main, "full")[n - 1 :] / np.arange(n, 0, -1)
     below = np.flatnonzero(correlation < 0)
@@ -80,7 +83,10 @@ def _period_s(main: Array, rate_hz: float) -> float:
     after = correlation[below[0] : int(0.8 * n)]
     if not after.size or after.max() < 0.3 * correlation[0]:
         return float("nan")
-    return float(below[0] + after.argmax()) / rate_hz
+    high = after >= 0.7 * after.max()
+    end = np.flatnonzero(~high[high.argmax() :])[:1] + high.argmax()
+    peak = after[: int(end[0]) if end.size else None]
+    return float(below[0] + peak.argmax()) / rate_hz
 
 
 def utd_arms(folder: Path) -> dict[str, list[Arm]]:
@@ -122,11 +128,13 @@ def msr_arms(file: Path) -> dict[str, list[Arm]]:
 
 
 def _busier(arms: list[Arm], first: bool) -> Arm:
-    """Return the middle of the arm that moves more, or of the first."""
-    n = len(arms[0].wrist)
-    part = slice(int(MIDDLE.start * n), int(MIDDLE.stop * n))
-    cut = [Arm(arm.wrist[part], arm.elbow_degrees[part], arm.rate_hz) for arm in arms]
-    return cut[0] if first else max(cut, key=lambda arm: float(arm.wrist.std(axis=0).sum()))
+    """Return the arm that moves more, or the first, while it is away from where it begins."""
+    chosen = arms[0] if first else max(arms, key=lambda arm: float(arm.wrist.std(axis=0).sum()))
+    distance = np.linalg.norm(chosen.wrist - chosen.wrist[:3].mean(axis=0), axis=1)
+    away = np.flatnonzero(distance > AWAY * distance.max())
+    margin = round(MARGIN_S * chosen.rate_hz)
+    part = slice(away[0] + margin, max(away[-1] + 1 - margin, away[0] + margin + FEWEST))
+    return Arm(chosen.wrist[part], chosen.elbow_degrees[part], chosen.rate_hz)
 
 
 def simulated_arms(gesture: str) -> list[Arm]:
