@@ -106,7 +106,7 @@ UNCUT = {
     "walking": (WALKING, 0.0, 0.2),
     "noise": (NOBODY, 0.0, 0.2),
     "lamp": (NOBODY, 1.0, 0.2),
-    **{name: (name, 0.0, 0.2) for name in (OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)},
+    **{name: (name, 0.0, 0.1) for name in (OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)},
 }
 """Streams without a gesture: what is simulated, the probability of a flickering lamp, and the share of the time."""
 
