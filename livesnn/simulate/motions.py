@@ -283,7 +283,7 @@ def _whole_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
     """Wave with the whole arm, wide, overhead or beside the head; it may pass before the face."""
     limbs = resting(beat, rng)
     reach, forward = rng.uniform(0.75, 0.99), rng.uniform(0.0, 1.1)
-    lean = rng.uniform(-0.45, 0.75) + rng.uniform(0.2, 0.85) * shaped(beat.phase, rng)
+    lean = rng.uniform(-0.45, 0.75) + rng.uniform(0.2, 1.0) * shaped(beat.phase, rng)
     limbs.wrist[:, arm] = reach * vectors(
         np.sin(lean), np.cos(lean) * np.cos(forward), np.cos(lean) * np.sin(forward)
     )
@@ -328,7 +328,7 @@ def _wide_clapping(beat: Beat, rng: Random) -> Limbs:
     """Clap with stretched arms, which open wide before the body."""
     limbs = resting(beat, rng)
     together = np.arcsin(-MIDLINE)
-    open_by = rng.uniform(0.25, 1.5) * (1 - shaped(beat.phase, rng)) / 2
+    open_by = rng.uniform(0.3, 1.9) * (1 - shaped(beat.phase, rng)) / 2
     lift, reach = rng.uniform(-0.7, 0.3), rng.uniform(0.7, 0.98)
     for arm in (RIGHT, LEFT):
         out = open_by * rng.uniform(0.85, 1.0) - together / reach + 0.03
@@ -452,7 +452,7 @@ def _wide_waves(arm: int) -> tuple[_Style, ...]:
     return _wide(
         _MOTIONS["left_hand_wave" if arm == LEFT else "right_hand_wave"],
         _Style(partial(_waving, (arm,)), 0.4, 1.5),
-        _Style(partial(_whole_arm_wave, arm), 0.5, 1.6, 1.2),
+        _Style(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
         _Style(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
     )
 
@@ -467,7 +467,7 @@ def _wide_circles(name: str, arm: int, sign: int) -> tuple[_Style, ...]:
 
 _WIDE: dict[str, tuple[_Style, ...]] = {
     "hand_clapping": _wide(
-        _MOTIONS["hand_clapping"], _Style(_small_clapping, 0.2, 1.1), _Style(_wide_clapping, 0.35, 1.5)
+        _MOTIONS["hand_clapping"], _Style(_small_clapping, 0.2, 1.1), _Style(_wide_clapping, 0.35, 1.3)
     ),
     "right_hand_wave": _wide_waves(RIGHT),
     "left_hand_wave": _wide_waves(LEFT),
