@@ -117,7 +117,7 @@ def simulate(
         The .aedat4 file to write.
     scene
         gestures shows one gesture after another. Other scenes are a single gesture such as hand_clapping, idle,
-        walking, nobody, and digit-0 to digit-9. No model knows flap, push, wander, wave_both and circle_both.
+        walking, nobody, a movement such as throw or swipe, and digit-0 to digit-9. docs/recordings.md lists all.
     seconds
         Length of the recording.
     sensor

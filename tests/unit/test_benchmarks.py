@@ -22,7 +22,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.simulate.gestures import clip_frames, gesture_clip
 from livesnn.train.datasets import gestures_sim
-from tests.benchmarks import density_table, leave_out, step_peers
+from tests.benchmarks import density_table, leave_out, movement_likeness, step_peers
 from tests.benchmarks.density import SIZES, bench_density, limit
 from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
 from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerprint, rate_over_time
@@ -197,6 +197,23 @@ def test_a_report_shows_a_clip_among_simulated_ones_and_says_what_is_outside(tmp
     assert "## arm_roll" in (tmp_path / "report" / "README.md").read_text()
     for name in found:
         assert (tmp_path / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- movement_likeness ---
+
+
+def test_the_period_size_and_place_of_a_movement_are_measured() -> None:
+    times_s = np.arange(0, 2.4, 1 / 30)
+    wrist = np.stack([0.3 * np.sin(2 * np.pi * times_s / 0.6), 0 * times_s + 0.4, 0 * times_s + 0.5], axis=1)
+    found = movement_likeness.measured(movement_likeness.Arm(wrist, np.full(len(wrist), 90.0), 30))
+    assert found["period_s"] == pytest.approx(0.6, abs=0.04)
+    assert found["amplitude"] == pytest.approx(0.3, abs=0.02)
+    assert (found["up"], found["forward"], found["elbow_degrees"]) == pytest.approx((0.4, 0.5, 90))
+
+
+def test_simulated_arms_stay_within_reach() -> None:
+    arms = movement_likeness.simulated_arms("right_hand_wave", 5)
+    assert max(float(np.linalg.norm(arm.wrist, axis=1).max()) for arm in arms) < 1.01
 
 
 # --- leave_out ---
