@@ -33,7 +33,7 @@ def bench(arguments: Sequence[str]) -> int:
       sustained  the most events a second that the window takes
       sensors    accuracy on sensors of other sizes
       transfer   accuracy on changed clips of real people
-      people     accuracy on real people, and gestures named where there are none
+      people     accuracy and false decisions on real people
       teach      accuracy on movements taught by simulated people
     """
     figures = {name: measure(options) for name, options in parse(arguments).items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from livesnn.simulate.gestures import gesture_clip
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets import data_set, uncut_streams
 from livesnn.train.datasets.recordings import label_of
+from tests import trees
 
 CARD = ModelCard("gestures", GESTURES, data_set("recordings").INPUT)
 WAVE = "right_hand_wave"
@@ -48,6 +48,6 @@ def test_what_shows_a_class_is_measured_by_windows_and_the_rest_only_as_a_stream
 
 def test_nothing_is_trained_on_them_and_an_empty_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no recordings in"):
-        data_set("recordings").load_split(tmp_path, "test", replace(CARD))
+        data_set("recordings").load_split(tmp_path, "test", CARD)
     with pytest.raises(DataError, match="train on --dataset folder"):
-        data_set("recordings").load_parts(None)  # type: ignore[arg-type]
+        data_set("recordings").load_parts(trees.configured(dataset="recordings", data=tmp_path))

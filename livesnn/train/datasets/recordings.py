@@ -36,7 +36,7 @@ NONE = "none"
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Raise DataError: nothing says which of the recordings are one person's, and so how to split them."""
     raise DataError(
-        "recordings are only for measuring: train on --dataset folder, with a folder for each class"
+        f"the recordings in {request.data} are only for measuring: train on --dataset folder, with one folder a class"
     )
 
 
@@ -75,17 +75,17 @@ def check(data: Path) -> list[Finding]:
 
 def find_recordings(data: Path, classes: Sequence[str]) -> list[tuple[Path, str | None]]:
     """Return the recordings of a folder with their classes, None for none of them; raises DataError without any."""
-    found = [(path, label_of(path, classes)) for path in _files(data)]
+    return [(path, label_of(path, classes)) for path in _files(data)]
+
+
+def _files(data: Path) -> list[Path]:
+    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
+    found = sorted(path for path in data.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
     if not found:
         raise DataError(
             f"no recordings in {data}: give --data a folder with some, such as LABEL__NAME.aedat4"
         )
     return found
-
-
-def _files(data: Path) -> list[Path]:
-    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
-    return sorted(path for path in data.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
 
 
 def label_of(path: Path, classes: Sequence[str]) -> str | None:
