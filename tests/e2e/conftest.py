@@ -1,4 +1,4 @@
-"""A small data set in N-MNIST's official layout, of drawn digits; and the command line as a subprocess."""
+"""A small data set in N-MNIST's official layout, of drawn digits; and the command line, in a process of its own or here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from livesnn.__main__ import main
 from livesnn.events.packet import Events
 from livesnn.simulate.digits import digit_recording
 
@@ -33,6 +36,28 @@ def drawn_nmnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
             events = digit_recording(digit, np.random.default_rng([digit, k]), 0.3)
             write_nmnist(root / part / str(digit) / f"{digit * 10 + k + 1:05d}.bin", events)
     return root
+
+
+class Ended(NamedTuple):
+    """How a command has ended, and what it wrote."""
+
+    code: int
+    output: str
+    errors: str
+
+
+@pytest.fixture
+def run_here(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Return a function that runs `livesnn ARGUMENTS` in this process, which has imported PyTorch already.
+
+    A new process spends 2 to 8 s on its imports. Every command is also run by some test as a process of its own.
+    """
+
+    def run(*arguments: str | Path) -> Ended:
+        capsys.readouterr()
+        return Ended(main([*map(str, arguments)]), *capsys.readouterr())
+
+    return run
 
 
 def livesnn(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:

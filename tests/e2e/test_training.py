@@ -7,7 +7,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,9 @@ from livesnn.weights import load_weights, save_weights
 from tests import trees
 from tests.waiting import eventually
 
-from .conftest import livesnn
+from .conftest import Ended, livesnn
+
+RunHere = Callable[..., Ended]
 
 SMALL = (
     "--width",
@@ -38,9 +42,13 @@ SMALL = (
 )
 
 
-def train(data: Path, runs: Path, *more: str) -> subprocess.Popen[str]:
-    flags = (*SMALL, "--data", data, "--out", runs, "--name", "small", *more)
-    return livesnn("train", "--no-compile", "--dataset", "nmnist", *flags, OMP_NUM_THREADS="1")
+def command(data: Path, runs: Path, *more: str) -> tuple[str | Path, ...]:
+    where = ("--data", data, "--out", runs, "--name", "small")
+    return ("train", "--no-compile", "--dataset", "nmnist", *SMALL, *where, *more)
+
+
+def train(data: Path, runs: Path) -> subprocess.Popen[str]:
+    return livesnn(*command(data, runs), OMP_NUM_THREADS="1")
 
 
 @pytest.fixture(scope="module")
@@ -98,29 +106,47 @@ def test_eval_repeats_the_validation_figures(uninterrupted: tuple[Path, dict], d
         assert again[name] == printed[name]
 
 
+@pytest.fixture(scope="module")
+def killed(drawn_nmnist: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Kill a training once an epoch is kept; return where it wrote, and why nobody else could train there before."""
+    runs = tmp_path_factory.mktemp("killed")
+    process = train(drawn_nmnist, runs)
+    config_file, last = runs / "small" / "config.json", runs / "small" / "last.ckpt"
+    try:
+        eventually(lambda: config_file.exists() or process.poll() is not None, 250)
+        config = replace(Configuration(), out=runs, name="small")
+        with pytest.raises(TrainError) as refused, run_folder(config):
+            pass
+        eventually(lambda: last.exists() or process.poll() is not None, 250)
+        assert process.poll() is None, process.communicate()[1]
+    finally:
+        process.kill()
+        process.communicate()
+    return runs, str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_folder_that_another_process_trains_in_is_in_use(killed: tuple[Path, str]) -> None:
+    assert "in use by another training" in killed[1]
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_weights(
-    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path
+    uninterrupted: tuple[Path, dict], killed: tuple[Path, str], drawn_nmnist: Path, run_here: RunHere
 ) -> None:
-    process = train(drawn_nmnist, tmp_path)
-    last = tmp_path / "small" / "last.ckpt"
-    eventually(lambda: last.exists() or process.poll() is not None, 250)  # it is there once an epoch is kept
-    assert process.poll() is None, process.communicate()[1]
-    process.kill()
-    process.communicate()
-    resumed = train(drawn_nmnist, tmp_path, "--resume")
-    _, errors = resumed.communicate(timeout=200)
-    assert resumed.returncode == 0, errors
+    resumed = run_here(*command(drawn_nmnist, killed[0], "--resume"))
+    assert resumed.code == 0, resumed.errors
     whole = load_file(uninterrupted[0] / "model" / "model.safetensors")
-    again = load_file(tmp_path / "small" / "model" / "model.safetensors")
+    again = load_file(killed[0] / "small" / "model" / "model.safetensors")
     assert whole.keys() == again.keys()
     for name, array in whole.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the folder is a copy
 @pytest.mark.slow
 def test_what_is_finished_and_resumed_stays_as_it_was_made_and_tested(
-    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path, run_here: RunHere
 ) -> None:
     shutil.copytree(uninterrupted[0], tmp_path / "small")
     config = tmp_path / "small" / "config.json"
@@ -129,41 +155,24 @@ def test_what_is_finished_and_resumed_stays_as_it_was_made_and_tested(
     weights, card = load_weights(model)
     tested = replace(card, test=Accuracy(0.25, 0.125, 7), commit="abc", command="livesnn train it")
     save_weights(weights, model, tested)
-    resumed = train(drawn_nmnist, tmp_path, "--resume")
-    _, errors = resumed.communicate(timeout=200)
-    assert resumed.returncode == 0, errors
+    resumed = run_here(*command(drawn_nmnist, tmp_path, "--resume"))
+    assert resumed.code == 0, resumed.errors
     again = load_weights(model)[1]
     assert (again.test, again.commit, again.command) == (tested.test, "abc", "livesnn train it")
 
 
 @pytest.mark.slow
-def test_a_folder_that_another_process_trains_in_is_in_use(drawn_nmnist: Path, tmp_path: Path) -> None:
-    first = train(drawn_nmnist, tmp_path)
-    try:
-        config_file = tmp_path / "small" / "config.json"
-        eventually(lambda: config_file.exists() or first.poll() is not None, 250)
-        assert first.poll() is None
-        config = replace(Configuration(), out=tmp_path, name="small")
-        with pytest.raises(TrainError, match="in use by another training"), run_folder(config):
-            pass
-    finally:
-        first.kill()
-        first.communicate()
-
-
-@pytest.mark.slow
 def test_a_second_training_does_not_overwrite_the_first(
-    uninterrupted: tuple[Path, dict], drawn_nmnist: Path
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, run_here: RunHere
 ) -> None:
-    process = train(drawn_nmnist, uninterrupted[0].parent)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert "--resume" in errors.strip().splitlines()[-1]
+    again = run_here(*command(drawn_nmnist, uninterrupted[0].parent))
+    assert again.code == 1
+    assert "--resume" in again.errors.strip().splitlines()[-1]
 
 
 @pytest.mark.slow
 def test_resuming_with_other_recordings_is_refused(
-    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path, run_here: RunHere
 ) -> None:
     shutil.copytree(uninterrupted[0], tmp_path / "runs" / "small")
     data = tmp_path / "nmnist"  # under the same name as the flag has it
@@ -172,33 +181,34 @@ def test_resuming_with_other_recordings_is_refused(
     config = tmp_path / "runs" / "small" / "config.json"
     text = config.read_text().replace(str(drawn_nmnist), str(data))
     config.write_text(text.replace(str(uninterrupted[0].parent), str(tmp_path / "runs")))
-    process = train(data, tmp_path / "runs", "--resume")
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert "was begun with other recordings" in errors.strip().splitlines()[-1]
+    resumed = run_here(*command(data, tmp_path / "runs", "--resume"))
+    assert resumed.code == 1
+    assert "was begun with other recordings" in resumed.errors.strip().splitlines()[-1]
 
 
 @pytest.mark.slow
-def test_resuming_with_other_flags_is_refused(uninterrupted: tuple[Path, dict], drawn_nmnist: Path) -> None:
-    process = train(drawn_nmnist, uninterrupted[0].parent, "--resume", "--alpha", "0.7")
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert "has other flags" in errors
+def test_resuming_with_other_flags_is_refused(
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, run_here: RunHere
+) -> None:
+    resumed = run_here(*command(drawn_nmnist, uninterrupted[0].parent, "--resume", "--alpha", "0.7"))
+    assert resumed.code == 1
+    assert "has other flags" in resumed.errors
 
 
 @pytest.mark.slow
-def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(tmp_path: Path) -> None:
+def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(
+    tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "cache"))
     data = trees.ucf101(tmp_path / "data")
     listed = next(data.rglob("trainlist01.txt")).read_text().split()[2]  # the first that is there
     unreadable = data / "UCF-101" / listed
     unreadable.write_bytes(unreadable.read_bytes()[:200])
     flags = ("--network", "resnet18", "--epochs", "1", "--batch", "4", "--augmentation.mirror", "0.5")
-    environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
-    process = livesnn(
-        "train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags, **environment
+    code, output, errors = run_here(
+        "train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags
     )
-    output, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
+    assert code == 0, errors
     trained = json.loads(output)
     assert trained["n"] > 0
     assert trained["skipped"] == 1
@@ -208,16 +218,19 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(tmp_p
     assert "makes no model" in errors
 
 
-def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Path) -> None:
-    process = livesnn("train", "--dataset", "nmnist", "--data", tmp_path, "--out", tmp_path / "runs")
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 1
+def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(
+    tmp_path: Path, run_here: RunHere
+) -> None:
+    code, _, errors = run_here("train", "--dataset", "nmnist", "--data", tmp_path, "--out", tmp_path / "runs")
+    assert code == 1
     assert len(errors.strip().splitlines()) == 1
     assert "Train/<digit>/NNNNN.bin" in errors
 
 
 @pytest.mark.slow
-def test_two_processes_that_share_each_batch_lose_as_one_does(drawn_nmnist: Path, tmp_path: Path) -> None:
+def test_two_processes_that_share_each_batch_lose_as_one_does(
+    drawn_nmnist: Path, tmp_path: Path, run_here: RunHere
+) -> None:
     still = [
         f"--augmentation.{name}" for name in ("shift-pixels", "rotate-degrees", "scale", "shear", "drop")
     ]
@@ -235,10 +248,15 @@ def test_two_processes_that_share_each_batch_lose_as_one_does(drawn_nmnist: Path
     )
     losses = []
     for devices in ("1", "2"):
-        command = (*flags, "--data", drawn_nmnist, "--out", tmp_path, "--name", devices, "--devices", devices)
-        process = livesnn("train", "--no-compile", "--dataset", "nmnist", *command, OMP_NUM_THREADS="1")
-        output, errors = process.communicate(timeout=200)
-        assert process.returncode == 0, errors
+        where = ("--data", drawn_nmnist, "--out", tmp_path, "--name", devices, "--devices", devices)
+        train_it = ("train", "--no-compile", "--dataset", "nmnist", *flags, *where)
+        if devices == "1":
+            code, output, errors = run_here(*train_it)
+        else:
+            process = livesnn(*train_it, OMP_NUM_THREADS="1")
+            output, errors = process.communicate(timeout=200)
+            code = process.returncode
+        assert code == 0, errors
         assert len(output.splitlines()) == 1
         with (tmp_path / devices / "log" / "version_0" / "metrics.csv").open() as file:
             losses.append([float(row["loss"]) for row in csv.DictReader(file) if row["loss"]])
@@ -269,7 +287,7 @@ def test_a_full_disk_is_one_line_that_names_the_folder(most_bytes: int, where: s
 
 
 TREES = {
-    "cifar10-dvs": (trees.cifar10_dvs, "--n-events", "20"),
+    "cifar10-dvs": (partial(trees.cifar10_dvs, numbers=(0, 1, 2, 3)), "--n-events", "20"),
     "dvs-gesture": (trees.dvs_gesture, "--validation", "0.3"),
     "ucf101": (trees.ucf101,),
     "hmdb51": (trees.hmdb51,),
@@ -281,20 +299,20 @@ TREES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dataset", TREES)
-def test_every_data_set_is_trained_on_and_measured_by_one_command_each(dataset: str, tmp_path: Path) -> None:
+def test_every_data_set_is_trained_on_and_measured_by_one_command_each(
+    dataset: str, tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "cache"))
     write, *flags = TREES[dataset]
     data = write(tmp_path / "data")
     small = ("--epochs", "1", "--width", "16", "--batch", "4", "--no-compile")
     where = ("--data", data, "--out", tmp_path / "out", "--name", "small", "--burn-in", "0")
-    environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
-    process = livesnn("train", "--dataset", dataset, *small, *where, *flags, **environment)
-    output, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
+    code, output, errors = run_here("train", "--dataset", dataset, *small, *where, *flags)
+    assert code == 0, errors
     trained = json.loads(output.splitlines()[-1])
     model = tmp_path / "out" / "small" / "model"
-    process = livesnn("eval", "--model", model, "--dataset", dataset, "--data", data, "--json", **environment)
-    output, errors = process.communicate(timeout=100)
-    assert process.returncode == 0, errors
+    code, output, errors = run_here("eval", "--model", model, "--dataset", dataset, "--data", data, "--json")
+    assert code == 0, errors
     again = json.loads(output)
     assert again["n"] == trained["n"] > 0
     assert again["confusion"] == trained["confusion"]
