@@ -46,8 +46,11 @@ class Ended(NamedTuple):
     errors: str
 
 
+RunHere = Callable[..., Ended]
+
+
 @pytest.fixture
-def run_here(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def run_here(capsys: pytest.CaptureFixture[str]) -> RunHere:
     """Return a function that runs `livesnn ARGUMENTS` in this process, which has imported PyTorch already.
 
     A new process spends 2 to 8 s on its imports. Every command is also run by some test as a process of its own.

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from livesnn.paths import models_dir, recordings_dir
 from tests import trees
 from tests.waiting import eventually
 
-from .conftest import livesnn
+from .conftest import RunHere, livesnn
 
 CLIPS = sorted(recordings_dir().glob("*.aedat4"))
+RunJson = Callable[..., tuple[list[dict], dict]]
 DIGIT = (recordings_dir() / "digit-3.aedat4", "--model", "nmnist")
 
 
@@ -29,11 +31,17 @@ def finish(process, seconds: float = 100) -> tuple[int, list[str], str]:
     return process.returncode, output.splitlines(), errors
 
 
-def run_json(*arguments: str | Path) -> tuple[list[dict], dict]:
-    code, lines, errors = finish(livesnn("run", *arguments, "--json"))
-    assert code == 0, errors
-    *rows, last = [json.loads(line) for line in lines]
-    return rows, last["summary"]
+@pytest.fixture
+def run_json(run_here: RunHere) -> RunJson:
+    """Return a function that returns rows and summary of `livesnn run ARGUMENTS --json`."""
+
+    def run(*arguments: str | Path) -> tuple[list[dict], dict]:
+        code, output, errors = run_here("run", *arguments, "--json")
+        assert code == 0, errors
+        *rows, last = map(json.loads, output.splitlines())
+        return rows, last["summary"]
+
+    return run
 
 
 def labels() -> dict[str, str]:
@@ -48,7 +56,7 @@ def test_every_shipped_clip_has_a_label() -> None:
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.stem)
-def test_a_shipped_model_recognises_the_shipped_clip(clip: Path) -> None:
+def test_a_shipped_model_recognises_the_shipped_clip(clip: Path, run_json: RunJson) -> None:
     rows, summary = run_json(clip, "--model", "nmnist" if clip.stem.startswith("digit") else "gestures")
     expected = labels()[clip.name]
     assert summary["majority"] == expected
@@ -60,7 +68,9 @@ def test_a_shipped_model_recognises_the_shipped_clip(clip: Path) -> None:
     assert summary["energy_estimate_uj_per_frame"] > 0
 
 
-def test_the_shipped_model_of_video_names_videos_it_was_not_trained_on(data_dir: Path) -> None:
+def test_the_shipped_model_of_video_names_videos_it_was_not_trained_on(
+    data_dir: Path, run_json: RunJson
+) -> None:
     card = load_model("ucf6").card
     assert card.split is not None
     videos = [
@@ -72,7 +82,7 @@ def test_the_shipped_model_of_video_names_videos_it_was_not_trained_on(data_dir:
     assert right >= 0.6 * len(videos) > 6
 
 
-def test_run_prints_one_row_a_frame_when_asked() -> None:
+def test_run_prints_one_row_a_frame_when_asked(run_json: RunJson) -> None:
     windows, _ = run_json(*DIGIT)
     rows, summary = run_json(*DIGIT, "--every", "frame")
     assert len(rows) == summary["frames"] - 9
@@ -81,7 +91,9 @@ def test_run_prints_one_row_a_frame_when_asked() -> None:
 
 
 @pytest.mark.parametrize("clip", ["arm_roll", "digit-3"])
-def test_without_noise_a_clip_is_decided_alike_and_the_summary_says_what_was_dropped(clip: str) -> None:
+def test_without_noise_a_clip_is_decided_alike_and_the_summary_says_what_was_dropped(
+    clip: str, run_json: RunJson
+) -> None:
     where = recordings_dir() / f"{clip}.aedat4"
     model = ("--model", "nmnist" if clip.startswith("digit") else "gestures")
     plain_rows, plain = run_json(where, *model)
@@ -106,15 +118,15 @@ def test_denoising_is_said_in_words_too() -> None:
     assert re.search(r"\d\.\d% dropped \(\d.* hot, .* refractory, .* isolated\), .* kept", said)
 
 
-def test_a_video_has_no_events_to_filter(data_dir: Path) -> None:
+def test_a_video_has_no_events_to_filter(data_dir: Path, run_here: RunHere) -> None:
     video = next((data_dir / "ucf101" / "UCF-101").rglob("*.avi"))
-    code, _, errors = finish(livesnn("run", video, "--model", "ucf6", "--denoise"))
+    code, _, errors = run_here("run", video, "--model", "ucf6", "--denoise")
     assert code == 1
     assert "a video has no events" in errors
     assert len(errors.splitlines()) == 1
 
 
-def test_the_engines_decide_alike() -> None:
+def test_the_engines_decide_alike(run_json: RunJson) -> None:
     onnx, _ = run_json(*DIGIT, "--engine", "onnx")
     for engine in ("spike", "torch"):
         other, summary = run_json(*DIGIT, "--engine", engine)
@@ -122,7 +134,7 @@ def test_the_engines_decide_alike() -> None:
         assert [row["decision"] for row in onnx] == [row["decision"] for row in other]
 
 
-def test_the_window_decides_as_the_command_line_does() -> None:
+def test_the_window_decides_as_the_command_line_does(run_json: RunJson) -> None:
     _, summary = run_json(*DIGIT)
     process = livesnn("gui", *DIGIT, QT_QPA_PLATFORM="offscreen", LIVESNN_QUIT_AFTER="6")
     code, lines, errors = finish(process)
@@ -134,18 +146,20 @@ def test_the_window_decides_as_the_command_line_does() -> None:
     assert shown["dropped"] == 0
 
 
-def test_the_real_sample_recording_is_described_and_decided(data_dir: Path) -> None:
+def test_the_real_sample_recording_is_described_and_decided(
+    data_dir: Path, run_here: RunHere, run_json: RunJson
+) -> None:
     recording = data_dir / "recordings" / "nmnist" / "tonic_sample_nmnist.bin"
-    code, lines, errors = finish(livesnn("info", recording, "--json"))
+    code, line, errors = run_here("info", recording, "--json")
     assert code == 0, errors
-    (stream,) = json.loads(lines[0])["streams"].values()
+    (stream,) = json.loads(line)["streams"].values()
     assert stream["n"] == 4325
     _, summary = run_json(recording, "--model", "nmnist")
     assert summary["windows"] == 1
     assert summary["events"] == 4325
 
 
-def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path) -> None:
+def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path, run_here: RunHere) -> None:
     flags = (
         "--model",
         models_dir() / "nmnist",
@@ -155,9 +169,9 @@ def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path) ->
         data_dir / "nmnist",
         "--json",
     )
-    code, lines, errors = finish(livesnn("eval", *flags), 250)
+    code, line, errors = run_here("eval", *flags)
     assert code == 0, errors
-    measured = json.loads(lines[0])
+    measured = json.loads(line)
     assert measured["n"] == 100
     assert measured["accuracy_reset"] >= 0.94
     assert measured["accuracy_carried"] >= 0.94
@@ -176,10 +190,10 @@ def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path) ->
     ],
     ids=lambda value: "-".join(map(str, value[:2])) if isinstance(value, tuple) else "",
 )
-def test_what_goes_wrong_is_one_line_and_exit_code_1(arguments: tuple, says: str) -> None:
-    code, lines, errors = finish(livesnn(*arguments))
+def test_what_goes_wrong_is_one_line_and_exit_code_1(arguments: tuple, says: str, run_here: RunHere) -> None:
+    code, output, errors = run_here(*arguments)
     assert code == 1
-    assert lines == []
+    assert output == ""
     assert len(errors.strip().splitlines()) == 1
     assert says in errors
 
@@ -187,10 +201,10 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(arguments: tuple, says: str
 @pytest.mark.parametrize(
     "arguments", [("fly",), ("run",), ("run", "x", "--engine", "warp"), ("run", "x", "--fly")]
 )
-def test_bad_usage_is_exit_code_2(arguments: tuple) -> None:
-    code, lines, errors = finish(livesnn(*arguments))
+def test_bad_usage_is_exit_code_2(arguments: tuple, run_here: RunHere) -> None:
+    code, output, errors = run_here(*arguments)
     assert code == 2
-    assert lines == []
+    assert output == ""
     assert errors
 
 
@@ -259,17 +273,19 @@ def test_with_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
     assert float(seconds[1]) > 1.8
 
 
-def test_of_several_streams_record_and_run_say_which_they_leave_out(tmp_path: Path, data_dir: Path) -> None:
+def test_of_several_streams_record_and_run_say_which_they_leave_out(
+    tmp_path: Path, data_dir: Path, run_here: RunHere
+) -> None:
     stereo = data_dir / "recordings" / "aedat4" / "derived_stereo_two_event_streams.aedat4"
-    code, _, errors = finish(livesnn("record", stereo, tmp_path / "a.aedat4"), 60)
+    code, _, errors = run_here("record", stereo, tmp_path / "a.aedat4")
     assert code == 0
     assert "the event stream RIGHT_CAM/events is left out" in errors
     code, _, errors = finish(livesnn("run", stereo, "--engine", "onnx"), 60)
     assert code == 0
     assert "only one event stream was read, without RIGHT_CAM/events" in errors
-    code, out, errors = finish(livesnn("run", f"{stereo}?stream=RIGHT_CAM", "--engine", "onnx", "--json"), 60)
+    code, output, errors = run_here("run", f"{stereo}?stream=RIGHT_CAM", "--engine", "onnx", "--json")
     assert code == 0
-    assert json.loads(out[-1])["summary"]["events"] > 0
+    assert json.loads(output.splitlines()[-1])["summary"]["events"] > 0
     assert "only one event stream was read, without LEFT_CAM/events" in errors
 
 
@@ -284,18 +300,18 @@ def test_of_several_streams_record_and_run_say_which_they_leave_out(tmp_path: Pa
     ],
 )
 def test_simulate_says_at_once_what_it_cannot_do(
-    tmp_path: Path, out: str, flags: tuple[str, ...], says: str
+    tmp_path: Path, out: str, flags: tuple[str, ...], says: str, run_here: RunHere
 ) -> None:
     (tmp_path / "there.aedat4").write_bytes(b"mine")
     # An hour's scene would outlast this test if it were simulated first.
-    code, _, errors = finish(livesnn("simulate", tmp_path / out, "--seconds", "3600", *flags), 20)
+    code, _, errors = run_here("simulate", tmp_path / out, "--seconds", "3600", *flags)
     assert code == 1
     assert says in errors
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("there.aedat4", b"mine")]
 
 
-def test_bench_needs_a_repeat() -> None:
-    code, _, errors = finish(livesnn("bench", "step", "--repeats", "0"))
+def test_bench_needs_a_repeat(run_here: RunHere) -> None:
+    code, _, errors = run_here("bench", "step", "--repeats", "0")
     assert (code, errors.count("\n")) == (1, 1)
 
 
@@ -310,10 +326,10 @@ def test_ctrl_c_is_one_line_and_exit_code_130(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_copy_of_a_damaged_recording_says_what_is_lost(tmp_path: Path) -> None:
+def test_a_copy_of_a_damaged_recording_says_what_is_lost(tmp_path: Path, run_here: RunHere) -> None:
     whole = Path(CLIPS[0]).read_bytes()
     (tmp_path / "cut.aedat4").write_bytes(whole[: len(whole) // 2])
-    code, _, errors = finish(livesnn("record", tmp_path / "cut.aedat4", tmp_path / "copy.aedat4"))
+    code, _, errors = run_here("record", tmp_path / "cut.aedat4", tmp_path / "copy.aedat4")
     assert code == 0
     *warnings, written = errors.splitlines()
     assert warnings
@@ -321,7 +337,7 @@ def test_a_copy_of_a_damaged_recording_says_what_is_lost(tmp_path: Path) -> None
     assert "written to" in written
 
 
-def test_a_data_set_is_checked_with_a_verdict(tmp_path: Path) -> None:
+def test_a_data_set_is_checked_with_a_verdict(tmp_path: Path, run_here: RunHere) -> None:
     data = trees.lab(tmp_path)
     code, lines, errors = finish(livesnn("data", "check", "folder", "--data", data))
     assert (code, errors.splitlines()[-1]) == (
@@ -330,6 +346,6 @@ def test_a_data_set_is_checked_with_a_verdict(tmp_path: Path) -> None:
     )
     assert [line.split()[0] for line in lines] == ["complete", "complete"]
     (data / "nod" / "ann" / "0.aedat4").write_bytes(b"nothing")
-    code, lines, _ = finish(livesnn("data", "check", "folder", "--data", data, "--json"))
+    code, line, _ = run_here("data", "check", "folder", "--data", data, "--json")
     assert code == 1
-    assert [finding["state"] for finding in json.loads(lines[0])] == ["damaged", "complete", "complete"]
+    assert [finding["state"] for finding in json.loads(line)] == ["damaged", "complete", "complete"]

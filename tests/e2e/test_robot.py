@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 from livesnn.paths import models_dir, recordings_dir
 
-from .conftest import livesnn
+from .conftest import RunHere, livesnn
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "packaging" / "robot"
 CLIP = recordings_dir() / "arm_roll.aedat4"
@@ -28,11 +29,16 @@ def said(*command: str | Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def finished(*arguments: str | Path) -> str:
-    process = livesnn(*arguments)
-    output, errors = process.communicate(timeout=100)
-    assert process.returncode == 0, errors
-    return str(output)
+@pytest.fixture
+def finished(run_here: RunHere) -> Callable[..., str]:
+    """Return a function that returns the output of a command of livesnn that ends well."""
+
+    def finish(*arguments: str | Path) -> str:
+        ended = run_here(*arguments)
+        assert ended.code == 0, ended.errors
+        return ended.output
+
+    return finish
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,7 @@ def finished(*arguments: str | Path) -> str:
     ],
 )
 def test_the_graph_alone_decides_as_livesnn_does(
-    tmp_path: Path, model: str, clip: Path | None, sensor: str
+    tmp_path: Path, model: str, clip: Path | None, sensor: str, finished: Callable[..., str]
 ) -> None:
     recording, events = clip or tmp_path / "wide.aedat4", tmp_path / "events.npz"
     if clip is None:
@@ -61,7 +67,9 @@ def test_the_graph_alone_decides_as_livesnn_does(
         assert float(confidence) == pytest.approx(row["confidence"], abs=2e-3)
 
 
-def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(tmp_path: Path) -> None:
+def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(
+    tmp_path: Path, finished: Callable[..., str]
+) -> None:
     steady, lit = tmp_path / "steady.npz", tmp_path / "lit.npz"
     finished("convert", CLIP, steady)
     with np.load(steady) as file:
@@ -87,7 +95,9 @@ def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(tmp_pat
     assert (before["summary"]["light_flicker_per_pixel"], before["summary"]["warnings"]) == (0, [])
 
 
-def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(tmp_path: Path) -> None:
+def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(
+    tmp_path: Path, finished: Callable[..., str]
+) -> None:
     lines = finished("run", CLIP, "--json", "--every", "frame")
     rows = tmp_path / "rows.json"
     rows.write_text(lines, encoding="utf-8")
@@ -112,7 +122,9 @@ def followed(*lines: object) -> tuple[int, list[str]]:
 @pytest.fixture(scope="module")
 def row() -> dict[str, object]:
     """Return a line of a frame in which somebody rolls the arms."""
-    first: dict[str, object] = json.loads(finished("run", CLIP, "--json", "--seconds", "0.7").splitlines()[0])
+    output, errors = livesnn("run", CLIP, "--json", "--seconds", "0.7").communicate(timeout=100)
+    assert output, errors
+    first: dict[str, object] = json.loads(output.splitlines()[0])
     assert first["decision"] == "arm_roll"
     return first
 
@@ -217,11 +229,13 @@ def test_a_robot_follows_what_is_published_and_is_told_to_stop_at_the_end() -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process can't be interrupted from outside there")
-def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt() -> None:
+def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt(
+    finished: Callable[..., str],
+) -> None:
     process = livesnn("publish", "simulate:gestures", "--events-port", "0", "--json")
     address = address_said(process, "events")
     try:
-        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "5").splitlines()
+        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "2").splitlines()
         assert rows
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=100)
@@ -256,10 +270,9 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt() -
     ],
 )
 def test_what_cannot_be_published_is_an_error_of_one_line(
-    arguments: tuple[str | Path, ...], message: str
+    arguments: tuple[str | Path, ...], message: str, run_here: RunHere
 ) -> None:
-    process = livesnn("publish", *arguments)
-    output, errors = process.communicate(timeout=100)
-    assert (process.returncode, output) == (1, "")
+    code, output, errors = run_here("publish", *arguments)
+    assert (code, output) == (1, "")
     assert message in errors
     assert errors.count("\n") == 1

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,9 +23,7 @@ from livesnn.weights import load_weights, save_weights
 from tests import trees
 from tests.waiting import eventually
 
-from .conftest import Ended, livesnn
-
-RunHere = Callable[..., Ended]
+from .conftest import RunHere, livesnn
 
 SMALL = (
     "--width",
