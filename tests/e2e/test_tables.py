@@ -13,11 +13,13 @@ from livesnn.paper.page import page
 from tests import trees
 from tests.waiting import eventually
 
-from .conftest import livesnn
+from .conftest import RunHere, livesnn
 
 
 @pytest.mark.slow
-def test_a_killed_cell_goes_on_where_it_was_and_is_shown_beside_the_papers_figure(tmp_path: Path) -> None:
+def test_a_killed_cell_goes_on_where_it_was_and_is_shown_beside_the_papers_figure(
+    tmp_path: Path, run_here: RunHere
+) -> None:
     data = trees.mnist(tmp_path / "data")
     where = ("--data", data, "--runs", tmp_path / "runs", "--out", tmp_path / "out")
     cell = ("tables", "table1", "--cell", "cnn:mnist", "--budget", "small", *where)
@@ -27,9 +29,8 @@ def test_a_killed_cell_goes_on_where_it_was_and_is_shown_beside_the_papers_figur
     assert process.poll() is None, process.communicate()[1]
     process.kill()
     process.communicate()
-    again = livesnn(*cell, OMP_NUM_THREADS="1")
-    output, errors = again.communicate(timeout=100)
-    assert again.returncode == 0, errors
+    code, output, errors = run_here(*cell)
+    assert code == 0, errors
     said = json.loads(output)
     kept = json.loads((tmp_path / "out" / "table1-cnn-mnist-small-best.json").read_text())
     assert said["mean"] == kept["mean"] == kept["runs"][0]["accuracy"]

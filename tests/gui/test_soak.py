@@ -1,4 +1,7 @@
-"""Twenty thousand frames on show: no crash while painting (DESIGN, trap 1), and memory stays flat."""
+"""Twenty thousand frames on show: no crash while painting (DESIGN, trap 1), and memory stays flat.
+
+LIVESNN_SOAK_FRAMES=50000 shows more of them, for a minute.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-FRAMES = 50_000
+FRAMES = int(os.environ.get("LIVESNN_SOAK_FRAMES", "20000"))
+LEAK = 1e-6  # of the memory, a frame: some 300 bytes; measured: a hundredth of that
 
 
 @pytest.mark.slow
-def test_50000_frames_are_shown_without_a_crash_and_memory_stays_flat(model_folder: Path) -> None:
+def test_thousands_of_frames_are_shown_without_a_crash_and_memory_stays_flat(model_folder: Path) -> None:
     program = Path(__file__).with_name("soak.py")
     command = [sys.executable, str(program), str(model_folder), str(FRAMES)]
     done = subprocess.run(
@@ -25,7 +29,7 @@ def test_50000_frames_are_shown_without_a_crash_and_memory_stays_flat(model_fold
     assert measured["frames"] >= FRAMES
     assert measured["painted"] == measured["frames"]
     assert measured["decisions"] > 0
-    assert measured["rss_at_end"] < 1.05 * measured["rss_after_first"]
+    assert measured["rss_at_end"] < (1 + LEAK * FRAMES) * measured["rss_after_first"]
 
 
 def _environment() -> dict[str, str]:
