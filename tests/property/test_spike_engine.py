@@ -40,7 +40,9 @@ CARDS = {
         PLAIN, network=NetworkSpec(widths=(32, 48, 64, 128), strides=(1, 2, 1, 2), final_pool=1)
     ),
     "deeper": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, sub_blocks=(1, 3, 2, 1), stem_pool_stride=1)),
-    "another stem": replace(PLAIN, network=NetworkSpec(widths=(32, 32, 32, 64), stem_kernel=5, stem_stride=1, final_pool=4)),
+    "another stem": replace(
+        PLAIN, network=NetworkSpec(widths=(32, 32, 32, 64), stem_kernel=5, stem_stride=1, final_pool=4)
+    ),
     "8 bits": replace(
         PLAIN, network=NetworkSpec(widths=(64, 64, 128, 32), strides=(1, 1, 2, 1), weight_bits=8, final_pool=1)
     ),
