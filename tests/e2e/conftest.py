@@ -1,4 +1,4 @@
-"""A small data set in N-MNIST's official layout, of drawn digits; and the command line, in another process or here."""
+"""A small data set in N-MNIST's official layout, of drawn digits; and the command line, in a new process or here."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_the_best_epoch_is_chosen_by_streams_too_where_the_training_carries_the_
     assert accuracy == pytest.approx((reset + carried) / 2 if burn_in else reset, abs=1e-6)
 
 
-@pytest.mark.parametrize("analog", [True, False])
+@pytest.mark.parametrize("analog", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_each_phase_learns_four_clips_by_heart(analog: bool) -> None:
     fit = module(replace(Configuration(), width=16, dropout=0.0, burn_in=0, augmentation=NO_AUGMENTATION))
     frames, labels = clips(4).transpose(0, 1), torch.tensor([1, 3, 5, 7])
