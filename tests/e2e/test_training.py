@@ -7,6 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -262,20 +264,32 @@ def test_two_processes_that_share_each_batch_lose_as_one_does(
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
 
 
+@contextmanager
+def no_file_above(most_bytes: int) -> Iterator[None]:
+    """Let this process, and those that it starts meanwhile, write no longer files."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit on a process's files stands in for a full disk")
 @pytest.mark.parametrize(("most_bytes", "where"), [(10_000, "cache"), (400_000, "out")])
-def test_a_full_disk_is_one_line_that_names_the_folder(most_bytes: int, where: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_that_names_the_folder(
+    most_bytes: int, where: str, tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "cache"))
     data = trees.lab(tmp_path / "data")
-    environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
     small = ("--epochs", "1", "--width", "16", "--batch", "4", "--no-compile", "--burn-in", "0")
-    process = livesnn(
-        "train", "--dataset", "folder", "--data", data, "--out", tmp_path / "out", *small, **environment
-    )
-    resource = pytest.importorskip("resource")
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-    output, errors = process.communicate(timeout=200)
-    assert process.returncode == 1
+    with no_file_above(most_bytes):
+        code, output, errors = run_here(
+            "train", "--dataset", "folder", "--data", data, "--out", tmp_path / "out", *small
+        )
+    assert code == 1
     assert output == ""
     last = errors.strip().splitlines()[-1]
     assert str(tmp_path / where) in last
