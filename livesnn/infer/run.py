@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from livesnn.events.slicer import Frame, Slicer
 from livesnn.events.slicer import frames as slice_packets
 from livesnn.infer.decide import UNDECIDED, Decider, Decision
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
+from livesnn.infer.reason import Reason, activity, count_blocks, reason
 from livesnn.sources import open_source
 from livesnn.video.frame_source import FrameSource
 
@@ -90,6 +92,9 @@ class Result:
         float32 [layers]: mean U of each layer after this step, in the order of `ModelCard.states`.
     carried
         Number of frames since the state was last zero, including this one.
+    reason
+        Why no gesture is named: judged by the last `window` frames, where the first window is full. None where one
+        is named, where nothing moves, or where it isn't known.
     """
 
     t: int
@@ -106,6 +111,7 @@ class Result:
     window_end: bool
     membrane: npt.NDArray[np.float32]
     carried: int
+    reason: Reason | None = None
 
     def __repr__(self) -> str:
         decision = self.decision or "no decision"
@@ -377,7 +383,7 @@ def run_frames(
         output, membranes = model.step(frame, membranes)
         carried += 1
         stepped_s = time.perf_counter()
-        index, frame_in_window = window.add(output)
+        index, frame_in_window = window.add(output, frame)
         rates = window.rates()
         if callable(decider):
             deciding = _decider(decider, card)
@@ -405,6 +411,7 @@ def run_frames(
             window_end=window.position == 0,
             membrane=mean,
             carried=carried,
+            reason=window.reason(decision.label),
         )
 
 
@@ -422,11 +429,13 @@ def _decider(decider: Decider | Callable[[], Decider], card: ModelCard) -> Decid
 
 
 class _Window:
-    """The outputs of the last `window` frames and where in a window the stream is."""
+    """The outputs of the last `window` frames, what these showed, and where in a window the stream is."""
 
     def __init__(self, card: ModelCard) -> None:
         self._outputs = np.zeros((card.input.window, len(card.classes)), np.float32)  # a ring
         self._count = 0
+        self._card = card
+        self._blocks: deque[npt.NDArray[np.int64]] = deque(maxlen=card.input.window)
 
     @property
     def position(self) -> int:
@@ -441,9 +450,11 @@ class _Window:
     def restart(self) -> None:
         """Forget everything."""
         self._count = 0
+        self._blocks.clear()
 
-    def add(self, output: npt.NDArray[np.float32]) -> tuple[int, int]:
+    def add(self, output: npt.NDArray[np.float32], frame: Frame) -> tuple[int, int]:
         """Take one step's output [K]; return the number of its window, and how many frames that has now."""
+        self._blocks.append(count_blocks(frame))
         window, position = divmod(self._count, len(self._outputs))
         self._outputs[position] = output
         self._count += 1
@@ -452,6 +463,11 @@ class _Window:
     def rates(self) -> npt.NDArray[np.float32]:
         """Return the mean [K] of the outputs held, a new array."""
         return self._outputs[: self._count].mean(axis=0)
+
+    def reason(self, decision: str | None) -> Reason | None:
+        """Return why no gesture is named; None too until a whole window has gone by."""
+        shown = activity(self._blocks, self._card) if self.full else None
+        return None if shown is None else reason(shown, decision)
 
 
 def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:

@@ -22,6 +22,7 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import State, read_card
+from livesnn.infer.reason import Reason
 from livesnn.infer.run import Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
 from livesnn.simulate.live_sources import TurningDigits
@@ -95,6 +96,30 @@ def assert_same(one: list[Result], other: list[Result]) -> None:
         assert (a.t, a.window, a.frame_in_window) == (b.t, b.window, b.frame_in_window)
         assert (a.decision, a.confidence) == (b.decision, b.confidence)
         assert i == 0 or a.reset == b.reset
+
+
+class Blank(Tiny):
+    """A model of an 8×8 sensor that never prefers a class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        spec = replace(self.card.input, width=8, height=8)
+        self.card = replace(self.card, input=spec, mean_count=1.0)
+
+    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+        return np.zeros(3, np.float32), state
+
+
+def test_why_no_gesture_is_named_is_known_once_a_window_is_full() -> None:
+    hand = np.zeros((2, 8, 8), np.uint8)
+    hand[0, 0, :2] = 2
+    frames = [Frame(1000 * i, hand * (i < 9), 0, start=i in (0, 6)) for i in range(14)]
+    few = Reason.FEW_EVENTS
+    reasons = [result.reason for result in run_frames(frames, Blank())]
+    assert (
+        reasons == [None] * 3 + [few] * 3 + [None] * 3 + [few] * 3 + [None] * 2
+    )  # until the hand is out of it
+    assert {result.reason for result in run_frames(frames, Blank(), decider=BOLD)} == {None}  # one is named
 
 
 def test_there_is_one_result_a_frame_in_windows_that_do_not_overlap() -> None:
