@@ -1,4 +1,4 @@
-"""When a window's rates become a decision: thresholds, hysteresis, smoothing; and counts of decisions."""
+"""When a window's outputs become a decision: leak, thresholds, hysteresis, smoothing; and counts of decisions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ FloatArray = npt.NDArray[np.float32]
 
 _NONE = np.zeros(0, np.float32)
 
-THRESHOLD = 0.5
-"""Measured on the simulated validation people: lower thresholds decide more often while nobody moves."""
+LEAK, THRESHOLD, HYSTERESIS = 0.22, 0.7, 0.3
+"""The defaults of a `Decider`, chosen on simulated validation people and a half of the real ones
+(docs/experiments/real-people.md#the-decision-rule).
 
-HYSTERESIS = 0.6
-"""A decision ends at this share of its threshold. Without it, more right decisions are lost per false one."""
+The leak makes decisions 80 ms earlier. A high threshold names fewer movements that are no gesture, and a low hysteresis
+(its share of the threshold) holds a gesture, once named, through weak moments.
+"""
 
 
 class Decision(NamedTuple):
@@ -71,7 +73,7 @@ def probabilities(rates: FloatArray, card: ModelCard, *, temperature: float = 1.
 
 @dataclass(frozen=True)
 class Decider:
-    """When a window's rates are a decision; the same type in the flags, in a session and in the settings file.
+    """When a window's outputs are a decision; the same type in the flags, in a session and in the settings file.
 
     Attributes
     ----------
@@ -82,6 +84,9 @@ class Decider:
         0..threshold. None: `HYSTERESIS` of its class's threshold, or of ``threshold`` if that is higher.
     smoothing
         Share of the previous frame's probabilities in this frame's, 0 to below 1.
+    leak
+        How much less a frame of the window weighs than the next one, 0 to below 1. 0: the plain mean of the window,
+        which is what the network was trained on.
     thresholds
         By label: the classes with a threshold of their own.
     allow
@@ -93,6 +98,7 @@ class Decider:
     threshold: float = THRESHOLD
     hysteresis: float | None = None
     smoothing: float = 0.0
+    leak: float = LEAK
     thresholds: Mapping[str, float] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -111,6 +117,8 @@ class Decider:
             raise LivesnnError(f"{both[0]} is both allowed and denied: leave it out of one of the two")
         if not 0 <= self.smoothing < 1:
             raise LivesnnError(f"the smoothing is {self.smoothing}: give a number from 0 to below 1")
+        if not 0 <= self.leak < 1:
+            raise LivesnnError(f"the leak is {self.leak}: give a number from 0 to below 1")
 
     def merge(self, given: Mapping[str, Any]) -> Decider:
         """Return a decider with the given fields; raises LivesnnError if they are impossible.
@@ -136,18 +144,29 @@ class Decider:
                 f"{card.name} has no class {strange[0]!r}: give one of {', '.join(card.classes)}"
             )
 
+    def evidence(self, outputs: FloatArray) -> FloatArray:
+        """Return the mean [K] of a window's outputs [frames, K], oldest first: a leaky one, (1 − leak)^age each."""
+        if not self.leak:
+            return outputs.mean(axis=0)
+        weights = (1 - self.leak) ** np.arange(len(outputs))[::-1]
+        return (weights / weights.sum()).astype(np.float32) @ outputs
+
     def decide(
-        self, rates: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
+        self, evidence: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
     ) -> Decision:
-        """Return the decision on one window's rates [K], with ``membrane`` [K] to break ties.
+        """Return the decision.
 
         Parameters
         ----------
+        evidence
+            float32 [K], of the last window.
+        membrane
+            float32 [K], U of the output layer after its last step, to break ties.
         before
             The previous frame's decision; UNDECIDED after a reset.
         """
-        likely = probabilities(rates, card, temperature=card.temperature)
-        best = winner(rates, membrane)
+        likely = probabilities(evidence, card, temperature=card.temperature)
+        best = winner(evidence, membrane)
         if self.smoothing and before.probabilities.size:
             likely = self.smoothing * before.probabilities + np.float32(1 - self.smoothing) * likely
             best = int(np.argmax(likely))

@@ -353,7 +353,7 @@ def run_frames(
         "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
         windows and their rates are counted as before. A callable is asked once a frame.
     decider
-        Turns rates into a decision. A callable is asked once a frame.
+        Turns outputs into a decision. A callable is asked once a frame.
     reset_requested
         Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
         windows and forget the outputs so far.
@@ -384,10 +384,11 @@ def run_frames(
         carried += 1
         stepped_s = time.perf_counter()
         index, frame_in_window = window.add(output, frame)
-        rates = window.rates()
+        outputs = window.outputs()
+        rates = outputs.mean(axis=0)
         if callable(decider):
             deciding = _decider(decider, card)
-        decision = deciding.decide(rates, membranes[-1], card, decision)
+        decision = deciding.decide(deciding.evidence(outputs), membranes[-1], card, decision)
         if not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
@@ -460,9 +461,10 @@ class _Window:
         self._count += 1
         return window, position + 1
 
-    def rates(self) -> npt.NDArray[np.float32]:
-        """Return the mean [K] of the outputs held, a new array."""
-        return self._outputs[: self._count].mean(axis=0)
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """Return the outputs held [frames, K], oldest first, a new array."""
+        oldest = self._count % len(self._outputs) if self.full else 0
+        return np.roll(self._outputs[: self._count], -oldest, axis=0)
 
     def reason(self, decision: str | None) -> Reason | None:
         """Return why no gesture is named; None too until a whole window has gone by."""

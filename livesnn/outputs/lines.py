@@ -68,8 +68,8 @@ class Summary:
     (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed
     or lost in reading, what makes the decisions doubtful, and why an engine isn't there. `synops_per_frame` and the
     two behind it: see `Costs`, with `energy_constants`. `light_flicker_per_pixel`: what was taken as
-    a flickering light's from the counts of each pixel of the network's picture, mean of all frames. `reasons`: windows
-    without a gesture for each `Reason`.
+    a flickering light's from the counts of each pixel of the network's picture, mean of all frames.
+    `reasons`: for each `Reason`, windows without a gesture.
     """
 
     frames: int
