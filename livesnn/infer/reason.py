@@ -22,15 +22,16 @@ QUIET = SIDE * SIDE // 4
 """Blocks in which nothing but noise is expected: who gestures leaves more than a quarter of the picture still."""
 
 STILL = 0.006
-"""Below this share of the training's mean count nobody moves. The rest of a simulated sensor's noise is 0.004, and a
-DVS128's wave in little light, through the noise filter, 0.007 or more."""
+"""Below this share of the training's mean count, and below half of the noise, nobody moves. A DVS128's wave in little
+light has 0.04, and 0.007 behind the noise filter. An empty scene has a fifth of its noise."""
 
 FEW = 0.1
 """Fewer than this are few. Nine of ten simulated people who wave have 0.16 or more. A DVS128's waves in little light,
 where most decisions are lost, have 0.04 to 0.07."""
 
 NOISY = 0.1
-"""Noise from here on is a lot: 0.5 events a second and pixel of a DVS128. Simulated people have up to 0.08."""
+"""Noise from here on is a lot: 0.5 events a second and pixel of a DVS128. Simulated people who gesture have 0.07 at
+most."""
 
 
 class Reason(StrEnum):
@@ -93,6 +94,6 @@ def reason(shown: Activity, decision: str | None) -> Reason | None:
         return None
     if shown.noise >= NOISY and shown.noise >= shown.moving / 2:
         return Reason.NOISE
-    if shown.moving < STILL:
+    if shown.moving < max(STILL, shown.noise / 2):
         return None
     return Reason.FEW_EVENTS if shown.moving < FEW else Reason.UNKNOWN_MOVEMENT
