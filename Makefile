@@ -1,4 +1,4 @@
-# Everything sets itself up in .venv: make run, make test, make check, make bench.
+# Everything sets itself up in .venv: make run, make test, make test-fast, make check, make bench.
 PYTHON ?= python3
 BIN := .venv/bin
 MODEL ?=
@@ -6,7 +6,7 @@ SOURCE ?=
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test check bench peers docs screenshots bundle clean
+.PHONY: run test test-fast check bench peers docs screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -32,6 +32,10 @@ run: .venv/app
 
 test: .venv/all
 	$(PYTEST)
+
+# A part of the tests, for two minutes on two cores: without the window, without whole programs, without slow ones.
+test-fast: .venv/all
+	$(PYTEST) -m "not slow" tests/unit tests/property tests/session
 
 check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging docs

@@ -68,7 +68,7 @@ def _sayable(value: object) -> object:
 
 @contextlib.contextmanager
 def share_done(
-    doing: str, *, after_s: float = 0.0, clock: Callable[[], float] = time.monotonic
+    doing: str, *, after_s: float, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Progress]:
     """Yield a function that shows how much is done: a line on stderr and, on a terminal, a bar below it.
 
@@ -91,8 +91,6 @@ def share_done(
         show(share)
 
     with contextlib.ExitStack() as shown:
-        if not after_s:
-            tell(0.0)
         yield tell
 
 

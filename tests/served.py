@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 WAIT_S = 20.0  # never reached, unless something hangs
-SCRIPT = Path(__file__).with_name("stream_server.py")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def free_port() -> int:
@@ -21,8 +21,10 @@ class Server:
     """dv-processing's server in a process of its own."""
 
     def __init__(self, port: int, path: Path, compression: str = "LZ4") -> None:
-        command = [sys.executable, str(SCRIPT), str(port), str(path), compression]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "tests.stream_server", str(port), str(path.resolve()), compression]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
         assert self._line() == "ready"
 
     def _line(self) -> str:

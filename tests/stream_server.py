@@ -1,4 +1,4 @@
-"""A server of events by dv-processing's NetworkWriter: `stream_server.py PORT FILE COMPRESSION`.
+"""A server of events by dv-processing's NetworkWriter: `python -m tests.stream_server PORT FILE COMPRESSION`.
 
 Says "ready", then reads commands, one a line: "play" waits for a client, sends the whole file, and says how many
 events that were; "pace" does so in the file's own time. The end of its input ends it, at once: deleting a writer
@@ -13,20 +13,21 @@ import time
 
 import dv_processing as dv
 
+from tests.waiting import eventually
+
 
 def play(writer: dv.io.NetworkWriter, path: str, *, paced: bool) -> int:
-    while not writer.getClientCount():
-        time.sleep(0.001)
+    eventually(writer.getClientCount, 60)
     recording, sent = dv.io.MonoCameraRecording(path), 0
     begun_s, begun_us = time.perf_counter(), recording.getTimeRange()[0]
     while recording.isRunning():
         if (batch := recording.getNextEventBatch()) is not None:
             due_s = begun_s + (batch.getHighestTime() - begun_us) / 1e6
-            time.sleep(max(due_s - time.perf_counter(), 0.0) if paced else 0.0)
+            if paced and (early_s := due_s - time.perf_counter()) > 0:
+                time.sleep(early_s)  # a recording in its own time: nothing waits for this
             writer.writeEvents(batch)
             sent += len(batch)
-            while writer.getQueuedPacketCount() > 100:  # it drops what it can't queue
-                time.sleep(0.001)
+            eventually(lambda: writer.getQueuedPacketCount() <= 100, 60)  # it drops what it can't queue
     return sent
 
 

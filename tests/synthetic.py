@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.weights import CARD_KEY
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from livesnn.session.session import Session
@@ -46,18 +46,6 @@ VIDEO_CARD = replace(
     ),
     sensor=None,
 )
-
-
-PATIENCE_S = 20.0  # of waits that end soon unless something is broken
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Look at it every few milliseconds, as the window's timer does."""
-    ends_s = time.perf_counter() + PATIENCE_S
-    tick = threading.Event()
-    while not condition():
-        assert time.perf_counter() < ends_s, "it never happened"
-        tick.wait(0.002)
 
 
 def write_model(folder: Path, card: ModelCard = CARD) -> Path:
@@ -157,7 +145,7 @@ def next_picture_us(session: Session) -> Callable[[], int]:
 
     def next_us() -> int:
         shown: list[int] = []
-        wait_until(lambda: shown.extend(p.t_us for p in [session.pictures.take()] if p) or shown)
+        eventually(lambda: shown.extend(p.t_us for p in [session.pictures.take()] if p) or shown)
         return shown[-1]
 
     return next_us

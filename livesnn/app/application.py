@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
-from livesnn.app.player import demo, own_model
+from livesnn.app.player import demo
 from livesnn.app.settings import SettingsFile, user_settings
 from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
-from livesnn.infer.model import Engine, read_card
+from livesnn.infer.model import Engine, only_model_for, read_card
 from livesnn.threads import usual_handlers
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def run_app(
     window = MainWindow(model, engine=engine, settings=settings)
     if pre_roll_s is not None:
         window.player.apply(replace(window.player.choices, pre_roll_s=pre_roll_s))
-    shown_model = None if source is None or model else own_model(source)
+    shown_model = None if source is None or model else only_model_for(source)
     if source is None and (shown := demo(model)) is not None:
         source, shown_model = shown
     _decide(window, decisions or {}, shown_model)

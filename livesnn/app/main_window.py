@@ -15,14 +15,14 @@ from livesnn.app import style
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.player import Player, Summary, own_model
+from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.settings import SettingsFile, ThemeName
 from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
 from livesnn.app.teaching import Teaching
 from livesnn.events.filters import Orientation
-from livesnn.infer.model import Engine, Model
+from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode
 from livesnn.session.event_picture import PALETTES, ViewMode
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
@@ -261,7 +261,7 @@ class MainWindow(WindowLayout):
         self.commands.show_recent(
             self.settings.now.recent,
             readable_source,
-            lambda source: self.open(source, own_model(source)),
+            lambda source: self.open(source, only_model_for(source)),
             self._forget_recent,
         )
 

@@ -14,7 +14,15 @@ from livesnn.errors import ModelError
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import Recorder
 from livesnn.infer.decide import Decider, Tally
-from livesnn.infer.model import Engine, Model, model_folder, read_card, shipped_models
+from livesnn.infer.model import (
+    DEFAULT_MODEL,
+    Engine,
+    Model,
+    model_folder,
+    only_model_for,
+    read_card,
+    shipped_models,
+)
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
@@ -25,8 +33,7 @@ from livesnn.simulate import DIGITS_URI, GESTURES_URI
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
 LAST_PATIENCE_S = 4.0  # the window has closed
 SIMULATION, TURNING = GESTURES_URI, DIGITS_URI
-GESTURES = "gestures"
-DIGITS, TURNING_DIGITS = "nmnist", "mnist-seq2"
+DIGITS = "nmnist"
 DIGIT_CLIP = "digit-3.aedat4"
 
 
@@ -315,7 +322,7 @@ def demo(model: str | None = None) -> Demo | None:
     Models of digits see a drawn digit, all others of events the simulated person.
     """
     if model is None:
-        return Demo(SIMULATION, GESTURES) if GESTURES in shipped_models() else _drawn_digit(DIGITS)
+        return Demo(SIMULATION, DEFAULT_MODEL) if DEFAULT_MODEL in shipped_models() else _drawn_digit(DIGITS)
     try:
         card = read_card(model)
     except ModelError:
@@ -334,13 +341,8 @@ def _drawn_digit(model: str) -> Demo | None:
 
 def turning_demo() -> Demo | None:
     """Return the digits that turn, and the model that knows them; None: it isn't shipped."""
-    return Demo(TURNING, TURNING_DIGITS) if TURNING_DIGITS in shipped_models() else None
-
-
-def own_model(source: str) -> str | None:
-    """Return the only shipped model that knows what is in a source; None: any may."""
-    shown = turning_demo()
-    return shown.model if shown is not None and source.startswith(TURNING) else None
+    model = only_model_for(TURNING)
+    return None if model is None else Demo(TURNING, model)
 
 
 def default_model(last: str = "") -> str:
@@ -349,4 +351,4 @@ def default_model(last: str = "") -> str:
         if last:
             model_folder(last)
             return last
-    return GESTURES if GESTURES in shipped_models() else DIGITS
+    return DEFAULT_MODEL if DEFAULT_MODEL in shipped_models() else DIGITS

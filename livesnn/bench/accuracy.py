@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,7 @@ from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip, gesture_pictures, gesture_stream
-from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, mirrored
+from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
@@ -193,8 +193,8 @@ def _warnings(path: Path, source: EventSource) -> Iterator[str]:
         yield f"{path.name}: {counted.out_of_bounds:,} events outside the sensor were dropped"
 
 
-def bench_sensors(model: str, people: int) -> dict[str, object]:
-    """Decide on one window of each gesture of ``people`` simulated people, as each of `SENSORS` sees them.
+def bench_sensors(model: str, people: int, sensors: Sequence[Resolution] = SENSORS) -> dict[str, object]:
+    """Decide on one window of each gesture of ``people`` simulated people, as each of the ``sensors`` sees them.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
     if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
         raise DataError(f"{card.name} can't be measured on other sensors: give --model gestures")
     return {
-        **{f"{sensor.width}x{sensor.height}": _on_sensor(loaded, sensor, people) for sensor in SENSORS},
+        **{f"{sensor.width}x{sensor.height}": _on_sensor(loaded, sensor, people) for sensor in sensors},
         "webcam": _on_sensor(loaded, emulate.RESOLUTION, people, filmed=True),
     }
 
@@ -264,7 +264,7 @@ def wilson(right: int, n: int) -> tuple[float, float]:
 
 
 def bench_teach(model: str, repeats: int) -> dict[str, object]:
-    """Teach a model each movement of `EVERYDAY` with ten seconds of each of ``repeats`` people, one lesson per pair.
+    """Teach a model each movement of `TEACHABLE` with ten seconds of each of ``repeats`` people, one lesson per pair.
 
     Returns
     -------
@@ -278,8 +278,8 @@ def bench_teach(model: str, repeats: int) -> dict[str, object]:
 
 
 def _lessons(model: str, people: int, way: str) -> dict[str, object]:
-    lessons: dict[str, list[Shares]] = {movement: [] for movement in EVERYDAY}
-    for movement in EVERYDAY:
+    lessons: dict[str, list[Shares]] = {movement: [] for movement in TEACHABLE}
+    for movement in TEACHABLE:
         for seed in range(people):
             say(f"livesnn bench: {movement} ({way}), person {seed + 1} of {people}")
             lessons[movement].append(_lesson(model, movement, seed, WAYS_S[way]))

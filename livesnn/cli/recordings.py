@@ -17,8 +17,8 @@ from livesnn.progress import Progress
 if TYPE_CHECKING:
     from livesnn.events.recording import RecordingInfo
 
-READING_S = 2.0
-"""Reading that takes longer shows how much is done."""
+LONG_S = 2.0
+"""Reading or converting that takes longer shows how much is done."""
 
 
 def info(
@@ -81,7 +81,7 @@ def convert(
 
     if is_live(recording):
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
-    with share_done(f"livesnn convert: {recording} to {out}") as progress:
+    with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:
         done = write_as(
             expanded(recording),
             expanded(out),
@@ -117,7 +117,7 @@ def simulate(
         The .aedat4 file to write.
     scene
         gestures shows one gesture after another. Other scenes are a single gesture such as hand_clapping, idle,
-        walking, nobody, and digit-0 to digit-9. No model knows flap, push, wander, wave_both and circle_both.
+        walking, nobody, a movement such as throw or swipe, and digit-0 to digit-9. docs/recordings.md lists all.
     seconds
         Length of the recording.
     sensor
@@ -147,7 +147,7 @@ def simulate(
 
 def reading(command: str, source: str) -> AbstractContextManager[Progress]:
     """Return what shows how much of a recording has been read, if that takes long."""
-    return share_done(f"livesnn {command}: reading {source}", after_s=READING_S)
+    return share_done(f"livesnn {command}: reading {source}", after_s=LONG_S)
 
 
 def describe_recording(info: RecordingInfo) -> str:

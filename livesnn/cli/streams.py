@@ -122,13 +122,13 @@ def run(
         What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
-    from livesnn.app.player import GESTURES, own_model
     from livesnn.infer.decide import Decider
+    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
     from livesnn.outputs.lines import decide_all
 
     rows = decide_all(
         source,
-        model or own_model(source) or GESTURES,
+        model or only_model_for(source) or DEFAULT_MODEL,
         engine=engine,
         state=state,
         every=every,
@@ -249,8 +249,8 @@ def publish(
         What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
-    from livesnn.app.player import GESTURES, own_model
     from livesnn.infer.decide import Decider
+    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
     from livesnn.outputs.lines import decide_all
 
     if seconds is not None and not seconds > 0:  # before anybody is let in
@@ -263,7 +263,11 @@ def publish(
             )
         with _Publisher(source, host, events_port, mounting.upright) as publisher:
             return _publish_events(source, publisher, mounting.upright, seconds, json)
-    name = model or own_model(source) or GESTURES
+    if events_port and events_port == decisions_port:
+        raise SourceError(
+            f"--events-port and --decisions-port are both {events_port}: give two different ports"
+        )
+    name = model or only_model_for(source) or DEFAULT_MODEL
     with _Publisher(source, host, events_port, mounting.upright, name, decisions_port) as publisher:
         rows = decide_all(
             source,
@@ -322,18 +326,21 @@ class _Publisher(ExitStack):
         if isinstance(source, Recording) and source.empty:
             raise SourceError(f"{self._name}: the recording has no events: give another one")
         send: See | None = None
+        listening = []
         if self._events_port is not None:
             events = event_source(source)
             resolution = self._orientation.resolution(events.resolution)
             server = EventServer(Address(self._host, self._events_port), resolution, events.name)
             self.enter_context(server)
             send = server.send_packet
-            say(f"livesnn publish: events at {server.address}")
+            listening.append(f"events at {server.address}")
         if self._model is not None:
             address = Address(self._host, self._decisions_port)
             decisions = PublishedDecisions(address, self._name, read_card(self._model))
             self._decisions = self.enter_context(decisions)
-            say(f"livesnn publish: decisions at {self._decisions.address}")
+            listening.append(f"decisions at {self._decisions.address}")
+        for line in listening:  # once nothing can fail any more
+            say(f"livesnn publish: {line}")
         return send
 
     def notify(self, line: str) -> None:

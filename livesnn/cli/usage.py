@@ -341,7 +341,10 @@ def call(
 def plain_refusal(
     arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
 ) -> Iterator[None]:
-    """Turn tyro's message about a line that it refuses into a UsageError of one line; parameters as of `call`."""
+    """Turn tyro's message about a line that it refuses into a UsageError of one line; parameters as of `call`.
+
+    tyro takes a flag for any number of values without one, which is refused here too.
+    """
     with contextlib.redirect_stderr(io.StringIO()) as said:
         try:
             yield
@@ -350,6 +353,17 @@ def plain_refusal(
                 raise
             why = refusal(arguments, prog, takes()) or re.sub(r"[╭╮╰╯│─]+", " ", said.getvalue())
             raise UsageError(why) from None
+    if bare := _without_values(arguments):
+        for each in takes():
+            if each.many and each.name in bare:
+                raise UsageError(_wrong(each, ()))
+
+
+def _without_values(arguments: Sequence[str]) -> set[str]:
+    """Return the flags behind which no value stands, switches among them."""
+    flags = [*arguments[: _end_of_flags(arguments)], "--"]
+    pairs = itertools.pairwise(flags)
+    return {one.replace("_", "-") for one, other in pairs if _is_flag(one) and _is_flag(other)}
 
 
 def _end_of_flags(arguments: Sequence[str]) -> int:
@@ -415,7 +429,7 @@ def _is_flag(token: str) -> bool:
 def _wrong(argument: Argument, values: Sequence[str]) -> str:
     """Return what is wrong with an argument's values; "" if nothing is."""
     name = argument.name
-    if not argument.many and len(values) < len(argument.kinds):
+    if len(values) < (1 if argument.many else len(argument.kinds)):
         return f"{name} needs {'a value' if len(argument.kinds) == 1 else 'more values'}: {name} {argument.metavar}"
     if not argument.kinds and values:
         return f"{name} takes no value: leave {values[0]!r} out"

@@ -15,6 +15,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.paths import models_dir, own_models_dir
+from livesnn.simulate import DIGITS_URI
 from livesnn.weights import load_card
 
 FloatArray = npt.NDArray[np.float32]
@@ -23,6 +24,9 @@ State = Sequence[FloatArray]
 """Membrane potentials U, one array a layer, in the order of `ModelCard.states`. Owned by the caller."""
 
 Engine = Literal["auto", "onnx", "torch", "spike"]
+
+DEFAULT_MODEL, TURNING_DIGITS = "gestures", "mnist-seq2"
+"""Shipped models, the first for sources that need no other."""
 
 _WEIGHTS = ("model.onnx", "model.safetensors")
 
@@ -150,6 +154,12 @@ def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
         with suppress(ModelError):  # a damaged one says so when it is loaded
             fitting += [name] if read_card(name).sensor == sensor else []
     return tuple(fitting)
+
+
+def only_model_for(source: str) -> str | None:
+    """Return the only shipped model that knows what is in a SOURCE of the command line; None: any may."""
+    turning = source.startswith(DIGITS_URI) and TURNING_DIGITS in shipped_models()
+    return TURNING_DIGITS if turning else None
 
 
 def shipped_models() -> tuple[str, ...]:

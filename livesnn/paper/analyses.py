@@ -190,8 +190,9 @@ def feature_maps_page(out: Path) -> str:
 |---|---|---|---|
 {table}
 
-How far the two directions are apart half-way round, where both show the same picture (0: the same, 1: nothing in \
-common); mean of {measured.n} test digits (commit {measured.commit}, `{measured.command}`)."""
+The values say how far the maps of the two directions are apart half-way round, where both show the same picture.
+0 is the same, and 1 nothing in common. They are means of {measured.n} test digits.
+Measured at commit {measured.commit} by `{measured.command}`."""
 
 
 def _draw(measured: FeatureMaps) -> Picture:
@@ -302,15 +303,17 @@ def _words(measured: Gradients) -> str:
         for side, norms in sides.items():
             first, second, last = np.median(np.array(norms)[:, [0, 1, -2]], axis=0)
             shares = (
-                f"{first / last:.2g} and {second / last:.2g}" if last else "undefined: the last one is zero"
+                f"{first / last:.2g} and {second / last:.2g}"
+                if last
+                else "undefined, as the last one is zero"
             )
-            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {shares}")
+            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {shares}.")
     text = "\n".join(words)
     seeds = len(measured.norms["best"]["spiking"])
     return (
-        f"The first and the second layer's norm by the last hidden layer's, median of {seeds} seeds, "
-        f"{measured.clips} clips of {measured.dataset}, fresh weights "
-        f"(commit {measured.commit}, `{measured.command}`):\n\n{text}"
+        "The list has the norms of the first and the second layer, divided by that of the last hidden layer.\n"
+        f"They are medians of {seeds} seeds, with fresh weights and {measured.clips} clips of {measured.dataset}.\n"
+        f"Measured at commit {measured.commit} by `{measured.command}`.\n\n{text}"
     )
 
 
@@ -399,7 +402,7 @@ def state_page(out: Path) -> str:
         f"{each.n} of {each.frames} frames, test part of {each.dataset} |"
         for each in measured.models
     )
-    origin = f"Commit {measured.commit}, `{measured.command}`."
+    origin = f"Measured at commit {measured.commit} by `{measured.command}`."
     return "\n".join(["![Does the state matter?](state.png)", "", head, *rows, "", origin])
 
 

@@ -68,7 +68,7 @@ def _table1(records: Records) -> str:
         rows.append([METHODS[name].label, METHODS[name].configuration, *found])
     sizes = [_size(name, records) for name in TABLE1]
     size_head = ["method", "parameters", "MOps a clip", "million effective MACs a clip"]
-    title = "Accuracy on MNIST's test digits, %; the paper's figure in brackets."
+    title = "Accuracy on MNIST's test digits in %. The paper's figure is in brackets."
     return "\n\n".join([title, _markdown(head, rows), _markdown(size_head, sizes)])
 
 
@@ -103,7 +103,7 @@ def _table2(records: Records) -> str:
     for (method, key), record in records.items():
         if (method, beside := columns[key].beside) not in printed:
             rows.append([METHODS[record.network].label, beside, "", _of_key(records, method, key)])
-    title = "Accuracy, %, as the paper prints it, and ours beside it. Bracketed numbers are the paper's references."
+    title = "Accuracy in % as the paper prints it, and ours beside it. Bracketed numbers are the paper's references."
     return f"{title}\n\n{_markdown(['model', 'data set', 'paper', 'ours'], rows)}"
 
 
@@ -118,8 +118,12 @@ def notes(table: TableName, records: Records) -> str:
     """Return what the marks mean, and how columns differ from the paper's."""
     notes = []
     if any(record.runs and below_paper(record) for record in records.values()):
-        digits = f", {DIGITS:,} digits; a tenth of them kept for validation here" if table == "table1" else ""
-        notes.append(f"{BELOW} less than the paper's budget ({EPOCHS} epochs or more, {SEEDS} runs{digits}).")
+        budget = f"{BELOW} Less than the paper's budget, which is {EPOCHS} epochs or more"
+        if table == "table1":
+            kept = "Here a tenth of the digits is kept for validation."
+            notes.append(f"{budget}, {SEEDS} runs and {DIGITS:,} digits. {kept}")
+        else:
+            notes.append(f"{budget} and {SEEDS} runs.")
     labels: dict[str, list[str]] = {}
     for key, column in COLUMNS[table].items():
         if column.note and (table == "table2" or any(key == shown for _, shown in records) or not records):
@@ -154,7 +158,7 @@ def details(records: Sequence[Record]) -> str:
         ]
         for record in records
     ]
-    return f"What the cells are:\n\n{_markdown(head, rows)}"
+    return f"### Each cell in detail\n\n{_markdown(head, rows)}"
 
 
 def _counts(record: Record) -> str:
@@ -194,7 +198,7 @@ def empty_cells(missing: Sequence[Cell], records: Records) -> str:
             why = f"left out of the cpu budget: {speed} ({_where(record)})"
             cell = cell._replace(budget="paper")
         rows.append([f"{cell.method}:{cell.column}", why, f"`{cell.command(cell.seeds)}`"])
-    return f"Empty cells:\n\n{_markdown(['cell', 'why', 'what fills it'], rows)}"
+    return f"### Empty cells\n\n{_markdown(['cell', 'why', 'what fills it'], rows)}"
 
 
 def _duration(seconds: float) -> str:

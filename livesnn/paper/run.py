@@ -75,12 +75,61 @@ def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Ite
         raise DataError(f"{failed} of {len(chosen)} cells were not run: the lines above say why")
 
 
-def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
+def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
+    """Train with one seed, or resume that, and measure; raises TrainError or StoppedError."""
+    config, commit = cell.config(seed, folders.data, folders.runs), own_commit()
+    run = config.out / config.run_name
+    resumed = (run / LAST).exists()
+    begun_s = time.perf_counter()
+    try:
+        epochs_before = epochs_done(run / LAST) if resumed else 0
+        trained = train(replace(config, resume=resumed))
+    except StoppedError as error:
+        raise StoppedError(f"{cell.name}: stopped; run the same command to resume it") from error
+    except TrainError as error:
+        raise TrainError(_advised(str(error), run)) from error
+    assert trained is not None  # only None in the helper processes of several devices
+    wall_s = time.perf_counter() - begun_s
+    net = trained.network
+    clips = data_set(config.dataset).load_split(config.data, cell.data_column.split, net.card)
+    if cell.budget == "small":
+        clips = clips.shuffled(0).subset(np.arange(min(len(clips), FEW_MEASURED)))
+    say(f"measuring {len(clips):,} clips")
+    measured: Evaluation | Measured
+    if isinstance(net, Baseline):
+        measured = measure_baseline(net, clips)
+    else:
+        measured = evaluate(load_model(trained.folder, "onnx"), clips)
+    return Run(
+        seed=seed,
+        accuracy=measured.accuracy_reset,
+        accuracy_carried=measured.accuracy_carried if isinstance(measured, Evaluation) else None,
+        accuracy_recordings=None if cell.data_column.by_window else measured.accuracy_recordings,
+        n=measured.n,
+        recordings=measured.recordings,
+        validation_accuracy=trained.validation.accuracy_reset,
+        validation_n=trained.validation.n,
+        confusion=measured.confusion_reset if isinstance(measured, Evaluation) else measured.confusion,
+        density=measured.density if isinstance(measured, Evaluation) else None,
+        synops=count_operations(net, _some(clips, net)).synops,
+        wall_s=wall_s,
+        resumed_epochs=epochs_before,
+        curve=training_curve(run),
+        commit=commit,
+    )
+
+
+def run_cell(
+    cell: Cell,
+    folders: Folders,
+    seeds: int | None = None,
+    one: Callable[[Cell, Folders, int], Run] = train_one,
+) -> Record:
     """Run the missing trainings of a cell and return its record. Each training is saved as it ends.
 
-    The number of ``seeds`` is by default the cell's own. A cell that has more keeps them. Raises DataError if the
-    data are missing or not those of the column, or the cell was begun with other flags; TrainError if a training
-    failed or was stopped. The same call resumes it.
+    The number of ``seeds`` is by default the cell's own. A cell that has more keeps them. ``one`` runs a training.
+    Raises DataError if the data are missing or not those of the column, or the cell was begun with other flags;
+    TrainError if a training failed or was stopped. The same call resumes it.
     """
     record = read_record(folders.out, cell)
     count = max(seeds or cell.seeds, len(record.runs) if record else 0)
@@ -101,7 +150,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     if missing and not fresh:
         _check_data(cell, folders)
     for seed in missing:
-        record = record.with_run(_run(cell, folders, seed))
+        record = record.with_run(one(cell, folders, seed))
         write_record(folders.out, record)
     return record
 
@@ -179,50 +228,6 @@ def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
         taken.append(time.perf_counter() - begun_s)
     timed = taken[1:] or taken
     return StepTime(statistics.median(timed), batches.batch, len(batches), len(timed))
-
-
-def _run(cell: Cell, folders: Folders, seed: int) -> Run:
-    """Train with one seed, or resume that, and measure."""
-    config, commit = cell.config(seed, folders.data, folders.runs), own_commit()
-    run = config.out / config.run_name
-    resumed = (run / LAST).exists()
-    begun_s = time.perf_counter()
-    try:
-        epochs_before = epochs_done(run / LAST) if resumed else 0
-        trained = train(replace(config, resume=resumed))
-    except StoppedError as error:
-        raise StoppedError(f"{cell.name}: stopped; run the same command to resume it") from error
-    except TrainError as error:
-        raise TrainError(_advised(str(error), run)) from error
-    assert trained is not None  # only None in the helper processes of several devices
-    wall_s = time.perf_counter() - begun_s
-    net = trained.network
-    clips = data_set(config.dataset).load_split(config.data, cell.data_column.split, net.card)
-    if cell.budget == "small":
-        clips = clips.shuffled(0).subset(np.arange(min(len(clips), FEW_MEASURED)))
-    say(f"measuring {len(clips):,} clips")
-    measured: Evaluation | Measured
-    if isinstance(net, Baseline):
-        measured = measure_baseline(net, clips)
-    else:
-        measured = evaluate(load_model(trained.folder, "onnx"), clips)
-    return Run(
-        seed=seed,
-        accuracy=measured.accuracy_reset,
-        accuracy_carried=measured.accuracy_carried if isinstance(measured, Evaluation) else None,
-        accuracy_recordings=None if cell.data_column.by_window else measured.accuracy_recordings,
-        n=measured.n,
-        recordings=measured.recordings,
-        validation_accuracy=trained.validation.accuracy_reset,
-        validation_n=trained.validation.n,
-        confusion=measured.confusion_reset if isinstance(measured, Evaluation) else measured.confusion,
-        density=measured.density if isinstance(measured, Evaluation) else None,
-        synops=count_operations(net, _some(clips, net)).synops,
-        wall_s=wall_s,
-        resumed_epochs=epochs_before,
-        curve=training_curve(run),
-        commit=commit,
-    )
 
 
 def _advised(error: str, run: Path) -> str:

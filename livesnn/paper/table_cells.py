@@ -96,7 +96,7 @@ BUDGETS: tuple[BudgetName, ...] = get_args(BudgetName)
 """From the smallest to the largest."""
 
 UCF6 = ("Archery", "BasketballDunk", "HorseRace", "PlayingPiano", "PlayingViolin", "Surfing")
-SEQ5 = "the paper leaves its task open, and this is one reading of it: the paper's figure may be of another"
+SEQ5 = "the paper leaves its task open, and this is one reading of it. The paper's figure may be of another"
 
 
 class Column(NamedTuple):
@@ -131,13 +131,14 @@ class Column(NamedTuple):
 
 _NMNIST = Column(
     "N-MNIST, 1,000 recordings", "N-MNIST", "nmnist",
-    note="the first 1,000 of 60,000 training recordings; measured on a tenth that also chose the epoch",
+    note="the first 1,000 of 60,000 training recordings. The accuracy is on a tenth of them, which also chose the "
+    "epoch",
     split="validation", clips=1000,
 )  # fmt: skip
 _OBJECTS = Column(
     "objects before a DVS128", "CIFAR10-DVS", "folder",
-    note="six kinds in seven recordings, with models/objects/labels.csv beside them; measured on half seconds at the "
-    "end of each",
+    note="six kinds in seven recordings, with models/objects/labels.csv beside them. The accuracy is on half seconds "
+    "at the end of each",
     clips=329, by_window=True, folder="dvs128_objects",
     settings={
         "batch": 20, "burn_in": 10, "final_pool": 16,
@@ -153,7 +154,7 @@ _VIDEO_BLOCKS = {
     "sub_blocks": (1, 1, 1, 1), "final_pool": 8,
 }  # fmt: skip
 """For STS-ResNet. Windows start from zero state, since an ANN has no state to carry."""
-_TEN_LAYERS = "STS-ResNet of ten layers, from zero state"
+_TEN_LAYERS = "STS-ResNet has ten layers and starts from zero state"
 
 COLUMNS: dict[TableName, dict[str, Column]] = {
     "table1": {
@@ -173,8 +174,8 @@ COLUMNS: dict[TableName, dict[str, Column]] = {
         "ucf101": Column("UCF-101", "UCF-101", "ucf101", _TEN_LAYERS, settings=_VIDEO),
         "ucf6": Column(
             "UCF-6", "UCF-101", "ucf101", split="validation", settings=_VIDEO | {"only": UCF6},
-            note="six of UCF-101's 101 classes; measured on groups kept for validation, which chose the epoch; "
-            + _TEN_LAYERS,
+            note="six of UCF-101's 101 classes. The accuracy is on groups kept for validation, which also chose the "
+            "epoch. " + _TEN_LAYERS,
         ),
         "hmdb51": Column("HMDB51", "HMDB51", "hmdb51", _TEN_LAYERS, settings=_VIDEO),
     },

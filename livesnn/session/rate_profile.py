@@ -27,7 +27,7 @@ BINS = 2048
 _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25
 _REFINEMENTS = 64
-_WORK_S = 0.01  # of computing between two rests
+_WORK_S = 0.01
 
 
 class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
@@ -48,6 +48,7 @@ def profile(
     bins: int = BINS,
     stop: threading.Event | None = None,
     cpu_share: float = _CPU_SHARE,
+    work_s: float = _WORK_S,
 ) -> Iterator[RateProfile]:
     """Yield the rate profile of a file's event stream, of more and more of it and finally of all.
 
@@ -65,8 +66,10 @@ def profile(
         Once it is set, nothing more is read.
     cpu_share
         0..1: how much of a core's time reading takes at most.
+    work_s
+        Time of computing between two rests.
     """
-    go_on = _resting_progress(stop or threading.Event(), cpu_share)
+    go_on = _resting_progress(stop or threading.Event(), cpu_share, work_s)
     try:
         with closing(open_reader(Path(path), go_on)) as reader:
             stream = choose_stream(reader, parse_recording_path(Path(path)).stream)
@@ -81,14 +84,14 @@ def profile(
         return
 
 
-def _resting_progress(stop: threading.Event, cpu_share: float) -> Progress:
+def _resting_progress(stop: threading.Event, cpu_share: float, work_s: float) -> Progress:
     """Return a progress callback that rests to keep to a share of a core, and raises `_Stopped` once stopped."""
     rested_at_s = time.thread_time()
 
     def go_on(_: float) -> None:
         nonlocal rested_at_s
         busy_s = time.thread_time() - rested_at_s
-        if busy_s >= _WORK_S and cpu_share < 1:
+        if busy_s >= work_s and cpu_share < 1:
             stop.wait(busy_s * (1 / cpu_share - 1))
             rested_at_s = time.thread_time()
         if stop.is_set():

@@ -6,8 +6,8 @@ towards the camera. The person faces the camera, so the right arm, arm 0, is on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,13 @@ IMAGE = 128.0
 
 RIGHT, LEFT = 0, 1
 """Numbers of the arms."""
+
+Breadth = Literal["narrow", "wide"]
+"""How varied people, sensors and movements are. "narrow" is what gestures-sim tests and the demo shows. "wide", for
+training, adds what real people do: other styles, farther away, in dim light (docs/experiments/simulator)."""
+
+NARROW_SHARE = 0.35
+"""Share of wide people who stand as narrow ones do, and share of those who perform a gesture as narrow ones do."""
 
 SIDES = np.array([-1.0, 1.0])
 """Image direction of each arm's `out`: right arm, left arm."""
@@ -40,6 +47,8 @@ class Limbs(NamedTuple):
         float64 [T, 3], how far the trunk is from its place: x to the right, y down, yaw in radians.
     head
         float64 [T, 2], how far the head is from its place on the trunk: x, y.
+    feet
+        float64 [T, 2], how far each foot is lifted.
     """
 
     wrist: Array
@@ -47,6 +56,7 @@ class Limbs(NamedTuple):
     hand: Array
     trunk: Array
     head: Array
+    feet: Array
 
     def part(self, first: int, last: int | None = None) -> Limbs:
         """Return the moments from ``first`` up to, but not including, ``last``."""
@@ -66,7 +76,7 @@ class Body:
     """One person in front of the camera.
 
     Luminances (skin, hair, shirt, wall) are linear, 0..1. Sleeves cover the share ``sleeve`` of the arm from the
-    shoulder. ``palm`` and ``finger`` are radii in hand lengths.
+    shoulder. ``palm`` and ``finger`` are radii in hand lengths. ``leg`` is 0 for a trunk down to the picture's edge.
     """
 
     centre_x: float
@@ -91,6 +101,7 @@ class Body:
     shading: float
     light: float
     wall: float
+    leg: float = 0.0
 
     @property
     def arm(self) -> float:
@@ -98,8 +109,11 @@ class Body:
         return self.upper_arm + self.forearm
 
 
-def draw_body(rng: np.random.Generator) -> Body:
-    """Return a random person. The ranges include those of DVS-Gesture's recordings (shoulders at y 60-82)."""
+def draw_body(rng: np.random.Generator, breadth: Breadth = "narrow") -> Body:
+    """Return a random person. The ranges include those of DVS-Gesture's recordings (shoulders at y 60-82).
+
+    Wide ones may stand so far away that they are seen down to their feet, as in UTD-MHAD.
+    """
     size = np.exp(rng.uniform(np.log(0.7), np.log(1.3)))  # near or far
     skin = rng.uniform(0.25, 0.75)
     shirt = rng.uniform(0.04, 0.3) if rng.random() < 0.6 else rng.uniform(0.3, 0.9)
@@ -107,7 +121,7 @@ def draw_body(rng: np.random.Generator) -> Body:
     wall = float(np.clip(skin * np.exp(contrast), 0.04, 1.0))
     if rng.random() < 0.4:  # a trunk with hardly any contrast, as in real clips
         shirt = float(np.clip(wall * np.exp(rng.normal(0, 0.2)), 0.04, 1.0))
-    return Body(
+    body = Body(
         centre_x=IMAGE / 2 + rng.uniform(-16, 16),
         shoulder_y=rng.uniform(52, 88),
         half_shoulders=size * rng.uniform(18, 25),
@@ -130,6 +144,22 @@ def draw_body(rng: np.random.Generator) -> Body:
         shading=rng.uniform(0.1, 0.45),
         light=rng.uniform(0, 2 * np.pi),
         wall=wall,
+    )
+    return body if breadth == "narrow" or rng.random() < NARROW_SHARE else _farther(body, rng)
+
+
+def _farther(body: Body, rng: np.random.Generator) -> Body:
+    """Return the person at another distance, anywhere in the picture, with legs."""
+    size = np.exp(rng.uniform(np.log(0.6), np.log(1.12)))
+    lengths = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
+    sizes = {name: size * getattr(body, name) for name in lengths}
+    top = 2.4 * sizes["head_radius"]
+    return replace(
+        body,
+        **sizes,
+        centre_x=IMAGE / 2 + rng.uniform(-25, 25),
+        shoulder_y=rng.uniform(top, max(90, top + 20)) if rng.random() < 0.6 else body.shoulder_y,
+        leg=size * 1.6 * body.arm,
     )
 
 
@@ -207,7 +237,7 @@ def resting(beat: Beat, rng: Random) -> Limbs:
     wrist += rng.normal(0, 0.015, (2, 3))
     elbow = np.tile([0.6, -0.4, -0.6], (n, 2, 1)) + rng.normal(0, 0.15, (2, 3))
     hand = np.tile(rng.normal(0, 0.2, (2, 3)), (n, 1, 1))
-    return Limbs(wrist, elbow, hand, np.zeros((n, 3)), np.zeros((n, 2)))
+    return Limbs(wrist, elbow, hand, np.zeros((n, 3)), np.zeros((n, 2)), np.zeros((n, 2)))
 
 
 def vectors(*parts: npt.ArrayLike) -> Array:

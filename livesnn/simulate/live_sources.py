@@ -19,7 +19,7 @@ from livesnn.events.slicer import Frame
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 from livesnn.simulate.digits import SIZE, draw_digit
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
-from livesnn.simulate.motions import GESTURES, PEOPLE
+from livesnn.simulate.motions import GESTURES, PEOPLE, names_like
 from livesnn.simulate.scene import LAMP_SHARE
 from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import check_takes_video, fit
@@ -49,7 +49,7 @@ def open_simulation(uri: str) -> EventSource | FrameSource:
     if found is None or (found[1] not in _SEEDS and found[2] not in PEOPLE):
         raise SourceError(
             f"no simulated source {uri!r}: give {GESTURES_URI}, {DIGITS_URI} or simulate:NAME. A seed may "
-            f"follow, as in {GESTURES_URI}:7. NAME is one of {', '.join(PEOPLE)}"
+            f"follow, as in {GESTURES_URI}:7. NAME is one of {names_like(uri.partition(':')[2])}"
         )
     seed = _SEEDS.get(found[1], 0) if found[3] is None else int(found[3])
     if found[1] == DIGITS_URI:

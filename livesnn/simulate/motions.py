@@ -1,21 +1,27 @@
 """What simulated people do: DVS-Gesture's gestures, movements of the class "other", and people who do nothing.
 
-Paths are in arm lengths, in each arm's own axes (out, up, forward), see body.py.
+Paths are in arm lengths, in each arm's own axes (out, up, forward), see body.py. everyday.py has most of the
+movements that are no gesture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
+from livesnn.simulate import everyday
 from livesnn.simulate.body import (
     IMAGE,
     LEFT,
+    NARROW_SHARE,
     RIGHT,
     Array,
     Beat,
+    Breadth,
     Limbs,
     Random,
     draw_beat,
@@ -76,6 +82,19 @@ def walk(beat: Beat, rng: Random) -> Limbs:
     return limbs._replace(trunk=np.stack([place, stride, yaw], axis=1))
 
 
+def raising(beat: Beat, rng: Random) -> Limbs:
+    """Raise the arms to a gesture's pose, hold it still, and lower them: what comes before and after a gesture."""
+    rest = resting(beat, rng)
+    pose = _MOTIONS[GESTURES[rng.integers(len(GESTURES) - 1)]].pose(beat, rng).part(0, 1)
+    steps_s = np.exp(rng.uniform(np.log(0.2), np.log(0.9), 4 + int(np.ptp(beat.times_s) / 0.2)))
+    steps_s[::2] *= rng.uniform(0.2, 1.5)  # moving and holding take turns
+    knots_s = beat.times_s[0] - rng.uniform(0, 1) * steps_s[:4].sum() + np.cumsum(steps_s)
+    up = (np.arange(len(steps_s)) // 2 % 2)[:, None].astype(float)
+    share = everyday.through(beat.times_s, knots_s, up, stops=True)[:, 0]
+    still = Limbs(*[np.repeat(each, len(share), axis=0) for each in pose])
+    return rest.blended(still, share)
+
+
 def nobody(beat: Beat, rng: Random) -> Limbs:
     """Stay far outside the picture."""
     limbs = resting(beat, rng)
@@ -114,24 +133,53 @@ def mirrored(gesture: str) -> str:
     return MIRRORED.get(gesture, gesture)
 
 
-IDLE, WALKING, NOBODY = "idle", "walking", "nobody"
-NOTHING = (IDLE, WALKING, NOBODY)
-"""No gesture: standing still, walking by, an empty scene."""
+IDLE, WALKING, NOBODY, RAISING = "idle", "walking", "nobody", "raising"
+OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE = (
+    "moving_objects", "camera_shake", "camera_pan", "curtain", "two_people",
+)  # fmt: skip
+NOTHING = (IDLE, WALKING, NOBODY, RAISING, OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)
+"""No gesture: standing still, walking by, an empty scene, arms that only rise and fall, and scenes in which something
+other than a person moves (surroundings.py)."""
 
-EVERYDAY = ("wander", "circle_both", "flap", "push", "wave_both")
+TEACHABLE = ("wander", "circle_both", "flap", "push", "wave_both")
+"""The movements that make up the narrow "other", on which teaching is measured."""
+
+EVERYDAY = (*TEACHABLE, *everyday.MOVEMENTS)
 """The movements that make up "other". Shipped models know them only as "other", so they can be taught."""
 
 PEOPLE = (*GESTURES, *EVERYDAY, *NOTHING)
 """Everything that a simulated person can do."""
 
+
+def names_like(name: str) -> str:
+    """Return names of `PEOPLE` for an error about an unknown one: those most like it, or the gestures and some."""
+    like = get_close_matches(name, PEOPLE, 5)
+    return ", ".join(like or (*GESTURES, "throw", "swipe", "idle", "walking")) + (
+        f" (docs/recordings.md lists all {len(PEOPLE)})"
+    )
+
+
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
 
 
-def perform(gesture: str, times_s: Array, rng: Random) -> Limbs:
+class _Style(NamedTuple):
+    """One way of a movement: its pose, the shortest and longest period in s, and how often it is chosen."""
+
+    pose: Callable[[Beat, Random], Limbs]
+    fastest_s: float
+    slowest_s: float
+    weight: float = 1.0
+
+
+def perform(gesture: str, times_s: Array, rng: Random, breadth: Breadth = "narrow") -> Limbs:
     """Return the limbs [T] of one person performing ``gesture`` in their own way, at ``times_s`` [T]."""
-    pose, fastest_s, slowest_s = _MOTIONS[gesture]
-    beat = draw_beat(times_s, rng, fastest_s, slowest_s)
-    limbs = pose(beat, rng)
+    style = _MOTIONS[gesture]
+    if breadth == "wide" and gesture in GESTURES:
+        styles = _WIDE[gesture]
+        weights = np.array([each.weight for each in styles])
+        style = styles[rng.choice(len(styles), p=weights / weights.sum())]
+    beat = draw_beat(times_s, rng, style.fastest_s, style.slowest_s)
+    limbs = style.pose(beat, rng)
     alive = rng.uniform(0.003, 0.015)  # nobody holds still
     bobbing = rng.uniform(0, 0.9) * (rng.random() < 0.5)  # half of the people move only their arms
     bob = bobbing * np.sin(beat.phase + rng.uniform(0, 6.3))[:, None] * rng.normal(0, 0.5, 2)
@@ -192,25 +240,112 @@ def _waving(arms: tuple[int, ...], beat: Beat, rng: Random) -> Limbs:
     return limbs
 
 
-def _circling(signs: dict[int, int], beat: Beat, rng: Random) -> Limbs:
-    """Turn stretched arms round a cone. Sign +1 is down, out, up, in."""
+def _circling(
+    signs: dict[int, int], beat: Beat, rng: Random, opening: tuple[float, float] = (0.6, 1.35)
+) -> Limbs:
+    """Turn stretched arms round a cone. Sign +1 is down, out, up, in. ``opening``: half the cone's angle, radians."""
     limbs = resting(beat, rng)
     for arm, sign in signs.items():
-        limbs.wrist[:, arm] = _cone(beat, rng, sign)
+        limbs.wrist[:, arm] = _cone(beat, rng, sign, opening)
         limbs.elbow[:, arm] = vectors(0.4, -1.0, -0.4)
     return limbs
 
 
-def _cone(beat: Beat, rng: Random, sign: int) -> Array:
+def _cone(beat: Beat, rng: Random, sign: int, openings: tuple[float, float]) -> Array:
     axis = vectors(rng.uniform(0.1, 0.8), rng.uniform(-0.15, 0.25), rng.uniform(0.45, 1.0))
     axis /= np.linalg.norm(axis)
     up = vectors(0.0, 1.0, 0.0) - axis * axis[1]
     up /= np.linalg.norm(up)
     out = np.cross(up, axis)  # towards `out`, seen from before the person
-    opening = rng.uniform(0.6, 1.35)
+    opening = rng.uniform(*openings)
     turn = beat.phase * sign
     around = np.outer(-np.cos(turn), up) + np.outer(np.sin(turn), out) * rng.uniform(0.75, 1.0)
     return rng.uniform(0.85, 0.99) * (np.cos(opening) * axis + np.sin(opening) * around)
+
+
+def _bent_arm_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
+    """Draw circles before the body, small or large, with a bent arm."""
+    limbs = resting(beat, rng)
+    turn = beat.phase * sign
+    radius = rng.uniform(0.14, 0.7) * rng.uniform(0.75, 1.0, 2)
+    tilt = rng.uniform(-0.4, 0.4) * radius[1]  # the circle's lower or upper part is nearer to the camera
+    limbs.wrist[:, arm] = vectors(
+        rng.uniform(-0.55, 0.4) + radius[0] * np.sin(turn),
+        rng.uniform(-0.4, 0.6) - radius[1] * np.cos(turn),
+        rng.uniform(0.3, 0.8) + tilt * np.cos(turn),
+    )
+    limbs.elbow[:, arm] = vectors(rng.uniform(0.3, 1.0), -1.0, -0.3)
+    limbs.hand[:, arm] = vectors(rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.6), rng.uniform(0.0, 0.6))
+    return limbs
+
+
+def _whole_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
+    """Wave with the whole arm, wide, overhead or beside the head; it may pass before the face."""
+    limbs = resting(beat, rng)
+    reach, forward = rng.uniform(0.75, 0.99), rng.uniform(0.0, 1.1)
+    lean = rng.uniform(-0.45, 0.75) + rng.uniform(0.2, 1.0) * shaped(beat.phase, rng)
+    limbs.wrist[:, arm] = reach * vectors(
+        np.sin(lean), np.cos(lean) * np.cos(forward), np.cos(lean) * np.sin(forward)
+    )
+    limbs.elbow[:, arm] = vectors(0.8, rng.uniform(-1.0, 0.0), -0.2)
+    bend = rng.uniform(0.0, 0.6) * np.sin(beat.phase - rng.uniform(0, 0.8))
+    limbs.hand[:, arm] = vectors(bend, 0.1, 0.0)
+    return limbs
+
+
+def _bent_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
+    """Wave with a bent elbow and the hand at the height of shoulder or head, beside the head or before the face."""
+    limbs = resting(beat, rng)
+    swing = shaped(beat.phase, rng)
+    side = rng.uniform(0.06, 0.65)
+    limbs.wrist[:, arm] = vectors(
+        rng.uniform(-0.5, 0.45) + side * swing,
+        rng.uniform(-0.25, 0.65) - rng.uniform(0.0, 0.4) * side * swing**2,
+        rng.uniform(0.15, 0.75),
+    )
+    limbs.elbow[:, arm] = vectors(rng.uniform(0.4, 1.0), -1.0, rng.uniform(-0.4, 0.2))
+    bend = rng.uniform(0.0, 1.0) * np.sin(beat.phase - rng.uniform(0, 0.8))
+    limbs.hand[:, arm] = vectors(bend, rng.uniform(0.1, 0.9), 0.0)
+    return limbs
+
+
+def _small_clapping(beat: Beat, rng: Random) -> Limbs:
+    """Clap small, before the chest or the belly; both hands move, or one does more."""
+    limbs = resting(beat, rng)
+    apart = (1 - shaped(beat.phase, rng)) / 2
+    share, far = rng.uniform(0.25, 0.75), rng.uniform(0.12, 0.9)
+    up, forward = rng.uniform(-0.85, 0.2), rng.uniform(0.2, 0.75)
+    tilted, hand_up = rng.uniform(-0.4, 0.4), rng.uniform(-0.1, 1.0)
+    for arm, part in enumerate((share, 1 - share)):
+        gap = 0.03 + part * far * apart
+        limbs.wrist[:, arm] = vectors(MIDLINE + gap, up + tilted * gap * (-1) ** arm, forward)
+        limbs.elbow[:, arm] = vectors(rng.uniform(0.3, 1.0), -1.0, -0.3)
+        limbs.hand[:, arm] = vectors(-0.15, hand_up, rng.uniform(0.0, 0.8))
+    return limbs
+
+
+def _wide_clapping(beat: Beat, rng: Random) -> Limbs:
+    """Clap with stretched arms, which open wide before the body."""
+    limbs = resting(beat, rng)
+    together = np.arcsin(-MIDLINE)
+    open_by = rng.uniform(0.3, 1.9) * (1 - shaped(beat.phase, rng)) / 2
+    lift, reach = rng.uniform(-0.7, 0.3), rng.uniform(0.7, 0.98)
+    for arm in (RIGHT, LEFT):
+        out = open_by * rng.uniform(0.85, 1.0) - together / reach + 0.03
+        limbs.wrist[:, arm] = reach * vectors(
+            np.sin(out), np.cos(out) * np.sin(lift), np.cos(out) * np.cos(lift)
+        )
+        limbs.elbow[:, arm] = vectors(0.7, -1.0, -0.1)
+        limbs.hand[:, arm] = vectors(-0.1, 0.2, 0.3)
+    return limbs
+
+
+def _stretched(pose: Callable[[Beat, Random], Limbs], beat: Beat, rng: Random) -> Limbs:
+    """Perform a movement of both hands larger or smaller, higher or lower, nearer or farther."""
+    limbs = pose(beat, rng)
+    middle = limbs.wrist.mean(axis=0)
+    size, shift = rng.uniform(0.55, 1.3), rng.normal(0, [0.0, 0.1, 0.06])
+    return limbs._replace(wrist=middle + shift + size * (limbs.wrist - middle))
 
 
 def _arm_roll(beat: Beat, rng: Random) -> Limbs:
@@ -270,28 +405,78 @@ def _both_circle(beat: Beat, rng: Random) -> Limbs:
 
 
 def _other(beat: Beat, rng: Random) -> Limbs:
-    kind = EVERYDAY[rng.choice(len(EVERYDAY), p=[0.4, 0.15, 0.2, 0.15, 0.1])]
-    return _MOTIONS[kind][0](beat, rng)
+    kind = TEACHABLE[rng.choice(len(TEACHABLE), p=[0.4, 0.15, 0.2, 0.15, 0.1])]
+    return _MOTIONS[kind].pose(beat, rng)
 
 
-_MOTIONS: dict[str, tuple[Callable[[Beat, Random], Limbs], float, float]] = {  # and its periods, s
-    "hand_clapping": (_clapping, 0.17, 0.75),
-    "right_hand_wave": (partial(_waving, (RIGHT,)), 0.18, 0.9),
-    "left_hand_wave": (partial(_waving, (LEFT,)), 0.18, 0.9),
-    "right_arm_clockwise": (partial(_circling, {RIGHT: -1}), 0.42, 1.8),
-    "right_arm_counter_clockwise": (partial(_circling, {RIGHT: 1}), 0.42, 1.8),
-    "left_arm_clockwise": (partial(_circling, {LEFT: 1}), 0.42, 1.8),
-    "left_arm_counter_clockwise": (partial(_circling, {LEFT: -1}), 0.42, 1.8),
-    "arm_roll": (_arm_roll, 0.16, 0.75),
-    "air_drums": (_drums, 0.2, 0.85),
-    "air_guitar": (_guitar, 0.2, 0.75),
-    "other": (_other, 0.35, 1.5),
-    "wander": (wander, 0.35, 1.5),
-    "circle_both": (_both_circle, 0.35, 1.5),
-    "flap": (flap, 0.35, 1.5),
-    "push": (push, 0.35, 1.5),
-    "wave_both": (partial(_waving, (RIGHT, LEFT)), 0.35, 1.5),
-    IDLE: (resting, 1.0, 3.0),
-    WALKING: (walk, 0.8, 1.5),
-    NOBODY: (nobody, 1.0, 3.0),
+def _any_movement(beat: Beat, rng: Random) -> Limbs:
+    """Do anything that is no gesture; one person in ten does what the narrow "other" has."""
+    if rng.random() < 0.1:
+        return _other(beat, rng)
+    pose, fastest_s, slowest_s = everyday.MOVEMENTS[everyday.draw_movement(rng)]
+    return pose(draw_beat(beat.times_s, rng, fastest_s, slowest_s), rng)
+
+
+_MOTIONS: dict[str, _Style] = {
+    "hand_clapping": _Style(_clapping, 0.17, 0.75),
+    "right_hand_wave": _Style(partial(_waving, (RIGHT,)), 0.18, 0.9),
+    "left_hand_wave": _Style(partial(_waving, (LEFT,)), 0.18, 0.9),
+    "right_arm_clockwise": _Style(partial(_circling, {RIGHT: -1}), 0.42, 1.8),
+    "right_arm_counter_clockwise": _Style(partial(_circling, {RIGHT: 1}), 0.42, 1.8),
+    "left_arm_clockwise": _Style(partial(_circling, {LEFT: 1}), 0.42, 1.8),
+    "left_arm_counter_clockwise": _Style(partial(_circling, {LEFT: -1}), 0.42, 1.8),
+    "arm_roll": _Style(_arm_roll, 0.16, 0.75),
+    "air_drums": _Style(_drums, 0.2, 0.85),
+    "air_guitar": _Style(_guitar, 0.2, 0.75),
+    "other": _Style(_other, 0.35, 1.5),
+    "wander": _Style(wander, 0.35, 1.5),
+    "circle_both": _Style(_both_circle, 0.35, 1.5),
+    "flap": _Style(flap, 0.35, 1.5),
+    "push": _Style(push, 0.35, 1.5),
+    "wave_both": _Style(partial(_waving, (RIGHT, LEFT)), 0.35, 1.5),
+    IDLE: _Style(resting, 1.0, 3.0),
+    WALKING: _Style(walk, 0.8, 1.5),
+    **dict.fromkeys((NOBODY, OBJECTS), _Style(nobody, 1.0, 3.0)),
+    **dict.fromkeys((SHAKE, PAN, CURTAIN, TWO_PEOPLE), _Style(resting, 1.0, 3.0)),
+    RAISING: _Style(raising, 0.4, 1.5),
+    **{name: _Style(*movement) for name, movement in everyday.MOVEMENTS.items()},
+}
+
+
+def _wide(narrow: _Style, *others: _Style) -> tuple[_Style, ...]:
+    weight = NARROW_SHARE / (1 - NARROW_SHARE) * sum(each.weight for each in others)
+    return narrow._replace(weight=weight), *others
+
+
+def _wide_waves(arm: int) -> tuple[_Style, ...]:
+    return _wide(
+        _MOTIONS["left_hand_wave" if arm == LEFT else "right_hand_wave"],
+        _Style(partial(_waving, (arm,)), 0.4, 1.5),
+        _Style(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
+        _Style(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
+    )
+
+
+def _wide_circles(name: str, arm: int, sign: int) -> tuple[_Style, ...]:
+    return _wide(
+        _MOTIONS[name],
+        _Style(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
+        _Style(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
+    )
+
+
+_WIDE: dict[str, tuple[_Style, ...]] = {
+    "hand_clapping": _wide(
+        _MOTIONS["hand_clapping"], _Style(_small_clapping, 0.2, 1.1), _Style(_wide_clapping, 0.35, 1.3)
+    ),
+    "right_hand_wave": _wide_waves(RIGHT),
+    "left_hand_wave": _wide_waves(LEFT),
+    "right_arm_clockwise": _wide_circles("right_arm_clockwise", RIGHT, -1),
+    "right_arm_counter_clockwise": _wide_circles("right_arm_counter_clockwise", RIGHT, 1),
+    "left_arm_clockwise": _wide_circles("left_arm_clockwise", LEFT, 1),
+    "left_arm_counter_clockwise": _wide_circles("left_arm_counter_clockwise", LEFT, -1),
+    "arm_roll": _wide(_MOTIONS["arm_roll"], _Style(partial(_stretched, _arm_roll), 0.2, 1.1)),
+    "air_drums": _wide(_MOTIONS["air_drums"], _Style(partial(_stretched, _drums), 0.2, 1.1)),
+    "air_guitar": _wide(_MOTIONS["air_guitar"], _Style(partial(_stretched, _guitar), 0.2, 1.1)),
+    "other": (_Style(_any_movement, 0.35, 1.5),),
 }

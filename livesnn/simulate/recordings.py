@@ -10,7 +10,7 @@ import numpy as np
 from livesnn.errors import SourceError
 from livesnn.events.packet import Events, Resolution
 from livesnn.simulate import digits, gestures, saccades
-from livesnn.simulate.motions import GESTURES, PEOPLE
+from livesnn.simulate.motions import GESTURES, PEOPLE, names_like
 
 ALL_GESTURES = "gestures"
 DIGITS = tuple(f"digit-{digit}" for digit in range(10))
@@ -22,7 +22,8 @@ SIDES = (16, 1280)
 def check_scene(scene: str, *, seed: int, seconds: float) -> None:
     """Raise SourceError for an unknown scene, a negative seed, or an impossible length."""
     if scene not in SCENES:
-        raise SourceError(f"no scene {scene!r} to simulate: give one of {', '.join(SCENES)}")
+        more = f"{ALL_GESTURES}, {DIGITS[0]} to {DIGITS[-1]}"
+        raise SourceError(f"no scene {scene!r} to simulate: give one of {more}, {names_like(scene)}")
     if seed < 0:
         raise SourceError(f"--seed can't be {seed}: give 0 or more")
     if not 0 < seconds <= 3600:

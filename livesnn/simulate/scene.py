@@ -1,12 +1,14 @@
 """A person in front of a background, drawn as pictures of luminance, and the events that a DVS sensor makes of them.
 
 Everything is drawn of one shape, the round cone: a segment with a radius at each end, shaded as if it were round,
-with a texture that moves along. Shapes are painted from the farthest to the nearest.
+with a texture that moves along. Shapes are painted from the farthest to the nearest. What moves besides the person is
+drawn in surroundings.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.events.packet import Events, Resolution
-from livesnn.simulate.body import IMAGE, Array, Body, Limbs, draw_body, joints
+from livesnn.simulate.body import IMAGE, Array, Body, Breadth, Limbs, draw_body, joints
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
 LAMP_SHARE = 0.1
@@ -28,6 +30,9 @@ _BLOCK = 64  # pictures in memory at once
 JITTER_US = (10.0, 300.0)
 """Mean delay of a sensor's events in µs, log-uniform: a pixel's latency jitters, and events queue for readout.
 Assumed, not measured. The slowness of pixels in dim light is the low pass of `DvsPixelSpec`."""
+
+DIM_SHARE, NOISY_SHARE, QUIET_SHARE = 1 / 3, 1 / 3, 1 / 3
+"""Shares of wide sensors: in dim light, with much noise, with hardly any."""
 
 _X0, _Y0, _R0, _X1, _Y1, _R1, _DEPTH, _LUMINANCE, _TEXTURE, _PERIOD, _PHASE = range(11)
 
@@ -46,6 +51,36 @@ class Lamp(NamedTuple):
     depth: FloatImage
 
 
+class Drift(NamedTuple):
+    """How far the background is from its place in each picture, in pixels: ``across`` [T, W], ``down`` [T]."""
+
+    across: Array
+    down: Array
+
+
+Moving = Callable[[Array], Array]
+"""Returns what is true at the moments [T], in s."""
+
+
+class Surroundings(NamedTuple):
+    """What moves besides the person.
+
+    Attributes
+    ----------
+    behind, before
+        Return shapes [T, S, 11] in pixels of the sensor, painted behind or before the person.
+    camera
+        Returns how far everything is displaced, [T, 2], in pixels.
+    curtain
+        Returns how far each column of the background is displaced besides, [T, W], in pixels.
+    """
+
+    behind: tuple[Moving, ...] = ()
+    before: tuple[Moving, ...] = ()
+    camera: Moving | None = None
+    curtain: Moving | None = None
+
+
 @dataclass(frozen=True)
 class Scene:
     """A person, the background, the sensor, the light, and the isolated events around moving edges."""
@@ -56,12 +91,13 @@ class Scene:
     resolution: Resolution
     scatter: Scatter
     lamp: Lamp | None
+    around: Surroundings | None = None
 
 
-def draw_pixel(rng: np.random.Generator) -> DvsPixelSpec:
-    """Return a random sensor. The ranges include what DVS-Gesture's recordings show."""
+def draw_pixel(rng: np.random.Generator, breadth: Breadth = "narrow") -> DvsPixelSpec:
+    """Return a random sensor. The ranges include what DVS-Gesture's recordings show; wide ones, dim light as well."""
     threshold, imbalance = np.exp(rng.uniform(np.log(0.08), np.log(0.25))), rng.uniform(-0.09, 0.09)
-    return DvsPixelSpec(
+    spec = DvsPixelSpec(
         threshold_on=threshold * (1 + imbalance),
         threshold_off=threshold * (1 - imbalance),
         mismatch=threshold * rng.uniform(0.02, 0.12),
@@ -73,15 +109,46 @@ def draw_pixel(rng: np.random.Generator) -> DvsPixelSpec:
         cutoff_hz=1e3 / (2 * np.pi * np.exp(rng.uniform(np.log(0.5), np.log(10.0)))),
         dark_luminance=rng.uniform(0.02, 0.08),
     )
+    return spec if breadth == "narrow" else _in_other_light(spec, rng)
 
 
-def draw_scene(rng: np.random.Generator, resolution: Resolution, lamp_share: float = LAMP_SHARE) -> Scene:
+def _in_other_light(spec: DvsPixelSpec, rng: np.random.Generator) -> DvsPixelSpec:
+    """Return the sensor, maybe in dim light, and maybe with more noise or less.
+
+    Real recordings in dim light have 3,000 to 5,000 events a second: contrasts hardly pass the threshold, pixels are
+    slow, and the dark current takes contrast away.
+    """
+    if rng.random() < DIM_SHARE:
+        more = np.exp(rng.uniform(np.log(0.12), np.log(0.9))) / (spec.threshold_on + spec.threshold_off) * 2
+        spec = replace(
+            spec,
+            threshold_on=more * spec.threshold_on,
+            threshold_off=more * spec.threshold_off,
+            mismatch=more * spec.mismatch,
+            cutoff_hz=1e3 / (2 * np.pi * np.exp(rng.uniform(np.log(1.0), np.log(40.0)))),
+            dark_luminance=np.exp(rng.uniform(np.log(0.02), np.log(0.3))),
+        )
+    kind = rng.random()
+    if kind < NOISY_SHARE:
+        return replace(spec, noise_hz=np.exp(rng.uniform(np.log(0.3), np.log(4.0))))
+    if kind < NOISY_SHARE + QUIET_SHARE:
+        noise_hz, leak_hz = np.exp(rng.uniform(np.log(0.002), np.log(0.1), 2))
+        return replace(spec, noise_hz=noise_hz, leak_hz=leak_hz)
+    return spec
+
+
+def draw_scene(
+    rng: np.random.Generator,
+    resolution: Resolution,
+    lamp_share: float = LAMP_SHARE,
+    breadth: Breadth = "narrow",
+) -> Scene:
     """Return a random person in front of a random wall, seen by a random sensor, with a lamp by chance."""
-    body = draw_body(rng)
+    body = draw_body(rng, breadth)
     return Scene(
         body,
         _background(body.wall, resolution, rng),
-        draw_pixel(rng),
+        draw_pixel(rng, breadth),
         resolution,
         Scatter(rng.uniform(0.0, 0.3), min(resolution) / IMAGE * rng.uniform(4, 14)),
         _lamp(resolution, rng) if rng.random() < lamp_share else None,
@@ -111,21 +178,46 @@ def _background(wall: float, resolution: Resolution, rng: np.random.Generator) -
     return image.astype(np.float32)
 
 
-def paint(scene: Scene, shapes: Array, canvas: FloatImage) -> FloatImage:
+def paint(scene: Scene, shapes: Array, canvas: FloatImage, drift: Drift | None = None) -> FloatImage:
     """Paint shapes [T, S, 11] into the first T pictures of ``canvas``; return these, luminance float32 [T, H, W]."""
     frames = canvas[: len(shapes)]
-    frames[:] = scene.background
+    if drift is None:
+        frames[:] = scene.background
+    else:
+        _drifted(frames, scene.background, *drift)
     light = np.array([np.cos(scene.body.light), np.sin(scene.body.light)]) * scene.body.shading
     _paint(frames, shapes, light)
     return frames
 
 
+def surrounded(scene: Scene, shapes: Array, times_us: npt.NDArray[np.int64]) -> tuple[Array, Drift | None]:
+    """Return the person's shapes [T, S, 11] among all others at those times, and the background's drift, if any."""
+    if scene.around is None:
+        return shapes, None
+    behind, before, camera, curtain = scene.around
+    times_s = times_us / 1e6
+    parts = [*(each(times_s) for each in behind), shapes, *(each(times_s) for each in before)]
+    shapes = np.concatenate(parts, axis=1)
+    if camera is None and curtain is None:
+        return shapes, None
+    moved = np.zeros((len(times_s), 2)) if camera is None else camera(times_s)
+    shapes[:, :, [_X0, _X1]] += moved[:, :1, None]
+    shapes[:, :, [_Y0, _Y1]] += moved[:, 1:, None]
+    across = moved[:, :1] + np.zeros(scene.resolution.width)
+    return shapes, Drift(across if curtain is None else across + curtain(times_s), moved[:, 1])
+
+
 def shapes_of(scene: Scene, limbs: Limbs) -> Array:
     """Return the round cones of the body in each picture, float64 [T, S, 11], farthest first."""
     body = scene.body
-    shapes = np.concatenate([_trunk(body, limbs), _head(body, limbs), _arms(body, limbs)], axis=1)
+    parts = [_trunk(body, limbs), _head(body, limbs), _arms(body, limbs)]
+    shapes = np.concatenate(parts if body.leg == 0 else [_legs(body, limbs), *parts], axis=1)
     order = np.argsort(shapes[:, :, _DEPTH], axis=1, kind="stable")
-    shapes = np.take_along_axis(shapes, order[:, :, None], axis=1)
+    return on_sensor(scene, np.take_along_axis(shapes, order[:, :, None], axis=1))
+
+
+def on_sensor(scene: Scene, shapes: Array) -> Array:
+    """Return shapes [T, S, 11], given on an image of 128×128, in pixels of the sensor; they are changed in place."""
     scale = min(scene.resolution) / IMAGE
     shapes[:, :, [_X0, _Y0, _R0, _X1, _Y1, _R1, _PERIOD]] *= scale
     shapes[:, :, [_X0, _X1]] += (scene.resolution.width - IMAGE * scale) / 2
@@ -151,13 +243,31 @@ def _trunk(body: Body, limbs: Limbs) -> Array:
     down = np.array([0.0, 1.0])
     shirt = {"luminance": body.shirt, "texture": 0.25 * body.texture}
     chest = 0.92 * body.half_shoulders
+    low = 90 if body.leg == 0 else 0.75 * body.arm
     return np.stack([
         _cone(middle - 1.2 * body.head_radius * down, 0.5 * body.head_radius, middle, 0.6 * body.head_radius,
               -92, body, luminance=0.8 * body.skin, texture=0.0, phase=0.0),
-        _cone(middle + chest * down, chest, middle + 90 * down, 0.85 * chest, -91, body, phase=0.16, **shirt),
+        _cone(middle + chest * down, chest, middle + low * down, 0.85 * chest, -91, body, phase=0.16, **shirt),
         _cone(middle - across + 3 * down, body.arm_radius + 1, middle + across + 3 * down,
               body.arm_radius + 1, -90, body, phase=0.32, **shirt),
     ], axis=1)  # fmt: skip
+
+
+def _legs(body: Body, limbs: Limbs) -> Array:
+    """Return thighs and shins [T, 4, 11], behind everything else. Feet keep to the floor unless they are lifted."""
+    hips = limbs.trunk[:, :2] + np.array([body.centre_x, body.shoulder_y + 0.85 * body.arm])
+    floor = body.shoulder_y + 0.85 * body.arm + body.leg
+    shapes: list[Array] = []
+    for foot, side in enumerate((-0.45, 0.45)):
+        hip = hips + np.array([side * body.half_shoulders, 0])
+        sole = np.stack([hip[:, 0] + 0.3 * side * body.half_shoulders, floor - limbs.feet[:, foot]], axis=1)
+        bent = np.maximum(0, body.leg - np.linalg.norm(sole - hip, axis=1))  # the knee comes forward and out
+        knee = (hip + sole) / 2 + np.stack([side * np.sqrt(bent * body.leg) / 2, -0.2 * bent], axis=1)
+        for start, r0, end, r1 in ((hip, 0.42, knee, 0.28), (knee, 0.28, sole, 0.2)):
+            wide = body.half_shoulders
+            shapes.append(_cone(start, r0 * wide, end, r1 * wide, -93, body, luminance=body.hair,
+                                texture=0.25 * body.texture, phase=0.1 * len(shapes)))  # fmt: skip
+    return np.stack(shapes, axis=1)
 
 
 def _head(body: Body, limbs: Limbs) -> Array:
@@ -221,7 +331,7 @@ def _paint(frames, shapes, light):  # type: ignore[no-untyped-def]
     """Paint round cones [T, S, 11] over ``frames`` [T, H, W], in place."""
     for k in range(len(frames)):
         for shape in shapes[k]:
-            if shape[2] > 0 or shape[5] > 0:
+            if shape[2] != 0 or shape[5] != 0:
                 _paint_cone(frames[k], shape, light[0], light[1])
 
 
@@ -234,9 +344,11 @@ def _wave(turns):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
-    """Paint one round cone, its edge one pixel soft."""
+    """Paint one round cone, its edge one pixel soft; one of negative radii has square ends."""
     height, width = frame.shape
     x0, y0, r0, x1, y1, r1, _, luminance, texture, period, phase = shape
+    square = r0 < 0
+    r0, r1 = abs(r0), abs(r1)
     dx, dy = x1 - x0, y1 - y0
     length2 = max(dx * dx + dy * dy, 1e-6)
     length = np.sqrt(length2)
@@ -253,6 +365,8 @@ def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
             radius = r0 + part * (r1 - r0)
             away = np.sqrt(ex * ex + ey * ey)
             cover = radius - away + 0.5
+            if square:
+                cover = min(cover, (0.5 - abs(along - 0.5)) * length + 0.5)
             if cover <= 0.0:
                 continue
             value = luminance * (1.0 + (light_x * ex + light_y * ey) / max(radius, 0.5))
@@ -262,6 +376,34 @@ def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
                     0.7 * across / period + 2 * phase
                 )
             frame[y, x] += min(cover, 1.0) * (max(value, 0.005) - frame[y, x])
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _mirrored_place(place, size):  # type: ignore[no-untyped-def]
+    """Return where a place beyond the picture's edges is inside it, as if mirrors stood there."""
+    period = 2.0 * (size - 1)
+    place -= np.floor(place / period) * period
+    return min(place, period - place)
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _drifted(frames, background, across, down):  # type: ignore[no-untyped-def]
+    """Fill ``frames`` [T, H, W] with the background [H, W] at other places, bilinear; it goes on mirrored outside."""
+    height, width = background.shape
+    for k in range(len(frames)):
+        for y in range(height):
+            v = _mirrored_place(y - down[k], height)
+            top = min(int(v), height - 2)
+            v -= top
+            for x in range(width):
+                u = _mirrored_place(x - across[k, x], width)
+                left = min(int(u), width - 2)
+                u -= left
+                upper = background[top, left] + u * (background[top, left + 1] - background[top, left])
+                lower = background[top + 1, left] + u * (
+                    background[top + 1, left + 1] - background[top + 1, left]
+                )
+                frames[k, y, x] = upper + v * (lower - upper)
 
 
 class Film:
@@ -276,7 +418,8 @@ class Film:
         self._pixels = DvsPixels(scene.pixel, scene.resolution, rng)
         # One buffer for all pictures: allocating anew would double the time, as the system zeroes fresh memory.
         self._canvas = np.empty((_BLOCK, *scene.background.shape), np.float32)
-        picture = paint(scene, shapes_of(scene, first.part(0, 1)), self._canvas)[0]
+        shapes, drift = surrounded(scene, shapes_of(scene, first.part(0, 1)), np.zeros(1, np.int64))
+        picture = paint(scene, shapes, self._canvas, drift)[0]
         self._state = self._pixels.initial_state(picture, 0, rng)
         self._jitter = rng.spawn(1)[0]  # its own generator, so that later draws stay the same
         self._late_us = float(np.exp(self._jitter.uniform(*np.log(JITTER_US))))
@@ -286,7 +429,8 @@ class Film:
         packets = []
         for first in range(0, len(times_us), _BLOCK):
             some = slice(first, first + _BLOCK)
-            frames = lit(self._scene, paint(self._scene, shapes[some], self._canvas), times_us[some])
+            together, drift = surrounded(self._scene, shapes[some], times_us[some])
+            frames = lit(self._scene, paint(self._scene, together, self._canvas, drift), times_us[some])
             packet, self._state = self._pixels.sequence(frames, times_us[some], self._state)
             packets.append(packet)
         events = scattered(np.concatenate(packets), self._scene, self._random)

@@ -45,6 +45,7 @@ def read_clips(
     unless: str = "",
     orientation: Orientation | None = None,
     denoise: bool = False,
+    ready_s: float = READY_S,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Clip]:
     """Return a source's frames for the input ``spec``, as clips.
@@ -61,6 +62,8 @@ def read_clips(
         Of such a recording: only where this one doesn't hold.
     denoise
         Drop noise first.
+    ready_s
+        Time to get ready in front of a live source.
     tell
         Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
         was damaged or lost.
@@ -70,9 +73,9 @@ def read_clips(
         stream = FrameStream(
             opened,
             spec,
-            seconds=None if labelled or seconds is None else READY_S * opened.live + seconds,
+            seconds=None if labelled or seconds is None else ready_s * opened.live + seconds,
             orientation=orientation or Orientation(),
-            gate=partial(once_ready, tell=tell) if opened.live else None,
+            gate=partial(once_ready, tell=tell, ready_s=ready_s) if opened.live else None,
             denoise=denoise,
         )
         clips = clips_of(
@@ -91,17 +94,18 @@ def once_ready(
     packets: Iterable[Packet],
     tell: Callable[[str], None],
     *,
+    ready_s: float = READY_S,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Packet]:
-    """Yield the packets of a live source from some seconds after the first one on.
+    """Yield the packets of a live source from ``ready_s`` after the first one on.
 
     ``tell`` gets a line when to get ready, and one when to perform. ``clock`` returns seconds.
     """
     begins_s, begun = math.inf, False
     for packet in packets:  # empty ones come too
         if begins_s == math.inf:
-            begins_s = clock() + READY_S
-            tell(f"get ready: begin in {READY_S:g} s")
+            begins_s = clock() + ready_s
+            tell(f"get ready: begin in {ready_s:g} s")
         if not begun and clock() >= begins_s:
             begun = True
             tell("perform the gesture now, again and again")

@@ -79,18 +79,24 @@ class Known(NamedTuple):
     kept_aside: FloatArray
 
 
-def known_people(model: Model, weights: Weights, progress: Progress) -> Known:
+def known_people(
+    model: Model,
+    weights: Weights,
+    progress: Progress,
+    people: int = PEOPLE,
+    kept_aside_people: int = KEPT_ASIDE_PEOPLE,
+) -> Known:
     """Return windows of simulated people who perform everything that ``model`` was trained on.
 
     They are cached for its weights. Simulating them takes some 30 s, of which ``progress`` is told.
     """
-    file = cache_dir() / f"known-{_key(model.card, weights)}.npz"
+    file = cache_dir() / f"known-{_key(model.card, weights, people, kept_aside_people)}.npz"
     with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:
         return Known(kept["learned"].astype(np.float32), kept["kept_aside"].astype(np.float32))
-    share = PEOPLE / (PEOPLE + KEPT_ASIDE_PEOPLE)
+    share = people / (people + kept_aside_people)
     known = Known(
-        _people(model, PEOPLE, "train", lambda done: progress(share * done)),
-        _people(model, KEPT_ASIDE_PEOPLE, "validation", lambda done: progress(share + (1 - share) * done)),
+        _people(model, people, "train", lambda done: progress(share * done)),
+        _people(model, kept_aside_people, "validation", lambda done: progress(share + (1 - share) * done)),
     )
     made = io.BytesIO()
     np.savez(made, **{name: part.astype(np.float16) for name, part in known._asdict().items()})
@@ -100,9 +106,9 @@ def known_people(model: Model, weights: Weights, progress: Progress) -> Known:
     return known
 
 
-def _key(card: ModelCard, weights: Weights) -> str:
+def _key(card: ModelCard, weights: Weights, people: int, kept_aside_people: int) -> str:
     """Return a key that is the same for all models with the same network, whatever their read-outs were taught."""
-    simulated = (VERSION, PEOPLE, KEPT_ASIDE_PEOPLE, CLIP_WINDOWS)
+    simulated = (VERSION, people, kept_aside_people, CLIP_WINDOWS)
     key = blake2b(repr((simulated, card.input, card.network, card.neuron)).encode(), digest_size=8)
     for name in sorted(weights):
         if not name.startswith("classify."):

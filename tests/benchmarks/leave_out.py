@@ -96,11 +96,11 @@ def left_out(part: str) -> Iterator[None]:
     """Leave a part out of all training clips of this process, and cache these under its name."""
     settings = gestures_sim._settings
 
-    def clips_without(name: str, seed: int, spec: Any, use: gestures.Use, windows: int = 1) -> Any:
+    def clips_without(name: str, seed: int, spec: Any, use: gestures.Use, *rest: Any) -> Any:
         if use != "train":
-            return clip_frames(name, seed, spec, use, windows)
+            return clip_frames(name, seed, spec, use, *rest)
         with PARTS[part]:
-            return clip_frames(name, seed, spec, use, windows)
+            return clip_frames(name, seed, spec, use, *rest)
 
     def settings_without(clips: Any, spec: Any, use: gestures.Use, windows: int) -> object:
         usual = settings(clips, spec, use, windows)

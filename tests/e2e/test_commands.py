@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from livesnn.infer.model import load_model
 from livesnn.paths import models_dir, recordings_dir
 from tests import trees
+from tests.waiting import eventually
 
 from .conftest import livesnn
 
@@ -250,9 +250,7 @@ def test_with_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
         process = livesnn("record", "simulate:gestures", out, "--seconds", "2")
     finally:
         signal.signal(signal.SIGHUP, before)
-    deadline_s = time.monotonic() + 60
-    while not out.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.02)
+    eventually(out.exists, 60)
     process.send_signal(signal.SIGHUP)
     code, _, errors = finish(process, 60)
     assert code == 0
@@ -303,10 +301,9 @@ def test_bench_needs_a_repeat() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a console event there")
 def test_ctrl_c_is_one_line_and_exit_code_130(tmp_path: Path) -> None:
-    process = livesnn("simulate", tmp_path / "long.aedat4", "--seconds", "3600")
-    deadline_s = time.monotonic() + 60
-    while not (tmp_path / "long.aedat4").exists() and time.monotonic() < deadline_s:
-        assert process.poll() is None
+    out = tmp_path / "long.aedat4"
+    process = livesnn("simulate", out, "--seconds", "3600")
+    eventually(lambda: out.exists() or process.poll() is not None, 60)
     process.send_signal(signal.SIGINT)
     code, _, errors = finish(process)
     assert (code, errors) == (130, "livesnn simulate: stopped\n")

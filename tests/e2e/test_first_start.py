@@ -35,14 +35,13 @@ print(json.dumps([engines[0], engines[-1], note]))
 """
 
 WHILE_COMPILING = """
-import sys, time
+import sys
 import psutil
 from livesnn.infer.model import load_model
+from tests.waiting import eventually
 
 model = load_model(sys.argv[1])
-while not (helpers := psutil.Process().children()):
-    time.sleep(0.01)
-print(helpers[0].pid)
+print(eventually(lambda: psutil.Process().children())[0].pid)
 """
 
 

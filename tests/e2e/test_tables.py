@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 
 from livesnn.paper.page import page
 from tests import trees
+from tests.waiting import eventually
 
 from .conftest import livesnn
 
@@ -23,12 +23,8 @@ def test_a_killed_cell_goes_on_where_it_was_and_is_shown_beside_the_papers_figur
     cell = ("tables", "table1", "--cell", "cnn:mnist", "--budget", "small", *where)
     process = livesnn(*cell, OMP_NUM_THREADS="1")
     last = tmp_path / "runs" / "table1-cnn-mnist-small-best-0" / "last.ckpt"
-    while not last.exists():
-        assert process.poll() is None, process.communicate()[1]
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
+    eventually(lambda: last.exists() or process.poll() is not None, 250)
+    assert process.poll() is None, process.communicate()[1]
     process.kill()
     process.communicate()
     again = livesnn(*cell, OMP_NUM_THREADS="1")

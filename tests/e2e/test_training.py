@@ -20,6 +20,7 @@ from livesnn.train.configuration import Configuration
 from livesnn.train.run_folder import run_folder
 from livesnn.weights import load_weights, save_weights
 from tests import trees
+from tests.waiting import eventually
 
 from .conftest import livesnn
 
@@ -102,12 +103,9 @@ def test_killed_and_resumed_gives_the_same_weights(
     uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path
 ) -> None:
     process = train(drawn_nmnist, tmp_path)
-    while not (tmp_path / "small" / "last.ckpt").exists():  # the first epoch is kept; the next has begun
-        assert process.poll() is None, process.communicate()[1]
-        try:
-            process.wait(0.05)
-        except subprocess.TimeoutExpired:
-            continue
+    last = tmp_path / "small" / "last.ckpt"
+    eventually(lambda: last.exists() or process.poll() is not None, 250)  # it is there once an epoch is kept
+    assert process.poll() is None, process.communicate()[1]
     process.kill()
     process.communicate()
     resumed = train(drawn_nmnist, tmp_path, "--resume")
@@ -142,8 +140,9 @@ def test_what_is_finished_and_resumed_stays_as_it_was_made_and_tested(
 def test_a_folder_that_another_process_trains_in_is_in_use(drawn_nmnist: Path, tmp_path: Path) -> None:
     first = train(drawn_nmnist, tmp_path)
     try:
-        while not (tmp_path / "small" / "config.json").exists():
-            assert first.poll() is None
+        config_file = tmp_path / "small" / "config.json"
+        eventually(lambda: config_file.exists() or first.poll() is not None, 250)
+        assert first.poll() is None
         config = replace(Configuration(), out=tmp_path, name="small")
         with pytest.raises(TrainError, match="in use by another training"), run_folder(config):
             pass

@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from livesnn.errors import LivesnnError
 from livesnn.infer.model import model_folder as folder_of
 from livesnn.paths import models_dir
 from tests.synthetic import write_model
+from tests.waiting import eventually
 
 PROGRAM = """
 import json, sys
@@ -254,10 +254,10 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
             subprocess.run(
                 ["xdotool", "windowfocus", "--sync", window.stdout.split()[0]], env=environment, timeout=20
             )
-            wait_until(lambda: SettingsFile(settings).now.recent == (str(recording),))
+            eventually(lambda: SettingsFile(settings).now.recent == (str(recording),))
             loop = SettingsFile(settings).now.choices.loop
             press("l", "a", "m", "ctrl+2")
-            wait_until(lambda: SettingsFile(settings).now.choices.view.palette == "white and grey")
+            eventually(lambda: SettingsFile(settings).now.choices.view.palette == "white and grey")
             now = SettingsFile(settings).now
             choices = now.choices
             assert (choices.loop, choices.view.mode, now.mirrored_picture) == (not loop, "accumulate", True)
@@ -287,11 +287,3 @@ def x_server(folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
-
-
-def wait_until(true: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Look again and again; fails when it takes too long."""
-    end_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end_s, "it took too long"
-        os.sched_yield()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, Lea
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
+from tests.waiting import eventually
 
 from .test_live_window import stream
 
@@ -158,10 +158,7 @@ def test_what_came_before_the_lesson_is_not_learned(
 
 def test_a_name_that_looks_like_a_flag_is_a_name(tmp_path: Path) -> None:
     learning = Learning("--help", tmp_path / "nowhere.aedat4", "gestures", tmp_path / "out", denoise=False)
-    ends_s = time.monotonic() + 60
-    while (said := learning.take()) is None:
-        assert time.monotonic() < ends_s
-        time.sleep(0.05)
+    said = eventually(learning.take, 60)
     learning.close()
     assert isinstance(said, LivesnnError)
     assert str(said).startswith(f"{tmp_path / 'nowhere.aedat4'}: no such file")

@@ -10,7 +10,8 @@ import pytest
 from livesnn.app.main_window import MainWindow
 from livesnn.app.player import Player
 from livesnn.app.settings import SettingsFile
-from tests.synthetic import next_picture_us, wait_until
+from tests.synthetic import next_picture_us
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_however_often_a_paused_video_is_opened_again_the_same_frame_is_shown(
         return next(us for us in iter(next_picture_us(player.session), None) if us > 500_000)
 
     player.play(str(clip))
-    wait_until(player.newly_opened)
+    eventually(player.newly_opened)
     player.toggle()
     player.seek(0.9)
     assert first_late_us() == 900_000
@@ -36,7 +37,7 @@ def test_however_often_a_paused_video_is_opened_again_the_same_frame_is_shown(
     shown = [first_late_us()]
     for _ in range(2):
         player.play_again()
-        wait_until(player.newly_opened)
+        eventually(player.newly_opened)
         shown.append(first_late_us())
     assert shown == [920_000] * 3
 
@@ -46,7 +47,7 @@ def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
 ) -> None:
     window = make_window(model=str(video_model))
     window.open("simulate:digits")
-    wait_until(lambda: window.poll() or window.view.shown > 3)
+    eventually(lambda: window.poll() or window.view.shown > 3)
     assert not window.player.can_record
     assert window.view.legend.isHidden()
     assert "digits that turn" in window.windowTitle()
@@ -60,5 +61,5 @@ def test_recent_digits_are_opened_with_the_model_that_knows_them(
     settings.change(recent=["simulate:digits:5"])
     window = make_window(settings=settings)
     window.commands.recent.actions()[0].trigger()
-    wait_until(lambda: window.poll() or window.view.shown > 3)
+    eventually(lambda: window.poll() or window.view.shown > 3)
     assert window.player.model == "mnist-seq2"

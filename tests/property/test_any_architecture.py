@@ -52,6 +52,7 @@ cards = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(cards, st.floats(0, 1), st.floats(0, 2), st.integers(0, 1000))
 @settings(
     max_examples=5,

@@ -39,6 +39,7 @@ def test_a_case_is_the_same_whenever_it_is_made(goods: list[Good]) -> None:
     assert make_case(goods[0], 3, 13).octets != one.octets
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_long_run_counts_every_case_once() -> None:
     arguments = argparse.Namespace(count=30, start=10, seed=0, workers=2, formats=["dat", "es"])

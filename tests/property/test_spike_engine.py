@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import shutil
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +61,8 @@ CARDS = {
         network=NetworkSpec(widths=(16,) * 4, stem_kernel=7, stem_stride=3, final_pool=1),
     ),
 }  # fmt: skip
+QUICK = ("plain", "8 bits")
+"""The cards of the quick tests."""
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,11 @@ def frame_of(card: ModelCard, rng: np.random.Generator, rate: float) -> Frame:
     return Frame(0, counts.clip(0, 255).astype(np.uint8), 0)
 
 
-@pytest.mark.parametrize("folder", CARDS, indirect=True)
+@pytest.mark.parametrize(
+    "folder",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CARDS],
+    indirect=True,
+)
 def test_each_layer_s_membrane_is_that_of_onnx_runtime(folder: Path) -> None:
     onnx, spike = load_model(folder, "onnx"), SpikeModel.load(folder)
     rng = np.random.default_rng(5)
@@ -167,12 +172,10 @@ def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder:
             np.testing.assert_array_equal(more, one)
     del model
     gc.collect()
-    deadline_s = time.monotonic() + 5
-    while left := [
-        t.name for t in threading.enumerate() if t.name.startswith("livesnn-spikes") and t not in before
-    ]:
-        assert time.monotonic() < deadline_s, left
-        time.sleep(0.01)
+    left = {each for each in threading.enumerate() if each.name.startswith("livesnn-spikes")} - {*before}
+    for thread in left:
+        thread.join(5)
+    assert not [thread.name for thread in left if thread.is_alive()]
 
 
 @pytest.mark.parametrize("folder", ["plain"], indirect=True)

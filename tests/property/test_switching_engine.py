@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -25,6 +24,7 @@ from livesnn.infer.switching_engine import COUNT_EVERY, PREPARING, SwitchingMode
 from livesnn.paths import models_dir, recordings_dir
 from livesnn.weights import load_weights, save_weights
 from tests.networks import write_network
+from tests.waiting import eventually
 
 pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
 
@@ -59,13 +59,6 @@ def state_of(model: Model, density: float, rng: np.random.Generator) -> State:
     return tuple(
         np.where(rng.random(u.shape) < density, 1e6, -1e6).astype(np.float32) for u in model.initial_state()
     )
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
 
 
 def test_dense_states_are_stepped_by_onnx_runtime_with_its_results(folder: Path) -> None:
@@ -128,7 +121,7 @@ def test_files_of_two_models_are_refused_by_the_spike_engine_and_left_alone_by_a
     with pytest.raises(ModelError, match="not of the same model: copy the model again"):
         load_model(own, "spike")
     model = load_model(own)
-    until(lambda: note_of(model) not in ("", PREPARING))
+    eventually(lambda: note_of(model) not in ("", PREPARING), 60)
     assert model.engine == "onnx"
     assert "not of the same model" in note_of(model)
 
@@ -170,7 +163,7 @@ def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
         for number, frame in enumerate(shown):
             if number == at:
                 go.set()
-                until(lambda: note_of(model) == "")
+                eventually(lambda: note_of(model) == "", 60)
                 gone.set()
             yield frame
 
@@ -187,7 +180,7 @@ def test_if_nothing_can_be_prepared_onnx_runtime_goes_on_and_the_reason_is_told(
         raise ModelError("there is no compiler")
 
     model = SwitchingModel(OnnxModel.load(folder / "model.onnx"), prepare)
-    until(lambda: note_of(model) not in ("", PREPARING))
+    eventually(lambda: note_of(model) not in ("", PREPARING), 60)
     assert "ONNX Runtime runs the network" in note_of(model)
     assert note_of(model).endswith("there is no compiler")
     model.step(seen(np.random.default_rng(0)), model.initial_state())

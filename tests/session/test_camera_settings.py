@@ -14,7 +14,7 @@ from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.session.camera_settings import FOLDER, HotPixelFiles, camera_name
 from livesnn.session.session import Session
-from tests.synthetic import wait_until
+from tests.waiting import eventually
 
 ODD = Resolution(7, 5)
 UPRIGHT = Orientation()
@@ -70,7 +70,7 @@ def test_a_session_decides_on_a_turned_source_as_livesnn_run_does(
     play: Callable[..., Session], model_folder: Path, recording: Path
 ) -> None:
     session = play(recording, speed=float("inf"), orientation=Orientation(2))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     decided = [decision.label for decision in session.take_decisions()]
 
     def run(orientation: Orientation) -> list[str | None]:

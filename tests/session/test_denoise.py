@@ -11,7 +11,8 @@ from livesnn.events.packet import SourceCounters
 from livesnn.events.recording import open_recording
 from livesnn.session.session import Session
 from tests.fake_source import FakeSource
-from tests.synthetic import noisy_bar, wait_until, write_recording
+from tests.synthetic import noisy_bar, write_recording
+from tests.waiting import eventually
 
 LONG_US = 20_000_000
 
@@ -22,11 +23,11 @@ def test_every_event_of_a_live_source_is_counted_once_and_its_recording_has_them
     packets = np.array_split(noisy_bar(1_000_000), 100)
     source = FakeSource(packets, counters=SourceCounters(out_of_order=2), on_demand=True, then="wait")
     session = play(source, denoise=True)
-    wait_until(lambda: session.opened)
+    eventually(lambda: session.opened)
     recorder = session.control.record(tmp_path / "raw.aedat4")
     assert recorder is not None
     source.give(len(packets))
-    wait_until(source.exhausted.is_set)
+    eventually(source.exhausted.is_set)
     assert session.stop()
     assert recorder.close()
     counts = session.statistics
@@ -44,12 +45,12 @@ def test_a_seek_forgets_what_was_active_and_every_pass_is_counted(
 ) -> None:
     noisy = noisy_bar(LONG_US)
     session = play(write_recording(tmp_path / "noisy.npz", noisy), denoise=True, speed=float("inf"))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     first = session.statistics
     assert first.noise.events == first.events == noisy.size
     session.control.seek(0)
-    wait_until(lambda: session.statistics.noise.events == 2 * noisy.size)
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.statistics.noise.events == 2 * noisy.size)
+    eventually(lambda: session.control.state == "ended")
     assert session.stop()
     assert session.statistics.noise.isolated == 2 * first.noise.isolated
     assert session.statistics.events == 2 * noisy.size

@@ -15,7 +15,6 @@ from livesnn.bench.format_files import MADE_FILES, make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.session import rate_profile
 from livesnn.session.rate_profile import ProfileReader, RateProfile, profile
 
 SENSOR = Resolution(34, 34)
@@ -224,15 +223,14 @@ class Watched(threading.Event):
 
 @pytest.mark.parametrize("name", ["evt2", "es"])
 def test_a_file_that_is_read_to_be_opened_takes_no_more_than_its_share_then_either(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str
 ) -> None:
-    monkeypatch.setattr(rate_profile, "_WORK_S", 0.0)
     made = MADE_FILES[name]
     path = tmp_path / f"f{made.suffix}"
     made.write(path, make_events(700_000, made.sensor))
     stop = Watched()
     begun_s = time.thread_time()
-    next(profile(path, stop=stop, cpu_share=0.25))
+    next(profile(path, stop=stop, cpu_share=0.25, work_s=0.0))
     assert stop.rested_s >= 2 * (time.thread_time() - begun_s)  # 3, but for what came since the last rest
 
 

@@ -27,13 +27,12 @@ from livesnn.session.sustained import TimedModel
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import (
     CARD,
-    PATIENCE_S,
     SENSOR,
     moving_bar,
-    wait_until,
     write_long_recording,
     write_recording,
 )
+from tests.waiting import PATIENCE_S, eventually
 
 START_US = 5_000_000  # of moving_bar
 FRAME_US = 10_000
@@ -58,7 +57,7 @@ class Newest:
         return self._picture
 
     def wait_for_result(self, condition: Callable[[ShownResult], bool]) -> ShownResult:
-        wait_until(lambda: self.result is not None and condition(self.result))
+        eventually(lambda: self.result is not None and condition(self.result))
         assert self._result is not None
         return self._result
 
@@ -76,7 +75,7 @@ def paused(session: Session) -> Newest:
 def look_on() -> None:
     """Wait as long as several frames would take, did they come."""
     looks = itertools.count()
-    wait_until(lambda: next(looks) == 25)
+    eventually(lambda: next(looks) == 25)
 
 
 def results_of(recording: Path, model_folder: Path) -> list[Result]:
@@ -138,7 +137,7 @@ def test_after_the_end_a_step_back_shows_the_last_frames_again(
 ) -> None:
     session = play(recording, speed=float("inf"))
     newest = Newest(session)
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     session.control.step(-5)
     after = newest.wait_for_result(lambda shown: shown.resets == 1)
     assert session.control.state == "paused"
@@ -153,7 +152,7 @@ def test_after_a_seek_to_the_end_a_step_back_shows_the_last_frame(
     assert session.opened is not None
     assert session.opened.playback.duration_us is not None
     session.control.seek(session.opened.playback.duration_us)
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     session.control.step(-1)
     after = newest.wait_for_result(lambda shown: shown.resets == 2)
     assert 0 <= START_US + session.opened.playback.duration_us - after.result.t < 2 * FRAME_US
@@ -163,7 +162,7 @@ def test_a_recording_too_short_for_a_frame_is_not_started_again_while_paused(
     play: Callable[..., Session], tmp_path: Path
 ) -> None:
     session = play(write_recording(tmp_path / "short.npz", moving_bar(FRAME_US // 2)), loop=True)
-    wait_until(lambda: session.statistics.events)
+    eventually(lambda: session.statistics.events)
     session.control.toggle()
     look_on()
     before = session.statistics.events
@@ -194,7 +193,7 @@ def test_what_is_seen_to_be_open_can_be_paused_and_sought(
 
 def test_steps_are_for_paused_recordings_alone(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, loop=True)
-    wait_until(lambda: session.control.state == "playing")
+    eventually(lambda: session.control.state == "playing")
     session.control.step(-1)
     session.control.step(1)
     assert session.control.resets == 0
@@ -229,7 +228,7 @@ def test_every_windows_decision_is_taken_once_in_order(
     play: Callable[..., Session], recording: Path, model_folder: Path
 ) -> None:
     session = play(recording, speed=float("inf"))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     decided = session.take_decisions()
     whole = [result for result in results_of(recording, model_folder) if result.window_end]
     assert [decision.label for decision in decided] == [result.decision for result in whole]
@@ -244,7 +243,7 @@ def test_a_result_is_shown_with_the_frames_of_its_window_and_the_history_up_to_i
     play: Callable[..., Session], recording: Path
 ) -> None:
     session = play(recording, speed=float("inf"))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     shown = session.results.take()
     assert shown is not None
     assert len(shown.frames) == shown.result.frame_in_window == 10
@@ -260,7 +259,7 @@ def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
 ) -> None:
     long = write_recording(tmp_path / "long.npz", moving_bar(25_000_000)[::10])
     session = play(long, speed=float("inf"))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     shown = session.results.take()
     assert shown is not None
     t_us = shown.history.t_us
@@ -302,7 +301,7 @@ def test_the_network_and_the_view_see_a_turned_camera_upright(
         speed=float("inf"),
         orientation=Orientation(quarter_turns=1),
     )
-    wait_until(lambda: upright.control.state == turned.control.state == "ended")
+    eventually(lambda: upright.control.state == turned.control.state == "ended")
     one, other = upright.results.take(), turned.results.take()
     assert one is not None
     assert other is not None
@@ -312,7 +311,7 @@ def test_the_network_and_the_view_see_a_turned_camera_upright(
 
 def test_it_says_what_was_opened(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording)
-    wait_until(lambda: session.opened is not None)
+    eventually(lambda: session.opened is not None)
     opened = session.opened
     assert opened is not None
     assert (session.name, opened.playback.live, opened.playback.path) == ("bar.npz", False, recording)
@@ -323,7 +322,7 @@ def test_it_says_what_was_opened(play: Callable[..., Session], recording: Path) 
 @pytest.mark.parametrize("source", ["tcp://127.0.0.1:1", "webcam:0", "no-such-file.npz"])
 def test_a_source_that_cannot_be_opened_is_one_line(play: Callable[..., Session], source: str) -> None:
     session = play(source)
-    wait_until(lambda: session.control.state == "failed")
+    eventually(lambda: session.control.state == "failed")
     assert session.error
     assert "\n" not in session.error
     assert source.removeprefix("tcp://") in session.error
@@ -340,7 +339,7 @@ def test_a_camera_is_let_go_where_the_model_cannot_be_used(tmp_path: Path) -> No
     source = camera()
     session = Session(source, tmp_path / "no-such-model")
     session.start()
-    wait_until(lambda: session.control.state == "failed")
+    eventually(lambda: session.control.state == "failed")
     assert session.model_failed
     assert source.closed.is_set()
     assert session.stop()
@@ -375,8 +374,8 @@ def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart
     session.control.toggle()
     picture, shown, before = newest.picture, newest.result, session.statistics
     source.give(30)
-    wait_until(lambda: is_counted(session, source) and session.statistics.skipped > before.skipped)
-    wait_until(lambda: session.statistics.skipped >= 30 * 200)
+    eventually(lambda: is_counted(session, source) and session.statistics.skipped > before.skipped)
+    eventually(lambda: session.statistics.skipped >= 30 * 200)
     assert newest.picture is picture
     assert newest.result is shown
     assert session.statistics.events == before.events
@@ -446,7 +445,7 @@ def test_a_lost_camera_is_waited_for_and_goes_on_with_the_state_reset(play: Call
 
     session = play(ReconnectingSource(connect, retry_s=0.01))
     newest = Newest(session)
-    wait_until(lambda: session.control.state == "waiting")
+    eventually(lambda: session.control.state == "waiting")
     assert session.control.lost.startswith("camera 7 was unplugged: plug it in again")
     newest.wait_for_result(lambda shown: shown.result.carried > 10)
     assert math.isnan(session.statistics.events_per_s)
@@ -462,7 +461,7 @@ def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -
         return Wire(lost=True, start_us=0)
 
     session = play(ReconnectingSource(connect, retry_s=PATIENCE_S))
-    wait_until(lambda: session.control.state == "waiting")
+    eventually(lambda: session.control.state == "waiting")
     session.control.toggle()
     assert session.control.state == "paused"
     assert session.control.lost
@@ -475,9 +474,9 @@ def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> Non
     session = play(source)
     newest = Newest(session)
     source.give(3)
-    wait_until(lambda: newest.picture is not None)
+    eventually(lambda: newest.picture is not None)
     dark = np.array(PALETTES[ViewSpec().palette].background, np.uint8)
-    wait_until(lambda: newest.picture is not None and (newest.picture.rgb == dark).all())
+    eventually(lambda: newest.picture is not None and (newest.picture.rgb == dark).all())
     assert newest.picture is not None
     assert newest.picture.arrived_s == 0
 
@@ -493,8 +492,8 @@ def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., S
     for _ in range(30):  # one after another, so that none waits too long
         before = late.counters.events
         late.give(1)
-        wait_until(lambda before=before: late.counters.events > before and is_counted(session, late))
-    wait_until(lambda: session.control.state == "ended")
+        eventually(lambda before=before: late.counters.events > before and is_counted(session, late))
+    eventually(lambda: session.control.state == "ended")
     assert session.statistics.dropped == 0
     decided = session.take_decisions()
     assert len(decided) == 2
@@ -536,9 +535,9 @@ def test_an_opening_that_takes_long_tells_how_far_it_is_and_ends_when_it_is_stop
     play: Callable[..., Session], tmp_path: Path
 ) -> None:
     session = play(write_long_recording(tmp_path / "long.raw"))
-    wait_until(lambda: session.reading)
+    eventually(lambda: session.reading)
     reached = session.reading
-    wait_until(lambda: session.reading is not None and reached is not None and session.reading > reached)
+    eventually(lambda: session.reading is not None and reached is not None and session.reading > reached)
     assert session.stop()
     assert session.reading is not None
     assert session.reading < 0.9

@@ -19,9 +19,9 @@ from tests.synthetic import (
     VIDEO_FPS,
     VIDEO_FRAMES,
     next_picture_us,
-    wait_until,
     write_video,
 )
+from tests.waiting import eventually
 
 FPS, FRAMES, WINDOW = VIDEO_FPS, VIDEO_FRAMES, VIDEO_CARD.input.window
 
@@ -35,7 +35,7 @@ def play(play: Callable[..., Session], video_model: Path) -> Callable[..., Sessi
 def look_on() -> None:
     """Wait as long as several frames would take, did they come."""
     looks = itertools.count()
-    wait_until(lambda: next(looks) == 50)
+    eventually(lambda: next(looks) == 50)
 
 
 def results_of(clip: Path, model_folder: Path) -> list[Result]:
@@ -50,7 +50,7 @@ def last_result(session: Session, wanted: Callable[[ShownResult], bool]) -> Show
         found.extend([shown] if shown is not None and wanted(shown) else [])
         return bool(found)
 
-    wait_until(come)
+    eventually(come)
     return found[-1]
 
 
@@ -59,7 +59,7 @@ def test_a_video_is_played_to_its_end_with_the_decisions_of_livesnn_run(
 ) -> None:
     whole = results_of(clip, video_model)
     session = play(clip, speed=float("inf"))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     decided = [(decision.end_us, decision.label) for decision in session.take_decisions()]
     assert decided == [(result.t, result.decision) for result in whole if result.window_end]
     assert len(decided) == FRAMES // WINDOW
@@ -72,7 +72,7 @@ def test_a_video_may_be_larger_than_any_sensor(play: Callable[..., Session], tmp
     wide = (np.full((64, 5312, 3), 20 * n, np.uint8) for n in range(2 * WINDOW))
     path = write_video(tmp_path / "wide.avi", wide)
     session = play(path, speed=float("inf"))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     assert session.error is None
     assert session.opened is not None
     assert session.opened.playback.resolution == (5312, 64)
@@ -83,7 +83,7 @@ def test_the_picture_is_what_the_network_sees(
     play: Callable[..., Session], clip: Path, video_model: Path
 ) -> None:
     session = play(clip, speed=float("inf"))
-    wait_until(lambda: session.control.state == "ended")
+    eventually(lambda: session.control.state == "ended")
     picture = session.pictures.take()
     assert picture is not None
     last = results_of(clip, video_model)[-1]
@@ -131,7 +131,7 @@ def test_steps_back_show_the_frames_before_one_after_another(
     next_us()
     session.control.toggle()
     session.control.seek(900_000)
-    wait_until(lambda: next_us() == 900_000)
+    eventually(lambda: next_us() == 900_000)
     seen = []
     for by in (-1, -1, -3, 1, -1, -100, -1):
         session.control.step(by)
@@ -145,14 +145,14 @@ def test_past_its_end_a_video_shows_its_last_frame(play: Callable[..., Session],
     next_us()
     session.control.toggle()
     session.control.seek(FRAMES * 1_000_000 // FPS)
-    wait_until(lambda: next_us() == (FRAMES - 1) * 1_000_000 // FPS)
+    eventually(lambda: next_us() == (FRAMES - 1) * 1_000_000 // FPS)
     session.control.step(-1)
     assert next_us() == (FRAMES - 2) * 1_000_000 // FPS
 
 
 def test_a_video_too_short_for_a_window_says_so(play: Callable[..., Session], tmp_path: Path) -> None:
     session = play(write_video(tmp_path / "short.avi", [np.zeros((64, 64, 3), np.uint8)]))
-    wait_until(lambda: session.control.state == "ended" and session.note)
+    eventually(lambda: session.control.state == "ended" and session.note)
     assert session.note == "Shorter than one window (0.10 s)"
 
 
@@ -169,7 +169,7 @@ def test_more_frames_than_bytes_are_not_believed(
     play: Callable[..., Session], clip: Path, tmp_path: Path
 ) -> None:
     session = play(with_frame_count(clip, tmp_path / "huge.avi", 900_000_000))
-    wait_until(lambda: session.opened is not None)
+    eventually(lambda: session.opened is not None)
     assert session.opened is not None
     assert session.opened.playback.duration_us == FRAMES * 1_000_000 // FPS
     assert session.warnings == ("huge.avi is cut short or damaged: 60 of 900,000,000 frames can be read",)
@@ -180,7 +180,7 @@ def test_a_video_whose_frames_are_being_counted_can_be_left(
 ) -> None:
     long = write_video(tmp_path / "long.avi", itertools.repeat(np.zeros((16, 16, 3), np.uint8), 20_000))
     session = play(with_frame_count(long, tmp_path / "counted.avi", 0))
-    wait_until(lambda: session.reading is not None)
+    eventually(lambda: session.reading is not None)
     assert session.stop()
     assert session.reading is not None
     assert (session.opened, session.error) == (None, None)
@@ -188,7 +188,7 @@ def test_a_video_whose_frames_are_being_counted_can_be_left(
 
 def test_a_video_that_loops_starts_again(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip, speed=float("inf"), loop=True)
-    wait_until(lambda: session.n_decisions > 2 * FRAMES // WINDOW)
+    eventually(lambda: session.n_decisions > 2 * FRAMES // WINDOW)
     assert session.control.state == "playing"
 
 
@@ -196,7 +196,7 @@ def test_a_video_and_a_model_of_events_are_refused_and_the_model_is_to_blame(
     play: Callable[..., Session], clip: Path, model_folder: Path
 ) -> None:
     session = play(clip, model_folder)
-    wait_until(lambda: session.control.state == "failed")
+    eventually(lambda: session.control.state == "failed")
     assert session.error is not None
     assert "choose a model for video" in session.error
     assert session.model_failed

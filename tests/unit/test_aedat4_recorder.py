@@ -8,8 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,10 +25,10 @@ from livesnn.threads import Policy
 from tests.disks import real_disk, small_disk, standing_still
 from tests.fake_camera import VGA
 from tests.fake_source import at, joined
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.timeout(60)
 
-PATIENCE_S = 20.0
 BLOB = moving_blob(400_000, VGA, seed=4, duration_us=4_000_000)
 PACKETS = np.split(BLOB, 400)
 
@@ -51,11 +49,12 @@ def later(events: Events, seconds: int) -> Events:
 
 def put_until(recorder: Recorder, condition: Callable[[], object]) -> None:
     """Go on recording, as a camera does."""
-    tick, ends_s = threading.Event(), time.perf_counter() + PATIENCE_S
-    while not condition():
-        assert time.perf_counter() < ends_s, "it never happened"
+
+    def come() -> object:
         recorder.put(Packet(PACKETS[0]))
-        tick.wait(0.01)
+        return condition()
+
+    eventually(come, every_s=0.01)
 
 
 def test_what_is_put_until_it_is_stopped_is_in_the_file(tmp_path: Path) -> None:
@@ -145,9 +144,7 @@ def test_a_full_disk_ends_it_and_leaves_what_had_reached_it(tmp_path: Path) -> N
 def test_what_comes_alone_is_in_the_file_soon(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera")
     recorder.put(Packet(at(1_000)))  # and nothing more comes, by which the writer would see that time goes on
-    begun_s = time.perf_counter()
-    while not (recorder.file_bytes and describe(recorder.path).streams["events"].n):
-        assert time.perf_counter() - begun_s < PATIENCE_S
+    eventually(lambda: recorder.file_bytes and describe(recorder.path).streams["events"].n)
     assert recorder.close(PATIENCE_S)
 
 

@@ -179,6 +179,7 @@ def test_whatever_the_channels_a_convolution_takes_them_as_last(channels: int) -
     assert convolved.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["cnn", "conv_snn"])
 def test_what_a_training_kept_for_validation_is_found_again_by_its_network_s_card(
     tmp_path: Path, network: NetworkName

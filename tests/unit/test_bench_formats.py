@@ -46,6 +46,7 @@ def test_a_mirrored_reading_agrees_and_one_with_other_times_does_not() -> None:
     assert not agree(Sums(10, 4, 100, 901, 45, 12), written, sensor)
 
 
+@pytest.mark.slow
 def test_every_format_is_read_as_it_was_written_and_timed() -> None:
     found = bench_formats(2, events=COUNT)
     assert set(found) == {"unit", "versions", *MADE_FILES}

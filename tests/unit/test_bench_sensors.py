@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from livesnn.bench import accuracy as sensors
 from livesnn.bench.accuracy import bench_sensors
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
 
 
-def test_scaled_counts_of_a_small_sensor_are_understood_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensors, "SENSORS", (Resolution(64, 64), Resolution(128, 128)))
-    found: dict[str, Any] = bench_sensors("gestures", 2)
+@pytest.mark.slow
+def test_scaled_counts_of_a_small_sensor_are_understood_better() -> None:
+    sensors = (Resolution(64, 64), Resolution(128, 128))
+    found: dict[str, Any] = bench_sensors("gestures", 2, sensors)
     small, own = found["64x64"], found["128x128"]
     assert small["n"] == own["n"] == 22
     assert small["events_per_s"] < own["events_per_s"] / 3

@@ -122,6 +122,7 @@ def test_no_time_and_no_events_measure_nothing() -> None:
             measure(options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight_bits", "target"), [(8, 0.1), (32, 1.0)])
 def test_every_layer_of_the_network_spikes_as_often_as_was_asked_for(
     weight_bits: int, target: float, tmp_path: Path

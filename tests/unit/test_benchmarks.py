@@ -22,7 +22,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.simulate.gestures import clip_frames, gesture_clip
 from livesnn.train.datasets import gestures_sim
-from tests.benchmarks import density_table, leave_out, step_peers
+from tests.benchmarks import density_table, leave_out, movement_likeness, step_peers
 from tests.benchmarks.density import SIZES, bench_density, limit
 from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
 from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerprint, rate_over_time
@@ -88,6 +88,7 @@ needs_peers = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_our_training_step_has_a_rate_a_peak_of_memory_and_spikes() -> None:
     found = json.loads(json.dumps(bench_train(2, peers=False, config=TINY, precisions=("32-true",))))
     ours = found["32-true"]["frameworks"]["livesnn"]
@@ -109,6 +110,7 @@ def test_a_framework_trains_the_same_network(framework: str) -> None:
     assert theirs.train(1) > 0
 
 
+@pytest.mark.slow
 def test_a_framework_whose_process_has_ended_is_named() -> None:
     with (
         closing(Worker("no such framework", TINY)) as worker,
@@ -125,6 +127,7 @@ def noise(side: int, frames: int) -> list[Frame]:
     return [Frame(0, data, 0) for data in counts]
 
 
+@pytest.mark.slow
 def test_a_step_touches_a_weight_a_synaptic_operation_and_all_membranes_twice(tmp_path: Path) -> None:
     write_levelled(tmp_path, card_of(32, 8, width=16), noise(32, SETTLING + 8), 0.5)
     card = load_model(tmp_path, "onnx").card
@@ -182,6 +185,7 @@ def test_statistics_of_a_clip_are_those_of_its_events() -> None:
         fingerprint(moving_dot(0, rate_hz=100), sensor)
 
 
+@pytest.mark.slow
 def test_a_report_shows_a_clip_among_simulated_ones_and_says_what_is_outside(tmp_path: Path) -> None:
     clip = gesture_clip("arm_roll", 3, 0.8, use="test")
     twice = np.repeat(clip, 8)  # as no person looks: eight events at once
@@ -193,6 +197,23 @@ def test_a_report_shows_a_clip_among_simulated_ones_and_says_what_is_outside(tmp
     assert "## arm_roll" in (tmp_path / "report" / "README.md").read_text()
     for name in found:
         assert (tmp_path / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- movement_likeness ---
+
+
+def test_the_period_size_and_place_of_a_movement_are_measured() -> None:
+    times_s = np.arange(0, 2.4, 1 / 30)
+    wrist = np.stack([0.3 * np.sin(2 * np.pi * times_s / 0.6), 0 * times_s + 0.4, 0 * times_s + 0.5], axis=1)
+    found = movement_likeness.measured(movement_likeness.Arm(wrist, np.full(len(wrist), 90.0), 30))
+    assert found["period_s"] == pytest.approx(0.6, abs=0.04)
+    assert found["amplitude"] == pytest.approx(0.3, abs=0.02)
+    assert (found["up"], found["forward"], found["elbow_degrees"]) == pytest.approx((0.4, 0.5, 90))
+
+
+def test_simulated_arms_stay_within_reach() -> None:
+    arms = movement_likeness.simulated_arms("right_hand_wave", 5)
+    assert max(float(np.linalg.norm(arm.wrist, axis=1).max()) for arm in arms) < 1.01
 
 
 # --- leave_out ---

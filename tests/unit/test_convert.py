@@ -121,6 +121,7 @@ def test_more_events_than_are_held_in_memory_are_the_same(tmp_path: Path) -> Non
     assert (resolution, camera) == (Resolution(34, 34), "DVX µ <7>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_every_sample_recording_is_the_same_in_both_formats(
     tmp_path: Path, data_dir: Path, folder: str
@@ -330,8 +331,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, suffix: str)
     command = [sys.executable, "-c", FULL, str(path), str(out)]
     ended = subprocess.run(command, env=environment, timeout=60, check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.splitlines()[-1].startswith(f"livesnn convert: {out}: can't be written (")
-    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith(f"livesnn convert: {out}: can't be written (")
+    assert ended.stderr.count("\n") == 1
     assert [*tmp_path.iterdir()] == [path]
 
 
@@ -359,7 +360,9 @@ def test_the_home_of_a_user_who_is_not_there_is_one_line(
         ["convert", "~no-such-user/a.npz", str(tmp_path / "b.npz")],
     ):
         assert main(command) == 1
-        assert "~no-such-user/a.npz: no such file" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "~no-such-user/a.npz: no such file" in said
+        assert said.count("\n") == 1
 
 
 def test_the_command_ends_with_a_line_of_json_and_says_warnings(
@@ -381,7 +384,7 @@ def test_the_command_ends_with_a_line_of_json_and_says_warnings(
         "denoise": None,
         "labels": 0,
     }
-    assert said.splitlines()[-1] == f"livesnn convert: {warning}"
+    assert said == f"livesnn convert: {warning}\n"
     assert main(["convert", str(path), str(out)]) == 1
     assert main(["convert", str(path), str(out), "--overwrite"]) == 0
     assert main(["convert", "camera", str(out)]) == 1

@@ -62,6 +62,7 @@ def printing(code: str) -> Findings:
     return next(run_all({"it": partial(start, [sys.executable, "-c", code])}, 30.0))
 
 
+@pytest.mark.slow
 def test_nothing_is_a_problem_on_this_machine(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     out = capfd.readouterr().out

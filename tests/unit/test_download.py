@@ -12,10 +12,12 @@ from typing import get_args
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.train.datasets import Name, download, mnist
+from livesnn.train.datasets import Name, download
+from livesnn.train.datasets.mnist import download_mnist
 from tests import trees
 
 CONTENT = b"what the server has" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -33,7 +35,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(mnist, "MNIST_SHA256", hashlib.sha256(CONTENT).hexdigest())
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     served = HTTPServer(("127.0.0.1", 0), _Handler)
@@ -45,9 +46,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     served.server_close()
 
 
-def test_what_has_arrived_whole_is_kept(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mnist, "MNIST_URL", f"{server}/whole")
-    file = download("mnist-seq1", tmp_path / "new")
+def test_what_has_arrived_whole_is_kept(server: str, tmp_path: Path) -> None:
+    file = download_mnist(tmp_path / "new", f"{server}/whole", SHA256)
     assert file == tmp_path / "new" / "mnist.npz"
     assert file.read_bytes() == CONTENT
 
@@ -64,22 +64,15 @@ def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["half", "missing"])
-def test_half_a_download_is_an_error_and_leaves_nothing(
-    path: str, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mnist, "MNIST_URL", f"{server}/{path}")
+def test_half_a_download_is_an_error_and_leaves_nothing(path: str, server: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="try again, or put the file into"):
-        download("mnist-seq1", tmp_path)
+        download_mnist(tmp_path, f"{server}/{path}", SHA256)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_with_another_content_is_not_kept(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mnist, "MNIST_URL", f"{server}/whole")
-    monkeypatch.setattr(mnist, "MNIST_SHA256", "0" * 64)
+def test_a_file_with_another_content_is_not_kept(server: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="hash"):
-        download("mnist-seq1", tmp_path)
+        download_mnist(tmp_path, f"{server}/whole", "0" * 64)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -71,6 +71,7 @@ def test_every_event_carries_its_own_pixel() -> None:
     assert [(int(e["x"]), int(e["y"]), bool(e["p"])) for e in events] == [(2, 1, True)]
 
 
+@pytest.mark.slow
 def test_refractory_time_limits_the_rate() -> None:
     ramp = list(np.linspace(0, 50, 101))  # 100 ms, 250 thresholds
     free = run(replace(IDEAL, threshold_on=0.2), ramp, resolution=Resolution(1, 1))

@@ -11,7 +11,8 @@ import pytest
 from livesnn.errors import SourceError
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.simulate.body import LEFT, RIGHT, Body, draw_body, joints
+from livesnn.simulate.body import LEFT, RIGHT, Body, Breadth, draw_body, joints
+from livesnn.simulate.everyday import draw_movement, through
 from livesnn.simulate.gestures import (
     CHANGE_S,
     RESOLUTION,
@@ -20,11 +21,37 @@ from livesnn.simulate.gestures import (
     gesture_clip,
     gesture_random,
     gesture_stream,
+    performance,
 )
 from livesnn.simulate.live_sources import SimulatedPerson, open_simulation
-from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOBODY, NOTHING, WALKING, perform
+from livesnn.simulate.motions import (
+    CURTAIN,
+    EVERYDAY,
+    GESTURES,
+    IDLE,
+    NOBODY,
+    NOTHING,
+    OBJECTS,
+    PAN,
+    PEOPLE,
+    SHAKE,
+    TWO_PEOPLE,
+    WALKING,
+    mirrored,
+    perform,
+)
 from livesnn.simulate.recordings import scene_resolution, simulate_scene
-from livesnn.simulate.scene import JITTER_US, Scatter, delayed, draw_scene, paint, scattered, shapes_of
+from livesnn.simulate.scene import (
+    JITTER_US,
+    Scatter,
+    delayed,
+    draw_scene,
+    paint,
+    scattered,
+    shapes_of,
+    surrounded,
+)
+from livesnn.simulate.surroundings import with_surroundings
 
 TIMES_S = np.arange(0, 2, 0.004)
 SHOULDER, ELBOW, WRIST, TIP = range(4)
@@ -35,8 +62,8 @@ def upright(seed: int = 0) -> Body:
     return replace(draw_body(np.random.default_rng(seed)), distance=1e9, roll=0.0)
 
 
-def arms(gesture: str, seed: int = 0) -> np.ndarray:
-    return joints(upright(), perform(gesture, TIMES_S, np.random.default_rng(seed)))
+def arms(gesture: str, seed: int = 0, breadth: Breadth = "narrow") -> np.ndarray:
+    return joints(upright(), perform(gesture, TIMES_S, np.random.default_rng(seed), breadth))
 
 
 def travel(gesture: str, arm: int) -> float:
@@ -51,7 +78,7 @@ def turning(path: np.ndarray) -> float:
     return float(np.sum(x[:-1] * np.diff(y) - y[:-1] * np.diff(x)))
 
 
-@pytest.mark.parametrize("gesture", [*GESTURES, *NOTHING])
+@pytest.mark.parametrize("gesture", [*GESTURES, *NOTHING, *EVERYDAY])
 def test_bones_keep_their_lengths(gesture: str) -> None:
     body, all_joints = upright(), arms(gesture)
     for first, second, length in (
@@ -77,11 +104,90 @@ def test_the_right_arm_is_on_the_left_of_the_image() -> None:
     assert np.all(all_joints[:, RIGHT, SHOULDER, 0] < all_joints[:, LEFT, SHOULDER, 0])
 
 
+@pytest.mark.parametrize("breadth", ["narrow", "wide"])
 @pytest.mark.parametrize("seed", range(10))
-def test_arms_turn_clockwise_and_counter_clockwise_as_the_person_sees_it(seed: int) -> None:
+def test_arms_turn_clockwise_and_counter_clockwise_as_the_person_sees_it(seed: int, breadth: Breadth) -> None:
     for side, arm in (("right", RIGHT), ("left", LEFT)):
-        assert turning(arms(f"{side}_arm_counter_clockwise", seed)[:, arm, WRIST, :2]) > 0
-        assert turning(arms(f"{side}_arm_clockwise", seed)[:, arm, WRIST, :2]) < 0
+        assert turning(arms(f"{side}_arm_counter_clockwise", seed, breadth)[:, arm, WRIST, :2]) > 0
+        assert turning(arms(f"{side}_arm_clockwise", seed, breadth)[:, arm, WRIST, :2]) < 0
+
+
+@pytest.mark.parametrize("gesture", [name for name in GESTURES if name.startswith("right")])
+def test_the_left_arm_does_in_every_style_what_the_right_one_does_in_a_mirror(gesture: str) -> None:
+    for seed in range(10):
+        one, two = (
+            perform(name, TIMES_S, np.random.default_rng(seed), "wide")
+            for name in (gesture, mirrored(gesture))
+        )
+        assert one.wrist[:, RIGHT] == pytest.approx(two.wrist[:, LEFT], abs=0.15)  # nobody holds still
+
+
+@pytest.mark.parametrize("movement", [*GESTURES, *EVERYDAY])
+def test_no_arm_jumps(movement: str) -> None:
+    for seed in range(5):
+        step = np.diff(arms(movement, seed, "wide")[:, :, WRIST], axis=0)
+        assert np.abs(step).max() < 20  # pixels in 4 ms
+
+
+def test_more_than_half_of_what_is_no_gesture_is_hands_that_go_to_places() -> None:
+    rng = np.random.default_rng(0)
+    names = [draw_movement(rng) for _ in range(2000)]
+    assert 0.5 < names.count("reach") / len(names) < 0.6
+    assert len(set(names)) > 60
+
+
+def test_a_path_passes_its_poses_and_rests_before_and_after() -> None:
+    poses, knots_s = np.array([[0.0], [1.0], [1.0], [-2.0]]), np.array([1.0, 2.0, 3.0, 4.0])
+    for stops in (True, False):
+        path = through(np.linspace(0, 5, 501), knots_s, poses, stops=stops)[:, 0]
+        assert path[[0, 100, 200, 250, 300, 400, 500]] == pytest.approx([0, 0, 1, 1, 1, -2, -2])
+        assert np.abs(np.diff(path)).max() < 0.1
+
+
+def rate(seed: int, breadth: Breadth) -> float:
+    """Return the events a second of one who waves."""
+    return len(gesture_clip("right_hand_wave", seed, 0.3, use="train", breadth=breadth)) / 0.3
+
+
+def test_wide_people_are_seen_in_dim_light_as_well() -> None:
+    rates = [rate(seed, "wide") for seed in range(40)]
+    assert min(rates) < 6000
+    assert max(rates) > 100_000
+    assert rate(3, "wide") == rate(3, "wide")
+
+
+def test_a_wide_clip_may_hold_the_way_to_the_gesture_or_back() -> None:
+    ends = []
+    for seed in range(30):
+        limbs = performance("right_arm_clockwise", seed, 0.6, use="train", breadth="wide").limbs
+        up = limbs.wrist[[0, -1], RIGHT, 1]
+        ends.append(up < -0.6)
+    assert 2 < np.sum(np.any(ends, axis=1)) < 15
+
+
+@pytest.mark.parametrize("name", [OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE])
+def test_something_other_than_the_person_moves(name: str) -> None:
+    still, moving = (
+        np.mean([np.concatenate([*simulate_scene(each, seed=seed, seconds=0.3)]).size for seed in range(6)])
+        for each in (IDLE, name)
+    )
+    assert moving > 1.3 * still
+
+
+def test_what_moves_around_a_person_doesnt_depend_on_how_a_stream_is_cut() -> None:
+    scene = draw_scene(np.random.default_rng(3), RESOLUTION)
+    scene = with_surroundings(
+        scene, ("objects", "shake", "pan", "curtain", "passer_by"), np.random.default_rng(0)
+    )
+    times_us = np.arange(0, 400_000, 4000)
+    person = shapes_of(scene, perform(IDLE, times_us / 1e6, np.random.default_rng(0)))
+    shapes, drift = surrounded(scene, person, times_us)
+    later, drifted = surrounded(scene, person[50:], times_us[50:])
+    assert drift is not None
+    assert drifted is not None
+    np.testing.assert_allclose(shapes[50:], later)
+    np.testing.assert_allclose(drift.across[50:], drifted.across)
+    assert np.ptp(drift.across) > 1
 
 
 def path_of_events(events: Events) -> np.ndarray:
@@ -267,3 +373,8 @@ def test_a_movement_that_no_model_knows_can_be_watched_and_written(movement: str
     assert person.segments[0].gesture == movement
     assert first.events["t"].max(initial=0) <= 10_000
     assert sum(events.size for events in simulate_scene(movement, seed=2, seconds=0.3)) > 1000
+
+
+def test_the_page_about_recordings_names_every_scene() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recordings.md").read_text(encoding="utf-8")
+    assert [name for name in PEOPLE if f"`{name}`" not in page] == []

@@ -15,7 +15,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import State
 from livesnn.simulate.gestures import Segment, clip_frames
 from livesnn.simulate.live_sources import SimulatedPerson
-from livesnn.simulate.motions import GESTURES
+from livesnn.simulate.motions import GESTURES, NOTHING
 from livesnn.snn import build_network
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
@@ -23,6 +23,7 @@ from livesnn.train.datasets.gestures_sim import (
     INPUT,
     NOTHING_WINDOWS,
     UNKNOWN,
+    breadth_of,
     load_gestures,
     load_nothing,
 )
@@ -54,11 +55,11 @@ def test_other_may_have_more_people_than_the_gestures_and_the_first_ones_stay_th
 
 
 def test_people_who_perform_nothing_belong_to_no_class() -> None:
-    nothing = load_nothing(SHORT, 10, use="train")
-    assert nothing.labels.tolist() == [UNKNOWN] * 10 * NOTHING_WINDOWS
+    nothing = load_nothing(SHORT, 20, use="train")
+    assert nothing.labels.tolist() == [UNKNOWN] * 20 * NOTHING_WINDOWS
     assert nothing.frames.shape[1:] == (2, 2, 64, 64)
     assert nothing.classes == GESTURES
-    assert {name.split("/")[1] for name in nothing.names} == {"idle", "walking", "nobody"}
+    assert {name.split("/")[1] for name in nothing.names} == {*NOTHING}
 
 
 @pytest.mark.parametrize("rule", [SliceRule(n_events=500), SliceRule(n_events=8_000)])
@@ -107,6 +108,7 @@ def measure(model: _Oracle, minutes: float) -> StreamEvaluation:
     return evaluate_stream(model, uncut_streams("gestures-sim", Path(), "test", model.card, minutes, 0))
 
 
+@pytest.mark.slow
 def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None:
     card = Configuration(dataset="gestures-sim").card(GESTURES)
     measured = measure(_Oracle(card, "arm_roll"), 0.7)
@@ -115,7 +117,8 @@ def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None
     assert 0 < measured.accuracy < 0.4
     assert 0.4 * 0.7 * 1200 < measured.n < 0.95 * 0.7 * 1200  # frames of 50 ms, less those of changes
     assert measured.idle_decisions_a_minute == pytest.approx(119, abs=2)
-    assert set(measured.false_decisions_a_minute) == {"idle", "walking", "noise", "lamp", "other"}
+    around = {"moving_objects", "camera_shake", "camera_pan", "curtain", "two_people"}
+    assert set(measured.false_decisions_a_minute) == {"idle", "walking", "noise", "lamp", "other"} | around
 
 
 class _Late(_Oracle):
@@ -169,3 +172,12 @@ def test_a_model_that_was_taught_a_gesture_is_measured_on_what_it_knew(
     clips = gestures_sim.load_split(Path(), "validation", card)
     assert clips.classes == card.classes
     assert sorted(clips.labels) == list(range(11))
+
+
+def test_training_has_wide_people_the_test_narrow_ones_and_validation_both() -> None:
+    breadths = {
+        use: {breadth_of(use, seed, INPUT) for seed in range(4)} for use in ("train", "validation", "test")
+    }  # type: ignore[arg-type]
+    assert breadths == {"train": {"wide"}, "validation": {"narrow", "wide"}, "test": {"narrow"}}
+    counted = replace(INPUT, slice=SliceRule(n_events=500))
+    assert breadth_of("train", 0, counted) == "narrow"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +17,10 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.recording import describe
 from livesnn.outputs.lines import Row, Summary, decide_all
 from tests.fake_source import FakeSource
+from tests.served import Server, free_port
 from tests.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
-
-SERVER = Path(__file__).resolve().parents[1] / "stream_server.py"
 
 
 @pytest.fixture(scope="module")
@@ -116,18 +112,10 @@ def stream(tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "bar.aedat4"
     with Aedat4Writer(path, SENSOR) as writer:
         writer.write(moving_bar(500_500))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, str(SERVER), str(port), str(path), "LZ4"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        assert server.stdout.readline().strip() == "ready"
-        server.stdin.write("play\n")
-        server.stdin.flush()
-        yield f"tcp://127.0.0.1:{port}"
-        server.kill()
+    server = Server(port := free_port(), path)
+    server.play()
+    yield f"tcp://127.0.0.1:{port}"
+    server.kill()
 
 
 def test_ctrl_c_ends_a_live_source_with_the_summary(model: str, stream: str) -> None:

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+
+from tests.waiting import eventually
 
 CHILD = """
 import time
@@ -46,7 +47,4 @@ def test_a_process_of_a_training_ends_with_the_one_that_started_it() -> None:
     assert runs(child)
     os.kill(launcher.pid, signal.SIGKILL)
     launcher.wait()
-    until_s = time.monotonic() + 10
-    while runs(child) and time.monotonic() < until_s:
-        time.sleep(0.02)
-    assert not runs(child)
+    eventually(lambda: not runs(child), 10)

@@ -20,6 +20,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone takes what is freed from malloc")
 def test_freed_memory_is_not_taken_from_the_kernel_again() -> None:
     """Five blocks of 64 MB one after the other: 16,384 pages each unless the first one's are kept."""

@@ -155,6 +155,7 @@ def test_a_shipped_model_decides_the_same(name: str) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "card",
     [

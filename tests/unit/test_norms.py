@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from livesnn.card import ModelCard
@@ -31,6 +32,7 @@ def clips(*counts: int) -> list[torch.Tensor]:
     ]
 
 
+@pytest.mark.slow
 def test_the_first_layer_s_statistics_are_those_of_all_its_currents() -> None:
     net, some = network(), clips(4, 4)
     frames = net.scale_input(torch.cat(some).flatten(0, 1))
@@ -44,6 +46,7 @@ def test_the_first_layer_s_statistics_are_those_of_all_its_currents() -> None:
         torch.testing.assert_close(norm.running_var, currents.var((0, 2, 3)), rtol=2e-2, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_layer_is_measured_in_the_state_that_clips_before_left() -> None:
     net, some = network(), clips(6, 5)
     measure_norms(net, some, 0.0)

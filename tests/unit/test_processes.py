@@ -12,6 +12,7 @@ import pytest
 
 from livesnn.errors import DataError
 from livesnn.train.processes import in_processes
+from tests.waiting import eventually
 
 
 def test_what_is_made_comes_in_order() -> None:
@@ -35,9 +36,7 @@ def test_they_end_with_a_parent_that_is_killed() -> None:
     code = "import time; from livesnn.train.processes import in_processes as i; i(time.sleep, [600] * 9, '')"
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
-        while not (children := workers_of(parent.pid)):
-            assert parent.poll() is None
-            time.sleep(0.05)
+        children = eventually(lambda: workers_of(parent.pid), 60)
     finally:
         parent.kill()
         parent.wait()

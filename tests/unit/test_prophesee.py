@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras import prophesee
 from livesnn.events.cameras.discovery import EveryVendor, open_camera
 from livesnn.events.cameras.driver import Cameras, Device
 from livesnn.events.cameras.prophesee import WAIT_S, PropheseeCameras, PropheseeDriver
@@ -93,13 +92,9 @@ class FakeLibrary:
         return found
 
 
-@pytest.fixture(autouse=True)
-def _usb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(prophesee, "_USB", tmp_path)  # a machine without USB has no cameras
-
-
 def cameras(library: FakeLibrary) -> PropheseeCameras:
-    return PropheseeCameras(lambda: library)  # type: ignore[arg-type, return-value]
+    usb = Path(__file__).parent  # any folder: a machine without USB has no cameras
+    return PropheseeCameras(lambda: library, usb)  # type: ignore[arg-type, return-value]
 
 
 def times(camera: EventSource) -> Iterator[list[int]]:

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
-from livesnn.events.cameras import server as tcp_server
 from livesnn.events.cameras.network import connect
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.server import MOST_LISTENERS, Address, EventServer, TcpServer
@@ -32,20 +30,13 @@ from livesnn.outputs.lines import Row
 from livesnn.outputs.tcp import PublishedDecisions
 from tests.fake_source import FakeSource
 from tests.unit.test_network import make_events
+from tests.waiting import eventually
 
 HERE = Address("127.0.0.1", 0)
 SENSOR = Resolution(64, 48)
 WAIT_S = 20.0  # never reached, unless something hangs
 
 pytestmark = pytest.mark.timeout(60)
-
-
-def comes_true(what: Callable[[], bool]) -> bool:
-    """Look until it is true, or too long."""
-    deadline_s = time.monotonic() + WAIT_S
-    while not what() and time.monotonic() < deadline_s:
-        time.sleep(0.001)
-    return what()
 
 
 @pytest.fixture
@@ -72,10 +63,10 @@ def test_everyone_gets_the_greeting_and_all_that_is_sent_from_then_on(
 ) -> None:
     with TcpServer(HERE, b"hello ", most_bytes=1000) as server:
         first = listen(server.address)
-        assert comes_true(lambda: server.listeners == 1)
+        eventually(lambda: server.listeners == 1)
         server.send(b"one ")
         second = listen(server.address)
-        assert comes_true(lambda: server.listeners == 2)
+        eventually(lambda: server.listeners == 2)
         server.send(b"two")
     assert all_from(first) == b"hello one two"
     assert all_from(second) == b"hello two"
@@ -109,7 +100,7 @@ def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
         buffer_bytes=10_000,
     ) as server:
         slow, quick = with_little_room(server.address), listen(server.address)
-        assert comes_true(lambda: server.listeners == 2)
+        eventually(lambda: server.listeners == 2)
         for number in range(1000):  # nobody waits for the slow one
             server.send(b"%3d" % number + filler)
             read_to(quick, b"%3d" % number + filler)
@@ -132,22 +123,21 @@ def test_who_must_not_miss_anything_is_let_go_instead() -> None:
     message = b"x" * 1000
     with TcpServer(HERE, b"", most_bytes=10_000, buffer_bytes=10_000) as server:
         slow = with_little_room(server.address)
-        assert comes_true(lambda: server.listeners == 1)
+        eventually(lambda: server.listeners == 1)
         for _ in range(1000):
             server.send(message)
         got = all_from(slow)
         slow.close()
-        assert comes_true(lambda: server.listeners == 0)
+        eventually(lambda: server.listeners == 0)
     assert 0 < len(got) < 1000 * len(message)
     assert len(got) % len(message) == 0
 
 
-def test_who_never_reads_does_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_server, "STUCK_S", 0.3)
-    with TcpServer(HERE, b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000) as server:
+def test_who_never_reads_does_not_keep_others_out() -> None:
+    with TcpServer(HERE, b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000, stuck_s=0.3) as server:
         never = with_little_room(server.address)
-        assert comes_true(lambda: server.listeners == 1)
-        assert comes_true(lambda: server.listeners == 0)
+        eventually(lambda: server.listeners == 1)
+        eventually(lambda: server.listeners == 0)
         never.close()
 
 
@@ -158,14 +148,14 @@ def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
         gone, silent = listen(server.address), listen(server.address)
         silent.sendall(b"whatever")
         silent.shutdown(socket.SHUT_WR)
-        assert comes_true(lambda: server.listeners == 2)
+        eventually(lambda: server.listeners == 2)
         gone.close()
 
         def forgotten() -> bool:
             server.send(b".")
             return server.listeners == 1
 
-        assert comes_true(forgotten)
+        eventually(forgotten)
         server.send(b"end")
     assert all_from(silent).endswith(b"end")
 
@@ -193,7 +183,7 @@ def test_where_nothing_is_said_for_long_everyone_is_told_so(
 def test_more_than_so_many_are_not_let_in(listen: Callable[[Address], socket.socket]) -> None:
     with TcpServer(HERE, b"hello", most_bytes=1000) as server:
         inside = [listen(server.address) for _ in range(MOST_LISTENERS)]
-        assert comes_true(lambda: server.listeners == MOST_LISTENERS)
+        eventually(lambda: server.listeners == MOST_LISTENERS)
         assert all_from(listen(server.address)) == b""
         assert inside[-1].recv(5) == b"hello"
         inside[0].close()  # nothing is sent that would tell
@@ -270,7 +260,7 @@ def test_a_listener_gets_every_event_and_the_sensor() -> None:
     events = make_events(30_000)
     with EventServer(HERE, SENSOR, "made") as server:
         listener = connect(server.address)
-        assert comes_true(lambda: server.listeners == 1)
+        eventually(lambda: server.listeners == 1)
         for part in (events[:5], events[5:5], events[5:]):
             server.send_packet(Packet(part))
         got = [listener.read(WAIT_S)[0] for _ in range(2)]
@@ -283,14 +273,14 @@ def test_where_another_epoch_begins_everyone_is_let_go() -> None:
     one, other = make_events(10), make_events(10, start_us=10**15 + 1_000)
     with EventServer(HERE, SENSOR, "made") as server:
         listener = connect(server.address)
-        assert comes_true(lambda: server.listeners == 1)
+        eventually(lambda: server.listeners == 1)
         for packet in (Packet(one, epoch=3), Packet(other, epoch=3), Packet(other[:0], epoch=4)):
             server.send_packet(packet)
         got = [listener.read(WAIT_S)[0] for _ in range(2)]
         assert np.array_equal(np.concatenate(got), np.concatenate([one, other]))
         with pytest.raises(SourceLost, match="hung up"):  # although the server is still there
             listener.read(WAIT_S)
-        assert comes_true(lambda: server.listeners == 0)
+        eventually(lambda: server.listeners == 0)
 
 
 def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> None:
@@ -299,7 +289,7 @@ def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> Non
     upright = hung.resolution(SENSOR)
     with EventServer(HERE, upright, "made") as server:
         listener = connect(server.address)
-        assert comes_true(lambda: server.listeners == 1)
+        eventually(lambda: server.listeners == 1)
         noise = DenoiseState(upright)
         with open_pipeline(
             source, orientation=hung, record=server.send_packet, noise=noise, policy=None
@@ -331,7 +321,7 @@ def test_dv_processing_reads_what_is_served() -> None:
         command = [sys.executable, "-c", READER, str(server.address.port), "20000"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
             try:
-                assert comes_true(lambda: server.listeners == 1)
+                eventually(lambda: server.listeners == 1)
                 for part in np.array_split(events, 7):
                     server.send_packet(Packet(part))
                 output, _ = reader.communicate(timeout=WAIT_S)

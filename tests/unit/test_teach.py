@@ -21,7 +21,6 @@ from livesnn.infer.model import load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir
 from livesnn.teach import AT_REST, LONGEST_NAME, NOISE, Lesson, describe_lesson, own_folder
-from livesnn.teach import readout as known
 from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
 from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
 from livesnn.teach.readout import fit_row, known_people, probability, window_features
@@ -71,6 +70,7 @@ def test_what_was_taught_is_decided_and_nothing_else_is_taken_for_it(base: Path,
         assert "right" not in decisions(tmp_path / "taught", clip(other, seed=5))
 
 
+@pytest.mark.slow
 def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: Path, tmp_path: Path) -> None:
     lesson(base, tmp_path / "taught")
     before = load_model(base, "onnx")
@@ -192,12 +192,9 @@ def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
     assert said == ["get ready: begin in 3 s", "perform the gesture now, again and again"]
 
 
-def test_of_a_live_source_nothing_is_learned_that_came_before_it_begins(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("livesnn.teach.clips.READY_S", 1.5)
+def test_of_a_live_source_nothing_is_learned_that_came_before_it_begins() -> None:
     said: list[str] = []
-    clips = read_clips("simulate:flap", CARD.input, seconds=0.5, tell=said.append)
+    clips = read_clips("simulate:flap", CARD.input, seconds=0.5, ready_s=1.5, tell=said.append)
     assert said == ["get ready: begin in 1.5 s", "perform the gesture now, again and again"]
     assert 10 < sum(map(len, clips)) < 100  # frames of 10 ms
 
@@ -435,23 +432,22 @@ def test_a_gesture_has_a_folder_of_its_own_whatever_its_name(
     assert len(list(tmp_path.iterdir())) == 12
 
 
+@pytest.mark.slow
 def test_what_is_known_is_simulated_once_and_again_where_it_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
-    monkeypatch.setattr(known, "PEOPLE", 2)
-    monkeypatch.setattr(known, "KEPT_ASIDE_PEOPLE", 1)
     model, shares = load_model("gestures", "onnx"), []
     weights = load_weights(models_dir() / "gestures" / "model.safetensors")[0]
-    made = known_people(model, weights, shares.append)
+    made = known_people(model, weights, shares.append, 2, 1)
     assert (len(made.learned), len(made.kept_aside)) == (2 * 12 * 2, 12 * 2)
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
     (file,) = tmp_path.glob("known-*.npz")
     shares.clear()
-    again = known_people(model, weights, shares.append)
+    again = known_people(model, weights, shares.append, 2, 1)
     assert not shares
     np.testing.assert_allclose(again.learned, made.learned, atol=1e-3)
     file.write_bytes(file.read_bytes()[:1000])
-    assert len(known_people(model, weights, shares.append).learned) == len(made.learned)
+    assert len(known_people(model, weights, shares.append, 2, 1).learned) == len(made.learned)
     assert shares

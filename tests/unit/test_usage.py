@@ -127,6 +127,13 @@ def test_every_flag_of_a_training_is_in_a_named_group(takes: Mapping[str, Sequen
         (["run"], "livesnn run: SOURCE is missing: livesnn run SOURCE [OPTIONS]"),
         (["run", "x", "y"], "livesnn run: unexpected 'y': livesnn run SOURCE [OPTIONS]"),
         (["run", "x", "--model"], "livesnn run: --model needs a value: --model MODEL"),
+        (["run", "x", "--allow"], "livesnn run: --allow needs a value: --allow NAME"),
+        (["run", "--deny", "--json", "x"], "livesnn run: --deny needs a value: --deny NAME"),
+        (
+            ["bench", "step", "--engines"],
+            "livesnn bench: --engines needs a value: --engines onnx|spike|torch",
+        ),
+        (["train", "--only", "--", "x"], "livesnn train: --only needs a value: --only NAME"),
         (["run", "x", "--engine", "spke"], "livesnn run: --engine can't be 'spke': did you mean spike?"),
         (
             ["run", "x", "--every", "day"],

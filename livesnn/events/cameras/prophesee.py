@@ -75,16 +75,17 @@ class PropheseeCameras:
     """`Cameras` by neuromorphic-drivers, imported here; every method raises SourceError where it isn't installed.
 
     EVK4, EVK3 HD and others with their sensors; iniVation's DAVIS346 and DVXplorer too, where dv-processing isn't
-    installed. ``library`` imports and returns neuromorphic_drivers.
+    installed. ``library`` imports and returns neuromorphic_drivers. On Linux, ``usb`` is a folder of machines with
+    USB.
     """
 
-    def __init__(self, library: Callable[[], ModuleType] | None = None) -> None:
-        self._library = library or _neuromorphic_drivers
+    def __init__(self, library: Callable[[], ModuleType] | None = None, usb: Path = _USB) -> None:
+        self._library, self._usb = library or _neuromorphic_drivers, usb
 
     def discover(self) -> list[Device]:
         """Return what is plugged in and may be opened, by USB; and by Ethernet, as far as it answers."""
         library = self._library()
-        if sys.platform.startswith("linux") and not _USB.is_dir():
+        if sys.platform.startswith("linux") and not self._usb.is_dir():
             return []  # the library calls it an error
         with _errors_as(
             SourceError,

@@ -116,7 +116,7 @@ def reason_of(error: Exception) -> str:
 
 MOST_LISTENERS = 32
 STUCK_S = 10.0
-"""A listener that takes nothing for so long, while something waits for it, is disconnected: it takes up a place."""
+"""After so long a listener that takes nothing is disconnected, because it takes up a place."""
 FLUSH_S = 0.5
 """What waits for a listener when the server closes has so long to be sent."""
 
@@ -146,6 +146,8 @@ class TcpServer(Closing):
         What the system may hold for one listener beside those; None: as it likes, which may be megabytes.
     quiet, quiet_s
         A listener gets ``quiet`` after ``quiet_s`` without a message; b"": nothing.
+    stuck_s
+        A listener that takes nothing for so long, while something waits for it, is disconnected.
 
     Raises SourceError when there is no such address on this machine, or another program listens there.
     """
@@ -160,9 +162,11 @@ class TcpServer(Closing):
         buffer_bytes: int | None = None,
         quiet: bytes = b"",
         quiet_s: float = 1.0,
+        stuck_s: float = STUCK_S,
     ) -> None:
         self._greeting, self._most_bytes, self._missed = greeting, most_bytes, missed
         self._quiet, self._quiet_s, self._buffer_bytes = quiet, quiet_s, buffer_bytes
+        self._stuck_s = stuck_s
         self._wake, self._woken = socket.socketpair()
         with contextlib.suppress(OSError):  # of Windows', which are TCP and would wait for more to send
             self._wake.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -251,7 +255,7 @@ class TcpServer(Closing):
             if self._quiet and not listener.waiting and now_s - listener.sent_s >= self._quiet_s:
                 listener.put(self._quiet)
             there = listener.send(self._missed, now_s)
-        stuck = listener.waiting and now_s - listener.sent_s > STUCK_S
+        stuck = listener.waiting and now_s - listener.sent_s > self._stuck_s
         if not there or stuck or (listener.leaving and not listener.waiting):
             self._forget(listener, ready)
         else:

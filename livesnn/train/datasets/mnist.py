@@ -45,7 +45,7 @@ def load_mnist(path: Path) -> Mnist:
     return Mnist(arrays["x_train"], train_labels, arrays["x_test"], test_labels)
 
 
-def download_mnist(data: Path) -> Path:
+def download_mnist(data: Path, url: str = MNIST_URL, sha256: str = MNIST_SHA256) -> Path:
     """Put mnist.npz into a folder, unless it is there; return it.
 
     Raises DataError if the file there is damaged, the server can't be reached or sends something else, or the folder
@@ -59,10 +59,10 @@ def download_mnist(data: Path) -> Path:
     from requests import RequestException
 
     try:
-        pooch.retrieve(MNIST_URL, f"sha256:{MNIST_SHA256}", file.name, data)
+        pooch.retrieve(url, f"sha256:{sha256}", file.name, data)
     except (RequestException, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{MNIST_URL}: {reason}: try again, or put the file into {data} yourself") from error
+        raise DataError(f"{url}: {reason}: try again, or put the file into {data} yourself") from error
     except OSError as error:
         raise DataError(
             f"{data} can't be written: {error.strerror or error}: choose another folder"
