@@ -22,8 +22,8 @@ LEAK, THRESHOLD, HYSTERESIS = 0.22, 0.7, 0.3
 """The defaults of a `Decider`, chosen on simulated validation people and a half of the real ones
 (docs/experiments/real-people.md#the-decision-rule).
 
-The leak makes decisions 80 ms earlier. A high threshold names fewer movements that are no gesture, and a low hysteresis
-(its share of the threshold) holds a gesture, once named, through weak moments.
+The leak makes decisions 80 ms earlier. A high threshold names fewer movements that are no gesture. A low hysteresis
+holds a gesture, once named, through weak moments. It is a share of the threshold.
 """
 
 

@@ -72,7 +72,7 @@ def test_noise_is_said_with_a_hand_and_without() -> None:
 
 
 def test_a_little_noise_is_no_reason() -> None:
-    window = [noise(0.02, seed) for seed in range(10)]
+    window = [noise(0.04, seed) for seed in range(10)]
     assert reason(shown(window), None) is None
     assert reason(shown([counts + hand(8) for counts in window]), None) is Reason.UNKNOWN_MOVEMENT
 
