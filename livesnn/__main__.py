@@ -22,6 +22,7 @@ TRAINING = (
     "matplotlib",
     "pooch",
     "filelock",
+    "scipy",
 )
 """The modules that livesnn[train] brings (pyproject.toml)."""
 

@@ -134,6 +134,36 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class People:
+    """Measure decisions on real people, and how often a gesture is named where there is none.
+
+    Frames are made once and then kept.
+    """
+
+    model: str = ""
+    """Model of gestures, by name or folder. Default: gestures."""
+
+    data: Path = Path("data")
+    """Folder with people/UTD-MHAD, people/dvs128, dvs_gesture, recordings, dvs128_objects and ucf101, or some of
+    them."""
+
+    denoise: bool = False
+    """Filter noise."""
+
+    threshold: float | None = None
+    """Smallest probability that makes a decision. Default: 0.5."""
+
+    keep: float | None = None
+    """A decision stands until its probability falls below this. Default: 0.6 of --threshold."""
+
+    smoothing: float | None = None
+    """Share of the previous frame's probabilities in this frame's. Default: 0."""
+
+    rates: Path | None = None
+    """File NAME.npz that gets the model's output for each frame."""
+
+
+@dataclass(frozen=True)
 class Teach:
     """Teach a model new movements from simulated people, and measure what it then decides."""
 
@@ -156,13 +186,14 @@ _MODULES = {
     Sustained: "realtime",
     Sensors: "accuracy",
     Transfer: "accuracy",
+    People: "people",
     Teach: "accuracy",
 }
 """The module with the function of each measurement, such as `decode.bench_decode`; its parameters are the options."""
 
 MEASUREMENTS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in _MODULES}
 DEFAULT = ("decode", "slicer", "step", "latency", "startup", "simulate", "denoise")
-"""Measured when no name is given. The others take minutes, or need PyTorch or clips of real people."""
+"""Measured when no name is given. The others take minutes, or need PyTorch or recordings of real people."""
 MOVED = {
     "train": "train_peers.py",
     "density": "density.py",

@@ -32,7 +32,8 @@ def bench(arguments: Sequence[str]) -> int:
       formats    every format to NumPy, on one core
       sustained  the most events a second that the window takes
       sensors    accuracy on sensors of other sizes
-      transfer   accuracy on gestures of real people
+      transfer   accuracy on changed clips of real people
+      people     accuracy and false decisions on real people
       teach      accuracy on movements taught by simulated people
     """
     figures = {name: measure(options) for name, options in parse(arguments).items()}

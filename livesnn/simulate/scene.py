@@ -433,7 +433,8 @@ class Film:
             frames = lit(self._scene, paint(self._scene, together, self._canvas, drift), times_us[some])
             packet, self._state = self._pixels.sequence(frames, times_us[some], self._state)
             packets.append(packet)
-        events = scattered(np.concatenate(packets), self._scene, self._random)
+        events = np.concatenate(packets)
+        events = scattered(events, self._scene.scatter, self._scene.resolution, self._random)
         return delayed(events, self._late_us, self._jitter)
 
 
@@ -448,18 +449,18 @@ def delayed(events: Events, late_us: float, rng: np.random.Generator) -> Events:
     return late[np.argsort(late["t"], kind="stable")]
 
 
-def scattered(events: Events, scene: Scene, rng: np.random.Generator) -> Events:
+def scattered(events: Events, scatter: Scatter, sensor: Resolution, rng: np.random.Generator) -> Events:
     """Return ``events`` and, for a share of them, one more event nearby, of random polarity, up to 2 ms later.
 
     In DVS-Gesture's clips 24 to 34 % of the events are isolated: no neighbour had an event in the last 5 ms. Within
     30 pixels of moving edges a pixel has five to fifteen times as many of them as elsewhere. Sensor noise is even.
     """
-    more = events[rng.random(len(events)) < scene.scatter.share]
-    away = np.rint(rng.normal(0, scene.scatter.pixels, (2, len(more)))).astype(np.int64)
+    more = events[rng.random(len(events)) < scatter.share]
+    away = np.rint(rng.normal(0, scatter.pixels, (2, len(more)))).astype(np.int64)
     x, y = more["x"] + away[0], more["y"] + away[1]
     more["t"] = np.minimum(more["t"] + rng.integers(0, 2000, len(more)), events["t"][-1:])
     more["p"] = rng.random(len(more)) < 0.5
-    inside = (x >= 0) & (x < scene.resolution.width) & (y >= 0) & (y < scene.resolution.height)
+    inside = (x >= 0) & (x < sensor.width) & (y >= 0) & (y < sensor.height)
     more = more[inside]
     more["x"], more["y"] = x[inside], y[inside]
     both = np.concatenate([events, more])

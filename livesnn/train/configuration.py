@@ -100,7 +100,7 @@ RANGES = {
 }
 """Lowest and highest value of each number, both allowed."""
 
-_EVENT_SETS = ("nmnist", "dvs-gesture", "cifar10-dvs", "gestures-sim", "folder")
+_EVENT_SETS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
 ONLY_FOR = {
     "people": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),
@@ -113,7 +113,16 @@ ONLY_FOR = {
     "light_flicker": _EVENT_SETS,
     "delta_t_us": (*_EVENT_SETS, "ucf101", "hmdb51"),
     "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
-    "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
+    "validation": (
+        "nmnist",
+        "dvs-gesture",
+        "utd-mhad",
+        "cifar10-dvs",
+        "ucf101",
+        "hmdb51",
+        "folder",
+        "mnist-",
+    ),
 }
 """Fields that only some data sets have, and how the names of these data sets begin."""
 

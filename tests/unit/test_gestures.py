@@ -325,12 +325,12 @@ def test_scattered_events_are_near_what_moves_and_nothing_else_changes() -> None
     scene = draw_scene(np.random.default_rng(3), RESOLUTION)
     scene = replace(scene, scatter=Scatter(0.25, 6.0))
     events = gesture_clip("arm_roll", 1, 0.3, use="test")
-    more = scattered(events, scene, np.random.default_rng(0))
+    more = scattered(events, scene.scatter, scene.resolution, np.random.default_rng(0))
     assert np.all(np.diff(more["t"]) >= 0)
     assert more["t"][-1] == events["t"][-1]
     assert len(more) / len(events) == pytest.approx(1.25, abs=0.02)
     assert set(events.tolist()) <= set(more.tolist())
-    none = scattered(events, replace(scene, scatter=Scatter(0.0, 6.0)), np.random.default_rng(0))
+    none = scattered(events, Scatter(0.0, 6.0), scene.resolution, np.random.default_rng(0))
     assert np.array_equal(none, events)
 
 

@@ -22,7 +22,10 @@ SequenceName = Literal[
 ]  # fmt: skip
 """The paper's MNIST sequences; sequences.py makes each."""
 VideoName = Literal["ucf101", "hmdb51"]
-Name = Literal["nmnist", "dvs-gesture", "cifar10-dvs", VideoName, "gestures-sim", "folder", SequenceName]
+Name = Literal[
+    "nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", VideoName, "gestures-sim", "folder", "recordings",
+    SequenceName,
+]  # fmt: skip
 
 
 class Samples(Protocol):

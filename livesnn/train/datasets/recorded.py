@@ -1,8 +1,8 @@
-"""Clips of recordings or videos on disk, read by all processors and kept in the cache."""
+"""Clips and whole streams of recordings or videos on disk, read by all processors and kept in the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,13 @@ import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError
-from livesnn.events.packet import TIME_LIMIT_US
+from livesnn.events.denoise import DenoiseState, denoise_packets
+from livesnn.events.packet import TIME_LIMIT_US, Packet, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.events.slicer import Frame, frames
-from livesnn.sources import open_source
+from livesnn.events.slicer import Frame, Slicer, frames
+from livesnn.sources import open_events, open_source
 from livesnn.train.datasets import SplitName
-from livesnn.train.datasets.cache import cache_file, keep
+from livesnn.train.datasets.cache import cache_file, cached, keep
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack, validation_groups
 from livesnn.train.datasets.clips import Index as ClipIndex
 from livesnn.train.processes import in_processes
@@ -163,6 +164,82 @@ def whole_side(
     return side
 
 
+class Stream(NamedTuple):
+    """A file whose frames are wanted, all of them, and how its events are read.
+
+    ``open``: returns the sensor and the packets; raises LivesnnError. It must be importable by name. ``version``: of
+    what it makes of a file.
+    """
+
+    path: Path
+    open: Callable[[Path], tuple[Resolution, Iterable[Packet]]]
+    version: int = 0
+
+
+def recorded_packets(path: Path) -> tuple[Resolution, Iterable[Packet]]:
+    """Open a recording, or a video as its events; raises LivesnnError."""
+    opened = open_events(path)
+
+    def packets() -> Iterator[Packet]:
+        with closing(opened):
+            yield from opened
+
+    return opened.resolution, packets()
+
+
+def stream_frames(stream: Stream, spec: InputSpec, *, denoise: bool = False) -> list[Frame]:
+    """Return all frames of a file, as a live source would give them, from the cache if they are there.
+
+    ``denoise``: whether noise is filtered. Raises LivesnnError if the file can't be read.
+    """
+    cells = spec.channels * spec.height * spec.width
+    settings = _stream_settings(stream, spec, denoise=denoise)
+    packed = cached("stream", settings, lambda: _packed(stream, spec, cells, denoise=denoise))
+    data = packed[:, :cells].reshape(-1, spec.channels, spec.height, spec.width)
+    facts = np.ascontiguousarray(packed[:, cells:]).view("<i8")
+    return [
+        Frame(t, picture, n_events, start=bool(start))
+        for picture, (t, n_events, start) in zip(data, facts.tolist(), strict=True)
+    ]
+
+
+def fill_cache(streams: Sequence[Stream], spec: InputSpec, doing: str, *, denoise: bool = False) -> None:
+    """Make what `stream_frames` has to make, in several processes; files that can't be read are passed over."""
+    missing = [stream for stream in dict.fromkeys(streams) if not _is_cached(stream, spec, denoise=denoise)]
+    if len(missing) >= _FEW:
+        in_processes(partial(_fill, spec=spec, denoise=denoise), missing, doing)
+
+
+def _is_cached(stream: Stream, spec: InputSpec, *, denoise: bool) -> bool:
+    with suppress(OSError):
+        return cache_file("stream", _stream_settings(stream, spec, denoise=denoise)).exists()
+    return True
+
+
+def _stream_settings(stream: Stream, spec: InputSpec, *, denoise: bool) -> object:
+    steady = ("without flicker",) * spec.without_flicker
+    return VERSION, stream.version, denoise, *_made_of(stream.path, spec), steady
+
+
+def _fill(stream: Stream, *, spec: InputSpec, denoise: bool) -> None:
+    with suppress(LivesnnError):
+        stream_frames(stream, spec, denoise=denoise)
+
+
+def _packed(stream: Stream, spec: InputSpec, cells: int, *, denoise: bool) -> Frames:
+    """Return a row for each frame: its counts, and then three whole numbers, t, n_events and start."""
+    resolution, packets = stream.open(stream.path)
+    if denoise:
+        packets = denoise_packets(packets, DenoiseState(resolution))
+    slicer = Slicer(spec.slice, resolution, spec)
+    found = [frame for packet in packets for frame in slicer.push(packet)]
+    packed = np.empty((len(found), cells + 24), np.uint8)
+    for row, frame in zip(packed, found, strict=True):
+        row[:cells] = frame.data.ravel()
+        row[cells:] = np.array([frame.t, frame.n_events, frame.start], "<i8").view(np.uint8)
+    return packed
+
+
 def numbered_lines(path: Path, advice: str) -> list[tuple[int, str]]:
     """Return the lines of a text file that aren't empty, with their numbers from 1; raises DataError."""
     try:
@@ -255,11 +332,14 @@ def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
 
 def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
     """Return the file in which the cache keeps a recording's windows; raises OSError without such a recording."""
-    stat = recording.path.stat()
-    settings = (
-        VERSION, spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop,
-        spec.cell_pixels,
-        str(recording.path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
-        *("without flicker",) * spec.without_flicker,
+    steady = ("without flicker",) * spec.without_flicker
+    return cache_file(cache, (VERSION, *_made_of(recording.path, spec), recording.part_us, *steady))
+
+
+def _made_of(path: Path, spec: InputSpec) -> tuple[object, ...]:
+    """Return what decides the frames of a file, but for `without_flicker`; raises OSError without such a file."""
+    stat = path.stat()
+    return (
+        spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop, spec.cell_pixels,
+        str(path.resolve()), stat.st_size, stat.st_mtime_ns,
     )  # fmt: skip
-    return cache_file(cache, settings)

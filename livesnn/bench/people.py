@@ -1,0 +1,313 @@
+"""How right a model of gestures decides on real people, and how often it names a gesture where there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from livesnn.card import ModelCard
+from livesnn.console import say
+from livesnn.errors import DataError, LivesnnError
+from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Decider, FloatArray
+from livesnn.infer.model import Model, State, load_model
+from livesnn.infer.run import run_frames
+from livesnn.simulate.motions import GESTURES
+from livesnn.train.datasets import utd_mhad
+from livesnn.train.datasets.recorded import Stream, fill_cache, recorded_packets, stream_frames
+from livesnn.train.datasets.recordings import label_of
+
+DEFAULT_MODEL = "gestures"
+OTHER = GESTURES[-1]
+NAMED = frozenset(GESTURES) - {OTHER}
+
+SCENES = (
+    "aedat2/Mibblez_foam90.aedat",
+    "aedat2/PyAedatTools_IMU_rotDisk.aedat",
+    "aedat2/jaer_MovingDarkBox.aedat",
+    "es/dvs.es",
+    "evt3/from_rosbag_codecs_hd_triggers.raw",
+    "hdf5/ecf_refcodec_gen4_first300k.hdf5",
+)
+"""Recordings in recordings/, of a window or longer, without a person: moving things, lamps and noise."""
+
+
+class Clip(NamedTuple):
+    """A stretch of real data, run from zero state.
+
+    Attributes
+    ----------
+    label
+        The gesture shown; None: none of the ten.
+    group
+        Of a row's clips whose share is given apart; "" if there are none.
+    mirrored
+        Whether its frames are mirrored.
+    part
+        The share of it, in its middle, in which decisions count.
+    """
+
+    name: str
+    label: str | None
+    stream: Stream
+    group: str = ""
+    mirrored: bool = False
+    part: float = 1.0
+
+
+def _waves(data: Path, day: str) -> list[Clip]:
+    return [clip for clip in _recorded(data / "people" / "dvs128", f"*redpob_{day}*") if clip.label]
+
+
+def _walking(data: Path) -> list[Clip]:
+    return [clip for clip in _recorded(data / "people" / "dvs128", "*") if clip.label is None]
+
+
+def _recorded(folder: Path, pattern: str, label: bool = True) -> list[Clip]:
+    return [
+        Clip(path.name, label_of(path, GESTURES) if label else None, Stream(path, recorded_packets))
+        for path in sorted(folder.glob(pattern))
+    ]
+
+
+def _scenes(data: Path) -> list[Clip]:
+    paths = [data / "recordings" / name for name in SCENES]
+    return [Clip(path.name, None, Stream(path, recorded_packets)) for path in paths if path.is_file()]
+
+
+def _videos(data: Path) -> list[Clip]:
+    """Return the first clip of each group of UCF-101."""
+    return [
+        Clip(path.name, None, Stream(path, recorded_packets))
+        for path in sorted((data / "ucf101" / "UCF-101").glob("*/v_*_g*_c01.avi"))
+    ]
+
+
+def _utd_mhad(data: Path, *, gestures: bool) -> list[Clip]:
+    found = []
+    with suppress(DataError):  # there are none
+        for take in utd_mhad.find_takes(data):
+            for mirrored in (False, True) if (take.action in utd_mhad.PERFORMED) == gestures else ():
+                label = take.gesture(mirrored_too=mirrored) if gestures else None
+                group, part = (utd_mhad.KINDS[take.action], utd_mhad.MIDDLE) if gestures else ("", 1.0)
+                name = f"{take.path.stem}{'/mirrored' * mirrored}"
+                found.append(Clip(name, label, take.stream, group, mirrored, part))
+    return found
+
+
+ROWS: dict[str, Callable[[Path], list[Clip]]] = {
+    "bright_wave": lambda data: _waves(data, "2024_06_20"),
+    "dim_wave": lambda data: _waves(data, "2024_06_13"),
+    "walking": _walking,
+    "utd_mhad_gestures": lambda data: _utd_mhad(data, gestures=True),
+    "utd_mhad_other": lambda data: _utd_mhad(data, gestures=False),
+    "dvs_gesture": lambda data: _recorded(data / "dvs_gesture", "*.npz"),
+    "scenes": _scenes,
+    "objects": lambda data: _recorded(data / "dvs128_objects", "*.aedat", label=False),
+    "videos": _videos,
+}
+"""Each row of the table: how its clips are found."""
+
+
+class Played(NamedTuple):
+    """A clip after the model has run on it.
+
+    ``decisions``: after each frame whose window is full. ``counts``: whether that frame lies in the part of the clip
+    that counts. ``window_ends``: whether it is the last one of its window. ``frames``: of the whole clip.
+    """
+
+    clip: Clip
+    decisions: list[str | None]
+    counts: list[bool]
+    window_ends: list[bool]
+    frames: int
+
+
+def bench_people(
+    data: Path,
+    model: str,
+    denoise: bool,
+    threshold: float | None,
+    keep: float | None,
+    smoothing: float | None,
+    rates: Path | None,
+) -> dict[str, object]:
+    """Decide on every clip of `ROWS` in a folder, each from zero state, at every frame once its window is full.
+
+    Returns
+    -------
+    Each row by name: ``clips``, their ``seconds``, and how many of the ``n`` frames that count have each decision
+    (``decided``; "" is none). Of gestures: the share of these frames that is ``right`` (none is wrong), and the
+    ``majority``, the share of clips whose most frequent decision is right; both also by group. Of all else:
+    ``named_a_minute``, how often in a minute of stream the decision changes, from frame to frame, to one of the ten
+    gestures (from "other", none or another of them), and ``windows_named``, the share of the windows, one after
+    another, that end with one of them decided. ``left_out`` has clips shorter than a window and those that can't be
+    read, and ``absent`` the rows of which the folder has nothing.
+
+    ``rates`` gets what the model gives for each frame, see `_write_rates`.
+
+    Raises
+    ------
+    DataError
+        There is nothing in the folder, or the model has other classes or frames of a fixed number of events.
+    """
+    given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing}
+    decider = Decider().merge({name: value for name, value in given.items() if value is not None})
+    loaded = load_model(model or DEFAULT_MODEL)
+    card = loaded.card
+    if not NAMED & {*card.classes} or card.input.kind != "events" or card.input.slice.delta_t_us is None:
+        raise DataError(f"{card.name} can't be measured on people: give --model gestures")
+    rows = {name: find(data) for name, find in ROWS.items()}
+    if not any(rows.values()):
+        raise DataError(
+            f"{data} has no folder people, dvs_gesture, recordings or ucf101: give --data its path"
+        )
+    streams = [clip.stream for clips in rows.values() for clip in clips]
+    fill_cache(streams, card.input, "making frames of people", denoise=denoise)
+    listening = _Listening(loaded)
+    measured: dict[str, object] = {}
+    left_out: list[str] = []
+    heard: list[_Heard] = []
+    for name, clips in rows.items():
+        if not clips:
+            continue
+        say(f"livesnn bench: {name}, {len(clips)} clips")
+        played = []
+        for clip in clips:
+            try:
+                frames = _frames(clip, card, denoise=denoise)
+            except LivesnnError as error:
+                left_out.append(f"{clip.name}: {error}")
+                continue
+            listening.outputs.clear()
+            played.append(_play(clip, frames, listening, decider))
+            heard.append(_Heard(name, clip, frames, np.array(listening.outputs)))
+        left_out += [f"{each.clip.name}: shorter than a window" for each in played if not each.decisions]
+        measured[name] = row([each for each in played if each.decisions], card)
+    if rates is not None:
+        _write_rates(rates, heard, card)
+    absent = [name for name, clips in rows.items() if not clips]
+    return {**measured, "left_out": left_out, "absent": absent}
+
+
+def _frames(clip: Clip, card: ModelCard, *, denoise: bool) -> list[Frame]:
+    frames = stream_frames(clip.stream, card.input, denoise=denoise)
+    if clip.mirrored:
+        frames = [replace(frame, data=np.ascontiguousarray(frame.data[..., ::-1])) for frame in frames]
+    return frames
+
+
+def _play(clip: Clip, frames: Sequence[Frame], model: Model, decider: Decider) -> Played:
+    aside = len(frames) * (1 - clip.part) / 2
+    played = Played(clip, [], [], [], len(frames))
+    for number, result in enumerate(run_frames(frames, model, decider=decider)):
+        if result.window_seen:
+            played.decisions.append(result.decision)
+            played.counts.append(aside <= number < len(frames) - aside)
+            played.window_ends.append(result.window_end)
+    return played
+
+
+def row(played: Sequence[Played], card: ModelCard) -> dict[str, object]:
+    """Return the figures of the clips of a row, all of them with labels or all without; see `bench_people`."""
+    decided = Counter(
+        decision or ""
+        for each in played
+        for decision, counts in zip(each.decisions, each.counts, strict=True)
+        if counts
+    )
+    frame_s = (card.input.slice.delta_t_us or 0) / 1e6
+    figures: dict[str, object] = {
+        "clips": len(played),
+        "seconds": round(frame_s * sum(each.frames for each in played), 3),
+        "n": decided.total(),
+    }
+    if all(each.clip.label is None for each in played):
+        figures |= _named(played, frame_s / 60)
+    else:
+        figures |= _right(played)
+        groups = sorted({each.clip.group for each in played} - {""})
+        figures |= {name: _right([each for each in played if each.clip.group == name]) for name in groups}
+    return figures | {"decided": dict(decided.most_common())}
+
+
+def _right(played: Sequence[Played]) -> dict[str, object]:
+    right, n, majority = 0, 0, 0
+    for each in played:
+        counted = [decision for decision, counts in zip(each.decisions, each.counts, strict=True) if counts]
+        tally = Counter(decision for decision in counted if decision)
+        right, n = right + tally[each.clip.label or ""], n + len(counted)
+        majority += bool(tally) and tally.most_common(1)[0][0] == each.clip.label
+    return {"right": right / n, "majority": majority / len(played)}
+
+
+def _named(played: Sequence[Played], frame_min: float) -> dict[str, object]:
+    windows = [
+        decision
+        for each in played
+        for decision, ends in zip(each.decisions, each.window_ends, strict=True)
+        if ends
+    ]
+    changes = sum(name in NAMED for each in played for name, _ in groupby(each.decisions))
+    return {
+        "named_a_minute": changes / (frame_min * sum(each.frames for each in played)),
+        "windows_named": sum(decision in NAMED for decision in windows) / len(windows),
+    }
+
+
+class _Listening:
+    """A model that keeps the outputs of its steps."""
+
+    def __init__(self, model: Model) -> None:
+        self.card, self.engine, self.initial_state = model.card, model.engine, model.initial_state
+        self.outputs: list[FloatArray] = []
+        self._step = model.step
+
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Advance by one frame."""
+        output, state = self._step(frame, state)
+        self.outputs.append(output)
+        return output, state
+
+
+class _Heard(NamedTuple):
+    row: str
+    clip: Clip
+    frames: list[Frame]
+    outputs: FloatArray
+
+
+def _write_rates(path: Path, heard: Sequence[_Heard], card: ModelCard) -> None:
+    """Write what the model gives for each frame, so that rules of decision can be tried without running it.
+
+    Of each clip: ``row``, ``name``, ``label`` ("" is none), ``group``, ``part`` of it that counts in its middle, and
+    ``first``, the number of its first frame in the arrays that follow (and the number of all frames at their end).
+    Of each frame: ``outputs`` float32 [frames, classes], whose mean over ``window`` frames are the rates that a
+    `Decider` takes; ``t`` in µs; ``n_events``; ``start``, whether the state was reset. Also ``classes``,
+    ``temperature`` and ``readout``.
+    """
+    frames = [frame for each in heard for frame in each.frames]
+    arrays = {
+        "row": [each.row for each in heard],
+        "name": [each.clip.name for each in heard],
+        "label": [each.clip.label or "" for each in heard],
+        "group": [each.clip.group for each in heard],
+        "part": [each.clip.part for each in heard],
+        "first": np.cumsum([0, *(len(each.frames) for each in heard)]),
+        "outputs": np.concatenate([each.outputs for each in heard if len(each.frames)]),
+        "t": [frame.t for frame in frames],
+        "n_events": [frame.n_events for frame in frames],
+        "start": [frame.start for frame in frames],
+        "classes": card.classes,
+        "window": card.input.window,
+        "temperature": card.temperature,
+        "readout": card.readout,
+    }
+    np.savez_compressed(path, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
