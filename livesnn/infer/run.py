@@ -31,9 +31,8 @@ from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.events.slicer import frames as slice_packets
-from livesnn.infer.decide import UNDECIDED, Decider, Decision
+from livesnn.infer.decide import UNDECIDED, Decider, Decision, Reason, activity, count_blocks, reason
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
-from livesnn.infer.reason import Reason, activity, count_blocks, reason
 from livesnn.sources import open_source
 from livesnn.video.frame_source import FrameSource
 

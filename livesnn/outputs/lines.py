@@ -22,9 +22,8 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import costs, energy_constants, mean_density
-from livesnn.infer.decide import Decider, Percentiles, Tally
+from livesnn.infer.decide import ADVICE, Decider, Percentiles, Reason, Tally
 from livesnn.infer.model import Engine, Model, load_model, shipped_for
-from livesnn.infer.reason import ADVICE, Reason
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from livesnn.progress import Progress, untold

@@ -20,9 +20,8 @@ from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Decider, probabilities
+from livesnn.infer.decide import Decider, Reason, probabilities
 from livesnn.infer.model import State, read_card
-from livesnn.infer.reason import Reason
 from livesnn.infer.run import Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
 from livesnn.simulate.live_sources import TurningDigits

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill
 from livesnn.card import ModelCard
-from livesnn.infer.reason import ADVICE
+from livesnn.infer.decide import ADVICE
 from livesnn.session.results import HISTORY_US, History, ShownResult
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
