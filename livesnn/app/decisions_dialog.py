@@ -31,6 +31,10 @@ HYSTERESIS_HINT = (
 SMOOTHING_HINT = (
     "How much of the previous frame's probabilities is mixed in. More makes decisions steadier, but later."
 )
+LEAK_HINT = (
+    "How much less a frame counts than the next one. More names a class earlier, but less steadily. "
+    "At 0\u00a0% all frames of the window count the same."
+)
 CLASSES_HINT = (
     "If an unmarked class is the likeliest, nothing is named. "
     "A threshold here replaces the one on the left for its class."
@@ -51,6 +55,7 @@ class DecisionsDialog(Dialog):
         self.threshold = ShareBox("Threshold")
         self.hysteresis = ShareBox("Lower threshold")
         self.smoothing = ShareBox("Smoothing", 99.9)
+        self.leak = ShareBox("Leak", 99.9)
         self.classes = ClassRules(card.classes if card is not None else ())
         self._hysteresis_percent: float | None = None  # as a person set it; None: it follows the threshold
         self._lay_out(card)
@@ -69,6 +74,7 @@ class DecisionsDialog(Dialog):
             (self.threshold, THRESHOLD_HINT),
             (self.hysteresis, HYSTERESIS_HINT),
             (self.smoothing, SMOOTHING_HINT),
+            (self.leak, LEAK_HINT),
         ):
             row = fill(QHBoxLayout(), (label(box.accessibleName(), bold), 1), box, spacing=6)
             fill(left, row, label(hint, style.text_font(13), "soft", wrap=True), 12, spacing=6)
@@ -98,6 +104,7 @@ class DecisionsDialog(Dialog):
         self.threshold.show_share(decider.threshold)
         self._follow_threshold()
         self.smoothing.show_share(decider.smoothing)
+        self.leak.show_share(decider.leak)
         self.classes.show_rules(decider.deny, decider.thresholds)
 
     def accept(self) -> None:
@@ -109,6 +116,7 @@ class DecisionsDialog(Dialog):
             threshold=self.threshold.share,
             hysteresis=None if self._hysteresis_percent is None else self.hysteresis.share,
             smoothing=self.smoothing.share,
+            leak=self.leak.share,
             thresholds=self.classes.thresholds,
             deny=self.classes.denied,
         )

@@ -120,10 +120,16 @@ def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
             choices["view"].pop("palette", None)
         if "keep" in (decider := choices.get("decider", {})):
             decider["hysteresis"] = decider.pop("keep")
+        if "leak" not in decider:
+            untouched = all(decider.get(name, value) == value for name, value in _OLD_DECIDER.items())
+            choices["decider"] = {} if untouched else {**_OLD_DECIDER, "leak": 0.0, **decider}
     except (TypeError, AttributeError) as error:
         raise msgspec.ValidationError(f"a field has the wrong type ({error})") from error
     return {**fields, "choices": choices}
 
+
+_OLD_DECIDER = {"threshold": 0.5, "hysteresis": None, "smoothing": 0.0}
+"""The defaults while there was no leak: who never changed them gets today's."""
 
 _OLD_VIEW = {"mode": "view_mode", "palette": "palette"}
 _OLD_CHOICES = (

@@ -151,13 +151,16 @@ class People:
     """Filter noise."""
 
     threshold: float | None = None
-    """Smallest probability that makes a decision. Default: 0.5."""
+    """Smallest probability that makes a decision. Default: 0.7."""
 
     keep: float | None = None
-    """A decision stands until its probability falls below this. Default: 0.6 of --threshold."""
+    """A decision stands until its probability falls below this. Default: 0.3 of --threshold."""
 
     smoothing: float | None = None
     """Share of the previous frame's probabilities in this frame's. Default: 0."""
+
+    leak: float | None = None
+    """How much less a frame of the window counts than the next one. Default: 0.22."""
 
     rates: Path | None = None
     """File NAME.npz that gets the model's output for each frame."""

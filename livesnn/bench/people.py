@@ -137,6 +137,7 @@ def bench_people(
     threshold: float | None,
     keep: float | None,
     smoothing: float | None,
+    leak: float | None,
     rates: Path | None,
 ) -> dict[str, object]:
     """Decide on every clip of `ROWS` in a folder, each from zero state, at every frame once its window is full.
@@ -158,7 +159,7 @@ def bench_people(
     DataError
         There is nothing in the folder, or the model has other classes or frames of a fixed number of events.
     """
-    given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing}
+    given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing, "leak": leak}
     decider = Decider().merge({name: value for name, value in given.items() if value is not None})
     loaded = load_model(model or DEFAULT_MODEL)
     card = loaded.card

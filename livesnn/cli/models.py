@@ -198,8 +198,8 @@ def evaluate(
     decider = Decider().merge(decisions.given)
     if stream is None and decider != Decider():
         raise DataError(
-            "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny only apply with --stream: "
-            "add it, or leave them out"
+            "--threshold, --keep, --smoothing, --leak, --class-threshold, --allow and --deny only apply with "
+            "--stream: add it, or leave them out"
         )
     loaded = load_model(model, engine)
     decider.check(loaded.card)

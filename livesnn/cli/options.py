@@ -59,16 +59,20 @@ class DecisionFlags:
     """When there is a decision."""
 
     threshold: Annotated[float | None, tyro.conf.arg(metavar="PROBABILITY")] = None
-    """Smallest probability that makes a decision. Default: 0.5, or in the window your last choice."""
+    """Smallest probability that makes a decision. Default: 0.7, or in the window your last choice."""
 
     hysteresis: Annotated[float | None, tyro.conf.arg(name="keep", metavar="PROBABILITY")] = None
     """A decision stands until its probability falls below this, or until another class reaches its threshold.
-    Default: 0.6 of --threshold, or of the class's own threshold if that is higher. In the window: your last
+    Default: 0.3 of --threshold, or of the class's own threshold if that is higher. In the window: your last
     choice."""
 
     smoothing: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
     """How much of the previous frame's probabilities is mixed into this frame's, from 0 to below 1. More makes
     decisions steadier, but later. Default: 0, or in the window your last choice."""
+
+    leak: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """How much less a frame counts than the next one, from 0 to below 1. More makes decisions earlier, but less
+    steady. At 0 all frames of the window count the same. Default: 0.22, or in the window your last choice."""
 
     class_threshold: tyro.conf.UseAppendAction[tuple[tuple[str, float], ...]] = ()
     """Set the threshold of one class, such as: other 0.7. In the window, this flag, --allow and --deny apply to the
@@ -90,6 +94,7 @@ class DecisionFlags:
             "threshold": self.threshold,
             "hysteresis": self.hysteresis,
             "smoothing": self.smoothing,
+            "leak": self.leak,
         }
         fields |= {"thresholds": thresholds or None, "allow": self.allow or None, "deny": self.deny or None}
         return {name: value for name, value in fields.items() if value is not None}

@@ -1,10 +1,11 @@
-"""When a window's rates become a decision: thresholds, hysteresis, smoothing; and counts of decisions."""
+"""When a window's outputs become a decision, why they name no gesture, and counts of decisions."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,17 +13,20 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
+from livesnn.events.slicer import Frame
 
 FloatArray = npt.NDArray[np.float32]
 
 
 _NONE = np.zeros(0, np.float32)
 
-THRESHOLD = 0.5
-"""Measured on the simulated validation people: lower thresholds decide more often while nobody moves."""
+LEAK, THRESHOLD, HYSTERESIS = 0.22, 0.7, 0.3
+"""The defaults of a `Decider`, chosen on simulated validation people and a half of the real ones
+(docs/experiments/real-people.md#the-decision-rule).
 
-HYSTERESIS = 0.6
-"""A decision ends at this share of its threshold. Without it, more right decisions are lost per false one."""
+The leak makes decisions 80 ms earlier. A high threshold names fewer movements that are no gesture. A low hysteresis
+holds a gesture, once named, through weak moments. It is a share of the threshold.
+"""
 
 
 class Decision(NamedTuple):
@@ -71,7 +75,7 @@ def probabilities(rates: FloatArray, card: ModelCard, *, temperature: float = 1.
 
 @dataclass(frozen=True)
 class Decider:
-    """When a window's rates are a decision; the same type in the flags, in a session and in the settings file.
+    """When a window's outputs are a decision; the same type in the flags, in a session and in the settings file.
 
     Attributes
     ----------
@@ -82,6 +86,9 @@ class Decider:
         0..threshold. None: `HYSTERESIS` of its class's threshold, or of ``threshold`` if that is higher.
     smoothing
         Share of the previous frame's probabilities in this frame's, 0 to below 1.
+    leak
+        How much less a frame of the window weighs than the next one, 0 to below 1. 0: the plain mean of the window,
+        which is what the network was trained on.
     thresholds
         By label: the classes with a threshold of their own.
     allow
@@ -93,6 +100,7 @@ class Decider:
     threshold: float = THRESHOLD
     hysteresis: float | None = None
     smoothing: float = 0.0
+    leak: float = LEAK
     thresholds: Mapping[str, float] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -111,6 +119,8 @@ class Decider:
             raise LivesnnError(f"{both[0]} is both allowed and denied: leave it out of one of the two")
         if not 0 <= self.smoothing < 1:
             raise LivesnnError(f"the smoothing is {self.smoothing}: give a number from 0 to below 1")
+        if not 0 <= self.leak < 1:
+            raise LivesnnError(f"the leak is {self.leak}: give a number from 0 to below 1")
 
     def merge(self, given: Mapping[str, Any]) -> Decider:
         """Return a decider with the given fields; raises LivesnnError if they are impossible.
@@ -136,18 +146,29 @@ class Decider:
                 f"{card.name} has no class {strange[0]!r}: give one of {', '.join(card.classes)}"
             )
 
+    def evidence(self, outputs: FloatArray) -> FloatArray:
+        """Return the mean [K] of a window's outputs [frames, K], oldest first: a leaky one, (1 − leak)^age each."""
+        if not self.leak:
+            return outputs.mean(axis=0)
+        weights = (1 - self.leak) ** np.arange(len(outputs))[::-1]
+        return (weights / weights.sum()).astype(np.float32) @ outputs
+
     def decide(
-        self, rates: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
+        self, evidence: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
     ) -> Decision:
-        """Return the decision on one window's rates [K], with ``membrane`` [K] to break ties.
+        """Return the decision.
 
         Parameters
         ----------
+        evidence
+            float32 [K], of the last window.
+        membrane
+            float32 [K], U of the output layer after its last step, to break ties.
         before
             The previous frame's decision; UNDECIDED after a reset.
         """
-        likely = probabilities(rates, card, temperature=card.temperature)
-        best = winner(rates, membrane)
+        likely = probabilities(evidence, card, temperature=card.temperature)
+        best = winner(evidence, membrane)
         if self.smoothing and before.probabilities.size:
             likely = self.smoothing * before.probabilities + np.float32(1 - self.smoothing) * likely
             best = int(np.argmax(likely))
@@ -214,3 +235,90 @@ class Tally:
         """The most frequent decision, of equals the earliest; None: there is none."""
         most = self.decisions.most_common(1)
         return most[0][0] if most else None
+
+
+OTHER = "other"
+"""The class of everything that isn't one of the gestures, in the models that have it."""
+
+SIDE = 8
+"""The picture is cut into so many blocks across and down."""
+
+QUIET = SIDE * SIDE // 4
+"""Blocks in which nothing but noise is expected: who gestures leaves more than a quarter of the picture still."""
+
+STILL = 0.006
+"""Below this share of the training's mean count, and below half of the noise, nobody moves. A DVS128's wave in little
+light has 0.04, and 0.007 behind the noise filter. An empty scene has a fifth of its noise."""
+
+FEW = 0.1
+"""Fewer than this are few. Nine of ten simulated people who wave have 0.16 or more. A DVS128's waves in little light,
+where most decisions are lost, have 0.04 to 0.07."""
+
+NOISY = 0.1
+"""Noise from here on is a lot: 0.5 events a second and pixel of a DVS128. Simulated people who gesture have 0.07 at
+most."""
+
+
+class Reason(StrEnum):
+    """Why no gesture is named. The values are those of the JSON lines."""
+
+    FEW_EVENTS = "few_events"
+    NOISE = "noise"
+    UNKNOWN_MOVEMENT = "unknown_movement"
+
+
+ADVICE = {
+    Reason.FEW_EVENTS: "few events: more light, or a higher sensitivity",
+    Reason.NOISE: "a lot of noise: filter it, or lower the sensitivity",
+    Reason.UNKNOWN_MOVEMENT: "a movement that the model doesn't know",
+}
+"""Each reason in words for people, with what helps."""
+
+
+class Activity(NamedTuple):
+    """Counts beside the mean count of the training's frames: 1 is as many.
+
+    ``noise``: what comes evenly from the whole picture. ``moving``: the rest, from parts of it.
+    """
+
+    moving: float
+    noise: float
+
+
+def count_blocks(frame: Frame) -> npt.NDArray[np.int64]:
+    """Return the counts in each block of a frame [SIDE · SIDE]; what is left over at two edges is left out.
+
+    A picture with fewer than SIDE pixels a side has no blocks.
+    """
+    channels, height, width = frame.data.shape
+    high, wide = height // SIDE, width // SIDE  # of a block
+    whole = frame.data[:, : high * SIDE, : wide * SIDE]
+    return whole.reshape(channels, SIDE, high, SIDE, wide).sum((0, 2, 4), dtype=np.int64).ravel()
+
+
+def activity(window: Sequence[npt.NDArray[np.int64]], card: ModelCard) -> Activity | None:
+    """Return what frames show, each by its `count_blocks`.
+
+    None where nothing says how much is usual: with frames of a fixed count, a video, or a card without a mean count.
+    """
+    spec = card.input
+    if spec.kind != "events" or spec.slice.delta_t_us is None or not card.mean_count:
+        return None
+    blocks = np.sum(window, axis=0)
+    usual = card.mean_count * spec.channels * spec.height * spec.width * len(window)
+    noise = float(np.partition(blocks, QUIET)[QUIET]) * blocks.size / usual
+    return Activity(max(float(blocks.sum()) / usual - noise, 0.0), noise)
+
+
+def reason(shown: Activity, decision: str | None) -> Reason | None:
+    """Return why no gesture is named; None where one is, or where nothing moves.
+
+    ``decision`` is the class that was decided. `OTHER` names no gesture.
+    """
+    if decision not in (None, OTHER):
+        return None
+    if shown.noise >= NOISY and shown.noise >= shown.moving / 2:
+        return Reason.NOISE
+    if shown.moving < max(STILL, shown.noise / 2):
+        return None
+    return Reason.FEW_EVENTS if shown.moving < FEW else Reason.UNKNOWN_MOVEMENT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.events.slicer import frames as slice_packets
-from livesnn.infer.decide import UNDECIDED, Decider, Decision
+from livesnn.infer.decide import UNDECIDED, Decider, Decision, Reason, activity, count_blocks, reason
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
 from livesnn.sources import open_source
 from livesnn.video.frame_source import FrameSource
@@ -90,6 +91,9 @@ class Result:
         float32 [layers]: mean U of each layer after this step, in the order of `ModelCard.states`.
     carried
         Number of frames since the state was last zero, including this one.
+    reason
+        Why no gesture is named: judged by the last `window` frames, where the first window is full. None where one
+        is named, where nothing moves, or where it isn't known.
     """
 
     t: int
@@ -106,6 +110,7 @@ class Result:
     window_end: bool
     membrane: npt.NDArray[np.float32]
     carried: int
+    reason: Reason | None = None
 
     def __repr__(self) -> str:
         decision = self.decision or "no decision"
@@ -347,7 +352,7 @@ def run_frames(
         "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
         windows and their rates are counted as before. A callable is asked once a frame.
     decider
-        Turns rates into a decision. A callable is asked once a frame.
+        Turns outputs into a decision. A callable is asked once a frame.
     reset_requested
         Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
         windows and forget the outputs so far.
@@ -377,11 +382,12 @@ def run_frames(
         output, membranes = model.step(frame, membranes)
         carried += 1
         stepped_s = time.perf_counter()
-        index, frame_in_window = window.add(output)
-        rates = window.rates()
+        index, frame_in_window = window.add(output, frame)
+        outputs = window.outputs()
+        rates = outputs.mean(axis=0)
         if callable(decider):
             deciding = _decider(decider, card)
-        decision = deciding.decide(rates, membranes[-1], card, decision)
+        decision = deciding.decide(deciding.evidence(outputs), membranes[-1], card, decision)
         if not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
@@ -405,6 +411,7 @@ def run_frames(
             window_end=window.position == 0,
             membrane=mean,
             carried=carried,
+            reason=window.reason(decision.label),
         )
 
 
@@ -422,11 +429,13 @@ def _decider(decider: Decider | Callable[[], Decider], card: ModelCard) -> Decid
 
 
 class _Window:
-    """The outputs of the last `window` frames and where in a window the stream is."""
+    """The outputs of the last `window` frames, what these showed, and where in a window the stream is."""
 
     def __init__(self, card: ModelCard) -> None:
         self._outputs = np.zeros((card.input.window, len(card.classes)), np.float32)  # a ring
         self._count = 0
+        self._card = card
+        self._blocks: deque[npt.NDArray[np.int64]] = deque(maxlen=card.input.window)
 
     @property
     def position(self) -> int:
@@ -441,17 +450,25 @@ class _Window:
     def restart(self) -> None:
         """Forget everything."""
         self._count = 0
+        self._blocks.clear()
 
-    def add(self, output: npt.NDArray[np.float32]) -> tuple[int, int]:
+    def add(self, output: npt.NDArray[np.float32], frame: Frame) -> tuple[int, int]:
         """Take one step's output [K]; return the number of its window, and how many frames that has now."""
+        self._blocks.append(count_blocks(frame))
         window, position = divmod(self._count, len(self._outputs))
         self._outputs[position] = output
         self._count += 1
         return window, position + 1
 
-    def rates(self) -> npt.NDArray[np.float32]:
-        """Return the mean [K] of the outputs held, a new array."""
-        return self._outputs[: self._count].mean(axis=0)
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """Return the outputs held [frames, K], oldest first, a new array."""
+        oldest = self._count % len(self._outputs) if self.full else 0
+        return np.roll(self._outputs[: self._count], -oldest, axis=0)
+
+    def reason(self, decision: str | None) -> Reason | None:
+        """Return why no gesture is named; None too until a whole window has gone by."""
+        shown = activity(self._blocks, self._card) if self.full else None
+        return None if shown is None else reason(shown, decision)
 
 
 def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:

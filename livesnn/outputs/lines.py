@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite, nan
 from typing import Literal
 
@@ -21,7 +22,7 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import costs, energy_constants, mean_density
-from livesnn.infer.decide import Decider, Percentiles, Tally
+from livesnn.infer.decide import ADVICE, Decider, Percentiles, Reason, Tally
 from livesnn.infer.model import Engine, Model, load_model, shipped_for
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
@@ -30,13 +31,17 @@ from livesnn.sources import open_source
 from livesnn.threads import ending_sets
 from livesnn.video.frame_source import FrameSource
 
+MANY = 0.25
+"""Share of the windows without a gesture for one reason that is worth a word in the summary."""
+
 
 @dataclass(frozen=True)
 class Row:
     """One line of `livesnn run`: see `Result`; rates by label.
 
     ``reset``: the state was, since the line before. ``dropped``: events that were, since then. ``network_ms``,
-    ``total_ms``: see `Latency`; None for a recording, so that its rows are the same each time.
+    ``total_ms``: see `Latency`; None for a recording, so that its rows are the same each time. ``reason``: why no
+    gesture is named, where that is known.
     """
 
     t: int
@@ -49,6 +54,7 @@ class Row:
     dropped: int
     network_ms: float | None
     total_ms: float | None
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Summary:
     or lost in reading, what makes the decisions doubtful, and why an engine isn't there. `synops_per_frame` and the
     two behind it: see `Costs`, with `energy_constants`. `light_flicker_per_pixel`: what was taken as
     a flickering light's from the counts of each pixel of the network's picture, mean of all frames.
+    `reasons`: for each `Reason`, windows without a gesture.
     """
 
     frames: int
@@ -84,6 +91,7 @@ class Summary:
     out_of_bounds: int = 0
     denoise: dict[str, int] | None = None
     light_flicker_per_pixel: float = 0.0
+    reasons: dict[str, int] = field(default_factory=dict)
 
 
 def decide_all(
@@ -181,6 +189,7 @@ def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Laten
         dropped=dropped,
         network_ms=_known(latency.network_ms),
         total_ms=_known(latency.total_ms),
+        reason=result.reason,
     )
 
 
@@ -201,6 +210,7 @@ class _Totals:
         self._densities = np.zeros(len(model.card.states) - 1)
         self._active = 0  # values of all frames other than 0
         self._flicker = 0  # of all frames
+        self._reasons: Counter[Reason] = Counter()
 
     def add(self, result: Result) -> None:
         engine = self._model.engine
@@ -213,6 +223,7 @@ class _Totals:
         self._flicker += result.frame.light_flicker
         if result.window_end:
             self._tally.add(result.decision)
+            self._reasons.update([] if result.reason is None else [result.reason])
 
     @property
     def _frames(self) -> int:
@@ -241,6 +252,7 @@ class _Totals:
             out_of_bounds=counters.out_of_bounds,
             denoise=None if stream.noise is None else stream.noise.summary(),
             light_flicker_per_pixel=self._flicker / frames,
+            reasons={reason.value: count for reason, count in self._reasons.items()},
         )
 
     def _doubts(self, stream: FrameStream, other_streams: Sequence[str]) -> Iterator[str]:
@@ -254,6 +266,9 @@ class _Totals:
                 f"a flickering light or noise reaches most pixels: livesnn removed {flicker:.1f} events a pixel "
                 "from each frame of the network's input"
             )
+        for reason in (Reason.FEW_EVENTS, Reason.NOISE):
+            if (count := self._reasons[reason]) > MANY * self._tally.windows:
+                yield f"{count} of {self._tally.windows} windows name no gesture: {ADVICE[reason]}"
         if not self._tally.windows:
             window = self._model.card.input.window
             yield f"no decision: {self._frames} frames are fewer than a window of {window}: give a longer source"

@@ -198,7 +198,7 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
     length, window = clips.frames.shape[1], model.card.input.window
     position = 0
     frames = (Frame(0, data, 0) for clip in clips.frames for data in clip)
-    resets, decider = lambda: state == "reset" and position == 0, Decider(threshold=0.0)
+    resets, decider = lambda: state == "reset" and position == 0, Decider(threshold=0.0, leak=0.0)
     densities, ends = [], []
     for result in run_frames(frames, model, reset_requested=resets, decider=decider):
         densities.append(result.density)

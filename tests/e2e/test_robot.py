@@ -58,7 +58,7 @@ def test_the_graph_alone_decides_as_livesnn_does(
     finished("convert", recording, events)
     graph = models_dir() / model / "model.onnx"
     alone = said(sys.executable, SCRIPTS / "step_onnx.py", graph, events)
-    flags = ("--model", model, "--engine", "onnx", "--threshold", "0", "--json")
+    flags = ("--model", model, "--engine", "onnx", "--threshold", "0", "--leak", "0", "--json")
     *rows, _ = finished("run", recording, *flags).splitlines()
     assert len(alone) == len(rows) >= 9
     for line, row in zip(alone, map(json.loads, rows), strict=True):

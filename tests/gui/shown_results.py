@@ -8,7 +8,7 @@ import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Decision
+from livesnn.infer.decide import Decision, Reason
 from livesnn.infer.run import Latency, Result
 from livesnn.session.results import History, ShownResult
 from livesnn.simulate.motions import GESTURES
@@ -40,6 +40,7 @@ def make_result(
     reset_by: str = "",
     carried: int | None = None,
     seed: int = 0,
+    reason: Reason | None = None,
 ) -> ShownResult:
     """Return a result `frames` after the start, whose decision is the likeliest class, once a window is full."""
     rng = np.random.default_rng(seed)
@@ -62,6 +63,7 @@ def make_result(
         window_end=in_window == 10,
         membrane=rng.uniform(-0.3, 0.3, len(LAYERS)).astype(np.float32),
         carried=frames if carried is None else carried,
+        reason=reason,
     )
     history = make_history([probabilities] * 345)
     return ShownResult(result, reset_by, last, 0, shown, history)

@@ -27,7 +27,7 @@ from tests.synthetic import CARD, moving_bar, write_model, write_recording
 from .test_run import python
 
 MakeWindow = Callable[..., MainWindow]
-STRICT = Decider(threshold=0.9, hysteresis=0.8, smoothing=0.25)
+STRICT = Decider(threshold=0.9, hysteresis=0.8, smoothing=0.25, leak=0.5)
 NO_EVEN = ("0", "2", "4", "6", "8")
 RUN = """
 import json, sys
@@ -110,6 +110,7 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     dialog.threshold.setValue(90.0)
     dialog.hysteresis.setValue(80.0)
     dialog.smoothing.setValue(25.0)
+    dialog.leak.setValue(50.0)
     mark(dialog, NO_EVEN, marked=False)
     dialog.classes.threshold("3").setValue(70.0)
     dialog.accept()
@@ -234,7 +235,7 @@ def test_the_wheel_changes_no_threshold_that_is_not_being_edited(qtbot: QtBot) -
 def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider())
     dialog.threshold.setValue(80.0)
-    assert dialog.hysteresis.value() == 48.0
+    assert dialog.hysteresis.value() == 24.0
     dialog.hysteresis.setValue(70.0)
     dialog.threshold.setValue(90.0)
     assert dialog.hysteresis.value() == 70.0
@@ -290,9 +291,10 @@ def test_flags_are_on_top_of_what_was_chosen_last() -> None:
     ("flags", "error"),
     [
         ({"threshold": 1.5}, "the decision threshold is 1.5: give a probability from 0 to 1"),
-        ({"hysteresis": 0.9}, "is 0.9: give a probability from 0 to the threshold, 0.5"),
+        ({"hysteresis": 0.9}, "is 0.9: give a probability from 0 to the threshold, 0.7"),
         ({"thresholds": {"3": 2.0}}, "the decision threshold of '3' is 2.0: give a probability from 0 to 1"),
         ({"smoothing": 1.0}, "the smoothing is 1.0: give a number from 0 to below 1"),
+        ({"leak": 1.0}, "the leak is 1.0: give a number from 0 to below 1"),
         ({"allow": ["1"], "deny": ["1"]}, "1 is both allowed and denied: leave it out of one"),
     ],
 )

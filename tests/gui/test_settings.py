@@ -65,7 +65,7 @@ def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
         pre_roll_s=2,
         view=ViewSpec("accumulate", "recency"),
         denoise=True,
-        decider=Decider(threshold=0.9, hysteresis=0.8),
+        decider=Decider(threshold=0.9, hysteresis=0.8, leak=0.0),
         by_model={"gestures": Decider(deny=("other",), thresholds={"wave": 0.7})},
     )
     expected = Settings(theme="light", mounted={"A": Orientation(2)}, choices=choices)
@@ -74,6 +74,14 @@ def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
     settings.change(theme="dark")
     assert SettingsFile(file).now == replace(expected, theme="dark")
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_who_never_changed_the_old_defaults_of_decisions_gets_todays(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    old = '{"choices": {"decider": {"threshold": %s, "hysteresis": null, "smoothing": 0.0, "allow": []}}}'
+    for threshold, decider in ((0.5, Decider()), (0.6, Decider(threshold=0.6, leak=0.0))):
+        file.write_text(old % threshold)
+        assert SettingsFile(file).now.choices.decider == decider
 
 
 def test_the_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

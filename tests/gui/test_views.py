@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.widgets.basics import CaptionRow, ShorteningLabel
 from livesnn.app.widgets.readout import DecisionView, ReadoutPanel, fitting_pixels
-from livesnn.infer.decide import Decision
+from livesnn.infer.decide import ADVICE, Decision
 
 from .shown_results import CARD, GESTURES, even_but, make_result
 
@@ -48,6 +48,30 @@ def test_no_decision_is_said_in_words(qtbot: QtBot) -> None:
     view.set_decision("arm_roll", 0.9)
     assert view.text == "Arm roll"
     assert view.accessibleName() == "Decision: Arm roll, 90 %"
+
+
+def test_why_no_gesture_is_named_stands_below_the_decision(qtbot: QtBot) -> None:
+    panel = ReadoutPanel()
+    qtbot.addWidget(panel)
+    panel.clear(CARD)
+    view = panel.decision
+    for reason, words in ADVICE.items():
+        panel.show_result(make_result(even_but(10, 0.8), frames=10, reason=reason))
+        assert (view.text, view.why.lower(), view.toolTip()) == ("Other", words.lower(), view.why)
+        assert view.accessibleName() == f"Decision: Other, 80 %. {view.why}"
+    panel.show_result(make_result(even_but(0, 0.8), frames=11))
+    assert (view.why, view.toolTip()) == ("", "")
+
+
+@pytest.mark.parametrize("width", [200, 320])
+def test_a_reason_is_painted_at_any_width(qtbot: QtBot, width: int) -> None:
+    view = DecisionView()
+    qtbot.addWidget(view)
+    view.resize(width, 62)
+    view.set_decision(None, 0.0)
+    without = view.grab().toImage()
+    view.set_decision(None, 0.0, "a movement that the model doesn't know")
+    assert view.grab().toImage() != without
 
 
 def test_decision_and_classes_are_of_the_same_result(qtbot: QtBot) -> None:

@@ -117,7 +117,13 @@ def decisions(decider: Decider, *rates: FloatArray) -> list[str | None]:
 
 def test_a_decision_is_kept_until_another_class_is_sure_or_it_falls_too_low() -> None:
     wavering = (sure(0, 0.7), sure(0, 0.45), sure(1, 0.45), sure(1, 0.6), sure(0, 0.35))
-    assert decisions(Decider(threshold=0.5), *wavering) == ["zero", "zero", None, "one", "one"]  # down to 0.3
+    assert decisions(Decider(threshold=0.5, hysteresis=0.3), *wavering) == [
+        "zero",
+        "zero",
+        None,
+        "one",
+        "one",
+    ]
     assert decisions(Decider(threshold=0.5, hysteresis=0.5), *wavering) == ["zero", None, None, "one", None]
     assert decisions(Decider(threshold=0.5, hysteresis=0.4), *wavering) == ["zero", "zero", None, "one", None]
     assert decisions(Decider(threshold=0.5, hysteresis=0.2), *wavering) == [
@@ -135,8 +141,26 @@ def test_smoothing_lets_one_frame_change_nothing() -> None:
     assert decisions(Decider(smoothing=0.6), *blip) == ["zero", "zero", "zero"]
 
 
+@pytest.mark.parametrize("leak", [-0.1, 1.0, float("nan")])
+def test_a_leak_is_a_share(leak: float) -> None:
+    with pytest.raises(LivesnnError, match=r"the leak is .*: give a number from 0 to below 1"):
+        Decider(leak=leak)
+
+
+def test_without_a_leak_the_evidence_is_the_mean_that_the_network_was_trained_on() -> None:
+    outputs = np.random.default_rng(1).normal(size=(10, 3)).astype(np.float32)
+    np.testing.assert_array_equal(Decider(leak=0.0).evidence(outputs), outputs.mean(axis=0))
+
+
+def test_a_frame_weighs_less_than_the_next_one_by_the_leak() -> None:
+    outputs = np.eye(4, dtype=np.float32)
+    weights = Decider(leak=0.25).evidence(outputs)
+    np.testing.assert_allclose(weights[:-1] / weights[1:], 0.75, rtol=1e-6)
+    assert weights.sum() == pytest.approx(1)
+
+
 def test_a_class_may_have_a_threshold_of_its_own() -> None:
-    strict = Decider(thresholds={"zero": 0.8})
+    strict = Decider(threshold=0.5, hysteresis=0.5, thresholds={"zero": 0.8})
     assert decisions(strict, sure(0, 0.7), sure(1, 0.7), sure(0, 0.85)) == [None, "one", "zero"]
 
 
@@ -194,6 +218,6 @@ def test_a_class_with_a_low_threshold_does_not_stand_against_a_far_likelier_one(
 def test_what_stands_ends_at_a_share_of_its_own_class_s_threshold() -> None:
     decider = Decider(threshold=0.5, thresholds={"one": 0.9})
     before = Decision("one", 0.95)
-    for share, label in ((0.6, "one"), (0.5, None)):  # 0.6 of 0.9 lies between
+    for share, label in ((0.3, "one"), (0.2, None)):  # 0.3 of 0.9 lies between
         rates = np.log(np.array([(1 - share) / 2, share, (1 - share) / 2], np.float32))
         assert decider.decide(rates, rates, card("membrane"), before).label == label

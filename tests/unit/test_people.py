@@ -76,7 +76,7 @@ def test_rows_without_data_are_named(data: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_outputs_of_each_frame_are_written_with_what_is_known_of_its_clip(data: Path, tmp_path: Path) -> None:
-    bench_people(data, "", False, None, None, None, tmp_path / "rates.npz")
+    bench_people(data, "", False, None, None, None, None, tmp_path / "rates.npz")
     with np.load(tmp_path / "rates.npz") as written:
         assert written["label"].tolist() == ["right_hand_wave", ""]
         assert written["row"].tolist() == ["bright_wave", "walking"]
@@ -87,6 +87,6 @@ def test_outputs_of_each_frame_are_written_with_what_is_known_of_its_clip(data: 
 
 def test_an_empty_folder_and_a_model_of_other_classes_are_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give --data"):
-        bench_people(tmp_path / "people" / "dvs128", "", False, None, None, None, None)
+        bench_people(tmp_path / "people" / "dvs128", "", False, None, None, None, None, None)
     with pytest.raises(DataError, match="nmnist can't be measured on people"):
-        bench_people(data, "nmnist", False, None, None, None, None)
+        bench_people(data, "nmnist", False, None, None, None, None, None)

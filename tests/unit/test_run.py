@@ -20,7 +20,7 @@ from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Decider
+from livesnn.infer.decide import Decider, Reason, probabilities
 from livesnn.infer.model import State, read_card
 from livesnn.infer.run import Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
@@ -97,6 +97,30 @@ def assert_same(one: list[Result], other: list[Result]) -> None:
         assert i == 0 or a.reset == b.reset
 
 
+class Blank(Tiny):
+    """A model of an 8×8 sensor that never prefers a class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        spec = replace(self.card.input, width=8, height=8)
+        self.card = replace(self.card, input=spec, mean_count=1.0)
+
+    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+        return np.zeros(3, np.float32), state
+
+
+def test_why_no_gesture_is_named_is_known_once_a_window_is_full() -> None:
+    hand = np.zeros((2, 8, 8), np.uint8)
+    hand[0, 0, :2] = 2
+    frames = [Frame(1000 * i, hand * (i < 9), 0, start=i in (0, 6)) for i in range(14)]
+    few = Reason.FEW_EVENTS
+    reasons = [result.reason for result in run_frames(frames, Blank())]
+    assert (
+        reasons == [None] * 3 + [few] * 3 + [None] * 3 + [few] * 3 + [None] * 2
+    )  # until the hand is out of it
+    assert {result.reason for result in run_frames(frames, Blank(), decider=BOLD)} == {None}  # one is named
+
+
 def test_there_is_one_result_a_frame_in_windows_that_do_not_overlap() -> None:
     frames = make_frames(10)
     results = list(run_frames(frames, Tiny()))
@@ -137,17 +161,27 @@ def test_the_decision_is_the_deciders_on_the_rates_and_the_last_membrane() -> No
     frames = make_frames(40)
     state = model.initial_state()
     ties = 0
-    for frame, result in zip(frames, run_frames(frames, model, decider=BOLD), strict=True):
+    decider = replace(BOLD, leak=0.0)
+    for frame, result in zip(frames, run_frames(frames, model, decider=decider), strict=True):
         _, state = model.step(frame, state)
         if result.decision is not None:
-            assert result.decision == BOLD.decide(result.rates, state[-1], model.card).label
+            assert result.decision == decider.decide(result.rates, state[-1], model.card).label
             ties += int((result.rates == result.rates.max()).sum() > 1)
     assert ties > 0  # or the rule for ties was never asked
 
 
+def test_with_a_leak_it_is_the_deciders_on_the_window_s_outputs_the_oldest_first() -> None:
+    model, frames, decider = Tiny(), make_frames(11), replace(BOLD, leak=0.5)
+    seen = outputs(model, frames)
+    for count, result in enumerate(run_frames(frames, model, decider=decider), start=1):
+        evidence = decider.evidence(seen[max(count - WINDOW, 0) : count])
+        np.testing.assert_allclose(result.probabilities, probabilities(evidence, model.card), rtol=1e-6)
+        np.testing.assert_allclose(result.rates, seen[max(count - WINDOW, 0) : count].mean(axis=0), rtol=1e-5)
+
+
 def test_another_decider_holds_from_the_next_frame_on() -> None:
     frames = make_frames(40)
-    asked = iter([BOLD] * 21 + [Decider(threshold=1.0)] * 20)  # once before the first frame
+    asked = iter([BOLD] * 21 + [Decider(threshold=1.0, hysteresis=1.0)] * 20)  # once before the first frame
     bold = [result.decision for result in run_frames(frames, Tiny(), decider=BOLD)]
     assert [result.decision for result in run_frames(frames, Tiny(), decider=asked.__next__)] == bold[:20] + [
         None

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill
 from livesnn.card import ModelCard
+from livesnn.infer.decide import ADVICE
 from livesnn.session.results import HISTORY_US, History, ShownResult
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
@@ -27,6 +28,7 @@ _LINE = 1.6  # thickness of the curve, pixels
 
 Probabilities = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint32]
+_WHY = 20  # height of the sentence below a decision, pixels
 _SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
 
@@ -231,7 +233,8 @@ class ReadoutPanel(QWidget):
         result = shown.result
         self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:
-            self.decision.set_decision(result.decision, result.confidence)
+            why = "" if result.reason is None else ADVICE[result.reason]
+            self.decision.set_decision(result.decision, result.confidence, why)
         elif shown.last is not None:
             self.decision.set_last(shown.last.label, shown.last.confidence)
         else:
@@ -255,7 +258,7 @@ class DecisionView(Painted):
 
     def __init__(self) -> None:
         super().__init__((320, 124))
-        self.text = ""
+        self.text = self.why = ""
         self.confidence = 0.0
         self._percent = NOTHING
         self._waiting = True
@@ -272,23 +275,35 @@ class DecisionView(Painted):
         label = "not sure" if decision is None else style.readable(decision)
         self.clear(f"last: {label} · {100 * confidence:.0f} %")
 
-    def set_decision(self, decision: str | None, confidence: float) -> None:
-        """Show a class label; None: no class was confident enough. ``confidence`` is 0..1."""
-        words = "Not sure" if decision is None else style.readable(decision)
-        self._show(words, f"{100 * confidence:.0f} %", confidence, waiting=decision is None)
+    def set_decision(self, decision: str | None, confidence: float, why: str = "") -> None:
+        """Show a class label; None: no class was confident enough. ``confidence`` is 0..1.
 
-    def _show(self, text: str, percent: str, confidence: float, *, waiting: bool) -> None:
+        ``why``: a sentence below it.
+        """
+        words = "Not sure" if decision is None else style.readable(decision)
+        self._show(words, f"{100 * confidence:.0f} %", confidence, waiting=decision is None, why=why)
+
+    def _show(self, text: str, percent: str, confidence: float, *, waiting: bool, why: str = "") -> None:
         self.text, self.confidence, self._percent, self._waiting = text, confidence, percent, waiting
-        self.setAccessibleName(f"Decision: {text}, {percent}")
+        if self.why != (why := why[:1].upper() + why[1:]):
+            self.why = why
+            self.setToolTip(why)  # where it doesn't fit
+        self.setAccessibleName(". ".join(filter(None, [f"Decision: {text}, {percent}", self.why])))
         self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint the label, and the confidence as a bar and a number."""
+        """Paint the label, the sentence below it, and the confidence as a bar and a number."""
         width, height = self.width(), self.height()
-        pixels = fitting_pixels(self.text, width, height - 32, largest=32 if self._waiting else 64)
+        below = _WHY if self.why else 0
+        pixels = fitting_pixels(self.text, width, height - 32 - below, largest=32 if self._waiting else 64)
         painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
         painter.setPen(QColor(style.theme.faint if self._waiting else style.theme.text))
-        painter.drawText(QRectF(0, 0, width, height - 32), _WORDS, self.text)
+        painter.drawText(QRectF(0, 0, width, height - 32 - below), _WORDS, self.text)
+        if self.why:
+            painter.setFont(style.text_font(13))
+            painter.setPen(QColor(style.theme.soft))
+            shown = painter.fontMetrics().elidedText(self.why, Qt.TextElideMode.ElideRight, width)
+            painter.drawText(QRectF(0, height - 32 - below, width, below), LEFT, shown)
         painter.setFont(style.text_font(15, weight=QFont.Weight.DemiBold))
         painter.setPen(QColor(style.theme.soft))
         painter.drawText(QRectF(width - 60, height - 26, 60, 24), RIGHT, self._percent)
