@@ -95,6 +95,7 @@ def test_where_the_lowest_rate_is_too_much_halves_of_it_follow() -> None:
     assert not any(sustained)
 
 
+@pytest.mark.slow
 def test_the_window_is_measured_in_a_process_of_its_own(model: Path, tmp_path: Path) -> None:
     events = np.zeros(20_000, EVENTS_DTYPE)
     events["t"] = np.arange(20_000) * 50

@@ -54,6 +54,7 @@ def test_other_may_have_more_people_than_the_gestures_and_the_first_ones_stay_th
     assert np.array_equal(more.frames[:11], load_gestures(SHORT, 1, use="test").frames)
 
 
+@pytest.mark.slow
 def test_people_who_perform_nothing_belong_to_no_class() -> None:
     nothing = load_nothing(SHORT, 20, use="train")
     assert nothing.labels.tolist() == [UNKNOWN] * 20 * NOTHING_WINDOWS

@@ -283,6 +283,7 @@ def test_the_wall_time_of_a_run_that_was_gone_on_with_is_not_said_to_be_whole(tm
     assert "| more than 2 min |" in page("table1", tmp_path, "cpu", "best")
 
 
+@pytest.mark.slow
 def test_the_page_is_what_its_files_say(tmp_path: Path) -> None:
     folder = shutil.copytree(paper_page.FOLDER, tmp_path / "tables")  # figures are drawn there
     text = (folder / "README.md").read_text(encoding="utf-8")
