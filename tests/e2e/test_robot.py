@@ -235,12 +235,13 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt(
     process = livesnn("publish", "simulate:gestures", "--events-port", "0", "--json")
     address = address_said(process, "events")
     try:
-        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "2").splitlines()
+        *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "5").splitlines()
         assert rows
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=100)
     finally:
         process.kill()
+        process.communicate()
     assert process.returncode == 0, errors
     assert json.loads(output)["summary"]["events"] >= json.loads(last)["summary"]["events"] > 0
 
