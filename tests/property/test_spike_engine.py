@@ -24,6 +24,8 @@ from livesnn.paths import recordings_dir
 from livesnn.weights import load_weights, quantize, save_weights
 from tests.networks import CLOSE, agree, write_network
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
 
 NEVER_LATE = float("inf")

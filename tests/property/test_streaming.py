@@ -18,6 +18,8 @@ from livesnn.snn.network import State
 from livesnn.weights import write_graph
 from tests.networks import CLOSE, agree
 
+pytestmark = pytest.mark.slow
+
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=30_000), count_max=4, scale=0.5)
 CARDS = {
     "sts-resnet": ModelCard("a", tuple("0123456789"), INPUT, NetworkSpec(widths=(16,) * 4)),

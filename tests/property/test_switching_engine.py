@@ -26,6 +26,8 @@ from livesnn.weights import load_weights, save_weights
 from tests.networks import write_network
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
 
 CARD = ModelCard(

@@ -24,6 +24,8 @@ from livesnn.weights import load_weights
 from tests import trees
 from tests.trees import configured
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"batch": 10, "compile": False, "precision": "32-true", "burn_in": 0, "width": 8, "analog_epochs": 0}
 
 
@@ -64,7 +66,6 @@ def averaged(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return trained
 
 
-@pytest.mark.slow
 def test_the_model_has_the_mean_of_the_last_epochs(averaged: Trained) -> None:
     run = averaged.folder.parent
     assert sorted(path.name for path in run.glob("epoch-*")) == ["epoch-2.ckpt", "epoch-3.ckpt"]
@@ -123,7 +124,6 @@ def test_an_epoch_that_is_missing_is_named_before_the_training_goes_on(
         train(config)
 
 
-@pytest.mark.slow
 def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
     averaged: Trained, tmp_path: Path
 ) -> None:

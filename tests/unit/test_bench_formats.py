@@ -17,6 +17,8 @@ from tests.benchmarks import format_peers
 from tests.benchmarks.format_peers import Library, agree
 from tests.reading import read
 
+pytestmark = pytest.mark.slow
+
 COUNT = 3_000
 
 
@@ -46,7 +48,6 @@ def test_a_mirrored_reading_agrees_and_one_with_other_times_does_not() -> None:
     assert not agree(Sums(10, 4, 100, 901, 45, 12), written, sensor)
 
 
-@pytest.mark.slow
 def test_every_format_is_read_as_it_was_written_and_timed() -> None:
     found = bench_formats(2, events=COUNT)
     assert set(found) == {"unit", "versions", *MADE_FILES}

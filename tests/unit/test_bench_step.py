@@ -15,6 +15,8 @@ from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.slicer import Frame
 from tests.networks import outputs_on_noise, write_network
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch", reason="these tests make networks with torch: pip install 'livesnn[train]'")
 
 CARD = ModelCard(
@@ -35,7 +37,6 @@ def noise(n_frames: int, seed: int = 3) -> list[Frame]:
     return [Frame(0, data, 500) for data in random.poisson(0.6, (n_frames, 2, 34, 34)).astype(np.uint8)]
 
 
-@pytest.mark.slow
 def test_a_step_is_compared_with_onnx_runtime_s_faster_way_and_with_its_own_8_bits(folder: Path) -> None:
     found = bench_step(str(folder), 2, n_frames=12)
     engines, ratio, spread = found["engines"], found["ratio"], found["ratio_spread"]
@@ -104,7 +105,6 @@ def test_an_engine_that_is_named_twice_is_one_line(folder: Path) -> None:
         bench_step(str(folder), 1, engines=("onnx", "onnx"))
 
 
-@pytest.mark.slow
 def test_an_engine_that_cannot_run_the_model_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
     odd = replace(CARD, network=replace(CARD.network, widths=(10, 10, 10, 10), weight_bits=32))
     folder = str(write_network(tmp_path, odd))

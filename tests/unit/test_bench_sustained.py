@@ -19,6 +19,8 @@ from livesnn.infer.model import load_model
 from livesnn.session.sustained import Look, Measured, Order, TimedModel, sum_up
 from tests.synthetic import CARD, write_model
 
+pytestmark = pytest.mark.slow
+
 ORDER = Order(
     events="events.npy",
     duration_us=1_000_000,
@@ -95,7 +97,6 @@ def test_where_the_lowest_rate_is_too_much_halves_of_it_follow() -> None:
     assert not any(sustained)
 
 
-@pytest.mark.slow
 def test_the_window_is_measured_in_a_process_of_its_own(model: Path, tmp_path: Path) -> None:
     events = np.zeros(20_000, EVENTS_DTYPE)
     events["t"] = np.arange(20_000) * 50
@@ -123,7 +124,6 @@ def test_no_time_and_no_events_measure_nothing() -> None:
             measure(options)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("weight_bits", "target"), [(8, 0.1), (32, 1.0)])
 def test_every_layer_of_the_network_spikes_as_often_as_was_asked_for(
     weight_bits: int, target: float, tmp_path: Path

@@ -29,6 +29,8 @@ from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerp
 from tests.benchmarks.train_peers import CONFIG, FRAMEWORKS, PEERS, Trainee, Worker, bench_train
 from tests.networks import outputs_on_noise, write_network
 
+pytestmark = pytest.mark.slow
+
 CARD = ModelCard(
     "peers",
     tuple("abcd"),
@@ -88,7 +90,6 @@ needs_peers = pytest.mark.skipif(
 )
 
 
-@pytest.mark.slow
 def test_our_training_step_has_a_rate_a_peak_of_memory_and_spikes() -> None:
     found = json.loads(json.dumps(bench_train(2, peers=False, config=TINY, precisions=("32-true",))))
     ours = found["32-true"]["frameworks"]["livesnn"]
@@ -110,7 +111,6 @@ def test_a_framework_trains_the_same_network(framework: str) -> None:
     assert theirs.train(1) > 0
 
 
-@pytest.mark.slow
 def test_a_framework_whose_process_has_ended_is_named() -> None:
     with (
         closing(Worker("no such framework", TINY)) as worker,
@@ -127,7 +127,6 @@ def noise(side: int, frames: int) -> list[Frame]:
     return [Frame(0, data, 0) for data in counts]
 
 
-@pytest.mark.slow
 def test_a_step_touches_a_weight_a_synaptic_operation_and_all_membranes_twice(tmp_path: Path) -> None:
     write_levelled(tmp_path, card_of(32, 8, width=16), noise(32, SETTLING + 8), 0.5)
     card = load_model(tmp_path, "onnx").card
@@ -141,7 +140,6 @@ def test_a_step_touches_a_weight_a_synaptic_operation_and_all_membranes_twice(tm
     assert busier["state_ms"] == silent["state_ms"]
 
 
-@pytest.mark.slow
 def test_engines_are_compared_by_density_and_tables_are_made_of_it() -> None:
     found = bench_density(1, targets=(0.05,), weight_bits=(8,), side=32, width=16)
     row = found["8 bits"]["5%"]  # type: ignore[index]
@@ -185,7 +183,6 @@ def test_statistics_of_a_clip_are_those_of_its_events() -> None:
         fingerprint(moving_dot(0, rate_hz=100), sensor)
 
 
-@pytest.mark.slow
 def test_a_report_shows_a_clip_among_simulated_ones_and_says_what_is_outside(tmp_path: Path) -> None:
     clip = gesture_clip("arm_roll", 3, 0.8, use="test")
     twice = np.repeat(clip, 8)  # as no person looks: eight events at once

@@ -9,6 +9,8 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.infer.decide import probabilities
 from livesnn.train.evaluate import calibration_error, fit_temperature
 
+pytestmark = pytest.mark.slow
+
 CARD = ModelCard(name="two", classes=("a", "b", "c"), input=InputSpec(4, 4, SliceRule(delta_t_us=1000)))
 
 
@@ -24,14 +26,12 @@ def _even(likely: np.ndarray) -> np.ndarray:
     return likely.astype(float) / likely.astype(float).sum()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 1.7, 3.0])
 def test_the_temperature_is_found_that_labels_were_drawn_by(temperature: float) -> None:
     rates, labels = drawn(temperature)
     assert fit_temperature(rates, labels, CARD) == pytest.approx(temperature, rel=0.1)
 
 
-@pytest.mark.slow
 def test_no_model_is_made_surer_than_it_is() -> None:
     rates, labels = drawn(0.5)
     assert fit_temperature(rates, labels, CARD) == 1.0

@@ -27,6 +27,8 @@ from livesnn.train.datasets.recorded import Recording, load_recordings, read_win
 from tests import trees
 from tests.trees import configured
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +84,6 @@ def cifar10_dvs(tmp_path: Path) -> Path:
     return trees.cifar10_dvs(tmp_path)
 
 
-@pytest.mark.slow
 def test_cifar10_dvs_is_split_by_index_or_by_seed_0(cifar10_dvs: Path) -> None:
     config = configured(
         dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", validation=0.2, windows=2
@@ -206,7 +207,6 @@ def test_ucf101_says_which_classes_and_videos_are_missing(ucf: Path) -> None:
     assert len(skipped) == 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("delta_t_us", "windows"), [(25_000, 4), (100_000, 1)])
 def test_a_new_rule_for_a_frame_makes_other_clips(lab: Path, delta_t_us: int, windows: int) -> None:
     parts = data_set("folder").load_parts(Configuration(dataset="folder", data=lab, delta_t_us=delta_t_us))
@@ -290,7 +290,6 @@ def test_a_linked_session_is_read_and_a_loop_of_links_ends(
     assert len(find_recordings(lab)[0]) == before
 
 
-@pytest.mark.slow
 def test_a_cached_file_of_another_shape_is_made_again(
     lab: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -309,7 +308,6 @@ def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
     assert "notes.txt" in findings[0].what
 
 
-@pytest.mark.slow
 def test_check_tells_short_recordings_from_damaged_ones_and_reads_the_test_part(lab: Path) -> None:
     shutil.copytree(lab / "nod", lab / "test" / "nod")
     shutil.copytree(lab / "shake", lab / "test" / "shake")
@@ -418,7 +416,6 @@ def test_what_a_damaged_recording_lost_is_said_with_what_is_left_of_it(lab: Path
     assert parts.training.skipped == ()
 
 
-@pytest.mark.slow
 def test_a_split_that_was_drawn_from_other_recordings_is_refused(cifar10_dvs: Path) -> None:
     config = configured(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", windows=2)
     parts = data_set("cifar10-dvs").load_parts(config)
@@ -513,7 +510,6 @@ def test_what_the_cache_has_is_not_read_again_nor_are_processes_started_for_it(l
     np.testing.assert_array_equal(again.frames[:], before.frames[:])
 
 
-@pytest.mark.slow
 def test_what_a_model_kept_of_a_data_set_stays_validation_when_it_is_trained_on(
     lab: Path, ucf: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

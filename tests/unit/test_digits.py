@@ -20,6 +20,8 @@ from livesnn.simulate.saccades import (
     simulated_digit,
 )
 
+pytestmark = pytest.mark.slow
+
 NO_JITTER = SaccadeSpec(
     black=(0.152, 0.152),
     threshold=(1.0, 1.0),
@@ -67,7 +69,6 @@ def test_a_digit_is_the_same_for_the_same_generator_and_different_for_another() 
     assert np.any(first != other)
 
 
-@pytest.mark.slow
 def test_digits_of_a_class_are_nearer_to_each_other_than_to_other_classes() -> None:
     known, asked = drawn(600, seed=1).reshape(600, -1) / 255, drawn(100, seed=2).reshape(100, -1) / 255
     distance = ((asked[:, None] - known[None]) ** 2).sum(-1)

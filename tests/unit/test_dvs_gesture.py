@@ -22,13 +22,14 @@ from tests.aedat3_writer import RESET, header, polarity, special
 from tests.fake_source import joined
 from tests.trees import configured
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["archive", "npy"])
 def test_persons_stay_together_and_every_gesture_has_its_label(layout: str, tmp_path: Path) -> None:
     data = trees.dvs_gesture(tmp_path) if layout == "archive" else trees.dvs_gesture_copies(tmp_path)
@@ -76,7 +77,6 @@ def set_clock_after(recording: Path, later_us: int) -> None:
     recording.write_bytes(header() + polarity(early) + special([RESET]) + polarity(events))
 
 
-@pytest.mark.slow
 def test_training_cuts_a_recording_whose_clock_was_set_to_zero_as_check_does(tmp_path: Path) -> None:
     archive = trees.dvs_gesture(tmp_path)
     card = Configuration(dataset="gestures-sim").card(GESTURES)

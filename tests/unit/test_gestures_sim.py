@@ -30,6 +30,8 @@ from livesnn.train.datasets.gestures_sim import (
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
 
+pytestmark = pytest.mark.slow
+
 SHORT = replace(INPUT, window=2)
 
 
@@ -54,7 +56,6 @@ def test_other_may_have_more_people_than_the_gestures_and_the_first_ones_stay_th
     assert np.array_equal(more.frames[:11], load_gestures(SHORT, 1, use="test").frames)
 
 
-@pytest.mark.slow
 def test_people_who_perform_nothing_belong_to_no_class() -> None:
     nothing = load_nothing(SHORT, 20, use="train")
     assert nothing.labels.tolist() == [UNKNOWN] * 20 * NOTHING_WINDOWS
@@ -109,7 +110,6 @@ def measure(model: _Oracle, minutes: float) -> StreamEvaluation:
     return evaluate_stream(model, uncut_streams("gestures-sim", Path(), "test", model.card, minutes, 0))
 
 
-@pytest.mark.slow
 def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None:
     card = Configuration(dataset="gestures-sim").card(GESTURES)
     measured = measure(_Oracle(card, "arm_roll"), 0.7)

@@ -26,6 +26,8 @@ from livesnn.sources import open_source
 from livesnn.weights import Weights, load_weights, save_weights
 from tests.networks import agree, write_network
 
+pytestmark = pytest.mark.slow
+
 Array = npt.NDArray[np.float32]
 
 SPEC = InputSpec(width=16, height=12, slice=SliceRule(delta_t_us=20_000), window=4, scale=0.5)
@@ -155,7 +157,6 @@ def test_a_shipped_model_decides_the_same(name: str) -> None:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "card",
     [

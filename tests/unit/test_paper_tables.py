@@ -66,6 +66,8 @@ from livesnn.train.run_folder import BEST, LAST
 from tests import trees
 from tests.benchmarks import paper_page
 
+pytestmark = pytest.mark.slow
+
 TABLES = get_args(TableName)
 CONV_SNN = Cell("table1", "conv_snn", "seq1")
 FIGURES_TITLES: dict[FigureName, str] = {
@@ -110,7 +112,6 @@ def test_the_papers_figures_are_those_of_its_tables() -> None:
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("table", TABLES)
@@ -283,7 +284,6 @@ def test_the_wall_time_of_a_run_that_was_gone_on_with_is_not_said_to_be_whole(tm
     assert "| more than 2 min |" in page("table1", tmp_path, "cpu", "best")
 
 
-@pytest.mark.slow
 def test_the_page_is_what_its_files_say(tmp_path: Path) -> None:
     folder = shutil.copytree(paper_page.FOLDER, tmp_path / "tables")  # figures are drawn there
     text = (folder / "README.md").read_text(encoding="utf-8")
@@ -342,7 +342,6 @@ def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
     assert (tmp_path / "fig2.png").exists()
 
 
-@pytest.mark.slow
 def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> None:
     data = trees.mnist(tmp_path / "data")
     measured = measure_gradients(Folders(data, tmp_path, tmp_path))

@@ -15,6 +15,8 @@ from livesnn.train.initial_network import build
 from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
 from tests.trees import configured
 
+pytestmark = pytest.mark.slow
+
 GESTURES = configured(dataset="gestures-sim", width=16)
 
 

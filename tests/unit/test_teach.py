@@ -27,6 +27,8 @@ from livesnn.teach.readout import fit_row, known_people, probability, window_fea
 from livesnn.weights import load_weights
 from tests.networks import write_network
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch", reason="its networks are made with torch")
 
 SIDE, FRAMES = 16, 120
@@ -70,7 +72,6 @@ def test_what_was_taught_is_decided_and_nothing_else_is_taken_for_it(base: Path,
         assert "right" not in decisions(tmp_path / "taught", clip(other, seed=5))
 
 
-@pytest.mark.slow
 def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: Path, tmp_path: Path) -> None:
     lesson(base, tmp_path / "taught")
     before = load_model(base, "onnx")
@@ -432,7 +433,6 @@ def test_a_gesture_has_a_folder_of_its_own_whatever_its_name(
     assert len(list(tmp_path.iterdir())) == 12
 
 
-@pytest.mark.slow
 def test_what_is_known_is_simulated_once_and_again_where_it_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,8 @@ from livesnn.weights import load_weights
 from tests import trees
 from tests.trees import configured
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_split_keeps_a_fraction_of_each_class_and_loses_nothing() -> None:
     labels = np.repeat(np.arange(10), np.arange(50, 150, 10)).astype(np.int64)

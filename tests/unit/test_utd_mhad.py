@@ -19,6 +19,8 @@ from livesnn.train.datasets.recorded import stream_frames
 from livesnn.train.datasets.utd_mhad import FRAME_US, LOOKS, Depth, Take, depth_events, find_takes, read_depth
 from tests import trees
 
+pytestmark = pytest.mark.slow
+
 FRAMES, STILL = 40, 15
 """The hand moves from frame 15 to frame 25."""
 
