@@ -21,10 +21,10 @@ from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
 from livesnn.app.main_window import MainWindow
-from livesnn.app.player import GESTURES, Demo, demo, turning_demo
+from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
-from livesnn.infer.model import read_card
+from livesnn.infer.model import DEFAULT_MODEL, read_card
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
@@ -56,7 +56,7 @@ SHOTS = {
     "window-1920x1080": Shot(1920, 1080, "dark"),
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
-    "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, GESTURES)),
+    "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
