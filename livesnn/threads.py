@@ -167,16 +167,17 @@ class BoundedQueue(Generic[T]):
 
     def put(self, item: T) -> None:
         """Leave an item, after making room or waiting for it. Once ended, it is neither kept nor counted."""
-        room = self._max_bytes - self._size(item)
+        size = self._size(item)
+        room = self._max_bytes - size
         with self._changed:
             while self._waits(room):
                 self._changed.wait(WAKE_S)
             if self._ended:
                 return
-            if not self._blocks:
-                self._drop_while(lambda: self._queued_bytes > room)
+            while self._queue and not self._blocks and self._queued_bytes > room:
+                self._drop_oldest()
             self._queue.append(item)
-            self._queued_bytes += self._size(item)
+            self._queued_bytes += size
             self._changed.notify_all()
 
     def wait(self, timeout_s: float) -> bool:
@@ -193,7 +194,8 @@ class BoundedQueue(Generic[T]):
         """Wait for an item; None when the queue has ended and is empty, or is closed."""
         with self._changed:
             while not self._closed:
-                self._drop_while(lambda: self._clock() - self._arrived_s(self._queue[0]) > self._max_age_s)
+                while self._queue and self._clock() - self._arrived_s(self._queue[0]) > self._max_age_s:
+                    self._drop_oldest()
                 if self._queue:
                     taken = self._remove_oldest()
                     self.taken += self._count(taken)
@@ -219,9 +221,8 @@ class BoundedQueue(Generic[T]):
         over = self._closed or self._ended
         return self._blocks and not over and bool(self._queue) and self._queued_bytes > room
 
-    def _drop_while(self, unwanted: Callable[[], bool]) -> None:
-        while self._queue and unwanted():
-            self.dropped += self._count(self._remove_oldest())
+    def _drop_oldest(self) -> None:
+        self.dropped += self._count(self._remove_oldest())
 
     def _remove_oldest(self) -> T:
         self._changed.notify_all()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,8 +151,7 @@ class Decider:
         """Return the mean [K] of a window's outputs [frames, K], oldest first: a leaky one, (1 − leak)^age each."""
         if not self.leak:
             return outputs.mean(axis=0)
-        weights = (1 - self.leak) ** np.arange(len(outputs))[::-1]
-        return (weights / weights.sum()).astype(np.float32) @ outputs
+        return _weights(self.leak, len(outputs)) @ outputs
 
     def decide(
         self, evidence: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
@@ -188,6 +188,12 @@ class Decider:
 
     def _may(self, label: str) -> bool:
         return label not in self.deny and (not self.allow or label in self.allow)
+
+
+@cache
+def _weights(leak: float, frames: int) -> FloatArray:
+    weights = (1 - leak) ** np.arange(frames)[::-1]
+    return (weights / weights.sum()).astype(np.float32)
 
 
 class Percentiles(NamedTuple):

@@ -382,15 +382,16 @@ def run_frames(
         output, membranes = model.step(frame, membranes)
         carried += 1
         stepped_s = time.perf_counter()
-        index, frame_in_window = window.add(output, frame)
+        index, frame_in_window = window.add(output)
         outputs = window.outputs()
-        rates = outputs.mean(axis=0)
         if callable(decider):
             deciding = _decider(decider, card)
         decision = deciding.decide(deciding.evidence(outputs), membranes[-1], card, decision)
         if not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
+        window.see(frame)
+        rates = outputs.mean(axis=0)
         density, mean = density_and_mean(membranes, card.neuron.threshold)
         if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
             raise ModelError(
@@ -452,18 +453,22 @@ class _Window:
         self._count = 0
         self._blocks.clear()
 
-    def add(self, output: npt.NDArray[np.float32], frame: Frame) -> tuple[int, int]:
+    def add(self, output: npt.NDArray[np.float32]) -> tuple[int, int]:
         """Take one step's output [K]; return the number of its window, and how many frames that has now."""
-        self._blocks.append(count_blocks(frame))
         window, position = divmod(self._count, len(self._outputs))
         self._outputs[position] = output
         self._count += 1
         return window, position + 1
 
+    def see(self, frame: Frame) -> None:
+        """Note what a frame shows, for `reason`. Do it after the decision, which needn't wait for it."""
+        self._blocks.append(count_blocks(frame))
+
     def outputs(self) -> npt.NDArray[np.float32]:
         """Return the outputs held [frames, K], oldest first, a new array."""
         oldest = self._count % len(self._outputs) if self.full else 0
-        return np.roll(self._outputs[: self._count], -oldest, axis=0)
+        held = self._outputs[: self._count]
+        return np.concatenate((held[oldest:], held[:oldest]))
 
     def reason(self, decision: str | None) -> Reason | None:
         """Return why no gesture is named; None too until a whole window has gone by."""
