@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ FORMAT = "livesnn-model/1"
 # Limits that msgspec checks in `ModelCard.from_json`.
 _Size = Annotated[int, Meta(ge=1, le=4096)]
 _Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
+_Decay = Annotated[float, Meta(ge=0, le=1)]
 _SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
 
 
@@ -127,14 +129,31 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class NeuronSpec:
-    """Parameters of the LIF neuron (`livesnn.snn.lif`), the same for all layers and not learned.
+    """Parameters of the LIF neuron (`livesnn.snn.lif`), which aren't learned.
 
-    ``alpha``: decay. ``threshold``: T. ``reset``: whether a spike sets the membrane to zero.
+    Attributes
+    ----------
+    alpha
+        Decay.
+    threshold
+        T.
+    reset
+        Whether a spike sets the membrane to zero.
+    block_alphas
+        Decay in each of the four blocks of an STS-ResNet; empty: ``alpha`` everywhere.
     """
 
-    alpha: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    alpha: _Decay = 0.5
     threshold: Annotated[float, Meta(ge=1e-6, lt=1e6)] = 0.5
     reset: bool = True
+    block_alphas: tuple[_Decay, ...] = ()
+
+    def of(self, layer: str) -> NeuronSpec:
+        """Return the parameters in a layer of `ModelCard.states`, without ``block_alphas``."""
+        block = re.match(r"block(\d+)\.", layer)
+        decays = self.block_alphas and block is not None
+        alpha = self.block_alphas[int(block[1]) - 1] if decays else self.alpha
+        return replace(self, alpha=alpha, block_alphas=())
 
 
 @dataclass(frozen=True)
@@ -280,6 +299,9 @@ def _check(card: ModelCard) -> None:
     if wrong or len(set(card.classes)) < len(card.classes):
         raise ModelError(f"class names must be different and printable: {list(card.classes)}")
     network = card.network
+    blocks = len(card.neuron.block_alphas)
+    if blocks and (network.kind != "sts_resnet" or blocks != 4):
+        raise ModelError(f"neuron.block_alphas has {blocks} entries, not one for each of four blocks")
     lengths = {"widths": 2} if network.kind == "conv_snn" else {"widths": 4, "strides": 4, "sub_blocks": 4}
     for name, length in lengths.items():
         if len(getattr(network, name)) != length:

@@ -110,7 +110,7 @@ class _Levelling:
             return current
         self.shifts.append(self._shift(current.reshape(self._steps, -1).numpy()))
         silent = current.new_zeros(current.shape[1:])
-        return lif_sequence(current + self.shifts[-1], silent, self._net.synapse(output=False))[0]
+        return lif_sequence(current + self.shifts[-1], silent, self._net.synapse(len(self.shifts) - 1))[0]
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
         """Return ``x``."""

@@ -43,7 +43,9 @@ TRAINING_GROUPS = {
     "Network": (
         "width", "widths", "strides", "sub_blocks", "final_pool", "weight_bits", "norm", "measured_norms", "dropout",
     ),
-    "Neuron": ("readout", "reset", "alpha", "threshold", "surrogate", "surrogate_width", "surrogate_peak"),
+    "Neuron": (
+        "readout", "reset", "alpha", "block_alphas", "threshold", "surrogate", "surrogate_width", "surrogate_peak",
+    ),
     "Hybrid method": ("analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch"),
     "Loss and optimiser": (
         "loss", "balance", "unknown_weight", "optimizer", "gradient_clip", "average_epochs", "rate_target",

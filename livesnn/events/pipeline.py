@@ -122,7 +122,8 @@ def open_pipeline(
         packets = paced(packets, clock)
     if seconds is not None or stop is not None:
         packets = take_seconds(packets, seconds, live=source.live, stop=stop)
-    packets = orient_packets(packets, source.resolution, orientation)
+    if orientation != Orientation():
+        packets = orient_packets(packets, source.resolution, orientation)
     if record is not None:
         packets = seen(packets, record)
     if gate is not None:
@@ -229,8 +230,8 @@ class Pipeline(Closing):
         """Run in the thread: read the source to its end."""
         assert self._queue is not None
         for packet in self._packets:
-            arrived_s = packet.arrived_s or time.perf_counter()
-            self._queue.put(packet._replace(arrived_s=arrived_s))
+            known = packet.arrived_s > 0
+            self._queue.put(packet if known else packet._replace(arrived_s=time.perf_counter()))
             if stop.is_set():
                 break
         self._end()

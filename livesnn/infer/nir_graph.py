@@ -145,7 +145,7 @@ class _Graph:
         if layer not in self.card.states:
             raise ModelError(f"the card names no layer {layer}: train the model again")
         each = partial(np.full, self.card.states[layer])
-        neuron, name = self.card.neuron, layer.replace(".", "_")
+        neuron, name = self.card.neuron.of(layer), layer.replace(".", "_")
         leaks = neuron.alpha < 1
         r = each(np.float32(1 / (1 - neuron.alpha) if leaks else 1 / self.dt_s))
         zero = each(np.float32(0))

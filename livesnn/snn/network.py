@@ -43,7 +43,7 @@ class _OneStep:
         self.after: list[Tensor] = []
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
-        out, u = lif_step(current, next(self.before), self.net.synapse(output=output))
+        out, u = lif_step(current, next(self.before), self.net.synapse(len(self.after)))
         self.after.append(u)
         return out
 
@@ -66,7 +66,7 @@ class _Folded:
         self.rates: list[Tensor] = []
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
-        synapse = self.net.synapse(output=output)
+        synapse = self.net.synapse(len(self.after))
         x, u = _channels_behind(current), _channels_behind(next(self.before))
         out, u, rate = lif_sequence(x.unflatten(0, (self.steps, -1)), u, synapse, self.net.kernels)
         self.after.append(_channels_first(u))
@@ -157,9 +157,12 @@ class SpikingNetwork(nn.Module):
         """Run the network on float x [N, C, H, W]; returns [N, K]."""
         raise NotImplementedError
 
-    def synapse(self, *, output: bool) -> Synapse:
-        """Return the activation of a hidden layer or of the output layer, in the present phase."""
-        neuron = replace(self.card.neuron, reset=False) if self.analog else self.card.neuron
+    def synapse(self, number: int) -> Synapse:
+        """Return the activation of a layer, by its place in `layer_names`, in the present phase."""
+        layer = self.layer_names()[number]
+        output = layer == self.layer_names()[-1]
+        neuron = self.card.neuron.of(layer)
+        neuron = replace(neuron, reset=False) if self.analog else neuron
         analog, fires = self.analog and not output, not (output and self.card.readout == "membrane")
         return Synapse(neuron, self.surrogate, analog, self.analog_slope, self.analog_ceiling, fires)
 

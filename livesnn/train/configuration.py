@@ -24,7 +24,7 @@ NetworkName = Literal[
 _OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
 _OF_SPIKES = (
     "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
-    "surrogate_peak", "readout", "reset", "alpha", "threshold", *_OF_BLOCKS,
+    "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_OF_BLOCKS,
 )  # fmt: skip
 
 
@@ -126,7 +126,9 @@ ONLY_FOR = {
 }
 """Fields that only some data sets have, and how the names of these data sets begin."""
 
-OF_MODEL = ("widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "threshold", "reset", "readout")
+OF_MODEL = (
+    "widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "block_alphas", "threshold", "reset", "readout",
+)  # fmt: skip
 """Fields that a training takes from the model it starts from."""
 
 
@@ -230,6 +232,8 @@ class Configuration:
     """Set a membrane potential to zero after a spike."""
     alpha: float = 0.5
     """Factor by which a membrane potential decays in a step."""
+    block_alphas: tuple[float, ...] = ()
+    """The same for each of the four blocks. A slow block remembers more frames. Default: --alpha for all."""
     threshold: float = 0.5
     """Membrane potential at which a neuron spikes."""
     width: int = 64
@@ -327,6 +331,11 @@ class Configuration:
                 raise TrainError(
                     f"{flag(name)} takes {words} numbers from 1 to 4096, one for each block of the network"
                 )
+        decays = self.block_alphas
+        if decays and not (len(decays) == 4 and all(0 <= alpha <= 1 for alpha in decays)):
+            raise TrainError(
+                "--block-alphas takes four numbers from 0 to 1, one for each block of the network"
+            )
         self._check_sharing()
         if self.teacher_share != Configuration.teacher_share and not self.teacher:
             raise TrainError("--teacher-share needs --teacher: add that, or leave --teacher-share out")
@@ -417,7 +426,7 @@ class Configuration:
             classes=classes,
             input=self.input,
             network=NetworkSpec(widths=widths, norm=self.norm, dropout=self.dropout, **more),
-            neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
+            neuron=NeuronSpec(self.alpha, self.threshold, self.reset, self.block_alphas),
             readout=self.readout,
             sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,

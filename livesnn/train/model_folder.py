@@ -114,6 +114,11 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     widths = ", ".join(map(str, sorted(set(card.network.widths))))
     size = f"{spec.width}×{spec.height}×{spec.channels}"
     counts = f"counts up to {spec.count_max}, multiplied by {spec.scale:g}"
+    slow = (
+        f" ({', '.join(f'{each:g}' for each in neuron.block_alphas)} in the blocks)"
+        if neuron.block_alphas
+        else ""
+    )
     reset = "reset after a spike" if neuron.reset else "no reset"
     covers = f"; one pixel covers {spec.cell_pixels:g} sensor pixels" if spec.cell_pixels else ""
     steady = "; the flicker of lamps is removed" if spec.without_flicker else ""
@@ -133,7 +138,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 | trained on | `{card.dataset}` |
 | input | {size}, {counts}{covers}{steady} |
 | time | frames of {rule}, windows of {spec.window} frames |
-| neuron | decay α {neuron.alpha:g}, threshold T {neuron.threshold:g}, {reset} |
+| neuron | decay α {neuron.alpha:g}{slow}, threshold T {neuron.threshold:g}, {reset} |
 | read-out | {read_out[card.readout]} |
 | weights | {card.network.weight_bits} bits in the blocks, 32 bits elsewhere |
 | validation accuracy, state reset before each clip | {measured.accuracy_reset:.4f} (n = {measured.n}) |

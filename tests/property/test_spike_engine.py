@@ -54,6 +54,7 @@ CARDS = {
         network=NetworkSpec(widths=(16,) * 4, stem_kernel=11, final_pool=1),
     ),
     "small stem": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, stem_kernel=3, weight_bits=8)),
+    "slow blocks": replace(PLAIN, neuron=NeuronSpec(0.4, block_alphas=(0.5, 0.0, 0.9, 0.95))),
     "no reset": replace(PLAIN, neuron=NeuronSpec(0.8, 0.3, reset=False)),
     "no reset, 8 bits": replace(
         PLAIN, network=NetworkSpec(widths=(64,) * 4, weight_bits=8), neuron=NeuronSpec(0.8, 0.3, reset=False)

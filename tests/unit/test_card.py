@@ -96,6 +96,11 @@ def test_a_wrong_card_names_the_field(old: str, new: str, says: str) -> None:
     [
         (replace(CARD, classes=()), r"\.classes"),
         (replace(CARD, states={"stem": (8, 0, 17)}), r"\.states"),
+        (
+            replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.9))),
+            r"block_alphas has 2 entries, not one for each",
+        ),
+        (replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.5, 0.5, 1.1))), r"neuron\.block_alphas"),
         (replace(CARD, network=NetworkSpec(strides=(1, 2))), r"network\.strides has 2 entries, not 4"),
         (replace(CARD, network=NetworkSpec(sub_blocks=(1, 2, 0, 1))), r"network\.sub_blocks\[2\]"),
         (replace(CARD, input=replace(CARD.input, kind="video", without_flicker=True)), "kind is video"),

@@ -164,6 +164,7 @@ def test_a_shipped_model_decides_the_same(name: str) -> None:
         replace(CARD, readout="spikes"),
         replace(CARD, neuron=NeuronSpec(alpha=1.0, threshold=0.7)),
         replace(CARD, neuron=NeuronSpec(alpha=0.0)),
+        replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.7, 0.9, 1.0))),
         replace(CARD, neuron=NeuronSpec(alpha=0.8, reset=False)),
         replace(CARD, neuron=NeuronSpec(alpha=1.0, reset=False), readout="spikes"),
         replace(CARD, network=replace(RESNET, weight_bits=8)),

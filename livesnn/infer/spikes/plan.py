@@ -182,6 +182,7 @@ class Addresses(NamedTuple):
     marks: int
     totals: int
     currents: int
+    alphas: int
     reach: int
     tickets: int
     finished: int
@@ -239,6 +240,8 @@ class Plan(NamedTuple):
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
         The most sums that a band has; or the int16 that the marks of its counts need, if that is more.
+    alphas
+        float32 [n]: the decay of each layer; 0 for the frame and the pool.
     reach
         float64 [n]: the mean number of synapses that a spike of each layer reaches; 0 for the frame and the pool.
     """
@@ -255,6 +258,7 @@ class Plan(NamedTuple):
     totals: FloatArray
     currents: FloatArray
     scratch: int
+    alphas: FloatArray
     reach: npt.NDArray[np.float64]
 
 
@@ -275,7 +279,9 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
     weights, rounded = memory.weights()
-    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, reach)
+    first, *others = (card.neuron.of(layer).alpha for layer in card.states)
+    alphas = np.array([0.0, first, 0.0, *others[:-1]], np.float32)
+    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, alphas, reach)
 
 
 class _Tensors:

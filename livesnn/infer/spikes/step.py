@@ -418,8 +418,8 @@ def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  
         for y in range(y0, y1):
             _pool(read, layer, y, at)
     else:
-        alpha, threshold, resets, _ = rule
-        neuron = (alpha, threshold, resets)
+        _, threshold, resets, _ = rule
+        neuron = (float_at(at.alphas + number * FLOAT_BYTES), threshold, resets)
         advance(number, layer, y0, y1, neuron, at, sums, shorts, some_64, some_32, some_16)
         for i in range(at.taps_in_all):
             tap = tap_at(at.taps, i)
@@ -484,7 +484,7 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, 
         Address of the board (`plan.EPOCH`), on which other threads, in `help_steps`, see the step. The arrays that
         its addresses point to are overwritten.
     rule
-        (alpha, threshold, resets, whether the read-out fires).
+        (α of the read-out, threshold, resets, whether the read-out fires).
     alone
         Whether the step does without the helpers.
     frame
