@@ -28,6 +28,9 @@ training, adds what real people do: other styles, farther away, in dim light (do
 NARROW_SHARE = 0.35
 """Share of wide people who stand as narrow ones do, and share of those who perform a gesture as narrow ones do."""
 
+NEAR_SHARE = 0.4
+"""Share of the others who sit near the camera. The rest stand farther away."""
+
 SIDES = np.array([-1.0, 1.0])
 """Image direction of each arm's `out`: right arm, left arm."""
 
@@ -145,14 +148,32 @@ def draw_body(rng: np.random.Generator, breadth: Breadth = "narrow") -> Body:
         light=rng.uniform(0, 2 * np.pi),
         wall=wall,
     )
-    return body if breadth == "narrow" or rng.random() < NARROW_SHARE else _farther(body, rng)
+    if breadth == "narrow" or rng.random() < NARROW_SHARE:
+        return body
+    return _nearer(body, rng) if rng.random() < NEAR_SHARE else _farther(body, rng)
+
+
+def _scaled(body: Body, size: float) -> dict[str, float]:
+    """Return the lengths of a body of another size."""
+    lengths = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
+    return {name: size * getattr(body, name) for name in lengths}
+
+
+def _nearer(body: Body, rng: np.random.Generator) -> Body:
+    """Return the person at a desk's distance from the camera, perhaps with no more than the hands in the picture."""
+    size = np.exp(rng.uniform(np.log(1.2), np.log(2.4)))
+    return replace(
+        body,
+        **_scaled(body, size),
+        centre_x=IMAGE / 2 + rng.uniform(-35, 35),
+        shoulder_y=rng.uniform(45, 115),
+    )
 
 
 def _farther(body: Body, rng: np.random.Generator) -> Body:
     """Return the person at another distance, anywhere in the picture, with legs."""
     size = np.exp(rng.uniform(np.log(0.6), np.log(1.12)))
-    lengths = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
-    sizes = {name: size * getattr(body, name) for name in lengths}
+    sizes = _scaled(body, size)
     top = 2.4 * sizes["head_radius"]
     return replace(
         body,

@@ -44,7 +44,7 @@ from livesnn.simulate.surroundings import Kind, textured, with_surroundings
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 5
+VERSION = 6
 """Version of the simulated events. Raise it with every change of them, so that stale caches are not used."""
 
 WARM_UP_US = 20_000
