@@ -151,7 +151,7 @@ class Decider:
         """Return the mean [K] of a window's outputs [frames, K], oldest first: a leaky one, (1 − leak)^age each."""
         if not self.leak:
             return outputs.mean(axis=0)
-        return _weights(self.leak, len(outputs)) @ outputs
+        return leaky_weights(self.leak, len(outputs)) @ outputs
 
     def decide(
         self, evidence: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
@@ -191,7 +191,8 @@ class Decider:
 
 
 @cache
-def _weights(leak: float, frames: int) -> FloatArray:
+def leaky_weights(leak: float, frames: int) -> FloatArray:
+    """Return the weights of successive frames, oldest first, float32 [frames] with a sum of 1; see `Decider.leak`."""
     weights = (1 - leak) ** np.arange(frames)[::-1]
     return (weights / weights.sum()).astype(np.float32)
 

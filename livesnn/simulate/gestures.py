@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,19 +14,22 @@ from livesnn.card import InputSpec
 from livesnn.errors import DataError, SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Events, Packet, Resolution
-from livesnn.events.slicer import Slicer
-from livesnn.simulate.body import Array, Breadth, Limbs, Random
+from livesnn.events.slicer import Frame, Slicer
+from livesnn.simulate.body import Breadth, Limbs, Random
 from livesnn.simulate.motions import (
     CURTAIN,
     EVERYDAY,
     GESTURES,
     IDLE,
+    NOBODY,
     NOTHING,
     OBJECTS,
     PAN,
     PEOPLE,
+    RAISING,
     SHAKE,
     TWO_PEOPLE,
+    WALKING,
     names_like,
     perform,
 )
@@ -62,12 +66,22 @@ IDLE_LAMP_SHARE = 0.4
 POSE_S = (0.3, 2.0)
 """How long idle people keep a pose. Short, since models decide wrongly on the change from one pose to the next."""
 
-PARTLY_SHARE, PARTLY = 0.25, (0.6, 1.0)
-"""Share of wide clips of a gesture that begin or end while the arms come from rest, or go back to it; and the share
-of such a clip in which the gesture is performed."""
+NOTHING_SHARE = 0.12
+"""Share of those who practise who perform nothing."""
 
-WAY_S = (0.2, 0.7)
-"""How long that way takes."""
+NOTHING_SHARES = {
+    WALKING: 0.3, IDLE: 0.16, TWO_PEOPLE: 0.14, OBJECTS: 0.12, SHAKE: 0.12, PAN: 0.06, CURTAIN: 0.06, NOBODY: 0.04,
+}  # fmt: skip
+"""What these do."""
+
+PRACTISED = dict.fromkeys(GESTURES[:-1], 0.072) | {GESTURES[-1]: 0.23, RAISING: 0.05}
+"""What the others perform, apart from rests, and how often."""
+
+PERFORMED_S, SWIFT_S, LONG_S = (0.6, 4.0), (0.15, 0.7), (60.0, 60.0)
+"""How long (log-uniform), how long the change to it takes (log-uniform), and how long nothing is performed."""
+
+REST_SHARE, REST_S = 0.45, (0.2, 1.5)
+"""How often a rest follows, and how long it is."""
 
 FEWEST_EV_S, FEWEST_SHARE, ATTEMPTS = 800.0, 0.1, 4
 """A clip of a wide person needs so many events a second besides the sensor's noise, and at least this share of the
@@ -114,6 +128,14 @@ class Segment(NamedTuple):
     end_us: int
 
 
+class Turn(NamedTuple):
+    """What a person performs next: for ``held_s``, after a change to it that takes ``change_s``."""
+
+    performed: str
+    change_s: float
+    held_s: float
+
+
 class Take(NamedTuple):
     """A piece of a stream: the events up to ``end_us``, and the segment to which they belong."""
 
@@ -145,19 +167,19 @@ def gesture_clip(
             gesture, seed, seconds, use=use, resolution=resolution, breadth=breadth, attempt=attempt
         )
         events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
-        if breadth == "narrow" or _is_seen(events, scene, times_us[-1] / 1e6):
+        if breadth == "narrow" or _is_seen(events.size, scene, times_us[-1] / 1e6):
             break
     events = events[events["t"] >= WARM_UP_US]
     events["t"] -= WARM_UP_US
     return events[events["t"] < round(seconds * 1e6)]
 
 
-def _is_seen(events: Events, scene: Scene, seconds: float) -> bool:
-    """Whether enough of the events are of something that moves."""
+def _is_seen(events: int, scene: Scene, seconds: float) -> bool:
+    """Whether enough of so many events are of something that moves."""
     pixel = scene.pixel
     noise_hz = pixel.noise_hz + pixel.leak_hz + pixel.hot_fraction * pixel.hot_hz
     noise_ev_s = noise_hz * scene.resolution.width * scene.resolution.height
-    return len(events) / seconds - noise_ev_s > max(FEWEST_EV_S, FEWEST_SHARE * noise_ev_s)
+    return events / seconds - noise_ev_s > max(FEWEST_EV_S, FEWEST_SHARE * noise_ev_s)
 
 
 class Performance(NamedTuple):
@@ -186,8 +208,6 @@ def performance(
     scene = _scene((gesture,), rng, resolution, LAMP_SHARE, breadth)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
     limbs = perform(gesture, times_us / 1e6, rng, breadth)
-    if breadth == "wide" and gesture in GESTURES[:-1] and rng.random() < PARTLY_SHARE:
-        limbs = _partly(limbs, times_us / 1e6, rng)
     return Performance(scene, limbs, times_us, rng)
 
 
@@ -202,15 +222,6 @@ def _scene(
         if rng.random() < TEXTURED_SHARE:
             scene = replace(scene, background=textured(scene.background, rng))
     return with_surroundings(scene, tuple(kinds), rng)
-
-
-def _partly(limbs: Limbs, times_s: Array, rng: Random) -> Limbs:
-    """Return limbs that come to the gesture from rest, or go back to rest from it."""
-    rest = perform(IDLE, times_s, rng)
-    change_s, end_s = rng.uniform(*WAY_S), (1 - rng.uniform(*PARTLY)) * times_s[-1]
-    share = np.clip((times_s - end_s) / change_s + 1, 0, 1)
-    share = share * share * (3 - 2 * share)
-    return rest.blended(limbs, share if rng.random() < 0.5 else share[::-1])
 
 
 def gesture_random(use: Use, seed: int, gesture: str | None = None, attempt: int = 0) -> np.random.Generator:
@@ -238,16 +249,80 @@ def gesture_stream(
     resolution: Resolution = RESOLUTION,
     breadth: Breadth = "narrow",
 ) -> Iterator[Take]:
-    """Yield one person's events for ever, 0.1 s at a time: each gesture and the change to it, in random order.
+    """Return one person's events for ever, 0.1 s at a time: each gesture and the change to it, in random order.
 
     Each gesture comes once before any comes again. ``lamp_share`` is the probability of a flickering lamp.
     """
     rng = gesture_random(use, seed)
     scene = _scene(gestures if len(gestures) == 1 else (), rng, resolution, lamp_share, breadth)
+    return _takes(scene, _rounds(gestures, segment_s, rng), rng, breadth)
+
+
+def practice_frames(
+    seed: int, spec: InputSpec, count: int, *, use: Use
+) -> tuple[npt.NDArray[np.uint8], list[str | None]]:
+    """Return frames of a wide person who performs gestures, other movements and rests, short and long, in any order.
+
+    Some people perform nothing at all. Returns uint8 [count, C, H, W], and what is performed in the middle of each
+    frame, one of `motions.PEOPLE`; None on the way from one performance to the next. Raises DataError if the frames
+    take too long.
+    """
+    filtered = gesture_random(use, seed).spawn(1)[0].random() < DENOISED_SHARE
+    for attempt in range(ATTEMPTS):
+        rng = gesture_random(use, seed, None, attempt)
+        nothing = str(rng.choice([*NOTHING_SHARES], p=[*NOTHING_SHARES.values()]))
+        performs = rng.random() >= NOTHING_SHARE
+        scene = _scene(() if performs else (nothing,), rng, RESOLUTION, LAMP_SHARE, "wide")
+        turns = _practice(rng) if performs else _rounds((nothing,), LONG_S, rng)
+        slicer, noise = Slicer(spec.slice, RESOLUTION, spec), DenoiseState(RESOLUTION)
+        frames: list[Frame] = []
+        segments: list[Segment] = []
+        events = 0
+        for take in _takes(scene, turns, rng, "wide"):
+            if take.end_us > LONGEST_S * 1e6:
+                raise DataError(
+                    f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s: give shorter slices"
+                )
+            packets: Iterable[Packet] = (Packet(take.events, now_us=take.end_us),)
+            for packet in denoise_packets(packets, noise) if filtered else packets:
+                frames += slicer.push(packet)
+            events += take.events.size
+            segments += [take.segment] * (take.segment not in segments[-1:])
+            if len(frames) >= count:
+                break
+        if not performs or _is_seen(events, scene, take.end_us / 1e6):
+            break
+    ends = [frame.t for frame in frames[:count]]
+    middles = [(begin + end) / 2 for begin, end in pairwise([0, *ends])]
+    return np.stack([frame.data for frame in frames[:count]]), [_performed(at, segments) for at in middles]
+
+
+def _performed(at_us: float, segments: Sequence[Segment]) -> str | None:
+    return next((each.gesture for each in segments if each.start_us <= at_us < each.end_us), None)
+
+
+def _practice(rng: Random) -> Iterator[Turn]:
+    rested = True
+    while True:
+        change_s = _log_uniform(rng, SWIFT_S)
+        if not rested and rng.random() < REST_SHARE:
+            yield Turn(IDLE, change_s, rng.uniform(*REST_S))
+            rested = True
+            continue
+        performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
+        yield Turn(performed, change_s, _log_uniform(rng, PERFORMED_S))
+        rested = False
+
+
+def _log_uniform(rng: Random, span: tuple[float, float]) -> float:
+    return float(np.exp(rng.uniform(*np.log(span))))
+
+
+def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -> Iterator[Take]:
     film, before = None, None
     now_us = 0
-    for gesture in _rounds(gestures, rng):
-        change_us, held_us = (_steps(rng.uniform(*span)) for span in (CHANGE_S, segment_s))
+    for gesture, *times_s in turns:
+        change_us, held_us = map(_steps, times_s)
         after_us = _steps(CHANGE_S[1])  # the next change starts where this gesture would have gone on
         times_us = np.arange(now_us, now_us + change_us + held_us + after_us, FRAME_US) + FRAME_US
         limbs = perform(gesture, times_us / 1e6, rng, breadth)
@@ -264,10 +339,10 @@ def gesture_stream(
         before, now_us = limbs.part(end), segment.end_us
 
 
-def _rounds(gestures: tuple[str, ...], rng: np.random.Generator) -> Iterator[str]:
+def _rounds(gestures: tuple[str, ...], segment_s: tuple[float, float], rng: Random) -> Iterator[Turn]:
     while True:
         for index in rng.permutation(len(gestures)):
-            yield gestures[index]
+            yield Turn(gestures[index], rng.uniform(*CHANGE_S), rng.uniform(*segment_s))
 
 
 def _steps(seconds: float) -> int:

@@ -128,6 +128,7 @@ def measure_norms(net: Network, clips: list[Tensor], from_zero: float) -> None:
         for some in clips:
             carried = torch.arange(len(some), device=some.device) >= from_zero * len(some)
             state = tuple(u[: len(some)] * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
-            _, state = net(some.transpose(0, 1), state)
+            for window in some.split(net.card.input.window, dim=1):
+                _, state = net(window.transpose(0, 1), state)
     for norm in norms:
         norm.momentum = 0.1

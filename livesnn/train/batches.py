@@ -23,7 +23,10 @@ AT_ONCE = 50
 
 
 class Batch(NamedTuple):
-    """Clips uint8 [B, T, C, H, W], their labels int64 [B], and their numbers among all samples, int64 [B]."""
+    """Clips uint8 [B, T, C, H, W], their labels int64 [B], and their numbers among all samples, int64 [B].
+
+    Stretches of streams have a label for each frame, [B, T].
+    """
 
     frames: Tensor
     labels: Tensor
@@ -42,23 +45,25 @@ class BatchDataset(Dataset[Batch]):
 
     def __init__(self, samples: Samples, extra: Samples | None = None) -> None:
         self._parts = [samples] if extra is None else [samples, extra]
-        self._labels = np.concatenate([part.labels for part in self._parts])
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return sum(map(len, self._parts))
 
     def __getitem__(self, draw: Draw) -> Batch:
         numbers = np.array(draw.numbers, np.int64)
-        first, frames, order = 0, [], []
+        first, frames, labels, order = 0, [], [], []
         for part in self._parts:
             here = np.flatnonzero((numbers >= first) & (numbers < first + len(part)))
             if here.size:
                 frames.append(part.take(numbers[here] - first, draw.epoch))
+                labels.append(part.labels_of(numbers[here] - first, draw.epoch))
                 order.append(here)
             first += len(part)
         back = np.argsort(np.concatenate(order))
-        together = frames[0] if len(frames) == 1 else np.concatenate(frames)[back]
-        return Batch(*map(torch.from_numpy, (together, self._labels[numbers], numbers)))
+        together = [
+            arrays[0] if len(arrays) == 1 else np.concatenate(arrays)[back] for arrays in (frames, labels)
+        ]
+        return Batch(*map(torch.from_numpy, (*together, numbers)))
 
 
 class EpochBatches(Sampler[Draw]):
@@ -157,7 +162,9 @@ def mirror(
     randoms: Sequence[np.random.Generator],
     mirrored: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Return the clips uint8 [B, T, C, H, W], a share of them mirrored left to right, and their labels int64 [B].
+    """Return the clips uint8 [B, T, C, H, W], a share of them mirrored left to right, and their labels.
+
+    ``labels`` is int64 [B], or [B, T] with one for each frame.
 
     ``randoms`` has a generator for each clip, ``mirrored`` the label of each class in a mirror. Negative labels stay
     as they are.
@@ -165,7 +172,8 @@ def mirror(
     chosen = torch.tensor([random.random() < share for random in randoms], device=frames.device)
     becomes = torch.tensor(mirrored, device=labels.device)[labels.clamp(min=0)]
     turned = torch.where(chosen.view(-1, 1, 1, 1, 1), frames.flip(-1), frames)
-    return turned, torch.where(chosen & (labels >= 0), becomes, labels)
+    swapped = chosen.view(-1, *[1] * (labels.ndim - 1)) & (labels >= 0)
+    return turned, torch.where(swapped, becomes, labels)
 
 
 def _affine(uniform: Tensor, how: Augmentation, pixel: float) -> Tensor:

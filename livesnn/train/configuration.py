@@ -259,8 +259,9 @@ class Configuration:
     rate_weight: float = 1.0
     """Weight of the firing-rate penalty. 0 turns it off."""
     burn_in: int = 20
-    """Largest number of unscored frames that run before the scored window, so that its state isn't zero. Give a
-    multiple of the window's frames. With 0 the best epoch is chosen on clips only, else on clips and a stream."""
+    """Largest number of unscored frames that run before the scored ones, so that their state isn't zero. Give a
+    multiple of the window's frames. gestures-sim uses the frames before, other data sets use other clips. With 0 the
+    best epoch is chosen on clips only, else on clips and a stream."""
     from_zero: float = 0.25
     """Share of the clips that start from zero state in spite of --burn-in."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -272,7 +273,7 @@ class Configuration:
     mnist: Path = Path("data/mnist/mnist.npz")
     """File of MNIST, for simulated recordings."""
     people: int = 1000
-    """Number of simulated people for each gesture, with one clip each. "other" has three times as many."""
+    """Number of simulated people, each with 12 s of gestures, other movements and rests."""
     digits: int = 60_000
     """Number of MNIST's training digits to use, from the first. The validation digits stay the same."""
     protocol: str = ""

@@ -16,15 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from livesnn.errors import TrainError
+from livesnn.infer.decide import LEAK, leaky_weights
 from livesnn.snn.network import SpikingNetwork, State, eval_mode
 from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
-from livesnn.train.datasets.clips import clip_random
+from livesnn.train.datasets.clips import IGNORED, clip_random
 from livesnn.train.distillation import Teacher
 from livesnn.train.initial_network import Network
 
 SWITCH_FILE = "switch.json"
+
+STEADY = 3
+"""A frame of a stream is scored once its label has been the same for so many frames: a decision may take 150 ms."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -102,9 +106,11 @@ class HybridModule(lightning.LightningModule):
         frames = augment(frames, self.config.augmentation, randoms)
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
-        state = self._burn_in(frames, random)
         taught = None if self.teacher is None else self.teacher.outputs(frames)
-        outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
+        if labels.ndim == 2:
+            outputs, labels, rates = self._run_stretches(frames, labels, random)
+        else:
+            outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), self._burn_in(frames, random))
         loss = self.loss(outputs, labels, taught)
         if not loss.isfinite():
             raise TrainError(f"the loss is {loss.item()} at step {step}: lower --learning-rate")
@@ -175,8 +181,42 @@ class HybridModule(lightning.LightningModule):
         with eval_mode(self.net):
             for k in range(clips, 0, -1):
                 _, state = self.net(frames.roll(k, 0).transpose(0, 1), state)
+        return _only(state, torch.rand(len(frames), generator=random) >= self.config.zero_share)
+
+    def _run_stretches(
+        self, frames: Tensor, labels: Tensor, random: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run stretches of streams, uint8 [B, T, C, H, W] with labels int64 [B, T], as a live stream runs.
+
+        The first `burn_in` frames are the past: they have no gradient, and for some stretches they leave no state.
+        A frame behind them is scored if a decision falls there and its label has been the same for `STEADY` frames.
+
+        Returns the evidence of the scored frames, float32 [1, N, K] (see `Decider.evidence`), their labels int64 [N],
+        and the rates of the hidden layers.
+        """
+        window, past = self.net.card.input.window, self.config.burn_in
+        state = self.net.initial_state(len(frames))
         carried = torch.rand(len(frames), generator=random) >= self.config.zero_share
-        return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
+        outputs, rates = [], []
+        for first in range(0, frames.shape[1], window):
+            some = frames[:, first : first + window].transpose(0, 1)
+            if first < past:
+                with torch.no_grad(), eval_mode(self.net):
+                    output, state = self.net(some, state)
+                state = _only(state, carried) if first + window == past else state
+            else:
+                output, state, rate = self.net.forward_rates(some, state)
+                rates.append(rate)
+            outputs.append(output)
+        evidence = torch.cat(outputs).float().unfold(0, window, 1) @ torch.from_numpy(
+            leaky_weights(LEAK, window)
+        )
+        number = torch.arange(len(labels[0]), device=labels.device).unsqueeze(1)  # [T, 1]
+        scored = (number >= past + (window - 1) * ~carried) & (labels.T != IGNORED)
+        for before in range(1, STEADY):
+            scored &= labels.T.roll(before, 0) == labels.T
+        scored = scored[window - 1 :]
+        return evidence[scored].unsqueeze(0), labels.T[window - 1 :][scored], torch.stack(rates).mean(0)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Log the accuracy with the state reset for each clip, and with it carried through all clips as one stream.
@@ -229,6 +269,11 @@ class HybridModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(parameters, self.config.learning_rate, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(warm_up_and_cosine, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _only(state: State, carried: Tensor) -> State:
+    """Return the state of some clips, and zeros for the others."""
+    return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
 
 def warm_up_and_cosine(total_steps: int, step: int) -> float:

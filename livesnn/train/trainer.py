@@ -21,14 +21,15 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
 from livesnn.console import say
-from livesnn.errors import ModelError, StoppedError
+from livesnn.errors import ModelError, StoppedError, TrainError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import own_commit
 from livesnn.train.averaging import LastEpochs, MeasuredNorms, load_final
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
-from livesnn.train.configuration import Configuration
+from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, check_parts, data_set
+from livesnn.train.datasets.clips import Streams
 from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.hybrid_method import HybridModule, class_weights
@@ -113,6 +114,8 @@ def train(config: Configuration) -> Trained | None:
     before = trained_before(start, config)
     parts = data_set(config.dataset).load_parts(config, before)
     unmeasured = check_parts(parts)
+    if isinstance(parts.training, Streams):
+        check_streams(config, parts.training)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = build(config, parts.training.classes)
@@ -135,6 +138,21 @@ def train(config: Configuration) -> Trained | None:
         load_final(net, run, config, parts.training)
         made = _made(run / "model") if done else None
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
+
+
+def check_streams(config: Configuration, streams: Streams) -> None:
+    """Raise TrainError for what only clips allow."""
+    if not NETWORKS[config.network].spiking:
+        raise TrainError(
+            f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
+        )
+    if config.teacher:
+        raise TrainError(f"--teacher needs clips, but {config.dataset} is streams: leave it out")
+    if config.burn_in >= streams.stretch:
+        most = streams.stretch - config.input.window
+        raise TrainError(
+            f"--burn-in {config.burn_in} leaves none of the {streams.stretch} frames to score: give at most {most}"
+        )
 
 
 def _module(net: Network, config: Configuration, parts: Parts, total_steps: int) -> HybridModule:

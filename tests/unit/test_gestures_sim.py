@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,23 +13,26 @@ import torch
 from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
-from livesnn.simulate.gestures import Segment, clip_frames
+from livesnn.simulate.gestures import Segment, clip_frames, practice_frames
 from livesnn.simulate.live_sources import SimulatedPerson
-from livesnn.simulate.motions import GESTURES, NOTHING
+from livesnn.simulate.motions import GESTURES, IDLE, NOTHING, RAISING
 from livesnn.snn import build_network
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
+from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Stack, Streams
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
-    NOTHING_WINDOWS,
-    UNKNOWN,
+    STREAM_FRAMES,
+    STRETCH,
     breadth_of,
     load_gestures,
-    load_nothing,
+    load_streams,
 )
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
+from livesnn.train.trainer import check_streams
 
 pytestmark = pytest.mark.slow
 
@@ -49,19 +53,76 @@ def test_clips_are_made_once_and_then_read_from_the_cache(
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == files
 
 
-def test_other_may_have_more_people_than_the_gestures_and_the_first_ones_stay_the_same() -> None:
-    more = load_gestures(SHORT, 1, use="test", others=3)
-    assert np.bincount(more.labels).tolist() == [1] * 10 + [3]
-    assert more.names[-2:] == ("test/other/1", "test/other/2")
-    assert np.array_equal(more.frames[:11], load_gestures(SHORT, 1, use="test").frames)
+def test_who_practises_performs_everything_and_each_frame_says_what() -> None:
+    frames, performed = practice_frames(4, INPUT, 100, use="train")
+    assert frames.shape == (100, 2, 64, 64)
+    assert len(performed) == 100
+    assert {name for name in performed if name} <= {*GESTURES, IDLE, RAISING}
+    assert 5 < performed.count(None) < 60  # on the way from one to the next
+    again, the_same = practice_frames(4, INPUT, 50, use="train")
+    assert np.array_equal(again, frames[:50])
+    assert the_same == performed[:50]
+    everything = {name for seed in range(20) for name in practice_frames(seed, INPUT, 60, use="train")[1]}
+    assert len(everything & {*GESTURES}) > 8
+    assert everything & {*NOTHING} - {IDLE, RAISING}  # some perform nothing at all
 
 
-def test_people_who_perform_nothing_belong_to_no_class() -> None:
-    nothing = load_nothing(SHORT, 20, use="train")
-    assert nothing.labels.tolist() == [UNKNOWN] * 20 * NOTHING_WINDOWS
-    assert nothing.frames.shape[1:] == (2, 2, 64, 64)
-    assert nothing.classes == GESTURES
-    assert {name.split("/")[1] for name in nothing.names} == {*NOTHING}
+def test_streams_are_made_once_and_cut_anew_in_every_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
+    streams = load_streams(INPUT, 2, seed=5)
+    assert streams.frame_labels.shape == (2, STREAM_FRAMES)
+    assert set(streams.labels) <= {IGNORED, UNKNOWN, *range(11)}
+    files = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert np.array_equal(load_streams(INPUT, 2, seed=5).labels, streams.labels)
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == files
+    index = np.array([0, len(streams) - 1])
+    frames, labels = streams.take(index, 0), streams.labels_of(index, 0)
+    assert frames.shape == (2, STRETCH, 2, 64, 64)
+    whole = streams.frames[np.array([1])][0]
+    place = next(i for i in range(len(whole)) if np.array_equal(whole[i : i + STRETCH], frames[1]))
+    assert np.array_equal(labels[1], streams.frame_labels[1, place : place + STRETCH])
+    assert np.array_equal(streams.take(index, 0), frames)
+    assert not np.array_equal(streams.take(index, 1), frames)
+
+
+def test_a_frame_is_scored_where_a_stream_would_be_decided() -> None:
+    config = Configuration(dataset="gestures-sim", width=2, burn_in=10, from_zero=0.0, compile=False)
+    net = build_network(config.card(GESTURES)).eval()
+    module = HybridModule(net, config, 1)
+    frames = torch.randint(0, 4, (2, 30, 2, 64, 64), dtype=torch.uint8)
+    labels = torch.full((2, 30), 3)
+    labels[0, 15:20] = IGNORED
+    labels[1, 25:] = UNKNOWN
+    evidence, known, _ = module._run_stretches(frames, labels, torch.Generator())
+    # Of the 20 frames after the past: without the 5 ignored and 2 after them; and without the first 2 of no class.
+    assert (known == 3).sum() == 20 - 7 + 15
+    assert (known == UNKNOWN).sum() == 3
+    outputs, _ = net(frames.transpose(0, 1), net.initial_state(2))
+    expected = Decider().evidence(outputs[20:30, 1].detach().numpy())
+    assert np.allclose(evidence[0, -1].detach().numpy(), expected, atol=1e-5)
+    from_zero = HybridModule(net, replace(config, from_zero=1.0), 1)
+    evidence, known, _ = from_zero._run_stretches(frames[1:], labels[1:], torch.Generator())
+    assert len(known) == 6 + 3  # once a whole window has gone by
+    outputs, _ = net(frames[1:, 10:].transpose(0, 1), net.initial_state(1))
+    expected = Decider().evidence(outputs[10:20, 0].detach().numpy())
+    assert np.allclose(evidence[0, -1].detach().numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"burn_in": 40}, "--burn-in 40 leaves none of the 40 frames to score: give at most 30"),
+        ({"network": "cnn"}, "--network cnn has no state, but gestures-sim is streams"),
+        ({"teacher": Path("runs/x")}, "--teacher needs clips, but gestures-sim is streams"),
+    ],
+)
+def test_what_only_clips_allow_is_refused(flags: dict[str, Any], says: str) -> None:
+    frames = Stack([np.zeros((1, STREAM_FRAMES, 2, 64, 64), np.uint8)])
+    streams = Streams(frames, np.zeros((1, STREAM_FRAMES), np.int64), GESTURES, STRETCH, 0)
+    with pytest.raises(TrainError, match=says):
+        check_streams(Configuration(dataset="gestures-sim", **flags), streams)
 
 
 @pytest.mark.parametrize("rule", [SliceRule(n_events=500), SliceRule(n_events=8_000)])

@@ -29,11 +29,11 @@ Name = Literal[
 
 
 class Samples(Protocol):
-    """Labelled samples for training: `Clips`, or clips that are made anew in every epoch."""
+    """Labelled samples for training: `Clips`, clips that are made anew in every epoch, or stretches of `Streams`."""
 
     @property
     def labels(self) -> Index:
-        """int64 [N], indices into `classes`; a negative label is of no class."""
+        """int64 [N], indices into `classes`; a negative label is of no class. Of streams: of all frames."""
         ...
 
     @property
@@ -48,6 +48,10 @@ class Samples(Protocol):
 
     def take(self, index: Index, epoch: int) -> Frames:
         """Return the clips at ``index``, uint8 [B, T, C, H, W]; a clip depends only on its index and the epoch."""
+        ...
+
+    def labels_of(self, index: Index, epoch: int) -> Index:
+        """Return their labels, int64 [B]; of stretches of streams, those of the frames, [B, T]."""
         ...
 
 

@@ -17,6 +17,12 @@ from livesnn.train.datasets import DataRequest
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
+UNKNOWN = -1
+"""Label of what is of no class, which teaches a network to doubt."""
+
+IGNORED = -2
+"""Label of a frame that isn't scored."""
+
 
 def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:
     """Return the random generator of one clip in one epoch: the same in any batch and on any number of machines."""
@@ -119,6 +125,10 @@ class Clips:
         """Return the clips at ``index``, uint8 [B, T, C, H, W], the same in every epoch (see `Samples`)."""
         return self.frames[index]
 
+    def labels_of(self, index: Index, epoch: int) -> Index:
+        """Return the labels of the clips at ``index``, int64 [B]."""
+        return self.labels[index]
+
     def subset(self, index: Index) -> Clips:
         """Return the clips at ``index``, in that order."""
         frames = self.frames.subset(index) if isinstance(self.frames, Stack) else self.frames[index]
@@ -162,6 +172,57 @@ class Clips:
     def shuffled(self, seed: int) -> Clips:
         """Return the same clips in the order of a stream, shuffled by ``seed``."""
         return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Uncut streams with a label for each frame; every epoch cuts other stretches out of them.
+
+    Attributes
+    ----------
+    frames
+        uint8 [N, F, C, H, W].
+    frame_labels
+        int64 [N, F]: indices into `classes`, `UNKNOWN` or `IGNORED`.
+    stretch
+        Frames of a stretch.
+    seed
+        Decides the stretches, together with the epoch.
+    """
+
+    frames: Stack
+    frame_labels: Index
+    classes: tuple[str, ...]
+    stretch: int
+    seed: int
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> Index:
+        """int64 [N · F], of all frames."""
+        return self.frame_labels.reshape(-1)
+
+    @property
+    def _cuts(self) -> int:
+        return self.frame_labels.shape[1] // self.stretch
+
+    def __len__(self) -> int:
+        return len(self.frame_labels) * self._cuts
+
+    def take(self, index: Index, epoch: int) -> Frames:
+        """Return the stretches at ``index`` in an epoch, uint8 [B, stretch, C, H, W]."""
+        streams = self.frames[index // self._cuts]
+        return np.stack([stream[cut] for stream, cut in zip(streams, self._cut(index, epoch), strict=True)])
+
+    def labels_of(self, index: Index, epoch: int) -> Index:
+        """Return the labels of their frames, int64 [B, stretch]."""
+        labels = self.frame_labels[index // self._cuts]
+        return np.stack([each[cut] for each, cut in zip(labels, self._cut(index, epoch), strict=True)])
+
+    def _cut(self, index: Index, epoch: int) -> list[slice]:
+        last = self.frame_labels.shape[1] - self.stretch
+        firsts = [int(clip_random("cut", self.seed, epoch, i).integers(last + 1)) for i in index.tolist()]
+        return [slice(first, first + self.stretch) for first in firsts]
 
 
 def requested_split(request: DataRequest, before: ModelCard | None) -> Split:

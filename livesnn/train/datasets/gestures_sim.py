@@ -12,20 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.events.slicer import count_gain
 from livesnn.simulate.body import Breadth
-from livesnn.simulate.gestures import (
-    IDLE_LAMP_SHARE,
-    POSE_S,
-    RESOLUTION,
-    VERSION,
-    WARM_UP_US,
-    Use,
-    clip_frames,
-)
+from livesnn.simulate.gestures import IDLE_LAMP_SHARE, RESOLUTION, VERSION, Use, clip_frames, practice_frames
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import (
     CURTAIN,
@@ -33,17 +26,23 @@ from livesnn.simulate.motions import (
     IDLE,
     MIRRORED,
     NOBODY,
-    NOTHING,
     OBJECTS,
     PAN,
-    RAISING,
     SHAKE,
     TWO_PEOPLE,
     WALKING,
 )
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.cache import cache_file, cached
-from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.cache import cache_file, cached, keep
+from livesnn.train.datasets.clips import (
+    IGNORED,
+    UNKNOWN,
+    Clips,
+    Frames,
+    OnDisk,
+    Stack,
+    Streams,
+)
 from livesnn.train.processes import in_processes
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
@@ -55,43 +54,28 @@ INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25,
 VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
 """Clips of each class, each by another person."""
 
-OTHER_SHARE = 8
-"""An epoch has so many times as many people performing "other" as one gesture. It is some seventy kinds of movement,
-and what is mistaken for a gesture is most often one of these."""
-
 TEST_WINDOWS = 3
 """Windows in a test clip, which lasts 1.5 s like some cuts of DVS-Gesture; all other clips have one."""
 
-NOTHING_WINDOWS = 6
-"""Successive clips of each person who performs nothing."""
+STREAM_FRAMES, STRETCH = 240, 40
+"""Frames of a training stream, and of the stretches that are cut out of it."""
 
-NOTHING_SHARE = 4
-"""An epoch has so many times as many of these as of one gesture."""
-
-NOTHINGS = (
-    IDLE, WALKING, RAISING, OBJECTS, IDLE, WALKING, RAISING, TWO_PEOPLE, IDLE, SHAKE,
-    IDLE, WALKING, RAISING, OBJECTS, IDLE, WALKING, NOBODY, TWO_PEOPLE, PAN, CURTAIN,
-)  # fmt: skip
-"""What twenty of these people do, by seed."""
-
-UNKNOWN = -1
-"""Label of a clip that is of no class, which teaches a network to doubt."""
+STREAMS_AT_ONCE = 20
+"""Streams in a cache file."""
 
 NAME = "gestures-sim"
+_LABELS = {name: label for label, name in enumerate(GESTURES)}
 _CHUNK = 200  # clips in a cache file, which an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
 
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
-    """Return `people` clips of each gesture, `OTHER_SHARE` times as many of "other", and extra ones of nothing.
-
-    Validation has other people.
-    """
+    """Return uncut streams of so many wide people to train on, and clips of others for validation."""
     spec = request.input
-    training = load_gestures(spec, request.people, use="train", others=OTHER_SHARE * request.people)
-    nothing = load_nothing(spec, request.people, use="train")
-    validation = load_gestures(spec, VALIDATION_PEOPLE, use="validation")
-    return Parts(training, validation, nothing, NOTHING_SHARE * request.people)
+    return Parts(
+        load_streams(spec, request.people, request.seed),
+        load_gestures(spec, VALIDATION_PEOPLE, use="validation"),
+    )
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -136,26 +120,45 @@ def check(data: Path) -> list[Finding]:
     return [Finding("complete", "simulated on the spot: no files are needed")]
 
 
-def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1, others: int = 0) -> Clips:
-    """Return a clip of each gesture by each of so many people; the first people don't depend on their number.
-
-    ``others`` is the number of people performing "other", if it is larger.
-    """
+def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -> Clips:
+    """Return a clip of each gesture by each of so many people; the first people don't depend on their number."""
     clips = [(name, seed) for seed in range(people) for name in GESTURES]
-    clips += [(GESTURES[-1], seed) for seed in range(people, others)]
     labels = [GESTURES.index(name) for name, _ in clips]
     names = tuple(f"{use}/{name}/{seed}" for name, seed in clips)
     return Clips(_frames(spec, clips, use, windows), np.array(labels, np.int64), names, GESTURES)
 
 
-def load_nothing(spec: InputSpec, people: int, *, use: Use) -> Clips:
-    """Return `NOTHING_WINDOWS` clips of each of so many people who perform nothing, all labelled `UNKNOWN`."""
-    kinds = NOTHINGS if spec.slice.delta_t_us else (IDLE,)  # others may never have that many events
-    chosen = [(kinds[seed % len(kinds)], seed) for seed in range(people)]
-    frames = _frames(spec, chosen, use, NOTHING_WINDOWS)
-    clips = frames.reshape(-1, spec.window, *frames.shape[2:])
-    names = tuple(f"{use}/{name}/{seed}/{part}" for name, seed in chosen for part in range(NOTHING_WINDOWS))
-    return Clips(clips, np.full(len(clips), UNKNOWN), names, GESTURES)
+def load_streams(spec: InputSpec, people: int, seed: int) -> Streams:
+    """Return a stream of each of so many people who practise; ``seed`` decides the stretches cut out of them."""
+    chunks = [
+        range(first, min(first + STREAMS_AT_ONCE, people)) for first in range(0, people, STREAMS_AT_ONCE)
+    ]
+    files = [_stream_files(chunk, spec) for chunk in chunks]
+    missing = [chunk for chunk, pair in zip(chunks, files, strict=True) if not all(map(Path.exists, pair))]
+    if missing:
+        in_processes(
+            partial(_fill_streams, spec), missing, f"simulating people, in parts of {STREAMS_AT_ONCE}"
+        )
+    frames = Stack([OnDisk(frames) for frames, _ in files])
+    labels = np.concatenate([np.load(labels) for _, labels in files]).astype(np.int64) + IGNORED
+    return Streams(frames, labels, GESTURES, STRETCH, seed)
+
+
+def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
+    settings = (*_of_frames(spec), STREAM_FRAMES, VERSION, seeds)
+    return cache_file(f"{NAME}-streams", settings), cache_file(f"{NAME}-stream-labels", settings)
+
+
+def _fill_streams(spec: InputSpec, seeds: range) -> None:
+    made = zip(*(_practised(seed, spec) for seed in seeds), strict=True)
+    for file, arrays in zip(_stream_files(seeds, spec), made, strict=True):
+        keep(file, np.stack(arrays))
+
+
+def _practised(seed: int, spec: InputSpec) -> tuple[Frames, npt.NDArray[np.uint8]]:
+    frames, performed = practice_frames(seed, spec, STREAM_FRAMES, use="train")
+    labels = [IGNORED if name is None else _LABELS.get(name, UNKNOWN) for name in performed]
+    return frames, (np.array(labels) - IGNORED).astype(np.uint8)
 
 
 def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
@@ -174,12 +177,12 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
-    poses = (*POSE_S, IDLE_LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
-    gain = count_gain(spec, *RESOLUTION)
-    scaled = (gain,) * (gain != 1.0)  # 1 for all models trained only on simulated people
-    steady = ("without flicker",) * spec.without_flicker
-    frames = spec.width, spec.height, spec.slice, spec.window
-    return *frames, windows, use, VERSION, clips, *poses, *scaled, *steady
+    return *_of_frames(spec), windows, use, VERSION, clips
+
+
+def _of_frames(spec: InputSpec) -> tuple[object, ...]:
+    gain = count_gain(spec, *RESOLUTION)  # 1 for all models trained only on simulated people
+    return spec.width, spec.height, spec.slice, spec.window, gain, spec.without_flicker
 
 
 def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:

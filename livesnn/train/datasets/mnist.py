@@ -148,6 +148,10 @@ class SequenceSamples:
         made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
         return made
 
+    def labels_of(self, index: Index, epoch: int) -> Index:
+        """Return their labels, int64 [B]."""
+        return self.labels[index]
+
     def fixed(self, name: str) -> Clips:
         """Return all of them as clips, as they are in no epoch of a training."""
         every = np.arange(len(self))
