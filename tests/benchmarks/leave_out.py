@@ -21,7 +21,7 @@ import numpy as np
 from livesnn.__main__ import main
 from livesnn.simulate import gestures, motions
 from livesnn.simulate.body import IMAGE, Array, Beat, Limbs, draw_beat
-from livesnn.simulate.gestures import clip_frames
+from livesnn.simulate.gestures import practice_frames
 from livesnn.simulate.scene import Scatter, Scene, draw_scene
 from livesnn.train.datasets import gestures_sim
 
@@ -93,22 +93,15 @@ PARTS: dict[str, Any] = {
 
 @contextmanager
 def left_out(part: str) -> Iterator[None]:
-    """Leave a part out of all training clips of this process, and cache these under its name."""
-    settings = gestures_sim._settings
+    """Leave a part out of all training streams of this process, and cache these under its name."""
 
-    def clips_without(name: str, seed: int, spec: Any, use: gestures.Use, *rest: Any) -> Any:
-        if use != "train":
-            return clip_frames(name, seed, spec, use, *rest)
+    def frames_without(*of: Any, **named: Any) -> Any:
         with PARTS[part]:
-            return clip_frames(name, seed, spec, use, *rest)
-
-    def settings_without(clips: Any, spec: Any, use: gestures.Use, windows: int) -> object:
-        usual = settings(clips, spec, use, windows)
-        return (usual, f"without {part}") if use == "train" else usual
+            return practice_frames(*of, **named)
 
     with (
-        patch.object(gestures_sim, "clip_frames", clips_without),
-        patch.object(gestures_sim, "_settings", settings_without),
+        patch.object(gestures_sim, "practice_frames", frames_without),
+        patch.object(gestures_sim, "STREAMS", f"{gestures_sim.STREAMS}-without-{part}"),
     ):
         yield
 

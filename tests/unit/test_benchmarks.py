@@ -20,7 +20,7 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
-from livesnn.simulate.gestures import clip_frames, gesture_clip
+from livesnn.simulate.gestures import clip_frames, gesture_clip, practice_frames
 from livesnn.train.datasets import gestures_sim
 from tests.benchmarks import density_table, leave_out, movement_likeness, step_peers
 from tests.benchmarks.density import SIZES, bench_density, limit
@@ -221,11 +221,15 @@ CHANGING = ("texture", "light", "framing", "sensor", "noise", "trunk", "tempo")
 
 @pytest.mark.parametrize("part", ["nothing", *CHANGING])
 def test_a_part_that_is_left_out_is_left_out_of_training_only(part: str) -> None:
-    whole = {use: clip_frames("arm_roll", 3, SPEC, use) for use in ("train", "validation")}  # type: ignore[arg-type]
+    clip, (frames, performed) = (
+        clip_frames("arm_roll", 3, SPEC, "validation"),
+        practice_frames(3, SPEC, 20, use="train"),
+    )
     with leave_out.left_out(part):
-        without = {use: gestures_sim.clip_frames("arm_roll", 3, SPEC, use) for use in whole}  # type: ignore[attr-defined]
-    assert np.array_equal(without["train"], whole["train"]) == (part == "nothing")
-    assert np.array_equal(without["validation"], whole["validation"])
+        without, the_same = gestures_sim.practice_frames(3, SPEC, 20, use="train")  # type: ignore[attr-defined]
+        assert np.array_equal(gestures_sim.clip_frames("arm_roll", 3, SPEC, "validation"), clip)  # type: ignore[attr-defined]
+    assert np.array_equal(without, frames) == (part == "nothing")
+    assert the_same == performed or part in ("tempo", "noise")
 
 
 def test_every_part_is_tried() -> None:

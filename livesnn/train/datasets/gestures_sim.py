@@ -64,6 +64,7 @@ STREAMS_AT_ONCE = 20
 """Streams in a cache file."""
 
 NAME = "gestures-sim"
+STREAMS = f"{NAME}-streams"
 _LABELS = {name: label for label, name in enumerate(GESTURES)}
 _CHUNK = 200  # clips in a cache file, which an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
@@ -146,7 +147,7 @@ def load_streams(spec: InputSpec, people: int, seed: int) -> Streams:
 
 def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
     settings = (*_of_frames(spec), STREAM_FRAMES, VERSION, seeds)
-    return cache_file(f"{NAME}-streams", settings), cache_file(f"{NAME}-stream-labels", settings)
+    return cache_file(STREAMS, settings), cache_file(f"{STREAMS}-labels", settings)
 
 
 def _fill_streams(spec: InputSpec, seeds: range) -> None:
