@@ -151,8 +151,7 @@ class NeuronSpec:
     def of(self, layer: str) -> NeuronSpec:
         """Return the parameters in a layer of `ModelCard.states`, without ``block_alphas``."""
         block = re.match(r"block(\d+)\.", layer)
-        decays = self.block_alphas and block is not None
-        alpha = self.block_alphas[int(block[1]) - 1] if decays else self.alpha
+        alpha = self.block_alphas[int(block[1]) - 1] if block and self.block_alphas else self.alpha
         return replace(self, alpha=alpha, block_alphas=())
 
 
