@@ -100,6 +100,9 @@ class InputSpec:
         that (`livesnn.events.slicer.count_gain`). None: counts are never scaled.
     without_flicker
         Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light.
+    lift_to
+        Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in little light
+        (`livesnn.events.slicer.Lift`). None: counts are never multiplied.
     """
 
     width: _Size
@@ -113,6 +116,7 @@ class InputSpec:
     window: Annotated[int, Meta(ge=1, le=10**4)] = 10
     cell_pixels: Annotated[float, Meta(ge=1e-6, le=1e8)] | None = None
     without_flicker: bool = False
+    lift_to: Annotated[float, Meta(gt=0, le=255)] | None = None
 
     def cropped(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the largest part of a picture or sensor that has the input's aspect."""
@@ -307,5 +311,7 @@ def _check(card: ModelCard) -> None:
             raise ModelError(f"network.{name} has {len(getattr(network, name))} entries, not {length}")
     if card.input.kind == "video" and card.input.without_flicker:
         raise ModelError("input.without_flicker only applies to events, but input.kind is video")
+    if card.input.lift_to and card.input.slice.delta_t_us is None:
+        raise ModelError("input.lift_to only applies to frames of events of a fixed time")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ GAP_FIXED_COUNT_US = 1_000_000
 
 SEEN_FLICKER = 0.05
 """Counts of it a pixel and frame, mean of many frames, that are worth a word: less is a frame now and then."""
+
+LIFT_MOST, LIFT_RELEASE = 8.0, 0.1
+"""By how much counts are multiplied at most, and how fast the multiplier rises again: a share of the way a frame."""
 
 NEVER = int(np.iinfo(np.int64).max)
 READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
@@ -57,6 +60,8 @@ class Frame:
     light_flicker
         Events that were subtracted from each pixel as a light's flicker, OFF and ON together (`without_flicker`). 0
         if the model's input keeps the flicker.
+    lift
+        By how much the counts were multiplied because there were few (`Lift`), 1 to `LIFT_MOST`.
     epoch
         Of the packet that ended the slice (`Packet.epoch`).
     """
@@ -68,6 +73,7 @@ class Frame:
     start: bool = False
     light_flicker: int = 0
     epoch: int = 0
+    lift: float = 1.0
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.data.shape))
@@ -99,9 +105,9 @@ class Slicer:
         Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
         (why: docs/models.md#other-sensors).
     input
-        Width, height and window of the model, and whether a light's flicker is taken away, from what was scaled
-        and before it saturates; raises ModelError when its channels aren't OFF and ON, or with
-        the rule it makes no slices.
+        Width, height and window of the model, and what is done to the counts before they saturate: a light's
+        flicker is taken from what was scaled, and what is left is lifted. Raises ModelError when its channels aren't
+        OFF and ON, or with the rule it makes no slices.
     """
 
     def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
@@ -123,6 +129,7 @@ class Slicer:
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
         self._gain = 1.0 if rule.delta_t_us is None else count_gain(input, *sensor)
         self._without_flicker = input.without_flicker
+        self._lift_to = input.lift_to
         self._n_events = 0
         self._epoch = 0
         self.reset()
@@ -131,6 +138,7 @@ class Slicer:
         """Drop the unfinished slice, as after a seek; the next event is the first of a new stream."""
         self._running = False  # an event has been seen since
         self._start = True  # no frame has come out since
+        self._lift: Lift | None = None
         self._newest_us = 0
         self._end_us = NEVER
         self._clear()
@@ -191,8 +199,13 @@ class Slicer:
         if self._without_flicker:
             scaled, taken = without_flicker(scaled)
             flicker = int(taken.sum())
+        gain = 1.0
+        if self._lift_to is not None:
+            self._lift = follow(self._lift, float(scaled.mean()))
+            gain = self._lift.gain(self._lift_to)
+            scaled = scaled if gain == 1.0 else np.rint(scaled * gain)
         data = np.minimum(scaled, 255).astype(np.uint8)
-        frame = Frame(t, data, self._n_events, packet.arrived_s, self._start, flicker, packet.epoch)
+        frame = Frame(t, data, self._n_events, packet.arrived_s, self._start, flicker, packet.epoch, gain)
         if self._delta_t_us is not None:
             self._end_us += self._delta_t_us
         self._start = False
@@ -202,6 +215,29 @@ class Slicer:
     def _clear(self) -> None:
         self._counts = np.zeros(self._shape[0] * self._shape[1] * self._shape[2], np.uint16)
         self._n_events = 0
+
+
+class Lift(NamedTuple):
+    """Automatic gain control for little light: the level that a stream's mean counts have reached lately.
+
+    With the mean count c of the frame that just ended::
+
+        level = max(c, level + LIFT_RELEASE · (c − level))
+        gain = min(max(target / level, 1), LIFT_MOST)
+
+    So the gain falls at once with more events, and rises slowly with fewer. It never thins a frame.
+    """
+
+    level: float
+
+    def gain(self, target: float) -> float:
+        """Return the number by which counts are multiplied so that their mean comes to ``target``."""
+        return min(max(target / self.level, 1.0), LIFT_MOST) if self.level else LIFT_MOST
+
+
+def follow(lift: Lift | None, mean: float) -> Lift:
+    """Return the lift after a frame with this mean count; None: it is the first."""
+    return Lift(mean if lift is None else max(mean, lift.level + LIFT_RELEASE * (mean - lift.level)))
 
 
 def frames(packets: PacketStream, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002

@@ -292,18 +292,21 @@ class Activity(NamedTuple):
     noise: float
 
 
-def count_blocks(frame: Frame) -> npt.NDArray[np.int64]:
-    """Return the counts in each block of a frame [SIDE · SIDE]; what is left over at two edges is left out.
+def count_blocks(frame: Frame) -> FloatArray:
+    """Return the counts in each block of a frame [SIDE · SIDE], before they were lifted.
+
+    What is left over at two edges is left out.
 
     A picture with fewer than SIDE pixels a side has no blocks.
     """
     channels, height, width = frame.data.shape
     high, wide = height // SIDE, width // SIDE  # of a block
     whole = frame.data[:, : high * SIDE, : wide * SIDE]
-    return whole.reshape(channels, SIDE, high, SIDE, wide).sum((0, 2, 4), dtype=np.int64).ravel()
+    counts = whole.reshape(channels, SIDE, high, SIDE, wide).sum((0, 2, 4), dtype=np.float32)
+    return counts.ravel() / np.float32(frame.lift)
 
 
-def activity(window: Sequence[npt.NDArray[np.int64]], card: ModelCard) -> Activity | None:
+def activity(window: Sequence[FloatArray], card: ModelCard) -> Activity | None:
     """Return what frames show, each by its `count_blocks`.
 
     None where nothing says how much is usual: with frames of a fixed count, a video, or a card without a mean count.

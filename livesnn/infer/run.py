@@ -31,7 +31,16 @@ from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.events.slicer import frames as slice_packets
-from livesnn.infer.decide import UNDECIDED, Decider, Decision, Reason, activity, count_blocks, reason
+from livesnn.infer.decide import (
+    UNDECIDED,
+    Decider,
+    Decision,
+    FloatArray,
+    Reason,
+    activity,
+    count_blocks,
+    reason,
+)
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
 from livesnn.sources import open_source
 from livesnn.video.frame_source import FrameSource
@@ -436,7 +445,7 @@ class _Window:
         self._outputs = np.zeros((card.input.window, len(card.classes)), np.float32)  # a ring
         self._count = 0
         self._card = card
-        self._blocks: deque[npt.NDArray[np.int64]] = deque(maxlen=card.input.window)
+        self._blocks: deque[FloatArray] = deque(maxlen=card.input.window)
 
     @property
     def position(self) -> int:

@@ -92,6 +92,7 @@ RANGES = {
     "delta_t_us": (1, 10_000_000),
     "n_events": (1, 10_000_000),
     "cell_pixels": (1e-3, 1e7),
+    "lift_to": (0, 255),
     "validation": (0.01, 0.9),
     "seed": (0, 2**31),
     "gradient_clip": (0, 1e9),
@@ -111,6 +112,7 @@ ONLY_FOR = {
     "n_events": _EVENT_SETS,
     "cell_pixels": _EVENT_SETS,
     "light_flicker": _EVENT_SETS,
+    "lift_to": _EVENT_SETS,
     "delta_t_us": (*_EVENT_SETS, "ucf101", "hmdb51"),
     "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
     "validation": (
@@ -293,6 +295,9 @@ class Configuration:
     light_flicker: Literal["keep", "remove"] | None = None
     """Whether to remove what a flickering light adds to a frame. Default: as in the model of --init or the data
     set."""
+    lift_to: float | None = None
+    """Mean count of a pixel to which frames with few events are multiplied, as in little light. 0 leaves them as they
+    are. Default: as in the model of --init or the data set."""
     validation: float = 0.1
     """Fraction of the training part kept for validation."""
     seed: int = 0
@@ -414,6 +419,8 @@ class Configuration:
             spec = replace(spec, cell_pixels=self.cell_pixels)
         if self.light_flicker:
             spec = replace(spec, without_flicker=self.light_flicker == "remove")
+        if self.lift_to is not None:
+            spec = replace(spec, lift_to=self.lift_to or None)
         return spec
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:

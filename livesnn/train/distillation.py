@@ -35,9 +35,10 @@ class Teacher:
         with _naming(run):
             # Not compiled: that takes a minute, and the teacher only runs forward.
             self._net: Network = build(replace(config, compile=False), card.classes)
-            # The network doesn't know how its counts were scaled or freed of flicker; `has_clips` does.
+            # The network doesn't know how its counts were scaled, lifted or freed of flicker; `has_clips` does.
             theirs, ours = (
-                replace(of.input, cell_pixels=None, without_flicker=False) for of in (self._net.card, card)
+                replace(of.input, cell_pixels=None, without_flicker=False, lift_to=None)
+                for of in (self._net.card, card)
             )
             if theirs != ours or not has_clips(run, parts):
                 raise TrainError(

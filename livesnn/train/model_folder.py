@@ -122,6 +122,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     reset = "reset after a spike" if neuron.reset else "no reset"
     covers = f"; one pixel covers {spec.cell_pixels:g} sensor pixels" if spec.cell_pixels else ""
     steady = "; the flicker of lamps is removed" if spec.without_flicker else ""
+    lifted = f"; little light is lifted to a mean count of {spec.lift_to:g}" if spec.lift_to else ""
     chose = (
         "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
     )
@@ -136,7 +137,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 |---|---|
 | network | {kind}, {len(card.states)} layers, {widths} channels, {len(card.classes)} classes |
 | trained on | `{card.dataset}` |
-| input | {size}, {counts}{covers}{steady} |
+| input | {size}, {counts}{covers}{steady}{lifted} |
 | time | frames of {rule}, windows of {spec.window} frames |
 | neuron | decay α {neuron.alpha:g}{slow}, threshold T {neuron.threshold:g}, {reset} |
 | read-out | {read_out[card.readout]} |

@@ -189,7 +189,10 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     flicker = config.light_flicker or ("remove" if start.input.without_flicker else "keep")
     scaled = config.cell_pixels or config.input.slice.delta_t_us is None
     cell_pixels = config.cell_pixels if scaled else start.input.cell_pixels
-    return replace(config, cell_pixels=cell_pixels, light_flicker=flicker)
+    lift_to = config.lift_to
+    if lift_to is None and config.input.slice.delta_t_us:
+        lift_to = start.input.lift_to or 0.0
+    return replace(config, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
 
 
 def _check_together(config: Configuration) -> None:
@@ -204,6 +207,8 @@ def _check_together(config: Configuration) -> None:
         raise TrainError(f"{config.dataset} has no --protocol {config.protocol!r}: {hint}")
     if config.cell_pixels and config.input.slice.delta_t_us is None:
         raise TrainError("--cell-pixels scales frames of a fixed time, not of --n-events: leave it out")
+    if config.lift_to and config.input.slice.delta_t_us is None:
+        raise TrainError("--lift-to lifts frames of a fixed time, not of --n-events: leave it out")
     spiking = config.epochs - config.analog_epochs
     if config.average_epochs > spiking:
         raise TrainError(

@@ -27,7 +27,11 @@ from livesnn.train.resolve import CONFIG_FILE, as_record, read_record
 LAST, BEST, LOCK, CLIPS_FILE = "last.ckpt", "best.ckpt", "lock", "clips.blake2b"
 CLIPS_AT_ONCE = 256
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
-_OF_INIT = ("cell_pixels", "light_flicker")  # recorded since 2026-11 where the model of --init decided them
+_OF_INIT = (
+    "cell_pixels",
+    "light_flicker",
+    "lift_to",
+)  # recorded since 2026-11 where the model of --init decided them
 
 
 def check_run_folder(config: Configuration) -> None:

@@ -49,7 +49,9 @@ __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "l
 SENSOR = RESOLUTION
 TAKES = None
 PROTOCOLS = ("",)
-INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
+INPUT = InputSpec(
+    64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True, lift_to=0.3
+)
 
 VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
 """Clips of each class, each by another person."""
@@ -183,7 +185,7 @@ def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> ob
 
 def _of_frames(spec: InputSpec) -> tuple[object, ...]:
     gain = count_gain(spec, *RESOLUTION)  # 1 for all models trained only on simulated people
-    return spec.width, spec.height, spec.slice, spec.window, gain, spec.without_flicker
+    return spec.width, spec.height, spec.slice, spec.window, gain, spec.without_flicker, spec.lift_to
 
 
 def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:

@@ -217,8 +217,7 @@ def _is_cached(stream: Stream, spec: InputSpec, *, denoise: bool) -> bool:
 
 
 def _stream_settings(stream: Stream, spec: InputSpec, *, denoise: bool) -> object:
-    steady = ("without flicker",) * spec.without_flicker
-    return VERSION, stream.version, denoise, *_made_of(stream.path, spec), steady
+    return VERSION, stream.version, denoise, *_made_of(stream.path, spec), _done_to(spec)
 
 
 def _fill(stream: Stream, *, spec: InputSpec, denoise: bool) -> None:
@@ -332,12 +331,17 @@ def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
 
 def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
     """Return the file in which the cache keeps a recording's windows; raises OSError without such a recording."""
-    steady = ("without flicker",) * spec.without_flicker
-    return cache_file(cache, (VERSION, *_made_of(recording.path, spec), recording.part_us, *steady))
+    return cache_file(cache, (VERSION, *_made_of(recording.path, spec), recording.part_us, *_done_to(spec)))
+
+
+def _done_to(spec: InputSpec) -> tuple[str, ...]:
+    """Return what is done to the counts of a frame, in words."""
+    lifted = () if spec.lift_to is None else (f"lifted to {spec.lift_to}",)
+    return *("without flicker",) * spec.without_flicker, *lifted
 
 
 def _made_of(path: Path, spec: InputSpec) -> tuple[object, ...]:
-    """Return what decides the frames of a file, but for `without_flicker`; raises OSError without such a file."""
+    """Return what decides the frames of a file, but for `_done_to`; raises OSError without such a file."""
     stat = path.stat()
     return (
         spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop, spec.cell_pixels,
