@@ -106,7 +106,7 @@ class Slicer:
         (why: docs/models.md#other-sensors).
     input
         Width, height and window of the model, and what is done to the counts before they saturate: a light's
-        flicker is taken from what was scaled, and what is left is lifted. Raises ModelError when its channels aren't
+        flicker is taken from what was scaled, and what is left is lifted (fixed Δt). Raises ModelError when its channels aren't
         OFF and ON, or with the rule it makes no slices.
     """
 
@@ -129,7 +129,7 @@ class Slicer:
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
         self._gain = 1.0 if rule.delta_t_us is None else count_gain(input, *sensor)
         self._without_flicker = input.without_flicker
-        self._lift_to = input.lift_to
+        self._lift_to = None if rule.delta_t_us is None else input.lift_to
         self._n_events = 0
         self._epoch = 0
         self.reset()

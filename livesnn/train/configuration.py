@@ -414,7 +414,8 @@ class Configuration:
         """Input of the network: the data set's, with what the flags change."""
         spec = data_set(self.dataset).INPUT
         if self.delta_t_us or self.n_events:
-            spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
+            lift_to = spec.lift_to if self.delta_t_us else None  # frames of so many events need none
+            spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events), lift_to=lift_to)
         if self.cell_pixels:
             spec = replace(spec, cell_pixels=self.cell_pixels)
         if self.light_flicker:
