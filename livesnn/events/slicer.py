@@ -106,8 +106,8 @@ class Slicer:
         (why: docs/models.md#other-sensors).
     input
         Width, height and window of the model, and what is done to the counts before they saturate: a light's
-        flicker is taken from what was scaled, and what is left is lifted (fixed Δt). Raises ModelError when its channels aren't
-        OFF and ON, or with the rule it makes no slices.
+        flicker is taken from what was scaled, and what is left is lifted (fixed Δt). Raises ModelError when its
+        channels aren't OFF and ON, or with the rule it makes no slices.
     """
 
     def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
