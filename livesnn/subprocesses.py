@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -29,8 +30,16 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": reach, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"} | extra
 
 
-def run_apart(command: list[str], stop: threading.Event, *, limit_s: float) -> str:
+def run_apart(
+    command: list[str],
+    stop: threading.Event,
+    *,
+    limit_s: float,
+    variables: Mapping[str, str] | None = None,
+) -> str:
     """Run a command to its end and return what it wrote to stdout; "" when ``stop`` was set, which ends it.
+
+    ``variables``: its environment; None: that of livesnn's own commands.
 
     Raises
     ------
@@ -40,7 +49,11 @@ def run_apart(command: list[str], stop: threading.Event, *, limit_s: float) -> s
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:  # a full pipe would hold it up
         try:
             helper = subprocess.Popen(
-                command, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+                command,
+                env=environment() if variables is None else variables,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
             )
         except OSError as error:
             raise LivesnnError(f"{command[0]}: {error.strerror}") from error

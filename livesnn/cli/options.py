@@ -1,9 +1,12 @@
-"""What several commands take: a source, a model, how the camera is mounted, and when there is a decision."""
+"""What several commands take: a source, a model, the camera's mounting, when there is a decision, what follows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -12,6 +15,7 @@ from livesnn.errors import LivesnnError, SourceError
 
 if TYPE_CHECKING:
     from livesnn.events.filters import Orientation
+    from livesnn.infer.run import Result
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
@@ -102,3 +106,41 @@ class DecisionFlags:
 
 Decisions = Annotated[DecisionFlags, tyro.conf.arg(name="")]
 AS_USUAL = DecisionFlags()
+
+
+@dataclass(frozen=True)
+class ActionFlags:
+    """What to do when a gesture is decided."""
+
+    on_decision: Annotated[str | None, tyro.conf.arg(metavar="COMMAND")] = None
+    """Run this program, with its arguments, each time that a gesture begins to be decided. There is no shell. The
+    variables LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T (microseconds) describe the decision."""
+
+    on_decision_held: Annotated[int, tyro.conf.arg(metavar="MILLISECONDS")] = 0
+    """Run it once the gesture has been decided for so long."""
+
+    on_decision_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 1.0
+    """Run it at most once in this time of the source."""
+
+    @contextmanager
+    def following(self, say: Callable[[str], None], *, live: bool) -> Iterator[Callable[[Result], object]]:
+        """Yield what follows each result; ``say`` gets a line when the program fails or is too slow."""
+        if self.on_decision is None:
+            yield lambda result: None
+            return
+        from livesnn.outputs.action import Action, ActionRunner, Rule, split_command
+
+        action = Action("command", split_command(self.on_decision))
+        if which(action.arguments[0]) is None:
+            raise LivesnnError(
+                f"--on-decision: there is no program {action.arguments[0]!r}: give its whole path"
+            )
+        rule = Rule(action, held_ms=self.on_decision_held, every_s=self.on_decision_every)
+        with ActionRunner((rule,), say, live=live) as runner:
+            yield runner.see
+        if runner.dropped:
+            say(f"{action.words}: left out {runner.dropped} times, because it took too long")
+
+
+Actions = Annotated[ActionFlags, tyro.conf.arg(name="")]
+NO_ACTION = ActionFlags()

@@ -13,6 +13,8 @@ import tyro
 from livesnn.cli.options import (
     AS_IT_COMES,
     AS_USUAL,
+    NO_ACTION,
+    Actions,
     Decisions,
     Engine,
     Model,
@@ -89,6 +91,7 @@ def run(
     decisions: Decisions = AS_USUAL,
     seconds: Seconds = None,
     denoise: bool = False,
+    actions: Actions = NO_ACTION,
     mounting: Mounting = AS_IT_COMES,
     json: bool = False,
 ) -> int:
@@ -125,22 +128,25 @@ def run(
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import DEFAULT_MODEL, only_model_for
     from livesnn.outputs.lines import decide_all
+    from livesnn.sources import is_live
 
-    rows = decide_all(
-        source,
-        model or only_model_for(source) or DEFAULT_MODEL,
-        engine=engine,
-        state=state,
-        every=every,
-        decider=Decider().merge(decisions.given),
-        seconds=seconds,
-        denoise=denoise,
-        orientation=mounting.upright,
-        notify=notice("run"),
-        reading=reading("run", source),
-    )
-    for row in rows:
-        write_decision("run", row, json=json)
+    with actions.following(notice("run"), live=is_live(source)) as see:
+        rows = decide_all(
+            source,
+            model or only_model_for(source) or DEFAULT_MODEL,
+            engine=engine,
+            state=state,
+            every=every,
+            decider=Decider().merge(decisions.given),
+            seconds=seconds,
+            denoise=denoise,
+            orientation=mounting.upright,
+            see=see,
+            notify=notice("run"),
+            reading=reading("run", source),
+        )
+        for row in rows:
+            write_decision("run", row, json=json)
     return 0
 
 
@@ -198,7 +204,7 @@ def record(
 
 
 def notice(command: str) -> Callable[[str], None]:
-    """Return a function that says when a live source is lost or comes back."""
+    """Return a function that says what a person must know while the command goes on."""
     return lambda line: say(f"livesnn {command}: {line}")
 
 

@@ -107,6 +107,7 @@ def decide_all(
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
     paced: bool = False,
     listen: Callable[[EventSource | FrameSource], See | None] = lambda source: None,
+    see: Callable[[Result], object] = lambda result: None,
     notify: Notify = ignore,
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
@@ -123,6 +124,8 @@ def decide_all(
         Play a recording in its own time.
     listen
         Called once the source is open; returns what sees each upright packet (`open_pipeline`'s ``record``), or None.
+    see
+        Called with each result, before its row.
     notify
         Gets a line when a live source is lost, when it is back, and when something takes long.
     reading
@@ -164,6 +167,7 @@ def decide_all(
             reset, dropped = False, 0  # since the row before, and until then
             for result in run_frames(stream, loaded, state=state, decider=decider):
                 totals.add(result)
+                see(result)
                 reset |= result.reset
                 if result.window_end or (every == "frame" and result.window_seen):
                     now_dropped = stream.counters.dropped  # more may be while the row is being read

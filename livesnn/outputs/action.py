@@ -1,0 +1,391 @@
+"""What happens when a gesture is decided: rules, when they fire, and the thread that does what they say.
+
+The rules of the window are edited in app/actions_dialog.py; `livesnn run --on-decision` has one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import wave
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from livesnn.console import json_line
+from livesnn.errors import LivesnnError, error_message
+from livesnn.events.packet import Closing
+from livesnn.infer.decide import OTHER
+from livesnn.infer.run import Result
+from livesnn.subprocesses import run_apart
+from livesnn.threads import WAKE_S, BoundedQueue, Worker
+
+ANY = ""
+"""In place of a class: any gesture, which `OTHER` isn't."""
+
+STALE_US = 1_000_000
+"""A decision without a newer result for so long is over."""
+
+COMMAND_LIMIT_S = 30.0
+"""A command that takes longer is ended."""
+
+ADDRESS_LIMIT_S = 5.0
+MOST_WAITING = 16
+"""Firings that wait for a slow action; of a live source the oldest are dropped."""
+
+MOST_AGE_S = 2.0
+"""A firing that waited longer is about the past: it is dropped."""
+
+LAST_PATIENCE_S = 2.0  # for what is being done at the end
+
+ActionKind = Literal["command", "get", "post", "sound", "record", "stop_recording"]
+_ADDRESSES = ("get", "post")
+_SCHEMES = ("http://", "https://")
+_PLAYERS = ("pw-play", "paplay", "aplay", "afplay")  # PipeWire's, PulseAudio's, ALSA's, macOS's
+
+
+@dataclass(frozen=True)
+class Action:
+    """What is done.
+
+    Attributes
+    ----------
+    kind
+        "command": a program, never a shell. "get", "post": an HTTP address is called. "sound": a WAV file is played.
+        "record", "stop_recording": for who can record; `perform` can't.
+    arguments
+        The program and its arguments; the address, in which {decision}, {confidence} and {t} are replaced; the file,
+        or nothing for a chime. Otherwise empty.
+
+    Raises
+    ------
+    LivesnnError
+        The program or the address is missing, or the address isn't one of HTTP.
+    """
+
+    kind: ActionKind
+    arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind == "command" and not any(self.arguments[:1]):
+            raise LivesnnError("there is no command: give a program, and its arguments behind it")
+        if self.kind in _ADDRESSES and not self.address.lower().startswith(_SCHEMES):
+            raise LivesnnError(f"{self.address!r} is no address to call: give http://… or https://…")
+
+    @property
+    def address(self) -> str:
+        """The address or the file; "": there is none."""
+        return "".join(self.arguments[:1])
+
+    @property
+    def words(self) -> str:
+        """What is done, as a person reads it."""
+        match self.kind:
+            case "command":
+                return f"run {Path(self.arguments[0]).name}"
+            case "get" | "post":
+                return f"call {self.address}"
+            case "sound":
+                return f"play {Path(self.address).name or 'a chime'}"
+            case "record":
+                return "start recording"
+            case "stop_recording":
+                return "stop recording"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When a class has been decided for some time, do something, once for each time that it begins.
+
+    Attributes
+    ----------
+    action
+        What is done.
+    label
+        The class, or `ANY`.
+    held_ms
+        How long it must have been decided, in stream time.
+    every_s
+        Least stream time between two firings. A decision that would fire earlier does nothing.
+    active
+        Whether it is in force.
+    """
+
+    action: Action
+    label: str = ANY
+    held_ms: int = 0
+    every_s: float = 1.0
+    active: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.held_ms >= 0:
+            raise LivesnnError(f"a decision can't be held for {self.held_ms} ms: give 0 or more")
+        if not self.every_s >= 0:
+            raise LivesnnError(f"an action can't have {self.every_s} s between two times: give 0 or more")
+
+    def names(self, decision: str | None) -> bool:
+        """Return whether this decision is the rule's class."""
+        return decision not in (None, OTHER) if self.label == ANY else decision == self.label
+
+
+class Onset(NamedTuple):
+    """What a rule knows of the decision that it follows, all times in µs of the stream."""
+
+    decision: str | None = None  # the rule's class, as long as it is decided; None: it isn't
+    since_us: int = 0
+    seen_us: int = 0  # of the last result
+    done: bool = False  # it has fired, or was too early to
+    fired_us: int | None = None  # when the rule fired last
+
+
+def follow(rule: Rule, onset: Onset, result: Result) -> tuple[Onset, bool]:
+    """Return what a rule knows after another result, and whether it fires now.
+
+    It fires once the same class has been decided for `held_ms`. Another decision, a reset of the state, a jump in
+    time, or no result for `STALE_US` ends that.
+    """
+    t_us = result.t
+    onset = onset._replace(seen_us=t_us) if _goes_on(rule, onset, result) else _begin(rule, onset, result)
+    if onset.decision is None or onset.done or t_us - onset.since_us < 1000 * rule.held_ms:
+        return onset, False
+    early = onset.fired_us is not None and 0 <= t_us - onset.fired_us < 1e6 * rule.every_s
+    return onset._replace(done=True, fired_us=onset.fired_us if early else t_us), not early
+
+
+def _goes_on(rule: Rule, onset: Onset, result: Result) -> bool:
+    same = onset.decision is not None and result.decision == onset.decision
+    return rule.active and same and not result.reset and 0 <= result.t - onset.seen_us <= STALE_US
+
+
+def _begin(rule: Rule, onset: Onset, result: Result) -> Onset:
+    decision = result.decision if rule.active and rule.names(result.decision) else None
+    return Onset(decision, since_us=result.t, seen_us=result.t, fired_us=onset.fired_us)
+
+
+class Firing(NamedTuple):
+    """A rule that fires, and the decision that made it."""
+
+    rule: Rule
+    decision: str
+    confidence: float
+    t_us: int
+
+    @property
+    def facts(self) -> dict[str, str | float | int]:
+        """The decision by the names of the JSON lines."""
+        return {"decision": self.decision, "confidence": round(self.confidence, 4), "t": self.t_us}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The decision as environment variables."""
+        return {f"LIVESNN_{name.upper()}": str(value) for name, value in self.facts.items()}
+
+
+# What a rule does
+
+
+def perform(firing: Firing, stop: threading.Event) -> None:
+    """Do what a rule says and wait for its end; ``stop`` ends a command or a sound at once.
+
+    Raises
+    ------
+    LivesnnError
+        It failed, took too long, or is for somebody who can record.
+    """
+    action = firing.rule.action
+    match action.kind:
+        case "command":
+            _run(action.arguments, stop, {**os.environ, **firing.environment})
+        case "get" | "post":
+            _call(action, firing)
+        case "sound":
+            _play(action.address, stop)
+        case _:
+            raise LivesnnError("nothing can be recorded here: do it in the window")
+
+
+def _run(command: Sequence[str], stop: threading.Event, variables: Mapping[str, str]) -> None:
+    if shutil.which(command[0]) is None:
+        raise LivesnnError("there is no such program: give its name, or the whole path")
+    run_apart([*command], stop, limit_s=COMMAND_LIMIT_S, variables=variables)
+
+
+def _call(action: Action, firing: Firing) -> None:
+    from http.client import HTTPException  # 50 ms that a start shouldn't take
+    from urllib.parse import quote
+    from urllib.request import Request, urlopen
+
+    address = action.address
+    for name, value in firing.facts.items():
+        address = address.replace(f"{{{name}}}", quote(str(value), safe=""))
+    body = json_line(firing.facts) if action.kind == "post" else None
+    try:
+        headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
+        request = Request(address, body, headers, method=action.kind.upper())
+        with urlopen(request, timeout=ADDRESS_LIMIT_S):
+            pass
+    except (OSError, HTTPException, ValueError) as error:  # HTTP errors and time-outs are OSErrors
+        raise LivesnnError(str(error)) from error
+
+
+def _play(file: str, stop: threading.Event) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = file or _write_chime(Path(folder) / "chime.wav")
+        if not Path(path).is_file():
+            raise LivesnnError("there is no such file: choose a WAV file")
+        if sys.platform == "win32":
+            winsound = importlib.import_module("winsound")
+            winsound.PlaySound(path, winsound.SND_FILENAME)
+            return
+        if (player := next(filter(None, map(shutil.which, _PLAYERS)), None)) is None:
+            raise LivesnnError(f"there is no player: install {', '.join(_PLAYERS[:2])} or {_PLAYERS[2]}")
+        _run([player, path], stop, os.environ)
+
+
+def _write_chime(path: Path) -> str:
+    """Write two tones of 0.4 s that fade, 880 and 1320 Hz, and return the file."""
+    rate = 44_100
+    seconds = np.arange(round(0.4 * rate)) / rate
+    tones = sum(np.sin(2 * np.pi * hertz * seconds) for hertz in (880, 1320)) / 2
+    samples = (0.5 * 32767 * tones * np.exp(-8 * seconds)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return str(path)
+
+
+def split_command(line: str) -> tuple[str, ...]:
+    """Return a program and its arguments as a shell would split them; nothing else of a shell is understood.
+
+    On Windows a backslash is a letter, as paths need it.
+
+    Raises
+    ------
+    LivesnnError
+        A quotation mark is open.
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if os.name == "nt":
+        lexer.escape = ""
+    try:
+        return tuple(lexer)
+    except ValueError as error:
+        raise LivesnnError(f"the command {line!r} can't be read: {str(error).lower()}") from error
+
+
+class _Waiting(NamedTuple):
+    """A firing that waits to be done, since when by `time.perf_counter`."""
+
+    firing: Firing
+    since_s: float
+
+
+class ActionRunner(Closing):
+    """Follows results by rules, and does what fires in a thread of its own.
+
+    Parameters
+    ----------
+    rules
+        At first; see `use`.
+    on_failure
+        Called in the thread with a line for people, once for each rule until its action succeeds again.
+    live
+        Whether the source goes on by itself. Then `see` never waits, and what can't be done in time is dropped and
+        counted. Otherwise `see` waits, so that every decision of a recording is acted on.
+    do
+        What does it, with an event that says when to give up.
+    elsewhere
+        Kinds of action that the caller does with what `see` returns.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        on_failure: Callable[[str], None],
+        *,
+        live: bool = True,
+        do: Callable[[Firing, threading.Event], None] = perform,
+        elsewhere: Sequence[ActionKind] = (),
+    ) -> None:
+        self._on_failure, self._do, self._elsewhere = on_failure, do, elsewhere
+        self._live = live
+        self._failing: set[Rule] = set()
+        self._queue: BoundedQueue[_Waiting] = BoundedQueue(
+            policy="drop_oldest" if live else "block",
+            max_bytes=MOST_WAITING,
+            size=lambda waiting: 1,
+            arrived_s=lambda waiting: waiting.since_s,
+            max_age_s=MOST_AGE_S if live else math.inf,
+        )
+        self._following = threading.Lock()  # a session that hangs may still have a thread
+        self.use(rules)
+        self._ended = threading.Event()
+        self._worker = Worker("actions", self._work).start()
+
+    @property
+    def dropped(self) -> int:
+        """How many firings were too late to be done."""
+        return self._queue.dropped
+
+    def use(self, rules: Sequence[Rule]) -> None:
+        """Follow these rules from the next result on."""
+        with self._following:
+            self._onsets = {rule: Onset() for rule in rules}
+
+    def see(self, result: Result) -> list[Firing]:
+        """Take a result, from any thread; return what fires."""
+        fired = []
+        with self._following:
+            for rule, onset in self._onsets.items():
+                self._onsets[rule], fires = follow(rule, onset, result)
+                if fires and result.decision is not None:
+                    fired.append(Firing(rule, result.decision, result.confidence, result.t))
+        for firing in fired:
+            self.put(firing)
+        return fired
+
+    def put(self, firing: Firing) -> None:
+        """Do what a firing says soon, unless the caller does it."""
+        if firing.rule.action.kind not in self._elsewhere:
+            self._queue.put(_Waiting(firing, time.perf_counter()))
+
+    def close(self) -> None:
+        """End, once everything is done or, of a live source, after `LAST_PATIENCE_S`. Safe to call twice."""
+        self._queue.end()
+        if self._live:
+            self._ended.wait(LAST_PATIENCE_S)
+        else:
+            while not self._ended.wait(WAKE_S):
+                pass
+        self._queue.close()
+        self._worker.close()
+
+    def _work(self, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set() and (waiting := self._queue.take()) is not None:
+                self._try(waiting.firing, stop)
+        finally:
+            self._ended.set()
+
+    def _try(self, firing: Firing, stop: threading.Event) -> None:
+        try:
+            self._do(firing, stop)
+        except Exception as error:  # whatever it is, the next action is done
+            if firing.rule not in self._failing:
+                self._failing.add(firing.rule)
+                self._on_failure(f"{firing.rule.action.words}: {error_message(error)}")
+        else:
+            self._failing.discard(firing.rule)
