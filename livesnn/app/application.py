@@ -57,6 +57,8 @@ def run_app(
     decisions: Mapping[str, Any] | None = None,
     pre_roll_s: float | None = None,
     orientation: Orientation | None = None,
+    stage: bool = False,
+    kiosk: bool = False,
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
@@ -75,6 +77,8 @@ def run_app(
         How long before its start a recording begins; None: as last chosen.
     orientation
         What makes the source upright, until another is opened; None: as remembered for a camera.
+    stage, kiosk
+        Whether the picture and the decision fill the screen, and whether that can't be left by accident.
 
     Raises
     ------
@@ -109,6 +113,8 @@ def run_app(
             window.view.show_words(
                 "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
+        if stage or kiosk:
+            window.presenting.enter(kiosk=kiosk)
         _close_after(window, quit_after)
         watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None
         application.exec()

@@ -12,10 +12,12 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
+from livesnn.app.acting import Acting
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
+from livesnn.app.presenting import Presenting
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.settings import SettingsFile, ThemeName
@@ -51,6 +53,8 @@ class MainWindow(WindowLayout):
         self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
+        self.presenting = Presenting(self, self.player, self._begin, self._show_palette)
+        self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
         self._connect()
@@ -90,7 +94,8 @@ class MainWindow(WindowLayout):
             "theme:light": lambda: self.set_theme("light"),
             "theme:dark": lambda: self.set_theme("dark"),
             "full_screen": self.set_full_screen,
-            "close_message": self.banner.hide,
+            "stage": self.presenting.toggle,
+            "close_message": self.escape,
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
@@ -99,6 +104,7 @@ class MainWindow(WindowLayout):
             "model": self.choose_model,
             "decisions": self.choose_decisions,
             "teach": self.teaching.ask,
+            "act": self.acting.ask,
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
@@ -205,6 +211,7 @@ class MainWindow(WindowLayout):
         """Show events in these colours, from the next picture on."""
         self.player.choose(view=replace(self.player.choices.view, palette=name))
         self._show_palette(name)
+        self.presenting.follow_palette()
 
     def _show_palette(self, name: str) -> None:
         self.view.set_palette(PALETTES[name])
@@ -228,6 +235,16 @@ class MainWindow(WindowLayout):
         """Fill the screen, or go back to the window as it was, which may be maximised."""
         now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
         self.setWindowState(now | filling if full else now & ~filling)
+
+    def escape(self) -> None:
+        """Leave the stage; elsewhere close the message."""
+        if self.presenting.on:
+            self.presenting.leave()
+        else:
+            self.banner.hide()
+
+    def _begin(self) -> None:
+        self.session_display.begin()
 
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
@@ -277,6 +294,8 @@ class MainWindow(WindowLayout):
         self.session_display.poll()
         self.recording.poll(self.commands)
         self.teaching.poll(self.commands)
+        self.presenting.poll()
+        self.acting.poll()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
@@ -297,13 +316,18 @@ class MainWindow(WindowLayout):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember where everything is, and end every thread."""
+        if self.presenting.locked and event.spontaneous():  # by a person
+            event.ignore()
+            return
         self.timer.stop()
+        self.presenting.leave()
         self._remember_layout()
         self.hide()  # threads may take seconds to end
         if self.dialog is not None:
             self.dialog.close()
         self.session_display.end()
         self.player.end()
+        self.acting.close()
         event.accept()
 
     def _remember_layout(self) -> None:

@@ -23,7 +23,7 @@ TURN = "Rotate clockwise"
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
 SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning")  # and the recent ones
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
-_LICENCE = "Licence: Apache-2.0. livesnn sends no data anywhere."
+_LICENCE = "Licence: Apache-2.0. livesnn sends data only where you tell it to."
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ ENTRIES = (
     Entry("theme:system", "View/Theme", "Same as the system", ("Ctrl+Shift+Y",), "theme"),
     Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
     Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
-    Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
-    Entry("close_message", "View", "Close the message", ("Esc",)),
+    Entry("stage", "View", "Stage", ("F11",), rule=True),
+    Entry("full_screen", "View", "Full screen", ("Shift+F11",), "toggle"),
+    Entry("close_message", "View", "Leave the stage, close the message", ("Esc",)),
     Entry("turn", "Camera", TURN, ("Ctrl+R",)),
     Entry("mirrored_camera", "Camera", "Swap left and right", ("Ctrl+Shift+M",), "toggle"),
     Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",)),
@@ -83,6 +84,7 @@ ENTRIES = (
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
     Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
     Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",)),
+    Entry("act", "Network", "Act on gestures …", ("Ctrl+Shift+A",)),
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset the state each window", ("W",), "state"),
     Entry("reset", "Network", "Reset the state now", ("R",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from livesnn.infer.model import (
     read_card,
     shipped_models,
 )
+from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
@@ -74,6 +76,8 @@ class Player:
         self.opened: Opened | None = None
         self.t_us = 0  # the stream time that is on the screen; set by the display
         self.last_error: str | None = None
+        # Gets each result of every session, in a thread of the session.
+        self.see: Callable[[Result], object] = lambda result: None
         self.engine: Engine = engine or now.engine
         self.choices = now.choices  # of this session and the next: at first the remembered ones
         self._chosen: str | Model = model or default_model(
@@ -129,6 +133,7 @@ class Player:
             mounting=Mounting(self.orientation, self._settings.now.mounted),
             picture_every_s=self._picture_every_s,
             hot_pixels=HotPixelFiles(self._settings.folder),
+            see=self.see,
         )
         self.session.control.use_recorder(self.recorder)
         self.session.start()

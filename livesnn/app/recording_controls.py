@@ -82,6 +82,15 @@ class RecordingControls:
         self._label = None
         self._player.record(path)
 
+    def start_unasked(self) -> str:
+        """Record to a new file in the folder last used, from now on; return why that can't be, "" if it can."""
+        if self._player.recorder is not None:
+            return ""
+        if not self._player.can_record:
+            return LIVE_ONLY
+        self.start(str(self.folder / self._name()))
+        return ""
+
     def label(self, number: int) -> None:
         """Begin the label with this number, counted from 0; if it has begun, end it."""
         recorder, labels = self._player.recorder, self._settings.now.labels
@@ -110,15 +119,17 @@ class RecordingControls:
             self._show_written(self._written.pop(0))
         self._show_progress(self._player.recorder, actions)
 
-    def _ask(self) -> None:
+    def _name(self) -> str:
         source = self._player.source
-        name = proposed_name(source if isinstance(source, str) else "camera", datetime.now())
+        return proposed_name(source if isinstance(source, str) else "camera", datetime.now())
+
+    def _ask(self) -> None:
         dialog = QFileDialog(self._window, "Record to a new file", str(self.folder))
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setNameFilter(f"Recordings (*{SUFFIX})")
         dialog.setDefaultSuffix(SUFFIX)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
-        dialog.selectFile(name)
+        dialog.selectFile(self._name())
         dialog.fileSelected.connect(self.start)
         self._window.show_dialog(dialog)
 

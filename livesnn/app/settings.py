@@ -17,6 +17,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
 from livesnn.files import replace_file
 from livesnn.infer.model import Engine
+from livesnn.outputs.action import Rule
 from livesnn.session.control import Choices
 from livesnn.session.event_picture import PALETTES
 
@@ -42,6 +43,7 @@ class Settings:
     model: str = ""  # name or folder of the model last used; "": none yet
     engine: Engine = "auto"
     labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()  # of the keys from 1 on
+    actions: tuple[Rule, ...] = ()  # what is done when a gesture is decided
     # How sources are played. The speed and the state mode always begin with their defaults.
     choices: Choices = field(default_factory=lambda: Choices(loop=True))
 

@@ -259,6 +259,7 @@ QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
 QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
 QFrame#banner QPushButton { background: transparent; border-color: transparent; }
 QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
+QLabel#toast { background: $accent_dark; border-radius: 14px; padding: 6px 14px; }
 QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
 QPushButton:hover, QComboBox:hover { background: $hover; }

@@ -49,6 +49,8 @@ def gui(
     decisions: Decisions = AS_USUAL,
     pre_roll: Seconds = None,
     mounting: Mounting = AS_IT_COMES,
+    stage: bool = False,
+    kiosk: bool = False,
 ) -> int:
     """Open the window.
 
@@ -65,6 +67,11 @@ def gui(
         How many seconds before the press of the record button a recording begins.
     engine
         What runs the network.
+    stage
+        Fill the screen with the picture and the decision. F11 or Esc leaves it.
+    kiosk
+        The same for an exhibition: no menus, no shortcuts, no cursor. A source that fails is started again. To leave
+        it, hold Ctrl+Shift+Q for two seconds.
     """
     from livesnn.app.application import run_app
 
@@ -75,6 +82,8 @@ def gui(
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        stage=stage,
+        kiosk=kiosk,
     )
     write_json(summary)
     return 0

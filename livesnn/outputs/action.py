@@ -49,6 +49,9 @@ MOST_AGE_S = 2.0
 LAST_PATIENCE_S = 2.0  # for what is being done at the end
 
 ActionKind = Literal["command", "get", "post", "sound", "record", "stop_recording"]
+RECORDING: tuple[ActionKind, ...] = ("record", "stop_recording")
+"""Kinds that only somebody who can record does."""
+
 _ADDRESSES = ("get", "post")
 _SCHEMES = ("http://", "https://")
 _PLAYERS = ("pw-play", "paplay", "aplay", "afplay")  # PipeWire's, PulseAudio's, ALSA's, macOS's
@@ -333,7 +336,7 @@ class ActionRunner(Closing):
         self._following = threading.Lock()  # a session that hangs may still have a thread
         self.use(rules)
         self._ended = threading.Event()
-        self._worker = Worker("actions", self._work).start()
+        self._worker = Worker("actions", self._work)  # begins with the first firing
 
     @property
     def dropped(self) -> int:
@@ -360,16 +363,15 @@ class ActionRunner(Closing):
     def put(self, firing: Firing) -> None:
         """Do what a firing says soon, unless the caller does it."""
         if firing.rule.action.kind not in self._elsewhere:
+            self._worker.start()
             self._queue.put(_Waiting(firing, time.perf_counter()))
 
     def close(self) -> None:
         """End, once everything is done or, of a live source, after `LAST_PATIENCE_S`. Safe to call twice."""
         self._queue.end()
-        if self._live:
-            self._ended.wait(LAST_PATIENCE_S)
-        else:
-            while not self._ended.wait(WAKE_S):
-                pass
+        ends_s = time.monotonic() + (LAST_PATIENCE_S if self._live else math.inf)
+        while self._worker.running and time.monotonic() < ends_s:
+            self._ended.wait(WAKE_S)
         self._queue.close()
         self._worker.close()
 

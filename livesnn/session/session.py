@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -63,6 +63,8 @@ class Session:
         Least real time between two pictures; 0: one for each packet.
     hot_pixels
         Where a camera's hot pixels are loaded from, and saved to once they are learned.
+    see
+        Called in the pipeline's thread with each result.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Session:
         mounting: Mounting = Mounting(),  # noqa: B008 (frozen)
         picture_every_s: float = PICTURE_EVERY_S,
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
+        see: Callable[[Result], object] = lambda result: None,
     ) -> None:
         self.name = _name(source)
         self.control = Control(choices)  # its state, and what a person can do with it
@@ -93,6 +96,7 @@ class Session:
         self._mounting = mounting
         self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
+        self._see = see
         self._times_learned = 0  # hot pixels, as far as they are saved
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
@@ -250,6 +254,7 @@ class Session:
         return resets is not None
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
+        self._see(result)
         self._rolling.add_result(result, model.card, time.perf_counter())
         self.results.put(self._tracker.add(result, model.card, playback.start_us))
         self.control.show_if_paused()  # up to the end of the step

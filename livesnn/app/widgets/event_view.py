@@ -203,6 +203,7 @@ class PictureCanvas(QWidget):
     def __init__(self, palette: Palette) -> None:
         super().__init__()
         self.mirrored = False
+        self.framed = True  # whether the picture's edge is shown
         self.zoom = 1.0  # 1: the whole picture
         self._palette = palette
         self._image = QImage()
@@ -344,8 +345,9 @@ class PictureCanvas(QWidget):
             painter.scale(-1, 1)
         painter.drawImage(area, self._image)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(self._ink(40))
-        painter.drawRect(area)
+        if self.framed:
+            painter.setPen(self._ink(40))
+            painter.drawRect(area)
         if not self._crop.isEmpty():
             corner = area.topLeft() + self._crop.topLeft() * scale
             painter.setPen(QPen(self._ink(170), 1, Qt.PenStyle.DashLine))
@@ -412,8 +414,14 @@ class EventView(QFrame):
         page.setObjectName("picture")
         below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), spacing=10)
         parts = (self.strip, (self.canvas, 1), below)
-        fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
+        self._column = fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
         return page
+
+    def take_canvas_back(self) -> None:
+        """Show the canvas here again, after another widget has had it."""
+        self._column.insertWidget(1, self.canvas, 1)
+        self.canvas.fit()
+        self.canvas.show()
 
     # Pictures
 

@@ -266,6 +266,11 @@ class DecisionView(Painted):
         self.setMaximumHeight(180)
         self.clear()
 
+    @property
+    def decided(self) -> bool:
+        """Whether a class is named now."""
+        return not self._waiting
+
     def clear(self, words: str = NOTHING_YET) -> None:
         """Say that there is no decision, and why."""
         self._show(words, NOTHING, 0.0, waiting=True)

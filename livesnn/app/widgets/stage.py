@@ -1,0 +1,416 @@
+"""The stage: the picture and the decision over the whole screen, for people who stand ten metres away.
+
+When it is shown and left is in app/presenting.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from PySide6.QtCore import QEvent, QObject, QPointF, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QKeyEvent,
+    QLinearGradient,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QWidget
+
+from livesnn.app import style
+from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, fill, label
+from livesnn.app.widgets.event_view import PictureCanvas
+from livesnn.app.widgets.readout import fitting_pixels
+from livesnn.session.event_picture import Palette
+
+FADE_S = 8.0
+"""For how long a decision that is over can still be read."""
+
+AGAIN_S = 1.0
+"""A class that is decided again so soon has not been over."""
+
+MOST_PAST = 6
+NOTE_S = 4.0  # for which a note is shown
+IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the cursor go
+HOLD_MS = 2000
+"""For how long a kiosk's keys are held to leave it."""
+
+HOLD_KEYS = "Ctrl+Shift+Q"
+HOLDING = "Keep holding the keys to leave …"
+_HELD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+
+# Heights in hundredths of the screen's. From ten metres, capital letters of 5 cm are read with ease: 7 of them on a
+# screen of 55 inches, whose letters of 16 have capitals of 11.
+_PICTURE, _CAPTION = 77, 40
+_LARGEST, _WAITING, _WORDS_BOX, _PAST, _BAR, _MARGIN = 17, 9, 26, 5, 1.4, 5
+
+
+class Said(NamedTuple):
+    """What the window says now: its words, why there is no decision or "", and the class's number and probability.
+
+    ``number`` None: nothing is decided now.
+    """
+
+    words: str
+    why: str = ""
+    number: int | None = None
+    confidence: float = 0.0
+
+
+class Past(NamedTuple):
+    """A decision that is over: its words, the class's number, and when it ended."""
+
+    words: str
+    number: int
+    ended_s: float
+
+
+Trail = tuple[Past, ...]
+"""The newest first."""
+
+
+def follow_trail(trail: Trail, before: Said, now: Said, now_s: float) -> Trail:
+    """Return the decisions that are over and still remembered, after ``before`` was followed by ``now``."""
+    if before.number is not None and before.number != now.number:
+        trail = (Past(before.words, before.number, now_s), *trail)
+    if trail and trail[0].number == now.number and now_s - trail[0].ended_s < AGAIN_S:
+        trail = trail[1:]
+    return tuple(past for past in trail if now_s - past.ended_s < FADE_S)[:MOST_PAST]
+
+
+class Caption(QWidget):
+    """The decision, its probability, and those before it, over the lower part of the picture.
+
+    It is painted once for each change: below it, the picture changes sixty times a second.
+    """
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.said = Said("")
+        self.trail: Trail = ()
+        self.note = ""
+        self._noted_s = 0.0
+        self._palette: Palette | None = None
+        self._scrim = self._painted = QPixmap()
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def set_palette(self, palette: Palette) -> None:
+        """Use the ground of this palette, and a theme's colours that fit it."""
+        self._palette = palette
+        self._paint_scrim()
+
+    def show_said(self, said: Said, now_s: float) -> None:
+        """Show what the window says; call it some times a second, for what fades."""
+        trail = follow_trail(self.trail, self.said, said, now_s)
+        fades = bool(trail or self.trail or self.note)
+        changed = said != self.said
+        self.said, self.trail = said, trail
+        if self.note and now_s - self._noted_s > NOTE_S:
+            self.note = ""
+        if changed or fades:
+            self._repaint(now_s)
+        self.setAccessibleName(". ".join(filter(None, (said.words, said.why))))
+
+    def forget(self) -> None:
+        """Forget the decisions that are over."""
+        self.said, self.trail, self.note = Said(""), (), ""
+        self._repaint()
+
+    def show_note(self, note: str, now_s: float) -> None:
+        """Show a few words for some seconds."""
+        self.note, self._noted_s = note, now_s
+        self._repaint(now_s)
+
+    def _paint_scrim(self) -> None:
+        """Let the picture fade into the ground, so that every letter can be read."""
+        if self._palette is None or self.size().isEmpty():
+            return
+        ratio = self.devicePixelRatioF()
+        self._scrim = QPixmap(self.size() * ratio)
+        self._scrim.setDevicePixelRatio(ratio)
+        self._scrim.fill(Qt.GlobalColor.transparent)
+        scrim = QLinearGradient(0, 0, 0, self.height())
+        for at, opacity in ((0.0, 0.0), (0.12, 0.7), (0.24, 0.92), (0.4, 1.0)):
+            colour = QColor(*self._palette.background)
+            colour.setAlphaF(opacity)
+            scrim.setColorAt(at, colour)
+        painter = QPainter(self._scrim)
+        painter.fillRect(self.rect(), scrim)
+        painter.end()
+        self._repaint()
+
+    def _repaint(self, now_s: float = 0.0) -> None:
+        if self._palette is None or self._scrim.isNull():
+            return
+        self._painted = QPixmap(self._scrim)
+        painter = QPainter(self._painted)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        _CaptionPainter(painter, self.rect(), self._palette).paint(self.said, self.trail, self.note, now_s)
+        painter.end()
+        self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Paint it in the new size."""
+        self._paint_scrim()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint it over the picture."""
+        painter = QPainter(self)
+        painter.drawPixmap(0, 0, self._painted)
+
+
+class _CaptionPainter:
+    """Paints a caption into a box, on the ground of a palette."""
+
+    def __init__(self, painter: QPainter, box: QRect, palette: Palette) -> None:
+        self._painter = painter
+        self._theme = style.DARK if palette.ink == (255, 255, 255) else style.LIGHT
+        self._box = box
+        self._unit = box.height() / _CAPTION
+        margin = _MARGIN * self._unit
+        self._left, self._width = margin, box.width() - 2 * margin
+
+    def paint(self, said: Said, trail: Trail, note: str, now_s: float) -> None:
+        bottom = self._box.height() - _MARGIN * self._unit
+        if said.number is not None:
+            bottom = self._paint_bar(bottom, said.confidence, self._class(said.number))
+        elif said.why:
+            bottom = self._paint_why(bottom, said.why)
+        top = self._paint_words(bottom, said)
+        row = QRectF(self._left, top - (_PAST + 3) * self._unit, self._width, (_PAST + 2) * self._unit)
+        self._paint_trail(row, trail, note, now_s)
+
+    def _class(self, number: int) -> QColor:
+        return QColor(self._theme.classes[number % len(self._theme.classes)])
+
+    def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
+        height = _BAR * self._unit
+        number = 12 * self._unit
+        track = QRectF(self._left, bottom - 2 * height, self._width - number, height)
+        self._painter.setPen(Qt.PenStyle.NoPen)
+        self._painter.setBrush(QColor(self._theme.raised))
+        self._painter.drawRoundedRect(track, height / 2, height / 2)
+        self._painter.setBrush(colour)
+        filled = QRectF(track.topLeft(), track.bottomRight())
+        filled.setWidth(max(track.width() * min(share, 1.0), height))
+        self._painter.drawRoundedRect(filled, height / 2, height / 2)
+        self._painter.setFont(style.text_font(round(4 * self._unit), weight=QFont.Weight.DemiBold))
+        self._painter.setPen(QColor(self._theme.soft))
+        beside = QRectF(track.right(), track.center().y() - 3 * self._unit, number, 6 * self._unit)
+        self._painter.drawText(beside, RIGHT, f"{100 * share:.0f} %")
+        return track.top() - 2 * self._unit
+
+    def _paint_why(self, bottom: float, why: str) -> float:
+        height = 5 * self._unit
+        self._painter.setFont(style.text_font(round(3.2 * self._unit)))
+        self._painter.setPen(QColor(self._theme.soft))
+        box = QRectF(self._left, bottom - height, self._width, height)
+        self._painter.drawText(box, LEFT, why)
+        return box.top()
+
+    def _paint_words(self, bottom: float, said: Said) -> float:
+        decided = said.number is not None
+        largest = round((_LARGEST if decided else _WAITING) * self._unit)
+        width, height = round(self._width), round(_WORDS_BOX * self._unit)
+        pixels = fitting_pixels(said.words, width, height, largest=largest)
+        self._painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
+        colour = self._class(said.number) if said.number is not None else QColor(self._theme.faint)
+        self._painter.setPen(colour)
+        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom | Qt.TextFlag.TextWordWrap
+        box = QRectF(self._left, bottom - height, self._width, height)
+        written = self._painter.boundingRect(box, int(flags), said.words)
+        self._painter.drawText(box, int(flags), said.words)
+        return written.top() if said.words else bottom
+
+    def _paint_trail(self, row: QRectF, trail: Trail, note: str, now_s: float) -> None:
+        self._painter.setFont(style.text_font(round(_PAST * self._unit), weight=QFont.Weight.DemiBold))
+        metrics = self._painter.fontMetrics()
+        right = row.right() - (self._paint_note(row, note) if note else 0.0)
+        x, radius = row.left(), 0.9 * self._unit
+        for past in trail:
+            width = metrics.horizontalAdvance(past.words)
+            if x + 4 * radius + width > right:
+                break
+            self._painter.setOpacity(max(1 - (now_s - past.ended_s) / FADE_S, 0.0))
+            self._painter.setPen(Qt.PenStyle.NoPen)
+            self._painter.setBrush(self._class(past.number))
+            self._painter.drawEllipse(QPointF(x + radius, row.center().y()), radius, radius)
+            self._painter.setPen(self._class(past.number))
+            x += 3.5 * radius
+            self._painter.drawText(QRectF(x, row.top(), width + 2, row.height()), LEFT, past.words)
+            x += width + 5 * radius
+        self._painter.setOpacity(1.0)
+
+    def _paint_note(self, row: QRectF, note: str) -> float:
+        """Paint a note at the right of the row, and return its width."""
+        before = self._painter.font()
+        self._painter.setFont(style.text_font(round(2.6 * self._unit)))
+        right = Qt.TextElideMode.ElideRight
+        shown = self._painter.fontMetrics().elidedText(note, right, int(row.width() / 2))
+        width = self._painter.fontMetrics().horizontalAdvance(shown) + 4 * self._unit
+        pill = QRectF(row.right() - width, row.center().y() - 2.5 * self._unit, width, 5 * self._unit)
+        self._painter.setPen(Qt.PenStyle.NoPen)
+        self._painter.setBrush(QColor(self._theme.accent_dark))
+        self._painter.drawRoundedRect(pill, 2.5 * self._unit, 2.5 * self._unit)
+        self._painter.setPen(QColor(self._theme.text))
+        self._painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, shown)
+        self._painter.setFont(before)
+        return width + 2 * self._unit
+
+
+class StageBar(QFrame):
+    """A slim bar at the top: what plays, how it goes, and the way out."""
+
+    def __init__(self, parent: QWidget, leave: Callable[[], object]) -> None:
+        super().__init__(parent)
+        self.setObjectName("banner")
+        style.set_rule(self, "kind", "info")
+        self.source = label("", style.text_font(15, weight=QFont.Weight.DemiBold))
+        self.state = label("", style.text_font(14), "soft")
+        self.leave: QPushButton = button("Leave (Esc)", height=32)
+        self.leave.clicked.connect(leave)
+        parts = (self.source, dot(), (self.state, 1), self.leave)
+        fill(QHBoxLayout(self), *parts, spacing=10, margins=(16, 6, 10, 6))
+
+
+class Stage(QWidget):
+    """Fills the window with a picture canvas, which it borrows, and a caption.
+
+    As a kiosk it shows neither bar nor cursor, and only `HOLD_KEYS`, held, lead out.
+    """
+
+    leave_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kiosk = False
+        self._canvas: PictureCanvas | None = None
+        self._hides_cursor = False
+        self.caption = Caption(self)
+        self.bar = StageBar(self, self.leave_requested.emit)
+        self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
+        self._idle.timeout.connect(self._rest)
+        self._hold = QTimer(self, singleShot=True, interval=HOLD_MS)
+        self._hold.timeout.connect(self.leave_requested)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._ground = QColor()
+
+    def begin(self, canvas: PictureCanvas, palette: Palette, *, kiosk: bool) -> None:
+        """Show this canvas from now on; give it back to its layout after `end`."""
+        self.kiosk, self._canvas = kiosk, canvas
+        canvas.setParent(self)
+        canvas.setMouseTracking(True)
+        canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, kiosk)
+        canvas.installEventFilter(self)
+        canvas.framed = False
+        canvas.fit()
+        canvas.show()
+        canvas.lower()
+        self.caption.forget()
+        self.set_palette(palette)
+        self._place()
+        self._rest()
+        self.setFocus()
+
+    def end(self) -> None:
+        """Let go of the canvas."""
+        self._hold.stop()
+        self._idle.stop()
+        self._show_cursor(True)
+        if self._canvas is not None:
+            self._canvas.removeEventFilter(self)
+            self._canvas.framed = True
+            self._canvas.setMouseTracking(False)
+            self._canvas.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)
+        self._canvas = None
+
+    def set_palette(self, palette: Palette) -> None:
+        """Take the picture's ground."""
+        self._ground = QColor(*palette.background)
+        self.caption.set_palette(palette)
+        self.update()
+
+    def _place(self) -> None:
+        width, height = self.width(), self.height()
+        if self._canvas is not None:
+            self._canvas.setGeometry(0, 0, width, round(height * _PICTURE / 100))
+        unit = min(height, 0.75 * width) / 100
+        self.caption.setGeometry(0, round(height - _CAPTION * unit), width, round(_CAPTION * unit))
+        self.bar.setGeometry(12, 12, width - 24, self.bar.sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fill the new size."""
+        self._place()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the ground around the picture."""
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), self._ground)
+
+    # The mouse
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Notice the mouse over the picture."""
+        if event.type() == QEvent.Type.MouseMove:
+            self.wake()
+        return super().eventFilter(watched, event)
+
+    def event(self, event: QEvent) -> bool:
+        """Notice the mouse beside the picture; let no shortcut work in a kiosk."""
+        if event.type() == QEvent.Type.MouseMove:
+            self.wake()
+        if self.kiosk and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def wake(self) -> None:
+        """Show bar and cursor, except in a kiosk."""
+        if not self.kiosk and self._canvas is not None:
+            self._show_cursor(True)
+            self.bar.show()
+            self.bar.raise_()
+            self._idle.start()
+
+    def _rest(self) -> None:
+        if self.bar.underMouse() and not self.kiosk:
+            self._idle.start()
+            return
+        self.bar.hide()
+        self._show_cursor(False)
+
+    def _show_cursor(self, shown: bool) -> None:
+        if shown == self._hides_cursor:
+            self._hides_cursor = not shown
+            if shown:
+                QApplication.restoreOverrideCursor()
+            else:
+                QApplication.setOverrideCursor(Qt.CursorShape.BlankCursor)
+
+    # The keys that lead out of a kiosk
+
+    @property
+    def holding(self) -> bool:
+        """Whether the keys are held."""
+        return self._hold.isActive()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Begin to leave a kiosk."""
+        held = event.key() == Qt.Key.Key_Q and event.modifiers() == _HELD
+        if self.kiosk and held and not event.isAutoRepeat() and not self.holding:
+            self._hold.start()
+        else:
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        """Stay, if a key was released too early."""
+        if not event.isAutoRepeat():
+            self._hold.stop()
+        super().keyReleaseEvent(event)
