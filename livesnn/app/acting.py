@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QLabel, QWidget
 
 from livesnn.app import style
@@ -60,11 +60,14 @@ class Acting:
 
     def poll(self) -> None:
         """Show what has fired and failed, and record where a rule says so."""
-        while self._fired:
-            firing = self._fired.popleft()
-            words = f"{style.readable(firing.decision)} → {firing.rule.action.words}"
+        fired = [self._fired.popleft() for _ in range(len(self._fired))]
+        if fired:
+            words = "  ·  ".join(
+                f"{style.readable(each.decision)} → {each.rule.action.words}" for each in fired
+            )
             self.toast.show_words(words)
             self._tell(words)
+        for firing in fired:
             self._record(firing)
         while self._failures:
             self._window.banner.show_message(f"Couldn't {self._failures.popleft()}", "warning")
@@ -104,16 +107,26 @@ class Toast(QLabel):
         self.setFont(style.text_font(14))
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
+        over.installEventFilter(self)
         self._gone = QTimer(self, singleShot=True, interval=TOAST_MS)
         self._gone.timeout.connect(self.hide)
 
     def show_words(self, words: str) -> None:
         """Show these words."""
-        over = self._over
-        most = over.width() - 80
+        most = self._over.width() - 80
         self.setText(self.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, most))
         self.adjustSize()
-        self.move((over.width() - self.width()) // 2, over.height() - self.height() - 52)
+        self._place()
         self.show()
         self.raise_()
         self._gone.start()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay at the lower edge when a message above makes the other widget smaller."""
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return super().eventFilter(watched, event)
+
+    def _place(self) -> None:
+        over = self._over
+        self.move((over.width() - self.width()) // 2, over.height() - self.height() - 52)

@@ -132,6 +132,10 @@ class ActionsDialog(Dialog):
         self.list = QListWidget()
         self.list.setFont(style.text_font(14))
         self.list.setAccessibleName("Rules")
+        self.list.setHorizontalScrollBarPolicy(
+            Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        )  # the tooltip has it all
+        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.add, self.remove = QPushButton("Add"), QPushButton("Remove")
         self.form = RuleForm(classes)
         self.problem = label("", style.text_font(13), "warning", wrap=True)
@@ -245,6 +249,7 @@ class RuleForm(QWidget):
         self.text = line_edit("", "", "What", least_width=280)
         self.hint = label("", style.text_font(13), "soft", wrap=True)
         self.every = _spin(QDoubleSpinBox(), "At most every", LONGEST_EVERY_S, " s", 1, EVERY_HINT)
+        self.every.setDecimals(1)
         self.trial = QPushButton("Try")
         self.trial.setAutoDefault(False)
         self.outcome = label("", style.text_font(13), "soft", wrap=True)

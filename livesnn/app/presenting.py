@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QDockWidget, QStackedWidget, QWidget
 from livesnn.app import style
 from livesnn.app.player import Player
 from livesnn.app.session_display import READ_S, WindowLayout
-from livesnn.app.widgets.stage import HOLDING, Said, Stage
+from livesnn.app.widgets.stage import Said, Stage
 from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES
 from livesnn.session.session import Session
 
@@ -159,7 +159,7 @@ class Presenting:
         self.stage.bar.source.setText(self._window.header.source.text())
         self.stage.bar.state.setText(self._window.header.state.text())
         if self.stage.holding:
-            self.stage.caption.show_note(HOLDING, now_s)
+            self.stage.caption.show_note(self.stage.holding, now_s)
         self.stage.caption.show_said(self._said(), now_s)
         if self.stage.kiosk and self._player.session is not None:
             self._keep_going(self._player.session, now_s)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from PySide6.QtCore import QEvent, QObject, QPointF, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPointF, QRect, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -39,8 +39,9 @@ IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the c
 HOLD_MS = 2000
 """For how long a kiosk's keys are held to leave it."""
 
+REPEAT_MS = 300  # within which a key that repeats is pressed again; X11 releases it in between
 HOLD_KEYS = "Ctrl+Shift+Q"
-HOLDING = "Keep holding the keys to leave …"
+HOLDING, RELEASE = "Keep holding the keys to leave …", "Now release the keys"
 _HELD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 # Heights in hundredths of the screen's. From ten metres, capital letters of 5 cm are read with ease: 7 of them on a
@@ -189,7 +190,7 @@ class _CaptionPainter:
 
     def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
         height = _BAR * self._unit
-        number = 12 * self._unit
+        number = 14 * self._unit
         track = QRectF(self._left, bottom - 2 * height, self._width - number, height)
         self._painter.setPen(Qt.PenStyle.NoPen)
         self._painter.setBrush(QColor(self._theme.raised))
@@ -295,7 +296,10 @@ class Stage(QWidget):
         self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
         self._idle.timeout.connect(self._rest)
         self._hold = QTimer(self, singleShot=True, interval=HOLD_MS)
-        self._hold.timeout.connect(self.leave_requested)
+        self._hold.timeout.connect(self._was_held)
+        self._held_long = False
+        self._release = QTimer(self, singleShot=True, interval=REPEAT_MS)
+        self._release.timeout.connect(self._let_go)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
@@ -321,8 +325,9 @@ class Stage(QWidget):
 
     def end(self) -> None:
         """Let go of the canvas."""
-        self._hold.stop()
-        self._idle.stop()
+        for timer in (self._hold, self._release, self._idle):
+            timer.stop()
+        self._held_long = False
         self._show_cursor(True)
         if self._canvas is not None:
             self._canvas.removeEventFilter(self)
@@ -397,20 +402,35 @@ class Stage(QWidget):
     # The keys that lead out of a kiosk
 
     @property
-    def holding(self) -> bool:
-        """Whether the keys are held."""
-        return self._hold.isActive()
+    def holding(self) -> str:
+        """What to do with the keys that are held; "": they aren't."""
+        return RELEASE if self._held_long else HOLDING if self._hold.isActive() else ""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Begin to leave a kiosk."""
         held = event.key() == Qt.Key.Key_Q and event.modifiers() == _HELD
-        if self.kiosk and held and not event.isAutoRepeat() and not self.holding:
-            self._hold.start()
+        if self.kiosk and held:
+            self._release.stop()
+            if not self.holding:
+                self._hold.start()
+        elif self._release.isActive():  # Ctrl+Q is left of the keys: outside of the kiosk it would quit
+            self._release.start()
         else:
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """Stay, if a key was released too early."""
-        if not event.isAutoRepeat():
-            self._hold.stop()
+        """Leave, or stay if a key was released too early."""
+        if self.holding:
+            self._release.start()
         super().keyReleaseEvent(event)
+
+    @Slot()
+    def _was_held(self) -> None:
+        self._held_long = True
+
+    @Slot()
+    def _let_go(self) -> None:
+        leave, self._held_long = self._held_long, False
+        self._hold.stop()
+        if leave:
+            self.leave_requested.emit()

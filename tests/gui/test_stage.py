@@ -1,0 +1,394 @@
+"""The stage: what it shows, how it is left, and the kiosk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QCloseEvent, QColor, QImage, QMouseEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import presenting, style
+from livesnn.app.main_window import MainWindow
+from livesnn.app.settings import SettingsFile
+from livesnn.app.widgets.stage import AGAIN_S, FADE_S, Caption, Past, Said, follow_trail
+from livesnn.session.event_picture import PALETTES
+from tests.fake_source import FakeSource, at
+
+from .test_run import python
+
+MakeWindow = Callable[..., MainWindow]
+DARK = PALETTES["blue and orange"]
+WAVE, CLAP = Said("Wave", "", 0, 0.9), Said("Clap", "", 1, 0.8)
+UNSURE = Said("Not sure", "few events")
+LOOK = """
+import json, sys
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from livesnn.__main__ import main
+from livesnn.app import application
+
+def look(window):
+    print(json.dumps([window.presenting.on, window.presenting.locked, window.isFullScreen()]), flush=True)
+
+usual = application._close_after
+application._close_after = lambda window, after: (QTimer.singleShot(200, lambda: look(window)), usual(window, after))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.readout.decision.text.isdigit(), timeout=20_000)
+
+
+def on_stage(window: MainWindow, *, kiosk: bool = False) -> None:
+    window.activateWindow()
+    window.presenting.enter(kiosk=kiosk)
+
+
+def press(window: MainWindow, key: str) -> None:
+    """Press a key as a person does, who doesn't know which part has the focus."""
+    QTest.keySequence(window.focusWidget() or window, key)
+
+
+def move_mouse(window: MainWindow) -> None:
+    canvas = window.view.canvas
+    place = QPointF(30, 30)
+    nothing = Qt.MouseButton.NoButton
+    moved = QMouseEvent(
+        QMouseEvent.Type.MouseMove,
+        place,
+        canvas.mapToGlobal(place),
+        nothing,
+        nothing,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(canvas, moved)
+
+
+# What is shown
+
+
+def test_the_stage_fills_the_screen_with_the_picture_and_the_decision_and_nothing_else(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, recording)
+    window.commands["stage"].trigger()
+    stage = window.presenting.stage
+    assert window.isFullScreen()
+    assert stage.size() == window.size()
+    assert (window.view.canvas.isVisible(), stage.caption.isVisible()) == (True, True)
+    assert not any(
+        part.isVisible() for part in (window.menuBar(), window.header, window.transport, stage.bar)
+    )
+    shown = window.view.shown
+    qtbot.waitUntil(lambda: window.view.shown > shown + 3)
+
+
+def test_the_stage_says_what_the_window_says(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = make_window(loop=True)
+    on_stage(window)
+    caption = window.presenting.stage.caption
+    assert caption.said.words == window.view.page.title.text()
+    play(qtbot, window, recording)
+    window.player.toggle()
+    decision = window.readout.decision
+    qtbot.waitUntil(lambda: caption.said.words == decision.text)
+    assert caption.said.number == int(decision.text)  # the model's classes are digits
+    assert caption.said.confidence == decision.confidence
+
+
+def test_a_source_that_fails_is_said_in_place_of_a_decision(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, recording)
+    on_stage(window)
+    window.open(FakeSource([at(10, 20)], then=OSError("the cable is out")))  # type: ignore[arg-type]
+    caption = window.presenting.stage.caption
+    qtbot.waitUntil(lambda: "the cable is out" in caption.said.why, timeout=20_000)
+    assert caption.said.number is None
+
+
+def test_a_decision_that_is_over_is_remembered_until_it_has_faded() -> None:
+    trail = follow_trail((), WAVE, CLAP, 10.0)
+    assert trail == (Past("Wave", 0, 10.0),)
+    trail = follow_trail(trail, CLAP, UNSURE, 12.0)
+    assert [past.words for past in trail] == ["Clap", "Wave"]
+    assert follow_trail(trail, UNSURE, UNSURE, 10.0 + FADE_S) == (Past("Clap", 1, 12.0),)
+    assert follow_trail(trail, UNSURE, UNSURE, 12.0 + FADE_S) == ()
+
+
+def test_a_class_that_is_soon_decided_again_was_not_over() -> None:
+    trail = follow_trail((), WAVE, UNSURE, 10.0)
+    assert follow_trail(trail, UNSURE, WAVE, 10.0 + AGAIN_S / 2) == ()
+    assert follow_trail(trail, UNSURE, WAVE, 10.0 + 2 * AGAIN_S) == trail
+
+
+def shown(caption: Caption) -> QImage:
+    return caption.grab().toImage()
+
+
+def rows_with(image: QImage, colour: QColor) -> list[int]:
+    """Return the rows in which at least a few pixels have this colour."""
+    pixels = np.frombuffer(image.convertToFormat(QImage.Format.Format_RGB32).constBits(), np.uint32)
+    found = pixels.reshape(image.height(), image.width()) == colour.rgb()
+    return [int(row) for row in np.flatnonzero(found.sum(axis=1) > 1)]
+
+
+@pytest.fixture
+def caption(qtbot: QtBot) -> Caption:
+    """Return a caption as it is on a screen of 1920×1080."""
+    style.use("dark", QApplication.instance())  # type: ignore[arg-type]
+    caption = Caption(None)  # type: ignore[arg-type]
+    qtbot.addWidget(caption)
+    caption.resize(1920, 432)
+    caption.set_palette(DARK)
+    caption.show()
+    return caption
+
+
+@pytest.mark.parametrize("words", ["Hand clapping", "Left arm counter clockwise"])
+def test_a_decision_is_written_in_its_colour_in_letters_to_be_read_from_ten_metres(
+    caption: Caption, words: str
+) -> None:
+    caption.show_said(Said(words, "", 3, 0.5), 1.0)
+    rows = rows_with(shown(caption), style.class_colour(3))
+    assert len(rows) > 75  # 7 hundredths of the screen: 5 cm on 55 inches
+
+
+def test_what_is_not_decided_has_no_class_s_colour(caption: Caption) -> None:
+    caption.show_said(Said("Not sure", "few events: more light"), 1.0)
+    image = shown(caption)
+    assert not any(rows_with(image, style.class_colour(number)) for number in range(12))
+    assert rows_with(image, QColor(style.DARK.faint))
+
+
+def test_what_was_decided_fades_out(caption: Caption) -> None:
+    def brightness(now_s: float) -> int:
+        caption.show_said(UNSURE, now_s)
+        image = shown(caption)
+        colours = (image.pixelColor(x, y) for x in range(0, 700, 2) for y in range(60, 160, 2))
+        return max(colour.lightness() for colour in colours)
+
+    caption.show_said(WAVE, 1.0)
+    fading = [brightness(now_s) for now_s in (2.0, 4.0, 6.0, 8.0, 20.0)]
+    assert fading == sorted(fading, reverse=True)
+    assert fading[0] > fading[2] > fading[4] + 20
+
+
+def test_in_the_light_theme_the_stage_is_light_unless_other_colours_were_chosen(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    window.commands["theme:light"].trigger()
+    play(qtbot, window, recording)
+
+    def corner() -> int:
+        return window.grab().toImage().pixelColor(3, window.height() // 2).lightness()
+
+    on_stage(window)
+    assert corner() > 200
+    window.presenting.leave()
+    assert window.player.choices.view.palette == DARK.name
+    assert window.settings.now.choices.view.palette == DARK.name
+    window.commands["palette:recency"].trigger()
+    on_stage(window)
+    assert corner() < 60
+    window.commands["palette:white background"].trigger()
+    assert corner() > 200
+    window.presenting.leave()
+    assert window.player.choices.view.palette == "white background"
+
+
+# How it is left
+
+
+@pytest.mark.parametrize("key", ["Esc", "F11"])
+def test_a_key_leaves_the_stage_and_the_window_is_as_it_was(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, key: str
+) -> None:
+    window = make_window(loop=True)
+    window.showMaximized()
+    play(qtbot, window, recording)
+    qtbot.waitUntil(window.isActiveWindow)
+    press(window, "F11")
+    assert window.presenting.on
+    press(window, key)
+    assert (window.presenting.on, window.isFullScreen(), window.isMaximized()) == (False, False, True)
+    for part in (window.menuBar(), window.header, window.transport, window.view.canvas):
+        assert part.isVisible()
+    before = window.view.shown
+    qtbot.waitUntil(lambda: window.view.shown > before + 3)
+
+
+def test_the_bar_comes_with_the_mouse_and_goes_without(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, recording)
+    on_stage(window)
+    bar = window.presenting.stage.bar
+    assert QApplication.overrideCursor() is not None
+    move_mouse(window)
+    qtbot.waitUntil(lambda: bar.isVisible() and bar.source.text() == recording.name)
+    assert QApplication.overrideCursor() is None
+    qtbot.waitUntil(lambda: not bar.isVisible(), timeout=10_000)
+    assert QApplication.overrideCursor() is not None
+    move_mouse(window)
+    bar.leave.click()
+    assert not window.presenting.on
+    assert QApplication.overrideCursor() is None
+
+
+def test_a_dialog_on_the_stage_has_a_cursor(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    on_stage(window)
+    window.commands["about"].trigger()
+    qtbot.waitUntil(lambda: QApplication.overrideCursor() is None)
+
+
+def test_full_screen_without_a_stage_has_a_key_of_its_own(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    press(window, "Shift+F11")
+    assert window.isFullScreen()
+    assert not window.presenting.on
+    press(window, "Shift+F11")
+    assert not window.isFullScreen()
+
+
+def test_a_window_that_is_closed_on_the_stage_comes_back_as_it_was(
+    make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window(settings=SettingsFile(tmp_path / "settings.json"))
+    window.resize(800, 560)
+    on_stage(window)
+    window.close()
+    later = make_window(settings=SettingsFile(tmp_path / "settings.json"))
+    assert not later.isFullScreen()
+    assert (later.width(), later.height()) == (800, 560)
+
+
+# The kiosk
+
+
+class ByAPerson(QCloseEvent):
+    """What the desktop sends for a click on the window's button, or Alt+F4."""
+
+    def spontaneous(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def kiosk(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> MainWindow:
+    window = make_window(loop=True)
+    play(qtbot, window, recording)
+    on_stage(window, kiosk=True)
+    qtbot.waitUntil(window.isActiveWindow)
+    return window
+
+
+@pytest.mark.parametrize(
+    "key", ["Esc", "F11", "Shift+F11", "Ctrl+Q", "Ctrl+O", "Ctrl+D", "F1", "Ctrl+Shift+Q", "Space", "Alt+1"]
+)
+def test_no_key_does_anything_in_a_kiosk(kiosk: MainWindow, key: str) -> None:
+    press(kiosk, key)
+    assert kiosk.presenting.locked
+    assert kiosk.isVisible()
+    assert kiosk.isFullScreen()
+    assert kiosk.dialog is None
+    assert kiosk.session is not None
+    assert kiosk.session.control.state == "playing"
+
+
+def test_a_kiosk_shows_neither_bar_nor_cursor_and_takes_no_file(kiosk: MainWindow) -> None:
+    move_mouse(kiosk)
+    assert not kiosk.presenting.stage.bar.isVisible()
+    assert QApplication.overrideCursor().shape() == Qt.CursorShape.BlankCursor
+    assert not kiosk.acceptDrops()
+    assert kiosk.childAt(QPoint(200, 200)) is kiosk.presenting.stage  # not the canvas, which would zoom
+
+
+def test_a_kiosk_stays_when_a_person_closes_the_window_and_goes_when_the_program_ends(
+    kiosk: MainWindow,
+) -> None:
+    kiosk.closeEvent(ByAPerson())
+    assert kiosk.isVisible()
+    assert kiosk.presenting.locked
+    kiosk.close()
+    assert not kiosk.isVisible()
+
+
+def test_keys_that_are_held_leave_a_kiosk(qtbot: QtBot, kiosk: MainWindow) -> None:
+    stage, held = (
+        kiosk.presenting.stage,
+        Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier,
+    )
+    QTest.keyPress(stage, Qt.Key.Key_Q, held)
+    qtbot.waitUntil(lambda: "holding" in stage.caption.note)
+    QTest.keyRelease(stage, Qt.Key.Key_Q, held)
+    qtbot.waitUntil(lambda: not stage.holding)
+    assert kiosk.presenting.locked
+    QTest.keyPress(stage, Qt.Key.Key_Q, held)
+    qtbot.waitUntil(lambda: "release" in stage.caption.note, timeout=10_000)
+    assert kiosk.presenting.locked  # a Q that is still held would quit
+    QTest.keyRelease(stage, Qt.Key.Key_Q, held)
+    qtbot.waitUntil(lambda: not kiosk.presenting.on, timeout=10_000)
+    assert kiosk.menuBar().isVisible()
+    assert kiosk.acceptDrops()
+
+
+def test_a_kiosk_starts_its_source_again_after_an_error(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presenting, "RESTART_S", 0.2)
+    window = make_window()
+    window.open(str(tmp_path / "late.npz"))
+    on_stage(window, kiosk=True)
+    caption = window.presenting.stage.caption
+    qtbot.waitUntil(lambda: "late.npz" in caption.said.why, timeout=20_000)
+    assert caption.said.words == presenting.RESTARTING
+    shutil.copy(recording, tmp_path / "late.npz")
+    qtbot.waitUntil(lambda: caption.said.number is not None, timeout=20_000)
+
+
+def test_a_kiosk_repeats_a_recording_and_the_choice_stays_as_it_was(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=False)
+    on_stage(window, kiosk=True)
+    window.open(str(recording))
+    passed = 0
+
+    def began_again() -> bool:
+        nonlocal passed
+        back = window.player.t_us < passed
+        passed = window.player.t_us
+        return back
+
+    qtbot.waitUntil(began_again, timeout=20_000)
+    assert not window.settings.now.choices.loop
+
+
+# On the command line
+
+
+@pytest.mark.parametrize(("flag", "locked"), [("--stage", False), ("--kiosk", True)])
+def test_the_window_can_begin_on_the_stage(
+    recording: Path, model_folder: Path, flag: str, locked: bool
+) -> None:
+    done = python(
+        "-c", LOOK, "gui", str(recording), "--model", str(model_folder), flag, LIVESNN_QUIT_AFTER="3"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == f"[true, {str(locked).lower()}, true]"
