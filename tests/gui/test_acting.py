@@ -1,0 +1,220 @@
+"""Acting on gestures in the window: what fires, how that is shown, and the dialog with the rules."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.actions_dialog import DONE, ActionsDialog, Draft
+from livesnn.app.main_window import MainWindow
+from livesnn.app.settings import SettingsFile
+from livesnn.outputs.action import ANY, Action, Rule
+from tests.fake_source import FakeSource, endless
+from tests.synthetic import moving_bar
+from tests.waiting import eventually
+
+MakeWindow = Callable[..., MainWindow]
+NOTHING = Action("command", (sys.executable, "-c", ""))
+
+
+def with_rules(make_window: MakeWindow, *rules: Rule, file: Path | None = None) -> MainWindow:
+    """Return a window that names a class in each frame once a window is full."""
+    settings = SettingsFile(file)
+    settings.change(actions=rules)
+    window = make_window(settings=settings, loop=True)
+    certain = replace(window.player.choices.decider, threshold=0.0)
+    window.player.apply(replace(window.player.choices, decider=certain))
+    return window
+
+
+def writing(file: Path) -> Action:
+    program = f"import os; print(os.environ['LIVESNN_DECISION'], file=open({str(file)!r}, 'a'))"
+    return Action("command", (sys.executable, "-c", program))
+
+
+def test_a_decision_runs_a_program_and_the_window_says_so(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = with_rules(make_window, Rule(writing(tmp_path / "told"), "5", every_s=0))
+    window.open(str(recording))
+    qtbot.waitUntil(window.acting.toast.isVisible, timeout=20_000)
+    assert window.acting.toast.text() == f"5 → run {Path(sys.executable).name}"
+    qtbot.waitUntil(
+        lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text().startswith("5\n")
+    )
+    assert not window.banner.isVisible()
+
+
+def test_a_firing_is_shown_on_the_stage_too(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = with_rules(make_window, Rule(NOTHING, "5", every_s=0))
+    window.presenting.enter()
+    window.open(str(recording))
+    note = window.presenting.stage.caption
+    qtbot.waitUntil(lambda: note.note == f"5 → run {Path(sys.executable).name}", timeout=20_000)
+
+
+def test_an_action_that_fails_is_said_once(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = with_rules(make_window, Rule(Action("command", ("no-such-program",)), every_s=0))
+    window.open(str(recording))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert window.banner.message.text().startswith("Couldn't run no-such-program: there is no such program")
+    window.banner.hide()
+    passed, laps = 0, 0
+
+    def twice_more() -> bool:
+        nonlocal passed, laps
+        laps += window.player.t_us < passed
+        passed = window.player.t_us
+        return laps >= 2
+
+    qtbot.waitUntil(twice_more, timeout=20_000)
+    assert not window.banner.isVisible()
+
+
+def test_a_gesture_starts_a_recording_and_another_stops_it(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    rules = (Rule(Action("record"), "2", every_s=0), Rule(Action("stop_recording"), "7", every_s=0))
+    window = with_rules(make_window, *rules)
+    window.recording.folder = tmp_path
+    source = FakeSource(endless(moving_bar(1_000_000), 1_000_000), on_demand=True)
+    window.open(source)  # type: ignore[arg-type]
+    qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
+    given = 0
+
+    def recording() -> bool:
+        nonlocal given
+        source.give()
+        given += 1
+        return window.player.recorder is not None
+
+    qtbot.waitUntil(recording, timeout=20_000)
+    qtbot.waitUntil(lambda: not recording(), timeout=20_000)
+    qtbot.waitUntil(lambda: "written to" in window.banner.message.text(), timeout=20_000)
+    written = [str(file) for file in tmp_path.glob("*.aedat4")]  # another may have begun since
+    assert any(file in window.banner.message.text() for file in written)
+
+
+def test_what_cannot_be_recorded_is_said_once(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = with_rules(make_window, Rule(Action("record"), every_s=0))
+    window.open(str(recording))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert window.banner.message.text().startswith("Couldn't start recording: Only live events")
+
+
+# The dialog
+
+
+def ask(window: MainWindow) -> ActionsDialog:
+    window.commands["act"].trigger()
+    assert isinstance(window.dialog, ActionsDialog)
+    return window.dialog
+
+
+def fill_in(dialog: ActionsDialog, draft: Draft) -> None:
+    form = dialog.form
+    form.kind.setCurrentIndex(form.kind.findData(draft.kind))
+    form.gesture.setCurrentIndex(form.gesture.findData(draft.label))
+    form.text.setText(draft.text)
+    form.held.setValue(draft.held_ms)
+    form.every.setValue(draft.every_s)
+
+
+def test_rules_are_added_changed_removed_and_kept(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.json"
+    window = with_rules(make_window, file=file)
+    dialog = ask(window)
+    assert not dialog.form.isVisible()
+    dialog.add.click()
+    fill_in(dialog, Draft("command", "say 'hello you'", "3", held_ms=500, every_s=2.5))
+    dialog.add.click()
+    fill_in(dialog, Draft("post", "http://lamp/on", ANY))
+    dialog.add.click()
+    dialog.remove.click()
+    dialog.accept()
+    kept = (
+        Rule(Action("command", ("say", "hello you")), "3", held_ms=500, every_s=2.5),
+        Rule(Action("post", ("http://lamp/on",)), ANY, held_ms=300, every_s=1.0),
+    )
+    assert SettingsFile(file).now.actions == kept
+    dialog = ask(window)
+    assert [draft.rule for draft in dialog.drafts] == list(kept)
+    dialog.list.setCurrentRow(0)
+    assert dialog.form.text.text() == "say 'hello you'"
+    dialog.remove.click()
+    dialog.accept()
+    assert SettingsFile(file).now.actions == kept[1:]
+
+
+def test_a_rule_whose_mark_is_removed_is_kept_and_does_nothing(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    rules = Rule(writing(tmp_path / "first"), every_s=0), Rule(writing(tmp_path / "second"), every_s=0)
+    window = with_rules(make_window, *rules)
+    dialog = ask(window)
+    item = dialog.list.item(0)
+    item.setCheckState(Qt.CheckState.Unchecked)
+    dialog.accept()
+    assert window.settings.now.actions == (replace(rules[0], active=False), rules[1])
+    window.open(str(recording))
+    qtbot.waitUntil((tmp_path / "second").exists, timeout=20_000)
+    assert not (tmp_path / "first").exists()
+
+
+@pytest.mark.parametrize(
+    ("draft", "why"),
+    [
+        (Draft("command", ""), "no command"),
+        (Draft("command", "say 'hello"), "quotation"),
+        (Draft("get", "lamp"), "no address"),
+    ],
+)
+def test_a_rule_that_is_impossible_says_why_and_cannot_be_saved(
+    make_window: MakeWindow, draft: Draft, why: str
+) -> None:
+    window = with_rules(make_window)
+    dialog = ask(window)
+    dialog.add.click()
+    fill_in(dialog, draft)
+    assert why in dialog.problem.text()
+    assert not dialog.save.isEnabled()
+    assert not dialog.form.trial.isEnabled()
+    dialog.accept()
+    assert window.settings.now.actions == ()
+
+
+@pytest.mark.parametrize(
+    ("program", "outcome"), [("", DONE), ("import sys; sys.exit('out of paper')", "Out of paper")]
+)
+def test_an_action_can_be_tried(qtbot: QtBot, make_window: MakeWindow, program: str, outcome: str) -> None:
+    dialog = ask(with_rules(make_window, Rule(Action("command", (sys.executable, "-c", program)))))
+    dialog.form.trial.click()
+    assert not dialog.form.trial.isEnabled()
+    qtbot.waitUntil(lambda: dialog.form.outcome.text() == outcome, timeout=20_000)
+    assert dialog.form.trial.isEnabled()
+
+
+def test_a_dialog_that_is_closed_ends_what_it_tries(qtbot: QtBot, make_window: MakeWindow) -> None:
+    program = "import time; time.sleep(60)"
+    dialog = ask(with_rules(make_window, Rule(Action("command", (sys.executable, "-c", program)))))
+    dialog.form.trial.click()
+    dialog.reject()
+    eventually(lambda: "livesnn-try-action" not in {thread.name for thread in threading.enumerate()})
+
+
+def test_a_class_of_another_model_stays_in_its_rule(make_window: MakeWindow) -> None:
+    rule = Rule(NOTHING, "arm_roll")
+    window = with_rules(make_window, rule)
+    dialog = ask(window)
+    assert dialog.form.gesture.currentText() == "Arm roll"
+    dialog.accept()
+    assert window.settings.now.actions == (rule,)
