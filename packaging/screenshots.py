@@ -40,7 +40,7 @@ FLICKER = "simulate:gestures:293"
 class Shot(NamedTuple):
     """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
 
-    ``taught``: what a simulated person teaches first, and then performs.
+    ``taught``: what a simulated person teaches first, and then performs. ``stage``: whether the stage is shown.
     """
 
     width: int
@@ -49,6 +49,7 @@ class Shot(NamedTuple):
     scale: int = 1
     played: Demo | None = None
     taught: str = ""
+    stage: bool = False
 
 
 SHOTS = {
@@ -57,6 +58,9 @@ SHOTS = {
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
+    "stage-1920x1080": Shot(
+        1920, 1080, "dark", played=Demo("simulate:gestures:5", DEFAULT_MODEL), stage=True
+    ),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
@@ -108,6 +112,10 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
         window.open(source)
     elif shown is not None:
         window.open(shown.source, shown.model)
+    if shot.stage:
+        window.presenting.enter()
+        window.showNormal()  # the screen has another size
+        window.resize(shot.width, shot.height)
     play_until_decided(application, window)
     window.grab().save(str(folder / f"{name}.png"))
     window.close()
@@ -131,6 +139,10 @@ def play_until_decided(application: QApplication, window: MainWindow) -> None:
         if window.banner.isVisible():
             raise SystemExit(window.banner.message.text())
         decided = window.readout.decision.confidence > 0.5
+        if window.presenting.on:
+            caption = window.presenting.stage.caption
+            before = [past.number for past in caption.trail]
+            decided = caption.said.number is not None and before != [] and caption.said.number not in before
         if elapsed_s > SETTLED_S and decided and window.window_panel.strip.seen >= 6:
             return
         if elapsed_s > GIVE_UP_S:

@@ -56,6 +56,7 @@ class Presenting:
         self._pages.addWidget(cast(QWidget, window.takeCentralWidget()))
         self._pages.addWidget(self.stage)
         window.setCentralWidget(self._pages)
+        window.view.setFocus()  # which it has lost by moving
         self._state_before = Qt.WindowState.WindowNoState
         self._docks: list[QDockWidget] = []  # that are shown again
         self._palette_before: str | None = None  # None: the stage has the window's

@@ -37,6 +37,7 @@ _OPENING = (
     "recording",
     "model",
     "decisions",
+    "act",
     "shortcuts",
     "about",
 )  # rarer than the others

@@ -30,7 +30,7 @@ from livesnn.session.event_picture import Palette
 FADE_S = 8.0
 """For how long a decision that is over can still be read."""
 
-AGAIN_S = 1.0
+AGAIN_S = 2.0
 """A class that is decided again so soon has not been over."""
 
 MOST_PAST = 6
@@ -190,7 +190,7 @@ class _CaptionPainter:
 
     def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
         height = _BAR * self._unit
-        number = 14 * self._unit
+        number = 15 * self._unit
         track = QRectF(self._left, bottom - 2 * height, self._width - number, height)
         self._painter.setPen(Qt.PenStyle.NoPen)
         self._painter.setBrush(QColor(self._theme.raised))
