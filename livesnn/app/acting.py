@@ -42,7 +42,8 @@ class Acting:
         self._failures: deque[str] = deque(maxlen=MOST_SHOWN)
         self._cannot_record = False
         self._dropped = 0
-        self._runner = ActionRunner(settings.now.actions, self._failures.append, elsewhere=RECORDING)
+        self._rules = settings.now.actions
+        self._runner = ActionRunner(self._rules, self._failures.append, elsewhere=RECORDING)
         self.toast = Toast(window.view)
         player.see = self._see
 
@@ -54,12 +55,14 @@ class Acting:
         self._window.show_dialog(dialog)
 
     def use(self, rules: list[Rule]) -> None:
-        """Follow these rules, now and after the next start of livesnn."""
+        """Follow these rules from the next look on, and after the next start of livesnn."""
         self._settings.change(actions=tuple(rules))
-        self._runner.use(rules)
 
     def poll(self) -> None:
         """Show what has fired and failed, and record where a rule says so."""
+        if self._rules != (rules := self._settings.now.actions):  # another tab may have changed them
+            self._rules = rules
+            self._runner.use(rules)
         fired = [self._fired.popleft() for _ in range(len(self._fired))]
         if fired:
             words = "  ·  ".join(

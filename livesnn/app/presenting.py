@@ -59,6 +59,7 @@ class Presenting:
         window.view.setFocus()  # which it has lost by moving
         self._state_before = Qt.WindowState.WindowNoState
         self._docks: list[QDockWidget] = []  # that are shown again
+        self._loop_before = False  # of a kiosk
         self._palette_before: str | None = None  # None: the stage has the window's
         self._read_at_s = 0.0
         self._restart_at_s: float | None = None
@@ -94,6 +95,7 @@ class Presenting:
             dock.hide()
         window.menuBar().hide()
         window.setAcceptDrops(not kiosk)
+        self._loop_before = player.choices.loop
         if kiosk:
             player.apply(replace(player.choices, loop=True))
         self._use_light_palette()
@@ -119,6 +121,8 @@ class Presenting:
         if self._palette_before is not None and self._player.choices.view.palette == LIGHT_PALETTE:
             self._apply_palette(self._palette_before)
         self._palette_before = None
+        if self.stage.kiosk:
+            self._player.apply(replace(self._player.choices, loop=self._loop_before))
         window.setWindowState(self._state_before)
         window.view.setFocus()
 

@@ -378,6 +378,8 @@ def test_a_kiosk_repeats_a_recording_and_the_choice_stays_as_it_was(
 
     qtbot.waitUntil(began_again, timeout=20_000)
     assert not window.settings.now.choices.loop
+    window.presenting.leave()
+    assert not window.player.choices.loop
 
 
 # On the command line
