@@ -16,8 +16,7 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import LivesnnError
-from livesnn.events.slicer import Frame
-from livesnn.infer.run import Latency, Result
+from livesnn.infer.run import Result
 from livesnn.outputs import action
 from livesnn.outputs.action import (
     MOST_WAITING,
@@ -31,30 +30,11 @@ from livesnn.outputs.action import (
     split_command,
 )
 from livesnn.paths import recordings_dir
+from tests.decided import result
 from tests.waiting import eventually
 
 RUN = Action("command", (sys.executable, "-c", ""))
 NEVER = threading.Event()
-EMPTY = np.zeros(0, np.float32)
-
-
-def result(t_ms: float, decision: str | None, *, reset: bool = False) -> Result:
-    return Result(
-        t=round(1000 * t_ms),
-        window=1,
-        frame_in_window=1,
-        rates=EMPTY,
-        decision=decision,
-        confidence=0.875,
-        probabilities=EMPTY,
-        frame=Frame(0, np.zeros((2, 1, 1), np.uint8), 0),
-        latency=Latency(0, 0, 0),
-        reset=reset,
-        density=EMPTY,
-        window_end=False,
-        membrane=EMPTY,
-        carried=1,
-    )
 
 
 def fires_at(rule: Rule, *results: Result) -> list[float]:
