@@ -101,7 +101,12 @@ def convert(
     if not shows and (model is not None or speed != 1.0):
         raise SourceError(f"{out}: --model and --speed are for a film or a table: choose .mp4, .gif or .csv")
     with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:
-        how = {"stretch": stretch, "overwrite": overwrite, "denoise": denoise, "progress": progress}
+        how: dict[str, Any] = {
+            "stretch": stretch,
+            "overwrite": overwrite,
+            "denoise": denoise,
+            "progress": progress,
+        }
         written = (
             _shown(recording, expanded(out), stream, model, speed, **how)
             if shows
@@ -134,7 +139,8 @@ def _shown(
 ) -> dict[str, Any]:
     from livesnn.infer.model import DEFAULT_MODEL
     from livesnn.session.control import Choices
-    from livesnn.session.export import Showing, export
+    from livesnn.session.export import export
+    from livesnn.session.showing import Showing
 
     if not 0 < speed < math.inf:
         raise SourceError(f"--speed can't be {speed:g}: give more than 0, such as 0.25")

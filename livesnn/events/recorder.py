@@ -362,16 +362,26 @@ class RingBuffer:
     def record(self, path: Path) -> Recorder:
         """Return a recorder of what is kept and of what arrives next; no packet is missing or there twice."""
         with self._lock:
-            self._forget(self._clock())
-            self._recorder = Recorder(
-                path,
-                self._resolution,
-                self._source.name,
-                orientation=self._orientation,
-                before=self._recent,
-                clock=self._clock,
-            )
+            self._recorder = self._recorder_of_recent(path)
             return self._recorder
+
+    def copy(self, path: Path) -> Recorder:
+        """Return a recorder of what is kept, and of nothing that arrives later."""
+        with self._lock:
+            recorder = self._recorder_of_recent(path)
+        recorder.stop()
+        return recorder
+
+    def _recorder_of_recent(self, path: Path) -> Recorder:
+        self._forget(self._clock())
+        return Recorder(
+            path,
+            self._resolution,
+            self._source.name,
+            orientation=self._orientation,
+            before=self._recent,
+            clock=self._clock,
+        )
 
     def _forget(self, now_s: float) -> None:
         while self._recent and (

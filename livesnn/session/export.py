@@ -6,18 +6,14 @@ written by events/convert.py.
 
 from __future__ import annotations
 
-import csv
 import math
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import SourceError
@@ -28,45 +24,18 @@ from livesnn.events.packet import Resolution
 from livesnn.events.pipeline import open_pipeline
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.model import Engine, Model, load_model
+from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import Result, run_frames
 from livesnn.infer.switching_engine import SwitchingModel
 from livesnn.progress import Progress, share_of_time, untold
-from livesnn.session.control import Choices
+from livesnn.session.control import Control
+from livesnn.session.decision_table import DecisionRow, row_of, write_rows
 from livesnn.session.event_picture import PALETTES, Accumulator, frame_picture
-from livesnn.session.film import GIF, MP4, PICTURES_PER_S, Picture, Scene, caption, open_film
+from livesnn.session.film import Picture, Scene, caption, open_film
+from livesnn.session.showing import AEDAT4, FILMS_AND_TABLES, PICTURES_PER_S, Exported, Showing
 from livesnn.sources import is_live, open_source
+from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
-
-CSV = ".csv"
-SUFFIXES = (MP4, GIF, CSV)
-MOST_DECISIONS = 50_000
-"""Of a live source, kept for a table: 40 minutes at 20 frames a second."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written: ``count`` pictures of a film, or rows of a table."""
-
-    out: Path
-    format: str
-    count: int
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Showing:
-    """How a recording is shown: the model, and what the window lets a person choose.
-
-    A film is as fast as the speed of ``choices`` says, 1× where that is without a limit; loop and pre-roll mean
-    nothing here. ``mirrored``: whether the picture is, but not for the network.
-    """
-
-    model: str | Path
-    engine: Engine = "auto"
-    choices: Choices = field(default_factory=Choices)
-    orientation: Orientation = field(default_factory=Orientation)
-    mirrored: bool = False
 
 
 def export(
@@ -85,7 +54,7 @@ def export(
     source
         The path of a recording or a video.
     out
-        Its suffix says the format, see `SUFFIXES`.
+        Its suffix says the format, see `FILMS_AND_TABLES`.
     stretch
         What to show of it.
 
@@ -96,9 +65,9 @@ def export(
         is nothing in ``stretch``.
     """
     suffix = out.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in FILMS_AND_TABLES:
         raise SourceError(
-            f"{out}: the name doesn't tell the format: choose one that ends in {', '.join(SUFFIXES)}"
+            f"{out}: the name doesn't tell the format: choose one that ends in {', '.join(FILMS_AND_TABLES)}"
         )
     if is_live(str(source)):
         raise SourceError(f"{source}: a live source has no past to write: record it first")
@@ -110,7 +79,7 @@ def export(
         played: _Played = (
             _Video(opened, model.card, showing)
             if isinstance(opened, FrameSource)
-            else _Events(opened, model.card, showing)  # type: ignore[arg-type] (it isn't live)
+            else _Events(opened, model.card, showing)  # type: ignore[arg-type]  # it isn't live
         )
         span = _Span(played.start_us, *stretch.times_us(played.start_us, played.end_us), progress)
         write = _write_film if suffix in PICTURES_PER_S else _write_table
@@ -266,19 +235,6 @@ def _write_film(path: Path, played: _Played, model: Model, showing: Showing, spa
     return film.pictures
 
 
-class DecisionRow(NamedTuple):
-    """A line of a table: what is said after a frame that ends at ``t_us``, by the source's own time."""
-
-    t_us: int
-    decision: str | None
-    confidence: float
-    probabilities: npt.NDArray[np.float32]  # [K]
-
-
-def _row(result: Result) -> DecisionRow:
-    return DecisionRow(result.t, result.decision, result.confidence, result.probabilities)
-
-
 def _write_table(path: Path, played: _Played, model: Model, showing: Showing, span: _Span) -> int:
     """Return how many rows were written: one a frame, once the first window is full."""
 
@@ -288,41 +244,44 @@ def _write_table(path: Path, played: _Played, model: Model, showing: Showing, sp
                 return
             span.reached(result.t)
             if result.t >= span.from_us and result.window_seen:
-                yield _row(result)
+                yield row_of(result)
 
-    return _write_rows(path, model.card.classes, rows())
-
-
-def _write_rows(path: Path, classes: Sequence[str], rows: Iterable[DecisionRow]) -> int:
-    count = 0
-    with path.open("x", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["t_us", "decision", "confidence", *(f"probability_{label}" for label in classes)])
-        for count, row in enumerate(rows, start=1):  # noqa: B007 (how many there were)
-            numbers = (f"{value:.6f}" for value in (row.confidence, *row.probabilities.tolist()))
-            writer.writerow([row.t_us, row.decision or "", *numbers])
-    return count
+    return write_rows(path, model.card.classes, rows())
 
 
-class DecisionLog:
-    """The last `MOST_DECISIONS` of a live source, for a table. It may be used from any thread."""
+def export_last(
+    control: Control, out: Path, showing: Showing, *, overwrite: bool = False, progress: Progress = untold
+) -> Exported:
+    """Write a live source's last seconds, which the pre-roll keeps: a film, or a recording of events (.aedat4).
 
-    def __init__(self) -> None:
-        self._rows: deque[DecisionRow] = deque(maxlen=MOST_DECISIONS)
-        self._lock = threading.Lock()
+    Raises as `export`, and SourceError where nothing is kept.
+    """
+    with written_whole(out, None, overwrite=overwrite) as part:
+        film = out.suffix.lower() in PICTURES_PER_S
+        events = part.with_suffix(AEDAT4) if film else part
+        try:
+            count = _record_last(control, events, out, progress)
+            if film:
+                upright = replace(showing, orientation=Orientation())  # they are already
+                count = export(events, part, upright, progress=progress).count
+        finally:
+            if film:
+                events.unlink(missing_ok=True)
+    return Exported(out, out.suffix.lower()[1:], count)
 
-    def __len__(self) -> int:
-        return len(self._rows)
 
-    def add(self, result: Result) -> None:
-        """Add a result once the first window is full."""
-        if result.window_seen:
-            with self._lock:
-                self._rows.append(_row(result))
-
-    def write(self, out: Path, classes: Sequence[str], *, overwrite: bool = False) -> Exported:
-        """Write the table as `export` does; the classes are those of the model. Raises SourceError."""
-        with self._lock:
-            rows = list(self._rows)
-        with written_whole(out, None, overwrite=overwrite) as part:
-            return Exported(out, CSV[1:], _write_rows(part, classes, rows))
+def _record_last(control: Control, path: Path, out: Path, progress: Progress) -> int:
+    """Return how many events were written to ``path``; errors name ``out``."""
+    recorder = control.record_last(path)
+    if recorder is None:
+        raise SourceError(f"{out}: no live source is open: open it again")
+    try:
+        while not recorder.wait(WAKE_S):
+            progress(0.0)
+    finally:
+        recorder.close()
+    if recorder.error is not None:
+        raise SourceError(str(recorder.error).replace(str(path), str(out))) from recorder.error
+    if not recorder.recorded.events:
+        raise SourceError(f"{out}: no event came in the last seconds: wait for some")
+    return recorder.recorded.events

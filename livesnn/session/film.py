@@ -19,6 +19,7 @@ from livesnn.infer.decide import ADVICE
 from livesnn.infer.run import Result
 from livesnn.session.class_names import CLASSES_ON_DARK, CLASSES_ON_LIGHT, readable
 from livesnn.session.event_picture import Palette, Rgb
+from livesnn.session.showing import GIF, MP4, PICTURES_PER_S
 from livesnn.video.video_file import silence
 
 Picture = npt.NDArray[np.uint8]
@@ -27,8 +28,6 @@ Picture = npt.NDArray[np.uint8]
 STALE_US = 1_000_000
 """A decision that is older isn't shown any more."""
 NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
-MP4, GIF = ".mp4", ".gif"
-PICTURES_PER_S = {MP4: 30, GIF: 20}  # GIF counts in hundredths of a second
 _LONGEST_SIDE = {MP4: 960, GIF: 480}  # pixels, of a picture that is made larger; a GIF's is made smaller too
 GIF_BYTES = 200_000_000
 """OpenCV holds all pictures of a GIF in memory, at last twice: this is 16 s of 480×420."""
@@ -250,7 +249,7 @@ class _Gif:
         """Write the file."""
         animation = cv2.Animation()
         animation.frames = self._pictures
-        animation.durations = np.full(len(self._pictures), 1000 // PICTURES_PER_S[GIF], np.int32)
+        animation.durations = [1000 // PICTURES_PER_S[GIF]] * len(self._pictures)
         # 3: as many colours as a GIF can have, without dithering; other values change the colour of the ground.
         _, octets = cv2.imencodeanimation(GIF, animation, [cv2.IMWRITE_GIF_DITHER, 3])
         self._path.write_bytes(octets.tobytes())

@@ -16,8 +16,10 @@ import livesnn
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, Stretch
 from livesnn.session.control import Choices
+from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import PALETTES, ViewSpec
-from livesnn.session.export import DecisionLog, Showing, export
+from livesnn.session.export import export
+from livesnn.session.showing import Showing
 from tests.disks import fill, small_disk
 from tests.synthetic import moving_bar, write_recording
 

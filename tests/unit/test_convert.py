@@ -499,7 +499,7 @@ def test_the_command_writes_a_film_or_a_table(
 ) -> None:
     source, out = recordings_dir() / "arm_roll.aedat4", tmp_path / f"part{suffix}"
     speed = [] if suffix != ".mp4" else ["--speed", "0.25"]
-    stretch = ["--from", "0.5", "--to", "1"] if not suffix == ".gif" else ["--to", "1"]
+    stretch = ["--from", "0.5", "--to", "1"] if suffix != ".gif" else ["--to", "1"]
     assert main(["convert", str(source), str(out), *stretch, "--model", "gestures", *speed]) == 0
     written = json.loads(capsys.readouterr().out)
     assert written == {"out": str(out), "format": suffix[1:], "count": count, "warnings": []}
