@@ -11,8 +11,8 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QIODevice, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage, QImageWriter
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app import style
@@ -171,14 +171,12 @@ class Exporting:
         self._save(self._window.grab().toImage(), out)
 
     def _save(self, image: QImage, out: Path) -> None:
-        buffer = QBuffer()
-        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        image.save(buffer, b"PNG")
-        octets = bytes(buffer.data().data())
-
         def write(progress: Progress) -> str:
+            buffer = QBuffer()
+            buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+            QImageWriter(buffer, QByteArray(b"png")).write(image)
             try:
-                replace_file(out, octets)
+                replace_file(out, bytes(buffer.data().data()))
             except OSError as error:
                 raise SourceError(
                     f"{out}: can't be written ({error.strerror}): check the folder and the free space"
@@ -371,7 +369,6 @@ class Exporting:
         actions["stretch"].setText(f"Recording{last}" if last else STRETCH)
         for name in ("mark_in", "mark_out"):
             actions[name].setEnabled(kind is not None and not live)
-        actions["forget_marks"].setEnabled(self.marks != WHOLE)
         actions["cancel_export"].setEnabled(self._job is not None)
 
 

@@ -55,7 +55,7 @@ ENTRIES = (
     Entry("save_picture", "File/Export", "Picture …", ("Ctrl+I",)),
     Entry("save_window", "File/Export", "Window …", ("Ctrl+Shift+I",)),
     Entry("film", "File/Export", "Film …", ("Ctrl+E",), rule=True),
-    Entry("table", "File/Export", "Decisions …", ("Ctrl+Shift+E",)),
+    Entry("table", "File/Export", "Table of decisions …", ("Ctrl+Shift+E",)),
     Entry("stretch", "File/Export", "Marked stretch …", ("Ctrl+Shift+X",)),
     Entry("mark_in", "File/Export", "Mark the start", ("I",), rule=True),
     Entry("mark_out", "File/Export", "Mark the end", ("O",)),

@@ -193,7 +193,8 @@ class _Mp4:
 
     def __init__(self, path: Path, size: tuple[int, int], pictures: int) -> None:
         silence()
-        path.touch(exist_ok=False)  # says why where OpenCV wouldn't
+        path.touch(exist_ok=False)  # says why where OpenCV wouldn't, as does the next line
+        require_room(path)
         self._path = path
         self._count = 0
         codec = cv2.VideoWriter.fourcc(*"mp4v")
