@@ -268,7 +268,7 @@ class Exporting:
         banner = self._window.banner
         reading_ours = not banner.isHidden() and banner.message.text() == self._said
         if not job.finished:
-            words = f"Writing {job.out.name}: {job.share:.0%}"
+            words = f"Writing {job.out.name}: {100 * job.share:.0f} %"
             if words != self._said and (reading_ours or not self._said):
                 self._said = words
                 banner.show_message(words, "info", "Cancel", self.cancel)

@@ -64,7 +64,7 @@ def convert(
     overwrite: bool = False,
     denoise: bool = False,
 ) -> int:
-    """Convert a recording, or a part of it: to .aedat4 or .npz, to a film, or to a table of decisions.
+    """Convert a recording to another format, a film or a table of decisions.
 
     An .aedat4 or .npz holds exactly the same events. Labels beside the recording (NAME.labels.csv) are copied with
     it. A film, .mp4 or .gif, shows the events with the decisions below them. A .csv has one line for each frame. A
