@@ -58,13 +58,14 @@ class _Cancelled(Exception):  # noqa: N818 (nothing is wrong)
     """A person has cancelled the export."""
 
 
+Write = Callable[[Progress], str]
+"""Writes a file, tells how far it is, and returns what to say of the file."""
+
+
 class Job:
-    """An export in a thread of its own.
+    """An export to a file in a thread of its own."""
 
-    ``work`` returns what to say of the file ``out``, and is told how far it is by calling what it is given.
-    """
-
-    def __init__(self, out: Path, work: Callable[[Progress], str]) -> None:
+    def __init__(self, out: Path, work: Write) -> None:
         self.out = out
         self.share = 0.0  # done
         self.written = ""  # words, once the file is complete
@@ -213,12 +214,15 @@ class Exporting:
 
         self._begin(out, write if path is not None else self._shown_in(out))
 
-    def _shown_in(self, out: Path) -> Callable[[Progress], str]:
-        """Return what writes the marked stretch, or a live source's last seconds, in the way of ``out``'s suffix."""
+    def _shown_in(self, out: Path) -> Write | None:
+        """Return what writes the marked stretch, or a live source's last seconds, in the way of ``out``'s suffix.
+
+        None: no source is open any more.
+        """
         player, marks = self._player, self.marks
         session, opened = player.session, player.opened
-        assert session is not None
-        assert opened is not None
+        if session is None or opened is None:
+            return None
         path, control = opened.playback.path, session.control
         mirrored = self._window.view.canvas.mirrored
         showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation, mirrored)
@@ -278,13 +282,13 @@ class Exporting:
             banner.show_message(job.error, "error")
         elif not job.written:
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
-        elif job.out.suffix == SUFFIX:
+        elif job.out.suffix.lower() == SUFFIX:
             banner.show_message(job.written, "info", "Open it", lambda: self._open(str(job.out)))
         else:
             banner.show_message(job.written, "info", "Open the folder", partial(_open_folder, job.out.parent))
 
-    def _begin(self, out: Path, write: Callable[[Progress], str]) -> None:
-        if self._job is None:
+    def _begin(self, out: Path, write: Write | None) -> None:
+        if self._job is None and write is not None:
             self._said = ""
             self._job = Job(out, write)
 
@@ -307,12 +311,16 @@ class Exporting:
         dialog.selectFile(name)
         # Not while that dialog is being closed.
         dialog.fileSelected.connect(
-            lambda file: QTimer.singleShot(0, self._window, partial(self._chosen, Path(file), write))
+            lambda file: QTimer.singleShot(
+                0, self._window, partial(self._chosen, Path(file), write, suffixes)
+            )
         )
         self._window.show_dialog(dialog)
 
-    def _chosen(self, out: Path, write: Callable[[Path], None]) -> None:
+    def _chosen(self, out: Path, write: Callable[[Path], None], suffixes: tuple[str, ...]) -> None:
         self.folder = out.parent
+        if out.suffix.lower() not in suffixes:  # clip.v2
+            out = out.with_name(out.name + suffixes[0])
         if not out.exists():
             write(out)
             return

@@ -197,6 +197,16 @@ def test_a_table_has_the_decisions_of_livesnn_run(
     ]
 
 
+def test_a_name_without_the_formats_suffix_gets_it(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, recording)
+    export(window, "table", tmp_path / "bar.v2")
+    wait_for_words(qtbot, window, f"91 decisions written to {tmp_path / 'bar.v2.csv'}")
+    assert [path.name for path in tmp_path.iterdir()] == ["bar.v2.csv"]
+
+
 def test_an_existing_file_is_replaced_only_if_a_person_agrees(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:

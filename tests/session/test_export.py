@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,17 @@ import pytest
 import livesnn
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, Stretch
+from livesnn.events.recording import open_recording
 from livesnn.session.control import Choices
 from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import PALETTES, ViewSpec
-from livesnn.session.export import export
+from livesnn.session.export import export, export_last
+from livesnn.session.session import Session
 from livesnn.session.showing import Showing
 from tests.disks import fill, small_disk
-from tests.synthetic import moving_bar, write_recording
+from tests.fake_source import FakeSource, joined
+from tests.synthetic import SENSOR, moving_bar, write_recording
+from tests.waiting import eventually
 
 Pictures = npt.NDArray[np.uint8]
 SIDE = 952  # of the bar's picture, 34×34, in an .mp4
@@ -292,3 +297,29 @@ def test_a_live_sources_table_has_what_was_logged(
     assert (tmp_path / "log.csv").read_text() == (tmp_path / "run.csv").read_text()
     with pytest.raises(SourceError, match="exists already"):
         log.write(tmp_path / "log.csv", [])
+
+
+def test_the_last_seconds_of_a_live_source_are_exactly_what_is_kept(
+    play: Callable[..., Session], model_folder: Path, tmp_path: Path
+) -> None:
+    bar = moving_bar(1_000_000, start_us=0)
+    session = play(FakeSource(np.array_split(bar, 100), resolution=SENSOR, then="wait"), pre_roll_s=60.0)
+    eventually(lambda: session.statistics.events + session.statistics.dropped == bar.size)
+    done = export_last(session.control, tmp_path / "last.aedat4", Showing(model_folder))
+    with open_recording(tmp_path / "last.aedat4") as recording:
+        np.testing.assert_array_equal(joined(recording), bar)
+    assert done.count == bar.size
+    film = export_last(session.control, tmp_path / "last.mp4", Showing(model_folder))
+    assert film.count == len(pictures_of(tmp_path / "last.mp4")) == 30
+    assert nothing_else_in(tmp_path, "last.aedat4", "last.mp4")
+
+
+@pytest.mark.parametrize("name", ["last.mp4", "last.aedat4"])
+def test_of_a_live_source_that_keeps_nothing_nothing_is_written(
+    name: str, play: Callable[..., Session], model_folder: Path, tmp_path: Path
+) -> None:
+    session = play(FakeSource([moving_bar(100_000, start_us=0)], resolution=SENSOR, then="wait"))
+    eventually(lambda: session.statistics.events > 0)
+    with pytest.raises(SourceError, match=f"/{name}: no event came in the last seconds: wait for some"):
+        export_last(session.control, tmp_path / name, Showing(model_folder))
+    assert nothing_else_in(tmp_path)
