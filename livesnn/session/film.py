@@ -143,13 +143,14 @@ def _rgb(name: str) -> Rgb:
 _CAPITAL = 21.0  # pixels of the capital letters' height at scale 1
 
 
-def _face(*, bold: bool) -> tuple[int, int]:
+def _face(pixels: float, *, bold: bool) -> tuple[int, int]:
     """Return font and thickness. From OpenCV 5 on, a font for many languages takes the place of these."""
-    return (cv2.FONT_HERSHEY_DUPLEX, 2) if bold else (cv2.FONT_HERSHEY_SIMPLEX, 1)
+    thickness = max(round(pixels / 14), 1)
+    return (cv2.FONT_HERSHEY_DUPLEX, thickness + 1) if bold else (cv2.FONT_HERSHEY_SIMPLEX, thickness)
 
 
 def _width(words: str, pixels: float, *, bold: bool) -> int:
-    face, thickness = _face(bold=bold)
+    face, thickness = _face(pixels, bold=bold)
     return int(cv2.getTextSize(words, face, pixels / _CAPITAL, thickness)[0][0])
 
 
@@ -157,8 +158,8 @@ def _write(
     drawn: Picture, words: str, at: tuple[int, int], pixels: float, ink: Rgb, room: int, *, bold: bool = False
 ) -> None:
     """Write words from a place on, smaller where there is too little room."""
-    face, thickness = _face(bold=bold)
     pixels *= min(room / max(_width(words, pixels, bold=bold), 1), 1.0)
+    face, thickness = _face(pixels, bold=bold)
     cv2.putText(drawn, words, at, face, pixels / _CAPITAL, ink, thickness, cv2.LINE_AA)
 
 
