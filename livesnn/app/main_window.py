@@ -17,9 +17,10 @@ from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.session_display import SessionDisplay, WindowLayout
+from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import SettingsFile, ThemeName
 from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
+from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
@@ -31,7 +32,7 @@ POLL_MS = 16
 ZOOM_STEP = 1.25
 
 
-class MainWindow(WindowLayout):
+class MainWindow(Page):
     """The window with everything it does; the parameters are those of `Player`.
 
     Without ``settings``, it begins with the defaults and nothing is remembered.
@@ -70,7 +71,9 @@ class MainWindow(WindowLayout):
         return {
             **self.source_chooser.slots(),
             **self.recording.slots(),
-            "quit": self.close,
+            "another": self.open_another,
+            "close": self.close,
+            "quit": lambda: self.window().close(),
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
             "on": lambda: player.seek(player.t_us / 1e6 + 1),
@@ -132,8 +135,8 @@ class MainWindow(WindowLayout):
         self.view.canvas.set_mirrored(now.mirrored_picture)
         self._show_palette(choices.view.palette)
         self._show_orientation()
-        self._show_recent()
-        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}", f"theme:{now.theme}"):
+        self.follow_settings()
+        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}"):
             self.commands.check(chosen)
         self.commands.check("state:carry")
         self.commands.check("loop", choices.loop)
@@ -141,7 +144,20 @@ class MainWindow(WindowLayout):
         self.commands.check("mirror_picture", now.mirrored_picture)
         self.commands.check("full_screen", self.isFullScreen())
 
+    def follow_settings(self) -> None:
+        """Let the menus say what another window may have changed."""
+        self._show_recent()
+        self.commands.check(f"theme:{self.settings.now.theme}")
+
     # What a person asks for
+
+    @Slot()
+    def open_another(self) -> MainWindow:
+        """Return an empty window for another source, a tab beside this one."""
+        tabs = self.tabs or Tabs(self)
+        other = MainWindow(self.player.chosen, engine=self.player.engine, settings=self.settings)
+        tabs.add(other)
+        return other
 
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
@@ -226,8 +242,8 @@ class MainWindow(WindowLayout):
 
     def set_full_screen(self, full: bool) -> None:
         """Fill the screen, or go back to the window as it was, which may be maximised."""
-        now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
-        self.setWindowState(now | filling if full else now & ~filling)
+        now, filling = self.window().windowState(), Qt.WindowState.WindowFullScreen
+        self.window().setWindowState(now | filling if full else now & ~filling)
 
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
@@ -281,7 +297,7 @@ class MainWindow(WindowLayout):
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
-            self.commands.check("full_screen", self.isFullScreen())
+            self.commands.check("full_screen", self.window().isFullScreen())
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -305,12 +321,13 @@ class MainWindow(WindowLayout):
         self.session_display.end()
         self.player.end()
         event.accept()
+        self.closed.emit(self)
 
     def _remember_layout(self) -> None:
         splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
         if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
             splitters["rows"] = self.settings.now.splitters.get("rows", b"")
-        self.settings.change(geometry=self.saveGeometry().data(), splitters=splitters)
+        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters)
 
     def summary(self) -> Summary:
         """Return what all ended sessions did together."""

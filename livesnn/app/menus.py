@@ -51,6 +51,8 @@ ENTRIES = (
         Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), "label")
         for number in range(1, MOST_LABELS + 1)
     ),
+    Entry("another", "File", "Open another source", ("Ctrl+Shift+N",), rule=True),
+    Entry("close", "File", "Close this source", ("Ctrl+W",)),
     Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
     Entry("play", "Playback", "Play or pause", ("Space",)),
     Entry("back", "Playback", "Back by a second", ("Left",), rule=True),

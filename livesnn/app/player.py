@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
+from weakref import WeakSet
 
 from livesnn.app.settings import SettingsFile
 from livesnn.card import ModelCard
@@ -45,6 +46,9 @@ class Summary(TypedDict):
     majority: str | None
     dropped: int
     gui_blocked_ms_max: NotRequired[float]  # with a Watchdog
+
+
+_PLAYING: WeakSet[Player] = WeakSet()  # those that have played, and haven't ended
 
 
 class _Place(NamedTuple):
@@ -87,7 +91,7 @@ class Player:
         self.orientation: Orientation | None = None
         self._camera = ""  # what the source's orientation is remembered by
         self._place: _Place | None = None
-        self._tally = Tally()
+        self.tally = Tally()
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
         self.recorder: Recorder | None = None  # writes the recording; None: nothing is recorded
@@ -120,6 +124,7 @@ class Player:
 
     def _start(self, source: SourceLike, place: _Place | None) -> None:
         self.leave()
+        _PLAYING.add(self)
         self.source, self._place, self.opened, self.t_us = source, place, None, 0
         self.session = Session(
             source,
@@ -279,7 +284,7 @@ class Player:
             self._hanging.append(self.session)
             self._model = self._named  # two sessions may not step one model
         self.last_error = self.session.error or self.last_error
-        self._tally.decisions.update(self.session.decisions)
+        self.tally.decisions.update(self.session.decisions)
         self._n_decisions += self.session.n_decisions
         self._dropped += self.session.statistics.dropped
         self.session = None
@@ -293,14 +298,16 @@ class Player:
         deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:
             session.stop(max(deadline_s - time.monotonic(), 0))
-        end_preparing()  # also of models that were left before they were ready
+        _PLAYING.discard(self)
+        if not _PLAYING:
+            end_preparing()  # also of models that were left before they were ready
 
     def summary(self, frames_shown: int) -> Summary:
         """Return what all ended sessions did together."""
         return Summary(
             frames_shown=frames_shown,
             decisions=self._n_decisions,
-            majority=self._tally.majority,
+            majority=self.tally.majority,
             dropped=self._dropped,
         )
 

@@ -39,7 +39,7 @@ from livesnn.session.session import Opened, Session
 from livesnn.session.statistics import LAST_RESULTS
 
 GAP = 12  # pixels between cards
-LEAST_WITH_CARDS = 640  # height of the window, pixels
+LEAST_WITH_CARDS = (700, 640)  # width and height of the window, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
@@ -85,9 +85,10 @@ class WindowLayout(QMainWindow):
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Hide the lower cards where the window is too short for them."""
+        """Hide the lower cards where the window is too small for them."""
         super().resizeEvent(event)
-        self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
+        width, height = LEAST_WITH_CARDS
+        self.splitters["cards"].setVisible(self.width() >= width and self.height() >= height)
 
     def event(self, event: QEvent) -> bool:
         """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""

@@ -39,7 +39,7 @@ DECISIONS_PORT = 7780
 
 
 def gui(
-    source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None,
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = (),
     /,
     *,
     model: Model = None,
@@ -54,9 +54,9 @@ def gui(
 
     Parameters
     ----------
-    source
+    sources
         A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT or simulate:gestures. simulate:digits is
-        for a model that reads videos. Default: the demo.
+        for a model that reads videos. Several open as tabs. Default: the demo.
     model
         Name of a model, or a model folder.
     pre_roll
@@ -67,12 +67,13 @@ def gui(
     from livesnn.app.application import run_app
 
     summary = run_app(
-        source,
+        sources[0] if sources else None,
         model,
         engine=engine,
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        beside=sources[1:],
     )
     write_json(summary)
     return 0

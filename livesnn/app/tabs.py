@@ -1,0 +1,171 @@
+"""Several windows in one, as tabs or side by side: each keeps its own menu, controls and source."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
+
+from livesnn.app import style
+from livesnn.app.player import Player, Summary
+from livesnn.app.session_display import WindowLayout
+from livesnn.app.widgets.basics import button, fill
+from livesnn.infer.decide import Tally
+
+LEAST_TILE = 500  # width of a window beside another, pixels
+SIDE_BY_SIDE = "Show all sources side by side. The keys are for the one that you clicked last."
+
+
+class Page(WindowLayout):
+    """A window that can be one of several."""
+
+    closed = Signal(QWidget)  # this window, whose threads have ended
+    tabs: Tabs | None = None  # where it is one of several
+    player: Player
+
+    def follow_settings(self) -> None:
+        """Show what another window may have changed in the settings."""
+        raise NotImplementedError
+
+    def summary(self) -> Summary:
+        """Return what it did, once it is closed."""
+        raise NotImplementedError
+
+
+class Tabs(QWidget):
+    """Holds windows from the second on; it takes the place of the first, and closes with the last.
+
+    Where they are tabs, one is shown, and all go on playing. Side by side all are shown, and the keys are for the one
+    that has the focus.
+    """
+
+    def __init__(self, first: Page) -> None:
+        super().__init__()
+        self.setObjectName("root")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._tally = Tally()  # of the windows that are closed
+        self._frames_shown = self._decisions = self._dropped = 0
+        self.bar = QTabBar()
+        self.bar.setDrawBase(False)
+        self.bar.setExpanding(False)
+        self.bar.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.bar.setFont(style.text_font(14))
+        self.bar.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.tiled = button(height=30, width=34, name="icon", tip=SIDE_BY_SIDE)
+        self.tiled.setCheckable(True)
+        style.set_icon(self.tiled, "tiles")
+        self._pages = QSplitter(Qt.Orientation.Horizontal)
+        self._pages.setChildrenCollapsible(False)
+        self._row = QWidget()
+        fill(QHBoxLayout(self._row), (self.bar, 1), self.tiled, spacing=8, margins=(10, 6, 16, 0))
+        fill(QVBoxLayout(self), self._row, (self._pages, 1), spacing=0)
+        self.setGeometry(first.geometry())
+        self.setWindowState(first.windowState())
+        self.show()  # before the first one goes: Qt ends the application where no window is left
+        self.add(first)
+        self.bar.currentChanged.connect(self._show)
+        self.tiled.toggled.connect(self._show)
+        cast(QApplication, QApplication.instance()).focusChanged.connect(self._follow_focus)
+
+    @property
+    def pages(self) -> list[Page]:
+        """The windows, in the order of their tabs."""
+        return [cast(Page, self._pages.widget(index)) for index in range(self._pages.count())]
+
+    @property
+    def current(self) -> Page | None:
+        """The window that is shown, or that the keys are for; None: none is left."""
+        index = self.bar.currentIndex()
+        return self.pages[index] if 0 <= index < self._pages.count() else None
+
+    def add(self, page: Page) -> None:
+        """Add a window, and show it."""
+        page.tabs = self
+        page.setWindowState(Qt.WindowState.WindowNoState)
+        page.setMinimumSize(LEAST_TILE, page.minimumHeight())
+        self._pages.addWidget(page)
+        page.windowTitleChanged.connect(self._show_titles)
+        page.closed.connect(self._forget)
+        index = self.bar.addTab(page.windowTitle())
+        close = button(height=20, width=20, name="close", tip="Close this source (Ctrl+W)")
+        close.clicked.connect(page.close)
+        style.set_icon(close, "close", "soft", 14)
+        box = QWidget()  # so that there is room at its right
+        fill(QHBoxLayout(box), close, spacing=0, margins=(0, 0, 8, 0))
+        self.bar.setTabButton(index, QTabBar.ButtonPosition.RightSide, box)
+        self.bar.setCurrentIndex(index)
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        """Show the current window, or all; let the keys be for the current one."""
+        tiled, current = self.tiled.isChecked(), self.current
+        keys = Qt.ShortcutContext.WidgetWithChildrenShortcut if tiled else Qt.ShortcutContext.WindowShortcut
+        for page in self.pages:
+            page.setVisible(tiled or page is current)
+            for action in page.actions():
+                action.setShortcutContext(keys)
+        self._pages.setSizes([1] * self._pages.count())  # in proportion
+        self._row.setVisible(self.bar.count() > 1)
+        self._show_titles()
+        if current is not None:
+            current.follow_settings()
+            (current.focusWidget() or current.view).setFocus()
+
+    @Slot()
+    def _show_titles(self) -> None:
+        for index, page in enumerate(self.pages):
+            title = page.windowTitle()
+            self.bar.setTabText(index, title.removesuffix(" – livesnn").replace("&", "&&"))
+            self.bar.setTabToolTip(index, title)
+        if self.current is not None:
+            self.setWindowTitle(self.current.windowTitle())
+
+    @Slot(QWidget, QWidget)
+    def _follow_focus(self, _old: QWidget | None, new: QWidget | None) -> None:
+        """Make the window current that has the focus now."""
+        for index, page in enumerate(self.pages):
+            if new is not None and page.isAncestorOf(new):
+                self.bar.setCurrentIndex(index)
+
+    @Slot(QWidget)
+    def _forget(self, page: Page) -> None:
+        """Remove a window that has been closed."""
+        summary = page.summary()
+        self._tally.decisions.update(page.player.tally.decisions)
+        self._frames_shown += summary["frames_shown"]
+        self._decisions += summary["decisions"]
+        self._dropped += summary["dropped"]
+        self.bar.blockSignals(True)  # until the window has gone, too
+        self.bar.removeTab(self.pages.index(page))
+        page.setParent(None)
+        self.bar.blockSignals(False)
+        page.deleteLater()  # not whenever Python collects it, which may be in another thread
+        if self.bar.count():
+            self._show()
+        else:
+            QTimer.singleShot(0, self, self.close)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Let the windows' menus say whether the screen is filled."""
+        if event.type() == QEvent.Type.WindowStateChange:
+            for page in self.pages:
+                page.changeEvent(event)
+        super().changeEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Close every window."""
+        for page in self.pages:
+            page.close()
+        event.accept()
+
+    def summary(self) -> Summary:
+        """Return what all windows did together, once they are closed."""
+        return Summary(
+            frames_shown=self._frames_shown,
+            decisions=self._decisions,
+            majority=self._tally.majority,
+            dropped=self._dropped,
+        )
