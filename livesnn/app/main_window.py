@@ -72,6 +72,8 @@ class MainWindow(Page):
             **self.source_chooser.slots(),
             **self.recording.slots(),
             "another": self.open_another,
+            "next_source": lambda: self.tabs and self.tabs.show_next(),
+            "side_by_side": lambda: self.tabs and self.tabs.tiled.click(),
             "close": self.close,
             "quit": lambda: self.window().close(),
             "play": player.toggle,

@@ -52,6 +52,8 @@ ENTRIES = (
         for number in range(1, MOST_LABELS + 1)
     ),
     Entry("another", "File", "Open another source", ("Ctrl+Shift+N",), rule=True),
+    Entry("next_source", "File", "Next source", ("Ctrl+Tab",)),
+    Entry("side_by_side", "File", "Sources side by side", ("Ctrl+B",)),
     Entry("close", "File", "Close this source", ("Ctrl+W",)),
     Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
     Entry("play", "Playback", "Play or pause", ("Space",)),

@@ -39,7 +39,7 @@ from livesnn.session.session import Opened, Session
 from livesnn.session.statistics import LAST_RESULTS
 
 GAP = 12  # pixels between cards
-LEAST_WITH_CARDS = (700, 640)  # width and height of the window, pixels
+LEAST_WITH_CARDS = (780, 640)  # width and height of the window, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from livesnn.app import style
@@ -14,8 +14,9 @@ from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import button, fill
 from livesnn.infer.decide import Tally
 
-LEAST_TILE = 500  # width of a window beside another, pixels
-SIDE_BY_SIDE = "Show all sources side by side. The keys are for the one that you clicked last."
+LEAST_TILE = 720  # width of a window beside another, pixels
+SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
+NO_ROOM = "Make the window wider to show all sources side by side"
 
 
 class Page(WindowLayout):
@@ -98,10 +99,17 @@ class Tabs(QWidget):
         self.bar.setCurrentIndex(index)
         self._show()
 
+    def show_next(self) -> None:
+        """Go on to the next window, or from the last to the first."""
+        self.bar.setCurrentIndex((self.bar.currentIndex() + 1) % self.bar.count())
+
     @Slot()
     def _show(self) -> None:
         """Show the current window, or all; let the keys be for the current one."""
-        tiled, current = self.tiled.isChecked(), self.current
+        fits = self.width() >= self._pages.count() * LEAST_TILE
+        self.tiled.setEnabled(fits)
+        self.tiled.setToolTip(SIDE_BY_SIDE if fits else NO_ROOM)
+        tiled, current = fits and self.tiled.isChecked(), self.current
         keys = Qt.ShortcutContext.WidgetWithChildrenShortcut if tiled else Qt.ShortcutContext.WindowShortcut
         for page in self.pages:
             page.setVisible(tiled or page is current)
@@ -147,6 +155,12 @@ class Tabs(QWidget):
             self._show()
         else:
             QTimer.singleShot(0, self, self.close)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show tabs where there is no room for all."""
+        super().resizeEvent(event)
+        if self.tiled.isEnabled() != (self.width() >= self._pages.count() * LEAST_TILE):
+            self._show()
 
     def changeEvent(self, event: QEvent) -> None:
         """Let the windows' menus say whether the screen is filled."""

@@ -119,6 +119,8 @@ def test_side_by_side_keys_are_for_the_one_that_was_clicked(
 ) -> None:
     first, second = open_two(recording, backwards, loop=True)
     tabs = tabs_of(first)
+    assert not tabs.tiled.isEnabled()  # there is no room
+    tabs.resize(1600, 700)
     tabs.activateWindow()
     tabs.tiled.click()
     qtbot.waitUntil(lambda: first.isVisible() and second.isVisible() and tabs.isActiveWindow())
