@@ -158,7 +158,7 @@ def _open_beside(
     window: MainWindow, sources: Sequence[str], model: str | None, orientation: Orientation | None
 ) -> None:
     for source in sources:
-        other = window.open_another()
+        other = window.new_tab()
         other.player.apply(window.player.choices)
         other.open(source, None if model else only_model_for(source), orientation)
     if window.tabs is not None:

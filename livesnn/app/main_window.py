@@ -71,10 +71,10 @@ class MainWindow(Page):
         return {
             **self.source_chooser.slots(),
             **self.recording.slots(),
-            "another": self.open_another,
-            "next_source": lambda: self.tabs and self.tabs.show_next(),
+            "new_tab": self.new_tab,
+            "next_tab": lambda: self.tabs and self.tabs.show_next(),
             "side_by_side": lambda: self.tabs and self.tabs.tiled.click(),
-            "close": self.close,
+            "close_tab": self.close,
             "quit": lambda: self.window().close(),
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
@@ -154,7 +154,7 @@ class MainWindow(Page):
     # What a person asks for
 
     @Slot()
-    def open_another(self) -> MainWindow:
+    def new_tab(self) -> MainWindow:
         """Return an empty window for another source, a tab beside this one."""
         tabs = self.tabs or Tabs(self)
         other = MainWindow(self.player.chosen, engine=self.player.engine, settings=self.settings)

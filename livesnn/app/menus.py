@@ -51,10 +51,10 @@ ENTRIES = (
         Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), "label")
         for number in range(1, MOST_LABELS + 1)
     ),
-    Entry("another", "File", "Open another source", ("Ctrl+Shift+N",), rule=True),
-    Entry("next_source", "File", "Next source", ("Ctrl+Tab",)),
-    Entry("side_by_side", "File", "Sources side by side", ("Ctrl+B",)),
-    Entry("close", "File", "Close this source", ("Ctrl+W",)),
+    Entry("new_tab", "File", "New tab for another source", ("Ctrl+Shift+N",), rule=True),
+    Entry("next_tab", "File", "Next tab", ("Ctrl+Tab",)),
+    Entry("side_by_side", "File", "Tabs side by side", ("Ctrl+B",)),
+    Entry("close_tab", "File", "Close this tab", ("Ctrl+W",)),
     Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
     Entry("play", "Playback", "Play or pause", ("Space",)),
     Entry("back", "Playback", "Back by a second", ("Left",), rule=True),

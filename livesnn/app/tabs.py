@@ -90,7 +90,7 @@ class Tabs(QWidget):
         page.windowTitleChanged.connect(self._show_titles)
         page.closed.connect(self._forget)
         index = self.bar.addTab(page.windowTitle())
-        close = button(height=20, width=20, name="close", tip="Close this source (Ctrl+W)")
+        close = button(height=20, width=20, name="close", tip="Close this tab (Ctrl+W)")
         close.clicked.connect(page.close)
         style.set_icon(close, "close", "soft", 14)
         box = QWidget()  # so that there is room at its right

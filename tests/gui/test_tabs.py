@@ -61,7 +61,7 @@ def open_two(qtbot: QtBot, model_folder: Path) -> Iterator[OpenTwo]:
         opened.append(first)
         first.show()
         first.open(one)  # type: ignore[arg-type]
-        second = first.open_another()
+        second = first.new_tab()
         second.open(other)  # type: ignore[arg-type]
         qtbot.waitUntil(lambda: None not in (first.player.opened, second.player.opened), timeout=20_000)
         return first, second
