@@ -21,6 +21,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
 from livesnn.infer.model import Engine, only_model_for, read_card
+from livesnn.session.comparison import Second
 from livesnn.threads import usual_handlers
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def run_app(
     pre_roll_s: float | None = None,
     orientation: Orientation | None = None,
     beside: Sequence[str] = (),
+    compare: str | None = None,
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
@@ -78,6 +80,8 @@ def run_app(
         What makes the source upright, until another is opened; None: as remembered for a camera.
     beside
         Other sources, each in a tab of its own.
+    compare
+        Name or folder of a second model, whose decisions are shown beside the first one's.
 
     Raises
     ------
@@ -90,6 +94,8 @@ def run_app(
         raise LivesnnError(
             f"the pre-roll can't be {pre_roll_s:g} s: give 0 to {LONGEST_PRE_ROLL_S:g} seconds"
         )
+    if compare is not None:
+        read_card(compare)
     settings = user_settings()
     # An impossible one is found before the window is made.
     settings.now.choices.decider.merge(decisions or {})
@@ -104,6 +110,8 @@ def run_app(
     if source is None and (shown := demo(model)) is not None:
         source, shown_model = shown
     _decide(window, decisions or {}, shown_model)
+    if compare is not None:
+        window.comparing.use(Second(compare, engine or "auto"))
     with _closed_by_signals(application):
         window.show()
         if source is not None:

@@ -12,6 +12,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
+from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
@@ -54,6 +55,7 @@ class MainWindow(Page):
         self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
+        self.comparing = Comparing(self, self.player, self.session_display)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -72,8 +74,8 @@ class MainWindow(Page):
             **self.source_chooser.slots(),
             **self.recording.slots(),
             "new_tab": self.new_tab,
-            "next_tab": lambda: self.tabs and self.tabs.show_next(),
-            "side_by_side": lambda: self.tabs and self.tabs.tiled.click(),
+            "next_tab": lambda: self._in_tabs(Tabs.show_next),
+            "side_by_side": lambda: self._in_tabs(Tabs.tile),
             "close_tab": self.close,
             "quit": lambda: self.window().close(),
             "play": player.toggle,
@@ -103,6 +105,7 @@ class MainWindow(Page):
             "learn_hot_pixels": player.learn_hot_pixels,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
+            "compare": lambda: self.comparing.ask(),
             "teach": self.teaching.ask,
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
@@ -160,6 +163,10 @@ class MainWindow(Page):
         other = MainWindow(self.player.chosen, engine=self.player.engine, settings=self.settings)
         tabs.add(other)
         return other
+
+    def _in_tabs(self, do: Callable[[Tabs], None]) -> None:
+        if self.tabs is not None:
+            do(self.tabs)
 
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
@@ -293,6 +300,7 @@ class MainWindow(Page):
     def poll(self) -> None:
         """Show the newest of everything."""
         self.session_display.poll()
+        self.comparing.poll()
         self.recording.poll(self.commands)
         self.teaching.poll(self.commands)
 

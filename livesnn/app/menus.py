@@ -86,6 +86,7 @@ ENTRIES = (
     Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
     Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
+    Entry("compare", "Network", "Compare with …", ("Ctrl+Shift+V",)),
     Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",)),
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset the state each window", ("W",), "state"),

@@ -27,6 +27,7 @@ from livesnn.infer.model import (
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
+from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.session import PICTURE_EVERY_S, Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
@@ -86,6 +87,7 @@ class Player:
         self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
         self._picture_every_s = picture_every_s
+        self.second: Second | None = None  # what all that plays is compared with
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
@@ -136,6 +138,8 @@ class Player:
             hot_pixels=HotPixelFiles(self._settings.folder),
         )
         self.session.control.use_recorder(self.recorder)
+        if self.second is not None:
+            self.session.comparer.use(self.second)
         self.session.start()
 
     def newly_opened(self) -> Opened | None:
@@ -213,6 +217,12 @@ class Player:
         """Decide so, now and for the next start of livesnn; its classes are those of ``card``."""
         self._settings.change(choices=self._settings.now.choices.with_decider(decider, card))
         self.apply(self.choices.with_decider(decider, card))
+
+    def compare(self, second: Second | None) -> None:
+        """Compare what plays, now and later, with a second model or setting; None: with nothing."""
+        self.second = second
+        if self.session is not None:
+            self.session.comparer.use(second)
 
     @property
     def card(self) -> ModelCard | None:

@@ -152,6 +152,8 @@ class SessionDisplay:
         self._on_opened = on_opened
         self._window = window
         self._player = player
+        self._result: ShownResult | None = None  # not shown yet
+        self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
         self._read_at_s = 0.0
         self._profile_reader: ProfileReader | None = None
@@ -208,7 +210,7 @@ class SessionDisplay:
         self._note = self._lost = self._engine_note = ""
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
-        self._result: ShownResult | None = None  # not shown yet
+        self._result = self.shown = None
         window = self._window
         self._clear(None)
         window.transport.set_recording(None)
@@ -238,6 +240,7 @@ class SessionDisplay:
             self._resets = session.control.resets
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.wait()
+            self.shown = None
         if session.note != self._note:
             self._note = session.note
             self._window.readout.show_note(session.note)
@@ -246,7 +249,7 @@ class SessionDisplay:
         if read and self._result is not None:
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.show_result(self._result)
-            self._result = None
+            self.shown, self._result = self._result, None
 
     def _follow_engine(self) -> None:
         opened = self._player.opened

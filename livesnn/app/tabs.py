@@ -103,6 +103,10 @@ class Tabs(QWidget):
         """Go on to the next window, or from the last to the first."""
         self.bar.setCurrentIndex((self.bar.currentIndex() + 1) % self.bar.count())
 
+    def tile(self) -> None:
+        """Show all side by side, or as tabs again, if there is room."""
+        self.tiled.click()
+
     @Slot()
     def _show(self) -> None:
         """Show the current window, or all; let the keys be for the current one."""

@@ -43,6 +43,7 @@ def gui(
     /,
     *,
     model: Model = None,
+    compare: Model = None,
     engine: Engine | None = None,
     decisions: Decisions = AS_USUAL,
     pre_roll: Seconds = None,
@@ -59,6 +60,8 @@ def gui(
         for a model that reads videos. Several open as tabs. Default: the demo.
     model
         Name of a model, or a model folder.
+    compare
+        A second model, whose decisions stand beside the first one's.
     pre_roll
         How many seconds before the press of the record button a recording begins.
     engine
@@ -74,6 +77,7 @@ def gui(
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
         beside=sources[1:],
+        compare=compare,
     )
     write_json(summary)
     return 0

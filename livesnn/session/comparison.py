@@ -68,6 +68,7 @@ class Compared(NamedTuple):
     agreement: Agreement
     network_ms: tuple[Percentiles, Percentiles]  # of the session's own, and of the second
     total_ms: tuple[Percentiles, Percentiles]  # as if each ran alone
+    late: bool = False  # whether both together are too slow for a live source, so that events are lost
 
 
 class Comparison:
@@ -88,11 +89,12 @@ class Comparison:
         self, second: Second, model: Model, opened: tuple[Playback, Model], choices: Callable[[], Choices]
     ) -> None:
         playback, first = opened[0], opened[1].card
-        if why := why_not(first, model.card, playback):
+        if why := why_not(first, model.card, has_events=playback.has_events):
             raise ModelError(why)
         self.second, self.model = second, model
         others = playback.has_events and (second.denoise or not same_frames(first.input, model.card.input))
         self._slices = _Slices(second, model.card.input, playback) if others else None
+        self._live_frame_us = first.input.slice.delta_t_us if playback.live else None
         self._tracker = ResultTracker()
         self._waiting: deque[Frame] = deque()  # of its own slices, later than the first's last frame
         self._given: deque[Frame] = deque()  # to `_results`
@@ -159,7 +161,9 @@ class Comparison:
             )
             for part in ("network_ms", "total_ms")
         )
-        return Compared(agreement, network, total)  # type: ignore[arg-type]  # both have two
+        busy_us = sum(1000 * each.p50 for each in network)
+        late = self._live_frame_us is not None and busy_us > self._live_frame_us
+        return Compared(agreement, network, total, late)  # type: ignore[arg-type]  # both have two
 
     def _step(self, frame: Frame, slice_s: float, start_us: int) -> None:
         # As if the first hadn't stepped before.
@@ -175,14 +179,14 @@ class Comparison:
         return requested
 
 
-def why_not(first: ModelCard, second: ModelCard, playback: Playback) -> str:
+def why_not(first: ModelCard, second: ModelCard, *, has_events: bool) -> str:
     """Return why two models can't be compared on a source; "": they can."""
     names = f"{first.name} and {second.name} can't be compared"
     if not set(first.classes) & set(second.classes):
         return f"{names}: they have no class in common"
     if first.input.kind != second.input.kind:
         return f"{names}: one takes events, the other video"
-    if not playback.has_events and not same_frames(first.input, second.input):
+    if not has_events and not same_frames(first.input, second.input):
         return f"{names}: they take pictures of different sizes or rates"
     return ""
 
