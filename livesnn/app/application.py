@@ -122,7 +122,7 @@ def run_app(
                 "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
         _close_after(window, quit_after)
-        watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None
+        watchdog = Watchdog(application) if os.environ.get(WATCHDOG) else None
         application.exec()
     whole = window.tabs or window
     whole.close()
