@@ -329,7 +329,8 @@ class MainWindow(Page):
         if self.dialog is not None:
             self.dialog.close()
         self.session_display.end()
-        self.player.end()
+        other = None if self.tabs is None else self.tabs.other_than(self)
+        self.player.end(heir=None if other is None else other.player)
         event.accept()
         self.closed.emit(self)
 

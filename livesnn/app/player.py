@@ -299,12 +299,15 @@ class Player:
         self._dropped += self.session.statistics.dropped
         self.session = None
 
-    def end(self) -> None:
-        """End all sessions and recordings."""
+    def end(self, heir: Player | None = None) -> None:
+        """End all sessions and recordings; one that hangs is waited for, or left to ``heir`` until its own end."""
         self.stop_recording()
         self.leave()
         for recorder in self._recorders:
             recorder.close()
+        if heir is not None:
+            heir._hanging += self._hanging
+            self._hanging = []
         deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:
             session.stop(max(deadline_s - time.monotonic(), 0))

@@ -81,6 +81,10 @@ class Tabs(QWidget):
         index = self.bar.currentIndex()
         return self.pages[index] if 0 <= index < self._pages.count() else None
 
+    def other_than(self, page: Page) -> Page | None:
+        """Return another window; None: there is none."""
+        return next((other for other in self.pages if other is not page), None)
+
     def add(self, page: Page) -> None:
         """Add a window, and show it."""
         page.tabs = self

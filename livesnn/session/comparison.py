@@ -92,6 +92,7 @@ class Comparison:
         if why := why_not(first, model.card, has_events=playback.has_events):
             raise ModelError(why)
         self.second, self.model = second, model
+        self.begun = False  # a frame has come since
         others = playback.has_events and (second.denoise or not same_frames(first.input, model.card.input))
         self._slices = _Slices(second, model.card.input, playback) if others else None
         self._live_frame_us = first.input.slice.delta_t_us if playback.live else None
@@ -301,13 +302,25 @@ class Comparer:
 
     # In the pipeline's thread
 
+    def begins(self) -> bool:
+        """Return, once, that the next frame is the first that is compared: the session's own state is reset then.
+
+        So both start from the same state, and differ only by what they are.
+        """
+        comparison = self.now
+        if comparison is None or comparison.begun:
+            return False
+        comparison.begun = True
+        return True
+
     def see(self, packet: Packet) -> None:
         """Show it a packet on its way to the network."""
         self._guarded(lambda comparison: comparison.see(packet))
 
     def add(self, shown: ShownResult, start_us: int) -> ShownResult:
         """Return a result with what the second says about it, while there is a second."""
-        if self.now is None:
+        comparison = self.now
+        if comparison is None or not comparison.begun:
             return shown
         second = self._guarded(lambda comparison: comparison.add(shown.result, start_us, shown.resets))
         return replace(shown, second=second)

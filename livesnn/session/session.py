@@ -247,11 +247,13 @@ class Session:
             self.note = why_no_window(model.card.input, events=events, duration_us=duration_us)
 
     def _take_reset(self) -> bool:
-        resets = self.control.take_reset()
+        resets, begins = self.control.take_reset(), self.comparer.begins()
         if resets is not None:
             self._reset(resets, "hand")
             self.comparer.reset()
-        return resets is not None
+        elif begins:
+            self._reset(self.control.resets, "the comparison")
+        return begins or resets is not None
 
     def _reset(self, resets: int, reason: str) -> None:
         self._tracker.reset(resets, reason)

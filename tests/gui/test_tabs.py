@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pytestqt.qtbot import QtBot
 
 import livesnn
 from livesnn.app.main_window import MainWindow
+from livesnn.app.player import LAST_PATIENCE_S
 from livesnn.app.settings import SettingsFile
 from livesnn.app.tabs import Tabs
 from livesnn.infer.decide import Decider
@@ -144,6 +146,19 @@ def test_closing_one_ends_its_threads_and_leaves_the_other_playing(
     assert not tabs.bar.isVisible()
     qtbot.waitUntil(lambda: first.view.shown > shown + 3, timeout=20_000)
     assert tabs.windowTitle() == first.windowTitle() == "bar.npz – livesnn"
+
+
+def test_a_source_that_hangs_keeps_nobody_waiting_when_its_tab_is_closed(
+    qtbot: QtBot, open_two: OpenTwo, recording: Path
+) -> None:
+    source = FakeSource([moving_bar(100_000)], resolution=SENSOR, then="wait", deaf=True)
+    first, second = open_two(recording, source, loop=True)
+    assert source.exhausted.wait(20)
+    begun_s = time.monotonic()
+    second.close()
+    assert time.monotonic() - begun_s < LAST_PATIENCE_S
+    assert state(first) == "playing"
+    source.release()
 
 
 def test_quitting_closes_every_source(
