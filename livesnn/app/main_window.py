@@ -147,12 +147,12 @@ class MainWindow(Page):
         self.commands.check("loop", choices.loop)
         self.commands.check("denoise", choices.denoise)
         self.commands.check("mirror_picture", now.mirrored_picture)
-        self.commands.check("full_screen", self.isFullScreen())
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
         self._show_recent()
         self.commands.check(f"theme:{self.settings.now.theme}")
+        self.commands.check("full_screen", self.isFullScreen())
 
     # What a person asks for
 
@@ -251,8 +251,8 @@ class MainWindow(Page):
 
     def set_full_screen(self, full: bool) -> None:
         """Fill the screen, or go back to the window as it was, which may be maximised."""
-        now, filling = self.window().windowState(), Qt.WindowState.WindowFullScreen
-        self.window().setWindowState(now | filling if full else now & ~filling)
+        now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
+        self.setWindowState(now | filling if full else now & ~filling)
 
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
@@ -307,7 +307,7 @@ class MainWindow(Page):
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
-            self.commands.check("full_screen", self.window().isFullScreen())
+            self.commands.check("full_screen", self.isFullScreen())
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -338,7 +338,7 @@ class MainWindow(Page):
         splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
         if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
             splitters["rows"] = self.settings.now.splitters.get("rows", b"")
-        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters)
+        self.settings.change(geometry=self.saveGeometry().data(), splitters=splitters)
 
     def summary(self) -> Summary:
         """Return what all ended sessions did together."""

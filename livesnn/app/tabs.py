@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
@@ -20,11 +20,36 @@ NO_ROOM = "Make the window wider to show all sources side by side"
 
 
 class Page(WindowLayout):
-    """A window that can be one of several."""
+    """A window that can be one of several. Then its state and geometry are those of the whole."""
 
     closed = Signal(QWidget)  # this window, whose threads have ended
     tabs: Tabs | None = None  # where it is one of several
     player: Player
+
+    @property
+    def fills_screen(self) -> bool:
+        """Whether it is to be shown without the tabs and the others."""
+        return False
+
+    def windowState(self) -> Qt.WindowState:
+        """Return whether the whole is maximised or fills the screen."""
+        return super().windowState() if self.tabs is None else self.tabs.windowState()
+
+    def isFullScreen(self) -> bool:
+        """Return whether the whole fills the screen."""
+        return super().isFullScreen() if self.tabs is None else self.tabs.isFullScreen()
+
+    def setWindowState(self, state: Qt.WindowState) -> None:
+        """Let the whole be maximised, or fill the screen."""
+        if self.tabs is None:
+            super().setWindowState(state)
+        else:
+            self.tabs.setWindowState(state)
+            self.tabs.show_pages()
+
+    def saveGeometry(self) -> QByteArray:
+        """Return where the whole is."""
+        return super().saveGeometry() if self.tabs is None else self.tabs.saveGeometry()
 
     def follow_settings(self) -> None:
         """Show what another window may have changed in the settings."""
@@ -66,8 +91,8 @@ class Tabs(QWidget):
         self.setWindowState(first.windowState())
         self.show()  # before the first one goes: Qt ends the application where no window is left
         self.add(first)
-        self.bar.currentChanged.connect(self._show)
-        self.tiled.toggled.connect(self._show)
+        self.bar.currentChanged.connect(self.show_pages)
+        self.tiled.toggled.connect(self.show_pages)
         cast(QApplication, QApplication.instance()).focusChanged.connect(self._follow_focus)
 
     @property
@@ -87,8 +112,8 @@ class Tabs(QWidget):
 
     def add(self, page: Page) -> None:
         """Add a window, and show it."""
+        page.setWindowState(Qt.WindowState.WindowNoState)  # its own
         page.tabs = self
-        page.setWindowState(Qt.WindowState.WindowNoState)
         page.setMinimumSize(LEAST_TILE, page.minimumHeight())
         self._pages.addWidget(page)
         page.windowTitleChanged.connect(self._show_titles)
@@ -101,7 +126,7 @@ class Tabs(QWidget):
         fill(QHBoxLayout(box), close, spacing=0, margins=(0, 0, 8, 0))
         self.bar.setTabButton(index, QTabBar.ButtonPosition.RightSide, box)
         self.bar.setCurrentIndex(index)
-        self._show()
+        self.show_pages()
 
     def show_next(self) -> None:
         """Go on to the next window, or from the last to the first."""
@@ -112,19 +137,21 @@ class Tabs(QWidget):
         self.tiled.click()
 
     @Slot()
-    def _show(self) -> None:
+    def show_pages(self) -> None:
         """Show the current window, or all; let the keys be for the current one."""
         fits = self.width() >= self._pages.count() * LEAST_TILE
         self.tiled.setEnabled(fits)
         self.tiled.setToolTip(SIDE_BY_SIDE if fits else NO_ROOM)
-        tiled, current = fits and self.tiled.isChecked(), self.current
+        current = self.current
+        alone = current is not None and current.fills_screen
+        tiled = fits and self.tiled.isChecked() and not alone
         keys = Qt.ShortcutContext.WidgetWithChildrenShortcut if tiled else Qt.ShortcutContext.WindowShortcut
         for page in self.pages:
             page.setVisible(tiled or page is current)
             for action in page.actions():
                 action.setShortcutContext(keys)
         self._pages.setSizes([1] * self._pages.count())  # in proportion
-        self._row.setVisible(self.bar.count() > 1)
+        self._row.setVisible(self.bar.count() > 1 and not alone)
         self._show_titles()
         if current is not None:
             current.follow_settings()
@@ -160,7 +187,7 @@ class Tabs(QWidget):
         self.bar.blockSignals(False)
         page.deleteLater()  # not whenever Python collects it, which may be in another thread
         if self.bar.count():
-            self._show()
+            self.show_pages()
         else:
             QTimer.singleShot(0, self, self.close)
 
@@ -168,7 +195,7 @@ class Tabs(QWidget):
         """Show tabs where there is no room for all."""
         super().resizeEvent(event)
         if self.tiled.isEnabled() != (self.width() >= self._pages.count() * LEAST_TILE):
-            self._show()
+            self.show_pages()
 
     def changeEvent(self, event: QEvent) -> None:
         """Let the windows' menus say whether the screen is filled."""

@@ -116,6 +116,19 @@ def test_keys_are_for_the_tab_that_is_shown(
     assert (state(first), state(second)) == ("paused", "paused")
 
 
+def test_full_screen_is_for_all_tabs(
+    qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path
+) -> None:
+    first, second = open_two(recording, backwards, loop=True)
+    tabs = tabs_of(first)
+    second.commands["full_screen"].trigger()
+    qtbot.waitUntil(tabs.isFullScreen)
+    qtbot.waitUntil(lambda: first.commands["full_screen"].isChecked())
+    tabs.bar.setCurrentIndex(0)
+    first.commands["full_screen"].trigger()
+    qtbot.waitUntil(lambda: not tabs.isFullScreen() and not second.commands["full_screen"].isChecked())
+
+
 def test_side_by_side_keys_are_for_the_one_that_was_clicked(
     qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path
 ) -> None:
