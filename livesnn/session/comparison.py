@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -18,7 +18,7 @@ from livesnn.events.packet import Packet
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.decide import Decider, Percentiles
 from livesnn.infer.model import Engine, Model, load_model
-from livesnn.infer.run import Result, StateMode, run_frames, warm_up
+from livesnn.infer.run import Latency, Result, StateMode, run_frames, warm_up
 from livesnn.session.control import Choices
 from livesnn.session.playback import EventPlayback, Playback
 from livesnn.session.results import ResultTracker, ShownResult
@@ -108,7 +108,7 @@ class Comparison:
             reset_requested=self._take_reset,
         )
         self._newest: ShownResult | None = None
-        self._latencies: deque[tuple[Result, Result]] = deque(maxlen=LAST_RESULTS)
+        self._latencies: deque[tuple[Latency, Latency]] = deque(maxlen=LAST_RESULTS)
         self._agreement = _Agreement()
         self._lock = threading.Lock()  # held for microseconds
 
@@ -130,7 +130,7 @@ class Comparison:
         if self._newest is None:
             return None
         with self._lock:
-            self._latencies.append((result, self._newest.result))
+            self._latencies.append((result.latency, self._newest.result.latency))
             if result.window_seen and self._newest.result.window_seen:
                 self._agreement.add(result.t, same=result.decision == self._newest.result.decision)
         return replace(self._newest, resets=resets)
@@ -156,10 +156,7 @@ class Comparison:
         with self._lock:
             agreement, latencies = self._agreement.now, [*self._latencies]
         network, total = (
-            tuple(
-                Percentiles.of([getattr(pair[which].latency, part) for pair in latencies])
-                for which in range(2)
-            )
+            tuple(Percentiles.of([getattr(pair[which], part) for pair in latencies]) for which in range(2))
             for part in ("network_ms", "total_ms")
         )
         busy_us = sum(1000 * each.p50 for each in network)
@@ -203,13 +200,18 @@ class _Slices:
     def __init__(self, second: Second, spec: InputSpec, playback: Playback) -> None:
         self._slicer = Slicer(spec.slice, playback.resolution, spec)
         self._noise = DenoiseState(playback.resolution) if second.denoise else None
+        self._epoch: int | None = None  # of the last packet
         self._playback = playback
 
     def push(self, packet: Packet) -> list[Frame]:
         """Return the frames that end in a packet."""
         both = isinstance(self._playback, EventPlayback) and self._playback.denoise
-        packets = [packet] if self._noise is None or both else denoise_packets([packet], self._noise)
-        return [frame for each in packets for frame in self._slicer.push(each)]
+        packets: Iterable[Packet] = [packet]
+        if self._noise is not None and not both:
+            packets = denoise_packets(packets, self._noise, epoch=self._epoch)
+        frames = [frame for each in packets for frame in self._slicer.push(each)]
+        self._epoch = packet.epoch
+        return frames
 
     def reset(self) -> None:
         """Begin a new stream."""

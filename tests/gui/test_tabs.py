@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from livesnn.app.player import LAST_PATIENCE_S
 from livesnn.app.settings import SettingsFile
 from livesnn.app.tabs import Tabs
 from livesnn.infer.decide import Decider
+from livesnn.infer.onnx_engine import OnnxModel
+from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from tests.fake_source import FakeSource
 from tests.synthetic import SENSOR, moving_bar, write_recording
 
@@ -172,6 +175,30 @@ def test_a_source_that_hangs_keeps_nobody_waiting_when_its_tab_is_closed(
     assert time.monotonic() - begun_s < LAST_PATIENCE_S
     assert state(first) == "playing"
     source.release()
+
+
+def test_closing_one_leaves_the_engine_of_another_in_preparation(
+    qtbot: QtBot, model_folder: Path, recording: Path
+) -> None:
+    stopped = threading.Event()
+
+    def prepare(stop: threading.Event) -> None:
+        while not stop.wait(0.01):
+            pass
+        stopped.set()
+
+    model = SwitchingModel(OnnxModel.load(model_folder / "model.onnx"), prepare)
+    first = MainWindow(model, settings=SettingsFile())
+    first.show()
+    first.open(str(recording))
+    second = first.new_tab()
+    second.open(str(recording), str(model_folder))
+    qtbot.waitUntil(lambda: None not in (first.player.opened, second.player.opened), timeout=20_000)
+    second.close()
+    assert not stopped.is_set()
+    assert note_of(model) == PREPARING
+    tabs_of(first).close()
+    assert stopped.is_set()
 
 
 def test_quitting_closes_every_source(
