@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication
 from livesnn.app import style
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.exporting import Exporting
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
@@ -52,6 +53,7 @@ class MainWindow(Page):
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
+        self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
@@ -73,6 +75,7 @@ class MainWindow(Page):
         return {
             **self.source_chooser.slots(),
             **self.recording.slots(),
+            **self.exporting.slots(),
             "new_tab": self.new_tab,
             "next_tab": lambda: self._in_tabs(Tabs.show_next),
             "side_by_side": lambda: self._in_tabs(Tabs.tile),
@@ -302,6 +305,7 @@ class MainWindow(Page):
         self.session_display.poll()
         self.comparing.poll()
         self.recording.poll(self.commands)
+        self.exporting.poll(self.commands)
         self.teaching.poll(self.commands)
 
     def changeEvent(self, event: QEvent) -> None:
@@ -329,6 +333,7 @@ class MainWindow(Page):
         if self.dialog is not None:
             self.dialog.close()
         self.session_display.end()
+        self.exporting.end()
         other = None if self.tabs is None else self.tabs.other_than(self)
         self.player.end(heir=None if other is None else other.player)
         event.accept()
