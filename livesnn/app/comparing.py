@@ -57,7 +57,6 @@ class Comparing:
         dialog.chosen.connect(self.use)
         self._window.show_dialog(dialog)
 
-    @Slot(object)
     def use(self, second: Second | None) -> None:
         """Compare with this from now on; None: with nothing."""
         self._player.compare(second)
