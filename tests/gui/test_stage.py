@@ -394,3 +394,40 @@ def test_the_window_can_begin_on_the_stage(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == f"[true, {str(locked).lower()}, true]"
+
+
+# In tabs
+
+
+def test_the_stage_of_a_tab_fills_the_screen_without_the_others(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    first = make_window(loop=True)
+    second = first.new_tab()
+    tabs = first.tabs
+    assert tabs is not None
+    play(qtbot, second, recording)
+    second.commands["stage"].trigger()
+    assert tabs.isFullScreen()
+    assert (second.presenting.stage.isVisible(), first.isVisible(), tabs.bar.isVisible()) == (
+        True,
+        False,
+        False,
+    )
+    qtbot.waitUntil(lambda: second.presenting.stage.size() == tabs.size())
+    second.commands["close_message"].trigger()
+    assert not tabs.isFullScreen()
+    assert tabs.bar.isVisible()
+    tabs.close()
+
+
+def test_a_kiosk_in_a_tab_stays_when_a_person_closes_the_window(make_window: MakeWindow) -> None:
+    first = make_window()
+    second = first.new_tab()
+    tabs = first.tabs
+    assert tabs is not None
+    on_stage(second, kiosk=True)
+    tabs.closeEvent(ByAPerson())
+    assert tabs.isVisible()
+    assert second.presenting.locked
+    tabs.close()
