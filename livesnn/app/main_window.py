@@ -90,7 +90,7 @@ class MainWindow(WindowLayout):
             "theme:light": lambda: self.set_theme("light"),
             "theme:dark": lambda: self.set_theme("dark"),
             "full_screen": self.set_full_screen,
-            "close_message": self.banner.hide,
+            "close_message": self.leave,
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
@@ -228,6 +228,13 @@ class MainWindow(WindowLayout):
         """Fill the screen, or go back to the window as it was, which may be maximised."""
         now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
         self.setWindowState(now | filling if full else now & ~filling)
+
+    def leave(self) -> None:
+        """Close the message or, where there is none, leave full screen."""
+        if self.banner.isVisible():
+            self.banner.hide()
+        elif self.isFullScreen():
+            self.set_full_screen(False)
 
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:

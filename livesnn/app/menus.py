@@ -17,6 +17,7 @@ from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.help import PROJECT, docs_address
 from livesnn.session.event_picture import PALETTES
 
 TURN = "Rotate clockwise"
@@ -24,6 +25,7 @@ MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
 SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning")  # and the recent ones
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
 _LICENCE = "Licence: Apache-2.0. livesnn sends no data anywhere."
+_LINKS = {"Documentation": docs_address("index.md"), "Source code": PROJECT, "Report a problem": f"{PROJECT}/issues"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ ENTRIES = (
     Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
     Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
     Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
-    Entry("close_message", "View", "Close the message", ("Esc",)),
+    Entry("close_message", "View", "Close the message, leave full screen", ("Esc",)),
     Entry("turn", "Camera", TURN, ("Ctrl+R",)),
     Entry("mirrored_camera", "Camera", "Swap left and right", ("Ctrl+Shift+M",), "toggle"),
     Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",)),
@@ -211,11 +213,15 @@ def _shortcuts_of(menu: str) -> QGridLayout:
 
 
 class AboutDialog(Dialog):
-    """Says what livesnn is, and its version."""
+    """Says what livesnn is, its version, and where to read more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(f"livesnn {__version__}", parent)
         self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
         self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
+        links = (f'<a href="{address}">{name}</a>' for name, address in _LINKS.items())
+        self.links = label(" &nbsp;·&nbsp; ".join(links), style.text_font(14))
+        self.links.setOpenExternalLinks(True)
+        self.column.addWidget(self.links)
         self.add_close()
         self.setMinimumWidth(420)

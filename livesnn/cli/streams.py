@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def gui(
     decisions: Decisions = AS_USUAL,
     pre_roll: Seconds = None,
     mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
 ) -> int:
     """Open the window.
 
@@ -63,8 +65,10 @@ def gui(
         How many seconds before the press of the record button a recording begins.
     engine
         What runs the network.
+    json
+        Print what was shown as JSON once the window is closed.
     """
-    from livesnn.app.application import run_app
+    from livesnn.app.application import QUIT_AFTER, run_app
 
     summary = run_app(
         source,
@@ -74,7 +78,8 @@ def gui(
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
     )
-    write_json(summary)
+    if json or os.environ.get(QUIT_AFTER):  # a program that closes the window wants to know
+        write_json(summary)
     return 0
 
 

@@ -34,7 +34,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import button, fill, label
+from livesnn.app.widgets.basics import button, fill, help_button, label
 from livesnn.card import InputSpec
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
@@ -410,7 +410,8 @@ class EventView(QFrame):
     def _picture_page(self) -> QWidget:
         page = QFrame()
         page.setObjectName("picture")
-        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), spacing=10)
+        about = help_button("window.md#the-picture", "the picture")
+        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), about, spacing=10)
         parts = (self.strip, (self.canvas, 1), below)
         fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
         return page
