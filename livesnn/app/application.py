@@ -38,6 +38,8 @@ FIRST_FRAME: Final = "first-frame"
 WATCHDOG = "LIVESNN_WATCHDOG"
 """Environment variable: if set, the summary says for how long the window was blocked."""
 
+TOUR_AFTER_MS = 1500  # once something is seen
+
 OF_CLASSES = ("thresholds", "allow", "deny")  # fields of a Decider
 PLATFORM = "QT_QPA_PLATFORM"
 _QT_PACKAGES = "libegl1 libgl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon0"
@@ -57,6 +59,7 @@ def run_app(
     decisions: Mapping[str, Any] | None = None,
     pre_roll_s: float | None = None,
     orientation: Orientation | None = None,
+    tour: bool = True,
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
@@ -75,6 +78,8 @@ def run_app(
         How long before its start a recording begins; None: as last chosen.
     orientation
         What makes the source upright, until another is opened; None: as remembered for a camera.
+    tour
+        Whether the first start begins with the tour, where a person may see it.
 
     Raises
     ------
@@ -91,6 +96,8 @@ def run_app(
     # An impossible one is found before the window is made.
     settings.now.choices.decider.merge(decisions or {})
     check_screen()
+    from PySide6.QtCore import QTimer
+
     from livesnn.app.main_window import MainWindow  # not before: without Qt's libraries it can't be imported
 
     application = make_application(settings)
@@ -110,6 +117,8 @@ def run_app(
                 "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
         _close_after(window, quit_after)
+        if tour and not settings.now.toured and not _automated():
+            QTimer.singleShot(TOUR_AFTER_MS, window, window.tour.begin)
         watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None
         application.exec()
     window.close()
@@ -179,6 +188,11 @@ def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] 
         watch.start(5)
     elif quit_after is not None:
         QTimer.singleShot(round(1000 * quit_after), window, window.close)
+
+
+def _automated() -> bool:
+    """Return whether a program looks at the window, or nobody can."""
+    return any(map(os.environ.get, (QUIT_AFTER, WATCHDOG))) or _platform(os.environ) in WITHOUT_SCREEN
 
 
 def _quit_after() -> float | Literal["first-frame"] | None:

@@ -22,10 +22,14 @@ from livesnn.session.event_picture import PALETTES
 
 TURN = "Rotate clockwise"
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
-SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning")  # and the recent ones
+SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning", "another")  # and scenes and recent ones
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
 _LICENCE = "Licence: Apache-2.0. livesnn sends no data anywhere."
-_LINKS = {"Documentation": docs_address("index.md"), "Source code": PROJECT, "Report a problem": f"{PROJECT}/issues"}
+_LINKS = {
+    "Documentation": docs_address("index.md"),
+    "Source code": PROJECT,
+    "Report a problem": f"{PROJECT}/issues",
+}
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,18 @@ class Entry:
 ENTRIES = (
     Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
     Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
-    Entry("webcam", "File", "Use a webcam", ("Ctrl+Shift+K",)),
+    Entry("webcam", "File", "Use a webcam …", ("Ctrl+Shift+K",)),
     Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
     Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
     Entry("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",)),
+    Entry("another", "File", "Simulate another person", ("Ctrl+Shift+P",)),
     Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
     Entry("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",)),
     *(
         Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), "label")
         for number in range(1, MOST_LABELS + 1)
     ),
+    Entry("settings", "File", "Settings …", ("Ctrl+,",), rule=True),
     Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
     Entry("play", "Playback", "Play or pause", ("Space",)),
     Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
@@ -76,6 +82,7 @@ ENTRIES = (
     Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
     Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
     Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
+    Entry("layout", "View", "Reset the size of the panels", ("Ctrl+Shift+0",)),
     Entry("close_message", "View", "Close the message, leave full screen", ("Esc",)),
     Entry("turn", "Camera", TURN, ("Ctrl+R",)),
     Entry("mirrored_camera", "Camera", "Swap left and right", ("Ctrl+Shift+M",), "toggle"),
@@ -88,6 +95,9 @@ ENTRIES = (
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset the state each window", ("W",), "state"),
     Entry("reset", "Network", "Reset the state now", ("R",)),
+    Entry("filters", "Camera", "Read about the noise filter", ("Ctrl+Shift+F1",), rule=True),
+    Entry("tour", "Help", "Take the tour", ("Ctrl+F2",)),
+    Entry("docs", "Help", "Documentation", ("Shift+F1",)),
     Entry("shortcuts", "Help", "Shortcuts", ("F1", "?")),
     Entry("about", "Help", "About livesnn", ("Ctrl+F1",)),
 )
@@ -108,14 +118,16 @@ class Actions:
         for title in ("File", "Network"):
             self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded or taught
         self.recent = QMenu("Open recent", window)
+        self.scenes = QMenu("Demo scenes", window)
         self.sources = QMenu("Open", window)  # for the button "Open"
         for entry in ENTRIES:
             self._add(entry, do[entry.name])
             if entry.name in SOURCES:
                 self.sources.addAction(self[entry.name])
             if entry.name == SOURCES[-1]:
-                self.sources.addMenu(self.recent)
-                self._menus["File"].addMenu(self.recent)
+                for menu in (self.sources, self._menus["File"]):
+                    menu.addMenu(self.scenes)
+                    menu.addMenu(self.recent)
 
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]

@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app import style
+from livesnn.app import scenes, style
 from livesnn.app.model_dialog import engine_name
-from livesnn.app.player import SIMULATION, TURNING, Player
+from livesnn.app.player import SIMULATION, Player
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
@@ -54,7 +54,6 @@ WELCOME = (
     "What do you want to look at?",
     "An event camera sees whatever moves, and the network recognises it.",
 )
-DEMOS = {SIMULATION: "Demo: a simulated person", TURNING: "Demo: digits that turn"}
 OTHER_MODEL = "Choose another model with Ctrl+M"
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
 
@@ -118,9 +117,17 @@ class WindowLayout(QMainWindow):
     def _forget_dialog(self) -> None:
         self.dialog = None
 
+    def lay_out(self) -> None:
+        """Let the window and its parts have the sizes of the first start."""
+        self.setWindowState(Qt.WindowState.WindowNoState)
+        self._fit_screen(1280, 800)
+        self.splitters["cards"].setSizes([5000, 4000, 4000])
+        cards = self.splitters["cards"].sizeHint().height()
+        self.splitters["rows"].setSizes([self.height() - cards, cards])
+
     def _fit_screen(self, width: int, height: int) -> None:
         """Take this size, or what the screen has room for with the window's frame: at 200 %, half of its pixels."""
-        room = self.screen().availableSize()
+        room = self.screen().availableGeometry()
         self.resize(min(width, room.width() - FRAME[0]), min(height, room.height() - FRAME[1]))
         columns = self.width() - 2 * MARGIN - GAP
         readout = max(columns * 4 // 11, min(READOUT, columns * 9 // 20))
@@ -330,7 +337,7 @@ class SessionDisplay:
     def _show_opened(self, source: str, opened: Opened) -> None:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
-        name = next((title for demo, title in DEMOS.items() if source.startswith(demo)), source)
+        name = scenes.title(source)
         model = Path(self._player.model).resolve().name
         window.header.show_names(
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"

@@ -77,6 +77,7 @@ def gui(
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        tour=not json,
     )
     if json or os.environ.get(QUIT_AFTER):  # a program that closes the window wants to know
         write_json(summary)
