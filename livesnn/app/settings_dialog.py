@@ -141,11 +141,11 @@ class SettingsDialog(Dialog):
 
     def _sources(self) -> None:
         hint = "Drops events of hot pixels and single ones, for the network and the picture. Recordings keep all."
-        self._tick("Camera", "Filter noise", hint, "cameras.md#noise", "choices.denoise")
+        self._tick("Sources", "Filter noise", hint, "cameras.md#noise", "choices.denoise")
         hint = "livesnn remembers how each camera and stream is turned. This forgets them all, from the next opening."
         forget = self._button("Forget", lambda: self._change("mounted", {}))
         self._row(
-            "Camera",
+            "Sources",
             "Turned cameras",
             hint,
             "cameras.md#a-camera-that-is-mounted-sideways",
@@ -155,7 +155,7 @@ class SettingsDialog(Dialog):
         self._shows.append(lambda: self._count(forget, "Forget", len(self.settings.mounted)))
         hint = "The sources that the menu “Open recent” lists."
         clear = self._button("Clear", lambda: self._change("recent", ()))
-        self._row("Camera", "Recent sources", hint, "window.md#sources", ("recent",), clear)
+        self._row("Sources", "Recent sources", hint, "window.md#sources", ("recent",), clear)
         self._shows.append(lambda: self._count(clear, "Clear", len(self.settings.recent)))
 
     def _recording(self) -> None:

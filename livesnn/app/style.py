@@ -296,6 +296,7 @@ QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }
 QPushButton#play:focus, QPushButton#primary:focus { border: 2px solid $text; }
 QPushButton#play:disabled, QPushButton#primary:disabled { background: $raised; color: $faint; }
 QPushButton#primary { background: $accent; border: 1px solid $accent; color: $on_accent; }
+QPushButton#way { padding: 0 8px; }
 QPushButton#narrow, QPushButton#segment { padding: 0 4px; }
 QPushButton#segment { border-radius: 0; }
 QPushButton#segment[side="left"] { border-top-left-radius: 9px; border-bottom-left-radius: 9px; }
@@ -311,6 +312,10 @@ QDialog QToolButton:checked { background: $accent_dark; border-color: $accent; }
 QLineEdit, QListView, QTableView, QTreeView { background: $background; border: 1px solid $line;
   border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
 QListView::indicator:unchecked, QTreeView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
+QCheckBox::indicator { width: 16px; height: 16px; background: $raised; border: 1px solid $neutral;
+  border-radius: 5px; }
+QCheckBox::indicator:hover, QCheckBox::indicator:focus { border-color: $accent; }
+QCheckBox::indicator:checked { background: $accent; border: 4px solid $raised; }
 QLineEdit:focus, QListView:focus, QTableView:focus, QTreeView:focus { border-color: $accent; }
 QHeaderView::section { background: $surface; color: $soft; border: none; padding: 4px 8px; }
 QComboBox { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 6px 0 12px; }

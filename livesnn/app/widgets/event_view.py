@@ -184,7 +184,9 @@ class WaysStrip(QWidget):
         super().__init__()
         self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.buttons = {way.name: button(way.short, height=30, pixels=13, tip=way.title) for way in WAYS}
+        self.buttons = {
+            way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
+        }
         for name, widget in self.buttons.items():
             widget.clicked.connect(lambda _=False, name=name: choose(name))
         fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=8)
