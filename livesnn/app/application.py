@@ -117,7 +117,7 @@ def run_app(
                 "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
         _close_after(window, quit_after)
-        if tour and not settings.now.toured and not _automated():
+        if tour and not settings.now.toured and not automated(os.environ):
             QTimer.singleShot(TOUR_AFTER_MS, window, window.tour.begin)
         watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None
         application.exec()
@@ -190,9 +190,9 @@ def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] 
         QTimer.singleShot(round(1000 * quit_after), window, window.close)
 
 
-def _automated() -> bool:
+def automated(environment: Mapping[str, str]) -> bool:
     """Return whether a program looks at the window, or nobody can."""
-    return any(map(os.environ.get, (QUIT_AFTER, WATCHDOG))) or _platform(os.environ) in WITHOUT_SCREEN
+    return any(map(environment.get, (QUIT_AFTER, WATCHDOG))) or _platform(environment) in WITHOUT_SCREEN
 
 
 def _quit_after() -> float | Literal["first-frame"] | None:

@@ -144,17 +144,15 @@ class Tour(QFrame):
 
 def beside(part: QRect, card: QRect, window: QRect) -> QPoint:
     """Return where a card is best put: below the part, right, left or above where it fits, else in its corner."""
-    places = (
-        QPoint(part.left(), part.bottom() + GAP),
-        QPoint(part.right() + GAP, part.top()),
-        QPoint(part.left() - GAP - card.width(), part.top()),
-        QPoint(part.left(), part.top() - GAP - card.height()),
-    )
-    inside = window.adjusted(GAP, GAP, -GAP, -GAP)
-    for place in places:
-        placed = card.translated(place)
-        if placed.right() > inside.right() and placed.top() > part.bottom():  # a button near the right edge
-            placed.moveRight(inside.right())
-        if inside.contains(placed):
-            return placed.topLeft()
-    return QPoint(part.left() + GAP, part.bottom() - GAP - card.height())
+    room = window.adjusted(GAP, GAP, -GAP - card.width(), -GAP - card.height())  # for its corner
+    along_x = min(max(part.left(), room.left()), room.right())
+    along_y = min(max(part.top(), room.top()), room.bottom())
+    for place in (
+        QPoint(along_x, part.bottom() + GAP),
+        QPoint(part.right() + GAP, along_y),
+        QPoint(part.left() - GAP - card.width(), along_y),
+        QPoint(along_x, part.top() - GAP - card.height()),
+    ):
+        if room.contains(place):
+            return place
+    return QPoint(along_x, room.bottom())

@@ -258,6 +258,26 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     assert not window.banner.isVisible()
 
 
+def test_the_menu_of_the_open_button_runs_from_left_to_right(make_window: MakeWindow) -> None:
+    window = make_window()
+    assert window.header.open.menu() is window.commands.sources
+    for menu in (window.commands.sources, window.commands.scenes, window.commands.recent):
+        assert menu.layoutDirection() == Qt.LayoutDirection.LeftToRight
+
+
+def test_esc_closes_the_message_then_leaves_full_screen(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    be_active(qtbot, window)
+    window.commands["full_screen"].trigger()
+    window.banner.show_message("Something was lost", "warning")
+    seen = []
+    for _ in range(2):
+        qtbot.keyClick(window, Qt.Key.Key_Escape)
+        seen.append((window.banner.isVisible(), window.isFullScreen()))
+    assert seen == [(False, True), (False, False)]
+    assert not window.commands["full_screen"].isChecked()
+
+
 def test_an_empty_address_cannot_be_connected_to(qtbot: QtBot) -> None:
     dialog = StreamDialog("tcp://")
     qtbot.addWidget(dialog)

@@ -310,7 +310,21 @@ def test_of_what_was_played_before_nothing_is_left_where_the_next_cannot_be_open
     qtbot.waitUntil(lambda: window.session is not None and window.session.error is not None)
     window.session_display.begin()  # it failed before anybody looked
     assert not window.view.has_picture
-    assert window.windowTitle() == "none.aedat4 – livesnn"
+    assert window.windowTitle() == f"none.aedat4 ({tmp_path.name}) – livesnn"
+
+
+def test_two_recordings_of_one_name_have_different_titles(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window, titles = make_window(), []
+    for folder in ("monday", "tuesday"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(recording, tmp_path / folder / "bar.npz")
+        window.open(str(tmp_path / folder / "bar.npz"))
+        titles.append(window.windowTitle())  # while it is being opened
+        qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+        titles.append(window.windowTitle())
+    assert titles == ["bar.npz (monday) – livesnn"] * 2 + ["bar.npz (tuesday) – livesnn"] * 2
 
 
 def test_what_was_assumed_about_a_recording_is_said(
