@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
 from livesnn.app.settings import ThemeName
+from livesnn.app.source_dialogs import StreamDialog
 from livesnn.app.style import DARK, LIGHT, Theme
 from livesnn.app.widgets.basics import label
 from livesnn.app.widgets.readout import DecisionView
@@ -183,3 +185,38 @@ def test_every_icon_is_drawn_in_its_colour_inside_its_box(qapp: QApplication, na
     assert edge.max() == 0
     solid = [image.pixelColor(int(x), int(y)).name() for y, x in np.argwhere(alpha == 255)]
     assert set(solid) <= {"#ff0000"}
+
+
+@THEMES
+def test_no_button_of_a_dialog_has_an_icon_of_its_own(qtbot: QtBot, qapp: QApplication, theme: Theme) -> None:
+    style.use("dark" if theme is DARK else "light", qapp)
+    dialog = StreamDialog("tcp://localhost:7777")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert dialog.cancel.icon().isNull()
+
+
+@THEMES
+def test_the_icons_of_the_file_dialog_can_be_seen(
+    qtbot: QtBot, qapp: QApplication, theme: Theme, tmp_path: Path
+) -> None:
+    style.use("dark" if theme is DARK else "light", qapp)
+    dialog = QFileDialog(None, "Open", str(tmp_path))
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    style.dress(dialog)
+    tools = [
+        tool for tool in dialog.findChildren(QToolButton) if tool.isVisible() and not tool.icon().isNull()
+    ]
+    assert len(tools) == 6
+    for tool in tools:
+        image = tool.icon().pixmap(24, 24).toImage()
+        inks = {
+            image.pixelColor(x, y).name()
+            for y in range(24)
+            for x in range(24)
+            if image.pixelColor(x, y).alpha() > 150
+        }
+        assert inks, tool.objectName()
+        assert all(style.contrast(QColor(ink), QColor(theme.raised)) > 4.5 for ink in inks), tool.objectName()

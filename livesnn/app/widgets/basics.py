@@ -75,6 +75,7 @@ def help_button(page: str, about: str) -> QPushButton:
     tip = f"Read about this: {about} (opens the browser)"
     widget = button("?", height=18, width=18, pixels=11, name="help", tip=tip)
     widget.setAccessibleName(tip)
+    widget.setAutoDefault(False)  # in a dialog, Enter is for something else
     widget.clicked.connect(lambda _=False: open_docs(page))
     return widget
 
