@@ -335,8 +335,17 @@ class TeachDialog(Dialog):
     def _stand_beside(self, window: WindowLayout) -> None:
         """Be as wide as the right column, and stand in its upper part."""
         self.setFixedWidth(max(window.readout.width() - 2, 300))
-        place = window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0))
-        self.move(place)
+        self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))
+        self._say(self.words.text())
+
+    def _say(self, words: str, now: str = "") -> None:
+        """Show words below what is now, and make room for all of them."""
+        self.now.setText(now)
+        self.now.setVisible(bool(now))
+        self.words.setText(words)
+        needed = self.column.totalHeightForWidth(self.width())
+        if needed > self.height():
+            self.resize(self.width(), needed)
 
     def show_step(self, now: str, share: float | None, words: str = "", go_on: str = "") -> None:
         """Show a `Step`."""
@@ -344,9 +353,8 @@ class TeachDialog(Dialog):
         self.button.setText(go_on or self.button.text())
         self.button.setVisible(bool(go_on))
         self._asking = bool(go_on)
-        self.now.setText(now)
-        self.now.show()
-        self.words.setText(words)
+        if (now, words) != (self.now.text(), self.words.text()):  # it is called each time the window looks
+            self._say(words, now)
         self.share.setRange(0, 0 if share is None else 1000)
         self.share.setValue(round(1000 * (share or 0)))
         self.share.setVisible(not go_on)
@@ -363,8 +371,7 @@ class TeachDialog(Dialog):
 
     def show_failed(self, words: str) -> None:
         """Show why nothing was learned, and offer to begin again."""
-        self.words.setText(words)
-        self.now.hide()
+        self._say(words)
         self.share.hide()
         self.name.show()
         self.button.setText("Start")

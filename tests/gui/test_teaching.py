@@ -159,6 +159,9 @@ def test_the_dialog_leaves_the_picture_in_sight(
     assert dialog is not None
     picture = QRect(view.mapToGlobal(QPoint()), view.size())
     assert not dialog.frameGeometry().intersects(picture)
+    assert isinstance(dialog, TeachDialog)
+    words = dialog.words
+    assert words.height() >= words.heightForWidth(words.width())  # none is cut off
 
 
 @pytest.mark.parametrize("now", ["flap", "Get ready: 1"])
