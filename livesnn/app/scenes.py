@@ -13,7 +13,8 @@ from livesnn.simulate import DIGITS_URI, GESTURES_URI
 from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING
 
 SCHEME = "simulate:"
-GROUPS = {"One gesture": GESTURES, "Another movement": EVERYDAY, "No gesture": NOTHING}
+OTHERS = "Another movement"  # seventy, by name
+GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
 WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Digits that turn"}
 _TITLES = {GESTURES_URI: "a simulated person", DIGITS_URI: "digits that turn"}
 
@@ -30,7 +31,7 @@ def fill_scenes(menu: QMenu, watch: Callable[[str], None]) -> None:
         add(menu, words, address)
     for group, names in GROUPS.items():
         inner = menu.addMenu(group)
-        for name in names:
+        for name in names if group != OTHERS else sorted(names):
             add(inner, style.readable(name), SCHEME + name)
 
 

@@ -261,7 +261,7 @@ QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 
 QMenuBar { background: $background; padding: 2px 8px; }
 QMenuBar::item { background: transparent; padding: 4px 9px; border-radius: 6px; }
 QMenuBar::item:selected, QMenuBar::item:pressed { background: $raised; }
-QMenu { background: $surface; border: 1px solid $line; padding: 6px; }
+QMenu { background: $surface; border: 1px solid $line; padding: 6px; menu-scrollable: 0; }
 QMenu::item { padding: 6px 28px 6px 26px; border-radius: 6px; }
 QMenu::item:selected { background: $accent_dark; }
 QMenu::item:disabled { color: $faint; }
