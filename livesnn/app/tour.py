@@ -93,16 +93,17 @@ class Tour(QFrame):
         self.setFixedWidth(WIDTH)
         self.hide()
         self._outline.hide()
-        window.installEventFilter(self)
 
     @Slot()
     def begin(self) -> None:
         """Show the first step."""
+        self._window.installEventFilter(self)
         self._show(0)
 
     @Slot()
     def end(self) -> None:
         """End the tour, for good."""
+        self._window.removeEventFilter(self)
         self.hide()
         self._outline.hide()
         self._on_end()
@@ -137,7 +138,7 @@ class Tour(QFrame):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the part when the window's size changes."""
-        if self.isVisible() and event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
             self._place()
         return super().eventFilter(watched, event)
 

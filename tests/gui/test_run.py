@@ -299,6 +299,36 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
         assert json.loads(out)["frames_shown"] > 0
 
 
+DIALOG = """
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from livesnn.app import style
+from livesnn.app.source_dialogs import StreamDialog
+
+application = QApplication([])
+style.use("dark", application)
+dialog = StreamDialog("tcp://localhost:7777")
+dialog.open()
+QTimer.singleShot(200, lambda: (print(dialog.cancel.icon().isNull()), application.quit()))
+application.exec()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
+def test_a_dialog_s_buttons_have_no_icons_such_as_a_red_cross(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with x_server(tmp_path) as display:  # offscreen there never are any
+        monkeypatch.setenv("DISPLAY", display)
+        try:
+            check_xcb(xcb_plugin())
+        except LivesnnError as error:
+            pytest.skip(str(error))
+        done = python("-c", DIALOG, QT_QPA_PLATFORM="xcb", DISPLAY=display)
+    assert done.stdout.split() == ["True"], done.stderr
+
+
 @contextmanager
 def x_server(folder: Path, screen: str = "1400x900x24") -> Iterator[str]:
     """Run an X server without a screen on a display that is free; yield its name."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,8 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QT
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
+from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import ThemeName
-from livesnn.app.source_dialogs import StreamDialog
 from livesnn.app.style import DARK, LIGHT, Theme
 from livesnn.app.widgets.basics import label
 from livesnn.app.widgets.readout import DecisionView
@@ -188,24 +187,14 @@ def test_every_icon_is_drawn_in_its_colour_inside_its_box(qapp: QApplication, na
 
 
 @THEMES
-def test_no_button_of_a_dialog_has_an_icon_of_its_own(qtbot: QtBot, qapp: QApplication, theme: Theme) -> None:
-    style.use("dark" if theme is DARK else "light", qapp)
-    dialog = StreamDialog("tcp://localhost:7777")
-    qtbot.addWidget(dialog)
-    dialog.show()
-    assert dialog.cancel.icon().isNull()
-
-
-@THEMES
 def test_the_icons_of_the_file_dialog_can_be_seen(
-    qtbot: QtBot, qapp: QApplication, theme: Theme, tmp_path: Path
+    make_window: Callable[..., MainWindow], qapp: QApplication, theme: Theme
 ) -> None:
     style.use("dark" if theme is DARK else "light", qapp)
-    dialog = QFileDialog(None, "Open", str(tmp_path))
-    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
-    qtbot.addWidget(dialog)
-    dialog.show()
-    style.dress(dialog)
+    window = make_window()
+    window.commands["open"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, QFileDialog)
     tools = [
         tool for tool in dialog.findChildren(QToolButton) if tool.isVisible() and not tool.icon().isNull()
     ]
