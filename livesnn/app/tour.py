@@ -32,7 +32,7 @@ def stops(window: WindowLayout) -> tuple[Stop, ...]:
             window.view,
             "What the camera sees",
             "Each point is an event: a pixel that saw a change. Orange is brighter, blue is darker. "
-            "At first you see a simulated person, so you need no camera.",
+            "You need no camera: the demo simulates a person.",
         ),
         Stop(
             window.readout,
