@@ -252,7 +252,7 @@ def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindo
     window = make_window(loop=True)
     window.open(str(empty))
     qtbot.waitUntil(lambda: window.readout.decision.text == "No events in this recording", timeout=20_000)
-    assert words(window)[0] == "No events in this recording"
+    qtbot.waitUntil(lambda: words(window)[0] == "No events in this recording")
 
 
 def test_the_file_dialog_starts_where_the_last_recording_was(
