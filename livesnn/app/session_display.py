@@ -23,7 +23,7 @@ from livesnn.app import scenes, style
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
 from livesnn.app.widgets.bars import Banner, Header, Transport
-from livesnn.app.widgets.basics import fill
+from livesnn.app.widgets.basics import FRAME, fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel
@@ -44,7 +44,6 @@ from livesnn.sources import is_live
 GAP = 12  # pixels between cards
 MARGIN = 16  # pixels at the left and the right
 READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
-FRAME = (16, 40)  # what window managers put around a window, in pixels, before it is known
 FRAME_MADE_MS = 200
 LEAST_WITH_CARDS = 640  # height of the window, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them

@@ -270,6 +270,14 @@ def test_the_menu_of_the_open_button_runs_from_left_to_right(qtbot: QtBot, make_
     menu.close()
 
 
+def test_the_shortcuts_fit_the_screen(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.commands["shortcuts"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, ShortcutsDialog)
+    assert dialog.screen().availableGeometry().contains(dialog.frameGeometry())
+
+
 def test_esc_closes_the_message_then_leaves_full_screen(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     be_active(qtbot, window)

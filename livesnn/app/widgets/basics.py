@@ -27,6 +27,7 @@ from livesnn.app import style
 from livesnn.app.style import Tone
 from livesnn.app.widgets.help import open_docs
 
+FRAME = (16, 40)  # pixels of width and height that window managers put around a window, before it is known
 NOTHING = "–"
 NOTHING_YET = "Nothing yet"
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
