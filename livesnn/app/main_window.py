@@ -21,11 +21,15 @@ from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.presenting import Presenting
 from livesnn.app.recording_controls import RecordingControls
+from livesnn.app.scenes import fill_scenes
 from livesnn.app.session_display import SessionDisplay
-from livesnn.app.settings import SettingsFile, ThemeName
+from livesnn.app.settings import Settings, SettingsFile, ThemeName
+from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
+from livesnn.app.tour import Tour, stops
+from livesnn.app.widgets.help import open_docs
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode
@@ -53,12 +57,13 @@ class MainWindow(Page):
         super().__init__()
         self.settings = settings or SettingsFile()
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
-        self.source_chooser = SourceChooser(self, self.settings, self.open)
+        self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
         self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
         self.presenting = Presenting(self, self.player, self._begin, self._show_palette)
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
+        self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
         self.comparing = Comparing(self, self.player, self.session_display)
@@ -114,8 +119,8 @@ class MainWindow(Page):
             "theme:light": lambda: self.set_theme("light"),
             "theme:dark": lambda: self.set_theme("dark"),
             "full_screen": self.set_full_screen,
-            "stage": self.presenting.toggle,
-            "close_message": self.escape,
+            "stage": self.show_stage,
+            "close_message": self.leave,
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
@@ -129,6 +134,11 @@ class MainWindow(Page):
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
+            "settings": self.show_settings,
+            "layout": self.lay_out,
+            "docs": lambda: open_docs("index.md"),
+            "filters": lambda: open_docs("cameras.md#noise"),
+            "tour": self.begin_tour,
             "shortcuts": lambda: self.show_dialog(ShortcutsDialog(self)),
             "about": lambda: self.show_dialog(AboutDialog(self)),
         }
@@ -146,6 +156,7 @@ class MainWindow(Page):
         view.way_requested.connect(lambda name: self.commands[name].trigger())
         transport.record_requested.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
+        fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def _show_remembered(self) -> None:
         """Look as the window was left, and check the actions that say so."""
@@ -201,6 +212,8 @@ class MainWindow(Page):
         """
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
+        if source != self.player.source:  # who skipped through one file wants to see the next one
+            self.transport.choose_speed(1.0)
         self.player.play(source, model, orientation)
         self._show_orientation()
         self.session_display.begin()
@@ -217,6 +230,46 @@ class MainWindow(Page):
         """Use this model on this engine, now and for the next start of livesnn."""
         self.player.set_model(model, engine)
         self.session_display.begin()
+
+    def show_settings(self) -> None:
+        """Show every setting, with a search."""
+        dialog = SettingsDialog(replace(self.settings.now, choices=self.player.choices), self)
+        dialog.changed.connect(self.use_settings)
+        dialog.asked.connect(lambda name: self.commands[name].trigger())
+        self.show_dialog(dialog)
+
+    @Slot(object)
+    def use_settings(self, wanted: Settings) -> None:
+        """Look and play as these settings say, now and, what is remembered, for the next start of livesnn."""
+        now, choices, chosen = self.settings.now, self.player.choices, wanted.choices
+        for group, before, after in (
+            ("theme", now.theme, wanted.theme),
+            ("palette", choices.view.palette, chosen.view.palette),
+            ("mode", choices.view.mode, chosen.view.mode),
+            ("state", choices.state_mode, chosen.state_mode),
+        ):
+            if after != before:
+                self.commands[f"{group}:{after}"].trigger()
+        if wanted.mirrored_picture != now.mirrored_picture:
+            self.set_picture_mirrored(wanted.mirrored_picture)
+            self.commands.check("mirror_picture", wanted.mirrored_picture)
+        self.transport.loop.setChecked(chosen.loop)
+        if chosen.denoise != choices.denoise:
+            self.set_denoise(chosen.denoise)
+        if chosen.speed != choices.speed:
+            self.transport.choose_speed(chosen.speed)
+        if chosen.decider != choices.decider:
+            self.player.choose(decider=chosen.decider)
+        if chosen.pre_roll_s != choices.pre_roll_s:
+            self.player.choose(pre_roll_s=chosen.pre_roll_s)
+        if chosen.by_model != choices.by_model:
+            self.player.choose(by_model=chosen.by_model)
+        if wanted.engine != now.engine:
+            self.set_model(self.player.chosen, wanted.engine)
+        self.settings.change(
+            mounted=wanted.mounted, recent=wanted.recent, labels=wanted.labels, toured=wanted.toured
+        )
+        self._show_recent()
 
     def choose_decisions(self) -> None:
         """Ask when a class is named, and which classes may be."""
@@ -274,12 +327,27 @@ class MainWindow(Page):
         now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
         self.setWindowState(now | filling if full else now & ~filling)
 
-    def escape(self) -> None:
-        """Leave the stage; elsewhere close the message."""
+    def leave(self) -> None:
+        """Close what is open, one at a time: the stage, the tour, the message, full screen."""
         if self.presenting.on:
             self.presenting.leave()
-        else:
+        elif self.tour.isVisible():
+            self.tour.end()
+        elif self.banner.isVisible():
             self.banner.hide()
+        elif self.isFullScreen():
+            self.set_full_screen(False)
+
+    def show_stage(self) -> None:
+        """Show the stage, or leave it."""
+        if self.tour.isVisible():
+            self.tour.end()
+        self.presenting.toggle()
+
+    def begin_tour(self) -> None:
+        """Explain the window's parts, one after another."""
+        self.presenting.leave()
+        self.tour.begin()
 
     def _begin(self) -> None:
         self.session_display.begin()

@@ -36,6 +36,7 @@ class Settings:
     geometry: bytes = b""  # of the window, as Qt saves it; b"" before its first close
     splitters: dict[str, bytes] = field(default_factory=dict)  # by name, as Qt saves them
     theme: ThemeName = "system"
+    toured: bool = False  # whether the tour of the first start was taken or skipped
     mirrored_picture: bool = False  # whether the picture is mirrored on the screen, but not for the network
     # The orientation of cameras and streams that aren't upright, by `camera_name`: serial number or address.
     mounted: dict[str, Orientation] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -52,6 +53,7 @@ def gui(
     mounting: Mounting = AS_IT_COMES,
     stage: bool = False,
     kiosk: bool = False,
+    json: bool = False,
 ) -> int:
     """Open the window.
 
@@ -75,8 +77,10 @@ def gui(
     kiosk
         The same for an exhibition: no menus, no shortcuts, no cursor. A source that fails is started again. To leave
         it, hold Ctrl+Shift+Q for two seconds.
+    json
+        Print what was shown as JSON once the window is closed.
     """
-    from livesnn.app.application import run_app
+    from livesnn.app.application import QUIT_AFTER, run_app
 
     summary = run_app(
         sources[0] if sources else None,
@@ -89,8 +93,10 @@ def gui(
         compare=compare,
         stage=stage,
         kiosk=kiosk,
+        tour=not json,
     )
-    write_json(summary)
+    if json or os.environ.get(QUIT_AFTER):  # a program that closes the window wants to know
+        write_json(summary)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import presenting, style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from livesnn.app.tabs import Tabs
 from livesnn.app.widgets.stage import AGAIN_S, FADE_S, Caption, Past, Said, follow_trail
 from livesnn.session.event_picture import PALETTES
 from tests.fake_source import FakeSource, at
@@ -399,35 +400,52 @@ def test_the_window_can_begin_on_the_stage(
 # In tabs
 
 
-def test_the_stage_of_a_tab_fills_the_screen_without_the_others(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
-    first = make_window(loop=True)
+@pytest.fixture
+def two_tabs(model_folder: Path) -> Iterator[tuple[MainWindow, MainWindow, Tabs]]:
+    """Return a window with two tabs, the second one shown."""
+    settings = SettingsFile()
+    settings.choose(loop=True)
+    first = MainWindow(str(model_folder), settings=settings)
+    first.show()
     second = first.new_tab()
-    tabs = first.tabs
-    assert tabs is not None
+    assert first.tabs is not None
+    yield first, second, first.tabs
+    first.tabs.close()
+
+
+def test_the_stage_of_a_tab_fills_the_screen_without_the_others(
+    qtbot: QtBot, two_tabs: tuple[MainWindow, MainWindow, Tabs], recording: Path
+) -> None:
+    first, second, tabs = two_tabs
     play(qtbot, second, recording)
     second.commands["stage"].trigger()
     assert tabs.isFullScreen()
-    assert (second.presenting.stage.isVisible(), first.isVisible(), tabs.bar.isVisible()) == (
-        True,
-        False,
-        False,
-    )
-    qtbot.waitUntil(lambda: second.presenting.stage.size() == tabs.size())
+    stage = second.presenting.stage
+    assert (stage.isVisible(), first.isVisible(), tabs.bar.isVisible()) == (True, False, False)
+    qtbot.waitUntil(lambda: stage.size() == tabs.size())
     second.commands["close_message"].trigger()
     assert not tabs.isFullScreen()
     assert tabs.bar.isVisible()
-    tabs.close()
 
 
-def test_a_kiosk_in_a_tab_stays_when_a_person_closes_the_window(make_window: MakeWindow) -> None:
-    first = make_window()
-    second = first.new_tab()
-    tabs = first.tabs
-    assert tabs is not None
+def test_a_kiosk_in_a_tab_stays_when_a_person_closes_the_window(
+    two_tabs: tuple[MainWindow, MainWindow, Tabs],
+) -> None:
+    _, second, tabs = two_tabs
     on_stage(second, kiosk=True)
     tabs.closeEvent(ByAPerson())
     assert tabs.isVisible()
     assert second.presenting.locked
-    tabs.close()
+
+
+# The tour
+
+
+def test_the_stage_ends_the_tour_and_the_tour_leaves_the_stage(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.commands["tour"].trigger()
+    assert window.tour.isVisible()
+    window.commands["stage"].trigger()
+    assert not window.tour.isVisible()
+    window.commands["tour"].trigger()
+    assert (window.tour.isVisible(), window.presenting.on) == (True, False)
