@@ -37,7 +37,7 @@ from livesnn.app.widgets.bars import SPEEDS
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, fill, help_button, label, line_edit
 from livesnn.session.event_picture import PALETTES
 
-KEPT = ("geometry", "splitters", "mounted", "recent", "model", "engine", "labels", "toured")
+KEPT = ("geometry", "splitters", "mounted", "recent", "model", "engine", "labels", "toured", "actions")
 """Fields that "Defaults" doesn't touch: no choices, but what came about."""
 NOTHING_FOUND = "No setting has these words."
 _BOX = 210  # width of the fields, pixels
