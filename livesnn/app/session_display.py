@@ -246,6 +246,8 @@ class SessionDisplay:
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.show_result(self._result)
             self._result = None
+        if read and (silence := session.silence) is not None:
+            self._window.readout.show_silence(silence)
 
     def _follow_engine(self) -> None:
         opened = self._player.opened

@@ -15,6 +15,7 @@ from livesnn.errors import DataError, ModelError, error_message
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Silence, silence
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
@@ -93,6 +94,7 @@ class Session:
         self._mounting = mounting
         self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
+        self._events_s = 0.0  # when the last events came for the network
         self._times_learned = 0  # hot pixels, as far as they are saved
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
@@ -106,6 +108,15 @@ class Session:
         counts = Counts() if self.opened is None else self.opened.playback.counts
         now = self._rolling.snapshot(counts, now_s=time.perf_counter())
         return replace(now, events_per_s=math.nan, filtered_per_s=math.nan) if self.control.lost else now
+
+    @property
+    def silence(self) -> Silence | None:
+        """For how long no events have come, if that is too long for a decision; None in a pause, too."""
+        if self.opened is None or self.control.state == "paused":
+            return None
+        playback = self.opened.playback
+        since_s = max(self._events_s, self.control.went_on_s)  # what came in a pause wasn't looked at
+        return silence(since_s, time.perf_counter(), live=playback.live and playback.has_events)
 
     @property
     def decisions(self) -> Counter[str]:
@@ -151,6 +162,7 @@ class Session:
                 state=lambda: self.control.choices.state_mode,
                 decider=lambda: self.control.choices.decider_of(model.card),
                 reset_requested=self._take_reset,
+                silence=lambda: self.silence,
             ):
                 self._publish(result, playback, model)
                 self._save_hot_pixels(playback)
@@ -185,6 +197,7 @@ class Session:
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
         self.warnings = playback.warnings
+        self._events_s = time.perf_counter()
         self.control.open(playback, display, model.card.input.slice.delta_t_us)
         self.opened = Opened(playback, model)  # last: from now on it can be paused and sought
         return display
@@ -203,6 +216,8 @@ class Session:
 
         def show(packet: Packet) -> None:
             self._rolling.filtered.add(packet)
+            if packet.events.size:
+                self._events_s = time.perf_counter()
             if packet.events.size or playback.live:  # the picture of a recording doesn't fade by the clock
                 display.add(packet.events, packet.arrived_s, playback.start_us)
 
