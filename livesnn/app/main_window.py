@@ -128,17 +128,13 @@ class MainWindow(WindowLayout):
             if name in now.splitters:
                 splitter.restoreState(QByteArray(now.splitters[name]))
         self.transport.loop.setChecked(choices.loop)
-        self.numbers.show_denoise(choices.denoise)
-        self.view.canvas.set_mirrored(now.mirrored_picture)
         self._show_palette(choices.view.palette)
-        self._show_orientation()
+        self._show_filters()
         self._show_recent()
         for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}", f"theme:{now.theme}"):
             self.commands.check(chosen)
         self.commands.check("state:carry")
         self.commands.check("loop", choices.loop)
-        self.commands.check("denoise", choices.denoise)
-        self.commands.check("mirror_picture", now.mirrored_picture)
         self.commands.check("full_screen", self.isFullScreen())
 
     # What a person asks for
@@ -158,7 +154,7 @@ class MainWindow(WindowLayout):
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
         self.player.play(source, model, orientation)
-        self._show_orientation()
+        self._show_filters()
         self.session_display.begin()
 
     @Slot()
@@ -197,9 +193,8 @@ class MainWindow(WindowLayout):
     @Slot(bool)
     def set_denoise(self, denoise: bool) -> None:
         """Filter noise out, or let it through."""
-        self.player.choose(denoise=denoise)
-        self.commands.check("denoise", denoise)
-        self.numbers.show_denoise(denoise)
+        self.player.set_denoise(denoise)
+        self._show_filters()
 
     def set_palette(self, name: str) -> None:
         """Show events in these colours, from the next picture on."""
@@ -216,8 +211,8 @@ class MainWindow(WindowLayout):
 
     def set_picture_mirrored(self, mirrored: bool) -> None:
         """Mirror the picture on the screen, but not for the network."""
-        self.settings.change(mirrored_picture=mirrored)
-        self.view.canvas.set_mirrored(mirrored)
+        self.player.set_mirrored(mirrored)
+        self._show_filters()
 
     def set_theme(self, theme: ThemeName) -> None:
         """Give the whole application this theme."""
@@ -233,11 +228,18 @@ class MainWindow(WindowLayout):
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
             self.session_display.begin()
-        self._show_orientation()
+        self._show_filters()
 
-    def _show_orientation(self) -> None:
-        """Let the menu say how the source is turned, if it can be."""
-        orientation = self.player.orientation
+    def _show_filters(self) -> None:
+        """Let menu and picture say how the source is turned, if it can be, mirrored and filtered."""
+        orientation, mirrored = self.player.orientation, self.player.mirrored
+        denoise = self.player.choices.denoise
+        self.commands.check("denoise", denoise)
+        self.commands.check("mirror_picture", mirrored)
+        self.numbers.show_denoise(denoise)
+        self.view.canvas.set_mirrored(mirrored)
+        changes = ["noise filtered"] * denoise + [(orientation or Orientation()).words]
+        self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
         shown = orientation or Orientation()
@@ -247,8 +249,8 @@ class MainWindow(WindowLayout):
         self.commands.check("mirrored_camera", shown.mirrored)
 
     def _opened(self) -> None:
-        """Show how the source is turned, and keep it among the recent ones."""
-        self._show_orientation()
+        """Show how the source is turned and filtered, and keep it among the recent ones."""
+        self._show_filters()
         if isinstance(self.player.source, str | Path):
             self.remember(str(self.player.source))
 

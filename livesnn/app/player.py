@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from livesnn.app.settings import SettingsFile
 from livesnn.card import ModelCard
@@ -85,7 +85,8 @@ class Player:
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
-        self._camera = ""  # what the source's orientation is remembered by
+        self.mirrored = False  # whether its picture is mirrored on the screen, but not for the network
+        self._camera = ""  # what the source's orientation and filters are remembered by
         self._place: _Place | None = None
         self._tally = Tally()
         self._n_decisions = self._dropped = 0
@@ -102,6 +103,8 @@ class Player:
         if _name(named) != self.model:  # the one in use stays loaded
             self._named = self._model = named
         self.orientation, self._camera = orientation, ""
+        self.mirrored = False
+        self.apply(replace(self.choices, denoise=False))
         self._start(source, None)
 
     def play_again(self) -> None:
@@ -143,6 +146,9 @@ class Player:
         playback = opened.playback
         self.orientation = playback.orientation if playback.has_events else None
         self._camera = camera_name(self.source, playback.serial)
+        if self._camera:
+            self.mirrored = self._camera in self._settings.now.mirrored
+            self.apply(replace(self.choices, denoise=self._camera in self._settings.now.filtered))
         if self._place is not None:
             if self._place.paused:
                 session.control.toggle()
@@ -162,6 +168,21 @@ class Player:
         if isinstance(self.source, str | Path):
             self.orientation = orientation
             self.play_again()
+
+    def set_denoise(self, denoise: bool) -> None:
+        """Filter noise, or let it through, which is remembered for a camera or a stream."""
+        self._remember("filtered", denoise)
+        self.apply(replace(self.choices, denoise=denoise))
+
+    def set_mirrored(self, mirrored: bool) -> None:
+        """Mirror the picture on the screen, or don't, which is remembered for a camera or a stream."""
+        self._remember("mirrored", mirrored)
+        self.mirrored = mirrored
+
+    def _remember(self, what: Literal["filtered", "mirrored"], on: bool) -> None:
+        if self._camera:
+            others = {name for name in getattr(self._settings.now, what) if name != self._camera}
+            self._settings.change(**{what: tuple(sorted(others | {self._camera} if on else others))})
 
     def toggle(self) -> None:
         """Pause, go on, or play again; before the source is open, do nothing."""

@@ -311,7 +311,6 @@ class SessionDisplay:
         self._clear(card)
         window.readout.show_doubt(card.on_another_sensor(*playback.resolution) if playback.has_events else "")
         window.view.set_input(card.input)
-        window.view.set_orientation(playback.orientation)
         window.view.show_ways_on(source.startswith(SIMULATION))
         if playback.path is not None and duration_s and playback.has_events:
             self._profile_reader = ProfileReader(playback.path)

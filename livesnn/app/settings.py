@@ -35,9 +35,10 @@ class Settings:
     geometry: bytes = b""  # of the window, as Qt saves it; b"" before its first close
     splitters: dict[str, bytes] = field(default_factory=dict)  # by name, as Qt saves them
     theme: ThemeName = "system"
-    mirrored_picture: bool = False  # whether the picture is mirrored on the screen, but not for the network
-    # The orientation of cameras and streams that aren't upright, by `camera_name`: serial number or address.
-    mounted: dict[str, Orientation] = field(default_factory=dict)
+    # Of cameras and streams, by `camera_name`: serial number or address. Nothing of it holds for a recording.
+    mounted: dict[str, Orientation] = field(default_factory=dict)  # the orientation, where it isn't upright
+    filtered: tuple[str, ...] = ()  # those whose noise is filtered
+    mirrored: tuple[str, ...] = ()  # those whose picture is mirrored on the screen, but not for the network
     recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()  # sources, the newest first
     model: str = ""  # name or folder of the model last used; "": none yet
     engine: Engine = "auto"
@@ -116,6 +117,7 @@ def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
             for model in {*denied, *thresholds}
         }
         choices = {"loop": True, "view": view, "by_model": rules, **old, **fields.get("choices", {})}
+        choices.pop("denoise", None)  # it was kept for recordings too, which it ruins
         if choices["view"].get("palette") not in PALETTES:  # of another version
             choices["view"].pop("palette", None)
         if "keep" in (decider := choices.get("decider", {})):
