@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import cast
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.dropping import Dropped, DropTarget, dropped, why_no_model
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
+from livesnn.app.playlist import Playlist
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.settings import SettingsFile, ThemeName
-from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
+from livesnn.app.source_dialogs import SourceChooser, readable_source
 from livesnn.app.teaching import Teaching
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
@@ -50,6 +52,8 @@ class MainWindow(WindowLayout):
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
+        self.playlist = Playlist(self.player, self._play)
+        self.drop_target = DropTarget(self)
         self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
@@ -142,7 +146,7 @@ class MainWindow(WindowLayout):
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
     ) -> None:
-        """Play a source; an error is shown as a banner.
+        """Play a source; an error is shown as a banner, and what plays goes on.
 
         Parameters
         ----------
@@ -151,6 +155,12 @@ class MainWindow(WindowLayout):
         orientation
             For this opening; None: what is remembered for a camera, upright for anything else.
         """
+        self.playlist.start(())
+        self._play(source, model, orientation)
+
+    def _play(
+        self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
+    ) -> None:
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
         self.player.play(source, model, orientation)
@@ -277,6 +287,7 @@ class MainWindow(WindowLayout):
     def poll(self) -> None:
         """Show the newest of everything."""
         self.session_display.poll()
+        self.playlist.poll()
         self.recording.poll(self.commands)
         self.teaching.poll(self.commands)
 
@@ -287,15 +298,40 @@ class MainWindow(WindowLayout):
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Accept files only."""
-        if dropped_file(event.mimeData()) is not None:
+        """Accept files and model folders, and say what a drop would do."""
+        if (held := dropped(event.mimeData())) is not None:
             event.acceptProposedAction()
+            self.drop_target.show_words(held.words)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Show the window again."""
+        self.drop_target.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Open the first file dropped."""
-        if (file := dropped_file(event.mimeData())) is not None:
-            event.acceptProposedAction()
-            self.open(file)
+        """Use a dropped model, and play the dropped files; several of them follow one another."""
+        self.drop_target.hide()
+        if (held := dropped(event.mimeData())) is None:
+            return
+        event.acceptProposedAction()
+        said, wrong = self._use_dropped(held), [why_no_model(folder) for folder in held.wrong]
+        if wrong or said:
+            self.banner.show_message("\n".join([*wrong, *said]), "error" if wrong else "info")
+
+    def _use_dropped(self, held: Dropped) -> list[str]:
+        """Return what to say about it."""
+        said = []
+        for model in held.models[:1]:
+            if why := why_no_model(model):
+                return [why]
+            self.set_model(model, self.player.engine)
+            said.append(f"The model {Path(model).name} is used")
+        if len(held.recordings) == 1:
+            self.open(held.recordings[0])
+        elif held.recordings:
+            self.playlist.start(held.recordings)
+            names = ", ".join(Path(file).name for file in held.recordings)
+            said.append(f"{len(held.recordings)} files play one after another: {names}")
+        return said
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember where everything is, and end every thread."""

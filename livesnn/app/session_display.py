@@ -153,6 +153,7 @@ class SessionDisplay:
         self._player = player
         self._session: Session | None = None
         self._read_at_s = 0.0
+        self._opening = ""  # what was said of an opening
         self._profile_reader: ProfileReader | None = None
         window.view.canvas.painted.connect(self._painted)
         self._forget()
@@ -167,7 +168,9 @@ class SessionDisplay:
             return
         self._session = session
         self._forget()
-        self._window.banner.hide()
+        banner = self._window.banner
+        if not self._player.place_in_list or banner.kind in ("warning", "waiting"):
+            banner.hide()  # between files of a list, what couldn't be played stays in sight
         self._window.header.show_names(session.name)
         self._window.setWindowTitle(f"{session.name} – livesnn")
         self._window.view.show_words(OPENING, session.name)  # not what was played before
@@ -181,10 +184,16 @@ class SessionDisplay:
 
     def poll(self) -> None:
         """Show the newest of everything."""
+        self._follow_opened()
         session = self._session
         if session is None:
             return
         self._follow_state(session)
+        if (opening := self._player.opening_words) and opening != self._opening:
+            self._window.banner.show_message(opening, "info")
+        self._opening = opening
+        if (notice := self._player.take_notice()) is not None:
+            self._window.banner.show_message(notice.text, notice.kind, *notice.actions)
         picture = session.pictures.take()
         if picture is not None and picture.jumps == session.control.jumps:  # none from before the last jump
             self._player.t_us = picture.t_us
@@ -260,11 +269,15 @@ class SessionDisplay:
             self._engine_note = note
             self._window.banner.show_warnings([note])
 
-    def _follow_state(self, session: Session) -> None:
+    def _follow_opened(self) -> None:
+        """Show another session, if one has begun, and its source, once it is open."""
         opened = self._player.newly_opened()
-        if opened is not None:
-            self._show_opened(session.name, opened)
+        self.begin()
+        if opened is not None and self._session is not None:
+            self._show_opened(self._session.name, opened)
             self._on_opened()
+
+    def _follow_state(self, session: Session) -> None:
         if session.warnings and session.warnings != self._warnings:
             self._warnings = session.warnings
             self._window.banner.show_warnings(session.warnings)
@@ -300,6 +313,8 @@ class SessionDisplay:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
         name = next((title for demo, title in DEMOS.items() if source.startswith(demo)), source)
+        if self._player.place_in_list:
+            name = f"{name} ({self._player.place_in_list})"
         model = Path(self._player.model).resolve().name
         window.header.show_names(
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
@@ -318,7 +333,7 @@ class SessionDisplay:
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
         if isinstance(self._player.source, str | Path):  # others can't be opened again
-            window.banner.show_message(error, "error", "Try again", self._try_again)
+            window.banner.show_message(error, "error", ("Try again", self._try_again))
         else:
             window.banner.show_message(error, "error")
         if window.view.has_picture:

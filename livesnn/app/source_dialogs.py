@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from livesnn.app import style
@@ -111,11 +111,6 @@ class SourceChooser:
         shown = demo()
         if source not in (SIMULATION, TURNING, WEBCAM) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
-
-
-def dropped_file(mime: QMimeData) -> str | None:
-    """Return the first file that is dragged; None: there is none."""
-    return next((url.toLocalFile() for url in mime.urls() if url.isLocalFile()), None)
 
 
 def readable_source(source: str) -> str:

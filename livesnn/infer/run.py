@@ -36,9 +36,9 @@ from livesnn.infer.decide import (
     Decision,
     FloatArray,
     Reason,
+    Silence,
     activity,
     count_blocks,
-    Silence,
     reason,
     silence,
 )

@@ -113,8 +113,8 @@ def decide_all(
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
-    When a live source falls silent (`silence`), a row without a decision takes back the one before. Of a live source, what the network can't take in time is dropped and counted. Ctrl-C ends it as ``seconds`` does;
-    pressed again, at once.
+    Of a live source, what the network can't take in time is dropped and counted. When it falls silent, a row without
+    a decision takes back the one before. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
 
     Parameters
     ----------

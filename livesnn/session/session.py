@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from livesnn.errors import DataError, ModelError, error_message
+from livesnn.errors import DataError, LivesnnError, ModelError, error_message
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.slicer import Frame
@@ -25,7 +25,7 @@ from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.sources import Source, is_live
-from livesnn.threads import Latest, Worker
+from livesnn.threads import WAKE_S, Latest, Worker
 
 SourceLike = str | Path | Source
 PICTURE_EVERY_S = 0.012  # a little shorter than between two looks of the window
@@ -81,6 +81,7 @@ class Session:
         self.control = Control(choices)  # its state, and what a person can do with it
         self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
+        self.found: Playback | None = None  # the source, once it is open; the model may still be missing
         self.opened: Opened | None = None  # None until the source is open and the model is loaded
         self.error: str | None = None  # why it failed, in one line
         self.model_failed = False  # because of the model and not of the source
@@ -88,6 +89,8 @@ class Session:
         self.note = ""  # why a recording has no whole window although it was read to its end; "" otherwise
         # How much of a recording has been read to open it, 0 to 1; None: it is open, or opened without reading.
         self.reading: float | None = None
+        self._going = threading.Event()
+        self._refusal: LivesnnError | None = None
         self._source = source
         self._model = model
         self._engine: Engine = engine
@@ -133,13 +136,29 @@ class Session:
         decided = self._tracker.decided
         return [decided.popleft() for _ in range(len(decided))]
 
-    def start(self) -> None:
-        """Open source and model, then play. Returns at once."""
+    def start(self, *, hold: bool = False) -> None:
+        """Open source and model, then play. Returns at once.
+
+        With ``hold``, it waits once the source is open (`found`), for `go_on` or `refuse`.
+        """
+        if not hold:
+            self._going.set()
         self._worker.start()
+
+    def go_on(self, model: str | Path | Model) -> None:
+        """Go on with this model, after it was started with ``hold``."""
+        self._model = model
+        self._going.set()
+
+    def refuse(self, error: LivesnnError) -> None:
+        """Fail with this error instead of going on."""
+        self._refusal = error
+        self._going.set()
 
     def stop(self, timeout_s: float = 4.0) -> bool:
         """End both threads and close the source; return whether they ended in time. Safe to call twice."""
         self._worker.stop.set()
+        self._going.set()
         self.control.interrupt()
         return self._worker.close(timeout_s)
 
@@ -148,7 +167,11 @@ class Session:
     def _work(self, stop: threading.Event) -> None:
         playback = open_playback(self._source, self._mounting, self._follow_reading)
         try:
-            self.reading = None
+            self.reading, self.found = None, playback
+            while not self._going.wait(WAKE_S):
+                pass
+            if self._refusal is not None:
+                raise self._refusal
             self._load_hot_pixels(playback)
             model = self._model
             if isinstance(model, str | Path):

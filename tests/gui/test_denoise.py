@@ -29,8 +29,10 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
+    before, shown = window.session, window.view.shown
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None)
 
 
 FILTERS = ("denoise", "mirror_picture")
@@ -46,7 +48,9 @@ def filters(window: MainWindow) -> list[bool]:
 def plug_in(qtbot: QtBot, window: MainWindow, serial: str) -> None:
     camera = ReconnectingSource(Plug().connect, serial=serial)
     window.open(camera)
-    qtbot.waitUntil(lambda: window.player.source is camera and window.player.opened is not None, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: window.player.source is camera and window.player.opened is not None, timeout=20_000
+    )
 
 
 def per_s(text: str) -> float:

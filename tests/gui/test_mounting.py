@@ -34,8 +34,12 @@ def camera(plug: Plug, serial: str = SERIAL) -> ReconnectingSource:
 def play(
     qtbot: QtBot, window: MainWindow, source: SourceLike, orientation: Orientation | None = None
 ) -> None:
+    before = window.session
     window.open(source, None, orientation)
-    qtbot.waitUntil(lambda: window.player.opened is not None and window.view.has_picture, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: window.session is not before and window.player.opened is not None and window.view.has_picture,
+        timeout=20_000,
+    )
 
 
 def turned(window: MainWindow) -> Orientation:

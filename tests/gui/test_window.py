@@ -300,19 +300,6 @@ def test_a_file_that_cannot_be_read_is_a_banner_and_the_app_lives_on(
     assert not window.banner.isVisible()
 
 
-def test_of_what_was_played_before_nothing_is_left_where_the_next_cannot_be_opened(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
-    window = make_window()
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
-    window.player.play(str(tmp_path / "none.aedat4"))
-    qtbot.waitUntil(lambda: window.session is not None and window.session.error is not None)
-    window.session_display.begin()  # it failed before anybody looked
-    assert not window.view.has_picture
-    assert window.windowTitle() == "none.aedat4 – livesnn"
-
-
 def test_what_was_assumed_about_a_recording_is_said(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:

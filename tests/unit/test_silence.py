@@ -1,4 +1,4 @@
-"""A live source that falls silent has no decision, and every output says so; a recording shows the past on purpose."""
+"""A live source that falls silent has no decision, and every output says so; a recording never is silent."""
 
 from __future__ import annotations
 
@@ -86,13 +86,15 @@ def test_a_recording_with_a_silence_keeps_its_decisions(model_folder: Path) -> N
 
 
 def test_a_program_that_is_connected_hears_of_the_silence(model_folder: Path) -> None:
-    with PublishedDecisions(Address("127.0.0.1", 0), "fake", read_card(model_folder)) as published:
-        with socket.create_connection(published.address, timeout=20.0) as connected:
-            lines = connected.makefile()
-            assert "classes" in json.loads(lines.readline())
-            for row in rows_of(FakeSource(bar(), then="silence"), model_folder):
-                published.tell(row)
+    with (
+        PublishedDecisions(Address("127.0.0.1", 0), "fake", read_card(model_folder)) as published,
+        socket.create_connection(published.address, timeout=20.0) as connected,
+    ):
+        lines = connected.makefile()
+        assert "classes" in json.loads(lines.readline())
+        for row in rows_of(FakeSource(bar(), then="silence"), model_folder):
+            published.tell(row)
+            heard = json.loads(lines.readline())
+            while "quiet" in heard:
                 heard = json.loads(lines.readline())
-                while "quiet" in heard:
-                    heard = json.loads(lines.readline())
     assert (heard["decision"], heard["reason"]) == (None, "no_events")

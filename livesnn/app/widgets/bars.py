@@ -88,7 +88,7 @@ class Header(QWidget):
 
 
 class Banner(QFrame):
-    """One message with at most one button to act on it, shown until it is closed or another source is opened."""
+    """One message with at most two buttons to act on it, shown until it is closed or another source is opened."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,13 +96,15 @@ class Banner(QFrame):
         self.kind: BannerKind | None = None  # of the last message
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.action = button(height=32, name="do")
-        self.action.clicked.connect(self._act)
-        self._do: Callable[[], None] | None = None
+        self.action, self.other = button(height=32, name="do"), button(height=32, name="do")
+        self.action.clicked.connect(lambda _=False: self._act(0))
+        self.other.clicked.connect(lambda _=False: self._act(1))
+        self._actions: tuple[tuple[str, Callable[[], None]], ...] = ()
         close = button(height=32, width=32, name="icon", tip="Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
-        fill(QHBoxLayout(self), (self.message, 1), self.action, close, spacing=6, margins=(16, 6, 10, 6))
+        parts = ((self.message, 1), self.action, self.other, close)
+        fill(QHBoxLayout(self), *parts, spacing=6, margins=(16, 6, 10, 6))
         self.hide()
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
@@ -113,22 +115,19 @@ class Banner(QFrame):
         more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
         self.show_message("\n".join(shown) + more, "warning")
 
-    def show_message(
-        self, message: str, kind: BannerKind, action: str = "", do: Callable[[], None] | None = None
-    ) -> None:
-        """Show what happened and what to do next; with a button for ``do``, if that can be done here."""
-        self.kind, self._do = kind, do
-        self.action.setText(action)
-        self.action.setVisible(do is not None)
+    def show_message(self, message: str, kind: BannerKind, *actions: tuple[str, Callable[[], None]]) -> None:
+        """Show what happened and what to do next; ``actions``: the words of each button, and what it does."""
+        self.kind, self._actions = kind, actions
+        for index, widget in enumerate((self.action, self.other)):
+            widget.setText(actions[index][0] if index < len(actions) else "")
+            widget.setVisible(index < len(actions))
         style.set_rule(self, "kind", kind)
         self.message.setText(message)
         self.show()
 
-    @Slot()
-    def _act(self) -> None:
+    def _act(self, index: int) -> None:
         self.hide()
-        if self._do is not None:
-            self._do()
+        self._actions[index][1]()
 
 
 class Transport(QFrame):
