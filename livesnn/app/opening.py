@@ -99,7 +99,7 @@ def advise(
         return Advice(fit.better, Notice(f"{fit.why}: {fit.better} is used.", "info", back))
     use = ((f"Use {fit.better}", lambda: _play(play, source, fit.better)),) if fit.better else ()
     if not fit.plays:
-        return Advice(None, Notice(f"{_name(source)} has events, but {name} reads videos.", "error", use))
+        return Advice(None, Notice(f"{_name(source)} has events, but {name} reads videos.", "info", use))
     return Advice(model, Notice(f"{fit.why}: use {fit.better}?", "info", use))
 
 
@@ -109,7 +109,7 @@ def _not_a_video_model(source: SourceLike | None, model: str, fit: Fit, play: Pl
         events = f"{source}?stream={EMULATED}"
         actions.append(("Turn it into events", lambda: play(events, model)))
     text = f"{_name(source)} is a video, but {model} reads events."
-    return Notice(text, "error", tuple(actions))
+    return Notice(text, "info", tuple(actions))
 
 
 def _play(play: Play, source: SourceLike | None, model: str | None) -> None:

@@ -295,7 +295,7 @@ class Reason(StrEnum):
 
 
 ADVICE = {
-    Reason.NO_EVENTS: "no events: check the camera's cable and lens cap, or whether the server still sends",
+    Reason.NO_EVENTS: "no events: check the camera or the server",
     Reason.FEW_EVENTS: "few events: more light, or a higher sensitivity",
     Reason.NOISE: "a lot of noise: filter it, or lower the sensitivity",
     Reason.UNKNOWN_MOVEMENT: "a movement that the model doesn't know",
