@@ -168,7 +168,7 @@ def decide_all(
                 stream.with_silences(), loaded, state=state, decider=decider, silence=stream.silence
             ):
                 if isinstance(result, Silence):
-                    if row is not None:
+                    if row is not None and row.decision is not None:
                         yield _taken_back(row, result)
                     continue
                 totals.add(result)
@@ -210,8 +210,7 @@ def _taken_back(row: Row, silence: Silence) -> Row:
         confidence=0.0,
         reset=False,
         dropped=0,
-        network_ms=None,
-        total_ms=None,
+        total_ms=1e3 * silence.seconds,
         reason=Reason.NO_EVENTS,
         silence_s=silence.seconds,
     )
