@@ -20,6 +20,7 @@ from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
 from livesnn.session.control import SEEKING, Choices, Control
+from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
@@ -82,6 +83,7 @@ class Session:
         self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
         self.found: Playback | None = None  # the source, once it is open; the model may still be missing
+        self.log = DecisionLog()  # of a live source
         self.opened: Opened | None = None  # None until the source is open and the model is loaded
         self.error: str | None = None  # why it failed, in one line
         self.model_failed = False  # because of the model and not of the source
@@ -289,6 +291,8 @@ class Session:
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._rolling.add_result(result, model.card, time.perf_counter())
+        if playback.live:
+            self.log.add(result)
         self.results.put(self._tracker.add(result, model.card, playback.start_us))
         self.control.show_if_paused()  # up to the end of the step
 

@@ -27,6 +27,9 @@ _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "failed": ("Error", "danger"),
 }
 BannerKind = Literal["error", "warning", "waiting", "info"]
+Action = tuple[str, Callable[[], None]]
+"""The words of a button, and what it does."""
+
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"
@@ -97,9 +100,10 @@ class Banner(QFrame):
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action, self.other = button(height=32, name="do"), button(height=32, name="do")
-        self.action.clicked.connect(lambda _=False: self._act(0))
-        self.other.clicked.connect(lambda _=False: self._act(1))
-        self._actions: tuple[tuple[str, Callable[[], None]], ...] = ()
+        self.action.clicked.connect(lambda _=False: self._act(self._do))
+        self.other.clicked.connect(lambda _=False: self._act(self._do_other))
+        self._do: Callable[[], None] | None = None
+        self._do_other: Callable[[], None] | None = None
         close = button(height=32, width=32, name="icon", tip="Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
@@ -115,19 +119,29 @@ class Banner(QFrame):
         more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
         self.show_message("\n".join(shown) + more, "warning")
 
-    def show_message(self, message: str, kind: BannerKind, *actions: tuple[str, Callable[[], None]]) -> None:
-        """Show what happened and what to do next; ``actions``: the words of each button, and what it does."""
-        self.kind, self._actions = kind, actions
-        for index, widget in enumerate((self.action, self.other)):
-            widget.setText(actions[index][0] if index < len(actions) else "")
-            widget.setVisible(index < len(actions))
+    def show_message(
+        self,
+        message: str,
+        kind: BannerKind,
+        action: str = "",
+        do: Callable[[], None] | None = None,
+        *,
+        other: Action | None = None,
+    ) -> None:
+        """Show what happened and what to do next; with a button for ``do``, and one for the ``other`` thing."""
+        self.kind, self._do, self._do_other = kind, do, None if other is None else other[1]
+        self.action.setText(action)
+        self.action.setVisible(do is not None)
+        self.other.setText("" if other is None else other[0])
+        self.other.setVisible(other is not None)
         style.set_rule(self, "kind", kind)
         self.message.setText(message)
         self.show()
 
-    def _act(self, index: int) -> None:
+    def _act(self, do: Callable[[], None] | None) -> None:
         self.hide()
-        self._actions[index][1]()
+        if do is not None:
+            do()
 
 
 class Transport(QFrame):
