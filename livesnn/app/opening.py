@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,19 +29,27 @@ class Opening(NamedTuple):
     insists: bool
 
 
+Action = tuple[str, Callable[[], None]]
+"""The words of a button, and what it does."""
+
+
 class Notice(NamedTuple):
-    """What a person should know, and what they can do about it: each a button's words and what it does."""
+    """What a person should know, and what they can do about it."""
 
     text: str
     kind: Literal["error", "info"]
-    actions: tuple[tuple[str, Callable[[], None]], ...] = ()
+    actions: tuple[Action, ...] = ()
 
 
 class Advice(NamedTuple):
-    """The model to use for a source, and what to say of it; None: there is none that can."""
+    """The model to use for a source, and what to say of it; None: there is none that can.
+
+    ``error``: why not, for who started livesnn with that source.
+    """
 
     model: str | None
     notice: Notice | None = None
+    error: str = ""
 
 
 def may_go_on(playing: SourceLike | None, source: SourceLike) -> bool:
@@ -92,29 +101,37 @@ def advise(
     fit = fit_events(card, found.resolution) if found.has_events else fit_video(card, str(source))
     if fit.plays and (insists or fit.better is None):
         return Advice(model)
+    other = f"add --model {fit.better}" if fit.better else "name another model with --model"
     if not found.has_events:
-        return Advice(None, _not_a_video_model(source, name, fit, play))
+        text = f"{_name(source)} is a video, but {name} reads events"
+        events = _as_events(source)
+        actions = _use(play, source, fit) + (
+            (("Turn it into events", partial(play, events, model)),) if events else ()
+        )
+        error = f"{text}: {other}" + (f", or open {events}" if events else "")
+        return Advice(None, Notice(f"{text}.", "info", actions), error)
     if fit.better is not None and not asked:
-        back = ((f"Use {name}", lambda: _play(play, source, model)),) if fit.plays else ()
+        back = ((f"Use {name}", partial(play, source, model)),) if fit.plays and source is not None else ()
         return Advice(fit.better, Notice(f"{fit.why}: {fit.better} is used.", "info", back))
-    use = ((f"Use {fit.better}", lambda: _play(play, source, fit.better)),) if fit.better else ()
+    use = _use(play, source, fit)
     if not fit.plays:
-        return Advice(None, Notice(f"{_name(source)} has events, but {name} reads videos.", "info", use))
+        text = f"{_name(source)} has events, but {name} reads videos"
+        return Advice(None, Notice(f"{text}.", "info", use), f"{text}: {other}")
     return Advice(model, Notice(f"{fit.why}: use {fit.better}?", "info", use))
 
 
-def _not_a_video_model(source: SourceLike | None, model: str, fit: Fit, play: Play) -> Notice:
-    actions = [(f"Use {fit.better}", lambda: _play(play, source, fit.better))] if fit.better else []
-    if isinstance(source, str | Path) and not is_live(str(source)):
-        events = f"{source}?stream={EMULATED}"
-        actions.append(("Turn it into events", lambda: play(events, model)))
-    text = f"{_name(source)} is a video, but {model} reads events."
-    return Notice(text, "info", tuple(actions))
+def _use(play: Play, source: SourceLike | None, fit: Fit) -> tuple[Action, ...]:
+    """Return the button that plays a source to the better model, if there is one."""
+    if fit.better is None or source is None:
+        return ()
+    return ((f"Use {fit.better}", partial(play, source, fit.better)),)
 
 
-def _play(play: Play, source: SourceLike | None, model: str | None) -> None:
-    if source is not None:
-        play(source, model)
+def _as_events(source: SourceLike | None) -> str:
+    """Return the source that makes events of a video file; "" of anything else."""
+    if not isinstance(source, str | Path) or is_live(str(source)):
+        return ""
+    return f"{source}?stream={EMULATED}"
 
 
 def _name(source: SourceLike | None) -> str:

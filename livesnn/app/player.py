@@ -221,8 +221,7 @@ class Player:
         advice = self._advice(self.source, self._named, found, insists=self._insists)
         self._notice = advice.notice or self._notice
         if advice.model is None:
-            assert advice.notice is not None
-            session.refuse(SourceError(advice.notice.text))
+            session.refuse(SourceError(advice.error))
             return
         if advice.model != self.model:
             self._named = self._model = advice.model
