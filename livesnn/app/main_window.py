@@ -53,7 +53,7 @@ class MainWindow(WindowLayout):
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
-        self.playlist = Playlist(self.player, self._play)
+        self.playlist = Playlist(self.player, self.open)
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
@@ -158,12 +158,6 @@ class MainWindow(WindowLayout):
         orientation
             For this opening; None: what is remembered for a camera, upright for anything else.
         """
-        self.playlist.start(())
-        self._play(source, model, orientation)
-
-    def _play(
-        self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
-    ) -> None:
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
         self.player.play(source, model, orientation)
@@ -289,8 +283,8 @@ class MainWindow(WindowLayout):
     @Slot()
     def poll(self) -> None:
         """Show the newest of everything."""
-        self.session_display.poll()
         self.playlist.poll()
+        self.session_display.poll()
         self.recording.poll(self.commands)
         self.exporting.poll(self.commands)
         self.teaching.poll(self.commands)

@@ -98,6 +98,17 @@ def test_where_none_can_be_played_it_ends(qtbot: QtBot, make_window: MakeWindow,
     qtbot.waitUntil(lambda: window.header.state.text() == "Error", timeout=20_000)
 
 
+def test_a_wrong_file_does_not_end_the_list(
+    qtbot: QtBot, make_window: MakeWindow, clips: list[Path], tmp_path: Path
+) -> None:
+    window = make_window()
+    drop(window, *clips)
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    window.open(str(tmp_path / "none.npz"))
+    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)", timeout=20_000)
+
+
 def test_what_is_opened_after_several_is_repeated_as_usual(
     qtbot: QtBot, make_window: MakeWindow, clips: list[Path], recording: Path
 ) -> None:
