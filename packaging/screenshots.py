@@ -25,6 +25,8 @@ from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
 from livesnn.infer.model import DEFAULT_MODEL, read_card
+from livesnn.paths import recordings_dir
+from livesnn.session.comparison import Second
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
@@ -33,6 +35,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docs/images"
 SETTLED_S = 4.0
 GIVE_UP_S = 60.0
 TEACHER = 3
+ROLL, WAVE = (str(recordings_dir() / f"{name}.aedat4") for name in ("arm_roll", "right_hand_wave"))
 FLICKER = "simulate:gestures:293"
 """Somebody in the light of a lamp that flickers."""
 
@@ -40,7 +43,8 @@ FLICKER = "simulate:gestures:293"
 class Shot(NamedTuple):
     """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
 
-    ``taught``: what a simulated person teaches first, and then performs.
+    ``taught``: what a simulated person teaches first, and then performs. ``beside``: another source, side by side.
+    ``second``: what the model is compared with.
     """
 
     width: int
@@ -49,6 +53,8 @@ class Shot(NamedTuple):
     scale: int = 1
     played: Demo | None = None
     taught: str = ""
+    beside: Demo | None = None
+    second: Second | None = None
 
 
 SHOTS = {
@@ -57,6 +63,12 @@ SHOTS = {
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
+    "tabs-1920x1080": Shot(
+        1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(WAVE, DEFAULT_MODEL)
+    ),
+    "compared-1280x800": Shot(
+        1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)
+    ),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
@@ -108,9 +120,17 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
         window.open(source)
     elif shown is not None:
         window.open(shown.source, shown.model)
-    play_until_decided(application, window)
-    window.grab().save(str(folder / f"{name}.png"))
-    window.close()
+    window.comparing.use(shot.second)
+    windows = [window]
+    if shot.beside is not None:
+        windows.append(window.new_tab())
+        windows[1].open(*shot.beside)
+        windows[1].commands["side_by_side"].trigger()
+    for each in windows * (4 if shot.second else 1):  # some hundred frames are compared
+        play_until_decided(application, each)
+    whole = window.tabs or window
+    whole.grab().save(str(folder / f"{name}.png"))
+    whole.close()
 
 
 def teach_movement(movement: str, folder: Path) -> Demo:

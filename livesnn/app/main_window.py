@@ -12,6 +12,7 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEv
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
+from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.dropping import Dropped, DropTarget, dropped, why_no_model
 from livesnn.app.exporting import Exporting
@@ -20,9 +21,10 @@ from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.playlist import Playlist
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.session_display import SessionDisplay, WindowLayout
+from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import SettingsFile, ThemeName
 from livesnn.app.source_dialogs import SourceChooser, readable_source
+from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
@@ -34,7 +36,7 @@ POLL_MS = 16
 ZOOM_STEP = 1.25
 
 
-class MainWindow(WindowLayout):
+class MainWindow(Page):
     """The window with everything it does; the parameters are those of `Player`.
 
     Without ``settings``, it begins with the defaults and nothing is remembered.
@@ -59,6 +61,7 @@ class MainWindow(WindowLayout):
         self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
+        self.comparing = Comparing(self, self.player, self.session_display)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -77,7 +80,11 @@ class MainWindow(WindowLayout):
             **self.source_chooser.slots(),
             **self.recording.slots(),
             **self.exporting.slots(),
-            "quit": self.close,
+            "new_tab": self.new_tab,
+            "next_tab": lambda: self._in_tabs(Tabs.show_next),
+            "side_by_side": lambda: self._in_tabs(Tabs.tile),
+            "close_tab": self.close,
+            "quit": lambda: self.window().close(),
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
             "on": lambda: player.seek(player.t_us / 1e6 + 1),
@@ -105,6 +112,7 @@ class MainWindow(WindowLayout):
             "learn_hot_pixels": player.learn_hot_pixels,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
+            "compare": lambda: self.comparing.ask(),
             "teach": self.teaching.ask,
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
@@ -137,14 +145,31 @@ class MainWindow(WindowLayout):
         self.transport.loop.setChecked(choices.loop)
         self._show_palette(choices.view.palette)
         self._show_filters()
-        self._show_recent()
-        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}", f"theme:{now.theme}"):
+        self.follow_settings()
+        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}"):
             self.commands.check(chosen)
         self.commands.check("state:carry")
         self.commands.check("loop", choices.loop)
+
+    def follow_settings(self) -> None:
+        """Let the menus say what another window may have changed."""
+        self._show_recent()
+        self.commands.check(f"theme:{self.settings.now.theme}")
         self.commands.check("full_screen", self.isFullScreen())
 
     # What a person asks for
+
+    @Slot()
+    def new_tab(self) -> MainWindow:
+        """Return an empty window for another source, a tab beside this one."""
+        tabs = self.tabs or Tabs(self)
+        other = MainWindow(self.player.chosen, engine=self.player.engine, settings=self.settings)
+        tabs.add(other)
+        return other
+
+    def _in_tabs(self, do: Callable[[Tabs], None]) -> None:
+        if self.tabs is not None:
+            do(self.tabs)
 
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
@@ -285,6 +310,7 @@ class MainWindow(WindowLayout):
         """Show the newest of everything."""
         self.playlist.poll()
         self.session_display.poll()
+        self.comparing.poll()
         self.recording.poll(self.commands)
         self.exporting.poll(self.commands)
         self.teaching.poll(self.commands)
@@ -340,8 +366,10 @@ class MainWindow(WindowLayout):
             self.dialog.close()
         self.session_display.end()
         self.exporting.end()
-        self.player.end()
+        other = None if self.tabs is None else self.tabs.other_than(self)
+        self.player.end(heir=None if other is None else other.player)
         event.accept()
+        self.closed.emit(self)
 
     def _remember_layout(self) -> None:
         splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}

@@ -39,7 +39,7 @@ from livesnn.session.session import Opened, Session
 from livesnn.session.statistics import LAST_RESULTS
 
 GAP = 12  # pixels between cards
-LEAST_WITH_CARDS = 640  # height of the window, pixels
+LEAST_WITH_CARDS = (780, 640)  # width and height of the window, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
@@ -85,9 +85,10 @@ class WindowLayout(QMainWindow):
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Hide the lower cards where the window is too short for them."""
+        """Hide the lower cards where the window is too small for them."""
         super().resizeEvent(event)
-        self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
+        width, height = LEAST_WITH_CARDS
+        self.splitters["cards"].setVisible(self.width() >= width and self.height() >= height)
 
     def event(self, event: QEvent) -> bool:
         """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""
@@ -151,6 +152,8 @@ class SessionDisplay:
         self._on_opened = on_opened
         self._window = window
         self._player = player
+        self._result: ShownResult | None = None  # not shown yet
+        self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
         self._read_at_s = 0.0
         self._opening = ""  # what was said of an opening
@@ -218,7 +221,7 @@ class SessionDisplay:
         self._note = self._lost = self._engine_note = ""
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
-        self._result: ShownResult | None = None  # not shown yet
+        self._result = self.shown = None
         window = self._window
         self._clear(None)
         window.transport.set_recording(None)
@@ -248,6 +251,7 @@ class SessionDisplay:
             self._resets = session.control.resets
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.wait()
+            self.shown = None
         if session.note != self._note:
             self._note = session.note
             self._window.readout.show_note(session.note)
@@ -256,7 +260,7 @@ class SessionDisplay:
         if read and self._result is not None:
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.show_result(self._result)
-            self._result = None
+            self.shown, self._result = self._result, None
         if read and (silence := session.silence) is not None:
             self._window.readout.show_silence(silence)
 

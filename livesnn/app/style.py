@@ -227,6 +227,11 @@ QLabel#dot[tone="accent"] { background: $accent; }
 QLabel#dot[tone="warning"] { background: $warning; }
 QLabel#dot[tone="danger"] { background: $danger; }
 QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 4px; }
+QTabBar { background: $background; }
+QTabBar::tab { background: transparent; color: $soft; border: 1px solid transparent; border-radius: 8px;
+  padding: 5px 4px 5px 12px; margin-right: 4px; min-width: 90px; max-width: 340px; }
+QTabBar::tab:selected { background: $surface; color: $text; border-color: $line; }
+QTabBar::tab:hover { color: $text; }
 QMenuBar { background: $background; padding: 2px 8px; }
 QMenuBar::item { background: transparent; padding: 4px 9px; border-radius: 6px; }
 QMenuBar::item:selected, QMenuBar::item:pressed { background: $raised; }
@@ -255,6 +260,8 @@ QPushButton:checked { background: $accent_dark; border-color: $accent; }
 QPushButton:checked:disabled { background: $surface; border-color: $line; }
 QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#icon { padding: 0; }
+QPushButton#close { background: transparent; border-color: transparent; padding: 0; }
+QPushButton#close:hover, QPushButton#close:focus { background: $hover; }
 QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }
 QPushButton#play { background: $accent; border: none; border-radius: 21px; padding: 0; }
 QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }
@@ -337,6 +344,8 @@ ICONS = {
     "again": '<path d="M18.06 8.5A7 7 0 1 1 10.78 5.11M18.8 4.4 18.2 8.7 13.9 8.2"/>',
     "loop": '<path d="M4 11V7.5H20M17 4.5 20 7.5 17 10.5M20 13V16.5H4M7 13.5 4 16.5 7 19.5"/>',
     "close": '<path d="M7 7 17 17M17 7 7 17"/>',
+    "tiles": '<rect x="3.5" y="5" width="7.2" height="14" rx="1.6"/>'
+    '<rect x="13.3" y="5" width="7.2" height="14" rx="1.6"/>',
     "chevron": '<path d="M8 10.5 12 14.5 16 10.5"/>',
     "camera": '<rect x="3.5" y="7" width="17" height="12" rx="2.5"/><circle cx="12" cy="13" r="3.4"/>'
     '<path d="M8.5 7 10 4.5H14L15.5 7"/>',

@@ -39,10 +39,11 @@ DECISIONS_PORT = 7780
 
 
 def gui(
-    source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None,
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = (),
     /,
     *,
     model: Model = None,
+    compare: Model = None,
     engine: Engine | None = None,
     decisions: Decisions = AS_USUAL,
     pre_roll: Seconds = None,
@@ -54,11 +55,13 @@ def gui(
 
     Parameters
     ----------
-    source
+    sources
         A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT or simulate:gestures. simulate:digits is
-        for a model that reads videos. Default: the demo.
+        for a model that reads videos. Several open as tabs. Default: the demo.
     model
         Name of a model, or a model folder.
+    compare
+        A second model, whose decisions stand beside the first one's.
     pre_roll
         How many seconds before the press of the record button a recording begins.
     engine
@@ -67,12 +70,14 @@ def gui(
     from livesnn.app.application import run_app
 
     summary = run_app(
-        source,
+        sources[0] if sources else None,
         model,
         engine=engine,
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        beside=sources[1:],
+        compare=compare,
     )
     write_json(summary)
     return 0

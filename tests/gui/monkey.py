@@ -26,9 +26,11 @@ from livesnn.app import style
 from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from livesnn.session.comparison import Second
 from tests.synthetic import livesnn_threads
 
 PAUSE_MS = 15  # between two things
+MOST_TABS = 3
 _OPENING = (
     "open",
     "camera",
@@ -42,6 +44,7 @@ _OPENING = (
     "stretch",
     "model",
     "decisions",
+    "compare",
     "shortcuts",
     "about",
 )  # rarer than the others
@@ -63,27 +66,40 @@ class Monkey:
     """Does one random thing at a time."""
 
     def __init__(self, window: MainWindow, recording: str, seed: int) -> None:
-        self.window = window
+        self._first = window
         self.recording = recording
         self.random = random.Random(seed)
         self.by_kind: Counter[str] = Counter()
         self.themes = 0  # put on so far
-        self._names = [name for name in window.commands.names() if name not in ("quit", *_OPENING)]
+        self._names = [
+            name for name in window.commands.names() if name not in ("quit", "close_tab", *_OPENING)
+        ]
+
+    @property
+    def window(self) -> MainWindow:
+        """The window, or the one of several whose tab is shown."""
+        shown = None if self._first.tabs is None else self._first.tabs.current
+        assert isinstance(shown, MainWindow | None)
+        return shown or self._first
 
     def act(self) -> None:
         """Do something."""
         kind = self.random.choices(
-            ("action", "key", "mouse", "wheel", "dialog", "open", "resize"), (40, 20, 20, 5, 8, 4, 3)
+            ("action", "key", "mouse", "wheel", "dialog", "open", "resize", "tab", "compare"),
+            (40, 20, 20, 5, 8, 4, 3, 2, 2),
         )[0]
         self.by_kind[kind] += 1
         getattr(self, f"_{kind}")()
 
     def opened(self) -> tuple[object, ...]:
         """Return what is another one after something large."""
-        return self.window.session, self.window.dialog, self.themes
+        second = self.window.player.second
+        return self.window, self.window.session, self.window.dialog, second, self.themes
 
     def _action(self) -> None:
         name = self.random.choice(_OPENING if self.random.random() < 0.1 else self._names)
+        if name == "new_tab" and self._tabs() == MOST_TABS:
+            return
         self.themes += name.startswith("theme:")
         self.window.commands[name].trigger()
 
@@ -115,7 +131,20 @@ class Monkey:
         self.window.open(self.random.choice((self.recording, "missing.aedat4")))
 
     def _resize(self) -> None:
-        self.window.resize(self.random.randrange(800, 1300), self.random.randrange(520, 900))
+        self.window.window().resize(self.random.randrange(800, 1300), self.random.randrange(520, 900))
+
+    def _tab(self) -> None:
+        if self._tabs() > 1 and self.random.random() < 0.5:
+            self.window.close()
+        elif self._tabs() < MOST_TABS:
+            self.window.new_tab().open(self.recording)
+
+    def _tabs(self) -> int:
+        return 1 if self._first.tabs is None else len(self._first.tabs.pages)
+
+    def _compare(self) -> None:
+        second = self.random.choice((None, Second(self.window.player.model, state_mode="reset")))
+        self.window.comparing.use(second)
 
 
 def close_popups() -> None:
@@ -141,7 +170,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     monkey = Monkey(window, recording, seed)
     blocked_ms: dict[str, list[float]] = {"large": [], "small": []}
     worked_ms: dict[str, list[float]] = {"large": [], "small": []}
-    popups = QTimer(window)
+    popups = QTimer(application)
     popups.timeout.connect(close_popups)
     popups.start(20)
     loop = QEventLoop()
@@ -156,7 +185,8 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
         worked_ms[size].append(1000 * (time.thread_time() - begun_s))
         if failures:
             break
-    window.close()
+    whole = window.tabs or window
+    whole.close()
     if failures:
         raise SystemExit(1)
     return {
@@ -165,7 +195,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
         "blocked_ms": blocked_ms,
         "worked_ms": worked_ms,
         "threads": livesnn_threads(),
-        "shown": window.view.shown,
+        "shown": whole.summary()["frames_shown"],
     }
 
 

@@ -13,7 +13,8 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.widgets.readout import ago
 from livesnn.infer.decide import STALE_S
-from tests.fake_source import FakeSource, cut
+from livesnn.session.comparison import Second
+from tests.fake_source import FakeSource, cut, endless
 from tests.synthetic import moving_bar
 
 MakeWindow = Callable[..., MainWindow]
@@ -37,6 +38,21 @@ def test_a_silent_source_has_no_decision_and_the_time_since_is_said(
     assert window.readout.rows.dimmed
     assert window.readout.rows.decision is None
     qtbot.waitUntil(lambda: "for 2 s" in decision.accessibleName(), timeout=20_000)
+
+
+def test_a_second_model_has_no_decision_then_either(
+    qtbot: QtBot, make_window: MakeWindow, model_folder: Path
+) -> None:
+    source = FakeSource(endless(moving_bar(BAR_US), BAR_US), on_demand=True)
+    window = make_window()
+    window.open(source)
+    window.comparing.use(Second(str(model_folder), "onnx"))
+    panel = window.comparing.panel
+    assert panel is not None
+    decision = panel.readout.decision
+    qtbot.waitUntil(lambda: source.give() or decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: decision.text == "No events", timeout=20_000)
+    assert window.readout.decision.text == "No events"
 
 
 def test_with_events_the_decision_comes_back(qtbot: QtBot, make_window: MakeWindow) -> None:
