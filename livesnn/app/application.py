@@ -39,6 +39,8 @@ FIRST_FRAME: Final = "first-frame"
 WATCHDOG = "LIVESNN_WATCHDOG"
 """Environment variable: if set, the summary says for how long the window was blocked."""
 
+TOUR_AFTER_MS = 1500  # once something is seen
+
 OF_CLASSES = ("thresholds", "allow", "deny")  # fields of a Decider
 PLATFORM = "QT_QPA_PLATFORM"
 _QT_PACKAGES = "libegl1 libgl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon0"
@@ -60,6 +62,7 @@ def run_app(
     orientation: Orientation | None = None,
     beside: Sequence[str] = (),
     compare: str | None = None,
+    tour: bool = True,
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
@@ -82,6 +85,8 @@ def run_app(
         Other sources, each in a tab of its own.
     compare
         Name or folder of a second model, whose decisions are shown beside the first one's.
+    tour
+        Whether the first start begins with the tour, where a person may see it.
 
     Raises
     ------
@@ -100,6 +105,8 @@ def run_app(
     # An impossible one is found before the window is made.
     settings.now.choices.decider.merge(decisions or {})
     check_screen()
+    from PySide6.QtCore import QTimer
+
     from livesnn.app.main_window import MainWindow  # not before: without Qt's libraries it can't be imported
 
     application = make_application(settings)
@@ -122,6 +129,8 @@ def run_app(
                 "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
         _close_after(window, quit_after)
+        if tour and not settings.now.toured and not automated(os.environ):
+            QTimer.singleShot(TOUR_AFTER_MS, window, window.tour.begin)
         watchdog = Watchdog(application) if os.environ.get(WATCHDOG) else None
         application.exec()
     whole = window.tabs or window
@@ -204,6 +213,11 @@ def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] 
         watch.start(5)
     elif quit_after is not None:
         QTimer.singleShot(round(1000 * quit_after), QApplication.closeAllWindows)
+
+
+def automated(environment: Mapping[str, str]) -> bool:
+    """Return whether a program looks at the window, or nobody can."""
+    return any(map(environment.get, (QUIT_AFTER, WATCHDOG))) or _platform(environment) in WITHOUT_SCREEN
 
 
 def _quit_after() -> float | Literal["first-frame"] | None:

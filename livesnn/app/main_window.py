@@ -21,11 +21,15 @@ from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.playlist import Playlist
 from livesnn.app.recording_controls import RecordingControls
+from livesnn.app.scenes import fill_scenes
 from livesnn.app.session_display import SessionDisplay
-from livesnn.app.settings import SettingsFile, ThemeName
+from livesnn.app.settings import Settings, SettingsFile, ThemeName
+from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import SourceChooser, readable_source
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
+from livesnn.app.tour import Tour, stops
+from livesnn.app.widgets.help import open_docs
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode
@@ -53,12 +57,13 @@ class MainWindow(Page):
         super().__init__()
         self.settings = settings or SettingsFile()
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
-        self.source_chooser = SourceChooser(self, self.settings, self.open)
+        self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
         self.playlist = Playlist(self.player, self.open)
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
+        self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
         self.comparing = Comparing(self, self.player, self.session_display)
@@ -104,7 +109,7 @@ class MainWindow(Page):
             "theme:light": lambda: self.set_theme("light"),
             "theme:dark": lambda: self.set_theme("dark"),
             "full_screen": self.set_full_screen,
-            "close_message": self.banner.hide,
+            "close_message": self.leave,
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
@@ -117,6 +122,11 @@ class MainWindow(Page):
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
+            "settings": self.show_settings,
+            "layout": self.lay_out,
+            "docs": lambda: open_docs("index.md"),
+            "filters": lambda: open_docs("cameras.md#noise"),
+            "tour": self.tour.begin,
             "shortcuts": lambda: self.show_dialog(ShortcutsDialog(self)),
             "about": lambda: self.show_dialog(AboutDialog(self)),
         }
@@ -134,6 +144,7 @@ class MainWindow(Page):
         view.way_requested.connect(lambda name: self.commands[name].trigger())
         transport.record_requested.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
+        fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def _show_remembered(self) -> None:
         """Look as the window was left, and check the actions that say so."""
@@ -202,6 +213,45 @@ class MainWindow(Page):
         self.player.set_model(model, engine)
         self.session_display.begin()
 
+    def show_settings(self) -> None:
+        """Show every setting, with a search."""
+        dialog = SettingsDialog(replace(self.settings.now, choices=self.player.choices), self)
+        dialog.changed.connect(self.use_settings)
+        dialog.asked.connect(lambda name: self.commands[name].trigger())
+        self.show_dialog(dialog)
+
+    @Slot(object)
+    def use_settings(self, wanted: Settings) -> None:
+        """Look and play as these settings say, now and, what is remembered, for the next start of livesnn."""
+        now, choices, chosen = self.settings.now, self.player.choices, wanted.choices
+        for group, before, after in (
+            ("theme", now.theme, wanted.theme),
+            ("palette", choices.view.palette, chosen.view.palette),
+            ("mode", choices.view.mode, chosen.view.mode),
+            ("state", choices.state_mode, chosen.state_mode),
+        ):
+            if after != before:
+                self.commands[f"{group}:{after}"].trigger()
+        if chosen.mirrored != choices.mirrored:
+            self.set_picture_mirrored(chosen.mirrored)
+        self.transport.loop.setChecked(chosen.loop)
+        if chosen.denoise != choices.denoise:
+            self.set_denoise(chosen.denoise)
+        if chosen.speed != choices.speed:
+            self.transport.choose_speed(chosen.speed)
+        if chosen.decider != choices.decider:
+            self.player.choose(decider=chosen.decider)
+        if chosen.pre_roll_s != choices.pre_roll_s:
+            self.player.choose(pre_roll_s=chosen.pre_roll_s)
+        if chosen.by_model != choices.by_model:
+            self.player.choose(by_model=chosen.by_model)
+        if wanted.engine != now.engine:
+            self.set_model(self.player.chosen, wanted.engine)
+        self.settings.change(
+            mounted=wanted.mounted, recent=wanted.recent, labels=wanted.labels, toured=wanted.toured
+        )
+        self._show_recent()
+
     def choose_decisions(self) -> None:
         """Ask when a class is named, and which classes may be."""
         card, choices = self.player.card, self.player.choices
@@ -256,6 +306,15 @@ class MainWindow(Page):
         now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
         self.setWindowState(now | filling if full else now & ~filling)
 
+    def leave(self) -> None:
+        """Close what is open, one at a time: the tour, the message, full screen."""
+        if self.tour.isVisible():
+            self.tour.end()
+        elif self.banner.isVisible():
+            self.banner.hide()
+        elif self.isFullScreen():
+            self.set_full_screen(False)
+
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
@@ -264,8 +323,8 @@ class MainWindow(Page):
 
     def _show_filters(self) -> None:
         """Let menu and picture say how the source is turned, if it can be, mirrored and filtered."""
-        orientation, mirrored = self.player.orientation, self.player.mirrored
-        denoise = self.player.choices.denoise
+        orientation, choices = self.player.orientation, self.player.choices
+        denoise, mirrored = choices.denoise, choices.mirrored
         self.commands.check("denoise", denoise)
         self.commands.check("mirror_picture", mirrored)
         self.numbers.show_denoise(denoise)

@@ -95,7 +95,6 @@ class Player:
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
-        self.mirrored = False  # whether its picture is mirrored on the screen, but not for the network
         # How the one is opened that follows what plays, and its session.
         self._next: tuple[Opening, Session] | None = None
         self._asked_s = 0.0  # when
@@ -186,8 +185,8 @@ class Player:
         if _name(named) != self.model:  # the one in use stays loaded
             self._named = self._model = named
         self.orientation, self._camera = opening.orientation, ""
-        self.mirrored, self._insists = False, opening.insists
-        self.apply(replace(self.choices, denoise=False))
+        self._insists = opening.insists
+        self.apply(replace(self.choices, denoise=False, mirrored=False))
         self.leave()
         self._begin(session, opening.source, None)
 
@@ -277,8 +276,9 @@ class Player:
         self.orientation = playback.orientation if playback.has_events else None
         self._camera = camera_name(self.source, playback.serial)
         if self._camera:
-            self.mirrored = self._camera in self._settings.now.mirrored
-            self.apply(replace(self.choices, denoise=self._camera in self._settings.now.filtered))
+            now = self._settings.now
+            denoise, mirrored = self._camera in now.filtered, self._camera in now.mirrored
+            self.apply(replace(self.choices, denoise=denoise, mirrored=mirrored))
         if self._place is not None:
             if self._place.paused:
                 session.control.toggle()
@@ -307,7 +307,7 @@ class Player:
     def set_mirrored(self, mirrored: bool) -> None:
         """Mirror the picture on the screen, or don't, which is remembered for a camera or a stream."""
         self._remember("mirrored", mirrored)
-        self.mirrored = mirrored
+        self.apply(replace(self.choices, mirrored=mirrored))
 
     def _remember(self, what: Literal["filtered", "mirrored"], on: bool) -> None:
         if self._camera:

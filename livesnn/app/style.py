@@ -9,7 +9,7 @@ from typing import Literal
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QToolButton, QWidget
 
 from livesnn.app.settings import ThemeName
 from livesnn.session.class_names import CLASSES_ON_DARK, CLASSES_ON_LIGHT
@@ -211,6 +211,23 @@ def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: in
     button.setIconSize(QSize(pixels, pixels))
 
 
+def dress(dialog: QDialog) -> None:
+    """Give the buttons of Qt's file dialog icons that follow the theme; its own are black on any ground."""
+    for tool in dialog.findChildren(QToolButton) if isinstance(dialog, QFileDialog) else ():
+        if (name := _FILE_DIALOG.get(tool.objectName())) is not None:
+            set_icon(tool, name)
+
+
+_FILE_DIALOG = {
+    "backButton": "left",
+    "forwardButton": "right",
+    "toParentButton": "up",
+    "newFolderButton": "new_folder",
+    "listModeButton": "grid",
+    "detailModeButton": "lines",
+}
+"""Qt's names of its buttons → icons."""
+
 # The style sheet. Widgets carry the names and properties.
 
 _RULES = Template("""
@@ -235,7 +252,7 @@ QTabBar::tab:hover { color: $text; }
 QMenuBar { background: $background; padding: 2px 8px; }
 QMenuBar::item { background: transparent; padding: 4px 9px; border-radius: 6px; }
 QMenuBar::item:selected, QMenuBar::item:pressed { background: $raised; }
-QMenu { background: $surface; border: 1px solid $line; padding: 6px; }
+QMenu { background: $surface; border: 1px solid $line; padding: 6px; menu-scrollable: 0; }
 QMenu::item { padding: 6px 28px 6px 26px; border-radius: 6px; }
 QMenu::item:selected { background: $accent_dark; }
 QMenu::item:disabled { color: $faint; }
@@ -244,6 +261,8 @@ QSplitter::handle { background: transparent; }
 QSplitter::handle:hover { background: $line; }
 QFrame#card { background: $surface; border-radius: 14px; }
 QFrame#stage { background: $event_background; border: 1px solid $line; border-radius: 14px; }
+QFrame#tour { background: $surface; border: 2px solid $accent; border-radius: 14px; }
+QFrame#outline { background: transparent; border: 2px solid $accent; border-radius: 16px; }
 QFrame#banner { background: $danger_surface; border: 1px solid $danger_line; border-radius: 10px; }
 QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
   background: $warning_surface; border-color: $warning_line; }
@@ -263,11 +282,14 @@ QPushButton#icon { padding: 0; }
 QPushButton#close { background: transparent; border-color: transparent; padding: 0; }
 QPushButton#close:hover, QPushButton#close:focus { background: $hover; }
 QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }
+QPushButton#help { background: transparent; color: $faint; border: 1px solid $line; border-radius: 9px; padding: 0; }
+QPushButton#help:hover, QPushButton#help:focus { color: $text; border-color: $accent; }
 QPushButton#play { background: $accent; border: none; border-radius: 21px; padding: 0; }
 QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }
 QPushButton#play:focus, QPushButton#primary:focus { border: 2px solid $text; }
 QPushButton#play:disabled, QPushButton#primary:disabled { background: $raised; color: $faint; }
 QPushButton#primary { background: $accent; border: 1px solid $accent; color: $on_accent; }
+QPushButton#way { padding: 0 8px; }
 QPushButton#narrow, QPushButton#segment { padding: 0 4px; }
 QPushButton#segment { border-radius: 0; }
 QPushButton#segment[side="left"] { border-top-left-radius: 9px; border-bottom-left-radius: 9px; }
@@ -275,11 +297,18 @@ QPushButton#segment[side="right"] { border-top-right-radius: 9px; border-bottom-
   border-left: none; }
 QPushButton#segment[side="right"]:checked { border-left: 1px solid $accent; }
 QDialog { background: $surface; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QDialog QPushButton { padding: 7px 14px; }
-QDialog QToolButton { background: $neutral; border-radius: 5px; }
+QDialog QToolButton { background: $raised; border: 1px solid $line; border-radius: 5px; padding: 3px; }
+QDialog QToolButton:hover { background: $hover; }
+QDialog QToolButton:checked { background: $accent_dark; border-color: $accent; }
 QLineEdit, QListView, QTableView, QTreeView { background: $background; border: 1px solid $line;
   border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
 QListView::indicator:unchecked, QTreeView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
+QCheckBox::indicator { width: 16px; height: 16px; background: $raised; border: 1px solid $neutral;
+  border-radius: 5px; }
+QCheckBox::indicator:hover, QCheckBox::indicator:focus { border-color: $accent; }
+QCheckBox::indicator:checked { background: $accent; border: 4px solid $raised; }
 QLineEdit:focus, QListView:focus, QTableView:focus, QTreeView:focus { border-color: $accent; }
 QHeaderView::section { background: $surface; color: $soft; border: none; padding: 4px 8px; }
 QComboBox { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 6px 0 12px; }
@@ -354,6 +383,12 @@ ICONS = {
     "open": '<path d="M3.5 8V18.5H20.5V8H12L10 5.5H3.5V8"/>',
     "stream": '<circle cx="12" cy="17.5" r=".9"/><path d="M15.18 14.32A4.5 4.5 0 0 0 8.82 14.32'
     'M18.36 11.14A9 9 0 0 0 5.64 11.14M21.19 8.31A13 13 0 0 0 2.81 8.31"/>',
+    "left": '<path d="M14.5 6 8.5 12 14.5 18"/>',
+    "right": '<path d="M9.5 6 15.5 12 9.5 18"/>',
+    "up": '<path d="M12 18.5V6M6.5 11.5 12 6 17.5 11.5"/>',
+    "new_folder": '<path d="M3.5 8V18.5H20.5V8H12L10 5.5H3.5V8M12 10.8V15.8M9.5 13.3H14.5"/>',
+    "grid": '<path d="M5 5H10V10H5zM14 5H19V10H14zM5 14H10V19H5zM14 14H19V19H14z"/>',
+    "lines": '<path d="M5 6.5H19M5 12H19M5 17.5H19"/>',
     "demo": '<circle cx="12" cy="5.8" r="2.3"/>'
     '<path d="M4.5 8 9 11H15L19.5 8M12 11V15.5M8.5 20.5 12 15.5 15.5 20.5"/>',
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def gui(
     decisions: Decisions = AS_USUAL,
     pre_roll: Seconds = None,
     mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
 ) -> int:
     """Open the window.
 
@@ -66,8 +68,10 @@ def gui(
         How many seconds before the press of the record button a recording begins.
     engine
         What runs the network.
+    json
+        Print what was shown as JSON once the window is closed.
     """
-    from livesnn.app.application import run_app
+    from livesnn.app.application import QUIT_AFTER, run_app
 
     summary = run_app(
         sources[0] if sources else None,
@@ -78,8 +82,10 @@ def gui(
         orientation=mounting.orientation,
         beside=sources[1:],
         compare=compare,
+        tour=not json,
     )
-    write_json(summary)
+    if json or os.environ.get(QUIT_AFTER):  # a program that closes the window wants to know
+        write_json(summary)
     return 0
 
 

@@ -44,6 +44,7 @@ class Choices:
     view: ViewSpec = field(default_factory=ViewSpec)  # how pictures look
     # Whether noise is filtered out for the network and the picture; recordings always keep it.
     denoise: bool = False
+    mirrored: bool = False  # whether a person sees the picture mirrored; the network never does
     # When there is a decision, with any model; it names no classes.
     decider: Decider = field(default_factory=Decider)
     # What differs for the classes of a model, by the name on its card: only ``thresholds`` and ``deny`` are used.

@@ -18,7 +18,8 @@ from types import TracebackType
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
-from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
+from PySide6.QtCore import QEventLoop, QObject, QPoint, Qt, QTimer, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -36,6 +37,9 @@ _OPENING = (
     "camera",
     "stream",
     "demo",
+    "webcam",
+    "another",
+    "settings",
     "recording",
     "save_picture",
     "save_window",
@@ -60,6 +64,14 @@ _KEYS = (
     Qt.Key.Key_Plus,
     Qt.Key.Key_R,
 )
+
+
+class Browser(QObject):
+    """Opens nothing, in place of the system's browser."""
+
+    @Slot(QUrl)
+    def show_page(self, address: QUrl) -> None:
+        """Do nothing."""
 
 
 class Monkey:
@@ -163,6 +175,8 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
 
     sys.excepthook = fail  # PySide6 prints what a slot raises, and goes on
     application = QApplication([])
+    browser = Browser()
+    QDesktopServices.setUrlHandler("https", browser, "show_page")
     style.use("dark", application)
     window = MainWindow(model, settings=SettingsFile())
     window.show()

@@ -6,7 +6,7 @@ import math
 
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, RIGHT, Card, Painted, button, fill
@@ -37,15 +37,13 @@ class ComparisonPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.card = Card("Second", tip=_TIP)
+        self.card = Card("Second", "window.md#compare-two-models", tip=_TIP)
         self.agreement = AgreementView()
         self.readout = ReadoutPanel()
         close = button(height=22, width=22, name="close", tip="End the comparison")
         close.clicked.connect(self.closed)
         style.set_icon(close, "close", "soft", 14)
-        heading = QHBoxLayout()
-        self.card.column.removeWidget(self.card.caption)
-        self.card.column.insertLayout(0, fill(heading, (self.card.caption, 1), close, spacing=8))
+        self.card.top.addWidget(close)
         self.card.column.addWidget(self.agreement)
         fill(QVBoxLayout(self), self.card, (self.readout, 1), spacing=12)
 
