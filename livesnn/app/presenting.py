@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QDockWidget, QStackedWidget, QWidget
 from livesnn.app import style
 from livesnn.app.player import Player
 from livesnn.app.session_display import READ_S, WindowLayout
+from livesnn.app.widgets.readout import NO_EVENTS, ago
 from livesnn.app.widgets.stage import Said, Stage
 from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES
 from livesnn.session.session import Session
@@ -182,6 +183,8 @@ class Presenting:
         if not window.view.has_picture:
             return Said(window.view.page.title.text(), window.view.page.hint.text())
         decision, rows = window.readout.decision, window.readout.rows
+        if session is not None and (silence := session.silence) is not None:
+            return Said(f"{NO_EVENTS} {ago(silence.seconds)}", decision.why)
         if decision.decided and rows.decision in rows.classes:
             number = rows.classes.index(rows.decision)
             return Said(decision.text, decision.why, number, decision.confidence)

@@ -20,7 +20,8 @@ from livesnn.app.settings import SettingsFile
 from livesnn.app.tabs import Tabs
 from livesnn.app.widgets.stage import AGAIN_S, FADE_S, Caption, Past, Said, follow_trail
 from livesnn.session.event_picture import PALETTES
-from tests.fake_source import FakeSource, at
+from tests.fake_source import FakeSource, at, cut
+from tests.synthetic import moving_bar
 
 from .test_run import python
 
@@ -117,6 +118,17 @@ def test_a_source_that_fails_is_said_in_place_of_a_decision(
     caption = window.presenting.stage.caption
     qtbot.waitUntil(lambda: "the cable is out" in caption.said.why, timeout=20_000)
     assert caption.said.number is None
+
+
+def test_a_silent_source_has_no_decision_on_the_stage(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    on_stage(window)
+    window.open(FakeSource(cut(moving_bar(400_000), 400_000), then="silence"))
+    caption = window.presenting.stage.caption
+    qtbot.waitUntil(lambda: caption.said.number is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: caption.said.words == "No events for 2 s", timeout=20_000)
+    assert caption.said.number is None
+    assert len(caption.trail) > 0
 
 
 def test_a_decision_that_is_over_is_remembered_until_it_has_faded() -> None:
