@@ -73,6 +73,7 @@ ENTRIES = (
     Entry("theme:system", "View/Theme", "Same as the system", ("Ctrl+Shift+Y",), "theme"),
     Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
     Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
+    Entry("plots", "View", "Plots", ("Ctrl+P",), "toggle", rule=True),
     Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
     Entry("close_message", "View", "Close the message", ("Esc",)),
     Entry("turn", "Camera", TURN, ("Ctrl+R",)),

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, TURNING, Player
+from livesnn.app.plots import PlotsDock
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
@@ -39,7 +40,7 @@ from livesnn.session.session import Opened, Session
 from livesnn.session.statistics import LAST_RESULTS
 
 GAP = 12  # pixels between cards
-LEAST_WITH_CARDS = 640  # height of the window, pixels
+LEAST_WITH_CARDS = 610  # height of the window's middle, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
@@ -81,13 +82,17 @@ class WindowLayout(QMainWindow):
         self.setMinimumSize(800, 520)
         self._fit_screen(1280, 800)
         self.setCentralWidget(self._root())
+        self.plots = PlotsDock(self, self.show_dialog, self._tell_saved)
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Hide the lower cards where the window is too short for them."""
-        super().resizeEvent(event)
-        self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
+    @Slot(int)
+    def _fit_cards(self, height: int) -> None:
+        """Hide the lower cards where the window, or what docks leave of it, is too short for them."""
+        self.splitters["cards"].setVisible(height >= LEAST_WITH_CARDS)
+
+    def _tell_saved(self, message: str, saved: bool) -> None:
+        self.banner.show_message(message, "info" if saved else "error")
 
     def event(self, event: QEvent) -> bool:
         """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""
@@ -121,11 +126,23 @@ class WindowLayout(QMainWindow):
         return stage
 
     def _root(self) -> QWidget:
-        root = QWidget()
+        root = _Root()
         root.setObjectName("root")
+        root.resized.connect(self._fit_cards)
         parts = (self.header, self.banner, (self.splitters["rows"], 1))
         fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(16, 6, 16, 14))
         return root
+
+
+class _Root(QWidget):
+    """The middle of the window, without menu bar and docks; it tells its height."""
+
+    resized = Signal(int)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Tell the new height."""
+        super().resizeEvent(event)
+        self.resized.emit(self.height())
 
 
 def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
@@ -194,10 +211,14 @@ class SessionDisplay:
         read = now_s - self._read_at_s >= READ_S
         if read:
             self._read_at_s = now_s
-            self._window.numbers.show_statistics(session.statistics, Percentiles.of(self._show_ms))
+            statistics = session.statistics
+            self._window.numbers.show_statistics(statistics, Percentiles.of(self._show_ms))
+            if session.history is not None and self._state in ("playing", "waiting"):
+                session.history.add_statistics(statistics, session.history.now_s())
             self._follow_time_line(session)
             self._follow_engine()
         self._follow_results(session, read=read)
+        self._window.plots.poll(session.history)
 
     def _forget(self) -> None:
         """Forget everything about the last source."""
@@ -220,7 +241,10 @@ class SessionDisplay:
 
     def _painted(self, arrived_s: float) -> None:
         if arrived_s:  # 0: the picture has nothing new
-            self._show_ms.append(1e3 * (time.perf_counter() - arrived_s))
+            milliseconds = 1e3 * (time.perf_counter() - arrived_s)
+            self._show_ms.append(milliseconds)
+            if self._session is not None and self._session.history is not None:
+                self._session.history.add_shown(milliseconds, self._session.history.now_s())
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line

@@ -34,6 +34,8 @@ class Settings:
 
     geometry: bytes = b""  # of the window, as Qt saves it; b"" before its first close
     splitters: dict[str, bytes] = field(default_factory=dict)  # by name, as Qt saves them
+    docks: bytes = b""  # where they are, as Qt saves it
+    plots: tuple[str, ...] = ("rate", "latency", "probabilities")  # those shown in the dock "Plots"
     theme: ThemeName = "system"
     mirrored_picture: bool = False  # whether the picture is mirrored on the screen, but not for the network
     # The orientation of cameras and streams that aren't upright, by `camera_name`: serial number or address.

@@ -1,4 +1,4 @@
-"""The last minutes of a session, for plots: rates, latencies, probabilities and activity, in a fixed amount of memory."""
+"""The last minutes of a session, for plots, in a fixed amount of memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EDGES_MS = np.logspace(
 
 LatencyPart = Literal["slice", "network", "decision", "show"]
 LATENCY_PARTS: tuple[LatencyPart, ...] = ("slice", "network", "decision", "show")
-"""As in the window's numbers: the first three of a `Latency`, and from the arrival of a picture's events to the screen."""
+"""As in the window's numbers: those of a `Latency`, and from the arrival of a picture's events to the screen."""
 
 Quantity = Literal["rate", "latency", "probabilities", "density", "membrane"]
 FloatArray = npt.NDArray[np.float64]
@@ -91,6 +91,11 @@ class PlotHistory:
         """How many rows have been written, also those that are overwritten by now."""
         return self._n_rows
 
+    @property
+    def newest_s(self) -> float:
+        """When the newest row was written, as `now_s`; 0: there is none."""
+        return float(self._at_s[(self._n_rows - 1) % _ROWS]) if self._n_rows else 0.0
+
     def now_s(self) -> float:
         """Return the seconds since the source was opened."""
         return time.perf_counter() - self._begun_s
@@ -102,12 +107,8 @@ class PlotHistory:
         with self._lock:
             for part, milliseconds in zip(LATENCY_PARTS, parts, strict=False):
                 self._add_latency(part, milliseconds, at_s)
-            for quantity, values in (
-                ("probabilities", result.probabilities),
-                ("density", result.density),
-                ("membrane", result.membrane),
-            ):
-                self._sums[self._columns[quantity]] += values
+            seen = np.concatenate((result.probabilities, result.density, result.membrane))
+            self._sums[-len(seen) :] += seen  # the last columns, in this order
             self._frames += 1
             self._newest_stream_s = (result.t - start_us) / 1e6
 
@@ -141,9 +142,7 @@ class PlotHistory:
             at_s = self._at_s[order]
             first = max(int(np.searchsorted(at_s, from_s)) - 1, 0)
             order = order[first : int(np.searchsorted(at_s, to_s, side="right")) + 1]
-            return Rows(
-                self._at_s[order], self._stream_s[order], self._table[order, self._columns[quantity]]
-            )
+            return Rows(self._at_s[order], self._stream_s[order], self._table[order, self._columns[quantity]])
 
     def histogram(self, from_s: float = -math.inf, to_s: float = math.inf) -> npt.NDArray[np.int64]:
         """Return how many latencies fell between `EDGES_MS` in a time, rounded to seconds: int64 [parts, bins].
@@ -157,7 +156,9 @@ class PlotHistory:
     def _add_latency(self, part: LatencyPart, milliseconds: float, at_s: float) -> None:
         if math.isnan(milliseconds):  # nobody knows when its events arrived
             return
-        self._longest[part] = max(milliseconds, self._longest[part])  # the first is greater than nan: `max` keeps it
+        self._longest[part] = max(
+            milliseconds, self._longest[part]
+        )  # the first is greater than nan: `max` keeps it
         second = int(at_s)
         slot = second % KEPT_S
         if self._seconds[slot] != second:

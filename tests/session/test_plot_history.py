@@ -33,7 +33,20 @@ def result(*, slice_ms: float = 1.0, share: float = 0.5, activity: float = 0.1, 
     membrane = np.array([-activity, 0.0, activity], np.float32)
     latency = Latency(slice_ms, 2.0, slice_ms + 3.0)
     return Result(
-        t_us, 0, 1, probabilities, None, 0.0, probabilities, FRAME, latency, False, density, False, membrane, 1
+        t_us,
+        0,
+        1,
+        probabilities,
+        None,
+        0.0,
+        probabilities,
+        FRAME,
+        latency,
+        False,
+        density,
+        False,
+        membrane,
+        1,
     )
 
 
@@ -44,7 +57,9 @@ def history() -> PlotHistory:
 
 def test_a_row_has_the_longest_latency_and_the_mean_of_everything_else(history: PlotHistory) -> None:
     for slice_ms, share, activity in ((1.0, 0.2, 0.1), (9.0, 0.6, 0.3), (2.0, 0.4, 0.2)):
-        history.add_result(result(slice_ms=slice_ms, share=share, activity=activity, t_us=5_000_000), 1_000_000, 0.0)
+        history.add_result(
+            result(slice_ms=slice_ms, share=share, activity=activity, t_us=5_000_000), 1_000_000, 0.0
+        )
     history.add_shown(7.0, 0.0)
     history.add_shown(5.0, 0.0)
     history.add_statistics(RATES, 0.5)

@@ -1,0 +1,402 @@
+"""One plot in a card: curves over time or a histogram, with axes, zoom, pan, a cross-hair, and saving to a file.
+
+Importing it takes some 0.3 s, most of it pyqtgraph's: app/plots.py does so when plots are first shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph
+from PySide6.QtCore import QBuffer, QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPaintDevice, QPainter, QResizeEvent
+from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtWidgets import QFrame, QToolTip, QVBoxLayout
+
+from livesnn.app import style
+from livesnn.app.widgets.basics import button, fill
+from livesnn.app.widgets.timeline import clock
+from livesnn.files import replace_file
+
+GAP_S = 1.0  # where values are farther apart, the curve is broken
+AXIS_WIDTH = 58  # pixels, so that plots below each other begin at the same place
+_SAVED_SCALE = 2  # pixels of a saved picture, a pixel of the screen
+_FILL = 0.25  # opacity below the curves of a histogram
+_BULLET = "●"
+FORMATS = (".png", ".svg", ".csv")
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PlotLook:
+    """What a plot says, and how its values are written.
+
+    Attributes
+    ----------
+    title, tip
+        Its name, and what it shows.
+    unit
+        Of the values, behind each of them: "ms".
+    over
+        "time": s since the source was opened, or "latency": a histogram over ms, on a logarithmic axis.
+    digits
+        Decimal places of the values under the cross-hair.
+    most
+        Upper end of the value axis; None: as the values are.
+    signed
+        Whether values below 0 are possible.
+    si
+        Whether the axis shortens thousands and millions: 5 M.
+    """
+
+    title: str
+    tip: str
+    unit: str = ""
+    over: str = "time"
+    digits: int = 2
+    most: float | None = None
+    signed: bool = False
+    si: bool = False
+
+
+class TimeAxis(pyqtgraph.AxisItem):
+    """An axis of seconds, written as minutes and seconds."""
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        """Return m:ss, with tenths where the ticks are nearer to each other than a second."""
+        return [clock(value) if spacing < 1 else clock(value).removesuffix(".0") for value in values]
+
+
+class View(pyqtgraph.ViewBox):
+    """Wheel and drag change the horizontal axis; over the vertical axis they change that one."""
+
+    taken = Signal()  # a person chose another part of the horizontal axis
+
+    def wheelEvent(self, event: Any, axis: int | None = None) -> None:
+        """Zoom about the pointer."""
+        super().wheelEvent(event, axis=axis or 0)
+        self._tell(axis)
+
+    def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
+        """Move, or with the right button zoom."""
+        super().mouseDragEvent(event, axis=axis or 0)
+        self._tell(axis)
+
+    def _tell(self, axis: int | None) -> None:
+        if not axis:
+            self.taken.emit()
+
+
+class Plot(QFrame):
+    """A plot with its legend; ``curves`` are names, `set_curves` changes them."""
+
+    range_taken = Signal(float, float)  # a person chose this part of the horizontal axis
+    whole_wanted = Signal()  # a person double-clicked
+    pointed = Signal(float)  # at this place on the horizontal axis; nan: the pointer has left
+    save_wanted = Signal()
+
+    def __init__(self, look: PlotLook) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.look = look
+        self.names: tuple[str, ...] = ()
+        self.values: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros((0, 0)))  # [N], [N, curves]
+        self.words = ""  # under the cross-hair
+        self._colours: Sequence[QColor] = ()
+        self._joined = np.zeros(0, bool)
+        self.view = View(enableMenu=False)
+        axes = {"bottom": TimeAxis("bottom")} if look.over == "time" else {}
+        self.widget = pyqtgraph.PlotWidget(viewBox=self.view, axisItems=axes)
+        self.item = self.widget.getPlotItem()
+        self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
+        self._curves: list[pyqtgraph.PlotCurveItem] = []
+        self.save = button(height=26, width=26, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
+        self.save.setParent(self)
+        style.set_icon(self.save, "save", "soft", 16)
+        self.save.clicked.connect(self.save_wanted)
+        self._set_up()
+        fill(QVBoxLayout(self), self.widget, spacing=0, margins=(4, 6, 12, 6))
+        self.save.raise_()
+
+    def _set_up(self) -> None:
+        look, item = self.look, self.item
+        item.hideButtons()
+        item.getAxis("left").setWidth(AXIS_WIDTH)
+        item.getAxis("left").enableAutoSIPrefix(look.si)
+        if look.over != "time":
+            item.getAxis("bottom").setLogMode(x=True)
+        self.view.setLimits(
+            yMin=None if look.signed else 0.0,
+            minXRange=0.01,
+            xMin=0.0 if look.over == "time" else None,
+        )
+        self.view.setDefaultPadding(0.0)
+        self._fit_values()
+        for line in self._lines:
+            line.setVisible(False)
+            self.view.addItem(line, ignoreBounds=True)
+        self.view.taken.connect(self._tell_range)
+        scene = self.widget.scene()
+        scene.sigMouseMoved.connect(self._point)
+        scene.sigMouseClicked.connect(self._clicked)
+        self.widget.setMinimumSize(160, 90)
+        self.widget.viewport().installEventFilter(self)
+        self.setToolTip(look.tip)
+        self._restyle()
+
+    def _fit_values(self) -> None:
+        """Let the vertical axis follow the values."""
+        if self.look.most is not None:
+            self.view.setYRange(0.0, self.look.most)
+        else:
+            self.view.enableAutoRange(axis="y", enable=True)
+
+    # What it shows
+
+    def set_curves(self, names: Sequence[str], colours: Sequence[QColor]) -> None:
+        """Show curves of these names and colours, without values."""
+        for curve in self._curves:
+            self.view.removeItem(curve)
+        self.names, self._colours = tuple(names), tuple(colours)
+        self._curves = [pyqtgraph.PlotCurveItem() for _ in names]
+        for curve in reversed(self._curves):  # the first is the uppermost
+            self.view.addItem(curve)
+        self.values = (np.zeros(0), np.zeros((0, len(self.names))))
+        self._restyle()
+
+    def set_colours(self, colours: Sequence[QColor]) -> None:
+        """Paint in other colours."""
+        self._colours = tuple(colours)
+        self._restyle()
+
+    def show_values(self, at: FloatArray, values: FloatArray) -> None:
+        """Show values [N, curves] at times [N]; of a histogram, between edges [N + 1]. nan: there is none."""
+        self.values = (at, values)
+        if self.look.over == "time":
+            for curve, column in zip(self._curves, values.T, strict=True):
+                known = np.isfinite(column)
+                x, y = at[known], column[known]
+                joined = np.append(np.diff(x) < GAP_S, False) if x.size else np.zeros(0, bool)
+                curve.setData(x, y, connect="all" if joined[:-1].all() else joined.astype(np.int32))
+        else:
+            for curve, column in zip(self._curves, values.T, strict=True):
+                curve.setData(np.log10(at), column, stepMode="center")
+
+    @property
+    def shown_range(self) -> tuple[float, float]:
+        """The ends of the horizontal axis; of a histogram, powers of ten."""
+        left, right = self.view.viewRange()[0]
+        return left, right
+
+    def set_range(self, left: float, right: float) -> None:
+        """Show this part of the horizontal axis."""
+        if self.shown_range != (left, right):
+            self.view.setXRange(left, right, padding=0)
+
+    def show_all(self) -> None:
+        """Forget how a person has zoomed the vertical axis."""
+        self._fit_values()
+
+    def show_cross_hair(self, x: float) -> None:
+        """Draw the vertical line of the cross-hair at a place of the horizontal axis; nan: nowhere."""
+        line = self._lines[0]
+        line.setVisible(not np.isnan(x))
+        if not np.isnan(x):
+            line.setValue(x)
+
+    def words_at(self, x: float) -> str:
+        """Return what the curves say at a place of the horizontal axis, as rich text; "": nothing."""
+        at, values = self.values
+        if not len(values):
+            return ""
+        if self.look.over == "time":
+            index = int(np.abs(at - x).argmin())
+            heading = clock(float(at[index]))
+        else:
+            index = int(np.clip(np.searchsorted(np.log10(at), x) - 1, 0, len(values) - 1))
+            heading = f"{at[index]:.3g} to {at[index + 1]:.3g} ms"
+        row = values[index]
+        known = [place for place in range(len(self.names)) if np.isfinite(row[place])]
+        if len(known) > 12:  # more lines than fit on a screen: the largest ones
+            known = sorted(sorted(known, key=lambda place: -abs(row[place]))[:12])
+        lines = [
+            f'<tr><td style="color:{self._colours[place].name()}">{_BULLET}</td><td>{escape(self.names[place])}</td>'
+            f'<td align="right">&nbsp;{self._written(float(row[place]))}</td></tr>'
+            for place in known
+        ]
+        return f"<b>{heading}</b><table>{''.join(lines)}</table>"
+
+    def _written(self, value: float) -> str:
+        unit = f" {self.look.unit}" if self.look.unit else ""
+        return f"{value:,.{self.look.digits}f}{unit}"
+
+    # What a person does
+
+    def _tell_range(self) -> None:
+        self.range_taken.emit(*self.shown_range)
+
+    def _clicked(self, event: Any) -> None:
+        if event.double():
+            self.show_all()
+            self.whole_wanted.emit()
+
+    def _point(self, place: QPointF) -> None:
+        if not self.view.sceneBoundingRect().contains(place):
+            self._leave()
+            return
+        point = self.view.mapSceneToView(place)
+        self.show_cross_hair(point.x())
+        self._lines[1].setVisible(True)
+        self._lines[1].setValue(point.y())
+        self.words = self.words_at(point.x())
+        corner = self.widget.viewport().mapToGlobal(self.widget.mapFromScene(place))
+        QToolTip.showText(corner, self.words, self.widget)
+        self.pointed.emit(point.x())
+
+    def _hide_cross_hair(self) -> None:
+        self.words = ""
+        for line in self._lines:
+            line.setVisible(False)
+
+    def _leave(self) -> None:
+        self._hide_cross_hair()
+        self.pointed.emit(float("nan"))
+
+    def eventFilter(self, watched: Any, event: QEvent) -> bool:
+        """Hide the cross-hair when the pointer leaves."""
+        if event.type() == QEvent.Type.Leave:
+            self._leave()
+        return bool(super().eventFilter(watched, event))
+
+    # How it looks
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Paint in the new theme's colours."""
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
+            self._restyle()
+        super().changeEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show as much of the legend as fits, and keep the button in its corner."""
+        super().resizeEvent(event)
+        self.save.move(self.width() - self.save.width() - 8, 6)
+        self._show_legend()
+
+    def _restyle(self) -> None:
+        theme = style.theme
+        self.widget.setBackground(QColor(theme.surface))
+        for side in ("left", "bottom"):
+            axis = self.item.getAxis(side)
+            axis.setPen(QColor(theme.line))
+            axis.setTextPen(QColor(theme.soft))
+            axis.setTickFont(style.text_font(11))
+            axis.setGrid(40)
+        for curve, colour in zip(self._curves, self._colours, strict=True):
+            curve.setPen(pyqtgraph.mkPen(colour, width=1))
+            if self.look.over != "time":
+                ground = QColor(colour)
+                ground.setAlphaF(_FILL)
+                curve.setFillLevel(0.0)
+                curve.setBrush(ground)
+        for line in self._lines:
+            line.setPen(pyqtgraph.mkPen(theme.faint, style=Qt.PenStyle.DashLine))
+        self._show_legend()
+
+    def _show_legend(self, *, whole: bool = False) -> None:
+        """Show the title, and beside it the names of the curves: those that fit, or all on more lines."""
+        theme, metrics = style.theme, QFontMetricsF(style.text_font(12))
+        room = width = max(self.width() - AXIS_WIDTH - 60, 100)
+        words = [f'<b style="color:{theme.text}">{escape(self.look.title)}</b>']
+        room -= round(metrics.horizontalAdvance(self.look.title) * 1.15)
+        lines = 1
+        for name, colour in zip(self.names, self._colours, strict=True):
+            needed = round(metrics.horizontalAdvance(f"{_BULLET} {name}   "))
+            if needed > room and not whole:
+                words.append("…")
+                break
+            if needed > room:
+                words[-1] += "<br>"
+                lines, room = lines + 1, width
+            room -= needed
+            words.append(f'<span style="color:{colour.name()}">{_BULLET}</span>&nbsp;{escape(name)}')
+        html = f'<span style="font-size:12px; color:{theme.soft}">{" &nbsp;".join(words)}</span>'
+        self.item.setTitle(html, justify="left")
+        self.item.titleLabel.setMaximumHeight(8 + 16 * lines)
+        self.item.layout.setRowFixedHeight(0, 8 + 16 * lines)
+
+    # Saving
+
+    def save_to(self, path: Path, axis_values: Sequence[tuple[str, FloatArray]]) -> None:
+        """Write the plot as PNG or SVG as it is on the screen, or its values as CSV.
+
+        Parameters
+        ----------
+        path
+            Its suffix is the format, one of `FORMATS`.
+        axis_values
+            The first columns of a CSV file with their names, [N] each: one row for each of `values`.
+
+        Raises
+        ------
+        OSError
+            It can't be written.
+        """
+        if path.suffix.lower() == ".csv":
+            replace_file(path, self._table(axis_values).encode())
+            return
+        self._hide_cross_hair()
+        self._show_legend(whole=True)
+        try:
+            octets = self._drawing() if path.suffix.lower() == ".svg" else self._picture()
+        finally:
+            self._show_legend()
+        replace_file(path, octets)
+
+    def _drawing(self) -> bytes:
+        """Return the plot as SVG. Qt draws it: pyqtgraph's own exporter fails on paths that Qt 6.11 writes."""
+        buffer = QBuffer()
+        generator = QSvgGenerator(QSvgGenerator.SvgVersion.Svg11)  # has clipping
+        generator.setOutputDevice(buffer)
+        generator.setSize(self.widget.size())
+        generator.setViewBox(self.widget.rect())
+        generator.setTitle(self.look.title)
+        self._render(generator)
+        return bytes(buffer.data().data())
+
+    def _picture(self) -> bytes:
+        """Return the plot as PNG, sharp at twice its size."""
+        image = QImage(_SAVED_SCALE * self.widget.size(), QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(_SAVED_SCALE)
+        image.fill(QColor(style.theme.surface))
+        self._render(image)
+        buffer = QBuffer()
+        image.save(buffer, b"PNG")
+        return bytes(buffer.data().data())
+
+    def _render(self, device: QPaintDevice) -> None:
+        painter = QPainter(device)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(self.widget.rect(), QColor(style.theme.surface))
+        self.widget.render(painter, QRectF(self.widget.rect()), self.widget.viewport().rect())
+        painter.end()
+
+    def _table(self, axis_values: Sequence[tuple[str, FloatArray]]) -> str:
+        unit = f" ({self.look.unit})" if self.look.unit else ""
+        header = [name for name, _ in axis_values] + [f"{name}{unit}" for name in self.names]
+        columns = [*(column for _, column in axis_values), *self.values[1].T]
+        rows = (
+            ",".join("" if np.isnan(value) else f"{value:.7g}" for value in row)
+            for row in zip(*columns, strict=True)
+        )
+        return "\n".join([",".join(_quoted(name) for name in header), *rows]) + "\n"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"' if any(sign in name for sign in ',"\n') else name
