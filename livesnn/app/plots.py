@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QStandardPaths, Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QAbstractButton, QDialog, QDockWidget, QFileDialog, QMainWindow
+from PySide6.QtWidgets import QDialog, QDockWidget, QFileDialog, QMainWindow
 
-from livesnn.app import style
 from livesnn.session.plot_history import PlotHistory
 
 if TYPE_CHECKING:
     from livesnn.app.widgets.plot_panel import PlotPanel
 
-HEIGHT = 250  # pixels, where it was never resized
 _FILTERS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
 
 
@@ -41,12 +39,7 @@ class PlotsDock(QDockWidget):
         self._tell = tell
         self._names: Sequence[str] = ()
         self._last_name = ""
-        for part, icon in (("float", "window"), ("close", "close")):
-            found = self.findChild(QAbstractButton, f"qt_dockwidget_{part}button")
-            if isinstance(found, QAbstractButton):
-                style.set_icon(found, icon, "soft", 16)
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self)
-        window.resizeDocks([self], [HEIGHT], Qt.Orientation.Vertical)
         self.hide()
 
     def choose(self, names: Sequence[str]) -> None:
@@ -61,6 +54,9 @@ class PlotsDock(QDockWidget):
             self.panel = PlotPanel(self._names)
             self.panel.chosen_changed.connect(self._tell_chosen)
             self.panel.save_wanted.connect(self.ask_where_to_save)
+            self.panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
+            self.panel.close_button.clicked.connect(self.close)
+            self.setTitleBarWidget(self.panel.bar)
             self.setWidget(self.panel)
         super().showEvent(event)
 

@@ -252,8 +252,7 @@ QMenu::separator { height: 1px; background: $line; margin: 5px 8px; }
 QSplitter::handle { background: transparent; }
 QSplitter::handle:hover { background: $line; }
 QFrame#card { background: $surface; border-radius: 14px; }
-QDockWidget { color: $soft; }
-QDockWidget::title { background: $background; padding: 6px 18px; }
+QDockWidget, QDockWidget > QWidget { background: $background; }
 QMainWindow::separator { background: transparent; width: 8px; height: 8px; }
 QMainWindow::separator:hover { background: $line; }
 QFrame#stage { background: $event_background; border: 1px solid $line; border-radius: 14px; }

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyqtgraph
-from PySide6.QtCore import QBuffer, QEvent, QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPaintDevice, QPainter, QResizeEvent
+from PySide6.QtCore import QBuffer, QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QImageWriter, QPaintDevice, QPainter, QPicture
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QFrame, QToolTip, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import button, fill
+from livesnn.app.widgets.basics import LEFT, Painted, button, fill
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -29,6 +29,7 @@ AXIS_WIDTH = 58  # pixels, so that plots below each other begin at the same plac
 _SAVED_SCALE = 2  # pixels of a saved picture, a pixel of the screen
 _FILL = 0.25  # opacity below the curves of a histogram
 _BULLET = "●"
+_LINE, _MARGIN = 20, 6  # height of a line of the legend, and room on its left, pixels
 FORMATS = (".png", ".svg", ".csv")
 
 FloatArray = npt.NDArray[np.float64]
@@ -52,8 +53,8 @@ class PlotLook:
         Upper end of the value axis; None: as the values are.
     signed
         Whether values below 0 are possible.
-    si
-        Whether the axis shortens thousands and millions: 5 M.
+    named_from
+        A curve is named in the legend only where it has reached this value; None: always.
     """
 
     title: str
@@ -63,7 +64,62 @@ class PlotLook:
     digits: int = 2
     most: float | None = None
     signed: bool = False
-    si: bool = False
+    named_from: float | None = None
+
+
+Named = Sequence[tuple[str, QColor]]
+"""Names of curves, with their colours."""
+
+
+class Legend(Painted):
+    """A title, and the names of the curves beside it."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__((0, _LINE))
+        self._title = title
+        self.curves: Named = ()
+        self.setFixedHeight(_LINE)
+
+    def show_curves(self, curves: Named) -> None:
+        """Name these curves, as many as fit."""
+        if curves != self.curves:
+            self.curves = curves
+            self.update()
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint one line."""
+        self.draw(painter, self.width(), self.curves)
+
+    def whole_height(self, width: int) -> int:
+        """Return how many pixels all names take."""
+        picture = QPicture()
+        painter = QPainter(picture)
+        height = self.draw(painter, width, self.curves, whole=True)
+        painter.end()
+        return height
+
+    def draw(self, painter: QPainter, width: int, curves: Named, *, whole: bool = False) -> int:
+        """Draw the names that fit on a line, or the ``whole`` legend on several; return the height, pixels."""
+        painter.setFont(style.caption_font())
+        painter.setPen(QColor(style.theme.soft))
+        painter.drawText(QRectF(_MARGIN, 0, width, _LINE), LEFT, self._title)
+        x, y = _MARGIN + painter.fontMetrics().horizontalAdvance(self._title) + 14, 0
+        painter.setFont(style.text_font(12))
+        for name, colour in curves:
+            needed = painter.fontMetrics().horizontalAdvance(name) + 14
+            if x + needed > width and not whole:
+                painter.setPen(QColor(style.theme.faint))
+                painter.drawText(QRectF(x, y, width - x, _LINE), LEFT, "…")
+                break
+            if x + needed > width:
+                x, y = _MARGIN, y + _LINE
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colour)
+            painter.drawEllipse(QPointF(x + 4, y + _LINE / 2), 4, 4)
+            painter.setPen(QColor(style.theme.text))
+            painter.drawText(QRectF(x + 12, y, needed, _LINE), LEFT, name)
+            x += needed + 10
+        return y + _LINE
 
 
 class TimeAxis(pyqtgraph.AxisItem):
@@ -74,24 +130,31 @@ class TimeAxis(pyqtgraph.AxisItem):
         return [clock(value) if spacing < 1 else clock(value).removesuffix(".0") for value in values]
 
 
+class ValueAxis(pyqtgraph.AxisItem):
+    """An axis of values; large ones are shortened: 5 M."""
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        """Return the numbers as a person writes them."""
+        for size, letter in ((1e6, " M"), (1e3, " k")):
+            if spacing >= size / 10 and max(map(abs, values), default=0.0) >= size:
+                return [f"{value / size:g}{letter}" if value else "0" for value in values]
+        return [f"{value:.10g}" for value in values]
+
+
 class View(pyqtgraph.ViewBox):
     """Wheel and drag change the horizontal axis; over the vertical axis they change that one."""
 
-    taken = Signal()  # a person chose another part of the horizontal axis
+    taken = Signal(int)  # a person chose another part of the horizontal axis (0), or of the vertical one (1)
 
     def wheelEvent(self, event: Any, axis: int | None = None) -> None:
         """Zoom about the pointer."""
         super().wheelEvent(event, axis=axis or 0)
-        self._tell(axis)
+        self.taken.emit(axis or 0)
 
     def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
         """Move, or with the right button zoom."""
         super().mouseDragEvent(event, axis=axis or 0)
-        self._tell(axis)
-
-    def _tell(self, axis: int | None) -> None:
-        if not axis:
-            self.taken.emit()
+        self.taken.emit(axis or 0)
 
 
 class Plot(QFrame):
@@ -110,26 +173,25 @@ class Plot(QFrame):
         self.values: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros((0, 0)))  # [N], [N, curves]
         self.words = ""  # under the cross-hair
         self._colours: Sequence[QColor] = ()
-        self._joined = np.zeros(0, bool)
+        self._fits = True  # the vertical axis follows the values
+        self.legend = Legend(look.title)
         self.view = View(enableMenu=False)
-        axes = {"bottom": TimeAxis("bottom")} if look.over == "time" else {}
+        axes = {"left": ValueAxis("left")} | ({"bottom": TimeAxis("bottom")} if look.over == "time" else {})
         self.widget = pyqtgraph.PlotWidget(viewBox=self.view, axisItems=axes)
         self.item = self.widget.getPlotItem()
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
         self._curves: list[pyqtgraph.PlotCurveItem] = []
-        self.save = button(height=26, width=26, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
-        self.save.setParent(self)
+        self.save = button(height=24, width=24, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
         style.set_icon(self.save, "save", "soft", 16)
         self.save.clicked.connect(self.save_wanted)
         self._set_up()
-        fill(QVBoxLayout(self), self.widget, spacing=0, margins=(4, 6, 12, 6))
-        self.save.raise_()
+        heading = fill(QHBoxLayout(), (self.legend, 1), self.save, spacing=4)
+        fill(QVBoxLayout(self), heading, (self.widget, 1), spacing=2, margins=(8, 6, 8, 4))
 
     def _set_up(self) -> None:
         look, item = self.look, self.item
         item.hideButtons()
         item.getAxis("left").setWidth(AXIS_WIDTH)
-        item.getAxis("left").enableAutoSIPrefix(look.si)
         if look.over != "time":
             item.getAxis("bottom").setLogMode(x=True)
         self.view.setLimits(
@@ -138,11 +200,12 @@ class Plot(QFrame):
             xMin=0.0 if look.over == "time" else None,
         )
         self.view.setDefaultPadding(0.0)
-        self._fit_values()
+        self.view.disableAutoRange()
+        self.view.setYRange(0.0, look.most or 1.0, padding=0)
         for line in self._lines:
             line.setVisible(False)
             self.view.addItem(line, ignoreBounds=True)
-        self.view.taken.connect(self._tell_range)
+        self.view.taken.connect(self._take)
         scene = self.widget.scene()
         scene.sigMouseMoved.connect(self._point)
         scene.sigMouseClicked.connect(self._clicked)
@@ -150,13 +213,6 @@ class Plot(QFrame):
         self.widget.viewport().installEventFilter(self)
         self.setToolTip(look.tip)
         self._restyle()
-
-    def _fit_values(self) -> None:
-        """Let the vertical axis follow the values."""
-        if self.look.most is not None:
-            self.view.setYRange(0.0, self.look.most)
-        else:
-            self.view.enableAutoRange(axis="y", enable=True)
 
     # What it shows
 
@@ -188,6 +244,31 @@ class Plot(QFrame):
         else:
             for curve, column in zip(self._curves, values.T, strict=True):
                 curve.setData(np.log10(at), column, stepMode="center")
+            self.view.setXRange(
+                float(np.log10(at[0])), float(np.log10(at[-1])), padding=0
+            ) if self._fits else None
+        self.legend.show_curves(self._named())
+        if self._fits and self.look.most is None and np.isfinite(values).any():
+            self._fit_values(float(np.nanmin(values)), float(np.nanmax(values)))
+
+    def _fit_values(self, least: float, most: float) -> None:
+        """Let the vertical axis hold these values, with a little room."""
+        least = least if self.look.signed else 0.0
+        room = 0.05 * (most - least) or 0.5
+        self.view.setYRange(least - room if self.look.signed else 0.0, most + room, padding=0)
+
+    def _all_named(self) -> Named:
+        return list(zip(self.names, self._colours, strict=True))
+
+    def _named(self) -> Named:
+        """Return the curves that the legend names."""
+        named, values = self._all_named(), self.values[1]
+        if self.look.named_from is None:
+            return named
+        if not len(values):
+            return []
+        largest = np.max(np.nan_to_num(values), axis=0)
+        return [each for each, most in zip(named, largest, strict=True) if most >= self.look.named_from]
 
     @property
     def shown_range(self) -> tuple[float, float]:
@@ -201,8 +282,11 @@ class Plot(QFrame):
             self.view.setXRange(left, right, padding=0)
 
     def show_all(self) -> None:
-        """Forget how a person has zoomed the vertical axis."""
-        self._fit_values()
+        """Forget how a person has zoomed."""
+        self._fits = True
+        if self.look.most is not None:
+            self.view.setYRange(0.0, self.look.most, padding=0)
+        self.show_values(*self.values)
 
     def show_cross_hair(self, x: float) -> None:
         """Draw the vertical line of the cross-hair at a place of the horizontal axis; nan: nowhere."""
@@ -239,8 +323,11 @@ class Plot(QFrame):
 
     # What a person does
 
-    def _tell_range(self) -> None:
-        self.range_taken.emit(*self.shown_range)
+    def _take(self, axis: int) -> None:
+        if axis == 1 or self.look.over != "time":
+            self._fits = False
+        else:
+            self.range_taken.emit(*self.shown_range)
 
     def _clicked(self, event: Any) -> None:
         if event.double():
@@ -283,12 +370,6 @@ class Plot(QFrame):
             self._restyle()
         super().changeEvent(event)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Show as much of the legend as fits, and keep the button in its corner."""
-        super().resizeEvent(event)
-        self.save.move(self.width() - self.save.width() - 8, 6)
-        self._show_legend()
-
     def _restyle(self) -> None:
         theme = style.theme
         self.widget.setBackground(QColor(theme.surface))
@@ -307,29 +388,7 @@ class Plot(QFrame):
                 curve.setBrush(ground)
         for line in self._lines:
             line.setPen(pyqtgraph.mkPen(theme.faint, style=Qt.PenStyle.DashLine))
-        self._show_legend()
-
-    def _show_legend(self, *, whole: bool = False) -> None:
-        """Show the title, and beside it the names of the curves: those that fit, or all on more lines."""
-        theme, metrics = style.theme, QFontMetricsF(style.text_font(12))
-        room = width = max(self.width() - AXIS_WIDTH - 60, 100)
-        words = [f'<b style="color:{theme.text}">{escape(self.look.title)}</b>']
-        room -= round(metrics.horizontalAdvance(self.look.title) * 1.15)
-        lines = 1
-        for name, colour in zip(self.names, self._colours, strict=True):
-            needed = round(metrics.horizontalAdvance(f"{_BULLET} {name}   "))
-            if needed > room and not whole:
-                words.append("…")
-                break
-            if needed > room:
-                words[-1] += "<br>"
-                lines, room = lines + 1, width
-            room -= needed
-            words.append(f'<span style="color:{colour.name()}">{_BULLET}</span>&nbsp;{escape(name)}')
-        html = f'<span style="font-size:12px; color:{theme.soft}">{" &nbsp;".join(words)}</span>'
-        self.item.setTitle(html, justify="left")
-        self.item.titleLabel.setMaximumHeight(8 + 16 * lines)
-        self.item.layout.setRowFixedHeight(0, 8 + 16 * lines)
+        self.legend.show_curves(self._named())
 
     # Saving
 
@@ -352,39 +411,42 @@ class Plot(QFrame):
             replace_file(path, self._table(axis_values).encode())
             return
         self._hide_cross_hair()
-        self._show_legend(whole=True)
-        try:
-            octets = self._drawing() if path.suffix.lower() == ".svg" else self._picture()
-        finally:
-            self._show_legend()
-        replace_file(path, octets)
+        replace_file(path, self._drawing() if path.suffix.lower() == ".svg" else self._picture())
 
     def _drawing(self) -> bytes:
         """Return the plot as SVG. Qt draws it: pyqtgraph's own exporter fails on paths that Qt 6.11 writes."""
         buffer = QBuffer()
         generator = QSvgGenerator(QSvgGenerator.SvgVersion.Svg11)  # has clipping
         generator.setOutputDevice(buffer)
-        generator.setSize(self.widget.size())
-        generator.setViewBox(self.widget.rect())
+        generator.setSize(self._saved_size())
+        generator.setViewBox(QRect(QPoint(0, 0), self._saved_size()))
         generator.setTitle(self.look.title)
         self._render(generator)
         return bytes(buffer.data().data())
 
     def _picture(self) -> bytes:
         """Return the plot as PNG, sharp at twice its size."""
-        image = QImage(_SAVED_SCALE * self.widget.size(), QImage.Format.Format_RGB32)
+        image = QImage(self._saved_size() * _SAVED_SCALE, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(_SAVED_SCALE)
-        image.fill(QColor(style.theme.surface))
         self._render(image)
         buffer = QBuffer()
-        image.save(buffer, b"PNG")
+        QImageWriter(buffer, b"png").write(image)
         return bytes(buffer.data().data())
 
+    def _saved_size(self) -> QSize:
+        plot = self.widget.size()
+        return QSize(plot.width(), plot.height() + self.legend.whole_height(plot.width()) + 8)
+
     def _render(self, device: QPaintDevice) -> None:
+        """Draw the legend with every name, and below it the plot."""
+        size = self._saved_size()
         painter = QPainter(device)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(self.widget.rect(), QColor(style.theme.surface))
-        self.widget.render(painter, QRectF(self.widget.rect()), self.widget.viewport().rect())
+        painter.fillRect(QRect(QPoint(0, 0), size), QColor(style.theme.surface))
+        self.legend.draw(painter, size.width(), self._all_named(), whole=True)
+        plot = self.widget.rect()
+        below = QRectF(0, size.height() - plot.height(), plot.width(), plot.height())
+        self.widget.render(painter, below, self.widget.viewport().rect())
         painter.end()
 
     def _table(self, axis_values: Sequence[tuple[str, FloatArray]]) -> str:

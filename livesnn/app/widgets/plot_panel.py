@@ -7,20 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QEvent, Signal, Slot
+from PySide6.QtCore import QEvent, QSize, Signal, Slot
 from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import ChoiceBox, button, fill
+from livesnn.app.widgets.basics import ChoiceBox, button, fill, label
 from livesnn.app.widgets.plot import Plot, PlotLook
 from livesnn.session.plot_history import EDGES_MS, KEPT_S, PlotHistory, Quantity
 
 HISTOGRAM = "histogram"
 LOOKS: dict[str, PlotLook] = {
-    "rate": PlotLook(
-        "Events per second", "Events per second of the source's own time.", "/s", digits=0, si=True
-    ),
+    "rate": PlotLook("Events per second", "Events per second of the source's own time.", "/s", digits=0),
     "latency": PlotLook("Latency in ms", "The longest in each tenth of a second.", "ms"),
     HISTOGRAM: PlotLook(
         "Latency, share in % over ms",
@@ -28,7 +26,9 @@ LOOKS: dict[str, PlotLook] = {
         "%",
         over="latency",
     ),
-    "probabilities": PlotLook("Class probabilities", "The probability of every class, 0 to 1.", most=1.0),
+    "probabilities": PlotLook(
+        "Class probabilities", "The probability of every class, 0 to 1.", most=1.0, named_from=0.2
+    ),
     "density": PlotLook(
         "Density in %", "Share of each layer's neurons that spiked in a frame.", "%", digits=1
     ),
@@ -73,9 +73,9 @@ class PlotPanel(QWidget):
         self.span = ChoiceBox("Time shown")
         self.span.addItems(list(SPANS))
         self.span.setCurrentIndex(1)
-        self.span.setFixedHeight(30)
+        self.span.setFixedHeight(28)
         self.span.activated.connect(lambda _: self.follow())
-        self.live = button("Live", height=30, pixels=13, tip=_LIVE_TIP)
+        self.live = button("Live", height=28, pixels=13, tip=_LIVE_TIP)
         self.live.setCheckable(True)
         self.live.setChecked(True)
         self.live.clicked.connect(lambda _=False: self.follow())
@@ -85,14 +85,28 @@ class PlotPanel(QWidget):
             action.setCheckable(True)
             action.setChecked(name in self.chosen)
             action.toggled.connect(lambda on, name=name: self._choose(name, on))
-        which = button("Plots", height=30, pixels=13, tip="Choose the plots")
+        self.float = button(height=28, width=28, name="icon", tip="Float or dock the plots")
+        self.close_button = button(height=28, width=28, name="icon", tip="Close the plots (Ctrl+P)")
+        style.set_icon(self.float, "window", "soft", 16)
+        style.set_icon(self.close_button, "close", "soft", 16)
+        title = label("Plots", style.caption_font(), "soft")
+        which = button("Choose", height=28, pixels=13, tip="Choose which plots are shown")
         which.setMenu(self.menu)
-        bar = fill(QHBoxLayout(), which, self.span, self.live, spacing=8)
-        bar.addStretch(1)
+        self.bar = QWidget()  # the title bar of the dock
+        row = fill(
+            QHBoxLayout(self.bar), title, which, self.span, self.live, spacing=8, margins=(16, 2, 14, 2)
+        )
+        row.addStretch(1)
+        row.addWidget(self.float)
+        row.addWidget(self.close_button)
         self._grid = QGridLayout()
         self._grid.setSpacing(8)
-        fill(QVBoxLayout(self), bar, spacing=6, margins=(12, 4, 12, 10)).addLayout(self._grid, 1)
+        fill(QVBoxLayout(self), (self._grid, 1), spacing=0, margins=(14, 2, 14, 12))
         self.setMinimumSize(220, 150)
+
+    def sizeHint(self) -> QSize:
+        """Return a usual size."""
+        return QSize(600, 210)
 
     # Which plots
 
@@ -112,7 +126,7 @@ class PlotPanel(QWidget):
         for name, plot in self.plots.items():
             self._grid.removeWidget(plot)
             plot.setVisible(name in self.chosen)
-        width, height = self.width(), max(self.height() - 50, 1)
+        width, height = self.width(), self.height()
 
         def size(columns: int) -> float:
             return min(width / columns / _ASPECT, height / math.ceil(len(self.chosen) / columns))
