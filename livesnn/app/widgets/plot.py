@@ -90,11 +90,11 @@ class Legend(Painted):
         """Paint one line."""
         self.draw(painter, self.width(), self.curves)
 
-    def whole_height(self, width: int) -> int:
-        """Return how many pixels all names take."""
+    def whole_height(self, width: int, curves: Named) -> int:
+        """Return how many pixels all these names take."""
         picture = QPicture()
         painter = QPainter(picture)
-        height = self.draw(painter, width, self.curves, whole=True)
+        height = self.draw(painter, width, curves, whole=True)
         painter.end()
         return height
 
@@ -194,14 +194,15 @@ class Plot(QFrame):
         item.getAxis("left").setWidth(AXIS_WIDTH)
         if look.over != "time":
             item.getAxis("bottom").setLogMode(x=True)
-        self.view.setLimits(
-            yMin=None if look.signed else 0.0,
-            minXRange=0.01,
-            xMin=0.0 if look.over == "time" else None,
-        )
+        limits = {"minXRange": 0.01}
+        if not look.signed:
+            limits["yMin"] = 0.0
+        if look.over == "time":
+            limits["xMin"] = 0.0
+        self.view.setLimits(**limits)
         self.view.setDefaultPadding(0.0)
         self.view.disableAutoRange()
-        self.view.setYRange(0.0, look.most or 1.0, padding=0)
+        self._fit_values(0.0, look.most or 1.0)
         for line in self._lines:
             line.setVisible(False)
             self.view.addItem(line, ignoreBounds=True)
@@ -285,7 +286,7 @@ class Plot(QFrame):
         """Forget how a person has zoomed."""
         self._fits = True
         if self.look.most is not None:
-            self.view.setYRange(0.0, self.look.most, padding=0)
+            self._fit_values(0.0, self.look.most)
         self.show_values(*self.values)
 
     def show_cross_hair(self, x: float) -> None:
@@ -435,7 +436,9 @@ class Plot(QFrame):
 
     def _saved_size(self) -> QSize:
         plot = self.widget.size()
-        return QSize(plot.width(), plot.height() + self.legend.whole_height(plot.width()) + 8)
+        return QSize(
+            plot.width(), plot.height() + self.legend.whole_height(plot.width(), self._all_named()) + 8
+        )
 
     def _render(self, device: QPaintDevice) -> None:
         """Draw the legend with every name, and below it the plot."""
@@ -443,7 +446,9 @@ class Plot(QFrame):
         painter = QPainter(device)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(QRect(QPoint(0, 0), size), QColor(style.theme.surface))
+        painter.save()
         self.legend.draw(painter, size.width(), self._all_named(), whole=True)
+        painter.restore()
         plot = self.widget.rect()
         below = QRectF(0, size.height() - plot.height(), plot.width(), plot.height())
         self.widget.render(painter, below, self.widget.viewport().rect())

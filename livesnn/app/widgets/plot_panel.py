@@ -27,7 +27,7 @@ LOOKS: dict[str, PlotLook] = {
         over="latency",
     ),
     "probabilities": PlotLook(
-        "Class probabilities", "The probability of every class, 0 to 1.", most=1.0, named_from=0.2
+        "Class probabilities", "The probability of every class.", most=1.0, named_from=0.2
     ),
     "density": PlotLook(
         "Density in %", "Share of each layer's neurons that spiked in a frame.", "%", digits=1
