@@ -29,6 +29,7 @@ AXIS_WIDTH = 58  # pixels, so that plots below each other begin at the same plac
 _SAVED_SCALE = 2  # pixels of a saved picture, a pixel of the screen
 _FILL = 0.25  # opacity below the curves of a histogram
 _BULLET = "●"
+_POINTS_A_PIXEL = 1
 _LINE, _MARGIN = 20, 6  # height of a line of the legend, and room on its left, pixels
 FORMATS = (".png", ".svg", ".csv")
 
@@ -130,15 +131,27 @@ class TimeAxis(pyqtgraph.AxisItem):
         return [clock(value) if spacing < 1 else clock(value).removesuffix(".0") for value in values]
 
 
+class LatencyAxis(pyqtgraph.AxisItem):
+    """A logarithmic axis of milliseconds."""
+
+    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        """Return plain numbers."""
+        return [f"{value:g} ms" for value in 10.0 ** np.array(values)]
+
+
 class ValueAxis(pyqtgraph.AxisItem):
-    """An axis of values; large ones are shortened: 5 M."""
+    """An axis of values; large ones are shortened: 5 M. ``unit`` is "%" or nothing."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__("left")
+        self._unit = unit
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         """Return the numbers as a person writes them."""
         for size, letter in ((1e6, " M"), (1e3, " k")):
             if spacing >= size / 10 and max(map(abs, values), default=0.0) >= size:
                 return [f"{value / size:g}{letter}" if value else "0" for value in values]
-        return [f"{value:.10g}" for value in values]
+        return [f"{value:.10g}{self._unit}" for value in values]
 
 
 class View(pyqtgraph.ViewBox):
@@ -176,7 +189,8 @@ class Plot(QFrame):
         self._fits = True  # the vertical axis follows the values
         self.legend = Legend(look.title)
         self.view = View(enableMenu=False)
-        axes = {"left": ValueAxis("left")} | ({"bottom": TimeAxis("bottom")} if look.over == "time" else {})
+        bottom = (TimeAxis if look.over == "time" else LatencyAxis)("bottom")
+        axes = {"left": ValueAxis(" %" if look.unit == "%" else ""), "bottom": bottom}
         self.widget = pyqtgraph.PlotWidget(viewBox=self.view, axisItems=axes)
         self.item = self.widget.getPlotItem()
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
@@ -237,9 +251,10 @@ class Plot(QFrame):
         """Show values [N, curves] at times [N]; of a histogram, between edges [N + 1]. nan: there is none."""
         self.values = (at, values)
         if self.look.over == "time":
-            for curve, column in zip(self._curves, values.T, strict=True):
+            drawn_at, drawn = thinned(at, values, _POINTS_A_PIXEL * max(self.widget.width(), 1))
+            for curve, column in zip(self._curves, drawn.T, strict=True):
                 known = np.isfinite(column)
-                x, y = at[known], column[known]
+                x, y = drawn_at[known], column[known]
                 joined = np.append(np.diff(x) < GAP_S, False) if x.size else np.zeros(0, bool)
                 curve.setData(x, y, connect="all" if joined[:-1].all() else joined.astype(np.int32))
         else:
@@ -380,6 +395,7 @@ class Plot(QFrame):
             axis.setTextPen(QColor(theme.soft))
             axis.setTickFont(style.text_font(11))
             axis.setGrid(40)
+            axis.setStyle(maxTickLevel=0)  # each line of the grid costs as much as a curve
         for curve, colour in zip(self._curves, self._colours, strict=True):
             curve.setPen(pyqtgraph.mkPen(colour, width=1))
             if self.look.over != "time":
@@ -420,6 +436,7 @@ class Plot(QFrame):
         generator = QSvgGenerator(QSvgGenerator.SvgVersion.Svg11)  # has clipping
         generator.setOutputDevice(buffer)
         generator.setSize(self._saved_size())
+        generator.setResolution(self.logicalDpiX())  # the axes are drawn in advance, for the screen's
         generator.setViewBox(QRect(QPoint(0, 0), self._saved_size()))
         generator.setTitle(self.look.title)
         self._render(generator)
@@ -463,6 +480,20 @@ class Plot(QFrame):
             for row in zip(*columns, strict=True)
         )
         return "\n".join([",".join(_quoted(name) for name in header), *rows]) + "\n"
+
+
+def thinned(at_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
+    """Return times [M] and values [M, curves] that look the same: the least and the most of each stretch.
+
+    ``values`` is float64 [N, curves]. If N is at most ``most``, they are returned as they are. The stretches begin at
+    multiples of their length, so that a line doesn't flicker while it moves.
+    """
+    if len(at_s) <= most:
+        return at_s, values
+    stretch_s = 2 * (at_s[-1] - at_s[0]) / most
+    starts = np.flatnonzero(np.diff(np.floor(at_s / stretch_s), prepend=-1.0))
+    both = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)], axis=1)
+    return np.repeat(at_s[starts], 2), both.reshape(-1, values.shape[1])
 
 
 def _quoted(name: str) -> str:

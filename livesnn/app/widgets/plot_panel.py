@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ LOOKS: dict[str, PlotLook] = {
     "rate": PlotLook("Events per second", "Events per second of the source's own time.", "/s", digits=0),
     "latency": PlotLook("Latency in ms", "The longest in each tenth of a second.", "ms"),
     HISTOGRAM: PlotLook(
-        "Latency, share in % over ms",
+        "Latency histogram",
         "How often each latency occurred in the time shown.",
         "%",
         over="latency",
@@ -29,9 +30,7 @@ LOOKS: dict[str, PlotLook] = {
     "probabilities": PlotLook(
         "Class probabilities", "The probability of every class.", most=1.0, named_from=0.2
     ),
-    "density": PlotLook(
-        "Density in %", "Share of each layer's neurons that spiked in a frame.", "%", digits=1
-    ),
+    "density": PlotLook("Density", "Share of each layer's neurons that spiked in a frame.", "%", digits=1),
     "membrane": PlotLook(
         "Mean membrane", "The mean membrane potential of each layer.", digits=3, signed=True
     ),
@@ -45,6 +44,8 @@ _QUANTITIES: dict[str, Quantity] = {
 }
 _PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
+DRAW_S = 0.04
+"""Least time between two plots, each of which takes the GUI thread some 5 ms."""
 _ASPECT = 2.0  # width of a plot to its height, best
 _LIVE_TIP = (
     "Follow the newest values. Zooming or moving a plot stops that; a double click on it follows again."
@@ -70,6 +71,7 @@ class PlotPanel(QWidget):
         self._shown: dict[str, object] = {}  # what each plot was drawn from
         self._cross_hair_s = math.nan
         self._turn = 0
+        self._drawn_s = 0.0  # when the last one was
         self.span = ChoiceBox("Time shown")
         self.span.addItems(list(SPANS))
         self.span.setCurrentIndex(1)
@@ -198,7 +200,10 @@ class PlotPanel(QWidget):
         self.range_s = (newest_s - span_s, newest_s)
 
     def _draw_next(self, history: PlotHistory) -> None:
-        """Draw the next plot, in turn, that shows something else than what there is now."""
+        """Draw the next plot, in turn, that has something new, unless one was just drawn."""
+        if time.perf_counter() < self._drawn_s + DRAW_S:
+            return
+        self._drawn_s = time.perf_counter()
         for _ in self.chosen:
             self._turn += 1
             name = self.chosen[self._turn % len(self.chosen)]
