@@ -307,7 +307,7 @@ class MainWindow(WindowLayout):
         self.timer.stop()
         self._remember_layout()
         self.hide()  # threads may take seconds to end
-        self.plots.hide()  # it may float
+        self.plots.end()
         if self.dialog is not None:
             self.dialog.close()
         self.session_display.end()

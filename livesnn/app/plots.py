@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QStandardPaths, Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDialog, QDockWidget, QFileDialog, QMainWindow
+from PySide6.QtWidgets import QDialog, QDockWidget, QFileDialog, QMainWindow, QWidget
 
+from livesnn.app import style
+from livesnn.app.widgets.basics import label
 from livesnn.session.plot_history import PlotHistory
+from livesnn.threads import Worker
 
 if TYPE_CHECKING:
     from livesnn.app.widgets.plot_panel import PlotPanel
 
+HEIGHT = 240  # pixels, before a person changes it
 _FILTERS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
 
 
@@ -38,7 +43,12 @@ class PlotsDock(QDockWidget):
         self._show_dialog = show_dialog
         self._tell = tell
         self._names: Sequence[str] = ()
-        self._last_name = ""
+        self._import = Worker("plots", _import_panel)
+        waiting = label("Loading …", style.text_font(14), "faint")
+        waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        waiting.setMinimumHeight(HEIGHT)
+        self.setTitleBarWidget(QWidget())  # none
+        self.setWidget(waiting)
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self)
         self.hide()
 
@@ -47,27 +57,38 @@ class PlotsDock(QDockWidget):
         self._names = names
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Make the plots, once."""
-        if self.panel is None:
-            from livesnn.app.widgets.plot_panel import PlotPanel
-
-            self.panel = PlotPanel(self._names)
-            self.panel.chosen_changed.connect(self._tell_chosen)
-            self.panel.save_wanted.connect(self.ask_where_to_save)
-            self.panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
-            self.panel.close_button.clicked.connect(self.close)
-            self.setTitleBarWidget(self.panel.bar)
-            self.setWidget(self.panel)
+        """Begin to import what draws plots, once: it takes some 0.3 s, for which the window must not wait."""
+        self._import.start()
         super().showEvent(event)
 
     def poll(self, history: PlotHistory | None) -> None:
-        """Show the newest values."""
-        if self.panel is not None and self.isVisible():
+        """Make the plots once they can be made, and show the newest values."""
+        if not self.isVisible() or self._import.running:
+            return
+        if self._import.error is not None:
+            self.hide()
+            self._tell(f"The plots can't be shown ({self._import.error}): install livesnn again", False)
+            return
+        if self.panel is None:
+            self._make_panel()
+        elif history is not None:
             self.panel.poll(history)
 
-    def _tell_chosen(self) -> None:
-        if self.panel is not None:
-            self.chosen.emit(self.panel.chosen)
+    def end(self) -> None:
+        """Hide it, also where it floats, and wait for its thread."""
+        self.hide()
+        self._import.close()
+
+    def _make_panel(self) -> None:
+        from livesnn.app.widgets.plot_panel import PlotPanel
+
+        self.panel = panel = PlotPanel(self._names)
+        panel.chosen_changed.connect(lambda: self.chosen.emit(panel.chosen))
+        panel.save_wanted.connect(self.ask_where_to_save)
+        panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
+        panel.close_button.clicked.connect(self.close)
+        self.setTitleBarWidget(panel.bar)
+        self.setWidget(panel)
 
     def ask_where_to_save(self, name: str) -> None:
         """Ask for a file to save a plot to; its suffix is the format."""
@@ -98,3 +119,7 @@ class PlotsDock(QDockWidget):
             )
         else:
             self._tell(f"Saved {path}", True)
+
+
+def _import_panel(stop: threading.Event) -> None:
+    import livesnn.app.widgets.plot_panel  # noqa: F401

@@ -199,6 +199,7 @@ class SessionDisplay:
     def poll(self) -> None:
         """Show the newest of everything."""
         session = self._session
+        self._window.plots.poll(None if session is None else session.history)
         if session is None:
             return
         self._follow_state(session)
@@ -218,7 +219,6 @@ class SessionDisplay:
             self._follow_time_line(session)
             self._follow_engine()
         self._follow_results(session, read=read)
-        self._window.plots.poll(session.history)
 
     def _forget(self) -> None:
         """Forget everything about the last source."""

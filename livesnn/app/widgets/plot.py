@@ -221,9 +221,7 @@ class Plot(QFrame):
             line.setVisible(False)
             self.view.addItem(line, ignoreBounds=True)
         self.view.taken.connect(self._take)
-        scene = self.widget.scene()
-        scene.sigMouseMoved.connect(self._point)
-        scene.sigMouseClicked.connect(self._clicked)
+        self.widget.scene().sigMouseMoved.connect(self._point)
         self.widget.setMinimumSize(160, 90)
         self.widget.viewport().installEventFilter(self)
         self.setToolTip(look.tip)
@@ -345,11 +343,6 @@ class Plot(QFrame):
         else:
             self.range_taken.emit(*self.shown_range)
 
-    def _clicked(self, event: Any) -> None:
-        if event.double():
-            self.show_all()
-            self.whole_wanted.emit()
-
     def _point(self, place: QPointF) -> None:
         if not self.view.sceneBoundingRect().contains(place):
             self._leave()
@@ -373,9 +366,12 @@ class Plot(QFrame):
         self.pointed.emit(float("nan"))
 
     def eventFilter(self, watched: Any, event: QEvent) -> bool:
-        """Hide the cross-hair when the pointer leaves."""
+        """Hide the cross-hair when the pointer leaves; on a double click show all again."""
         if event.type() == QEvent.Type.Leave:
             self._leave()
+        elif event.type() == QEvent.Type.MouseButtonDblClick:
+            self.show_all()
+            self.whole_wanted.emit()
         return bool(super().eventFilter(watched, event))
 
     # How it looks

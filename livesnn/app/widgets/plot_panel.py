@@ -179,7 +179,7 @@ class PlotPanel(QWidget):
 
     # What they show
 
-    def poll(self, history: PlotHistory | None) -> None:
+    def poll(self, history: PlotHistory) -> None:
         """Build a plot that is missing, or draw the next one that has something new."""
         if history is not self._history:
             self._history = history
@@ -189,7 +189,7 @@ class PlotPanel(QWidget):
         missing = next((name for name in self.chosen if name not in self.plots), None)
         if missing is not None:
             self._build(missing)
-        elif history is not None:
+        else:
             if self.live.isChecked():
                 self._follow_newest(history)
             self._draw_next(history)
