@@ -145,6 +145,7 @@ def test_of_many_values_the_least_and_the_most_are_drawn() -> None:
     assert drawn.min(axis=0) == pytest.approx(values.min(axis=0))
     assert (np.diff(drawn_at) >= 0).all()
     assert thinned(at_s, values, 10_000)[1] is values
+    assert thinned(at_s, values[:, :0], 400)[1].shape == drawn[:, :0].shape  # a model without hidden layers
 
 
 def test_another_source_begins_new_plots(qtbot: QtBot, panel: PlotPanel) -> None:
@@ -180,6 +181,19 @@ def test_the_newest_values_are_followed_until_a_person_zooms_and_again_after_a_d
     draw_all(qtbot, panel, history)
     assert panel.live.isChecked()
     assert panel.range_s[1] == history.newest_s
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_an_empty_plot_can_be_pointed_at_and_double_clicked(
+    qtbot: QtBot, panel: PlotPanel, name: str
+) -> None:
+    history = PlotHistory(CARD, 0.0)
+    qtbot.waitUntil(lambda: panel.poll(history) or name in panel.plots)
+    plot = panel.plots[name]
+    assert plot.words_at(0.0) == ""
+    middle = plot.widget.viewport().rect().center()
+    QTest.mouseDClick(plot.widget.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+    assert panel.live.isChecked()
 
 
 def test_dragging_moves_through_time(qtbot: QtBot, plot: Plot) -> None:

@@ -300,7 +300,8 @@ class Plot(QFrame):
         self._fits = True
         if self.look.most is not None:
             self._fit_values(0.0, self.look.most)
-        self.show_values(*self.values)
+        if len(self.values[1]):
+            self.show_values(*self.values)
 
     def show_cross_hair(self, x: float) -> None:
         """Draw the vertical line of the cross-hair at a place of the horizontal axis; nan: nowhere."""
@@ -489,7 +490,7 @@ def thinned(at_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray
     stretch_s = 2 * (at_s[-1] - at_s[0]) / most
     starts = np.flatnonzero(np.diff(np.floor(at_s / stretch_s), prepend=-1.0))
     both = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)], axis=1)
-    return np.repeat(at_s[starts], 2), both.reshape(-1, values.shape[1])
+    return np.repeat(at_s[starts], 2), both.reshape(2 * len(starts), values.shape[1])
 
 
 def _quoted(name: str) -> str:
