@@ -31,7 +31,8 @@ from livesnn.teach.clips import clips_of
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs/images"
 SETTLED_S = 4.0
-GIVE_UP_S = 60.0
+PLOTTED_S = 45.0
+GIVE_UP_S = 90.0
 TEACHER = 3
 FLICKER = "simulate:gestures:293"
 """Somebody in the light of a lamp that flickers."""
@@ -40,7 +41,8 @@ FLICKER = "simulate:gestures:293"
 class Shot(NamedTuple):
     """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
 
-    ``taught``: what a simulated person teaches first, and then performs.
+    ``taught``: what a simulated person teaches first, and then performs. ``plots``: those in the dock, by their names;
+    they are shown once they go back for `PLOTTED_S`.
     """
 
     width: int
@@ -49,6 +51,7 @@ class Shot(NamedTuple):
     scale: int = 1
     played: Demo | None = None
     taught: str = ""
+    plots: tuple[str, ...] = ()
 
 
 SHOTS = {
@@ -57,6 +60,7 @@ SHOTS = {
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
+    "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities", "density")),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
@@ -108,7 +112,10 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
         window.open(source)
     elif shown is not None:
         window.open(shown.source, shown.model)
-    play_until_decided(application, window)
+    if shot.plots:
+        window.plots.choose(shot.plots)
+        window.plots.show()
+    play_until_decided(application, window, PLOTTED_S if shot.plots else SETTLED_S)
     window.grab().save(str(folder / f"{name}.png"))
     window.close()
 
@@ -121,8 +128,8 @@ def teach_movement(movement: str, folder: Path) -> Demo:
     return Demo(f"simulate:{movement}:{TEACHER}", str(folder))
 
 
-def play_until_decided(application: QApplication, window: MainWindow) -> None:
-    """Play until the numbers have settled, then to the next frame with a decision in the middle of a window."""
+def play_until_decided(application: QApplication, window: MainWindow, settled_s: float) -> None:
+    """Play for so long, until the numbers have settled, then to the next frame with a decision in the middle of a window."""
     begun_s = time.perf_counter()
     while True:
         application.processEvents()
@@ -131,7 +138,7 @@ def play_until_decided(application: QApplication, window: MainWindow) -> None:
         if window.banner.isVisible():
             raise SystemExit(window.banner.message.text())
         decided = window.readout.decision.confidence > 0.5
-        if elapsed_s > SETTLED_S and decided and window.window_panel.strip.seen >= 6:
+        if elapsed_s > settled_s and decided and window.window_panel.strip.seen >= 6:
             return
         if elapsed_s > GIVE_UP_S:
             raise SystemExit(f"no decision within {GIVE_UP_S:g} s: choose another source or model")
