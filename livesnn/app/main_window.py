@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.exporting import Exporting
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
@@ -50,6 +51,7 @@ class MainWindow(WindowLayout):
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
+        self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
@@ -70,6 +72,7 @@ class MainWindow(WindowLayout):
         return {
             **self.source_chooser.slots(),
             **self.recording.slots(),
+            **self.exporting.slots(),
             "quit": self.close,
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
@@ -283,6 +286,7 @@ class MainWindow(WindowLayout):
         """Show the newest of everything."""
         self.session_display.poll()
         self.recording.poll(self.commands)
+        self.exporting.poll(self.commands)
         self.teaching.poll(self.commands)
 
     def changeEvent(self, event: QEvent) -> None:
@@ -311,6 +315,7 @@ class MainWindow(WindowLayout):
         if self.dialog is not None:
             self.dialog.close()
         self.session_display.end()
+        self.exporting.end()
         self.player.end()
         event.accept()
 

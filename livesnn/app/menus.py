@@ -51,6 +51,16 @@ ENTRIES = (
         Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), "label")
         for number in range(1, MOST_LABELS + 1)
     ),
+    Entry("copy_picture", "File/Export", "Copy the picture", ("Ctrl+C",)),
+    Entry("save_picture", "File/Export", "Picture …", ("Ctrl+I",)),
+    Entry("save_window", "File/Export", "Window …", ("Ctrl+Shift+I",)),
+    Entry("film", "File/Export", "Film …", ("Ctrl+E",), rule=True),
+    Entry("table", "File/Export", "Table of decisions …", ("Ctrl+Shift+E",)),
+    Entry("stretch", "File/Export", "Marked stretch …", ("Ctrl+Shift+X",)),
+    Entry("mark_in", "File/Export", "Mark the start", ("I",), rule=True),
+    Entry("mark_out", "File/Export", "Mark the end", ("O",)),
+    Entry("forget_marks", "File/Export", "Remove the marks", ("U",)),
+    Entry("cancel_export", "File/Export", "Cancel the export", ("Ctrl+Shift+C",), rule=True),
     Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
     Entry("play", "Playback", "Play or pause", ("Space",)),
     Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
@@ -160,6 +170,7 @@ class Actions:
         title, _, inner = entry.menu.partition("/")
         if entry.menu not in self._menus:
             self._menus[entry.menu] = self._menus[title].addMenu(inner)
+            self._menus[entry.menu].setToolTipsVisible(True)
         menu = self._menus[entry.menu]
         if entry.rule:
             menu.addSeparator()
@@ -188,7 +199,7 @@ class ShortcutsDialog(Dialog):
         super().__init__("Shortcuts", parent)
         columns = QHBoxLayout()
         columns.setSpacing(40)
-        for menus in (MENUS[:2], MENUS[2:3], MENUS[3:]):
+        for menus in (MENUS[:1], (MENUS[1], *MENUS[3:5]), (MENUS[2], MENUS[5])):  # about the same height
             column = QVBoxLayout()
             for menu in menus:
                 column.addLayout(_shortcuts_of(menu))

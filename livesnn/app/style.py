@@ -12,6 +12,8 @@ from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from livesnn.app.settings import ThemeName
+from livesnn.session.class_names import CLASSES_ON_DARK, CLASSES_ON_LIGHT
+from livesnn.session.class_names import readable as readable
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Theme:
     event_background
         Around the picture, whose own ground is its palette's (session/event_picture.py).
     classes
-        One for each class, in the model's order; distinct in every colour blindness.
+        One for each class, in the model's order (session/class_names.py).
     """
 
     background: str
@@ -66,16 +68,6 @@ class Theme:
     classes: tuple[str, ...]
 
 
-# The class colours maximise the smallest distance between two of them (OKLab) in both themes, in normal sight and in
-# each colour blindness (Machado et al. 2009). A light theme's colour is the dark one's with 0.22 less lightness.
-_DARK_CLASSES = (
-    "#7ae9fc", "#a15aac", "#9abe64", "#6766e6", "#fdc1bd", "#86b8ee",
-    "#d99cb1", "#7ae964", "#a688c2", "#ad8c56", "#6f92ff", "#b25c68",
-)  # fmt: skip
-_LIGHT_CLASSES = (
-    "#249fb1", "#5d1768", "#5a7a1c", "#321c9c", "#b47d79", "#4474a6",
-    "#925a6e", "#2da002", "#64487e", "#6a4c12", "#334eb4", "#6b1c2d",
-)  # fmt: skip
 DARK = Theme(
     background="#12161f",
     surface="#1a202c",
@@ -98,7 +90,7 @@ DARK = Theme(
     danger_surface="#43222a",
     danger_line="#7c3843",
     event_background="#0b0e14",
-    classes=_DARK_CLASSES,
+    classes=CLASSES_ON_DARK,
 )
 LIGHT = Theme(
     background="#eef1f6",
@@ -122,7 +114,7 @@ LIGHT = Theme(
     danger_surface="#fde8ea",
     danger_line="#eeb0b7",
     event_background="#e3e8f0",
-    classes=_LIGHT_CLASSES,
+    classes=CLASSES_ON_LIGHT,
 )
 
 
@@ -210,12 +202,6 @@ def text_font(pixels: int, *, weight: QFont.Weight = QFont.Weight.Normal, spacin
 def caption_font() -> QFont:
     """Return the small font of captions above a value."""
     return text_font(12, weight=QFont.Weight.DemiBold, spacing=0.4)
-
-
-def readable(label: str) -> str:
-    """Return a class label as a person reads it: hand_clapping becomes "Hand clapping"."""
-    words = label.replace("_", " ")
-    return words[:1].upper() + words[1:]
 
 
 def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: int = 20) -> None:

@@ -52,7 +52,9 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Recordings": {
         "record": Command("streams", "record", "Record a camera or a stream to an .aedat4 file."),
         "info": Command("recordings", "info", "Show what a recording holds."),
-        "convert": Command("recordings", "convert", "Convert a recording to .aedat4 or .npz."),
+        "convert": Command(
+            "recordings", "convert", "Convert a recording to another format, a film or a table of decisions."
+        ),
         "simulate": Command("recordings", "simulate", "Simulate a recording of gestures or of a digit."),
     },
     "Your own models": {

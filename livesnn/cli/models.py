@@ -48,8 +48,8 @@ TRAINING_GROUPS = {
     ),
     "Hybrid method": ("analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch"),
     "Loss and optimiser": (
-        "loss", "balance", "unknown_weight", "optimizer", "gradient_clip", "average_epochs", "rate_target",
-        "rate_weight",
+        "loss", "balance", "unknown_weight", "kinds_weight", "optimizer", "gradient_clip", "average_epochs",
+        "rate_target", "rate_weight",
     ),
     "Streams": ("burn_in", "from_zero"),
     "Teacher": ("teacher", "teacher_share"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from livesnn.cli.options import Out
+from livesnn.cli.options import Model, Out
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
@@ -54,13 +56,18 @@ def convert(
     out: Out,
     /,
     *,
+    from_s: Annotated[float, tyro.conf.arg(name="from", metavar="SECONDS")] = 0.0,
+    to_s: Annotated[float | None, tyro.conf.arg(name="to", metavar="SECONDS")] = None,
+    model: Model = None,
+    speed: Annotated[float, tyro.conf.arg(metavar="TIMES")] = 1.0,
     stream: str | None = None,
     overwrite: bool = False,
     denoise: bool = False,
 ) -> int:
-    """Convert a recording to .aedat4 or .npz.
+    """Convert a recording to another format, a film or a table of decisions.
 
-    The new file holds exactly the same events. Labels beside the recording (NAME.labels.csv) are copied with it. A
+    An .aedat4 or .npz holds exactly the same events. Labels beside the recording (NAME.labels.csv) are copied with
+    it. A film, .mp4 or .gif, shows the events with the decisions below them. A .csv has one line for each frame. A
     line of JSON says what was written.
 
     Parameters
@@ -68,7 +75,15 @@ def convert(
     recording
         A recording in any format that livesnn reads, or a video, whose pictures are turned into events.
     out
-        The file to write. Its name ends in .aedat4 or .npz.
+        The file to write. Its name ends in .aedat4, .npz, .mp4, .gif or .csv.
+    from_s
+        Begin so many seconds after the first event.
+    to_s
+        End so many seconds after the first event. Default: at the end of the recording.
+    model
+        What decides in a film or a table: the name of a model, or a model folder. Default: gestures.
+    speed
+        Speed of a film; 0.25 is slow motion.
     stream
         Name of the event stream, as livesnn info prints it, or of its camera. Default: the first.
     overwrite
@@ -76,26 +91,63 @@ def convert(
     denoise
         Drop noise, as livesnn run --denoise does. The JSON says how much was dropped.
     """
-    from livesnn.events.convert import convert as write_as
-    from livesnn.sources import is_live, open_events
+    from livesnn.events.filters import Stretch
+    from livesnn.sources import is_live
 
     if is_live(recording):
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
+    stretch = Stretch(from_s, math.inf if to_s is None else to_s)
+    shows = out.suffix.lower() in (".mp4", ".gif", ".csv")
+    if not shows and (model is not None or speed != 1.0):
+        raise SourceError(f"{out}: --model and --speed are for a film or a table: choose .mp4, .gif or .csv")
     with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:
-        done = write_as(
-            expanded(recording),
-            expanded(out),
-            stream=stream,
-            overwrite=overwrite,
-            denoise=denoise,
-            progress=progress,
-            opener=open_events,
+        how: dict[str, Any] = {
+            "stretch": stretch,
+            "overwrite": overwrite,
+            "denoise": denoise,
+            "progress": progress,
+        }
+        written = (
+            _shown(recording, expanded(out), stream, model, speed, **how)
+            if shows
+            else _converted(recording, expanded(out), stream, **how)
         )
-    for warning in done.warnings:
+    for warning in written["warnings"]:
         say(f"livesnn convert: {warning}")
-    noise = None if done.denoise is None else done.denoise.summary()
-    write_json(asdict(done) | {"out": str(done.out), "denoise": noise})
+    write_json(written)
     return 0
+
+
+def _converted(recording: str, out: Path, stream: str | None, **how: Any) -> dict[str, Any]:
+    from livesnn.events.convert import convert as write_as
+    from livesnn.sources import open_events
+
+    done = write_as(expanded(recording), out, stream=stream, opener=open_events, **how)
+    noise = None if done.denoise is None else done.denoise.summary()
+    return asdict(done) | {"out": str(done.out), "denoise": noise}
+
+
+def _shown(
+    recording: str,
+    out: Path,
+    stream: str | None,
+    model: str | None,
+    speed: float,
+    *,
+    denoise: bool,
+    **how: Any,
+) -> dict[str, Any]:
+    from livesnn.infer.model import DEFAULT_MODEL
+    from livesnn.session.control import Choices
+    from livesnn.session.export import export
+    from livesnn.session.showing import Showing
+
+    if not 0 < speed < math.inf:
+        raise SourceError(f"--speed can't be {speed:g}: give more than 0, such as 0.25")
+    source = expanded(recording) if stream is None else f"{expanded(recording)}?stream={stream}"
+    showing = Showing(model or DEFAULT_MODEL, choices=Choices(speed=speed, denoise=denoise))
+    done = export(source, out, showing, **how)
+    return asdict(done) | {"out": str(done.out)}
 
 
 def simulate(

@@ -1,8 +1,9 @@
-"""Converting a recording to .aedat4 or .npz, with its labels."""
+"""Converting a recording, or a stretch of it, to .aedat4 or .npz, with its labels. Films are in session/export.py."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from livesnn.errors import DataError, FormatError, SourceError
 from livesnn.events.denoise import DenoiseCounts, DenoiseState, denoise_packets
+from livesnn.events.filters import Stretch, between
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
 from livesnn.events.formats.npz import write_npz
 from livesnn.events.formats.registry import parse_recording_path
@@ -44,6 +46,7 @@ def convert(
     stream: str | None = None,
     overwrite: bool = False,
     denoise: bool = False,
+    stretch: Stretch = Stretch(),  # noqa: B008 (frozen)
     progress: Progress = untold,
     opener: Callable[..., Recording] = open_recording,
 ) -> Converted:
@@ -61,6 +64,8 @@ def convert(
         The event stream's name; None: the first.
     denoise
         Whether to leave out the noise.
+    stretch
+        What to write of it, with the labels that hold in it. Times stay as they are.
     progress
         Reports how much has been read, where opening ``source`` takes reading, then how much is written.
     opener
@@ -69,7 +74,8 @@ def convert(
     Raises
     ------
     SourceError
-        When ``source`` can't be read, or ``out`` or its labels can't be written, exist, or ``out`` is the source.
+        When ``source`` can't be read or has nothing in ``stretch``, or ``out`` or its labels can't be written, exist,
+        or ``out`` is the source.
     DataError
         When the labels can't be added to those that are beside ``out``.
     FormatError
@@ -78,34 +84,63 @@ def convert(
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
         raise SourceError(f"{out}: the name doesn't tell the format: choose one that ends in .aedat4 or .npz")
-    _check_free(source, out, overwrite=overwrite)
     labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
-    part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
-    with opener(source, stream=stream, progress=progress) as recording:
+    with (
+        written_whole(out, source, overwrite=overwrite) as part,
+        opener(source, stream=stream, progress=progress) as recording,
+    ):
         noise = DenoiseState(recording.resolution) if denoise else None
-        packets = recording if noise is None else denoise_packets(recording, noise)
-        tally = _Tally(recording, packets, progress)
-        try:
-            _write(part, tally, recording)
-            notes += _warnings(recording, tally.jumps if suffix == ".npz" else 0)
-            _check_free(source, out, overwrite=overwrite)  # again: that may have taken an hour
-            if labels:
-                offset_us = recording.labels_start - tally.first_us if tally.events else 0
-                kept = _keep_labels(out, labels, offset_us, notes)
-            part.replace(out)
-        except OSError as error:
-            raise SourceError(
-                f"{out}: can't be written ({error.strerror or error}): check the folder and the free space"
-            ) from error
-        except (SourceError, FormatError) as error:  # of the writer, which knows the other name only
-            raise type(error)(str(error).replace(str(part), str(out))) from error
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+        packets, from_us, to_us = _in_stretch(recording, stretch)
+        filtered = packets if noise is None else denoise_packets(packets, noise)
+        tally = _Tally(filtered, from_us, to_us, progress)
+        _write(part, tally, recording)
+        if not tally.events and stretch != Stretch():
+            raise SourceError(f"{source}: it has no event {stretch.words}: choose another stretch")
+        notes += _warnings(recording, tally.jumps if suffix == ".npz" else 0)
+        check_free(source, out, overwrite=overwrite)  # again: that may have taken an hour
+        if labels:
+            offset_us = recording.labels_start - tally.first_us if tally.events else 0
+            lasts_us = math.inf if stretch == Stretch() else to_us - tally.first_us
+            kept = _keep_labels(out, moved(labels, offset_us / 1e6, lasts_us / 1e6), len(labels), notes)
     counts = None if noise is None else noise.counts
     duration_us = tally.last_us - tally.first_us
     return Converted(tally.events, duration_us, suffix[1:], out, tuple(notes), counts, len(kept))
+
+
+@contextlib.contextmanager
+def written_whole(out: Path, source: Path | None, *, overwrite: bool) -> Iterator[Path]:
+    """Yield the file to write, .livesnn-… beside ``out``, which becomes ``out`` at the end; not after an error.
+
+    Raises
+    ------
+    SourceError
+        ``out`` can't be written, exists, or is the source.
+    """
+    check_free(source, out, overwrite=overwrite)
+    part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
+    try:
+        yield part
+        check_free(source, out, overwrite=overwrite)
+        part.replace(out)
+    except OSError as error:
+        raise SourceError(
+            f"{out}: can't be written ({error.strerror or error}): check the folder and the free space"
+        ) from error
+    except (SourceError, FormatError) as error:  # of the writer, which knows the other name only
+        raise type(error)(str(error).replace(str(part), str(out))) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _in_stretch(recording: Recording, stretch: Stretch) -> tuple[Iterable[Packet], int, int]:
+    """Return a stretch's packets, and when it begins and ends, µs."""
+    if stretch == Stretch():  # all of it, wherever time jumps back to
+        return recording, recording.t_start, recording.t_end
+    from_us, to_us = stretch.times_us(recording.t_start, recording.t_end)
+    recording.seek(from_us)
+    return between(recording, from_us, to_us), from_us, to_us
 
 
 def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, ...], list[str]]:
@@ -124,22 +159,23 @@ def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, .
     return tuple(replace(label, session=label.session or name) for label in labels), []
 
 
-def _keep_labels(out: Path, labels: tuple[Label, ...], offset_us: int, notes: list[str]) -> tuple[Label, ...]:
-    kept = moved(labels, offset_us / 1e6)
+def _keep_labels(out: Path, kept: tuple[Label, ...], known: int, notes: list[str]) -> tuple[Label, ...]:
+    """Write the labels that are left of so many, and note how many aren't."""
     if kept or labels_file(out).exists():
         keep_labels(out, kept)
-    if lost := len(labels) - len(kept):
-        notes.append(f"labels that end before the first event are left out: {lost:,}")
+    if lost := known - len(kept):
+        notes.append(f"labels outside the events are left out: {lost:,}")
     return kept
 
 
-def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
+def check_free(source: Path | None, out: Path, *, overwrite: bool) -> None:
+    """Raise SourceError where a file can't be made or may not be replaced."""
     if not os.path.lexists(out):
         if not out.parent.is_dir():
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")
         return
     with contextlib.suppress(OSError):  # a link that points nowhere, or no source: opening it will say so
-        if os.path.samefile(parse_recording_path(source).file, out):
+        if source is not None and os.path.samefile(parse_recording_path(source).file, out):
             raise SourceError(f"{out}: this is the recording itself: choose another name")
     if out.is_dir():
         raise SourceError(f"{out}: this is a folder: add the name of a file")
@@ -152,18 +188,17 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
 
 
 class _Tally:
-    """A recording's packets, one iteration; what has passed is added up."""
+    """The packets between two times, one iteration; what has passed is added up."""
 
-    def __init__(self, recording: Recording, packets: Iterable[Packet], progress: Progress) -> None:
+    def __init__(self, packets: Iterable[Packet], from_us: int, to_us: int, progress: Progress) -> None:
         self.events = 0
         self.first_us = self.last_us = 0
         self.jumps = 0
-        self._recording = recording
+        self._from_us, self._to_us = from_us, to_us
         self._packets = packets
         self._progress = progress
 
     def __iter__(self) -> Iterator[Events]:
-        start_us, end_us = self._recording.t_start, self._recording.t_end
         newest_us: int | None = None
         for packet in self._packets:
             events = packet.events
@@ -177,7 +212,7 @@ class _Tally:
             self.events += events.size
             newest_us = last_us
             yield events
-            self._progress(share_of_time(last_us, start_us, end_us))
+            self._progress(share_of_time(last_us, self._from_us, self._to_us))
 
 
 def _warnings(recording: Recording, jumps: int) -> Iterator[str]:

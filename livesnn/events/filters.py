@@ -1,4 +1,4 @@
-"""Filters of packets: orientation and a time limit. They are generator functions, from packets to packets.
+"""Filters of packets: orientation, a time limit and a stretch. They are generator functions, packets to packets.
 
 Orientation is what the NETWORK sees: left and right, clockwise and counter-clockwise keep their meaning. The window's
 mirrored picture (app/widgets/event_view.py) changes no decision. The noise filter is in denoise.py.
@@ -135,3 +135,57 @@ def take_seconds(
         yield packet
         if (stop is not None and stop.is_set()) or (live and clock() >= end_s):
             return
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a recording: from ``from_s`` on and before ``to_s``, seconds after its first event.
+
+    Raises
+    ------
+    SourceError
+        It doesn't begin at 0 or later, or doesn't end after its beginning.
+    """
+
+    from_s: float = 0.0
+    to_s: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.from_s < self.to_s:
+            raise SourceError(
+                f"there is nothing from {self.from_s:g} s to {self.to_s:g} s: give 0 or more, and a later end"
+            )
+
+    @property
+    def words(self) -> str:
+        """What a person reads: "from 1.5 s to 3 s"."""
+        return f"from {self.from_s:g} s" + (f" to {self.to_s:g} s" if self.to_s < math.inf else "")
+
+    def times_us(self, start_us: int, end_us: int) -> tuple[int, int]:
+        """Return when it begins and ends in a recording whose first and last event have these times, µs.
+
+        The last event is in it where its end is at or beyond it. Raises SourceError where it begins after the last
+        event.
+        """
+        from_us = start_us + round(min(self.from_s * 1e6, TIME_LIMIT_US))
+        to_us = start_us + round(min(self.to_s * 1e6, TIME_LIMIT_US))
+        if from_us > end_us:
+            duration_s = (end_us - start_us) / 1e6
+            raise SourceError(
+                f"the recording ends at {duration_s:g} s, before {self.from_s:g} s: choose an earlier stretch"
+            )
+        return from_us, min(to_us, end_us + 1)
+
+
+def between(packets: Iterable[Packet], from_us: int, to_us: int) -> Iterator[Packet]:
+    """Yield what lies in a stretch of a recording: times from ``from_us`` on and before ``to_us``.
+
+    It ends with the first packet that begins later; packets without an event in it are left out.
+    """
+    for packet in packets:
+        times = packet.events["t"]
+        if times.size and times[0] >= to_us:
+            return
+        first, end = np.searchsorted(times, (from_us, to_us))
+        if first < end:
+            yield packet._replace(events=packet.events[first:end])

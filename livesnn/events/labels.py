@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -96,9 +97,15 @@ def _label(table: Path, number: int, row: Row) -> Label:
     return Label(label, start, end, (row.get("session") or "").strip())
 
 
-def moved(labels: Iterable[Label], by_s: float) -> tuple[Label, ...]:
-    """Return what is left of labels in a recording whose first event comes ``by_s`` earlier, or later below 0."""
-    shifted = (replace(label, start=max(label.start + by_s, 0.0), end=label.end + by_s) for label in labels)
+def moved(labels: Iterable[Label], by_s: float, lasts_s: float = math.inf) -> tuple[Label, ...]:
+    """Return what is left of labels in a recording whose first event comes ``by_s`` earlier, or later below 0.
+
+    ``lasts_s``: how long that recording lasts.
+    """
+    shifted = (
+        replace(label, start=max(label.start + by_s, 0.0), end=min(label.end + by_s, lasts_s))
+        for label in labels
+    )
     return tuple(label for label in shifted if label.start < label.end)
 
 

@@ -37,8 +37,8 @@ def require_room(path: Path, more_bytes: int = 0) -> int:
     room = usage.free - more_bytes - min(LEFT_FREE_BYTES, usage.total // 50)
     if room <= 0:
         raise SourceError(
-            f"{path}: only {in_bytes(usage.free)} left on its disk, too little to record: "
-            "free some space, or record to another disk"
+            f"{path}: only {in_bytes(usage.free)} left on its disk, too little for this file: "
+            "free some space, or choose another disk"
         )
     return room
 
@@ -362,16 +362,26 @@ class RingBuffer:
     def record(self, path: Path) -> Recorder:
         """Return a recorder of what is kept and of what arrives next; no packet is missing or there twice."""
         with self._lock:
-            self._forget(self._clock())
-            self._recorder = Recorder(
-                path,
-                self._resolution,
-                self._source.name,
-                orientation=self._orientation,
-                before=self._recent,
-                clock=self._clock,
-            )
+            self._recorder = self._recorder_of_recent(path)
             return self._recorder
+
+    def copy(self, path: Path) -> Recorder:
+        """Return a recorder of what is kept, and of nothing that arrives later."""
+        with self._lock:
+            recorder = self._recorder_of_recent(path)
+        recorder.stop()
+        return recorder
+
+    def _recorder_of_recent(self, path: Path) -> Recorder:
+        self._forget(self._clock())
+        return Recorder(
+            path,
+            self._resolution,
+            self._source.name,
+            orientation=self._orientation,
+            before=self._recent,
+            clock=self._clock,
+        )
 
     def _forget(self, now_s: float) -> None:
         while self._recent and (

@@ -193,6 +193,12 @@ class Control:
             self._update_playback()
             return self._recorder
 
+    def record_last(self, path: Path) -> Recorder | None:
+        """Write what is kept of a live source's last seconds, and nothing more. Returns None when none is open."""
+        with self._changed:
+            playback = self._playback
+            return playback.ring_buffer.copy(path) if isinstance(playback, LivePlayback) else None
+
     def use_recorder(self, recorder: Recorder | None) -> None:
         """Record with this recorder from now on, or as soon as the source is open; None: record nothing."""
         with self._changed:

@@ -222,10 +222,7 @@ class Display:
 
     def show_frame(self, frame: Frame, start_us: int) -> None:
         """Show the frame of a video, uint8 [1 or 3, H, W], as the network sees it."""
-        rgb = np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0)
-        self._pictures.put(
-            Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s, self._jumps)
-        )
+        self._pictures.put(Picture(frame_picture(frame), frame.t - start_us, frame.arrived_s, self._jumps))
 
     def show(self) -> None:
         """Make a picture at once if there is any event, as when a recording stops or the view changes."""
@@ -243,6 +240,11 @@ class Display:
             self._pictures.put(
                 Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps)
             )
+
+
+def frame_picture(frame: Frame) -> Bytes:
+    """Return the picture of a video's frame, uint8 [H, W, 3], from its data [1 or 3, H, W]."""
+    return np.ascontiguousarray(np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0))
 
 
 @cache

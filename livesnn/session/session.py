@@ -19,6 +19,7 @@ from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
 from livesnn.session.control import SEEKING, Choices, Control
+from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.plot_history import PlotHistory
@@ -81,6 +82,7 @@ class Session:
         self.control = Control(choices)  # its state, and what a person can do with it
         self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
+        self.log = DecisionLog()  # of a live source
         self.opened: Opened | None = None  # None until the source is open and the model is loaded
         self.history: PlotHistory | None = None  # the last minutes; None until then too
         self.error: str | None = None  # why it failed, in one line
@@ -256,6 +258,8 @@ class Session:
         self._rolling.add_result(result, model.card, time.perf_counter())
         if self.history is not None:
             self.history.add_result(result, playback.start_us, self.history.now_s())
+        if playback.live:
+            self.log.add(result)
         self.results.put(self._tracker.add(result, model.card, playback.start_us))
         self.control.show_if_paused()  # up to the end of the step
 

@@ -436,6 +436,10 @@ _DRAWN = dict.fromkeys(("draw_x", "draw_tick", "draw_triangle", "draw_square", "
 _WEIGHTS = np.array([(_OFTEN | _DRAWN).get(name, 0.5) for name in MOVEMENTS])
 
 
+SHARES: dict[str, float] = dict(zip(MOVEMENTS, (_WEIGHTS / _WEIGHTS.sum()).tolist(), strict=True))
+"""How often each of them is one of the many movements of the class "other"."""
+
+
 def draw_movement(rng: Random) -> str:
     """Return the name of a random movement: more than half are `reach`, and drawings in the air come often."""
-    return str(rng.choice(list(MOVEMENTS), p=_WEIGHTS / _WEIGHTS.sum()))
+    return str(rng.choice(list(MOVEMENTS), p=[*SHARES.values()]))

@@ -16,6 +16,7 @@ from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.simulate.body import Breadth, Limbs, Random
+from livesnn.simulate.everyday import SHARES
 from livesnn.simulate.motions import (
     CURTAIN,
     EVERYDAY,
@@ -74,7 +75,10 @@ NOTHING_SHARES = {
 }  # fmt: skip
 """What these do."""
 
-PRACTISED = dict.fromkeys(GESTURES[:-1], 0.072) | {GESTURES[-1]: 0.23, RAISING: 0.05}
+PRACTISED = {
+    **dict.fromkeys(GESTURES[:-1], 0.06), **dict.fromkeys(EVERYDAY, 0.2 / len(EVERYDAY)), RAISING: 0.05,
+    **{name: 0.15 * share + 0.2 / len(EVERYDAY) for name, share in SHARES.items()},
+}  # fmt: skip
 """What the others perform, apart from rests, and how often."""
 
 PERFORMED_S, SWIFT_S, LONG_S = (0.6, 4.0), (0.15, 0.7), (60.0, 60.0)

@@ -76,6 +76,7 @@ RANGES = {
     "final_pool": (1, 4096),
     "dropout": (0, 0.95),
     "unknown_weight": (0, 1e3),
+    "kinds_weight": (0, 1e3),
     "rate_target": (0, 1),
     "rate_weight": (0, 1e6),
     "burn_in": (0, 10_000),
@@ -105,6 +106,7 @@ _EVENT_SETS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim
 ONLY_FOR = {
     "people": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),
+    "kinds_weight": ("gestures-sim",),
     "simulated": ("nmnist",),
     "simulated_pool": ("nmnist",),
     "digits": ("mnist-",),
@@ -228,6 +230,9 @@ class Configuration:
     classes less weight. logits adds the logarithm of the class's share to its output while training."""
     unknown_weight: float = 1.0
     """Weight of a clip without a class (a simulated person doing nothing). A clip with a class has weight 1."""
+    kinds_weight: float = 0.0
+    """Weight of a second loss, which tells apart all that simulated people do. The outputs for what is no class are
+    left out of the finished model."""
     readout: Literal["membrane", "spikes"] = "membrane"
     """Output of the last layer: its membrane potentials, or its spikes as in the paper."""
     reset: bool = True

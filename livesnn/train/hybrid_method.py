@@ -46,8 +46,13 @@ class HybridModule(lightning.LightningModule):
     where the penalty, which the paper doesn't have, counts only in phase 2. See `loss` for its first part. The
     activations are computed in `livesnn.snn.lif`.
 
+    Streams may name more than the classes (`Streams.kinds`). The network then has outputs for these kinds too, behind
+    those of the classes, and kinds_weight · cross-entropy(y, kind) is added. So it learns what tells any two
+    movements apart, not only what tells a gesture from all else. The loss proper is of the classes' outputs.
+
     The learning-rate schedule needs the ``total_steps`` of the whole training. ``class_weights`` is float32 [K] (see
-    `class_weights`), or None if all clips count alike. The ``teacher`` gives `teacher_share` of the targets.
+    `class_weights`), or None if all clips count alike. ``class_of`` int64 [outputs] is the class of each output
+    (`Streams.class_of`), or None if every output is a class. The ``teacher`` gives `teacher_share` of the targets.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class HybridModule(lightning.LightningModule):
         total_steps: int,
         class_weights: Tensor | None = None,
         teacher: Teacher | None = None,
+        class_of: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -64,6 +70,9 @@ class HybridModule(lightning.LightningModule):
         self.total_steps = total_steps
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
+        self.class_of: Tensor | None
+        self.register_buffer("class_of", class_of, persistent=False)
+        self.classes = len(net.card.classes) if class_of is None else int(class_of.max()) + 1
         self.mirrored = config.mirrored(net.card.classes)
         self.teacher = teacher
 
@@ -108,17 +117,20 @@ class HybridModule(lightning.LightningModule):
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         taught = None if self.teacher is None else self.teacher.outputs(frames)
         if labels.ndim == 2:
-            outputs, labels, rates = self._run_stretches(frames, labels, random)
+            outputs, kinds, rates = self._run_stretches(frames, labels, random)
+            labels = kinds if self.class_of is None else self.class_of[kinds]
         else:
             outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), self._burn_in(frames, random))
         loss = self.loss(outputs, labels, taught)
+        if self.class_of is not None:
+            loss = loss + self.config.kinds_weight * F.cross_entropy(outputs[0], kinds)
         if not loss.isfinite():
             raise TrainError(f"the loss is {loss.item()} at step {step}: lower --learning-rate")
         penalised = len(rates) > 0 and not self.net.analog
         penalty = F.relu(rates - self.config.rate_target).mean() if penalised else rates.new_zeros(())
         figures = {
             "loss": loss,
-            "accuracy": _accuracy(outputs.detach(), labels),
+            "accuracy": _accuracy(outputs.detach()[..., : self.classes], labels),
             "density": hidden_density(rates.detach(), self.net),
         }
         return loss + self.config.rate_weight * penalty, figures
@@ -133,7 +145,7 @@ class HybridModule(lightning.LightningModule):
             cross-entropy  mean(−w · Σ q · log softmax(y + s)), with weights w and shifts s by `balance`
             bce            mean(−q · log p − (1 − q) · log(1 − p))
         """
-        mean, (weights, shift) = outputs.mean(0), self._balance(labels)
+        mean, (weights, shift) = outputs.mean(0)[:, : self.classes], self._balance(labels)
         targets = _targets(labels, mean.shape[1])
         if taught is not None:
             targets = targets.lerp((taught + shift).softmax(1), self.config.teacher_share)
@@ -233,10 +245,10 @@ class HybridModule(lightning.LightningModule):
         for some in frames.split(AT_ONCE):
             zero = self.net.initial_state(len(some))
             outputs, _, rates = self.net.forward_rates(some.transpose(0, 1), zero)
-            reset.append(outputs.mean(0))
+            reset.append(outputs.mean(0)[:, : self.classes])
             if state:
                 stream, state, _ = self.net.forward_rates(some.flatten(0, 1).unsqueeze(1), state)
-                carried.append(stream.squeeze(1).unflatten(0, some.shape[:2]).mean(1))
+                carried.append(stream.squeeze(1).unflatten(0, some.shape[:2]).mean(1)[:, : self.classes])
             else:  # a baseline carries nothing
                 carried.append(reset[-1])
             densities.append(hidden_density(rates, self.net) * len(some) / len(frames))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,6 +95,18 @@ def _head(theirs: Weights, known: Sequence[str], fresh: Weights, classes: Sequen
             if label in known:
                 rows[row] = theirs[name][known.index(label)]
     return head
+
+
+def with_classes(net: Network, classes: tuple[str, ...]) -> Network:
+    """Return the network without the outputs behind those of its first ``classes``, which only training needs."""
+    if net.card.classes == classes:
+        return net
+    assert isinstance(net, SpikingNetwork)  # baselines have no others
+    weights = weights_of(net)
+    head = {name: array[: len(classes)] for name, array in weights.items() if name.startswith(HEAD)}
+    return with_weights(
+        build_network(replace(net.card, classes=classes)), weights | head, where=net.card.name
+    )
 
 
 def trained_before(start: Start | None, config: Configuration) -> ModelCard | None:

@@ -41,6 +41,7 @@ from livesnn.train.initial_network import (
     say_validation,
     start_from,
     trained_before,
+    with_classes,
 )
 from livesnn.train.model_folder import write_model_folder
 from livesnn.train.processes import end_with_launcher
@@ -118,7 +119,7 @@ def train(config: Configuration) -> Trained | None:
         check_streams(config, parts.training)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = build(config, parts.training.classes)
+    net = build(config, _outputs(config, parts))
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
         start_from(net, start)
@@ -136,6 +137,7 @@ def train(config: Configuration) -> Trained | None:
         if not trainer.is_global_zero:
             return None
         load_final(net, run, config, parts.training)
+        net = with_classes(net, parts.training.classes)
         made = _made(run / "model") if done else None
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
 
@@ -160,7 +162,17 @@ def _module(net: Network, config: Configuration, parts: Parts, total_steps: int)
     teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
-    return HybridModule(net, config, total_steps, weights, teacher)
+    training = parts.training
+    class_of = None
+    if isinstance(training, Streams) and len(net.card.classes) > len(training.classes):
+        class_of = torch.tensor(training.class_of)
+    return HybridModule(net, config, total_steps, weights, teacher, class_of)
+
+
+def _outputs(config: Configuration, parts: Parts) -> tuple[str, ...]:
+    """Return what the network to train has outputs for: the classes, and the kinds of a stream behind them."""
+    kinds = parts.training.kinds if isinstance(parts.training, Streams) and config.kinds_weight else ()
+    return parts.training.classes + kinds
 
 
 def _fit(

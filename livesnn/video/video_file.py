@@ -116,7 +116,8 @@ def silence() -> None:
     """Stop OpenCV and FFmpeg from writing to stdout and stderr, unless the user's environment asks for it."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; OpenCV reads it with every opening
     if "OPENCV_LOG_LEVEL" not in os.environ:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # of OpenCV 4, of 5
+        set_level(0)
 
 
 def container_of(head: bytes) -> str | None:

@@ -7,19 +7,24 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import FormatError, LivesnnError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.denoise import DenoiseState, denoise_packets
+from livesnn.events.filters import Stretch
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
 from livesnn.events.formats.npz import LARGE_EVENTS, write_npz
+from livesnn.events.labels import Label, keep_labels, read_labels
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 from livesnn.events.recording import open_recording
+from livesnn.paths import recordings_dir
 from livesnn.sources import open_events
 from tests.fake_source import joined
 from tests.reading import packets_of
@@ -402,3 +407,102 @@ def test_without_noise_a_conversion_has_what_the_filters_keep(tmp_path: Path, af
     assert done.denoise is not None
     assert (done.denoise.events, done.denoise.kept) == (events.size, expected.size)
     assert convert(path, tmp_path / f"c{after}").denoise is None
+
+
+def test_a_stretch_has_exactly_its_events(
+    tmp_path: Path, read_by_dv_processing: Callable[[Path], npt.NDArray[np.void]]
+) -> None:
+    events = random_stream(3, VGA)
+    events["t"] = 1_700_000_000_000_000 + np.arange(events.size) * 1_000 // 3
+    source, out = write(tmp_path / "a.npz", events, VGA), tmp_path / "part.aedat4"
+    done = convert(source, out, stretch=Stretch(0.25, 0.75))
+    since_us = events["t"] - events["t"][0]
+    inside = events[(since_us >= 250_000) & (since_us < 750_000)]
+    np.testing.assert_array_equal(read(out)[0], inside)
+    assert (done.events, done.duration_us) == (inside.size, int(np.ptp(inside["t"])))
+    theirs = read_by_dv_processing(out)
+    np.testing.assert_array_equal(theirs["timestamp"], inside["t"])
+    np.testing.assert_array_equal(theirs["x"], inside["x"])
+    np.testing.assert_array_equal(theirs["polarity"] != 0, inside["p"])
+
+
+@pytest.mark.parametrize("name", ["arm_roll", "digit-3"])
+def test_stretches_of_a_shipped_recording_make_the_whole(name: str, tmp_path: Path) -> None:
+    source = recordings_dir() / f"{name}.aedat4"
+    whole, sensor, camera = read(source)
+    parts = []
+    for number, stretch in enumerate([Stretch(0, 0.1), Stretch(0.1, 0.234567), Stretch(0.234567)]):
+        convert(source, tmp_path / f"{number}.aedat4", stretch=stretch)
+        events, *other = read(tmp_path / f"{number}.aedat4")
+        assert other == [sensor, camera]
+        parts.append(events)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_the_labels_of_a_stretch_go_with_it(tmp_path: Path) -> None:
+    events = np.zeros(1_001, EVENTS_DTYPE)
+    events["t"] = 7_000_000 + np.arange(1_001) * 1_000
+    source = write(tmp_path / "a.aedat4", events, VGA)
+    labels = (Label("wave", 0.1, 0.4), Label("clap", 0.5, 0.7), Label("roll", 0.8, 0.9))
+    keep_labels(source, labels)
+    done = convert(source, tmp_path / "b.aedat4", stretch=Stretch(0.3, 0.6))
+    kept = read_labels(tmp_path / "b.aedat4")
+    assert [(label.label, label.start, label.end) for label in kept] == [
+        ("wave", 0.0, pytest.approx(0.1)),
+        ("clap", pytest.approx(0.2), pytest.approx(0.3)),
+    ]
+    assert done.labels == 2
+    assert "labels outside the events are left out: 1" in done.warnings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--from", "3", "--to", "2"], "there is nothing from 3 s to 2 s: give 0 or more, and a later end"),
+        (["--from", "-1"], "there is nothing from -1 s"),
+        (["--from", "nan"], "there is nothing from nan s"),
+        (["--from", "900"], "the recording ends at"),
+        (["--model", "gestures"], "--model and --speed are for a film or a table"),
+    ],
+)
+def test_a_stretch_that_is_not_there_is_said(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = recordings_dir() / "digit-3.aedat4", tmp_path / "a.aedat4"
+    assert main(["convert", str(source), str(out), *arguments]) == 1
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stretch_without_events_is_said(tmp_path: Path) -> None:
+    events = np.zeros(2, EVENTS_DTYPE)
+    events["t"] = (0, 10_000_000)
+    source = write(tmp_path / "a.npz", events, VGA)
+    with pytest.raises(SourceError, match=r"a\.npz: it has no event from 2 s to 3 s: choose another stretch"):
+        convert(source, tmp_path / "b.aedat4", stretch=Stretch(2, 3))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_the_command_writes_a_stretch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = recordings_dir() / "digit-3.aedat4", tmp_path / "part.aedat4"
+    assert main(["convert", str(source), str(out), "--from", "0.05", "--to", "0.1"]) == 0
+    events, *_ = read(source)
+    since_us = events["t"] - events["t"][0]
+    inside = events[(since_us >= 50_000) & (since_us < 100_000)]
+    np.testing.assert_array_equal(read(out)[0], inside)
+    assert json.loads(capsys.readouterr().out)["events"] == inside.size
+
+
+@pytest.mark.parametrize(("suffix", "count"), [(".mp4", 60), (".gif", 20), (".csv", 10)])
+def test_the_command_writes_a_film_or_a_table(
+    suffix: str, count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = recordings_dir() / "arm_roll.aedat4", tmp_path / f"part{suffix}"
+    speed = [] if suffix != ".mp4" else ["--speed", "0.25"]
+    stretch = ["--from", "0.5", "--to", "1"] if suffix != ".gif" else ["--to", "1"]
+    assert main(["convert", str(source), str(out), *stretch, "--model", "gestures", *speed]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert written == {"out": str(out), "format": suffix[1:], "count": count, "warnings": []}
+    assert out.stat().st_size > 500
+    assert main(["convert", str(source), str(out), *stretch]) == 1
+    assert f"{out} exists already" in capsys.readouterr().err

@@ -17,8 +17,9 @@ from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
 from livesnn.simulate.gestures import Segment, clip_frames, practice_frames
 from livesnn.simulate.live_sources import SimulatedPerson
-from livesnn.simulate.motions import GESTURES, IDLE, NOTHING, RAISING
+from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOTHING, RAISING
 from livesnn.snn import build_network
+from livesnn.train.batches import Batch
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
 from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Stack, Streams
@@ -32,6 +33,7 @@ from livesnn.train.datasets.gestures_sim import (
 )
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
+from livesnn.train.initial_network import with_classes
 from livesnn.train.trainer import check_streams
 
 pytestmark = pytest.mark.slow
@@ -57,13 +59,14 @@ def test_who_practises_performs_everything_and_each_frame_says_what() -> None:
     frames, performed = practice_frames(4, INPUT, 100, use="train")
     assert frames.shape == (100, 2, 64, 64)
     assert len(performed) == 100
-    assert {name for name in performed if name} <= {*GESTURES, IDLE, RAISING}
+    assert {name for name in performed if name} <= {*GESTURES, *EVERYDAY, IDLE, RAISING}
     assert 5 < performed.count(None) < 60  # on the way from one to the next
     again, the_same = practice_frames(4, INPUT, 50, use="train")
     assert np.array_equal(again, frames[:50])
     assert the_same == performed[:50]
     everything = {name for seed in range(20) for name in practice_frames(seed, INPUT, 60, use="train")[1]}
-    assert len(everything & {*GESTURES}) > 8
+    assert len(everything & {*GESTURES}) > 4
+    assert len(everything & {*EVERYDAY}) > 4
     assert everything & {*NOTHING} - {IDLE, RAISING}  # some perform nothing at all
 
 
@@ -85,6 +88,31 @@ def test_streams_are_made_once_and_cut_anew_in_every_epoch(
     assert np.array_equal(labels[1], streams.frame_labels[1, place : place + STRETCH])
     assert np.array_equal(streams.take(index, 0), frames)
     assert not np.array_equal(streams.take(index, 1), frames)
+
+
+def test_each_kind_of_movement_has_an_output_while_training_and_belongs_to_a_class_or_to_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
+    streams = load_streams(INPUT, 1, seed=5)
+    names = streams.classes + streams.kinds
+    assert len(names) == len(set(names)) == len(streams.class_of)
+    of = dict(zip(names, streams.class_of, strict=True))
+    assert [of[name] for name in (GESTURES[3], "throw", IDLE)] == [3, GESTURES.index("other"), UNKNOWN]
+    config = Configuration(dataset="gestures-sim", width=2, burn_in=10, compile=False, kinds_weight=0.5)
+    net = build_network(config.card(names))
+    module = HybridModule(net, config, 1, class_of=torch.tensor(streams.class_of))
+    frames, labels = streams.take(np.arange(2), 0), streams.labels_of(np.arange(2), 0)
+    batch = Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.arange(2))
+    module.loss_of(batch, 0)[0].backward()
+    rows = net.classify.weight.grad.abs().sum(1)
+    assert (rows[: len(GESTURES)] > 0).all()
+    assert (rows[len(GESTURES) :] > 0).all()  # a softmax of all kinds
+    smaller = with_classes(net.eval(), GESTURES)
+    assert smaller.card.classes == GESTURES
+    outputs, _ = net(batch.frames.transpose(0, 1), net.initial_state(2))
+    kept, _ = smaller(batch.frames.transpose(0, 1), smaller.initial_state(2))
+    assert torch.allclose(kept, outputs[..., : len(GESTURES)], atol=1e-6)
 
 
 def test_a_frame_is_scored_where_a_stream_would_be_decided() -> None:

@@ -264,7 +264,7 @@ def test_labels_of_another_stream_count_from_its_own_first_event(tmp_path: Path)
         ("whole", 1.0, 2.0),
     ]
     assert done.labels == 2
-    assert "end before the first event are left out: 1" in done.warnings[-1]
+    assert "labels outside the events are left out: 1" in done.warnings[-1]
 
 
 def test_the_command_says_how_many_labels_went_along(

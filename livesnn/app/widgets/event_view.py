@@ -231,6 +231,15 @@ class PictureCanvas(QWidget):
             self.fit()
         self.update()
 
+    def picture(self, least_pixels: int) -> QImage:
+        """Return the whole picture as shown, each pixel as large a square as keeps its longer side within this.
+
+        It is never smaller than the sensor.
+        """
+        longer = max(self._image.width(), self._image.height(), 1)
+        image = self._image.flipped(Qt.Orientation.Horizontal) if self.mirrored else self._image
+        return image.scaled(self._image.size() * max(least_pixels // longer, 1))
+
     def set_palette(self, palette: Palette) -> None:
         """Use the background and ink of this palette."""
         self._palette = palette

@@ -26,6 +26,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from livesnn.app import style
+from livesnn.events.filters import Stretch
 from livesnn.events.labels import Label
 from livesnn.session.rate_profile import RateProfile
 
@@ -43,6 +44,7 @@ Columns = npt.NDArray[np.float64]
 DRAG_EVERY_MS = 100
 _SIDE = 8  # pixels left and right, for the handle
 _KNOB = 6.0  # its radius, pixels
+_FOOT = 5.0  # of a mark's bracket, pixels
 _FOCUS_BY_KEY = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
@@ -196,6 +198,7 @@ class Timeline(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.position_s = 0.0
+        self.marks = Stretch()
         self._total_s = 0.0
         self._profile: RateProfile | None = None
         self._track = DecisionTrack(1.0, ())
@@ -247,6 +250,11 @@ class Timeline(QWidget):
     def set_profile(self, profile: RateProfile) -> None:
         """Show this event rate."""
         self._profile, self._rates = profile, None
+        self.update()
+
+    def set_marks(self, marks: Stretch) -> None:
+        """Mark a stretch; the whole recording: nothing is marked."""
+        self.marks = marks
         self.update()
 
     def add_decision(self, start_s: float, end_s: float, label: str | None) -> None:
@@ -411,11 +419,28 @@ class Timeline(QWidget):
                 painter, min(max(self._hover, _SIDE), _SIDE + self._span()), style.theme.soft, 1.0
             )
         if self._total_s:
+            self._paint_marks(painter)
             self._paint_handle(painter, x)
         if self.hasFocus() and self._ring:
             painter.setPen(QPen(QColor(style.theme.accent), 1.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1), 8, 8)
+
+    def _paint_marks(self, painter: QPainter) -> None:
+        """Dim what isn't in the marked stretch, and put a bracket at each of its ends."""
+        if self.marks == Stretch():
+            return
+        bottom = (LABELS_END if self._labels else TRACK_END) + 2
+        left, right = (self._x_of(min(end, self._total_s)) for end in (self.marks.from_s, self.marks.to_s))
+        ground = QColor(style.theme.surface)
+        ground.setAlphaF(0.7)
+        for first, end in ((_SIDE, left), (right, _SIDE + self._span())):
+            painter.fillRect(QRectF(first, 2, end - first, bottom - 2), ground)
+        painter.setPen(QPen(QColor(style.theme.accent), 2.0))
+        for x, foot in ((left, _FOOT), (right, -_FOOT)):
+            painter.drawPolyline(
+                [QPointF(x + foot, 3), QPointF(x, 3), QPointF(x, bottom), QPointF(x + foot, bottom)]
+            )
 
     def _paint_handle(self, painter: QPainter, x: float) -> None:
         self._paint_line(painter, x, style.theme.text, 2.0)

@@ -183,11 +183,15 @@ class Streams:
     frames
         uint8 [N, F, C, H, W].
     frame_labels
-        int64 [N, F]: indices into `classes`, `UNKNOWN` or `IGNORED`.
+        int64 [N, F]: indices into `classes` and the `kinds` behind them, `UNKNOWN` or `IGNORED`.
     stretch
         Frames of a stretch.
     seed
         Decides the stretches, together with the epoch.
+    kinds
+        What is shown besides the classes.
+    class_of
+        Class of each class and kind: an index into `classes`, or `UNKNOWN`. Empty if there are no kinds.
     """
 
     frames: Stack
@@ -195,12 +199,16 @@ class Streams:
     classes: tuple[str, ...]
     stretch: int
     seed: int
+    kinds: tuple[str, ...] = ()
+    class_of: tuple[int, ...] = ()
     skipped: tuple[str, ...] = ()
 
     @property
     def labels(self) -> Index:
-        """int64 [N · F], of all frames."""
-        return self.frame_labels.reshape(-1)
+        """Classes of all frames, int64 [N · F]."""
+        labels = self.frame_labels.reshape(-1)
+        table = np.array(self.class_of or range(len(self.classes)), np.int64)
+        return np.where(labels < 0, labels, table[np.maximum(labels, 0)])
 
     @property
     def _cuts(self) -> int:

@@ -22,10 +22,12 @@ from livesnn.simulate.gestures import IDLE_LAMP_SHARE, RESOLUTION, VERSION, Use,
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import (
     CURTAIN,
+    EVERYDAY,
     GESTURES,
     IDLE,
     MIRRORED,
     NOBODY,
+    NOTHING,
     OBJECTS,
     PAN,
     SHAKE,
@@ -67,7 +69,11 @@ STREAMS_AT_ONCE = 20
 
 NAME = "gestures-sim"
 STREAMS = f"{NAME}-streams"
-_LABELS = {name: label for label, name in enumerate(GESTURES)}
+KINDS = (*EVERYDAY, *NOTHING)
+"""What people in the streams do besides the gestures."""
+
+_CLASS_OF = (*range(len(GESTURES)), *[GESTURES.index("other")] * len(EVERYDAY), *[UNKNOWN] * len(NOTHING))
+_LABELS = {name: label for label, name in enumerate((*GESTURES, *KINDS))}
 _CHUNK = 200  # clips in a cache file, which an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
 
@@ -144,11 +150,11 @@ def load_streams(spec: InputSpec, people: int, seed: int) -> Streams:
         )
     frames = Stack([OnDisk(frames) for frames, _ in files])
     labels = np.concatenate([np.load(labels) for _, labels in files]).astype(np.int64) + IGNORED
-    return Streams(frames, labels, GESTURES, STRETCH, seed)
+    return Streams(frames, labels, GESTURES, STRETCH, seed, KINDS, _CLASS_OF)
 
 
 def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
-    settings = (*_of_frames(spec), STREAM_FRAMES, VERSION, seeds)
+    settings = (*_of_frames(spec), STREAM_FRAMES, VERSION, KINDS, seeds)
     return cache_file(STREAMS, settings), cache_file(f"{STREAMS}-labels", settings)
 
 
@@ -160,7 +166,7 @@ def _fill_streams(spec: InputSpec, seeds: range) -> None:
 
 def _practised(seed: int, spec: InputSpec) -> tuple[Frames, npt.NDArray[np.uint8]]:
     frames, performed = practice_frames(seed, spec, STREAM_FRAMES, use="train")
-    labels = [IGNORED if name is None else _LABELS.get(name, UNKNOWN) for name in performed]
+    labels = [IGNORED if name is None else _LABELS[name] for name in performed]
     return frames, (np.array(labels) - IGNORED).astype(np.uint8)
 
 

@@ -1,0 +1,395 @@
+"""Exporting in the window: pictures, films, tables of decisions, and stretches between two marks.
+
+What is written is in session/export.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage, QImageWriter
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from livesnn.app import style
+from livesnn.app.menus import Actions
+from livesnn.app.player import Player
+from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
+from livesnn.app.session_display import WindowLayout
+from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.timeline import clock
+from livesnn.errors import SourceError, error_message
+from livesnn.events.convert import convert
+from livesnn.events.filters import Stretch
+from livesnn.files import replace_file
+from livesnn.progress import Progress
+from livesnn.session.showing import CSV, GIF, MP4, Showing
+from livesnn.threads import Worker
+
+PNG = ".png"
+FILTERS = {
+    PNG: "PNG pictures (*.png)",
+    MP4: "MP4 films (*.mp4)",
+    GIF: "GIF animations (*.gif)",
+    CSV: "Tables (*.csv)",
+    SUFFIX: f"Recordings (*{SUFFIX})",
+}
+_COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", SUFFIX: "events"}
+LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
+WHOLE = Stretch()
+FILM, STRETCH = "Film …", "Marked stretch …"
+NO_PICTURE = "There is no picture yet"
+NO_SOURCE = "Open a source first"
+NO_DECISIONS = "There is no decision yet"
+NO_MARKS = "Mark a stretch of a recording first, with the keys I and O"
+NO_EVENTS = "A video has no events"
+NO_VIDEO = "A live video isn't kept: film a video file"
+NO_PAST = (
+    "Of a live source, only the seconds that the pre-roll keeps can be exported: set it with Ctrl+Shift+S"
+)
+BUSY = "Another export is going on"
+
+
+class _Cancelled(Exception):  # noqa: N818 (nothing is wrong)
+    """A person has cancelled the export."""
+
+
+Write = Callable[[Progress], str]
+"""Writes a file, tells how far it is, and returns what to say of the file."""
+
+
+class Job:
+    """An export to a file in a thread of its own."""
+
+    def __init__(self, out: Path, work: Write) -> None:
+        self.out = out
+        self.share = 0.0  # done
+        self.written = ""  # words, once the file is complete
+        self._work = work
+        self._worker = Worker("export", self._run).start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be written."""
+        return not self._worker.running
+
+    @property
+    def error(self) -> str:
+        """Why there is no file, in one line; "": it was cancelled, or there is one."""
+        error = self._worker.error
+        return "" if error is None or isinstance(error, _Cancelled) else error_message(error)
+
+    def cancel(self) -> None:
+        """End it soon, without a file."""
+        self._worker.stop.set()
+
+    def close(self, timeout_s: float = 4.0) -> None:
+        """Cancel it, and wait for the end at most so long."""
+        self._worker.close(timeout_s)
+
+    def _run(self, stop: threading.Event) -> None:
+        def follow(share: float) -> None:
+            self.share = share
+            if stop.is_set():
+                raise _Cancelled
+
+        self.written = self._work(follow)
+
+
+class Exporting:
+    """Writes what the player shows to files, and marks the stretch of a recording that is written.
+
+    ``open_`` plays a file.
+    """
+
+    def __init__(self, window: WindowLayout, player: Player, open_: Callable[[str], None]) -> None:
+        self._window = window
+        self._player = player
+        self._open = open_
+        self._job: Job | None = None
+        self._said = ""  # the last words about the job
+        self._offered: object = None  # what the actions show
+        self._marked: object = None  # the source that the marks are of
+        self.marks = WHOLE
+        self.folder = documents()  # where the file dialog starts
+
+    def slots(self) -> dict[str, Callable[[], None]]:
+        """Return what the actions of exporting do."""
+        return {
+            "copy_picture": self.copy_picture,
+            "save_picture": lambda: self._ask(self.save_picture, PNG),
+            "save_window": lambda: self._ask(self.save_window, PNG),
+            "film": lambda: self._ask(self.film, MP4, GIF),
+            "table": lambda: self._ask(self.table, CSV),
+            "stretch": lambda: self._ask(self.stretch, SUFFIX),
+            "mark_in": self.mark_in,
+            "mark_out": self.mark_out,
+            "forget_marks": lambda: self._mark(WHOLE),
+            "cancel_export": self.cancel,
+        }
+
+    # Marks
+
+    def mark_in(self) -> None:
+        """Let the stretch begin at the picture that is shown; it ends where it did, if that is later."""
+        at_s = self._at_s()
+        if at_s is not None:
+            self._mark(Stretch(at_s, self.marks.to_s if self.marks.to_s > at_s else WHOLE.to_s))
+
+    def mark_out(self) -> None:
+        """Let the stretch end at the picture that is shown; it begins where it did, if that is earlier."""
+        at_s = self._at_s()
+        if at_s:
+            self._mark(Stretch(self.marks.from_s if self.marks.from_s < at_s else 0.0, at_s))
+
+    def _at_s(self) -> float | None:
+        """Return where a recording is, seconds; None: nothing is open, or it is live."""
+        opened = self._player.opened
+        return None if opened is None or opened.playback.live else self._player.t_us / 1e6
+
+    def _mark(self, marks: Stretch) -> None:
+        self.marks, self._marked = marks, self._player.source
+        self._window.transport.line.set_marks(marks)
+
+    # What is exported
+
+    def copy_picture(self) -> None:
+        """Copy the picture, as it is saved."""
+        if self._window.view.has_picture:
+            QGuiApplication.clipboard().setImage(self._window.view.canvas.picture(LEAST_PIXELS))
+            self._window.banner.show_message("The picture is copied", "info")
+
+    def save_picture(self, out: Path) -> None:
+        """Save the picture, enlarged by a whole number where it is small."""
+        self._save(self._window.view.canvas.picture(LEAST_PIXELS), out)
+
+    def save_window(self, out: Path) -> None:
+        """Save the window as it looks."""
+        self._save(self._window.grab().toImage(), out)
+
+    def _save(self, image: QImage, out: Path) -> None:
+        def write(progress: Progress) -> str:
+            buffer = QBuffer()
+            buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+            QImageWriter(buffer, QByteArray(b"png")).write(image)
+            try:
+                replace_file(out, bytes(buffer.data().data()))
+            except OSError as error:
+                raise SourceError(
+                    f"{out}: can't be written ({error.strerror}): check the folder and the free space"
+                ) from error
+            return f"Picture written to {out}"
+
+        self._begin(out, write)
+
+    def film(self, out: Path) -> None:
+        """Write a film of the marked stretch, or of all; of a live source, of its last seconds."""
+        self._begin(out, self._shown_in(out))
+
+    def table(self, out: Path) -> None:
+        """Write the decisions of the marked stretch, or of all; of a live source, those so far."""
+        session, opened = self._player.session, self._player.opened
+        if session is None or opened is None:
+            return
+        log, classes = session.log, opened.model.card.classes
+
+        def write(progress: Progress) -> str:
+            return f"{log.write(out, classes, overwrite=True).count:,} decisions written to {out}"
+
+        self._begin(out, write if opened.playback.live else self._shown_in(out))
+
+    def stretch(self, out: Path) -> None:
+        """Write the events of the marked stretch, with their labels; of a live source, of its last seconds."""
+        opened, marks = self._player.opened, self.marks
+        path = None if opened is None else opened.playback.path
+
+        def write(progress: Progress) -> str:
+            assert path is not None
+            done = convert(path, out, stretch=marks, overwrite=True, progress=progress)
+            return f"{done.events:,} events written to {out}"
+
+        self._begin(out, write if path is not None else self._shown_in(out))
+
+    def _shown_in(self, out: Path) -> Write | None:
+        """Return what writes the marked stretch, or a live source's last seconds, in the way of ``out``'s suffix.
+
+        None: no source is open any more.
+        """
+        player, marks = self._player, self.marks
+        session, opened = player.session, player.opened
+        if session is None or opened is None:
+            return None
+        path, control = opened.playback.path, session.control
+        mirrored = self._window.view.canvas.mirrored
+        showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation, mirrored)
+
+        def write(progress: Progress) -> str:
+            from livesnn.session.export import export, export_last  # not before: OpenCV would slow the start
+
+            if path is None:
+                done = export_last(control, out, showing, overwrite=True, progress=progress)
+            else:
+                done = export(path, out, showing, stretch=marks, overwrite=True, progress=progress)
+            return f"{done.count:,} {_COUNTED[out.suffix.lower()]} written to {out}"
+
+        return write
+
+    # How it goes
+
+    def cancel(self) -> None:
+        """End the export; nothing is written."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def end(self) -> None:
+        """Cancel, and wait for the thread."""
+        if self._job is not None:
+            self._job.close()
+            self._job = None
+
+    def poll(self, actions: Actions) -> None:
+        """Show how the export goes, how it ended, and what the actions would do."""
+        if self._player.source is not self._marked:
+            self._mark(WHOLE)
+        if self._job is not None:
+            self._follow(self._job)
+        opened, choices = self._player.opened, self._player.choices
+        session = self._player.session
+        kind = None if opened is None else (opened.playback.live, opened.playback.has_events)
+        decided = session is not None and len(session.log) > 0
+        picture = self._window.view.has_picture
+        offered = (kind, choices.pre_roll_s, decided, picture, self.marks, self._job is None)
+        if offered != self._offered:
+            self._offered = offered
+            self._offer(actions, kind, choices.pre_roll_s, decided=decided, picture=picture)
+
+    def _follow(self, job: Job) -> None:
+        """Show how a job goes, unless its message was closed or another one is being read."""
+        banner = self._window.banner
+        reading_ours = not banner.isHidden() and banner.message.text() == self._said
+        if not job.finished:
+            words = f"Writing {job.out.name}: {100 * job.share:.0f} %"
+            if words != self._said and (reading_ours or not self._said):
+                self._said = words
+                banner.show_message(words, "info", "Cancel", self.cancel)
+            return
+        self._job, self._said = None, ""
+        if job.error:
+            banner.show_message(job.error, "error")
+        elif not job.written:
+            banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
+        elif job.out.suffix.lower() == SUFFIX:
+            banner.show_message(job.written, "info", "Open it", lambda: self._open(str(job.out)))
+        else:
+            banner.show_message(job.written, "info", "Open the folder", partial(_open_folder, job.out.parent))
+
+    def _begin(self, out: Path, write: Write | None) -> None:
+        if self._job is None and write is not None:
+            self._said = ""
+            self._job = Job(out, write)
+
+    # What a person is asked
+
+    def _ask(self, write: Callable[[Path], None], *suffixes: str) -> None:
+        """Ask for a file with one of these suffixes, then write it."""
+        now, opened = datetime.now(), self._player.opened
+        path = None if opened is None else opened.playback.path
+        source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
+        name = proposed_name(source, now).removesuffix(SUFFIX) + suffixes[0]
+        dialog = QFileDialog(self._window, f"Export {self._words(suffixes[0])}", str(self.folder))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setNameFilters([FILTERS[suffix] for suffix in suffixes])
+        dialog.setDefaultSuffix(suffixes[0])
+        dialog.filterSelected.connect(
+            lambda chosen: dialog.setDefaultSuffix(next(s for s in suffixes if FILTERS[s] == chosen))
+        )
+        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # asked below, wherever the name comes from
+        dialog.selectFile(name)
+        # Not while that dialog is being closed.
+        dialog.fileSelected.connect(
+            lambda file: QTimer.singleShot(
+                0, self._window, partial(self._chosen, Path(file), write, suffixes)
+            )
+        )
+        self._window.show_dialog(dialog)
+
+    def _chosen(self, out: Path, write: Callable[[Path], None], suffixes: tuple[str, ...]) -> None:
+        self.folder = out.parent
+        if out.suffix.lower() not in suffixes:  # clip.v2
+            out = out.with_name(out.name + suffixes[0])
+        if not out.exists():
+            write(out)
+            return
+        dialog = ReplaceDialog(out, self._window)
+        dialog.accepted.connect(lambda: write(out))
+        self._window.show_dialog(dialog)
+
+    def _words(self, suffix: str) -> str:
+        """Return what is exported in a file with this suffix."""
+        if suffix == PNG:
+            return "a picture"
+        what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a film")
+        opened = self._player.opened
+        if opened is None or opened.playback.live:
+            return what
+        if self.marks == WHOLE:
+            return f"{what} of the whole recording"
+        duration_s = (opened.playback.duration_us or 0) / 1e6
+        from_s, to_s = (clock(min(end, duration_s)) for end in (self.marks.from_s, self.marks.to_s))
+        return f"{what} from {from_s} to {to_s}"
+
+    def _offer(
+        self,
+        actions: Actions,
+        kind: tuple[bool, bool] | None,
+        pre_roll_s: float,
+        *,
+        decided: bool,
+        picture: bool,
+    ) -> None:
+        """Enable what can be exported; where something can't, its tooltip says why.
+
+        ``kind``: whether the source is live, and whether it has events; None: none is open.
+        """
+        live, has_events = kind or (False, False)
+        last = f" of the last {pre_roll_s:g} s …" if live and has_events and pre_roll_s else ""
+        no_past = NO_SOURCE if kind is None else NO_PAST if live and not last else ""
+        why_not = {
+            "copy_picture": "" if picture else NO_PICTURE,
+            "save_picture": "" if picture else NO_PICTURE,
+            "save_window": "",
+            "film": no_past,
+            "table": NO_SOURCE if kind is None else NO_DECISIONS if live and not decided else "",
+            "stretch": no_past or (NO_MARKS if not live and self.marks == WHOLE else ""),
+        }
+        if kind is not None and not has_events:
+            why_not["stretch"] = NO_EVENTS
+            why_not["film"] = why_not["film"] and NO_VIDEO
+        for name, why in why_not.items():
+            busy = BUSY if self._job is not None and name != "copy_picture" else ""
+            actions[name].setEnabled(not (why or busy))
+            actions[name].setToolTip(why or busy)
+        actions["film"].setText(f"Film{last}" if last else FILM)
+        actions["stretch"].setText(f"Recording{last}" if last else STRETCH)
+        for name in ("mark_in", "mark_out"):
+            actions[name].setEnabled(kind is not None and not live)
+        actions["cancel_export"].setEnabled(self._job is not None)
+
+
+def _open_folder(folder: Path) -> None:
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+
+class ReplaceDialog(Dialog):
+    """Asks whether a file is to be replaced."""
+
+    def __init__(self, file: Path, parent: QWidget | None = None) -> None:
+        super().__init__(f"Replace {file.name}?", parent)
+        words = f"The folder {file.parent} has a file of this name already."
+        self.column.addWidget(label(words, style.text_font(14), "soft", wrap=True))
+        self.add_buttons("Replace")
+        self.setMinimumWidth(420)
