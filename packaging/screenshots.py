@@ -41,8 +41,8 @@ FLICKER = "simulate:gestures:293"
 class Shot(NamedTuple):
     """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
 
-    ``taught``: what a simulated person teaches first, and then performs. ``plots``: those in the dock, by their names;
-    they are shown once they go back for `PLOTTED_S`.
+    ``taught``: what a simulated person teaches first, and then performs. ``plots``: those in the dock, by name; they
+    are shown once they go back for `PLOTTED_S`.
     """
 
     width: int
@@ -60,7 +60,9 @@ SHOTS = {
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
-    "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities", "density")),
+    "plots-1280x800": Shot(
+        1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities", "density")
+    ),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
@@ -129,7 +131,7 @@ def teach_movement(movement: str, folder: Path) -> Demo:
 
 
 def play_until_decided(application: QApplication, window: MainWindow, settled_s: float) -> None:
-    """Play for so long, until the numbers have settled, then to the next frame with a decision in the middle of a window."""
+    """Play for so long, then to the next frame with a decision in the middle of a window."""
     begun_s = time.perf_counter()
     while True:
         application.processEvents()
