@@ -5,6 +5,7 @@ Importing it takes some 0.3 s, most of it pyqtgraph's: app/plots.py does so when
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph
 from PySide6.QtCore import QBuffer, QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QImageWriter, QPaintDevice, QPainter, QPicture
+from PySide6.QtGui import QColor, QImage, QImageWriter, QPaintDevice, QPainter, QPainterPath, QPicture
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
@@ -27,9 +28,8 @@ from livesnn.files import replace_file
 GAP_S = 1.0  # where values are farther apart, the curve is broken
 AXIS_WIDTH = 58  # pixels, so that plots below each other begin at the same place
 _SAVED_SCALE = 2  # pixels of a saved picture, a pixel of the screen
-_FILL = 0.25  # opacity below the curves of a histogram
+_OPACITY = 0.25  # below the curves of a histogram
 _BULLET = "●"
-_POINTS_A_PIXEL = 1
 _LINE, _MARGIN = 20, 6  # height of a line of the legend, and room on its left, pixels
 FORMATS = (".png", ".svg", ".csv")
 
@@ -170,6 +170,47 @@ class View(pyqtgraph.ViewBox):
         self.taken.emit(axis or 0)
 
 
+class Curves(pyqtgraph.GraphicsObject):
+    """All curves of a plot, painted in one go.
+
+    With an item each, Qt asks 18 curves four times each where they are, and every answer waits for the interpreter's
+    lock.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._paths: Sequence[QPainterPath] = ()
+        self._colours: Sequence[QColor] = ()
+        self._opacity = 0.0
+        self._place = QRectF()
+
+    def set_paths(self, paths: Sequence[QPainterPath]) -> None:
+        """Draw these, one for each curve."""
+        self.prepareGeometryChange()
+        self._paths = paths
+        self._place = functools.reduce(QRectF.united, (path.boundingRect() for path in paths), QRectF())
+        self.update()
+
+    def set_look(self, colours: Sequence[QColor], opacity: float) -> None:
+        """Draw in these colours; ``opacity`` is that of the ground below a curve, 0: none."""
+        self._colours, self._opacity = colours, opacity
+        self.update()
+
+    def boundingRect(self) -> QRectF:
+        """Return where they are."""
+        return self._place
+
+    def paint(self, painter: QPainter, *_: object) -> None:
+        """Draw all of them, the first one last."""
+        for path, colour in reversed([*zip(self._paths, self._colours, strict=False)]):
+            if self._opacity:
+                ground = QColor(colour)
+                ground.setAlphaF(self._opacity)
+                painter.fillPath(path, ground)
+            painter.setPen(pyqtgraph.mkPen(colour, width=1))
+            painter.drawPath(path)
+
+
 class Plot(QFrame):
     """A plot with its legend; ``curves`` are names, `set_curves` changes them."""
 
@@ -194,7 +235,7 @@ class Plot(QFrame):
         self.widget = pyqtgraph.PlotWidget(viewBox=self.view, axisItems=axes)
         self.item = self.widget.getPlotItem()
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
-        self._curves: list[pyqtgraph.PlotCurveItem] = []
+        self._curves = Curves()
         self.save = button(height=24, width=24, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
         style.set_icon(self.save, "save", "soft", 16)
         self.save.clicked.connect(self.save_wanted)
@@ -217,6 +258,7 @@ class Plot(QFrame):
         self.view.setDefaultPadding(0.0)
         self.view.disableAutoRange()
         self._fit_values(0.0, look.most or 1.0)
+        self.view.addItem(self._curves, ignoreBounds=True)
         for line in self._lines:
             line.setVisible(False)
             self.view.addItem(line, ignoreBounds=True)
@@ -231,12 +273,8 @@ class Plot(QFrame):
 
     def set_curves(self, names: Sequence[str], colours: Sequence[QColor]) -> None:
         """Show curves of these names and colours, without values."""
-        for curve in self._curves:
-            self.view.removeItem(curve)
         self.names, self._colours = tuple(names), tuple(colours)
-        self._curves = [pyqtgraph.PlotCurveItem() for _ in names]
-        for curve in reversed(self._curves):  # the first is the uppermost
-            self.view.addItem(curve)
+        self._curves.set_paths(())
         self.values = (np.zeros(0), np.zeros((0, len(self.names))))
         self._restyle()
 
@@ -249,18 +287,13 @@ class Plot(QFrame):
         """Show values [N, curves] at times [N]; of a histogram, between edges [N + 1]. nan: there is none."""
         self.values = (at, values)
         if self.look.over == "time":
-            drawn_at, drawn = thinned(at, values, _POINTS_A_PIXEL * max(self.widget.width(), 1))
-            for curve, column in zip(self._curves, drawn.T, strict=True):
-                known = np.isfinite(column)
-                x, y = drawn_at[known], column[known]
-                joined = np.append(np.diff(x) < GAP_S, False) if x.size else np.zeros(0, bool)
-                curve.setData(x, y, connect="all" if joined[:-1].all() else joined.astype(np.int32))
+            drawn_at, drawn = thinned(at, values, max(self.widget.width(), 1))
+            self._curves.set_paths([_line(drawn_at, column) for column in drawn.T])
         else:
-            for curve, column in zip(self._curves, values.T, strict=True):
-                curve.setData(np.log10(at), column, stepMode="center")
-            self.view.setXRange(
-                float(np.log10(at[0])), float(np.log10(at[-1])), padding=0
-            ) if self._fits else None
+            edges = np.log10(at)
+            self._curves.set_paths([_steps(edges, column) for column in values.T])
+            if self._fits:
+                self.view.setXRange(edges[0], edges[-1], padding=0)
         self.legend.show_curves(self._named())
         if self._fits and self.look.most is None and np.isfinite(values).any():
             self._fit_values(float(np.nanmin(values)), float(np.nanmax(values)))
@@ -393,13 +426,7 @@ class Plot(QFrame):
             axis.setTickFont(style.text_font(11))
             axis.setGrid(40)
             axis.setStyle(maxTickLevel=0)  # each line of the grid costs as much as a curve
-        for curve, colour in zip(self._curves, self._colours, strict=True):
-            curve.setPen(pyqtgraph.mkPen(colour, width=1))
-            if self.look.over != "time":
-                ground = QColor(colour)
-                ground.setAlphaF(_FILL)
-                curve.setFillLevel(0.0)
-                curve.setBrush(ground)
+        self._curves.set_look(self._colours, 0.0 if self.look.over == "time" else _OPACITY)
         for line in self._lines:
             line.setPen(pyqtgraph.mkPen(theme.faint, style=Qt.PenStyle.DashLine))
         self.legend.show_curves(self._named())
@@ -477,6 +504,20 @@ class Plot(QFrame):
             for row in zip(*columns, strict=True)
         )
         return "\n".join([",".join(_quoted(name) for name in header), *rows]) + "\n"
+
+
+def _line(x: FloatArray, y: FloatArray) -> QPainterPath:
+    """Return a line through the values that are known, broken where they are more than `GAP_S` apart."""
+    known = np.isfinite(y)
+    x, y = x[known], y[known]
+    joined = np.append(np.diff(x) < GAP_S, False).astype(np.int32)
+    return pyqtgraph.arrayToQPath(x, y, connect=joined if len(x) else "all")
+
+
+def _steps(edges: FloatArray, y: FloatArray) -> QPainterPath:
+    """Return the outline of bars between edges."""
+    x = np.repeat(edges, 2)
+    return pyqtgraph.arrayToQPath(x, np.concatenate([[0.0], np.repeat(y, 2), [0.0]]))
 
 
 def thinned(at_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
