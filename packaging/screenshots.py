@@ -60,9 +60,7 @@ SHOTS = {
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
-    "plots-1280x800": Shot(
-        1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities", "density")
-    ),
+    "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities")),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 

@@ -115,13 +115,13 @@ def test_every_plot_shows_what_the_history_has(qtbot: QtBot, panel: PlotPanel) -
     assert panel.plots["probabilities"].names[0] == style.readable(GESTURES[0])
 
 
-def test_the_legend_names_the_classes_that_were_likely_in_the_time_shown(
+def test_the_legend_names_the_classes_that_were_likely_in_the_time_shown_the_newest_first(
     qtbot: QtBot, panel: PlotPanel
 ) -> None:
     draw_all(qtbot, panel, filled())
     draw_all(qtbot, panel, filled())
     named = [name for name, _ in panel.plots["probabilities"].legend.curves]
-    assert named == [style.readable(GESTURES[0]), style.readable(GESTURES[4])]
+    assert named == [style.readable(GESTURES[4]), style.readable(GESTURES[0])]
 
 
 def test_a_curve_is_broken_where_nothing_was_measured(plot: Plot) -> None:

@@ -308,14 +308,15 @@ class Plot(QFrame):
         return list(zip(self.names, self._colours, strict=True))
 
     def _named(self) -> Named:
-        """Return the curves that the legend names."""
+        """Return the curves that the legend names; where not all are, that which was high last comes first."""
         named, values = self._all_named(), self.values[1]
         if self.look.named_from is None:
             return named
         if not len(values):
             return []
-        largest = np.max(np.nan_to_num(values), axis=0)
-        return [each for each, most in zip(named, largest, strict=True) if most >= self.look.named_from]
+        reached = values[::-1] >= self.look.named_from  # newest first
+        ages = np.where(reached.any(axis=0), reached.argmax(axis=0), len(reached))
+        return [named[place] for place in np.argsort(ages, kind="stable") if ages[place] < len(reached)]
 
     @property
     def shown_range(self) -> tuple[float, float]:
