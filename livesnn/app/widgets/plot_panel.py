@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import QEvent, QSize, Signal, Slot
 from PySide6.QtGui import QColor, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import ChoiceBox, button, fill, label
@@ -65,6 +65,7 @@ class PlotPanel(QWidget):
         super().__init__()
         self.chosen = tuple(name for name in LOOKS if name in chosen)
         self.plots: dict[str, Plot] = {}  # those built so far
+        self._places = {name: _place() for name in LOOKS}
         self.range_s = (0.0, 60.0)  # of the plots over time
         self.drawn = 0  # plots, ever
         self._history: PlotHistory | None = None
@@ -124,18 +125,17 @@ class PlotPanel(QWidget):
 
     def _arrange(self) -> None:
         """Put the plots into as many columns as let them be largest."""
-        shown = [self.plots[name] for name in self.chosen if name in self.plots]
-        for name, plot in self.plots.items():
-            self._grid.removeWidget(plot)
-            plot.setVisible(name in self.chosen)
+        for name, place in self._places.items():
+            self._grid.removeWidget(place)
+            place.setVisible(name in self.chosen)
         width, height = self.width(), self.height()
 
         def size(columns: int) -> float:
             return min(width / columns / _ASPECT, height / math.ceil(len(self.chosen) / columns))
 
         columns = max(range(1, len(self.chosen) + 1), key=size, default=1)
-        for index, plot in enumerate(shown):
-            self._grid.addWidget(plot, index // columns, index % columns)
+        for index, name in enumerate(self.chosen):
+            self._grid.addWidget(self._places[name], index // columns, index % columns)
         for index in range(len(LOOKS)):
             self._grid.setColumnStretch(index, 1 if index < columns else 0)
             self._grid.setRowStretch(index, 1 if index * columns < len(self.chosen) else 0)
@@ -155,7 +155,7 @@ class PlotPanel(QWidget):
             plot.pointed.connect(self._point)
             plot.set_range(*self.range_s)
         self._name_curves(name)
-        self._arrange()
+        fill(QVBoxLayout(self._places[name]), plot, spacing=0)
 
     def _name_curves(self, name: str) -> None:
         quantity = _QUANTITIES.get(name, "latency")
@@ -265,6 +265,13 @@ def layer_colour(depth: float) -> QColor:
     """Return the colour of a layer, by its place from the input (0) to the output (1)."""
     ink = QColor(style.theme.text).lightnessF()  # light on a dark theme
     return QColor.fromHslF(0.47 + 0.5 * depth, 0.7, 0.35 + 0.33 * ink)
+
+
+def _place() -> QWidget:
+    """Return where a plot will be, so that the others don't move when it is built."""
+    place = QWidget()
+    place.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+    return place
 
 
 def _readable(name: str) -> str:
