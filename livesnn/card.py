@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from livesnn.errors import ModelError
+from livesnn.threads import decode_json
 
 FORMAT = "livesnn-model/1"
 
@@ -284,7 +285,7 @@ class ModelCard:
     def from_json(text: str | bytes, *, where: str = "the card") -> ModelCard:
         """Read a card; raises ModelError that names ``where`` and the field with a wrong value."""
         try:
-            card = msgspec.json.decode(text, type=ModelCard)
+            card = decode_json(text, ModelCard)
             if card.format == FORMAT:
                 _check(card)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ModelError) as error:

@@ -1,4 +1,4 @@
-"""Threads and what they share: a mailbox (Latest), a bounded queue, a worker, pools, and Ctrl-C as an event.
+"""Threads and what they share: a mailbox (Latest), a bounded queue, a worker, pools, Ctrl-C as an event, JSON.
 
 Every thread is named, has a stop event and a bounded join (a pool's threads end with the process). Every queue has a
 bound and a stated drop policy.
@@ -18,6 +18,8 @@ from functools import cache
 from types import FrameType
 from typing import Any, Generic, Literal, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 Policy = Literal["drop_oldest", "block"]
 
@@ -28,6 +30,18 @@ def usable_processors() -> int:
     """Return how many logical processors this process may run on, 1 or more."""
     known = hasattr(os, "sched_getaffinity")  # nowhere but on Linux
     return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+
+
+_DECODING = threading.Lock()
+
+
+def decode_json(text: str | bytes, kind: type[T]) -> T:
+    """Return JSON as a dataclass; raises what msgspec.json.decode does.
+
+    msgspec 0.22 crashes the process where two threads are the first to read a class, both at once.
+    """
+    with _DECODING:
+        return msgspec.json.decode(text, type=kind)
 
 
 @cache

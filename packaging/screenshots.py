@@ -25,6 +25,8 @@ from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
 from livesnn.infer.model import DEFAULT_MODEL, read_card
+from livesnn.paths import recordings_dir
+from livesnn.session.comparison import Second
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
@@ -34,6 +36,7 @@ SETTLED_S = 4.0
 PLOTTED_S = 45.0
 GIVE_UP_S = 90.0
 TEACHER = 3
+ROLL, WAVE = (str(recordings_dir() / f"{name}.aedat4") for name in ("arm_roll", "right_hand_wave"))
 FLICKER = "simulate:gestures:293"
 """Somebody in the light of a lamp that flickers."""
 
@@ -41,8 +44,9 @@ FLICKER = "simulate:gestures:293"
 class Shot(NamedTuple):
     """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
 
-    ``taught``: what a simulated person teaches first, and then performs. ``plots``: those in the dock, by name; they
-    are shown once they go back for `PLOTTED_S`.
+    ``taught``: what a simulated person teaches first, and then performs. ``beside``: another source, side by side.
+    ``second``: what the model is compared with. ``plots``: those in the dock, by name; they are shown once they go
+    back for `PLOTTED_S`.
     """
 
     width: int
@@ -51,6 +55,8 @@ class Shot(NamedTuple):
     scale: int = 1
     played: Demo | None = None
     taught: str = ""
+    beside: Demo | None = None
+    second: Second | None = None
     plots: tuple[str, ...] = ()
 
 
@@ -61,6 +67,12 @@ SHOTS = {
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
     "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities")),
+    "tabs-1920x1080": Shot(
+        1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(WAVE, DEFAULT_MODEL)
+    ),
+    "compared-1280x800": Shot(
+        1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)
+    ),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
@@ -115,9 +127,17 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
     if shot.plots:
         window.plots.choose(shot.plots)
         window.plots.show()
-    play_until_decided(application, window, PLOTTED_S if shot.plots else SETTLED_S)
-    window.grab().save(str(folder / f"{name}.png"))
-    window.close()
+    window.comparing.use(shot.second)
+    windows = [window]
+    if shot.beside is not None:
+        windows.append(window.new_tab())
+        windows[1].open(*shot.beside)
+        windows[1].commands["side_by_side"].trigger()
+    for each in windows * (4 if shot.second else 1):  # some hundred frames are compared
+        play_until_decided(application, each, PLOTTED_S if shot.plots else SETTLED_S)
+    whole = window.tabs or window
+    whole.grab().save(str(folder / f"{name}.png"))
+    whole.close()
 
 
 def teach_movement(movement: str, folder: Path) -> Demo:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
 from livesnn.infer.model import Engine, only_model_for, read_card
+from livesnn.session.comparison import Second
 from livesnn.threads import usual_handlers
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ LONGEST_S = 86_400
 FIRST_FRAME: Final = "first-frame"
 WATCHDOG = "LIVESNN_WATCHDOG"
 """Environment variable: if set, the summary says for how long the window was blocked."""
+
+TOUR_AFTER_MS = 1500  # once something is seen
 
 OF_CLASSES = ("thresholds", "allow", "deny")  # fields of a Decider
 PLATFORM = "QT_QPA_PLATFORM"
@@ -57,6 +60,9 @@ def run_app(
     decisions: Mapping[str, Any] | None = None,
     pre_roll_s: float | None = None,
     orientation: Orientation | None = None,
+    beside: Sequence[str] = (),
+    compare: str | None = None,
+    tour: bool = True,
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
@@ -75,6 +81,12 @@ def run_app(
         How long before its start a recording begins; None: as last chosen.
     orientation
         What makes the source upright, until another is opened; None: as remembered for a camera.
+    beside
+        Other sources, each in a tab of its own.
+    compare
+        Name or folder of a second model, whose decisions are shown beside the first one's.
+    tour
+        Whether the first start begins with the tour, where a person may see it.
 
     Raises
     ------
@@ -87,10 +99,14 @@ def run_app(
         raise LivesnnError(
             f"the pre-roll can't be {pre_roll_s:g} s: give 0 to {LONGEST_PRE_ROLL_S:g} seconds"
         )
+    if compare is not None:
+        read_card(compare)
     settings = user_settings()
     # An impossible one is found before the window is made.
     settings.now.choices.decider.merge(decisions or {})
     check_screen()
+    from PySide6.QtCore import QTimer
+
     from livesnn.app.main_window import MainWindow  # not before: without Qt's libraries it can't be imported
 
     application = make_application(settings)
@@ -101,21 +117,27 @@ def run_app(
     if source is None and (shown := demo(model)) is not None:
         source, shown_model = shown
     _decide(window, decisions or {}, shown_model)
-    with _closed_by_signals(window):
+    if compare is not None:
+        window.comparing.use(Second(compare, engine or "auto"))
+    with _closed_by_signals(application):
         window.show()
         if source is not None:
             window.open(source, shown_model, orientation)
+            _open_beside(window, beside, model, orientation)
         elif model is not None:
             window.view.show_words(
                 "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
         _close_after(window, quit_after)
-        watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None
+        if tour and not settings.now.toured and not automated(os.environ):
+            QTimer.singleShot(TOUR_AFTER_MS, window, window.tour.begin)
+        watchdog = Watchdog(application) if os.environ.get(WATCHDOG) else None
         application.exec()
-    window.close()
-    if not window.view.shown and window.player.last_error is not None:
+    whole = window.tabs or window
+    whole.close()
+    summary = whole.summary()
+    if not summary["frames_shown"] and window.player.last_error is not None:
         raise LivesnnError(window.player.last_error)
-    summary = window.summary()
     if watchdog is not None:
         summary["gui_blocked_ms_max"] = watchdog.blocked_ms_max
     return summary
@@ -149,14 +171,25 @@ def _decide(window: MainWindow, decisions: Mapping[str, Any], model: str | None)
     player.apply(choices.with_decider(decider, card))
 
 
+def _open_beside(
+    window: MainWindow, sources: Sequence[str], model: str | None, orientation: Orientation | None
+) -> None:
+    for source in sources:
+        other = window.new_tab()
+        other.player.apply(window.player.choices)
+        other.open(source, None if model else only_model_for(source), orientation)
+    if window.tabs is not None:
+        window.tabs.bar.setCurrentIndex(0)
+
+
 @contextmanager
-def _closed_by_signals(window: MainWindow) -> Iterator[None]:
-    """Let Ctrl-C and other signals close the window; its timer lets Python notice them."""
+def _closed_by_signals(application: QApplication) -> Iterator[None]:
+    """Let Ctrl-C and other signals close every window; a window's timer lets Python notice them."""
     from PySide6.QtCore import QTimer
 
     handlers = usual_handlers()
     for number in handlers:  # through the event loop, which may not have begun
-        signal.signal(number, lambda *_: QTimer.singleShot(0, window, window.close))
+        signal.signal(number, lambda *_: QTimer.singleShot(0, application, application.closeAllWindows))
     try:
         yield
     finally:
@@ -166,19 +199,25 @@ def _closed_by_signals(window: MainWindow) -> Iterator[None]:
 
 def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] | None) -> None:
     from PySide6.QtCore import QTimer
+    from PySide6.QtWidgets import QApplication
 
     if quit_after == FIRST_FRAME:
 
         def look() -> None:
             failed = window.session is not None and window.session.error is not None
             if window.view.shown or failed:
-                window.close()
+                QApplication.closeAllWindows()
 
         watch = QTimer(window)
         watch.timeout.connect(look)
         watch.start(5)
     elif quit_after is not None:
-        QTimer.singleShot(round(1000 * quit_after), window, window.close)
+        QTimer.singleShot(round(1000 * quit_after), QApplication.closeAllWindows)
+
+
+def automated(environment: Mapping[str, str]) -> bool:
+    """Return whether a program looks at the window, or nobody can."""
+    return any(map(environment.get, (QUIT_AFTER, WATCHDOG))) or _platform(environment) in WITHOUT_SCREEN
 
 
 def _quit_after() -> float | Literal["first-frame"] | None:

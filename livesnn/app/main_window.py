@@ -12,16 +12,22 @@ from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
+from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.exporting import Exporting
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.session_display import SessionDisplay, WindowLayout
-from livesnn.app.settings import SettingsFile, ThemeName
+from livesnn.app.scenes import fill_scenes
+from livesnn.app.session_display import SessionDisplay
+from livesnn.app.settings import Settings, SettingsFile, ThemeName
+from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
+from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
+from livesnn.app.tour import Tour, stops
+from livesnn.app.widgets.help import open_docs
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode
@@ -32,7 +38,7 @@ POLL_MS = 16
 ZOOM_STEP = 1.25
 
 
-class MainWindow(WindowLayout):
+class MainWindow(Page):
     """The window with everything it does; the parameters are those of `Player`.
 
     Without ``settings``, it begins with the defaults and nothing is remembered.
@@ -49,12 +55,14 @@ class MainWindow(WindowLayout):
         super().__init__()
         self.settings = settings or SettingsFile()
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
-        self.source_chooser = SourceChooser(self, self.settings, self.open)
+        self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
         self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
+        self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
+        self.comparing = Comparing(self, self.player, self.session_display)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -73,7 +81,11 @@ class MainWindow(WindowLayout):
             **self.source_chooser.slots(),
             **self.recording.slots(),
             **self.exporting.slots(),
-            "quit": self.close,
+            "new_tab": self.new_tab,
+            "next_tab": lambda: self._in_tabs(Tabs.show_next),
+            "side_by_side": lambda: self._in_tabs(Tabs.tile),
+            "close_tab": self.close,
+            "quit": lambda: self.window().close(),
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
             "on": lambda: player.seek(player.t_us / 1e6 + 1),
@@ -94,7 +106,7 @@ class MainWindow(WindowLayout):
             "theme:dark": lambda: self.set_theme("dark"),
             "plots": self.plots.setVisible,
             "full_screen": self.set_full_screen,
-            "close_message": self.banner.hide,
+            "close_message": self.leave,
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
@@ -102,10 +114,16 @@ class MainWindow(WindowLayout):
             "learn_hot_pixels": player.learn_hot_pixels,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
+            "compare": lambda: self.comparing.ask(),
             "teach": self.teaching.ask,
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
+            "settings": self.show_settings,
+            "layout": self.lay_out,
+            "docs": lambda: open_docs("index.md"),
+            "filters": lambda: open_docs("cameras.md#noise"),
+            "tour": self.tour.begin,
             "shortcuts": lambda: self.show_dialog(ShortcutsDialog(self)),
             "about": lambda: self.show_dialog(AboutDialog(self)),
         }
@@ -127,6 +145,7 @@ class MainWindow(WindowLayout):
         view.way_requested.connect(lambda name: self.commands[name].trigger())
         transport.record_requested.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
+        fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def _show_remembered(self) -> None:
         """Look as the window was left, and check the actions that say so."""
@@ -142,16 +161,33 @@ class MainWindow(WindowLayout):
         self.view.canvas.set_mirrored(now.mirrored_picture)
         self._show_palette(choices.view.palette)
         self._show_orientation()
-        self._show_recent()
-        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}", f"theme:{now.theme}"):
+        self.follow_settings()
+        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}"):
             self.commands.check(chosen)
         self.commands.check("state:carry")
         self.commands.check("loop", choices.loop)
         self.commands.check("denoise", choices.denoise)
         self.commands.check("mirror_picture", now.mirrored_picture)
+
+    def follow_settings(self) -> None:
+        """Let the menus say what another window may have changed."""
+        self._show_recent()
+        self.commands.check(f"theme:{self.settings.now.theme}")
         self.commands.check("full_screen", self.isFullScreen())
 
     # What a person asks for
+
+    @Slot()
+    def new_tab(self) -> MainWindow:
+        """Return an empty window for another source, a tab beside this one."""
+        tabs = self.tabs or Tabs(self)
+        other = MainWindow(self.player.chosen, engine=self.player.engine, settings=self.settings)
+        tabs.add(other)
+        return other
+
+    def _in_tabs(self, do: Callable[[Tabs], None]) -> None:
+        if self.tabs is not None:
+            do(self.tabs)
 
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
@@ -167,6 +203,8 @@ class MainWindow(WindowLayout):
         """
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
+        if source != self.player.source:  # who skipped through one file wants to see the next one
+            self.transport.choose_speed(1.0)
         self.player.play(source, model, orientation)
         self._show_orientation()
         self.session_display.begin()
@@ -183,6 +221,46 @@ class MainWindow(WindowLayout):
         """Use this model on this engine, now and for the next start of livesnn."""
         self.player.set_model(model, engine)
         self.session_display.begin()
+
+    def show_settings(self) -> None:
+        """Show every setting, with a search."""
+        dialog = SettingsDialog(replace(self.settings.now, choices=self.player.choices), self)
+        dialog.changed.connect(self.use_settings)
+        dialog.asked.connect(lambda name: self.commands[name].trigger())
+        self.show_dialog(dialog)
+
+    @Slot(object)
+    def use_settings(self, wanted: Settings) -> None:
+        """Look and play as these settings say, now and, what is remembered, for the next start of livesnn."""
+        now, choices, chosen = self.settings.now, self.player.choices, wanted.choices
+        for group, before, after in (
+            ("theme", now.theme, wanted.theme),
+            ("palette", choices.view.palette, chosen.view.palette),
+            ("mode", choices.view.mode, chosen.view.mode),
+            ("state", choices.state_mode, chosen.state_mode),
+        ):
+            if after != before:
+                self.commands[f"{group}:{after}"].trigger()
+        if wanted.mirrored_picture != now.mirrored_picture:
+            self.set_picture_mirrored(wanted.mirrored_picture)
+            self.commands.check("mirror_picture", wanted.mirrored_picture)
+        self.transport.loop.setChecked(chosen.loop)
+        if chosen.denoise != choices.denoise:
+            self.set_denoise(chosen.denoise)
+        if chosen.speed != choices.speed:
+            self.transport.choose_speed(chosen.speed)
+        if chosen.decider != choices.decider:
+            self.player.choose(decider=chosen.decider)
+        if chosen.pre_roll_s != choices.pre_roll_s:
+            self.player.choose(pre_roll_s=chosen.pre_roll_s)
+        if chosen.by_model != choices.by_model:
+            self.player.choose(by_model=chosen.by_model)
+        if wanted.engine != now.engine:
+            self.set_model(self.player.chosen, wanted.engine)
+        self.settings.change(
+            mounted=wanted.mounted, recent=wanted.recent, labels=wanted.labels, toured=wanted.toured
+        )
+        self._show_recent()
 
     def choose_decisions(self) -> None:
         """Ask when a class is named, and which classes may be."""
@@ -239,6 +317,15 @@ class MainWindow(WindowLayout):
         now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
         self.setWindowState(now | filling if full else now & ~filling)
 
+    def leave(self) -> None:
+        """Close what is open, one at a time: the tour, the message, full screen."""
+        if self.tour.isVisible():
+            self.tour.end()
+        elif self.banner.isVisible():
+            self.banner.hide()
+        elif self.isFullScreen():
+            self.set_full_screen(False)
+
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
@@ -285,6 +372,7 @@ class MainWindow(WindowLayout):
     def poll(self) -> None:
         """Show the newest of everything."""
         self.session_display.poll()
+        self.comparing.poll()
         self.recording.poll(self.commands)
         self.exporting.poll(self.commands)
         self.teaching.poll(self.commands)
@@ -316,8 +404,10 @@ class MainWindow(WindowLayout):
             self.dialog.close()
         self.session_display.end()
         self.exporting.end()
-        self.player.end()
+        other = None if self.tabs is None else self.tabs.other_than(self)
+        self.player.end(heir=None if other is None else other.player)
         event.accept()
+        self.closed.emit(self)
 
     def _remember_layout(self) -> None:
         splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}

@@ -9,21 +9,28 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QFont, QKeySequence
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QScrollArea, QVBoxLayout, QWidget
 
 from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import FRAME, Dialog, label
+from livesnn.app.widgets.help import PROJECT, docs_address
 from livesnn.session.event_picture import PALETTES
 
 TURN = "Rotate clockwise"
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
-SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning")  # and the recent ones
+SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning", "another")  # and scenes and recent ones
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
+_AROUND = (76, 150)  # what the dialog has beside and above the shortcuts, pixels
 _LICENCE = "Licence: Apache-2.0. livesnn sends no data anywhere."
+_LINKS = {
+    "Documentation": docs_address("index.md"),
+    "Source code": PROJECT,
+    "Report a problem": f"{PROJECT}/issues",
+}
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,11 @@ class Entry:
 ENTRIES = (
     Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
     Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
-    Entry("webcam", "File", "Use a webcam", ("Ctrl+Shift+K",)),
+    Entry("webcam", "File", "Use a webcam …", ("Ctrl+Shift+K",)),
     Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
     Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
     Entry("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",)),
+    Entry("another", "File", "Simulate another person", ("Ctrl+Shift+P",)),
     Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
     Entry("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",)),
     *(
@@ -61,6 +69,11 @@ ENTRIES = (
     Entry("mark_out", "File/Export", "Mark the end", ("O",)),
     Entry("forget_marks", "File/Export", "Remove the marks", ("U",)),
     Entry("cancel_export", "File/Export", "Cancel the export", ("Ctrl+Shift+C",), rule=True),
+    Entry("new_tab", "File", "New tab for another source", ("Ctrl+Shift+N",), rule=True),
+    Entry("next_tab", "File", "Next tab", ("Ctrl+Tab",)),
+    Entry("side_by_side", "File", "Tabs side by side", ("Ctrl+B",)),
+    Entry("close_tab", "File", "Close this tab", ("Ctrl+W",)),
+    Entry("settings", "File", "Settings …", ("Ctrl+,",), rule=True),
     Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
     Entry("play", "Playback", "Play or pause", ("Space",)),
     Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
@@ -85,7 +98,8 @@ ENTRIES = (
     Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
     Entry("plots", "View", "Plots", ("Ctrl+P",), "toggle", rule=True),
     Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
-    Entry("close_message", "View", "Close the message", ("Esc",)),
+    Entry("layout", "View", "Reset the size of the panels", ("Ctrl+Shift+0",)),
+    Entry("close_message", "View", "Close the message or full screen", ("Esc",)),
     Entry("turn", "Camera", TURN, ("Ctrl+R",)),
     Entry("mirrored_camera", "Camera", "Swap left and right", ("Ctrl+Shift+M",), "toggle"),
     Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",)),
@@ -93,10 +107,14 @@ ENTRIES = (
     Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
     Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
+    Entry("compare", "Network", "Compare with …", ("Ctrl+Shift+V",)),
     Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",)),
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset the state each window", ("W",), "state"),
     Entry("reset", "Network", "Reset the state now", ("R",)),
+    Entry("filters", "Camera", "About the noise filter", ("Ctrl+Shift+F1",), rule=True),
+    Entry("tour", "Help", "Take the tour", ("Ctrl+F2",)),
+    Entry("docs", "Help", "Documentation", ("Shift+F1",)),
     Entry("shortcuts", "Help", "Shortcuts", ("F1", "?")),
     Entry("about", "Help", "About livesnn", ("Ctrl+F1",)),
 )
@@ -117,14 +135,16 @@ class Actions:
         for title in ("File", "Network"):
             self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded or taught
         self.recent = QMenu("Open recent", window)
+        self.scenes = QMenu("Demo scenes", window)
         self.sources = QMenu("Open", window)  # for the button "Open"
         for entry in ENTRIES:
             self._add(entry, do[entry.name])
             if entry.name in SOURCES:
                 self.sources.addAction(self[entry.name])
             if entry.name == SOURCES[-1]:
-                self.sources.addMenu(self.recent)
-                self._menus["File"].addMenu(self.recent)
+                for menu in (self.sources, self._menus["File"]):
+                    menu.addMenu(self.scenes)
+                    menu.addMenu(self.recent)
 
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
@@ -193,41 +213,52 @@ def listed(menu: str) -> list[tuple[str, str]]:
 
 
 class ShortcutsDialog(Dialog):
-    """Lists every action with its shortcut, by menu."""
+    """Lists every action with its shortcut, by menu; it scrolls where the screen is too small for all."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Shortcuts", parent)
-        columns = QHBoxLayout()
-        columns.setSpacing(40)
+        listed_all = QWidget()
+        columns = QHBoxLayout(listed_all)
+        columns.setSpacing(24)
+        columns.setContentsMargins(0, 0, 8, 0)
         for menus in (MENUS[:1], (MENUS[1], *MENUS[3:5]), (MENUS[2], MENUS[5])):  # about the same height
             column = QVBoxLayout()
             for menu in menus:
                 column.addLayout(_shortcuts_of(menu))
             column.addStretch(1)
             columns.addLayout(column)
-        self.column.addLayout(columns)
+        area = QScrollArea()
+        area.setWidget(listed_all)
+        area.setWidgetResizable(True)
+        self.column.addWidget(area, 1)
         self.add_close()
+        room, size = self.screen().availableGeometry(), listed_all.sizeHint() + QSize(*_AROUND)
+        self.resize(size.boundedTo(room.size() - QSize(*FRAME)))
 
 
 def _shortcuts_of(menu: str) -> QGridLayout:
     grid = QGridLayout()
-    grid.setHorizontalSpacing(18)
-    grid.setVerticalSpacing(7)
+    grid.setHorizontalSpacing(12)
+    grid.setVerticalSpacing(5)
     grid.setContentsMargins(0, 0, 0, 14)
     grid.setColumnStretch(0, 1)
     grid.addWidget(label(menu, style.text_font(12, weight=QFont.Weight.DemiBold), "soft"), 0, 0, 1, 2)
     for row, (name, key) in enumerate(listed(menu), start=1):
-        grid.addWidget(label(name, style.text_font(13)), row, 0)
-        grid.addWidget(label(key, style.text_font(13), "soft"), row, 1, Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(label(name, style.text_font(12)), row, 0)
+        grid.addWidget(label(key, style.text_font(12), "soft"), row, 1, Qt.AlignmentFlag.AlignRight)
     return grid
 
 
 class AboutDialog(Dialog):
-    """Says what livesnn is, and its version."""
+    """Says what livesnn is, its version, and where to read more."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(f"livesnn {__version__}", parent)
         self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
         self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
+        links = (f'<a href="{address}">{name}</a>' for name, address in _LINKS.items())
+        self.links = label(" &nbsp;·&nbsp; ".join(links), style.text_font(14))
+        self.links.setOpenExternalLinks(True)
+        self.column.addWidget(self.links)
         self.add_close()
         self.setMinimumWidth(420)

@@ -300,3 +300,4 @@ class ModelDialog(Dialog):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
         dialog.open()
+        style.dress(dialog)

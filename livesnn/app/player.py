@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
+from weakref import WeakSet
 
 from livesnn.app.settings import SettingsFile
 from livesnn.card import ModelCard
@@ -26,6 +27,7 @@ from livesnn.infer.model import (
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
+from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.session import PICTURE_EVERY_S, Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
@@ -45,6 +47,9 @@ class Summary(TypedDict):
     majority: str | None
     dropped: int
     gui_blocked_ms_max: NotRequired[float]  # with a Watchdog
+
+
+_PLAYING: WeakSet[Player] = WeakSet()  # those that have played, and haven't ended
 
 
 class _Place(NamedTuple):
@@ -82,12 +87,13 @@ class Player:
         self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
         self._picture_every_s = picture_every_s
+        self.second: Second | None = None  # what all that plays is compared with
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
         self._camera = ""  # what the source's orientation is remembered by
         self._place: _Place | None = None
-        self._tally = Tally()
+        self.tally = Tally()
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
         self.recorder: Recorder | None = None  # writes the recording; None: nothing is recorded
@@ -120,6 +126,7 @@ class Player:
 
     def _start(self, source: SourceLike, place: _Place | None) -> None:
         self.leave()
+        _PLAYING.add(self)
         self.source, self._place, self.opened, self.t_us = source, place, None, 0
         self.session = Session(
             source,
@@ -131,6 +138,8 @@ class Player:
             hot_pixels=HotPixelFiles(self._settings.folder),
         )
         self.session.control.use_recorder(self.recorder)
+        if self.second is not None:
+            self.session.comparer.use(self.second)
         self.session.start()
 
     def newly_opened(self) -> Opened | None:
@@ -209,6 +218,12 @@ class Player:
         self._settings.change(choices=self._settings.now.choices.with_decider(decider, card))
         self.apply(self.choices.with_decider(decider, card))
 
+    def compare(self, second: Second | None) -> None:
+        """Compare what plays, now and later, with a second model or setting; None: with nothing."""
+        self.second = second
+        if self.session is not None:
+            self.session.comparer.use(second)
+
     @property
     def card(self) -> ModelCard | None:
         """Of the model in use; None: it can't be read."""
@@ -279,28 +294,33 @@ class Player:
             self._hanging.append(self.session)
             self._model = self._named  # two sessions may not step one model
         self.last_error = self.session.error or self.last_error
-        self._tally.decisions.update(self.session.decisions)
+        self.tally.decisions.update(self.session.decisions)
         self._n_decisions += self.session.n_decisions
         self._dropped += self.session.statistics.dropped
         self.session = None
 
-    def end(self) -> None:
-        """End all sessions and recordings."""
+    def end(self, heir: Player | None = None) -> None:
+        """End all sessions and recordings; one that hangs is waited for, or left to ``heir`` until its own end."""
         self.stop_recording()
         self.leave()
         for recorder in self._recorders:
             recorder.close()
+        if heir is not None:
+            heir._hanging += self._hanging
+            self._hanging = []
         deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:
             session.stop(max(deadline_s - time.monotonic(), 0))
-        end_preparing()  # also of models that were left before they were ready
+        _PLAYING.discard(self)
+        if not _PLAYING:
+            end_preparing()  # also of models that were left before they were ready
 
     def summary(self, frames_shown: int) -> Summary:
         """Return what all ended sessions did together."""
         return Summary(
             frames_shown=frames_shown,
             decisions=self._n_decisions,
-            majority=self._tally.majority,
+            majority=self.tally.majority,
             dropped=self._dropped,
         )
 

@@ -28,7 +28,7 @@ LITTLE_ROOM_BYTES = 1_000_000_000  # free on the disk, below which the window sa
 _SCHEME = re.compile("^(simulate:|tcp://)")
 _NOT_IN_A_NAME = re.compile("[^A-Za-z0-9._]+")
 PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-_PRE_ROLL_HINT = (
+PRE_ROLL_HINT = (
     "A recording begins this long before you press the button. Until then the events are kept in memory, "
     "128 MB at most."
 )
@@ -200,7 +200,7 @@ class RecordingDialog(Dialog):
         )
         self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
         for name, field, hint in (
-            ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
+            ("Pre-roll", self.pre_roll, label(PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
             ("Labels", self.labels, self.hint),
         ):
             self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
@@ -211,16 +211,16 @@ class RecordingDialog(Dialog):
 
     def accept(self) -> None:
         """Emit what was chosen."""
-        self.chosen.emit(self.pre_roll.currentData(), _listed(self.labels.text()))
+        self.chosen.emit(self.pre_roll.currentData(), listed_labels(self.labels.text()))
         super().accept()
 
     @Slot(str)
     def _typed(self, text: str) -> None:
-        count = len(_listed(text))
+        count = len(listed_labels(text))
         self._save.setEnabled(count <= MOST_LABELS)
         self.hint.setText(_LABELS_HINT if count <= MOST_LABELS else _TOO_MANY.format(count=count))
 
 
-def _listed(text: str) -> list[str]:
+def listed_labels(text: str) -> list[str]:
     """Return the words between commas, each once."""
     return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -19,17 +19,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app import style
+from livesnn.app import scenes, style
 from livesnn.app.model_dialog import engine_name
-from livesnn.app.player import SIMULATION, TURNING, Player
+from livesnn.app.player import SIMULATION, Player
 from livesnn.app.plots import PlotsDock
 from livesnn.app.widgets.bars import Banner, Header, Transport
-from livesnn.app.widgets.basics import fill
+from livesnn.app.widgets.basics import FRAME, fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
+from livesnn.events.formats.registry import parse_recording_path
+from livesnn.files import expanded
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
@@ -38,9 +40,13 @@ from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import ShownResult
 from livesnn.session.session import Opened, Session
 from livesnn.session.statistics import LAST_RESULTS
+from livesnn.sources import is_live
 
 GAP = 12  # pixels between cards
-LEAST_WITH_CARDS = 610  # height of the window's middle, pixels
+MARGIN = 16  # pixels at the left and the right
+READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
+FRAME_MADE_MS = 200
+LEAST_WITH_CARDS = (780, 610)  # width and height of the window's middle, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
@@ -48,7 +54,6 @@ WELCOME = (
     "What do you want to look at?",
     "An event camera sees whatever moves, and the network recognises it.",
 )
-DEMOS = {SIMULATION: "Demo: a simulated person", TURNING: "Demo: digits that turn"}
 OTHER_MODEL = "Choose another model with Ctrl+M"
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
 
@@ -80,16 +85,17 @@ class WindowLayout(QMainWindow):
         self.setWindowTitle("livesnn")
         self.setAcceptDrops(True)
         self.setMinimumSize(800, 520)
-        self._fit_screen(1280, 800)
         self.setCentralWidget(self._root())
+        self._fit_screen(1280, 800)
         self.plots = PlotsDock(self, self.show_dialog, self._tell_saved)
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
-    @Slot(int)
-    def _fit_cards(self, height: int) -> None:
-        """Hide the lower cards where the window, or what docks leave of it, is too short for them."""
-        self.splitters["cards"].setVisible(height >= LEAST_WITH_CARDS)
+    @Slot(int, int)
+    def _fit_cards(self, width: int, height: int) -> None:
+        """Hide the lower cards where the window, or what docks leave of it, is too small for them."""
+        least_width, least_height = LEAST_WITH_CARDS
+        self.splitters["cards"].setVisible(width >= least_width and height >= least_height)
 
     def _tell_saved(self, message: str, saved: bool) -> None:
         self.banner.show_message(message, "info" if saved else "error")
@@ -111,14 +117,42 @@ class WindowLayout(QMainWindow):
         dialog.finished.connect(self._forget_dialog)
         self.dialog = dialog
         dialog.open()
+        style.dress(dialog)
 
     def _forget_dialog(self) -> None:
         self.dialog = None
 
+    def lay_out(self) -> None:
+        """Let the window and its parts have the sizes of the first start."""
+        self.setWindowState(Qt.WindowState.WindowNoState)
+        self.plots.setFloating(False)
+        self.plots.hide()
+        self._fit_screen(1280, 800)
+        self.splitters["cards"].setSizes([5000, 4000, 4000])
+        cards = self.splitters["cards"].sizeHint().height()
+        self.splitters["rows"].setSizes([self.height() - cards, cards])
+
     def _fit_screen(self, width: int, height: int) -> None:
-        """Take this size, or the screen's: at 200 % that is half of its pixels."""
-        available = self.screen().availableGeometry()
-        self.resize(min(width, available.width()), min(height, available.height()))
+        """Take this size, or what the screen has room for with the window's frame: at 200 %, half of its pixels."""
+        room = self.screen().availableGeometry()
+        self.resize(min(width, room.width() - FRAME[0]), min(height, room.height() - FRAME[1]))
+        columns = self.width() - 2 * MARGIN - GAP
+        readout = max(columns * 4 // 11, min(READOUT, columns * 9 // 20))
+        self.splitters["columns"].setSizes([columns - readout, readout])
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look whether the frame fits too, once the system has made it."""
+        super().showEvent(event)
+        QTimer.singleShot(FRAME_MADE_MS, self, self.fit_frame)
+
+    def fit_frame(self) -> None:
+        """Make the window smaller where its frame, which is only known on show, reaches beyond the screen."""
+        room, frame = self.screen().availableGeometry(), self.frameGeometry()
+        fits = frame.width() <= room.width() and frame.height() <= room.height()
+        if fits or self.isMaximized() or self.isFullScreen():
+            return
+        self.resize(self.size().boundedTo(room.size() - (frame.size() - self.size())))
+        self.move(room.topLeft())
 
     def _stage(self) -> QWidget:
         stage = QWidget()
@@ -130,19 +164,27 @@ class WindowLayout(QMainWindow):
         root.setObjectName("root")
         root.resized.connect(self._fit_cards)
         parts = (self.header, self.banner, (self.splitters["rows"], 1))
-        fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(16, 6, 16, 14))
+        fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(MARGIN, 6, MARGIN, 14))
         return root
 
 
 class _Root(QWidget):
-    """The middle of the window, without menu bar and docks; it tells its height."""
+    """The middle of the window, without menu bar and docks; it tells its width and height."""
 
-    resized = Signal(int)
+    resized = Signal(int, int)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Tell the new height."""
+        """Tell the new size."""
         super().resizeEvent(event)
-        self.resized.emit(self.height())
+        self.resized.emit(self.width(), self.height())
+
+
+def window_title(name: str, source: object) -> str:
+    """Return the window's title: the source, of a file with its folder, since names are often the same."""
+    if isinstance(source, Path) or (isinstance(source, str) and not is_live(source)):
+        folder = parse_recording_path(expanded(source)).file.absolute().parent
+        name = f"{name} ({folder.name or folder})"
+    return f"{name} – livesnn"
 
 
 def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
@@ -168,6 +210,8 @@ class SessionDisplay:
         self._on_opened = on_opened
         self._window = window
         self._player = player
+        self._result: ShownResult | None = None  # not shown yet
+        self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
         self._read_at_s = 0.0
         self._profile_reader: ProfileReader | None = None
@@ -186,7 +230,7 @@ class SessionDisplay:
         self._forget()
         self._window.banner.hide()
         self._window.header.show_names(session.name)
-        self._window.setWindowTitle(f"{session.name} – livesnn")
+        self._window.setWindowTitle(window_title(session.name, self._player.source))
         self._window.view.show_words(OPENING, session.name)  # not what was played before
         self._follow_state(session)
 
@@ -228,7 +272,7 @@ class SessionDisplay:
         self._note = self._lost = self._engine_note = ""
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
-        self._result: ShownResult | None = None  # not shown yet
+        self._result = self.shown = None
         window = self._window
         self._clear(None)
         window.transport.set_recording(None)
@@ -261,6 +305,7 @@ class SessionDisplay:
             self._resets = session.control.resets
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.wait()
+            self.shown = None
         if session.note != self._note:
             self._note = session.note
             self._window.readout.show_note(session.note)
@@ -269,7 +314,7 @@ class SessionDisplay:
         if read and self._result is not None:
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.show_result(self._result)
-            self._result = None
+            self.shown, self._result = self._result, None
 
     def _follow_engine(self) -> None:
         opened = self._player.opened
@@ -321,12 +366,12 @@ class SessionDisplay:
     def _show_opened(self, source: str, opened: Opened) -> None:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
-        name = next((title for demo, title in DEMOS.items() if source.startswith(demo)), source)
+        name = scenes.title(source)
         model = Path(self._player.model).resolve().name
         window.header.show_names(
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
         )
-        window.setWindowTitle(f"{name} – livesnn")
+        window.setWindowTitle(window_title(name, self._player.source))
         duration_s = None if playback.duration_us is None else playback.duration_us / 1e6
         simulated = source.startswith(SIMULATED)
         window.transport.set_recording(duration_s, card.classes, playback.labels, simulated=simulated)

@@ -37,6 +37,7 @@ class Settings:
     docks: bytes = b""  # where they are, as Qt saves it
     plots: tuple[str, ...] = ("rate", "latency", "probabilities")  # those shown in the dock "Plots"
     theme: ThemeName = "system"
+    toured: bool = False  # whether the tour of the first start was taken or skipped
     mirrored_picture: bool = False  # whether the picture is mirrored on the screen, but not for the network
     # The orientation of cameras and streams that aren't upright, by `camera_name`: serial number or address.
     mounted: dict[str, Orientation] = field(default_factory=dict)
@@ -61,8 +62,19 @@ class SettingsFile:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        self._written = _stamp(path)  # what `_now` was read from, or written to
         # The defaults if the file doesn't exist or can't be used.
-        self.now = Settings() if path is None else _read(path)
+        self._now = Settings() if path is None else _read(path)
+
+    @property
+    def now(self) -> Settings:
+        """The settings, with what another livesnn has written since."""
+        written = _stamp(self._path)
+        if self._path is not None and written not in (None, self._written):
+            self._written = written
+            with suppress(*_UNREADABLE):
+                self._now = _decoded(self._path)
+        return self._now
 
     @property
     def folder(self) -> Path | None:
@@ -71,12 +83,13 @@ class SettingsFile:
 
     def change(self, **fields: Any) -> None:
         """Change fields of the settings, on disk too; a disk that can't be written is no error here."""
-        self.now = replace(self.now, **fields)
+        self._now = replace(self.now, **fields)
         if self._path is not None:
             with suppress(OSError, UnicodeError):  # a path may have bytes that JSON can't hold
-                text = msgspec.json.format(msgspec.json.encode(self.now))
+                text = msgspec.json.format(msgspec.json.encode(self._now))
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 replace_file(self._path, text)
+                self._written = _stamp(self._path)
 
     def choose(self, **fields: Any) -> None:
         """Change fields of the choices."""
@@ -89,14 +102,32 @@ def user_settings() -> SettingsFile:
     return SettingsFile(Path(os.environ.get(FILE) or own))
 
 
+_UNREADABLE = (OSError, msgspec.DecodeError, UnicodeError, RecursionError, LivesnnError)
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """Return what differs after each writing of a file; None: there is no regular one."""
+    if path is None or not path.is_file():
+        return None
+    with suppress(OSError):  # it was deleted just now
+        status = path.stat()
+        return status.st_mtime_ns, status.st_ino
+    return None
+
+
+def _decoded(path: Path) -> Settings:
+    """Return the settings in a file; raises one of _UNREADABLE."""
+    fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    return msgspec.convert(_migrated(fields), type=Settings)
+
+
 def _read(path: Path) -> Settings:
     """Return the settings in a file; one that can't be used is copied beside it, with a message."""
     if not path.is_file():  # reading a pipe would wait for ever
         return Settings()
     try:
-        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        return msgspec.convert(_migrated(fields), type=Settings)
-    except (OSError, msgspec.DecodeError, UnicodeError, RecursionError, LivesnnError) as error:
+        return _decoded(path)
+    except _UNREADABLE as error:
         aside = path.with_name(f"{path.name}.unread")
         with suppress(OSError):
             replace_file(aside, path.read_bytes())

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QPushButton, QWidget
 
-from livesnn.app import style
-from livesnn.app.player import SIMULATION, TURNING, Demo, demo, turning_demo
+from livesnn.app import scenes, style
+from livesnn.app.player import Demo, Player, demo, turning_demo
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import SettingsFile, with_recent
 from livesnn.app.widgets.basics import Dialog, label, line_edit
-from livesnn.errors import LivesnnError
+from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.files import expanded
+from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
 from livesnn.paths import recordings_dir
 from livesnn.sources import discover, is_live
 from livesnn.threads import Latest, Worker
 
-WEBCAM = "webcam:0"
 FILE_FILTER = (
     "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
     "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
@@ -49,9 +52,14 @@ class SourceChooser:
     """
 
     def __init__(
-        self, window: WindowLayout, settings: SettingsFile, play: Callable[[str, str | None], None]
+        self,
+        window: WindowLayout,
+        player: Player,
+        settings: SettingsFile,
+        play: Callable[[str, str | None], None],
     ) -> None:
         self._window = window
+        self._player = player
         self._settings = settings
         self._play = play
         self.folder = recordings_dir()  # where the file dialog starts
@@ -61,10 +69,11 @@ class SourceChooser:
         return {
             "open": self.choose_file,
             "camera": self.choose_camera,
-            "webcam": lambda: self._open(WEBCAM),
+            "webcam": self.choose_webcam,
             "stream": self.choose_stream,
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
+            "another": lambda: self.watch_scene(scenes.another(self._player.source)),
         }
 
     def choose_file(self) -> None:
@@ -79,6 +88,20 @@ class SourceChooser:
         dialog = CameraDialog(self._window)
         dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
+
+    def choose_webcam(self) -> None:
+        """Use the only webcam; where there are several, or the system lists none, ask which."""
+        dialog = CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)
+        dialog.chosen.connect(self._open)
+        self._window.show_dialog(dialog)
+
+    def watch_scene(self, source: str) -> None:
+        """Play a simulated scene with the model that it needs; the chosen one, if that knows people."""
+        needed = only_model_for(source)
+        with suppress(ModelError):
+            if needed is None and not scenes.knows_people(read_card(self._player.chosen)):
+                needed = DEFAULT_MODEL
+        self._play(source, needed)
 
     def choose_stream(self) -> None:
         """Ask for the address of a stream, and propose the last one."""
@@ -109,7 +132,7 @@ class SourceChooser:
         if not is_live(source):
             source = str(expanded(source).absolute())
         shown = demo()
-        if source not in (SIMULATION, TURNING, WEBCAM) and (shown is None or source != shown.source):
+        if not source.startswith(scenes.SCHEME) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
 
 
@@ -157,6 +180,38 @@ _Found = tuple[list[Device], str]
 """Cameras, and why others may be missing; "": none are."""
 
 
+class Words(NamedTuple):
+    """What a dialog that lists cameras says."""
+
+    title: str
+    looking: str
+    choose: str
+    only: bool  # whether the only one is chosen at once
+
+
+OF_CAMERAS = Words("Connect a camera", LOOKING, "Choose a camera:", only=False)
+OF_WEBCAMS = Words(
+    "Use a webcam", "Looking for webcams …", "Which webcam should livesnn turn into events?", only=True
+)
+NO_WEBCAM = "No webcam was found. Plug one in, close other programs that use it, then search again."
+UNLISTED = 4  # webcams to choose from where the system lists none
+
+
+def listed_webcams(tell: Tell) -> list[Device]:
+    """Return the webcams that the system lists; where it never does, the first numbers."""
+    from livesnn.video.webcam import webcams  # with OpenCV, a quarter of a second
+
+    if sys.platform != "linux":
+        return [
+            Device("webcam", f"webcam:{number}", f"Webcam {number + 1}", "", None)
+            for number in range(UNLISTED)
+        ]
+    found = webcams()
+    if not found:
+        tell(NO_WEBCAM)
+    return found
+
+
 class CameraDialog(Dialog):
     """Lists the connected cameras. They are found in a thread, because USB can be slow.
 
@@ -166,13 +221,18 @@ class CameraDialog(Dialog):
     chosen = Signal(str)  # camera:SERIAL, webcam:NUMBER
 
     def __init__(
-        self, parent: QWidget | None = None, *, discover: Callable[[Tell], list[Device]] = discover
+        self,
+        parent: QWidget | None = None,
+        *,
+        discover: Callable[[Tell], list[Device]] = discover,
+        words: Words = OF_CAMERAS,
     ) -> None:
-        super().__init__("Connect a camera", parent)
+        super().__init__(words.title, parent)
         self._discover = discover
+        self._words = words
         self._found: Latest[_Found] = Latest()
         self._worker: Worker | None = None
-        self.note = label(LOOKING, style.text_font(14), "soft", wrap=True)
+        self.note = label(words.looking, style.text_font(14), "soft", wrap=True)
         self.cameras = QListWidget()
         self.cameras.setFont(style.text_font(15))
         self.cameras.setMinimumSize(420, 130)
@@ -193,7 +253,7 @@ class CameraDialog(Dialog):
         """Look for cameras again."""
         self._stop()
         self.cameras.clear()
-        self.note.setText(LOOKING)
+        self.note.setText(self._words.looking)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
         found: Latest[_Found] = Latest()  # its own: an abandoned search may still find something
@@ -221,8 +281,10 @@ class CameraDialog(Dialog):
         devices, why = found
         self._timer.stop()
         self._again.setEnabled(True)
-        if any(device.kind != "webcam" for device in devices):
-            self.note.setText("Choose a camera:")
+        if any(device.kind != "webcam" for device in devices) or (devices and self._words.only):
+            self.note.setText(self._words.choose)
+        elif self._words.only:
+            self.note.setText(why)
         else:
             self.note.setText((why or NO_CAMERA) + OR_WEBCAM * bool(devices))
         for device in devices:
@@ -231,6 +293,8 @@ class CameraDialog(Dialog):
             self.cameras.addItem(item)
         self.cameras.setCurrentRow(0)
         self._connect.setEnabled(bool(devices))
+        if self._words.only and len(devices) == 1:
+            self.accept()
 
     @Slot()
     def _stop(self) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QToolButton, QWidget
 
 from livesnn.app.settings import ThemeName
 from livesnn.session.class_names import CLASSES_ON_DARK, CLASSES_ON_LIGHT
@@ -211,6 +211,23 @@ def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: in
     button.setIconSize(QSize(pixels, pixels))
 
 
+def dress(dialog: QDialog) -> None:
+    """Give the buttons of Qt's file dialog icons that follow the theme; its own are black on any ground."""
+    for tool in dialog.findChildren(QToolButton) if isinstance(dialog, QFileDialog) else ():
+        if (name := _FILE_DIALOG.get(tool.objectName())) is not None:
+            set_icon(tool, name)
+
+
+_FILE_DIALOG = {
+    "backButton": "left",
+    "forwardButton": "right",
+    "toParentButton": "up",
+    "newFolderButton": "new_folder",
+    "listModeButton": "grid",
+    "detailModeButton": "lines",
+}
+"""Qt's names of its buttons → icons."""
+
 # The style sheet. Widgets carry the names and properties.
 
 _RULES = Template("""
@@ -227,10 +244,15 @@ QLabel#dot[tone="accent"] { background: $accent; }
 QLabel#dot[tone="warning"] { background: $warning; }
 QLabel#dot[tone="danger"] { background: $danger; }
 QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 4px; }
+QTabBar { background: $background; }
+QTabBar::tab { background: transparent; color: $soft; border: 1px solid transparent; border-radius: 8px;
+  padding: 5px 4px 5px 12px; margin-right: 4px; min-width: 90px; max-width: 340px; }
+QTabBar::tab:selected { background: $surface; color: $text; border-color: $line; }
+QTabBar::tab:hover { color: $text; }
 QMenuBar { background: $background; padding: 2px 8px; }
 QMenuBar::item { background: transparent; padding: 4px 9px; border-radius: 6px; }
 QMenuBar::item:selected, QMenuBar::item:pressed { background: $raised; }
-QMenu { background: $surface; border: 1px solid $line; padding: 6px; }
+QMenu { background: $surface; border: 1px solid $line; padding: 6px; menu-scrollable: 0; }
 QMenu::item { padding: 6px 28px 6px 26px; border-radius: 6px; }
 QMenu::item:selected { background: $accent_dark; }
 QMenu::item:disabled { color: $faint; }
@@ -242,6 +264,8 @@ QDockWidget, QDockWidget > QWidget { background: $background; }
 QMainWindow::separator { background: transparent; width: 8px; height: 8px; }
 QMainWindow::separator:hover { background: $line; }
 QFrame#stage { background: $event_background; border: 1px solid $line; border-radius: 14px; }
+QFrame#tour { background: $surface; border: 2px solid $accent; border-radius: 14px; }
+QFrame#outline { background: transparent; border: 2px solid $accent; border-radius: 16px; }
 QFrame#banner { background: $danger_surface; border: 1px solid $danger_line; border-radius: 10px; }
 QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
   background: $warning_surface; border-color: $warning_line; }
@@ -258,12 +282,17 @@ QPushButton:checked { background: $accent_dark; border-color: $accent; }
 QPushButton:checked:disabled { background: $surface; border-color: $line; }
 QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#icon { padding: 0; }
+QPushButton#close { background: transparent; border-color: transparent; padding: 0; }
+QPushButton#close:hover, QPushButton#close:focus { background: $hover; }
 QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }
+QPushButton#help { background: transparent; color: $faint; border: 1px solid $line; border-radius: 9px; padding: 0; }
+QPushButton#help:hover, QPushButton#help:focus { color: $text; border-color: $accent; }
 QPushButton#play { background: $accent; border: none; border-radius: 21px; padding: 0; }
 QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }
 QPushButton#play:focus, QPushButton#primary:focus { border: 2px solid $text; }
 QPushButton#play:disabled, QPushButton#primary:disabled { background: $raised; color: $faint; }
 QPushButton#primary { background: $accent; border: 1px solid $accent; color: $on_accent; }
+QPushButton#way { padding: 0 8px; }
 QPushButton#narrow, QPushButton#segment { padding: 0 4px; }
 QPushButton#segment { border-radius: 0; }
 QPushButton#segment[side="left"] { border-top-left-radius: 9px; border-bottom-left-radius: 9px; }
@@ -271,11 +300,18 @@ QPushButton#segment[side="right"] { border-top-right-radius: 9px; border-bottom-
   border-left: none; }
 QPushButton#segment[side="right"]:checked { border-left: 1px solid $accent; }
 QDialog { background: $surface; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QDialog QPushButton { padding: 7px 14px; }
-QDialog QToolButton { background: $neutral; border-radius: 5px; }
+QDialog QToolButton { background: $raised; border: 1px solid $line; border-radius: 5px; padding: 3px; }
+QDialog QToolButton:hover { background: $hover; }
+QDialog QToolButton:checked { background: $accent_dark; border-color: $accent; }
 QLineEdit, QListView, QTableView, QTreeView { background: $background; border: 1px solid $line;
   border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
 QListView::indicator:unchecked, QTreeView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
+QCheckBox::indicator { width: 16px; height: 16px; background: $raised; border: 1px solid $neutral;
+  border-radius: 5px; }
+QCheckBox::indicator:hover, QCheckBox::indicator:focus { border-color: $accent; }
+QCheckBox::indicator:checked { background: $accent; border: 4px solid $raised; }
 QLineEdit:focus, QListView:focus, QTableView:focus, QTreeView:focus { border-color: $accent; }
 QHeaderView::section { background: $surface; color: $soft; border: none; padding: 4px 8px; }
 QComboBox { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 6px 0 12px; }
@@ -342,6 +378,8 @@ ICONS = {
     "close": '<path d="M7 7 17 17M17 7 7 17"/>',
     "save": '<path d="M12 4V14.5M7.5 10.5 12 15 16.5 10.5M4.5 15V19.5H19.5V15"/>',
     "window": '<rect x="4.5" y="8.5" width="11" height="11" rx="1.5"/><path d="M8.5 8.5V4.5H19.5V15.5H15.5"/>',
+    "tiles": '<rect x="3.5" y="5" width="7.2" height="14" rx="1.6"/>'
+    '<rect x="13.3" y="5" width="7.2" height="14" rx="1.6"/>',
     "chevron": '<path d="M8 10.5 12 14.5 16 10.5"/>',
     "camera": '<rect x="3.5" y="7" width="17" height="12" rx="2.5"/><circle cx="12" cy="13" r="3.4"/>'
     '<path d="M8.5 7 10 4.5H14L15.5 7"/>',
@@ -350,6 +388,12 @@ ICONS = {
     "open": '<path d="M3.5 8V18.5H20.5V8H12L10 5.5H3.5V8"/>',
     "stream": '<circle cx="12" cy="17.5" r=".9"/><path d="M15.18 14.32A4.5 4.5 0 0 0 8.82 14.32'
     'M18.36 11.14A9 9 0 0 0 5.64 11.14M21.19 8.31A13 13 0 0 0 2.81 8.31"/>',
+    "left": '<path d="M14.5 6 8.5 12 14.5 18"/>',
+    "right": '<path d="M9.5 6 15.5 12 9.5 18"/>',
+    "up": '<path d="M12 18.5V6M6.5 11.5 12 6 17.5 11.5"/>',
+    "new_folder": '<path d="M3.5 8V18.5H20.5V8H12L10 5.5H3.5V8M12 10.8V15.8M9.5 13.3H14.5"/>',
+    "grid": '<path d="M5 5H10V10H5zM14 5H19V10H14zM5 14H10V19H5zM14 14H19V19H14z"/>',
+    "lines": '<path d="M5 6.5H19M5 12H19M5 17.5H19"/>',
     "demo": '<circle cx="12" cy="5.8" r="2.3"/>'
     '<path d="M4.5 8 9 11H15L19.5 8M12 11V15.5M8.5 20.5 12 15.5 15.5 20.5"/>',
 }

@@ -9,10 +9,10 @@ from datetime import datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QPoint, Signal, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QProgressBar, QWidget
 
@@ -31,6 +31,7 @@ from livesnn.teach import (
     LONGEST_NAME,
     SIMULATED,
     Lesson,
+    Recognised,
     check_lesson,
     check_teachable,
     describe_lesson,
@@ -63,15 +64,21 @@ LEARNING_LIMIT_S = 600.0
 
 
 class Learning:
-    """Runs `livesnn teach` with these arguments in another process: in this one it would make the picture stutter."""
+    """Runs `livesnn teach` with these arguments in another process: in this one it would make the picture stutter.
 
-    def __init__(self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool) -> None:
-        self._learned: Latest[Lesson | LivesnnError] = Latest()
+    Without ``known``, it learns nothing that the model recognises already.
+    """
+
+    def __init__(
+        self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool, known: bool = False
+    ) -> None:
+        self._learned: Latest[Lesson | Recognised | LivesnnError] = Latest()
         flags = ["--model", model, "--out", str(out), "--json", *["--denoise"] * denoise]
+        flags += ["--if-known", "go-on" if known else "stop"]
         command = subprocesses.command("teach", *flags, "--", gesture, str(recording))
         self._worker = Worker("teach", partial(self._learn, command), on_error=self._fail).start()
 
-    def take(self) -> Lesson | LivesnnError | None:
+    def take(self) -> Lesson | Recognised | LivesnnError | None:
         """Return once what was learned, or why nothing was; None while it isn't done."""
         return self._learned.take()
 
@@ -82,18 +89,24 @@ class Learning:
     def _learn(self, command: list[str], stop: threading.Event) -> None:
         written = subprocesses.run_apart(command, stop, limit_s=LEARNING_LIMIT_S)
         if not stop.is_set():
-            self._learned.put(msgspec.json.decode(written, type=Lesson))
+            fields = msgspec.json.decode(written, type=dict[str, Any])
+            known = fields.get("recognised")
+            self._learned.put(msgspec.convert(*((known, Recognised) if known else (fields, Lesson))))
 
     def _fail(self, error: BaseException) -> None:
         self._learned.put(LivesnnError(error_message(error).removeprefix("livesnn teach: ")))
 
 
 class Step(NamedTuple):
-    """What to do now, the share that is done (None: unknown), and more in small words."""
+    """What to do now, the share that is done (None: unknown), and more in small words.
+
+    ``go_on``: on the button that a person has to press first; "": none.
+    """
 
     now: str
     share: float | None
     words: str = ""
+    go_on: str = ""
 
 
 Steps = Generator[Step, None, None]
@@ -127,11 +140,13 @@ class Teaching:
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
         self._learned: tuple[Lesson, Path] | None = None  # from this recording
+        self._goes_on = False  # whether a person wants it although the gesture is known
 
     def ask(self) -> None:
         """Ask for the name of a gesture."""
         dialog = TeachDialog(PERFORMED_S, self._window)
         dialog.begun.connect(self._begin)
+        dialog.went_on.connect(self._go_on)
         dialog.accepted.connect(self._use_learned)
         dialog.finished.connect(self.end)
         self._window.show_dialog(dialog)  # it first closes the last one, which ends its lesson
@@ -176,8 +191,12 @@ class Teaching:
             return str(error)
         return "" if card.dataset == SIMULATED else NOT_THIS
 
+    def _go_on(self) -> None:
+        self._goes_on = True
+
     def _begin(self, gesture: str) -> None:
         self._leave()
+        self._goes_on = False
         self._steps = self._give(gesture)
 
     def _leave(self) -> None:
@@ -197,15 +216,28 @@ class Teaching:
             yield Step(f"Get ready: {left_s}", share, f"Then perform {gesture} again and again.")
         recording = yield from self._record(gesture)
         try:
-            learning = Learning(gesture, recording, model, own_folder(model, gesture), denoise=denoise)
-            self._learned = (yield from self._learn(gesture, learning)), recording
+            learn = partial(Learning, gesture, recording, model, own_folder(model, gesture), denoise=denoise)
+            learned = yield from self._learn(gesture, learn())
+            if isinstance(learned, Recognised):
+                yield from self._ask_about(learned, gesture)
+                learned = yield from self._learn(gesture, learn(known=True))
+            assert isinstance(learned, Lesson)
+            self._learned = learned, recording
         except BaseException:
             _forget(recording)
             raise
 
+    def _ask_about(self, known: Recognised, gesture: str) -> Steps:
+        """Yield a question until a person wants to go on."""
+        words = (
+            f"If you go on, {known.label} may later be taken for {gesture}. Cancel keeps the model as it is."
+        )
+        while not self._goes_on:
+            yield Step(known.question[:1].upper() + known.question[1:], None, words, "Go on")
+
     @staticmethod
-    def _learn(gesture: str, learning: Learning) -> Generator[Step, None, Lesson]:
-        """Yield steps until the gesture is learned; return the lesson."""
+    def _learn(gesture: str, learning: Learning) -> Generator[Step, None, Lesson | Recognised]:
+        """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
         try:
             while (learned := learning.take()) is None:
                 yield Step(
@@ -273,10 +305,12 @@ def _new_file(gesture: str) -> Path:
 class TeachDialog(Dialog):
     """Asks for a gesture's name, then shows the steps of the lesson.
 
-    ``begun`` is emitted with the name, ``accepted`` when the new model is to be used.
+    ``begun`` is emitted with the name, ``went_on`` where a question is answered, ``accepted`` when the new model is
+    to be used. It stands over the right column, so that a person sees the picture.
     """
 
     begun = Signal(str)
+    went_on = Signal()
 
     def __init__(self, seconds: float, parent: QWidget | None = None) -> None:
         super().__init__("Teach a gesture", parent)
@@ -294,19 +328,36 @@ class TeachDialog(Dialog):
         self.button = self.add_buttons("Start")
         self.button.setEnabled(False)
         self.name.textChanged.connect(self._typed)
-        self._learned = False
-        self.setMinimumWidth(520)
+        self._learned = self._asking = False
+        if isinstance(parent, WindowLayout):
+            self._stand_beside(parent)
 
-    def show_step(self, now: str, share: float | None, words: str = "") -> None:
+    def _stand_beside(self, window: WindowLayout) -> None:
+        """Be as wide as the right column, and stand in its upper part."""
+        self.setFixedWidth(max(window.readout.width() - 2, 300))
+        self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))
+        self._say(self.words.text())
+
+    def _say(self, words: str, now: str = "") -> None:
+        """Show words below what is now, and make room for all of them."""
+        self.now.setText(now)
+        self.now.setVisible(bool(now))
+        self.words.setText(words)
+        needed = self.column.totalHeightForWidth(self.width())
+        if needed > self.height():
+            self.resize(self.width(), needed)
+
+    def show_step(self, now: str, share: float | None, words: str = "", go_on: str = "") -> None:
         """Show a `Step`."""
         self.name.hide()
-        self.button.hide()
-        self.now.setText(now)
-        self.now.show()
-        self.words.setText(words)
+        self.button.setText(go_on or self.button.text())
+        self.button.setVisible(bool(go_on))
+        self._asking = bool(go_on)
+        if (now, words) != (self.now.text(), self.words.text()):  # it is called each time the window looks
+            self._say(words, now)
         self.share.setRange(0, 0 if share is None else 1000)
         self.share.setValue(round(1000 * (share or 0)))
-        self.share.show()
+        self.share.setVisible(not go_on)
 
     def show_learned(self, now: str, words: str) -> None:
         """Show what was learned, and offer to use it."""
@@ -320,16 +371,19 @@ class TeachDialog(Dialog):
 
     def show_failed(self, words: str) -> None:
         """Show why nothing was learned, and offer to begin again."""
-        self.words.setText(words)
-        self.now.hide()
+        self._say(words)
         self.share.hide()
         self.name.show()
+        self.button.setText("Start")
         self.button.show()
+        self._asking = False
 
     def accept(self) -> None:
         """Begin the lesson; or use the new model."""
         if self._learned:
             super().accept()
+        elif self._asking:
+            self.went_on.emit()
         else:
             self.begun.emit(self.name.text().strip())
 

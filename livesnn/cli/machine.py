@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Annotated
 
 import msgspec
@@ -21,6 +22,7 @@ from livesnn import __version__
 from livesnn import subprocesses as itself
 from livesnn.cli.doctor import PROBES, Check, Findings
 from livesnn.console import one_line, say, write, write_json
+from livesnn.threads import Worker, usable_processors
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
 """Environment variable that names the probe to run, in the processes that doctor starts."""
@@ -28,6 +30,7 @@ PROBE = "LIVESNN_DOCTOR_PROBE"
 LIMIT_S = 90.0
 """Limit for all probes but the last together, and again for the last, which is timed and therefore runs by itself."""
 
+_EACH_S = 1.0
 _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken USB device may stay
 
 
@@ -67,11 +70,12 @@ def doctor(*, json: bool = False) -> int:
     if probe := os.environ.get(PROBE):
         write_json(PROBES[probe]())
         return 0
-    total = Findings()
-    for found in _examine():
-        total += found
-        if not json and found.checks:
-            write("\n".join(map(_describe, found.checks)))
+    found: dict[str, Findings] = {}
+    for name, part in _examine():
+        found[name] = part
+        if not json and part.checks:
+            write("\n".join(map(_describe, part.checks)))
+    total = sum((found[name] for name in ("livesnn", *PROBES)), Findings())
     if json:
         write_json({"ok": total.ok} | asdict(total))
     else:
@@ -106,23 +110,42 @@ def _describe(check: Check) -> str:
     return one_line(f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do))
 
 
-def _examine() -> Iterator[Findings]:
-    """Yield what the probes find, in their order."""
+def _examine() -> Iterator[tuple[str, Findings]]:
+    """Yield what each probe finds, with its name, as soon as it is known."""
     versions = {"livesnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
     what = f"livesnn {__version__} on Python {versions['python']}, {versions['platform']}"
-    yield Findings((Check("livesnn", "ok", what),), versions=versions)
+    yield "livesnn", Findings((Check("livesnn", "ok", what),), versions=versions)
     *together, last = PROBES
     yield from run_all({name: partial(_start, name) for name in together}, LIMIT_S)
     yield from run_all({last: partial(_start, last)}, LIMIT_S)
 
 
-def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: float) -> Iterator[Findings]:
-    """Start a process for each name and yield what each prints, or a problem if it fails, crashes or hangs."""
+def run_all(
+    starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: float
+) -> Iterator[tuple[str, Findings]]:
+    """Start a process for each name and yield what each prints as soon as it ends, or that it failed or hangs.
+
+    As many run as there are processors, since all at once would end only together; one more for each second in
+    which none has ended.
+    """
     deadline_s = time.monotonic() + limit_s
-    running = {name: start() for name, start in starts.items()}
+    waiting, running = [*starts], dict[str, subprocess.Popen[str]]()
+    found: SimpleQueue[tuple[str, Findings]] = SimpleQueue()  # at most one from each
+
+    def begin(name: str) -> None:
+        process = running[name] = starts[name]()
+        Worker(f"probe-{name}", lambda _stop: found.put((name, _collect(name, process, deadline_s)))).start()
+
     try:
-        for name, process in running.items():
-            yield _collect(name, process, deadline_s)
+        while waiting and len(running) < usable_processors():
+            begin(waiting.pop(0))
+        while running:
+            with contextlib.suppress(Empty):
+                name, part = found.get(timeout=_EACH_S)
+                _kill(running.pop(name))
+                yield name, part
+            if waiting:
+                begin(waiting.pop(0))
     finally:
         for process in running.values():
             _kill(process)

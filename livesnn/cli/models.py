@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -21,7 +22,7 @@ from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import DataError, ModelError, SourceError
 from livesnn.files import expanded, replace_file
 from livesnn.paths import own_models_dir
-from livesnn.teach import describe_lesson
+from livesnn.teach import Recognised, describe_lesson
 from livesnn.train.datasets import Name as DataSetName
 from livesnn.train.processes import keep_freed_memory
 
@@ -310,6 +311,7 @@ def teach(
     seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0,
     others: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING")] = (),
     denoise: bool = False,
+    if_known: Literal["ask", "go-on", "stop"] = "ask",
     mounting: Mounting = AS_IT_COMES,
     json: bool = False,
 ) -> int:
@@ -336,10 +338,13 @@ def teach(
         The new model folder. Default: MODEL-GESTURE among your own models, which --model then finds by name.
     denoise
         Drop noise first, as livesnn run --denoise does. Use it if you will run the model with --denoise.
+    if_known
+        What to do if the model already recognises the gesture as another one that it knows. ask goes on where there
+        is no terminal to answer in. stop learns nothing; with --json it then prints what was recognised.
     json
         Print JSON.
     """
-    from livesnn.teach import check_lesson, check_out, own_folder
+    from livesnn.teach import AlreadyRecognisedError, check_lesson, check_out, own_folder
     from livesnn.teach.add_class import teach as learn
     from livesnn.teach.clips import Clip, read_clips
 
@@ -352,8 +357,17 @@ def teach(
     for source in sources:
         clips += read(source, seconds=seconds, label=gesture)
     not_it = [clip for source in others for clip in read(source, unless=gesture)]
-    with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
-        lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress)
+    go_on = partial(_goes_on, if_known=if_known, json=json)
+    try:
+        with share_done(
+            "livesnn teach: simulating the gestures that the model knows", after_s=1.0
+        ) as progress:
+            lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress, go_on=go_on)
+    except AlreadyRecognisedError as error:
+        if not json:
+            raise
+        write_json({"recognised": asdict(error.recognised)})
+        return 0
     if json:
         write_json(asdict(lesson) | {"poor": lesson.poor})
     else:
@@ -366,6 +380,17 @@ def teach(
 
 def _tell(line: str) -> None:
     say(f"livesnn teach: {line}")
+
+
+def _goes_on(recognised: Recognised, if_known: Literal["ask", "go-on", "stop"], json: bool) -> bool:
+    """Say that a gesture is known already, and return whether it is to be learned all the same."""
+    if if_known != "ask" or json:
+        return if_known != "stop"
+    if sys.stdin is None or not sys.stdin.isatty():
+        _tell(f"{recognised.question} Yes, since there is no terminal to answer in (--if-known stop)")
+        return True
+    _tell(f"{recognised.question} [y/N]")
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
 
 def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -39,14 +40,16 @@ DECISIONS_PORT = 7780
 
 
 def gui(
-    source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None,
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = (),
     /,
     *,
     model: Model = None,
+    compare: Model = None,
     engine: Engine | None = None,
     decisions: Decisions = AS_USUAL,
     pre_roll: Seconds = None,
     mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
 ) -> int:
     """Open the window.
 
@@ -54,27 +57,35 @@ def gui(
 
     Parameters
     ----------
-    source
+    sources
         A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT or simulate:gestures. simulate:digits is
-        for a model that reads videos. Default: the demo.
+        for a model that reads videos. Several open as tabs. Default: the demo.
     model
         Name of a model, or a model folder.
+    compare
+        A second model, whose decisions stand beside the first one's.
     pre_roll
         How many seconds before the press of the record button a recording begins.
     engine
         What runs the network.
+    json
+        Print what was shown as JSON once the window is closed.
     """
-    from livesnn.app.application import run_app
+    from livesnn.app.application import QUIT_AFTER, run_app
 
     summary = run_app(
-        source,
+        sources[0] if sources else None,
         model,
         engine=engine,
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        beside=sources[1:],
+        compare=compare,
+        tour=not json,
     )
-    write_json(summary)
+    if json or os.environ.get(QUIT_AFTER):  # a program that closes the window wants to know
+        write_json(summary)
     return 0
 
 

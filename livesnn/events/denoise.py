@@ -213,14 +213,18 @@ SPEC = DenoiseSpec()
 
 
 def denoise_packets(
-    packets: Iterable[Packet], state: DenoiseState, *, enabled: Callable[[], bool] = lambda: True
+    packets: Iterable[Packet],
+    state: DenoiseState,
+    *,
+    enabled: Callable[[], bool] = lambda: True,
+    epoch: int | None = None,
 ) -> Iterator[Packet]:
     """Yield packets without their noise.
 
     A packet may come in several pieces, and empty ones come too: their `now_us` tells that time goes by. ``state`` is
     changed. ``enabled`` is called once a packet, in the thread that iterates; False lets the packet pass as it is.
+    ``epoch``: of the packet before the first, where ``state`` knows it.
     """
-    epoch: int | None = None
     for packet in packets:
         if epoch != (epoch := packet.epoch):
             state.forget()

@@ -18,6 +18,7 @@ from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.files import replace_file
 from livesnn.sources import Source, is_live
+from livesnn.threads import decode_json
 
 SIMULATED = "simulate:"
 
@@ -87,7 +88,7 @@ class HotPixelFiles:
         if self._folder is None or not serial or not (file := self._file(serial)).is_file():
             return None
         try:
-            known = msgspec.json.decode(file.read_bytes(), type=_HotPixelFile)
+            known = decode_json(file.read_bytes(), _HotPixelFile)
         except (OSError, msgspec.DecodeError, UnicodeError) as error:
             raise DataError(
                 f"{file}: can't be read ({error}), so livesnn learns the hot pixels again"

@@ -30,6 +30,10 @@ RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a 
 PAUSING, RECONNECTING = "pausing", "reconnecting"
 
 
+def unseen(packet: Packet) -> None:
+    """Look at no packet."""
+
+
 class Playback(ABC):
     """An open source, which it owns, played in passes: a recording that is sought or repeated begins another pass.
 
@@ -90,8 +94,11 @@ class Playback(ABC):
         """
 
     @abstractmethod
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
-        """Yield the frames of the pass to the end, or until it is interrupted."""
+    def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+        """Yield the frames of the pass to the end, or until it is interrupted.
+
+        ``see`` looks at each packet before it is cut into frames, in the thread that iterates.
+        """
 
     def end_pass(self) -> None:  # noqa: B027 (a video has nothing to stop)
         """Stop what the current pass has started."""
@@ -138,11 +145,12 @@ class EventPlayback(Playback):
             out_of_bounds=counters.out_of_bounds,
         )
 
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
         """Yield the frames of the pass to the end, or until it is interrupted."""
         assert self._pipeline is not None  # begun
         slicer = Slicer(rule, self.resolution, input)
         for packet in self._pipeline:
+            see(packet)
             yield from slicer.push(packet)
             if self.interrupted:
                 return
@@ -297,7 +305,7 @@ class VideoPlayback(Playback):
         self.interrupted = self.read_to_end = False
         self._from_us = from_us
 
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
         """Yield the frames when they are due, to the end or until the pass is interrupted."""
         if self.live:
             yield from self._unless_paused(self._video.frames(rule, input))

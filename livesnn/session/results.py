@@ -49,6 +49,7 @@ class ShownResult:
     # uint8 [C, H, W] each: the frames of the current window so far, this one last.
     frames: tuple[npt.NDArray[np.uint8], ...]
     history: History  # the probabilities up to this frame
+    second: ShownResult | None = None  # of what the session is compared with
 
 
 HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel

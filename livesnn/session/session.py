@@ -18,6 +18,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
+from livesnn.session.comparison import Comparer
 from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import Display, Picture
@@ -100,6 +101,7 @@ class Session:
         self._times_learned = 0  # hot pixels, as far as they are saved
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
+        self.comparer = Comparer(lambda: self.opened, lambda: self.control.choices)  # with a second model
         self._worker = Worker("pipeline", self._work, on_error=self._fail)
 
     # From any thread
@@ -134,7 +136,7 @@ class Session:
         """End both threads and close the source; return whether they ended in time. Safe to call twice."""
         self._worker.stop.set()
         self.control.interrupt()
-        return self._worker.close(timeout_s)
+        return all([self._worker.close(timeout_s), self.comparer.close(timeout_s)])
 
     # In the pipeline's thread
 
@@ -216,8 +218,9 @@ class Session:
             display.begin(start.jumps)
             self._rolling.forget_packets()
             self._tracker.begin_pass(start.reason)
+            self.comparer.begin_pass()
             if start.reason == SEEKING:
-                self._tracker.reset(start.resets, start.reason)
+                self._reset(start.resets, start.reason)
             yield from self._frames_of_pass(playback, model, display, stop)
             self.warnings = playback.warnings
             if playback.read_to_end:
@@ -230,9 +233,9 @@ class Session:
         spec = model.card.input
         epoch = len(playback.breaks)
         try:
-            for frame in playback.frames(spec.slice, spec):
+            for frame in playback.frames(spec.slice, spec, self.comparer.see):
                 if epoch != (epoch := frame.epoch):
-                    self._tracker.reset(self.control.resets, playback.breaks[epoch - 1])
+                    self._reset(self.control.resets, playback.breaks[epoch - 1])
                 if (shown := self.control.hold_while_paused(frame, playback, stop)) is None:
                     return
                 if playback.live and time.perf_counter() - shown.arrived_s > LATE_S:
@@ -249,10 +252,17 @@ class Session:
             self.note = why_no_window(model.card.input, events=events, duration_us=duration_us)
 
     def _take_reset(self) -> bool:
-        resets = self.control.take_reset()
+        resets, begins = self.control.take_reset(), self.comparer.begins()
         if resets is not None:
-            self._tracker.reset(resets, "hand")
-        return resets is not None
+            self._reset(resets, "hand")
+            self.comparer.reset()
+        elif begins:
+            self._reset(self.control.resets, "the comparison")
+        return begins or resets is not None
+
+    def _reset(self, resets: int, reason: str) -> None:
+        self._tracker.reset(resets, reason)
+        self.comparer.forget()
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._rolling.add_result(result, model.card, time.perf_counter())
@@ -260,7 +270,8 @@ class Session:
             self.history.add_result(result, playback.start_us, self.history.now_s())
         if playback.live:
             self.log.add(result)
-        self.results.put(self._tracker.add(result, model.card, playback.start_us))
+        shown = self._tracker.add(result, model.card, playback.start_us)
+        self.results.put(self.comparer.add(shown, playback.start_us))
         self.control.show_if_paused()  # up to the end of the step
 
 

@@ -70,6 +70,44 @@ class Lesson:
         return 2 * self.right < self.kept_aside
 
 
+@dataclass(frozen=True)
+class Recognised:
+    """A class as which a model decided most windows of a lesson before it learned anything."""
+
+    label: str
+    resembling: int
+    windows: int
+
+    @property
+    def words(self) -> str:
+        """What to tell a person, with the share of windows."""
+        return f"already recognised as {self.label} ({100 * self.resembling / self.windows:.0f} %)"
+
+    @property
+    def question(self) -> str:
+        """What to ask a person before the model learns."""
+        return f"{self.words}, go on?"
+
+
+class AlreadyRecognisedError(ModelError):
+    """Nothing was learned, because the model ``recognised`` the gesture already and nobody wanted to go on."""
+
+    def __init__(self, recognised: Recognised) -> None:
+        super().__init__(
+            f"{recognised.words}, so nothing was learned: perform another movement, or go on with --if-known go-on"
+        )
+        self.recognised = recognised
+
+
+def recognised_already(gesture: str, label: str, resembling: int, windows: int) -> Recognised | None:
+    """Return as what most windows of a gesture are decided; None: as nothing known, or as this very gesture.
+
+    ``label`` is the class of most of those that are decided, ``resembling`` their number.
+    """
+    known = 2 * resembling > windows and label not in ("other", gesture)
+    return Recognised(label, resembling, windows) if known else None
+
+
 def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> ModelCard:
     """Return the card of a model that can be taught a gesture of this name.
 
@@ -173,7 +211,7 @@ def describe_lesson(lesson: Lesson) -> list[str]:
         )
     if lesson.at_rest:
         words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
-    if 2 * lesson.resembling > lesson.windows and lesson.resembles not in ("other", lesson.gesture):
+    if recognised_already(lesson.gesture, lesson.resembles, lesson.resembling, lesson.windows):
         words.append(
             f"before, {lesson.resembling} of the {lesson.windows} windows were decided as {lesson.resembles}: it is "
             f"that or looks like it, so {lesson.resembles} may now be taken for {lesson.gesture}"

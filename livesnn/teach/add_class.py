@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,19 @@ from livesnn.errors import DataError, ModelError
 from livesnn.infer.decide import THRESHOLD, probabilities
 from livesnn.infer.model import Model, load_model, model_folder
 from livesnn.progress import Progress, untold
-from livesnn.teach import AT_REST, GRAPH, NOISE, SIMULATED, WEIGHTS, Lesson, check_lesson, check_out
+from livesnn.teach import (
+    AT_REST,
+    GRAPH,
+    NOISE,
+    SIMULATED,
+    WEIGHTS,
+    AlreadyRecognisedError,
+    Lesson,
+    Recognised,
+    check_lesson,
+    check_out,
+    recognised_already,
+)
 from livesnn.teach.clips import MOVES, Clip, moved, movement
 from livesnn.teach.readout import (
     FloatArray,
@@ -57,13 +69,14 @@ def teach(
     *,
     others: Sequence[Clip] = (),
     progress: Progress = untold,
+    go_on: Callable[[Recognised], bool] = lambda recognised: True,
 ) -> Lesson:
     """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
 
     Only the row of the class in the read-out is learned; the network and the other rows stay as they are. It is
     learned first without the last quarter of each clip, to measure it, and then from all windows. Raises ModelError
     like `check_lesson`, and if ``out`` is there already or can't be written; DataError if the clips or ``others`` are
-    too short, or nothing can be seen in them.
+    too short, or nothing can be seen in them; AlreadyRecognisedError if ``go_on`` returns False.
 
     Parameters
     ----------
@@ -71,7 +84,8 @@ def teach(
         Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time.
     others
         The same of anything else; models that weren't trained on simulated people need it.
-
+    go_on
+        Asked before anything is learned, if the model recognises most windows as a class that it knows.
     """
     out, folder = Path(out), model_folder(model)
     check_out(out)
@@ -87,6 +101,10 @@ def teach(
     taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
     _check_windows(len(taught), gesture, card)
     moving = _movement(clips, gesture, card)
+    resembles, resembling = _resembles(taught, rows, card)
+    recognised = recognised_already(gesture, resembles, resembling, len(taught))
+    if recognised is not None and not go_on(recognised):
+        raise AlreadyRecognisedError(recognised)
     copied = [[window_features(loaded, copy) for copy in moved(clip)] for clip in clips]
     copies = [joined(copy) for copy in zip(*copied, strict=True)]
     known = _known(loaded, weights, others, before, progress)
@@ -96,7 +114,6 @@ def teach(
     trial = fit(joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
     row = fit(joined([shown, taught, *copies]), joined(list(known)))
     write_taught(folder, out, gesture, row, before | {gesture: joined([earlier, taught])})
-    resembles, resembling = _resembles(taught, rows, card)
     return Lesson(
         folder=str(out),
         gesture=gesture,

@@ -21,7 +21,8 @@ from types import TracebackType
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
-from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
+from PySide6.QtCore import QEventLoop, QObject, QPoint, Qt, QTimer, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -31,14 +32,19 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.plot import FORMATS
 from livesnn.app.widgets.plot_panel import LOOKS
+from livesnn.session.comparison import Second
 from tests.synthetic import livesnn_threads
 
 PAUSE_MS = 15  # between two things
+MOST_TABS = 3
 _OPENING = (
     "open",
     "camera",
     "stream",
     "demo",
+    "webcam",
+    "another",
+    "settings",
     "recording",
     "save_picture",
     "save_window",
@@ -47,6 +53,7 @@ _OPENING = (
     "stretch",
     "model",
     "decisions",
+    "compare",
     "shortcuts",
     "about",
 )  # rarer than the others
@@ -64,33 +71,53 @@ _KEYS = (
 )
 
 
+class Browser(QObject):
+    """Opens nothing, in place of the system's browser."""
+
+    @Slot(QUrl)
+    def show_page(self, address: QUrl) -> None:
+        """Do nothing."""
+
+
 class Monkey:
     """Does one random thing at a time."""
 
     def __init__(self, window: MainWindow, recording: str, seed: int) -> None:
-        self.window = window
+        self._first = window
         self.recording = recording
         self.random = random.Random(seed)
         self.by_kind: Counter[str] = Counter()
         self.themes = 0  # put on so far
         self._folder = TemporaryDirectory()
-        self._names = [name for name in window.commands.names() if name not in ("quit", *_OPENING)]
+        self._names = [
+            name for name in window.commands.names() if name not in ("quit", "close_tab", *_OPENING)
+        ]
+
+    @property
+    def window(self) -> MainWindow:
+        """The window, or the one of several whose tab is shown."""
+        shown = None if self._first.tabs is None else self._first.tabs.current
+        assert isinstance(shown, MainWindow | None)
+        return shown or self._first
 
     def act(self) -> None:
         """Do something."""
         kind = self.random.choices(
-            ("action", "key", "mouse", "wheel", "dialog", "open", "resize", "plots"),
-            (40, 20, 20, 5, 8, 4, 3, 10),
+            ("action", "key", "mouse", "wheel", "dialog", "open", "resize", "tab", "compare", "plots"),
+            (40, 20, 20, 5, 8, 4, 3, 2, 2, 10),
         )[0]
         self.by_kind[kind] += 1
         getattr(self, f"_{kind}")()
 
     def opened(self) -> tuple[object, ...]:
         """Return what is another one after something large."""
-        return self.window.session, self.window.dialog, self.themes
+        second = self.window.player.second
+        return self.window, self.window.session, self.window.dialog, second, self.themes
 
     def _action(self) -> None:
         name = self.random.choice(_OPENING if self.random.random() < 0.1 else self._names)
+        if name == "new_tab" and self._tabs() == MOST_TABS:
+            return
         self.themes += name.startswith("theme:")
         self.window.commands[name].trigger()
 
@@ -154,7 +181,20 @@ class Monkey:
         self.window.open(self.random.choice((self.recording, "missing.aedat4")))
 
     def _resize(self) -> None:
-        self.window.resize(self.random.randrange(800, 1300), self.random.randrange(520, 900))
+        self.window.window().resize(self.random.randrange(800, 1300), self.random.randrange(520, 900))
+
+    def _tab(self) -> None:
+        if self._tabs() > 1 and self.random.random() < 0.5:
+            self.window.close()
+        elif self._tabs() < MOST_TABS:
+            self.window.new_tab().open(self.recording)
+
+    def _tabs(self) -> int:
+        return 1 if self._first.tabs is None else len(self._first.tabs.pages)
+
+    def _compare(self) -> None:
+        second = self.random.choice((None, Second(self.window.player.model, state_mode="reset")))
+        self.window.comparing.use(second)
 
 
 def close_popups() -> None:
@@ -173,6 +213,8 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
 
     sys.excepthook = fail  # PySide6 prints what a slot raises, and goes on
     application = QApplication([])
+    browser = Browser()
+    QDesktopServices.setUrlHandler("https", browser, "show_page")
     style.use("dark", application)
     window = MainWindow(model, settings=SettingsFile())
     window.show()
@@ -185,7 +227,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     monkey = Monkey(window, recording, seed)
     blocked_ms: dict[str, list[float]] = {"large": [], "small": []}
     worked_ms: dict[str, list[float]] = {"large": [], "small": []}
-    popups = QTimer(window)
+    popups = QTimer(application)
     popups.timeout.connect(close_popups)
     popups.start(20)
     loop = QEventLoop()
@@ -200,7 +242,8 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
         worked_ms[size].append(1000 * (time.thread_time() - begun_s))
         if failures:
             break
-    window.close()
+    whole = window.tabs or window
+    whole.close()
     if failures:
         raise SystemExit(1)
     return {
@@ -209,7 +252,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
         "blocked_ms": blocked_ms,
         "worked_ms": worked_ms,
         "threads": livesnn_threads(),
-        "shown": window.view.shown,
+        "shown": whole.summary()["frames_shown"],
     }
 
 

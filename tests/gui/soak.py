@@ -1,4 +1,4 @@
-"""Show frames as fast as they come, in a process of its own: python tests/gui/soak.py MODEL_FOLDER FRAMES.
+"""Show frames and a comparison as fast as they come: python tests/gui/soak.py MODEL_FOLDER FRAMES.
 
 All plots are open. Prints {frames, painted, plots_drawn, rss_after_first, rss_at_end, dropped, decisions} as JSON.
 The process must end with 0: a crash while painting is what this is for.
@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QApplication
 from livesnn.app.main_window import MainWindow
 from livesnn.app.widgets.plot_panel import LOOKS
 from livesnn.events.packet import Events
+from livesnn.session.comparison import Second
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import moving_bar
 
@@ -61,6 +62,7 @@ def main(model: str, frames: int) -> dict[str, int]:
     window.plots.choose(list(LOOKS))
     window.show()
     window.timer.stop()  # polled here, without waiting
+    window.comparing.use(Second(model, state_mode="reset"))
     source = OnDemand()
     window.open(source)
     process = psutil.Process()

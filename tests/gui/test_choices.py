@@ -258,6 +258,39 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     assert not window.banner.isVisible()
 
 
+@pytest.mark.qt_log_ignore(
+    "This plugin does not support (raise|grabbing the keyboard)"
+)  # the offscreen platform
+def test_the_menu_of_the_open_button_runs_from_left_to_right(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    menu = window.commands.sources
+    window.header.open.click()
+    qtbot.waitUntil(menu.isVisible)  # only then Qt gives it the button's direction
+    assert menu.layoutDirection() == Qt.LayoutDirection.LeftToRight
+    menu.close()
+
+
+def test_the_shortcuts_fit_the_screen(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.commands["shortcuts"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, ShortcutsDialog)
+    assert dialog.screen().availableGeometry().contains(dialog.frameGeometry())
+
+
+def test_esc_closes_the_message_then_leaves_full_screen(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    be_active(qtbot, window)
+    window.commands["full_screen"].trigger()
+    window.banner.show_message("Something was lost", "warning")
+    seen = []
+    for _ in range(2):
+        qtbot.keyClick(window, Qt.Key.Key_Escape)
+        seen.append((window.banner.isVisible(), window.isFullScreen()))
+    assert seen == [(False, True), (False, False)]
+    assert not window.commands["full_screen"].isChecked()
+
+
 def test_an_empty_address_cannot_be_connected_to(qtbot: QtBot) -> None:
     dialog = StreamDialog("tcp://")
     qtbot.addWidget(dialog)

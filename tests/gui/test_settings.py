@@ -58,6 +58,33 @@ OLD = """{"theme": "light", "palette": "recency", "view_mode": "accumulate", "lo
 "thresholds": {"gestures": {"wave": 0.7}}, "mounted": {"A": {"quarter_turns": 2}}}"""
 
 
+def test_two_programs_on_one_file_keep_what_the_other_has_changed(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    one, other = SettingsFile(file), SettingsFile(file)
+    one.change(labels=("wave", "clap"))
+    other.change(theme="light")
+    one.choose(decider=Decider(threshold=0.9))
+    other.choose(loop=False)
+    other.change(recent=with_recent(other.now.recent, "/a.aedat4"))
+    one.change(recent=with_recent(one.now.recent, "/b.aedat4"))
+    for settings in (one.now, other.now, SettingsFile(file).now):
+        assert (settings.labels, settings.theme) == (("wave", "clap"), "light")
+        assert settings.choices == Choices(loop=False, decider=Decider(threshold=0.9))
+        assert settings.recent == ("/b.aedat4", "/a.aedat4")
+
+
+def test_a_file_that_another_program_damages_or_deletes_changes_nothing_here(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    settings = SettingsFile(file)
+    settings.change(labels=("wave",))
+    file.write_bytes(b"{")
+    assert settings.now.labels == ("wave",)
+    file.unlink()
+    assert settings.now.labels == ("wave",)
+    settings.change(theme="dark")
+    assert SettingsFile(file).now == Settings(labels=("wave",), theme="dark")
+
+
 def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     file.write_text(OLD)

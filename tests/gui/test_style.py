@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QLabel, QPushButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
+from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import ThemeName
 from livesnn.app.style import DARK, LIGHT, Theme
 from livesnn.app.widgets.basics import label
@@ -183,3 +184,28 @@ def test_every_icon_is_drawn_in_its_colour_inside_its_box(qapp: QApplication, na
     assert edge.max() == 0
     solid = [image.pixelColor(int(x), int(y)).name() for y, x in np.argwhere(alpha == 255)]
     assert set(solid) <= {"#ff0000"}
+
+
+@THEMES
+def test_the_icons_of_the_file_dialog_can_be_seen(
+    make_window: Callable[..., MainWindow], qapp: QApplication, theme: Theme
+) -> None:
+    style.use("dark" if theme is DARK else "light", qapp)
+    window = make_window()
+    window.commands["open"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, QFileDialog)
+    tools = [
+        tool for tool in dialog.findChildren(QToolButton) if tool.isVisible() and not tool.icon().isNull()
+    ]
+    assert len(tools) == 6
+    for tool in tools:
+        image = tool.icon().pixmap(24, 24).toImage()
+        inks = {
+            image.pixelColor(x, y).name()
+            for y in range(24)
+            for x in range(24)
+            if image.pixelColor(x, y).alpha() > 150
+        }
+        assert inks, tool.objectName()
+        assert all(style.contrast(QColor(ink), QColor(theme.raised)) > 4.5 for ink in inks), tool.objectName()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from PySide6.QtCore import QPoint, QRect
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import teaching
@@ -110,6 +112,56 @@ def test_a_name_that_is_taken_is_asked_for_again(qtbot: QtBot, make_window: Make
     dialog.name.setText("flap")
     dialog.button.click()
     wait_for(qtbot, dialog, "Get ready")
+
+
+def clapping(qtbot: QtBot, make_window: MakeWindow) -> tuple[MainWindow, TeachDialog]:
+    """Return a window that has asked whether to learn what its model recognises already, and the dialog."""
+    window = make_window("gestures")
+    window.open("simulate:hand_clapping:3")
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=60_000)
+    dialog = begin(window, "applause")
+    wait_for(qtbot, dialog, "Already recognised as hand_clapping (", 120_000)
+    return window, dialog
+
+
+def test_before_a_known_gesture_is_taken_the_dialog_asks_and_keeps_nothing_if_not_wanted(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window, dialog = clapping(qtbot, make_window)
+    assert re.fullmatch(r"Already recognised as hand_clapping \(\d+ %\), go on\?", dialog.now.text())
+    assert (dialog.button.text(), dialog.button.isVisible()) == ("Go on", True)
+    assert (own_models(), len(recorded(tmp_path)), learners()) == ((), 1, [])
+    dialog.cancel.click()
+    assert (own_models(), recorded(tmp_path), window.player.model) == ((), [], "gestures")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_known_gesture_is_learned_once_a_person_goes_on(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    _, dialog = clapping(qtbot, make_window)
+    dialog.button.click()
+    wait_for(qtbot, dialog, "applause is", 300_000)
+    assert own_models() == ("gestures-applause",)
+    assert len(recorded(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("size", [(800, 520), (800, 780)])
+def test_the_dialog_leaves_the_picture_in_sight(
+    qtbot: QtBot, make_window: MakeWindow, size: tuple[int, int]
+) -> None:
+    window = flapping(qtbot, make_window)
+    window.resize(*size)
+    qtbot.waitUntil(lambda: (window.width(), window.height()) == size)
+    window.commands["teach"].trigger()
+    dialog, view = window.dialog, window.view
+    assert dialog is not None
+    picture = QRect(view.mapToGlobal(QPoint()), view.size())
+    assert not dialog.frameGeometry().intersects(picture)
+    assert isinstance(dialog, TeachDialog)
+    words = dialog.words
+    assert words.height() >= words.heightForWidth(words.width())  # none is cut off
 
 
 @pytest.mark.parametrize("now", ["flap", "Get ready: 1"])

@@ -119,12 +119,12 @@ def test_what_is_simulated_is_not_called_live(transport: Transport) -> None:
     assert transport.live.text() == "LIVE"
 
 
-def test_the_dot_is_red_while_a_live_source_runs(transport: Transport) -> None:
+def test_the_dot_says_whether_a_live_source_runs_and_red_is_only_for_recording(transport: Transport) -> None:
     tones = []
     for state in ("playing", "paused"):
         play(transport, None, state)
         tones.append(transport.dot.property("tone"))
-    assert tones == ["danger", "faint"]
+    assert tones == ["accent", "faint"]
 
 
 @pytest.mark.parametrize("state", ["empty", "opening", "failed"])

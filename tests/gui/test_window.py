@@ -252,7 +252,7 @@ def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindo
     window = make_window(loop=True)
     window.open(str(empty))
     qtbot.waitUntil(lambda: window.readout.decision.text == "No events in this recording", timeout=20_000)
-    assert words(window)[0] == "No events in this recording"
+    qtbot.waitUntil(lambda: words(window)[0] == "No events in this recording")
 
 
 def test_the_file_dialog_starts_where_the_last_recording_was(
@@ -310,7 +310,21 @@ def test_of_what_was_played_before_nothing_is_left_where_the_next_cannot_be_open
     qtbot.waitUntil(lambda: window.session is not None and window.session.error is not None)
     window.session_display.begin()  # it failed before anybody looked
     assert not window.view.has_picture
-    assert window.windowTitle() == "none.aedat4 – livesnn"
+    assert window.windowTitle() == f"none.aedat4 ({tmp_path.name}) – livesnn"
+
+
+def test_two_recordings_of_one_name_have_different_titles(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window, titles = make_window(), []
+    for folder in ("monday", "tuesday"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(recording, tmp_path / folder / "bar.npz")
+        window.open(str(tmp_path / folder / "bar.npz"))
+        titles.append(window.windowTitle())  # while it is being opened
+        qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+        titles.append(window.windowTitle())
+    assert titles == ["bar.npz (monday) – livesnn"] * 2 + ["bar.npz (tuesday) – livesnn"] * 2
 
 
 def test_what_was_assumed_about_a_recording_is_said(
@@ -400,14 +414,16 @@ def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWind
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
 
 
-def test_a_chosen_speed_also_holds_for_the_next_file(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+def test_another_file_plays_at_its_own_speed_again(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:
-    minute = write_recording(tmp_path / "minute.npz", moving_bar(60_000_000))
     window = make_window()
     at_full_speed(window)
-    window.open(str(minute))
-    qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
+    assert window.player.choices.speed == math.inf
+    other = tmp_path / "other.npz"
+    shutil.copy(recording, other)
+    window.open(str(other))
+    assert (window.player.choices.speed, window.transport.speed.currentText()) == (1.0, "1×")
 
 
 def test_of_several_event_streams_the_one_asked_for_has_its_labels_and_the_others_are_said(

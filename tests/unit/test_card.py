@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -115,3 +117,30 @@ def test_what_does_not_go_together_is_named(card: ModelCard, says: str) -> None:
 def test_a_slice_rule_is_one_positive_number(both: dict[str, int]) -> None:
     with pytest.raises(ModelError):
         SliceRule(**both)
+
+
+FIRST_READERS = """
+import importlib, sys, threading
+import livesnn.card
+
+def read():
+    together.wait()
+    livesnn.card.ModelCard.from_json(sys.argv[1])
+
+sys.setswitchinterval(1e-6)
+for _ in range(40):
+    importlib.reload(livesnn.card)  # whose classes nobody has read yet
+    together = threading.Barrier(4)
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_several_threads_may_be_the_first_to_read_a_card() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_READERS, CARD.to_json()], capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")

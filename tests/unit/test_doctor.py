@@ -59,7 +59,7 @@ def plug_in(root: Path, vendor: str, product: str) -> tuple[Path, Path]:
 
 def printing(code: str) -> Findings:
     """Return what doctor makes of a process that runs this code."""
-    return next(run_all({"it": partial(start, [sys.executable, "-c", code])}, 30.0))
+    return next(run_all({"it": partial(start, [sys.executable, "-c", code])}, 30.0))[1]
 
 
 @pytest.mark.slow
@@ -192,11 +192,26 @@ def test_talk_of_a_library_does_not_matter() -> None:
 def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
     hanging = start([sys.executable, "-c", "import time; time.sleep(600)"])
     begun_s = time.monotonic()
-    ((check,),) = [found.checks for found in run_all({"it": lambda: hanging}, 0.5)]
+    ((check,),) = [found.checks for _, found in run_all({"it": lambda: hanging}, 0.5)]
     assert check.state == "problem"
     assert "doesn't answer in time" in check.what
     assert hanging.returncode is not None
     assert time.monotonic() - begun_s < 60
+
+
+def test_what_is_known_first_is_told_first(tmp_path: Path) -> None:
+    go_on = tmp_path / "go on"
+    waiting = f"import pathlib, time\nwhile not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.01)\n"
+    told = """print('{"checks": [{"name": "%s", "state": "ok", "what": "b"}]}')"""
+    starts = {
+        "slow": partial(start, [sys.executable, "-c", waiting + told % "slow"]),
+        "fast": partial(start, [sys.executable, "-c", told % "fast"]),
+    }
+    found = run_all(starts, 60.0)
+    first = next(found)
+    go_on.touch()
+    assert (first[0], next(found)[0]) == ("fast", "slow")
+    assert first[1] == Findings((Check("fast", "ok", "b"),))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -20,7 +21,15 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir
-from livesnn.teach import AT_REST, LONGEST_NAME, NOISE, Lesson, describe_lesson, own_folder
+from livesnn.teach import (
+    AT_REST,
+    LONGEST_NAME,
+    NOISE,
+    Lesson,
+    describe_lesson,
+    own_folder,
+    recognised_already,
+)
 from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
 from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
 from livesnn.teach.readout import fit_row, known_people, probability, window_features
@@ -343,6 +352,70 @@ def test_the_command_teaches_by_recordings_and_says_how_well(
     assert main(command) == 0
     assert "windows, held out for a test, were decided right" in capsys.readouterr().out
     assert len(list((tmp_path / "own").iterdir())) == 2  # another folder, nothing overwritten
+
+
+class Terminal(io.StringIO):
+    """Input that a person types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def known_again(base: Path, tmp_path: Path) -> list[str]:
+    """Return the command that teaches a model what it knows by another name, up to its new folder."""
+    lesson(base, tmp_path / "knows")
+    right = write_recording(tmp_path / "right.aedat4", clip(RIGHT, seed=3))
+    left = write_recording(tmp_path / "left.aedat4", clip(LEFT))
+    return ["teach", "again", str(right), "--others", str(left), "--model", str(tmp_path / "knows"), "--out"]
+
+
+ASKED = "livesnn teach: already recognised as right (100 %), go on?"
+
+
+@pytest.mark.parametrize(("answer", "learned"), [("y\n", True), ("n\n", False), ("", False)])
+def test_before_the_command_takes_a_known_gesture_it_asks(
+    known_again: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    answer: str, learned: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    out = tmp_path / "out"
+    assert main([*known_again, str(out)]) == int(not learned)
+    said = capsys.readouterr().err
+    assert said.startswith(f"{ASKED} [y/N]\n")
+    assert out.exists() == learned
+    assert ("nothing was learned" in said) == (not learned)
+
+
+def test_where_nobody_can_answer_the_command_says_so_and_goes_on(
+    known_again: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main([*known_again, str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().err.startswith(f"{ASKED} Yes, since there is no terminal")
+
+
+def test_a_program_learns_as_what_a_gesture_is_recognised(
+    known_again: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*known_again, str(tmp_path / "out"), "--if-known", "stop", "--json"]) == 0
+    recognised = {"label": "right", "resembling": 12, "windows": 12}
+    assert json.loads(capsys.readouterr().out) == {"recognised": recognised}
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "resembling", "expected"),
+    [("up", 10, "already recognised as up (83 %)"), ("up", 6, ""), ("other", 12, ""), ("mine", 12, "")],
+)
+def test_a_gesture_is_known_where_most_windows_are_one_other_class(
+    label: str, resembling: int, expected: str
+) -> None:
+    recognised = recognised_already("mine", label, resembling, 12)
+    assert ("" if recognised is None else recognised.words) == expected
 
 
 def test_the_command_names_what_is_missing(

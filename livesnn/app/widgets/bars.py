@@ -12,7 +12,16 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePoli
 
 from livesnn.app import style
 from livesnn.app.style import Tone
-from livesnn.app.widgets.basics import NOTHING, ChoiceBox, ShorteningLabel, button, dot, fill, label
+from livesnn.app.widgets.basics import (
+    NOTHING,
+    ChoiceBox,
+    ShorteningLabel,
+    button,
+    dot,
+    fill,
+    help_button,
+    label,
+)
 from livesnn.app.widgets.timeline import Timeline, clock
 from livesnn.events.labels import Label
 from livesnn.session.control import RUNNING, ShownState
@@ -64,6 +73,9 @@ class Header(QWidget):
 
     def set_open_menu(self, menu: QMenu) -> None:
         """Let the Open button show this menu."""
+        menu.setLayoutDirection(
+            Qt.LayoutDirection.LeftToRight
+        )  # else the button's, whose arrow is at the right
         self.open.setMenu(menu)
 
     def show_names(self, source: str, model: str = "", *, engine: str = "", about_model: str = "") -> None:
@@ -185,6 +197,7 @@ class Transport(QFrame):
         row.addStretch(1)
         for widget in (self.recorded, self.record, self.speed, self.loop):
             row.addWidget(widget)
+        row.addWidget(help_button("window.md#recordings", "recordings and recording"))
         fill(QVBoxLayout(self), controls, self.line, spacing=2, margins=(12, 5, 12, 5))
 
     def _connect(self) -> None:
@@ -273,7 +286,9 @@ class Transport(QFrame):
             style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
         self.line.setEnabled(bool(self._total_s) and running)
-        style.set_rule(self.dot, "tone", "danger" if self._state == "playing" else "faint")
+        style.set_rule(
+            self.dot, "tone", "accent" if self._state == "playing" else "faint"
+        )  # red is for recording
         icon, words = _PLAY.get(self._state, ("play", "Play"))
         self.play.setEnabled(running)
         style.set_icon(self.play, icon, "on_accent" if running else "faint")
@@ -288,6 +303,11 @@ class Transport(QFrame):
         if self.speed.isEnabled() and 0 <= index < len(SPEEDS):
             self.speed.setCurrentIndex(index)
             self._speed_chosen(index)
+
+    def choose_speed(self, speed: float) -> None:
+        """Choose one of `SPEEDS`, for this recording or the next."""
+        self.speed.setCurrentIndex(SPEEDS.index(speed))
+        self._speed_chosen(SPEEDS.index(speed))
 
     @Slot(float)
     def _sought(self, seconds: float) -> None:

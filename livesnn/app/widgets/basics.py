@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFrame,
+    QHBoxLayout,
     QLabel,
     QLayout,
     QLineEdit,
@@ -24,7 +25,9 @@ from PySide6.QtWidgets import (
 
 from livesnn.app import style
 from livesnn.app.style import Tone
+from livesnn.app.widgets.help import open_docs
 
+FRAME = (16, 40)  # pixels of width and height that window managers put around a window, before it is known
 NOTHING = "–"
 NOTHING_YET = "Nothing yet"
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -65,6 +68,16 @@ def button(
     if width:
         widget.setFixedWidth(width)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return widget
+
+
+def help_button(page: str, about: str) -> QPushButton:
+    """Return a small "?" that opens a page of the documentation; ``about`` names what it explains."""
+    tip = f"Read about this: {about} (opens the browser)"
+    widget = button("?", height=18, width=18, pixels=11, name="help", tip=tip)
+    widget.setAccessibleName(tip)
+    widget.setAutoDefault(False)  # in a dialog, Enter is for something else
+    widget.clicked.connect(lambda _=False: open_docs(page))
     return widget
 
 
@@ -171,14 +184,16 @@ class CaptionRow(Painted):
 
 
 class Card(QFrame):
-    """A panel: a caption with a remark, and below it a ``column`` to add to."""
+    """A panel: a caption with a remark and a "?" for its ``page`` of the documentation; below, a ``column``."""
 
-    def __init__(self, caption: str, *, remark: str = "", tip: str = "") -> None:
+    def __init__(self, caption: str, page: str, *, remark: str = "", tip: str = "") -> None:
         super().__init__()
         self.setObjectName("card")
         self.caption = CaptionRow(caption, tip=tip)
         self.caption.set_remark(remark)
-        self.column = fill(QVBoxLayout(self), self.caption, spacing=8, margins=(16, 10, 16, 12))
+        self.help = help_button(page, caption)
+        self.top = fill(QHBoxLayout(), (self.caption, 1), self.help, spacing=8)
+        self.column = fill(QVBoxLayout(self), self.top, spacing=8, margins=(16, 10, 12, 12))
 
 
 class ChoiceBox(QComboBox):

@@ -34,7 +34,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import button, fill, label
+from livesnn.app.widgets.basics import button, fill, help_button, label
 from livesnn.card import InputSpec
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
@@ -184,7 +184,9 @@ class WaysStrip(QWidget):
         super().__init__()
         self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.buttons = {way.name: button(way.short, height=30, pixels=13, tip=way.title) for way in WAYS}
+        self.buttons = {
+            way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
+        }
         for name, widget in self.buttons.items():
             widget.clicked.connect(lambda _=False, name=name: choose(name))
         fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=8)
@@ -419,7 +421,8 @@ class EventView(QFrame):
     def _picture_page(self) -> QWidget:
         page = QFrame()
         page.setObjectName("picture")
-        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), spacing=10)
+        about = help_button("window.md#the-picture", "the picture")
+        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), about, spacing=10)
         parts = (self.strip, (self.canvas, 1), below)
         fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
         return page

@@ -41,7 +41,7 @@ class WindowPanel(Card):
     """The card "Window": the frames of the current window, as the network sees them."""
 
     def __init__(self) -> None:
-        super().__init__("Window")
+        super().__init__("Window", "start.md#what-the-words-mean")
         self.strip = FrameStrip()
         self.column.addWidget(self.strip, 1)
         self.clear(None)
@@ -206,7 +206,7 @@ class StatePanel(Card):
     reset_requested = Signal()
 
     def __init__(self) -> None:
-        super().__init__("State", tip=_STATE_TIP)
+        super().__init__("State", "start.md#what-the-words-mean", tip=_STATE_TIP)
         self.bars = LayerBars()
         reset_tip = "Set the state to zero now, so that the network forgets what it has seen"
         self.reset = button("Reset now", height=28, pixels=12, name="narrow", tip=reset_tip)

@@ -55,7 +55,7 @@ class NumbersPanel(Card):
     """The card "Numbers": latencies, rates and losses."""
 
     def __init__(self) -> None:
-        super().__init__("Numbers")
+        super().__init__("Numbers", "window.md#numbers")
         self.table = _Numbers()
         self.texts = self.table.texts
         self.column.setSpacing(4)

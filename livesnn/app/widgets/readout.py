@@ -23,7 +23,7 @@ from livesnn.session.results import HISTORY_US, History, ShownResult
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
-_DOT, _GAP, _LEAST_STRIP = 8, 10, 24  # widths, pixels
+_DOT, _GAP, _LEAST_STRIP = 8, 10, 64  # widths, pixels
 _NUMBER = 4  # width of the numbers' column, in heights of their letters
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
 _FILL = 0.4  # opacity below the curve
@@ -201,8 +201,8 @@ class ReadoutPanel(QWidget):
         self.decision = DecisionView()
         self.rows = ClassRows()
         self._note = ""
-        self.card = Card("Decision")
-        classes = Card("Classes", remark="last 10 s")
+        self.card = Card("Decision", "window.md#why-no-gesture-is-named")
+        classes = Card("Classes", "window.md#the-parts", remark="last 10 s")
         self.card.column.addWidget(self.decision, 1)
         classes.column.addWidget(_scrolled(self.rows), 1)
         fill(QVBoxLayout(self), self.card, (classes, 1), spacing=12)

@@ -1,0 +1,352 @@
+"""The dialog "Settings": every setting of the window in groups, with a search. A change holds at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import reduce
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QListWidget,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.decisions_dialog import (
+    HYSTERESIS_HINT,
+    LEAK_HINT,
+    SMOOTHING_HINT,
+    THRESHOLD_HINT,
+    OwnShareBox,
+    ShareBox,
+)
+from livesnn.app.model_dialog import ENGINES
+from livesnn.app.recording_controls import PRE_ROLL_HINT, PRE_ROLLS_S, listed_labels
+from livesnn.app.settings import MOST_LABELS, Settings
+from livesnn.app.widgets.bars import SPEEDS
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, fill, help_button, label, line_edit
+from livesnn.session.event_picture import PALETTES
+
+KEPT = ("geometry", "splitters", "mounted", "recent", "model", "engine", "labels", "toured")
+"""Fields that "Defaults" doesn't touch: no choices, but what came about."""
+NOTHING_FOUND = "No setting has these words."
+_BOX = 210  # width of the fields, pixels
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting: its group, name and hint, and the fields of `Settings` that it shows, such as "choices.loop"."""
+
+    group: str
+    name: str
+    hint: str
+    paths: tuple[str, ...]
+    whole: QWidget  # with everything of it
+
+    def has(self, words: str) -> bool:
+        """Return whether each of these words is in its texts."""
+        text = f"{self.group} {self.name} {self.hint}".casefold()
+        return all(word in text for word in words.casefold().split())
+
+
+def field_of(settings: Settings, path: str) -> Any:
+    """Return the field at a path, such as "choices.view.mode"."""
+    return reduce(getattr, path.split("."), settings)
+
+
+def with_field(settings: Any, path: str, value: object) -> Any:
+    """Return settings with another value at a path."""
+    first, _, rest = path.partition(".")
+    return replace(settings, **{first: with_field(getattr(settings, first), rest, value) if rest else value})
+
+
+def paths_of(settings: object, prefix: str = "") -> list[str]:
+    """Return the path of every field of settings that isn't itself made of fields."""
+    paths: list[str] = []
+    for each in fields(settings):  # type: ignore[arg-type]  # a dataclass
+        value = getattr(settings, each.name)
+        inner = is_dataclass(value)
+        paths += paths_of(value, f"{prefix}{each.name}.") if inner else [prefix + each.name]
+    return paths
+
+
+class SettingsDialog(Dialog):
+    """Shows settings, and emits each change as ``changed``; ``asked`` has the name of an action to do instead."""
+
+    changed = Signal(object)  # Settings
+    asked = Signal(str)
+
+    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
+        super().__init__("Settings", parent)
+        self.settings = settings
+        self.rows: list[Row] = []
+        self._shows: list[Callable[[], None]] = []  # each lets a field show its setting
+        self._headings: dict[str, QWidget] = {}
+        self._list = QVBoxLayout()
+        self.search = line_edit("", "Search, for example: noise", "Search the settings")
+        self.search.setClearButtonEnabled(False)
+        self.nothing = label(NOTHING_FOUND, style.text_font(14), "soft")
+        for add in (
+            self._look,
+            self._playing,
+            self._sources,
+            self._recording,
+            self._network,
+            self._decisions,
+        ):
+            add()
+        self._lay_out()
+        self.search.textChanged.connect(self._search)
+        self.search.setFocus()
+        self.resize(800, 580)
+
+    # The settings
+
+    def _look(self) -> None:
+        themes = {"system": "Same as the system", "light": "Light", "dark": "Dark"}
+        self._choice("Look", "Theme", "The colours of the window.", "window.md#the-picture", "theme", themes)
+        palettes = {name: name[:1].upper() + name[1:] for name in PALETTES}
+        hint = "The colours of events in the picture."
+        self._choice("Look", "Palette", hint, "window.md#the-picture", "choices.view.palette", palettes)
+        modes = {"decay": "Fade", "accumulate": "Add up"}
+        hint = "Whether each event fades away, or all of a short time are added up."
+        self._choice("Look", "Events", hint, "window.md#the-picture", "choices.view.mode", modes)
+        hint = "Mirrors the picture on the screen, but not the network's input."
+        self._tick("Look", "Mirror the picture", hint, "window.md#the-picture", "mirrored_picture")
+        hint = (
+            "The size of the window and of its panels is remembered. This makes them as at the first start."
+        )
+        undo = self._button("Reset", lambda: self._ask("layout"))
+        self._row("Look", "Size of the panels", hint, "window.md#the-parts", ("geometry", "splitters"), undo)
+        hint = "Five steps that show the parts of the window."
+        tour = self._button("Take the tour", lambda: self._ask("tour"))
+        self._row("Look", "Tour", hint, "window.md#the-parts", ("toured",), tour)
+
+    def _playing(self) -> None:
+        hint = "A recording starts again at its end, with a fresh state."
+        self._tick("Playing", "Repeat", hint, "window.md#recordings", "choices.loop")
+        speeds = {speed: "As fast as possible" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
+        hint = "How fast recordings play. It is 1× again after the next start of livesnn."
+        self._choice("Playing", "Speed", hint, "window.md#recordings", "choices.speed", speeds)
+
+    def _sources(self) -> None:
+        hint = "Drops events of hot pixels and single ones, for the network and the picture. Recordings keep all."
+        self._tick("Sources", "Filter noise", hint, "cameras.md#noise", "choices.denoise")
+        hint = "livesnn remembers how each camera and stream is turned. This forgets them all, from the next opening."
+        forget = self._button("Forget", lambda: self._change("mounted", {}))
+        self._row(
+            "Sources",
+            "Turned cameras",
+            hint,
+            "cameras.md#a-camera-that-is-mounted-sideways",
+            ("mounted",),
+            forget,
+        )
+        self._shows.append(lambda: self._count(forget, "Forget", len(self.settings.mounted)))
+        hint = "The sources that the menu “Open recent” lists."
+        clear = self._button("Clear", lambda: self._change("recent", ()))
+        self._row("Sources", "Recent sources", hint, "window.md#sources", ("recent",), clear)
+        self._shows.append(lambda: self._count(clear, "Clear", len(self.settings.recent)))
+
+    def _recording(self) -> None:
+        page, now = "window.md#record-a-live-source", self.settings.choices.pre_roll_s
+        times = {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now})}
+        self._choice("Recording", "Pre-roll", PRE_ROLL_HINT, page, "choices.pre_roll_s", times)
+        hint = f"At most {MOST_LABELS}, separated by commas. While you record, the keys 1 to 9 begin and end them."
+        words = line_edit("", "wave, clap, point", "Labels")
+        words.editingFinished.connect(
+            lambda: self._change("labels", tuple(listed_labels(words.text())[:MOST_LABELS]))
+        )
+        self._shows.append(lambda: words.setText(", ".join(self.settings.labels)))
+        self._row("Recording", "Labels", hint, page, ("labels",), words)
+
+    def _network(self) -> None:
+        page = "window.md#model-and-decisions"
+        choose = self._button("Choose …", lambda: self._ask("model"))
+        self._row("Network", "Model", "The network that recognises.", "models.md", ("model",), choose)
+        engines = {name: words for name, (words, _) in ENGINES.items()}
+        self._choice(
+            "Network", "Engine", "What runs the network.", "engine.md#which-engine-runs", "engine", engines
+        )
+        states = {"carry": "Carry", "reset": "Reset each window"}
+        hint = "Whether membrane potentials go on from window to window. They do again after the next start."
+        self._choice("Network", "State", hint, page, "choices.state_mode", states)
+
+    def _decisions(self) -> None:
+        of = "choices.decider."
+        for name, hint, field, box in (
+            ("Threshold", THRESHOLD_HINT, "threshold", ShareBox("Threshold")),
+            ("Lower threshold", HYSTERESIS_HINT, "hysteresis", OwnShareBox("Lower threshold")),
+            ("Smoothing", SMOOTHING_HINT, "smoothing", ShareBox("Smoothing", 99.9)),
+            ("Leak", LEAK_HINT, "leak", ShareBox("Leak", 99.9)),
+        ):
+            self._share(name, hint, of + field, box)
+        hint = "Which classes may be named, and those with a threshold of their own."
+        paths = (*(of + each for each in ("thresholds", "allow", "deny")), "choices.by_model")
+        classes = self._button("Choose …", lambda: self._ask("decisions"))
+        self._row("Decisions", "Classes", hint, "robots.md#stricter-or-steadier-decisions", paths, classes)
+
+    # A row for each
+
+    def _row(
+        self, group: str, name: str, hint: str, page: str, paths: tuple[str, ...], control: QWidget
+    ) -> None:
+        if group not in self._headings:
+            self._headings[group] = label(group, style.text_font(16, weight=QFont.Weight.DemiBold), "accent")
+            self._list.addWidget(self._headings[group])
+        whole = QWidget()
+        control.setAccessibleName(name)
+        control.setAccessibleDescription(hint)
+        bold = style.text_font(14, weight=QFont.Weight.DemiBold)
+        words = (label(name, bold), label(hint, style.text_font(13), "soft", wrap=True))
+        column = fill(QVBoxLayout(), *words, spacing=2)
+        field = fill(QHBoxLayout(), spacing=0)
+        field.addStretch(1)
+        field.addWidget(control)
+        fill(
+            QHBoxLayout(whole), (column, 1), field, help_button(page, name), spacing=14, margins=(0, 4, 8, 8)
+        )
+        self._list.addWidget(whole)
+        self.rows.append(Row(group, name, hint, paths, whole))
+
+    def _choice(
+        self, group: str, name: str, hint: str, page: str, path: str, options: Mapping[Any, str]
+    ) -> None:
+        box = ChoiceBox(name)
+        box.setFixedWidth(_BOX)
+        for value, words in options.items():
+            box.addItem(words, value)
+        values = [*options]
+        box.activated.connect(lambda index: self._change(path, values[index]))
+        self._shows.append(lambda: box.setCurrentIndex(values.index(field_of(self.settings, path))))
+        self._row(group, name, hint, page, (path,), box)
+
+    def _tick(self, group: str, name: str, hint: str, page: str, path: str) -> None:
+        box = QCheckBox()
+        box.clicked.connect(lambda on: self._change(path, on))
+        self._shows.append(lambda: box.setChecked(field_of(self.settings, path)))
+        self._row(group, name, hint, page, (path,), box)
+
+    def _share(self, name: str, hint: str, path: str, box: ShareBox) -> None:
+        def show() -> None:
+            value = field_of(self.settings, path)
+            with QSignalBlocker(box):
+                box.show_own(value) if isinstance(box, OwnShareBox) else box.show_share(value)
+
+        def chosen() -> None:
+            self._change_decider(path, box.own_share if isinstance(box, OwnShareBox) else box.share)
+
+        if isinstance(box, OwnShareBox):
+            box.setToolTip("– or empty: it follows the threshold")
+        box.valueChanged.connect(lambda _: chosen())
+        self._shows.append(show)
+        self._row("Decisions", name, hint, "robots.md#stricter-or-steadier-decisions", (path,), box)
+
+    def _button(self, words: str, do: Callable[[], None]) -> QPushButton:
+        widget = QPushButton(words)
+        widget.setFont(style.text_font(14))
+        widget.setAutoDefault(False)  # Enter is for the search
+        widget.clicked.connect(lambda _=False: do())
+        return widget
+
+    @staticmethod
+    def _count(widget: QPushButton, words: str, count: int) -> None:
+        widget.setText(f"{words} ({count})" if count else words)
+        widget.setEnabled(count > 0)
+
+    def _lay_out(self) -> None:
+        self._list.addWidget(self.nothing)
+        self._list.addStretch(1)
+        self._list.setSpacing(6)
+        inner = QWidget()
+        inner.setLayout(self._list)
+        self._area = QScrollArea()
+        self._area.setWidget(inner)
+        self._area.setWidgetResizable(True)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.groups = QListWidget()
+        self.groups.setFont(style.text_font(15))
+        self.groups.setFixedWidth(140)
+        self.groups.setAccessibleName("Groups of settings")
+        self.groups.addItems([*self._headings])
+        self.groups.currentTextChanged.connect(self._go_to)
+        self.column.addWidget(self.search)
+        self.column.addLayout(fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1)
+        self.add_close()
+        buttons = self.findChildren(QDialogButtonBox)[0]
+        defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
+        defaults.setToolTip("How the window looks, plays and decides, as at the first start")
+        for each in buttons.buttons():
+            if isinstance(each, QPushButton):
+                each.setAutoDefault(False)
+        defaults.clicked.connect(self.reset)
+        self.show_settings(self.settings)
+        self._search("")
+
+    # What a person does
+
+    def show_settings(self, settings: Settings) -> None:
+        """Show these settings from now on."""
+        self.settings = settings
+        for show in self._shows:
+            show()
+
+    @Slot()
+    def reset(self) -> None:
+        """Go back to the defaults of what a person chooses."""
+        self._change_all(
+            {each.name: getattr(Settings(), each.name) for each in fields(Settings) if each.name not in KEPT}
+        )
+
+    def _change(self, path: str, value: object) -> None:
+        if field_of(self.settings, path) != value:
+            self._use(with_field(self.settings, path, value))
+
+    def _change_decider(self, path: str, value: float | None) -> None:
+        """Change a field of the decider; the lower threshold stays at most the threshold."""
+        name, now = path.rpartition(".")[2], self.settings.choices.decider
+        lower = value if name == "hysteresis" else now.hysteresis
+        upper = value if name == "threshold" and value is not None else now.threshold
+        values: dict[str, Any] = {name: value, "hysteresis": None if lower is None else min(lower, upper)}
+        self._change("choices.decider", replace(now, **values))
+
+    def _change_all(self, values: Mapping[str, Any]) -> None:
+        self._use(replace(self.settings, **values))
+
+    def _use(self, settings: Settings) -> None:
+        self.show_settings(settings)
+        self.changed.emit(settings)
+
+    def _ask(self, action: str) -> None:
+        self.accept()
+        self.asked.emit(action)
+
+    @Slot(str)
+    def _go_to(self, group: str) -> None:
+        if group in self._headings:
+            self._area.verticalScrollBar().setValue(self._headings[group].y())
+
+    @Slot(str)
+    def _search(self, words: str) -> None:
+        found = [row for row in self.rows if row.has(words)]
+        for row in self.rows:
+            row.whole.setVisible(row in found)
+        for group, heading in self._headings.items():
+            heading.setVisible(any(row.group == group for row in found))
+        self.nothing.setVisible(not found)
+        self._area.verticalScrollBar().setValue(0)
+
+    @property
+    def found(self) -> list[str]:
+        """The names of the settings that the search has left."""
+        return [row.name for row in self.rows if not row.whole.isHidden()]

@@ -1,0 +1,220 @@
+"""Several windows in one, as tabs or side by side: each keeps its own menu, controls and source."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QResizeEvent
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
+
+from livesnn.app import style
+from livesnn.app.player import Player, Summary
+from livesnn.app.session_display import WindowLayout
+from livesnn.app.widgets.basics import button, fill
+from livesnn.infer.decide import Tally
+
+LEAST_TILE = 720  # width of a window beside another, pixels
+SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
+NO_ROOM = "Make the window wider to show all sources side by side"
+
+
+class Page(WindowLayout):
+    """A window that can be one of several. Then its state and geometry are those of the whole."""
+
+    closed = Signal(QWidget)  # this window, whose threads have ended
+    tabs: Tabs | None = None  # where it is one of several
+    player: Player
+
+    @property
+    def fills_screen(self) -> bool:
+        """Whether it is to be shown without the tabs and the others."""
+        return False
+
+    def windowState(self) -> Qt.WindowState:
+        """Return whether the whole is maximised or fills the screen."""
+        return super().windowState() if self.tabs is None else self.tabs.windowState()
+
+    def isFullScreen(self) -> bool:
+        """Return whether the whole fills the screen."""
+        return super().isFullScreen() if self.tabs is None else self.tabs.isFullScreen()
+
+    def setWindowState(self, state: Qt.WindowState) -> None:
+        """Let the whole be maximised, or fill the screen."""
+        if self.tabs is None:
+            super().setWindowState(state)
+        else:
+            self.tabs.setWindowState(state)
+            self.tabs.show_pages()
+
+    def saveGeometry(self) -> QByteArray:
+        """Return where the whole is."""
+        return super().saveGeometry() if self.tabs is None else self.tabs.saveGeometry()
+
+    def follow_settings(self) -> None:
+        """Show what another window may have changed in the settings."""
+        raise NotImplementedError
+
+    def summary(self) -> Summary:
+        """Return what it did, once it is closed."""
+        raise NotImplementedError
+
+
+class Tabs(QWidget):
+    """Holds windows from the second on; it takes the place of the first, and closes with the last.
+
+    Where they are tabs, one is shown, and all go on playing. Side by side all are shown, and the keys are for the one
+    that has the focus.
+    """
+
+    def __init__(self, first: Page) -> None:
+        super().__init__()
+        self.setObjectName("root")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._tally = Tally()  # of the windows that are closed
+        self._frames_shown = self._decisions = self._dropped = 0
+        self.bar = QTabBar()
+        self.bar.setDrawBase(False)
+        self.bar.setExpanding(False)
+        self.bar.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.bar.setFont(style.text_font(14))
+        self.bar.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.tiled = button(height=30, width=34, name="icon", tip=SIDE_BY_SIDE)
+        self.tiled.setCheckable(True)
+        style.set_icon(self.tiled, "tiles")
+        self._pages = QSplitter(Qt.Orientation.Horizontal)
+        self._pages.setChildrenCollapsible(False)
+        self._row = QWidget()
+        fill(QHBoxLayout(self._row), (self.bar, 1), self.tiled, spacing=8, margins=(10, 6, 16, 0))
+        fill(QVBoxLayout(self), self._row, (self._pages, 1), spacing=0)
+        self.setGeometry(first.geometry())
+        self.setWindowState(first.windowState())
+        self.show()  # before the first one goes: Qt ends the application where no window is left
+        self.add(first)
+        self.bar.currentChanged.connect(self.show_pages)
+        self.tiled.toggled.connect(self.show_pages)
+        cast(QApplication, QApplication.instance()).focusChanged.connect(self._follow_focus)
+
+    @property
+    def pages(self) -> list[Page]:
+        """The windows, in the order of their tabs."""
+        return [cast(Page, self._pages.widget(index)) for index in range(self._pages.count())]
+
+    @property
+    def current(self) -> Page | None:
+        """The window that is shown, or that the keys are for; None: none is left."""
+        index = self.bar.currentIndex()
+        return self.pages[index] if 0 <= index < self._pages.count() else None
+
+    def other_than(self, page: Page) -> Page | None:
+        """Return another window; None: there is none."""
+        return next((other for other in self.pages if other is not page), None)
+
+    def add(self, page: Page) -> None:
+        """Add a window, and show it."""
+        page.setWindowState(Qt.WindowState.WindowNoState)  # its own
+        page.tabs = self
+        page.setMinimumSize(LEAST_TILE, page.minimumHeight())
+        self._pages.addWidget(page)
+        page.windowTitleChanged.connect(self._show_titles)
+        page.closed.connect(self._forget)
+        index = self.bar.addTab(page.windowTitle())
+        close = button(height=20, width=20, name="close", tip="Close this tab (Ctrl+W)")
+        close.clicked.connect(page.close)
+        style.set_icon(close, "close", "soft", 14)
+        box = QWidget()  # so that there is room at its right
+        fill(QHBoxLayout(box), close, spacing=0, margins=(0, 0, 8, 0))
+        self.bar.setTabButton(index, QTabBar.ButtonPosition.RightSide, box)
+        self.bar.setCurrentIndex(index)
+        self.show_pages()
+
+    def show_next(self) -> None:
+        """Go on to the next window, or from the last to the first."""
+        self.bar.setCurrentIndex((self.bar.currentIndex() + 1) % self.bar.count())
+
+    def tile(self) -> None:
+        """Show all side by side, or as tabs again, if there is room."""
+        self.tiled.click()
+
+    @Slot()
+    def show_pages(self) -> None:
+        """Show the current window, or all; let the keys be for the current one."""
+        fits = self.width() >= self._pages.count() * LEAST_TILE
+        self.tiled.setEnabled(fits)
+        self.tiled.setToolTip(SIDE_BY_SIDE if fits else NO_ROOM)
+        current = self.current
+        alone = current is not None and current.fills_screen
+        tiled = fits and self.tiled.isChecked() and not alone
+        keys = Qt.ShortcutContext.WidgetWithChildrenShortcut if tiled else Qt.ShortcutContext.WindowShortcut
+        for page in self.pages:
+            page.setVisible(tiled or page is current)
+            for action in page.actions():
+                action.setShortcutContext(keys)
+        self._pages.setSizes([1] * self._pages.count())  # in proportion
+        self._row.setVisible(self.bar.count() > 1 and not alone)
+        self._show_titles()
+        if current is not None:
+            current.follow_settings()
+            (current.focusWidget() or current.view).setFocus()
+
+    @Slot()
+    def _show_titles(self) -> None:
+        for index, page in enumerate(self.pages):
+            title = page.windowTitle()
+            self.bar.setTabText(index, title.removesuffix(" – livesnn").replace("&", "&&"))
+            self.bar.setTabToolTip(index, title)
+        if self.current is not None:
+            self.setWindowTitle(self.current.windowTitle())
+
+    @Slot(QWidget, QWidget)
+    def _follow_focus(self, _old: QWidget | None, new: QWidget | None) -> None:
+        """Make the window current that has the focus now."""
+        for index, page in enumerate(self.pages):
+            if new is not None and page.isAncestorOf(new):
+                self.bar.setCurrentIndex(index)
+
+    @Slot(QWidget)
+    def _forget(self, page: Page) -> None:
+        """Remove a window that has been closed."""
+        summary = page.summary()
+        self._tally.decisions.update(page.player.tally.decisions)
+        self._frames_shown += summary["frames_shown"]
+        self._decisions += summary["decisions"]
+        self._dropped += summary["dropped"]
+        self.bar.blockSignals(True)  # until the window has gone, too
+        self.bar.removeTab(self.pages.index(page))
+        page.setParent(None)
+        self.bar.blockSignals(False)
+        page.deleteLater()  # not whenever Python collects it, which may be in another thread
+        if self.bar.count():
+            self.show_pages()
+        else:
+            QTimer.singleShot(0, self, self.close)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show tabs where there is no room for all."""
+        super().resizeEvent(event)
+        if self.tiled.isEnabled() != (self.width() >= self._pages.count() * LEAST_TILE):
+            self.show_pages()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Let the windows' menus say whether the screen is filled."""
+        if event.type() == QEvent.Type.WindowStateChange:
+            for page in self.pages:
+                page.changeEvent(event)
+        super().changeEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Close every window."""
+        for page in self.pages:
+            page.close()
+        event.accept()
+
+    def summary(self) -> Summary:
+        """Return what all windows did together, once they are closed."""
+        return Summary(
+            frames_shown=self._frames_shown,
+            decisions=self._decisions,
+            majority=self._tally.majority,
+            dropped=self._dropped,
+        )

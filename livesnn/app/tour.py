@@ -1,0 +1,159 @@
+"""The tour of the first start: five steps, each a card beside a part of the window, which goes on playing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from livesnn.app import style
+from livesnn.app.session_display import WindowLayout
+from livesnn.app.widgets.basics import button, fill, label
+
+WIDTH = 340  # of the card, pixels
+GAP = 12  # between the card and the part, pixels
+
+
+class Stop(NamedTuple):
+    """One step: a part of the window, and what a newcomer should know about it."""
+
+    part: QWidget
+    title: str
+    words: str
+
+
+def stops(window: WindowLayout) -> tuple[Stop, ...]:
+    """Return the five steps."""
+    return (
+        Stop(
+            window.view,
+            "What the camera sees",
+            "Each point is an event: a pixel that saw a change. Orange is brighter, blue is darker. "
+            "You need no camera: the demo simulates a person.",
+        ),
+        Stop(
+            window.readout,
+            "What the network says",
+            "Above is the decision, with its confidence. Below is the probability of every class over the last "
+            "ten seconds.",
+        ),
+        Stop(
+            window.header.open,
+            "Open your own",
+            "Choose a recording, an event camera or a webcam here, or drop a file on the window. "
+            "“Demo scenes” has everything that can be simulated.",
+        ),
+        Stop(
+            window.transport,
+            "Play, record, teach",
+            "Space pauses. The round button records a live source to a file. "
+            "Ctrl+G teaches the network a gesture of your own.",
+        ),
+        Stop(
+            window.header.model,
+            "Make it yours",
+            "Choose another model here, and everything else in the settings (Ctrl+,). F1 lists the shortcuts. "
+            "A “?” beside a panel opens its page of the documentation.",
+        ),
+    )
+
+
+class Tour(QFrame):
+    """A card that goes from part to part; it takes no key until a person tabs to it.
+
+    ``on_end`` is called when it was taken or skipped.
+    """
+
+    def __init__(self, window: WindowLayout, stops: Sequence[Stop], on_end: Callable[[], None]) -> None:
+        super().__init__(window)
+        self.setObjectName("tour")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._window, self._stops, self._on_end = window, stops, on_end
+        self.step = 0
+        self._outline = QFrame(window)
+        self._outline.setObjectName("outline")
+        self._outline.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.count = label("", style.text_font(12, weight=QFont.Weight.DemiBold), "faint")
+        self.title = label("", style.text_font(18, weight=QFont.Weight.DemiBold), wrap=True)
+        self.words = label("", style.text_font(14), "soft", wrap=True)
+        self.skip = button("Skip the tour", height=32)
+        self.back = button("Back", height=32)
+        self.next = button("Next", height=32, name="primary")
+        self.skip.clicked.connect(self.end)
+        self.back.clicked.connect(lambda _=False: self._show(self.step - 1))
+        self.next.clicked.connect(self._go_on)
+        row = fill(QHBoxLayout(), self.skip, spacing=8)
+        row.addStretch(1)
+        fill(row, self.back, self.next, spacing=8)
+        parts = (self.count, self.title, self.words, 6, row)
+        fill(QVBoxLayout(self), *parts, spacing=6, margins=(18, 14, 18, 14))
+        self.setFixedWidth(WIDTH)
+        self.hide()
+        self._outline.hide()
+
+    @Slot()
+    def begin(self) -> None:
+        """Show the first step."""
+        self._window.installEventFilter(self)
+        self._show(0)
+
+    @Slot()
+    def end(self) -> None:
+        """End the tour, for good."""
+        self._window.removeEventFilter(self)
+        self.hide()
+        self._outline.hide()
+        self._on_end()
+
+    @Slot()
+    def _go_on(self) -> None:
+        if self.step + 1 < len(self._stops):
+            self._show(self.step + 1)
+        else:
+            self.end()
+
+    def _show(self, step: int) -> None:
+        self.step = step
+        stop = self._stops[step]
+        self.count.setText(f"{step + 1} of {len(self._stops)}")
+        self.title.setText(stop.title)
+        self.words.setText(stop.words)
+        self.back.setVisible(step > 0)
+        self.next.setText("Next" if step + 1 < len(self._stops) else "Done")
+        for part in (self._outline, self):
+            part.show()
+            part.raise_()
+        self._place()
+
+    def _place(self) -> None:
+        """Put the outline around the part, and the card beside it."""
+        part = self._stops[self.step].part
+        around = QRect(part.mapTo(self._window, QPoint()), part.size())
+        self._outline.setGeometry(around.adjusted(-4, -4, 4, 4))
+        self.resize(WIDTH, self.heightForWidth(WIDTH))
+        self.move(beside(around, QRect(QPoint(), self.size()), self._window.rect()))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the part when the window's size changes."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
+            self._place()
+        return super().eventFilter(watched, event)
+
+
+def beside(part: QRect, card: QRect, window: QRect) -> QPoint:
+    """Return where a card is best put: below the part, right, left or above where it fits, else in its corner."""
+    room = window.adjusted(GAP, GAP, -GAP - card.width(), -GAP - card.height())  # for its corner
+    along_x = min(max(part.left(), room.left()), room.right())
+    along_y = min(max(part.top(), room.top()), room.bottom())
+    for place in (
+        QPoint(along_x, part.bottom() + GAP),
+        QPoint(part.right() + GAP, along_y),
+        QPoint(part.left() - GAP - card.width(), along_y),
+        QPoint(along_x, part.top() - GAP - card.height()),
+    ):
+        if room.contains(place):
+            return place
+    return QPoint(along_x, room.bottom())

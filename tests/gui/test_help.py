@@ -1,0 +1,105 @@
+"""The way from the window to the documentation: "?", menus and "About" open pages that are there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QObject, Qt, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QPushButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.main_window import MainWindow
+from livesnn.app.menus import AboutDialog
+from livesnn.app.settings_dialog import SettingsDialog
+from livesnn.app.widgets.help import PROJECT
+
+MakeWindow = Callable[..., MainWindow]
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Browser(QObject):
+    """Keeps the addresses that are opened, in place of the system's browser."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+
+    @Slot(QUrl)
+    def show_page(self, address: QUrl) -> None:
+        """Keep an address."""
+        self.opened.append(address.toString())
+
+
+@pytest.fixture
+def browser(qtbot: QtBot) -> Iterator[Browser]:
+    """Return a browser that Qt uses until the end of the test."""
+    browser = Browser()
+    QDesktopServices.setUrlHandler("https", browser, "show_page")
+    yield browser
+    QDesktopServices.unsetUrlHandler("https")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_there(address: str) -> bool:
+    page, _, anchor = address.removeprefix(f"{PROJECT}/blob/main/").partition("#")
+    return (REPOSITORY / page).is_file() and (not anchor or anchor in anchors(REPOSITORY / page))
+
+
+def questions(widget: QWidget) -> list[QPushButton]:
+    return [each for each in widget.findChildren(QPushButton) if each.text() == "?"]
+
+
+def test_every_panel_has_a_question_mark_that_opens_a_page_which_is_there(
+    qtbot: QtBot, make_window: MakeWindow, browser: Browser
+) -> None:
+    window = make_window()
+    for panel in (
+        window.view,
+        window.transport,
+        window.readout,
+        window.window_panel,
+        window.state_panel,
+        window.numbers,
+    ):
+        assert questions(panel), panel
+    for question in questions(window):
+        qtbot.mouseClick(question, Qt.MouseButton.LeftButton)
+        assert is_there(browser.opened[-1]), browser.opened[-1]
+    assert len(browser.opened) == len(questions(window)) == 7
+
+
+def test_every_setting_and_filter_has_a_page(qtbot: QtBot, make_window: MakeWindow, browser: Browser) -> None:
+    window = make_window()
+    window.commands["settings"].trigger()
+    assert isinstance(window.dialog, SettingsDialog)
+    for question in questions(window.dialog):
+        question.click()
+        assert is_there(browser.opened[-1]), browser.opened[-1]
+    window.commands["filters"].trigger()
+    assert browser.opened[-1].endswith("cameras.md#noise")
+    window.commands["docs"].trigger()
+    assert is_there(browser.opened[-1])
+
+
+def test_the_addresses_are_those_of_the_project() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert project["urls"]["Documentation"].startswith(PROJECT)
+
+
+def test_about_has_links(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.commands["about"].trigger()
+    assert isinstance(window.dialog, AboutDialog)
+    links = re.findall('href="([^"]*)"', window.dialog.links.text())
+    assert links == [f"{PROJECT}/blob/main/docs/index.md", PROJECT, f"{PROJECT}/issues"]
+    assert window.dialog.links.openExternalLinks()
