@@ -145,7 +145,7 @@ class Monkey:
         """Zoom or move a plot, read it, choose plots, float them, dock them elsewhere, or save one."""
         dock = self.window.plots
         panel = dock.panel
-        if panel is None:
+        if panel is None or not panel.plots:  # of a new tab
             return
         plot = self.random.choice(list(panel.plots.values()))
         viewport = plot.widget.viewport()

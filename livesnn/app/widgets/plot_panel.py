@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import ChoiceBox, button, fill, label
+from livesnn.app.widgets.basics import ChoiceBox, button, fill, help_button, label
 from livesnn.app.widgets.plot import Plot, PlotLook
 from livesnn.session.plot_history import EDGES_MS, KEPT_S, PlotHistory, Quantity
 
@@ -100,6 +100,7 @@ class PlotPanel(QWidget):
             QHBoxLayout(self.bar), title, which, self.span, self.live, spacing=8, margins=(16, 2, 14, 2)
         )
         row.addStretch(1)
+        row.addWidget(help_button("window.md#plots", "Plots"))
         row.addWidget(self.float)
         row.addWidget(self.close_button)
         self._grid = QGridLayout()
