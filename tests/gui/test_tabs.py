@@ -161,7 +161,7 @@ def test_closing_one_ends_its_threads_and_leaves_the_other_playing(
     assert first.isVisible()
     assert not tabs.bar.isVisible()
     qtbot.waitUntil(lambda: first.view.shown > shown + 3, timeout=20_000)
-    assert tabs.windowTitle() == first.windowTitle() == "bar.npz – livesnn"
+    assert tabs.windowTitle() == first.windowTitle() == "bar.npz (recordings0) – livesnn"
 
 
 def test_a_source_that_hangs_keeps_nobody_waiting_when_its_tab_is_closed(
