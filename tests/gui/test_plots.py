@@ -249,6 +249,16 @@ def test_a_histogram_says_how_often(qtbot: QtBot, panel: PlotPanel) -> None:
     assert "Show" in words
 
 
+def test_a_histogram_of_a_time_without_frames_is_empty(qtbot: QtBot, panel: PlotPanel) -> None:
+    history = filled()
+    draw_all(qtbot, panel, history)
+    draw_all(qtbot, panel, history)
+    panel.plots["rate"].range_taken.emit(100.0, 110.0)
+    draw_all(qtbot, panel, history)
+    assert len(panel.plots["histogram"].values[1]) == 0
+    assert panel.plots["histogram"].words_at(0.0) == ""
+
+
 # Saving
 
 

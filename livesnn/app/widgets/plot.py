@@ -274,9 +274,13 @@ class Plot(QFrame):
     def set_curves(self, names: Sequence[str], colours: Sequence[QColor]) -> None:
         """Show curves of these names and colours, without values."""
         self.names, self._colours = tuple(names), tuple(colours)
+        self.clear()
+        self._restyle()
+
+    def clear(self) -> None:
+        """Show no values."""
         self._curves.set_paths(())
         self.values = (np.zeros(0), np.zeros((0, len(self.names))))
-        self._restyle()
 
     def set_colours(self, colours: Sequence[QColor]) -> None:
         """Paint in other colours."""

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PySide6.QtCore import QEvent, QSize, Signal, Slot
@@ -34,13 +35,6 @@ LOOKS: dict[str, PlotLook] = {
     "membrane": PlotLook(
         "Mean membrane", "The mean membrane potential of each layer.", digits=3, signed=True
     ),
-}
-_QUANTITIES: dict[str, Quantity] = {
-    "rate": "rate",
-    "latency": "latency",
-    "probabilities": "probabilities",
-    "density": "density",
-    "membrane": "membrane",
 }
 _PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
@@ -159,7 +153,7 @@ class PlotPanel(QWidget):
         fill(QVBoxLayout(self._places[name]), plot, spacing=0)
 
     def _name_curves(self, name: str) -> None:
-        quantity = _QUANTITIES.get(name, "latency")
+        quantity = _quantity(name)
         names = () if self._history is None else self._history.curves[quantity]
         self.plots[name].set_curves([_readable(each) for each in names], self._colours(name, len(names)))
         self._shown.pop(name, None)
@@ -225,8 +219,10 @@ class PlotPanel(QWidget):
                 shares = scale * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
                 edges = EDGES_MS[bins.start : min(bins.stop, shares.shape[1]) + 1]
                 plot.show_values(edges, shares[:, bins].T)
+            else:
+                plot.clear()
         else:
-            rows = history.rows(_QUANTITIES[name], *self.range_s)
+            rows = history.rows(_quantity(name), *self.range_s)
             plot.show_values(rows.at_s, scale * rows.values)
             plot.set_range(*self.range_s)
             plot.show_cross_hair(self._cross_hair_s)
@@ -257,7 +253,7 @@ class PlotPanel(QWidget):
             return
         stream_s = np.full(len(at), np.nan)
         if history is not None:
-            rows = history.rows(_QUANTITIES[name])
+            rows = history.rows(_quantity(name))
             stream_s = rows.stream_s[np.isin(rows.at_s, at)]
         plot.save_to(path, [("time (s)", at), ("time in the source (s)", stream_s)])
 
@@ -266,6 +262,11 @@ def layer_colour(depth: float) -> QColor:
     """Return the colour of a layer, by its place from the input (0) to the output (1)."""
     ink = QColor(style.theme.text).lightnessF()  # light on a dark theme
     return QColor.fromHslF(0.47 + 0.5 * depth, 0.7, 0.35 + 0.33 * ink)
+
+
+def _quantity(name: str) -> Quantity:
+    """Return what a plot is made of."""
+    return "latency" if name == HISTOGRAM else cast(Quantity, name)
 
 
 def _place() -> QWidget:
