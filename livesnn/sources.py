@@ -122,13 +122,17 @@ def _is_video(path: Path) -> bool:
 
 def _open_file(path: Path, progress: Progress) -> Source:
     """Open a recording of events or, where it isn't one, a video."""
+    from livesnn.events.formats.registry import parse_recording_path
     from livesnn.events.recording import open_recording
 
     try:
         return open_recording(path, progress=progress)
     except FormatError:
-        if not _is_video(path):
+        named = parse_recording_path(path)
+        if not _is_video(named.file):
             raise
+    if named.stream is not None:
+        return open_events(named.file, stream=named.stream, progress=progress)
     from livesnn.video.video_file import RecordedVideo, open_video
 
     return RecordedVideo(open_video(path), progress=progress)

@@ -85,13 +85,14 @@ class Comparing:
             self._session, self._comparison, self._note, self._result = session, comparison, note, None
             self.panel.clear(None if comparison is None else comparison.model.card, note)
         shown = self._display.shown
-        if comparison is None or shown is self._result:
-            return
-        self._result = shown
-        if shown is None or shown.second is None:
-            self.panel.readout.wait()
-        else:
-            self.panel.show_result(shown.second, comparison.compared)
+        if comparison is not None and shown is not self._result:
+            self._result = shown
+            if shown is None or shown.second is None:
+                self.panel.readout.wait()
+            else:
+                self.panel.show_result(shown.second, comparison.compared)
+        if comparison is not None and (silence := session.silence) is not None:
+            self.panel.readout.show_silence(silence)
 
 
 def words_of(second: Second, choices: Choices) -> str:

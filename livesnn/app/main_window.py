@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import cast
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.dropping import Dropped, DropTarget, dropped, why_no_model
 from livesnn.app.exporting import Exporting
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
+from livesnn.app.playlist import Playlist
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.scenes import fill_scenes
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
-from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
+from livesnn.app.source_dialogs import SourceChooser, readable_source
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
 from livesnn.app.tour import Tour, stops
@@ -57,6 +59,8 @@ class MainWindow(Page):
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
+        self.playlist = Playlist(self.player, self.open)
+        self.drop_target = DropTarget(self)
         self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
         self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
@@ -157,17 +161,13 @@ class MainWindow(Page):
         self.plots.choose(now.plots)
         self.restoreState(QByteArray(now.docks))
         self.transport.loop.setChecked(choices.loop)
-        self.numbers.show_denoise(choices.denoise)
-        self.view.canvas.set_mirrored(now.mirrored_picture)
         self._show_palette(choices.view.palette)
-        self._show_orientation()
+        self._show_filters()
         self.follow_settings()
         for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}"):
             self.commands.check(chosen)
         self.commands.check("state:carry")
         self.commands.check("loop", choices.loop)
-        self.commands.check("denoise", choices.denoise)
-        self.commands.check("mirror_picture", now.mirrored_picture)
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
@@ -192,7 +192,7 @@ class MainWindow(Page):
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
     ) -> None:
-        """Play a source; an error is shown as a banner.
+        """Play a source; an error is shown as a banner, and what plays goes on.
 
         Parameters
         ----------
@@ -203,10 +203,8 @@ class MainWindow(Page):
         """
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
-        if source != self.player.source:  # who skipped through one file wants to see the next one
-            self.transport.choose_speed(1.0)
         self.player.play(source, model, orientation)
-        self._show_orientation()
+        self._show_filters()
         self.session_display.begin()
 
     @Slot()
@@ -241,9 +239,8 @@ class MainWindow(Page):
         ):
             if after != before:
                 self.commands[f"{group}:{after}"].trigger()
-        if wanted.mirrored_picture != now.mirrored_picture:
-            self.set_picture_mirrored(wanted.mirrored_picture)
-            self.commands.check("mirror_picture", wanted.mirrored_picture)
+        if chosen.mirrored != choices.mirrored:
+            self.set_picture_mirrored(chosen.mirrored)
         self.transport.loop.setChecked(chosen.loop)
         if chosen.denoise != choices.denoise:
             self.set_denoise(chosen.denoise)
@@ -285,9 +282,8 @@ class MainWindow(Page):
     @Slot(bool)
     def set_denoise(self, denoise: bool) -> None:
         """Filter noise out, or let it through."""
-        self.player.choose(denoise=denoise)
-        self.commands.check("denoise", denoise)
-        self.numbers.show_denoise(denoise)
+        self.player.set_denoise(denoise)
+        self._show_filters()
 
     def set_palette(self, name: str) -> None:
         """Show events in these colours, from the next picture on."""
@@ -304,8 +300,8 @@ class MainWindow(Page):
 
     def set_picture_mirrored(self, mirrored: bool) -> None:
         """Mirror the picture on the screen, but not for the network."""
-        self.settings.change(mirrored_picture=mirrored)
-        self.view.canvas.set_mirrored(mirrored)
+        self.player.set_mirrored(mirrored)
+        self._show_filters()
 
     def set_theme(self, theme: ThemeName) -> None:
         """Give the whole application this theme."""
@@ -330,11 +326,18 @@ class MainWindow(Page):
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
             self.session_display.begin()
-        self._show_orientation()
+        self._show_filters()
 
-    def _show_orientation(self) -> None:
-        """Let the menu say how the source is turned, if it can be."""
-        orientation = self.player.orientation
+    def _show_filters(self) -> None:
+        """Let menu and picture say how the source is turned, if it can be, mirrored and filtered."""
+        orientation, choices = self.player.orientation, self.player.choices
+        denoise, mirrored = choices.denoise, choices.mirrored
+        self.commands.check("denoise", denoise)
+        self.commands.check("mirror_picture", mirrored)
+        self.numbers.show_denoise(denoise)
+        self.view.canvas.set_mirrored(mirrored)
+        changes = ["noise filtered"] * denoise + [(orientation or Orientation()).words]
+        self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
         shown = orientation or Orientation()
@@ -344,8 +347,8 @@ class MainWindow(Page):
         self.commands.check("mirrored_camera", shown.mirrored)
 
     def _opened(self) -> None:
-        """Show how the source is turned, and keep it among the recent ones."""
-        self._show_orientation()
+        """Show how the source is turned and filtered, and keep it among the recent ones."""
+        self._show_filters()
         if isinstance(self.player.source, str | Path):
             self.remember(str(self.player.source))
 
@@ -371,6 +374,7 @@ class MainWindow(Page):
     @Slot()
     def poll(self) -> None:
         """Show the newest of everything."""
+        self.playlist.poll()
         self.session_display.poll()
         self.comparing.poll()
         self.recording.poll(self.commands)
@@ -384,15 +388,40 @@ class MainWindow(Page):
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Accept files only."""
-        if dropped_file(event.mimeData()) is not None:
+        """Accept files and model folders, and say what a drop would do."""
+        if (held := dropped(event.mimeData())) is not None:
             event.acceptProposedAction()
+            self.drop_target.show_words(held.words)
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Show the window again."""
+        self.drop_target.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Open the first file dropped."""
-        if (file := dropped_file(event.mimeData())) is not None:
-            event.acceptProposedAction()
-            self.open(file)
+        """Use a dropped model, and play the dropped files; several of them follow one another."""
+        self.drop_target.hide()
+        if (held := dropped(event.mimeData())) is None:
+            return
+        event.acceptProposedAction()
+        said, wrong = self._use_dropped(held), [why_no_model(folder) for folder in held.wrong]
+        if wrong or said:
+            self.banner.show_message("\n".join([*wrong, *said]), "error" if wrong else "info")
+
+    def _use_dropped(self, held: Dropped) -> list[str]:
+        """Return what to say about it."""
+        said = []
+        for model in held.models[:1]:
+            if why := why_no_model(model):
+                return [why]
+            self.set_model(model, self.player.engine)
+            said.append(f"The model {Path(model).name} is used")
+        if len(held.recordings) == 1:
+            self.open(held.recordings[0])
+        elif held.recordings:
+            self.playlist.start(held.recordings)
+            names = ", ".join(Path(file).name for file in held.recordings)
+            said.append(f"{len(held.recordings)} files play one after another: {names}")
+        return said
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember where everything is, and end every thread."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 from weakref import WeakSet
 
+from livesnn.app.opening import Advice, Notice, Opening, advise, may_go_on, takes
 from livesnn.app.settings import SettingsFile
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
+from livesnn.errors import ModelError, SourceError
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import Recorder
 from livesnn.infer.decide import Decider, Tally
@@ -29,10 +31,12 @@ from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
+from livesnn.session.playback import Playback
 from livesnn.session.session import PICTURE_EVERY_S, Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
+WONDER_S = 0.5  # before a person wonders whether anything happens
 LAST_PATIENCE_S = 4.0  # the window has closed
 SIMULATION, TURNING = GESTURES_URI, DIGITS_URI
 DIGITS = "nmnist"
@@ -91,7 +95,15 @@ class Player:
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
-        self._camera = ""  # what the source's orientation is remembered by
+        # How the one is opened that follows what plays, and its session.
+        self._next: tuple[Opening, Session] | None = None
+        self._asked_s = 0.0  # when
+        self._held = False  # the session waits for `_admit`
+        self._asked = model is not None  # a person named the model
+        self._insists = False  # and for this very source
+        self._notice: Notice | None = None
+        self.place_in_list = ""  # of a file among several that follow one another, "2 of 3"
+        self._camera = ""  # what the source's orientation and filters are remembered by
         self._place: _Place | None = None
         self.tally = Tally()
         self._n_decisions = self._dropped = 0
@@ -100,15 +112,26 @@ class Player:
         self._recorders: list[Recorder] = []  # not yet returned by take_finished
 
     def play(
-        self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
+        self,
+        source: SourceLike,
+        model: str | None = None,
+        orientation: Orientation | None = None,
+        *,
+        insists: bool = False,
     ) -> None:
-        """Play another source; ``model`` and ``orientation``, if given, are for this source only."""
-        self.stop_recording()
-        named = model or self._chosen
-        if _name(named) != self.model:  # the one in use stays loaded
-            self._named = self._model = named
-        self.orientation, self._camera = orientation, ""
-        self._start(source, None)
+        """Play another source; ``model`` and ``orientation``, if given, are for this source only.
+
+        What plays goes on until the other one is open, and longer where that fails. A camera is let go of first.
+        ``insists``: a person knows that another model fits better.
+        """
+        self._drop_next()
+        opening = Opening(source, model, orientation, insists)
+        session = self._session(opening)
+        if may_go_on(self.source, source) and self.opened is not None:
+            self._next, self._asked_s = (opening, session), time.perf_counter()
+        else:
+            self._take(opening, session)
+        session.start(hold=True)
 
     def play_again(self) -> None:
         """Open the same source again and go on from the same place, with the newest choices; recording goes on.
@@ -122,36 +145,140 @@ class Player:
             paused = control.state == "paused"
             shown_us = control.position_us if paused else self.t_us
             place = _Place(0 if self.opened.playback.live else shown_us, paused)
-        self._start(self.source, place)
-
-    def _start(self, source: SourceLike, place: _Place | None) -> None:
+            self._insists = True  # what there is to say has been said
         self.leave()
-        _PLAYING.add(self)
-        self.source, self._place, self.opened, self.t_us = source, place, None, 0
-        self.session = Session(
-            source,
+        session = self._session(Opening(self.source, None, self.orientation, self._insists))
+        self._begin(session, self.source, place)
+        session.start(hold=True)
+
+    @property
+    def opening(self) -> SourceLike | None:
+        """What is being opened beside what plays."""
+        return None if self._next is None else self._next[0].source
+
+    @property
+    def opening_words(self) -> str:
+        """What is being opened and how much of it has been read, once a person may wonder; "" before."""
+        if self._next is None or time.perf_counter() - self._asked_s < WONDER_S:
+            return ""
+        session = self._next[1]
+        return f"Opening {session.name} …" + (f" {session.reading:.0%}" if session.reading else "")
+
+    def _session(self, opening: Opening) -> Session:
+        return Session(
+            opening.source,
             self._model,
             engine=self.engine,
-            choices=self.choices,
-            mounting=Mounting(self.orientation, self._settings.now.mounted),
+            choices=self._of_session(self.choices),
+            mounting=Mounting(opening.orientation, self._settings.now.mounted),
             picture_every_s=self._picture_every_s,
             hot_pixels=HotPixelFiles(self._settings.folder),
         )
-        self.session.control.use_recorder(self.recorder)
+
+    def _of_session(self, choices: Choices) -> Choices:
+        return replace(choices, loop=choices.loop and not self.place_in_list)
+
+    def _take(self, opening: Opening, session: Session) -> None:
+        """Leave what plays, and go on with another session."""
+        self.stop_recording()
+        named = opening.model or self._chosen
+        if _name(named) != self.model:  # the one in use stays loaded
+            self._named = self._model = named
+        self.orientation, self._camera = opening.orientation, ""
+        self._insists = opening.insists
+        self.apply(replace(self.choices, denoise=False, mirrored=False))
+        self.leave()
+        self._begin(session, opening.source, None)
+
+    def _begin(self, session: Session, source: SourceLike, place: _Place | None) -> None:
+        _PLAYING.add(self)
+        self.source, self._place, self.opened, self.t_us = source, place, None, 0
+        self.session, self._held = session, True
+        session.control.apply(self._of_session(self.choices))
+        session.control.use_recorder(self.recorder)
         if self.second is not None:
-            self.session.comparer.use(self.second)
-        self.session.start()
+            session.comparer.use(self.second)
+
+    def _drop_next(self) -> None:
+        if self._next is not None and not self._next[1].stop(0):
+            self._hanging.append(self._next[1])
+        self._next = None
+
+    def _follow_next(self) -> None:
+        """Go on with the source that is being opened beside what plays, once it is open; or say why not."""
+        if self._next is None:
+            return
+        opening, session = self._next
+        if session.error is not None:
+            again = partial(self.play, opening.source, opening.model, opening.orientation)
+            self._notice = Notice(session.error, "error", (("Try again", again),))
+            self._drop_next()
+        elif session.found is not None:
+            named = opening.model or self._chosen
+            advice = self._advice(opening.source, named, session.found, insists=opening.insists)
+            if advice.model is None:
+                self._notice = advice.notice
+                self._drop_next()
+            else:
+                self._next = None
+                self._take(opening, session)
+
+    def _admit(self, session: Session, found: Playback) -> None:
+        """Let a session whose source is open go on with the model that fits it, or say why none does."""
+        self._held = False
+        advice = self._advice(self.source, self._named, found, insists=self._insists)
+        self._notice = advice.notice or self._notice
+        if advice.model is None:
+            session.refuse(SourceError(advice.error))
+            return
+        if advice.model != self.model:
+            self._named = self._model = advice.model
+        session.go_on(self._model)
+
+    def _advice(
+        self, source: SourceLike | None, named: str | Model, found: Playback, *, insists: bool
+    ) -> Advice:
+        try:
+            card = read_card(named) if isinstance(named, str) else named.card
+        except ModelError:  # loading it says why
+            return Advice(_name(named))
+        asked = self._asked or _name(named) not in shipped_models()
+        return advise(
+            source,
+            _name(named),
+            card,
+            found,
+            asked=asked,
+            insists=insists,
+            play=lambda source, model: self.play(source, model, self.orientation, insists=True),
+        )
+
+    def take_notice(self) -> Notice | None:
+        """Return once what a person should know of the last opening, as soon as it is done."""
+        if self.session is not None and self.session.control.state == "opening":
+            return None
+        notice, self._notice = self._notice, None
+        return notice
 
     def newly_opened(self) -> Opened | None:
         """Return what is known about the source, once, when it is open; else None."""
+        self._follow_next()
         session = self.session
-        if session is None or self.opened is not None or session.opened is None:
+        if session is None or self.opened is not None:
+            return None
+        if self._held and session.found is not None:
+            self._admit(session, session.found)
+        if session.opened is None:
             return None
         self.opened = opened = session.opened
         self._model = opened.model  # loaded once
         playback = opened.playback
         self.orientation = playback.orientation if playback.has_events else None
         self._camera = camera_name(self.source, playback.serial)
+        if self._camera:
+            now = self._settings.now
+            denoise, mirrored = self._camera in now.filtered, self._camera in now.mirrored
+            self.apply(replace(self.choices, denoise=denoise, mirrored=mirrored))
         if self._place is not None:
             if self._place.paused:
                 session.control.toggle()
@@ -171,6 +298,21 @@ class Player:
         if isinstance(self.source, str | Path):
             self.orientation = orientation
             self.play_again()
+
+    def set_denoise(self, denoise: bool) -> None:
+        """Filter noise, or let it through, which is remembered for a camera or a stream."""
+        self._remember("filtered", denoise)
+        self.apply(replace(self.choices, denoise=denoise))
+
+    def set_mirrored(self, mirrored: bool) -> None:
+        """Mirror the picture on the screen, or don't, which is remembered for a camera or a stream."""
+        self._remember("mirrored", mirrored)
+        self.apply(replace(self.choices, mirrored=mirrored))
+
+    def _remember(self, what: Literal["filtered", "mirrored"], on: bool) -> None:
+        if self._camera:
+            others = {name for name in getattr(self._settings.now, what) if name != self._camera}
+            self._settings.change(**{what: tuple(sorted(others | {self._camera} if on else others))})
 
     def toggle(self) -> None:
         """Pause, go on, or play again; before the source is open, do nothing."""
@@ -206,7 +348,7 @@ class Player:
         """Play in this way, now and later, until the window closes."""
         self.choices = choices
         if self.session is not None:
-            self.session.control.apply(choices)
+            self.session.control.apply(self._of_session(choices))
 
     def choose(self, **fields: Any) -> None:
         """Change fields of the choices, now and for the next start of livesnn."""
@@ -235,11 +377,24 @@ class Player:
             return None
 
     def set_model(self, model: str, engine: Engine) -> None:
-        """Use this model on this engine, now and for the next start of livesnn."""
-        self._chosen = self._named = self._model = model
-        self.engine = engine
+        """Use this model on this engine, now and for the next start of livesnn.
+
+        What plays goes on as it is where the model can't be used, or can't take it.
+        """
+        if self.opened is not None:
+            try:
+                plays = takes(read_card(model), self.opened.playback)
+            except ModelError as error:
+                self._notice = Notice(str(error), "error")
+                return
+            if not plays:
+                later = f"{Path(model).name} can't take this source: it is used for the next one that it can"
+                self._notice = Notice(later, "info")
+        self._chosen, self.engine, self._asked = model, engine, True
         self._settings.change(model=model, engine=engine)
-        self.play_again()
+        if self.opened is None or plays:
+            self._named = self._model = model
+            self.play_again()
 
     @property
     def model(self) -> str:
@@ -302,6 +457,7 @@ class Player:
     def end(self, heir: Player | None = None) -> None:
         """End all sessions and recordings; one that hangs is waited for, or left to ``heir`` until its own end."""
         self.stop_recording()
+        self._drop_next()
         self.leave()
         for recorder in self._recorders:
             recorder.close()

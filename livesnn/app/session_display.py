@@ -38,7 +38,7 @@ from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import ShownResult
-from livesnn.session.session import Opened, Session
+from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.session.statistics import LAST_RESULTS
 from livesnn.sources import is_live
 
@@ -214,6 +214,8 @@ class SessionDisplay:
         self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
         self._read_at_s = 0.0
+        self._source: SourceLike | None = None  # of the session
+        self._opening = ""  # what was said of an opening
         self._profile_reader: ProfileReader | None = None
         window.view.canvas.painted.connect(self._painted)
         self._forget()
@@ -228,7 +230,12 @@ class SessionDisplay:
             return
         self._session = session
         self._forget()
-        self._window.banner.hide()
+        if self._player.source != self._source and not self._player.place_in_list:
+            self._window.transport.choose_speed(1.0)  # who skipped through one file wants to see the next one
+        self._source = self._player.source
+        banner = self._window.banner
+        if not self._player.place_in_list or banner.kind in ("warning", "waiting"):
+            banner.hide()  # between files of a list, what couldn't be played stays in sight
         self._window.header.show_names(session.name)
         self._window.setWindowTitle(window_title(session.name, self._player.source))
         self._window.view.show_words(OPENING, session.name)  # not what was played before
@@ -242,11 +249,19 @@ class SessionDisplay:
 
     def poll(self) -> None:
         """Show the newest of everything."""
+        self._follow_opened()
         session = self._session
         self._window.plots.poll(None if session is None else session.history)
         if session is None:
             return
         self._follow_state(session)
+        if (opening := self._player.opening_words) and opening != self._opening:
+            self._window.banner.show_message(opening, "info")
+        self._opening = opening
+        if (notice := self._player.take_notice()) is not None:
+            other = notice.actions[1] if len(notice.actions) > 1 else None
+            first = notice.actions[0] if notice.actions else ()
+            self._window.banner.show_message(notice.text, notice.kind, *first, other=other)
         picture = session.pictures.take()
         if picture is not None and picture.jumps == session.control.jumps:  # none from before the last jump
             self._player.t_us = picture.t_us
@@ -315,6 +330,8 @@ class SessionDisplay:
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.show_result(self._result)
             self.shown, self._result = self._result, None
+        if read and (silence := session.silence) is not None:
+            self._window.readout.show_silence(silence)
 
     def _follow_engine(self) -> None:
         opened = self._player.opened
@@ -327,11 +344,15 @@ class SessionDisplay:
             self._engine_note = note
             self._window.banner.show_warnings([note])
 
-    def _follow_state(self, session: Session) -> None:
+    def _follow_opened(self) -> None:
+        """Show another session, if one has begun, and its source, once it is open."""
         opened = self._player.newly_opened()
-        if opened is not None:
-            self._show_opened(session.name, opened)
+        self.begin()
+        if opened is not None and self._session is not None:
+            self._show_opened(self._session.name, opened)
             self._on_opened()
+
+    def _follow_state(self, session: Session) -> None:
         if session.warnings and session.warnings != self._warnings:
             self._warnings = session.warnings
             self._window.banner.show_warnings(session.warnings)
@@ -367,6 +388,8 @@ class SessionDisplay:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
         name = scenes.title(source)
+        if self._player.place_in_list:
+            name = f"{name} ({self._player.place_in_list})"
         model = Path(self._player.model).resolve().name
         window.header.show_names(
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
@@ -378,7 +401,6 @@ class SessionDisplay:
         self._clear(card)
         window.readout.show_doubt(card.on_another_sensor(*playback.resolution) if playback.has_events else "")
         window.view.set_input(card.input)
-        window.view.set_orientation(playback.orientation)
         window.view.show_ways_on(source.startswith(SIMULATION))
         if playback.path is not None and duration_s and playback.has_events:
             self._profile_reader = ProfileReader(playback.path)

@@ -38,14 +38,15 @@ class Settings:
     plots: tuple[str, ...] = ("rate", "latency", "probabilities")  # those shown in the dock "Plots"
     theme: ThemeName = "system"
     toured: bool = False  # whether the tour of the first start was taken or skipped
-    mirrored_picture: bool = False  # whether the picture is mirrored on the screen, but not for the network
-    # The orientation of cameras and streams that aren't upright, by `camera_name`: serial number or address.
-    mounted: dict[str, Orientation] = field(default_factory=dict)
+    # Of cameras and streams, by `camera_name`: serial number or address. Nothing of it holds for a recording.
+    mounted: dict[str, Orientation] = field(default_factory=dict)  # the orientation, where it isn't upright
+    filtered: tuple[str, ...] = ()  # those whose noise is filtered
+    mirrored: tuple[str, ...] = ()  # those whose picture is mirrored on the screen, but not for the network
     recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()  # sources, the newest first
     model: str = ""  # name or folder of the model last used; "": none yet
     engine: Engine = "auto"
     labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()  # of the keys from 1 on
-    # How sources are played. The speed and the state mode always begin with their defaults.
+    # How sources are played. The speed, the state mode and what belongs to a camera always begin with their defaults.
     choices: Choices = field(default_factory=lambda: Choices(loop=True))
 
 
@@ -149,6 +150,8 @@ def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
             for model in {*denied, *thresholds}
         }
         choices = {"loop": True, "view": view, "by_model": rules, **old, **fields.get("choices", {})}
+        for of_camera in ("denoise", "mirrored"):  # once kept for recordings too, which a filter ruins
+            choices.pop(of_camera, None)
         if choices["view"].get("palette") not in PALETTES:  # of another version
             choices["view"].pop("palette", None)
         if "keep" in (decider := choices.get("decider", {})):

@@ -121,8 +121,9 @@ class SettingsDialog(Dialog):
         modes = {"decay": "Fade", "accumulate": "Add up"}
         hint = "Whether each event fades away, or all of a short time are added up."
         self._choice("Look", "Events", hint, "window.md#the-picture", "choices.view.mode", modes)
-        hint = "Mirrors the picture on the screen, but not the network's input."
-        self._tick("Look", "Mirror the picture", hint, "window.md#the-picture", "mirrored_picture")
+        hint = "Mirrors the picture on the screen, but not the network's input. Remembered for each camera."
+        page = "window.md#the-picture"
+        self._tick("Look", "Mirror the picture", hint, page, "choices.mirrored", "mirrored")
         hint = (
             "The size of the window and of its panels is remembered. This makes them as at the first start."
         )
@@ -147,8 +148,11 @@ class SettingsDialog(Dialog):
         self._choice("Playing", "Speed", hint, "window.md#recordings", "choices.speed", speeds)
 
     def _sources(self) -> None:
-        hint = "Drops events of hot pixels and single ones, for the network and the picture. Recordings keep all."
-        self._tick("Sources", "Filter noise", hint, "cameras.md#noise", "choices.denoise")
+        hint = (
+            "Drops events of hot pixels and single ones, for the network and the picture. Recordings keep all. "
+            "Remembered for each camera."
+        )
+        self._tick("Sources", "Filter noise", hint, "cameras.md#noise", "choices.denoise", "filtered")
         hint = "livesnn remembers how each camera and stream is turned. This forgets them all, from the next opening."
         forget = self._button("Forget", lambda: self._change("mounted", {}))
         self._row(
@@ -238,11 +242,12 @@ class SettingsDialog(Dialog):
         self._shows.append(lambda: box.setCurrentIndex(values.index(field_of(self.settings, path))))
         self._row(group, name, hint, page, (path,), box)
 
-    def _tick(self, group: str, name: str, hint: str, page: str, path: str) -> None:
+    def _tick(self, group: str, name: str, hint: str, page: str, path: str, *kept: str) -> None:
+        """Add a row for a field that is on or off; ``kept`` are those that remember it."""
         box = QCheckBox()
         box.clicked.connect(lambda on: self._change(path, on))
         self._shows.append(lambda: box.setChecked(field_of(self.settings, path)))
-        self._row(group, name, hint, page, (path,), box)
+        self._row(group, name, hint, page, (path, *kept), box)
 
     def _share(self, name: str, hint: str, path: str, box: ShareBox) -> None:
         def show() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from livesnn.app import scenes, style
@@ -134,11 +134,6 @@ class SourceChooser:
         shown = demo()
         if not source.startswith(scenes.SCHEME) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
-
-
-def dropped_file(mime: QMimeData) -> str | None:
-    """Return the first file that is dragged; None: there is none."""
-    return next((url.toLocalFile() for url in mime.urls() if url.isLocalFile()), None)
 
 
 def readable_source(source: str) -> str:

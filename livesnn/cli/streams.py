@@ -407,7 +407,10 @@ def describe_row(row: Row) -> str:
     likeliest = max(row.probabilities, key=row.probabilities.__getitem__)
     decision = row.decision or f"– ({likeliest}?)"
     notes = ["state reset"] * row.reset + [f"{row.dropped:,} events dropped"] * (row.dropped > 0)
-    if row.reason is not None:
+    if row.silence_s is not None:
+        decision = "–"
+        notes.append(f"no events for {row.silence_s:.0f} s")
+    elif row.reason is not None:
         notes.append(row.reason.replace("_", " "))
     return "  ".join([f"{row.t / 1e6:14.3f} s", f"{decision:<28} {row.confidence:6.1%}", *notes])
 

@@ -45,6 +45,25 @@ UNDECIDED = Decision(None, 0.0)
 """Before anything can be said."""
 
 
+STALE_S = 1.0
+"""After so long without events of a live source, the last decision is about the past."""
+
+
+class Silence(NamedTuple):
+    """No events have come from a live source for so long that it has no decision."""
+
+    seconds: float
+
+
+def silence(events_s: float, now_s: float, *, live: bool) -> Silence | None:
+    """Return the silence of a source whose last events came at ``events_s``; None while its decisions hold.
+
+    This is the one rule for the window and for every output. A recording shows the past on purpose, so it is never
+    silent. Both times are by `time.perf_counter`.
+    """
+    return Silence(now_s - events_s) if live and now_s - events_s > STALE_S else None
+
+
 def winner(rates: FloatArray, membrane: FloatArray) -> int:
     """Return the index of the highest rate; ties go to the higher membrane, then to the first class.
 
@@ -269,12 +288,14 @@ most."""
 class Reason(StrEnum):
     """Why no gesture is named. The values are those of the JSON lines."""
 
+    NO_EVENTS = "no_events"
     FEW_EVENTS = "few_events"
     NOISE = "noise"
     UNKNOWN_MOVEMENT = "unknown_movement"
 
 
 ADVICE = {
+    Reason.NO_EVENTS: "no events: check the camera or the server",
     Reason.FEW_EVENTS: "few events: more light, or a higher sensitivity",
     Reason.NOISE: "a lot of noise: filter it, or lower the sensitivity",
     Reason.UNKNOWN_MOVEMENT: "a movement that the model doesn't know",

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,16 +30,17 @@ from livesnn.events.packet import (
 from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.events.slicer import frames as slice_packets
 from livesnn.infer.decide import (
     UNDECIDED,
     Decider,
     Decision,
     FloatArray,
     Reason,
+    Silence,
     activity,
     count_blocks,
     reason,
+    silence,
 )
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
 from livesnn.sources import open_source
@@ -103,6 +104,8 @@ class Result:
     reason
         Why no gesture is named: judged by the last `window` frames, where the first window is full. None where one
         is named, where nothing moves, or where it isn't known.
+    silence_s
+        Seconds since the last events of a live source, where so long ago that there is no decision (`silence`).
     """
 
     t: int
@@ -120,6 +123,7 @@ class Result:
     membrane: npt.NDArray[np.float32]
     carried: int
     reason: Reason | None = None
+    silence_s: float | None = None
 
     def __repr__(self) -> str:
         decision = self.decision or "no decision"
@@ -172,6 +176,7 @@ class FrameStream(Closing):
         self.source = source
         self._spec = spec
         self._pipeline: Pipeline | None = None
+        self._events_s = time.perf_counter()  # when the last events came
         try:
             check_seconds(seconds)
             if isinstance(source, FrameSource):
@@ -190,6 +195,7 @@ class FrameStream(Closing):
                     orientation=orientation,
                     record=record,
                     gate=gate,
+                    show=self._note_events,
                     noise=DenoiseState(orientation.resolution(source.resolution)) if denoise else None,
                     policy="drop_oldest" if source.live else None,
                 )
@@ -199,10 +205,31 @@ class FrameStream(Closing):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames until the source ends; one iteration."""
+        return (item for item in self.with_silences() if isinstance(item, Frame))
+
+    def with_silences(self) -> Iterator[Frame | Silence]:
+        """Yield the frames and, once for each silence of a live source of events, that it has begun."""
         spec = self._spec
         if self._pipeline is None:
-            return self._video.frames(spec.slice, spec)
-        return slice_packets(self._pipeline, spec.slice, spec)
+            yield from self._video.frames(spec.slice, spec)
+            return
+        slicer = Slicer(spec.slice, self._pipeline.resolution, spec)
+        said = False
+        for packet in self._pipeline:
+            yield from slicer.push(packet)
+            now = self.silence()
+            if now is not None and not said:
+                yield now
+            said = now is not None
+
+    def silence(self) -> Silence | None:
+        """Return for how long no events have come for the network, if it is too long for a decision."""
+        live_events = self.source.live and self._pipeline is not None
+        return silence(self._events_s, time.perf_counter(), live=live_events)
+
+    def _note_events(self, packet: Packet) -> None:
+        if packet.events.size:
+            self._events_s = time.perf_counter()
 
     @property
     def resolution(self) -> Resolution | None:
@@ -306,7 +333,7 @@ def run(
     with FrameStream(opened, loaded.card.input, **filters) as stream:  # type: ignore[arg-type]
         if opened.live:
             warm_up(loaded, stream.resolution, denoise=denoise)
-        yield from run_frames(stream, loaded, state=state, decider=decider)
+        yield from run_frames(stream, loaded, state=state, decider=decider, silence=stream.silence)
 
 
 def frames(source: str | Path | EventSource | FrameSource, model: str | Path | Model) -> Iterator[Frame]:
@@ -343,15 +370,21 @@ def _opened(source: str | Path | EventSource | FrameSource) -> EventSource | Fra
     return source
 
 
+_Passed = TypeVar("_Passed", bound=Silence)
+
+
 def run_frames(
-    frames: Iterable[Frame],
+    frames: Iterable[Frame | _Passed],
     model: Model,
     *,
     state: StateMode | Callable[[], StateMode] = "carry",
     decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
     reset_requested: Callable[[], bool] = lambda: False,
-) -> Iterator[Result]:
+    silence: Callable[[], Silence | None] = lambda: None,
+) -> Iterator[Result | _Passed]:
     """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
+
+    A `Silence` among the frames passes through, too.
 
     Parameters
     ----------
@@ -365,6 +398,8 @@ def run_frames(
     reset_requested
         Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
         windows and forget the outputs so far.
+    silence
+        Asked once a frame; while it returns one, there is no decision.
 
     Raises
     ------
@@ -379,6 +414,9 @@ def run_frames(
     carried = 0
     first = True
     for frame in frames:
+        if not isinstance(frame, Frame):
+            yield frame
+            continue
         begun_s = time.perf_counter()
         mode = _mode(state)
         reset = (reset_requested() or frame.start) and not first
@@ -396,7 +434,8 @@ def run_frames(
         if callable(decider):
             deciding = _decider(decider, card)
         decision = deciding.decide(deciding.evidence(outputs), membranes[-1], card, decision)
-        if not window.full:
+        silent = silence()
+        if silent is not None or not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
         window.see(frame)
@@ -421,7 +460,8 @@ def run_frames(
             window_end=window.position == 0,
             membrane=mean,
             carried=carried,
-            reason=window.reason(decision.label),
+            reason=window.reason(decision.label) if silent is None else Reason.NO_EVENTS,
+            silence_s=None if silent is None else silent.seconds,
         )
 
 

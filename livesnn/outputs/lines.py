@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from typing import Literal
 
@@ -22,7 +22,7 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import costs, energy_constants, mean_density
-from livesnn.infer.decide import ADVICE, Decider, Percentiles, Reason, Tally
+from livesnn.infer.decide import ADVICE, Decider, Percentiles, Reason, Silence, Tally
 from livesnn.infer.model import Engine, Model, load_model, shipped_for
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
@@ -41,7 +41,7 @@ class Row:
 
     ``reset``: the state was, since the line before. ``dropped``: events that were, since then. ``network_ms``,
     ``total_ms``: see `Latency`; None for a recording, so that its rows are the same each time. ``reason``: why no
-    gesture is named, where that is known.
+    gesture is named, where that is known. ``silence_s``: seconds without events of a live source, where that is why.
     """
 
     t: int
@@ -55,6 +55,7 @@ class Row:
     network_ms: float | None
     total_ms: float | None
     reason: Reason | None = None
+    silence_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,8 @@ def decide_all(
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
-    Of a live source, what the network can't take in time is dropped and counted. Ctrl-C ends it as ``seconds`` does;
-    pressed again, at once.
+    Of a live source, what the network can't take in time is dropped and counted. When it falls silent, a row without
+    a decision takes back the one before. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
 
     Parameters
     ----------
@@ -162,13 +163,20 @@ def decide_all(
             if opened.live:
                 warm_up(loaded, stream.resolution, denoise=denoise)
             reset, dropped = False, 0  # since the row before, and until then
-            for result in run_frames(stream, loaded, state=state, decider=decider):
+            row: Row | None = None
+            for result in run_frames(
+                stream.with_silences(), loaded, state=state, decider=decider, silence=stream.silence
+            ):
+                if isinstance(result, Silence):
+                    if row is not None and row.decision is not None:
+                        yield _taken_back(row, result)
+                    continue
                 totals.add(result)
                 reset |= result.reset
                 if result.window_end or (every == "frame" and result.window_seen):
                     now_dropped = stream.counters.dropped  # more may be while the row is being read
                     latency = result.latency if opened.live else Latency(nan, nan, nan)
-                    yield _row(result, loaded, reset, now_dropped - dropped, latency)
+                    yield (row := _row(result, loaded, reset, now_dropped - dropped, latency))
                     reset, dropped = False, now_dropped
             others = opened.other_streams if isinstance(opened, Recording) else ()
             yield totals.end(stream, others)
@@ -190,6 +198,21 @@ def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Laten
         network_ms=_known(latency.network_ms),
         total_ms=_known(latency.total_ms),
         reason=result.reason,
+        silence_s=result.silence_s,
+    )
+
+
+def _taken_back(row: Row, silence: Silence) -> Row:
+    """Return a row that says that the decision of the last one is no more."""
+    return replace(
+        row,
+        decision=None,
+        confidence=0.0,
+        reset=False,
+        dropped=0,
+        total_ms=1e3 * silence.seconds,
+        reason=Reason.NO_EVENTS,
+        silence_s=silence.seconds,
     )
 
 

@@ -131,7 +131,7 @@ class Comparison:
             return None
         with self._lock:
             self._latencies.append((result.latency, self._newest.result.latency))
-            if result.window_seen and self._newest.result.window_seen:
+            if result.window_seen and self._newest.result.window_seen and result.silence_s is None:
                 self._agreement.add(result.t, same=result.decision == self._newest.result.decision)
         return replace(self._newest, resets=resets)
 

@@ -44,6 +44,7 @@ class Choices:
     view: ViewSpec = field(default_factory=ViewSpec)  # how pictures look
     # Whether noise is filtered out for the network and the picture; recordings always keep it.
     denoise: bool = False
+    mirrored: bool = False  # whether a person sees the picture mirrored; the network never does
     # When there is a decision, with any model; it names no classes.
     decider: Decider = field(default_factory=Decider)
     # What differs for the classes of a model, by the name on its card: only ``thresholds`` and ``deny`` are used.
@@ -99,6 +100,7 @@ class Control:
         self.choices = choices  # as they are now; `apply` changes them
         self.resets = 0  # requests by a person: direct ones, seeks and steps back
         self.jumps = 0  # requests for another place
+        self.went_on_s = 0.0  # when the last pause ended, by `time.perf_counter`
         self._changed = threading.Condition()  # guards what follows
         self._state: SessionState = "opening"
         self._playback: Playback | None = None
@@ -137,6 +139,7 @@ class Control:
         with self._changed:
             if self._state in ("playing", "paused"):
                 self._state = "paused" if self._state == "playing" else "playing"
+                self.went_on_s = time.perf_counter()
                 sought = self._recorded and not self._shown  # its frame is yet to be shown
                 self._steps = int(self._state == "paused" and sought)
                 self._update_playback()

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from livesnn.errors import DataError, ModelError, error_message
+from livesnn.errors import DataError, LivesnnError, ModelError, error_message
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Silence, silence
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
@@ -27,7 +28,7 @@ from livesnn.session.plot_history import PlotHistory
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.sources import Source, is_live
-from livesnn.threads import Latest, Worker
+from livesnn.threads import WAKE_S, Latest, Worker
 
 SourceLike = str | Path | Source
 PICTURE_EVERY_S = 0.012  # a little shorter than between two looks of the window
@@ -83,6 +84,7 @@ class Session:
         self.control = Control(choices)  # its state, and what a person can do with it
         self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
+        self.found: Playback | None = None  # the source, once it is open; the model may still be missing
         self.log = DecisionLog()  # of a live source
         self.opened: Opened | None = None  # None until the source is open and the model is loaded
         self.history: PlotHistory | None = None  # the last minutes; None until then too
@@ -92,12 +94,15 @@ class Session:
         self.note = ""  # why a recording has no whole window although it was read to its end; "" otherwise
         # How much of a recording has been read to open it, 0 to 1; None: it is open, or opened without reading.
         self.reading: float | None = None
+        self._going = threading.Event()
+        self._refusal: LivesnnError | None = None
         self._source = source
         self._model = model
         self._engine: Engine = engine
         self._mounting = mounting
         self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
+        self._events_s = 0.0  # when the last events came for the network
         self._times_learned = 0  # hot pixels, as far as they are saved
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
@@ -114,6 +119,15 @@ class Session:
         return replace(now, events_per_s=math.nan, filtered_per_s=math.nan) if self.control.lost else now
 
     @property
+    def silence(self) -> Silence | None:
+        """For how long no events have come, if that is too long for a decision; None in a pause, too."""
+        if self.opened is None or self.control.state == "paused":
+            return None
+        playback = self.opened.playback
+        since_s = max(self._events_s, self.control.went_on_s)  # what came in a pause wasn't looked at
+        return silence(since_s, time.perf_counter(), live=playback.live and playback.has_events)
+
+    @property
     def decisions(self) -> Counter[str]:
         """How many windows of the first pass had each decision."""
         return self._tracker.first_pass.decisions
@@ -128,13 +142,29 @@ class Session:
         decided = self._tracker.decided
         return [decided.popleft() for _ in range(len(decided))]
 
-    def start(self) -> None:
-        """Open source and model, then play. Returns at once."""
+    def start(self, *, hold: bool = False) -> None:
+        """Open source and model, then play. Returns at once.
+
+        With ``hold``, it waits once the source is open (`found`), for `go_on` or `refuse`.
+        """
+        if not hold:
+            self._going.set()
         self._worker.start()
+
+    def go_on(self, model: str | Path | Model) -> None:
+        """Go on with this model, after it was started with ``hold``."""
+        self._model = model
+        self._going.set()
+
+    def refuse(self, error: LivesnnError) -> None:
+        """Fail with this error instead of going on."""
+        self._refusal = error
+        self._going.set()
 
     def stop(self, timeout_s: float = 4.0) -> bool:
         """End both threads and close the source; return whether they ended in time. Safe to call twice."""
         self._worker.stop.set()
+        self._going.set()
         self.control.interrupt()
         return all([self._worker.close(timeout_s), self.comparer.close(timeout_s)])
 
@@ -143,7 +173,11 @@ class Session:
     def _work(self, stop: threading.Event) -> None:
         playback = open_playback(self._source, self._mounting, self._follow_reading)
         try:
-            self.reading = None
+            self.reading, self.found = None, playback
+            while not self._going.wait(WAKE_S):
+                pass
+            if self._refusal is not None:
+                raise self._refusal
             self._load_hot_pixels(playback)
             model = self._model
             if isinstance(model, str | Path):
@@ -157,6 +191,7 @@ class Session:
                 state=lambda: self.control.choices.state_mode,
                 decider=lambda: self.control.choices.decider_of(model.card),
                 reset_requested=self._take_reset,
+                silence=lambda: self.silence,
             ):
                 self._publish(result, playback, model)
                 self._save_hot_pixels(playback)
@@ -191,6 +226,7 @@ class Session:
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
         self.warnings = playback.warnings
+        self._events_s = time.perf_counter()
         self.control.open(playback, display, model.card.input.slice.delta_t_us)
         self.history = PlotHistory(model.card, time.perf_counter())
         self.opened = Opened(playback, model)  # last: from now on it can be paused and sought
@@ -210,6 +246,8 @@ class Session:
 
         def show(packet: Packet) -> None:
             self._rolling.filtered.add(packet)
+            if packet.events.size:
+                self._events_s = time.perf_counter()
             if packet.events.size or playback.live:  # the picture of a recording doesn't fade by the clock
                 display.add(packet.events, packet.arrived_s, playback.start_us)
 

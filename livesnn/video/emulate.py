@@ -20,6 +20,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounte
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
+from livesnn.video.frame_source import EMULATED
 from livesnn.video.video_file import RecordedVideo, Video, open_video
 
 RESOLUTION = Resolution(128, 128)
@@ -90,11 +91,8 @@ def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
     return np.asarray(scaled, np.float32)
 
 
-STREAM = "emulated"
-
-
 def open_video_events(path: Path, stream: str | None, progress: Progress) -> Recording:
-    """Open a video as its events: the stream `STREAM`, of a sensor of 128×128.
+    """Open a video as its events: the stream `EMULATED`, of a sensor of 128×128.
 
     ``progress`` reports while all of it is read for its duration, where the file doesn't give it.
 
@@ -105,7 +103,7 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
     FormatError
         It isn't a video that can be decoded.
     """
-    if stream not in (None, STREAM):
+    if stream not in (None, EMULATED):
         raise SourceError(f"{path}: a video has no event stream {stream!r}: leave --stream out")
     video = open_video(path)
     if video.fps < (least := 1_000_000 / LONGEST_US):
@@ -122,7 +120,7 @@ class VideoReader(Reader):
     format = "video"
     orientation = "upright"
     resolution = RESOLUTION
-    streams = (EventStream(STREAM, "", RESOLUTION),)
+    streams = (EventStream(EMULATED, "", RESOLUTION),)
 
     def __init__(self, video: Video, progress: Progress) -> None:
         self._video = video

@@ -11,6 +11,9 @@ from livesnn.errors import SourceError
 from livesnn.events.packet import Closing, Resolution
 from livesnn.events.slicer import Frame
 
+EMULATED = "emulated"
+"""The stream of the events that are made of a video's pictures, as in clip.avi?stream=emulated."""
+
 
 class FrameSource(Closing, ABC):
     """What yields frames itself and has no events, such as a video.

@@ -79,6 +79,7 @@ def test_a_stream_is_decided_as_its_file_and_nothing_is_dropped_at_2_mev_a_secon
         server.kill()
     expected, from_file = rows_of(file)
     assert len(expected) > 200
+    found = [row for row in found if row["silence_s"] is None]
     assert all(row["total_ms"] >= row["network_ms"] > 0 for row in found)
     unknown = {"network_ms": None, "total_ms": None}  # of a file
     assert [row | unknown for row in found] == expected

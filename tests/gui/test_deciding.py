@@ -330,4 +330,5 @@ def test_another_sensor_than_in_training_is_said_as_run_says_it(
     remark = window.readout.card.caption.remark
     assert remark == (card.on_another_sensor(34, 34) if said else "")
     assert bool(remark) == said
-    assert not window.banner.isVisible()
+    offered = "This looks like N-MNIST: use nmnist?" if said else ""
+    assert window.banner.message.text() == offered

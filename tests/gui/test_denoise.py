@@ -9,13 +9,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import SettingsFile
+from livesnn.app.settings import Settings, SettingsFile
 from livesnn.app.widgets.basics import NOTHING
 from livesnn.app.widgets.numbers import NumbersPanel
+from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.infer.decide import Percentiles
 from livesnn.session.statistics import Statistics
 from tests.synthetic import noisy_bar, write_recording
+
+from .test_live_window import Plug
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -26,8 +29,28 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
+    before, shown = window.session, window.view.shown
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None)
+
+
+FILTERS = ("denoise", "mirror_picture")
+
+
+def filters(window: MainWindow) -> list[bool]:
+    """Return whether noise is filtered, and the picture mirrored, as the menu says and as it is."""
+    checked = [window.commands[name].isChecked() for name in FILTERS]
+    assert checked == [window.player.choices.denoise, window.view.canvas.mirrored]
+    return checked
+
+
+def plug_in(qtbot: QtBot, window: MainWindow, serial: str) -> None:
+    camera = ReconnectingSource(Plug().connect, serial=serial)
+    window.open(camera)
+    qtbot.waitUntil(
+        lambda: window.player.source is camera and window.player.opened is not None, timeout=20_000
+    )
 
 
 def per_s(text: str) -> float:
@@ -56,27 +79,65 @@ def test_a_key_switches_the_filters_and_the_numbers_show_the_events_before_and_a
     )
     qtbot.keySequence(window, "N")
     assert "filtered" not in numbers.table.rates
-    assert window.settings.now.choices.denoise is False
+    assert window.player.choices.denoise is False
 
 
-def test_the_choice_is_remembered_and_holds_at_the_next_start(
-    qtbot: QtBot, make_window: MakeWindow, noisy: Path
+def test_a_filter_is_remembered_for_a_camera_and_never_for_a_recording(
+    qtbot: QtBot, make_window: MakeWindow, noisy: Path, tmp_path: Path
 ) -> None:
-    settings = SettingsFile()
-    make_window(settings=settings).commands["denoise"].trigger()
-    later = make_window(settings=settings)
+    file = tmp_path / "settings.json"
+    window = make_window(settings=SettingsFile(file))
+    play(qtbot, window, noisy)
+    for name in FILTERS:
+        window.commands[name].trigger()
+    assert SettingsFile(file).now == Settings(recent=(str(noisy),), choices=window.settings.now.choices)
+    plug_in(qtbot, window, "DXA1")
+    assert filters(window) == [False, False]
+    for name in FILTERS:
+        window.commands[name].trigger()
+    later = make_window(settings=SettingsFile(file))
     play(qtbot, later, noisy)
-    assert later.commands["denoise"].isChecked()
+    assert filters(later) == [False, False]
+    assert later.view.canvas.notes == []
+    plug_in(qtbot, later, "DXA2")
+    assert filters(later) == [False, False]
+    plug_in(qtbot, later, "DXA1")
+    assert filters(later) == [True, True]
+    assert later.view.canvas.notes == ["noise filtered", "mirrored picture"]
     assert later.session is not None
     qtbot.waitUntil(lambda: later.session.statistics.noise.isolated > 0, timeout=20_000)
+    later.commands["denoise"].trigger()
+    assert SettingsFile(file).now.filtered == ()
+
+
+def test_a_file_of_before_filters_no_recording(
+    qtbot: QtBot, make_window: MakeWindow, noisy: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"mirrored_picture": true, "choices": {"denoise": true, "view": {}}}')
+    window = make_window(settings=SettingsFile(file))
+    play(qtbot, window, noisy)
+    assert filters(window) == [False, False]
+
+
+def test_a_filter_of_the_recording_before_is_not_the_next_ones(
+    qtbot: QtBot, make_window: MakeWindow, noisy: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, noisy)
+    window.commands["denoise"].trigger()
+    assert window.view.canvas.notes == ["noise filtered"]
+    play(qtbot, window, noisy)
+    assert filters(window) == [False, False]
+    assert "filtered" not in window.numbers.table.rates
 
 
 def test_learning_hot_pixels_again_goes_on_filtering(
     qtbot: QtBot, make_window: MakeWindow, noisy: Path
 ) -> None:
     window = make_window()
-    window.commands["denoise"].trigger()
     play(qtbot, window, noisy)
+    window.commands["denoise"].trigger()
     window.commands["learn_hot_pixels"].trigger()
     assert window.session is not None
     seen = window.session.statistics.noise.events

@@ -127,7 +127,7 @@ def test_i_and_o_mark_a_stretch_which_is_exported_with_its_labels(
     np.testing.assert_array_equal(exported, inside)
     assert [label.label for label in read_labels(tmp_path / "part.aedat4")] == ["wave"]
     window.banner.action.click()  # "Open it"
-    assert window.header.source.text() == "part.aedat4"
+    qtbot.waitUntil(lambda: window.header.source.text() == "part.aedat4", timeout=20_000)
     window.poll()
     assert window.exporting.marks == window.transport.line.marks == Stretch()
 

@@ -46,7 +46,7 @@ def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_rep
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
-    settings.choose(denoise=True)
+    settings.change(filtered=("DXA/1",))
     play(make_window(settings=settings), serial="DXA/1")
     qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]], timeout=20_000)
     later = make_window(settings=settings)
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_said_and_learned_over(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
-    settings.choose(denoise=True)
+    settings.change(filtered=("DXA1",))
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "DXA1.json").write_text('{"width": 34')
     window = make_window(settings=settings)
@@ -78,11 +78,12 @@ def test_recordings_and_sources_without_a_serial_number_keep_none(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
-    settings.choose(denoise=True)
     window = make_window(settings=settings)
     recording = write_recording(tmp_path / "bar.npz", with_hot_pixel(moving_bar(2_000_000), 30, 1))
     for source in (lambda: window.open(str(recording)), lambda: play(window, serial="")):
         source()
+        qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+        window.commands["denoise"].trigger()
         qtbot.waitUntil(
             lambda: window.session is not None and window.session.statistics.noise.hot > 10, timeout=20_000
         )

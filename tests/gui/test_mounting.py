@@ -34,8 +34,12 @@ def camera(plug: Plug, serial: str = SERIAL) -> ReconnectingSource:
 def play(
     qtbot: QtBot, window: MainWindow, source: SourceLike, orientation: Orientation | None = None
 ) -> None:
+    before = window.session
     window.open(source, None, orientation)
-    qtbot.waitUntil(lambda: window.player.opened is not None and window.view.has_picture, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: window.session is not before and window.player.opened is not None and window.view.has_picture,
+        timeout=20_000,
+    )
 
 
 def turned(window: MainWindow) -> Orientation:
@@ -55,7 +59,7 @@ def test_a_remembered_camera_is_upright_and_recordings_simulations_and_other_cam
     for other in (str(recording), "simulate:gestures", camera(Plug(), "DXA2"), camera(Plug(), "")):
         play(qtbot, window, other)
         assert turned(window) == Orientation()
-        assert "turned" not in window.view.size_note.text()
+        assert window.view.canvas.notes == []
     assert settings.now.mounted == {SERIAL: HUNG}
 
 
@@ -94,11 +98,11 @@ def test_view_and_menu_say_how_it_is_turned(qtbot: QtBot, make_window: MakeWindo
     turn, mirrored = window.commands["turn"], window.commands["mirrored_camera"]
     assert not turn.isEnabled()  # nothing is open
     play(qtbot, window, str(recording), Orientation(2, mirrored=True))
-    assert window.view.size_note.text() == "turned 180°, mirrored · 34 × 34 pixels"
+    assert window.view.canvas.notes == ["turned 180°, mirrored"]
     assert turn.text() == "Rotate clockwise (now 180°)"
     assert mirrored.isChecked()
     window.commands["upright"].trigger()
-    qtbot.waitUntil(lambda: window.view.size_note.text() == "34 × 34 pixels", timeout=20_000)
+    assert window.view.canvas.notes == []
     assert (turn.text(), mirrored.isChecked()) == ("Rotate clockwise", False)
     window.open("simulate:digits", "mnist-seq2")
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
@@ -131,8 +135,7 @@ def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
-    settings.choose(denoise=True)
-    settings.change(mounted={SERIAL: HUNG})
+    settings.change(mounted={SERIAL: HUNG}, filtered=(SERIAL,))
     plug = Plug()
     plug.packets = [with_hot_pixel(packet, 30, 1) for packet in plug.packets]
     make_window(settings=settings).open(camera(plug))

@@ -91,7 +91,6 @@ def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
     choices = Choices(
         pre_roll_s=2,
         view=ViewSpec("accumulate", "recency"),
-        denoise=True,
         decider=Decider(threshold=0.9, hysteresis=0.8, leak=0.0),
         by_model={"gestures": Decider(deny=("other",), thresholds={"wave": 0.7})},
     )

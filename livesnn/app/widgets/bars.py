@@ -36,6 +36,9 @@ _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "failed": ("Error", "danger"),
 }
 BannerKind = Literal["error", "warning", "waiting", "info"]
+Action = tuple[str, Callable[[], None]]
+"""The words of a button, and what it does."""
+
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"
@@ -100,7 +103,7 @@ class Header(QWidget):
 
 
 class Banner(QFrame):
-    """One message with at most one button to act on it, shown until it is closed or another source is opened."""
+    """One message with at most two buttons to act on it, shown until it is closed or another source is opened."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,13 +111,16 @@ class Banner(QFrame):
         self.kind: BannerKind | None = None  # of the last message
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.action = button(height=32, name="do")
-        self.action.clicked.connect(self._act)
+        self.action, self.other = button(height=32, name="do"), button(height=32, name="do")
+        self.action.clicked.connect(lambda _=False: self._act(self._do))
+        self.other.clicked.connect(lambda _=False: self._act(self._do_other))
         self._do: Callable[[], None] | None = None
+        self._do_other: Callable[[], None] | None = None
         close = button(height=32, width=32, name="icon", tip="Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
-        fill(QHBoxLayout(self), (self.message, 1), self.action, close, spacing=6, margins=(16, 6, 10, 6))
+        parts = ((self.message, 1), self.action, self.other, close)
+        fill(QHBoxLayout(self), *parts, spacing=6, margins=(16, 6, 10, 6))
         self.hide()
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
@@ -126,21 +132,28 @@ class Banner(QFrame):
         self.show_message("\n".join(shown) + more, "warning")
 
     def show_message(
-        self, message: str, kind: BannerKind, action: str = "", do: Callable[[], None] | None = None
+        self,
+        message: str,
+        kind: BannerKind,
+        action: str = "",
+        do: Callable[[], None] | None = None,
+        *,
+        other: Action | None = None,
     ) -> None:
-        """Show what happened and what to do next; with a button for ``do``, if that can be done here."""
-        self.kind, self._do = kind, do
+        """Show what happened and what to do next; with a button for ``do``, and one for the ``other`` thing."""
+        self.kind, self._do, self._do_other = kind, do, None if other is None else other[1]
         self.action.setText(action)
         self.action.setVisible(do is not None)
+        self.other.setText("" if other is None else other[0])
+        self.other.setVisible(other is not None)
         style.set_rule(self, "kind", kind)
         self.message.setText(message)
         self.show()
 
-    @Slot()
-    def _act(self) -> None:
+    def _act(self, do: Callable[[], None] | None) -> None:
         self.hide()
-        if self._do is not None:
-            self._do()
+        if do is not None:
+            do()
 
 
 class Transport(QFrame):

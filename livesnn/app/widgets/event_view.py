@@ -36,7 +36,6 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.widgets.basics import button, fill, help_button, label
 from livesnn.card import InputSpec
-from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
@@ -209,6 +208,7 @@ class PictureCanvas(QWidget):
         self._palette = palette
         self._image = QImage()
         self._crop = QRectF()
+        self._changes: list[str] = []
         self._centre = QPointF()  # the point of the picture in the middle of the widget
         self._arrived_s: float | None = None  # of a picture not painted yet
         self._held_at: QPointF | None = None
@@ -252,12 +252,23 @@ class PictureCanvas(QWidget):
         self._crop = crop
         self.update()
 
+    def set_changes(self, *changes: str) -> None:
+        """Say on the picture what is done to the events before the network sees them; "" says nothing."""
+        self._changes = [change for change in changes if change]
+        self.update()
+
     def set_mirrored(self, mirrored: bool) -> None:
         """Swap left and right, and go on showing the same part."""
         if mirrored != self.mirrored:
             self.mirrored = mirrored
             self._centre.setX(self._image.width() - self._centre.x())
             self.update()
+
+    @property
+    def notes(self) -> list[str]:
+        """What the badge on the picture says: why it isn't as the sensor sees it."""
+        mirrored = ["mirrored picture"] * self.mirrored
+        return [*self._changes, *mirrored, *[f"zoom {self.zoom:.1f}×"] * (self.zoom > 1)]
 
     # Zoom and pan
 
@@ -364,7 +375,7 @@ class PictureCanvas(QWidget):
         painter.restore()
 
     def _paint_note(self, painter: QPainter) -> None:
-        notes = ["mirrored picture"] * self.mirrored + [f"zoom {self.zoom:.1f}×"] * (self.zoom > 1)
+        notes = self.notes
         if not notes:
             return
         painter.setFont(style.text_font(12))
@@ -403,7 +414,6 @@ class EventView(QFrame):
         self.shown = 0  # number of pictures so far
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
-        self._turned = ""
         self.page = WordsPage(self.way_requested.emit)
         self.strip = WaysStrip(self.way_requested.emit)
         self.strip.hide()
@@ -445,11 +455,6 @@ class EventView(QFrame):
         self.legend.setVisible(spec is None or spec.kind == "events")
         self._show_size()
 
-    def set_orientation(self, orientation: Orientation) -> None:
-        """Say how the source is turned, for the network and the picture."""
-        self._turned = orientation.words
-        self._show_size()
-
     def set_palette(self, palette: Palette) -> None:
         """Use the colours of the next pictures."""
         self.canvas.set_palette(palette)
@@ -483,9 +488,6 @@ class EventView(QFrame):
             text = f"{sensor.width} × {sensor.height}, scaled to the model's {spec.width} × {spec.height}"
             tip = "The model sees the largest centred part with the proportions of its input"
             tip += "." if whole else " (the dashed frame)."
-        if self._turned:
-            text = f"{self._turned} · {text}"
-            tip = f"The picture is turned (Camera menu), for the network too. {tip}".strip()
         self.size_note.setText(text)
         self.size_note.setToolTip(tip)
 

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill
 from livesnn.card import ModelCard
-from livesnn.infer.decide import ADVICE
+from livesnn.infer.decide import ADVICE, Reason, Silence
 from livesnn.session.results import HISTORY_US, History, ShownResult
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
@@ -26,11 +26,13 @@ _ROW = (15, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 64  # widths, pixels
 _NUMBER = 4  # width of the numbers' column, in heights of their letters
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
+_DIM = 0.4  # opacity of what is past
 _FILL = 0.4  # opacity below the curve
 _LINE = 1.6  # thickness of the curve, pixels
 
 Probabilities = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint32]
+NO_EVENTS = "No events"
 _WHY = 20  # height of the sentence below a decision, pixels
 _SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
@@ -44,6 +46,7 @@ class ClassRows(Painted):
         self.classes: tuple[str, ...] = ()
         self.probabilities: Probabilities | None = None
         self.decision: str | None = None
+        self.dimmed = False  # what is shown is past
         self.texts: list[str] = []
         self._names: list[str] = []
         self._history = EMPTY
@@ -54,6 +57,7 @@ class ClassRows(Painted):
         self.classes = tuple(classes)
         self._names = [style.readable(name) for name in classes]
         self.probabilities, self.decision, self._history = None, None, EMPTY
+        self.dimmed = False
         self.texts = [NOTHING] * len(self.classes)
         self.hint.setHeight(max(220, 28 * len(self.classes)))
         self.setMinimumHeight(_ROW[0] * max(len(self.classes), _LEAST_ROWS))
@@ -66,7 +70,15 @@ class ClassRows(Painted):
         """Show probabilities float [K], 0..1, and their history."""
         self.probabilities, self.decision, self._history = probabilities, decision, history
         self.texts = [f"{100 * value:.0f} %" for value in probabilities]
+        self.dimmed = False
         self.update()
+
+    def dim(self) -> None:
+        """Show the last values as the past, until there are others."""
+        if not self.dimmed:
+            self.dimmed, self.decision = True, None
+            self.texts = [NOTHING] * len(self.classes)
+            self.update()
 
     def tip_at(self, place: QPointF) -> str:
         """Return the class and its probability."""
@@ -92,6 +104,7 @@ class ClassRows(Painted):
             painter.setPen(QColor(style.theme.faint))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, NOTHING_YET)
             return
+        painter.setOpacity(_DIM if self.dimmed else 1.0)
         height = self._row_height()
         pixels = 15 if height >= 38 else 13 if height >= 20 else 12
         name_width = self.name_width(pixels)
@@ -231,6 +244,11 @@ class ReadoutPanel(QWidget):
         self.card.caption.set_remark(doubt)
         self.card.caption.setToolTip(doubt)
 
+    def show_silence(self, silence: Silence) -> None:
+        """Show in place of a decision, dimmed, that there are no events, and for how long."""
+        self.rows.dim()
+        self.decision.set_silent(silence.seconds)
+
     def show_result(self, shown: ShownResult) -> None:
         """Show a result, its decision or the last one."""
         result = shown.result
@@ -278,6 +296,11 @@ class DecisionView(Painted):
         label = "not sure" if decision is None else style.readable(decision)
         self.clear(f"last: {label} · {100 * confidence:.0f} %")
 
+    def set_silent(self, seconds: float) -> None:
+        """Say, dimmed, that no events have come for so long."""
+        why = ADVICE[Reason.NO_EVENTS].partition(": ")[2]
+        self._show(NO_EVENTS, ago(seconds), 0.0, waiting=True, why=why)
+
     def set_decision(self, decision: str | None, confidence: float, why: str = "") -> None:
         """Show a class label; None: no class was confident enough. ``confidence`` is 0..1.
 
@@ -309,9 +332,18 @@ class DecisionView(Painted):
             painter.drawText(QRectF(0, height - 32 - below, width, below), LEFT, shown)
         painter.setFont(style.text_font(15, weight=QFont.Weight.DemiBold))
         painter.setPen(QColor(style.theme.soft))
-        painter.drawText(QRectF(width - 60, height - 26, 60, 24), RIGHT, self._percent)
+        wide = max(60, painter.fontMetrics().horizontalAdvance(self._percent) + 12)
+        painter.drawText(QRectF(width - wide, height - 26, wide, 24), RIGHT, self._percent)
         colour = QColor(style.theme.neutral if self._waiting else style.theme.accent)
-        _draw_bar(painter, QRectF(0, height - 18, width - 64, 8), self.confidence, colour)
+        _draw_bar(painter, QRectF(0, height - 18, width - wide - 4, 8), self.confidence, colour)
+
+
+def ago(seconds: float) -> str:
+    """Return a time as "for 12 s", "for 3 min" or "for 2 h"."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"for {seconds // size:.0f} {unit}"
+    return f"for {seconds:.0f} s"
 
 
 @lru_cache(maxsize=64)

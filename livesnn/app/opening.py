@@ -1,0 +1,140 @@
+"""How a source is opened beside what plays: whether that may go on, and what is said of a model that doesn't fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from livesnn.card import ModelCard
+from livesnn.events.filters import Orientation
+from livesnn.events.formats.registry import parse_recording_path
+from livesnn.infer.fitting import Fit, fit_events, fit_video
+from livesnn.session.playback import Playback
+from livesnn.session.session import SourceLike
+from livesnn.sources import is_live
+from livesnn.video.frame_source import EMULATED
+
+Play = Callable[[SourceLike, str | None], None]
+"""Plays a source, with a model of its own if one is named."""
+
+
+class Opening(NamedTuple):
+    """What a person asks to play; see `Player.play`."""
+
+    source: SourceLike
+    model: str | None
+    orientation: Orientation | None
+    insists: bool
+
+
+Action = tuple[str, Callable[[], None]]
+"""The words of a button, and what it does."""
+
+
+class Notice(NamedTuple):
+    """What a person should know, and what they can do about it."""
+
+    text: str
+    kind: Literal["error", "info"]
+    actions: tuple[Action, ...] = ()
+
+
+class Advice(NamedTuple):
+    """The model to use for a source, and what to say of it; None: there is none that can.
+
+    ``error``: why not, for who started livesnn with that source.
+    """
+
+    model: str | None
+    notice: Notice | None = None
+    error: str = ""
+
+
+def may_go_on(playing: SourceLike | None, source: SourceLike) -> bool:
+    """Whether what plays can go on while a source is opened: not on the same camera, which only one may have."""
+    if not isinstance(source, str | Path) or playing is None:
+        return False
+    return not is_live(str(source)) or _device(playing) != _device(source)
+
+
+def _device(source: SourceLike) -> str:
+    """Return what a source needs for itself: an address, or a camera, whose names may mean the same one."""
+    if not isinstance(source, str | Path):
+        return "camera"  # handed over open
+    kind = str(source).partition(":")[0]
+    return kind if kind in ("camera", "webcam") else str(source)
+
+
+def takes(card: ModelCard, playback: Playback) -> bool:
+    """Whether a model can take what an open source gives: events, or pictures."""
+    return (card.input.kind == "events") == playback.has_events
+
+
+def advise(
+    source: SourceLike | None,
+    model: str,
+    card: ModelCard,
+    found: Playback,
+    *,
+    asked: bool,
+    insists: bool,
+    play: Play,
+) -> Advice:
+    """Return which model to use for an open source, and what to say.
+
+    Parameters
+    ----------
+    source
+        As a person named it.
+    model, card
+        The model in use, and its card.
+    asked
+        Whether a person chose that model. Otherwise one that was trained for the source replaces it at once.
+    insists
+        Whether they chose it for this source. Then nothing is said of a better one.
+    play
+        What the buttons of the notice do.
+    """
+    name = Path(model).name
+    fit = fit_events(card, found.resolution) if found.has_events else fit_video(card, str(source))
+    if fit.plays and (insists or fit.better is None):
+        return Advice(model)
+    other = f"add --model {fit.better}" if fit.better else "name another model with --model"
+    if not found.has_events:
+        text = f"{_name(source)} is a video, but {name} reads events"
+        events = _as_events(source)
+        actions = _use(play, source, fit) + (
+            (("Turn it into events", partial(play, events, model)),) if events else ()
+        )
+        error = f"{text}: {other}" + (f", or open {events}" if events else "")
+        return Advice(None, Notice(f"{text}.", "info", actions), error)
+    if fit.better is not None and not asked:
+        back = ((f"Use {name}", partial(play, source, model)),) if fit.plays and source is not None else ()
+        return Advice(fit.better, Notice(f"{fit.why}: {fit.better} is used.", "info", back))
+    use = _use(play, source, fit)
+    if not fit.plays:
+        text = f"{_name(source)} has events, but {name} reads videos"
+        return Advice(None, Notice(f"{text}.", "info", use), f"{text}: {other}")
+    return Advice(model, Notice(f"{fit.why}: use {fit.better}?", "info", use))
+
+
+def _use(play: Play, source: SourceLike | None, fit: Fit) -> tuple[Action, ...]:
+    """Return the button that plays a source to the better model, if there is one."""
+    if fit.better is None or source is None:
+        return ()
+    return ((f"Use {fit.better}", partial(play, source, fit.better)),)
+
+
+def _as_events(source: SourceLike | None) -> str:
+    """Return the source that makes events of a video file; "" of anything else."""
+    if not isinstance(source, str | Path) or is_live(str(source)):
+        return ""
+    return f"{source}?stream={EMULATED}"
+
+
+def _name(source: SourceLike | None) -> str:
+    if isinstance(source, str | Path):
+        return str(source) if is_live(str(source)) else parse_recording_path(Path(source)).name
+    return "The source"

@@ -1,0 +1,134 @@
+"""What plays goes on while another source is opened, and stays where that fails."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.main_window import MainWindow
+from livesnn.app.opening import may_go_on
+from tests.fake_source import FakeSource
+from tests.synthetic import livesnn_threads, moving_bar, write_recording
+
+from .test_recording import start
+
+MakeWindow = Callable[..., MainWindow]
+
+
+def play(qtbot: QtBot, window: MainWindow, source: str) -> None:
+    before, shown = window.session, window.view.shown
+    window.open(source)
+    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1, timeout=20_000)
+
+
+@pytest.mark.parametrize("wrong", ["missing.aedat4", "damaged.aedat4", "tcp://127.0.0.1:1", "camera:NONE"])
+def test_what_plays_goes_on_where_another_cannot_be_opened(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path, wrong: str
+) -> None:
+    (tmp_path / "damaged.aedat4").write_bytes(b"#!AER-DAT4.0\r\n" + b"\x80" * 40)
+    window = make_window(loop=True)
+    play(qtbot, window, str(recording))
+    session = window.session
+    window.open(str(tmp_path / wrong) if wrong.endswith("4") else wrong)
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert wrong.partition(":")[2].lstrip("/") in window.banner.message.text()
+    assert window.banner.kind == "error"
+    shown = window.view.shown
+    qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
+    assert window.session is session
+    assert (window.header.source.text(), window.header.state.text()) == ("bar.npz", "Playing")
+    assert window.settings.now.recent == (str(recording),)
+
+
+def test_it_can_be_tried_again_beside_what_plays(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, str(recording))
+    late = tmp_path / "late.npz"
+    window.open(str(late))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    write_recording(late, moving_bar(300_000))
+    assert window.banner.action.text() == "Try again"
+    window.banner.action.click()
+    qtbot.waitUntil(lambda: window.header.source.text() == "late.npz", timeout=20_000)
+    assert not window.banner.isVisible()
+
+
+def test_a_recording_of_a_live_source_goes_on_where_another_cannot_be_opened(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, "simulate:gestures")
+    qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    recorder = window.player.recorder
+    window.open(str(tmp_path / "none.npz"))
+    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text(), timeout=20_000)
+    assert recorder is not None
+    assert window.player.recorder is recorder
+    before = recorder.recorded.events
+    qtbot.waitUntil(lambda: recorder.recorded.events > before, timeout=20_000)
+
+
+def test_of_two_that_are_opened_at_once_the_last_one_plays(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, str(recording))
+    for name in ("one.npz", "two.npz"):
+        window.open(str(write_recording(tmp_path / name, moving_bar(300_000))))
+    qtbot.waitUntil(lambda: window.header.source.text() == "two.npz", timeout=20_000)
+    assert livesnn_threads().count("livesnn-pipeline") == 1
+
+
+def test_what_takes_long_to_open_is_said_while_the_other_plays_on(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, str(recording))
+    with socket.create_server(("127.0.0.1", 0)) as dumb:
+        address = f"tcp://127.0.0.1:{dumb.getsockname()[1]}"
+        window.open(address)
+        qtbot.waitUntil(lambda: window.banner.message.text() == f"Opening {address} …", timeout=20_000)
+        shown = window.view.shown
+        qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
+    qtbot.waitUntil(lambda: window.banner.kind == "error", timeout=20_000)
+    assert window.header.source.text() == "bar.npz"
+
+
+def test_closing_while_another_is_opened_leaves_no_thread(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, str(recording))
+    window.open("simulate:gestures")
+    window.close()
+    assert livesnn_threads() == []
+
+
+@pytest.mark.parametrize(
+    ("playing", "source", "may"),
+    [
+        ("a.aedat4", "a.aedat4", True),
+        ("camera", "a.aedat4", True),
+        ("a.aedat4", "camera", True),
+        ("camera", "camera:DXA1", False),
+        ("webcam:0", "webcam", False),
+        ("camera", "webcam", True),
+        ("tcp://a:1", "tcp://a:1", False),
+        ("tcp://a:1", "tcp://a:2", True),
+        (None, "a.aedat4", False),
+    ],
+)
+def test_a_camera_is_let_go_of_before_it_is_opened_again(playing: str | None, source: str, may: bool) -> None:
+    assert may_go_on(playing, source) is may
+
+
+def test_a_source_that_is_handed_over_open_replaces_what_plays() -> None:
+    assert not may_go_on("a.aedat4", FakeSource())
+    assert not may_go_on(FakeSource(), "camera")

@@ -1,0 +1,91 @@
+"""What the window says while a live source is silent: no decision, and for how long; a pause shows the past."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtTest import QSignalSpy
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.main_window import MainWindow
+from livesnn.app.widgets.readout import ago
+from livesnn.infer.decide import STALE_S
+from livesnn.session.comparison import Second
+from tests.fake_source import FakeSource, cut, endless
+from tests.synthetic import moving_bar
+
+MakeWindow = Callable[..., MainWindow]
+BAR_US = 400_000
+
+
+def falls_silent() -> FakeSource:
+    return FakeSource(cut(moving_bar(BAR_US), BAR_US), then="silence")
+
+
+def test_a_silent_source_has_no_decision_and_the_time_since_is_said(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window = make_window()
+    window.open(falls_silent())
+    decision = window.readout.decision
+    qtbot.waitUntil(lambda: decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: decision.text == "No events", timeout=20_000)
+    assert decision.confidence == 0.0
+    assert "for 1 s" in decision.accessibleName()
+    assert window.readout.rows.dimmed
+    assert window.readout.rows.decision is None
+    qtbot.waitUntil(lambda: "for 2 s" in decision.accessibleName(), timeout=20_000)
+
+
+def test_a_second_model_has_no_decision_then_either(
+    qtbot: QtBot, make_window: MakeWindow, model_folder: Path
+) -> None:
+    source = FakeSource(endless(moving_bar(BAR_US), BAR_US), on_demand=True)
+    window = make_window()
+    window.open(source)
+    window.comparing.use(Second(str(model_folder), "onnx"))
+    panel = window.comparing.panel
+    assert panel is not None
+    decision = panel.readout.decision
+    qtbot.waitUntil(lambda: source.give() or decision.confidence > 0, timeout=20_000)
+    for each in (decision, window.readout.decision):
+        qtbot.waitUntil(lambda each=each: each.text == "No events", timeout=20_000)
+
+
+def test_with_events_the_decision_comes_back(qtbot: QtBot, make_window: MakeWindow) -> None:
+    packets = cut(moving_bar(BAR_US), BAR_US)
+    source = FakeSource(packets, on_demand=True, then="silence")
+    window = make_window()
+    window.open(source)
+    decision = window.readout.decision
+    source.give(len(packets) // 2)
+    qtbot.waitUntil(lambda: decision.text == "No events", timeout=20_000)
+    source.give(len(packets))
+    qtbot.waitUntil(lambda: decision.confidence > 0, timeout=20_000)
+    assert not window.readout.rows.dimmed
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_pause_shows_the_past_on_purpose(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, live: bool
+) -> None:
+    window = make_window(loop=True)
+    window.open(falls_silent() if live else str(recording))
+    decision = window.readout.decision
+    qtbot.waitUntil(lambda: decision.confidence > 0, timeout=20_000)
+    window.player.toggle()
+    polls, paused_s = QSignalSpy(window.timer.timeout), time.perf_counter()
+    qtbot.waitUntil(lambda: polls.count() > 3 and time.perf_counter() > paused_s + STALE_S + 0.2)
+    assert decision.text not in ("No events", "Nothing yet")
+    assert not window.readout.rows.dimmed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1.2, "for 1 s"), (59.4, "for 59 s"), (61.0, "for 1 min"), (7300.0, "for 2 h")],
+)
+def test_a_silence_is_said_in_round_numbers(seconds: float, words: str) -> None:
+    assert ago(seconds) == words
