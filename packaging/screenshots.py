@@ -33,7 +33,8 @@ from livesnn.teach.clips import clips_of
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs/images"
 SETTLED_S = 4.0
-GIVE_UP_S = 60.0
+PLOTTED_S = 45.0
+GIVE_UP_S = 90.0
 TEACHER = 3
 ROLL, WAVE = (str(recordings_dir() / f"{name}.aedat4") for name in ("arm_roll", "right_hand_wave"))
 FLICKER = "simulate:gestures:293"
@@ -44,7 +45,8 @@ class Shot(NamedTuple):
     """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
 
     ``taught``: what a simulated person teaches first, and then performs. ``beside``: another source, side by side.
-    ``second``: what the model is compared with. ``stage``: whether the stage is shown.
+    ``second``: what the model is compared with. ``plots``: those in the dock, by name; they are shown once they go
+    back for `PLOTTED_S`. ``stage``: whether the stage is shown.
     """
 
     width: int
@@ -55,6 +57,7 @@ class Shot(NamedTuple):
     taught: str = ""
     beside: Demo | None = None
     second: Second | None = None
+    plots: tuple[str, ...] = ()
     stage: bool = False
 
 
@@ -64,6 +67,7 @@ SHOTS = {
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
+    "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities")),
     "stage-1920x1080": Shot(1920, 1080, "dark", stage=True),
     "tabs-1920x1080": Shot(
         1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(WAVE, DEFAULT_MODEL)
@@ -122,6 +126,9 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
         window.open(source)
     elif shown is not None:
         window.open(shown.source, shown.model)
+    if shot.plots:
+        window.plots.choose(shot.plots)
+        window.plots.show()
     if shot.stage:
         window.presenting.enter()
         window.showNormal()  # the screen has another size
@@ -133,7 +140,7 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
         windows[1].open(*shot.beside)
         windows[1].commands["side_by_side"].trigger()
     for each in windows * (4 if shot.second else 1):  # some hundred frames are compared
-        play_until_decided(application, each)
+        play_until_decided(application, each, PLOTTED_S if shot.plots else SETTLED_S)
     whole = window.tabs or window
     whole.grab().save(str(folder / f"{name}.png"))
     whole.close()
@@ -147,8 +154,8 @@ def teach_movement(movement: str, folder: Path) -> Demo:
     return Demo(f"simulate:{movement}:{TEACHER}", str(folder))
 
 
-def play_until_decided(application: QApplication, window: MainWindow) -> None:
-    """Play until the numbers have settled, then to the next frame with a decision in the middle of a window."""
+def play_until_decided(application: QApplication, window: MainWindow, settled_s: float) -> None:
+    """Play for so long, then to the next frame with a decision in the middle of a window."""
     begun_s = time.perf_counter()
     while True:
         application.processEvents()
@@ -161,7 +168,7 @@ def play_until_decided(application: QApplication, window: MainWindow) -> None:
             caption = window.presenting.stage.caption
             before = [past.number for past in caption.trail]
             decided = caption.said.number is not None and before != [] and caption.said.number not in before
-        if elapsed_s > SETTLED_S and decided and window.window_panel.strip.seen >= 6:
+        if elapsed_s > settled_s and decided and window.window_panel.strip.seen >= 6:
             return
         if elapsed_s > GIVE_UP_S:
             raise SystemExit(f"no decision within {GIVE_UP_S:g} s: choose another source or model")

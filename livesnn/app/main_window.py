@@ -122,6 +122,7 @@ class MainWindow(Page):
             "theme:system": lambda: self.set_theme("system"),
             "theme:light": lambda: self.set_theme("light"),
             "theme:dark": lambda: self.set_theme("dark"),
+            "plots": self.plots.setVisible,
             "full_screen": self.set_full_screen,
             "stage": self.show_stage,
             "close_message": self.leave,
@@ -157,6 +158,10 @@ class MainWindow(Page):
         self.state_panel.mode_requested.connect(self.set_state_mode)
         self.state_panel.reset_requested.connect(player.reset)
         self.header.model_requested.connect(self.choose_model)
+        self.plots.chosen.connect(lambda names: self.settings.change(plots=names))
+        self.plots.visibilityChanged.connect(
+            lambda _: self.commands.check("plots", not self.plots.isHidden())
+        )
         view.way_requested.connect(lambda name: self.commands[name].trigger())
         transport.record_requested.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
@@ -169,6 +174,8 @@ class MainWindow(Page):
         for name, splitter in self.splitters.items():
             if name in now.splitters:
                 splitter.restoreState(QByteArray(now.splitters[name]))
+        self.plots.choose(now.plots)
+        self.restoreState(QByteArray(now.docks))
         self.transport.loop.setChecked(choices.loop)
         self._show_palette(choices.view.palette)
         self._show_filters()
@@ -460,6 +467,7 @@ class MainWindow(Page):
         self.presenting.leave()
         self._remember_layout()
         self.hide()  # threads may take seconds to end
+        self.plots.end()
         if self.dialog is not None:
             self.dialog.close()
         self.session_display.end()
@@ -474,7 +482,8 @@ class MainWindow(Page):
         splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
         if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
             splitters["rows"] = self.settings.now.splitters.get("rows", b"")
-        self.settings.change(geometry=self.saveGeometry().data(), splitters=splitters)
+        docks = self.saveState().data()
+        self.settings.change(geometry=self.saveGeometry().data(), splitters=splitters, docks=docks)
 
     def summary(self) -> Summary:
         """Return what all ended sessions did together."""

@@ -96,6 +96,7 @@ ENTRIES = (
     Entry("theme:system", "View/Theme", "Same as the system", ("Ctrl+Shift+Y",), "theme"),
     Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
     Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
+    Entry("plots", "View", "Plots", ("Ctrl+P",), "toggle", rule=True),
     Entry("stage", "View", "Stage", ("F11",), rule=True),
     Entry("full_screen", "View", "Full screen", ("Shift+F11",), "toggle"),
     Entry("layout", "View", "Reset the size of the panels", ("Ctrl+Shift+0",)),

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, QTimer
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from livesnn.app import scenes, style
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
+from livesnn.app.plots import PlotsDock
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import FRAME, fill
 from livesnn.app.widgets.event_view import EventView
@@ -45,7 +46,7 @@ GAP = 12  # pixels between cards
 MARGIN = 16  # pixels at the left and the right
 READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
 FRAME_MADE_MS = 200
-LEAST_WITH_CARDS = (780, 640)  # width and height of the window, pixels
+LEAST_WITH_CARDS = (780, 610)  # width and height of the window's middle, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
@@ -86,14 +87,18 @@ class WindowLayout(QMainWindow):
         self.setMinimumSize(800, 520)
         self.setCentralWidget(self._root())
         self._fit_screen(1280, 800)
+        self.plots = PlotsDock(self, self.show_dialog, self._tell_saved)
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Hide the lower cards where the window is too small for them."""
-        super().resizeEvent(event)
-        width, height = LEAST_WITH_CARDS
-        self.splitters["cards"].setVisible(self.width() >= width and self.height() >= height)
+    @Slot(int, int)
+    def _fit_cards(self, width: int, height: int) -> None:
+        """Hide the lower cards where the window, or what docks leave of it, is too small for them."""
+        least_width, least_height = LEAST_WITH_CARDS
+        self.splitters["cards"].setVisible(width >= least_width and height >= least_height)
+
+    def _tell_saved(self, message: str, saved: bool) -> None:
+        self.banner.show_message(message, "info" if saved else "error")
 
     def event(self, event: QEvent) -> bool:
         """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""
@@ -120,6 +125,8 @@ class WindowLayout(QMainWindow):
     def lay_out(self) -> None:
         """Let the window and its parts have the sizes of the first start."""
         self.setWindowState(Qt.WindowState.WindowNoState)
+        self.plots.setFloating(False)
+        self.plots.hide()
         self._fit_screen(1280, 800)
         self.splitters["cards"].setSizes([5000, 4000, 4000])
         cards = self.splitters["cards"].sizeHint().height()
@@ -153,11 +160,23 @@ class WindowLayout(QMainWindow):
         return stage
 
     def _root(self) -> QWidget:
-        root = QWidget()
+        root = _Root()
         root.setObjectName("root")
+        root.resized.connect(self._fit_cards)
         parts = (self.header, self.banner, (self.splitters["rows"], 1))
         fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(MARGIN, 6, MARGIN, 14))
         return root
+
+
+class _Root(QWidget):
+    """The middle of the window, without menu bar and docks; it tells its width and height."""
+
+    resized = Signal(int, int)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Tell the new size."""
+        super().resizeEvent(event)
+        self.resized.emit(self.width(), self.height())
 
 
 def window_title(name: str, source: object) -> str:
@@ -232,6 +251,7 @@ class SessionDisplay:
         """Show the newest of everything."""
         self._follow_opened()
         session = self._session
+        self._window.plots.poll(None if session is None else session.history)
         if session is None:
             return
         self._follow_state(session)
@@ -251,7 +271,10 @@ class SessionDisplay:
         read = now_s - self._read_at_s >= READ_S
         if read:
             self._read_at_s = now_s
-            self._window.numbers.show_statistics(session.statistics, Percentiles.of(self._show_ms))
+            statistics = session.statistics
+            self._window.numbers.show_statistics(statistics, Percentiles.of(self._show_ms))
+            if session.history is not None and self._state in ("playing", "waiting"):
+                session.history.add_statistics(statistics, session.history.now_s())
             self._follow_time_line(session)
             self._follow_engine()
         self._follow_results(session, read=read)
@@ -277,7 +300,10 @@ class SessionDisplay:
 
     def _painted(self, arrived_s: float) -> None:
         if arrived_s:  # 0: the picture has nothing new
-            self._show_ms.append(1e3 * (time.perf_counter() - arrived_s))
+            milliseconds = 1e3 * (time.perf_counter() - arrived_s)
+            self._show_ms.append(milliseconds)
+            if self._session is not None and self._session.history is not None:
+                self._session.history.add_shown(milliseconds, self._session.history.now_s())
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line

@@ -35,6 +35,8 @@ class Settings:
 
     geometry: bytes = b""  # of the window, as Qt saves it; b"" before its first close
     splitters: dict[str, bytes] = field(default_factory=dict)  # by name, as Qt saves them
+    docks: bytes = b""  # where they are, as Qt saves it
+    plots: tuple[str, ...] = ("rate", "latency", "probabilities")  # those shown in the dock "Plots"
     theme: ThemeName = "system"
     toured: bool = False  # whether the tour of the first start was taken or skipped
     # Of cameras and streams, by `camera_name`: serial number or address. Nothing of it holds for a recording.

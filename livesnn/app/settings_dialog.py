@@ -37,7 +37,19 @@ from livesnn.app.widgets.bars import SPEEDS
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, fill, help_button, label, line_edit
 from livesnn.session.event_picture import PALETTES
 
-KEPT = ("geometry", "splitters", "mounted", "recent", "model", "engine", "labels", "toured", "actions")
+KEPT = (
+    "geometry",
+    "splitters",
+    "docks",
+    "plots",
+    "mounted",
+    "recent",
+    "model",
+    "engine",
+    "labels",
+    "toured",
+    "actions",
+)
 """Fields that "Defaults" doesn't touch: no choices, but what came about."""
 NOTHING_FOUND = "No setting has these words."
 _BOX = 210  # width of the fields, pixels
@@ -128,7 +140,14 @@ class SettingsDialog(Dialog):
             "The size of the window and of its panels is remembered. This makes them as at the first start."
         )
         undo = self._button("Reset", lambda: self._ask("layout"))
-        self._row("Look", "Size of the panels", hint, "window.md#the-parts", ("geometry", "splitters"), undo)
+        self._row(
+            "Look",
+            "Size of the panels",
+            hint,
+            "window.md#the-parts",
+            ("geometry", "splitters", "docks", "plots"),
+            undo,
+        )
         hint = "Five steps that show the parts of the window."
         tour = self._button("Take the tour", lambda: self._ask("tour"))
         self._row("Look", "Tour", hint, "window.md#the-parts", ("toured",), tour)

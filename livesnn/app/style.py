@@ -260,6 +260,9 @@ QMenu::separator { height: 1px; background: $line; margin: 5px 8px; }
 QSplitter::handle { background: transparent; }
 QSplitter::handle:hover { background: $line; }
 QFrame#card { background: $surface; border-radius: 14px; }
+QDockWidget, QDockWidget > QWidget { background: $background; }
+QMainWindow::separator { background: transparent; width: 8px; height: 8px; }
+QMainWindow::separator:hover { background: $line; }
 QFrame#stage { background: $event_background; border: 1px solid $line; border-radius: 14px; }
 QFrame#tour { background: $surface; border: 2px solid $accent; border-radius: 14px; }
 QFrame#outline { background: transparent; border: 2px solid $accent; border-radius: 16px; }
@@ -374,6 +377,8 @@ ICONS = {
     "again": '<path d="M18.06 8.5A7 7 0 1 1 10.78 5.11M18.8 4.4 18.2 8.7 13.9 8.2"/>',
     "loop": '<path d="M4 11V7.5H20M17 4.5 20 7.5 17 10.5M20 13V16.5H4M7 13.5 4 16.5 7 19.5"/>',
     "close": '<path d="M7 7 17 17M17 7 7 17"/>',
+    "save": '<path d="M12 4V14.5M7.5 10.5 12 15 16.5 10.5M4.5 15V19.5H19.5V15"/>',
+    "window": '<rect x="4.5" y="8.5" width="11" height="11" rx="1.5"/><path d="M8.5 8.5V4.5H19.5V15.5H15.5"/>',
     "tiles": '<rect x="3.5" y="5" width="7.2" height="14" rx="1.6"/>'
     '<rect x="13.3" y="5" width="7.2" height="14" rx="1.6"/>',
     "chevron": '<path d="M8 10.5 12 14.5 16 10.5"/>',

@@ -24,6 +24,7 @@ from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
+from livesnn.session.plot_history import PlotHistory
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.sources import Source, is_live
@@ -89,6 +90,7 @@ class Session:
         self.found: Playback | None = None  # the source, once it is open; the model may still be missing
         self.log = DecisionLog()  # of a live source
         self.opened: Opened | None = None  # None until the source is open and the model is loaded
+        self.history: PlotHistory | None = None  # the last minutes; None until then too
         self.error: str | None = None  # why it failed, in one line
         self.model_failed = False  # because of the model and not of the source
         self.warnings: tuple[str, ...] = ()  # about the source, as far as it has been read
@@ -230,6 +232,7 @@ class Session:
         self.warnings = playback.warnings
         self._events_s = time.perf_counter()
         self.control.open(playback, display, model.card.input.slice.delta_t_us)
+        self.history = PlotHistory(model.card, time.perf_counter())
         self.opened = Opened(playback, model)  # last: from now on it can be paused and sought
         return display
 
@@ -306,6 +309,8 @@ class Session:
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._see(result)
         self._rolling.add_result(result, model.card, time.perf_counter())
+        if self.history is not None:
+            self.history.add_result(result, playback.start_us, self.history.now_s())
         if playback.live:
             self.log.add(result)
         shown = self._tracker.add(result, model.card, playback.start_us)

@@ -14,6 +14,9 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
@@ -27,6 +30,8 @@ from livesnn.app import style
 from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from livesnn.app.widgets.plot import FORMATS
+from livesnn.app.widgets.plot_panel import LOOKS
 from livesnn.session.comparison import Second
 from tests.synthetic import livesnn_threads
 
@@ -84,6 +89,7 @@ class Monkey:
         self.random = random.Random(seed)
         self.by_kind: Counter[str] = Counter()
         self.themes = 0  # put on so far
+        self._folder = TemporaryDirectory()
         self._names = [
             name for name in window.commands.names() if name not in ("quit", "close_tab", *_OPENING)
         ]
@@ -98,8 +104,8 @@ class Monkey:
     def act(self) -> None:
         """Do something."""
         kind = self.random.choices(
-            ("action", "key", "mouse", "wheel", "dialog", "open", "resize", "tab", "compare"),
-            (40, 20, 20, 5, 8, 4, 3, 2, 2),
+            ("action", "key", "mouse", "wheel", "dialog", "open", "resize", "tab", "compare", "plots"),
+            (40, 20, 20, 5, 8, 4, 3, 2, 2, 10),
         )[0]
         self.by_kind[kind] += 1
         getattr(self, f"_{kind}")()
@@ -135,6 +141,38 @@ class Monkey:
 
     def _wheel(self) -> None:
         self.window.view.canvas.zoom_about(self.random.choice((0.5, 0.8, 1.25, 2.0)))
+
+    def _plots(self) -> None:
+        """Zoom or move a plot, read it, choose plots, float them, dock them elsewhere, or save one."""
+        dock = self.window.plots
+        panel = dock.panel
+        if panel is None or not panel.plots:  # of a new tab
+            return
+        plot = self.random.choice(list(panel.plots.values()))
+        viewport = plot.widget.viewport()
+        place = QPoint(
+            self.random.randrange(max(viewport.width(), 1)), self.random.randrange(max(viewport.height(), 1))
+        )
+        areas = Qt.DockWidgetArea
+        button, plain = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        things: tuple[Callable[[], object], ...] = (
+            lambda: QTest.mouseMove(viewport, place),
+            lambda: QTest.mousePress(viewport, button, plain, place),
+            lambda: QTest.mouseRelease(viewport, button, plain, place),
+            lambda: QTest.mouseDClick(viewport, button, plain, place),
+            lambda: plot.view.scaleBy(x=self.random.choice((0.5, 0.8, 1.25, 2.0))),
+            lambda: panel.span.setCurrentIndex(self.random.randrange(panel.span.count())),
+            lambda: panel.choose(self.random.sample(list(LOOKS), self.random.randrange(len(LOOKS) + 1))),
+            lambda: dock.setFloating(not dock.isFloating()),
+            lambda: self.window.addDockWidget(
+                self.random.choice((areas.BottomDockWidgetArea, areas.RightDockWidgetArea)), dock
+            ),
+            lambda: dock.save(
+                next(name for name, each in panel.plots.items() if each is plot),
+                Path(self._folder.name, f"plot{self.random.choice(FORMATS)}"),
+            ),
+        )
+        self.random.choice(things)()
 
     def _dialog(self) -> None:
         if self.window.dialog is not None:
@@ -182,6 +220,11 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     window = MainWindow(model, settings=SettingsFile())
     window.show()
     window.open(recording)
+    window.commands["plots"].trigger()
+    while window.plots.panel is None or len(window.plots.panel.plots) < len(LOOKS):  # made once
+        application.processEvents()
+        if window.plots.panel is not None:
+            window.plots.panel.choose(list(LOOKS))
     monkey = Monkey(window, recording, seed)
     blocked_ms: dict[str, list[float]] = {"large": [], "small": []}
     worked_ms: dict[str, list[float]] = {"large": [], "small": []}

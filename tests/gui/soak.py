@@ -1,7 +1,7 @@
 """Show frames and a comparison as fast as they come: python tests/gui/soak.py MODEL_FOLDER FRAMES.
 
-Prints {frames, painted, rss_after_first, rss_at_end, dropped, decisions} as JSON. The process must end with 0:
-a crash while painting is what this is for.
+All plots are open. Prints {frames, painted, plots_drawn, rss_after_first, rss_at_end, dropped, decisions} as JSON.
+The process must end with 0: a crash while painting is what this is for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import psutil
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app.main_window import MainWindow
+from livesnn.app.widgets.plot_panel import LOOKS
 from livesnn.events.packet import Events
 from livesnn.session.comparison import Second
 from tests.fake_source import FakeSource, endless
@@ -57,6 +58,8 @@ def main(model: str, frames: int) -> dict[str, int]:
     application = QApplication([])
     window = MainWindow(model, picture_every_s=0.0)
     window.resize(1000, 700)
+    window.commands["plots"].trigger()
+    window.plots.choose(list(LOOKS))
     window.show()
     window.timer.stop()  # polled here, without waiting
     window.comparing.use(Second(model, state_mode="reset"))
@@ -89,6 +92,7 @@ def main(model: str, frames: int) -> dict[str, int]:
     return {
         "frames": summary["frames_shown"],
         "painted": painted,
+        "plots_drawn": 0 if window.plots.panel is None else window.plots.panel.drawn,
         "rss_after_first": after_first,
         "rss_at_end": at_end,
         "dropped": summary["dropped"],

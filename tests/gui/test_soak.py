@@ -1,4 +1,4 @@
-"""Twenty thousand frames on show: no crash while painting (DESIGN, trap 1), and memory stays flat.
+"""Twenty thousand frames on show, all plots open: no crash while painting (DESIGN, trap 1), and memory stays flat.
 
 LIVESNN_SOAK_FRAMES=50000 shows more of them, for a minute.
 """
@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from livesnn.session.decision_table import MOST_DECISIONS
+
 FRAMES = int(os.environ.get("LIVESNN_SOAK_FRAMES", "20000"))
+LOGGED = 320  # bytes of a frame's decision in the log of a live source, which ends growing; measured: 302
 LEAK = 1e-6  # of the memory, a frame: some 300 bytes; measured: a hundredth of that
 
 
@@ -29,7 +32,9 @@ def test_thousands_of_frames_are_shown_without_a_crash_and_memory_stays_flat(mod
     assert measured["frames"] >= FRAMES
     assert measured["painted"] == measured["frames"]
     assert measured["decisions"] > 0
-    assert measured["rss_at_end"] < (1 + LEAK * FRAMES) * measured["rss_after_first"]
+    assert measured["plots_drawn"] > FRAMES / 100
+    log = LOGGED * min(FRAMES, MOST_DECISIONS)
+    assert measured["rss_at_end"] - log < (1 + LEAK * FRAMES) * measured["rss_after_first"]
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""The right column: the decision, and each class with its probability now and over the last 10 s."""
+"""The right column: the decision, and each class with its probability now and over the last 10 s.
+
+The curves are no plots of pyqtgraph: eleven of those take 2.9 ms; all rows, names and numbers included, take 1.4 ms.
+"""
 
 from __future__ import annotations
 

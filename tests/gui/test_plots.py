@@ -1,0 +1,429 @@
+"""The dock "Plots": what it shows, how it is read, zoomed, saved and remembered, and what it costs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QWheelEvent
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import style
+from livesnn.app.main_window import MainWindow
+from livesnn.app.settings import SettingsFile
+from livesnn.app.widgets.plot import Plot, thinned
+from livesnn.app.widgets.plot_panel import DRAW_S, LOOKS, PlotPanel
+from livesnn.session.plot_history import KEPT_S, LATENCY_PARTS, PlotHistory
+from livesnn.session.statistics import Statistics
+
+from .shown_results import CARD, GESTURES, even_but, make_result
+
+MakeWindow = Callable[..., MainWindow]
+LONGEST_MS = 25.0  # of one poll on the GUI thread, painting included; measured: 2 to 8
+
+
+def filled(seconds: float = 30.0) -> PlotHistory:
+    """Return a history of so many seconds: 1 + 0.1·s million events a second, the first class for the first half."""
+    history = PlotHistory(CARD, 0.0)
+    results = [make_result(even_but(index, 0.9), frames=20).result for index in (0, 4)]
+    for tenth in range(round(10 * seconds)):
+        at_s = tenth / 10
+        history.add_result(results[at_s >= seconds / 2], 0, at_s)
+        history.add_shown(20.0, at_s)
+        history.add_statistics(Statistics(events_per_s=1e6 + 1e5 * at_s, filtered_per_s=5e5), at_s)
+    return history
+
+
+def draw_all(qtbot: QtBot, panel: PlotPanel, history: PlotHistory) -> None:
+    """Poll until every plot that is chosen has been drawn once more."""
+    wanted = panel.drawn + len(panel.chosen)
+
+    def drawn() -> bool:
+        history.add_statistics(Statistics(events_per_s=1e6, filtered_per_s=1e6), history.newest_s + 0.1)
+        panel.poll(history)
+        return panel.drawn >= wanted
+
+    qtbot.waitUntil(drawn)
+
+
+@pytest.fixture
+def panel(qtbot: QtBot) -> PlotPanel:
+    panel = PlotPanel(list(LOOKS))
+    qtbot.addWidget(panel)
+    panel.resize(1000, 500)
+    panel.show()
+    return panel
+
+
+@pytest.fixture
+def plot(qtbot: QtBot) -> Plot:
+    """Return a plot over time with a curve that is 1 from 0 to 10 s, and 2 from 20 to 30 s."""
+    plot = Plot(LOOKS["latency"])
+    qtbot.addWidget(plot)
+    plot.resize(500, 300)
+    plot.show()
+    plot.set_curves(["Slice"], [QColor("#ff0000")])
+    at_s = np.concatenate([np.arange(0.0, 10.0, 0.1), np.arange(20.0, 30.0, 0.1)])
+    plot.show_values(at_s, np.where(at_s < 15, 1.0, 2.0)[:, None])
+    plot.set_range(0.0, 30.0)
+    qtbot.waitExposed(plot)
+    QApplication.processEvents()
+    return plot
+
+
+def place_of(plot: Plot, x: float, y: float) -> QPoint:
+    """Return the pixel at which a plot shows a value."""
+    return plot.widget.mapFromScene(plot.view.mapViewToScene(QPointF(x, y)))
+
+
+def wheel(widget: QWidget, place: QPoint) -> None:
+    """Turn the wheel by a notch."""
+    none = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase
+    where = QPointF(place), QPointF(widget.mapToGlobal(place))
+    QApplication.sendEvent(widget, QWheelEvent(*where, QPoint(), QPoint(0, 120), *none, False))
+
+
+# What it shows
+
+
+def test_every_plot_shows_what_the_history_has(qtbot: QtBot, panel: PlotPanel) -> None:
+    history = filled()
+    draw_all(qtbot, panel, history)
+    draw_all(qtbot, panel, history)
+    assert set(panel.plots) == set(LOOKS)
+    for name in ("rate", "latency", "probabilities", "membrane"):
+        at_s, values = panel.plots[name].values
+        rows = history.rows(name)  # type: ignore[arg-type]
+        same = slice(0, len(at_s))
+        assert np.array_equal(at_s, rows.at_s[same])
+        assert np.array_equal(values, rows.values[same], equal_nan=True)
+    density = panel.plots["density"].values[1]
+    assert np.array_equal(density, 100 * history.rows("density").values[: len(density)], equal_nan=True)
+    edges, shares = panel.plots["histogram"].values
+    assert shares.sum(axis=0) == pytest.approx([100.0] * 4)
+    show = shares[:, LATENCY_PARTS.index("show")]
+    assert edges[show.argmax()] <= 20.0 < edges[show.argmax() + 1]
+    assert panel.plots["probabilities"].names[0] == style.readable(GESTURES[0])
+
+
+def test_the_legend_names_the_classes_that_were_likely_in_the_time_shown_the_newest_first(
+    qtbot: QtBot, panel: PlotPanel
+) -> None:
+    draw_all(qtbot, panel, filled())
+    draw_all(qtbot, panel, filled())
+    named = [name for name, _ in panel.plots["probabilities"].legend.curves]
+    assert named == [style.readable(GESTURES[4]), style.readable(GESTURES[0])]
+
+
+def test_a_curve_is_broken_where_nothing_was_measured(plot: Plot) -> None:
+    image = plot.widget.grab().toImage()
+
+    def red_at(x: float) -> bool:
+        column = place_of(plot, x, 1.0).x()
+        colours = [image.pixelColor(column, y) for y in range(image.height())]
+        return any(colour.red() > 200 and colour.green() < 60 for colour in colours)
+
+    assert [red_at(x) for x in (5.0, 12.0, 15.0, 18.0, 25.0)] == [True, False, False, False, True]
+
+
+def test_of_many_values_the_least_and_the_most_are_drawn() -> None:
+    at_s = np.arange(10_000) / 10
+    values = np.random.default_rng(0).normal(size=(10_000, 3))
+    values[1234, 1], values[4321, 2] = 99.0, -99.0
+    drawn_at, drawn = thinned(at_s, values, 400)
+    assert len(drawn_at) == len(drawn) <= 410
+    assert drawn.max(axis=0) == pytest.approx(values.max(axis=0))
+    assert drawn.min(axis=0) == pytest.approx(values.min(axis=0))
+    assert (np.diff(drawn_at) >= 0).all()
+    assert thinned(at_s, values, 10_000)[1] is values
+    assert thinned(at_s, values[:, :0], 400)[1].shape == drawn[:, :0].shape  # a model without hidden layers
+
+
+def test_another_source_begins_new_plots(qtbot: QtBot, panel: PlotPanel) -> None:
+    draw_all(qtbot, panel, filled())
+    panel.plots["rate"].range_taken.emit(3.0, 5.0)
+    draw_all(qtbot, panel, filled(5.0))
+    assert panel.live.isChecked()
+    assert panel.plots["rate"].values[0].max() < 15
+
+
+# Reading, zooming and moving
+
+
+def test_the_newest_values_are_followed_until_a_person_zooms_and_again_after_a_double_click(
+    qtbot: QtBot, panel: PlotPanel
+) -> None:
+    history = filled(100.0)
+    draw_all(qtbot, panel, history)
+    draw_all(qtbot, panel, history)
+    assert panel.range_s == (history.newest_s - 60, history.newest_s)
+    rate = panel.plots["rate"]
+    viewport = rate.widget.viewport()
+    middle = place_of(rate, sum(panel.range_s) / 2, 5e5)
+    wheel(viewport, middle)
+    left_s, right_s = panel.range_s
+    assert 20 < right_s - left_s < 59
+    assert not panel.live.isChecked()
+    draw_all(qtbot, panel, history)
+    assert panel.range_s == (left_s, right_s)
+    for name in ("latency", "probabilities", "density", "membrane"):  # all show the same time
+        assert panel.plots[name].shown_range == pytest.approx((left_s, right_s))
+    QTest.mouseDClick(viewport, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, middle)
+    draw_all(qtbot, panel, history)
+    assert panel.live.isChecked()
+    assert panel.range_s[1] == history.newest_s
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_an_empty_plot_can_be_pointed_at_and_double_clicked(
+    qtbot: QtBot, panel: PlotPanel, name: str
+) -> None:
+    history = PlotHistory(CARD, 0.0)
+    qtbot.waitUntil(lambda: panel.poll(history) or name in panel.plots)
+    plot = panel.plots[name]
+    assert plot.words_at(0.0) == ""
+    middle = plot.widget.viewport().rect().center()
+    QTest.mouseDClick(plot.widget.viewport(), Qt.MouseButton.LeftButton, pos=middle)
+    assert panel.live.isChecked()
+
+
+def test_dragging_moves_through_time(qtbot: QtBot, plot: Plot) -> None:
+    taken: list[tuple[float, float]] = []
+    plot.range_taken.connect(lambda left, right: taken.append((left, right)))
+    plot.set_range(10.0, 20.0)
+    viewport, start = plot.widget.viewport(), place_of(plot, 15.0, 1.0)
+    left = Qt.MouseButton.LeftButton
+    qtbot.mousePress(viewport, left, pos=start)
+    for step in range(1, 11):
+        move = QPointF(start) + QPointF(10 * step, 0)
+        QApplication.sendEvent(
+            viewport,
+            _mouse(viewport, QEvent.Type.MouseMove, move, left),
+        )
+    qtbot.mouseRelease(viewport, left, pos=start + QPoint(100, 0))
+    assert taken[-1][0] < 9.0
+    assert taken[-1][1] - taken[-1][0] == pytest.approx(10.0)
+
+
+def test_over_its_axis_the_wheel_zooms_the_values(plot: Plot) -> None:
+    before = plot.view.viewRange()
+    wheel(plot.widget.viewport(), QPoint(20, plot.widget.height() // 2))
+    now = plot.view.viewRange()
+    assert now[0] == before[0]
+    assert now[1][1] < before[1][1]
+    plot.show_all()
+    assert plot.view.viewRange()[1] == before[1]
+
+
+def test_the_cross_hair_reads_the_values(plot: Plot) -> None:
+    pointed: list[float] = []
+    plot.pointed.connect(pointed.append)
+    viewport = plot.widget.viewport()
+    point = QPointF(place_of(plot, 25.0, 1.5))
+    QApplication.sendEvent(viewport, _mouse(viewport, QEvent.Type.MouseMove, point))
+    assert pointed[-1] == pytest.approx(25.0, abs=0.2)
+    assert "0:25" in plot.words
+    assert "Slice" in plot.words
+    assert "2.00 ms" in plot.words
+    assert "1.00 ms" in plot.words_at(5.0)
+    QApplication.sendEvent(viewport, QEvent(QEvent.Type.Leave))
+    assert math.isnan(pointed[-1])
+    assert plot.words == ""
+
+
+def test_a_histogram_says_how_often(qtbot: QtBot, panel: PlotPanel) -> None:
+    history = filled()
+    draw_all(qtbot, panel, history)
+    draw_all(qtbot, panel, history)
+    words = panel.plots["histogram"].words_at(math.log10(20.0))
+    assert "100.00 %" in words
+    assert "Show" in words
+
+
+def test_a_histogram_of_a_time_without_frames_is_empty(qtbot: QtBot, panel: PlotPanel) -> None:
+    history = filled()
+    draw_all(qtbot, panel, history)
+    draw_all(qtbot, panel, history)
+    panel.plots["rate"].range_taken.emit(100.0, 110.0)
+    draw_all(qtbot, panel, history)
+    assert len(panel.plots["histogram"].values[1]) == 0
+    assert panel.plots["histogram"].words_at(0.0) == ""
+
+
+# Saving
+
+
+@pytest.fixture
+def window_with_plots(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> MainWindow:
+    window = make_window(loop=True)
+    window.open(recording)
+    window.commands["plots"].trigger()
+    qtbot.waitUntil(lambda: window.plots.panel is not None)
+    window.plots.panel.choose(list(LOOKS))
+    qtbot.waitUntil(lambda: window.plots.panel.drawn >= 4 * len(LOOKS))
+    return window
+
+
+def test_a_plot_is_saved_as_a_picture_a_drawing_and_a_table(
+    window_with_plots: MainWindow, tmp_path: Path
+) -> None:
+    plots = window_with_plots.plots
+    for name, look in LOOKS.items():
+        for suffix in (".png", ".svg", ".csv"):
+            file = tmp_path / f"{name}{suffix}"
+            plots.save(name, file)
+            assert window_with_plots.banner.message.text() == f"Saved {file}"
+        plot = plots.panel.plots[name]
+        picture = QImage(str(tmp_path / f"{name}.png"))
+        assert picture.width() == 2 * plot.widget.width()
+        assert len({picture.pixelColor(x, y).name() for x in range(0, 400, 3) for y in range(0, 200, 3)}) > 10
+        drawing = tmp_path / f"{name}.svg"
+        titles = [node.text for node in ElementTree.parse(drawing).iter() if node.tag.endswith("title")]
+        assert titles == [look.title]
+        assert _drawn(drawing) > 100
+        lines = (tmp_path / f"{name}.csv").read_text().splitlines()
+        at, values = plot.values
+        assert len(lines[0].split(",")) == 2 + len(plot.names)
+        table = np.genfromtxt(lines[1:], delimiter=",")
+        assert table[:, 2:] == pytest.approx(values, rel=1e-5, nan_ok=True)
+        assert table[:, 0] == pytest.approx(at[: len(table)], rel=1e-5)
+
+
+def test_the_table_says_when_in_the_source_a_value_was(window_with_plots: MainWindow, tmp_path: Path) -> None:
+    window_with_plots.plots.save("probabilities", tmp_path / "a.csv")
+    table = np.genfromtxt(tmp_path / "a.csv", delimiter=",", skip_header=1)
+    stream_s = table[np.isfinite(table[:, 1]), 1]
+    assert stream_s.size
+    assert 0 < stream_s.min() <= stream_s.max() < 60
+
+
+@pytest.mark.parametrize(
+    ("file", "words"), [("no/such/a.png", "choose another folder"), ("a.pdf", ".svg or .csv")]
+)
+def test_what_cant_be_saved_is_said(
+    window_with_plots: MainWindow, tmp_path: Path, file: str, words: str
+) -> None:
+    window_with_plots.plots.save("rate", tmp_path / file)
+    assert words in window_with_plots.banner.message.text()
+    assert list(tmp_path.rglob("*.p*")) == []
+
+
+def test_the_button_of_a_plot_asks_where_to_save_it(
+    qtbot: QtBot, window_with_plots: MainWindow, tmp_path: Path
+) -> None:
+    qtbot.mouseClick(window_with_plots.plots.panel.plots["latency"].save, Qt.MouseButton.LeftButton)
+    dialog = window_with_plots.dialog
+    assert dialog is not None
+    dialog.fileSelected.emit(str(tmp_path / "latency.csv"))
+    dialog.reject()
+    assert (tmp_path / "latency.csv").read_text().startswith("time (s),time in the source (s),Slice (ms)")
+
+
+# The dock
+
+
+def test_plots_are_shown_and_hidden_by_key_and_by_their_own_button(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window = make_window()
+    assert window.plots.isHidden()
+    assert not window.commands["plots"].isChecked()
+    assert window.commands["plots"].shortcut().toString() == "Ctrl+P"
+    window.commands["plots"].trigger()
+    assert window.plots.isVisible()
+    assert window.commands["plots"].isChecked()
+    qtbot.waitUntil(lambda: window.plots.panel is not None)
+    qtbot.mouseClick(window.plots.panel.close_button, Qt.MouseButton.LeftButton)
+    assert window.plots.isHidden()
+    assert not window.commands["plots"].isChecked()
+
+
+def test_the_dock_and_its_plots_are_remembered(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    first = make_window(settings=SettingsFile(file))
+    first.commands["plots"].trigger()
+    qtbot.waitUntil(lambda: first.plots.panel is not None)
+    first.plots.panel.choose(["histogram", "density"])
+    qtbot.mouseClick(first.plots.panel.float, Qt.MouseButton.LeftButton)
+    assert first.plots.isFloating()
+    first.close()
+    assert not first.plots.isVisible()
+    second = make_window(settings=SettingsFile(file))
+    assert second.plots.isVisible()
+    assert second.plots.isFloating()
+    assert second.commands["plots"].isChecked()
+    qtbot.waitUntil(lambda: second.plots.panel is not None)
+    assert second.plots.panel.chosen == ("histogram", "density")
+    second.commands["plots"].trigger()
+    second.close()
+    assert make_window(settings=SettingsFile(file)).plots.isHidden()
+
+
+def test_docked_plots_take_the_place_of_the_lower_cards(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    window.resize(800, 760)
+    qtbot.waitUntil(lambda: window.numbers.isVisible())
+    window.commands["plots"].trigger()
+    qtbot.waitUntil(lambda: not window.numbers.isVisible())
+    window.commands["plots"].trigger()
+    qtbot.waitUntil(lambda: window.numbers.isVisible())
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_plots_follow_the_theme(qtbot: QtBot, plot: Plot, theme: style.ThemeName) -> None:
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    style.use(theme, application)
+    try:
+        image = plot.widget.grab().toImage()
+        assert image.pixelColor(3, 3).name() == style.theme.surface
+    finally:
+        style.use("dark", application)
+
+
+# What it costs
+
+
+def test_each_look_draws_one_plot_and_takes_some_milliseconds(qtbot: QtBot, panel: PlotPanel) -> None:
+    history = filled(float(KEPT_S))
+    panel.span.setCurrentIndex(panel.span.count() - 1)
+    draw_all(qtbot, panel, history)
+    costs_ms = []
+    for _ in range(4 * len(LOOKS)):
+        history.add_statistics(Statistics(events_per_s=1e6, filtered_per_s=1e6), history.newest_s + 0.1)
+        before = panel.drawn
+        qtbot.wait(round(1000 * DRAW_S))
+        begun_s = time.thread_time()
+        panel.poll(history)
+        QApplication.processEvents()
+        costs_ms.append(1000 * (time.thread_time() - begun_s))
+        assert panel.drawn <= before + 1
+    assert np.median(costs_ms) < LONGEST_MS
+
+
+def _mouse(
+    widget: QWidget, kind: QEvent.Type, place: QPointF, held: Qt.MouseButton = Qt.MouseButton.NoButton
+) -> QEvent:
+    from PySide6.QtGui import QMouseEvent
+
+    everywhere = QPointF(widget.mapToGlobal(place))
+    return QMouseEvent(kind, place, everywhere, Qt.MouseButton.NoButton, held, Qt.KeyboardModifier.NoModifier)
+
+
+def _drawn(file: Path) -> int:
+    """Return how many pixels of a drawing are other than its ground."""
+    image = QImage(400, 200, QImage.Format.Format_RGB32)
+    painter = QPainter(image)
+    QSvgRenderer(str(file)).render(painter)
+    painter.end()
+    colours = np.frombuffer(image.constBits(), np.uint32)
+    return int((colours != colours[0]).sum())
