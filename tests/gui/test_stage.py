@@ -269,6 +269,19 @@ def test_a_dialog_on_the_stage_has_a_cursor(qtbot: QtBot, make_window: MakeWindo
     qtbot.waitUntil(lambda: QApplication.overrideCursor() is None)
 
 
+def test_plots_go_with_the_window_s_parts_and_come_back(
+    make_window: MakeWindow,
+) -> None:
+    window = make_window()
+    window.commands["plots"].trigger()
+    assert window.plots.isVisible()
+    on_stage(window)
+    assert not window.plots.isVisible()
+    window.presenting.leave()
+    assert window.plots.isVisible()
+    assert window.commands["plots"].isChecked()
+
+
 def test_full_screen_without_a_stage_has_a_key_of_its_own(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     window.activateWindow()
