@@ -31,7 +31,7 @@ from livesnn.app.source_dialogs import SourceChooser, readable_source
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
 from livesnn.app.tour import Tour, stops
-from livesnn.app.widgets.help import open_docs
+from livesnn.app.widgets.basics import open_docs
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode

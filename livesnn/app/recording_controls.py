@@ -16,7 +16,7 @@ from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import MOST_LABELS, SettingsFile
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label, line_edit
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, label, line_edit, save_dialog
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
 
@@ -124,12 +124,9 @@ class RecordingControls:
         return proposed_name(source if isinstance(source, str) else "camera", datetime.now())
 
     def _ask(self) -> None:
-        dialog = QFileDialog(self._window, "Record to a new file", str(self.folder))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilter(f"Recordings (*{SUFFIX})")
-        dialog.setDefaultSuffix(SUFFIX)
+        kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
+        dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
-        dialog.selectFile(self._name())
         dialog.fileSelected.connect(self.start)
         self._window.show_dialog(dialog)
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QBuffer, QEvent, QPointF, QRectF, QSize, Qt, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QDesktopServices,
+    QFont,
+    QHelpEvent,
+    QImage,
+    QImageWriter,
+    QPainter,
+    QPaintEvent,
+)
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -25,8 +37,8 @@ from PySide6.QtWidgets import (
 
 from livesnn.app import style
 from livesnn.app.style import Tone
-from livesnn.app.widgets.help import open_docs
 
+PROJECT = "https://github.com/livesnn/livesnn"
 FRAME = (16, 40)  # pixels of width and height that window managers put around a window, before it is known
 NOTHING = "–"
 NOTHING_YET = "Nothing yet"
@@ -69,6 +81,38 @@ def button(
         widget.setFixedWidth(width)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return widget
+
+
+def docs_address(page: str) -> str:
+    """Return the address of a page of the documentation, such as "window.md#numbers"."""
+    return f"{PROJECT}/blob/main/docs/{page}"
+
+
+def open_docs(page: str) -> None:
+    """Show a page of the documentation in the system's browser."""
+    QDesktopServices.openUrl(QUrl(docs_address(page)))
+
+
+def png(image: QImage) -> bytes:
+    """Return an image as PNG."""
+    buffer = QBuffer()
+    QImageWriter(buffer, b"png").write(image)
+    return bytes(buffer.data().data())
+
+
+def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str]) -> QFileDialog:
+    """Return a dialog that asks where to write a file; ``path`` is proposed.
+
+    ``kinds``: what a person reads for each suffix that it may have, such as {".png": "Pictures (*.png)"}.
+    """
+    dialog = QFileDialog(parent, title, str(path.parent))
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters([*kinds.values()])
+    dialog.setDefaultSuffix(next(iter(kinds)))
+    suffixes = {words: suffix for suffix, words in kinds.items()}
+    dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
+    dialog.selectFile(path.name)
+    return dialog
 
 
 def help_button(page: str, about: str) -> QPushButton:
