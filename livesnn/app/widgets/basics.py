@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,6 +52,25 @@ def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) ->
     widget.setFont(font)
     widget.setWordWrap(wrap)
     widget.setProperty("tone", tone)
+    return widget
+
+
+def heading(words: str) -> QLabel:
+    """Return the name of a field or a list in a dialog."""
+    return label(words, style.text_font(14, weight=QFont.Weight.DemiBold))
+
+
+def note(words: str, pixels: int = 13) -> QLabel:
+    """Return an explanation in a dialog."""
+    return label(words, style.text_font(pixels), "soft", wrap=True)
+
+
+def dialog_button(words: str, do: Callable[[], object]) -> QPushButton:
+    """Return a button of a dialog that Enter doesn't press: that is for the main one."""
+    widget = QPushButton(words)
+    widget.setFont(style.text_font(14))
+    widget.setAutoDefault(False)
+    widget.clicked.connect(lambda _=False: do())
     return widget
 
 
