@@ -15,12 +15,11 @@ from PySide6.QtCore import QTimer, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from livesnn.app import style
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import Dialog, label, png, save_dialog
+from livesnn.app.widgets.basics import Dialog, note, png, save_dialog
 from livesnn.app.widgets.timeline import clock
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
@@ -364,6 +363,6 @@ class ReplaceDialog(Dialog):
     def __init__(self, file: Path, parent: QWidget | None = None) -> None:
         super().__init__(f"Replace {file.name}?", parent)
         words = f"The folder {file.parent} has a file of this name already."
-        self.column.addWidget(label(words, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(words, 14))
         self.add_buttons("Replace")
         self.setMinimumWidth(420)

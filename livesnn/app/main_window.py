@@ -17,13 +17,12 @@ from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.dropping import Dropped, DropTarget, dropped, why_no_model
 from livesnn.app.exporting import Exporting
-from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
+from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_scenes
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.playlist import Playlist
 from livesnn.app.presenting import Presenting
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.scenes import fill_scenes
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog

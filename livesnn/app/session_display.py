@@ -19,7 +19,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app import scenes, style
+from livesnn.app import style
+from livesnn.app.menus import title_of
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
 from livesnn.app.plots import PlotsDock
@@ -387,7 +388,7 @@ class SessionDisplay:
     def _show_opened(self, source: str, opened: Opened) -> None:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
-        name = scenes.title(source)
+        name = title_of(source)
         if self._player.place_in_list:
             name = f"{name} ({self._player.place_in_list})"
         model = Path(self._player.model).resolve().name

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QPushButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QWidget
 
-from livesnn.app import scenes, style
+from livesnn.app import style
+from livesnn.app.menus import SIMULATED, another_scene, knows_people
 from livesnn.app.player import Demo, Player, demo, turning_demo
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import SettingsFile, with_recent
-from livesnn.app.widgets.basics import Dialog, label, line_edit
+from livesnn.app.widgets.basics import Dialog, dialog_button, line_edit, note
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.formats.registry import parse_recording_path
@@ -73,7 +74,7 @@ class SourceChooser:
             "stream": self.choose_stream,
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
-            "another": lambda: self.watch_scene(scenes.another(self._player.source)),
+            "another": lambda: self.watch_scene(another_scene(self._player.source)),
         }
 
     def choose_file(self) -> None:
@@ -99,7 +100,7 @@ class SourceChooser:
         """Play a simulated scene with the model that it needs; the chosen one, if that knows people."""
         needed = only_model_for(source)
         with suppress(ModelError):
-            if needed is None and not scenes.knows_people(read_card(self._player.chosen)):
+            if needed is None and not knows_people(read_card(self._player.chosen)):
                 needed = DEFAULT_MODEL
         self._play(source, needed)
 
@@ -132,7 +133,7 @@ class SourceChooser:
         if not is_live(source):
             source = str(expanded(source).absolute())
         shown = demo()
-        if not source.startswith(scenes.SCHEME) and (shown is None or source != shown.source):
+        if not source.startswith(SIMULATED) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
 
 
@@ -154,7 +155,7 @@ class StreamDialog(Dialog):
         super().__init__("Network stream", parent)
         self.address = line_edit(address, "tcp://localhost:7777", "Address of the stream", least_width=380)
         self.address.selectAll()
-        self.column.addWidget(label(_STREAM_HINT, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(_STREAM_HINT, 14))
         self.column.addWidget(self.address)
         self._connect = self.add_buttons("Connect")
         self.address.textChanged.connect(self._typed)
@@ -197,10 +198,8 @@ def listed_webcams(tell: Tell) -> list[Device]:
     from livesnn.video.webcam import webcams  # with OpenCV, a quarter of a second
 
     if sys.platform != "linux":
-        return [
-            Device("webcam", f"webcam:{number}", f"Webcam {number + 1}", "", None)
-            for number in range(UNLISTED)
-        ]
+        numbers = range(UNLISTED)
+        return [Device("webcam", f"webcam:{number}", f"Webcam {number + 1}", "", None) for number in numbers]
     found = webcams()
     if not found:
         tell(NO_WEBCAM)
@@ -227,13 +226,12 @@ class CameraDialog(Dialog):
         self._words = words
         self._found: Latest[_Found] = Latest()
         self._worker: Worker | None = None
-        self.note = label(words.looking, style.text_font(14), "soft", wrap=True)
+        self.note = note(words.looking, 14)
         self.cameras = QListWidget()
         self.cameras.setFont(style.text_font(15))
         self.cameras.setMinimumSize(420, 130)
         self.cameras.itemDoubleClicked.connect(self.accept)
-        self._again = QPushButton("Search again")
-        self._again.clicked.connect(self.look)
+        self._again = dialog_button("Search again", self.look)
         self.column.addWidget(self.note)
         self.column.addWidget(self.cameras)
         self.column.addWidget(self._again, alignment=Qt.AlignmentFlag.AlignLeft)
