@@ -17,13 +17,12 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QRadioButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label, scrolled
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.cost import mean_density
@@ -179,16 +178,12 @@ class ModelDialog(Dialog):
     def _lay_out(self) -> None:
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
-        scroll = QScrollArea()
-        scroll.setWidget(self.card)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         another = dialog_button("Another folder …", self._choose_folder)
         self.folder = dialog_button("Show its folder", lambda: self._show_folder(model_folder(self._shown)))
         self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))
         self.trash = dialog_button("Move to the trash", self._throw_away)
         left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.name, self.trash, spacing=8)
-        self.column.addLayout(fill(QHBoxLayout(), left, (scroll, 1), spacing=20), 1)
+        self.column.addLayout(fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
 
     def _engine_row(self) -> QHBoxLayout:

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
     QLayout,
     QLineEdit,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolTip,
     QVBoxLayout,
@@ -173,6 +174,15 @@ def fill(box: Box, *parts: Part, spacing: int, margins: tuple[int, int, int, int
         else:
             box.addLayout(what, share)
     return box
+
+
+def scrolled(widget: QWidget) -> QScrollArea:
+    """Return an area that is as wide as the widget wants, and scrolls where there isn't room for all of it."""
+    area = QScrollArea()
+    area.setWidget(widget)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    return area
 
 
 class Painted(QWidget):

@@ -15,7 +15,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill
+from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill, scrolled
 from livesnn.card import ModelCard
 from livesnn.infer.decide import ADVICE, Reason, Silence
 from livesnn.session.results import HISTORY_US, History, ShownResult
@@ -264,10 +264,7 @@ class ReadoutPanel(QWidget):
 
 def _scrolled(rows: ClassRows) -> QScrollArea:
     """Return the rows in an area that scrolls if there are too many."""
-    area = QScrollArea()
-    area.setWidget(rows)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area = scrolled(rows)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setMinimumHeight(rows.minimumHeight())
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
