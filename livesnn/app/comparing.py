@@ -7,20 +7,20 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
-from livesnn.app.model_dialog import ENGINES, engine_name, listed
+from livesnn.app.model_dialog import ENGINES, choose_folder, engine_name, listed
 from livesnn.app.player import Player
 from livesnn.app.session_display import SessionDisplay, WindowLayout
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, dialog_button, label
 from livesnn.app.widgets.comparison import ComparisonPanel
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import own_models, read_card, shipped_models
 from livesnn.infer.run import StateMode
-from livesnn.paths import models_dir, own_models_dir
+from livesnn.paths import own_models_dir
 from livesnn.session.comparison import Comparison, Second, why_not
 from livesnn.session.control import Choices
 from livesnn.session.results import ShownResult
@@ -154,10 +154,8 @@ class CompareDialog(Dialog):
             bold = style.text_font(14, weight=QFont.Weight.DemiBold)
             grid.addWidget(label(box.accessibleName(), bold), row, 0)
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
-        other = QPushButton("Another folder …")
-        other.setAutoDefault(False)  # Enter compares
-        other.clicked.connect(self._choose_folder)
-        grid.addWidget(other, 0, 2)
+        use = partial(self.add, chosen=True)
+        grid.addWidget(dialog_button("Another folder …", lambda: choose_folder(self, use)), 0, 2)
         self.column.addLayout(grid)
         self.column.addWidget(self.denoise)
         self.column.addWidget(self.note)
@@ -211,14 +209,6 @@ class CompareDialog(Dialog):
         self.note.setText(why)
         self.note.setVisible(bool(why))
         self.use.setEnabled(not why)
-
-    @Slot()
-    def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "Choose a model folder", str(models_dir()))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
-        dialog.open()
 
 
 def _box(name: str) -> ChoiceBox:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -134,6 +135,16 @@ def show_folder(folder: Path) -> None:
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
+def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
+    """Ask for a model folder; ``use`` is called with it."""
+    dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.fileSelected.connect(use)
+    dialog.open()
+    style.dress(dialog)
+
+
 class ModelDialog(Dialog):
     """Lists the models, shows the card of one, and asks for a model and an engine.
 
@@ -178,7 +189,9 @@ class ModelDialog(Dialog):
     def _lay_out(self) -> None:
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
-        another = dialog_button("Another folder …", self._choose_folder)
+        another = dialog_button(
+            "Another folder …", lambda: choose_folder(self, partial(self.add, chosen=True))
+        )
         self.folder = dialog_button("Show its folder", lambda: self._show_folder(model_folder(self._shown)))
         self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))
         self.trash = dialog_button("Move to the trash", self._throw_away)
@@ -277,12 +290,3 @@ class ModelDialog(Dialog):
             self._show_rows(
                 [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]
             )
-
-    @Slot()
-    def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "Choose a model folder", str(models_dir()))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
-        dialog.open()
-        style.dress(dialog)
