@@ -76,9 +76,8 @@ class Header(QWidget):
 
     def set_open_menu(self, menu: QMenu) -> None:
         """Let the Open button show this menu."""
-        menu.setLayoutDirection(
-            Qt.LayoutDirection.LeftToRight
-        )  # else the button's, whose arrow is at the right
+        # Else the button's, whose arrow is at the right.
+        menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         self.open.setMenu(menu)
 
     def show_names(self, source: str, model: str = "", *, engine: str = "", about_model: str = "") -> None:
@@ -299,9 +298,8 @@ class Transport(QFrame):
             style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
         self.line.setEnabled(bool(self._total_s) and running)
-        style.set_rule(
-            self.dot, "tone", "accent" if self._state == "playing" else "faint"
-        )  # red is for recording
+        # Red is for recording.
+        style.set_rule(self.dot, "tone", "accent" if self._state == "playing" else "faint")
         icon, words = _PLAY.get(self._state, ("play", "Play"))
         self.play.setEnabled(running)
         style.set_icon(self.play, icon, "on_accent" if running else "faint")
