@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
 from livesnn.app import style
@@ -15,7 +14,7 @@ from livesnn.app.decisions_dialog import ShareBox
 from livesnn.app.model_dialog import ENGINES, choose_folder, engine_name, listed
 from livesnn.app.player import Player
 from livesnn.app.session_display import SessionDisplay, WindowLayout
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, dialog_button, label
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, dialog_button, heading, label, note
 from livesnn.app.widgets.comparison import ComparisonPanel
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
@@ -146,14 +145,13 @@ class CompareDialog(Dialog):
                 self.engine.addItem(words, engine)
         for mode, words in STATES.items():
             self.state.addItem(words, mode)
-        self.column.addWidget(label(HINT, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(HINT, 14))
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
         grid.setVerticalSpacing(10)
         grid.setColumnStretch(1, 1)
         for row, box in enumerate((self.model, self.engine, self.state, self.threshold, self.leak)):
-            bold = style.text_font(14, weight=QFont.Weight.DemiBold)
-            grid.addWidget(label(box.accessibleName(), bold), row, 0)
+            grid.addWidget(heading(box.accessibleName()), row, 0)
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
         use = partial(self.add, chosen=True)
         grid.addWidget(dialog_button("Another folder …", lambda: choose_folder(self, use)), 0, 2)
