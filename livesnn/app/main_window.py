@@ -15,7 +15,7 @@ from livesnn.app import style
 from livesnn.app.acting import Acting
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
-from livesnn.app.dropping import Dropped, DropTarget, dropped, why_no_model
+from livesnn.app.dropping import Dropped, DropTarget, dropped, some, why_no_model
 from livesnn.app.exporting import Exporting
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
@@ -440,7 +440,8 @@ class MainWindow(Page):
         event.acceptProposedAction()
         said, wrong = self._use_dropped(held), [why_no_model(folder) for folder in held.wrong]
         if wrong or said:
-            self.banner.show_message("\n".join([*wrong, *said]), "error" if wrong else "info")
+            words = "\n".join(filter(None, (some(wrong, "\n"), *said)))
+            self.banner.show_message(words, "error" if wrong else "info")
 
     def _use_dropped(self, held: Dropped) -> list[str]:
         """Return what to say about it."""
@@ -454,7 +455,7 @@ class MainWindow(Page):
             self.open(held.recordings[0])
         elif held.recordings:
             self.playlist.start(held.recordings)
-            names = ", ".join(Path(file).name for file in held.recordings)
+            names = some([Path(file).name for file in held.recordings], ", ")
             said.append(f"{len(held.recordings)} files play one after another: {names}")
         return said
 
