@@ -438,7 +438,9 @@ class MainWindow(Page):
         if (held := dropped(event.mimeData())) is None:
             return
         event.acceptProposedAction()
-        said, wrong = self._use_dropped(held), [why_no_model(folder) for folder in held.wrong]
+        unusable = list(filter(None, map(why_no_model, held.models[:1])))
+        wrong = [*unusable, *map(why_no_model, held.wrong)]
+        said = [] if unusable else self._use_dropped(held)
         if wrong or said:
             words = "\n".join(filter(None, (some(wrong, "\n"), *said)))
             self.banner.show_message(words, "error" if wrong else "info")
@@ -447,8 +449,6 @@ class MainWindow(Page):
         """Return what to say about it."""
         said = []
         for model in held.models[:1]:
-            if why := why_no_model(model):
-                return [why]
             self.set_model(model, self.player.engine)
             said.append(f"The model {Path(model).name} is used")
         if len(held.recordings) == 1:

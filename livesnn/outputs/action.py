@@ -241,8 +241,10 @@ def _call(action: Action, firing: Firing) -> None:
         with urlopen(request, timeout=ADDRESS_LIMIT_S):
             pass
     except (OSError, HTTPException, ValueError) as error:  # HTTP errors and time-outs are OSErrors
-        why = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
-        why = (isinstance(why, OSError) and why.strerror) or why
+        if isinstance(error, HTTPError):
+            error.close()  # it is the answer too
+        reason = error.reason if isinstance(error, URLError) else None
+        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(error)
         raise LivesnnError(f"{why}: check the address, and what answers there") from error
 
 

@@ -37,7 +37,6 @@ from livesnn.sources import is_live, open_source
 from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
 
-
 LONGEST_FILM_H = 24
 
 

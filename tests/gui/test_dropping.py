@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.dropping import dropped
 from livesnn.app.main_window import MainWindow
+from livesnn.paths import models_dir
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
 MakeWindow = Callable[..., MainWindow]
@@ -183,19 +185,29 @@ def test_words_that_are_dragged_are_nothing_to_drop(make_window: MakeWindow) -> 
 
 
 def test_a_model_that_cannot_be_loaded_leaves_the_one_in_use(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, letters: Path, model_folder: Path
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path, model_folder: Path
 ) -> None:
     window = make_window(loop=True)
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
-    graph = letters / "model.onnx"
-    graph.write_bytes(graph.read_bytes().replace(b"Flatten", b"Flattex"))  # its card can still be read
-    drop(window, letters)
-    qtbot.waitUntil(lambda: window.banner.kind == "error" and window.banner.isVisible(), timeout=20_000)
-    assert "letters" in window.banner.message.text()
+    damaged = Path(shutil.copytree(models_dir() / "gestures", tmp_path / "damaged"))
+    (damaged / "model.onnx").write_bytes(b"nothing")  # its card is in the other file
+    drop(window, damaged)
+    qtbot.waitUntil(lambda: "can't be loaded" in window.banner.message.text(), timeout=20_000)
+    assert window.banner.kind == "error"
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
     assert window.header.state.text() != "Error"
     assert window.player.model == window.settings.now.model == str(model_folder)
+
+
+def test_a_model_whose_card_cannot_be_read_is_an_error(
+    make_window: MakeWindow, letters: Path, model_folder: Path
+) -> None:
+    window = make_window()
+    (letters / "model.onnx").write_bytes(b"")
+    drop(window, letters)
+    assert window.banner.kind == "error"
+    assert window.player.model == str(model_folder)
 
 
 def test_of_many_files_and_folders_only_the_first_are_named(

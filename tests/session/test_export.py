@@ -335,6 +335,6 @@ def test_a_film_of_days_is_refused_at_once(model_folder: Path, recording: Path, 
 def test_a_stretch_without_a_decision_makes_no_table(
     model_folder: Path, recording: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SourceError, match="there is no decision from 0 s to 0.1 s"):
+    with pytest.raises(SourceError, match=r"there is no decision from 0 s to 0\.1 s"):
         export(recording, tmp_path / "short.csv", Showing(model_folder), stretch=Stretch(0, 0.1))
     assert nothing_else_in(tmp_path)

@@ -360,5 +360,5 @@ def test_an_address_with_blanks_letters_and_line_breaks_is_called_as_one() -> No
 def test_an_address_where_nothing_answers_is_said_in_plain_words() -> None:
     with web_server() as (address, _):
         pass  # it is closed again
-    with pytest.raises(LivesnnError, match="^Connection refused: check the address"):
+    with pytest.raises(LivesnnError, match=r"^Connection refused: check the address"):
         perform(firing(Action("get", (address,))), NEVER)
