@@ -157,7 +157,8 @@ def bench_people(
     Raises
     ------
     DataError
-        There is nothing in the folder or nothing in it can be used, ``rates`` can't be written, or the model has other classes or frames of a fixed number of events.
+        There is nothing in the folder or nothing in it can be used, ``rates`` can't be written, or the model has
+        other classes or frames of a fixed number of events.
     """
     if rates is not None and not rates.parent.is_dir():
         raise DataError(f"{rates}: there is no folder {rates.parent}: make it first")
