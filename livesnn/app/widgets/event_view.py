@@ -42,6 +42,8 @@ from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 _BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
 _BESIDE = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _ICON = 40  # pixels
+SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
+ROOM_FOR_BOTH = 500  # width of the strip, pixels
 Choose = Callable[[str], None]
 """Called with the name of the chosen way."""
 
@@ -181,7 +183,7 @@ class WaysStrip(QWidget):
 
     def __init__(self, choose: Choose) -> None:
         super().__init__()
-        self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
+        self.words = label("", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.buttons = {
             way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
@@ -189,6 +191,11 @@ class WaysStrip(QWidget):
         for name, widget in self.buttons.items():
             widget.clicked.connect(lambda _=False, name=name: choose(name))
         fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=8)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Say less where there is room for two lines only."""
+        self.words.setText(SIMULATED + (OPEN_ELSE if event.size().width() >= ROOM_FOR_BOTH else ""))
+        super().resizeEvent(event)
 
 
 class PictureCanvas(QWidget):
