@@ -333,7 +333,7 @@ def test_the_same_ways_are_offered_above_the_demo(view: EventView, qtbot: QtBot,
     assert not view.strip.isVisible()
 
 
-@pytest.mark.parametrize("width", [444, 530, 790])  # at 1024 pixels beside a second model, at 1024, at 1366
+@pytest.mark.parametrize("width", [470, 530, 790])
 def test_the_words_above_the_demo_take_two_lines_at_most(view: EventView, width: int) -> None:
     view.show_picture(halves())
     view.show_ways_on(True)

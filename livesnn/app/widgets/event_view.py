@@ -42,8 +42,8 @@ from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 _BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
 _BESIDE = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _ICON = 40  # pixels
+_APART = 8  # space between the parts of the strip, pixels
 SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
-ROOM_FOR_BOTH = 500  # width of the strip, pixels
 Choose = Callable[[str], None]
 """Called with the name of the chosen way."""
 
@@ -190,11 +190,13 @@ class WaysStrip(QWidget):
         }
         for name, widget in self.buttons.items():
             widget.clicked.connect(lambda _=False, name=name: choose(name))
-        fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=8)
+        fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=_APART)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Say less where there is room for two lines only."""
-        self.words.setText(SIMULATED + (OPEN_ELSE if event.size().width() >= ROOM_FOR_BOTH else ""))
+        """Say less where all of it would take more than two lines."""
+        room = event.size().width() - sum(each.sizeHint().width() + _APART for each in self.buttons.values())
+        needed = self.words.fontMetrics().horizontalAdvance(SIMULATED)
+        self.words.setText(SIMULATED + (OPEN_ELSE if room > needed + _APART else ""))
         super().resizeEvent(event)
 
 
