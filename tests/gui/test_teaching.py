@@ -69,6 +69,8 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     wait_for(qtbot, dialog, "Get ready")
     qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
     wait_for(qtbot, dialog, "Learning flap", 30_000)
+    assert not dialog.share.isVisible()  # nobody knows how far it is
+    qtbot.waitUntil(lambda: "2 s so far" in dialog.words.text(), timeout=20_000)
     wait_for(qtbot, dialog, "flap is learned", 300_000)
     said = dialog.words.text()
     assert "2 of the last 2" in said
@@ -153,7 +155,7 @@ def test_the_dialog_leaves_the_picture_in_sight(
 ) -> None:
     window = flapping(qtbot, make_window)
     window.resize(*size)
-    qtbot.waitUntil(lambda: (window.width(), window.height()) == size)
+    qtbot.waitUntil(lambda: (window.width(), window.height()) == size and window.readout.width() > 300)
     window.commands["teach"].trigger()
     dialog, view = window.dialog, window.view
     assert dialog is not None

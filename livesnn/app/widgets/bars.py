@@ -79,6 +79,8 @@ class Header(QWidget):
         # Else the button's, whose arrow is at the right.
         menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         self.open.setMenu(menu)
+        under_mouse = Qt.WidgetAttribute.WA_UnderMouse
+        menu.aboutToHide.connect(lambda: self.open.setAttribute(under_mouse, False))  # Qt doesn't notice
 
     def show_names(self, source: str, model: str = "", *, engine: str = "", about_model: str = "") -> None:
         """Name the source, the model and its engine; "": there is none. ``about_model`` is a tooltip."""

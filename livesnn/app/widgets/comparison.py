@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from livesnn.app import style
@@ -27,6 +27,8 @@ LATE_TIP = (
     "Record the source and compare on the recording, or choose a faster engine."
 )
 _ROW = 17  # height of a row of the table, pixels
+_LEFT = (0.46, 0.7, 0.85, 1.0)  # of the table's columns, and the right of the last, in widths
+_GAP = 4  # between the sentence and the table, pixels
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
 
 
@@ -102,24 +104,27 @@ class AgreementView(Painted):
         if self.note:
             self._write(painter, QRectF(self.rect()), self.note, style.theme.soft, _WORDS, 13)
             return
-        half = width * 0.47
+        half = width * 0.46
         painter.setFont(style.text_font(26, weight=QFont.Weight.Bold))
         painter.setPen(QColor(style.theme.text))
         painter.drawText(QRectF(0, 0, half, 30), LEFT, self.percent)
         self._write(painter, QRectF(0, 30, half, 14), "same, last minute", style.theme.soft, LEFT, 11)
         words, colour = (LATE, style.theme.warning) if self.late else (self.total, style.theme.faint)
+        if QFontMetricsF(style.text_font(11)).horizontalAdvance(words) > half - _GAP:
+            words = words.removesuffix(" frames")
         self._write(painter, QRectF(0, 44, half, 14), words, colour, LEFT, 11)
-        column = (width - half) / 3
-        for place, words in enumerate(("ms", "First", "Second")):
-            box = QRectF(half + place * column, 0, column, _ROW)
-            self._write(painter, box, words, style.theme.faint, LEFT if not place else RIGHT, 11)
+        for place, words in enumerate(("ms", "1st", "2nd")):
+            self._cell(painter, 0, place, words, style.theme.faint, 11)
         for row, (caption, *times) in enumerate(self.times, start=1):
-            self._write(
-                painter, QRectF(half, row * _ROW, column * 1.3, _ROW), caption, style.theme.soft, LEFT, 12
-            )
+            self._cell(painter, row, 0, caption, style.theme.soft, 12)
             for place, text in enumerate(times, start=1):
-                box = QRectF(half + place * column, row * _ROW, column, _ROW)
-                self._write(painter, box, text, style.theme.text, RIGHT, 12)
+                self._cell(painter, row, place, text, style.theme.text, 12)
+
+    def _cell(self, painter: QPainter, row: int, place: int, words: str, colour: str, pixels: int) -> None:
+        """Write into the table, whose columns are as wide as their words need at least."""
+        left, right = ((_LEFT[place + more] * self.width()) for more in (0, 1))
+        box = QRectF(left, row * _ROW, right - left, _ROW)
+        self._write(painter, box, words, colour, RIGHT if place else LEFT, pixels)
 
     @staticmethod
     def _write(

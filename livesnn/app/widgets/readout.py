@@ -17,18 +17,20 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill, scrolled
 from livesnn.card import ModelCard
-from livesnn.infer.decide import ADVICE, Reason, Silence
+from livesnn.infer.decide import ADVICE, STALE_S, Reason, Silence
 from livesnn.session.results import HISTORY_US, History, ShownResult
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 64  # widths, pixels
+_TOLD_APART = 0.6  # of the longest name
 _NUMBER = 4  # width of the numbers' column, in heights of their letters
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
 _DIM = 0.4  # opacity of what is past
 _FILL = 0.4  # opacity below the curve
 _LINE = 1.6  # thickness of the curve, pixels
+STALE_US = 1e6 * STALE_S
 
 Probabilities = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint32]
@@ -92,10 +94,18 @@ class ClassRows(Painted):
     def _row_height(self) -> float:
         return min(max(self.height() / len(self.classes), _ROW[0]), _ROW[1])
 
+    def middle(self, label: str) -> int:
+        """Return where the row of a class is: y of its middle."""
+        return round((self.classes.index(label) + 0.5) * self._row_height())
+
     def name_width(self, pixels: int) -> float:
-        """Return the width of the names' column: the longest name's, if the strip has room beside it."""
-        room = self.width() - _DOT - _NUMBER * pixels - 2 * _GAP - _LEAST_STRIP
-        return min(longest(tuple(self._names), pixels), room)
+        """Return the width of the names' column: the longest name's, if the strip has room beside it.
+
+        Where names would be too short to tell them apart, there is no strip.
+        """
+        room = self.width() - _DOT - _NUMBER * pixels - 2 * _GAP
+        needed = longest(tuple(self._names), pixels)
+        return min(needed, room - _LEAST_STRIP if room - _LEAST_STRIP >= _TOLD_APART * needed else room)
 
     def paint(self, painter: QPainter) -> None:
         """Paint dot, name, strip and number of each class."""
@@ -115,7 +125,8 @@ class ClassRows(Painted):
             painter.setFont(bold if label == self.decision else plain)
             row = QRectF(0, index * height, self.width(), height)
             self._paint_words(painter, row, index, name_width)
-        self._paint_strips(painter, strip, height)
+        if strip.width() >= _LEAST_STRIP:
+            self._paint_strips(painter, strip, height)
 
     def _paint_words(self, painter: QPainter, row: QRectF, index: int, name_width: float) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
@@ -189,13 +200,19 @@ def strips(
 
 
 def _levels(history: History, columns: int) -> npt.NDArray[np.float32]:
-    """Return the probabilities [K, columns] in the middle of each pixel column."""
+    """Return the probabilities [K, columns] in the middle of each pixel column.
+
+    Between frames that are far apart, as around a pause, a value lasts for `STALE_S`; then there is none.
+    """
     newest = int(history.t_us[-1])
-    ages = (np.arange(columns)[::-1] + 0.5) * (HISTORY_US / columns)
+    at = -(np.arange(columns)[::-1] + 0.5) * (HISTORY_US / columns)
     since = history.t_us - newest  # small enough to be exact as float
-    return np.stack([np.interp(-ages, since, values, left=0.0) for values in history.probabilities.T]).astype(
-        np.float32
-    )
+    levels = np.stack([np.interp(at, since, values, left=0.0) for values in history.probabilities.T])
+    following = np.searchsorted(since, at)
+    last = np.maximum(following - 1, 0)
+    apart = since[following] - since[last] > STALE_US
+    held = np.where(at - since[last] <= STALE_US, history.probabilities[last].T, 0.0)
+    return np.where(apart, held, levels).astype(np.float32)
 
 
 @cache
@@ -217,7 +234,8 @@ class ReadoutPanel(QWidget):
         self.card = Card("Decision", "window.md#why-no-gesture-is-named")
         classes = Card("Classes", "window.md#the-parts", remark="last 10 s")
         self.card.column.addWidget(self.decision, 1)
-        classes.column.addWidget(_scrolled(self.rows), 1)
+        self._scrolled = _scrolled(self.rows)
+        classes.column.addWidget(self._scrolled, 1)
         fill(QVBoxLayout(self), self.card, (classes, 1), spacing=12)
         self.clear(None)
 
@@ -252,6 +270,8 @@ class ReadoutPanel(QWidget):
     def show_result(self, shown: ShownResult) -> None:
         """Show a result, its decision or the last one."""
         result = shown.result
+        if result.decision in self.rows.classes and result.decision != self.rows.decision:
+            self._scrolled.ensureVisible(0, self.rows.middle(result.decision), 0, _ROW[1])
         self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:
             why = "" if result.reason is None else ADVICE[result.reason]
