@@ -151,13 +151,13 @@ class _Filming:
     write: Callable[[Picture], None]  # of the film's file, once that is open
 
     def __init__(
-        self, suffix: str, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span
+        self, path: Path, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span
     ) -> None:
-        choices = showing.choices
+        choices, suffix = showing.choices, path.suffix.lower()
         speed = choices.speed if math.isfinite(choices.speed) else 1.0
         self._step_us = 1e6 * speed / PICTURES_PER_S[suffix]
         self.pictures = max(round((span.to_us - span.from_us) / self._step_us), 1)
-        if (hours := self.pictures / PICTURES_PER_S[self._suffix] / 3600) > LONGEST_FILM_H:
+        if (hours := self.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
             raise SourceError(
                 f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a "
                 "higher speed or a shorter stretch"
@@ -268,9 +268,8 @@ def _results(frames: Iterable[Frame], model: Model, showing: Showing) -> Iterato
 
 def _write_film(path: Path, played: _Played, model: Model, showing: Showing, span: _Span) -> int:
     """Return how many pictures were written."""
-    suffix = path.suffix.lower()
-    film = _Filming(suffix, model.card, showing, played.sensor, span)
-    with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
+    film = _Filming(path, model.card, showing, played.sensor, span)
+    with _WRITERS[path.suffix.lower()](path, film.scene.size, film.pictures) as film.write:
         for result in _results(played.filmed(film), model, showing):
             film.newest = result
             span.reached(result.t)
