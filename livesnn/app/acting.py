@@ -18,7 +18,7 @@ from livesnn.infer.run import Result
 from livesnn.outputs.action import RECORDING, ActionRunner, Firing, Rule
 
 TOAST_MS = 4000
-LATE = "Actions take longer than the time between them: some are left out"
+LATE = "Actions take longer than the time between them, so some are skipped"
 MOST_SHOWN = 100  # that wait for the window; the oldest go first
 
 

@@ -36,7 +36,7 @@ LEAK_HINT = (
     "At 0\u00a0% all frames of the window count the same."
 )
 CLASSES_HINT = (
-    "If an unmarked class is the likeliest, nothing is named. "
+    "While an unticked class is the likeliest, no class is named. "
     "A threshold here replaces the one on the left for its class."
 )
 NO_CLASSES = "The classes appear here once a model is open."

@@ -33,7 +33,7 @@ from livesnn.threads import Worker
 PNG = ".png"
 FILTERS = {
     PNG: "PNG pictures (*.png)",
-    MP4: "MP4 films (*.mp4)",
+    MP4: "MP4 videos (*.mp4)",
     GIF: "GIF animations (*.gif)",
     CSV: "Tables (*.csv)",
     SUFFIX: f"Recordings (*{SUFFIX})",
@@ -41,17 +41,15 @@ FILTERS = {
 _COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", SUFFIX: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
-FILM, STRETCH = "Film …", "Marked stretch …"
+FILM, STRETCH = "Video …", "Marked section …"
 NO_PICTURE = "There is no picture yet"
 NO_SOURCE = "Open a source first"
 NO_DECISIONS = "There is no decision yet"
-NO_MARKS = "Mark a stretch of a recording first, with the keys I and O"
+NO_MARKS = "Mark a section of a recording first, with the keys I and O"
 NO_EVENTS = "A video has no events"
-NO_VIDEO = "A live video isn't kept: film a video file"
-NO_PAST = (
-    "Of a live source, only the seconds that the pre-roll keeps can be exported: set it with Ctrl+Shift+S"
-)
-BUSY = "Another export is going on"
+NO_VIDEO = "A live video isn't kept: export a video file instead"
+NO_PAST = "A live source exports only the seconds of its pre-roll: set one with Ctrl+Shift+S"
+BUSY = "Another export is running"
 
 
 class _Cancelled(Exception):  # noqa: N818 (nothing is wrong)
@@ -161,7 +159,7 @@ class Exporting:
         """Copy the picture, as it is saved."""
         if self._window.view.has_picture:
             QGuiApplication.clipboard().setImage(self._window.view.canvas.picture(LEAST_PIXELS))
-            self._window.banner.show_message("The picture is copied", "info")
+            self._window.banner.show_message("Picture copied", "info")
 
     def save_picture(self, out: Path) -> None:
         """Save the picture, enlarged by a whole number where it is small."""
@@ -187,7 +185,7 @@ class Exporting:
         self._begin(out, write)
 
     def film(self, out: Path) -> None:
-        """Write a film of the marked stretch, or of all; of a live source, of its last seconds."""
+        """Write a video of the marked stretch, or of all; of a live source, of its last seconds."""
         self._begin(out, self._shown_in(out))
 
     def table(self, out: Path) -> None:
@@ -332,7 +330,7 @@ class Exporting:
         """Return what is exported in a file with this suffix."""
         if suffix == PNG:
             return "a picture"
-        what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a film")
+        what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a video")
         opened = self._player.opened
         if opened is None or opened.playback.live:
             return what
@@ -373,7 +371,7 @@ class Exporting:
             busy = BUSY if self._job is not None and name != "copy_picture" else ""
             actions[name].setEnabled(not (why or busy))
             actions[name].setToolTip(why or busy)
-        actions["film"].setText(f"Film{last}" if last else FILM)
+        actions["film"].setText(f"Video{last}" if last else FILM)
         actions["stretch"].setText(f"Recording{last}" if last else STRETCH)
         for name in ("mark_in", "mark_out"):
             actions[name].setEnabled(kind is not None and not live)
@@ -389,7 +387,7 @@ class ReplaceDialog(Dialog):
 
     def __init__(self, file: Path, parent: QWidget | None = None) -> None:
         super().__init__(f"Replace {file.name}?", parent)
-        words = f"The folder {file.parent} has a file of this name already."
+        words = f"The folder {file.parent} already has a file with this name."
         self.column.addWidget(label(words, style.text_font(14), "soft", wrap=True))
         self.add_buttons("Replace")
         self.setMinimumWidth(420)

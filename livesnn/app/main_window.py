@@ -449,7 +449,7 @@ class MainWindow(Page):
             if why := why_no_model(model):
                 return [why]
             self.set_model(model, self.player.engine)
-            said.append(f"The model {Path(model).name} is used")
+            said.append(f"Now using the model {Path(model).name}")
         if len(held.recordings) == 1:
             self.open(held.recordings[0])
         elif held.recordings:

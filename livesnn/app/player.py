@@ -393,7 +393,9 @@ class Player:
                 self._notice = Notice(str(error), "error")
                 return
             if not plays:
-                later = f"{Path(model).name} can't take this source: it is used for the next one that it can"
+                later = (
+                    f"{Path(model).name} can't take this source. It will be used for the next one that fits"
+                )
                 self._notice = Notice(later, "info")
         self._chosen, self.engine, self._asked = model, engine, True
         self._settings.change(model=model, engine=engine)

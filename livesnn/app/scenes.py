@@ -15,8 +15,8 @@ from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING
 SCHEME = "simulate:"
 OTHERS = "Another movement"  # seventy, by name
 GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
-WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Digits that turn"}
-_TITLES = {GESTURES_URI: "a simulated person", DIGITS_URI: "digits that turn"}
+WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Turning digits"}
+_TITLES = {GESTURES_URI: "a simulated person", DIGITS_URI: "turning digits"}
 
 
 def fill_scenes(menu: QMenu, watch: Callable[[str], None]) -> None:

@@ -51,7 +51,7 @@ KEPT = (
     "actions",
 )
 """Fields that "Defaults" doesn't touch: no choices, but what came about."""
-NOTHING_FOUND = "No setting has these words."
+NOTHING_FOUND = "No setting matches these words."
 _BOX = 210  # width of the fields, pixels
 
 
@@ -130,15 +130,13 @@ class SettingsDialog(Dialog):
         palettes = {name: name[:1].upper() + name[1:] for name in PALETTES}
         hint = "The colours of events in the picture."
         self._choice("Look", "Palette", hint, "window.md#the-picture", "choices.view.palette", palettes)
-        modes = {"decay": "Fade", "accumulate": "Add up"}
-        hint = "Whether each event fades away, or all of a short time are added up."
+        modes = {"decay": "Fade", "accumulate": "Accumulate"}
+        hint = "Events fade one by one, or accumulate over a short time."
         self._choice("Look", "Events", hint, "window.md#the-picture", "choices.view.mode", modes)
         hint = "Mirrors the picture on the screen, but not the network's input. Remembered for each camera."
         page = "window.md#the-picture"
         self._tick("Look", "Mirror the picture", hint, page, "choices.mirrored", "mirrored")
-        hint = (
-            "The size of the window and of its panels is remembered. This makes them as at the first start."
-        )
+        hint = "livesnn remembers the size of the window and its panels. Reset restores those of the first start."
         undo = self._button("Reset", lambda: self._ask("layout"))
         self._row(
             "Look",
@@ -153,30 +151,33 @@ class SettingsDialog(Dialog):
         self._row("Look", "Tour", hint, "window.md#the-parts", ("toured",), tour)
 
     def _playing(self) -> None:
-        hint = "A recording starts again at its end, with a fresh state."
+        hint = "At its end, a recording starts again with a fresh state."
         self._tick("Playing", "Repeat", hint, "window.md#recordings", "choices.loop")
         speeds = {speed: "As fast as possible" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
-        hint = "How fast recordings play. It is 1× again after the next start of livesnn."
+        hint = "How fast recordings play. livesnn always starts with 1×."
         self._choice("Playing", "Speed", hint, "window.md#recordings", "choices.speed", speeds)
 
     def _sources(self) -> None:
         hint = (
-            "Drops events of hot pixels and single ones, for the network and the picture. Recordings keep all. "
+            "Removes hot pixels and isolated events from the picture and the network's input. Recordings keep them. "
             "Remembered for each camera."
         )
         self._tick("Sources", "Filter noise", hint, "cameras.md#noise", "choices.denoise", "filtered")
-        hint = "livesnn remembers how each camera and stream is turned. This forgets them all, from the next opening."
+        hint = (
+            "livesnn remembers how each camera and stream is rotated and mirrored. "
+            "Forgetting applies when one is opened next."
+        )
         forget = self._button("Forget", lambda: self._change("mounted", {}))
         self._row(
             "Sources",
-            "Turned cameras",
+            "Camera orientations",
             hint,
             "cameras.md#a-camera-that-is-mounted-sideways",
             ("mounted",),
             forget,
         )
         self._shows.append(lambda: self._count(forget, "Forget", len(self.settings.mounted)))
-        hint = "The sources that the menu “Open recent” lists."
+        hint = "The sources in the menu “Open recent”."
         clear = self._button("Clear", lambda: self._change("recent", ()))
         self._row("Sources", "Recent sources", hint, "window.md#sources", ("recent",), clear)
         self._shows.append(lambda: self._count(clear, "Clear", len(self.settings.recent)))
@@ -202,7 +203,9 @@ class SettingsDialog(Dialog):
             "Network", "Engine", "What runs the network.", "engine.md#which-engine-runs", "engine", engines
         )
         states = {"carry": "Carry", "reset": "Reset each window"}
-        hint = "Whether membrane potentials go on from window to window. They do again after the next start."
+        hint = (
+            "Whether membrane potentials are carried from window to window. livesnn always starts with Carry."
+        )
         self._choice("Network", "State", hint, page, "choices.state_mode", states)
 
     def _decisions(self) -> None:
@@ -214,11 +217,11 @@ class SettingsDialog(Dialog):
             ("Leak", LEAK_HINT, "leak", ShareBox("Leak", 99.9)),
         ):
             self._share(name, hint, of + field, box)
-        hint = "Which classes may be named, and those with a threshold of their own."
+        hint = "Which classes may be named, and their own thresholds."
         paths = (*(of + each for each in ("thresholds", "allow", "deny")), "choices.by_model")
         classes = self._button("Choose …", lambda: self._ask("decisions"))
         self._row("Decisions", "Classes", hint, "robots.md#stricter-or-steadier-decisions", paths, classes)
-        hint = "What is done when a gesture is decided."
+        hint = "What happens when a gesture is decided."
         rules = self._button("Choose …", lambda: self._ask("act"))
         self._row("Decisions", "Actions", hint, "window.md#act-on-a-gesture", ("actions",), rules)
 
@@ -312,7 +315,7 @@ class SettingsDialog(Dialog):
         self.add_close()
         buttons = self.findChildren(QDialogButtonBox)[0]
         defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        defaults.setToolTip("How the window looks, plays and decides, as at the first start")
+        defaults.setToolTip("Restore look, playback and decisions to those of the first start")
         for each in buttons.buttons():
             if isinstance(each, QPushButton):
                 each.setAutoDefault(False)

@@ -36,7 +36,7 @@ POLL_MS = 50
 LOOKING = "Looking for cameras …"
 NO_CAMERA = (
     "No event camera was found. Plug one in, or check its cable, then search again. Linux also needs permission to "
-    "use it: see “Cameras” in the README."
+    "use it: see “Cameras” in the documentation."
 )
 OR_WEBCAM = " You can also use a webcam: livesnn turns its pictures into events."
 Tell = Callable[[str], None]
@@ -113,7 +113,7 @@ class SourceChooser:
     def _watch(self, shown: Demo | None) -> None:
         if shown is None:
             self._window.banner.show_message(
-                "This demo's recording or model is missing: install livesnn again", "error"
+                "This demo's recording or model is missing: reinstall livesnn", "error"
             )
         else:
             self._play(shown.source, shown.model)

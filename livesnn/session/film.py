@@ -238,7 +238,9 @@ class _Gif:
         picture_bytes = 3 * size[0] * size[1]
         if pictures * picture_bytes > GIF_BYTES:
             most_s = math.floor(GIF_BYTES / picture_bytes / PICTURES_PER_S[GIF])
-            raise SourceError(f"{path}: a GIF takes {most_s} s of this film at most: choose .mp4, or less")
+            raise SourceError(
+                f"{path}: a GIF takes {most_s} s of this video at most: choose .mp4, or a shorter section"
+            )
         path.touch(exist_ok=False)  # before the work, not after it
         self._path = path
         self._pictures: list[Picture] = []
