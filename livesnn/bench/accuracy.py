@@ -198,7 +198,7 @@ def bench_sensors(model: str, people: int, sensors: Sequence[Resolution] = SENSO
 
     Returns
     -------
-    For each sensor, and for a "webcam" whose pictures are converted to events (`Emulator`): its mean ``events_per_s``,
+    For each sensor, and for a "webcam" whose pictures are turned into events (`Emulator`): its mean ``events_per_s``,
     and the right share of ``n`` clips with its 95 % interval (Wilson). Counts are ``scaled`` by area, as `Slicer`
     does it, or taken ``as_they_come``. The state is ``reset`` at each clip, or ``carried`` from clip to clip in
     random order.

@@ -216,7 +216,7 @@ def perform(firing: Firing, stop: threading.Event) -> None:
         case "sound":
             _play(action.address, stop)
         case _:
-            raise LivesnnError("this command can't record: use the window")
+            raise LivesnnError("recording only works in the window")
 
 
 def _run(command: Sequence[str], stop: threading.Event, variables: Mapping[str, str]) -> None:
