@@ -113,7 +113,7 @@ class ActionFlags:
     """What to do when a gesture is decided."""
 
     on_decision: Annotated[str | None, tyro.conf.arg(metavar="COMMAND")] = None
-    """Run this program, with its arguments, each time that a gesture begins to be decided, without a shell. The
+    """Run this program and its arguments each time the decision changes to a gesture. It runs without a shell. The
     variables LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T (microseconds) describe the decision."""
 
     on_decision_held: Annotated[int, tyro.conf.arg(metavar="MILLISECONDS")] = 0

@@ -84,7 +84,7 @@ class Action:
             raise LivesnnError("there is no command: give a program and its arguments")
         if self.kind in _ADDRESSES and not self.address.lower().startswith(_SCHEMES):
             raise LivesnnError(
-                f"{self.address!r} isn't an address to call: begin it with http:// or https://"
+                f"{self.address!r} isn't an address to call: give one with http:// or https://"
             )
 
     @property
