@@ -102,7 +102,7 @@ class InputSpec:
     without_flicker
         Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light.
     lift_to
-        Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in little light
+        Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in low light
         (`livesnn.events.slicer.Lift`). None: counts are never multiplied.
     """
 
