@@ -301,8 +301,8 @@ class Configuration:
     """Whether to remove what a flickering light adds to a frame. Default: as in the model of --init or the data
     set."""
     lift_to: float | None = None
-    """Mean count per pixel up to which frames with few events are scaled, as in low light. 0 turns this off. Default: as
-    in the model of --init or the data set."""
+    """Mean count per pixel up to which frames with few events are scaled, as in low light. 0 turns this off.
+    Default: as in the model of --init or the data set."""
     validation: float = 0.1
     """Fraction of the training part kept for validation."""
     seed: int = 0
