@@ -313,6 +313,6 @@ def _check(card: ModelCard) -> None:
     if card.input.kind == "video" and card.input.without_flicker:
         raise ModelError("input.without_flicker only applies to events, but input.kind is video")
     if card.input.lift_to and card.input.slice.delta_t_us is None:
-        raise ModelError("input.lift_to only applies to frames of events of a fixed time")
+        raise ModelError("input.lift_to applies only to event frames of a fixed duration")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")

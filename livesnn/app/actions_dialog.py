@@ -248,7 +248,7 @@ class RuleForm(QWidget):
             self.kind.addItem(KINDS[kind][0], kind)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint = label("", style.text_font(13), "soft", wrap=True)
-        self.every = _spin(QDoubleSpinBox(), "At most every", LONGEST_EVERY_S, " s", 1, EVERY_HINT)
+        self.every = _spin(QDoubleSpinBox(), "At most once every", LONGEST_EVERY_S, " s", 1, EVERY_HINT)
         self.every.setDecimals(1)
         self.trial = QPushButton("Try")
         self.trial.setAutoDefault(False)

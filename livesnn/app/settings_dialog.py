@@ -126,20 +126,22 @@ class SettingsDialog(Dialog):
 
     def _look(self) -> None:
         themes = {"system": "Same as the system", "light": "Light", "dark": "Dark"}
-        self._choice("Look", "Theme", "The colours of the window.", "window.md#the-picture", "theme", themes)
+        self._choice(
+            "Appearance", "Theme", "The colours of the window.", "window.md#the-picture", "theme", themes
+        )
         palettes = {name: name[:1].upper() + name[1:] for name in PALETTES}
         hint = "The colours of events in the picture."
-        self._choice("Look", "Palette", hint, "window.md#the-picture", "choices.view.palette", palettes)
+        self._choice("Appearance", "Palette", hint, "window.md#the-picture", "choices.view.palette", palettes)
         modes = {"decay": "Fade", "accumulate": "Accumulate"}
         hint = "Events fade one by one, or accumulate over a short time."
-        self._choice("Look", "Events", hint, "window.md#the-picture", "choices.view.mode", modes)
+        self._choice("Appearance", "Events", hint, "window.md#the-picture", "choices.view.mode", modes)
         hint = "Mirrors the picture on the screen, but not the network's input. Remembered for each camera."
         page = "window.md#the-picture"
-        self._tick("Look", "Mirror the picture", hint, page, "choices.mirrored", "mirrored")
+        self._tick("Appearance", "Mirror the picture", hint, page, "choices.mirrored", "mirrored")
         hint = "livesnn remembers the size of the window and its panels. Reset restores those of the first start."
         undo = self._button("Reset", lambda: self._ask("layout"))
         self._row(
-            "Look",
+            "Appearance",
             "Size of the panels",
             hint,
             "window.md#the-parts",
@@ -148,14 +150,14 @@ class SettingsDialog(Dialog):
         )
         hint = "Five steps that show the parts of the window."
         tour = self._button("Take the tour", lambda: self._ask("tour"))
-        self._row("Look", "Tour", hint, "window.md#the-parts", ("toured",), tour)
+        self._row("Appearance", "Tour", hint, "window.md#the-parts", ("toured",), tour)
 
     def _playing(self) -> None:
         hint = "At its end, a recording starts again with a fresh state."
-        self._tick("Playing", "Repeat", hint, "window.md#recordings", "choices.loop")
+        self._tick("Playback", "Repeat", hint, "window.md#recordings", "choices.loop")
         speeds = {speed: "As fast as possible" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
         hint = "How fast recordings play. livesnn always starts with 1×."
-        self._choice("Playing", "Speed", hint, "window.md#recordings", "choices.speed", speeds)
+        self._choice("Playback", "Speed", hint, "window.md#recordings", "choices.speed", speeds)
 
     def _sources(self) -> None:
         hint = (
