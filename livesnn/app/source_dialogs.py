@@ -36,7 +36,7 @@ POLL_MS = 50
 LOOKING = "Looking for cameras …"
 NO_CAMERA = (
     "No event camera was found. Plug one in, or check its cable, then search again. Linux also needs permission to "
-    "use it: see “Cameras” in the documentation."
+    "use it: see “Cameras” in the README."
 )
 OR_WEBCAM = " You can also use a webcam: livesnn turns its pictures into events."
 Tell = Callable[[str], None]

@@ -247,7 +247,7 @@ class Teaching:
                 yield Step(
                     f"Learning {gesture} …",
                     None,
-                    "This can take a minute or two the first time. You can stop moving.",
+                    "This takes less than a minute the first time. You can stop moving.",
                 )
         finally:
             learning.close()

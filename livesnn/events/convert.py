@@ -83,7 +83,7 @@ def convert(
     """
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
-        raise SourceError(f"{out}: the name doesn't tell the format: choose one that ends in .aedat4 or .npz")
+        raise SourceError(f"{out}: the name doesn't say the format: choose one that ends in .aedat4 or .npz")
     labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
     with (

@@ -67,7 +67,7 @@ def export(
     suffix = out.suffix.lower()
     if suffix not in FILMS_AND_TABLES:
         raise SourceError(
-            f"{out}: the name doesn't tell the format: choose one that ends in {', '.join(FILMS_AND_TABLES)}"
+            f"{out}: the name doesn't say the format: choose one that ends in {', '.join(FILMS_AND_TABLES)}"
         )
     if is_live(str(source)):
         raise SourceError(f"{source}: a live source has no past to write: record it first")
