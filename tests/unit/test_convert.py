@@ -236,8 +236,8 @@ def test_a_recording_named_with_its_columns_is_itself_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("out.csv", "doesn't tell the format: choose one that ends in .aedat4 or .npz"),
-        ("out", "doesn't tell the format"),
+        ("out.csv", "doesn't say the format: choose one that ends in .aedat4 or .npz"),
+        ("out", "doesn't say the format"),
         ("nowhere/out.npz", "there is no folder .*nowhere: make it first"),
         ("nowhere/out.aedat4", "nowhere/out.aedat4: there is no folder"),
         ("a.npz/out.npz", "there is no folder"),
