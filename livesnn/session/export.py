@@ -96,7 +96,7 @@ def export(
     suffix = out.suffix.lower()
     if suffix not in FILMS_AND_TABLES:
         raise SourceError(
-            f"{out}: the name doesn't tell the format: choose one that ends in {', '.join(FILMS_AND_TABLES)}"
+            f"{out}: the name doesn't say the format: choose one that ends in {', '.join(FILMS_AND_TABLES)}"
         )
     if is_live(str(source)):
         raise SourceError(f"{source}: a live source has no past to write: record it first")
@@ -508,7 +508,9 @@ def _gif(path: Path, size: tuple[int, int], pictures: int) -> Iterator[Callable[
     picture_bytes = 3 * size[0] * size[1]
     if pictures * picture_bytes > GIF_BYTES:
         most_s = math.floor(GIF_BYTES / picture_bytes / PICTURES_PER_S[GIF])
-        raise SourceError(f"{path}: a GIF takes {most_s} s of this film at most: choose .mp4, or less")
+        raise SourceError(
+            f"{path}: a GIF takes {most_s} s of this video at most: choose .mp4, or a shorter section"
+        )
     path.touch(exist_ok=False)  # before the work, not after it
     frames: list[Picture] = []
     yield lambda picture: frames.append(_rgb_to_bgr(picture))

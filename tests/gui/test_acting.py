@@ -176,7 +176,7 @@ def test_a_rule_whose_mark_is_removed_is_kept_and_does_nothing(
     [
         (Draft("command", ""), "no command"),
         (Draft("command", "say 'hello"), "quotation"),
-        (Draft("get", "lamp"), "'lamp' is no address"),
+        (Draft("get", "lamp"), "'lamp' isn't an address"),
         (Draft("get", ""), "There is no address"),
     ],
 )

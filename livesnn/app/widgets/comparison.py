@@ -18,12 +18,12 @@ from livesnn.session.results import ShownResult
 from livesnn.session.statistics import LAST_RESULTS
 
 _TIP = (
-    "Share of frames in which both decided the same. “Not sure” is a decision too.\n"
-    f"Times are in milliseconds, as if each ran alone; median over the last {LAST_RESULTS} frames."
+    "Share of frames in which both decided the same. “Not sure” counts as a decision.\n"
+    f"Times are in milliseconds, as if each ran alone: the median over the last {LAST_RESULTS} frames."
 )
 LATE = "Too slow: events lost"
 LATE_TIP = (
-    "Both together need longer for a frame than the source does, so events are lost and decisions are worse.\n"
+    "The two together can't keep up with the source, so events are lost and decisions get worse.\n"
     "Record the source and compare on the recording, or choose a faster engine."
 )
 _ROW = 17  # height of a row of the table, pixels
