@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QWidget
+from PySide6.QtCore import QRectF, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
 from livesnn.app.model_dialog import ENGINES, engine_name, listed
 from livesnn.app.player import Player
 from livesnn.app.session_display import SessionDisplay, WindowLayout
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
-from livesnn.app.widgets.comparison import ComparisonPanel
+from livesnn.app.widgets.basics import (
+    LEFT,
+    NOTHING,
+    RIGHT,
+    Card,
+    ChoiceBox,
+    Dialog,
+    Painted,
+    button,
+    fill,
+    label,
+)
+from livesnn.app.widgets.numbers import milliseconds
+from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import own_models, read_card, shipped_models
 from livesnn.infer.run import StateMode
 from livesnn.paths import models_dir, own_models_dir
-from livesnn.session.comparison import Comparison, Second, why_not
+from livesnn.session.comparison import Compared, Comparison, Second, why_not
 from livesnn.session.control import Choices
 from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
+from livesnn.session.statistics import LAST_RESULTS
 
 SHARE = 4  # of the window's width, beside the picture's 7 and the decision's 4
 STATES: dict[StateMode | None, str] = {
@@ -225,3 +239,123 @@ def _box(name: str) -> ChoiceBox:
     box = ChoiceBox(name)
     box.setFixedSize(260, 34)
     return box
+
+
+_TIP = (
+    "Share of frames in which both decided the same. “Not sure” is a decision too.\n"
+    f"Times are in milliseconds, as if each ran alone; median over the last {LAST_RESULTS} frames."
+)
+LATE = "Too slow: events lost"
+LATE_TIP = (
+    "Both together need longer for a frame than the source does, so events are lost and decisions are worse.\n"
+    "Record the source and compare on the recording, or choose a faster engine."
+)
+_ROW = 17  # height of a row of the table, pixels
+_WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
+
+
+class ComparisonPanel(QWidget):
+    """The second's decision and classes, and above them the agreement; `closed` asks to end the comparison."""
+
+    closed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = Card("Second", "window.md#compare-two-models", tip=_TIP)
+        self.agreement = AgreementView()
+        self.readout = ReadoutPanel()
+        close = button(height=22, width=22, name="close", tip="End the comparison")
+        close.clicked.connect(self.closed)
+        style.set_icon(close, "close", "soft", 14)
+        self.card.top.addWidget(close)
+        self.card.column.addWidget(self.agreement)
+        fill(QVBoxLayout(self), self.card, (self.readout, 1), spacing=12)
+
+    def show_name(self, name: str) -> None:
+        """Say which model this is, and with which settings."""
+        self.card.caption.set_remark(name)
+        self.card.caption.setToolTip(f"{name}\n{_TIP}")
+
+    def clear(self, card: ModelCard | None, note: str = "") -> None:
+        """Show nothing but the classes, and a note that says why."""
+        self.readout.clear(card)
+        self.agreement.show_note(note)
+
+    def show_result(self, shown: ShownResult, compared: Compared) -> None:
+        """Show the second's result, and how it compares."""
+        self.readout.show_result(shown)
+        self.agreement.show_compared(compared)
+
+
+class AgreementView(Painted):
+    """The agreement in large letters, and the times of both in a table; or a note."""
+
+    def __init__(self) -> None:
+        super().__init__((260, 3 * _ROW + 8))
+        self.setFixedHeight(3 * _ROW + 8)
+        self.note = ""
+        self.percent, self.total = NOTHING, ""
+        self.late = False
+        self.times: tuple[tuple[str, str, str], ...] = ()  # caption, of the first, of the second
+
+    def show_note(self, note: str) -> None:
+        """Show words in place of numbers; "": no numbers either."""
+        self.note, self.percent, self.total, self.times = note, NOTHING, "", ()
+        self.setToolTip(note or _TIP)
+        self.update()
+
+    def show_compared(self, compared: Compared) -> None:
+        """Show the numbers, a dash where one is unknown."""
+        agreement = compared.agreement
+        known = math.isfinite(agreement.minute)
+        self.note = ""
+        self.percent = percent(agreement.minute)
+        self.total = f"{percent(agreement.total)} of {agreement.frames:,} frames" if known else ""
+        self.late = compared.late
+        self.times = tuple(
+            (caption, *(milliseconds(each.p50) for each in times))  # type: ignore[misc]  # two
+            for caption, times in (("Network", compared.network_ms), ("Decision", compared.total_ms))
+        )
+        self.setToolTip(f"{LATE_TIP}\n{_TIP}" if self.late else _TIP)
+        self.setAccessibleName(f"Both agree in {self.percent} of the last minute, in {self.total}")
+        self.update()
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint the numbers or the note."""
+        width = self.width()
+        if self.note:
+            self._write(painter, QRectF(self.rect()), self.note, style.theme.soft, _WORDS, 13)
+            return
+        half = width * 0.47
+        painter.setFont(style.text_font(26, weight=QFont.Weight.Bold))
+        painter.setPen(QColor(style.theme.text))
+        painter.drawText(QRectF(0, 0, half, 30), LEFT, self.percent)
+        self._write(painter, QRectF(0, 30, half, 14), "same, last minute", style.theme.soft, LEFT, 11)
+        words, colour = (LATE, style.theme.warning) if self.late else (self.total, style.theme.faint)
+        self._write(painter, QRectF(0, 44, half, 14), words, colour, LEFT, 11)
+        column = (width - half) / 3
+        for place, words in enumerate(("ms", "First", "Second")):
+            box = QRectF(half + place * column, 0, column, _ROW)
+            self._write(painter, box, words, style.theme.faint, LEFT if not place else RIGHT, 11)
+        for row, (caption, *times) in enumerate(self.times, start=1):
+            self._write(
+                painter, QRectF(half, row * _ROW, column * 1.3, _ROW), caption, style.theme.soft, LEFT, 12
+            )
+            for place, text in enumerate(times, start=1):
+                box = QRectF(half + place * column, row * _ROW, column, _ROW)
+                self._write(painter, box, text, style.theme.text, RIGHT, 12)
+
+    @staticmethod
+    def _write(
+        painter: QPainter, box: QRectF, words: str, colour: str, where: Qt.AlignmentFlag | int, pixels: int
+    ) -> None:
+        painter.setFont(style.text_font(pixels))
+        painter.setPen(QColor(colour))
+        painter.drawText(box, where, words)
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 in per cent; 100 % only where it is exactly that, and a dash where it is unknown."""
+    if not math.isfinite(share):
+        return NOTHING
+    return "100 %" if share == 1 else f"{min(100 * share, 99.9):.1f} %"

@@ -16,8 +16,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QScroll
 from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import FRAME, Dialog, label
-from livesnn.app.widgets.help import PROJECT, docs_address
+from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label
 from livesnn.session.event_picture import PALETTES
 
 TURN = "Rotate clockwise"

@@ -1,11 +1,11 @@
-"""What the window's parts and dialogs are built of: labels, cards, painted parts, the dialog with a heading."""
+"""What the window's parts and dialogs are built of: labels, cards, painted parts, links to the documentation."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QUrl
+from PySide6.QtGui import QColor, QDesktopServices, QFont, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
@@ -25,7 +25,19 @@ from PySide6.QtWidgets import (
 
 from livesnn.app import style
 from livesnn.app.style import Tone
-from livesnn.app.widgets.help import open_docs
+
+PROJECT = "https://github.com/livesnn/livesnn"
+
+
+def docs_address(page: str) -> str:
+    """Return the address of a page, such as "window.md#numbers"."""
+    return f"{PROJECT}/blob/main/docs/{page}"
+
+
+def open_docs(page: str) -> None:
+    """Show a page of the documentation in the system's browser."""
+    QDesktopServices.openUrl(QUrl(docs_address(page)))
+
 
 FRAME = (16, 40)  # pixels of width and height that window managers put around a window, before it is known
 NOTHING = "–"
