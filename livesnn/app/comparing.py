@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtGui import QFont, QPainter
 from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from livesnn.app import style
@@ -26,6 +26,7 @@ from livesnn.app.widgets.basics import (
     button,
     fill,
     label,
+    write,
 )
 from livesnn.app.widgets.numbers import milliseconds
 from livesnn.app.widgets.readout import ReadoutPanel
@@ -322,36 +323,23 @@ class AgreementView(Painted):
 
     def paint(self, painter: QPainter) -> None:
         """Paint the numbers or the note."""
-        width = self.width()
+        theme, small = style.theme, style.text_font(11)
         if self.note:
-            self._write(painter, QRectF(self.rect()), self.note, style.theme.soft, _WORDS, 13)
+            write(painter, QRectF(self.rect()), self.note, theme.soft, _WORDS, style.text_font(13))
             return
-        half = width * 0.47
-        painter.setFont(style.text_font(26, weight=QFont.Weight.Bold))
-        painter.setPen(QColor(style.theme.text))
-        painter.drawText(QRectF(0, 0, half, 30), LEFT, self.percent)
-        self._write(painter, QRectF(0, 30, half, 14), "same, last minute", style.theme.soft, LEFT, 11)
-        words, colour = (LATE, style.theme.warning) if self.late else (self.total, style.theme.faint)
-        self._write(painter, QRectF(0, 44, half, 14), words, colour, LEFT, 11)
-        column = (width - half) / 3
-        for place, words in enumerate(("ms", "First", "Second")):
-            box = QRectF(half + place * column, 0, column, _ROW)
-            self._write(painter, box, words, style.theme.faint, LEFT if not place else RIGHT, 11)
-        for row, (caption, *times) in enumerate(self.times, start=1):
-            self._write(
-                painter, QRectF(half, row * _ROW, column * 1.3, _ROW), caption, style.theme.soft, LEFT, 12
-            )
-            for place, text in enumerate(times, start=1):
-                box = QRectF(half + place * column, row * _ROW, column, _ROW)
-                self._write(painter, box, text, style.theme.text, RIGHT, 12)
-
-    @staticmethod
-    def _write(
-        painter: QPainter, box: QRectF, words: str, colour: str, where: Qt.AlignmentFlag | int, pixels: int
-    ) -> None:
-        painter.setFont(style.text_font(pixels))
-        painter.setPen(QColor(colour))
-        painter.drawText(box, where, words)
+        half = self.width() * 0.47
+        large = style.text_font(26, weight=QFont.Weight.Bold)
+        write(painter, QRectF(0, 0, half, 30), self.percent, theme.text, LEFT, large)
+        write(painter, QRectF(0, 30, half, 14), "same, last minute", theme.soft, LEFT, small)
+        words, colour = (LATE, theme.warning) if self.late else (self.total, theme.faint)
+        write(painter, QRectF(0, 44, half, 14), words, colour)
+        column = (self.width() - half) / 3
+        for row, texts in enumerate((("ms", "First", "Second"), *self.times)):
+            painter.setFont(style.text_font(12) if row else small)
+            for place, text in enumerate(texts):
+                box = QRectF(half + place * column, row * _ROW, column * (1 if place else 1.3), _ROW)
+                colour = theme.faint if not row else theme.text if place else theme.soft
+                write(painter, box, text, colour, RIGHT if place else LEFT)
 
 
 def percent(share: float) -> str:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from livesnn.app import style
 from livesnn.app.player import Player
+from livesnn.app.widgets.basics import write
 from livesnn.errors import ModelError
 from livesnn.infer.model import model_folder, read_card
 
@@ -101,11 +102,9 @@ class DropTarget(QWidget):
         frame = QRectF(self.rect()).adjusted(_MARGIN, _MARGIN, -_MARGIN, -_MARGIN)
         painter.setPen(QPen(QColor(style.theme.accent), 3, Qt.PenStyle.DashLine))
         painter.drawRoundedRect(frame, 16, 16)
-        painter.setPen(QColor(style.theme.text))
-        painter.setFont(style.text_font(26, weight=QFont.Weight.DemiBold))
-        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(frame.adjusted(24, 24, -24, -24), int(flags), self.words)
-        painter.end()
+        where = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        large = style.text_font(26, weight=QFont.Weight.DemiBold)
+        write(painter, frame.adjusted(24, 24, -24, -24), self.words, style.theme.text, where, large)
 
 
 class Playlist:

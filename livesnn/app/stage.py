@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from PySide6.QtCore import QEvent, QObject, QPointF, QRect, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -23,7 +23,6 @@ from PySide6.QtWidgets import (
     QDockWidget,
     QFrame,
     QHBoxLayout,
-    QPushButton,
     QStackedWidget,
     QWidget,
 )
@@ -31,7 +30,7 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.player import Player
 from livesnn.app.session_display import READ_S, WindowLayout
-from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, fill, label
+from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
 from livesnn.app.widgets.readout import NO_EVENTS, ago, fitting_pixels
 from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES, Palette
@@ -180,96 +179,77 @@ class _CaptionPainter:
     def __init__(self, painter: QPainter, box: QRect, palette: Palette) -> None:
         self._painter = painter
         self._theme = style.DARK if palette.ink == (255, 255, 255) else style.LIGHT
-        self._box = box
-        self._unit = box.height() / _CAPTION
-        margin = _MARGIN * self._unit
-        self._left, self._width = margin, box.width() - 2 * margin
+        self._unit = unit = box.height() / _CAPTION
+        self._box = QRectF(box).adjusted(_MARGIN * unit, 0, -_MARGIN * unit, -_MARGIN * unit)
 
     def paint(self, said: Said, trail: Trail, note: str, now_s: float) -> None:
-        bottom = self._box.height() - _MARGIN * self._unit
+        bottom, unit = self._box.bottom(), self._unit
         if said.number is not None:
             bottom = self._paint_bar(bottom, said.confidence, self._class(said.number))
         elif said.why:
-            bottom = self._paint_why(bottom, said.why)
+            bottom -= 5 * unit
+            small = style.text_font(round(3.2 * unit))
+            write(self._painter, self._row(bottom, 5), said.why, self._theme.soft, LEFT, small)
         top = self._paint_words(bottom, said)
-        row = QRectF(self._left, top - (_PAST + 3) * self._unit, self._width, (_PAST + 2) * self._unit)
-        self._paint_trail(row, trail, note, now_s)
+        self._paint_trail(self._row(top - (_PAST + 3) * unit, _PAST + 2), trail, note, now_s)
+
+    def _row(self, top: float, height: float) -> QRectF:
+        """Return a row of the whole width, with its height in units."""
+        return QRectF(self._box.left(), top, self._box.width(), height * self._unit)
+
+    def _font(self, height: float) -> QFont:
+        return style.text_font(round(height * self._unit), weight=QFont.Weight.DemiBold)
 
     def _class(self, number: int) -> QColor:
         return QColor(self._theme.classes[number % len(self._theme.classes)])
 
     def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
-        height = _BAR * self._unit
-        number = 15 * self._unit
-        track = QRectF(self._left, bottom - 2 * height, self._width - number, height)
-        self._painter.setPen(Qt.PenStyle.NoPen)
-        self._painter.setBrush(QColor(self._theme.raised))
-        self._painter.drawRoundedRect(track, height / 2, height / 2)
-        self._painter.setBrush(colour)
-        filled = QRectF(track.topLeft(), track.bottomRight())
-        filled.setWidth(max(track.width() * min(share, 1.0), height))
-        self._painter.drawRoundedRect(filled, height / 2, height / 2)
-        self._painter.setFont(style.text_font(round(4 * self._unit), weight=QFont.Weight.DemiBold))
-        self._painter.setPen(QColor(self._theme.soft))
-        beside = QRectF(track.right(), track.center().y() - 3 * self._unit, number, 6 * self._unit)
-        self._painter.drawText(beside, RIGHT, f"{100 * share:.0f} %")
+        """Paint the probability above ``bottom``, and return what is the bottom then."""
+        track = self._row(bottom - 2 * _BAR * self._unit, _BAR)
+        track.setRight(track.right() - 15 * self._unit)
+        draw_bar(
+            self._painter, track, max(share, _BAR * self._unit / track.width()), self._theme.raised, colour
+        )
+        beside = QRectF(track.right(), track.center().y() - 3 * self._unit, 15 * self._unit, 6 * self._unit)
+        write(self._painter, beside, f"{100 * share:.0f} %", self._theme.soft, RIGHT, self._font(4))
         return track.top() - 2 * self._unit
 
-    def _paint_why(self, bottom: float, why: str) -> float:
-        height = 5 * self._unit
-        self._painter.setFont(style.text_font(round(3.2 * self._unit)))
-        self._painter.setPen(QColor(self._theme.soft))
-        box = QRectF(self._left, bottom - height, self._width, height)
-        self._painter.drawText(box, LEFT, why)
-        return box.top()
-
     def _paint_words(self, bottom: float, said: Said) -> float:
-        decided = said.number is not None
-        largest = round((_LARGEST if decided else _WAITING) * self._unit)
-        width, height = round(self._width), round(_WORDS_BOX * self._unit)
-        pixels = fitting_pixels(said.words, width, height, largest=largest)
+        largest = round((_WAITING if said.number is None else _LARGEST) * self._unit)
+        box = self._row(bottom - _WORDS_BOX * self._unit, _WORDS_BOX)
+        pixels = fitting_pixels(said.words, round(box.width()), round(box.height()), largest=largest)
         self._painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
-        colour = self._class(said.number) if said.number is not None else QColor(self._theme.faint)
-        self._painter.setPen(colour)
+        colour = QColor(self._theme.faint) if said.number is None else self._class(said.number)
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom | Qt.TextFlag.TextWordWrap
-        box = QRectF(self._left, bottom - height, self._width, height)
-        written = self._painter.boundingRect(box, int(flags), said.words)
-        self._painter.drawText(box, int(flags), said.words)
-        return written.top() if said.words else bottom
+        write(self._painter, box, said.words, colour, flags)
+        return self._painter.boundingRect(box, int(flags), said.words).top() if said.words else bottom
 
     def _paint_trail(self, row: QRectF, trail: Trail, note: str, now_s: float) -> None:
-        self._painter.setFont(style.text_font(round(_PAST * self._unit), weight=QFont.Weight.DemiBold))
-        metrics = self._painter.fontMetrics()
         right = row.right() - (self._paint_note(row, note) if note else 0.0)
+        self._painter.setFont(self._font(_PAST))
         x, radius = row.left(), 0.9 * self._unit
         for past in trail:
-            width = metrics.horizontalAdvance(past.words)
+            width = self._painter.fontMetrics().horizontalAdvance(past.words)
             if x + 4 * radius + width > right:
                 break
+            colour = self._class(past.number)
             self._painter.setOpacity(max(1 - (now_s - past.ended_s) / FADE_S, 0.0))
-            self._painter.setPen(Qt.PenStyle.NoPen)
-            self._painter.setBrush(self._class(past.number))
-            self._painter.drawEllipse(QPointF(x + radius, row.center().y()), radius, radius)
-            self._painter.setPen(self._class(past.number))
+            dot = QRectF(x, row.center().y() - radius, 2 * radius, 2 * radius)
+            rounded(self._painter, dot, radius, colour)
             x += 3.5 * radius
-            self._painter.drawText(QRectF(x, row.top(), width + 2, row.height()), LEFT, past.words)
+            write(self._painter, QRectF(x, row.top(), width + 2, row.height()), past.words, colour)
             x += width + 5 * radius
         self._painter.setOpacity(1.0)
 
     def _paint_note(self, row: QRectF, note: str) -> float:
         """Paint a note at the right of the row, and return its width."""
-        before = self._painter.font()
         self._painter.setFont(style.text_font(round(2.6 * self._unit)))
-        right = Qt.TextElideMode.ElideRight
-        shown = self._painter.fontMetrics().elidedText(note, right, int(row.width() / 2))
+        shown = elided(self._painter, note, row.width() / 2)
         width = self._painter.fontMetrics().horizontalAdvance(shown) + 4 * self._unit
-        pill = QRectF(row.right() - width, row.center().y() - 2.5 * self._unit, width, 5 * self._unit)
-        self._painter.setPen(Qt.PenStyle.NoPen)
-        self._painter.setBrush(QColor(self._theme.accent_dark))
-        self._painter.drawRoundedRect(pill, 2.5 * self._unit, 2.5 * self._unit)
-        self._painter.setPen(QColor(self._theme.text))
-        self._painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, shown)
-        self._painter.setFont(before)
+        radius = 2.5 * self._unit
+        pill = QRectF(row.right() - width, row.center().y() - radius, width, 2 * radius)
+        rounded(self._painter, pill, radius, self._theme.accent_dark)
+        write(self._painter, pill, shown, self._theme.text, Qt.AlignmentFlag.AlignCenter)
         return width + 2 * self._unit
 
 
@@ -282,7 +262,7 @@ class StageBar(QFrame):
         style.set_rule(self, "kind", "info")
         self.source = label("", style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(14), "soft")
-        self.leave: QPushButton = button("Leave (Esc)", height=32)
+        self.leave = button("Leave (Esc)", height=32)
         self.leave.clicked.connect(leave)
         parts = (self.source, dot(), (self.state, 1), self.leave)
         fill(QHBoxLayout(self), *parts, spacing=10, margins=(16, 6, 10, 6))

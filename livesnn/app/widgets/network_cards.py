@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPen
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted, button, fill
+from livesnn.app.widgets.basics import NOTHING, Card, Painted, button, fill, rounded, write
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.run import StateMode
 from livesnn.session.control import RUNNING, ShownState
@@ -310,14 +310,11 @@ class LayerBars(Painted):
     def paint(self, painter: QPainter) -> None:
         """Paint the bars and their legend."""
         boxes = self.boxes()
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(style.theme.raised))
         for box in boxes:
-            painter.drawRoundedRect(box, 2, 2)
-        painter.setBrush(QColor(style.theme.accent))
+            rounded(painter, box, 2, style.theme.raised)
         for box, share in zip(boxes, self.density if self.density is not None else (), strict=False):
             filled = min(float(share) / FULL_DENSITY, 1.0) * box.height()
-            painter.drawRoundedRect(box.adjusted(0, box.height() - filled, 0, 0), 2, 2)
+            rounded(painter, box.adjusted(0, box.height() - filled, 0, 0), 2, style.theme.accent)
         painter.setPen(QPen(QColor(style.theme.warning), 2.0))
         for box, mean in zip(boxes, self.membrane if self.membrane is not None else (), strict=False):
             y = box.bottom() - 1 - membrane_height(float(mean), self._threshold) * (box.height() - 2)
@@ -333,8 +330,8 @@ class LayerBars(Painted):
             ("mean membrane", style.theme.warning, 2),
         ):
             painter.fillRect(QRectF(x, middle - height / 2, 10, height), QColor(colour))
-            painter.setPen(QColor(style.theme.faint))
-            painter.drawText(QRectF(x + 15, middle - _LEGEND / 2, self.width(), _LEGEND), LEFT, words)
+            box = QRectF(x + 15, middle - _LEGEND / 2, self.width(), _LEGEND)
+            write(painter, box, words, style.theme.faint)
             x += 15 + painter.fontMetrics().horizontalAdvance(words) + 14
 
 

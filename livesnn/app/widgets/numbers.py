@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QPainter
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, RIGHT, Card, Painted
+from livesnn.app.widgets.basics import NOTHING, RIGHT, Card, Painted, write
 from livesnn.card import ModelCard
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import energy_constants
@@ -188,34 +188,23 @@ class _Numbers(Painted):
         name_width = max(left * 0.32, 52)
         column = (left - name_width) / len(_PERCENTILES)
         for place, which in enumerate(_PERCENTILES):
-            self._write(
-                painter, QRectF(name_width + place * column, 0, column, height), which, style.theme.faint
-            )
+            box = QRectF(name_width + place * column, 0, column, height)
+            write(painter, box, which, style.theme.faint, RIGHT)
         for row, (part, (caption, _)) in enumerate(_PARTS.items(), start=1):
-            self._write(painter, QRectF(0, row * height, name_width, height), caption, style.theme.soft, LEFT)
+            write(painter, QRectF(0, row * height, name_width, height), caption, style.theme.soft)
             for place, which in enumerate(_PERCENTILES):
                 box = QRectF(name_width + place * column, row * height, column, height)
-                self._write(
-                    painter,
-                    box,
-                    self.texts[f"{part}.{which}"],
-                    style.theme.text if place == 0 else style.theme.soft,
-                )
+                colour = style.theme.soft if place else style.theme.text
+                write(painter, box, self.texts[f"{part}.{which}"], colour, RIGHT)
         for row, name in enumerate(self.rates):
             caption, warned = _RATES[name][0], name in self._notes and name not in _EXPLAINED
             box = QRectF(half, row * height, self.width() - half, height)
-            self._write(painter, box, caption, style.theme.soft, LEFT)
+            write(painter, box, caption, style.theme.soft)
             room = box.width() - painter.fontMetrics().horizontalAdvance(f"{caption}  ")
             text = self.texts[name]
             if painter.fontMetrics().horizontalAdvance(text) > room:
                 text = text.split(_OF)[0]
-            self._write(painter, box, text, style.theme.warning if warned else style.theme.text)
-
-    def _write(
-        self, painter: QPainter, box: QRectF, words: str, colour: str, where: Qt.AlignmentFlag = RIGHT
-    ) -> None:
-        painter.setPen(QColor(colour))
-        painter.drawText(box, where, words)
+            write(painter, box, text, style.theme.warning if warned else style.theme.text, RIGHT)
 
 
 def milliseconds(value: float) -> str:
