@@ -17,7 +17,8 @@ from livesnn.events.packet import Resolution
 from livesnn.events.recorder import require_room
 from livesnn.infer.decide import ADVICE
 from livesnn.infer.run import Result
-from livesnn.session.event_picture import CLASSES_ON_DARK, CLASSES_ON_LIGHT, Palette, Rgb, readable
+from livesnn.session.class_names import CLASSES_ON_DARK, CLASSES_ON_LIGHT, readable
+from livesnn.session.event_picture import Palette, Rgb
 from livesnn.session.showing import GIF, MP4, PICTURES_PER_S
 from livesnn.video.video_file import silence
 
