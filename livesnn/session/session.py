@@ -21,11 +21,11 @@ from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
 from livesnn.session.comparison import Comparer
 from livesnn.session.control import SEEKING, Choices, Control
-from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.plot_history import PlotHistory
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
+from livesnn.session.showing import DecisionLog
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.sources import Source, is_live
 from livesnn.threads import WAKE_S, Latest, Worker

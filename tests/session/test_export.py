@@ -18,11 +18,10 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, Stretch
 from livesnn.events.recording import open_recording
 from livesnn.session.control import Choices
-from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import PALETTES, ViewSpec
 from livesnn.session.export import export, export_last
 from livesnn.session.session import Session
-from livesnn.session.showing import Showing
+from livesnn.session.showing import DecisionLog, Showing
 from tests.disks import fill, small_disk
 from tests.fake_source import FakeSource, joined
 from tests.synthetic import SENSOR, moving_bar, write_recording
