@@ -1,4 +1,4 @@
-"""What the window's parts and dialogs are built of: labels, cards, painted parts, links to the documentation."""
+"""What the window's parts and dialogs are built of: labels, cards, painted parts, the dialog with a heading."""
 
 from __future__ import annotations
 
@@ -27,18 +27,6 @@ from livesnn.app import style
 from livesnn.app.style import Tone
 
 PROJECT = "https://github.com/livesnn/livesnn"
-
-
-def docs_address(page: str) -> str:
-    """Return the address of a page, such as "window.md#numbers"."""
-    return f"{PROJECT}/blob/main/docs/{page}"
-
-
-def open_docs(page: str) -> None:
-    """Show a page of the documentation in the system's browser."""
-    QDesktopServices.openUrl(QUrl(docs_address(page)))
-
-
 FRAME = (16, 40)  # pixels of width and height that window managers put around a window, before it is known
 NOTHING = "–"
 NOTHING_YET = "Nothing yet"
@@ -81,6 +69,16 @@ def button(
         widget.setFixedWidth(width)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return widget
+
+
+def docs_address(page: str) -> str:
+    """Return the address of a page of the documentation, such as "window.md#numbers"."""
+    return f"{PROJECT}/blob/main/docs/{page}"
+
+
+def open_docs(page: str) -> None:
+    """Show a page of the documentation in the system's browser."""
+    QDesktopServices.openUrl(QUrl(docs_address(page)))
 
 
 def help_button(page: str, about: str) -> QPushButton:
