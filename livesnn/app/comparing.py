@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QFont, QPainter
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
-from livesnn.app.model_dialog import ENGINES, engine_name, listed
+from livesnn.app.model_dialog import ENGINES, all_models, ask_model_folder, engine_name, listed
 from livesnn.app.player import Player
 from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.widgets.basics import (
@@ -32,9 +33,8 @@ from livesnn.app.widgets.numbers import milliseconds
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.model import own_models, read_card, shipped_models
+from livesnn.infer.model import read_card
 from livesnn.infer.run import StateMode
-from livesnn.paths import models_dir, own_models_dir
 from livesnn.session.comparison import Compared, Comparison, Second, why_not
 from livesnn.session.control import Choices
 from livesnn.session.results import ShownResult
@@ -58,9 +58,7 @@ class Comparing:
     def __init__(self, window: WindowLayout, player: Player, display: SessionDisplay) -> None:
         self._window, self._player, self._display = window, player, display
         self.panel: ComparisonPanel | None = None  # None: nothing is compared
-        self._session: Session | None = None
-        self._comparison: Comparison | None = None  # what the panel shows: None: its note
-        self._note = ""
+        self._shown: tuple[Session, Comparison | None, str] | None = None  # of what the panel shows something
         self._result: ShownResult | None = None
 
     def ask(self) -> None:
@@ -75,7 +73,7 @@ class Comparing:
     def use(self, second: Second | None) -> None:
         """Compare with this from now on; None: with nothing."""
         self._player.compare(second)
-        self._session, self._comparison, self._note, self._result = None, None, "", None
+        self._shown = self._result = None
         if self.panel is not None and second is None:
             self.panel.setParent(None)
             self.panel.deleteLater()
@@ -96,17 +94,20 @@ class Comparing:
         if self.panel is None or session is None:
             return
         comparison, note = session.comparer.now, session.comparer.note
-        if (session, comparison, note) != (self._session, self._comparison, self._note):
-            self._session, self._comparison, self._note, self._result = session, comparison, note, None
+        if (session, comparison, note) != self._shown:
+            self._shown, self._result = (session, comparison, note), None
             self.panel.clear(None if comparison is None else comparison.model.card, note)
         shown = self._display.shown
-        if comparison is not None and shown is not self._result:
+        if comparison is None:
+            return
+        if shown is not self._result:
             self._result = shown
             if shown is None or shown.second is None:
                 self.panel.readout.wait()
             else:
-                self.panel.show_result(shown.second, comparison.compared)
-        if comparison is not None and (silence := session.silence) is not None:
+                self.panel.readout.show_result(shown.second)
+                self.panel.agreement.show_compared(comparison.compared)
+        if (silence := session.silence) is not None:
             self.panel.readout.show_silence(silence)
 
 
@@ -147,7 +148,7 @@ class CompareDialog(Dialog):
         self.note = label("", style.text_font(13), "warning", wrap=True)
         self._lay_out()
         self.use = self.add_buttons("Compare")
-        for name in (*shipped_models(), *(str(own_models_dir().resolve() / own) for own in own_models())):
+        for name in all_models():
             self.add(name)
         self.model.currentIndexChanged.connect(self._look)
         self._show(second)
@@ -171,7 +172,7 @@ class CompareDialog(Dialog):
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
         other = QPushButton("Another folder …")
         other.setAutoDefault(False)  # Enter compares
-        other.clicked.connect(self._choose_folder)
+        other.clicked.connect(lambda: ask_model_folder(self, partial(self.add, chosen=True)))
         grid.addWidget(other, 0, 2)
         self.column.addLayout(grid)
         self.column.addWidget(self.denoise)
@@ -227,14 +228,6 @@ class CompareDialog(Dialog):
         self.note.setVisible(bool(why))
         self.use.setEnabled(not why)
 
-    @Slot()
-    def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "Choose a model folder", str(models_dir()))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
-        dialog.open()
-
 
 def _box(name: str) -> ChoiceBox:
     box = ChoiceBox(name)
@@ -281,11 +274,6 @@ class ComparisonPanel(QWidget):
         """Show nothing but the classes, and a note that says why."""
         self.readout.clear(card)
         self.agreement.show_note(note)
-
-    def show_result(self, shown: ShownResult, compared: Compared) -> None:
-        """Show the second's result, and how it compares."""
-        self.readout.show_result(shown)
-        self.agreement.show_compared(compared)
 
 
 class AgreementView(Painted):

@@ -60,15 +60,15 @@ class MainWindow(Page):
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
+        self.session_display = SessionDisplay(self, self.player, self._opened)
         self.playlist = Playlist(self.player, self.open)
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
-        self.presenting = Presenting(self, self.player, self._begin, self._show_palette)
+        self.presenting = Presenting(self, self.player, self.session_display.begin, self._show_palette)
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
         self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.session_display = SessionDisplay(self, self.player, self._opened)
         self.comparing = Comparing(self, self.player, self.session_display)
         self._connect()
         self._show_remembered()
@@ -80,16 +80,6 @@ class MainWindow(Page):
     def session(self) -> Session | None:
         """What plays now."""
         return self.player.session
-
-    @property
-    def fills_screen(self) -> bool:
-        """Whether the stage is shown."""
-        return self.presenting.on
-
-    @property
-    def locked(self) -> bool:
-        """Whether the stage is a kiosk."""
-        return self.presenting.locked
 
     def _slots(self) -> dict[str, Callable[..., object]]:
         """Return what each action does."""
@@ -261,12 +251,9 @@ class MainWindow(Page):
             self.set_denoise(chosen.denoise)
         if chosen.speed != choices.speed:
             self.transport.choose_speed(chosen.speed)
-        if chosen.decider != choices.decider:
-            self.player.choose(decider=chosen.decider)
-        if chosen.pre_roll_s != choices.pre_roll_s:
-            self.player.choose(pre_roll_s=chosen.pre_roll_s)
-        if chosen.by_model != choices.by_model:
-            self.player.choose(by_model=chosen.by_model)
+        plain = {name: getattr(chosen, name) for name in ("decider", "pre_roll_s", "by_model")}
+        if changed := {name: to for name, to in plain.items() if to != getattr(choices, name)}:
+            self.player.choose(**changed)
         if wanted.engine != now.engine:
             self.set_model(self.player.chosen, wanted.engine)
         self.settings.change(
@@ -350,9 +337,6 @@ class MainWindow(Page):
         """Explain the window's parts, one after another."""
         self.presenting.leave()
         self.tour.begin()
-
-    def _begin(self) -> None:
-        self.session_display.begin()
 
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
@@ -459,7 +443,7 @@ class MainWindow(Page):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember where everything is, and end every thread."""
-        if self.locked and event.spontaneous():  # by a person
+        if self.presenting.locked and event.spontaneous():  # by a person
             event.ignore()
             return
         self.timer.stop()

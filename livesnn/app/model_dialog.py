@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,6 +94,21 @@ def _input_words(card: ModelCard) -> str:
     )
 
 
+def all_models() -> list[str]:
+    """Return the names of the shipped models, and the folders of those that were taught here."""
+    return [*shipped_models(), *(str(own_models_dir().resolve() / name) for name in own_models())]
+
+
+def ask_model_folder(parent: QWidget, use: Callable[[str], object]) -> None:
+    """Ask for a model folder of any place."""
+    dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.fileSelected.connect(use)
+    dialog.open()
+    style.dress(dialog)
+
+
 def listed(model: str) -> str:
     """Return the path of a model that was taught here; any other name unchanged."""
     try:
@@ -166,8 +182,7 @@ class ModelDialog(Dialog):
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
         self._use = self.add_buttons("Use this model")
-        own = (str(own_models_dir().resolve() / name) for name in own_models())
-        for name in (*shipped_models(), *own):
+        for name in all_models():
             self.add(name)
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)
@@ -188,7 +203,7 @@ class ModelDialog(Dialog):
         self.trash = QPushButton("Move to the trash")
         left = fill(QVBoxLayout(), (self.models, 1), spacing=8)
         for button, do in (
-            (QPushButton("Another folder …"), self._choose_folder),
+            (QPushButton("Another folder …"), lambda: ask_model_folder(self, partial(self.add, chosen=True))),
             (self.folder, lambda: self._show_folder(model_folder(self._shown))),
             (self.name, lambda: self.models.editItem(self.models.currentItem())),
             (self.trash, self._throw_away),
@@ -292,12 +307,3 @@ class ModelDialog(Dialog):
             self._show_rows(
                 [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]
             )
-
-    @Slot()
-    def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "Choose a model folder", str(models_dir()))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
-        dialog.open()
-        style.dress(dialog)

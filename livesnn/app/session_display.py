@@ -259,9 +259,7 @@ class SessionDisplay:
             self._window.banner.show_message(opening, "info")
         self._opening = opening
         if (notice := self._player.take_notice()) is not None:
-            other = notice.actions[1] if len(notice.actions) > 1 else None
-            first = notice.actions[0] if notice.actions else ()
-            self._window.banner.show_message(notice.text, notice.kind, *first, other=other)
+            self._window.banner.show_message(notice.text, notice.kind, *notice.actions)
         picture = session.pictures.take()
         if picture is not None and picture.jumps == session.control.jumps:  # none from before the last jump
             self._player.t_us = picture.t_us
@@ -407,10 +405,10 @@ class SessionDisplay:
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
-        if isinstance(self._player.source, str | Path):  # others can't be opened again
-            window.banner.show_message(error, "error", "Try again", self._try_again)
-        else:
-            window.banner.show_message(error, "error")
+        again = [("Try again", self._try_again)] * isinstance(
+            self._player.source, str | Path
+        )  # others can't be
+        window.banner.show_message(error, "error", *again)
         if window.view.has_picture:
             return
         if model:

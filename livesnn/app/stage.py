@@ -36,18 +36,12 @@ from livesnn.app.widgets.readout import NO_EVENTS, ago, fitting_pixels
 from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES, Palette
 from livesnn.session.session import Session
 
-FADE_S = 8.0
-"""For how long a decision that is over can still be read."""
-
-AGAIN_S = 2.0
-"""A class that is decided again so soon has not been over."""
-
+FADE_S = 8.0  # for which a decision that is over can still be read
+AGAIN_S = 2.0  # a class that is decided again so soon has not been over
 MOST_PAST = 6
 NOTE_S = 4.0  # for which a note is shown
 IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the cursor go
-HOLD_MS = 2000
-"""For how long a kiosk's keys are held to leave it."""
-
+HOLD_MS = 2000  # for which a kiosk's keys are held to leave it
 REPEAT_MS = 300  # within which a key that repeats is pressed again; X11 releases it in between
 HOLD_KEYS = "Ctrl+Shift+Q"
 HOLDING, RELEASE = "Keep holding the keys to leave …", "Now release the keys"
@@ -283,15 +277,16 @@ class Stage(QWidget):
         self._hides_cursor = False
         self.caption = Caption(self)
         self.bar = StageBar(self, self.leave_requested.emit)
-        self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
-        self._idle.timeout.connect(self._rest)
-        self._hold = QTimer(self, singleShot=True, interval=HOLD_MS)
-        self._hold.timeout.connect(self._was_held)
         self._held_long = False
-        self._release = QTimer(self, singleShot=True, interval=REPEAT_MS)
+        self._idle, self._hold, self._release = (
+            QTimer(self, singleShot=True, interval=ms) for ms in (IDLE_MS, HOLD_MS, REPEAT_MS)
+        )
+        self._idle.timeout.connect(self._rest)
+        self._hold.timeout.connect(self._was_held)
         self._release.timeout.connect(self._let_go)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
+        self.installEventFilter(self)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._ground = QColor()
@@ -352,19 +347,13 @@ class Stage(QWidget):
     # The mouse
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Notice the mouse over the picture."""
-        if event.type() == QEvent.Type.MouseMove:
-            self.wake()
-        return super().eventFilter(watched, event)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice the mouse beside the picture; let no shortcut work in a kiosk."""
+        """Notice the mouse, over the picture too; let no shortcut work in a kiosk."""
         if event.type() == QEvent.Type.MouseMove:
             self.wake()
         if self.kiosk and event.type() == QEvent.Type.ShortcutOverride:
             event.accept()
             return True
-        return super().event(event)
+        return super().eventFilter(watched, event)
 
     def wake(self) -> None:
         """Show bar and cursor, except in a kiosk."""
@@ -426,15 +415,10 @@ class Stage(QWidget):
             self.leave_requested.emit()
 
 
-LIGHT_PALETTE = "white background"
-"""On the stage in place of the usual palette, in the light theme."""
-
+LIGHT_PALETTE = "white background"  # of the stage in the light theme, in place of the usual one
+# From an error to the first restart of a kiosk's source; twice as long after each that fails.
 RESTART_S, MOST_RESTART_S = 2.0, 60.0
-"""From an error to the first restart of a kiosk's source; twice as long after each that fails."""
-
-STEADY_S = 10.0
-"""A source that has played for so long works again."""
-
+STEADY_S = 10.0  # a source that has played for so long works again
 RESTARTING = "Starting again …"
 
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVB
 from livesnn.app import style
 from livesnn.app.player import Player, Summary
 from livesnn.app.session_display import WindowLayout
+from livesnn.app.stage import Presenting
 from livesnn.app.widgets.basics import button, fill
 from livesnn.infer.decide import Tally
 
@@ -25,16 +26,7 @@ class Page(WindowLayout):
     closed = Signal(QWidget)  # this window, whose threads have ended
     tabs: Tabs | None = None  # where it is one of several
     player: Player
-
-    @property
-    def fills_screen(self) -> bool:
-        """Whether it is to be shown without the tabs and the others."""
-        return False
-
-    @property
-    def locked(self) -> bool:
-        """Whether a person can't close it."""
-        return False
+    presenting: Presenting
 
     def windowState(self) -> Qt.WindowState:
         """Return whether the whole is maximised or fills the screen."""
@@ -58,10 +50,6 @@ class Page(WindowLayout):
 
     def follow_settings(self) -> None:
         """Show what another window may have changed in the settings."""
-        raise NotImplementedError
-
-    def summary(self) -> Summary:
-        """Return what it did, once it is closed."""
         raise NotImplementedError
 
 
@@ -148,7 +136,7 @@ class Tabs(QWidget):
         self.tiled.setEnabled(fits)
         self.tiled.setToolTip(SIDE_BY_SIDE if fits else NO_ROOM)
         current = self.current
-        alone = current is not None and current.fills_screen
+        alone = current is not None and current.presenting.on  # its stage is shown
         tiled = fits and self.tiled.isChecked() and not alone
         keys = Qt.ShortcutContext.WidgetWithChildrenShortcut if tiled else Qt.ShortcutContext.WindowShortcut
         for page in self.pages:
@@ -181,7 +169,7 @@ class Tabs(QWidget):
     @Slot(QWidget)
     def _forget(self, page: Page) -> None:
         """Remove a window that has been closed."""
-        summary = page.summary()
+        summary = page.player.summary(page.view.shown)
         self._tally.decisions.update(page.player.tally.decisions)
         self._frames_shown += summary["frames_shown"]
         self._decisions += summary["decisions"]
@@ -211,7 +199,7 @@ class Tabs(QWidget):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Close every window, unless a person may not."""
-        if event.spontaneous() and any(page.locked for page in self.pages):
+        if event.spontaneous() and any(page.presenting.locked for page in self.pages):
             event.ignore()
             return
         for page in self.pages:

@@ -19,7 +19,7 @@ from livesnn.infer.decide import Silence, silence
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
-from livesnn.session.comparison import Comparer
+from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
@@ -260,7 +260,7 @@ class Session:
             display.begin(start.jumps)
             self._rolling.forget_packets()
             self._tracker.begin_pass(start.reason)
-            self.comparer.begin_pass()
+            self.comparer.tell(Comparison.begin_pass)
             if start.reason == SEEKING:
                 self._reset(start.resets, start.reason)
             yield from self._frames_of_pass(playback, model, display, stop)
@@ -297,14 +297,14 @@ class Session:
         resets, begins = self.control.take_reset(), self.comparer.begins()
         if resets is not None:
             self._reset(resets, "hand")
-            self.comparer.reset()
+            self.comparer.tell(Comparison.reset)
         elif begins:
             self._reset(self.control.resets, "the comparison")
         return begins or resets is not None
 
     def _reset(self, resets: int, reason: str) -> None:
         self._tracker.reset(resets, reason)
-        self.comparer.forget()
+        self.comparer.tell(Comparison.forget)
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._see(result)
