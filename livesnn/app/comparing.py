@@ -29,7 +29,7 @@ from livesnn.app.widgets.basics import (
     label,
     write,
 )
-from livesnn.app.widgets.numbers import milliseconds
+from livesnn.app.widgets.network_cards import milliseconds
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
@@ -37,9 +37,8 @@ from livesnn.infer.model import read_card
 from livesnn.infer.run import StateMode
 from livesnn.session.comparison import Compared, Comparison, Second, why_not
 from livesnn.session.control import Choices
-from livesnn.session.results import ShownResult
+from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Session
-from livesnn.session.statistics import LAST_RESULTS
 
 SHARE = 4  # of the window's width, beside the picture's 7 and the decision's 4
 STATES: dict[StateMode | None, str] = {

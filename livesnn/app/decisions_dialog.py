@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QFont, QValidator, QWheelEvent
+from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QDoubleSpinBox,
@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, Dialog, fill, label
+from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
@@ -68,7 +68,6 @@ class DecisionsDialog(Dialog):
         self.resize(860, 590)
 
     def _lay_out(self, card: ModelCard | None) -> None:
-        bold = style.text_font(14, weight=QFont.Weight.DemiBold)
         left = fill(QVBoxLayout(), spacing=6)
         for box, hint in (
             (self.threshold, THRESHOLD_HINT),
@@ -76,14 +75,13 @@ class DecisionsDialog(Dialog):
             (self.smoothing, SMOOTHING_HINT),
             (self.leak, LEAK_HINT),
         ):
-            row = fill(QHBoxLayout(), (label(box.accessibleName(), bold), 1), box, spacing=6)
-            fill(left, row, label(hint, style.text_font(13), "soft", wrap=True), 12, spacing=6)
+            row = fill(QHBoxLayout(), (heading(box.accessibleName()), 1), box, spacing=6)
+            fill(left, row, note(hint), 12, spacing=6)
         left.addStretch(1)
-        heading = label(f"Classes of {card.name}" if card is not None else "Classes", bold)
-        heading.setFixedHeight(BOX_PIXELS)  # in line with the first box
-        hint = CLASSES_HINT if card is not None else NO_CLASSES
-        below = label(hint, style.text_font(13), "soft", wrap=True)
-        right = fill(QVBoxLayout(), heading, (self.classes, 1), below, spacing=6)
+        above = heading(f"Classes of {card.name}" if card is not None else "Classes")
+        above.setFixedHeight(BOX_PIXELS)  # in line with the first box
+        below = note(CLASSES_HINT if card is not None else NO_CLASSES)
+        right = fill(QVBoxLayout(), above, (self.classes, 1), below, spacing=6)
         self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1)
         self.use = self.add_buttons("Use these")
         buttons = self.findChildren(QDialogButtonBox)[0]

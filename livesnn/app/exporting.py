@@ -11,21 +11,19 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage, QImageWriter
+from PySide6.QtCore import QTimer, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from livesnn.app import style
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, note, png, save_dialog
 from livesnn.app.widgets.timeline import clock
-from livesnn.errors import SourceError, error_message
-from livesnn.events.convert import convert
+from livesnn.errors import error_message
+from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
-from livesnn.files import replace_file
 from livesnn.progress import Progress
 from livesnn.session.showing import CSV, GIF, MP4, Showing
 from livesnn.threads import Worker
@@ -51,6 +49,7 @@ NO_VIDEO = "A live video isn't kept: film a video file"
 NO_PAST = (
     "Of a live source, only the seconds that the pre-roll keeps can be exported: set it with Ctrl+Shift+S"
 )
+LAST_PATIENCE_S = 4.0  # for an export at the end
 BUSY = "Another export is going on"
 
 
@@ -70,26 +69,13 @@ class Job:
         self.share = 0.0  # done
         self.written = ""  # words, once the file is complete
         self._work = work
-        self._worker = Worker("export", self._run).start()
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will be written."""
-        return not self._worker.running
+        self.worker = Worker("export", self._run).start()
 
     @property
     def error(self) -> str:
         """Why there is no file, in one line; "": it was cancelled, or there is one."""
-        error = self._worker.error
+        error = self.worker.error
         return "" if error is None or isinstance(error, _Cancelled) else error_message(error)
-
-    def cancel(self) -> None:
-        """End it soon, without a file."""
-        self._worker.stop.set()
-
-    def close(self, timeout_s: float = 4.0) -> None:
-        """Cancel it, and wait for the end at most so long."""
-        self._worker.close(timeout_s)
 
     def _run(self, stop: threading.Event) -> None:
         def follow(share: float) -> None:
@@ -173,15 +159,8 @@ class Exporting:
 
     def _save(self, image: QImage, out: Path) -> None:
         def write(progress: Progress) -> str:
-            buffer = QBuffer()
-            buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-            QImageWriter(buffer, QByteArray(b"png")).write(image)
-            try:
-                replace_file(out, bytes(buffer.data().data()))
-            except OSError as error:
-                raise SourceError(
-                    f"{out}: can't be written ({error.strerror}): check the folder and the free space"
-                ) from error
+            with written_whole(out, None, overwrite=True) as part:
+                part.write_bytes(png(image))
             return f"Picture written to {out}"
 
         self._begin(out, write)
@@ -243,12 +222,12 @@ class Exporting:
     def cancel(self) -> None:
         """End the export; nothing is written."""
         if self._job is not None:
-            self._job.cancel()
+            self._job.worker.stop.set()
 
     def end(self) -> None:
         """Cancel, and wait for the thread."""
         if self._job is not None:
-            self._job.close()
+            self._job.worker.close(LAST_PATIENCE_S)
             self._job = None
 
     def poll(self, actions: Actions) -> None:
@@ -271,7 +250,7 @@ class Exporting:
         """Show how a job goes, unless its message was closed or another one is being read."""
         banner = self._window.banner
         reading_ours = not banner.isHidden() and banner.message.text() == self._said
-        if not job.finished:
+        if job.worker.running:
             words = f"Writing {job.out.name}: {100 * job.share:.0f} %"
             if words != self._said and (reading_ours or not self._said):
                 self._said = words
@@ -302,15 +281,9 @@ class Exporting:
         path = None if opened is None else opened.playback.path
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
         name = proposed_name(source, now).removesuffix(SUFFIX) + suffixes[0]
-        dialog = QFileDialog(self._window, f"Export {self._words(suffixes[0])}", str(self.folder))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters([FILTERS[suffix] for suffix in suffixes])
-        dialog.setDefaultSuffix(suffixes[0])
-        dialog.filterSelected.connect(
-            lambda chosen: dialog.setDefaultSuffix(next(s for s in suffixes if FILTERS[s] == chosen))
-        )
+        title, kinds = f"Export {self._words(suffixes[0])}", {suffix: FILTERS[suffix] for suffix in suffixes}
+        dialog = save_dialog(self._window, title, self.folder / name, kinds)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # asked below, wherever the name comes from
-        dialog.selectFile(name)
         # Not while that dialog is being closed.
         dialog.fileSelected.connect(
             lambda file: QTimer.singleShot(
@@ -392,6 +365,6 @@ class ReplaceDialog(Dialog):
     def __init__(self, file: Path, parent: QWidget | None = None) -> None:
         super().__init__(f"Replace {file.name}?", parent)
         words = f"The folder {file.parent} has a file of this name already."
-        self.column.addWidget(label(words, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(words, 14))
         self.add_buttons("Replace")
         self.setMinimumWidth(420)

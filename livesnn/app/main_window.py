@@ -15,17 +15,23 @@ from livesnn.app import style
 from livesnn.app.acting import Acting
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
-from livesnn.app.dropping import Dropped, DropTarget, Playlist, dropped, why_no_model
 from livesnn.app.exporting import Exporting
-from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
+from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_scenes
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.scenes import fill_scenes
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
-from livesnn.app.source_dialogs import SourceChooser, readable_source
+from livesnn.app.source_dialogs import (
+    Dropped,
+    DropTarget,
+    Playlist,
+    SourceChooser,
+    dropped,
+    readable_source,
+    why_no_model,
+)
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching

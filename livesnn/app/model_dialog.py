@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QFile, Qt, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices, QFont
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
     QRadioButton,
     QScrollArea,
     QVBoxLayout,
@@ -25,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, fill, label
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.cost import mean_density
@@ -199,25 +198,18 @@ class ModelDialog(Dialog):
         scroll.setWidget(self.card)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.folder, self.name = QPushButton("Show its folder"), QPushButton("Rename")
-        self.trash = QPushButton("Move to the trash")
-        left = fill(QVBoxLayout(), (self.models, 1), spacing=8)
-        for button, do in (
-            (QPushButton("Another folder …"), lambda: ask_model_folder(self, partial(self.add, chosen=True))),
-            (self.folder, lambda: self._show_folder(model_folder(self._shown))),
-            (self.name, lambda: self.models.editItem(self.models.currentItem())),
-            (self.trash, self._throw_away),
-        ):
-            button.clicked.connect(do)
-            button.setAutoDefault(False)  # Enter is for the model
-            left.addWidget(button)
+        another = dialog_button(
+            "Another folder …", lambda: ask_model_folder(self, partial(self.add, chosen=True))
+        )
+        self.folder = dialog_button("Show its folder", lambda: self._show_folder(model_folder(self._shown)))
+        self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))
+        self.trash = dialog_button("Move to the trash", self._throw_away)
+        left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.name, self.trash, spacing=8)
         self.column.addLayout(fill(QHBoxLayout(), left, (scroll, 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
 
     def _engine_row(self) -> QHBoxLayout:
-        row = fill(
-            QHBoxLayout(), label("Engine", style.text_font(14, weight=QFont.Weight.DemiBold)), spacing=22
-        )
+        row = fill(QHBoxLayout(), heading("Engine"), spacing=22)
         for name, (text, module) in ENGINES.items():
             missing = bool(module) and find_spec(module) is None
             button = QRadioButton(f"{text} (not installed)" if missing else text)

@@ -8,15 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QStandardPaths, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from livesnn.app import style
 from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import MOST_LABELS, SettingsFile
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label, line_edit
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
 
@@ -124,12 +122,9 @@ class RecordingControls:
         return proposed_name(source if isinstance(source, str) else "camera", datetime.now())
 
     def _ask(self) -> None:
-        dialog = QFileDialog(self._window, "Record to a new file", str(self.folder))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilter(f"Recordings (*{SUFFIX})")
-        dialog.setDefaultSuffix(SUFFIX)
+        kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
+        dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
-        dialog.selectFile(self._name())
         dialog.fileSelected.connect(self.start)
         self._window.show_dialog(dialog)
 
@@ -209,14 +204,10 @@ class RecordingDialog(Dialog):
         self.labels = line_edit(
             ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
         )
-        self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
-        for name, field, hint in (
-            ("Pre-roll", self.pre_roll, label(PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
-            ("Labels", self.labels, self.hint),
-        ):
-            self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
-            self.column.addWidget(field)
-            self.column.addWidget(hint)
+        self.hint = note(_LABELS_HINT)
+        parts = (heading("Pre-roll"), self.pre_roll, note(PRE_ROLL_HINT), heading("Labels"), self.labels)
+        for part in (*parts, self.hint):
+            self.column.addWidget(part)
         self._save = self.add_buttons("Save")
         self.labels.textChanged.connect(self._typed)
 

@@ -19,15 +19,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app import scenes, style
+from livesnn.app import style
+from livesnn.app.menus import title_of
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
 from livesnn.app.plots import PlotsDock
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import FRAME, fill
 from livesnn.app.widgets.event_view import EventView
-from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
-from livesnn.app.widgets.numbers import NumbersPanel
+from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.events.formats.registry import parse_recording_path
@@ -37,9 +37,8 @@ from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
-from livesnn.session.results import ShownResult
+from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
-from livesnn.session.statistics import LAST_RESULTS
 from livesnn.sources import is_live
 
 GAP = 12  # pixels between cards
@@ -385,7 +384,7 @@ class SessionDisplay:
     def _show_opened(self, source: str, opened: Opened) -> None:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
-        name = scenes.title(source)
+        name = title_of(source)
         if self._player.place_in_list:
             name = f"{name} ({self._player.place_in_list})"
         model = Path(self._player.model).resolve().name

@@ -453,7 +453,7 @@ class Presenting:
         self._state_before = Qt.WindowState.WindowNoState
         self._docks: list[QDockWidget] = []  # that are shown again
         self._loop_before = False  # of a kiosk
-        self._palette_before: str | None = None  # None: the stage has the window's
+        self._lightened = False  # the stage has `LIGHT_PALETTE` in place of the usual one
         self._read_at_s = 0.0
         self._restart_at_s: float | None = None
         self._restart_in_s = RESTART_S
@@ -491,7 +491,10 @@ class Presenting:
         self._loop_before = player.choices.loop
         if kiosk:
             player.apply(replace(player.choices, loop=True))
-        self._use_light_palette()
+        # Unless a person has chosen a palette: a dark picture would be a hole in the light theme.
+        self._lightened = style.theme is style.LIGHT and player.choices.view.palette == DEFAULT_PALETTE.name
+        if self._lightened:
+            self._apply_palette(LIGHT_PALETTE)
         self._pages.setCurrentWidget(self.stage)
         self.stage.begin(window.view.canvas, PALETTES[player.choices.view.palette], kiosk=kiosk)
         self._state_before = window.windowState()
@@ -511,9 +514,8 @@ class Presenting:
         window.setAcceptDrops(True)
         for dock in self._docks:
             dock.show()
-        if self._palette_before is not None and self._player.choices.view.palette == LIGHT_PALETTE:
-            self._apply_palette(self._palette_before)
-        self._palette_before = None
+        if self._lightened and self._player.choices.view.palette == LIGHT_PALETTE:
+            self._apply_palette(DEFAULT_PALETTE.name)
         if self.stage.kiosk:
             self._player.apply(replace(self._player.choices, loop=self._loop_before))
         window.setWindowState(self._state_before)
@@ -528,13 +530,6 @@ class Presenting:
         """Show a few words on the stage for some seconds."""
         if self.on:
             self.stage.caption.show_note(words, time.perf_counter())
-
-    def _use_light_palette(self) -> None:
-        """Use a light palette in the light theme, unless a person has chosen one: a dark picture would be a hole."""
-        usual = self._player.choices.view.palette
-        if style.theme is style.LIGHT and usual == DEFAULT_PALETTE.name:
-            self._palette_before = usual
-            self._apply_palette(LIGHT_PALETTE)
 
     def _apply_palette(self, name: str) -> None:
         choices = self._player.choices

@@ -1,6 +1,6 @@
 """What happens when a gesture is decided: rules, when they fire, and the thread that does what they say.
 
-The rules of the window are edited in app/actions_dialog.py; `livesnn run --on-decision` has one.
+The rules of the window are edited in app/acting.py; `livesnn run --on-decision` has one.
 """
 
 from __future__ import annotations

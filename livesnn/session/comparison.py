@@ -21,8 +21,7 @@ from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Latency, Result, StateMode, run_frames, warm_up
 from livesnn.session.control import Choices
 from livesnn.session.playback import EventPlayback, Playback
-from livesnn.session.results import ResultTracker, ShownResult
-from livesnn.session.statistics import LAST_RESULTS
+from livesnn.session.results import LAST_RESULTS, ResultTracker, ShownResult
 from livesnn.threads import Worker
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.progress import Progress, untold
 from livesnn.session.camera_settings import Mounting
-from livesnn.session.statistics import Counts
+from livesnn.session.results import Counts
 from livesnn.sources import Source, open_source
 from livesnn.video.frame_source import FrameSource
 

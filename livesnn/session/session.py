@@ -24,9 +24,16 @@ from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.plot_history import PlotHistory
-from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
+from livesnn.session.results import (
+    Counts,
+    ResultTracker,
+    RollingStatistics,
+    ShownResult,
+    Statistics,
+    WindowDecision,
+    why_no_window,
+)
 from livesnn.session.showing import DecisionLog
-from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.sources import Source, is_live
 from livesnn.threads import WAKE_S, Latest, Worker
 

@@ -11,8 +11,8 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.dropping import dropped
 from livesnn.app.main_window import MainWindow
+from livesnn.app.source_dialogs import dropped
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
 MakeWindow = Callable[..., MainWindow]

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QUrl
-from PySide6.QtGui import QColor, QDesktopServices, QFont, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QBuffer, QEvent, QPointF, QRectF, QSize, Qt, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QDesktopServices,
+    QFont,
+    QHelpEvent,
+    QImage,
+    QImageWriter,
+    QPainter,
+    QPaintEvent,
+)
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -40,6 +52,25 @@ def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) ->
     widget.setFont(font)
     widget.setWordWrap(wrap)
     widget.setProperty("tone", tone)
+    return widget
+
+
+def heading(words: str) -> QLabel:
+    """Return the name of a field or a list in a dialog."""
+    return label(words, style.text_font(14, weight=QFont.Weight.DemiBold))
+
+
+def note(words: str, pixels: int = 13) -> QLabel:
+    """Return an explanation in a dialog."""
+    return label(words, style.text_font(pixels), "soft", wrap=True)
+
+
+def dialog_button(words: str, do: Callable[[], object]) -> QPushButton:
+    """Return a button of a dialog that Enter doesn't press: that is for the main one."""
+    widget = QPushButton(words)
+    widget.setFont(style.text_font(14))
+    widget.setAutoDefault(False)
+    widget.clicked.connect(lambda _=False: do())
     return widget
 
 
@@ -79,6 +110,28 @@ def docs_address(page: str) -> str:
 def open_docs(page: str) -> None:
     """Show a page of the documentation in the system's browser."""
     QDesktopServices.openUrl(QUrl(docs_address(page)))
+
+
+def png(image: QImage) -> bytes:
+    """Return an image as PNG."""
+    buffer = QBuffer()
+    QImageWriter(buffer, b"png").write(image)
+    return bytes(buffer.data().data())
+
+
+def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str]) -> QFileDialog:
+    """Return a dialog that asks where to write a file; ``path`` is proposed.
+
+    ``kinds``: what a person reads for each suffix that it may have, such as {".png": "Pictures (*.png)"}.
+    """
+    dialog = QFileDialog(parent, title, str(path.parent))
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters([*kinds.values()])
+    dialog.setDefaultSuffix(next(iter(kinds)))
+    suffixes = {words: suffix for suffix, words in kinds.items()}
+    dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
+    dialog.selectFile(path.name)
+    return dialog
 
 
 def help_button(page: str, about: str) -> QPushButton:

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph
 from PySide6.QtCore import QBuffer, QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QImageWriter, QPaintDevice, QPainter, QPainterPath, QPicture
+from PySide6.QtGui import QColor, QImage, QPaintDevice, QPainter, QPainterPath, QPicture
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, Painted, button, fill
+from livesnn.app.widgets.basics import LEFT, Painted, button, fill, png
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -476,9 +476,7 @@ class Plot(QFrame):
         image = QImage(self._saved_size() * _SAVED_SCALE, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(_SAVED_SCALE)
         self._render(image)
-        buffer = QBuffer()
-        QImageWriter(buffer, b"png").write(image)
-        return bytes(buffer.data().data())
+        return png(image)
 
     def _saved_size(self) -> QSize:
         plot = self.widget.size()
