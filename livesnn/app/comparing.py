@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QFont, QPainter
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
@@ -25,8 +25,11 @@ from livesnn.app.widgets.basics import (
     Dialog,
     Painted,
     button,
+    dialog_button,
     fill,
+    heading,
     label,
+    note,
     write,
 )
 from livesnn.app.widgets.network_cards import milliseconds
@@ -160,19 +163,16 @@ class CompareDialog(Dialog):
                 self.engine.addItem(words, engine)
         for mode, words in STATES.items():
             self.state.addItem(words, mode)
-        self.column.addWidget(label(HINT, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(HINT, 14))
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
         grid.setVerticalSpacing(10)
         grid.setColumnStretch(1, 1)
         for row, box in enumerate((self.model, self.engine, self.state, self.threshold, self.leak)):
-            bold = style.text_font(14, weight=QFont.Weight.DemiBold)
-            grid.addWidget(label(box.accessibleName(), bold), row, 0)
+            grid.addWidget(heading(box.accessibleName()), row, 0)
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
-        other = QPushButton("Another folder …")
-        other.setAutoDefault(False)  # Enter compares
-        other.clicked.connect(lambda: ask_model_folder(self, partial(self.add, chosen=True)))
-        grid.addWidget(other, 0, 2)
+        ask = partial(ask_model_folder, self, partial(self.add, chosen=True))
+        grid.addWidget(dialog_button("Another folder …", ask), 0, 2)
         self.column.addLayout(grid)
         self.column.addWidget(self.denoise)
         self.column.addWidget(self.note)
@@ -194,18 +194,16 @@ class CompareDialog(Dialog):
             return
         for box in (self.threshold, self.leak):
             box.interpretText()
-        decider = self._choices.decider
-        same_threshold, same_leak = self.threshold.share == decider.threshold, self.leak.share == decider.leak
-        self.chosen.emit(
-            Second(
-                self.model.currentData(),
-                self.engine.currentData(),
-                [*STATES][self.state.currentIndex()],
-                None if same_threshold else self.threshold.share,
-                None if same_leak else self.leak.share,
-                self.denoise.isEnabled() and self.denoise.isChecked(),
-            )
+        threshold, leak, decider = self.threshold.share, self.leak.share, self._choices.decider
+        second = Second(
+            self.model.currentData(),
+            self.engine.currentData(),
+            [*STATES][self.state.currentIndex()],
+            None if threshold == decider.threshold else threshold,
+            None if leak == decider.leak else leak,
+            self.denoise.isEnabled() and self.denoise.isChecked(),
         )
+        self.chosen.emit(second)
         super().accept()
 
     def add(self, model: str, *, chosen: bool = False) -> None:

@@ -96,7 +96,7 @@ class MainWindow(Page):
             **self.exporting.slots(),
             "new_tab": self.new_tab,
             "next_tab": lambda: self._in_tabs(Tabs.show_next),
-            "side_by_side": lambda: self._in_tabs(Tabs.tile),
+            "side_by_side": lambda: self._in_tabs(lambda tabs: tabs.tiled.click()),
             "close_tab": self.close,
             "quit": lambda: self.window().close(),
             "play": player.toggle,
@@ -337,7 +337,7 @@ class MainWindow(Page):
         """Show the stage, or leave it."""
         if self.tour.isVisible():
             self.tour.end()
-        self.presenting.toggle()
+        (self.presenting.leave if self.presenting.on else self.presenting.enter)()
 
     def begin_tour(self) -> None:
         """Explain the window's parts, one after another."""
@@ -461,8 +461,8 @@ class MainWindow(Page):
             self.dialog.close()
         self.session_display.end()
         self.exporting.end()
-        other = None if self.tabs is None else self.tabs.other_than(self)
-        self.player.end(heir=None if other is None else other.player)
+        others = [] if self.tabs is None else [page for page in self.tabs.pages if page is not self]
+        self.player.end(heir=others[0].player if others else None)
         self.acting.close()
         event.accept()
         self.closed.emit(self)

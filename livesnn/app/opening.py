@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.filters import Orientation
-from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Resolution
 from livesnn.infer.model import (
     DEFAULT_MODEL,
@@ -22,7 +21,7 @@ from livesnn.infer.model import (
     shipped_models,
 )
 from livesnn.session.playback import Playback
-from livesnn.session.session import SourceLike
+from livesnn.session.session import SourceLike, source_name
 from livesnn.sources import is_live
 from livesnn.video.frame_source import EMULATED
 
@@ -202,5 +201,5 @@ def _as_events(source: SourceLike | None) -> str:
 
 def _name(source: SourceLike | None) -> str:
     if isinstance(source, str | Path):
-        return str(source) if is_live(str(source)) else parse_recording_path(Path(source)).name
+        return source_name(source)
     return "The source"

@@ -180,10 +180,15 @@ class _Root(QWidget):
 
 def window_title(name: str, source: object) -> str:
     """Return the window's title: the source, of a file with its folder, since names are often the same."""
-    if isinstance(source, Path) or (isinstance(source, str) and not is_live(source)):
-        folder = parse_recording_path(expanded(source)).file.absolute().parent
-        name = f"{name} ({folder.name or folder})"
-    return f"{name} – livesnn"
+    folder = folder_of(source)
+    return f"{name} – livesnn" if folder is None else f"{name} ({folder.name or folder}) – livesnn"
+
+
+def folder_of(source: object) -> Path | None:
+    """Return the folder of a source that is a file; None: it isn't one."""
+    if not isinstance(source, str | Path) or is_live(str(source)):
+        return None
+    return parse_recording_path(expanded(source)).file.absolute().parent
 
 
 def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:

@@ -17,15 +17,15 @@ from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QWidget
 from livesnn.app import style
 from livesnn.app.menus import SIMULATED, another_scene, knows_people
 from livesnn.app.player import Demo, Player, demo, turning_demo
-from livesnn.app.session_display import WindowLayout
+from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import SettingsFile, with_recent
 from livesnn.app.widgets.basics import Dialog, dialog_button, line_edit, note, write
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
-from livesnn.events.formats.registry import parse_recording_path
 from livesnn.files import expanded
 from livesnn.infer.model import DEFAULT_MODEL, model_folder, only_model_for, read_card
 from livesnn.paths import recordings_dir
+from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
 from livesnn.threads import Latest, Worker
 
@@ -60,10 +60,7 @@ class SourceChooser:
         settings: SettingsFile,
         play: Callable[[str, str | None], None],
     ) -> None:
-        self._window = window
-        self._player = player
-        self._settings = settings
-        self._play = play
+        self._window, self._player, self._settings, self._play = window, player, settings, play
         self.folder = recordings_dir()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[..., object]]:
@@ -125,8 +122,7 @@ class SourceChooser:
 
     def visit(self, source: str) -> None:
         """Let the next file dialog start at this source's folder."""
-        folder = parse_recording_path(expanded(source)).file.absolute().parent
-        if not is_live(source) and folder.is_dir():
+        if (folder := folder_of(source)) is not None and folder.is_dir():
             self.folder = folder
 
     def remember(self, source: str) -> None:
@@ -140,11 +136,8 @@ class SourceChooser:
 
 def readable_source(source: str) -> str:
     """Return a source as a person reads it: of a file, the name and the folder."""
-    if is_live(source):
-        return source
-    recording = parse_recording_path(Path(source))
-    folder = recording.file.parent
-    return f"{recording.name}   ({folder.name or folder})"
+    folder = folder_of(source)
+    return source if folder is None else f"{source_name(source)}   ({folder.name or folder})"
 
 
 class StreamDialog(Dialog):
@@ -401,8 +394,7 @@ class Playlist:
     """
 
     def __init__(self, player: Player, open_file: Callable[[str], None]) -> None:
-        self._player = player
-        self._open_file = open_file
+        self._player, self._open_file = player, open_file
         self._files: tuple[str, ...] = ()
         self._index = self._failed = 0
         self._before: object = None  # the session that played when the file was asked for

@@ -469,13 +469,6 @@ class Presenting:
         """Whether it is a kiosk, which isn't left by closing the window."""
         return self.on and self.stage.kiosk
 
-    def toggle(self) -> None:
-        """Show the stage, or leave it."""
-        if self.on:
-            self.leave()
-        else:
-            self.enter()
-
     def enter(self, *, kiosk: bool = False) -> None:
         """Show the stage over the whole screen."""
         window, player = self._window, self._player

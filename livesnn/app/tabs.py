@@ -65,7 +65,7 @@ class Tabs(QWidget):
         self.setObjectName("root")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._tally = Tally()  # of the windows that are closed
-        self._frames_shown = self._decisions = self._dropped = 0
+        self._closed: list[Summary] = []  # of what these did
         self.bar = QTabBar()
         self.bar.setDrawBase(False)
         self.bar.setExpanding(False)
@@ -99,10 +99,6 @@ class Tabs(QWidget):
         index = self.bar.currentIndex()
         return self.pages[index] if 0 <= index < self._pages.count() else None
 
-    def other_than(self, page: Page) -> Page | None:
-        """Return another window; None: there is none."""
-        return next((other for other in self.pages if other is not page), None)
-
     def add(self, page: Page) -> None:
         """Add a window, and show it."""
         page.setWindowState(Qt.WindowState.WindowNoState)  # its own
@@ -124,10 +120,6 @@ class Tabs(QWidget):
     def show_next(self) -> None:
         """Go on to the next window, or from the last to the first."""
         self.bar.setCurrentIndex((self.bar.currentIndex() + 1) % self.bar.count())
-
-    def tile(self) -> None:
-        """Show all side by side, or as tabs again, if there is room."""
-        self.tiled.click()
 
     @Slot()
     def show_pages(self) -> None:
@@ -169,11 +161,8 @@ class Tabs(QWidget):
     @Slot(QWidget)
     def _forget(self, page: Page) -> None:
         """Remove a window that has been closed."""
-        summary = page.player.summary(page.view.shown)
+        self._closed.append(page.player.summary(page.view.shown))
         self._tally.decisions.update(page.player.tally.decisions)
-        self._frames_shown += summary["frames_shown"]
-        self._decisions += summary["decisions"]
-        self._dropped += summary["dropped"]
         self.bar.blockSignals(True)  # until the window has gone, too
         self.bar.removeTab(self.pages.index(page))
         page.setParent(None)
@@ -209,8 +198,8 @@ class Tabs(QWidget):
     def summary(self) -> Summary:
         """Return what all windows did together, once they are closed."""
         return Summary(
-            frames_shown=self._frames_shown,
-            decisions=self._decisions,
+            frames_shown=sum(each["frames_shown"] for each in self._closed),
+            decisions=sum(each["decisions"] for each in self._closed),
             majority=self._tally.majority,
-            dropped=self._dropped,
+            dropped=sum(each["dropped"] for each in self._closed),
         )

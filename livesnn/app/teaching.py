@@ -133,10 +133,7 @@ class Teaching:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._window = window
-        self._player = player
-        self._use = use
-        self._clock = clock
+        self._window, self._player, self._use, self._clock = window, player, use, clock
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
         self._learned: tuple[Lesson, Path] | None = None  # from this recording

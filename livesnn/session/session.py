@@ -90,7 +90,7 @@ class Session:
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
         see: Callable[[Result], object] = lambda result: None,
     ) -> None:
-        self.name = _name(source)
+        self.name = source_name(source)
         self.control = Control(choices)  # its state, and what a person can do with it
         self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
@@ -325,7 +325,7 @@ class Session:
         self.control.show_if_paused()  # up to the end of the step
 
 
-def _name(source: SourceLike) -> str:
+def source_name(source: SourceLike) -> str:
     """Return the name that the window shows for a source."""
     if isinstance(source, str | Path):
         live = isinstance(source, str) and is_live(source)
