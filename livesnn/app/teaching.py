@@ -122,18 +122,11 @@ def in_sentences(lesson: Lesson, recording: Path) -> str:
 class Teaching:
     """Teaches the player's model a gesture on request.
 
-    ``use`` is called with the model and engine to use from now on; ``clock`` returns monotonic seconds.
+    ``use`` is called with the model and engine to use from now on.
     """
 
-    def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        use: Callable[[str, Engine], None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._window, self._player, self._use, self._clock = window, player, use, clock
+    def __init__(self, window: WindowLayout, player: Player, use: Callable[[str, Engine], None]) -> None:
+        self._window, self._player, self._use = window, player, use
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
         self._learned: tuple[Lesson, Path] | None = None  # from this recording
@@ -274,10 +267,11 @@ class Teaching:
             raise
         return path
 
-    def _time(self, seconds: float) -> Iterator[tuple[int, float]]:
+    @staticmethod
+    def _time(seconds: float) -> Iterator[tuple[int, float]]:
         """Yield the seconds left and the share gone by, until the time is over."""
-        begun_s = self._clock()
-        while (gone_s := self._clock() - begun_s) < seconds:
+        begun_s = time.monotonic()
+        while (gone_s := time.monotonic() - begun_s) < seconds:
             yield ceil(seconds - gone_s), gone_s / seconds
 
 
