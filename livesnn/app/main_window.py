@@ -184,7 +184,7 @@ class MainWindow(Page):
         """Let the menus say what another window may have changed."""
         self._show_recent()
         self.commands.check(f"theme:{self.settings.now.theme}")
-        self.commands.check("full_screen", self.isFullScreen())
+        self.commands.check("full_screen", self.window().isFullScreen())
 
     # What a person asks for
 
@@ -319,8 +319,8 @@ class MainWindow(Page):
 
     def set_full_screen(self, full: bool) -> None:
         """Fill the screen, or go back to the window as it was, which may be maximised."""
-        now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
-        self.setWindowState(now | filling if full else now & ~filling)
+        now, filling = self.window().windowState(), Qt.WindowState.WindowFullScreen
+        self.window().setWindowState(now | filling if full else now & ~filling)
 
     def leave(self) -> None:
         """Close what is open, one at a time: the stage, the tour, the message, full screen."""
@@ -330,7 +330,7 @@ class MainWindow(Page):
             self.tour.end()
         elif self.banner.isVisible():
             self.banner.hide()
-        elif self.isFullScreen():
+        elif self.window().isFullScreen():
             self.set_full_screen(False)
 
     def show_stage(self) -> None:
@@ -408,7 +408,7 @@ class MainWindow(Page):
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
-            self.commands.check("full_screen", self.isFullScreen())
+            self.commands.check("full_screen", self.window().isFullScreen())
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -472,7 +472,7 @@ class MainWindow(Page):
         if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
             splitters["rows"] = self.settings.now.splitters.get("rows", b"")
         docks = self.saveState().data()
-        self.settings.change(geometry=self.saveGeometry().data(), splitters=splitters, docks=docks)
+        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
 
     def summary(self) -> Summary:
         """Return what all ended sessions did together."""

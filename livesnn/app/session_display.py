@@ -123,7 +123,7 @@ class WindowLayout(QMainWindow):
 
     def lay_out(self) -> None:
         """Let the window and its parts have the sizes of the first start."""
-        self.setWindowState(Qt.WindowState.WindowNoState)
+        self.window().setWindowState(Qt.WindowState.WindowNoState)
         self.plots.setFloating(False)
         self.plots.hide()
         self._fit_screen(1280, 800)

@@ -445,10 +445,10 @@ class Presenting:
         self._window, self._player, self._begin, self._show_palette = window, player, begin, show_palette
         self.stage = Stage()
         self.stage.leave_requested.connect(self.leave)
-        self._pages = QStackedWidget()
-        self._pages.addWidget(cast(QWidget, window.takeCentralWidget()))
-        self._pages.addWidget(self.stage)
-        window.setCentralWidget(self._pages)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(cast(QWidget, window.takeCentralWidget()))
+        self.pages.addWidget(self.stage)
+        window.setCentralWidget(self.pages)
         window.view.setFocus()  # which it has lost by moving
         self._state_before = Qt.WindowState.WindowNoState
         self._docks: list[QDockWidget] = []  # that are shown again
@@ -462,7 +462,7 @@ class Presenting:
     @property
     def on(self) -> bool:
         """Whether the stage is shown."""
-        return self._pages.currentWidget() is self.stage
+        return self.pages.currentWidget() is self.stage
 
     @property
     def locked(self) -> bool:
@@ -488,10 +488,10 @@ class Presenting:
         self._lightened = style.theme is style.LIGHT and player.choices.view.palette == DEFAULT_PALETTE.name
         if self._lightened:
             self._apply_palette(LIGHT_PALETTE)
-        self._pages.setCurrentWidget(self.stage)
+        self.pages.setCurrentWidget(self.stage)
         self.stage.begin(window.view.canvas, PALETTES[player.choices.view.palette], kiosk=kiosk)
-        self._state_before = window.windowState()
-        window.setWindowState(self._state_before | Qt.WindowState.WindowFullScreen)
+        self._state_before = window.window().windowState()
+        window.window().setWindowState(self._state_before | Qt.WindowState.WindowFullScreen)
         self._read_at_s, self._restart_at_s, self._restart_in_s = 0.0, None, RESTART_S
         self.poll()
 
@@ -502,7 +502,7 @@ class Presenting:
         window = self._window
         self.stage.end()
         window.view.take_canvas_back()
-        self._pages.setCurrentIndex(0)
+        self.pages.setCurrentIndex(0)
         window.menuBar().show()
         window.setAcceptDrops(True)
         for dock in self._docks:
@@ -511,7 +511,7 @@ class Presenting:
             self._apply_palette(DEFAULT_PALETTE.name)
         if self.stage.kiosk:
             self._player.apply(replace(self._player.choices, loop=self._loop_before))
-        window.setWindowState(self._state_before)
+        window.window().setWindowState(self._state_before)
         window.view.setFocus()
 
     def follow_palette(self) -> None:
@@ -549,8 +549,9 @@ class Presenting:
         self.stage.caption.show_said(self._said(), now_s)
         if self.stage.kiosk and self._player.session is not None:
             self._keep_going(self._player.session, now_s)
-            if not self._window.isFullScreen():  # the window manager's doing
-                self._window.setWindowState(self._window.windowState() | Qt.WindowState.WindowFullScreen)
+            whole = self._window.window()
+            if not whole.isFullScreen():  # the window manager's doing
+                whole.setWindowState(whole.windowState() | Qt.WindowState.WindowFullScreen)
 
     def _said(self) -> Said:
         """Return what the window says now: no decision where the source has failed or is lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
@@ -21,32 +21,12 @@ NO_ROOM = "Make the window wider to show all sources side by side"
 
 
 class Page(WindowLayout):
-    """A window that can be one of several. Then its state and geometry are those of the whole."""
+    """A window that can be one of several: `window()` is then the whole."""
 
     closed = Signal(QWidget)  # this window, whose threads have ended
     tabs: Tabs | None = None  # where it is one of several
     player: Player
     presenting: Presenting
-
-    def windowState(self) -> Qt.WindowState:
-        """Return whether the whole is maximised or fills the screen."""
-        return super().windowState() if self.tabs is None else self.tabs.windowState()
-
-    def isFullScreen(self) -> bool:
-        """Return whether the whole fills the screen."""
-        return super().isFullScreen() if self.tabs is None else self.tabs.isFullScreen()
-
-    def setWindowState(self, state: Qt.WindowState) -> None:
-        """Let the whole be maximised, or fill the screen."""
-        if self.tabs is None:
-            super().setWindowState(state)
-        else:
-            self.tabs.setWindowState(state)
-            self.tabs.show_pages()
-
-    def saveGeometry(self) -> QByteArray:
-        """Return where the whole is."""
-        return super().saveGeometry() if self.tabs is None else self.tabs.saveGeometry()
 
     def follow_settings(self) -> None:
         """Show what another window may have changed in the settings."""
@@ -107,6 +87,7 @@ class Tabs(QWidget):
         self._pages.addWidget(page)
         page.windowTitleChanged.connect(self._show_titles)
         page.closed.connect(self._forget)
+        page.presenting.pages.currentChanged.connect(self.show_pages)
         index = self.bar.addTab(page.windowTitle())
         close = button(height=20, width=20, name="close", tip="Close this tab (Ctrl+W)")
         close.clicked.connect(page.close)
