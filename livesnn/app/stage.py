@@ -425,14 +425,7 @@ RESTARTING = "Starting again …"
 class Presenting:
     """Shows the stage in place of the window's parts, and leaves it again.
 
-    Parameters
-    ----------
-    window
-        Gets its parts as one page, and the stage as another.
-    begin
-        Called when the player has another session.
-    show_palette
-        Gives the window's parts the palette of this name.
+    ``begin`` is called when the player has another session. ``show_palette`` gives the window's parts a palette.
     """
 
     def __init__(
