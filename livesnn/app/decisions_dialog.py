@@ -23,18 +23,24 @@ from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
-THRESHOLD_HINT = "A class is named once its probability reaches this. Until then the window says “Not sure”."
-HYSTERESIS_HINT = (
+_THRESHOLD_HINT = "A class is named once its probability reaches this. Until then the window says “Not sure”."
+_HYSTERESIS_HINT = (
     "A named class stands until its probability falls below this, or another class reaches the threshold. "
     f"Until you set it, it is {100 * HYSTERESIS:g}\u00a0% of the class's threshold."
 )
-SMOOTHING_HINT = (
+_SMOOTHING_HINT = (
     "How much of the previous frame's probabilities is mixed in. More makes decisions steadier, but later."
 )
-LEAK_HINT = (
+_LEAK_HINT = (
     "How much less a frame counts than the next one. More names a class earlier, but less steadily. "
     "At 0\u00a0% all frames of the window count the same."
 )
+SHARES = {  # field of a `Decider` → name, most per cent, hint
+    "threshold": ("Threshold", 100.0, _THRESHOLD_HINT),
+    "hysteresis": ("Lower threshold", 100.0, _HYSTERESIS_HINT),
+    "smoothing": ("Smoothing", 99.9, _SMOOTHING_HINT),
+    "leak": ("Leak", 99.9, _LEAK_HINT),
+}
 CLASSES_HINT = (
     "If an unmarked class is the likeliest, nothing is named. "
     "A threshold here replaces the one on the left for its class."
@@ -52,10 +58,8 @@ class DecisionsDialog(Dialog):
     def __init__(self, decider: Decider, card: ModelCard | None, parent: QWidget | None = None) -> None:
         super().__init__("Decisions", parent)
         self._decider = decider
-        self.threshold = ShareBox("Threshold")
-        self.hysteresis = ShareBox("Lower threshold")
-        self.smoothing = ShareBox("Smoothing", 99.9)
-        self.leak = ShareBox("Leak", 99.9)
+        self._boxes = [ShareBox(name, most) for name, most, _ in SHARES.values()]
+        self.threshold, self.hysteresis, self.smoothing, self.leak = self._boxes
         self.classes = ClassRules(card.classes if card is not None else ())
         self._hysteresis_percent: float | None = None  # as a person set it; None: it follows the threshold
         self._lay_out(card)
@@ -69,13 +73,8 @@ class DecisionsDialog(Dialog):
 
     def _lay_out(self, card: ModelCard | None) -> None:
         left = fill(QVBoxLayout(), spacing=6)
-        for box, hint in (
-            (self.threshold, THRESHOLD_HINT),
-            (self.hysteresis, HYSTERESIS_HINT),
-            (self.smoothing, SMOOTHING_HINT),
-            (self.leak, LEAK_HINT),
-        ):
-            row = fill(QHBoxLayout(), (heading(box.accessibleName()), 1), box, spacing=6)
+        for box, (name, _, hint) in zip(self._boxes, SHARES.values(), strict=True):
+            row = fill(QHBoxLayout(), (heading(name), 1), box, spacing=6)
             fill(left, row, note(hint), 12, spacing=6)
         left.addStretch(1)
         above = heading(f"Classes of {card.name}" if card is not None else "Classes")

@@ -39,7 +39,6 @@ FILTERS = {
 _COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", SUFFIX: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
-FILM, STRETCH = "Film …", "Marked stretch …"
 NO_PICTURE = "There is no picture yet"
 NO_SOURCE = "Open a source first"
 NO_DECISIONS = "There is no decision yet"
@@ -98,7 +97,6 @@ class Exporting:
         self._open = open_
         self._job: Job | None = None
         self._said = ""  # the last words about the job
-        self._offered: object = None  # what the actions show
         self._marked: object = None  # the source that the marks are of
         self.marks = WHOLE
         self.folder = documents()  # where the file dialog starts
@@ -236,15 +234,7 @@ class Exporting:
             self._mark(WHOLE)
         if self._job is not None:
             self._follow(self._job)
-        opened, choices = self._player.opened, self._player.choices
-        session = self._player.session
-        kind = None if opened is None else (opened.playback.live, opened.playback.has_events)
-        decided = session is not None and len(session.log) > 0
-        picture = self._window.view.has_picture
-        offered = (kind, choices.pre_roll_s, decided, picture, self.marks, self._job is None)
-        if offered != self._offered:
-            self._offered = offered
-            self._offer(actions, kind, choices.pre_roll_s, decided=decided, picture=picture)
+        self._offer(actions)
 
     def _follow(self, job: Job) -> None:
         """Show how a job goes, unless its message was closed or another one is being read."""
@@ -317,41 +307,37 @@ class Exporting:
         from_s, to_s = (clock(min(end, duration_s)) for end in (self.marks.from_s, self.marks.to_s))
         return f"{what} from {from_s} to {to_s}"
 
-    def _offer(
-        self,
-        actions: Actions,
-        kind: tuple[bool, bool] | None,
-        pre_roll_s: float,
-        *,
-        decided: bool,
-        picture: bool,
-    ) -> None:
-        """Enable what can be exported; where something can't, its tooltip says why.
-
-        ``kind``: whether the source is live, and whether it has events; None: none is open.
-        """
-        live, has_events = kind or (False, False)
+    def _offer(self, actions: Actions) -> None:
+        """Enable what can be exported; where something can't, its tooltip says why."""
+        session, opened, pre_roll_s = (
+            self._player.session,
+            self._player.opened,
+            self._player.choices.pre_roll_s,
+        )
+        live = opened is not None and opened.playback.live
+        has_events = opened is None or opened.playback.has_events
         last = f" of the last {pre_roll_s:g} s …" if live and has_events and pre_roll_s else ""
-        no_past = NO_SOURCE if kind is None else NO_PAST if live and not last else ""
+        no_source = NO_SOURCE if opened is None else ""
+        no_past = NO_PAST if live and not last else no_source
+        no_picture = "" if self._window.view.has_picture else NO_PICTURE
         why_not = {
-            "copy_picture": "" if picture else NO_PICTURE,
-            "save_picture": "" if picture else NO_PICTURE,
+            "copy_picture": no_picture,
+            "save_picture": no_picture,
             "save_window": "",
-            "film": no_past,
-            "table": NO_SOURCE if kind is None else NO_DECISIONS if live and not decided else "",
-            "stretch": no_past or (NO_MARKS if not live and self.marks == WHOLE else ""),
+            "film": no_past if has_events else no_past and NO_VIDEO,
+            "table": NO_DECISIONS if live and not (session and len(session.log)) else no_source,
+            "stretch": (no_past or NO_MARKS * (not live and self.marks == WHOLE))
+            if has_events
+            else NO_EVENTS,
         }
-        if kind is not None and not has_events:
-            why_not["stretch"] = NO_EVENTS
-            why_not["film"] = why_not["film"] and NO_VIDEO
         for name, why in why_not.items():
             busy = BUSY if self._job is not None and name != "copy_picture" else ""
             actions[name].setEnabled(not (why or busy))
             actions[name].setToolTip(why or busy)
-        actions["film"].setText(f"Film{last}" if last else FILM)
-        actions["stretch"].setText(f"Recording{last}" if last else STRETCH)
+        actions["film"].setText(f"Film{last or ' …'}")
+        actions["stretch"].setText(f"Recording{last}" if last else "Marked stretch …")
         for name in ("mark_in", "mark_out"):
-            actions[name].setEnabled(kind is not None and not live)
+            actions[name].setEnabled(opened is not None and not live)
         actions["cancel_export"].setEnabled(self._job is not None)
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QFont, QKeySequence
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLayout, QWidget
 
 from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note
+from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, scrolled
 from livesnn.card import ModelCard
 from livesnn.session.event_picture import PALETTES
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
@@ -210,7 +210,6 @@ SIMULATED = "simulate:"
 OTHERS = "Another movement"  # seventy, by name
 GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
 WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Digits that turn"}
-_TITLES = {GESTURES_URI: "a simulated person", DIGITS_URI: "digits that turn"}
 
 
 def fill_scenes(menu: QMenu, watch: Callable[[str], None]) -> None:
@@ -234,7 +233,8 @@ def title_of(source: str) -> str:
     scene, seed = _parts(source)
     if not scene:
         return source
-    words = _TITLES.get(scene) or style.readable(scene.removeprefix(SIMULATED)).lower()
+    words = WHOLE.get(scene) or scene.removeprefix(SIMULATED).replace("_", " ")
+    words = "a simulated person" if scene == GESTURES_URI else words.lower()
     return f"Demo: {words}" + (f", number {seed}" if seed else "")
 
 
@@ -286,10 +286,7 @@ class ShortcutsDialog(Dialog):
                 column.addLayout(_shortcuts_of(menu))
             column.addStretch(1)
             columns.addLayout(column)
-        area = QScrollArea()
-        area.setWidget(listed_all)
-        area.setWidgetResizable(True)
-        self.column.addWidget(area, 1)
+        self.column.addWidget(scrolled(listed_all), 1)
         self.add_close()
         room, size = self.screen().availableGeometry(), listed_all.sizeHint() + QSize(*_AROUND)
         self.resize(size.boundedTo(room.size() - QSize(*FRAME)))

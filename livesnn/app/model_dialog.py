@@ -18,13 +18,12 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QRadioButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label, scrolled
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.cost import mean_density
@@ -194,10 +193,6 @@ class ModelDialog(Dialog):
     def _lay_out(self) -> None:
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
-        scroll = QScrollArea()
-        scroll.setWidget(self.card)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         another = dialog_button(
             "Another folder …", lambda: ask_model_folder(self, partial(self.add, chosen=True))
         )
@@ -205,7 +200,7 @@ class ModelDialog(Dialog):
         self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))
         self.trash = dialog_button("Move to the trash", self._throw_away)
         left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.name, self.trash, spacing=8)
-        self.column.addLayout(fill(QHBoxLayout(), left, (scroll, 1), spacing=20), 1)
+        self.column.addLayout(fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
 
     def _engine_row(self) -> QHBoxLayout:

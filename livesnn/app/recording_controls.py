@@ -58,7 +58,6 @@ class RecordingControls:
         self._open = open_
         self._written: list[Recorder] = []  # to be shown when the banner is free
         self._label: str | None = None  # of what is being recorded
-        self._offered: object = None  # what the actions for labels show
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
@@ -153,19 +152,12 @@ class RecordingControls:
         record.setText(OFF if recorder is None else ON)
         record.setEnabled(able or recorder is not None)
         record.setToolTip(HOW if able else LIVE_ONLY)
-        offered = (self._settings.now.labels, self._label, recorder is not None)
-        if offered != self._offered:
-            self._offered = offered
-            self._offer_labels(actions, *offered)
-
-    def _offer_labels(
-        self, actions: Actions, labels: tuple[str, ...], holds: str | None, recording: bool
-    ) -> None:
+        labels = self._settings.now.labels
         for number, entry in enumerate(LABELS):
             known = number < len(labels)
             actions[entry.name].setText(labels[number].replace("&", "&&") if known else entry.text)
-            actions[entry.name].setEnabled(known and recording)
-            actions.check(entry.name, known and labels[number] == holds)
+            actions[entry.name].setEnabled(known and recorder is not None)
+            actions.check(entry.name, known and labels[number] == self._label)
 
 
 def progress(recorder: Recorder, label: str | None) -> str:

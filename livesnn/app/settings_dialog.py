@@ -16,20 +16,12 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from livesnn.app import style
-from livesnn.app.decisions_dialog import (
-    HYSTERESIS_HINT,
-    LEAK_HINT,
-    SMOOTHING_HINT,
-    THRESHOLD_HINT,
-    OwnShareBox,
-    ShareBox,
-)
+from livesnn.app.decisions_dialog import SHARES, OwnShareBox, ShareBox
 from livesnn.app.model_dialog import ENGINES
 from livesnn.app.recording_controls import PRE_ROLL_HINT, PRE_ROLLS_S, listed_labels
 from livesnn.app.settings import MOST_LABELS, Settings
@@ -44,6 +36,7 @@ from livesnn.app.widgets.basics import (
     label,
     line_edit,
     note,
+    scrolled,
 )
 from livesnn.session.event_picture import PALETTES
 
@@ -191,13 +184,9 @@ class SettingsDialog(Dialog):
 
     def _decisions(self) -> None:
         of, page = "choices.decider.", "robots.md#stricter-or-steadier-decisions"
-        for hint, name, box in (
-            (THRESHOLD_HINT, "threshold", ShareBox("Threshold")),
-            (HYSTERESIS_HINT, "hysteresis", OwnShareBox("Lower threshold")),
-            (SMOOTHING_HINT, "smoothing", ShareBox("Smoothing", 99.9)),
-            (LEAK_HINT, "leak", ShareBox("Leak", 99.9)),
-        ):
-            self._share(hint, page, of + name, box)
+        for field, (name, most, hint) in SHARES.items():
+            box = OwnShareBox(name) if field == "hysteresis" else ShareBox(name, most)
+            self._share(hint, page, of + field, box)
         hint = "Which classes may be named, and those with a threshold of their own."
         paths = (*(of + each for each in ("thresholds", "allow", "deny")), "choices.by_model")
         self._row("Classes", hint, page, paths, self._asking("Choose …", "decisions"))
@@ -279,9 +268,7 @@ class SettingsDialog(Dialog):
         self._list.setSpacing(6)
         inner = QWidget()
         inner.setLayout(self._list)
-        self._area = QScrollArea()
-        self._area.setWidget(inner)
-        self._area.setWidgetResizable(True)
+        self._area = scrolled(inner)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.groups = QListWidget()
         self.groups.setFont(style.text_font(15))

@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -245,9 +244,16 @@ class CameraDialog(Dialog):
         self._again.setEnabled(False)
         found: Latest[_Found] = Latest()  # its own: an abandoned search may still find something
         self._found = found
-        self._worker = Worker(
-            "discover", partial(self._search, found), on_error=partial(_fail, found)
-        ).start()
+
+        def search(stop: threading.Event) -> None:
+            why: list[str] = []
+            found.put((self._discover(why.append), " ".join(why)))
+
+        def fail(error: BaseException) -> None:
+            known = isinstance(error, LivesnnError)
+            found.put(([], str(error) if known else f"{NO_CAMERA} ({error})"))
+
+        self._worker = Worker("discover", search, on_error=fail).start()
         self._timer.start(POLL_MS)
 
     def accept(self) -> None:
@@ -255,10 +261,6 @@ class CameraDialog(Dialog):
         if self.cameras.currentRow() >= 0:
             self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
             super().accept()
-
-    def _search(self, found: Latest[_Found], _stop: threading.Event) -> None:
-        why: list[str] = []
-        found.put((self._discover(why.append), " ".join(why)))
 
     @Slot()
     def _poll(self) -> None:
@@ -288,10 +290,6 @@ class CameraDialog(Dialog):
         self._timer.stop()
         if self._worker is not None:
             self._worker.close(timeout_s=0)  # a search of USB can't be stopped
-
-
-def _fail(found: Latest[_Found], error: BaseException) -> None:
-    found.put(([], str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"))
 
 
 _MARGIN = 14  # pixels around the target

@@ -289,13 +289,6 @@ def split_command(line: str) -> tuple[str, ...]:
         raise LivesnnError(f"the command {line!r} can't be read: {str(error).lower()}") from error
 
 
-class _Waiting(NamedTuple):
-    """A firing that waits to be done, since when by `time.perf_counter`."""
-
-    firing: Firing
-    since_s: float
-
-
 class ActionRunner(Closing):
     """Follows results by rules, and does what fires in a thread of its own.
 
@@ -326,11 +319,11 @@ class ActionRunner(Closing):
         self._on_failure, self._do, self._elsewhere = on_failure, do, elsewhere
         self._live = live
         self._failing: set[Rule] = set()
-        self._queue: BoundedQueue[_Waiting] = BoundedQueue(
+        self._queue: BoundedQueue[tuple[Firing, float]] = BoundedQueue(  # since when it waits
             policy="drop_oldest" if live else "block",
             max_bytes=MOST_WAITING,
             size=lambda waiting: 1,
-            arrived_s=lambda waiting: waiting.since_s,
+            arrived_s=lambda waiting: waiting[1],
             max_age_s=MOST_AGE_S if live else math.inf,
         )
         self._following = threading.Lock()  # a session that hangs may still have a thread
@@ -364,7 +357,7 @@ class ActionRunner(Closing):
         """Do what a firing says soon, unless the caller does it."""
         if firing.rule.action.kind not in self._elsewhere:
             self._worker.start()
-            self._queue.put(_Waiting(firing, time.perf_counter()))
+            self._queue.put((firing, time.perf_counter()))
 
     def close(self) -> None:
         """End, once everything is done or, of a live source, after `LAST_PATIENCE_S`. Safe to call twice."""
@@ -378,7 +371,7 @@ class ActionRunner(Closing):
     def _work(self, stop: threading.Event) -> None:
         try:
             while not stop.is_set() and (waiting := self._queue.take()) is not None:
-                self._try(waiting.firing, stop)
+                self._try(waiting[0], stop)
         finally:
             self._ended.set()
 

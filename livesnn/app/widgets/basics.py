@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
     QLayout,
     QLineEdit,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolTip,
     QVBoxLayout,
@@ -210,6 +211,15 @@ def draw_bar(painter: QPainter, track: QRectF, share: float, ground: str, colour
     if filled >= 1.0:
         bar = QRectF(track.x(), track.y(), max(filled, track.height()), track.height())
         rounded(painter, bar, radius, colour)
+
+
+def scrolled(widget: QWidget) -> QScrollArea:
+    """Return an area that is as wide as the widget wants, and scrolls where there isn't room for all of it."""
+    area = QScrollArea()
+    area.setWidget(widget)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    return area
 
 
 class Painted(QWidget):

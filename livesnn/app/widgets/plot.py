@@ -5,7 +5,9 @@ Importing it takes some 0.3 s, most of it pyqtgraph's: app/plots.py does so when
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -502,11 +504,12 @@ class Plot(QFrame):
         unit = f" ({self.look.unit})" if self.look.unit else ""
         header = [name for name, _ in axis_values] + [f"{name}{unit}" for name in self.names]
         columns = [*(column for _, column in axis_values), *self.values[1].T]
+        table = io.StringIO()
         rows = (
-            ",".join("" if np.isnan(value) else f"{value:.7g}" for value in row)
-            for row in zip(*columns, strict=True)
+            ["" if np.isnan(value) else f"{value:.7g}" for value in row] for row in zip(*columns, strict=True)
         )
-        return "\n".join([",".join(_quoted(name) for name in header), *rows]) + "\n"
+        csv.writer(table, lineterminator="\n").writerows([header, *rows])
+        return table.getvalue()
 
 
 def _line(x: FloatArray, y: FloatArray) -> QPainterPath:
@@ -535,7 +538,3 @@ def thinned(at_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray
     starts = np.flatnonzero(np.diff(np.floor(at_s / stretch_s), prepend=-1.0))
     both = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)], axis=1)
     return np.repeat(at_s[starts], 2), both.reshape(2 * len(starts), values.shape[1])
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if any(sign in name for sign in ',"\n') else name

@@ -26,6 +26,7 @@ from livesnn.app.widgets.basics import (
     elided,
     fill,
     rounded,
+    scrolled,
     write,
 )
 from livesnn.card import ModelCard
@@ -273,10 +274,7 @@ class ReadoutPanel(QWidget):
 
 def _scrolled(rows: ClassRows) -> QScrollArea:
     """Return the rows in an area that scrolls if there are too many."""
-    area = QScrollArea()
-    area.setWidget(rows)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area = scrolled(rows)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setMinimumHeight(rows.minimumHeight())
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
