@@ -287,9 +287,7 @@ class ModelDialog(Dialog):
         model = self._shown
         if self._to_trash(model) or not Path(model).exists():
             self.models.takeItem(self.models.currentRow())
-            self.add(
-                self._chosen, chosen=True
-            )  # not the next own model, which another click would delete too
+            self.add(self._chosen, chosen=True)  # the next own one would be deleted by another click
         else:
             self._show_rows(
                 [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]

@@ -409,10 +409,8 @@ class SessionDisplay:
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
-        again = [("Try again", self._try_again)] * isinstance(
-            self._player.source, str | Path
-        )  # others can't be
-        window.banner.show_message(error, "error", *again)
+        can = isinstance(self._player.source, str | Path)  # not where it was handed over open
+        window.banner.show_message(error, "error", *[("Try again", self._try_again)] * can)
         if window.view.has_picture:
             return
         if model:

@@ -123,9 +123,7 @@ class EventPlayback(Playback):
         self.orientation = orientation
         self.denoise = False  # whether noise is filtered; may be set at any time
         self.noise = DenoiseState(self.resolution)
-        self.ring_buffer = RingBuffer(
-            source, orientation
-        )  # the last packets, noise included, for a recording
+        self.ring_buffer = RingBuffer(source, orientation)  # the last packets, noise included, to record
         self._events = source
         self._pipeline: Pipeline | None = None
         self._events_before = 0  # of earlier passes

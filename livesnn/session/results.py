@@ -214,9 +214,7 @@ class Statistics(Counts):
     density: float = float("nan")  # share of the hidden neurons that spike in a frame
     synops: float = float("nan")  # synaptic operations in a frame; nan also without hidden layers
     dense_synops: float = float("nan")  # the same where every hidden neuron spikes
-    energy_estimate_uj: float = float(
-        "nan"
-    )  # arithmetic of a frame, first layer included, as `livesnn run` does
+    energy_estimate_uj: float = float("nan")  # arithmetic of a frame, first layer included
     light_flicker: float = 0.0  # events subtracted from each pixel of a frame because a light flickers
 
 

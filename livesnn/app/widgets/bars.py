@@ -74,9 +74,7 @@ class Header(QWidget):
 
     def set_open_menu(self, menu: QMenu) -> None:
         """Let the Open button show this menu."""
-        menu.setLayoutDirection(
-            Qt.LayoutDirection.LeftToRight
-        )  # else the button's, whose arrow is at the right
+        menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)  # the button's is for its arrow
         self.open.setMenu(menu)
 
     def show_names(self, source: str, model: str = "", *, engine: str = "", about_model: str = "") -> None:
@@ -279,18 +277,19 @@ class Transport(QFrame):
         for widget in (*of_live, *of_recordings, self.line):
             widget.setVisible(live == (widget in of_live))
         running = self._state in RUNNING
-        for control, icon, usable in (
-            (self.back, "back", seekable and running),
-            (self.forward, "forward", seekable and running),
+        steps = seekable and running
+        controls = (
+            (self.back, "back", steps),
+            (self.forward, "forward", steps),
             (self.loop, "loop", seekable),
-        ):
+        )
+        for control, icon, usable in controls:
             control.setEnabled(usable)
             style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
         self.line.setEnabled(bool(self._total_s) and running)
-        style.set_rule(
-            self.dot, "tone", "accent" if self._state == "playing" else "faint"
-        )  # red is for recording
+        tone = "accent" if self._state == "playing" else "faint"  # red is for recording
+        style.set_rule(self.dot, "tone", tone)
         icon, words = _PLAY.get(self._state, ("play", "Play"))
         self.play.setEnabled(running)
         style.set_icon(self.play, icon, "on_accent" if running else "faint")
