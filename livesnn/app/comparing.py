@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
-from livesnn.app.model_dialog import ENGINES, all_models, ask_model_folder, engine_name, listed
+from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, listed
 from livesnn.app.player import Player
 from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.widgets.basics import (
@@ -171,8 +171,8 @@ class CompareDialog(Dialog):
         for row, box in enumerate((self.model, self.engine, self.state, self.threshold, self.leak)):
             grid.addWidget(heading(box.accessibleName()), row, 0)
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
-        ask = partial(ask_model_folder, self, partial(self.add, chosen=True))
-        grid.addWidget(dialog_button("Another folder …", ask), 0, 2)
+        use = partial(self.add, chosen=True)
+        grid.addWidget(dialog_button("Another folder …", lambda: choose_folder(self, use)), 0, 2)
         self.column.addLayout(grid)
         self.column.addWidget(self.denoise)
         self.column.addWidget(self.note)

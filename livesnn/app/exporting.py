@@ -201,8 +201,7 @@ class Exporting:
         if session is None or opened is None:
             return None
         path, control = opened.playback.path, session.control
-        mirrored = self._window.view.canvas.mirrored
-        showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation, mirrored)
+        showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation)
 
         def write(progress: Progress) -> str:
             from livesnn.session.export import export, export_last  # not before: OpenCV would slow the start

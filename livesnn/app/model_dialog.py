@@ -97,16 +97,6 @@ def all_models() -> list[str]:
     return [*shipped_models(), *(str(own_models_dir().resolve() / name) for name in own_models())]
 
 
-def ask_model_folder(parent: QWidget, use: Callable[[str], object]) -> None:
-    """Ask for a model folder of any place."""
-    dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
-    dialog.setFileMode(QFileDialog.FileMode.Directory)
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.fileSelected.connect(use)
-    dialog.open()
-    style.dress(dialog)
-
-
 def listed(model: str) -> str:
     """Return the path of a model that was taught here; any other name unchanged."""
     try:
@@ -148,6 +138,16 @@ def move_to_trash(folder: str) -> bool:
 def show_folder(folder: Path) -> None:
     """Show a folder in the system's file manager."""
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+
+def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
+    """Ask for a model folder; ``use`` is called with it."""
+    dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.fileSelected.connect(use)
+    dialog.open()
+    style.dress(dialog)
 
 
 class ModelDialog(Dialog):
@@ -194,7 +194,7 @@ class ModelDialog(Dialog):
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
         another = dialog_button(
-            "Another folder …", lambda: ask_model_folder(self, partial(self.add, chosen=True))
+            "Another folder …", lambda: choose_folder(self, partial(self.add, chosen=True))
         )
         self.folder = dialog_button("Show its folder", lambda: self._show_folder(model_folder(self._shown)))
         self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))

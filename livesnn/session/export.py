@@ -152,7 +152,7 @@ class _Filming:
         self.newest: Result | None = None
         self._taken = 0
         self._card, self._span = card, span
-        self.scene = Scene(sensor, PALETTES[choices.view.palette], suffix, mirrored=showing.mirrored)
+        self.scene = Scene(sensor, PALETTES[choices.view.palette], suffix, mirrored=choices.mirrored)
 
     @property
     def due_us(self) -> int | None:

@@ -61,14 +61,13 @@ class Showing:
     """How a recording is shown: the model, and what the window lets a person choose.
 
     A film is as fast as the speed of ``choices`` says, 1× where that is without a limit; loop and pre-roll mean
-    nothing here. ``mirrored``: whether the picture is, but not for the network.
+    nothing here.
     """
 
     model: str | Path
     engine: Engine = "auto"
     choices: Choices = field(default_factory=Choices)
     orientation: Orientation = field(default_factory=Orientation)
-    mirrored: bool = False
 
 
 class DecisionRow(NamedTuple):

@@ -108,7 +108,8 @@ def test_a_film_looks_as_chosen(model_folder: Path, recording: Path, tmp_path: P
     half = Stretch(0.1, 0.4)
     showing = Showing(model_folder, choices=light)
     export(recording, tmp_path / "light.mp4", showing, stretch=half)
-    export(recording, tmp_path / "mirrored.mp4", replace(showing, mirrored=True), stretch=half)
+    mirrored_choices = replace(showing.choices, mirrored=True)
+    export(recording, tmp_path / "mirrored.mp4", replace(showing, choices=mirrored_choices), stretch=half)
     export(
         recording,
         tmp_path / "turned.mp4",
