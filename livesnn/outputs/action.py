@@ -328,7 +328,6 @@ class ActionRunner(Closing):
         )
         self._following = threading.Lock()  # a session that hangs may still have a thread
         self.use(rules)
-        self._ended = threading.Event()
         self._worker = Worker("actions", self._work)  # begins with the first firing
 
     @property
@@ -363,17 +362,14 @@ class ActionRunner(Closing):
         """End, once everything is done or, of a live source, after `LAST_PATIENCE_S`. Safe to call twice."""
         self._queue.end()
         ends_s = time.monotonic() + (LAST_PATIENCE_S if self._live else math.inf)
-        while self._worker.running and time.monotonic() < ends_s:
-            self._ended.wait(WAKE_S)
+        while not self._worker.wait(WAKE_S) and time.monotonic() < ends_s:
+            pass
         self._queue.close()
         self._worker.close()
 
     def _work(self, stop: threading.Event) -> None:
-        try:
-            while not stop.is_set() and (waiting := self._queue.take()) is not None:
-                self._try(waiting[0], stop)
-        finally:
-            self._ended.set()
+        while not stop.is_set() and (waiting := self._queue.take()) is not None:
+            self._try(waiting[0], stop)
 
     def _try(self, firing: Firing, stop: threading.Event) -> None:
         try:

@@ -69,7 +69,6 @@ def note(words: str, pixels: int = 13) -> QLabel:
 def dialog_button(words: str, do: Callable[[], object]) -> QPushButton:
     """Return a button of a dialog that Enter doesn't press: that is for the main one."""
     widget = QPushButton(words)
-    widget.setFont(style.text_font(14))
     widget.setAutoDefault(False)
     widget.clicked.connect(lambda _=False: do())
     return widget
