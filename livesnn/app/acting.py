@@ -225,7 +225,8 @@ class Draft:
     def words(self) -> str:
         """The rule as a person reads it."""
         held = f" for {self.held_ms} ms" if self.held_ms else ""
-        done = KINDS[self.kind][0].lower() if self.problem else self.rule.action.words
+        words = KINDS[self.kind][0]
+        done = words[:1].lower() + words[1:] if self.problem else self.rule.action.words
         return f"{gesture(self.label)}{held} → {done}"
 
 

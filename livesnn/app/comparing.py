@@ -242,6 +242,8 @@ LATE_TIP = (
     "Record the source and compare on the recording, or choose a faster engine."
 )
 _ROW = 17  # height of a row of the table, pixels
+_LEFT = (0.46, 0.7, 0.85, 1.0)  # of the table's columns, and the right of the last, in widths
+_GAP = 4  # between the sentence and the table, pixels
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
 
 
@@ -312,17 +314,19 @@ class AgreementView(Painted):
         if self.note:
             write(painter, QRectF(self.rect()), self.note, theme.soft, _WORDS, style.text_font(13))
             return
-        half = self.width() * 0.47
+        half = _LEFT[0] * self.width()
         large = style.text_font(26, weight=QFont.Weight.Bold)
         write(painter, QRectF(0, 0, half, 30), self.percent, theme.text, LEFT, large)
         write(painter, QRectF(0, 30, half, 14), "same, last minute", theme.soft, LEFT, small)
         words, colour = (LATE, theme.warning) if self.late else (self.total, theme.faint)
+        if painter.fontMetrics().horizontalAdvance(words) > half - _GAP:
+            words = words.removesuffix(" frames")
         write(painter, QRectF(0, 44, half, 14), words, colour)
-        column = (self.width() - half) / 3
-        for row, texts in enumerate((("ms", "First", "Second"), *self.times)):
+        for row, texts in enumerate((("ms", "1st", "2nd"), *self.times)):
             painter.setFont(style.text_font(12) if row else small)
             for place, text in enumerate(texts):
-                box = QRectF(half + place * column, row * _ROW, column * (1 if place else 1.3), _ROW)
+                left, right = (share * self.width() for share in _LEFT[place : place + 2])
+                box = QRectF(left, row * _ROW, right - left, _ROW)
                 colour = theme.faint if not row else theme.text if place else theme.soft
                 write(painter, box, text, colour, RIGHT if place else LEFT)
 

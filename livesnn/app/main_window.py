@@ -44,6 +44,7 @@ from livesnn.session.event_picture import PALETTES, ViewMode
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
 
 POLL_MS = 16
+ONE_TAB = "There is only one tab. Open another source in a new one with Ctrl+Shift+N."
 ZOOM_STEP = 1.25
 
 
@@ -96,7 +97,7 @@ class MainWindow(Page):
             **self.exporting.slots(),
             "new_tab": self.new_tab,
             "next_tab": lambda: self._in_tabs(Tabs.show_next),
-            "side_by_side": lambda: self._in_tabs(lambda tabs: tabs.tiled.click()),
+            "side_by_side": lambda: self._in_tabs(Tabs.tile),
             "close_tab": self.close,
             "quit": lambda: self.window().close(),
             "play": player.toggle,
@@ -199,6 +200,8 @@ class MainWindow(Page):
     def _in_tabs(self, do: Callable[[Tabs], None]) -> None:
         if self.tabs is not None:
             do(self.tabs)
+        else:
+            self.banner.show_message(ONE_TAB, "info")
 
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None

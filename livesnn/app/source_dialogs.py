@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from PySide6.QtCore import QMimeData, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
 from livesnn.app.menus import SIMULATED, another_scene, knows_people
 from livesnn.app.player import Demo, Player, demo, turning_demo
 from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import SettingsFile, with_recent
-from livesnn.app.widgets.basics import Dialog, dialog_button, line_edit, note, write
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note, write
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
@@ -37,7 +37,7 @@ POLL_MS = 50
 LOOKING = "Looking for cameras …"
 NO_CAMERA = (
     "No event camera was found. Plug one in, or check its cable, then search again. Linux also needs permission to "
-    "use it: see “Cameras” in the README."
+    "use it: “?” says how."
 )
 OR_WEBCAM = " You can also use a webcam: livesnn turns its pictures into events."
 Tell = Callable[[str], None]
@@ -176,11 +176,16 @@ class Words(NamedTuple):
     looking: str
     choose: str
     only: bool  # whether the only one is chosen at once
+    page: str  # of the documentation
 
 
-OF_CAMERAS = Words("Connect a camera", LOOKING, "Choose a camera:", only=False)
+OF_CAMERAS = Words("Connect a camera", LOOKING, "Choose a camera:", False, "cameras.md#event-cameras")
 OF_WEBCAMS = Words(
-    "Use a webcam", "Looking for webcams …", "Which webcam should livesnn turn into events?", only=True
+    "Use a webcam",
+    "Looking for webcams …",
+    "Which webcam should livesnn turn into events?",
+    True,
+    "cameras.md#webcams",
 )
 NO_WEBCAM = "No webcam was found. Plug one in, close other programs that use it, then search again."
 UNLISTED = 4  # webcams to choose from where the system lists none
@@ -227,7 +232,9 @@ class CameraDialog(Dialog):
         self._again = dialog_button("Search again", self.look)
         self.column.addWidget(self.note)
         self.column.addWidget(self.cameras)
-        self.column.addWidget(self._again, alignment=Qt.AlignmentFlag.AlignLeft)
+        below = fill(QHBoxLayout(), self._again, help_button(words.page, "cameras"), spacing=8)
+        below.addStretch(1)
+        self.column.addLayout(below)
         self._connect = self.add_buttons("Connect")
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)

@@ -9,7 +9,16 @@ from typing import Literal
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QHeaderView,
+    QToolButton,
+    QTreeView,
+    QWidget,
+)
 
 from livesnn.app.settings import ThemeName
 from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
@@ -212,8 +221,15 @@ def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: in
 
 
 def dress(dialog: QDialog) -> None:
-    """Give the buttons of Qt's file dialog icons that follow the theme; its own are black on any ground."""
-    for tool in dialog.findChildren(QToolButton) if isinstance(dialog, QFileDialog) else ():
+    """Give the buttons of Qt's file dialog icons that follow the theme; its own are black on any ground.
+
+    Its columns become wide enough for sizes and dates.
+    """
+    if not isinstance(dialog, QFileDialog):
+        return
+    for files in dialog.findChildren(QTreeView):
+        files.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    for tool in dialog.findChildren(QToolButton):
         if (name := _FILE_DIALOG.get(tool.objectName())) is not None:
             set_icon(tool, name)
 

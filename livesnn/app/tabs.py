@@ -17,7 +17,8 @@ from livesnn.infer.decide import Tally
 
 LEAST_TILE = 720  # width of a window beside another, pixels
 SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
-NO_ROOM = "Make the window wider to show all sources side by side"
+NEW = "New tab"
+NO_ROOM = "Side by side needs a window that is {pixels:,} pixels wide."
 
 
 class Page(WindowLayout):
@@ -79,6 +80,11 @@ class Tabs(QWidget):
         index = self.bar.currentIndex()
         return self.pages[index] if 0 <= index < self._pages.count() else None
 
+    @property
+    def _needed(self) -> int:
+        """The width that all need side by side, pixels."""
+        return self._pages.count() * LEAST_TILE
+
     def add(self, page: Page) -> None:
         """Add a window, and show it."""
         page.setWindowState(Qt.WindowState.WindowNoState)  # its own
@@ -102,12 +108,19 @@ class Tabs(QWidget):
         """Go on to the next window, or from the last to the first."""
         self.bar.setCurrentIndex((self.bar.currentIndex() + 1) % self.bar.count())
 
+    def tile(self) -> None:
+        """Show all side by side, or as tabs again; if there is no room, say so."""
+        if self.tiled.isEnabled():
+            self.tiled.click()
+        elif self.current is not None:
+            self.current.banner.show_message(NO_ROOM.format(pixels=self._needed), "info")
+
     @Slot()
     def show_pages(self) -> None:
         """Show the current window, or all; let the keys be for the current one."""
-        fits = self.width() >= self._pages.count() * LEAST_TILE
+        fits = self.width() >= self._needed
         self.tiled.setEnabled(fits)
-        self.tiled.setToolTip(SIDE_BY_SIDE if fits else NO_ROOM)
+        self.tiled.setToolTip(SIDE_BY_SIDE if fits else NO_ROOM.format(pixels=self._needed))
         current = self.current
         alone = current is not None and current.presenting.on  # its stage is shown
         tiled = fits and self.tiled.isChecked() and not alone
@@ -127,7 +140,8 @@ class Tabs(QWidget):
     def _show_titles(self) -> None:
         for index, page in enumerate(self.pages):
             title = page.windowTitle()
-            self.bar.setTabText(index, title.removesuffix(" – livesnn").replace("&", "&&"))
+            name = title.removesuffix(" – livesnn") if page.player.source is not None else NEW
+            self.bar.setTabText(index, name.replace("&", "&&"))
             self.bar.setTabToolTip(index, title)
         if self.current is not None:
             self.setWindowTitle(self.current.windowTitle())
@@ -157,7 +171,7 @@ class Tabs(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Show tabs where there is no room for all."""
         super().resizeEvent(event)
-        if self.tiled.isEnabled() != (self.width() >= self._pages.count() * LEAST_TILE):
+        if self.tiled.isEnabled() != (self.width() >= self._needed):
             self.show_pages()
 
     def changeEvent(self, event: QEvent) -> None:

@@ -228,13 +228,12 @@ class Teaching:
     @staticmethod
     def _learn(gesture: str, learning: Learning) -> Generator[Step, None, Lesson | Recognised]:
         """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
+        begun_s = time.monotonic()
         try:
             while (learned := learning.take()) is None:
-                yield Step(
-                    f"Learning {gesture} …",
-                    None,
-                    "This takes less than a minute the first time. You can stop moving.",
-                )
+                gone = f"{time.monotonic() - begun_s:.0f} s so far"
+                words = f"You can stop moving. The first time takes about a minute: {gone}."
+                yield Step(f"Learning {gesture} …", None, words)
         finally:
             learning.close()
         if isinstance(learned, LivesnnError):
@@ -310,6 +309,7 @@ class TeachDialog(Dialog):
         self.words = label(HINT.format(seconds=seconds), style.text_font(14), "soft", wrap=True)
         self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
         self.share = QProgressBar()
+        self.share.setRange(0, 1000)
         self.share.setTextVisible(False)
         self.share.setFixedHeight(8)
         for part in (self.now, self.words, self.name, self.share):
@@ -346,9 +346,8 @@ class TeachDialog(Dialog):
         self._asking = bool(go_on)
         if (now, words) != (self.now.text(), self.words.text()):  # it is called each time the window looks
             self._say(words, now)
-        self.share.setRange(0, 0 if share is None else 1000)
         self.share.setValue(round(1000 * (share or 0)))
-        self.share.setVisible(not go_on)
+        self.share.setVisible(share is not None)
 
     def show_learned(self, now: str, words: str) -> None:
         """Show what was learned, and offer to use it."""

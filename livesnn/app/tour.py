@@ -49,7 +49,7 @@ def stops(window: WindowLayout) -> tuple[Stop, ...]:
         Stop(
             window.transport,
             "Play, record, teach",
-            "Space pauses. The round button records a live source to a file. "
+            "Space pauses. The button with the dot records a live source to a file. "
             "Ctrl+G teaches the network a gesture of your own.",
         ),
         Stop(
@@ -121,8 +121,10 @@ class Tour(QFrame):
         self.count.setText(f"{step + 1} of {len(self._stops)}")
         self.title.setText(stop.title)
         self.words.setText(stop.words)
+        last = step + 1 == len(self._stops)
+        self.skip.setVisible(not last)
         self.back.setVisible(step > 0)
-        self.next.setText("Next" if step + 1 < len(self._stops) else "Done")
+        self.next.setText("Done" if last else "Next")
         for part in (self._outline, self):
             part.show()
             part.raise_()

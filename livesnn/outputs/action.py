@@ -83,7 +83,8 @@ class Action:
         if self.kind == "command" and not any(self.arguments[:1]):
             raise LivesnnError("there is no command: give a program, and its arguments behind it")
         if self.kind in _ADDRESSES and not self.address.lower().startswith(_SCHEMES):
-            raise LivesnnError(f"{self.address!r} is no address to call: give http://… or https://…")
+            wrong = f"{self.address!r} is no address to call" if self.address else "there is no address"
+            raise LivesnnError(f"{wrong}: give http://… or https://…")
 
     @property
     def address(self) -> str:

@@ -175,7 +175,8 @@ def test_a_rule_whose_mark_is_removed_is_kept_and_does_nothing(
     [
         (Draft("command", ""), "no command"),
         (Draft("command", "say 'hello"), "quotation"),
-        (Draft("get", "lamp"), "no address"),
+        (Draft("get", "lamp"), "'lamp' is no address"),
+        (Draft("get", ""), "There is no address"),
     ],
 )
 def test_a_rule_that_is_impossible_says_why_and_cannot_be_saved(

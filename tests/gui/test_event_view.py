@@ -333,6 +333,15 @@ def test_the_same_ways_are_offered_above_the_demo(view: EventView, qtbot: QtBot,
     assert not view.strip.isVisible()
 
 
+@pytest.mark.parametrize("width", [470, 530, 790])
+def test_the_words_above_the_demo_take_two_lines_at_most(view: EventView, width: int) -> None:
+    view.show_picture(halves())
+    view.show_ways_on(True)
+    view.resize(width, 400)
+    words = view.strip.words
+    assert words.heightForWidth(words.width()) <= 2 * words.fontMetrics().lineSpacing() + 4
+
+
 def test_every_way_can_be_read_aloud_and_reached_with_the_keyboard(view: EventView) -> None:
     view.show_words("", "", ways=True)
     for choice in view.page.choices.values():

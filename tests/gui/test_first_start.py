@@ -108,12 +108,14 @@ def test_the_tour_has_five_steps_beside_parts_that_are_seen(qtbot: QtBot, make_w
     tour = window.tour
     assert not tour.isVisible()
     tour.begin()
-    said = []
+    said, skippable = [], []
     while tour.isVisible():
+        skippable.append(tour.skip.isVisible())
         assert window.rect().contains(tour.geometry())
         said.append(tour.count.text())
         qtbot.mouseClick(tour.next, Qt.MouseButton.LeftButton)
     assert said == [f"{number} of 5" for number in range(1, 6)]
+    assert skippable == [True] * 4 + [False]
     assert window.settings.now.toured
 
 

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.menus import AboutDialog
 from livesnn.app.settings_dialog import SettingsDialog
+from livesnn.app.source_dialogs import OF_CAMERAS, OF_WEBCAMS, CameraDialog, Words
 from livesnn.app.widgets.basics import PROJECT
 
 MakeWindow = Callable[..., MainWindow]
@@ -103,3 +104,14 @@ def test_about_has_links(make_window: MakeWindow) -> None:
     links = re.findall('href="([^"]*)"', window.dialog.links.text())
     assert links == [f"{PROJECT}/blob/main/docs/index.md", PROJECT, f"{PROJECT}/issues"]
     assert window.dialog.links.openExternalLinks()
+
+
+@pytest.mark.parametrize("words", [OF_CAMERAS, OF_WEBCAMS], ids=lambda words: words.title)
+def test_where_no_camera_is_found_a_page_says_what_to_do(
+    qtbot: QtBot, browser: Browser, words: Words
+) -> None:
+    dialog = CameraDialog(discover=lambda _: [], words=words)
+    qtbot.addWidget(dialog)
+    (question,) = questions(dialog)
+    qtbot.mouseClick(question, Qt.MouseButton.LeftButton)
+    assert is_there(browser.opened[-1])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QFontMetricsF
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
@@ -47,6 +48,16 @@ def test_before_the_oldest_there_is_nothing() -> None:
     assert (pixels[5] != 0).tolist() == [False] * 50 + [True] * 50
 
 
+def test_a_pause_is_a_gap_after_a_second() -> None:
+    history = make_history([[1.0]] * 11, every_us=100_000)
+    times = np.where(
+        np.arange(11) < 6, history.t_us, history.t_us + 4_000_000
+    )  # 0.5 s, then 4.1 s of nothing
+    pixels = strips(history._replace(t_us=times), [RED], columns=100, rows=10)
+    drawn = [False] * 50 + [True] * 15 + [False] * 31 + [True] * 4  # each 0.1 s; the newest at 5 s
+    assert (pixels[5] != 0).tolist() == drawn
+
+
 def test_times_of_any_size_are_drawn_alike() -> None:
     history = make_history([[0.1], [0.9]] * 200)
     later = history._replace(t_us=history.t_us + (1 << 60))
@@ -73,6 +84,17 @@ def test_the_longest_name_is_not_shortened(qtbot: QtBot, width: int) -> None:
     assert rows.name_width(pixels) == longest(tuple(map(style.readable, GESTURES)), pixels)
     rows.resize(200, 300)
     assert rows.name_width(pixels) < longest(tuple(map(style.readable, GESTURES)), pixels)
+
+
+def test_names_can_be_told_apart_beside_a_second_model_at_1024_pixels(qtbot: QtBot) -> None:
+    rows = ClassRows()
+    qtbot.addWidget(rows)
+    rows.set_classes(GESTURES)
+    rows.resize(226, 300)
+    metrics = QFontMetricsF(style.text_font(13))
+    right = Qt.TextElideMode.ElideRight
+    shown = {metrics.elidedText(style.readable(name), right, rows.name_width(13)) for name in GESTURES}
+    assert len(shown) == len(GESTURES)
 
 
 def test_only_the_decided_class_stands_out(qtbot: QtBot) -> None:

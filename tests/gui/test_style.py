@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QToolButton, QTreeView
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
@@ -230,3 +230,20 @@ def all_icons_can_be_seen(dialog: QFileDialog, theme: Theme) -> None:
         }
         assert inks, tool.objectName()
         assert all(style.contrast(QColor(ink), QColor(theme.raised)) > 4.5 for ink in inks), tool.objectName()
+
+
+def test_a_file_dialog_shows_sizes_and_dates_in_full(
+    make_window: Callable[..., MainWindow], qtbot: QtBot
+) -> None:
+    window = make_window()
+    window.commands["open"].trigger()
+    files = window.dialog.findChild(QTreeView, "treeView")
+    qtbot.waitUntil(lambda: files.model().rowCount(files.rootIndex()) > 0)
+
+    def in_full() -> bool:
+        return all(
+            files.columnWidth(column) >= files.sizeHintForColumn(column)
+            for column in range(files.model().columnCount())
+        )
+
+    qtbot.waitUntil(in_full)

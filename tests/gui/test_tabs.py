@@ -30,6 +30,7 @@ from tests.synthetic import SENSOR, moving_bar, write_recording
 
 Pair = tuple[MainWindow, MainWindow]
 OpenTwo = Callable[..., Pair]
+MakeWindow = Callable[..., MainWindow]
 
 
 def tabs_of(window: MainWindow) -> Tabs:
@@ -132,12 +133,30 @@ def test_full_screen_is_for_all_tabs(
     qtbot.waitUntil(lambda: not tabs.isFullScreen() and not second.commands["full_screen"].isChecked())
 
 
+def test_an_empty_tab_is_called_new_until_something_plays(
+    qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path
+) -> None:
+    first, _ = open_two(recording, backwards)
+    third, bar = first.new_tab(), tabs_of(first).bar
+    assert bar.tabText(2) == "New tab"
+    third.open(str(recording))
+    qtbot.waitUntil(lambda: bar.tabText(2).startswith(recording.name))
+
+
+def test_without_a_second_tab_the_keys_for_tabs_say_how_to_open_one(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.commands["side_by_side"].trigger()
+    assert "Ctrl+Shift+N" in window.banner.message.text()
+
+
 def test_side_by_side_keys_are_for_the_one_that_was_clicked(
     qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path
 ) -> None:
     first, second = open_two(recording, backwards, loop=True)
     tabs = tabs_of(first)
     assert not tabs.tiled.isEnabled()  # there is no room
+    second.commands["side_by_side"].trigger()
+    assert second.banner.message.text() == "Side by side needs a window that is 1,440 pixels wide."
     tabs.resize(1600, 700)
     tabs.activateWindow()
     tabs.tiled.click()

@@ -69,6 +69,8 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     wait_for(qtbot, dialog, "Get ready")
     qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
     wait_for(qtbot, dialog, "Learning flap", 30_000)
+    assert not dialog.share.isVisible()  # nobody knows how far it is
+    qtbot.waitUntil(lambda: "2 s so far" in dialog.words.text(), timeout=20_000)
     wait_for(qtbot, dialog, "flap is learned", 300_000)
     said = dialog.words.text()
     assert "2 of the last 2" in said

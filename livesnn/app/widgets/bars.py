@@ -76,6 +76,8 @@ class Header(QWidget):
         """Let the Open button show this menu."""
         menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)  # the button's is for its arrow
         self.open.setMenu(menu)
+        under_mouse = Qt.WidgetAttribute.WA_UnderMouse
+        menu.aboutToHide.connect(lambda: self.open.setAttribute(under_mouse, False))  # Qt doesn't notice
 
     def show_names(self, source: str, model: str = "", *, engine: str = "", about_model: str = "") -> None:
         """Name the source, the model and its engine; "": there is none. ``about_model`` is a tooltip."""

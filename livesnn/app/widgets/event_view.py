@@ -41,6 +41,8 @@ from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
 _BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
 _ICON = 40  # pixels
+_APART = 8  # space between the parts of the strip, pixels
+SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
 Choose = Callable[[str], None]
 """Called with the name of the chosen way."""
 
@@ -176,14 +178,21 @@ class WaysStrip(QWidget):
 
     def __init__(self, choose: Choose) -> None:
         super().__init__()
-        self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
+        self.words = label("", style.text_font(14), wrap=True)
         self.words.setAlignment(RIGHT)
         self.buttons = {
             way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
         }
         for name, widget in self.buttons.items():
             widget.clicked.connect(lambda _=False, name=name: choose(name))
-        fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=8)
+        fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=_APART)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Say less where all of it would take more than two lines."""
+        room = event.size().width() - sum(each.sizeHint().width() + _APART for each in self.buttons.values())
+        needed = self.words.fontMetrics().horizontalAdvance(SIMULATED)
+        self.words.setText(SIMULATED + (OPEN_ELSE if room > needed + _APART else ""))
+        super().resizeEvent(event)
 
 
 class PictureCanvas(QWidget):

@@ -30,18 +30,20 @@ from livesnn.app.widgets.basics import (
     write,
 )
 from livesnn.card import ModelCard
-from livesnn.infer.decide import ADVICE, Reason, Silence
+from livesnn.infer.decide import ADVICE, STALE_S, Reason, Silence
 from livesnn.session.results import HISTORY_US, History, ShownResult
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 64  # widths, pixels
+_TOLD_APART = 0.6  # of the longest name
 _NUMBER = 4  # width of the numbers' column, in heights of their letters
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
 _DIM = 0.4  # opacity of what is past
 _FILL = 0.4  # opacity below the curve
 _LINE = 1.6  # thickness of the curve, pixels
+STALE_US = 1e6 * STALE_S
 
 Probabilities = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint32]
@@ -106,9 +108,13 @@ class ClassRows(Painted):
         return min(max(self.height() / len(self.classes), _ROW[0]), _ROW[1])
 
     def name_width(self, pixels: int) -> float:
-        """Return the width of the names' column: the longest name's, if the strip has room beside it."""
-        room = self.width() - _DOT - _NUMBER * pixels - 2 * _GAP - _LEAST_STRIP
-        return min(longest(tuple(self._names), pixels), room)
+        """Return the width of the names' column: the longest name's, if the strip has room beside it.
+
+        Where names would be too short to tell them apart, there is no strip.
+        """
+        room = self.width() - _DOT - _NUMBER * pixels - 2 * _GAP
+        needed = longest(tuple(self._names), pixels)
+        return min(needed, room - _LEAST_STRIP if room - _LEAST_STRIP >= _TOLD_APART * needed else room)
 
     def paint(self, painter: QPainter) -> None:
         """Paint dot, name, strip and number of each class."""
@@ -127,7 +133,8 @@ class ClassRows(Painted):
             painter.setFont(bold if label == self.decision else plain)
             row = QRectF(0, index * height, self.width(), height)
             self._paint_words(painter, row, index, name_width)
-        self._paint_strips(painter, strip, height)
+        if strip.width() >= _LEAST_STRIP:
+            self._paint_strips(painter, strip, height)
 
     def _paint_words(self, painter: QPainter, row: QRectF, index: int, name_width: float) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
@@ -199,13 +206,19 @@ def strips(
 
 
 def _levels(history: History, columns: int) -> npt.NDArray[np.float32]:
-    """Return the probabilities [K, columns] in the middle of each pixel column."""
+    """Return the probabilities [K, columns] in the middle of each pixel column.
+
+    Between frames that are far apart, as around a pause, a value lasts for `STALE_S`; then there is none.
+    """
     newest = int(history.t_us[-1])
-    ages = (np.arange(columns)[::-1] + 0.5) * (HISTORY_US / columns)
+    at = -(np.arange(columns)[::-1] + 0.5) * (HISTORY_US / columns)
     since = history.t_us - newest  # small enough to be exact as float
-    return np.stack([np.interp(-ages, since, values, left=0.0) for values in history.probabilities.T]).astype(
-        np.float32
-    )
+    levels = np.stack([np.interp(at, since, values, left=0.0) for values in history.probabilities.T])
+    following = np.searchsorted(since, at)
+    last = np.maximum(following - 1, 0)
+    apart = since[following] - since[last] > STALE_US
+    held = np.where(at - since[last] <= STALE_US, history.probabilities[last].T, 0.0)
+    return np.where(apart, held, levels).astype(np.float32)
 
 
 @cache
