@@ -84,7 +84,7 @@ class Tour(QFrame):
         self.next = button("Next", height=32, name="primary")
         self.skip.clicked.connect(self.end)
         self.back.clicked.connect(lambda _=False: self._show(self.step - 1))
-        self.next.clicked.connect(self._go_on)
+        self.next.clicked.connect(lambda _=False: self._show(self.step + 1))
         row = fill(QHBoxLayout(), self.skip, spacing=8)
         row.addStretch(1)
         fill(row, self.back, self.next, spacing=8)
@@ -108,14 +108,11 @@ class Tour(QFrame):
         self._outline.hide()
         self._on_end()
 
-    @Slot()
-    def _go_on(self) -> None:
-        if self.step + 1 < len(self._stops):
-            self._show(self.step + 1)
-        else:
-            self.end()
-
     def _show(self, step: int) -> None:
+        """Show a step; the one after the last ends the tour."""
+        if step == len(self._stops):
+            self.end()
+            return
         self.step = step
         stop = self._stops[step]
         self.count.setText(f"{step + 1} of {len(self._stops)}")

@@ -155,11 +155,17 @@ class _Filming:
         self.scene = Scene(sensor, PALETTES[choices.view.palette], suffix, mirrored=choices.mirrored)
 
     @property
-    def due_us(self) -> int | None:
-        """When the next picture is to be taken; None: all are."""
-        if self._taken == self.pictures:
-            return None
-        return min(self._span.from_us + round((self._taken + 1) * self._step_us), self._span.to_us)
+    def complete(self) -> bool:
+        """Whether all pictures are taken."""
+        return self._taken == self.pictures
+
+    def due(self, until_us: float) -> Iterator[int]:
+        """Yield the time of each picture that is due up to a time; it must be taken before the next one."""
+        while not self.complete:
+            due_us = min(self._span.from_us + round((self._taken + 1) * self._step_us), self._span.to_us)
+            if due_us > until_us:
+                return
+            yield due_us
 
     def take(self, picture: Picture, t_us: int) -> None:
         """Add a picture that is seen at this time."""
@@ -198,18 +204,18 @@ class _Events:
             events = packet.events
             if events.size and events["t"][0] < newest_us:
                 seen.clear()  # a jump back: what was seen lies in the future
-            while events.size and (due_us := film.due_us) is not None and events["t"][-1] >= due_us:
+            for due_us in film.due(events["t"][-1] if events.size else -math.inf):
                 before, events = np.split(events, [np.searchsorted(events["t"], due_us)])
                 seen.add(before)
                 yield from self._slicer.push(packet._replace(events=before))
                 film.take(seen.picture(due_us), due_us)
-            if film.due_us is None:
+            if film.complete:
                 return
             if events.size:
                 newest_us = int(events["t"][-1])
                 seen.add(events)
                 yield from self._slicer.push(packet._replace(events=events))
-        while (due_us := film.due_us) is not None:
+        for due_us in film.due(math.inf):
             film.take(seen.picture(due_us), due_us)
 
 
@@ -229,16 +235,14 @@ class _Video:
 
     def filmed(self, film: _Filming) -> Iterator[Frame]:
         """Yield frames until all pictures are taken, each of the newest frame."""
-        newest: Frame | None = None
-        for frame in self._frames:
-            while newest is not None and (due_us := film.due_us) is not None and due_us < frame.t:
-                film.take(frame_picture(newest), due_us)
-            if film.due_us is None:
+        pairs = itertools.pairwise(itertools.chain([None], self._frames, [None]))
+        for newest, frame in pairs:
+            if newest is not None:
+                for due_us in film.due(math.inf if frame is None else frame.t - 1):
+                    film.take(frame_picture(newest), due_us)
+            if film.complete or frame is None:
                 return
-            newest = frame
             yield frame
-        while newest is not None and (due_us := film.due_us) is not None:
-            film.take(frame_picture(newest), due_us)
 
 
 _Played = _Events | _Video

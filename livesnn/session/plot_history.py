@@ -156,9 +156,8 @@ class PlotHistory:
     def _add_latency(self, part: LatencyPart, milliseconds: float, at_s: float) -> None:
         if math.isnan(milliseconds):  # nobody knows when its events arrived
             return
-        self._longest[part] = max(
-            milliseconds, self._longest[part]
-        )  # the first is greater than nan: `max` keeps it
+        # The first is greater than nan: `max` keeps it.
+        self._longest[part] = max(milliseconds, self._longest[part])
         second = int(at_s)
         slot = second % KEPT_S
         if self._seconds[slot] != second:
