@@ -161,6 +161,7 @@ class Toast(QLabel):
         super().__init__(over)
         self._over = over
         self.setObjectName("toast")
+        self.setTextFormat(Qt.TextFormat.PlainText)  # a class or an address may look like HTML
         self.setFont(style.text_font(14))
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
@@ -263,7 +264,7 @@ class ActionsDialog(Dialog):
         self.problem = label("", style.text_font(13), "warning", wrap=True)
         self._lay_out()
         for rule in rules:
-            self._append(draft_of(rule))
+            self._list(draft_of(rule))
         self.list.currentRowChanged.connect(self._show_row)
         self.list.itemChanged.connect(self._mark)
         self.form.changed.connect(self._change)
@@ -297,12 +298,15 @@ class ActionsDialog(Dialog):
         super().done(result)
 
     def _append(self, draft: Draft) -> None:
+        self.list.setCurrentItem(self._list(draft))
+        self._check()
+
+    def _list(self, draft: Draft) -> QListWidgetItem:
         item = QListWidgetItem()
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
         self._keep(item, draft)
         self.list.addItem(item)
-        self.list.setCurrentItem(item)
-        self._check()
+        return item
 
     @Slot()
     def _remove(self) -> None:
@@ -404,7 +408,7 @@ class RuleForm(QWidget):
         blockers = [QSignalBlocker(field) for field in self._fields]
         self.gesture.setCurrentIndex(self.gesture.findData(draft.label))
         self.kind.setCurrentIndex(self.kind.findData(draft.kind))
-        self.held.setValue(draft.held_ms)
+        self.held.setValue(min(draft.held_ms, LONGEST_HELD_MS))  # a file may say more than Qt can hold
         self.every.setValue(draft.every_s)
         self.text.setText(draft.text)
         del blockers

@@ -300,6 +300,7 @@ class CameraDialog(Dialog):
 
 
 _MARGIN = 14  # pixels around the target
+MOST_NAMED = 5
 _WEIGHTS = (".onnx", ".safetensors")
 
 
@@ -338,6 +339,12 @@ def dropped(mime: QMimeData) -> Dropped | None:
             wrong.append(str(path))
     found = Dropped(tuple(recordings), tuple(models), tuple(wrong))
     return found if any(found) else None
+
+
+def some(names: Sequence[str], separator: str) -> str:
+    """Return the first names, and how many more there are."""
+    more = [f"and {len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
+    return separator.join([*names[:MOST_NAMED], *more])
 
 
 def why_no_model(folder: str) -> str:

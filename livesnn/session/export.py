@@ -64,6 +64,8 @@ GIF_BYTES = 200_000_000
 """OpenCV holds all pictures of a GIF in memory, at last twice: this is 16 s of 480×420."""
 _CHECK_EVERY = 30  # pictures between two looks at the disk's room
 
+LONGEST_FILM_H = 24
+
 
 def export(
     source: str | Path,
@@ -111,6 +113,12 @@ def export(
         span = _Span(played.start_us, *stretch.times_us(played.start_us, played.end_us), progress)
         write = _write_film if suffix in PICTURES_PER_S else _write_table
         count = write(part, played, model, showing, span)
+        if not count:
+            window = model.card.input.window
+            raise SourceError(
+                f"{source}: there is no decision {stretch.words}: the first one follows after {window} frames, so "
+                "choose a longer stretch"
+            )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
 
 
@@ -257,6 +265,11 @@ def _write_film(path: Path, played: _Played, model: Model, showing: Showing, spa
     """Return how many pictures were written."""
     suffix = path.suffix.lower()
     film = _Filming(suffix, model.card, showing, played.sensor, span)
+    if (hours := film.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
+        raise SourceError(
+            f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
+            "speed or a shorter stretch"
+        )
     with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
         for result in _results(played.filmed(film), model, showing):
             film.newest = result
