@@ -1,7 +1,7 @@
 """Make the screenshots of README and docs/ without a screen: python packaging/screenshots.py [SOURCE] [--model M].
 
 Writes docs/images/*.png, each in a process of its own: Qt reads its scale once. Run it again whenever the
-window changes.
+window changes. Where QT_QPA_PLATFORM is xcb, the screen needs 2560×1600 pixels: windows are cut to it.
 """
 
 from __future__ import annotations

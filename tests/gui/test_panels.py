@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -273,3 +273,15 @@ def test_all_cards_together_cost_little(qtbot: QtBot) -> None:
     assert (
         sorted(costs_ms)[len(costs_ms) // 4] < COST_MS
     )  # the processor's time of this thread, without the slowest
+
+
+def test_the_decided_class_is_in_sight_where_there_is_no_room_for_all(qtbot: QtBot) -> None:
+    readout = ReadoutPanel()
+    qtbot.addWidget(readout)
+    readout.clear(CARD)
+    readout.resize(400, readout.minimumSizeHint().height())
+    readout.show()
+    for index in (len(CARD.classes) - 1, 0):
+        readout.show_result(make_result(even_but(index, 0.9), frames=20))
+        row = QPoint(10, readout.rows.middle(CARD.classes[index]))
+        assert readout.rows.visibleRegion().contains(row)

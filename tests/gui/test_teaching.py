@@ -155,7 +155,7 @@ def test_the_dialog_leaves_the_picture_in_sight(
 ) -> None:
     window = flapping(qtbot, make_window)
     window.resize(*size)
-    qtbot.waitUntil(lambda: (window.width(), window.height()) == size)
+    qtbot.waitUntil(lambda: (window.width(), window.height()) == size and window.readout.width() > 300)
     window.commands["teach"].trigger()
     dialog, view = window.dialog, window.view
     assert dialog is not None

@@ -107,6 +107,10 @@ class ClassRows(Painted):
     def _row_height(self) -> float:
         return min(max(self.height() / len(self.classes), _ROW[0]), _ROW[1])
 
+    def middle(self, label: str) -> int:
+        """Return where the row of a class is: y of its middle."""
+        return round((self.classes.index(label) + 0.5) * self._row_height())
+
     def name_width(self, pixels: int) -> float:
         """Return the width of the names' column: the longest name's, if the strip has room beside it.
 
@@ -240,7 +244,8 @@ class ReadoutPanel(QWidget):
         self.card = Card("Decision", "window.md#why-no-gesture-is-named")
         classes = Card("Classes", "window.md#the-parts", remark="last 10 s")
         self.card.column.addWidget(self.decision, 1)
-        classes.column.addWidget(_scrolled(self.rows), 1)
+        self._scrolled = _scrolled(self.rows)
+        classes.column.addWidget(self._scrolled, 1)
         fill(QVBoxLayout(self), self.card, (classes, 1), spacing=12)
         self.clear(None)
 
@@ -275,6 +280,8 @@ class ReadoutPanel(QWidget):
     def show_result(self, shown: ShownResult) -> None:
         """Show a result, its decision or the last one."""
         result = shown.result
+        if result.decision in self.rows.classes and result.decision != self.rows.decision:
+            self._scrolled.ensureVisible(0, self.rows.middle(result.decision), 0, _ROW[1])
         self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:
             why = "" if result.reason is None else ADVICE[result.reason]
