@@ -241,7 +241,7 @@ class Exporting:
             words = f"Writing {job.out.name}: {100 * job.share:.0f} %"
             if words != self._said and (reading_ours or not self._said):
                 self._said = words
-                banner.show_message(words, "info", "Cancel", self.cancel)
+                banner.show_message(words, "info", ("Cancel", self.cancel))
             return
         self._job, self._said = None, ""
         if job.error:
@@ -249,9 +249,11 @@ class Exporting:
         elif not job.written:
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
         elif job.out.suffix.lower() == SUFFIX:
-            banner.show_message(job.written, "info", "Open it", lambda: self._open(str(job.out)))
+            banner.show_message(job.written, "info", ("Open it", lambda: self._open(str(job.out))))
         else:
-            banner.show_message(job.written, "info", "Open the folder", partial(_open_folder, job.out.parent))
+            banner.show_message(
+                job.written, "info", ("Open the folder", partial(_open_folder, job.out.parent))
+            )
 
     def _begin(self, out: Path, write: Write | None) -> None:
         if self._job is None and write is not None:

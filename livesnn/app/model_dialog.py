@@ -92,6 +92,11 @@ def _input_words(card: ModelCard) -> str:
     )
 
 
+def all_models() -> list[str]:
+    """Return the names of the shipped models, and the folders of those that were taught here."""
+    return [*shipped_models(), *(str(own_models_dir().resolve() / name) for name in own_models())]
+
+
 def listed(model: str) -> str:
     """Return the path of a model that was taught here; any other name unchanged."""
     try:
@@ -175,8 +180,7 @@ class ModelDialog(Dialog):
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
         self._use = self.add_buttons("Use this model")
-        own = (str(own_models_dir().resolve() / name) for name in own_models())
-        for name in (*shipped_models(), *own):
+        for name in all_models():
             self.add(name)
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)
@@ -283,8 +287,7 @@ class ModelDialog(Dialog):
         model = self._shown
         if self._to_trash(model) or not Path(model).exists():
             self.models.takeItem(self.models.currentRow())
-            # Not the next own model, which another click would delete too.
-            self.add(self._chosen, chosen=True)
+            self.add(self._chosen, chosen=True)  # the next own one would be deleted by another click
         else:
             self._show_rows(
                 [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]

@@ -140,7 +140,7 @@ class RecordingControls:
         lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
         labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
-        self._window.banner.show_message(message, "info", "Open it", lambda: self._open(path))
+        self._window.banner.show_message(message, "info", ("Open it", lambda: self._open(path)))
 
     def _show_progress(self, recorder: Recorder | None, actions: Actions) -> None:
         if recorder is None:

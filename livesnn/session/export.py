@@ -151,17 +151,12 @@ class _Filming:
     write: Callable[[Picture], None]  # of the film's file, once that is open
 
     def __init__(
-        self, path: Path, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span
+        self, suffix: str, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span
     ) -> None:
-        choices, suffix = showing.choices, path.suffix.lower()
+        choices = showing.choices
         speed = choices.speed if math.isfinite(choices.speed) else 1.0
         self._step_us = 1e6 * speed / PICTURES_PER_S[suffix]
         self.pictures = max(round((span.to_us - span.from_us) / self._step_us), 1)
-        if (hours := self.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
-            raise SourceError(
-                f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a "
-                "higher speed or a shorter stretch"
-            )
         self.newest: Result | None = None
         self._taken = 0
         self._card, self._span = card, span
@@ -268,8 +263,14 @@ def _results(frames: Iterable[Frame], model: Model, showing: Showing) -> Iterato
 
 def _write_film(path: Path, played: _Played, model: Model, showing: Showing, span: _Span) -> int:
     """Return how many pictures were written."""
-    film = _Filming(path, model.card, showing, played.sensor, span)
-    with _WRITERS[path.suffix.lower()](path, film.scene.size, film.pictures) as film.write:
+    suffix = path.suffix.lower()
+    film = _Filming(suffix, model.card, showing, played.sensor, span)
+    if (hours := film.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
+        raise SourceError(
+            f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
+            "speed or a shorter stretch"
+        )
+    with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
         for result in _results(played.filmed(film), model, showing):
             film.newest = result
             span.reached(result.t)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.infer.run import Result
-from livesnn.session.statistics import Statistics
+from livesnn.session.results import Statistics
 
 ROW_S = 0.1  # least time between two rows
 KEPT_S = 300  # how far a `PlotHistory` goes back at least

@@ -176,6 +176,43 @@ def fill(box: Box, *parts: Part, spacing: int, margins: tuple[int, int, int, int
     return box
 
 
+def write(
+    painter: QPainter,
+    box: QRectF,
+    words: str,
+    colour: str | QColor,
+    where: Qt.AlignmentFlag | int = LEFT,
+    font: QFont | None = None,
+) -> None:
+    """Write words at a place in a box, in the painter's font where none is given."""
+    if font is not None:
+        painter.setFont(font)
+    painter.setPen(QColor(colour))
+    painter.drawText(box, int(where), words)
+
+
+def elided(painter: QPainter, words: str, width: float) -> str:
+    """Return as much from the beginning of words as fits into a width, in the painter's font."""
+    return painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(width))
+
+
+def rounded(painter: QPainter, box: QRectF, radius: float, ground: str | QColor) -> None:
+    """Fill a box with round corners."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(ground))
+    painter.drawRoundedRect(box, radius, radius)
+
+
+def draw_bar(painter: QPainter, track: QRectF, share: float, ground: str, colour: str | QColor) -> None:
+    """Draw a rounded track that is filled from the left to ``share`` (0..1)."""
+    radius = track.height() / 2
+    rounded(painter, track, radius, ground)
+    filled = track.width() * min(max(share, 0.0), 1.0)
+    if filled >= 1.0:
+        bar = QRectF(track.x(), track.y(), max(filled, track.height()), track.height())
+        rounded(painter, bar, radius, colour)
+
+
 def scrolled(widget: QWidget) -> QScrollArea:
     """Return an area that is as wide as the widget wants, and scrolls where there isn't room for all of it."""
     area = QScrollArea()
@@ -246,14 +283,10 @@ class CaptionRow(Painted):
     def paint(self, painter: QPainter) -> None:
         """Paint both."""
         box = QRectF(self.rect())
-        painter.setFont(style.caption_font())
-        painter.setPen(QColor(style.theme.soft))
-        painter.drawText(box, LEFT, self.caption)
+        write(painter, box, self.caption, style.theme.soft, LEFT, style.caption_font())
         room = box.width() - painter.fontMetrics().horizontalAdvance(self.caption) - 12
         painter.setFont(style.text_font(12))
-        painter.setPen(QColor(style.theme.faint))
-        shown = painter.fontMetrics().elidedText(self.remark, Qt.TextElideMode.ElideRight, int(room))
-        painter.drawText(box, RIGHT, shown)
+        write(painter, box, elided(painter, self.remark, room), style.theme.faint, RIGHT)
 
 
 class Card(QFrame):
