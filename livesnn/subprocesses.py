@@ -16,6 +16,8 @@ from typing import IO
 from livesnn.errors import LivesnnError
 
 LOOK_S, PATIENCE_S = 0.1, 1.5
+LONGEST_MESSAGE = 500
+"""Characters of another program's last line of errors that are passed on."""
 
 
 def command(*arguments: str) -> list[str]:
@@ -57,6 +59,8 @@ def run_apart(
             )
         except OSError as error:
             raise LivesnnError(f"{command[0]}: {error.strerror}") from error
+        except ValueError as error:  # as for a character of the code 0
+            raise LivesnnError(f"{command[0]}: {error}") from error
         deadline_s = time.monotonic() + limit_s
         with helper:
             while helper.poll() is None and not stop.wait(LOOK_S) and time.monotonic() < deadline_s:
@@ -72,7 +76,8 @@ def run_apart(
         raise LivesnnError(f"not within {limit_s:.0f} s")
     if helper.returncode < 0:  # its last message isn't the reason
         raise LivesnnError(f"signal {-helper.returncode} ended it: check that there is enough memory")
-    raise LivesnnError((messages.strip().splitlines() or [f"exit code {helper.returncode}"])[-1])
+    message = (messages.strip().splitlines() or [f"exit code {helper.returncode}"])[-1]
+    raise LivesnnError(message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…")
 
 
 def _end(helper: subprocess.Popen[bytes]) -> None:

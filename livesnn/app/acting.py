@@ -107,6 +107,7 @@ class Toast(QLabel):
         super().__init__(over)
         self._over = over
         self.setObjectName("toast")
+        self.setTextFormat(Qt.TextFormat.PlainText)  # a class or an address may look like HTML
         self.setFont(style.text_font(14))
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()

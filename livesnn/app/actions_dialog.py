@@ -142,7 +142,7 @@ class ActionsDialog(Dialog):
         self.problem = label("", style.text_font(13), "warning", wrap=True)
         self._lay_out()
         for rule in rules:
-            self._append(draft_of(rule))
+            self._list(draft_of(rule))
         self.add.clicked.connect(lambda: self._append(Draft()))
         self.remove.clicked.connect(self._remove)
         self.list.currentRowChanged.connect(self._show_row)
@@ -180,12 +180,15 @@ class ActionsDialog(Dialog):
         super().done(result)
 
     def _append(self, draft: Draft) -> None:
+        self.list.setCurrentItem(self._list(draft))
+        self._check()
+
+    def _list(self, draft: Draft) -> QListWidgetItem:
         item = QListWidgetItem()
         item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
         self._keep(item, draft)
         self.list.addItem(item)
-        self.list.setCurrentItem(item)
-        self._check()
+        return item
 
     @Slot()
     def _remove(self) -> None:
@@ -300,7 +303,7 @@ class RuleForm(QWidget):
         blockers = [QSignalBlocker(field) for field in fields]
         self.gesture.setCurrentIndex(self.gesture.findData(draft.label))
         self.kind.setCurrentIndex(self.kind.findData(draft.kind))
-        self.held.setValue(draft.held_ms)
+        self.held.setValue(min(draft.held_ms, LONGEST_HELD_MS))  # a file may say more than Qt can hold
         self.every.setValue(draft.every_s)
         self.text.setText(draft.text)
         del blockers

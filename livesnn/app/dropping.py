@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from livesnn.errors import ModelError
 from livesnn.infer.model import model_folder, read_card
 
 _MARGIN = 14  # pixels around the target
+MOST_NAMED = 5
 _WEIGHTS = (".onnx", ".safetensors")
 
 
@@ -52,6 +54,12 @@ def dropped(mime: QMimeData) -> Dropped | None:
             wrong.append(str(path))
     found = Dropped(tuple(recordings), tuple(models), tuple(wrong))
     return found if any(found) else None
+
+
+def some(names: Sequence[str], separator: str) -> str:
+    """Return the first names, and how many more there are."""
+    more = [f"and {len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
+    return separator.join([*names[:MOST_NAMED], *more])
 
 
 def why_no_model(folder: str) -> str:

@@ -15,7 +15,7 @@ from livesnn.app import style
 from livesnn.app.acting import Acting
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
-from livesnn.app.dropping import Dropped, DropTarget, dropped, why_no_model
+from livesnn.app.dropping import Dropped, DropTarget, dropped, some, why_no_model
 from livesnn.app.exporting import Exporting
 from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
@@ -441,23 +441,24 @@ class MainWindow(Page):
         if (held := dropped(event.mimeData())) is None:
             return
         event.acceptProposedAction()
-        said, wrong = self._use_dropped(held), [why_no_model(folder) for folder in held.wrong]
+        unusable = list(filter(None, map(why_no_model, held.models[:1])))
+        wrong = [*unusable, *map(why_no_model, held.wrong)]
+        said = [] if unusable else self._use_dropped(held)
         if wrong or said:
-            self.banner.show_message("\n".join([*wrong, *said]), "error" if wrong else "info")
+            words = "\n".join(filter(None, (some(wrong, "\n"), *said)))
+            self.banner.show_message(words, "error" if wrong else "info")
 
     def _use_dropped(self, held: Dropped) -> list[str]:
         """Return what to say about it."""
         said = []
         for model in held.models[:1]:
-            if why := why_no_model(model):
-                return [why]
             self.set_model(model, self.player.engine)
             said.append(f"The model {Path(model).name} is used")
         if len(held.recordings) == 1:
             self.open(held.recordings[0])
         elif held.recordings:
             self.playlist.start(held.recordings)
-            names = ", ".join(Path(file).name for file in held.recordings)
+            names = some([Path(file).name for file in held.recordings], ", ")
             said.append(f"{len(held.recordings)} files play one after another: {names}")
         return said
 

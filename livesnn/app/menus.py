@@ -260,6 +260,7 @@ class AboutDialog(Dialog):
         self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
         links = (f'<a href="{address}">{name}</a>' for name, address in _LINKS.items())
         self.links = label(" &nbsp;·&nbsp; ".join(links), style.text_font(14))
+        self.links.setTextFormat(Qt.TextFormat.RichText)
         self.links.setOpenExternalLinks(True)
         self.column.addWidget(self.links)
         self.add_close()

@@ -105,6 +105,8 @@ class Player:
         self._held = False  # the session waits for `_admit`
         self._asked = model is not None  # a person named the model
         self._insists = False  # and for this very source
+        # How to go on with the model that was in use before one that can't be loaded.
+        self._use_last: Callable[[], None] | None = None
         self._notice: Notice | None = None
         self.place_in_list = ""  # of a file among several that follow one another, "2 of 3"
         self._camera = ""  # what the source's orientation and filters are remembered by
@@ -268,6 +270,10 @@ class Player:
     def newly_opened(self) -> Opened | None:
         """Return what is known about the source, once, when it is open; else None."""
         self._follow_next()
+        if self.session is not None and self.session.model_failed and self._use_last is not None:
+            failed = Notice(self.session.error or "", "error")
+            self._use_last()
+            self._use_last, self._notice = None, failed
         session = self.session
         if session is None or self.opened is not None:
             return None
@@ -276,7 +282,7 @@ class Player:
         if session.opened is None:
             return None
         self.opened = opened = session.opened
-        self._model = opened.model  # loaded once
+        self._model, self._use_last = opened.model, None  # loaded once
         playback = opened.playback
         self.orientation = playback.orientation if playback.has_events else None
         self._camera = camera_name(self.source, playback.serial)
@@ -395,11 +401,20 @@ class Player:
             if not plays:
                 later = f"{Path(model).name} can't take this source: it is used for the next one that it can"
                 self._notice = Notice(later, "info")
+        if self.opened is not None:
+            self._use_last = partial(self._use_model, self._chosen, self._named, self.engine, self._asked)
         self._chosen, self.engine, self._asked = model, engine, True
         self._settings.change(model=model, engine=engine)
         if self.opened is None or plays:
             self._named = self._model = model
             self.play_again()
+
+    def _use_model(self, chosen: str | Model, named: str | Model, engine: Engine, asked: bool) -> None:
+        """Play the source again with a model that was in use, and remember that it is chosen."""
+        self._chosen, self.engine, self._asked = chosen, engine, asked
+        self._named = self._model = named
+        self._settings.change(model=_name(chosen), engine=engine)
+        self.play_again()
 
     @property
     def model(self) -> str:

@@ -150,15 +150,18 @@ def bench_people(
     ``named_a_minute``, how often in a minute of stream the decision changes, from frame to frame, to one of the ten
     gestures (from "other", none or another of them), and ``windows_named``, the share of the windows, one after
     another, that end with one of them decided. ``left_out`` has clips shorter than a window and those that can't be
-    read, and ``absent`` the rows of which the folder has nothing.
+    read, and ``absent`` the rows for which the folder has nothing, or nothing else.
 
     ``rates`` gets what the model gives for each frame, see `_write_rates`.
 
     Raises
     ------
     DataError
-        There is nothing in the folder, or the model has other classes or frames of a fixed number of events.
+        There is nothing in the folder or nothing in it can be used, ``rates`` can't be written, or the model has
+        other classes or frames of a fixed number of events.
     """
+    if rates is not None and not rates.parent.is_dir():
+        raise DataError(f"{rates}: there is no folder {rates.parent}: make it first")
     given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing, "leak": leak}
     decider = Decider().merge({name: value for name, value in given.items() if value is not None})
     loaded = load_model(model or DEFAULT_MODEL)
@@ -191,10 +194,13 @@ def bench_people(
             played.append(_play(clip, frames, listening, decider))
             heard.append(_Heard(name, clip, frames, np.array(listening.outputs)))
         left_out += [f"{each.clip.name}: shorter than a window" for each in played if not each.decisions]
-        measured[name] = row([each for each in played if each.decisions], card)
+        if usable := [each for each in played if each.decisions]:
+            measured[name] = row(usable, card)
+    if not measured:
+        raise DataError(f"{data}: nothing in it can be used, first {left_out[0]}")
     if rates is not None:
         _write_rates(rates, heard, card)
-    absent = [name for name, clips in rows.items() if not clips]
+    absent = [name for name in rows if name not in measured]
     return {**measured, "left_out": left_out, "absent": absent}
 
 

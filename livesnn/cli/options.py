@@ -133,7 +133,7 @@ class ActionFlags:
         action = Action("command", split_command(self.on_decision))
         if which(action.arguments[0]) is None:
             raise LivesnnError(
-                f"--on-decision: there is no program {action.arguments[0]!r}: give its whole path"
+                f"--on-decision: there is no program {action.arguments[0]!r} that can be run: give its whole path"
             )
         rule = Rule(action, held_ms=self.on_decision_held, every_s=self.on_decision_every)
         with ActionRunner((rule,), say, live=live) as runner:

@@ -98,6 +98,10 @@ def convert(
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
     stretch = Stretch(from_s, math.inf if to_s is None else to_s)
     shows = out.suffix.lower() in (".mp4", ".gif", ".csv")
+    if not shows and out.suffix.lower() not in (".aedat4", ".npz"):
+        raise SourceError(
+            f"{out}: the name doesn't tell the format: choose one that ends in .aedat4, .npz, .mp4, .gif or .csv"
+        )
     if not shows and (model is not None or speed != 1.0):
         raise SourceError(f"{out}: --model and --speed are for a film or a table: choose .mp4, .gif or .csv")
     with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:

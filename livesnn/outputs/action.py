@@ -10,6 +10,7 @@ import math
 import os
 import shlex
 import shutil
+import string
 import sys
 import tempfile
 import threading
@@ -226,12 +227,14 @@ def _run(command: Sequence[str], stop: threading.Event, variables: Mapping[str, 
 
 def _call(action: Action, firing: Firing) -> None:
     from http.client import HTTPException  # 50 ms that a start shouldn't take
+    from urllib.error import HTTPError, URLError
     from urllib.parse import quote
     from urllib.request import Request, urlopen
 
     address = action.address
     for name, value in firing.facts.items():
         address = address.replace(f"{{{name}}}", quote(str(value), safe=""))
+    address = quote(address, safe=string.punctuation)  # blanks, line breaks and letters such as ä
     body = json_line(firing.facts) if action.kind == "post" else None
     try:
         headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
@@ -239,7 +242,11 @@ def _call(action: Action, firing: Firing) -> None:
         with urlopen(request, timeout=ADDRESS_LIMIT_S):
             pass
     except (OSError, HTTPException, ValueError) as error:  # HTTP errors and time-outs are OSErrors
-        raise LivesnnError(str(error)) from error
+        if isinstance(error, HTTPError):
+            error.close()  # it is the answer too
+        reason = error.reason if isinstance(error, URLError) else None
+        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(error)
+        raise LivesnnError(f"{why}: check the address, and what answers there") from error
 
 
 def _play(file: str, stop: threading.Event) -> None:

@@ -37,6 +37,8 @@ from livesnn.sources import is_live, open_source
 from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
 
+LONGEST_FILM_H = 24
+
 
 def export(
     source: str | Path,
@@ -84,6 +86,12 @@ def export(
         span = _Span(played.start_us, *stretch.times_us(played.start_us, played.end_us), progress)
         write = _write_film if suffix in PICTURES_PER_S else _write_table
         count = write(part, played, model, showing, span)
+        if not count:
+            window = model.card.input.window
+            raise SourceError(
+                f"{source}: there is no decision {stretch.words}: the first one follows after {window} frames, so "
+                "choose a longer stretch"
+            )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
 
 
@@ -120,6 +128,11 @@ class _Filming:
         speed = choices.speed if math.isfinite(choices.speed) else 1.0
         self._step_us = 1e6 * speed / PICTURES_PER_S[self._suffix]
         self.pictures = max(round((span.to_us - span.from_us) / self._step_us), 1)
+        if (hours := self.pictures / PICTURES_PER_S[self._suffix] / 3600) > LONGEST_FILM_H:
+            raise SourceError(
+                f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a "
+                "higher speed or a shorter stretch"
+            )
         self.newest: Result | None = None
         self._taken = 0
         self._card, self._span = card, span

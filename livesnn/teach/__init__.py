@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from itertools import count
@@ -175,6 +176,9 @@ def check_out(out: Path) -> None:
     if str(out).startswith("~"):
         raise ModelError(f"{out}: there is no such user: give another --out")
     try:
+        parent = next(folder for folder in out.absolute().parents if folder.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise ModelError(f"{out} can't be made, because {parent} can't be written: give another --out")
         free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     except OSError as error:
         raise ModelError(f"{out} can't be used ({error.strerror}): give another --out") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -219,3 +220,16 @@ def test_a_class_of_another_model_stays_in_its_rule(make_window: MakeWindow) -> 
     assert dialog.form.gesture.currentText() == "Arm roll"
     dialog.accept()
     assert window.settings.now.actions == (rule,)
+
+
+def test_a_hand_edited_rule_of_any_length_can_be_shown(make_window: MakeWindow) -> None:
+    window = with_rules(make_window, Rule(NOTHING, held_ms=10**18), Rule(NOTHING, held_ms=10**30))
+    dialog = ask(window)
+    assert dialog.form.held.value() == dialog.form.held.maximum()
+
+
+def test_many_rules_are_listed_at_once(make_window: MakeWindow) -> None:
+    window = with_rules(make_window, *(Rule(NOTHING, held_ms=number) for number in range(1000)))
+    begun_s = time.perf_counter()
+    assert len(ask(window).drafts) == 1000
+    assert time.perf_counter() - begun_s < 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.dropping import dropped
 from livesnn.app.main_window import MainWindow
+from livesnn.paths import models_dir
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
 MakeWindow = Callable[..., MainWindow]
@@ -180,3 +182,55 @@ def test_words_that_are_dragged_are_nothing_to_drop(make_window: MakeWindow) -> 
     data.setText("a.npz")
     assert dropped(data) is None
     assert not drag(make_window())
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_one_in_use(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path, model_folder: Path
+) -> None:
+    window = make_window(loop=True)
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    damaged = Path(shutil.copytree(models_dir() / "gestures", tmp_path / "damaged"))
+    (damaged / "model.onnx").write_bytes(b"nothing")  # its card is in the other file
+    drop(window, damaged)
+    qtbot.waitUntil(lambda: "can't be loaded" in window.banner.message.text(), timeout=20_000)
+    assert window.banner.kind == "error"
+    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    assert window.header.state.text() != "Error"
+    assert window.player.model == window.settings.now.model == str(model_folder)
+
+
+def test_a_model_whose_card_cannot_be_read_is_an_error(
+    make_window: MakeWindow, letters: Path, model_folder: Path
+) -> None:
+    window = make_window()
+    (letters / "model.onnx").write_bytes(b"")
+    drop(window, letters)
+    assert window.banner.kind == "error"
+    assert window.player.model == str(model_folder)
+
+
+def test_of_many_files_and_folders_only_the_first_are_named(
+    make_window: MakeWindow, tmp_path: Path, clips: list[Path]
+) -> None:
+    window = make_window()
+    folders = [tmp_path / f"folder {number}" for number in range(1000)]
+    for folder in folders:
+        folder.mkdir()
+    drop(window, *(clips * 400), *folders)
+    words = window.banner.message.text()
+    assert "1200 files play one after another: a.npz, b.npz, c.npz, a.npz, b.npz, and 1,195 more" in words
+    assert "and 995 more" in words
+    assert len(words.splitlines()) == 7
+
+
+def test_a_name_that_looks_like_html_is_shown_as_it_is(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    file = tmp_path / "<b>x.aedat4"
+    file.write_bytes(b"nothing")
+    drop(window, file)
+    qtbot.waitUntil(lambda: "<b>x" in window.banner.message.text(), timeout=20_000)
+    for shown in (window.banner.message, window.acting.toast):
+        assert shown.textFormat() == Qt.TextFormat.PlainText

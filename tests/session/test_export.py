@@ -323,3 +323,18 @@ def test_of_a_live_source_that_keeps_nothing_nothing_is_written(
     with pytest.raises(SourceError, match=f"/{name}: no event came in the last seconds: wait for some"):
         export_last(session.control, tmp_path / name, Showing(model_folder))
     assert nothing_else_in(tmp_path)
+
+
+def test_a_film_of_days_is_refused_at_once(model_folder: Path, recording: Path, tmp_path: Path) -> None:
+    slow = Showing(model_folder, choices=Choices(speed=1e-9))
+    with pytest.raises(SourceError, match="would last 278,006 hours"):
+        export(recording, tmp_path / "slow.mp4", slow)
+    assert nothing_else_in(tmp_path)
+
+
+def test_a_stretch_without_a_decision_makes_no_table(
+    model_folder: Path, recording: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match=r"there is no decision from 0 s to 0\.1 s"):
+        export(recording, tmp_path / "short.csv", Showing(model_folder), stretch=Stretch(0, 0.1))
+    assert nothing_else_in(tmp_path)

@@ -334,3 +334,31 @@ def test_a_program_that_is_not_there_is_said_before_anything_begins(
 @pytest.fixture
 def data_recording() -> Path:
     return recordings_dir() / "arm_roll.aedat4"
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (Action("command", (sys.executable, "\0")), "embedded null byte"),
+        (python("import sys; sys.exit('y' * 100_000)"), "y" * 500 + "…"),
+    ],
+)
+def test_a_program_that_cannot_get_its_arguments_or_says_much_is_one_short_line(
+    program: Action, why: str
+) -> None:
+    with pytest.raises(LivesnnError, match=why) as raised:
+        perform(firing(program), NEVER)
+    assert len(str(raised.value)) < 600
+
+
+def test_an_address_with_blanks_letters_and_line_breaks_is_called_as_one() -> None:
+    with web_server() as (address, requests):
+        perform(firing(Action("get", (f"{address}/ä ö\r\nX-Other: 1?g={{decision}}",)), "hand wave"), NEVER)
+    assert [path for _, path, _ in requests] == ["/%C3%A4%20%C3%B6%0D%0AX-Other:%201?g=hand%20wave"]
+
+
+def test_an_address_where_nothing_answers_is_said_in_plain_words() -> None:
+    with web_server() as (address, _):
+        pass  # it is closed again
+    with pytest.raises(LivesnnError, match=r"^Connection refused: check the address"):
+        perform(firing(Action("get", (address,))), NEVER)

@@ -506,3 +506,15 @@ def test_the_command_writes_a_film_or_a_table(
     assert out.stat().st_size > 500
     assert main(["convert", str(source), str(out), *stretch]) == 1
     assert f"{out} exists already" in capsys.readouterr().err
+
+
+def test_the_command_names_every_ending_that_it_can_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            ["convert", str(write(tmp_path / "a.npz", random_stream(1, VGA), VGA)), str(tmp_path / "out.mkv")]
+        )
+        == 1
+    )
+    assert "choose one that ends in .aedat4, .npz, .mp4, .gif or .csv" in capsys.readouterr().err

@@ -90,3 +90,25 @@ def test_an_empty_folder_and_a_model_of_other_classes_are_one_line(data: Path, t
         bench_people(tmp_path / "people" / "dvs128", "", False, None, None, None, None, None)
     with pytest.raises(DataError, match="nmnist can't be measured on people"):
         bench_people(data, "nmnist", False, None, None, None, None, None)
+
+
+def test_clips_that_cannot_be_read_are_left_out_and_said(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for damaged in data.rglob("*.npz"):
+        if "none" in damaged.name:
+            damaged.write_bytes(b"PK")
+    assert main(["bench", "people", "--data", str(data)]) == 0
+    figures = json.loads(capsys.readouterr().out)["people"]
+    assert "walking" in figures["absent"]
+    assert figures["bright_wave"]["clips"] == 1
+    assert figures["left_out"][0].startswith("none__ann.npz: ")
+
+
+def test_where_nothing_can_be_used_or_written_that_is_one_line(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no folder"):
+        bench_people(data, "", False, None, None, None, None, tmp_path / "none" / "rates.npz")
+    for damaged in data.rglob("*.npz"):
+        damaged.write_bytes(b"PK")
+    with pytest.raises(DataError, match="nothing in it can be used, first right_hand_wave__redpob"):
+        bench_people(data, "", False, None, None, None, None, tmp_path / "rates.npz")

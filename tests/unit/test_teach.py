@@ -20,7 +20,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
-from livesnn.paths import models_dir
+from livesnn.paths import models_dir, recordings_dir
 from livesnn.teach import (
     AT_REST,
     LONGEST_NAME,
@@ -524,3 +524,12 @@ def test_what_is_known_is_simulated_once_and_again_where_it_is_damaged(
     file.write_bytes(file.read_bytes()[:1000])
     assert len(known_people(model, weights, shares.append, 2, 1).learned) == len(made.learned)
     assert shares
+
+
+def test_the_command_says_before_it_learns_that_a_folder_cannot_be_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    source, out = str(recordings_dir() / "arm_roll.aedat4"), str(tmp_path / "file" / "taught")
+    assert main(["teach", "roll", source, "--out", out]) == 1
+    assert capsys.readouterr().err.startswith(f"livesnn teach: {out} can't be made")

@@ -37,6 +37,7 @@ RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) -> QLabel:
     """Return a label in a font of style.py, whose colour follows the theme."""
     widget = QLabel(text)
+    widget.setTextFormat(Qt.TextFormat.PlainText)  # a class or a file may be called <b>
     widget.setFont(font)
     widget.setWordWrap(wrap)
     widget.setProperty("tone", tone)
