@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import button, fill, label
+from livesnn.app.widgets.basics import button, fill, label, note
 
 WIDTH = 340  # of the card, pixels
 GAP = 12  # between the card and the part, pixels
@@ -78,7 +78,7 @@ class Tour(QFrame):
         self._outline.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.count = label("", style.text_font(12, weight=QFont.Weight.DemiBold), "faint")
         self.title = label("", style.text_font(18, weight=QFont.Weight.DemiBold), wrap=True)
-        self.words = label("", style.text_font(14), "soft", wrap=True)
+        self.words = note("", 14)
         self.skip = button("Skip the tour", height=32)
         self.back = button("Back", height=32)
         self.next = button("Next", height=32, name="primary")
