@@ -113,6 +113,10 @@ class Worker:
     def close(self, timeout_s: float = 2.0) -> bool:
         """Set `stop`, wait for the end at most so long; return whether it has ended. Safe to call twice."""
         self.stop.set()
+        return self.wait(timeout_s)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end at most so long; return whether it has ended or was never begun."""
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self.running

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QWidget
+from PySide6.QtCore import QRectF, Qt, Signal, Slot
+from PySide6.QtGui import QFont, QPainter
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
-from livesnn.app.model_dialog import ENGINES, engine_name, listed
+from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, listed
 from livesnn.app.player import Player
 from livesnn.app.session_display import SessionDisplay, WindowLayout
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
-from livesnn.app.widgets.comparison import ComparisonPanel
+from livesnn.app.widgets.basics import (
+    LEFT,
+    NOTHING,
+    RIGHT,
+    Card,
+    ChoiceBox,
+    Dialog,
+    Painted,
+    button,
+    dialog_button,
+    fill,
+    heading,
+    label,
+    note,
+    write,
+)
+from livesnn.app.widgets.network_cards import milliseconds
+from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.model import own_models, read_card, shipped_models
+from livesnn.infer.model import read_card
 from livesnn.infer.run import StateMode
-from livesnn.paths import models_dir, own_models_dir
-from livesnn.session.comparison import Comparison, Second, why_not
+from livesnn.session.comparison import Compared, Comparison, Second, why_not
 from livesnn.session.control import Choices
-from livesnn.session.results import ShownResult
+from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Session
 
 SHARE = 4  # of the window's width, beside the picture's 7 and the decision's 4
@@ -43,9 +60,7 @@ class Comparing:
     def __init__(self, window: WindowLayout, player: Player, display: SessionDisplay) -> None:
         self._window, self._player, self._display = window, player, display
         self.panel: ComparisonPanel | None = None  # None: nothing is compared
-        self._session: Session | None = None
-        self._comparison: Comparison | None = None  # what the panel shows: None: its note
-        self._note = ""
+        self._shown: tuple[Session, Comparison | None, str] | None = None  # of what the panel shows something
         self._result: ShownResult | None = None
 
     def ask(self) -> None:
@@ -60,7 +75,7 @@ class Comparing:
     def use(self, second: Second | None) -> None:
         """Compare with this from now on; None: with nothing."""
         self._player.compare(second)
-        self._session, self._comparison, self._note, self._result = None, None, "", None
+        self._shown = self._result = None
         if self.panel is not None and second is None:
             self.panel.setParent(None)
             self.panel.deleteLater()
@@ -81,17 +96,20 @@ class Comparing:
         if self.panel is None or session is None:
             return
         comparison, note = session.comparer.now, session.comparer.note
-        if (session, comparison, note) != (self._session, self._comparison, self._note):
-            self._session, self._comparison, self._note, self._result = session, comparison, note, None
+        if (session, comparison, note) != self._shown:
+            self._shown, self._result = (session, comparison, note), None
             self.panel.clear(None if comparison is None else comparison.model.card, note)
         shown = self._display.shown
-        if comparison is not None and shown is not self._result:
+        if comparison is None:
+            return
+        if shown is not self._result:
             self._result = shown
             if shown is None or shown.second is None:
                 self.panel.readout.wait()
             else:
-                self.panel.show_result(shown.second, comparison.compared)
-        if comparison is not None and (silence := session.silence) is not None:
+                self.panel.readout.show_result(shown.second)
+                self.panel.agreement.show_compared(comparison.compared)
+        if (silence := session.silence) is not None:
             self.panel.readout.show_silence(silence)
 
 
@@ -132,7 +150,7 @@ class CompareDialog(Dialog):
         self.note = label("", style.text_font(13), "warning", wrap=True)
         self._lay_out()
         self.use = self.add_buttons("Compare")
-        for name in (*shipped_models(), *(str(own_models_dir().resolve() / own) for own in own_models())):
+        for name in all_models():
             self.add(name)
         self.model.currentIndexChanged.connect(self._look)
         self._show(second)
@@ -145,19 +163,16 @@ class CompareDialog(Dialog):
                 self.engine.addItem(words, engine)
         for mode, words in STATES.items():
             self.state.addItem(words, mode)
-        self.column.addWidget(label(HINT, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(HINT, 14))
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
         grid.setVerticalSpacing(10)
         grid.setColumnStretch(1, 1)
         for row, box in enumerate((self.model, self.engine, self.state, self.threshold, self.leak)):
-            bold = style.text_font(14, weight=QFont.Weight.DemiBold)
-            grid.addWidget(label(box.accessibleName(), bold), row, 0)
+            grid.addWidget(heading(box.accessibleName()), row, 0)
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
-        other = QPushButton("Another folder …")
-        other.setAutoDefault(False)  # Enter compares
-        other.clicked.connect(self._choose_folder)
-        grid.addWidget(other, 0, 2)
+        use = partial(self.add, chosen=True)
+        grid.addWidget(dialog_button("Another folder …", lambda: choose_folder(self, use)), 0, 2)
         self.column.addLayout(grid)
         self.column.addWidget(self.denoise)
         self.column.addWidget(self.note)
@@ -179,18 +194,16 @@ class CompareDialog(Dialog):
             return
         for box in (self.threshold, self.leak):
             box.interpretText()
-        decider = self._choices.decider
-        same_threshold, same_leak = self.threshold.share == decider.threshold, self.leak.share == decider.leak
-        self.chosen.emit(
-            Second(
-                self.model.currentData(),
-                self.engine.currentData(),
-                [*STATES][self.state.currentIndex()],
-                None if same_threshold else self.threshold.share,
-                None if same_leak else self.leak.share,
-                self.denoise.isEnabled() and self.denoise.isChecked(),
-            )
+        threshold, leak, decider = self.threshold.share, self.leak.share, self._choices.decider
+        second = Second(
+            self.model.currentData(),
+            self.engine.currentData(),
+            [*STATES][self.state.currentIndex()],
+            None if threshold == decider.threshold else threshold,
+            None if leak == decider.leak else leak,
+            self.denoise.isEnabled() and self.denoise.isChecked(),
         )
+        self.chosen.emit(second)
         super().accept()
 
     def add(self, model: str, *, chosen: bool = False) -> None:
@@ -212,16 +225,114 @@ class CompareDialog(Dialog):
         self.note.setVisible(bool(why))
         self.use.setEnabled(not why)
 
-    @Slot()
-    def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "Choose a model folder", str(models_dir()))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
-        dialog.open()
-
 
 def _box(name: str) -> ChoiceBox:
     box = ChoiceBox(name)
     box.setFixedSize(260, 34)
     return box
+
+
+_TIP = (
+    "Share of frames in which both decided the same. “Not sure” is a decision too.\n"
+    f"Times are in milliseconds, as if each ran alone; median over the last {LAST_RESULTS} frames."
+)
+LATE = "Too slow: events lost"
+LATE_TIP = (
+    "Both together need longer for a frame than the source does, so events are lost and decisions are worse.\n"
+    "Record the source and compare on the recording, or choose a faster engine."
+)
+_ROW = 17  # height of a row of the table, pixels
+_LEFT = (0.46, 0.7, 0.85, 1.0)  # of the table's columns, and the right of the last, in widths
+_GAP = 4  # between the sentence and the table, pixels
+_WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
+
+
+class ComparisonPanel(QWidget):
+    """The second's decision and classes, and above them the agreement; `closed` asks to end the comparison."""
+
+    closed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = Card("Second", "window.md#compare-two-models", tip=_TIP)
+        self.agreement = AgreementView()
+        self.readout = ReadoutPanel()
+        close = button(height=22, width=22, name="close", tip="End the comparison")
+        close.clicked.connect(self.closed)
+        style.set_icon(close, "close", "soft", 14)
+        self.card.top.addWidget(close)
+        self.card.column.addWidget(self.agreement)
+        fill(QVBoxLayout(self), self.card, (self.readout, 1), spacing=12)
+
+    def show_name(self, name: str) -> None:
+        """Say which model this is, and with which settings."""
+        self.card.caption.set_remark(name)
+        self.card.caption.setToolTip(f"{name}\n{_TIP}")
+
+    def clear(self, card: ModelCard | None, note: str = "") -> None:
+        """Show nothing but the classes, and a note that says why."""
+        self.readout.clear(card)
+        self.agreement.show_note(note)
+
+
+class AgreementView(Painted):
+    """The agreement in large letters, and the times of both in a table; or a note."""
+
+    def __init__(self) -> None:
+        super().__init__((260, 3 * _ROW + 8))
+        self.setFixedHeight(3 * _ROW + 8)
+        self.note = ""
+        self.percent, self.total = NOTHING, ""
+        self.late = False
+        self.times: tuple[tuple[str, str, str], ...] = ()  # caption, of the first, of the second
+
+    def show_note(self, note: str) -> None:
+        """Show words in place of numbers; "": no numbers either."""
+        self.note, self.percent, self.total, self.times = note, NOTHING, "", ()
+        self.setToolTip(note or _TIP)
+        self.update()
+
+    def show_compared(self, compared: Compared) -> None:
+        """Show the numbers, a dash where one is unknown."""
+        agreement = compared.agreement
+        known = math.isfinite(agreement.minute)
+        self.note = ""
+        self.percent = percent(agreement.minute)
+        self.total = f"{percent(agreement.total)} of {agreement.frames:,} frames" if known else ""
+        self.late = compared.late
+        self.times = tuple(
+            (caption, *(milliseconds(each.p50) for each in times))  # type: ignore[misc]  # two
+            for caption, times in (("Network", compared.network_ms), ("Decision", compared.total_ms))
+        )
+        self.setToolTip(f"{LATE_TIP}\n{_TIP}" if self.late else _TIP)
+        self.setAccessibleName(f"Both agree in {self.percent} of the last minute, in {self.total}")
+        self.update()
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint the numbers or the note."""
+        theme, small = style.theme, style.text_font(11)
+        if self.note:
+            write(painter, QRectF(self.rect()), self.note, theme.soft, _WORDS, style.text_font(13))
+            return
+        half = _LEFT[0] * self.width()
+        large = style.text_font(26, weight=QFont.Weight.Bold)
+        write(painter, QRectF(0, 0, half, 30), self.percent, theme.text, LEFT, large)
+        write(painter, QRectF(0, 30, half, 14), "same, last minute", theme.soft, LEFT, small)
+        words, colour = (LATE, theme.warning) if self.late else (self.total, theme.faint)
+        if painter.fontMetrics().horizontalAdvance(words) > half - _GAP:
+            words = words.removesuffix(" frames")
+        write(painter, QRectF(0, 44, half, 14), words, colour)
+        for row, texts in enumerate((("ms", "1st", "2nd"), *self.times)):
+            painter.setFont(style.text_font(12) if row else small)
+            for place, text in enumerate(texts):
+                left, right = (share * self.width() for share in _LEFT[place : place + 2])
+                box = QRectF(left, row * _ROW, right - left, _ROW)
+                colour = theme.faint if not row else theme.text if place else theme.soft
+                write(painter, box, text, colour, RIGHT if place else LEFT)
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 in per cent; 100 % only where it is exactly that, and a dash where it is unknown."""
+    if not math.isfinite(share):
+        return NOTHING
+    return "100 %" if share == 1 else f"{min(100 * share, 99.9):.1f} %"

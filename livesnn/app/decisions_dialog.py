@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtGui import QFocusEvent, QFont, QValidator, QWheelEvent
+from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import (
     QDialogButtonBox,
     QDoubleSpinBox,
@@ -19,22 +19,28 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, Dialog, fill, label
+from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
-THRESHOLD_HINT = "A class is named once its probability reaches this. Until then the window says “Not sure”."
-HYSTERESIS_HINT = (
+_THRESHOLD_HINT = "A class is named once its probability reaches this. Until then the window says “Not sure”."
+_HYSTERESIS_HINT = (
     "A named class stands until its probability falls below this, or another class reaches the threshold. "
     f"Until you set it, it is {100 * HYSTERESIS:g}\u00a0% of the class's threshold."
 )
-SMOOTHING_HINT = (
+_SMOOTHING_HINT = (
     "How much of the previous frame's probabilities is mixed in. More makes decisions steadier, but later."
 )
-LEAK_HINT = (
+_LEAK_HINT = (
     "How much less a frame counts than the next one. More names a class earlier, but less steadily. "
     "At 0\u00a0% all frames of the window count the same."
 )
+SHARES = {  # field of a `Decider` → name, most per cent, hint
+    "threshold": ("Threshold", 100.0, _THRESHOLD_HINT),
+    "hysteresis": ("Lower threshold", 100.0, _HYSTERESIS_HINT),
+    "smoothing": ("Smoothing", 99.9, _SMOOTHING_HINT),
+    "leak": ("Leak", 99.9, _LEAK_HINT),
+}
 CLASSES_HINT = (
     "If an unmarked class is the likeliest, nothing is named. "
     "A threshold here replaces the one on the left for its class."
@@ -52,10 +58,8 @@ class DecisionsDialog(Dialog):
     def __init__(self, decider: Decider, card: ModelCard | None, parent: QWidget | None = None) -> None:
         super().__init__("Decisions", parent)
         self._decider = decider
-        self.threshold = ShareBox("Threshold")
-        self.hysteresis = ShareBox("Lower threshold")
-        self.smoothing = ShareBox("Smoothing", 99.9)
-        self.leak = ShareBox("Leak", 99.9)
+        self._boxes = [ShareBox(name, most) for name, most, _ in SHARES.values()]
+        self.threshold, self.hysteresis, self.smoothing, self.leak = self._boxes
         self.classes = ClassRules(card.classes if card is not None else ())
         self._hysteresis_percent: float | None = None  # as a person set it; None: it follows the threshold
         self._lay_out(card)
@@ -68,22 +72,15 @@ class DecisionsDialog(Dialog):
         self.resize(860, 590)
 
     def _lay_out(self, card: ModelCard | None) -> None:
-        bold = style.text_font(14, weight=QFont.Weight.DemiBold)
         left = fill(QVBoxLayout(), spacing=6)
-        for box, hint in (
-            (self.threshold, THRESHOLD_HINT),
-            (self.hysteresis, HYSTERESIS_HINT),
-            (self.smoothing, SMOOTHING_HINT),
-            (self.leak, LEAK_HINT),
-        ):
-            row = fill(QHBoxLayout(), (label(box.accessibleName(), bold), 1), box, spacing=6)
-            fill(left, row, label(hint, style.text_font(13), "soft", wrap=True), 12, spacing=6)
+        for box, (name, _, hint) in zip(self._boxes, SHARES.values(), strict=True):
+            row = fill(QHBoxLayout(), (heading(name), 1), box, spacing=6)
+            fill(left, row, note(hint), 12, spacing=6)
         left.addStretch(1)
-        heading = label(f"Classes of {card.name}" if card is not None else "Classes", bold)
-        heading.setFixedHeight(BOX_PIXELS)  # in line with the first box
-        hint = CLASSES_HINT if card is not None else NO_CLASSES
-        below = label(hint, style.text_font(13), "soft", wrap=True)
-        right = fill(QVBoxLayout(), heading, (self.classes, 1), below, spacing=6)
+        above = heading(f"Classes of {card.name}" if card is not None else "Classes")
+        above.setFixedHeight(BOX_PIXELS)  # in line with the first box
+        below = note(CLASSES_HINT if card is not None else NO_CLASSES)
+        right = fill(QVBoxLayout(), above, (self.classes, 1), below, spacing=6)
         self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1)
         self.use = self.add_buttons("Use these")
         buttons = self.findChildren(QDialogButtonBox)[0]

@@ -11,21 +11,19 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage, QImageWriter
+from PySide6.QtCore import QTimer, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from livesnn.app import style
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, note, png, save_dialog
 from livesnn.app.widgets.timeline import clock
-from livesnn.errors import SourceError, error_message
-from livesnn.events.convert import convert
+from livesnn.errors import error_message
+from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
-from livesnn.files import replace_file
 from livesnn.progress import Progress
 from livesnn.session.showing import CSV, GIF, MP4, Showing
 from livesnn.threads import Worker
@@ -41,7 +39,6 @@ FILTERS = {
 _COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", SUFFIX: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
-FILM, STRETCH = "Film …", "Marked stretch …"
 NO_PICTURE = "There is no picture yet"
 NO_SOURCE = "Open a source first"
 NO_DECISIONS = "There is no decision yet"
@@ -51,6 +48,7 @@ NO_VIDEO = "A live video isn't kept: film a video file"
 NO_PAST = (
     "Of a live source, only the seconds that the pre-roll keeps can be exported: set it with Ctrl+Shift+S"
 )
+LAST_PATIENCE_S = 4.0  # for an export at the end
 BUSY = "Another export is going on"
 
 
@@ -70,26 +68,13 @@ class Job:
         self.share = 0.0  # done
         self.written = ""  # words, once the file is complete
         self._work = work
-        self._worker = Worker("export", self._run).start()
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing more will be written."""
-        return not self._worker.running
+        self.worker = Worker("export", self._run).start()
 
     @property
     def error(self) -> str:
         """Why there is no file, in one line; "": it was cancelled, or there is one."""
-        error = self._worker.error
+        error = self.worker.error
         return "" if error is None or isinstance(error, _Cancelled) else error_message(error)
-
-    def cancel(self) -> None:
-        """End it soon, without a file."""
-        self._worker.stop.set()
-
-    def close(self, timeout_s: float = 4.0) -> None:
-        """Cancel it, and wait for the end at most so long."""
-        self._worker.close(timeout_s)
 
     def _run(self, stop: threading.Event) -> None:
         def follow(share: float) -> None:
@@ -112,7 +97,6 @@ class Exporting:
         self._open = open_
         self._job: Job | None = None
         self._said = ""  # the last words about the job
-        self._offered: object = None  # what the actions show
         self._marked: object = None  # the source that the marks are of
         self.marks = WHOLE
         self.folder = documents()  # where the file dialog starts
@@ -173,15 +157,8 @@ class Exporting:
 
     def _save(self, image: QImage, out: Path) -> None:
         def write(progress: Progress) -> str:
-            buffer = QBuffer()
-            buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-            QImageWriter(buffer, QByteArray(b"png")).write(image)
-            try:
-                replace_file(out, bytes(buffer.data().data()))
-            except OSError as error:
-                raise SourceError(
-                    f"{out}: can't be written ({error.strerror}): check the folder and the free space"
-                ) from error
+            with written_whole(out, None, overwrite=True) as part:
+                part.write_bytes(png(image))
             return f"Picture written to {out}"
 
         self._begin(out, write)
@@ -224,8 +201,7 @@ class Exporting:
         if session is None or opened is None:
             return None
         path, control = opened.playback.path, session.control
-        mirrored = self._window.view.canvas.mirrored
-        showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation, mirrored)
+        showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation)
 
         def write(progress: Progress) -> str:
             from livesnn.session.export import export, export_last  # not before: OpenCV would slow the start
@@ -243,12 +219,12 @@ class Exporting:
     def cancel(self) -> None:
         """End the export; nothing is written."""
         if self._job is not None:
-            self._job.cancel()
+            self._job.worker.stop.set()
 
     def end(self) -> None:
         """Cancel, and wait for the thread."""
         if self._job is not None:
-            self._job.close()
+            self._job.worker.close(LAST_PATIENCE_S)
             self._job = None
 
     def poll(self, actions: Actions) -> None:
@@ -257,25 +233,17 @@ class Exporting:
             self._mark(WHOLE)
         if self._job is not None:
             self._follow(self._job)
-        opened, choices = self._player.opened, self._player.choices
-        session = self._player.session
-        kind = None if opened is None else (opened.playback.live, opened.playback.has_events)
-        decided = session is not None and len(session.log) > 0
-        picture = self._window.view.has_picture
-        offered = (kind, choices.pre_roll_s, decided, picture, self.marks, self._job is None)
-        if offered != self._offered:
-            self._offered = offered
-            self._offer(actions, kind, choices.pre_roll_s, decided=decided, picture=picture)
+        self._offer(actions)
 
     def _follow(self, job: Job) -> None:
         """Show how a job goes, unless its message was closed or another one is being read."""
         banner = self._window.banner
         reading_ours = not banner.isHidden() and banner.message.text() == self._said
-        if not job.finished:
+        if job.worker.running:
             words = f"Writing {job.out.name}: {100 * job.share:.0f} %"
             if words != self._said and (reading_ours or not self._said):
                 self._said = words
-                banner.show_message(words, "info", "Cancel", self.cancel)
+                banner.show_message(words, "info", ("Cancel", self.cancel))
             return
         self._job, self._said = None, ""
         if job.error:
@@ -283,9 +251,11 @@ class Exporting:
         elif not job.written:
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
         elif job.out.suffix.lower() == SUFFIX:
-            banner.show_message(job.written, "info", "Open it", lambda: self._open(str(job.out)))
+            banner.show_message(job.written, "info", ("Open it", lambda: self._open(str(job.out))))
         else:
-            banner.show_message(job.written, "info", "Open the folder", partial(_open_folder, job.out.parent))
+            banner.show_message(
+                job.written, "info", ("Open the folder", partial(_open_folder, job.out.parent))
+            )
 
     def _begin(self, out: Path, write: Write | None) -> None:
         if self._job is None and write is not None:
@@ -300,15 +270,9 @@ class Exporting:
         path = None if opened is None else opened.playback.path
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
         name = proposed_name(source, now).removesuffix(SUFFIX) + suffixes[0]
-        dialog = QFileDialog(self._window, f"Export {self._words(suffixes[0])}", str(self.folder))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters([FILTERS[suffix] for suffix in suffixes])
-        dialog.setDefaultSuffix(suffixes[0])
-        dialog.filterSelected.connect(
-            lambda chosen: dialog.setDefaultSuffix(next(s for s in suffixes if FILTERS[s] == chosen))
-        )
+        title, kinds = f"Export {self._words(suffixes[0])}", {suffix: FILTERS[suffix] for suffix in suffixes}
+        dialog = save_dialog(self._window, title, self.folder / name, kinds)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # asked below, wherever the name comes from
-        dialog.selectFile(name)
         # Not while that dialog is being closed.
         dialog.fileSelected.connect(
             lambda file: QTimer.singleShot(
@@ -342,41 +306,37 @@ class Exporting:
         from_s, to_s = (clock(min(end, duration_s)) for end in (self.marks.from_s, self.marks.to_s))
         return f"{what} from {from_s} to {to_s}"
 
-    def _offer(
-        self,
-        actions: Actions,
-        kind: tuple[bool, bool] | None,
-        pre_roll_s: float,
-        *,
-        decided: bool,
-        picture: bool,
-    ) -> None:
-        """Enable what can be exported; where something can't, its tooltip says why.
-
-        ``kind``: whether the source is live, and whether it has events; None: none is open.
-        """
-        live, has_events = kind or (False, False)
+    def _offer(self, actions: Actions) -> None:
+        """Enable what can be exported; where something can't, its tooltip says why."""
+        session, opened, pre_roll_s = (
+            self._player.session,
+            self._player.opened,
+            self._player.choices.pre_roll_s,
+        )
+        live = opened is not None and opened.playback.live
+        has_events = opened is None or opened.playback.has_events
         last = f" of the last {pre_roll_s:g} s …" if live and has_events and pre_roll_s else ""
-        no_past = NO_SOURCE if kind is None else NO_PAST if live and not last else ""
+        no_source = NO_SOURCE if opened is None else ""
+        no_past = NO_PAST if live and not last else no_source
+        no_picture = "" if self._window.view.has_picture else NO_PICTURE
         why_not = {
-            "copy_picture": "" if picture else NO_PICTURE,
-            "save_picture": "" if picture else NO_PICTURE,
+            "copy_picture": no_picture,
+            "save_picture": no_picture,
             "save_window": "",
-            "film": no_past,
-            "table": NO_SOURCE if kind is None else NO_DECISIONS if live and not decided else "",
-            "stretch": no_past or (NO_MARKS if not live and self.marks == WHOLE else ""),
+            "film": no_past if has_events else no_past and NO_VIDEO,
+            "table": NO_DECISIONS if live and not (session and len(session.log)) else no_source,
+            "stretch": (no_past or NO_MARKS * (not live and self.marks == WHOLE))
+            if has_events
+            else NO_EVENTS,
         }
-        if kind is not None and not has_events:
-            why_not["stretch"] = NO_EVENTS
-            why_not["film"] = why_not["film"] and NO_VIDEO
         for name, why in why_not.items():
             busy = BUSY if self._job is not None and name != "copy_picture" else ""
             actions[name].setEnabled(not (why or busy))
             actions[name].setToolTip(why or busy)
-        actions["film"].setText(f"Film{last}" if last else FILM)
-        actions["stretch"].setText(f"Recording{last}" if last else STRETCH)
+        actions["film"].setText(f"Film{last or ' …'}")
+        actions["stretch"].setText(f"Recording{last}" if last else "Marked stretch …")
         for name in ("mark_in", "mark_out"):
-            actions[name].setEnabled(kind is not None and not live)
+            actions[name].setEnabled(opened is not None and not live)
         actions["cancel_export"].setEnabled(self._job is not None)
 
 
@@ -390,6 +350,6 @@ class ReplaceDialog(Dialog):
     def __init__(self, file: Path, parent: QWidget | None = None) -> None:
         super().__init__(f"Replace {file.name}?", parent)
         words = f"The folder {file.parent} has a file of this name already."
-        self.column.addWidget(label(words, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(words, 14))
         self.add_buttons("Replace")
         self.setMinimumWidth(420)

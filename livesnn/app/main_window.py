@@ -15,23 +15,29 @@ from livesnn.app import style
 from livesnn.app.acting import Acting
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
-from livesnn.app.dropping import Dropped, DropTarget, dropped, some, why_no_model
 from livesnn.app.exporting import Exporting
-from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
+from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_scenes
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
-from livesnn.app.playlist import Playlist
-from livesnn.app.presenting import Presenting
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.scenes import fill_scenes
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
-from livesnn.app.source_dialogs import SourceChooser, readable_source
+from livesnn.app.source_dialogs import (
+    Dropped,
+    DropTarget,
+    Playlist,
+    SourceChooser,
+    dropped,
+    readable_source,
+    some,
+    why_no_model,
+)
+from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
 from livesnn.app.tour import Tour, stops
-from livesnn.app.widgets.help import open_docs
+from livesnn.app.widgets.basics import open_docs
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode
@@ -62,15 +68,15 @@ class MainWindow(Page):
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
+        self.session_display = SessionDisplay(self, self.player, self._opened)
         self.playlist = Playlist(self.player, self.open)
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self, self.player, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
-        self.presenting = Presenting(self, self.player, self._begin, self._show_palette)
+        self.presenting = Presenting(self, self.player, self.session_display.begin, self._show_palette)
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
         self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.session_display = SessionDisplay(self, self.player, self._opened)
         self.comparing = Comparing(self, self.player, self.session_display)
         self._connect()
         self._show_remembered()
@@ -82,16 +88,6 @@ class MainWindow(Page):
     def session(self) -> Session | None:
         """What plays now."""
         return self.player.session
-
-    @property
-    def fills_screen(self) -> bool:
-        """Whether the stage is shown."""
-        return self.presenting.on
-
-    @property
-    def locked(self) -> bool:
-        """Whether the stage is a kiosk."""
-        return self.presenting.locked
 
     def _slots(self) -> dict[str, Callable[..., object]]:
         """Return what each action does."""
@@ -190,7 +186,7 @@ class MainWindow(Page):
         """Let the menus say what another window may have changed."""
         self._show_recent()
         self.commands.check(f"theme:{self.settings.now.theme}")
-        self.commands.check("full_screen", self.isFullScreen())
+        self.commands.check("full_screen", self.window().isFullScreen())
 
     # What a person asks for
 
@@ -265,12 +261,9 @@ class MainWindow(Page):
             self.set_denoise(chosen.denoise)
         if chosen.speed != choices.speed:
             self.transport.choose_speed(chosen.speed)
-        if chosen.decider != choices.decider:
-            self.player.choose(decider=chosen.decider)
-        if chosen.pre_roll_s != choices.pre_roll_s:
-            self.player.choose(pre_roll_s=chosen.pre_roll_s)
-        if chosen.by_model != choices.by_model:
-            self.player.choose(by_model=chosen.by_model)
+        plain = {name: getattr(chosen, name) for name in ("decider", "pre_roll_s", "by_model")}
+        if changed := {name: to for name, to in plain.items() if to != getattr(choices, name)}:
+            self.player.choose(**changed)
         if wanted.engine != now.engine:
             self.set_model(self.player.chosen, wanted.engine)
         self.settings.change(
@@ -330,8 +323,8 @@ class MainWindow(Page):
 
     def set_full_screen(self, full: bool) -> None:
         """Fill the screen, or go back to the window as it was, which may be maximised."""
-        now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
-        self.setWindowState(now | filling if full else now & ~filling)
+        now, filling = self.window().windowState(), Qt.WindowState.WindowFullScreen
+        self.window().setWindowState(now | filling if full else now & ~filling)
 
     def leave(self) -> None:
         """Close what is open, one at a time: the stage, the tour, the message, full screen."""
@@ -341,22 +334,19 @@ class MainWindow(Page):
             self.tour.end()
         elif self.banner.isVisible():
             self.banner.hide()
-        elif self.isFullScreen():
+        elif self.window().isFullScreen():
             self.set_full_screen(False)
 
     def show_stage(self) -> None:
         """Show the stage, or leave it."""
         if self.tour.isVisible():
             self.tour.end()
-        self.presenting.toggle()
+        (self.presenting.leave if self.presenting.on else self.presenting.enter)()
 
     def begin_tour(self) -> None:
         """Explain the window's parts, one after another."""
         self.presenting.leave()
         self.tour.begin()
-
-    def _begin(self) -> None:
-        self.session_display.begin()
 
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
@@ -422,7 +412,7 @@ class MainWindow(Page):
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
-            self.commands.check("full_screen", self.isFullScreen())
+            self.commands.check("full_screen", self.window().isFullScreen())
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -464,7 +454,7 @@ class MainWindow(Page):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember where everything is, and end every thread."""
-        if self.locked and event.spontaneous():  # by a person
+        if self.presenting.locked and event.spontaneous():  # by a person
             event.ignore()
             return
         self.timer.stop()
@@ -476,8 +466,8 @@ class MainWindow(Page):
             self.dialog.close()
         self.session_display.end()
         self.exporting.end()
-        other = None if self.tabs is None else self.tabs.other_than(self)
-        self.player.end(heir=None if other is None else other.player)
+        others = [] if self.tabs is None else [page for page in self.tabs.pages if page is not self]
+        self.player.end(heir=others[0].player if others else None)
         self.acting.close()
         event.accept()
         self.closed.emit(self)
@@ -487,7 +477,7 @@ class MainWindow(Page):
         if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
             splitters["rows"] = self.settings.now.splitters.get("rows", b"")
         docks = self.saveState().data()
-        self.settings.change(geometry=self.saveGeometry().data(), splitters=splitters, docks=docks)
+        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
 
     def summary(self) -> Summary:
         """Return what all ended sessions did together."""

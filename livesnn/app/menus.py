@@ -1,24 +1,27 @@
-"""Every action of the window: its words, shortcut and menu; and the Help menu's dialogs.
+"""Every action of the window: its words, shortcut and menu; the menu of simulated scenes; the Help menu's dialogs.
 
 What an action does is in main_window.py.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QActionGroup, QFont, QKeySequence
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLayout, QWidget
 
 from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import FRAME, Dialog, label
-from livesnn.app.widgets.help import PROJECT, docs_address
+from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, scrolled
+from livesnn.card import ModelCard
 from livesnn.session.event_picture import PALETTES
+from livesnn.simulate import DIGITS_URI, GESTURES_URI
+from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING
 
 TURN = "Rotate clockwise"
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
@@ -201,6 +204,60 @@ class Actions:
         self._actions[entry.name] = action
 
 
+# Simulated scenes
+
+SIMULATED = "simulate:"
+OTHERS = "Another movement"  # seventy, by name
+GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
+WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Digits that turn"}
+
+
+def fill_scenes(menu: QMenu, watch: Callable[[str], None]) -> None:
+    """Fill a menu with every scene; ``watch`` is called with the address of the chosen one."""
+
+    def add(where: QMenu, words: str, address: str) -> None:
+        action = where.addAction(words)
+        action.setToolTip(address)
+        action.triggered.connect(lambda _=False: watch(address))
+
+    for address, words in WHOLE.items():
+        add(menu, words, address)
+    for group, names in GROUPS.items():
+        inner = menu.addMenu(group)
+        for name in names if group != OTHERS else sorted(names):
+            add(inner, style.readable(name), SIMULATED + name)
+
+
+def title_of(source: str) -> str:
+    """Return what a source is called in the window: of a scene, what it shows and, if one is named, whose it is."""
+    scene, seed = _parts(source)
+    if not scene:
+        return source
+    words = WHOLE.get(scene) or scene.removeprefix(SIMULATED).replace("_", " ")
+    words = "a simulated person" if scene == GESTURES_URI else words.lower()
+    return f"Demo: {words}" + (f", number {seed}" if seed else "")
+
+
+def another_scene(source: object) -> str:
+    """Return the scene that plays with the next person or hand; where none plays, all gestures of the first one."""
+    scene, seed = _parts(source if isinstance(source, str) else "")
+    return f"{scene or GESTURES_URI}:{int(seed or 0) + 1}"
+
+
+def knows_people(card: ModelCard | None) -> bool:
+    """Return whether a model recognises what simulated people do."""
+    return card is not None and bool({*GESTURES[:-1]} & {*card.classes})
+
+
+def _parts(source: str) -> tuple[str, str]:
+    """Return a scene without its seed, and the seed; "" where there is none."""
+    found = re.fullmatch(r"(simulate:\w+)(?::(\d+))?", source, re.ASCII)
+    return (found[1], found[2] or "") if found else ("", "")
+
+
+# The Help menu
+
+
 def listed(menu: str) -> list[tuple[str, str]]:
     """Return a menu's actions as a person reads them, each with its shortcut; the labels as one line."""
     lines = []
@@ -229,10 +286,7 @@ class ShortcutsDialog(Dialog):
                 column.addLayout(_shortcuts_of(menu))
             column.addStretch(1)
             columns.addLayout(column)
-        area = QScrollArea()
-        area.setWidget(listed_all)
-        area.setWidgetResizable(True)
-        self.column.addWidget(area, 1)
+        self.column.addWidget(scrolled(listed_all), 1)
         self.add_close()
         room, size = self.screen().availableGeometry(), listed_all.sizeHint() + QSize(*_AROUND)
         self.resize(size.boundedTo(room.size() - QSize(*FRAME)))
@@ -257,7 +311,7 @@ class AboutDialog(Dialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(f"livesnn {__version__}", parent)
         self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
-        self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(_LICENCE, 14))
         links = (f'<a href="{address}">{name}</a>' for name, address in _LINKS.items())
         self.links = label(" &nbsp;·&nbsp; ".join(links), style.text_font(14))
         self.links.setTextFormat(Qt.TextFormat.RichText)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QFile, Qt, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices, QFont
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
-    QPushButton,
     QRadioButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, fill, label
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label, scrolled
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.cost import mean_density
@@ -93,6 +92,11 @@ def _input_words(card: ModelCard) -> str:
     )
 
 
+def all_models() -> list[str]:
+    """Return the names of the shipped models, and the folders of those that were taught here."""
+    return [*shipped_models(), *(str(own_models_dir().resolve() / name) for name in own_models())]
+
+
 def listed(model: str) -> str:
     """Return the path of a model that was taught here; any other name unchanged."""
     try:
@@ -136,6 +140,16 @@ def show_folder(folder: Path) -> None:
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
+def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
+    """Ask for a model folder; ``use`` is called with it."""
+    dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.fileSelected.connect(use)
+    dialog.open()
+    style.dress(dialog)
+
+
 class ModelDialog(Dialog):
     """Lists the models, shows the card of one, and asks for a model and an engine.
 
@@ -166,8 +180,7 @@ class ModelDialog(Dialog):
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
         self._use = self.add_buttons("Use this model")
-        own = (str(own_models_dir().resolve() / name) for name in own_models())
-        for name in (*shipped_models(), *own):
+        for name in all_models():
             self.add(name)
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)
@@ -180,29 +193,18 @@ class ModelDialog(Dialog):
     def _lay_out(self) -> None:
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
-        scroll = QScrollArea()
-        scroll.setWidget(self.card)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.folder, self.name = QPushButton("Show its folder"), QPushButton("Rename")
-        self.trash = QPushButton("Move to the trash")
-        left = fill(QVBoxLayout(), (self.models, 1), spacing=8)
-        for button, do in (
-            (QPushButton("Another folder …"), self._choose_folder),
-            (self.folder, lambda: self._show_folder(model_folder(self._shown))),
-            (self.name, lambda: self.models.editItem(self.models.currentItem())),
-            (self.trash, self._throw_away),
-        ):
-            button.clicked.connect(do)
-            button.setAutoDefault(False)  # Enter is for the model
-            left.addWidget(button)
-        self.column.addLayout(fill(QHBoxLayout(), left, (scroll, 1), spacing=20), 1)
+        another = dialog_button(
+            "Another folder …", lambda: choose_folder(self, partial(self.add, chosen=True))
+        )
+        self.folder = dialog_button("Show its folder", lambda: self._show_folder(model_folder(self._shown)))
+        self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))
+        self.trash = dialog_button("Move to the trash", self._throw_away)
+        left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.name, self.trash, spacing=8)
+        self.column.addLayout(fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
 
     def _engine_row(self) -> QHBoxLayout:
-        row = fill(
-            QHBoxLayout(), label("Engine", style.text_font(14, weight=QFont.Weight.DemiBold)), spacing=22
-        )
+        row = fill(QHBoxLayout(), heading("Engine"), spacing=22)
         for name, (text, module) in ENGINES.items():
             missing = bool(module) and find_spec(module) is None
             button = QRadioButton(f"{text} (not installed)" if missing else text)
@@ -285,19 +287,8 @@ class ModelDialog(Dialog):
         model = self._shown
         if self._to_trash(model) or not Path(model).exists():
             self.models.takeItem(self.models.currentRow())
-            self.add(
-                self._chosen, chosen=True
-            )  # not the next own model, which another click would delete too
+            self.add(self._chosen, chosen=True)  # the next own one would be deleted by another click
         else:
             self._show_rows(
                 [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]
             )
-
-    @Slot()
-    def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "Choose a model folder", str(models_dir()))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
-        dialog.open()
-        style.dress(dialog)

@@ -89,9 +89,8 @@ class Player:
         self.see: Callable[[Result], object] = lambda result: None
         self.engine: Engine = engine or now.engine
         self.choices = now.choices  # of this session and the next: at first the remembered ones
-        self._chosen: str | Model = model or default_model(
-            now.model
-        )  # for sources that need none of their own
+        # For sources that need none of their own.
+        self._chosen: str | Model = model or default_model(now.model)
         self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
         self._picture_every_s = picture_every_s

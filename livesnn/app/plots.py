@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QStandardPaths, Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDialog, QDockWidget, QFileDialog, QMainWindow, QWidget
+from PySide6.QtWidgets import QDialog, QDockWidget, QMainWindow, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import label
+from livesnn.app.widgets.basics import label, save_dialog
 from livesnn.session.plot_history import PlotHistory
 from livesnn.threads import Worker
 
@@ -93,13 +93,7 @@ class PlotsDock(QDockWidget):
     def ask_where_to_save(self, name: str) -> None:
         """Ask for a file to save a plot to; its suffix is the format."""
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
-        dialog = QFileDialog(self.window(), "Save the plot", str(Path(pictures) / f"{name}.png"))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters(list(_FILTERS.values()))
-        dialog.selectFile(f"{name}.png")
-        suffixes = {words: suffix for suffix, words in _FILTERS.items()}
-        dialog.setDefaultSuffix("png")
-        dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
+        dialog = save_dialog(self.window(), "Save the plot", Path(pictures) / f"{name}.png", _FILTERS)
         dialog.fileSelected.connect(lambda file: self.save(name, Path(file)))
         self._show_dialog(dialog)
 

@@ -8,15 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QStandardPaths, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from livesnn.app import style
 from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import MOST_LABELS, SettingsFile
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label, line_edit
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
 
@@ -60,7 +58,6 @@ class RecordingControls:
         self._open = open_
         self._written: list[Recorder] = []  # to be shown when the banner is free
         self._label: str | None = None  # of what is being recorded
-        self._offered: object = None  # what the actions for labels show
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
@@ -124,12 +121,9 @@ class RecordingControls:
         return proposed_name(source if isinstance(source, str) else "camera", datetime.now())
 
     def _ask(self) -> None:
-        dialog = QFileDialog(self._window, "Record to a new file", str(self.folder))
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilter(f"Recordings (*{SUFFIX})")
-        dialog.setDefaultSuffix(SUFFIX)
+        kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
+        dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
-        dialog.selectFile(self._name())
         dialog.fileSelected.connect(self.start)
         self._window.show_dialog(dialog)
 
@@ -146,7 +140,7 @@ class RecordingControls:
         lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
         labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
-        self._window.banner.show_message(message, "info", "Open it", lambda: self._open(path))
+        self._window.banner.show_message(message, "info", ("Open it", lambda: self._open(path)))
 
     def _show_progress(self, recorder: Recorder | None, actions: Actions) -> None:
         if recorder is None:
@@ -158,19 +152,12 @@ class RecordingControls:
         record.setText(OFF if recorder is None else ON)
         record.setEnabled(able or recorder is not None)
         record.setToolTip(HOW if able else LIVE_ONLY)
-        offered = (self._settings.now.labels, self._label, recorder is not None)
-        if offered != self._offered:
-            self._offered = offered
-            self._offer_labels(actions, *offered)
-
-    def _offer_labels(
-        self, actions: Actions, labels: tuple[str, ...], holds: str | None, recording: bool
-    ) -> None:
+        labels = self._settings.now.labels
         for number, entry in enumerate(LABELS):
             known = number < len(labels)
             actions[entry.name].setText(labels[number].replace("&", "&&") if known else entry.text)
-            actions[entry.name].setEnabled(known and recording)
-            actions.check(entry.name, known and labels[number] == holds)
+            actions[entry.name].setEnabled(known and recorder is not None)
+            actions.check(entry.name, known and labels[number] == self._label)
 
 
 def progress(recorder: Recorder, label: str | None) -> str:
@@ -209,14 +196,10 @@ class RecordingDialog(Dialog):
         self.labels = line_edit(
             ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
         )
-        self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
-        for name, field, hint in (
-            ("Pre-roll", self.pre_roll, label(PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
-            ("Labels", self.labels, self.hint),
-        ):
-            self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
-            self.column.addWidget(field)
-            self.column.addWidget(hint)
+        self.hint = note(_LABELS_HINT)
+        parts = (heading("Pre-roll"), self.pre_roll, note(PRE_ROLL_HINT), heading("Labels"), self.labels)
+        for part in (*parts, self.hint):
+            self.column.addWidget(part)
         self._save = self.add_buttons("Save")
         self.labels.textChanged.connect(self._typed)
 

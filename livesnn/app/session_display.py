@@ -19,15 +19,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app import scenes, style
+from livesnn.app import style
+from livesnn.app.menus import title_of
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
 from livesnn.app.plots import PlotsDock
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import FRAME, fill
 from livesnn.app.widgets.event_view import EventView
-from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
-from livesnn.app.widgets.numbers import NumbersPanel
+from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.events.formats.registry import parse_recording_path
@@ -37,9 +37,8 @@ from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
-from livesnn.session.results import ShownResult
+from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
-from livesnn.session.statistics import LAST_RESULTS
 from livesnn.sources import is_live
 
 GAP = 12  # pixels between cards
@@ -124,7 +123,7 @@ class WindowLayout(QMainWindow):
 
     def lay_out(self) -> None:
         """Let the window and its parts have the sizes of the first start."""
-        self.setWindowState(Qt.WindowState.WindowNoState)
+        self.window().setWindowState(Qt.WindowState.WindowNoState)
         self.plots.setFloating(False)
         self.plots.hide()
         self._fit_screen(1280, 800)
@@ -181,10 +180,15 @@ class _Root(QWidget):
 
 def window_title(name: str, source: object) -> str:
     """Return the window's title: the source, of a file with its folder, since names are often the same."""
-    if isinstance(source, Path) or (isinstance(source, str) and not is_live(source)):
-        folder = parse_recording_path(expanded(source)).file.absolute().parent
-        name = f"{name} ({folder.name or folder})"
-    return f"{name} – livesnn"
+    folder = folder_of(source)
+    return f"{name} – livesnn" if folder is None else f"{name} ({folder.name or folder}) – livesnn"
+
+
+def folder_of(source: object) -> Path | None:
+    """Return the folder of a source that is a file; None: it isn't one."""
+    if not isinstance(source, str | Path) or is_live(str(source)):
+        return None
+    return parse_recording_path(expanded(source)).file.absolute().parent
 
 
 def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
@@ -259,9 +263,7 @@ class SessionDisplay:
             self._window.banner.show_message(opening, "info")
         self._opening = opening
         if (notice := self._player.take_notice()) is not None:
-            other = notice.actions[1] if len(notice.actions) > 1 else None
-            first = notice.actions[0] if notice.actions else ()
-            self._window.banner.show_message(notice.text, notice.kind, *first, other=other)
+            self._window.banner.show_message(notice.text, notice.kind, *notice.actions)
         picture = session.pictures.take()
         if picture is not None and picture.jumps == session.control.jumps:  # none from before the last jump
             self._player.t_us = picture.t_us
@@ -387,7 +389,7 @@ class SessionDisplay:
     def _show_opened(self, source: str, opened: Opened) -> None:
         window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
-        name = scenes.title(source)
+        name = title_of(source)
         if self._player.place_in_list:
             name = f"{name} ({self._player.place_in_list})"
         model = Path(self._player.model).resolve().name
@@ -407,10 +409,8 @@ class SessionDisplay:
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
-        if isinstance(self._player.source, str | Path):  # others can't be opened again
-            window.banner.show_message(error, "error", "Try again", self._try_again)
-        else:
-            window.banner.show_message(error, "error")
+        can = isinstance(self._player.source, str | Path)  # not where it was handed over open
+        window.banner.show_message(error, "error", *[("Try again", self._try_again)] * can)
         if window.view.has_picture:
             return
         if model:

@@ -16,40 +16,34 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from livesnn.app import style
-from livesnn.app.decisions_dialog import (
-    HYSTERESIS_HINT,
-    LEAK_HINT,
-    SMOOTHING_HINT,
-    THRESHOLD_HINT,
-    OwnShareBox,
-    ShareBox,
-)
+from livesnn.app.decisions_dialog import SHARES, OwnShareBox, ShareBox
 from livesnn.app.model_dialog import ENGINES
 from livesnn.app.recording_controls import PRE_ROLL_HINT, PRE_ROLLS_S, listed_labels
 from livesnn.app.settings import MOST_LABELS, Settings
 from livesnn.app.widgets.bars import SPEEDS
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, fill, help_button, label, line_edit
+from livesnn.app.widgets.basics import (
+    ChoiceBox,
+    Dialog,
+    dialog_button,
+    fill,
+    heading,
+    help_button,
+    label,
+    line_edit,
+    note,
+    scrolled,
+)
 from livesnn.session.event_picture import PALETTES
 
-KEPT = (
-    "geometry",
-    "splitters",
-    "docks",
-    "plots",
-    "mounted",
-    "recent",
-    "model",
-    "engine",
-    "labels",
-    "toured",
+KEPT = {
+    *("geometry", "splitters", "docks", "plots", "mounted", "recent", "model", "engine", "labels", "toured"),
     "actions",
-)
+}
 """Fields that "Defaults" doesn't touch: no choices, but what came about."""
 NOTHING_FOUND = "No setting has these words."
 _BOX = 210  # width of the fields, pixels
@@ -108,15 +102,17 @@ class SettingsDialog(Dialog):
         self.search = line_edit("", "Search, for example: noise", "Search the settings")
         self.search.setClearButtonEnabled(False)
         self.nothing = label(NOTHING_FOUND, style.text_font(14), "soft")
-        for add in (
-            self._look,
-            self._playing,
-            self._sources,
-            self._recording,
-            self._network,
-            self._decisions,
-        ):
-            add()
+        for group, add_rows in {
+            "Look": self._look,
+            "Playing": self._playing,
+            "Sources": self._sources,
+            "Recording": self._recording,
+            "Network": self._network,
+            "Decisions": self._decisions,
+        }.items():
+            self._headings[group] = label(group, style.text_font(16, weight=QFont.Weight.DemiBold), "accent")
+            self._list.addWidget(self._headings[group])
+            add_rows()
         self._lay_out()
         self.search.textChanged.connect(self._search)
         self.search.setFocus()
@@ -125,129 +121,95 @@ class SettingsDialog(Dialog):
     # The settings
 
     def _look(self) -> None:
+        page = "window.md#the-picture"
         themes = {"system": "Same as the system", "light": "Light", "dark": "Dark"}
-        self._choice("Look", "Theme", "The colours of the window.", "window.md#the-picture", "theme", themes)
+        self._choice("Theme", "The colours of the window.", page, "theme", themes)
         palettes = {name: name[:1].upper() + name[1:] for name in PALETTES}
         hint = "The colours of events in the picture."
-        self._choice("Look", "Palette", hint, "window.md#the-picture", "choices.view.palette", palettes)
-        modes = {"decay": "Fade", "accumulate": "Add up"}
+        self._choice("Palette", hint, page, "choices.view.palette", palettes)
         hint = "Whether each event fades away, or all of a short time are added up."
-        self._choice("Look", "Events", hint, "window.md#the-picture", "choices.view.mode", modes)
+        self._choice("Events", hint, page, "choices.view.mode", {"decay": "Fade", "accumulate": "Add up"})
         hint = "Mirrors the picture on the screen, but not the network's input. Remembered for each camera."
-        page = "window.md#the-picture"
-        self._tick("Look", "Mirror the picture", hint, page, "choices.mirrored", "mirrored")
+        self._tick("Mirror the picture", hint, page, "choices.mirrored", "mirrored")
+        page = "window.md#the-parts"
         hint = (
             "The size of the window and of its panels is remembered. This makes them as at the first start."
         )
-        undo = self._button("Reset", lambda: self._ask("layout"))
-        self._row(
-            "Look",
-            "Size of the panels",
-            hint,
-            "window.md#the-parts",
-            ("geometry", "splitters", "docks", "plots"),
-            undo,
-        )
+        paths = ("geometry", "splitters", "docks", "plots")
+        self._row("Size of the panels", hint, page, paths, self._asking("Reset", "layout"))
         hint = "Five steps that show the parts of the window."
-        tour = self._button("Take the tour", lambda: self._ask("tour"))
-        self._row("Look", "Tour", hint, "window.md#the-parts", ("toured",), tour)
+        self._row("Tour", hint, page, ("toured",), self._asking("Take the tour", "tour"))
 
     def _playing(self) -> None:
+        page = "window.md#recordings"
         hint = "A recording starts again at its end, with a fresh state."
-        self._tick("Playing", "Repeat", hint, "window.md#recordings", "choices.loop")
+        self._tick("Repeat", hint, page, "choices.loop")
         speeds = {speed: "As fast as possible" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
         hint = "How fast recordings play. It is 1× again after the next start of livesnn."
-        self._choice("Playing", "Speed", hint, "window.md#recordings", "choices.speed", speeds)
+        self._choice("Speed", hint, page, "choices.speed", speeds)
 
     def _sources(self) -> None:
         hint = (
             "Drops events of hot pixels and single ones, for the network and the picture. Recordings keep all. "
             "Remembered for each camera."
         )
-        self._tick("Sources", "Filter noise", hint, "cameras.md#noise", "choices.denoise", "filtered")
+        self._tick("Filter noise", hint, "cameras.md#noise", "choices.denoise", "filtered")
         hint = "livesnn remembers how each camera and stream is turned. This forgets them all, from the next opening."
-        forget = self._button("Forget", lambda: self._change("mounted", {}))
-        self._row(
-            "Sources",
-            "Turned cameras",
-            hint,
-            "cameras.md#a-camera-that-is-mounted-sideways",
-            ("mounted",),
-            forget,
-        )
-        self._shows.append(lambda: self._count(forget, "Forget", len(self.settings.mounted)))
+        page = "cameras.md#a-camera-that-is-mounted-sideways"
+        self._row("Turned cameras", hint, page, ("mounted",), self._emptying("Forget", "mounted"))
         hint = "The sources that the menu “Open recent” lists."
-        clear = self._button("Clear", lambda: self._change("recent", ()))
-        self._row("Sources", "Recent sources", hint, "window.md#sources", ("recent",), clear)
-        self._shows.append(lambda: self._count(clear, "Clear", len(self.settings.recent)))
+        self._row("Recent sources", hint, "window.md#sources", ("recent",), self._emptying("Clear", "recent"))
 
     def _recording(self) -> None:
         page, now = "window.md#record-a-live-source", self.settings.choices.pre_roll_s
         times = {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now})}
-        self._choice("Recording", "Pre-roll", PRE_ROLL_HINT, page, "choices.pre_roll_s", times)
+        self._choice("Pre-roll", PRE_ROLL_HINT, page, "choices.pre_roll_s", times)
         hint = f"At most {MOST_LABELS}, separated by commas. While you record, the keys 1 to 9 begin and end them."
         words = line_edit("", "wave, clap, point", "Labels")
         words.editingFinished.connect(
             lambda: self._change("labels", tuple(listed_labels(words.text())[:MOST_LABELS]))
         )
         self._shows.append(lambda: words.setText(", ".join(self.settings.labels)))
-        self._row("Recording", "Labels", hint, page, ("labels",), words)
+        self._row("Labels", hint, page, ("labels",), words)
 
     def _network(self) -> None:
         page = "window.md#model-and-decisions"
-        choose = self._button("Choose …", lambda: self._ask("model"))
-        self._row("Network", "Model", "The network that recognises.", "models.md", ("model",), choose)
+        choose = self._asking("Choose …", "model")
+        self._row("Model", "The network that recognises.", "models.md", ("model",), choose)
         engines = {name: words for name, (words, _) in ENGINES.items()}
-        self._choice(
-            "Network", "Engine", "What runs the network.", "engine.md#which-engine-runs", "engine", engines
-        )
+        self._choice("Engine", "What runs the network.", "engine.md#which-engine-runs", "engine", engines)
         states = {"carry": "Carry", "reset": "Reset each window"}
         hint = "Whether membrane potentials go on from window to window. They do again after the next start."
-        self._choice("Network", "State", hint, page, "choices.state_mode", states)
+        self._choice("State", hint, page, "choices.state_mode", states)
 
     def _decisions(self) -> None:
-        of = "choices.decider."
-        for name, hint, field, box in (
-            ("Threshold", THRESHOLD_HINT, "threshold", ShareBox("Threshold")),
-            ("Lower threshold", HYSTERESIS_HINT, "hysteresis", OwnShareBox("Lower threshold")),
-            ("Smoothing", SMOOTHING_HINT, "smoothing", ShareBox("Smoothing", 99.9)),
-            ("Leak", LEAK_HINT, "leak", ShareBox("Leak", 99.9)),
-        ):
-            self._share(name, hint, of + field, box)
+        of, page = "choices.decider.", "robots.md#stricter-or-steadier-decisions"
+        for field, (name, most, hint) in SHARES.items():
+            box = OwnShareBox(name) if field == "hysteresis" else ShareBox(name, most)
+            self._share(hint, page, of + field, box)
         hint = "Which classes may be named, and those with a threshold of their own."
         paths = (*(of + each for each in ("thresholds", "allow", "deny")), "choices.by_model")
-        classes = self._button("Choose …", lambda: self._ask("decisions"))
-        self._row("Decisions", "Classes", hint, "robots.md#stricter-or-steadier-decisions", paths, classes)
-        hint = "What is done when a gesture is decided."
-        rules = self._button("Choose …", lambda: self._ask("act"))
-        self._row("Decisions", "Actions", hint, "window.md#act-on-a-gesture", ("actions",), rules)
+        self._row("Classes", hint, page, paths, self._asking("Choose …", "decisions"))
+        hint, page = "What is done when a gesture is decided.", "window.md#act-on-a-gesture"
+        self._row("Actions", hint, page, ("actions",), self._asking("Choose …", "act"))
 
     # A row for each
 
-    def _row(
-        self, group: str, name: str, hint: str, page: str, paths: tuple[str, ...], control: QWidget
-    ) -> None:
-        if group not in self._headings:
-            self._headings[group] = label(group, style.text_font(16, weight=QFont.Weight.DemiBold), "accent")
-            self._list.addWidget(self._headings[group])
-        whole = QWidget()
+    def _row(self, name: str, hint: str, page: str, paths: tuple[str, ...], control: QWidget) -> None:
+        """Add a row to the group that is being filled."""
+        whole, group = QWidget(), [*self._headings][-1]
         control.setAccessibleName(name)
         control.setAccessibleDescription(hint)
-        bold = style.text_font(14, weight=QFont.Weight.DemiBold)
-        words = (label(name, bold), label(hint, style.text_font(13), "soft", wrap=True))
-        column = fill(QVBoxLayout(), *words, spacing=2)
-        field = fill(QHBoxLayout(), spacing=0)
+        column = fill(QVBoxLayout(), heading(name), note(hint), spacing=2)
+        field = QHBoxLayout()
         field.addStretch(1)
         field.addWidget(control)
-        fill(
-            QHBoxLayout(whole), (column, 1), field, help_button(page, name), spacing=14, margins=(0, 4, 8, 8)
-        )
+        parts = ((column, 1), field, help_button(page, name))
+        fill(QHBoxLayout(whole), *parts, spacing=14, margins=(0, 4, 8, 8))
         self._list.addWidget(whole)
         self.rows.append(Row(group, name, hint, paths, whole))
 
-    def _choice(
-        self, group: str, name: str, hint: str, page: str, path: str, options: Mapping[Any, str]
-    ) -> None:
+    def _choice(self, name: str, hint: str, page: str, path: str, options: Mapping[Any, str]) -> None:
         box = ChoiceBox(name)
         box.setFixedWidth(_BOX)
         for value, words in options.items():
@@ -255,16 +217,16 @@ class SettingsDialog(Dialog):
         values = [*options]
         box.activated.connect(lambda index: self._change(path, values[index]))
         self._shows.append(lambda: box.setCurrentIndex(values.index(field_of(self.settings, path))))
-        self._row(group, name, hint, page, (path,), box)
+        self._row(name, hint, page, (path,), box)
 
-    def _tick(self, group: str, name: str, hint: str, page: str, path: str, *kept: str) -> None:
+    def _tick(self, name: str, hint: str, page: str, path: str, *kept: str) -> None:
         """Add a row for a field that is on or off; ``kept`` are those that remember it."""
         box = QCheckBox()
         box.clicked.connect(lambda on: self._change(path, on))
         self._shows.append(lambda: box.setChecked(field_of(self.settings, path)))
-        self._row(group, name, hint, page, (path, *kept), box)
+        self._row(name, hint, page, (path, *kept), box)
 
-    def _share(self, name: str, hint: str, path: str, box: ShareBox) -> None:
+    def _share(self, hint: str, page: str, path: str, box: ShareBox) -> None:
         def show() -> None:
             value = field_of(self.settings, path)
             with QSignalBlocker(box):
@@ -275,21 +237,30 @@ class SettingsDialog(Dialog):
 
         if isinstance(box, OwnShareBox):
             box.setToolTip("– or empty: it follows the threshold")
-        box.valueChanged.connect(lambda _: chosen())
+        box.valueChanged.connect(chosen)
         self._shows.append(show)
-        self._row("Decisions", name, hint, "robots.md#stricter-or-steadier-decisions", (path,), box)
+        self._row(box.accessibleName(), hint, page, (path,), box)
 
-    def _button(self, words: str, do: Callable[[], None]) -> QPushButton:
-        widget = QPushButton(words)
-        widget.setFont(style.text_font(14))
-        widget.setAutoDefault(False)  # Enter is for the search
-        widget.clicked.connect(lambda _=False: do())
+    def _asking(self, words: str, action: str) -> QPushButton:
+        """Return a button that closes the dialog and asks for an action."""
+
+        def ask() -> None:
+            self.accept()
+            self.asked.emit(action)
+
+        return dialog_button(words, ask)
+
+    def _emptying(self, words: str, path: str) -> QPushButton:
+        """Return a button that forgets all that a field holds, and says how many there are."""
+        widget = dialog_button(words, lambda: self._change(path, field_of(Settings(), path)))
+
+        def show() -> None:
+            count = len(field_of(self.settings, path))
+            widget.setText(f"{words} ({count})" if count else words)
+            widget.setEnabled(count > 0)
+
+        self._shows.append(show)
         return widget
-
-    @staticmethod
-    def _count(widget: QPushButton, words: str, count: int) -> None:
-        widget.setText(f"{words} ({count})" if count else words)
-        widget.setEnabled(count > 0)
 
     def _lay_out(self) -> None:
         self._list.addWidget(self.nothing)
@@ -297,9 +268,7 @@ class SettingsDialog(Dialog):
         self._list.setSpacing(6)
         inner = QWidget()
         inner.setLayout(self._list)
-        self._area = QScrollArea()
-        self._area.setWidget(inner)
-        self._area.setWidgetResizable(True)
+        self._area = scrolled(inner)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.groups = QListWidget()
         self.groups.setFont(style.text_font(15))
@@ -331,9 +300,8 @@ class SettingsDialog(Dialog):
     @Slot()
     def reset(self) -> None:
         """Go back to the defaults of what a person chooses."""
-        self._change_all(
-            {each.name: getattr(Settings(), each.name) for each in fields(Settings) if each.name not in KEPT}
-        )
+        chosen = {each.name for each in fields(Settings)} - KEPT
+        self._use(replace(self.settings, **{name: getattr(Settings(), name) for name in chosen}))
 
     def _change(self, path: str, value: object) -> None:
         if field_of(self.settings, path) != value:
@@ -347,16 +315,9 @@ class SettingsDialog(Dialog):
         values: dict[str, Any] = {name: value, "hysteresis": None if lower is None else min(lower, upper)}
         self._change("choices.decider", replace(now, **values))
 
-    def _change_all(self, values: Mapping[str, Any]) -> None:
-        self._use(replace(self.settings, **values))
-
     def _use(self, settings: Settings) -> None:
         self.show_settings(settings)
         self.changed.emit(settings)
-
-    def _ask(self, action: str) -> None:
-        self.accept()
-        self.asked.emit(action)
 
     @Slot(str)
     def _go_to(self, group: str) -> None:
@@ -368,8 +329,8 @@ class SettingsDialog(Dialog):
         found = [row for row in self.rows if row.has(words)]
         for row in self.rows:
             row.whole.setVisible(row in found)
-        for group, heading in self._headings.items():
-            heading.setVisible(any(row.group == group for row in found))
+        for group, words_above in self._headings.items():
+            words_above.setVisible(any(row.group == group for row in found))
         self.nothing.setVisible(not found)
         self._area.verticalScrollBar().setValue(0)
 

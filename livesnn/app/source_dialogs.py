@@ -1,29 +1,30 @@
-"""Choosing a source in the window: file, camera, stream, demo, recent ones, and dropped files."""
+"""Choosing a source in the window: file, camera, stream, demo, recent ones, dropped files, and several in turn."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QWidget
+from PySide6.QtCore import QMimeData, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
 
-from livesnn.app import scenes, style
+from livesnn.app import style
+from livesnn.app.menus import SIMULATED, another_scene, knows_people
 from livesnn.app.player import Demo, Player, demo, turning_demo
-from livesnn.app.session_display import WindowLayout
+from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import SettingsFile, with_recent
-from livesnn.app.widgets.basics import Dialog, fill, help_button, label, line_edit
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note, write
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
-from livesnn.events.formats.registry import parse_recording_path
 from livesnn.files import expanded
-from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
+from livesnn.infer.model import DEFAULT_MODEL, model_folder, only_model_for, read_card
 from livesnn.paths import recordings_dir
+from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
 from livesnn.threads import Latest, Worker
 
@@ -58,10 +59,7 @@ class SourceChooser:
         settings: SettingsFile,
         play: Callable[[str, str | None], None],
     ) -> None:
-        self._window = window
-        self._player = player
-        self._settings = settings
-        self._play = play
+        self._window, self._player, self._settings, self._play = window, player, settings, play
         self.folder = recordings_dir()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[..., object]]:
@@ -73,7 +71,7 @@ class SourceChooser:
             "stream": self.choose_stream,
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
-            "another": lambda: self.watch_scene(scenes.another(self._player.source)),
+            "another": lambda: self.watch_scene(another_scene(self._player.source)),
         }
 
     def choose_file(self) -> None:
@@ -99,7 +97,7 @@ class SourceChooser:
         """Play a simulated scene with the model that it needs; the chosen one, if that knows people."""
         needed = only_model_for(source)
         with suppress(ModelError):
-            if needed is None and not scenes.knows_people(read_card(self._player.chosen)):
+            if needed is None and not knows_people(read_card(self._player.chosen)):
                 needed = DEFAULT_MODEL
         self._play(source, needed)
 
@@ -123,8 +121,7 @@ class SourceChooser:
 
     def visit(self, source: str) -> None:
         """Let the next file dialog start at this source's folder."""
-        folder = parse_recording_path(expanded(source)).file.absolute().parent
-        if not is_live(source) and folder.is_dir():
+        if (folder := folder_of(source)) is not None and folder.is_dir():
             self.folder = folder
 
     def remember(self, source: str) -> None:
@@ -132,17 +129,14 @@ class SourceChooser:
         if not is_live(source):
             source = str(expanded(source).absolute())
         shown = demo()
-        if not source.startswith(scenes.SCHEME) and (shown is None or source != shown.source):
+        if not source.startswith(SIMULATED) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
 
 
 def readable_source(source: str) -> str:
     """Return a source as a person reads it: of a file, the name and the folder."""
-    if is_live(source):
-        return source
-    recording = parse_recording_path(Path(source))
-    folder = recording.file.parent
-    return f"{recording.name}   ({folder.name or folder})"
+    folder = folder_of(source)
+    return source if folder is None else f"{source_name(source)}   ({folder.name or folder})"
 
 
 class StreamDialog(Dialog):
@@ -154,7 +148,7 @@ class StreamDialog(Dialog):
         super().__init__("Network stream", parent)
         self.address = line_edit(address, "tcp://localhost:7777", "Address of the stream", least_width=380)
         self.address.selectAll()
-        self.column.addWidget(label(_STREAM_HINT, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(note(_STREAM_HINT, 14))
         self.column.addWidget(self.address)
         self._connect = self.add_buttons("Connect")
         self.address.textChanged.connect(self._typed)
@@ -202,10 +196,8 @@ def listed_webcams(tell: Tell) -> list[Device]:
     from livesnn.video.webcam import webcams  # with OpenCV, a quarter of a second
 
     if sys.platform != "linux":
-        return [
-            Device("webcam", f"webcam:{number}", f"Webcam {number + 1}", "", None)
-            for number in range(UNLISTED)
-        ]
+        numbers = range(UNLISTED)
+        return [Device("webcam", f"webcam:{number}", f"Webcam {number + 1}", "", None) for number in numbers]
     found = webcams()
     if not found:
         tell(NO_WEBCAM)
@@ -232,13 +224,12 @@ class CameraDialog(Dialog):
         self._words = words
         self._found: Latest[_Found] = Latest()
         self._worker: Worker | None = None
-        self.note = label(words.looking, style.text_font(14), "soft", wrap=True)
+        self.note = note(words.looking, 14)
         self.cameras = QListWidget()
         self.cameras.setFont(style.text_font(15))
         self.cameras.setMinimumSize(420, 130)
         self.cameras.itemDoubleClicked.connect(self.accept)
-        self._again = QPushButton("Search again")
-        self._again.clicked.connect(self.look)
+        self._again = dialog_button("Search again", self.look)
         self.column.addWidget(self.note)
         self.column.addWidget(self.cameras)
         below = fill(QHBoxLayout(), self._again, help_button(words.page, "cameras"), spacing=8)
@@ -260,9 +251,16 @@ class CameraDialog(Dialog):
         self._again.setEnabled(False)
         found: Latest[_Found] = Latest()  # its own: an abandoned search may still find something
         self._found = found
-        self._worker = Worker(
-            "discover", partial(self._search, found), on_error=partial(_fail, found)
-        ).start()
+
+        def search(stop: threading.Event) -> None:
+            why: list[str] = []
+            found.put((self._discover(why.append), " ".join(why)))
+
+        def fail(error: BaseException) -> None:
+            known = isinstance(error, LivesnnError)
+            found.put(([], str(error) if known else f"{NO_CAMERA} ({error})"))
+
+        self._worker = Worker("discover", search, on_error=fail).start()
         self._timer.start(POLL_MS)
 
     def accept(self) -> None:
@@ -270,10 +268,6 @@ class CameraDialog(Dialog):
         if self.cameras.currentRow() >= 0:
             self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
             super().accept()
-
-    def _search(self, found: Latest[_Found], _stop: threading.Event) -> None:
-        why: list[str] = []
-        found.put((self._discover(why.append), " ".join(why)))
 
     @Slot()
     def _poll(self) -> None:
@@ -305,5 +299,152 @@ class CameraDialog(Dialog):
             self._worker.close(timeout_s=0)  # a search of USB can't be stopped
 
 
-def _fail(found: Latest[_Found], error: BaseException) -> None:
-    found.put(([], str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"))
+_MARGIN = 14  # pixels around the target
+MOST_NAMED = 5
+_WEIGHTS = (".onnx", ".safetensors")
+
+
+class Dropped(NamedTuple):
+    """What is dragged or dropped.
+
+    ``recordings`` are files to play, ``models`` folders of models, ``wrong`` folders without one.
+    """
+
+    recordings: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What a drop would do, as a person reads it."""
+        use = f"use the model {Path(self.models[0]).name}" if self.models else ""
+        if len(self.recordings) > 1:
+            play = f"play {len(self.recordings)} files one after another"
+        else:
+            play = f"play {Path(self.recordings[0]).name}" if self.recordings else ""
+        do = " and ".join(filter(None, (use, play)))
+        return f"Drop to {do}" if do else "This folder holds no model"
+
+
+def dropped(mime: QMimeData) -> Dropped | None:
+    """Return what is dragged, by what it is on the disk; None where it is no file or folder."""
+    recordings, models, wrong = [], [], []
+    for path in [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]:
+        folder = path.parent if path.suffix in _WEIGHTS else path
+        if not path.is_dir() and path.suffix not in _WEIGHTS:
+            recordings.append(str(path))
+        elif _is_model(folder):
+            models += [] if str(folder) in models else [str(folder)]
+        else:
+            wrong.append(str(path))
+    found = Dropped(tuple(recordings), tuple(models), tuple(wrong))
+    return found if any(found) else None
+
+
+def some(names: Sequence[str], separator: str) -> str:
+    """Return the first names, and how many more there are."""
+    more = [f"and {len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
+    return separator.join([*names[:MOST_NAMED], *more])
+
+
+def why_no_model(folder: str) -> str:
+    """Return what is wrong with a model folder, in one line; "": nothing."""
+    try:
+        read_card(folder)
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        model_folder(folder)
+    except ModelError:
+        return False
+    return True
+
+
+class DropTarget(QWidget):
+    """Covers the window while something is dragged over it, and says what a drop would do."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._covered = parent
+        self.words = ""
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.hide()
+
+    def show_words(self, words: str) -> None:
+        """Cover the parent with these words."""
+        self.words = words
+        self.setAccessibleName(words)
+        self.setGeometry(self._covered.rect())
+        self.raise_()
+        self.show()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint a veil, a dashed frame and the words."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        veil = QColor(style.theme.background)
+        veil.setAlpha(215)
+        painter.fillRect(self.rect(), veil)
+        frame = QRectF(self.rect()).adjusted(_MARGIN, _MARGIN, -_MARGIN, -_MARGIN)
+        painter.setPen(QPen(QColor(style.theme.accent), 3, Qt.PenStyle.DashLine))
+        painter.drawRoundedRect(frame, 16, 16)
+        where = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        large = style.text_font(26, weight=QFont.Weight.DemiBold)
+        write(painter, frame.adjusted(24, 24, -24, -24), self.words, style.theme.text, where, large)
+
+
+class Playlist:
+    """Opens the next file when one has ended; after the last it begins again where recordings are repeated.
+
+    A file that can't be played is passed over: the window says why. It ends when a person plays something else.
+
+    ``open_file`` plays a file.
+    """
+
+    def __init__(self, player: Player, open_file: Callable[[str], None]) -> None:
+        self._player, self._open_file = player, open_file
+        self._files: tuple[str, ...] = ()
+        self._index = self._failed = 0
+        self._before: object = None  # the session that played when the file was asked for
+
+    def start(self, files: Sequence[str]) -> None:
+        """Play these files, two or more, from the first on."""
+        self._files, self._failed = tuple(files), 0
+        self._open(0)
+
+    def poll(self) -> None:
+        """Go on with the next file, if the one that plays has ended or can't be played."""
+        player = self._player
+        if not self._files or player.opening is not None:
+            return
+        state = None if player.session is None else player.session.control.state
+        if player.source != self._files[self._index]:
+            if player.session is self._before:
+                self._follow(failed=True)
+            else:
+                self._end()
+        elif state in ("ended", "failed"):
+            self._follow(failed=state == "failed")
+
+    def _follow(self, *, failed: bool) -> None:
+        """Open the next file, unless all are over, or none can be played."""
+        self._failed = self._failed + 1 if failed else 0
+        following = (self._index + 1) % len(self._files)
+        if self._failed >= len(self._files):
+            self._end()
+        elif following or self._player.choices.loop:
+            self._open(following)
+
+    def _open(self, index: int) -> None:
+        self._index, self._before = index, self._player.session
+        self._player.place_in_list = f"{index + 1} of {len(self._files)}"
+        self._open_file(self._files[index])
+
+    def _end(self) -> None:
+        self._files = ()
+        self._player.place_in_list = ""
+        self._player.apply(self._player.choices)  # what plays now is repeated as usual

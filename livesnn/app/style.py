@@ -21,8 +21,8 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app.settings import ThemeName
-from livesnn.session.class_names import CLASSES_ON_DARK, CLASSES_ON_LIGHT
-from livesnn.session.class_names import readable as readable
+from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
+from livesnn.session.showing import readable as readable
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Theme:
     event_background
         Around the picture, whose own ground is its palette's (session/event_picture.py).
     classes
-        One for each class, in the model's order (session/class_names.py).
+        One for each class, in the model's order (session/showing.py).
     """
 
     background: str

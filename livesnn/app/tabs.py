@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.player import Player, Summary
 from livesnn.app.session_display import WindowLayout
+from livesnn.app.stage import Presenting
 from livesnn.app.widgets.basics import button, fill
 from livesnn.infer.decide import Tally
 
@@ -21,48 +22,15 @@ NO_ROOM = "Side by side needs a window that is {pixels:,} pixels wide."
 
 
 class Page(WindowLayout):
-    """A window that can be one of several. Then its state and geometry are those of the whole."""
+    """A window that can be one of several: `window()` is then the whole."""
 
     closed = Signal(QWidget)  # this window, whose threads have ended
     tabs: Tabs | None = None  # where it is one of several
     player: Player
-
-    @property
-    def fills_screen(self) -> bool:
-        """Whether it is to be shown without the tabs and the others."""
-        return False
-
-    @property
-    def locked(self) -> bool:
-        """Whether a person can't close it."""
-        return False
-
-    def windowState(self) -> Qt.WindowState:
-        """Return whether the whole is maximised or fills the screen."""
-        return super().windowState() if self.tabs is None else self.tabs.windowState()
-
-    def isFullScreen(self) -> bool:
-        """Return whether the whole fills the screen."""
-        return super().isFullScreen() if self.tabs is None else self.tabs.isFullScreen()
-
-    def setWindowState(self, state: Qt.WindowState) -> None:
-        """Let the whole be maximised, or fill the screen."""
-        if self.tabs is None:
-            super().setWindowState(state)
-        else:
-            self.tabs.setWindowState(state)
-            self.tabs.show_pages()
-
-    def saveGeometry(self) -> QByteArray:
-        """Return where the whole is."""
-        return super().saveGeometry() if self.tabs is None else self.tabs.saveGeometry()
+    presenting: Presenting
 
     def follow_settings(self) -> None:
         """Show what another window may have changed in the settings."""
-        raise NotImplementedError
-
-    def summary(self) -> Summary:
-        """Return what it did, once it is closed."""
         raise NotImplementedError
 
 
@@ -78,7 +46,7 @@ class Tabs(QWidget):
         self.setObjectName("root")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._tally = Tally()  # of the windows that are closed
-        self._frames_shown = self._decisions = self._dropped = 0
+        self._closed: list[Summary] = []  # of what these did
         self.bar = QTabBar()
         self.bar.setDrawBase(False)
         self.bar.setExpanding(False)
@@ -117,10 +85,6 @@ class Tabs(QWidget):
         """The width that all need side by side, pixels."""
         return self._pages.count() * LEAST_TILE
 
-    def other_than(self, page: Page) -> Page | None:
-        """Return another window; None: there is none."""
-        return next((other for other in self.pages if other is not page), None)
-
     def add(self, page: Page) -> None:
         """Add a window, and show it."""
         page.setWindowState(Qt.WindowState.WindowNoState)  # its own
@@ -129,6 +93,7 @@ class Tabs(QWidget):
         self._pages.addWidget(page)
         page.windowTitleChanged.connect(self._show_titles)
         page.closed.connect(self._forget)
+        page.presenting.pages.currentChanged.connect(self.show_pages)
         index = self.bar.addTab(page.windowTitle())
         close = button(height=20, width=20, name="close", tip="Close this tab (Ctrl+W)")
         close.clicked.connect(page.close)
@@ -157,7 +122,7 @@ class Tabs(QWidget):
         self.tiled.setEnabled(fits)
         self.tiled.setToolTip(SIDE_BY_SIDE if fits else NO_ROOM.format(pixels=self._needed))
         current = self.current
-        alone = current is not None and current.fills_screen
+        alone = current is not None and current.presenting.on  # its stage is shown
         tiled = fits and self.tiled.isChecked() and not alone
         keys = Qt.ShortcutContext.WidgetWithChildrenShortcut if tiled else Qt.ShortcutContext.WindowShortcut
         for page in self.pages:
@@ -191,11 +156,8 @@ class Tabs(QWidget):
     @Slot(QWidget)
     def _forget(self, page: Page) -> None:
         """Remove a window that has been closed."""
-        summary = page.summary()
+        self._closed.append(page.player.summary(page.view.shown))
         self._tally.decisions.update(page.player.tally.decisions)
-        self._frames_shown += summary["frames_shown"]
-        self._decisions += summary["decisions"]
-        self._dropped += summary["dropped"]
         self.bar.blockSignals(True)  # until the window has gone, too
         self.bar.removeTab(self.pages.index(page))
         page.setParent(None)
@@ -221,7 +183,7 @@ class Tabs(QWidget):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Close every window, unless a person may not."""
-        if event.spontaneous() and any(page.locked for page in self.pages):
+        if event.spontaneous() and any(page.presenting.locked for page in self.pages):
             event.ignore()
             return
         for page in self.pages:
@@ -231,8 +193,8 @@ class Tabs(QWidget):
     def summary(self) -> Summary:
         """Return what all windows did together, once they are closed."""
         return Summary(
-            frames_shown=self._frames_shown,
-            decisions=self._decisions,
+            frames_shown=sum(each["frames_shown"] for each in self._closed),
+            decisions=sum(each["decisions"] for each in self._closed),
             majority=self._tally.majority,
-            dropped=self._dropped,
+            dropped=sum(each["dropped"] for each in self._closed),
         )

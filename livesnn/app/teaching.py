@@ -122,21 +122,11 @@ def in_sentences(lesson: Lesson, recording: Path) -> str:
 class Teaching:
     """Teaches the player's model a gesture on request.
 
-    ``use`` is called with the model and engine to use from now on; ``clock`` returns monotonic seconds.
+    ``use`` is called with the model and engine to use from now on.
     """
 
-    def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        use: Callable[[str, Engine], None],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._window = window
-        self._player = player
-        self._use = use
-        self._clock = clock
+    def __init__(self, window: WindowLayout, player: Player, use: Callable[[str, Engine], None]) -> None:
+        self._window, self._player, self._use = window, player, use
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
         self._learned: tuple[Lesson, Path] | None = None  # from this recording
@@ -235,12 +225,13 @@ class Teaching:
         while not self._goes_on:
             yield Step(known.question[:1].upper() + known.question[1:], None, words, "Go on")
 
-    def _learn(self, gesture: str, learning: Learning) -> Generator[Step, None, Lesson | Recognised]:
+    @staticmethod
+    def _learn(gesture: str, learning: Learning) -> Generator[Step, None, Lesson | Recognised]:
         """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
-        begun_s = self._clock()
+        begun_s = time.monotonic()
         try:
             while (learned := learning.take()) is None:
-                gone = f"{self._clock() - begun_s:.0f} s so far"
+                gone = f"{time.monotonic() - begun_s:.0f} s so far"
                 words = f"You can stop moving. The first time takes about a minute: {gone}."
                 yield Step(f"Learning {gesture} …", None, words)
         finally:
@@ -275,10 +266,11 @@ class Teaching:
             raise
         return path
 
-    def _time(self, seconds: float) -> Iterator[tuple[int, float]]:
+    @staticmethod
+    def _time(seconds: float) -> Iterator[tuple[int, float]]:
         """Yield the seconds left and the share gone by, until the time is over."""
-        begun_s = self._clock()
-        while (gone_s := self._clock() - begun_s) < seconds:
+        begun_s = time.monotonic()
+        while (gone_s := time.monotonic() - begun_s) < seconds:
             yield ceil(seconds - gone_s), gone_s / seconds
 
 

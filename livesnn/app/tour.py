@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import button, fill, label
+from livesnn.app.widgets.basics import button, fill, label, note
 
 WIDTH = 340  # of the card, pixels
 GAP = 12  # between the card and the part, pixels
@@ -78,13 +78,13 @@ class Tour(QFrame):
         self._outline.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.count = label("", style.text_font(12, weight=QFont.Weight.DemiBold), "faint")
         self.title = label("", style.text_font(18, weight=QFont.Weight.DemiBold), wrap=True)
-        self.words = label("", style.text_font(14), "soft", wrap=True)
+        self.words = note("", 14)
         self.skip = button("Skip the tour", height=32)
         self.back = button("Back", height=32)
         self.next = button("Next", height=32, name="primary")
         self.skip.clicked.connect(self.end)
         self.back.clicked.connect(lambda _=False: self._show(self.step - 1))
-        self.next.clicked.connect(self._go_on)
+        self.next.clicked.connect(lambda _=False: self._show(self.step + 1))
         row = fill(QHBoxLayout(), self.skip, spacing=8)
         row.addStretch(1)
         fill(row, self.back, self.next, spacing=8)
@@ -108,14 +108,11 @@ class Tour(QFrame):
         self._outline.hide()
         self._on_end()
 
-    @Slot()
-    def _go_on(self) -> None:
-        if self.step + 1 < len(self._stops):
-            self._show(self.step + 1)
-        else:
-            self.end()
-
     def _show(self, step: int) -> None:
+        """Show a step; the one after the last ends the tour."""
+        if step == len(self._stops):
+            self.end()
+            return
         self.step = step
         stop = self._stops[step]
         self.count.setText(f"{step + 1} of {len(self._stops)}")

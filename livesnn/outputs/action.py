@@ -1,6 +1,6 @@
 """What happens when a gesture is decided: rules, when they fire, and the thread that does what they say.
 
-The rules of the window are edited in app/actions_dialog.py; `livesnn run --on-decision` has one.
+The rules of the window are edited in app/acting.py; `livesnn run --on-decision` has one.
 """
 
 from __future__ import annotations
@@ -297,13 +297,6 @@ def split_command(line: str) -> tuple[str, ...]:
         raise LivesnnError(f"the command {line!r} can't be read: {str(error).lower()}") from error
 
 
-class _Waiting(NamedTuple):
-    """A firing that waits to be done, since when by `time.perf_counter`."""
-
-    firing: Firing
-    since_s: float
-
-
 class ActionRunner(Closing):
     """Follows results by rules, and does what fires in a thread of its own.
 
@@ -334,16 +327,15 @@ class ActionRunner(Closing):
         self._on_failure, self._do, self._elsewhere = on_failure, do, elsewhere
         self._live = live
         self._failing: set[Rule] = set()
-        self._queue: BoundedQueue[_Waiting] = BoundedQueue(
+        self._queue: BoundedQueue[tuple[Firing, float]] = BoundedQueue(  # since when it waits
             policy="drop_oldest" if live else "block",
             max_bytes=MOST_WAITING,
             size=lambda waiting: 1,
-            arrived_s=lambda waiting: waiting.since_s,
+            arrived_s=lambda waiting: waiting[1],
             max_age_s=MOST_AGE_S if live else math.inf,
         )
         self._following = threading.Lock()  # a session that hangs may still have a thread
         self.use(rules)
-        self._ended = threading.Event()
         self._worker = Worker("actions", self._work)  # begins with the first firing
 
     @property
@@ -372,23 +364,20 @@ class ActionRunner(Closing):
         """Do what a firing says soon, unless the caller does it."""
         if firing.rule.action.kind not in self._elsewhere:
             self._worker.start()
-            self._queue.put(_Waiting(firing, time.perf_counter()))
+            self._queue.put((firing, time.perf_counter()))
 
     def close(self) -> None:
         """End, once everything is done or, of a live source, after `LAST_PATIENCE_S`. Safe to call twice."""
         self._queue.end()
         ends_s = time.monotonic() + (LAST_PATIENCE_S if self._live else math.inf)
-        while self._worker.running and time.monotonic() < ends_s:
-            self._ended.wait(WAKE_S)
+        while not self._worker.wait(WAKE_S) and time.monotonic() < ends_s:
+            pass
         self._queue.close()
         self._worker.close()
 
     def _work(self, stop: threading.Event) -> None:
-        try:
-            while not stop.is_set() and (waiting := self._queue.take()) is not None:
-                self._try(waiting.firing, stop)
-        finally:
-            self._ended.set()
+        while not stop.is_set() and (waiting := self._queue.take()) is not None:
+            self._try(waiting[0], stop)
 
     def _try(self, firing: Firing, stop: threading.Event) -> None:
         try:

@@ -21,8 +21,7 @@ from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Latency, Result, StateMode, run_frames, warm_up
 from livesnn.session.control import Choices
 from livesnn.session.playback import EventPlayback, Playback
-from livesnn.session.results import ResultTracker, ShownResult
-from livesnn.session.statistics import LAST_RESULTS
+from livesnn.session.results import LAST_RESULTS, ResultTracker, ShownResult
 from livesnn.threads import Worker
 
 T = TypeVar("T")
@@ -317,30 +316,18 @@ class Comparer:
 
     def see(self, packet: Packet) -> None:
         """Show it a packet on its way to the network."""
-        self._guarded(lambda comparison: comparison.see(packet))
+        self.tell(lambda comparison: comparison.see(packet))
 
     def add(self, shown: ShownResult, start_us: int) -> ShownResult:
         """Return a result with what the second says about it, while there is a second."""
         comparison = self.now
         if comparison is None or not comparison.begun:
             return shown
-        second = self._guarded(lambda comparison: comparison.add(shown.result, start_us, shown.resets))
+        second = self.tell(lambda comparison: comparison.add(shown.result, start_us, shown.resets))
         return replace(shown, second=second)
 
-    def begin_pass(self) -> None:
-        """Note that another pass begins."""
-        self._guarded(Comparison.begin_pass)
-
-    def reset(self) -> None:
-        """Reset the second's state, too."""
-        self._guarded(Comparison.reset)
-
-    def forget(self) -> None:
-        """Forget the second's last decision."""
-        self._guarded(Comparison.forget)
-
-    def _guarded(self, do: Callable[[Comparison], T]) -> T | None:
-        """Do this with what runs; an error ends the comparison, and not the session."""
+    def tell(self, do: Callable[[Comparison], T]) -> T | None:
+        """Do this with what runs, if anything does; an error ends the comparison, and not the session."""
         comparison = self.now
         if comparison is None:
             return None

@@ -6,14 +6,18 @@ written by events/convert.py.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import SourceError
@@ -22,20 +26,43 @@ from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, Stretch
 from livesnn.events.packet import Resolution
 from livesnn.events.pipeline import open_pipeline
+from livesnn.events.recorder import require_room
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
+from livesnn.infer.decide import ADVICE, STALE_S
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import Result, run_frames
 from livesnn.infer.switching_engine import SwitchingModel
 from livesnn.progress import Progress, share_of_time, untold
 from livesnn.session.control import Control
-from livesnn.session.decision_table import DecisionRow, row_of, write_rows
-from livesnn.session.event_picture import PALETTES, Accumulator, frame_picture
-from livesnn.session.film import Picture, Scene, caption, open_film
-from livesnn.session.showing import AEDAT4, FILMS_AND_TABLES, PICTURES_PER_S, Exported, Showing
+from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, frame_picture
+from livesnn.session.showing import (
+    AEDAT4,
+    CLASSES_ON_DARK,
+    CLASSES_ON_LIGHT,
+    FILMS_AND_TABLES,
+    GIF,
+    MP4,
+    PICTURES_PER_S,
+    DecisionRow,
+    Exported,
+    Showing,
+    readable,
+    write_rows,
+)
 from livesnn.sources import is_live, open_source
 from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
+from livesnn.video.video_file import silence
+
+Picture = npt.NDArray[np.uint8]
+"""uint8 [H, W, 3], RGB."""
+
+NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
+_LONGEST_SIDE = {MP4: 960, GIF: 480}  # pixels, of a picture that is made larger; a GIF's is made smaller too
+GIF_BYTES = 200_000_000
+"""OpenCV holds all pictures of a GIF in memory, at last twice: this is 16 s of 480×420."""
+_CHECK_EVERY = 30  # pictures between two looks at the disk's room
 
 LONGEST_FILM_H = 24
 
@@ -121,38 +148,39 @@ class _Filming:
     ``newest`` is the result that their captions are about.
     """
 
+    write: Callable[[Picture], None]  # of the film's file, once that is open
+
     def __init__(
-        self, path: Path, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span
+        self, suffix: str, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span
     ) -> None:
-        choices, self._suffix = showing.choices, path.suffix.lower()
+        choices = showing.choices
         speed = choices.speed if math.isfinite(choices.speed) else 1.0
-        self._step_us = 1e6 * speed / PICTURES_PER_S[self._suffix]
+        self._step_us = 1e6 * speed / PICTURES_PER_S[suffix]
         self.pictures = max(round((span.to_us - span.from_us) / self._step_us), 1)
-        if (hours := self.pictures / PICTURES_PER_S[self._suffix] / 3600) > LONGEST_FILM_H:
-            raise SourceError(
-                f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a "
-                "higher speed or a shorter stretch"
-            )
         self.newest: Result | None = None
         self._taken = 0
         self._card, self._span = card, span
-        palette = PALETTES[choices.view.palette]
-        self._scene = Scene(sensor, palette, self._suffix, mirrored=showing.mirrored)
-        self.file = open_film(path, self._scene.size, self.pictures)
+        self.scene = Scene(sensor, PALETTES[choices.view.palette], suffix, mirrored=choices.mirrored)
 
     @property
-    def due_us(self) -> int | None:
-        """When the next picture is to be taken; None: all are."""
-        if self._taken == self.pictures:
-            return None
-        return min(self._span.from_us + round((self._taken + 1) * self._step_us), self._span.to_us)
+    def complete(self) -> bool:
+        """Whether all pictures are taken."""
+        return self._taken == self.pictures
+
+    def due(self, until_us: float) -> Iterator[int]:
+        """Yield the time of each picture that is due up to a time; it must be taken before the next one."""
+        while not self.complete:
+            due_us = min(self._span.from_us + round((self._taken + 1) * self._step_us), self._span.to_us)
+            if due_us > until_us:
+                return
+            yield due_us
 
     def take(self, picture: Picture, t_us: int) -> None:
         """Add a picture that is seen at this time."""
         self._taken += 1
         said = caption(self.newest, self._card, t_us)
         seconds, share = (t_us - self._span.start_us) / 1e6, self._taken / self.pictures
-        self.file.write(self._scene.draw(picture, said, seconds, share))
+        self.write(self.scene.draw(picture, said, seconds, share))
         self._span.reached(t_us)
 
 
@@ -184,18 +212,18 @@ class _Events:
             events = packet.events
             if events.size and events["t"][0] < newest_us:
                 seen.clear()  # a jump back: what was seen lies in the future
-            while events.size and (due_us := film.due_us) is not None and events["t"][-1] >= due_us:
+            for due_us in film.due(events["t"][-1] if events.size else -math.inf):
                 before, events = np.split(events, [np.searchsorted(events["t"], due_us)])
                 seen.add(before)
                 yield from self._slicer.push(packet._replace(events=before))
                 film.take(seen.picture(due_us), due_us)
-            if film.due_us is None:
+            if film.complete:
                 return
             if events.size:
                 newest_us = int(events["t"][-1])
                 seen.add(events)
                 yield from self._slicer.push(packet._replace(events=events))
-        while (due_us := film.due_us) is not None:
+        for due_us in film.due(math.inf):
             film.take(seen.picture(due_us), due_us)
 
 
@@ -215,16 +243,14 @@ class _Video:
 
     def filmed(self, film: _Filming) -> Iterator[Frame]:
         """Yield frames until all pictures are taken, each of the newest frame."""
-        newest: Frame | None = None
-        for frame in self._frames:
-            while newest is not None and (due_us := film.due_us) is not None and due_us < frame.t:
-                film.take(frame_picture(newest), due_us)
-            if film.due_us is None:
+        pairs = itertools.pairwise(itertools.chain([None], self._frames, [None]))
+        for newest, frame in pairs:
+            if newest is not None:
+                for due_us in film.due(math.inf if frame is None else frame.t - 1):
+                    film.take(frame_picture(newest), due_us)
+            if film.complete or frame is None:
                 return
-            newest = frame
             yield frame
-        while newest is not None and (due_us := film.due_us) is not None:
-            film.take(frame_picture(newest), due_us)
 
 
 _Played = _Events | _Video
@@ -237,14 +263,17 @@ def _results(frames: Iterable[Frame], model: Model, showing: Showing) -> Iterato
 
 def _write_film(path: Path, played: _Played, model: Model, showing: Showing, span: _Span) -> int:
     """Return how many pictures were written."""
-    film = _Filming(path, model.card, showing, played.sensor, span)
-    try:
+    suffix = path.suffix.lower()
+    film = _Filming(suffix, model.card, showing, played.sensor, span)
+    if (hours := film.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
+        raise SourceError(
+            f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
+            "speed or a shorter stretch"
+        )
+    with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
         for result in _results(played.filmed(film), model, showing):
             film.newest = result
             span.reached(result.t)
-        film.file.close()
-    finally:
-        film.file.abandon()
     return film.pictures
 
 
@@ -257,7 +286,7 @@ def _write_table(path: Path, played: _Played, model: Model, showing: Showing, sp
                 return
             span.reached(result.t)
             if result.t >= span.from_us and result.window_seen:
-                yield row_of(result)
+                yield DecisionRow.of(result)
 
     return write_rows(path, model.card.classes, rows())
 
@@ -298,3 +327,198 @@ def _record_last(control: Control, path: Path, out: Path, progress: Progress) ->
     if not recorder.recorded.events:
         raise SourceError(f"{out}: no event came in the last seconds: wait for some")
     return recorder.recorded.events
+
+
+# A picture of a film
+
+
+class Caption(NamedTuple):
+    """What stands below a picture."""
+
+    words: str
+    why: str = ""  # a sentence in small letters
+    confidence: float = 0.0  # 0..1
+    decided: int | None = None  # number of the decided class
+
+
+def caption(result: Result | None, card: ModelCard, t_us: int) -> Caption:
+    """Return what to say at a time about the newest result; None: there is none."""
+    if result is None or not result.window_seen:
+        return Caption(NOTHING_YET)
+    if t_us - result.t > 1e6 * STALE_S:
+        return Caption(NO_EVENTS)
+    if result.decision is None:
+        why = "" if result.reason is None else ADVICE[result.reason]
+        return Caption(NOT_SURE, why[:1].upper() + why[1:], result.confidence)
+    return Caption(readable(result.decision), "", result.confidence, card.classes.index(result.decision))
+
+
+class Scene:
+    """Draws pictures with their captions, all of one ``size`` (width, height), both even.
+
+    Below the caption is a strip from the film's start to its end, in the colour of the class that was decided when.
+    """
+
+    def __init__(self, resolution: Resolution, palette: Palette, suffix: str, *, mirrored: bool) -> None:
+        longest, most = max(resolution), _LONGEST_SIDE[suffix]
+        scale: float = max(most // longest, 1)
+        if suffix == GIF:
+            scale = min(scale, most / longest)
+        self._shown = (round(resolution.width * scale), round(resolution.height * scale))
+        self._unit = max(min(*self._shown, 720) // 9, 32)  # height of the caption's largest line, pixels
+        width = max(self._shown[0], 8 * self._unit)
+        self.size = (width + width % 2, (self._shown[1] + 2 * self._unit) // 2 * 2)
+        self._mirrored = mirrored
+        self._palette = palette
+        dark = palette.ink == (255, 255, 255)
+        self._classes = [_rgb(name) for name in (CLASSES_ON_DARK if dark else CLASSES_ON_LIGHT)]
+        self._strip = np.empty((1, self.size[0], 3), np.uint8)
+        self._strip[:] = self._mixed(0.12)
+        self._drawn_to = 0  # of the strip, pixels
+
+    def draw(self, picture: Picture, said: Caption, seconds: float, share: float) -> Picture:
+        """Return a picture with its caption.
+
+        ``seconds``: its time in the recording; ``share``: how much of the film is over with it, 0..1.
+        """
+        width, height = self.size
+        drawn = np.empty((height, width, 3), np.uint8)
+        drawn[:] = self._palette.background
+        if self._mirrored:
+            picture = picture[:, ::-1]
+        smaller = self._shown[0] < picture.shape[1]
+        way = cv2.INTER_AREA if smaller else cv2.INTER_NEAREST
+        left = (width - self._shown[0]) // 2
+        drawn[: self._shown[1], left : left + self._shown[0]] = cv2.resize(
+            picture, self._shown, interpolation=way
+        )
+        self._draw_caption(drawn, said, seconds)
+        self._draw_strip(drawn, said.decided, share)
+        return drawn
+
+    def _draw_caption(self, drawn: Picture, said: Caption, seconds: float) -> None:
+        unit, width = self._unit, self.size[0]
+        top = self._shown[1] + unit // 3
+        edge = unit // 2
+        colour = (
+            self._mixed(0.6) if said.decided is None else self._classes[said.decided % len(self._classes)]
+        )
+        drawn[top : top + unit, edge : edge + unit // 6] = colour
+        left = edge + unit // 6 + unit // 3
+        clock = f"{seconds:.1f} s"
+        percent = f"{100 * said.confidence:.0f} %" if said.confidence else ""
+        room = width - left - edge - 2 * unit
+        ink = self._mixed(0.6 if said.decided is None else 1.0)
+        base = top + round(unit * (0.52 if said.why else 0.78))
+        _write(drawn, said.words, (left, base), unit * 0.58, ink, room, bold=said.decided is not None)
+        if said.why:
+            _write(drawn, said.why, (left, top + round(unit * 0.98)), unit * 0.28, self._mixed(0.6), room)
+        for words, line in ((percent, 0.42), (clock, 0.92)):
+            size = unit * 0.36
+            at = width - edge - _width(words, size, bold=False)
+            _write(drawn, words, (at, top + round(unit * line)), size, self._mixed(0.7), 2 * unit)
+
+    def _draw_strip(self, drawn: Picture, decided: int | None, share: float) -> None:
+        until = round(min(max(share, 0.0), 1.0) * self.size[0])
+        if decided is not None:
+            self._strip[0, self._drawn_to : until] = self._classes[decided % len(self._classes)]
+        self._drawn_to = until
+        height = max(self._unit // 6, 4)
+        drawn[-height:] = self._strip
+        drawn[-height:, until:] = self._mixed(0.06)
+
+    def _mixed(self, share: float) -> Rgb:
+        """Return so much of the ink on the palette's ground."""
+        ground, ink = self._palette.background, self._palette.ink
+        red, green, blue = (round(a + share * (b - a)) for a, b in zip(ground, ink, strict=True))
+        return red, green, blue
+
+
+def _rgb(name: str) -> Rgb:
+    return int(name[1:3], 16), int(name[3:5], 16), int(name[5:7], 16)
+
+
+_CAPITAL = 21.0  # pixels of the capital letters' height at scale 1
+
+
+def _face(pixels: float, *, bold: bool) -> tuple[int, int]:
+    """Return font and thickness. From OpenCV 5 on, a font for many languages takes the place of these."""
+    thickness = max(round(pixels / 14), 1)
+    return (cv2.FONT_HERSHEY_DUPLEX, thickness + 1) if bold else (cv2.FONT_HERSHEY_SIMPLEX, thickness)
+
+
+def _width(words: str, pixels: float, *, bold: bool) -> int:
+    face, thickness = _face(pixels, bold=bold)
+    return int(cv2.getTextSize(words, face, pixels / _CAPITAL, thickness)[0][0])
+
+
+def _write(
+    drawn: Picture, words: str, at: tuple[int, int], pixels: float, ink: Rgb, room: int, *, bold: bool = False
+) -> None:
+    """Write words from a place on, smaller where there is too little room."""
+    pixels *= min(room / max(_width(words, pixels, bold=bold), 1), 1.0)
+    face, thickness = _face(pixels, bold=bold)
+    cv2.putText(drawn, words, at, face, pixels / _CAPITAL, ink, thickness, cv2.LINE_AA)
+
+
+# Its file
+
+
+def _rgb_to_bgr(picture: Picture) -> Picture:
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False)
+
+
+@contextmanager
+def _mp4(path: Path, size: tuple[int, int], pictures: int) -> Iterator[Callable[[Picture], None]]:
+    """Yield what adds a picture to MPEG-4 video: FFmpeg in OpenCV has no H.264, and VP9 takes fifty times as long."""
+    silence()
+    path.touch(exist_ok=False)  # says why where OpenCV wouldn't, as does the next line
+    require_room(path)
+    codec = cv2.VideoWriter.fourcc(*"mp4v")
+    file = cv2.VideoWriter(os.path.abspath(path), cv2.CAP_FFMPEG, codec, PICTURES_PER_S[MP4], size)
+    if not file.isOpened():
+        raise SourceError(f"{path}: this OpenCV can't write .mp4: pip install opencv-python-headless")
+    written = itertools.count()
+
+    def write(picture: Picture) -> None:
+        if next(written) % _CHECK_EVERY == 0:
+            require_room(path)
+        file.write(_rgb_to_bgr(picture))
+
+    try:
+        yield write
+    finally:
+        file.release()
+    read = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)  # OpenCV says nothing of a full disk
+    complete = int(read.get(cv2.CAP_PROP_FRAME_COUNT)) if read.isOpened() else 0
+    read.release()
+    if complete != pictures:
+        raise SourceError(
+            f"{path}: only {complete} of {pictures} pictures were written: check the free space"
+        )
+
+
+@contextmanager
+def _gif(path: Path, size: tuple[int, int], pictures: int) -> Iterator[Callable[[Picture], None]]:
+    """Yield what adds a picture to a GIF, which repeats for ever; it is in memory until the end."""
+    if not hasattr(cv2, "imencodeanimation"):
+        raise SourceError(
+            f"{path}: OpenCV {cv2.__version__} can't write .gif: pip install -U opencv-python-headless, "
+            "or choose .mp4"
+        )
+    picture_bytes = 3 * size[0] * size[1]
+    if pictures * picture_bytes > GIF_BYTES:
+        most_s = math.floor(GIF_BYTES / picture_bytes / PICTURES_PER_S[GIF])
+        raise SourceError(f"{path}: a GIF takes {most_s} s of this film at most: choose .mp4, or less")
+    path.touch(exist_ok=False)  # before the work, not after it
+    frames: list[Picture] = []
+    yield lambda picture: frames.append(_rgb_to_bgr(picture))
+    animation = cv2.Animation()
+    animation.frames = frames
+    animation.durations = [1000 // PICTURES_PER_S[GIF]] * len(frames)
+    # 3: as many colours as a GIF can have, without dithering; other values change the colour of the ground.
+    _, octets = cv2.imencodeanimation(GIF, animation, [cv2.IMWRITE_GIF_DITHER, 3])
+    path.write_bytes(octets.tobytes())
+
+
+_WRITERS = {MP4: _mp4, GIF: _gif}

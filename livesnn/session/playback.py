@@ -22,7 +22,7 @@ from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.progress import Progress, untold
 from livesnn.session.camera_settings import Mounting
-from livesnn.session.statistics import Counts
+from livesnn.session.results import Counts
 from livesnn.sources import Source, open_source
 from livesnn.video.frame_source import FrameSource
 
@@ -123,9 +123,7 @@ class EventPlayback(Playback):
         self.orientation = orientation
         self.denoise = False  # whether noise is filtered; may be set at any time
         self.noise = DenoiseState(self.resolution)
-        self.ring_buffer = RingBuffer(
-            source, orientation
-        )  # the last packets, noise included, for a recording
+        self.ring_buffer = RingBuffer(source, orientation)  # the last packets, noise included, to record
         self._events = source
         self._pipeline: Pipeline | None = None
         self._events_before = 0  # of earlier passes

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.infer.run import Result
-from livesnn.session.statistics import Statistics
+from livesnn.session.results import Statistics
 
 ROW_S = 0.1  # least time between two rows
 KEPT_S = 300  # how far a `PlotHistory` goes back at least
@@ -156,9 +156,8 @@ class PlotHistory:
     def _add_latency(self, part: LatencyPart, milliseconds: float, at_s: float) -> None:
         if math.isnan(milliseconds):  # nobody knows when its events arrived
             return
-        self._longest[part] = max(
-            milliseconds, self._longest[part]
-        )  # the first is greater than nan: `max` keeps it
+        # The first is greater than nan: `max` keeps it.
+        self._longest[part] = max(milliseconds, self._longest[part])
         second = int(at_s)
         slot = second % KEPT_S
         if self._seconds[slot] != second:

@@ -1,16 +1,21 @@
-"""Results as the window shows them: with the reason for a reset, the last decision and ten seconds of history."""
+"""Results as the window shows them, with ten seconds of history; and their rolling statistics."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.infer.decide import Decision, Tally
+from livesnn.events.denoise import DenoiseCounts
+from livesnn.events.packet import Packet
+from livesnn.infer.cost import dense_synops, energy_estimate_uj, macs, mean_density
+from livesnn.infer.decide import Decision, Percentiles, Tally
 from livesnn.infer.run import Result
 
 HISTORY_US = 10_000_000
@@ -170,3 +175,191 @@ def why_no_window(card_input: InputSpec, *, events: int, duration_us: int) -> st
     if is_video or duration_us < window_us:
         return f"Shorter than one window ({window_us / 1e6:.2f} s)"
     return f"No whole window ({window_us / 1e6:.2f} s) without a jump in time"
+
+
+LAST_RESULTS = 200  # percentiles are over so many
+RATE_S = 2.0  # rates are means over so long
+_CLOCKS_APART_US = 100_000  # between packets, the computer's and a source's: no jump back
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where the events went since the source was opened.
+
+    The events that a live source yielded or dropped are events + dropped + skipped + unread. This holds exactly once
+    the session has stopped. Before that, some events are on their way between two threads.
+    """
+
+    events: int = 0  # reached the noise filter and then the network
+    dropped: int = 0  # lost, by the source or because the network was late
+    skipped: int = 0  # dropped while a live source was paused
+    unread: int = 0  # waiting for the network, or left when it stopped
+    noise: DenoiseCounts = field(default_factory=DenoiseCounts)  # of the events that reached the noise filter
+    out_of_order: int = 0  # put in order of time
+    out_of_bounds: int = 0  # left out because they lie outside the sensor
+
+
+@dataclass(frozen=True)
+class Statistics(Counts):
+    """The numbers that the window shows: percentiles and means over the last `LAST_RESULTS`, nan while unknown."""
+
+    slice_ms: Percentiles = field(default_factory=Percentiles)
+    network_ms: Percentiles = field(default_factory=Percentiles)
+    total_ms: Percentiles = field(default_factory=Percentiles)
+    # Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
+    # dropped events count, skipped ones don't.
+    events_per_s: float = float("nan")
+    filtered_per_s: float = float("nan")  # events in a second that the noise filter lets through
+    frames_per_s: float = float("nan")  # results in a second of real time
+    density: float = float("nan")  # share of the hidden neurons that spike in a frame
+    synops: float = float("nan")  # synaptic operations in a frame; nan also without hidden layers
+    dense_synops: float = float("nan")  # the same where every hidden neuron spikes
+    energy_estimate_uj: float = float("nan")  # arithmetic of a frame, first layer included
+    light_flicker: float = 0.0  # events subtracted from each pixel of a frame because a light flickers
+
+
+class _Sample(NamedTuple):
+    """Of a result: latencies (ms), densities [hidden layers], and two numbers of its frame."""
+
+    slice_ms: float
+    network_ms: float
+    total_ms: float
+    density: npt.NDArray[np.float32]
+    active: int  # values other than 0
+    flicker: int
+
+
+class EventRate:
+    """Events a second of stream time, over the last `RATE_S`. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._packets: deque[tuple[int, int]] = deque()  # end of the packet µs, events
+        self._events = 0  # of these packets
+        self._epoch, self._arrived_s = 0, 0.0  # of the last one
+        self._lock = threading.Lock()  # held for microseconds
+
+    def add(self, packet: Packet) -> None:
+        """Add a packet; an empty one says that time goes by.
+
+        An empty packet without a time counts by the clock. Another epoch starts the rate again.
+        """
+        events, t_us = packet.events, packet.now_us
+        if events.size:
+            t_us = int(events["t"][-1])
+        with self._lock:
+            if packet.epoch != self._epoch:
+                self._forget()
+                self._epoch = packet.epoch
+            if self._packets:
+                newest_us = self._packets[-1][0]
+                if t_us is None:
+                    t_us = newest_us + max(round((packet.arrived_s - self._arrived_s) * 1e6), 0)
+                elif newest_us - _CLOCKS_APART_US < t_us:
+                    t_us = max(t_us, newest_us)
+                else:  # a jump back
+                    self._forget()
+            if t_us is None:
+                return
+            self._arrived_s = packet.arrived_s
+            self._packets.append((t_us, events.size))
+            self._events += events.size
+            while self._packets[0][0] < t_us - RATE_S * 1e6:
+                self._events -= self._packets.popleft()[1]
+
+    def forget(self) -> None:
+        """Start again."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._packets.clear()
+        self._events = 0
+
+    @property
+    def per_s(self) -> float:
+        """Events a second; nan while unknown."""
+        with self._lock:
+            if len(self._packets) < 2 or self._packets[-1][0] <= self._packets[0][0]:
+                return float("nan")
+            begun_us, first = self._packets[0]
+            # The first packet's events lie before its end, where the time begins.
+            return (self._events - first) * 1e6 / (self._packets[-1][0] - begun_us)
+
+
+class RollingStatistics:
+    """Collects results and packets, and makes Statistics of them. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._samples: deque[_Sample] = deque(maxlen=LAST_RESULTS)
+        self._card: ModelCard | None = None  # of the last result's network
+        # The operations of one network: its card, `dense_synops` and `macs` per value. They take 3 ms to work out.
+        self._operations: tuple[ModelCard, npt.NDArray[np.floating], float] | None = None
+        self.arrived = EventRate()  # of all events
+        self.filtered = EventRate()  # of those that the noise filter lets through
+        self._result_times_s: deque[float] = deque()
+        self._lock = threading.Lock()  # held for microseconds
+
+    def forget_packets(self) -> None:
+        """Start the rates of events again: the next packet is from another place."""
+        self.arrived.forget()
+        self.filtered.forget()
+
+    def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
+        """Add a result, finished at ``now_s`` (`time.perf_counter`)."""
+        sample = _Sample(
+            *(result.latency.slice_ms, result.latency.network_ms, result.latency.total_ms),
+            result.density,
+            int(np.count_nonzero(result.frame.data)),  # 1 µs
+            result.frame.light_flicker,
+        )
+        with self._lock:
+            self._samples.append(sample)
+            self._card = card
+            self._result_times_s.append(now_s)
+            self._forget_results(now_s)
+
+    def snapshot(self, counts: Counts, *, now_s: float) -> Statistics:
+        """Return the statistics at ``now_s``, with these counts."""
+        with self._lock:
+            self._forget_results(now_s)
+            samples, result_times_s, card = [*self._samples], [*self._result_times_s], self._card
+        return Statistics(
+            **vars(counts),
+            slice_ms=Percentiles.of([sample.slice_ms for sample in samples]),
+            network_ms=Percentiles.of([sample.network_ms for sample in samples]),
+            total_ms=Percentiles.of([sample.total_ms for sample in samples]),
+            events_per_s=self.arrived.per_s,
+            filtered_per_s=self.filtered.per_s,
+            frames_per_s=_rate(result_times_s, now_s),
+            **({} if card is None else self._cost(samples, card)),
+            light_flicker=sum(sample.flicker for sample in samples) / max(len(samples), 1),
+        )
+
+    def _cost(self, samples: Sequence[_Sample], card: ModelCard) -> dict[str, Any]:
+        """Return what a frame costs on average, as fields of Statistics; {}: unknown."""
+        density = np.mean([sample.density for sample in samples], axis=0)
+        if not density.size:
+            return {}
+        if self._operations is None or self._operations[0] is not card:
+            self._operations = (card, dense_synops(card), macs(1.0, card))
+        _, dense, macs_per_value = self._operations
+        acs = float(np.sum(density * dense))
+        active = float(np.mean([sample.active for sample in samples]))
+        return {
+            "density": mean_density(density, card),
+            "synops": acs,
+            "dense_synops": float(dense.sum()),
+            "energy_estimate_uj": energy_estimate_uj(active * macs_per_value, acs, card),
+        }
+
+    def _forget_results(self, now_s: float) -> None:
+        while self._result_times_s and self._result_times_s[0] < now_s - RATE_S:
+            self._result_times_s.popleft()
+
+
+def _rate(times_s: Sequence[float], now_s: float) -> float:
+    """Return how many come in a second; the rate falls while the next one is late."""
+    if len(times_s) < 2:
+        return float("nan")
+    between_s = (times_s[-1] - times_s[0]) / (len(times_s) - 1)
+    return 1 / max(between_s, (now_s - times_s[0]) / len(times_s), 1e-6)

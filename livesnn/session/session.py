@@ -19,14 +19,21 @@ from livesnn.infer.decide import Silence, silence
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
-from livesnn.session.comparison import Comparer
+from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
-from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.plot_history import PlotHistory
-from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
-from livesnn.session.statistics import Counts, RollingStatistics, Statistics
+from livesnn.session.results import (
+    Counts,
+    ResultTracker,
+    RollingStatistics,
+    ShownResult,
+    Statistics,
+    WindowDecision,
+    why_no_window,
+)
+from livesnn.session.showing import DecisionLog
 from livesnn.sources import Source, is_live
 from livesnn.threads import WAKE_S, Latest, Worker
 
@@ -83,7 +90,7 @@ class Session:
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
         see: Callable[[Result], object] = lambda result: None,
     ) -> None:
-        self.name = _name(source)
+        self.name = source_name(source)
         self.control = Control(choices)  # its state, and what a person can do with it
         self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
@@ -260,7 +267,7 @@ class Session:
             display.begin(start.jumps)
             self._rolling.forget_packets()
             self._tracker.begin_pass(start.reason)
-            self.comparer.begin_pass()
+            self.comparer.tell(Comparison.begin_pass)
             if start.reason == SEEKING:
                 self._reset(start.resets, start.reason)
             yield from self._frames_of_pass(playback, model, display, stop)
@@ -297,14 +304,14 @@ class Session:
         resets, begins = self.control.take_reset(), self.comparer.begins()
         if resets is not None:
             self._reset(resets, "hand")
-            self.comparer.reset()
+            self.comparer.tell(Comparison.reset)
         elif begins:
             self._reset(self.control.resets, "the comparison")
         return begins or resets is not None
 
     def _reset(self, resets: int, reason: str) -> None:
         self._tracker.reset(resets, reason)
-        self.comparer.forget()
+        self.comparer.tell(Comparison.forget)
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._see(result)
@@ -318,7 +325,7 @@ class Session:
         self.control.show_if_paused()  # up to the end of the step
 
 
-def _name(source: SourceLike) -> str:
+def source_name(source: SourceLike) -> str:
     """Return the name that the window shows for a source."""
     if isinstance(source, str | Path):
         live = isinstance(source, str) and is_live(source)

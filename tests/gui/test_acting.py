@@ -13,7 +13,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.actions_dialog import DONE, ActionsDialog, Draft
+from livesnn.app.acting import DONE, ActionsDialog, Draft
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.outputs.action import ANY, Action, Rule

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.comparing import CompareDialog
+from livesnn.app.comparing import LATE, AgreementView, CompareDialog, ComparisonPanel, percent
 from livesnn.app.main_window import MainWindow
-from livesnn.app.widgets.comparison import LATE, AgreementView, ComparisonPanel, percent
 from livesnn.infer.decide import Percentiles
 from livesnn.session.comparison import Agreement, Compared, Second
 from livesnn.session.control import Choices

@@ -11,11 +11,11 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile
 from livesnn.app.widgets.basics import NOTHING
-from livesnn.app.widgets.numbers import NumbersPanel
+from livesnn.app.widgets.network_cards import NumbersPanel
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.infer.decide import Percentiles
-from livesnn.session.statistics import Statistics
+from livesnn.session.results import Statistics
 from tests.synthetic import noisy_bar, write_recording
 
 from .test_live_window import Plug

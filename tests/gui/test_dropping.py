@@ -12,8 +12,8 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.dropping import dropped
 from livesnn.app.main_window import MainWindow
+from livesnn.app.source_dialogs import dropped
 from livesnn.paths import models_dir
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 

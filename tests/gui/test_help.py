@@ -17,7 +17,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.menus import AboutDialog
 from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import OF_CAMERAS, OF_WEBCAMS, CameraDialog, Words
-from livesnn.app.widgets.help import PROJECT
+from livesnn.app.widgets.basics import PROJECT
 
 MakeWindow = Callable[..., MainWindow]
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -23,7 +23,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.plot import Plot, thinned
 from livesnn.app.widgets.plot_panel import DRAW_S, LOOKS, PlotPanel
 from livesnn.session.plot_history import KEPT_S, LATENCY_PARTS, PlotHistory
-from livesnn.session.statistics import Statistics
+from livesnn.session.results import Statistics
 
 from .shown_results import CARD, GESTURES, even_but, make_result
 

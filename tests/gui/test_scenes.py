@@ -9,8 +9,8 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import scenes
 from livesnn.app.main_window import MainWindow
+from livesnn.app.menus import another_scene
 from livesnn.app.source_dialogs import NO_WEBCAM, OF_WEBCAMS, CameraDialog
 from livesnn.events.cameras.driver import Device
 from livesnn.simulate.live_sources import open_simulation
@@ -67,7 +67,7 @@ def test_another_person_shows_the_same_scene(qtbot: QtBot, make_window: MakeWind
     ],
 )
 def test_where_no_person_plays_another_one_shows_all_gestures(source: object, expected: str) -> None:
-    assert scenes.another(source) == expected
+    assert another_scene(source) == expected
 
 
 def webcam(number: int) -> Device:

@@ -14,11 +14,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import presenting, style
+from livesnn.app import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from livesnn.app.stage import AGAIN_S, FADE_S, RESTARTING, Caption, Past, Said, follow_trail
 from livesnn.app.tabs import Tabs
-from livesnn.app.widgets.stage import AGAIN_S, FADE_S, Caption, Past, Said, follow_trail
 from livesnn.session.event_picture import PALETTES
 from tests.fake_source import FakeSource, at, cut
 from tests.synthetic import moving_bar
@@ -377,13 +377,13 @@ def test_keys_that_are_held_leave_a_kiosk(qtbot: QtBot, kiosk: MainWindow) -> No
 def test_a_kiosk_starts_its_source_again_after_an_error(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presenting, "RESTART_S", 0.2)
+    monkeypatch.setattr("livesnn.app.stage.RESTART_S", 0.2)
     window = make_window()
     window.open(str(tmp_path / "late.npz"))
     on_stage(window, kiosk=True)
     caption = window.presenting.stage.caption
     qtbot.waitUntil(lambda: "late.npz" in caption.said.why, timeout=20_000)
-    assert caption.said.words == presenting.RESTARTING
+    assert caption.said.words == RESTARTING
     shutil.copy(recording, tmp_path / "late.npz")
     qtbot.waitUntil(lambda: caption.said.number is not None, timeout=20_000)
 

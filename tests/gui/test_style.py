@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,15 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QT
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
+from livesnn.app.comparing import CompareDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import ThemeName
 from livesnn.app.style import DARK, LIGHT, Theme
 from livesnn.app.widgets.basics import label
 from livesnn.app.widgets.readout import DecisionView
+from livesnn.session.comparison import Second
+from livesnn.session.control import Choices
+from tests.synthetic import CARD
 
 from .shown_results import GESTURES
 
@@ -195,6 +200,22 @@ def test_the_icons_of_the_file_dialog_can_be_seen(
     window.commands["open"].trigger()
     dialog = window.dialog
     assert isinstance(dialog, QFileDialog)
+    all_icons_can_be_seen(dialog, theme)
+
+
+@THEMES
+def test_the_icons_of_the_dialog_for_a_model_folder_can_be_seen(
+    qtbot: QtBot, qapp: QApplication, theme: Theme, model_folder: Path
+) -> None:
+    style.use("dark" if theme is DARK else "light", qapp)
+    dialog = CompareDialog(Second(str(model_folder)), CARD, Choices())
+    qtbot.addWidget(dialog)
+    dialog.show()
+    next(button for button in dialog.findChildren(QPushButton) if "folder" in button.text()).click()
+    all_icons_can_be_seen(dialog.findChildren(QFileDialog)[0], theme)
+
+
+def all_icons_can_be_seen(dialog: QFileDialog, theme: Theme) -> None:
     tools = [
         tool for tool in dialog.findChildren(QToolButton) if tool.isVisible() and not tool.icon().isNull()
     ]

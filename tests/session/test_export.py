@@ -18,11 +18,10 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, Stretch
 from livesnn.events.recording import open_recording
 from livesnn.session.control import Choices
-from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import PALETTES, ViewSpec
 from livesnn.session.export import export, export_last
 from livesnn.session.session import Session
-from livesnn.session.showing import Showing
+from livesnn.session.showing import DecisionLog, Showing
 from tests.disks import fill, small_disk
 from tests.fake_source import FakeSource, joined
 from tests.synthetic import SENSOR, moving_bar, write_recording
@@ -109,7 +108,8 @@ def test_a_film_looks_as_chosen(model_folder: Path, recording: Path, tmp_path: P
     half = Stretch(0.1, 0.4)
     showing = Showing(model_folder, choices=light)
     export(recording, tmp_path / "light.mp4", showing, stretch=half)
-    export(recording, tmp_path / "mirrored.mp4", replace(showing, mirrored=True), stretch=half)
+    mirrored_choices = replace(showing.choices, mirrored=True)
+    export(recording, tmp_path / "mirrored.mp4", replace(showing, choices=mirrored_choices), stretch=half)
     export(
         recording,
         tmp_path / "turned.mp4",

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livesnn.app.opening import Fit, fit_events, fit_video
 from livesnn.errors import SourceError
 from livesnn.events.packet import Resolution
 from livesnn.events.recording import Recording
-from livesnn.infer.fitting import Fit, fit_events, fit_video
 from livesnn.infer.model import read_card, shipped_models
 from livesnn.sources import open_source
 from livesnn.video.emulate import RESOLUTION

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -11,6 +11,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from livesnn.app import style
+from livesnn.app.opening import Action
 from livesnn.app.style import Tone
 from livesnn.app.widgets.basics import (
     NOTHING,
@@ -36,9 +37,6 @@ _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "failed": ("Error", "danger"),
 }
 BannerKind = Literal["error", "warning", "waiting", "info"]
-Action = tuple[str, Callable[[], None]]
-"""The words of a button, and what it does."""
-
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"
@@ -76,9 +74,7 @@ class Header(QWidget):
 
     def set_open_menu(self, menu: QMenu) -> None:
         """Let the Open button show this menu."""
-        menu.setLayoutDirection(
-            Qt.LayoutDirection.LeftToRight
-        )  # else the button's, whose arrow is at the right
+        menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)  # the button's is for its arrow
         self.open.setMenu(menu)
         under_mouse = Qt.WidgetAttribute.WA_UnderMouse
         menu.aboutToHide.connect(lambda: self.open.setAttribute(under_mouse, False))  # Qt doesn't notice
@@ -114,10 +110,9 @@ class Banner(QFrame):
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action, self.other = button(height=32, name="do"), button(height=32, name="do")
-        self.action.clicked.connect(lambda _=False: self._act(self._do))
-        self.other.clicked.connect(lambda _=False: self._act(self._do_other))
-        self._do: Callable[[], None] | None = None
-        self._do_other: Callable[[], None] | None = None
+        self._actions: tuple[Action, ...] = ()
+        self.action.clicked.connect(lambda _=False: self._act(0))
+        self.other.clicked.connect(lambda _=False: self._act(1))
         close = button(height=32, width=32, name="icon", tip="Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
@@ -133,29 +128,21 @@ class Banner(QFrame):
         more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
         self.show_message("\n".join(shown) + more, "warning")
 
-    def show_message(
-        self,
-        message: str,
-        kind: BannerKind,
-        action: str = "",
-        do: Callable[[], None] | None = None,
-        *,
-        other: Action | None = None,
-    ) -> None:
-        """Show what happened and what to do next; with a button for ``do``, and one for the ``other`` thing."""
-        self.kind, self._do, self._do_other = kind, do, None if other is None else other[1]
-        self.action.setText(action)
-        self.action.setVisible(do is not None)
-        self.other.setText("" if other is None else other[0])
-        self.other.setVisible(other is not None)
+    def show_message(self, message: str, kind: BannerKind, *actions: Action) -> None:
+        """Show what happened and what to do next, with a button for each of at most two actions."""
+        self.kind, self._actions = kind, actions
+        for box, words in zip(
+            (self.action, self.other), [*(words for words, _ in actions), "", ""], strict=False
+        ):
+            box.setText(words)
+            box.setVisible(bool(words))
         style.set_rule(self, "kind", kind)
         self.message.setText(message)
         self.show()
 
-    def _act(self, do: Callable[[], None] | None) -> None:
+    def _act(self, number: int) -> None:
         self.hide()
-        if do is not None:
-            do()
+        self._actions[number][1]()
 
 
 class Transport(QFrame):
@@ -292,18 +279,19 @@ class Transport(QFrame):
         for widget in (*of_live, *of_recordings, self.line):
             widget.setVisible(live == (widget in of_live))
         running = self._state in RUNNING
-        for control, icon, usable in (
-            (self.back, "back", seekable and running),
-            (self.forward, "forward", seekable and running),
+        steps = seekable and running
+        controls = (
+            (self.back, "back", steps),
+            (self.forward, "forward", steps),
             (self.loop, "loop", seekable),
-        ):
+        )
+        for control, icon, usable in controls:
             control.setEnabled(usable)
             style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
         self.line.setEnabled(bool(self._total_s) and running)
-        style.set_rule(
-            self.dot, "tone", "accent" if self._state == "playing" else "faint"
-        )  # red is for recording
+        tone = "accent" if self._state == "playing" else "faint"  # red is for recording
+        style.set_rule(self.dot, "tone", tone)
         icon, words = _PLAY.get(self._state, ("play", "Play"))
         self.play.setEnabled(running)
         style.set_icon(self.play, icon, "on_accent" if running else "faint")

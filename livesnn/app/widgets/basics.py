@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtCore import QBuffer, QEvent, QPointF, QRectF, QSize, Qt, QUrl
+from PySide6.QtGui import (
+    QColor,
+    QDesktopServices,
+    QFont,
+    QHelpEvent,
+    QImage,
+    QImageWriter,
+    QPainter,
+    QPaintEvent,
+)
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
     QLayout,
     QLineEdit,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolTip,
     QVBoxLayout,
@@ -25,8 +38,8 @@ from PySide6.QtWidgets import (
 
 from livesnn.app import style
 from livesnn.app.style import Tone
-from livesnn.app.widgets.help import open_docs
 
+PROJECT = "https://github.com/livesnn/livesnn"
 FRAME = (16, 40)  # pixels of width and height that window managers put around a window, before it is known
 NOTHING = "–"
 NOTHING_YET = "Nothing yet"
@@ -41,6 +54,24 @@ def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) ->
     widget.setFont(font)
     widget.setWordWrap(wrap)
     widget.setProperty("tone", tone)
+    return widget
+
+
+def heading(words: str) -> QLabel:
+    """Return the name of a field or a list in a dialog."""
+    return label(words, style.text_font(14, weight=QFont.Weight.DemiBold))
+
+
+def note(words: str, pixels: int = 13) -> QLabel:
+    """Return an explanation in a dialog."""
+    return label(words, style.text_font(pixels), "soft", wrap=True)
+
+
+def dialog_button(words: str, do: Callable[[], object]) -> QPushButton:
+    """Return a button of a dialog that Enter doesn't press: that is for the main one."""
+    widget = QPushButton(words)
+    widget.setAutoDefault(False)
+    widget.clicked.connect(lambda _=False: do())
     return widget
 
 
@@ -70,6 +101,38 @@ def button(
         widget.setFixedWidth(width)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return widget
+
+
+def docs_address(page: str) -> str:
+    """Return the address of a page of the documentation, such as "window.md#numbers"."""
+    return f"{PROJECT}/blob/main/docs/{page}"
+
+
+def open_docs(page: str) -> None:
+    """Show a page of the documentation in the system's browser."""
+    QDesktopServices.openUrl(QUrl(docs_address(page)))
+
+
+def png(image: QImage) -> bytes:
+    """Return an image as PNG."""
+    buffer = QBuffer()
+    QImageWriter(buffer, b"png").write(image)
+    return bytes(buffer.data().data())
+
+
+def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str]) -> QFileDialog:
+    """Return a dialog that asks where to write a file; ``path`` is proposed.
+
+    ``kinds``: what a person reads for each suffix that it may have, such as {".png": "Pictures (*.png)"}.
+    """
+    dialog = QFileDialog(parent, title, str(path.parent))
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters([*kinds.values()])
+    dialog.setDefaultSuffix(next(iter(kinds)))
+    suffixes = {words: suffix for suffix, words in kinds.items()}
+    dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
+    dialog.selectFile(path.name)
+    return dialog
 
 
 def help_button(page: str, about: str) -> QPushButton:
@@ -111,6 +174,52 @@ def fill(box: Box, *parts: Part, spacing: int, margins: tuple[int, int, int, int
         else:
             box.addLayout(what, share)
     return box
+
+
+def write(
+    painter: QPainter,
+    box: QRectF,
+    words: str,
+    colour: str | QColor,
+    where: Qt.AlignmentFlag | int = LEFT,
+    font: QFont | None = None,
+) -> None:
+    """Write words at a place in a box, in the painter's font where none is given."""
+    if font is not None:
+        painter.setFont(font)
+    painter.setPen(QColor(colour))
+    painter.drawText(box, int(where), words)
+
+
+def elided(painter: QPainter, words: str, width: float) -> str:
+    """Return as much from the beginning of words as fits into a width, in the painter's font."""
+    return painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(width))
+
+
+def rounded(painter: QPainter, box: QRectF, radius: float, ground: str | QColor) -> None:
+    """Fill a box with round corners."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(ground))
+    painter.drawRoundedRect(box, radius, radius)
+
+
+def draw_bar(painter: QPainter, track: QRectF, share: float, ground: str, colour: str | QColor) -> None:
+    """Draw a rounded track that is filled from the left to ``share`` (0..1)."""
+    radius = track.height() / 2
+    rounded(painter, track, radius, ground)
+    filled = track.width() * min(max(share, 0.0), 1.0)
+    if filled >= 1.0:
+        bar = QRectF(track.x(), track.y(), max(filled, track.height()), track.height())
+        rounded(painter, bar, radius, colour)
+
+
+def scrolled(widget: QWidget) -> QScrollArea:
+    """Return an area that is as wide as the widget wants, and scrolls where there isn't room for all of it."""
+    area = QScrollArea()
+    area.setWidget(widget)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    return area
 
 
 class Painted(QWidget):
@@ -174,14 +283,10 @@ class CaptionRow(Painted):
     def paint(self, painter: QPainter) -> None:
         """Paint both."""
         box = QRectF(self.rect())
-        painter.setFont(style.caption_font())
-        painter.setPen(QColor(style.theme.soft))
-        painter.drawText(box, LEFT, self.caption)
+        write(painter, box, self.caption, style.theme.soft, LEFT, style.caption_font())
         room = box.width() - painter.fontMetrics().horizontalAdvance(self.caption) - 12
         painter.setFont(style.text_font(12))
-        painter.setPen(QColor(style.theme.faint))
-        shown = painter.fontMetrics().elidedText(self.remark, Qt.TextElideMode.ElideRight, int(room))
-        painter.drawText(box, RIGHT, shown)
+        write(painter, box, elided(painter, self.remark, room), style.theme.faint, RIGHT)
 
 
 class Card(QFrame):

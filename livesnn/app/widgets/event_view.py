@@ -34,13 +34,12 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import button, fill, help_button, label
+from livesnn.app.widgets.basics import LEFT, RIGHT, button, fill, help_button, label, write
 from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
 _BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
-_BESIDE = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 _ICON = 40  # pixels
 _APART = 8  # space between the parts of the strip, pixels
 SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
@@ -117,15 +116,11 @@ class Choice(QAbstractButton):
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 14, 14)
         icon, title, hint = self._places()
         style.icon(self._way.name, style.theme.accent).paint(painter, icon)
-        flags = _BESIDE if self._wide else _BELOW
+        flags = int(LEFT) if self._wide else _BELOW
         painter.setFont(style.text_font(16, weight=QFont.Weight.DemiBold))
-        painter.setPen(QColor(style.theme.text))
         fits = painter.fontMetrics().horizontalAdvance(self._way.title) <= title.width()
-        painter.drawText(title, flags, self._way.title if fits else self._way.short)
-        painter.setFont(style.text_font(13))
-        painter.setPen(QColor(style.theme.soft))
-        painter.drawText(hint, flags, self._way.hint)
-        painter.end()
+        write(painter, QRectF(title), self._way.title if fits else self._way.short, style.theme.text, flags)
+        write(painter, QRectF(hint), self._way.hint, style.theme.soft, flags, style.text_font(13))
 
     def _places(self) -> tuple[QRect, QRect, QRect]:
         """Return where icon, title and hint are; the hint is empty where it doesn't fit."""
@@ -184,7 +179,7 @@ class WaysStrip(QWidget):
     def __init__(self, choose: Choose) -> None:
         super().__init__()
         self.words = label("", style.text_font(14), wrap=True)
-        self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.words.setAlignment(RIGHT)
         self.buttons = {
             way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
         }
@@ -399,8 +394,7 @@ class PictureCanvas(QWidget):
         painter.setBrush(ground)
         painter.setPen(self._ink(60))
         painter.drawRoundedRect(pill, 12, 12)
-        painter.setPen(self._ink(210))
-        painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
+        write(painter, pill, text, self._ink(210), Qt.AlignmentFlag.AlignCenter)
 
     def _ink(self, alpha: int) -> QColor:
         return QColor(*self._palette.ink, alpha)
@@ -431,7 +425,7 @@ class EventView(QFrame):
         self.canvas = PictureCanvas(DEFAULT_PALETTE)
         self.legend = Legend()
         self.size_note = label("", style.text_font(13), wrap=True)
-        self.size_note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.size_note.setAlignment(RIGHT)
         self._picture = self._picture_page()
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line

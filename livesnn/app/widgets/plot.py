@@ -5,7 +5,9 @@ Importing it takes some 0.3 s, most of it pyqtgraph's: app/plots.py does so when
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph
 from PySide6.QtCore import QBuffer, QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QImageWriter, QPaintDevice, QPainter, QPainterPath, QPicture
+from PySide6.QtGui import QColor, QImage, QPaintDevice, QPainter, QPainterPath, QPicture
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, Painted, button, fill
+from livesnn.app.widgets.basics import LEFT, Painted, button, fill, png
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -476,9 +478,7 @@ class Plot(QFrame):
         image = QImage(self._saved_size() * _SAVED_SCALE, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(_SAVED_SCALE)
         self._render(image)
-        buffer = QBuffer()
-        QImageWriter(buffer, b"png").write(image)
-        return bytes(buffer.data().data())
+        return png(image)
 
     def _saved_size(self) -> QSize:
         plot = self.widget.size()
@@ -504,11 +504,12 @@ class Plot(QFrame):
         unit = f" ({self.look.unit})" if self.look.unit else ""
         header = [name for name, _ in axis_values] + [f"{name}{unit}" for name in self.names]
         columns = [*(column for _, column in axis_values), *self.values[1].T]
+        table = io.StringIO()
         rows = (
-            ",".join("" if np.isnan(value) else f"{value:.7g}" for value in row)
-            for row in zip(*columns, strict=True)
+            ["" if np.isnan(value) else f"{value:.7g}" for value in row] for row in zip(*columns, strict=True)
         )
-        return "\n".join([",".join(_quoted(name) for name in header), *rows]) + "\n"
+        csv.writer(table, lineterminator="\n").writerows([header, *rows])
+        return table.getvalue()
 
 
 def _line(x: FloatArray, y: FloatArray) -> QPainterPath:
@@ -537,7 +538,3 @@ def thinned(at_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray
     starts = np.flatnonzero(np.diff(np.floor(at_s / stretch_s), prepend=-1.0))
     both = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)], axis=1)
     return np.repeat(at_s[starts], 2), both.reshape(2 * len(starts), values.shape[1])
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if any(sign in name for sign in ',"\n') else name

@@ -240,9 +240,8 @@ class PlotPanel(QWidget):
 
     @Slot(float)
     def _point(self, at_s: float) -> None:
-        self._cross_hair_s = (
-            math.nan if math.isnan(at_s) else at_s
-        )  # one nan, which is equal to itself in a tuple
+        # One nan, which is equal to itself in a tuple.
+        self._cross_hair_s = math.nan if math.isnan(at_s) else at_s
 
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file; raises OSError if it can't be written."""

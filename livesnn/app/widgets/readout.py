@@ -11,11 +11,24 @@ from functools import cache, lru_cache
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
+from PySide6.QtGui import QFont, QFontMetricsF, QImage, QPainter
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill
+from livesnn.app.widgets.basics import (
+    LEFT,
+    NOTHING,
+    NOTHING_YET,
+    RIGHT,
+    Card,
+    Painted,
+    draw_bar,
+    elided,
+    fill,
+    rounded,
+    scrolled,
+    write,
+)
 from livesnn.card import ModelCard
 from livesnn.infer.decide import ADVICE, STALE_S, Reason, Silence
 from livesnn.session.results import HISTORY_US, History, ShownResult
@@ -110,9 +123,8 @@ class ClassRows(Painted):
     def paint(self, painter: QPainter) -> None:
         """Paint dot, name, strip and number of each class."""
         if not self.classes:
-            painter.setFont(style.text_font(14))
-            painter.setPen(QColor(style.theme.faint))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, NOTHING_YET)
+            middle, font = Qt.AlignmentFlag.AlignCenter, style.text_font(14)
+            write(painter, QRectF(self.rect()), NOTHING_YET, style.theme.faint, middle, font)
             return
         painter.setOpacity(_DIM if self.dimmed else 1.0)
         height = self._row_height()
@@ -132,15 +144,15 @@ class ClassRows(Painted):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(style.class_colour(index))
         painter.drawEllipse(QPointF(_DOT / 2, row.center().y()), _DOT / 2, _DOT / 2)
-        painter.setPen(QColor(style.theme.text if self.classes[index] == self.decision else style.theme.soft))
+        colour = style.theme.text if self.classes[index] == self.decision else style.theme.soft
         name = self._names[index]
         if name_width < longest(tuple(self._names), painter.font().pixelSize()):
-            right = Qt.TextElideMode.ElideRight
-            name = painter.fontMetrics().elidedText(name, right, int(name_width) + 1)
-        painter.drawText(QRectF(_DOT + 8, row.y(), name_width, row.height()), LEFT, name)
+            name = elided(painter, name, name_width + 1)
+        write(painter, QRectF(_DOT + 8, row.y(), name_width, row.height()), name, colour)
         wide = _NUMBER * painter.font().pixelSize()
-        number = QRectF(row.width() - wide, row.y(), wide, row.height())
-        painter.drawText(number, RIGHT, self.texts[index])
+        write(
+            painter, QRectF(row.width() - wide, row.y(), wide, row.height()), self.texts[index], colour, RIGHT
+        )
 
     def _paint_strips(self, painter: QPainter, strip: QRectF, row_height: float) -> None:
         ratio = self.devicePixelRatioF()
@@ -150,11 +162,9 @@ class ClassRows(Painted):
         image = QImage(
             pixels.data, columns, pixels.shape[0], 4 * columns, QImage.Format.Format_ARGB32_Premultiplied
         )
-        painter.setPen(Qt.PenStyle.NoPen)
         for index in range(len(self.classes)):
             box = strip.translated(0, index * row_height + (row_height - strip.height()) / 2)
-            painter.setBrush(QColor(style.theme.raised))
-            painter.drawRoundedRect(box, 3, 3)
+            rounded(painter, box, 3, style.theme.raised)
             painter.drawImage(box, image, QRectF(0, index * rows, columns, rows))
 
 
@@ -284,10 +294,7 @@ class ReadoutPanel(QWidget):
 
 def _scrolled(rows: ClassRows) -> QScrollArea:
     """Return the rows in an area that scrolls if there are too many."""
-    area = QScrollArea()
-    area.setWidget(rows)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area = scrolled(rows)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setMinimumHeight(rows.minimumHeight())
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -344,23 +351,21 @@ class DecisionView(Painted):
 
     def paint(self, painter: QPainter) -> None:
         """Paint the label, the sentence below it, and the confidence as a bar and a number."""
-        width, height = self.width(), self.height()
-        below = _WHY if self.why else 0
-        pixels = fitting_pixels(self.text, width, height - 32 - below, largest=32 if self._waiting else 64)
-        painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
-        painter.setPen(QColor(style.theme.faint if self._waiting else style.theme.text))
-        painter.drawText(QRectF(0, 0, width, height - 32 - below), _WORDS, self.text)
+        width, top = self.width(), self.height() - 32
+        room = top - (_WHY if self.why else 0)
+        pixels = fitting_pixels(self.text, width, room, largest=32 if self._waiting else 64)
+        colour = style.theme.faint if self._waiting else style.theme.text
+        large = style.text_font(pixels, weight=QFont.Weight.Bold)
+        write(painter, QRectF(0, 0, width, room), self.text, colour, _WORDS, large)
         if self.why:
             painter.setFont(style.text_font(13))
-            painter.setPen(QColor(style.theme.soft))
-            shown = painter.fontMetrics().elidedText(self.why, Qt.TextElideMode.ElideRight, width)
-            painter.drawText(QRectF(0, height - 32 - below, width, below), LEFT, shown)
-        painter.setFont(style.text_font(15, weight=QFont.Weight.DemiBold))
-        painter.setPen(QColor(style.theme.soft))
+            write(painter, QRectF(0, room, width, _WHY), elided(painter, self.why, width), style.theme.soft)
+        painter.setFont(style.text_font(15, weight=_BOLD))
         wide = max(60, painter.fontMetrics().horizontalAdvance(self._percent) + 12)
-        painter.drawText(QRectF(width - wide, height - 26, wide, 24), RIGHT, self._percent)
-        colour = QColor(style.theme.neutral if self._waiting else style.theme.accent)
-        _draw_bar(painter, QRectF(0, height - 18, width - wide - 4, 8), self.confidence, colour)
+        write(painter, QRectF(width - wide, top + 6, wide, 24), self._percent, style.theme.soft, RIGHT)
+        colour = style.theme.neutral if self._waiting else style.theme.accent
+        track = QRectF(0, top + 14, width - wide - 4, 8)
+        draw_bar(painter, track, self.confidence, style.theme.raised, colour)
 
 
 def ago(seconds: float) -> str:
@@ -381,16 +386,3 @@ def fitting_pixels(text: str, width: int, height: int, *, largest: int) -> int:
         if longest_word <= width and metrics.boundingRect(box, _WORDS, text).height() <= height:
             return pixels
     return _SMALLEST_PIXELS
-
-
-def _draw_bar(painter: QPainter, track: QRectF, share: float, colour: QColor) -> None:
-    """Draw a rounded track filled from the left to ``share`` (0..1)."""
-    radius = track.height() / 2
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(style.theme.raised))
-    painter.drawRoundedRect(track, radius, radius)
-    filled = track.width() * min(max(share, 0.0), 1.0)
-    if filled >= 1.0:
-        painter.setBrush(colour)
-        bar = QRectF(track.x(), track.y(), max(filled, track.height()), track.height())
-        painter.drawRoundedRect(bar, radius, radius)

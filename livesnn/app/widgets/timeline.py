@@ -13,7 +13,6 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal, S
 from PySide6.QtGui import (
     QColor,
     QFocusEvent,
-    QFontMetricsF,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -26,6 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from livesnn.app import style
+from livesnn.app.widgets.basics import elided, write
 from livesnn.events.filters import Stretch
 from livesnn.events.labels import Label
 from livesnn.session.rate_profile import RateProfile
@@ -131,8 +131,7 @@ def paint_track(track: DecisionTrack, width: int, ratio: float) -> QPixmap:
         seam = 1 if end - first > 3 else 0  # between neighbours
         segment = QRectF(first, TRACK, end - first - seam, TRACK_END - TRACK)
         painter.fillRect(segment, colour)
-        painter.setPen(style.ink_on(colour))
-        _write(painter, segment, style.readable(track.classes[number]))
+        _write(painter, segment, track.classes[number], style.ink_on(colour))
     painter.end()
     return pixmap
 
@@ -158,18 +157,16 @@ def paint_labels(
         painter.fillRect(span, colour)
         painter.setOpacity(1.0)
         painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
-        painter.setPen(QColor(style.theme.text))
-        _write(painter, span.adjusted(_EDGE, 0, 0, 0), style.readable(label.label))
+        _write(painter, span.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
     painter.end()
     return pixmap
 
 
-def _write(painter: QPainter, place: QRectF, words: str) -> None:
-    """Write as much as fits in the middle; nothing in a very short place."""
-    if place.width() < _LEAST_FOR_WORDS:
-        return
-    fitting = QFontMetricsF(painter.font()).elidedText(words, Qt.TextElideMode.ElideRight, place.width() - 8)
-    painter.drawText(place, Qt.AlignmentFlag.AlignCenter, fitting)
+def _write(painter: QPainter, place: QRectF, label: str, colour: str | QColor) -> None:
+    """Write as much of a label as fits in the middle; nothing in a very short place."""
+    if place.width() >= _LEAST_FOR_WORDS:
+        words = elided(painter, style.readable(label), place.width() - 8)
+        write(painter, place, words, colour, Qt.AlignmentFlag.AlignCenter)
 
 
 def _blank(width: int, ratio: float, height: int = HEIGHT) -> tuple[QPixmap, QPainter]:

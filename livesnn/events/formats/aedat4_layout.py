@@ -39,9 +39,8 @@ MAX_PACKET_BYTES = 128 << 20
 # Size prefix (filled in), root offset, "EVTS", vtable of one field, root table, number of events (filled in).
 _EVENTS_PREFIX = bytes.fromhex("00000000 10000000 45565453 0000 0600 0800 0400 06000000 04000000 00000000")
 
-_LZ4_BLOCK = (
-    lz4.frame.BLOCKSIZE_MAX256KB
-)  # a packet of 10,000 events fits, and one block decompresses fastest
+# A packet of 10,000 events fits, and one block decompresses fastest.
+_LZ4_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
 _LZ4_MAX_RATIO = 255  # the most one byte of LZ4 can stand for
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
 _LZ4_VERSION, _LZ4_INDEPENDENT, _LZ4_CONTENT_SIZE = 0x40, 0x20, 0x08  # flags of a frame

@@ -1,14 +1,13 @@
-"""The stage: the picture and the decision over the whole screen, for people who stand ten metres away.
-
-When it is shown and left is in app/presenting.py.
-"""
+"""The stage: picture and decision over the whole screen, for people who stand ten metres away; and the kiosk."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import NamedTuple, cast
 
-from PySide6.QtCore import QEvent, QObject, QPointF, QRect, QRectF, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -19,26 +18,30 @@ from PySide6.QtGui import (
     QPixmap,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QStackedWidget,
+    QWidget,
+)
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, fill, label
+from livesnn.app.player import Player
+from livesnn.app.session_display import READ_S, WindowLayout
+from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
-from livesnn.app.widgets.readout import fitting_pixels
-from livesnn.session.event_picture import Palette
+from livesnn.app.widgets.readout import NO_EVENTS, ago, fitting_pixels
+from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES, Palette
+from livesnn.session.session import Session
 
-FADE_S = 8.0
-"""For how long a decision that is over can still be read."""
-
-AGAIN_S = 2.0
-"""A class that is decided again so soon has not been over."""
-
+FADE_S = 8.0  # for which a decision that is over can still be read
+AGAIN_S = 2.0  # a class that is decided again so soon has not been over
 MOST_PAST = 6
 NOTE_S = 4.0  # for which a note is shown
 IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the cursor go
-HOLD_MS = 2000
-"""For how long a kiosk's keys are held to leave it."""
-
+HOLD_MS = 2000  # for which a kiosk's keys are held to leave it
 REPEAT_MS = 300  # within which a key that repeats is pressed again; X11 releases it in between
 HOLD_KEYS = "Ctrl+Shift+Q"
 HOLDING, RELEASE = "Keep holding the keys to leave …", "Now release the keys"
@@ -170,96 +173,77 @@ class _CaptionPainter:
     def __init__(self, painter: QPainter, box: QRect, palette: Palette) -> None:
         self._painter = painter
         self._theme = style.DARK if palette.ink == (255, 255, 255) else style.LIGHT
-        self._box = box
-        self._unit = box.height() / _CAPTION
-        margin = _MARGIN * self._unit
-        self._left, self._width = margin, box.width() - 2 * margin
+        self._unit = unit = box.height() / _CAPTION
+        self._box = QRectF(box).adjusted(_MARGIN * unit, 0, -_MARGIN * unit, -_MARGIN * unit)
 
     def paint(self, said: Said, trail: Trail, note: str, now_s: float) -> None:
-        bottom = self._box.height() - _MARGIN * self._unit
+        bottom, unit = self._box.bottom(), self._unit
         if said.number is not None:
             bottom = self._paint_bar(bottom, said.confidence, self._class(said.number))
         elif said.why:
-            bottom = self._paint_why(bottom, said.why)
+            bottom -= 5 * unit
+            small = style.text_font(round(3.2 * unit))
+            write(self._painter, self._row(bottom, 5), said.why, self._theme.soft, LEFT, small)
         top = self._paint_words(bottom, said)
-        row = QRectF(self._left, top - (_PAST + 3) * self._unit, self._width, (_PAST + 2) * self._unit)
-        self._paint_trail(row, trail, note, now_s)
+        self._paint_trail(self._row(top - (_PAST + 3) * unit, _PAST + 2), trail, note, now_s)
+
+    def _row(self, top: float, height: float) -> QRectF:
+        """Return a row of the whole width, with its height in units."""
+        return QRectF(self._box.left(), top, self._box.width(), height * self._unit)
+
+    def _font(self, height: float) -> QFont:
+        return style.text_font(round(height * self._unit), weight=QFont.Weight.DemiBold)
 
     def _class(self, number: int) -> QColor:
         return QColor(self._theme.classes[number % len(self._theme.classes)])
 
     def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
-        height = _BAR * self._unit
-        number = 15 * self._unit
-        track = QRectF(self._left, bottom - 2 * height, self._width - number, height)
-        self._painter.setPen(Qt.PenStyle.NoPen)
-        self._painter.setBrush(QColor(self._theme.raised))
-        self._painter.drawRoundedRect(track, height / 2, height / 2)
-        self._painter.setBrush(colour)
-        filled = QRectF(track.topLeft(), track.bottomRight())
-        filled.setWidth(max(track.width() * min(share, 1.0), height))
-        self._painter.drawRoundedRect(filled, height / 2, height / 2)
-        self._painter.setFont(style.text_font(round(4 * self._unit), weight=QFont.Weight.DemiBold))
-        self._painter.setPen(QColor(self._theme.soft))
-        beside = QRectF(track.right(), track.center().y() - 3 * self._unit, number, 6 * self._unit)
-        self._painter.drawText(beside, RIGHT, f"{100 * share:.0f} %")
+        """Paint the probability above ``bottom``, and return what is the bottom then."""
+        track = self._row(bottom - 2 * _BAR * self._unit, _BAR)
+        track.setRight(track.right() - 15 * self._unit)
+        draw_bar(
+            self._painter, track, max(share, _BAR * self._unit / track.width()), self._theme.raised, colour
+        )
+        beside = QRectF(track.right(), track.center().y() - 3 * self._unit, 15 * self._unit, 6 * self._unit)
+        write(self._painter, beside, f"{100 * share:.0f} %", self._theme.soft, RIGHT, self._font(4))
         return track.top() - 2 * self._unit
 
-    def _paint_why(self, bottom: float, why: str) -> float:
-        height = 5 * self._unit
-        self._painter.setFont(style.text_font(round(3.2 * self._unit)))
-        self._painter.setPen(QColor(self._theme.soft))
-        box = QRectF(self._left, bottom - height, self._width, height)
-        self._painter.drawText(box, LEFT, why)
-        return box.top()
-
     def _paint_words(self, bottom: float, said: Said) -> float:
-        decided = said.number is not None
-        largest = round((_LARGEST if decided else _WAITING) * self._unit)
-        width, height = round(self._width), round(_WORDS_BOX * self._unit)
-        pixels = fitting_pixels(said.words, width, height, largest=largest)
+        largest = round((_WAITING if said.number is None else _LARGEST) * self._unit)
+        box = self._row(bottom - _WORDS_BOX * self._unit, _WORDS_BOX)
+        pixels = fitting_pixels(said.words, round(box.width()), round(box.height()), largest=largest)
         self._painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
-        colour = self._class(said.number) if said.number is not None else QColor(self._theme.faint)
-        self._painter.setPen(colour)
+        colour = QColor(self._theme.faint) if said.number is None else self._class(said.number)
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom | Qt.TextFlag.TextWordWrap
-        box = QRectF(self._left, bottom - height, self._width, height)
-        written = self._painter.boundingRect(box, int(flags), said.words)
-        self._painter.drawText(box, int(flags), said.words)
-        return written.top() if said.words else bottom
+        write(self._painter, box, said.words, colour, flags)
+        return self._painter.boundingRect(box, int(flags), said.words).top() if said.words else bottom
 
     def _paint_trail(self, row: QRectF, trail: Trail, note: str, now_s: float) -> None:
-        self._painter.setFont(style.text_font(round(_PAST * self._unit), weight=QFont.Weight.DemiBold))
-        metrics = self._painter.fontMetrics()
         right = row.right() - (self._paint_note(row, note) if note else 0.0)
+        self._painter.setFont(self._font(_PAST))
         x, radius = row.left(), 0.9 * self._unit
         for past in trail:
-            width = metrics.horizontalAdvance(past.words)
+            width = self._painter.fontMetrics().horizontalAdvance(past.words)
             if x + 4 * radius + width > right:
                 break
+            colour = self._class(past.number)
             self._painter.setOpacity(max(1 - (now_s - past.ended_s) / FADE_S, 0.0))
-            self._painter.setPen(Qt.PenStyle.NoPen)
-            self._painter.setBrush(self._class(past.number))
-            self._painter.drawEllipse(QPointF(x + radius, row.center().y()), radius, radius)
-            self._painter.setPen(self._class(past.number))
+            dot = QRectF(x, row.center().y() - radius, 2 * radius, 2 * radius)
+            rounded(self._painter, dot, radius, colour)
             x += 3.5 * radius
-            self._painter.drawText(QRectF(x, row.top(), width + 2, row.height()), LEFT, past.words)
+            write(self._painter, QRectF(x, row.top(), width + 2, row.height()), past.words, colour)
             x += width + 5 * radius
         self._painter.setOpacity(1.0)
 
     def _paint_note(self, row: QRectF, note: str) -> float:
         """Paint a note at the right of the row, and return its width."""
-        before = self._painter.font()
         self._painter.setFont(style.text_font(round(2.6 * self._unit)))
-        right = Qt.TextElideMode.ElideRight
-        shown = self._painter.fontMetrics().elidedText(note, right, int(row.width() / 2))
+        shown = elided(self._painter, note, row.width() / 2)
         width = self._painter.fontMetrics().horizontalAdvance(shown) + 4 * self._unit
-        pill = QRectF(row.right() - width, row.center().y() - 2.5 * self._unit, width, 5 * self._unit)
-        self._painter.setPen(Qt.PenStyle.NoPen)
-        self._painter.setBrush(QColor(self._theme.accent_dark))
-        self._painter.drawRoundedRect(pill, 2.5 * self._unit, 2.5 * self._unit)
-        self._painter.setPen(QColor(self._theme.text))
-        self._painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, shown)
-        self._painter.setFont(before)
+        radius = 2.5 * self._unit
+        pill = QRectF(row.right() - width, row.center().y() - radius, width, 2 * radius)
+        rounded(self._painter, pill, radius, self._theme.accent_dark)
+        write(self._painter, pill, shown, self._theme.text, Qt.AlignmentFlag.AlignCenter)
         return width + 2 * self._unit
 
 
@@ -272,7 +256,7 @@ class StageBar(QFrame):
         style.set_rule(self, "kind", "info")
         self.source = label("", style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(14), "soft")
-        self.leave: QPushButton = button("Leave (Esc)", height=32)
+        self.leave = button("Leave (Esc)", height=32)
         self.leave.clicked.connect(leave)
         parts = (self.source, dot(), (self.state, 1), self.leave)
         fill(QHBoxLayout(self), *parts, spacing=10, margins=(16, 6, 10, 6))
@@ -293,15 +277,16 @@ class Stage(QWidget):
         self._hides_cursor = False
         self.caption = Caption(self)
         self.bar = StageBar(self, self.leave_requested.emit)
-        self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
-        self._idle.timeout.connect(self._rest)
-        self._hold = QTimer(self, singleShot=True, interval=HOLD_MS)
-        self._hold.timeout.connect(self._was_held)
         self._held_long = False
-        self._release = QTimer(self, singleShot=True, interval=REPEAT_MS)
+        self._idle, self._hold, self._release = (
+            QTimer(self, singleShot=True, interval=ms) for ms in (IDLE_MS, HOLD_MS, REPEAT_MS)
+        )
+        self._idle.timeout.connect(self._rest)
+        self._hold.timeout.connect(self._was_held)
         self._release.timeout.connect(self._let_go)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
+        self.installEventFilter(self)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._ground = QColor()
@@ -362,19 +347,13 @@ class Stage(QWidget):
     # The mouse
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Notice the mouse over the picture."""
-        if event.type() == QEvent.Type.MouseMove:
-            self.wake()
-        return super().eventFilter(watched, event)
-
-    def event(self, event: QEvent) -> bool:
-        """Notice the mouse beside the picture; let no shortcut work in a kiosk."""
+        """Notice the mouse, over the picture too; let no shortcut work in a kiosk."""
         if event.type() == QEvent.Type.MouseMove:
             self.wake()
         if self.kiosk and event.type() == QEvent.Type.ShortcutOverride:
             event.accept()
             return True
-        return super().event(event)
+        return super().eventFilter(watched, event)
 
     def wake(self) -> None:
         """Show bar and cursor, except in a kiosk."""
@@ -434,3 +413,171 @@ class Stage(QWidget):
         self._hold.stop()
         if leave:
             self.leave_requested.emit()
+
+
+LIGHT_PALETTE = "white background"  # of the stage in the light theme, in place of the usual one
+# From an error to the first restart of a kiosk's source; twice as long after each that fails.
+RESTART_S, MOST_RESTART_S = 2.0, 60.0
+STEADY_S = 10.0  # a source that has played for so long works again
+RESTARTING = "Starting again …"
+
+
+class Presenting:
+    """Shows the stage in place of the window's parts, and leaves it again.
+
+    ``begin`` is called when the player has another session. ``show_palette`` gives the window's parts a palette.
+    """
+
+    def __init__(
+        self,
+        window: WindowLayout,
+        player: Player,
+        begin: Callable[[], None],
+        show_palette: Callable[[str], None],
+    ) -> None:
+        self._window, self._player, self._begin, self._show_palette = window, player, begin, show_palette
+        self.stage = Stage()
+        self.stage.leave_requested.connect(self.leave)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(cast(QWidget, window.takeCentralWidget()))
+        self.pages.addWidget(self.stage)
+        window.setCentralWidget(self.pages)
+        window.view.setFocus()  # which it has lost by moving
+        self._state_before = Qt.WindowState.WindowNoState
+        self._docks: list[QDockWidget] = []  # that are shown again
+        self._loop_before = False  # of a kiosk
+        self._lightened = False  # the stage has `LIGHT_PALETTE` in place of the usual one
+        self._read_at_s = 0.0
+        self._restart_at_s: float | None = None
+        self._restart_in_s = RESTART_S
+        self._playing_since_s: float | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether the stage is shown."""
+        return self.pages.currentWidget() is self.stage
+
+    @property
+    def locked(self) -> bool:
+        """Whether it is a kiosk, which isn't left by closing the window."""
+        return self.on and self.stage.kiosk
+
+    def enter(self, *, kiosk: bool = False) -> None:
+        """Show the stage over the whole screen."""
+        window, player = self._window, self._player
+        if self.on:
+            return
+        if window.dialog is not None:
+            window.dialog.close()
+        self._docks = [dock for dock in window.findChildren(QDockWidget) if dock.isVisible()]
+        for dock in self._docks:
+            dock.hide()
+        window.menuBar().hide()
+        window.setAcceptDrops(not kiosk)
+        self._loop_before = player.choices.loop
+        if kiosk:
+            player.apply(replace(player.choices, loop=True))
+        # Unless a person has chosen a palette: a dark picture would be a hole in the light theme.
+        self._lightened = style.theme is style.LIGHT and player.choices.view.palette == DEFAULT_PALETTE.name
+        if self._lightened:
+            self._apply_palette(LIGHT_PALETTE)
+        self.pages.setCurrentWidget(self.stage)
+        self.stage.begin(window.view.canvas, PALETTES[player.choices.view.palette], kiosk=kiosk)
+        self._state_before = window.window().windowState()
+        window.window().setWindowState(self._state_before | Qt.WindowState.WindowFullScreen)
+        self._read_at_s, self._restart_at_s, self._restart_in_s = 0.0, None, RESTART_S
+        self.poll()
+
+    def leave(self) -> None:
+        """Show the window as it was."""
+        if not self.on:
+            return
+        window = self._window
+        self.stage.end()
+        window.view.take_canvas_back()
+        self.pages.setCurrentIndex(0)
+        window.menuBar().show()
+        window.setAcceptDrops(True)
+        for dock in self._docks:
+            dock.show()
+        if self._lightened and self._player.choices.view.palette == LIGHT_PALETTE:
+            self._apply_palette(DEFAULT_PALETTE.name)
+        if self.stage.kiosk:
+            self._player.apply(replace(self._player.choices, loop=self._loop_before))
+        window.window().setWindowState(self._state_before)
+        window.view.setFocus()
+
+    def follow_palette(self) -> None:
+        """Use the palette that a person has chosen."""
+        if self.on:
+            self.stage.set_palette(PALETTES[self._player.choices.view.palette])
+
+    def show_note(self, words: str) -> None:
+        """Show a few words on the stage for some seconds."""
+        if self.on:
+            self.stage.caption.show_note(words, time.perf_counter())
+
+    def _apply_palette(self, name: str) -> None:
+        choices = self._player.choices
+        self._player.apply(replace(choices, view=replace(choices.view, palette=name)))
+        self._show_palette(name)
+
+    # As time goes by
+
+    def poll(self) -> None:
+        """Show what the window says, and keep a kiosk going."""
+        if not self.on:
+            return
+        if self._window.dialog is not None:
+            self.stage.wake()  # it needs the mouse
+        now_s = time.perf_counter()
+        if now_s - self._read_at_s < READ_S:
+            return
+        self._read_at_s = now_s
+        self._window.view.canvas.setVisible(self._window.view.has_picture)
+        self.stage.bar.source.setText(self._window.header.source.text())
+        self.stage.bar.state.setText(self._window.header.state.text())
+        if self.stage.holding:
+            self.stage.caption.show_note(self.stage.holding, now_s)
+        self.stage.caption.show_said(self._said(), now_s)
+        if self.stage.kiosk and self._player.session is not None:
+            self._keep_going(self._player.session, now_s)
+            whole = self._window.window()
+            if not whole.isFullScreen():  # the window manager's doing
+                whole.setWindowState(whole.windowState() | Qt.WindowState.WindowFullScreen)
+
+    def _said(self) -> Said:
+        """Return what the window says now: no decision where the source has failed or is lost."""
+        window, session = self._window, self._player.session
+        if session is not None and session.control.state == "failed":
+            words = RESTARTING if self.stage.kiosk else window.header.state.text()
+            return Said(words, session.error or "")
+        if session is not None and session.control.lost:
+            return Said(window.header.state.text(), session.control.lost)
+        if not window.view.has_picture:
+            return Said(window.view.page.title.text(), window.view.page.hint.text())
+        decision, rows = window.readout.decision, window.readout.rows
+        if session is not None and (silence := session.silence) is not None:
+            return Said(f"{NO_EVENTS} {ago(silence.seconds)}", decision.why)
+        if decision.decided and rows.decision in rows.classes:
+            number = rows.classes.index(rows.decision)
+            return Said(decision.text, decision.why, number, decision.confidence)
+        return Said(decision.text, decision.why)
+
+    def _keep_going(self, session: Session, now_s: float) -> None:
+        """Start the source again, some time after it has failed or ended."""
+        if session.control.state in ("failed", "ended"):
+            self._playing_since_s = None
+            if self._restart_at_s is None:
+                self._restart_at_s = now_s + self._restart_in_s
+                self._restart_in_s = min(2 * self._restart_in_s, MOST_RESTART_S)
+            elif now_s >= self._restart_at_s:
+                self._restart_at_s = None
+                self._player.play_again()
+                self._begin()
+            return
+        self._restart_at_s = None
+        if session.control.state == "playing":
+            self._playing_since_s = self._playing_since_s or now_s
+            if now_s - self._playing_since_s > STEADY_S:
+                self._restart_in_s = RESTART_S
