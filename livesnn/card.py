@@ -102,7 +102,7 @@ class InputSpec:
     without_flicker
         Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light.
     lift_to
-        Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in little light
+        Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in low light
         (`livesnn.events.slicer.Lift`). None: counts are never multiplied.
     """
 
@@ -313,6 +313,6 @@ def _check(card: ModelCard) -> None:
     if card.input.kind == "video" and card.input.without_flicker:
         raise ModelError("input.without_flicker only applies to events, but input.kind is video")
     if card.input.lift_to and card.input.slice.delta_t_us is None:
-        raise ModelError("input.lift_to only applies to frames of events of a fixed time")
+        raise ModelError("input.lift_to applies only to event frames of a fixed duration")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")

@@ -45,33 +45,33 @@ from livesnn.outputs.action import (
 from livesnn.threads import Worker
 
 TOAST_MS = 4000
-LATE = "Actions take longer than the time between them: some are left out"
+LATE = "Actions take longer than the time between them, so some are skipped"
 MOST_SHOWN = 100  # that wait for the window; the oldest go first
-NO_RULES = "Add a rule: when a gesture is decided, something happens."
+NO_RULES = "Add a rule to start an action when a gesture is decided."
 ANY_GESTURE = "Any gesture"
 KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
     "command": (
         "Run a program",
         "notify-send Waved",
-        "There is no shell. The variables LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
-        f"decision. After {COMMAND_LIMIT_S:g} s the program is ended.",
+        "The program runs without a shell. LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
+        f"decision. It is ended after {COMMAND_LIMIT_S:g} s.",
     ),
-    "sound": ("Play a sound", "A WAV file; empty: a chime", "The system's player plays it."),
+    "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "get": (
         "Call an address (GET)",
         "http://lamp.local/on?gesture={decision}",
-        "{decision}, {confidence} and {t} in the address are replaced.",
+        "{decision}, {confidence} and {t} in the address are filled in.",
     ),
     "post": (
         "Call an address (POST)",
         "http://lamp.local/gesture",
-        "The decision is sent as JSON, as livesnn run --json prints it.",
+        "The decision is sent as the JSON that livesnn run --json prints.",
     ),
     "record": ("Start recording", "", "A new file is written to the folder of the last recording."),
     "stop_recording": ("Stop recording", "", ""),
 }
-HELD_HINT = "For how long the gesture must be decided first."
-EVERY_HINT = "The action is done at most once in this time."
+HELD_HINT = "How long the gesture must be decided before the action starts."
+EVERY_HINT = "The action runs at most once in this time."
 LONGEST_HELD_MS, LONGEST_EVERY_S = 60_000, 3600.0
 TRYING, DONE = "Trying …", "Done."
 LOOK_MS = 50
@@ -370,7 +370,7 @@ class RuleForm(QWidget):
             self.kind.addItem(KINDS[kind][0], kind)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint, self.outcome = note(""), note("")
-        self.every = _spin(QDoubleSpinBox(), "At most every", LONGEST_EVERY_S, " s", 1, EVERY_HINT)
+        self.every = _spin(QDoubleSpinBox(), "At most once every", LONGEST_EVERY_S, " s", 1, EVERY_HINT)
         self.every.setDecimals(1)
         self.trial = dialog_button("Try", self._try)
         self._worker: Worker | None = None

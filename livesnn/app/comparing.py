@@ -45,13 +45,13 @@ from livesnn.session.session import Session
 
 SHARE = 4  # of the window's width, beside the picture's 7 and the decision's 4
 STATES: dict[StateMode | None, str] = {
-    None: "As the first",
+    None: "Same as the first",
     "carry": "Carried",
     "reset": "Reset each window",
 }
-HINT = "The second sees the same events. Its decision stands beside the first one."
+HINT = "The second model gets the same events. Its decision is shown beside the first one."
 NOISE = "Filter noise for the second only"
-NOISE_FOR_BOTH = "Filter noise for the second only (it is filtered for both now)"
+NOISE_FOR_BOTH = "Filter noise for the second only (now on for both)"
 
 
 class Comparing:
@@ -233,12 +233,12 @@ def _box(name: str) -> ChoiceBox:
 
 
 _TIP = (
-    "Share of frames in which both decided the same. “Not sure” is a decision too.\n"
-    f"Times are in milliseconds, as if each ran alone; median over the last {LAST_RESULTS} frames."
+    "Share of frames in which both decided the same. “Not sure” counts as a decision.\n"
+    f"Times are in milliseconds, as if each ran alone: the median over the last {LAST_RESULTS} frames."
 )
 LATE = "Too slow: events lost"
 LATE_TIP = (
-    "Both together need longer for a frame than the source does, so events are lost and decisions are worse.\n"
+    "The two together can't keep up with the source, so events are lost and decisions get worse.\n"
     "Record the source and compare on the recording, or choose a faster engine."
 )
 _ROW = 17  # height of a row of the table, pixels

@@ -42,7 +42,7 @@ SHARES = {  # field of a `Decider` → name, most per cent, hint
     "leak": ("Leak", 99.9, _LEAK_HINT),
 }
 CLASSES_HINT = (
-    "If an unmarked class is the likeliest, nothing is named. "
+    "While an unticked class is the likeliest, no class is named. "
     "A threshold here replaces the one on the left for its class."
 )
 NO_CLASSES = "The classes appear here once a model is open."

@@ -31,7 +31,7 @@ from livesnn.threads import Worker
 PNG = ".png"
 FILTERS = {
     PNG: "PNG pictures (*.png)",
-    MP4: "MP4 films (*.mp4)",
+    MP4: "MP4 videos (*.mp4)",
     GIF: "GIF animations (*.gif)",
     CSV: "Tables (*.csv)",
     SUFFIX: f"Recordings (*{SUFFIX})",
@@ -42,14 +42,12 @@ WHOLE = Stretch()
 NO_PICTURE = "There is no picture yet"
 NO_SOURCE = "Open a source first"
 NO_DECISIONS = "There is no decision yet"
-NO_MARKS = "Mark a stretch of a recording first, with the keys I and O"
+NO_MARKS = "Mark a section of a recording first, with the keys I and O"
 NO_EVENTS = "A video has no events"
-NO_VIDEO = "A live video isn't kept: film a video file"
-NO_PAST = (
-    "Of a live source, only the seconds that the pre-roll keeps can be exported: set it with Ctrl+Shift+S"
-)
+NO_VIDEO = "A live video isn't kept: export a video file instead"
+NO_PAST = "A live source exports only the seconds of its pre-roll: set one with Ctrl+Shift+S"
 LAST_PATIENCE_S = 4.0  # for an export at the end
-BUSY = "Another export is going on"
+BUSY = "Another export is running"
 
 
 class _Cancelled(Exception):  # noqa: N818 (nothing is wrong)
@@ -145,7 +143,7 @@ class Exporting:
         """Copy the picture, as it is saved."""
         if self._window.view.has_picture:
             QGuiApplication.clipboard().setImage(self._window.view.canvas.picture(LEAST_PIXELS))
-            self._window.banner.show_message("The picture is copied", "info")
+            self._window.banner.show_message("Picture copied", "info")
 
     def save_picture(self, out: Path) -> None:
         """Save the picture, enlarged by a whole number where it is small."""
@@ -164,7 +162,7 @@ class Exporting:
         self._begin(out, write)
 
     def film(self, out: Path) -> None:
-        """Write a film of the marked stretch, or of all; of a live source, of its last seconds."""
+        """Write a video of the marked stretch, or of all; of a live source, of its last seconds."""
         self._begin(out, self._shown_in(out))
 
     def table(self, out: Path) -> None:
@@ -296,7 +294,7 @@ class Exporting:
         """Return what is exported in a file with this suffix."""
         if suffix == PNG:
             return "a picture"
-        what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a film")
+        what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a video")
         opened = self._player.opened
         if opened is None or opened.playback.live:
             return what
@@ -334,7 +332,7 @@ class Exporting:
             actions[name].setEnabled(not (why or busy))
             actions[name].setToolTip(why or busy)
         actions["film"].setText(f"Film{last or ' …'}")
-        actions["stretch"].setText(f"Recording{last}" if last else "Marked stretch …")
+        actions["stretch"].setText(f"Recording{last}" if last else "Marked section …")
         for name in ("mark_in", "mark_out"):
             actions[name].setEnabled(opened is not None and not live)
         actions["cancel_export"].setEnabled(self._job is not None)
@@ -349,7 +347,7 @@ class ReplaceDialog(Dialog):
 
     def __init__(self, file: Path, parent: QWidget | None = None) -> None:
         super().__init__(f"Replace {file.name}?", parent)
-        words = f"The folder {file.parent} has a file of this name already."
+        words = f"The folder {file.parent} already has a file with this name."
         self.column.addWidget(note(words, 14))
         self.add_buttons("Replace")
         self.setMinimumWidth(420)

@@ -443,7 +443,7 @@ class MainWindow(Page):
         said = []
         for model in held.models[:1]:
             self.set_model(model, self.player.engine)
-            said.append(f"The model {Path(model).name} is used")
+            said.append(f"Now using the model {Path(model).name}")
         if len(held.recordings) == 1:
             self.open(held.recordings[0])
         elif held.recordings:

@@ -65,9 +65,9 @@ ENTRIES = (
     Entry("copy_picture", "File/Export", "Copy the picture", ("Ctrl+C",)),
     Entry("save_picture", "File/Export", "Picture …", ("Ctrl+I",)),
     Entry("save_window", "File/Export", "Window …", ("Ctrl+Shift+I",)),
-    Entry("film", "File/Export", "Film …", ("Ctrl+E",), rule=True),
+    Entry("film", "File/Export", "Video …", ("Ctrl+E",), rule=True),
     Entry("table", "File/Export", "Table of decisions …", ("Ctrl+Shift+E",)),
-    Entry("stretch", "File/Export", "Marked stretch …", ("Ctrl+Shift+X",)),
+    Entry("stretch", "File/Export", "Marked section …", ("Ctrl+Shift+X",)),
     Entry("mark_in", "File/Export", "Mark the start", ("I",), rule=True),
     Entry("mark_out", "File/Export", "Mark the end", ("O",)),
     Entry("forget_marks", "File/Export", "Remove the marks", ("U",)),
@@ -91,7 +91,7 @@ ENTRIES = (
         for number, name in enumerate(PALETTES, start=1)
     ),
     Entry("mode:decay", "View", "Events fade", ("D",), "mode", rule=True),
-    Entry("mode:accumulate", "View", "Events add up", ("A",), "mode"),
+    Entry("mode:accumulate", "View", "Events accumulate", ("A",), "mode"),
     Entry("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), rule=True),
     Entry("zoom_out", "View", "Zoom out", ("-", "Ctrl+-")),
     Entry("fit", "View", "Whole picture", ("0", "Ctrl+0")),
@@ -103,7 +103,7 @@ ENTRIES = (
     Entry("stage", "View", "Stage", ("F11",), rule=True),
     Entry("full_screen", "View", "Full screen", ("Shift+F11",), "toggle"),
     Entry("layout", "View", "Reset the size of the panels", ("Ctrl+Shift+0",)),
-    Entry("close_message", "View", "Close the message, stage or full screen", ("Esc",)),
+    Entry("close_message", "View", "Close the message, the stage or full screen", ("Esc",)),
     Entry("turn", "Camera", TURN, ("Ctrl+R",)),
     Entry("mirrored_camera", "Camera", "Swap left and right", ("Ctrl+Shift+M",), "toggle"),
     Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",)),
@@ -209,7 +209,7 @@ class Actions:
 SIMULATED = "simulate:"
 OTHERS = "Another movement"  # seventy, by name
 GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
-WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Digits that turn"}
+WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Turning digits"}
 
 
 def fill_scenes(menu: QMenu, watch: Callable[[str], None]) -> None:

@@ -86,7 +86,7 @@ def slice_words(card: ModelCard) -> str:
 def _input_words(card: ModelCard) -> str:
     spec = card.input
     what = "counts of darker and brighter events" if spec.kind == "events" else "video"
-    steady = ", without flicker" * spec.without_flicker + ", lifted in little light" * bool(spec.lift_to)
+    steady = ", without flicker" * spec.without_flicker + ", scaled up in low light" * bool(spec.lift_to)
     return (
         f"{spec.width} × {spec.height} × {spec.channels}, {what}{steady}, at most {spec.count_max} per pixel"
     )

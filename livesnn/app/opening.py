@@ -171,13 +171,13 @@ def advise(
         text = f"{_name(source)} is a video, but {name} reads events"
         events = _as_events(source)
         actions = _use(play, source, fit) + (
-            (("Turn it into events", partial(play, events, model)),) if events else ()
+            (("Convert it to events", partial(play, events, model)),) if events else ()
         )
         error = f"{text}: {other}" + (f", or open {events}" if events else "")
         return Advice(None, Notice(f"{text}.", "info", actions), error)
     if fit.better is not None and not asked:
         back = ((f"Use {name}", partial(play, source, model)),) if fit.plays and source is not None else ()
-        return Advice(fit.better, Notice(f"{fit.why}: {fit.better} is used.", "info", back))
+        return Advice(fit.better, Notice(f"{fit.why}, so {fit.better} is used.", "info", back))
     use = _use(play, source, fit)
     if not fit.plays:
         text = f"{_name(source)} has events, but {name} reads videos"

@@ -398,7 +398,9 @@ class Player:
                 self._notice = Notice(str(error), "error")
                 return
             if not plays:
-                later = f"{Path(model).name} can't take this source: it is used for the next one that it can"
+                later = (
+                    f"{Path(model).name} can't take this source. It will be used for the next one that fits"
+                )
                 self._notice = Notice(later, "info")
         if self.opened is not None:
             self._use_last = partial(self._use_model, self._chosen, self._named, self.engine, self._asked)

@@ -67,7 +67,7 @@ class PlotsDock(QDockWidget):
             return
         if self._import.error is not None:
             self.hide()
-            self._tell(f"The plots can't be shown ({self._import.error}): install livesnn again", False)
+            self._tell(f"The plots can't be shown ({self._import.error}): reinstall livesnn", False)
             return
         if self.panel is None:
             self._make_panel()
@@ -100,9 +100,7 @@ class PlotsDock(QDockWidget):
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""
         if path.suffix.lower() not in _FILTERS:
-            self._tell(
-                f"{path.name}: a plot is saved as .png, .svg or .csv: give the file one of these names", False
-            )
+            self._tell(f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False)
             return
         try:
             if self.panel is not None:

@@ -45,7 +45,7 @@ KEPT = {
     "actions",
 }
 """Fields that "Defaults" doesn't touch: no choices, but what came about."""
-NOTHING_FOUND = "No setting has these words."
+NOTHING_FOUND = "No setting matches these words."
 _BOX = 210  # width of the fields, pixels
 
 
@@ -103,7 +103,7 @@ class SettingsDialog(Dialog):
         self.search.setClearButtonEnabled(False)
         self.nothing = label(NOTHING_FOUND, style.text_font(14), "soft")
         for group, add_rows in {
-            "Look": self._look,
+            "Appearance": self._look,
             "Playing": self._playing,
             "Sources": self._sources,
             "Recording": self._recording,
@@ -127,14 +127,12 @@ class SettingsDialog(Dialog):
         palettes = {name: name[:1].upper() + name[1:] for name in PALETTES}
         hint = "The colours of events in the picture."
         self._choice("Palette", hint, page, "choices.view.palette", palettes)
-        hint = "Whether each event fades away, or all of a short time are added up."
-        self._choice("Events", hint, page, "choices.view.mode", {"decay": "Fade", "accumulate": "Add up"})
+        hint = "Events fade one by one, or accumulate over a short time."
+        self._choice("Events", hint, page, "choices.view.mode", {"decay": "Fade", "accumulate": "Accumulate"})
         hint = "Mirrors the picture on the screen, but not the network's input. Remembered for each camera."
         self._tick("Mirror the picture", hint, page, "choices.mirrored", "mirrored")
         page = "window.md#the-parts"
-        hint = (
-            "The size of the window and of its panels is remembered. This makes them as at the first start."
-        )
+        hint = "livesnn remembers the size of the window and its panels. Reset restores those of the first start."
         paths = ("geometry", "splitters", "docks", "plots")
         self._row("Size of the panels", hint, page, paths, self._asking("Reset", "layout"))
         hint = "Five steps that show the parts of the window."
@@ -142,22 +140,25 @@ class SettingsDialog(Dialog):
 
     def _playing(self) -> None:
         page = "window.md#recordings"
-        hint = "A recording starts again at its end, with a fresh state."
+        hint = "At its end, a recording starts again with a fresh state."
         self._tick("Repeat", hint, page, "choices.loop")
         speeds = {speed: "As fast as possible" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
-        hint = "How fast recordings play. It is 1× again after the next start of livesnn."
+        hint = "How fast recordings play. livesnn always starts with 1×."
         self._choice("Speed", hint, page, "choices.speed", speeds)
 
     def _sources(self) -> None:
         hint = (
-            "Drops events of hot pixels and single ones, for the network and the picture. Recordings keep all. "
+            "Removes hot pixels and isolated events from the picture and the network's input. Recordings keep them. "
             "Remembered for each camera."
         )
         self._tick("Filter noise", hint, "cameras.md#noise", "choices.denoise", "filtered")
-        hint = "livesnn remembers how each camera and stream is turned. This forgets them all, from the next opening."
+        hint = (
+            "livesnn remembers how each camera and stream is rotated and mirrored. "
+            "Forgetting applies when one is opened next."
+        )
         page = "cameras.md#a-camera-that-is-mounted-sideways"
-        self._row("Turned cameras", hint, page, ("mounted",), self._emptying("Forget", "mounted"))
-        hint = "The sources that the menu “Open recent” lists."
+        self._row("Camera orientations", hint, page, ("mounted",), self._emptying("Forget", "mounted"))
+        hint = "The sources in the menu “Open recent”."
         self._row("Recent sources", hint, "window.md#sources", ("recent",), self._emptying("Clear", "recent"))
 
     def _recording(self) -> None:
@@ -179,7 +180,9 @@ class SettingsDialog(Dialog):
         engines = {name: words for name, (words, _) in ENGINES.items()}
         self._choice("Engine", "What runs the network.", "engine.md#which-engine-runs", "engine", engines)
         states = {"carry": "Carry", "reset": "Reset each window"}
-        hint = "Whether membrane potentials go on from window to window. They do again after the next start."
+        hint = (
+            "Whether membrane potentials are carried from window to window. livesnn always starts with Carry."
+        )
         self._choice("State", hint, page, "choices.state_mode", states)
 
     def _decisions(self) -> None:
@@ -187,10 +190,10 @@ class SettingsDialog(Dialog):
         for field, (name, most, hint) in SHARES.items():
             box = OwnShareBox(name) if field == "hysteresis" else ShareBox(name, most)
             self._share(hint, page, of + field, box)
-        hint = "Which classes may be named, and those with a threshold of their own."
+        hint = "Which classes may be named, and their own thresholds."
         paths = (*(of + each for each in ("thresholds", "allow", "deny")), "choices.by_model")
         self._row("Classes", hint, page, paths, self._asking("Choose …", "decisions"))
-        hint, page = "What is done when a gesture is decided.", "window.md#act-on-a-gesture"
+        hint, page = "What happens when a gesture is decided.", "window.md#act-on-a-gesture"
         self._row("Actions", hint, page, ("actions",), self._asking("Choose …", "act"))
 
     # A row for each
@@ -281,7 +284,7 @@ class SettingsDialog(Dialog):
         self.add_close()
         buttons = self.findChildren(QDialogButtonBox)[0]
         defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        defaults.setToolTip("How the window looks, plays and decides, as at the first start")
+        defaults.setToolTip("Restore look, playback and decisions to those of the first start")
         for each in buttons.buttons():
             if isinstance(each, QPushButton):
                 each.setAutoDefault(False)

@@ -111,7 +111,7 @@ class SourceChooser:
     def _watch(self, shown: Demo | None) -> None:
         if shown is None:
             self._window.banner.show_message(
-                "This demo's recording or model is missing: install livesnn again", "error"
+                "This demo's recording or model is missing: reinstall livesnn", "error"
             )
         else:
             self._play(shown.source, shown.model)

@@ -44,7 +44,7 @@ IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the c
 HOLD_MS = 2000  # for which a kiosk's keys are held to leave it
 REPEAT_MS = 300  # within which a key that repeats is pressed again; X11 releases it in between
 HOLD_KEYS = "Ctrl+Shift+Q"
-HOLDING, RELEASE = "Keep holding the keys to leave …", "Now release the keys"
+HOLDING, RELEASE = "Keep holding the keys to exit …", "Now release the keys"
 _HELD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 # Heights in hundredths of the screen's. From ten metres, capital letters of 5 cm are read with ease: 7 of them on a
@@ -256,7 +256,7 @@ class StageBar(QFrame):
         style.set_rule(self, "kind", "info")
         self.source = label("", style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(14), "soft")
-        self.leave = button("Leave (Esc)", height=32)
+        self.leave = button("Exit (Esc)", height=32)
         self.leave.clicked.connect(leave)
         parts = (self.source, dot(), (self.state, 1), self.leave)
         fill(QHBoxLayout(self), *parts, spacing=10, margins=(16, 6, 10, 6))

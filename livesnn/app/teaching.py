@@ -44,18 +44,20 @@ OVER = ("ended", "failed")
 LESSONS = "lessons"
 """Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
 HOW = "Teach the model a gesture of your own"
-LIVE_ONLY = "The window teaches a gesture live: open a camera or a stream (livesnn teach uses recordings)"
+LIVE_ONLY = (
+    "The window teaches from a live source: open a camera or a stream, or use livesnn teach with recordings"
+)
 RECORDING = "Stop recording first"
-ENDED = "The source ended before the gesture was recorded: open it again, then start again"
-LOST = "The source is lost: a gesture can be taught once it is back"
-LOST_SINCE = "The source was lost before the gesture was recorded: start again once it is back"
+ENDED = "The source ended before the gesture was recorded: open it again and start over"
+LOST = "The source is lost: wait until it is back"
+LOST_SINCE = "The source was lost before the gesture was recorded: start over once it is back"
 NOT_THIS = (
     "This model can only be taught with livesnn teach --others: choose the model gestures here (Ctrl+M)"
 )
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
-    "The network stays as it is and learns one more class. If you give the name of a gesture that this model was "
-    "taught before, it learns more about that one."
+    "The model keeps its classes and learns one more. If it was taught a gesture of this name before, it learns "
+    "more of that one."
 )
 
 
@@ -114,7 +116,9 @@ Steps = Generator[Step, None, None]
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:
     """Return how well a gesture was learned, one sentence a line, and where the model and the recording are."""
-    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), the recording is {recording}"
+    where = (
+        f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
+    )
     clauses = [*describe_lesson(lesson)[1:], where]
     return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
 

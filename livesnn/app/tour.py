@@ -31,20 +31,20 @@ def stops(window: WindowLayout) -> tuple[Stop, ...]:
         Stop(
             window.view,
             "What the camera sees",
-            "Each point is an event: a pixel that saw a change. Orange is brighter, blue is darker. "
+            "Each dot is an event: a pixel saw its brightness change. Orange is brighter, blue is darker. "
             "You need no camera: the demo simulates a person.",
         ),
         Stop(
             window.readout,
             "What the network says",
-            "Above is the decision, with its confidence. Below is the probability of every class over the last "
-            "ten seconds.",
+            "The decision is at the top, with its confidence. Below it are the probabilities of all classes over "
+            "the last ten seconds.",
         ),
         Stop(
             window.header.open,
             "Open your own",
             "Choose a recording, an event camera or a webcam here, or drop a file on the window. "
-            "“Demo scenes” has everything that can be simulated.",
+            "“Demo scenes” lists everything that can be simulated.",
         ),
         Stop(
             window.transport,
@@ -55,7 +55,7 @@ def stops(window: WindowLayout) -> tuple[Stop, ...]:
         Stop(
             window.header.model,
             "Make it yours",
-            "Choose another model here, and everything else in the settings (Ctrl+,). F1 lists the shortcuts. "
+            "Choose another model here. The settings (Ctrl+,) have everything else. F1 lists the shortcuts. "
             "A “?” beside a panel opens its page of the documentation.",
         ),
     )

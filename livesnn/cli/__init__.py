@@ -53,7 +53,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "record": Command("streams", "record", "Record a camera or a stream to an .aedat4 file."),
         "info": Command("recordings", "info", "Show what a recording holds."),
         "convert": Command(
-            "recordings", "convert", "Convert a recording to another format, a film or a table of decisions."
+            "recordings", "convert", "Convert a recording to another format, a video or a table of decisions."
         ),
         "simulate": Command("recordings", "simulate", "Simulate a recording of gestures or of a digit."),
     },

@@ -333,14 +333,14 @@ def teach(
         Recordings without the gesture, such as of yourself standing still. A model that wasn't trained on simulated
         people also needs some of the gestures it knows.
     seconds
-        Time to use from each source. Of a recording with labels, all the labelled time is used.
+        Time to use from each source. Of a labelled recording, all the labelled time is used.
     out
         The new model folder. Default: MODEL-GESTURE among your own models, which --model then finds by name.
     denoise
         Drop noise first, as livesnn run --denoise does. Use it if you will run the model with --denoise.
     if_known
-        What to do if the model already recognises the gesture as another one that it knows. ask goes on where there
-        is no terminal to answer in. stop learns nothing; with --json it then prints what was recognised.
+        What to do if the model already recognises the gesture as another one. ask goes on if there is no terminal.
+        stop learns nothing, and with --json prints what was recognised.
     json
         Print JSON.
     """

@@ -113,14 +113,14 @@ class ActionFlags:
     """What to do when a gesture is decided."""
 
     on_decision: Annotated[str | None, tyro.conf.arg(metavar="COMMAND")] = None
-    """Run this program, with its arguments, each time that a gesture begins to be decided. There is no shell. The
+    """Run this program and its arguments each time the decision changes to a gesture. It runs without a shell. The
     variables LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T (microseconds) describe the decision."""
 
     on_decision_held: Annotated[int, tyro.conf.arg(metavar="MILLISECONDS")] = 0
-    """Run it once the gesture has been decided for so long."""
+    """Run it once the gesture has been decided for this long."""
 
     on_decision_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 1.0
-    """Run it at most once in this time of the source."""
+    """Run it at most once in this many seconds of the source."""
 
     @contextmanager
     def following(self, say: Callable[[str], None], *, live: bool) -> Iterator[Callable[[Result], object]]:
@@ -133,13 +133,13 @@ class ActionFlags:
         action = Action("command", split_command(self.on_decision))
         if which(action.arguments[0]) is None:
             raise LivesnnError(
-                f"--on-decision: there is no program {action.arguments[0]!r} that can be run: give its whole path"
+                f"--on-decision: there is no program {action.arguments[0]!r} that can be run: give its full path"
             )
         rule = Rule(action, held_ms=self.on_decision_held, every_s=self.on_decision_every)
         with ActionRunner((rule,), say, live=live) as runner:
             yield runner.see
         if runner.dropped:
-            say(f"{action.words}: left out {runner.dropped} times, because it took too long")
+            say(f"{action.words}: skipped {runner.dropped} times, because it took too long")
 
 
 Actions = Annotated[ActionFlags, tyro.conf.arg(name="")]

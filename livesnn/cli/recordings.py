@@ -64,26 +64,26 @@ def convert(
     overwrite: bool = False,
     denoise: bool = False,
 ) -> int:
-    """Convert a recording to another format, a film or a table of decisions.
+    """Convert a recording to another format, a video or a table of decisions.
 
     An .aedat4 or .npz holds exactly the same events. Labels beside the recording (NAME.labels.csv) are copied with
-    it. A film, .mp4 or .gif, shows the events with the decisions below them. A .csv has one line for each frame. A
+    it. A video, .mp4 or .gif, shows the events with the decisions below them. A .csv has one line for each frame. A
     line of JSON says what was written.
 
     Parameters
     ----------
     recording
-        A recording in any format that livesnn reads, or a video, whose pictures are turned into events.
+        A recording in any format that livesnn reads, or a video, whose pictures are converted to events.
     out
         The file to write. Its name ends in .aedat4, .npz, .mp4, .gif or .csv.
     from_s
-        Begin so many seconds after the first event.
+        Start this many seconds after the first event.
     to_s
-        End so many seconds after the first event. Default: at the end of the recording.
+        Stop this many seconds after the first event. Default: at the end of the recording.
     model
-        What decides in a film or a table: the name of a model, or a model folder. Default: gestures.
+        Model that decides in a video or a table, by name or folder. Default: gestures.
     speed
-        Speed of a film; 0.25 is slow motion.
+        Speed of a video; 0.25 is slow motion.
     stream
         Name of the event stream, as livesnn info prints it, or of its camera. Default: the first.
     overwrite
@@ -100,10 +100,10 @@ def convert(
     shows = out.suffix.lower() in (".mp4", ".gif", ".csv")
     if not shows and out.suffix.lower() not in (".aedat4", ".npz"):
         raise SourceError(
-            f"{out}: the name doesn't tell the format: choose one that ends in .aedat4, .npz, .mp4, .gif or .csv"
+            f"{out}: the name doesn't say the format: choose one that ends in .aedat4, .npz, .mp4, .gif or .csv"
         )
     if not shows and (model is not None or speed != 1.0):
-        raise SourceError(f"{out}: --model and --speed are for a film or a table: choose .mp4, .gif or .csv")
+        raise SourceError(f"{out}: --model and --speed are for a video or a table: choose .mp4, .gif or .csv")
     with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:
         how: dict[str, Any] = {
             "stretch": stretch,

@@ -67,18 +67,18 @@ def gui(
     model
         Name of a model, or a model folder.
     compare
-        A second model, whose decisions stand beside the first one's.
+        A second model, whose decisions are shown beside the first one's.
     pre_roll
-        How many seconds before the press of the record button a recording begins.
+        Start each recording this many seconds before the record button is pressed.
     engine
         What runs the network.
     stage
-        Fill the screen with the picture and the decision. F11 or Esc leaves it.
+        Fill the screen with the picture and the decision. F11 or Esc exits.
     kiosk
-        The same for an exhibition: no menus, no shortcuts, no cursor. A source that fails is started again. To leave
-        it, hold Ctrl+Shift+Q for two seconds.
+        The same for an exhibition: no menus, no shortcuts, no cursor. A source that fails is started again. To exit,
+        hold Ctrl+Shift+Q for two seconds.
     json
-        Print what was shown as JSON once the window is closed.
+        Print a summary as JSON when the window closes.
     """
     from livesnn.app.application import QUIT_AFTER, run_app
 

@@ -83,7 +83,7 @@ def convert(
     """
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
-        raise SourceError(f"{out}: the name doesn't tell the format: choose one that ends in .aedat4 or .npz")
+        raise SourceError(f"{out}: the name doesn't say the format: choose one that ends in .aedat4 or .npz")
     labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
     with (
@@ -96,7 +96,7 @@ def convert(
         tally = _Tally(filtered, from_us, to_us, progress)
         _write(part, tally, recording)
         if not tally.events and stretch != Stretch():
-            raise SourceError(f"{source}: it has no event {stretch.words}: choose another stretch")
+            raise SourceError(f"{source}: it has no event {stretch.words}: choose another section")
         notes += _warnings(recording, tally.jumps if suffix == ".npz" else 0)
         check_free(source, out, overwrite=overwrite)  # again: that may have taken an hour
         if labels:

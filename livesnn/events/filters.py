@@ -172,7 +172,7 @@ class Stretch:
         if from_us > end_us:
             duration_s = (end_us - start_us) / 1e6
             raise SourceError(
-                f"the recording ends at {duration_s:g} s, before {self.from_s:g} s: choose an earlier stretch"
+                f"the recording ends at {duration_s:g} s, before {self.from_s:g} s: choose an earlier section"
             )
         return from_us, min(to_us, end_us + 1)
 

@@ -37,7 +37,7 @@ def require_room(path: Path, more_bytes: int = 0) -> int:
     room = usage.free - more_bytes - min(LEFT_FREE_BYTES, usage.total // 50)
     if room <= 0:
         raise SourceError(
-            f"{path}: only {in_bytes(usage.free)} left on its disk, too little for this file: "
+            f"{path}: only {in_bytes(usage.free)} left on its disk, which is too little for this file: "
             "free some space, or choose another disk"
         )
     return room

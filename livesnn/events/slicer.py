@@ -218,7 +218,7 @@ class Slicer:
 
 
 class Lift(NamedTuple):
-    """Automatic gain control for little light: the level that a stream's mean counts have reached lately.
+    """Automatic gain control for low light: the level that a stream's mean counts have reached lately.
 
     With the mean count c of the frame that just ended::
 

@@ -277,7 +277,7 @@ STILL = 0.006
 light has 0.04, and 0.007 behind the noise filter. An empty scene has a fifth of its noise."""
 
 FEW = 0.1
-"""Fewer than this are few. Nine of ten simulated people who wave have 0.16 or more. A DVS128's waves in little light,
+"""Fewer than this are few. Nine of ten simulated people who wave have 0.16 or more. A DVS128's waves in low light,
 where most decisions are lost, have 0.04 to 0.07."""
 
 NOISY = 0.1

@@ -82,7 +82,7 @@ class Action:
 
     def __post_init__(self) -> None:
         if self.kind == "command" and not any(self.arguments[:1]):
-            raise LivesnnError("there is no command: give a program, and its arguments behind it")
+            raise LivesnnError("there is no command: give a program and its arguments")
         if self.kind in _ADDRESSES and not self.address.lower().startswith(_SCHEMES):
             wrong = f"{self.address!r} is no address to call" if self.address else "there is no address"
             raise LivesnnError(f"{wrong}: give http://… or https://…")
@@ -136,7 +136,7 @@ class Rule:
         if not self.held_ms >= 0:
             raise LivesnnError(f"a decision can't be held for {self.held_ms} ms: give 0 or more")
         if not self.every_s >= 0:
-            raise LivesnnError(f"an action can't have {self.every_s} s between two times: give 0 or more")
+            raise LivesnnError(f"an action can't run every {self.every_s} s: give 0 or more")
 
     def names(self, decision: str | None) -> bool:
         """Return whether this decision is the rule's class."""
@@ -216,12 +216,12 @@ def perform(firing: Firing, stop: threading.Event) -> None:
         case "sound":
             _play(action.address, stop)
         case _:
-            raise LivesnnError("nothing can be recorded here: do it in the window")
+            raise LivesnnError("recording only works in the window")
 
 
 def _run(command: Sequence[str], stop: threading.Event, variables: Mapping[str, str]) -> None:
     if shutil.which(command[0]) is None:
-        raise LivesnnError("there is no such program: give its name, or the whole path")
+        raise LivesnnError("there is no such program: give its name or its full path")
     run_apart([*command], stop, limit_s=COMMAND_LIMIT_S, variables=variables)
 
 

@@ -295,10 +295,13 @@ class _Totals:
             )
         for reason in (Reason.FEW_EVENTS, Reason.NOISE):
             if (count := self._reasons[reason]) > MANY * self._tally.windows:
-                yield f"{count} of {self._tally.windows} windows name no gesture: {ADVICE[reason]}"
+                yield f"{count} of {self._tally.windows} windows name no gesture ({ADVICE[reason]})"
         if not self._tally.windows:
             window = self._model.card.input.window
-            yield f"no decision: {self._frames} frames are fewer than a window of {window}: give a longer source"
+            yield (
+                f"no decision, because {self._frames} frames are fewer than a window of {window}: "
+                "give a longer source"
+            )
         if (note := note_of(self._model)) and note != PREPARING:
             yield note
         size = stream.resolution

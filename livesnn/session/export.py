@@ -96,7 +96,7 @@ def export(
     suffix = out.suffix.lower()
     if suffix not in FILMS_AND_TABLES:
         raise SourceError(
-            f"{out}: the name doesn't tell the format: choose one that ends in {', '.join(FILMS_AND_TABLES)}"
+            f"{out}: the name doesn't say the format: choose one that ends in {', '.join(FILMS_AND_TABLES)}"
         )
     if is_live(str(source)):
         raise SourceError(f"{source}: a live source has no past to write: record it first")
@@ -117,7 +117,7 @@ def export(
             window = model.card.input.window
             raise SourceError(
                 f"{source}: there is no decision {stretch.words}: the first one follows after {window} frames, so "
-                "choose a longer stretch"
+                "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
 
@@ -267,8 +267,8 @@ def _write_film(path: Path, played: _Played, model: Model, showing: Showing, spa
     film = _Filming(suffix, model.card, showing, played.sensor, span)
     if (hours := film.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
         raise SourceError(
-            f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
-            "speed or a shorter stretch"
+            f"{path}: the video would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
+            "speed or a shorter section"
         )
     with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
         for result in _results(played.filmed(film), model, showing):
@@ -509,7 +509,9 @@ def _gif(path: Path, size: tuple[int, int], pictures: int) -> Iterator[Callable[
     picture_bytes = 3 * size[0] * size[1]
     if pictures * picture_bytes > GIF_BYTES:
         most_s = math.floor(GIF_BYTES / picture_bytes / PICTURES_PER_S[GIF])
-        raise SourceError(f"{path}: a GIF takes {most_s} s of this film at most: choose .mp4, or less")
+        raise SourceError(
+            f"{path}: a GIF takes {most_s} s of this video at most: choose .mp4, or a shorter section"
+        )
     path.touch(exist_ok=False)  # before the work, not after it
     frames: list[Picture] = []
     yield lambda picture: frames.append(_rgb_to_bgr(picture))

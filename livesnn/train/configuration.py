@@ -153,7 +153,7 @@ class Augmentation:
     gain: float = 0.0
     """Largest change of each channel (a video's colours, the events' polarities), as a fraction."""
     mirror: float = 0.0
-    """Share of the clips that are mirrored left to right and get the label of what they then show."""
+    """Share of the clips that are mirrored left to right, with the label of what they then show."""
 
     def __post_init__(self) -> None:
         largest = {
@@ -181,7 +181,7 @@ class Configuration:
     dataset: Name = "nmnist"
     """Data set to train on. gestures-sim is simulated. folder means your own recordings (see --data)."""
     data: Path = Path("data")
-    """Folder of the data set, in its official layout. Your own recordings lie in <class>/<session>/FILE. Or name a
+    """Folder of the data set, in its official layout. Your own recordings belong in <class>/<session>/FILE. Or name a
     table FILE.csv with the columns file,start,end,label,session and times in seconds."""
     recipe: RecipeName = "best"
     """Values of the flags that you leave out. best did best on validation. paper has the paper's loss, optimiser and
@@ -231,8 +231,8 @@ class Configuration:
     unknown_weight: float = 1.0
     """Weight of a clip without a class (a simulated person doing nothing). A clip with a class has weight 1."""
     kinds_weight: float = 0.0
-    """Weight of a second loss, which tells apart all that simulated people do. The outputs for what is no class are
-    left out of the finished model."""
+    """Weight of a second loss, which separates all kinds of movement of the simulated people. Outputs that aren't a
+    class are left out of the finished model."""
     readout: Literal["membrane", "spikes"] = "membrane"
     """Output of the last layer: its membrane potentials, or its spikes as in the paper."""
     reset: bool = True
@@ -240,7 +240,7 @@ class Configuration:
     alpha: float = 0.5
     """Factor by which a membrane potential decays in a step."""
     block_alphas: tuple[float, ...] = ()
-    """The same for each of the four blocks. A slow block remembers more frames. Default: --alpha for all."""
+    """Decay factor of each of the four blocks. A factor near 1 remembers more frames. Default: --alpha for all."""
     threshold: float = 0.5
     """Membrane potential at which a neuron spikes."""
     width: int = 64
@@ -267,10 +267,10 @@ class Configuration:
     """Weight of the firing-rate penalty. 0 turns it off."""
     burn_in: int = 20
     """Largest number of unscored frames that run before the scored ones, so that their state isn't zero. Give a
-    multiple of the window's frames. gestures-sim uses the frames before, other data sets use other clips. With 0 the
-    best epoch is chosen on clips only, else on clips and a stream."""
+    multiple of the window's frames. gestures-sim uses the frames before. Other data sets use other clips. With 0 the
+    best epoch is chosen on clips only, otherwise on clips and a stream."""
     from_zero: float = 0.25
-    """Share of the clips that start from zero state in spite of --burn-in."""
+    """Share of the clips that start from zero state despite --burn-in."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Random changes of the training clips."""
     simulated: int = 0
@@ -301,8 +301,8 @@ class Configuration:
     """Whether to remove what a flickering light adds to a frame. Default: as in the model of --init or the data
     set."""
     lift_to: float | None = None
-    """Mean count of a pixel to which frames with few events are multiplied, as in little light. 0 leaves them as they
-    are. Default: as in the model of --init or the data set."""
+    """Mean count per pixel up to which frames with few events are scaled, as in low light. 0 turns this off.
+    Default: as in the model of --init or the data set."""
     validation: float = 0.1
     """Fraction of the training part kept for validation."""
     seed: int = 0

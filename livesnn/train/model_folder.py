@@ -122,7 +122,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     reset = "reset after a spike" if neuron.reset else "no reset"
     covers = f"; one pixel covers {spec.cell_pixels:g} sensor pixels" if spec.cell_pixels else ""
     steady = "; the flicker of lamps is removed" if spec.without_flicker else ""
-    lifted = f"; little light is lifted to a mean count of {spec.lift_to:g}" if spec.lift_to else ""
+    lifted = f"; in low light, counts are scaled up to a mean of {spec.lift_to:g}" if spec.lift_to else ""
     chose = (
         "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
     )

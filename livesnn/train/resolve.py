@@ -208,7 +208,7 @@ def _check_together(config: Configuration) -> None:
     if config.cell_pixels and config.input.slice.delta_t_us is None:
         raise TrainError("--cell-pixels scales frames of a fixed time, not of --n-events: leave it out")
     if config.lift_to and config.input.slice.delta_t_us is None:
-        raise TrainError("--lift-to lifts frames of a fixed time, not of --n-events: leave it out")
+        raise TrainError("--lift-to scales only frames of a fixed duration, not of --n-events: leave it out")
     spiking = config.epochs - config.analog_epochs
     if config.average_epochs > spiking:
         raise TrainError(

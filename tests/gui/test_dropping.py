@@ -133,7 +133,7 @@ def test_a_dropped_model_is_used_for_what_plays(
     qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"), timeout=20_000)
     assert window.player.source == str(recording)
     assert window.settings.now.model == str(letters)
-    assert window.banner.message.text() == "The model letters is used"
+    assert window.banner.message.text() == "Now using the model letters"
 
 
 def test_a_model_and_a_recording_are_dropped_together(

@@ -86,7 +86,7 @@ def test_ctrl_c_copies_the_picture_that_is_seen(
     assert (copied.width(), copied.height()) == (952, 952)  # 34 × 28, at most 960
     press(qtbot, window, "M", "Ctrl+C")
     assert QGuiApplication.clipboard().image() == copied.flipped(Qt.Orientation.Horizontal)
-    assert window.banner.message.text() == "The picture is copied"
+    assert window.banner.message.text() == "Picture copied"
 
 
 def test_the_picture_and_the_window_are_saved_as_png(

@@ -38,7 +38,7 @@ def said(window: MainWindow) -> str:
 
 def test_with_no_model_named_the_fitting_one_is_used_and_said(qtbot: QtBot, unasked: MainWindow) -> None:
     play(qtbot, unasked, DIGIT)
-    qtbot.waitUntil(lambda: said(unasked) == "This looks like N-MNIST: nmnist is used.")
+    qtbot.waitUntil(lambda: said(unasked) == "This looks like N-MNIST, so nmnist is used.")
     assert unasked.player.model == "nmnist"
     assert unasked.readout.rows.classes[:2] == ("0", "1")
     assert unasked.settings.now.model == ""
@@ -93,7 +93,7 @@ def test_a_video_with_a_model_of_events_offers_the_model_of_videos(
     window.open(str(clip))
     qtbot.waitUntil(window.banner.action.isVisible, timeout=20_000)
     assert said(window) == f"{clip.name} is a video, but gestures reads events."
-    assert [window.banner.action.text(), window.banner.other.text()] == ["Use ucf6", "Turn it into events"]
+    assert [window.banner.action.text(), window.banner.other.text()] == ["Use ucf6", "Convert it to events"]
     window.banner.action.click()
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     assert window.player.model == "ucf6"

@@ -67,7 +67,7 @@ def test_each_setting_says_what_it_does_and_has_its_page(dialog: SettingsDialog)
     for row in dialog.rows:
         assert row.hint.endswith("."), row.name
         names = [button.accessibleName() for button in row.whole.findChildren(QPushButton)]
-        assert any(name.startswith(f"Read about this: {row.name}") for name in names), row.name
+        assert any(name.startswith(f"Help: {row.name}") for name in names), row.name
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_cameras_and_recent_sources_can_be_forgotten(make_window: MakeWindow) ->
     window = make_window(settings=settings)
     window.commands["settings"].trigger()
     assert isinstance(window.dialog, SettingsDialog)
-    for name, words in (("Turned cameras", "Forget (1)"), ("Recent sources", "Clear (2)")):
+    for name, words in (("Camera orientations", "Forget (1)"), ("Recent sources", "Clear (2)")):
         button = control(window.dialog, name)
         assert isinstance(button, QPushButton)
         assert button.text() == words

@@ -50,7 +50,7 @@ def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
     eventually(lambda: window.poll() or window.view.shown > 3)
     assert not window.player.can_record
     assert window.view.legend.isHidden()
-    assert "digits that turn" in window.windowTitle()
+    assert "turning digits" in window.windowTitle()
     assert window.transport.live.text() == "SIMULATED"
 
 

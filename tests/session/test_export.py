@@ -139,7 +139,9 @@ def test_a_gif_that_would_fill_the_memory_is_refused_at_once(model_folder: Path,
     hour = moving_bar(1_000_000)[::100].copy()
     hour["t"] = 3_600 * (hour["t"] - 5_000_000)
     recording = write_recording(tmp_path / "hour.npz", hour)
-    with pytest.raises(SourceError, match=r"hour\.gif: a GIF takes \d+ s of this film at most: choose \.mp4"):
+    with pytest.raises(
+        SourceError, match=r"hour\.gif: a GIF takes \d+ s of this video at most: choose \.mp4"
+    ):
         export(recording, tmp_path / "hour.gif", Showing(model_folder))
     assert nothing_else_in(tmp_path, "hour.npz")
 

@@ -153,7 +153,8 @@ def test_a_full_disk_ends_it_cleanly_and_says_how_much_is_left(tmp_path: Path) -
         recorder = Recorder(disk / "a.aedat4", VGA, "camera")
         put_until(recorder, lambda: recorder.finished)
         assert re.search(
-            r"a\.aedat4: only 0\.\d MB left on its disk, too little for this file: free", str(recorder.error)
+            r"a\.aedat4: only 0\.\d MB left on its disk, which is too little for this file: free",
+            str(recorder.error),
         )
         events = read(recorder.path)  # it has its table
         assert events.size == recorder.recorded.events

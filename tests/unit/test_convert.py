@@ -236,8 +236,8 @@ def test_a_recording_named_with_its_columns_is_itself_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("out.csv", "doesn't tell the format: choose one that ends in .aedat4 or .npz"),
-        ("out", "doesn't tell the format"),
+        ("out.csv", "doesn't say the format: choose one that ends in .aedat4 or .npz"),
+        ("out", "doesn't say the format"),
         ("nowhere/out.npz", "there is no folder .*nowhere: make it first"),
         ("nowhere/out.aedat4", "nowhere/out.aedat4: there is no folder"),
         ("a.npz/out.npz", "there is no folder"),
@@ -462,7 +462,7 @@ def test_the_labels_of_a_stretch_go_with_it(tmp_path: Path) -> None:
         (["--from", "-1"], "there is nothing from -1 s"),
         (["--from", "nan"], "there is nothing from nan s"),
         (["--from", "900"], "the recording ends at"),
-        (["--model", "gestures"], "--model and --speed are for a film or a table"),
+        (["--model", "gestures"], "--model and --speed are for a video or a table"),
     ],
 )
 def test_a_stretch_that_is_not_there_is_said(
@@ -478,7 +478,7 @@ def test_a_stretch_without_events_is_said(tmp_path: Path) -> None:
     events = np.zeros(2, EVENTS_DTYPE)
     events["t"] = (0, 10_000_000)
     source = write(tmp_path / "a.npz", events, VGA)
-    with pytest.raises(SourceError, match=r"a\.npz: it has no event from 2 s to 3 s: choose another stretch"):
+    with pytest.raises(SourceError, match=r"a\.npz: it has no event from 2 s to 3 s: choose another section"):
         convert(source, tmp_path / "b.aedat4", stretch=Stretch(2, 3))
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 

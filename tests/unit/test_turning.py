@@ -1,4 +1,4 @@
-"""Digits that turn: the paper's Seq 2 as a live source."""
+"""Turning digits: the paper's Seq 2 as a live source."""
 
 from __future__ import annotations
 

@@ -397,7 +397,9 @@ def test_seconds_end_a_video_in_its_own_time(bar: Path, model_folder: str) -> No
 def test_a_video_without_a_window_says_so(tmp_path: Path, model_folder: str) -> None:
     (summary,) = decide_all(str(write_video(tmp_path / "short.avi", grey_levels(4))), model_folder)
     assert isinstance(summary, Summary)
-    assert summary.warnings == ("no decision: 4 frames are fewer than a window of 10: give a longer source",)
+    assert summary.warnings == (
+        "no decision, because 4 frames are fewer than a window of 10: give a longer source",
+    )
 
 
 def test_a_model_for_events_refuses_a_video(bar: Path, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
 
 def help_button(page: str, about: str) -> QPushButton:
     """Return a small "?" that opens a page of the documentation; ``about`` names what it explains."""
-    tip = f"Read about this: {about} (opens the browser)"
+    tip = f"Help: {about} (opens in the browser)"
     widget = button("?", height=18, width=18, pixels=11, name="help", tip=tip)
     widget.setAccessibleName(tip)
     widget.setAutoDefault(False)  # in a dialog, Enter is for something else

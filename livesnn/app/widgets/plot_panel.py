@@ -21,7 +21,7 @@ from livesnn.session.plot_history import EDGES_MS, KEPT_S, PlotHistory, Quantity
 HISTOGRAM = "histogram"
 LOOKS: dict[str, PlotLook] = {
     "rate": PlotLook("Events per second", "Events per second of the source's own time.", "/s", digits=0),
-    "latency": PlotLook("Latency in ms", "The longest in each tenth of a second.", "ms"),
+    "latency": PlotLook("Latency in ms", "The longest latency in each tenth of a second.", "ms"),
     HISTOGRAM: PlotLook(
         "Latency histogram",
         "How often each latency occurred in the time shown.",
@@ -41,9 +41,7 @@ SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
 DRAW_S = 0.04
 """Least time between two plots, each of which takes the GUI thread some 5 ms."""
 _ASPECT = 2.0  # width of a plot to its height, best
-_LIVE_TIP = (
-    "Follow the newest values. Zooming or moving a plot stops that; a double click on it follows again."
-)
+_LIVE_TIP = "Follow the newest values. Zooming or moving a plot stops this. A double click starts it again."
 
 
 class PlotPanel(QWidget):
