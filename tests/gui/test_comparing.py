@@ -112,7 +112,7 @@ def test_a_second_that_is_too_slow_is_said(qtbot: QtBot) -> None:
     times = Percentiles(30.0), Percentiles(40.0)
     view.show_compared(Compared(Agreement(0.9, 0.8, 1000), times, times, late=True))
     assert (view.percent, view.late) == ("90.0 %", True)
-    assert view.toolTip().startswith("Both together need longer")
+    assert view.toolTip().startswith("The two together can't keep up")
     assert LATE.startswith("Too slow")
 
 

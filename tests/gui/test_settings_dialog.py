@@ -72,7 +72,7 @@ def test_each_setting_says_what_it_does_and_has_its_page(dialog: SettingsDialog)
 
 @pytest.mark.parametrize(
     ("words", "found"),
-    [("hot pixels", ["Filter noise"]), ("SMOOTH", ["Smoothing"]), ("look palette", ["Palette"])],
+    [("hot pixels", ["Filter noise"]), ("SMOOTH", ["Smoothing"]), ("appearance palette", ["Palette"])],
 )
 def test_a_search_leaves_what_has_all_its_words(
     qtbot: QtBot, dialog: SettingsDialog, words: str, found: list[str]
