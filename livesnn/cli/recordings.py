@@ -100,7 +100,7 @@ def convert(
     shows = out.suffix.lower() in (".mp4", ".gif", ".csv")
     if not shows and out.suffix.lower() not in (".aedat4", ".npz"):
         raise SourceError(
-            f"{out}: the name doesn't tell the format: choose one that ends in .aedat4, .npz, .mp4, .gif or .csv"
+            f"{out}: the name doesn't say the format: choose one that ends in .aedat4, .npz, .mp4, .gif or .csv"
         )
     if not shows and (model is not None or speed != 1.0):
         raise SourceError(f"{out}: --model and --speed are for a video or a table: choose .mp4, .gif or .csv")

@@ -117,7 +117,7 @@ def export(
             window = model.card.input.window
             raise SourceError(
                 f"{source}: there is no decision {stretch.words}: the first one follows after {window} frames, so "
-                "choose a longer stretch"
+                "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
 
@@ -267,8 +267,8 @@ def _write_film(path: Path, played: _Played, model: Model, showing: Showing, spa
     film = _Filming(suffix, model.card, showing, played.sensor, span)
     if (hours := film.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
         raise SourceError(
-            f"{path}: the film would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
-            "speed or a shorter stretch"
+            f"{path}: the video would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
+            "speed or a shorter section"
         )
     with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
         for result in _results(played.filmed(film), model, showing):
