@@ -224,14 +224,20 @@ def test_an_existing_file_is_replaced_only_if_a_person_agrees(
     assert (tmp_path / "kept.csv").read_text().startswith("t_us,decision")
 
 
+def writing_a_long_film(qtbot: QtBot, make_window: MakeWindow, folder: Path) -> MainWindow:
+    """Return a window that has begun to write slow.mp4, from bar.npz beside it."""
+    window = make_window()
+    play(qtbot, window, write_recording(folder / "bar.npz", moving_bar(1_000_500)))
+    window.player.apply(replace(window.player.choices, speed=0.1))
+    export(window, "film", folder / "slow.mp4")
+    wait_for_words(qtbot, window, "Writing slow.mp4: ")
+    return window
+
+
 def test_an_export_can_be_cancelled_and_leaves_nothing(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    window = make_window()
-    play(qtbot, window, write_recording(tmp_path / "bar.npz", moving_bar(1_000_500)))
-    window.player.apply(replace(window.player.choices, speed=0.1))
-    export(window, "film", tmp_path / "slow.mp4")
-    wait_for_words(qtbot, window, "Writing slow.mp4: ")
+    window = writing_a_long_film(qtbot, make_window, tmp_path)
     window.poll()
     assert [window.commands[name].isEnabled() for name in EXPORTS] == [True, *[False] * 5]
     window.banner.action.click()  # "Cancel"
@@ -242,11 +248,7 @@ def test_an_export_can_be_cancelled_and_leaves_nothing(
 def test_closing_the_window_ends_an_export_and_leaves_nothing(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    window = make_window()
-    play(qtbot, window, write_recording(tmp_path / "bar.npz", moving_bar(1_000_500)))
-    window.player.apply(replace(window.player.choices, speed=0.1))
-    export(window, "film", tmp_path / "slow.mp4")
-    wait_for_words(qtbot, window, "Writing slow.mp4: ")
+    window = writing_a_long_film(qtbot, make_window, tmp_path)
     window.close()
     assert [path.name for path in tmp_path.iterdir()] == ["bar.npz"]
 

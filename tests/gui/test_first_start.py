@@ -14,10 +14,9 @@ import pytest
 from PySide6.QtCore import QRect, Qt
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.application import automated, check_xcb, xcb_plugin
+from livesnn.app.application import automated
 from livesnn.app.main_window import MainWindow
 from livesnn.app.tour import beside
-from livesnn.errors import LivesnnError
 
 from .test_choices import be_active
 from .test_run import variables, x_server
@@ -83,15 +82,8 @@ def test_the_window_fits_the_screen_with_its_frame_and_has_wide_curves(
     not (shutil.which("Xvfb") and shutil.which("openbox")), reason="Xvfb or openbox is not installed"
 )
 @SCREENS
-def test_a_window_manager_puts_all_of_it_on_the_screen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int
-) -> None:
+def test_a_window_manager_puts_all_of_it_on_the_screen(tmp_path: Path, width: int, height: int) -> None:
     with x_server(tmp_path, f"{width}x{height}x24") as display:
-        monkeypatch.setenv("DISPLAY", display)
-        try:
-            check_xcb(xcb_plugin())
-        except LivesnnError as error:
-            pytest.skip(str(error))
         manager = subprocess.Popen(["openbox", "--sm-disable"], env=os.environ | {"DISPLAY": display})
         try:
             x11 = {"QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
@@ -196,16 +188,11 @@ run_app(sys.argv[1], sys.argv[2])
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
 def test_only_the_first_start_begins_with_the_tour(
-    model_folder: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path, recording: Path, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", TOURED, str(recording), str(model_folder)]
     said = []
     with x_server(tmp_path) as display:
-        monkeypatch.setenv("DISPLAY", display)
-        try:
-            check_xcb(xcb_plugin())
-        except LivesnnError as error:
-            pytest.skip(str(error))
         environment = {**variables(tmp_path / "settings.json"), "QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
         for _ in range(2):
             done = subprocess.run(

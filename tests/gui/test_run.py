@@ -255,16 +255,11 @@ def test_importing_the_app_loads_no_torch() -> None:
     not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="Xvfb or xdotool is not installed"
 )
 def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
-    model_folder: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_folder: Path, recording: Path, tmp_path: Path
 ) -> None:
     """A real window: the keys come from the X server, what they did is read from what is remembered."""
     settings = tmp_path / "settings.ini"
     with x_server(tmp_path) as display:
-        monkeypatch.setenv("DISPLAY", display)
-        try:
-            check_xcb(xcb_plugin())
-        except LivesnnError as error:
-            pytest.skip(str(error))
         environment = {**variables(settings), "QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
         command = ["-m", "livesnn", "gui", str(recording), "--model", str(model_folder), "--json"]
         app = subprocess.Popen(
@@ -318,22 +313,15 @@ application.exec()
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
-def test_a_dialog_s_buttons_have_no_icons_such_as_a_red_cross(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dialog_s_buttons_have_no_icons_such_as_a_red_cross(tmp_path: Path) -> None:
     with x_server(tmp_path) as display:  # offscreen there never are any
-        monkeypatch.setenv("DISPLAY", display)
-        try:
-            check_xcb(xcb_plugin())
-        except LivesnnError as error:
-            pytest.skip(str(error))
         done = python("-c", DIALOG, QT_QPA_PLATFORM="xcb", DISPLAY=display)
     assert done.stdout.split() == ["True"], done.stderr
 
 
 @contextmanager
 def x_server(folder: Path, screen: str = "1400x900x24") -> Iterator[str]:
-    """Run an X server without a screen on a display that is free; yield its name."""
+    """Run an X server on a free display, without a screen; yield its name. Skips where Qt can't use one."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), "-screen", "0", screen, "-nolisten", "tcp"],
@@ -344,7 +332,14 @@ def x_server(folder: Path, screen: str = "1400x900x24") -> Iterator[str]:
     os.close(writing)
     try:
         with os.fdopen(reading) as said:
-            yield f":{said.readline().strip()}"
+            display = f":{said.readline().strip()}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DISPLAY", display)
+            try:
+                check_xcb(xcb_plugin())
+            except LivesnnError as error:
+                pytest.skip(str(error))
+            yield display
     finally:
         server.terminate()
         server.wait(10)
