@@ -12,7 +12,7 @@ import pytest
 
 import livesnn
 from livesnn.cli.streams import describe_row
-from livesnn.events.cameras.server import Address
+from livesnn.events.cameras.network import Address
 from livesnn.events.packet import NO_EVENTS, Packet
 from livesnn.infer.decide import STALE_S, Decider, Reason, silence
 from livesnn.infer.model import read_card
