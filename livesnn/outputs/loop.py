@@ -237,7 +237,7 @@ class Output(Protocol):
     name: str
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Send until it is cancelled; call ``ready`` each time that it works.
+        """Send until the feed ends, or it is cancelled; call ``ready`` each time that it works.
 
         What it raises is said, and it is run again. A LivesnnError before the first ``ready`` is final.
         """
@@ -320,7 +320,7 @@ class OutputLoop(Closing):
         while True:
             try:
                 await output.run(ready)
-                error = "it has ended"
+                return
             except LivesnnError as raised:
                 if not started.done():
                     started.set_exception(raised)

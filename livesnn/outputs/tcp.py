@@ -18,7 +18,7 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.aedat4_writer import storable
 from livesnn.events.packet import Packet, Resolution
-from livesnn.outputs.loop import STUCK_S, Feed, Message, OutputLoop, listening_socket
+from livesnn.outputs.loop import STUCK_S, Feed, Message, OutputLoop, Receiver, listening_socket
 
 MOST_LISTENERS = 100
 
@@ -55,37 +55,39 @@ class TcpOutput:
         buffer_bytes: int | None = None,
         stuck_s: float = STUCK_S,
     ) -> None:
-        self._listening = listening_socket(address)
+        self._listening: socket.socket | None = listening_socket(address)
         self.address = Address(address.host, self._listening.getsockname()[1])
         self.name = f"{feed.kind} at {self.address}"
         self._say, self._feed, self._greeting = loop.say, feed, greeting
         self._buffer_bytes, self._stuck_s = buffer_bytes, stuck_s
-        self._readers: dict[asyncio.StreamReader, asyncio.StreamWriter] = {}
+        self._listeners: dict[asyncio.StreamReader, Receiver] = {}
         loop.start(self)
+
+    @property
+    def listeners(self) -> int:
+        """How many programs are connected."""
+        return self._feed.receivers
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Let programs connect."""
-        server = await asyncio.start_server(self._attend, sock=self._listening.dup())
+        listening, self._listening = self._listening or listening_socket(self.address), None
+        server = await asyncio.start_server(self._attend, sock=listening)
         try:
             ready()
             await asyncio.get_running_loop().create_future()  # until it is cancelled
         finally:
             server.close()
-            self._listening.close()
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._readers) >= MOST_LISTENERS:
-            for each, its_writer in self._readers.items():
-                if each.at_eof():  # it has hung up, which is noticed when something is sent, or here
-                    its_writer.transport.abort()
-            await asyncio.sleep(0)
-        if len(self._readers) >= MOST_LISTENERS:
+        if len(self._listeners) >= MOST_LISTENERS:
+            self._let_go_of_those_who_hung_up()
+        if len(self._listeners) >= MOST_LISTENERS:
             self._say("full", f"{self.name}: more than {MOST_LISTENERS} programs: one was refused")
             writer.transport.abort()
             return
-        self._readers[reader] = writer
         host, port, *_ = writer.get_extra_info("peername") or ("?", 0)
         receiver = self._feed.join(f"{host}:{port}")
+        self._listeners[reader] = receiver
         try:
             self._prepare(writer)
             await self._send(writer, self._greeting)
@@ -100,7 +102,15 @@ class TcpOutput:
         finally:
             writer.transport.abort()
             self._feed.leave(receiver)
-            del self._readers[reader]
+            self._listeners.pop(reader, None)
+
+    def _let_go_of_those_who_hung_up(self) -> None:
+        """Make room; otherwise it is noticed only when something is sent to them."""
+        gone = [each for each in self._listeners if each.at_eof() or each.exception() is not None]
+        for reader in gone:
+            receiver = self._listeners.pop(reader)
+            receiver.end()
+            receiver.wake()
 
     def _prepare(self, writer: asyncio.StreamWriter) -> None:
         # With 0, `drain` waits until the system has all of a message: what waits does so in the receiver's queue.

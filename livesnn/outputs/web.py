@@ -226,11 +226,6 @@ class WebOutput:
         What encrypts; None: nothing is encrypted.
     control
         Whether the page may record and reset.
-
-    Attributes
-    ----------
-    port
-        Where it listens.
     """
 
     def __init__(
@@ -244,8 +239,8 @@ class WebOutput:
         tls: ssl.SSLContext | None = None,
         control: bool = False,
     ) -> None:
-        self._listening = listening_socket(address)
-        self.port: int = self._listening.getsockname()[1]
+        self._listening: socket.socket | None = listening_socket(address)
+        self._address = Address(address.host, self._listening.getsockname()[1])
         self.name = f"page at {address.host}:{self.port}"
         self._loop, self._say = loop, loop.say
         self._decisions, self._source = decisions, source
@@ -261,6 +256,11 @@ class WebOutput:
         self._picture: _Shared | None = None
         source.pictures.notify = lambda: loop.call(self._share_picture)
         loop.start(self)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._address.port
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Answer requests, and tell pages once a second how it goes."""
@@ -281,7 +281,7 @@ class WebOutput:
         )
         await runner.setup()
         self._server = runner.server
-        listening = self._listening.dup()
+        listening, self._listening = self._listening or listening_socket(self._address), None
         server = await asyncio.get_running_loop().create_server(self._accept, sock=listening, ssl=self._tls)
         try:
             ready()
