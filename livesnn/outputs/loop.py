@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.cameras.network import Address, reason_of
+from livesnn.events.cameras.network import Address, keep_alive, reason_of
 from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.packet import Closing
 from livesnn.outputs.lines import Row
@@ -370,3 +370,18 @@ def listening_socket(address: Address) -> socket.socket:
         raise SourceError(
             f"{address}: can't listen there ({reason}): give another port, and a host of this machine"
         ) from error
+
+
+def keep_little(transport: asyncio.BaseTransport | None, buffer_bytes: int | None) -> None:
+    """Let a connection send at once, and the system hold at most so much for it (None: as it likes).
+
+    What else waits does so in the receiver's queue, where the oldest is dropped.
+    """
+    connected: socket.socket | None = None if transport is None else transport.get_extra_info("socket")
+    if connected is None:  # it is gone
+        return
+    with contextlib.suppress(OSError):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if buffer_bytes is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
+    keep_alive(connected)

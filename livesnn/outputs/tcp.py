@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 
-from livesnn.events.cameras.network import Address, keep_alive
+from livesnn.events.cameras.network import Address
 from livesnn.events.formats.aedat4_layout import (
     MAGIC,
     PACKET_HEADER,
@@ -18,7 +17,7 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.aedat4_writer import storable
 from livesnn.events.packet import Packet, Resolution
-from livesnn.outputs.loop import STUCK_S, Feed, Message, OutputLoop, Receiver, listening_socket
+from livesnn.outputs.loop import STUCK_S, Feed, Message, OutputLoop, Receiver, keep_little, listening_socket
 
 MOST_LISTENERS = 100
 
@@ -89,7 +88,9 @@ class TcpOutput:
         receiver = self._feed.join(f"{host}:{port}")
         self._listeners[reader] = receiver
         try:
-            self._prepare(writer)
+            # With 0, `drain` waits until the system has all of a message.
+            writer.transport.set_write_buffer_limits(high=0)
+            keep_little(writer.transport, self._buffer_bytes)
             await self._send(writer, self._greeting)
             while (message := await receiver.take()) is not None:
                 await self._send(writer, message.octets)
@@ -111,16 +112,6 @@ class TcpOutput:
             receiver = self._listeners.pop(reader)
             receiver.end()
             receiver.wake()
-
-    def _prepare(self, writer: asyncio.StreamWriter) -> None:
-        # With 0, `drain` waits until the system has all of a message: what waits does so in the receiver's queue.
-        writer.transport.set_write_buffer_limits(high=0)
-        connected = writer.get_extra_info("socket")
-        with contextlib.suppress(OSError):
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._buffer_bytes is not None:
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_bytes)
-        keep_alive(connected)
 
     async def _send(self, writer: asyncio.StreamWriter, octets: bytes) -> None:
         writer.write(octets)

@@ -25,8 +25,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.network import Address, reason_of
-from livesnn.outputs.decisions import DecisionFeeds
-from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, listening_socket
+from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
+from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket
 from livesnn.outputs.served_source import PICTURES_PER_S, ServedSource
 from livesnn.session.event_picture import Picture
 from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
@@ -336,6 +336,7 @@ class WebOutput:
         if not page.can_prepare(request):
             return web.Response(status=400, text="this address is for the page's WebSocket\n")
         await page.prepare(request)
+        keep_little(request.transport, None)
         viewer = _Viewer(self._decisions.page.join(str(request.remote)))
         self._viewers.append(viewer)
         self._source.watched = True
@@ -426,6 +427,7 @@ class WebOutput:
             headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
         )
         await response.prepare(request)
+        keep_little(request.transport, KEPT_BYTES)
         receiver = self._decisions.programs.join(str(request.remote))
         try:
             await self._write_event(response, json_line(self._decisions.greeting))

@@ -398,9 +398,9 @@ def test_a_page_that_may_records_and_resets(serve_page: Callable[..., Page], tmp
             await connected.send_json({"do": "record"})
             recording = None
             while recording is None:
-                page.see_events()
                 recording = (await first_with(connected, "status"))["recording"]
             assert recording["path"].endswith(".aedat4")
+            page.see_events()
             await connected.send_json({"do": "record"})
             assert "is being recorded" in await first_with(connected, "notice")
             await connected.send_json({"do": "stop"})
@@ -472,16 +472,16 @@ def test_who_never_reads_delays_nobody_and_its_loss_is_counted(serve_page: Calla
         async with aiohttp.ClientSession() as session, session.get(f"{page.url}/decisions") as answer:
             await answer.content.readuntil(b"\n\n")
             slowest_s = 0.0
-            for t in range(3_000):
+            for t in range(1_000):
                 told_s = time.perf_counter()
                 page.decisions.tell(row(t=t, rates={"x" * 2_000: 0.0}))
                 event = json.loads((await answer.content.readuntil(b"\n\n")).removeprefix(b"data: "))
                 assert event["t"] == t
                 slowest_s = max(slowest_s, time.perf_counter() - told_s)
-            assert slowest_s < 2.0
+            assert slowest_s < 5.0  # none is let go so soon
 
     run(read())
-    assert page.decisions.programs.counts()["missed"] > 1_000
+    assert page.decisions.programs.counts()["missed"] > 5 * 500
     for connected in stalled:
         connected.close()
 
@@ -498,7 +498,8 @@ def test_of_500_connections_so_many_are_let_in_and_it_goes_on(serve_page: Callab
         for each in connected:
             each.close()
     eventually(lambda: _answers(page))
-    assert page.said == [
+    refusals = [line for line in page.said if "refused" in line]
+    assert refusals == [
         f"page at 127.0.0.1:{page.port}: more than {MOST_CONNECTIONS} connections: one was refused"
     ]
 
