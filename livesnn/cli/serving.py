@@ -374,6 +374,12 @@ class _Server(ExitStack):
             )
         if isinstance(source, Recording) and source.empty:
             raise SourceError(f"{self.name}: the recording has no events: give another one")
+        if model is not None and self._places.web is not None:
+            from livesnn.outputs.served_source import ServedSource
+
+            # Before the loop, so that it is closed after everybody has been told of the end.
+            folder = expanded(self._page.recordings)
+            self._served = self.enter_context(ServedSource(source, self.orientation, folder, self.notify))
         loop = self.enter_context(OutputLoop(notice(self.command)))
         watching: list[See] = []
         listening = []
@@ -391,22 +397,18 @@ class _Server(ExitStack):
                 greeting = json_line(told.greeting)
                 decisions = TcpOutput(loop, place, told.programs, greeting, buffer_bytes=KEPT_BYTES)
                 listening.append(f"decisions at {decisions.address}")
-            if (place := self._places.web) is not None:
-                listening += self._listen_for_pages(loop, place, told, source, watching)
+            if (place := self._places.web) is not None and self._served is not None:
+                listening += self._listen_for_pages(loop, place, told, self._served)
+                if self._served.sees_events:
+                    watching.append(self._served.see_packet)
         for line in listening:  # once nothing can fail any more
             say(f"livesnn {self.command}: {line}")
         return _each(watching)
 
     def _listen_for_pages(
-        self,
-        loop: OutputLoop,
-        place: Address,
-        decisions: DecisionFeeds,
-        source: EventSource | FrameSource,
-        watching: list[See],
+        self, loop: OutputLoop, place: Address, decisions: DecisionFeeds, served: ServedSource
     ) -> list[str]:
         """Serve the page; return what is to be said about it."""
-        from livesnn.outputs.served_source import ServedSource
         from livesnn.outputs.web import WebOutput, load_tls
 
         page = self._page
@@ -415,10 +417,7 @@ class _Server(ExitStack):
         tls = load_tls(expanded(page.cert), expanded(page.key)) if page.cert and page.key else None
         outside = not is_loopback(place.host)
         token = secrets.token_urlsafe(16) if outside and page.auth else None
-        self._served = self.enter_context(ServedSource(source, self.orientation, expanded(page.recordings)))
-        output = WebOutput(loop, place, decisions, self._served, token=token, tls=tls, control=page.control)
-        if self._served.sees_events:
-            watching.append(self._served.see_packet)
+        output = WebOutput(loop, place, decisions, served, token=token, tls=tls, control=page.control)
         scheme = "http" if tls is None else "https"
         url = f"{scheme}://{shown_host(place.host)}:{output.port}/" + (f"?token={token}" if token else "")
         said = [f"page at {url}"]
@@ -485,11 +484,12 @@ def shown_host(host: str) -> str:
 
 
 def show_qr_code(url: str) -> None:
-    """Draw an address on a terminal, for a phone, if segno is installed."""
+    """Draw an address for a phone, on a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return
     try:
         import segno
     except ModuleNotFoundError:
         say("for a QR code of the address: pip install 'livesnn[qr]'")
-        return
-    if sys.stderr.isatty():
+    else:
         segno.make_qr(url).terminal(sys.stderr, compact=True)

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from livesnn.errors import LivesnnError, SourceError, error_message
+from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Closing, Packet
 from livesnn.events.recorder import Recorder, RingBuffer, with_kept
@@ -33,6 +34,8 @@ class ServedSource(Closing):
         What makes its events upright.
     folder
         Where recordings are written.
+    notify
+        Gets a line when a recording is complete, or has failed.
 
     Attributes
     ----------
@@ -42,12 +45,12 @@ class ServedSource(Closing):
         The newest one, `PICTURES_PER_S` at most, as long as ``watched`` is set.
     """
 
-    def __init__(self, source: Source, orientation: Orientation, folder: Path) -> None:
+    def __init__(self, source: Source, orientation: Orientation, folder: Path, notify: Notify) -> None:
         self.events = 0
         self.pictures = Notifying()
         self.watched = False
         self._live = source.live
-        self._folder = folder
+        self._folder, self._notify = folder, notify
         self._display: Display | None = None
         self._ring_buffer: RingBuffer | None = None
         if not isinstance(source, FrameSource):
@@ -103,14 +106,14 @@ class ServedSource(Closing):
             self._ring_buffer.use(None)
             self._recorder.stop()
 
-    def recording(self, say: Callable[[str], None]) -> dict[str, object] | None:
-        """Return how the recording goes; None: there is none. ``say`` gets a line when it is complete, or failed."""
+    def recording(self) -> dict[str, object] | None:
+        """Return how the recording goes; None: there is none."""
         recorder = self._recorder
         if recorder is None:
             return None
         if recorder.finished:
             self._recorder = None
-            say(_outcome(recorder))
+            self._notify(_outcome(recorder))
             return None
         return asdict(recorder.recorded) | {"path": recorder.path.name, "seconds": recorder.seconds}
 
@@ -119,6 +122,7 @@ class ServedSource(Closing):
         self.stop_recording()
         if self._recorder is not None:
             self._recorder.close()
+            self.recording()
 
 
 class Notifying(Latest[Picture]):

@@ -37,7 +37,7 @@ REQUEST_S = 10.0
 """A connection that has asked for nothing in this time is closed."""
 
 KEPT_ALIVE_S = 15.0
-PING_S = 4.0
+PING_S = 10.0
 """Between two questions whether a page is still there. It has half of that to answer."""
 
 LONGEST_MESSAGE = 1000
@@ -92,7 +92,7 @@ def check_access(host: str, origin: str | None, scheme: str, given: str | None, 
     if token is None:
         if not is_own_host(host):
             raise Refusal("host", "open it by its address")
-    elif given is None or not hmac.compare_digest(given.encode(), token.encode()):
+    elif given is None or not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
         raise Refusal(
             "token", "the token is missing or wrong: open the address that livesnn serve has printed"
         )
@@ -316,10 +316,11 @@ class WebOutput:
         self._silent.discard(request.protocol)
         if request.path in ("/page.js", "/style.css"):  # they are no secret
             return await handler(request)
+        host = request.headers.get("Host", "")  # aiohttp's own would ask a name server, and wait, without one
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         token = given if scheme.lower() == "bearer" else request.query.get("token")
         try:
-            check_access(request.host, request.headers.get("Origin"), request.scheme, token, self._token)
+            check_access(host, request.headers.get("Origin"), request.scheme, token, self._token)
         except Refusal as refusal:
             self._say(refusal.kind, f"{self.name}: {request.remote} was refused: {refusal}")
             return web.Response(status=403, text=f"{refusal}\n")
@@ -468,12 +469,8 @@ class WebOutput:
             "dropped": decisions.dropped,
             "latency_ms": decisions.latency_ms(),
             "outputs": {feed.kind: feed.counts() for feed in self._loop.feeds},
-            "recording": self._source.recording(self._told_and_said),
+            "recording": self._source.recording(),
         }
-
-    def _told_and_said(self, line: str) -> None:
-        self._say.at_once(line)
-        self._decisions.notice(line)
 
 
 def newest_row(messages: Iterable[Message]) -> list[Message]:

@@ -69,10 +69,14 @@ class Page:
     ) -> None:
         self.said = said
         self.decisions = DecisionFeeds(loop, "made", card)
-        self.source = ServedSource(source, Orientation(), folder)
+        self.source = ServedSource(source, Orientation(), folder, self.notify)
         output = WebOutput(loop, Address("127.0.0.1", 0), self.decisions, self.source, **options)
         self.port = output.port
         self.url = f"http://127.0.0.1:{output.port}"
+
+    def notify(self, line: str) -> None:
+        self.said.append(line)
+        self.decisions.notice(line)
 
     def see_events(self) -> None:
         """Let a packet of events come."""
@@ -176,7 +180,8 @@ def test_who_has_no_token_or_a_wrong_one_gets_nothing_and_one_line_is_said(
             assert status == 403
             assert "Set-Cookie" not in headers
             assert "right" not in text
-        assert page.ask(path, Authorization="Bearer wrong")[0] == 403
+        for wrong in ("Bearer wrong", "Bearer \xff\xfe", "Basic right", "Bearer", "right"):
+            assert page.ask(path, Authorization=wrong)[0] == 403
     assert len(page.said) == 1
     assert "127.0.0.1 was refused: the token is missing or wrong" in page.said[0]
     assert page.ask("/status?token=right")[0] == page.ask("/status", Authorization="Bearer right")[0] == 200
@@ -578,7 +583,7 @@ def test_of_the_same_trouble_a_line_is_said_seldom_and_tells_how_often() -> None
 
 
 def test_the_picture_of_a_page_is_of_the_upright_sensor(tmp_path: Path) -> None:
-    served = ServedSource(FakeSource(resolution=SMALL._replace(width=50)), Orientation(1), tmp_path)
+    served = ServedSource(FakeSource(resolution=SMALL._replace(width=50)), Orientation(1), tmp_path, ignore)
     served.watched = True
     served.see_packet(Packet(moving_bar(20_000), time.perf_counter()))
     picture = served.pictures.take()
