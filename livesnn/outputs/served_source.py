@@ -95,8 +95,8 @@ class ServedSource(Closing):
         """
         if self._ring_buffer is None or not self._live:
             raise SourceError("only live events can be recorded: serve a camera or a stream")
-        if self._recorder is not None:
-            raise SourceError(f"{self._recorder.path} is being recorded: stop it first")
+        if (recording := self.recording()) is not None:
+            raise SourceError(f"{recording['path']} is being recorded: stop it first")
         name = datetime.now().strftime("livesnn-%Y%m%d-%H%M%S")
         self._recorder = self._ring_buffer.record(self._folder / f"{name}.aedat4")
 

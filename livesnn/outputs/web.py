@@ -14,7 +14,6 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -247,8 +246,7 @@ class WebOutput:
         self._token, self._tls, self._control = token, tls, control
         self._begun_s = time.monotonic()
         self._page = {
-            path: files("livesnn.outputs").joinpath("page", name).read_bytes()
-            for path, (name, _) in _PAGE.items()
+            path: (Path(__file__).with_name("page") / name).read_bytes() for path, (name, _) in _PAGE.items()
         }
         self._server: web.Server | None = None
         self._silent: set[web.RequestHandler] = set()  # new connections that have asked for nothing yet
