@@ -146,6 +146,8 @@ STEADY = 60  # quick pictures before the quality rises, two seconds
 LEVELS = ((1.0, 90), (1.0, 70), (0.5, 80), (0.5, 50), (0.25, 60))
 """Share of the picture's width and height, and JPEG quality, best first."""
 
+LEAST_WIDTH = 160  # of a picture, pixels: smaller ones save little
+
 
 class _Shared:
     """A picture on its way to all pages, encoded once for each level that one of them has."""
@@ -167,6 +169,7 @@ class _Shared:
 
         scale, quality = LEVELS[level]
         bgr: npt.NDArray[Any] = self._picture.rgb[..., ::-1]
+        scale = max(scale, LEAST_WIDTH / bgr.shape[1])
         if scale < 1:
             bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         # All of the colour: at half its resolution, single pixels of ON and OFF would be grey.

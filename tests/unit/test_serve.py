@@ -390,6 +390,37 @@ def test_of_several_rows_a_page_gets_the_newest_and_every_other_line() -> None:
     assert newest_row([]) == []
 
 
+def test_when_nothing_comes_programs_and_pages_hear_so_at_the_same_moment(
+    serve_page: Callable[..., Page],
+) -> None:
+    page = serve_page()
+
+    async def hear() -> None:
+        async with (
+            live(page) as connected,
+            aiohttp.ClientSession() as session,
+            session.get(f"{page.url}/decisions") as answer,
+        ):
+            await answer.content.readuntil(b"\n\n")
+            page.decisions.tell(row())
+            heard_s = []
+
+            async def program() -> None:
+                while b'"quiet"' not in await answer.content.readuntil(b"\n\n"):
+                    pass
+                heard_s.append(time.perf_counter())
+
+            async def watcher() -> None:
+                await first_with(connected, "quiet")
+                heard_s.append(time.perf_counter())
+
+            await asyncio.gather(program(), watcher())
+            assert abs(heard_s[0] - heard_s[1]) < 0.5
+            assert page.decisions.last is None
+
+    run(hear())
+
+
 # --- control ---
 
 
