@@ -36,7 +36,6 @@ from livesnn.files import expanded
 
 if TYPE_CHECKING:
     from livesnn.events.cameras.network import Address
-    from livesnn.events.filters import Orientation
     from livesnn.events.packet import EventSource, Packet
     from livesnn.events.pipeline import See
     from livesnn.infer.run import Result
@@ -141,7 +140,7 @@ def serve(
             "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
             "for decisions"
         )
-    server = _Server("serve", source, places, mounting.upright, only_changes=only == "changes", page=page)
+    server = _Server("serve", source, places, mounting, only_changes=only == "changes", page=page)
     if only_events:
         return _serve_events(server, seconds, json=json)
     return _decide(server, model, engine, decisions, actions, seconds, denoise=denoise, json=json)
@@ -214,7 +213,7 @@ def publish(
         else Address(host, DECISIONS_PORT if decisions_port is None else decisions_port),
         events=None if events_port is None else Address(host, events_port),
     )
-    server = _Server("publish", source, places, mounting.upright)
+    server = _Server("publish", source, places, mounting)
     if only_events:
         return _serve_events(server, seconds, json=json)
     return _decide(server, model, engine, decisions, NO_ACTION, seconds, denoise=denoise, json=json)
@@ -344,13 +343,14 @@ class _Server(ExitStack):
         command: str,
         name: str,
         places: _Places,
-        orientation: Orientation,
+        mounting: Mounting,
         *,
         only_changes: bool = False,
         page: PageFlags = PLAIN_PAGE,
     ) -> None:
         super().__init__()
-        self.command, self.name, self.orientation = command, name, orientation
+        self.command, self.name = command, name
+        self.orientation = mounting.upright
         self._places, self._only_changes, self._page = places, only_changes, page
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None

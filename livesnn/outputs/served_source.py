@@ -12,10 +12,10 @@ from pathlib import Path
 from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.filters import Orientation
-from livesnn.events.packet import Closing, Packet
+from livesnn.events.packet import Closing, Packet, Resolution
 from livesnn.events.recorder import Recorder, RingBuffer, with_kept
 from livesnn.infer.run import Result
-from livesnn.session.event_picture import Display, Picture, frame_picture
+from livesnn.session.event_picture import Display, Picture
 from livesnn.sources import Source
 from livesnn.threads import Latest
 from livesnn.video.frame_source import FrameSource
@@ -51,32 +51,32 @@ class ServedSource(Closing):
         self.watched = False
         self._live = source.live
         self._folder, self._notify = folder, notify
-        self._display: Display | None = None
         self._ring_buffer: RingBuffer | None = None
+        size = Resolution(1, 1)  # a video's pictures are its frames
         if not isinstance(source, FrameSource):
             size = orientation.resolution(source.resolution)
-            self._display = Display(size, self.pictures, every_s=1 / PICTURES_PER_S)
             self._ring_buffer = RingBuffer(source, orientation)
+        self._display = Display(size, self.pictures, every_s=1 / PICTURES_PER_S)
         self._recorder: Recorder | None = None
         self._reset = threading.Event()
 
     @property
     def sees_events(self) -> bool:
         """Whether it has events; False of a video."""
-        return self._display is not None
+        return self._ring_buffer is not None
 
     def see_packet(self, packet: Packet) -> None:
         """Look at an upright packet, noise included, in the thread that reads the source."""
         self.events += packet.events.size
         if self._ring_buffer is not None:
             self._ring_buffer.put(packet)
-        if self._display is not None and self.watched:
+        if self.watched:
             self._display.add(packet.events, packet.arrived_s or time.perf_counter(), 0)
 
     def see_result(self, result: Result) -> None:
         """Look at a result: the picture of a video is its frame."""
-        if self._display is None and self.watched:
-            self.pictures.put(Picture(frame_picture(result.frame), result.t, time.perf_counter()))
+        if not self.sees_events and self.watched:
+            self._display.show_frame(result.frame, 0)
 
     def reset(self) -> None:
         """Let the network's state be reset before its next frame."""
