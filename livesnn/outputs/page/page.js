@@ -183,7 +183,7 @@ async function draw() {
 // The connection
 
 function state(name, text) {
-  at("connection").dataset.state = name;
+  at("connection").dataset.state = document.body.dataset.state = name;
   at("connection").textContent = text;
   at("record").disabled = at("reset").disabled = name !== "live";
 }
