@@ -35,6 +35,7 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
+    from livesnn.card import ModelCard
     from livesnn.events.cameras.network import Address
     from livesnn.events.packet import EventSource, Packet
     from livesnn.events.pipeline import See
@@ -257,7 +258,7 @@ def _decide(
 ) -> int:
     """Serve decisions, until the source ends or Ctrl-C."""
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
+    from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
     from livesnn.outputs.lines import decide_all
 
     _check_seconds(seconds)
@@ -279,7 +280,7 @@ def _decide(
             denoise=denoise,
             orientation=server.orientation,
             paced=True,
-            listen=lambda opened: server.listen(opened, name),
+            listen=lambda opened: server.listen(opened, read_card(name)),
             see=see,
             reset_requested=server.take_reset,
             notify=server.notify,
@@ -355,14 +356,13 @@ class _Server(ExitStack):
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None
 
-    def listen(self, source: EventSource | FrameSource, model: str | None = None) -> See | None:
+    def listen(self, source: EventSource | FrameSource, card: ModelCard | None = None) -> See | None:
         """Listen for programs; return what looks at each packet of events, or None.
 
-        ``model``: the one that decides; None: only events are sent.
+        ``card``: of the model that decides; None: only events are sent.
         """
         from livesnn.console import json_line
         from livesnn.events.recording import Recording
-        from livesnn.infer.model import read_card
         from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
         from livesnn.outputs.loop import OutputLoop
         from livesnn.outputs.tcp import EventOutput, TcpOutput
@@ -374,7 +374,7 @@ class _Server(ExitStack):
             )
         if isinstance(source, Recording) and source.empty:
             raise SourceError(f"{self.name}: the recording has no events: give another one")
-        if model is not None and self._places.web is not None:
+        if card is not None and self._places.web is not None:
             from livesnn.outputs.served_source import ServedSource
 
             # Before the loop, so that it is closed after everybody has been told of the end.
@@ -389,8 +389,8 @@ class _Server(ExitStack):
             output = EventOutput(loop, self._places.events, size, events.name)
             watching.append(output.send_packet)
             listening.append(f"events at {output.address}")
-        if model is not None:
-            told = DecisionFeeds(loop, self.name, read_card(model), only_changes=self._only_changes)
+        if card is not None:
+            told = DecisionFeeds(loop, self.name, card, only_changes=self._only_changes)
             self._decisions = told
             self.push(self._tell_error)
             if (place := self._places.decisions) is not None:
