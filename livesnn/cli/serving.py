@@ -6,7 +6,8 @@ import secrets
 import socket
 import sys
 import threading
-from contextlib import ExitStack, closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from livesnn.outputs.served_source import ServedSource
     from livesnn.video.frame_source import FrameSource
 
+    Start = Callable[[OutputLoop, DecisionFeeds], str]
+
 HERE = "127.0.0.1"
 DECISIONS_PORT, PAGE_PORT = 7780, 7788
 Place = Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")]
@@ -76,6 +79,37 @@ Page = Annotated[PageFlags, tyro.conf.arg(name="")]
 PLAIN_PAGE = PageFlags()
 
 
+@dataclass(frozen=True)
+class ReceiverFlags:
+    """Other receivers."""
+
+    mqtt: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None
+    """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
+    Needs livesnn[mqtt]."""
+
+    def starts(self) -> list[Start]:
+        """Return what starts each of them, and returns what is to be said. Raises LivesnnError."""
+        starts: list[Start] = []
+        if self.mqtt is not None:
+            with _needing("mqtt"):
+                from livesnn.outputs.mqtt import MqttOutput, parse_broker
+            broker = parse_broker(self.mqtt)
+            starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
+        return starts
+
+
+Receivers = Annotated[ReceiverFlags, tyro.conf.arg(name="")]
+NO_RECEIVERS = ReceiverFlags()
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise LivesnnError(f"--{extra} needs {error.name}: pip install 'livesnn[{extra}]'") from error
+
+
 def serve(
     source: Source,
     /,
@@ -85,6 +119,7 @@ def serve(
     events: Place = None,
     only: Literal["all", "changes"] = "all",
     page: Page = PLAIN_PAGE,
+    receivers: Receivers = NO_RECEIVERS,
     actions: Actions = NO_ACTION,
     model: Model = None,
     engine: Engine = "auto",
@@ -96,8 +131,8 @@ def serve(
 ) -> int:
     """Show decisions on a web page, and send them to other programs.
 
-    One network runs for all of them. A slow receiver misses something and delays nobody. Without --web, --tcp and
-    --events, it serves the page on this computer.
+    One network runs for all of them. A slow receiver misses something and delays nobody. Without any receiver, it
+    serves the page on this computer.
 
     Parameters
     ----------
@@ -128,20 +163,23 @@ def serve(
         What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
-    if web is None and tcp is None and events is None:
+    starts = receivers.starts()
+    if web is None and tcp is None and events is None and not starts:
         web = str(PAGE_PORT)
     places = _Places(
         web=_place("--web", web),
         decisions=_place("--tcp", tcp),
         events=_place("--events", events),
     )
-    only_events = web is None and tcp is None and actions == NO_ACTION
+    only_events = web is None and tcp is None and not starts and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
         raise SourceError(
             "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
             "for decisions"
         )
-    server = _Server("serve", source, places, mounting, only_changes=only == "changes", page=page)
+    server = _Server(
+        "serve", source, places, mounting, only_changes=only == "changes", page=page, starts=starts
+    )
     if only_events:
         return _serve_events(server, seconds, json=json)
     return _decide(server, model, engine, decisions, actions, seconds, denoise=denoise, json=json)
@@ -348,11 +386,13 @@ class _Server(ExitStack):
         *,
         only_changes: bool = False,
         page: PageFlags = PLAIN_PAGE,
+        starts: Sequence[Start] = (),
     ) -> None:
         super().__init__()
         self.command, self.name = command, name
         self.orientation = mounting.upright
         self._places, self._only_changes, self._page = places, only_changes, page
+        self._starts = starts
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None
 
@@ -401,6 +441,7 @@ class _Server(ExitStack):
                 listening += self._listen_for_pages(loop, place, told, self._served)
                 if self._served.sees_events:
                     watching.append(self._served.see_packet)
+            listening += [start(loop, told) for start in self._starts]
         for line in listening:  # once nothing can fail any more
             say(f"livesnn {self.command}: {line}")
         return _each(watching)

@@ -145,6 +145,16 @@ class DecisionFeeds:
         self.page.put(message)
 
 
+def decided(message: Message, before: str | None) -> str | None:
+    """Return the decision that holds after a message to programs; ``before``: the one until then."""
+    if message.row is not None:
+        return message.row.decision
+    return None if message.octets.startswith(_NO_DECISION) else before
+
+
+_NO_DECISION = (b'{"quiet"', b'{"error"', b'{"summary"')
+
+
 def joined(before: Row, row: Row) -> Row:
     """Return a row that says what was reset and dropped since the row before the one before."""
     return replace(row, reset=before.reset or row.reset, dropped=before.dropped + row.dropped)
