@@ -42,9 +42,9 @@ browser: .venv/all
 	for name in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
 	apt-get install --yes --no-install-recommends chromium-headless-shell || $(BIN)/playwright install --only-shell chromium
 
-# What tests of MQTT are skipped without: a broker and its clients.
+# What tests of MQTT and OSC are skipped without: a broker and its clients, and liblo's server.
 counterparts:
-	apt-get install --yes --no-install-recommends mosquitto mosquitto-clients
+	apt-get install --yes --no-install-recommends mosquitto mosquitto-clients liblo-tools
 
 check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging docs

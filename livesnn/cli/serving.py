@@ -87,6 +87,9 @@ class ReceiverFlags:
     """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
     Needs livesnn[mqtt]."""
 
+    osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
+    """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
+
     def starts(self) -> list[Start]:
         """Return what starts each of them, and returns what is to be said. Raises LivesnnError."""
         starts: list[Start] = []
@@ -95,6 +98,10 @@ class ReceiverFlags:
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
             broker = parse_broker(self.mqtt)
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
+        if (place := _place("--osc", self.osc)) is not None:
+            with _needing("osc"):
+                from livesnn.outputs.osc import OscOutput
+            starts.append(lambda loop, told: OscOutput(loop, place, told).name)
         return starts
 
 
