@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from livesnn.outputs.decisions import DecisionFeeds
     from livesnn.outputs.lines import Row, Summary
     from livesnn.outputs.loop import OutputLoop
+    from livesnn.outputs.ros2 import Ros2Output
     from livesnn.outputs.served_source import ServedSource
     from livesnn.video.frame_source import FrameSource
 
@@ -90,8 +91,15 @@ class ReceiverFlags:
     osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
     """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
 
+    ros2: bool = False
+    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. Needs ROS 2: source its setup.bash,
+    or install livesnn[ros2]."""
+
+    ros2_namespace: Annotated[str, tyro.conf.arg(metavar="NAME")] = "/"
+    """Namespace of the node and its topics, to tell several cameras apart."""
+
     def starts(self) -> list[Start]:
-        """Return what starts each of them, and returns what is to be said. Raises LivesnnError."""
+        """Return what starts each that gets only lines, and returns what is to be said. Raises LivesnnError."""
         starts: list[Start] = []
         if self.mqtt is not None:
             with _needing("mqtt"):
@@ -104,6 +112,15 @@ class ReceiverFlags:
             starts.append(lambda loop, told: OscOutput(loop, place, told).name)
         return starts
 
+    @property
+    def ros2_node(self) -> str | None:
+        """Namespace of the node; None: there is none. Raises LivesnnError where ROS 2 is missing."""
+        if not self.ros2:
+            return None
+        with _needing("ros2"):
+            import livesnn.outputs.ros2  # noqa: F401
+        return self.ros2_namespace
+
 
 Receivers = Annotated[ReceiverFlags, tyro.conf.arg(name="")]
 NO_RECEIVERS = ReceiverFlags()
@@ -113,8 +130,9 @@ NO_RECEIVERS = ReceiverFlags()
 def _needing(extra: str) -> Iterator[None]:
     try:
         yield
-    except ModuleNotFoundError as error:
-        raise LivesnnError(f"--{extra} needs {error.name}: pip install 'livesnn[{extra}]'") from error
+    except ImportError as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else error
+        raise LivesnnError(f"--{extra} needs {missing}: pip install 'livesnn[{extra}]'") from error
 
 
 def serve(
@@ -170,22 +188,23 @@ def serve(
         What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
-    starts = receivers.starts()
-    if web is None and tcp is None and events is None and not starts:
+    starts, ros2 = receivers.starts(), receivers.ros2_node
+    others = bool(starts) or ros2 is not None
+    if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
     places = _Places(
         web=_place("--web", web),
         decisions=_place("--tcp", tcp),
         events=_place("--events", events),
     )
-    only_events = web is None and tcp is None and not starts and actions == NO_ACTION
+    only_events = web is None and tcp is None and not others and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
         raise SourceError(
             "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
             "for decisions"
         )
     server = _Server(
-        "serve", source, places, mounting, only_changes=only == "changes", page=page, starts=starts
+        "serve", source, places, mounting, only_changes=only == "changes", page=page, starts=starts, ros2=ros2
     )
     if only_events:
         return _serve_events(server, seconds, json=json)
@@ -394,12 +413,14 @@ class _Server(ExitStack):
         only_changes: bool = False,
         page: PageFlags = PLAIN_PAGE,
         starts: Sequence[Start] = (),
+        ros2: str | None = None,
     ) -> None:
         super().__init__()
         self.command, self.name = command, name
         self.orientation = mounting.upright
         self._places, self._only_changes, self._page = places, only_changes, page
-        self._starts = starts
+        self._starts, self._ros2_namespace = starts, ros2
+        self._ros2: Ros2Output | None = None
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None
 
@@ -414,6 +435,7 @@ class _Server(ExitStack):
         from livesnn.outputs.loop import OutputLoop
         from livesnn.outputs.tcp import EventOutput, TcpOutput
         from livesnn.sources import event_source
+        from livesnn.video.frame_source import FrameSource
 
         if not source.live and not isinstance(source, Recording):
             raise SourceError(
@@ -449,6 +471,14 @@ class _Server(ExitStack):
                 if self._served.sees_events:
                     watching.append(self._served.see_packet)
             listening += [start(loop, told) for start in self._starts]
+            if self._ros2_namespace is not None:
+                from livesnn.outputs.ros2 import Ros2Output
+
+                video = isinstance(source, FrameSource)
+                picture = None if video else self.orientation.resolution(event_source(source).resolution)
+                self._ros2 = Ros2Output(loop, told, picture, self._ros2_namespace)
+                watching.append(self._ros2.see_packet)
+                listening.append(self._ros2.name)
         for line in listening:  # once nothing can fail any more
             say(f"livesnn {self.command}: {line}")
         return _each(watching)
@@ -489,9 +519,11 @@ class _Server(ExitStack):
             self._decisions.notice(line)
 
     def see(self, result: Result) -> None:
-        """Look at a result, for the page."""
+        """Look at a result, for the page and for ROS."""
         if self._served is not None:
             self._served.see_result(result)
+        if self._ros2 is not None:
+            self._ros2.see_result(result)
 
     def take_reset(self) -> bool:
         """Return whether the page has asked for a reset since the last call."""
