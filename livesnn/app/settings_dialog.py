@@ -89,7 +89,7 @@ def paths_of(settings: object, prefix: str = "") -> list[str]:
 class SettingsDialog(Dialog):
     """Shows settings, and emits each change as ``changed``; ``asked`` has the name of an action to do instead."""
 
-    changed = Signal(object)  # Settings
+    changed = Signal(object, object)  # Settings before and after
     asked = Signal(str)
 
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
@@ -319,8 +319,9 @@ class SettingsDialog(Dialog):
         self._change("choices.decider", replace(now, **values))
 
     def _use(self, settings: Settings) -> None:
+        before = self.settings
         self.show_settings(settings)
-        self.changed.emit(settings)
+        self.changed.emit(before, settings)
 
     @Slot(str)
     def _go_to(self, group: str) -> None:

@@ -204,3 +204,19 @@ def test_settings_are_kept_in_the_file_of_all(make_window: MakeWindow, tmp_path:
     choose(window.dialog, "Theme", "light")
     assert SettingsFile(tmp_path / "settings.json").now.theme == "light"
     assert window.commands["theme:light"].isChecked()
+
+
+def test_what_another_window_changes_while_it_is_open_stays(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window(settings=SettingsFile(tmp_path / "settings.json"))
+    window.commands["settings"].trigger()
+    assert isinstance(window.dialog, SettingsDialog)
+    other = SettingsFile(tmp_path / "settings.json")
+    other.change(labels=("wave", "clap"), recent=("/a.aedat4",), theme="light")
+    other.choose(decider=Decider(threshold=0.9), loop=True)
+    choose(window.dialog, "Palette", "recency")
+    now = SettingsFile(tmp_path / "settings.json").now
+    assert (now.labels, now.recent, now.theme) == (("wave", "clap"), ("/a.aedat4",), "light")
+    assert (now.choices.view.palette, now.choices.loop) == ("recency", True)
+    assert now.choices.decider == Decider(threshold=0.9)
