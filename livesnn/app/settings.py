@@ -139,7 +139,7 @@ def _read(path: Path) -> Settings | None:
     return settings
 
 
-def _usable(fields: dict[str, Any], kind: type) -> tuple[dict[str, Any], list[str]]:
+def _usable(fields: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the fields that a dataclass can have together, and the paths of the others, "choices.speed"."""
     usable: dict[str, Any] = {}
     wrong = []
