@@ -31,6 +31,7 @@ from livesnn.errors import SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
+    from livesnn.card import ModelCard
     from livesnn.events.filters import Orientation
     from livesnn.events.packet import EventSource
     from livesnn.events.pipeline import See
@@ -126,7 +127,7 @@ def run(
         A recording, which is read as fast as possible. Or a live source, which runs until Ctrl-C: camera,
         camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
         Stop after this much time of the recording, or of the clock for a live source.
     denoise
@@ -146,14 +147,13 @@ def run(
         livesnn[train].
     """
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
     from livesnn.outputs.lines import decide_all
     from livesnn.sources import is_live
 
     with actions.following(notice("run"), live=is_live(source)) as see:
         rows = decide_all(
             source,
-            model or only_model_for(source) or DEFAULT_MODEL,
+            model,
             engine=engine,
             state=state,
             every=every,
@@ -253,7 +253,7 @@ def publish(
         camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
         recording of events, at its own speed.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     decisions_port
         Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints. Default: 7780,
         or none if only --events-port is given. Try it: nc localhost 7780
@@ -276,7 +276,6 @@ def publish(
         livesnn[train].
     """
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
     from livesnn.outputs.lines import decide_all
 
     if seconds is not None and not seconds > 0:  # before anybody is let in
@@ -293,11 +292,10 @@ def publish(
         raise SourceError(
             f"--events-port and --decisions-port are both {events_port}: give two different ports"
         )
-    name = model or only_model_for(source) or DEFAULT_MODEL
-    with _Publisher(source, host, events_port, mounting.upright, name, decisions_port) as publisher:
+    with _Publisher(source, host, events_port, mounting.upright, decisions_port) as publisher:
         rows = decide_all(
             source,
-            name,
+            model,
             engine=engine,
             every="frame",
             decider=Decider().merge(decisions.given),
@@ -316,10 +314,7 @@ def publish(
 
 
 class _Publisher(ExitStack):
-    """What is published of a source once it is open; at its end the servers are closed.
-
-    ``model``: name of the model that decides; None publishes only events.
-    """
+    """What is published of a source once it is open; at its end the servers are closed."""
 
     def __init__(
         self,
@@ -327,21 +322,22 @@ class _Publisher(ExitStack):
         host: str,
         events_port: int | None,
         orientation: Orientation,
-        model: str | None = None,
         decisions_port: int | None = None,
     ) -> None:
         super().__init__()
-        self._name, self._orientation, self._model = name, orientation, model
+        self._name, self._orientation = name, orientation
         self._host = "0.0.0.0" if host == "*" else host
         self._events_port = events_port
         self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
         self._decisions: PublishedDecisions | None = None
 
-    def listen(self, source: EventSource | FrameSource) -> See | None:
-        """Listen for programs; return what sends them each packet of events, or None."""
+    def listen(self, source: EventSource | FrameSource, card: ModelCard | None = None) -> See | None:
+        """Listen for programs; return what sends them each packet of events, or None.
+
+        ``card`` is that of the model that decides; None publishes only events.
+        """
         from livesnn.events.cameras.server import Address, EventServer
         from livesnn.events.recording import Recording
-        from livesnn.infer.model import read_card
         from livesnn.outputs.tcp import PublishedDecisions
         from livesnn.sources import event_source
 
@@ -360,9 +356,9 @@ class _Publisher(ExitStack):
             self.enter_context(server)
             send = server.send_packet
             listening.append(f"events at {server.address}")
-        if self._model is not None:
+        if card is not None:
             address = Address(self._host, self._decisions_port)
-            decisions = PublishedDecisions(address, self._name, read_card(self._model))
+            decisions = PublishedDecisions(address, self._name, card)
             self._decisions = self.enter_context(decisions)
             listening.append(f"decisions at {self._decisions.address}")
         for line in listening:  # once nothing can fail any more

@@ -241,7 +241,7 @@ def test_an_address_that_answers_drop_by_drop_is_given_up_in_time(
         thread = threading.Thread(target=drip)
         thread.start()
         began_s = time.monotonic()
-        with pytest.raises(LivesnnError, match="^timed out: check the address"):
+        with pytest.raises(LivesnnError, match=r"^timed out: check the address"):
             perform(firing(Action("get", (f"http://127.0.0.1:{server.getsockname()[1]}",))), NEVER)
         took_s = time.monotonic() - began_s
         given_up.set()
