@@ -54,7 +54,7 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
         "Run a program",
         "notify-send Waved",
         "The program runs without a shell. LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
-        f"decision. It is ended after {COMMAND_LIMIT_S:g} s.",
+        f"decision. It is ended after {COMMAND_LIMIT_S:g}\u00a0s.",
     ),
     "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "get": (
