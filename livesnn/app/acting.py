@@ -106,12 +106,8 @@ class Acting:
         """Ask for the rules."""
         card = self._player.card
         dialog = ActionsDialog(self._settings.now.actions, () if card is None else card.classes, self._window)
-        dialog.chosen.connect(self.use)
+        dialog.chosen.connect(lambda rules: self._settings.change(actions=tuple(rules)))
         self._window.show_dialog(dialog)
-
-    def use(self, rules: list[Rule]) -> None:
-        """Follow these rules from the next look on, and after the next start of livesnn."""
-        self._settings.change(actions=tuple(rules))
 
     def poll(self) -> None:
         """Show what has fired and failed, and record where a rule says so."""

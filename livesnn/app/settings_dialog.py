@@ -351,8 +351,3 @@ class SettingsDialog(Dialog):
             words_above.setVisible(any(row.group == group for row in found))
         self.nothing.setVisible(not found)
         self._area.verticalScrollBar().setValue(0)
-
-    @property
-    def found(self) -> list[str]:
-        """The names of the settings that the search has left."""
-        return [row.name for row in self.rows if not row.whole.isHidden()]

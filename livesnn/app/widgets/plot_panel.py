@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import ChoiceBox, button, fill, help_button, label, scrolled
@@ -58,7 +58,7 @@ class PlotPanel(QWidget):
         super().__init__()
         self.chosen = tuple(name for name in LOOKS if name in chosen)
         self.plots: dict[str, Plot] = {}  # those built so far
-        self._places = {name: _place() for name in LOOKS}
+        self._places = {name: QWidget() for name in LOOKS}  # where they will be, so that none moves another
         self.range_s = (0.0, 60.0)  # of the plots over time
         self.drawn = 0  # plots, ever
         self._history: PlotHistory | None = None
@@ -120,6 +120,7 @@ class PlotPanel(QWidget):
     def _arrange(self) -> None:
         """Put the plots into as many columns as let them be largest."""
         for name, place in self._places.items():
+            place.setMinimumHeight(LEAST_PLOT[1])
             self._grid.removeWidget(place)
             place.setVisible(name in self.chosen)
         width, height = self.width(), self.height()
@@ -266,14 +267,6 @@ def layer_colour(depth: float) -> QColor:
 def _quantity(name: str) -> Quantity:
     """Return what a plot is made of."""
     return "latency" if name == HISTOGRAM else cast(Quantity, name)
-
-
-def _place() -> QWidget:
-    """Return where a plot will be, so that the others don't move when it is built."""
-    place = QWidget()
-    place.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-    place.setMinimumHeight(LEAST_PLOT[1])
-    return place
 
 
 def _readable(name: str) -> str:
