@@ -13,8 +13,10 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.widgets.readout import ago
 from livesnn.infer.decide import STALE_S
+from livesnn.paths import recordings_dir
 from livesnn.session.comparison import Second
 from tests.fake_source import FakeSource, cut, endless
+from tests.served import Server, free_port
 from tests.synthetic import moving_bar
 
 MakeWindow = Callable[..., MainWindow]
@@ -38,6 +40,23 @@ def test_a_silent_source_has_no_decision_and_the_time_since_is_said(
     assert window.readout.rows.dimmed
     assert window.readout.rows.decision is None
     qtbot.waitUntil(lambda: "for 2 s" in decision.accessibleName(), timeout=20_000)
+
+
+def test_when_the_server_is_gone_its_last_decision_is_not_shown_as_if_it_were_now(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    pytest.importorskip("dv_processing", reason="dv-processing is not installed: pip install dv-processing")
+    window, port = make_window("gestures"), free_port()
+    server = Server(port, recordings_dir() / "hand_clapping.aedat4")
+    try:
+        window.open(f"tcp://127.0.0.1:{port}")
+        qtbot.waitUntil(lambda: window.player.opened is not None, timeout=60_000)
+        server.play(paced=True)
+        qtbot.waitUntil(lambda: window.readout.decision.text == "Hand clapping", timeout=60_000)
+    finally:
+        server.kill()
+    qtbot.waitUntil(lambda: window.readout.decision.text == "No events", timeout=20_000)
+    assert window.readout.decision.confidence == 0.0
 
 
 def test_a_second_model_has_no_decision_then_either(
