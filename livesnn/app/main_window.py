@@ -242,21 +242,25 @@ class MainWindow(Page):
         dialog.asked.connect(lambda name: self.commands[name].trigger())
         self.show_dialog(dialog)
 
-    @Slot(object)
-    def use_settings(self, wanted: Settings) -> None:
-        """Look and play as these settings say, now and, what is remembered, for the next start of livesnn."""
-        now, choices, chosen = self.settings.now, self.player.choices, wanted.choices
-        for group, before, after in (
-            ("theme", now.theme, wanted.theme),
+    @Slot(object, object)
+    def use_settings(self, before: Settings, wanted: Settings) -> None:
+        """Change what differs between these settings, now and, what is remembered, for the next start of livesnn.
+
+        What another window has changed meanwhile stays.
+        """
+        choices, chosen = before.choices, wanted.choices
+        for group, old, new in (
+            ("theme", before.theme, wanted.theme),
             ("palette", choices.view.palette, chosen.view.palette),
             ("mode", choices.view.mode, chosen.view.mode),
             ("state", choices.state_mode, chosen.state_mode),
         ):
-            if after != before:
-                self.commands[f"{group}:{after}"].trigger()
+            if new != old:
+                self.commands[f"{group}:{new}"].trigger()
         if chosen.mirrored != choices.mirrored:
             self.set_picture_mirrored(chosen.mirrored)
-        self.transport.loop.setChecked(chosen.loop)
+        if chosen.loop != choices.loop:
+            self.transport.loop.setChecked(chosen.loop)
         if chosen.denoise != choices.denoise:
             self.set_denoise(chosen.denoise)
         if chosen.speed != choices.speed:
@@ -264,11 +268,10 @@ class MainWindow(Page):
         plain = {name: getattr(chosen, name) for name in ("decider", "pre_roll_s", "by_model")}
         if changed := {name: to for name, to in plain.items() if to != getattr(choices, name)}:
             self.player.choose(**changed)
-        if wanted.engine != now.engine:
+        if wanted.engine != before.engine:
             self.set_model(self.player.chosen, wanted.engine)
-        self.settings.change(
-            mounted=wanted.mounted, recent=wanted.recent, labels=wanted.labels, toured=wanted.toured
-        )
+        kept = {name: getattr(wanted, name) for name in ("mounted", "recent", "labels")}
+        self.settings.change(**{name: to for name, to in kept.items() if to != getattr(before, name)})
         self._show_recent()
 
     def choose_decisions(self) -> None:

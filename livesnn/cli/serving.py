@@ -114,7 +114,7 @@ def serve(
     only
         Send a line for every frame to programs, or only when the decision changes, and once a second.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
         Stop after this time.
     denoise
@@ -173,7 +173,7 @@ def publish(
         camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
         recording of events, at its own speed.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     decisions_port
         Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints. Default: 7780,
         or none if only --events-port is given. Try it: nc localhost 7780
@@ -258,12 +258,10 @@ def _decide(
 ) -> int:
     """Serve decisions, until the source ends or Ctrl-C."""
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
     from livesnn.outputs.lines import decide_all
 
     _check_seconds(seconds)
     command, source = server.command, server.name
-    name = model or only_model_for(source) or DEFAULT_MODEL
     with server, actions.following(notice(command), live=True) as act:
 
         def see(result: Result) -> None:
@@ -272,7 +270,7 @@ def _decide(
 
         rows = decide_all(
             source,
-            name,
+            model,
             engine=engine,
             every="frame",
             decider=Decider().merge(decisions.given),
@@ -280,7 +278,7 @@ def _decide(
             denoise=denoise,
             orientation=server.orientation,
             paced=True,
-            listen=lambda opened: server.listen(opened, read_card(name)),
+            listen=server.listen,
             see=see,
             reset_requested=server.take_reset,
             notify=server.notify,
@@ -359,7 +357,7 @@ class _Server(ExitStack):
     def listen(self, source: EventSource | FrameSource, card: ModelCard | None = None) -> See | None:
         """Listen for programs; return what looks at each packet of events, or None.
 
-        ``card``: of the model that decides; None: only events are sent.
+        ``card``: that of the model that decides; None: only events are sent.
         """
         from livesnn.console import json_line
         from livesnn.events.recording import Recording

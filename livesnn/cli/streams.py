@@ -115,7 +115,7 @@ def run(
         A recording, which is read as fast as possible. Or a live source, which runs until Ctrl-C: camera,
         camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
         Stop after this much time of the recording, or of the clock for a live source.
     denoise
@@ -135,14 +135,13 @@ def run(
         livesnn[train].
     """
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
     from livesnn.outputs.lines import decide_all
     from livesnn.sources import is_live
 
     with actions.following(notice("run"), live=is_live(source)) as see:
         rows = decide_all(
             source,
-            model or only_model_for(source) or DEFAULT_MODEL,
+            model,
             engine=engine,
             state=state,
             every=every,
