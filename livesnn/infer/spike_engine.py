@@ -19,9 +19,7 @@ from livesnn.infer.spikes.intrinsics import FLOAT_BYTES
 from livesnn.infer.spikes.plan import LANES, Plan, aligned, plan, zeros
 from livesnn.infer.spikes.thread_team import Rule, ThreadTeam
 from livesnn.threads import usable_processors
-from livesnn.weights import fold_batch_norm, load_weights
-
-WEIGHTS = "model.safetensors"
+from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 
 ON_TIME_S = 0.001
 """A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time.

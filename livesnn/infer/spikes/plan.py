@@ -265,7 +265,7 @@ class Plan(NamedTuple):
 def plan(folded: Weights, card: ModelCard) -> Plan:
     """Arrange weights that have batch norm folded in; raises ModelError that names a missing or unfit tensor."""
     tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), _Memory()
-    shapes = list(card.states.values())
+    shapes = list(card.layer_shapes().values())
     rows = list(_rows(tensors, memory, card, shapes))
     layers = np.array([row.layer for row in rows], np.int64)
     connections = np.array([[row.read, row.skip] for row in rows], np.int64)
@@ -279,7 +279,7 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
     weights, rounded = memory.weights()
-    first, *others = (card.neuron.of(layer).alpha for layer in card.states)
+    first, *others = (card.neuron.of(layer).alpha for layer in card.layer_shapes())
     alphas = np.array([0.0, first, 0.0, *others[:-1]], np.float32)
     return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, alphas, reach)
 
