@@ -6,16 +6,27 @@ up, forward), see body.py. Each person varies the points, the speed, the arm and
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from livesnn.simulate.body import LEFT, RIGHT, Array, Beat, Limbs, Random, resting, smooth_noise, vectors
+from livesnn.simulate.body import (
+    LEFT,
+    RIGHT,
+    Array,
+    Beat,
+    Limbs,
+    Motion,
+    Random,
+    log_uniform,
+    minimum_jerk,
+    resting,
+    smooth_noise,
+    vectors,
+)
 
 Point = tuple[float, float, float]
-Movement = Callable[[Beat, Random], Limbs]
 
 AGAIN_SHARE = 0.5
 """Share of people who repeat a stroke from its first point; the others come from rest and go back to it."""
@@ -47,6 +58,8 @@ class Stroke(NamedTuple):
         Whether half of the people go the other way.
     trunk
         Where the trunk is at each point: x and y in pixels, yaw in radians; empty: it rests.
+    weight
+        See `Motion`.
     """
 
     points: tuple[Point, ...]
@@ -56,6 +69,7 @@ class Stroke(NamedTuple):
     stops: bool = False
     turns: bool = False
     trunk: tuple[Point, ...] = ()
+    weight: float = 0.5
 
 
 _LOW = (0.1, -0.9, 0.25)
@@ -205,32 +219,42 @@ _STROKES: dict[str, Stroke] = {
         trunk=((0, 0, 0), (0, 18, 0)),
     ),
     # In the air: parts of these look like a part of a circle or one beat of a wave
-    "swipe": Stroke(((0.6, -0.05, 0.55), (-0.05, 0.05, 0.85), (-0.7, 0.0, 0.5)), (0.08, 0.35), turns=True),
-    "swipe_up": Stroke(((0.0, -0.6, 0.5), (0.0, 0.0, 0.85), (-0.05, 0.6, 0.5)), (0.08, 0.35), turns=True),
+    "swipe": Stroke(
+        ((0.6, -0.05, 0.55), (-0.05, 0.05, 0.85), (-0.7, 0.0, 0.5)), (0.08, 0.35), turns=True, weight=1.5
+    ),
+    "swipe_up": Stroke(
+        ((0.0, -0.6, 0.5), (0.0, 0.0, 0.85), (-0.05, 0.6, 0.5)), (0.08, 0.35), turns=True, weight=1.0
+    ),
     "draw_x": Stroke(
         ((0.3, 0.45, 0.55), (-0.5, -0.3, 0.6), (-0.5, 0.45, 0.6), (0.3, -0.3, 0.55)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
-    "draw_tick": Stroke(((0.25, 0.0, 0.6), (0.05, -0.3, 0.6), (-0.55, 0.45, 0.6)), _DRAWN_S, stops=True),
+    "draw_tick": Stroke(
+        ((0.25, 0.0, 0.6), (0.05, -0.3, 0.6), (-0.55, 0.45, 0.6)), _DRAWN_S, stops=True, weight=1.2
+    ),
     "draw_triangle": Stroke(
         ((-0.1, 0.45, 0.6), (0.3, -0.25, 0.6), (-0.5, -0.25, 0.6), (-0.1, 0.45, 0.6)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
     "draw_square": Stroke(
         ((0.25, 0.4, 0.55), (0.25, -0.3, 0.6), (-0.5, -0.3, 0.6), (-0.5, 0.4, 0.55), (0.25, 0.4, 0.55)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
     "zigzag": Stroke(
         ((0.3, 0.4, 0.55), (-0.5, 0.25, 0.6), (0.3, 0.0, 0.6), (-0.5, -0.2, 0.6)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
 }
 
@@ -384,16 +408,6 @@ def _elbow(rng: Random) -> Array:
     return np.array([0.8, -1.0, -0.3]) + rng.normal(0, 0.3, 3)
 
 
-def log_uniform(rng: Random, low: float, high: float) -> float:
-    """Return a number whose logarithm is uniform."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def minimum_jerk(part: Array) -> Array:
-    """Return how much of a movement is done after a ``part`` of its time (Flash and Hogan 1985)."""
-    return part**3 * (10 - 15 * part + 6 * part**2)
-
-
 def through(times_s: Array, knots_s: Array, poses: Array, *, stops: bool) -> Array:
     """Return the path [T, D] that is at ``poses`` [K, D] at the moments ``knots_s`` [K], rising.
 
@@ -419,27 +433,13 @@ def through(times_s: Array, knots_s: Array, poses: Array, *, stops: bool) -> Arr
     )
 
 
-MOVEMENTS: dict[str, tuple[Movement, float, float]] = {
-    "reach": (reach, 1.0, 2.0),
-    "drift": (drift, 1.0, 2.0),
-    "arc": (arc, 1.0, 2.0),
-    "scribble": (scribble, 1.0, 2.0),
-    "walk_in_place": (partial(march, False), 0.7, 1.6),
-    "jog_in_place": (partial(march, True), 0.4, 1.0),
-    "kick": (kick, 0.6, 1.6),
-    **{name: (partial(_stroke, stroke), 1.0, 2.0) for name, stroke in _STROKES.items()},
+MOVEMENTS: dict[str, Motion] = {
+    "reach": Motion(reach, 1.0, 2.0, 72.0),
+    "drift": Motion(drift, 1.0, 2.0, 9.0),
+    "arc": Motion(arc, 1.0, 2.0, 5.0),
+    "scribble": Motion(scribble, 1.0, 2.0, 4.0),
+    "walk_in_place": Motion(partial(march, False), 0.7, 1.6, 0.5),
+    "jog_in_place": Motion(partial(march, True), 0.4, 1.0, 0.5),
+    "kick": Motion(kick, 0.6, 1.6, 0.5),
+    **{name: Motion(partial(_stroke, stroke), 1.0, 2.0, stroke.weight) for name, stroke in _STROKES.items()},
 }
-"""Each movement, and the shortest and longest period of those that have one, in s."""
-
-_OFTEN = {"reach": 72.0, "drift": 9.0, "arc": 5.0, "scribble": 4.0, "swipe": 1.5, "swipe_up": 1.0}
-_DRAWN = dict.fromkeys(("draw_x", "draw_tick", "draw_triangle", "draw_square", "zigzag"), 1.2)
-_WEIGHTS = np.array([(_OFTEN | _DRAWN).get(name, 0.5) for name in MOVEMENTS])
-
-
-SHARES: dict[str, float] = dict(zip(MOVEMENTS, (_WEIGHTS / _WEIGHTS.sum()).tolist(), strict=True))
-"""How often each of them is one of the many movements of the class "other"."""
-
-
-def draw_movement(rng: Random) -> str:
-    """Return the name of a random movement: more than half are `reach`, and drawings in the air come often."""
-    return str(rng.choice(list(MOVEMENTS), p=[*SHARES.values()]))

@@ -106,9 +106,7 @@ def model(model_folder: str) -> Model:
 
 @pytest.mark.parametrize("fps", [10.0, 25.0, 30_000 / 1001, 60.0])
 @pytest.mark.parametrize("delta_t_us", [7_000, 33_367, 40_000, 100_000])
-def test_frame_k_is_the_newest_picture_at_k_intervals(
-    tmp_path: Path, fps: float, delta_t_us: int
-) -> None:
+def test_frame_k_is_the_newest_picture_at_k_intervals(tmp_path: Path, fps: float, delta_t_us: int) -> None:
     count = 30
     video = open_video(write_video(tmp_path / "grey.avi", grey_levels(count), fps))
     assert video.fps == Fraction(str(round(fps, 2)))  # what OpenCV writes
