@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -18,7 +19,6 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
-from livesnn.infer.spikes.intrinsics import FLOAT_BYTES
 from livesnn.infer.spikes.plan import (
     ADDRESSES,
     CALLED,
@@ -81,15 +81,7 @@ class SpikeNetwork(NamedTuple):
         return _is_compiled(self.plan, self.rule)
 
 
-class _View(NamedTuple):
-    """A layer's membranes [C, H, W], or [K], in the array of all: bytes from its start, and between neighbours."""
-
-    shape: tuple[int, ...]
-    offset: int
-    strides: tuple[int, ...]
-
-    def of(self, together: FloatArray) -> FloatArray:
-        return np.ndarray(self.shape, np.float32, together, self.offset, self.strides)
+_Layer = tuple[int, tuple[int, ...]]  # where its membranes begin in the array of all, and their shape
 
 
 class Membranes(CountedState):
@@ -101,16 +93,16 @@ class Membranes(CountedState):
     def __init__(
         self,
         card: ModelCard,
-        views: list[_View],
+        layers: Sequence[_Layer],
         together: FloatArray,
         shares_and_means: FloatArray,
         synops: float,
     ) -> None:
-        self.card, self._views, self.together, self.synops = card, views, together, synops
+        self.card, self._layers, self.together, self.synops = card, layers, together, synops
         self.density, self.mean = shares_and_means
 
     def __len__(self) -> int:
-        return len(self._views)
+        return len(self._layers)
 
     @overload
     def __getitem__(self, index: int) -> FloatArray: ...
@@ -119,8 +111,8 @@ class Membranes(CountedState):
     def __getitem__(self, index: int | slice) -> FloatArray | list[FloatArray]:
         """Return a layer's membranes, a view, or a list of them for a slice."""
         if isinstance(index, slice):
-            return [view.of(self.together) for view in self._views[index]]
-        return self._views[index].of(self.together)
+            return [_view(self.together, layer) for layer in self._layers[index]]
+        return _view(self.together, self._layers[index])
 
 
 class SpikeModel(CheckedModel):
@@ -139,8 +131,9 @@ class SpikeModel(CheckedModel):
     def __init__(self, network: SpikeNetwork, threads: int | None = None) -> None:
         self.card = network.card
         self.team = ThreadTeam(network.plan, network.rule, threads or default_threads())
-        shapes = self.card.states.values()
-        self._size, self._views = sum(map(prod, shapes)), list(_views(shapes))
+        shapes = [*self.card.states.values()]
+        *firsts, self._size = accumulate(map(prod, shapes), initial=0)
+        self._layers = [*zip(firsts, shapes, strict=True)]
         check_first_step(self, str(network.folder / WEIGHTS))
 
     @classmethod
@@ -157,13 +150,13 @@ class SpikeModel(CheckedModel):
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._views)), np.float32), 0.0)
+        return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._layers)), np.float32), 0.0)
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         """Step without checking."""
         before = self._together(state)
         after, output = aligned(self._size, np.float32), np.empty(len(self.card.classes), np.float32)
-        shares_and_means = np.empty((2, len(self._views)), np.float32)
+        shares_and_means = np.empty((2, len(self._layers)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
         synops = self.team.step(data, before, (after, output, shares_and_means), alone=not late)
@@ -174,12 +167,12 @@ class SpikeModel(CheckedModel):
         if isinstance(state, Membranes):
             return state.together
         together = aligned(self._size, np.float32)
-        for view, membrane in zip(self._views, state, strict=True):
-            view.of(together)[...] = membrane
+        for layer, membrane in zip(self._layers, state, strict=True):
+            _view(together, layer)[...] = membrane
         return together
 
     def _state(self, together: FloatArray, shares_and_means: FloatArray, synops: float) -> Membranes:
-        return Membranes(self.card, self._views, together, shares_and_means, synops)
+        return Membranes(self.card, self._layers, together, shares_and_means, synops)
 
 
 def default_threads() -> int:
@@ -195,15 +188,11 @@ def runs(card: ModelCard) -> bool:
     return card.network.kind == "sts_resnet" and not any(width % LANES[-1] for width in card.network.widths)
 
 
-def _views(shapes: Iterable[tuple[int, ...]]) -> Iterator[_View]:
-    """Yield where each layer lies: one behind the other, [H, W, C] in memory."""
-    offset = 0
-    for shape in shapes:
-        channels, width = shape[0], shape[-1]
-        steps = (1, channels * width, channels) if len(shape) == 3 else (1,)
-        strides = tuple(FLOAT_BYTES * step for step in steps)
-        yield _View(shape, offset, strides)
-        offset += FLOAT_BYTES * prod(shape)
+def _view(together: FloatArray, layer: _Layer) -> FloatArray:
+    """Return a layer's membranes [C, H, W], or [K], in the array of all."""
+    first, shape = layer
+    part = together[first : first + prod(shape)]
+    return part if len(shape) == 1 else part.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
 
 
 LOOKS_BEFORE_SLEEP = 1_500_000
