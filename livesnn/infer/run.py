@@ -329,8 +329,9 @@ def run(
             raise LivesnnError(f"{name} can't be {value!r}: give a {kind.__name__}, or leave it out")
     decider.check(loaded.card)
     opened = _opened(source)
-    filters = {"seconds": seconds, "denoise": denoise, "orientation": orientation}
-    with FrameStream(opened, loaded.card.input, **filters) as stream:  # type: ignore[arg-type]
+    with FrameStream(
+        opened, loaded.card.input, seconds=seconds, denoise=denoise, orientation=orientation
+    ) as stream:
         if opened.live:
             warm_up(loaded, stream.resolution, denoise=denoise)
         yield from run_frames(stream, loaded, state=state, decider=decider, silence=stream.silence)
@@ -437,7 +438,12 @@ def run_frames(
         silent = silence()
         if silent is not None or not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
-        latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
+        arrived_s, decided_s = frame.arrived_s or math.nan, time.perf_counter()
+        latency = Latency(
+            slice_ms=(begun_s - arrived_s) * 1e3,
+            network_ms=(stepped_s - begun_s) * 1e3,
+            total_ms=(decided_s - arrived_s) * 1e3,
+        )
         window.see(frame)
         rates = outputs.mean(axis=0)
         density, mean = density_and_mean(membranes, card.neuron.threshold)
@@ -522,13 +528,3 @@ class _Window:
         """Return why no gesture is named; None too until a whole window has gone by."""
         shown = activity(self._blocks, self._card) if self.full else None
         return None if shown is None else reason(shown, decision)
-
-
-def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:
-    """Return the parts in ms; an arrival of 0 is unknown."""
-    arrived_s = arrived_s or float("nan")
-    return Latency(
-        slice_ms=(begun_s - arrived_s) * 1e3,
-        network_ms=(stepped_s - begun_s) * 1e3,
-        total_ms=(decided_s - arrived_s) * 1e3,
-    )

@@ -6,6 +6,7 @@ up, forward), see body.py. Each person varies the points, the speed, the arm and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -62,7 +63,7 @@ class Stroke(NamedTuple):
         See `Motion`.
     """
 
-    points: tuple[Point, ...]
+    points: Sequence[Point] | Array
     step_s: tuple[float, float] = (0.2, 0.6)
     other: tuple[Point, ...] = ()
     both: bool = False
@@ -318,18 +319,14 @@ def arc(beat: Beat, rng: Random) -> Limbs:
     angle = start + rng.choice([-1, 1]) * 2 * np.pi * turns * np.linspace(0, 1, 6)
     points = vectors(radius[0] * np.cos(angle), radius[1] * np.sin(angle), 0.0) + middle
     whole_s = log_uniform(rng, 0.3, 1.3) * turns / 5
-    return _stroke(Stroke(_points(points), (whole_s, 1.3 * whole_s)), beat, rng)
+    return _stroke(Stroke(points, (whole_s, 1.3 * whole_s)), beat, rng)
 
 
 def scribble(beat: Beat, rng: Random) -> Limbs:
     """Draw a random figure of a few lines before the body, with corners or without."""
     count = rng.integers(3, 8)
     points = vectors(rng.uniform(-0.7, 0.5, count), rng.uniform(-0.5, 0.6, count), rng.uniform(0.45, 0.75))
-    return _stroke(Stroke(_points(points), _DRAWN_S, stops=bool(rng.random() < 0.6)), beat, rng)
-
-
-def _points(points: Array) -> tuple[Point, ...]:
-    return tuple((out, up, forward) for out, up, forward in points.tolist())
+    return _stroke(Stroke(points, _DRAWN_S, stops=bool(rng.random() < 0.6)), beat, rng)
 
 
 def march(fast: bool, beat: Beat, rng: Random) -> Limbs:
@@ -383,7 +380,7 @@ def _stroke(stroke: Stroke, beat: Beat, rng: Random) -> Limbs:
     return limbs._replace(trunk=path[:, 6:])
 
 
-def _varied(points: tuple[Point, ...], size: float, shift: Array, rng: Random) -> Array:
+def _varied(points: Sequence[Point] | Array, size: float, shift: Array, rng: Random) -> Array:
     """Return points [P, 3], their figure larger or smaller, elsewhere, and a little wrong."""
     there = np.array(points)
     middle = there.mean(axis=0)
