@@ -476,7 +476,7 @@ class _Memory:
 
     def lists(self) -> tuple[_Array, _Array, _Array, FloatArray, FloatArray]:
         """Return zeros for lists, begins and marks (borders stay empty), totals and currents."""
-        if self._lists >= 1 << 31:
+        if self._lists > 1 << 28:  # half a GB; HD frames through 64 channels need 110 million
             raise ModelError("its layers are too large for the spike-driven engine: use --engine onnx")
         return (
             zeros(self._lists, np.uint16),
