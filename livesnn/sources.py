@@ -133,9 +133,9 @@ def _open_file(path: Path, progress: Progress) -> Source:
             raise
     if named.stream is not None:
         return open_events(named.file, stream=named.stream, progress=progress)
-    from livesnn.video.video_file import RecordedVideo, open_video
+    from livesnn.video.video_file import open_video
 
-    return RecordedVideo(open_video(path), progress=progress)
+    return open_video(path, progress)
 
 
 def _open_live(name: str, notify: Notify) -> Source:

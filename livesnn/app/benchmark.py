@@ -17,8 +17,8 @@ import numpy as np
 from livesnn.app.application import check_screen, make_application
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import Resolution
+from livesnn.events.playback_clock import MemorySource
 from livesnn.infer.model import load_model
 from livesnn.session.sustained import Look, Measured, Order, TimedModel, sum_up
 

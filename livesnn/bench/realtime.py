@@ -28,9 +28,9 @@ from livesnn.bench.report import spread
 from livesnn.bench.step import DEFAULT_MODEL, SENSOR
 from livesnn.bench.throughput import moving_blob
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import PACKET_US, MemorySource
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.pipeline import open_pipeline
+from livesnn.events.playback_clock import MEMORY_PACKET_US, MemorySource
 from livesnn.events.slicer import frames
 from livesnn.infer import onnx_engine, spike_engine
 from livesnn.infer.decide import Percentiles
@@ -162,7 +162,7 @@ def bench_sustained(
         "recording": RECORDING,
         "input": f"{SIDE}×{SIDE}, {EVENTS_PER_FRAME} events a frame",
         "density": DENSITY,
-        "packet_us": PACKET_US,
+        "packet_us": MEMORY_PACKET_US,
         "engines": engines,
     }
 

@@ -17,7 +17,7 @@ from livesnn.events.packet import Resolution
 from livesnn.events.slicer import Frame
 from livesnn.paths import models_dir, own_models_dir
 from livesnn.simulate import DIGITS_URI
-from livesnn.weights import load_card
+from livesnn.weights import GRAPH, WEIGHTS, load_card
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -31,8 +31,6 @@ DEFAULT_MODEL, TURNING_DIGITS = "gestures", "mnist-seq2"
 
 _KNOWN = {"nmnist": "N-MNIST"}
 """Data sets that are known by the size of their sensor, which no other has: as people call them."""
-
-_WEIGHTS = ("model.onnx", "model.safetensors")
 
 
 class Model(Protocol):
@@ -129,7 +127,7 @@ def load_model(
     if engine == "onnx":
         from livesnn.infer.onnx_engine import OnnxModel
 
-        return OnnxModel.load(folder / "model.onnx", threads=threads)
+        return OnnxModel.load(folder / GRAPH, threads=threads)
     if engine == "torch":
         try:
             from livesnn.infer.torch_engine import TorchModel
@@ -147,7 +145,7 @@ def load_model(
 def read_card(model: str | Path) -> ModelCard:
     """Return the card of a model by name or folder; raises ModelError."""
     folder = model_folder(model)
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS
     return load_card(weights) if weights.is_file() else load_model(folder).card
 
 
@@ -258,7 +256,7 @@ def _find(name_or_folder: str | Path) -> Path:
     if path.is_file():
         raise ModelError(f"{path} is a file: give its folder, {path.parent}")
     if path.is_dir() and path.parts != (path.name,):
-        raise ModelError(f"{path} is not a model folder: it holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
+        raise ModelError(f"{path} is not a model folder: it holds neither {GRAPH} nor {WEIGHTS}")
     available = ", ".join((*shipped_models(), *own_models())) or "none"
     trained = f"; trained here: {run}" if _is_model((run := Path("runs") / path) / "model") else ""
     raise ModelError(f"Model {str(name_or_folder)!r} not found; available: {available}{trained}")
@@ -266,7 +264,7 @@ def _find(name_or_folder: str | Path) -> Path:
 
 def _is_model(folder: Path) -> bool:
     """Return whether the folder holds weights."""
-    return any((folder / weights).is_file() for weights in _WEIGHTS)
+    return any((folder / file).is_file() for file in (GRAPH, WEIGHTS))
 
 
 def zero_state(card: ModelCard) -> State:

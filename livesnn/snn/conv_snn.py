@@ -25,10 +25,6 @@ class ConvSNN(SpikingNetwork):
         self.hidden = nn.Linear(spec.widths[1] * pixels, spec.hidden)
         self.classify = nn.Linear(spec.hidden, len(card.classes))
 
-    def layer_names(self) -> list[str]:
-        """Return the names of the four threshold layers."""
-        return ["first", "second", "hidden", "readout"]
-
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         """Run the network on float x [N, C, H, W]; returns [N, K]."""
         x = F.avg_pool2d(synapses(self.first(x)), 2)

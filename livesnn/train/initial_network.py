@@ -19,7 +19,7 @@ from livesnn.snn.checkpoint import weights_of, with_weights
 from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.baselines import Baseline, build_baseline
-from livesnn.train.configuration import NETWORKS, Configuration, flag
+from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.spike_conv import convolve_spikes
 from livesnn.weights import Weights, load_weights
@@ -38,13 +38,8 @@ def build(config: Configuration, classes: tuple[str, ...]) -> Network:
         return build_baseline(config.network, card)
     try:
         net = build_network(card)
-    except RuntimeError as error:
-        shrinking = ("strides", "final_pool")
-        given = [flag(name) for name in shrinking if getattr(config, name) != getattr(Configuration, name)]
-        if not given:
-            raise
-        reason = str(error).partition("\n")[0]
-        raise TrainError(f"{' or '.join(given)} is too large for this input: {reason}") from error
+    except ModelError as error:
+        raise TrainError(f"--strides or --final-pool is too large for this input: {error}") from error
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
     if config.compile:
         convolve_spikes(net)
