@@ -146,6 +146,9 @@ FORMATS: tuple[Format, ...] = (
     Format("npz", (".npz",), b"PK\x03\x04", "npz.open_npz"),
     Format("hdf5", (".hdf5", ".h5"), b"\x89HDF\r\n\x1a\n", "hdf5.open_hdf5"),
     Format("es", (".es",), b"Event Stream", "event_stream.open_event_stream", reads_through=True),
+    Format("bag", (".bag",), b"#ROSBAG V2.0\n", "rosbag.open_bag1"),
+    Format("mcap", (".mcap",), b"\x89MCAP0\r\n", "rosbag.open_mcap"),
+    Format("db3", (".db3",), b"SQLite format 3\x00", "rosbag.open_sqlite"),
     Format("nmnist", (".bin",), "nmnist.looks_like_nmnist", "nmnist.open_nmnist"),
     Format("dat", (".dat",), "dat.looks_like_dat", "dat.open_dat", reads_through=True),
     Format("evt", (".raw",), "evt.looks_like_evt", "evt.open_evt", reads_through=True),
@@ -181,6 +184,10 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
 
     forget_stale(unwrap)  # the decoders call one another
     path, columns, _ = parse_recording_path(path)
+    if (path / "metadata.yaml").is_file():
+        from livesnn.events.formats.rosbag import open_folder
+
+        return open_folder(path)
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:
         from livesnn.events.formats.text import is_text, open_text

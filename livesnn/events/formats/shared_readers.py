@@ -7,7 +7,7 @@ one size (evt, dat, aedat2), `InMemoryReader` for small files (nmnist, npz).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -108,14 +108,9 @@ class BlockReader(Reader):
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield one packet per block, more where time jumps back; see `Reader.packets`."""
-        blocks, size = self._blocks[stream], self._sizes[stream]
-        sorter = PacketSorter(size, start_us, counters)
-        newest_us, jumps = None, 0
-        for number in range(0 if start_us is None else self._first_block(stream, start_us), blocks.count):
-            for part, ordered in _parts(blocks.read(number), size, counters):
-                jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
-                newest_us = int(part["t"][-1] if ordered else part["t"].max())
-                yield from sorter.sort([(part, ordered)])
+        blocks, first = self._blocks[stream], 0 if start_us is None else self._first_block(stream, start_us)
+        found = (blocks.read(number) for number in range(first, blocks.count))
+        jumps = yield from sorted_packets(found, self._sizes[stream], start_us, counters)
         if start_us is None:
             self._jumps[stream] = jumps
 
@@ -154,6 +149,20 @@ class BlockReader(Reader):
     def close(self) -> None:
         """Release the file; safe to call twice."""
         self._release()
+
+
+def sorted_packets(
+    blocks: Iterable[Events], size: Resolution, start_us: int | None, counters: SourceCounters
+) -> Generator[Events, None, int]:
+    """Yield the events of blocks as `Reader.packets` must; return how often time jumps back."""
+    sorter = PacketSorter(size, start_us, counters)
+    newest_us, jumps = None, 0
+    for block in blocks:
+        for part, ordered in _parts(block, size, counters):
+            jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
+            newest_us = int(part["t"][-1] if ordered else part["t"].max())
+            yield from sorter.sort([(part, ordered)])
+    return jumps
 
 
 def _inside(events: Events, size: Resolution, counters: SourceCounters) -> Events:
@@ -312,7 +321,7 @@ class WordReader(Reader):
         self.streams = (stream,)
         self.camera, self.resolution = stream.camera, stream.resolution
         self._warnings = warnings
-        self._counts = _no_counts()
+        self._counts = no_counts()
         self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
         if left:
             self._warnings.append(
@@ -385,7 +394,7 @@ class WordReader(Reader):
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
-            counts = _no_counts()
+            counts = no_counts()
             decoded = self._decode(number, self._states[number].copy(), PACKET_EVENTS, counts)
             yield from sorter.sort((events, ordered) for events, _, _, _, ordered in decoded)
             counters.out_of_bounds += int(counts[OUTSIDE])
@@ -410,7 +419,8 @@ class WordReader(Reader):
         self._file.close()
 
 
-def _no_counts() -> Counts:
+def no_counts() -> Counts:
+    """Return counts of nothing so far."""
     return np.zeros(5, np.int64)
 
 
