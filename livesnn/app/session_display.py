@@ -287,6 +287,7 @@ class SessionDisplay:
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
         self._note = self._lost = self._engine_note = ""
+        self._duration_us: int | None = None  # as shown
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
         self._result = self.shown = None
@@ -309,6 +310,11 @@ class SessionDisplay:
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line
+        opened = self._player.opened
+        duration_us = None if opened is None else opened.playback.duration_us
+        if duration_us and self._duration_us and duration_us > self._duration_us:
+            self._duration_us = duration_us
+            self._window.transport.lengthen(duration_us / 1e6)
         for decision in session.take_decisions():
             line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
         profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
@@ -397,6 +403,7 @@ class SessionDisplay:
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
         )
         window.setWindowTitle(window_title(name, self._player.source))
+        self._duration_us = playback.duration_us
         duration_s = None if playback.duration_us is None else playback.duration_us / 1e6
         simulated = source.startswith(SIMULATED)
         window.transport.set_recording(duration_s, card.classes, playback.labels, simulated=simulated)

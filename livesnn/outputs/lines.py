@@ -142,7 +142,9 @@ def decide_all(
         decider.check(loaded.card)
         with reading as progress:
             opened = (
-                open_source(source, notify=notify, progress=progress) if isinstance(source, str) else source
+                open_source(source, notify=notify, progress=progress, at_once=True)
+                if isinstance(source, str)
+                else source
             )
         try:
             record = listen(opened)

@@ -166,7 +166,7 @@ class RecordedPlayback(EventPlayback):
 
     def __init__(self, recording: Recording, orientation: Orientation) -> None:
         super().__init__(recording, orientation)
-        self.start_us, self.duration_us, self.path = recording.t_start, recording.duration_us, recording.path
+        self.start_us, self.path = recording.t_start, recording.path
         self.notes = tuple(recording.streams_left_out())
         try:
             before_s = (recording.labels_start - self.start_us) / 1e6
@@ -176,6 +176,11 @@ class RecordedPlayback(EventPlayback):
         self._recording = recording
         self._clock = PlaybackClock()
         self._speed, self._paused = 1.0, False
+
+    @property
+    def duration_us(self) -> int:
+        """Time from the first event to the last, of the part that is indexed."""
+        return self._recording.duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play at this multiple of real time (inf: as fast as possible), or hold it."""
@@ -364,7 +369,9 @@ def open_playback(source: str | Path | Source, mounting: Mounting, progress: Pro
 
     Raises what `open_source` raises, and SourceError for a video that should be turned.
     """
-    opened = open_source(source, progress=progress) if isinstance(source, str | Path) else source
+    opened = source
+    if isinstance(source, str | Path):
+        opened = open_source(source, progress=progress, at_once=True)
     orientation = mounting.orientation_of(opened, source)
     try:
         if isinstance(opened, FrameSource):

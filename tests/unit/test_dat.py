@@ -126,7 +126,7 @@ def test_a_file_cut_anywhere_gives_its_whole_events_and_says_so(tmp_path: Path) 
         (FIRST_LINES, "ends after its header"),
         (FIRST_LINES + b"\x0e\x08" + bytes(80), "holds external triggers, not events"),
         (FIRST_LINES + b"\x0c\x10" + bytes(80), "type 12 with 16 bytes aren't supported"),
-        (FIRST_LINES.replace(b"2", b"1") + KIND, "DAT version '1' isn't supported"),
+        (FIRST_LINES.replace(b"2", b"3") + KIND, "DAT version '3' isn't supported"),
         (
             FIRST_LINES + b"% Width 2\n% Height 2\n" + KIND + encode(events_at(range(9)))[16:],
             "outside the sensor",

@@ -11,15 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apsw
-from backports import zstd
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Bag1
 from rosbags.rosbag1 import ReaderError as Bag1Error
 from rosbags.rosbag2 import ReaderError as Bag2Error
+from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 from rosbags.rosbag2.reader import DirectoryReader
-from rosbags.rosbag2.storage_mcap import McapReader
-from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.ordering import jump_warnings
@@ -33,7 +30,7 @@ _FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _IMU = ("sensor_msgs/msg/Imu",)
 _BACK_NS = (10**9, 10**10, 10**11, 10**12)  # from a place, until a message is found that lies before it
 _DAMAGE = (
-    Bag1Error, Bag2Error, apsw.Error, zstd.ZstdError, AssertionError, AttributeError, OSError, ValueError, TypeError,
+    Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError, AssertionError, AttributeError, OSError, ValueError, TypeError,
     LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, struct.error,
 )  # fmt: skip
 """What rosbags and the libraries under it raise on damaged bags."""
@@ -68,6 +65,8 @@ class BagReader(Reader):
             self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in names}
             found = {name: self._find_topic(name) for name in names}
             self._topics = {name: topic for name, topic in found.items() if topic is not None}
+            if self._warnings and not self._topics:
+                raise FormatError(f"{path}: {self._warnings[0]}")
         except BaseException:
             self.close()
             raise
@@ -201,12 +200,12 @@ def open_bag1(path: Path) -> BagReader:
 
 def open_mcap(path: Path) -> BagReader:
     """Open an MCAP file of ROS 2; raises as `BagReader` does."""
-    return BagReader(path, McapReader(path), "mcap")
+    return BagReader(path, storage_mcap.McapReader(path), "mcap")
 
 
 def open_sqlite(path: Path) -> BagReader:
     """Open a .db3 file of ROS 2; raises as `BagReader` does."""
-    return BagReader(path, Sqlite3Reader(path), "db3")
+    return BagReader(path, storage_sqlite3.Sqlite3Reader(path), "db3")
 
 
 def open_folder(path: Path) -> BagReader:

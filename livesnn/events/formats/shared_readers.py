@@ -6,6 +6,7 @@ one size (evt, dat, aedat2), `InMemoryReader` for small files (nmnist, npz).
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -19,7 +20,8 @@ from livesnn.events.formats.ordering import PacketSorter, jump_warnings, put_in_
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
-from livesnn.files import BufferedFile
+from livesnn.files import BufferedFile, closed_on_error
+from livesnn.progress import Progress
 
 WIDEST = Resolution(MAX_COORDINATE + 1, MAX_COORDINATE + 1)
 PACKET_EVENTS = 1 << 14
@@ -218,6 +220,7 @@ def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[t
 
 BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
 OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
+_FIRST_BLOCKS = 32  # 8 MB are indexed before a file is played, the rest while it is
 _LATEST = np.iinfo(np.int64).max
 
 Words = npt.NDArray[np.unsignedinteger]
@@ -265,6 +268,10 @@ class WordLayout(NamedTuple):
     def words(self, octets: memoryview | bytes) -> Words:
         """Return a copy of the whole words in ``octets``, in the machine's byte order."""
         count = len(octets) // self.word_bytes
+        if self.word_bytes == 6:  # AEDAT 1.0
+            parts = np.frombuffer(octets, ">u2", 3 * count).reshape(-1, 3).astype(np.uint64)
+            words: Words = parts[:, 0] << 32 | parts[:, 1] << 16 | parts[:, 2]
+            return words
         if self.halves_swapped:
             halves = np.frombuffer(octets, f"<u{self.word_bytes // 2}", 2 * count).reshape(-1, 2)
             return halves[:, ::-1].copy().view(f"u{self.word_bytes}")[:, 0].copy()
@@ -298,10 +305,11 @@ def extend_span(t: int, first: bool, span: Span) -> Span:
 
 
 class WordReader(Reader):
-    """An open file of words; see `Reader`. The whole file is read once when it is opened, to index its times.
+    """An open file of words; see `Reader`. Its times are indexed block by block, from the start on.
 
     The reader owns ``file``. If the resolution of its only ``stream`` isn't known, events up to ``widest`` are valid.
-    ``warnings`` say what was assumed or lost so far. Raises FormatError when most events are outside the sensor.
+    ``warnings`` say what was assumed or lost so far, ``frame_pixels`` how many pixels a frame among the words has.
+    Raises FormatError when most of the first events are outside the sensor.
     """
 
     def __init__(
@@ -313,75 +321,96 @@ class WordReader(Reader):
         widest: Resolution,
         warnings: list[str],
         orientation: str = "x to the right, y down",
+        frame_pixels: int | None = None,
     ) -> None:
         self._file, self._body = file, body
+        self._indexed_file = BufferedFile(file.path)  # of its own: `index` may run beside `packets`
         self._size = stream.resolution or widest
+        self._frame_pixels = frame_pixels or self._size.width * self._size.height
         self.format = body.layout.name
         self.orientation = orientation
         self.streams = (stream,)
         self.camera, self.resolution = stream.camera, stream.resolution
         self._warnings = warnings
         self._counts = no_counts()
+        self._block_words = BLOCK_BYTES // body.layout.word_bytes
         self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
         if left:
             self._warnings.append(
                 f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short"
             )
-        blocks = -(-self._words // (BLOCK_BYTES // body.layout.word_bytes))
+        blocks = -(-self._words // self._block_words)
         self._states = np.zeros((blocks, body.state.size), np.int64)
         self._earliest = np.full(blocks, _LATEST)
         self._latest = np.full(blocks, -_LATEST)
-        self._survey()
+        self._state = body.state.copy()  # before the first block that isn't indexed
+        self._indexed = self._events = self._jumps = 0
+        self._newest_us: int | None = None
+        self._indexing = threading.Lock()
+        with closed_on_error(self._indexed_file):
+            while self._indexed < min(blocks, _FIRST_BLOCKS) or (self._events == 0 and not self.indexed):
+                self._index_block()
+            self._judge()
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed in the whole file."""
-        return self._warnings
+        """What is damaged, missing or assumed in the part that is indexed."""
+        strange = (
+            f"{self._counts[STRANGE]:,} words are of a type that {self._body.layout.title} doesn't have, and are left "
+            f"out: the file is damaged, or from a newer camera"
+        )
+        return [*self._warnings, *[strange] * bool(self._counts[STRANGE]), *jump_warnings(self._jumps)]
 
-    def _survey(self) -> None:
-        """Read the whole file for the decoder's state at each block, and each block's times."""
-        state = self._body.state.copy()
-        newest_us: int | None = None
-        events = jumps = 0
-        for number in range(len(self._states)):
-            self._file.passed(self._body.start + number * BLOCK_BYTES)
-            self._states[number] = state
-            for _, n, earliest_us, latest_us, _ in self._decode(number, state, 0, self._counts):
-                events += n
-                jumps += newest_us is not None and earliest_us < newest_us - DISORDER_US
-                newest_us = latest_us
+    @property
+    def indexed(self) -> bool:
+        """Whether the times of the whole file are known."""
+        return self._indexed == len(self._states)
+
+    def index(self, progress: Progress) -> None:
+        """Find the times of the whole file; raises FormatError when most events are outside the sensor."""
+        while not self.indexed:
+            progress(self._indexed / len(self._states))
+            self._index_block()
+        self._judge()
+
+    def _index_block(self) -> None:
+        """Note the decoder's state before the next block, and the block's times."""
+        with self._indexing:
+            number = self._indexed
+            if self.indexed:
+                return
+            self._states[number] = self._state
+            words = self._read(self._indexed_file, number)
+            for _, n, earliest_us, latest_us, _ in self._decode(words, self._state, 0, self._counts):
+                self._events += n
+                self._jumps += self._newest_us is not None and earliest_us < self._newest_us - DISORDER_US
+                self._newest_us = latest_us
                 self._earliest[number] = min(self._earliest[number], earliest_us)
                 self._latest[number] = max(self._latest[number], latest_us)
-        self._judge(events, jumps)
+            self._indexed = number + 1
 
-    def _judge(self, events: int, jumps: int) -> None:
-        outside, strange = int(self._counts[OUTSIDE]), int(self._counts[STRANGE])
-        if outside > events:
+    def _judge(self) -> None:
+        outside = int(self._counts[OUTSIDE])
+        if outside > self._events:
             raise FormatError(
-                f"{self._file.path}: {outside:,} of {outside + events:,} events are outside the sensor's "
+                f"{self._file.path}: {outside:,} of {outside + self._events:,} events are outside the sensor's "
                 f"{self._size.width}×{self._size.height} pixels: the file or its header is damaged, or it is from "
                 f"another camera"
             )
-        if strange:
-            self._warnings.append(
-                f"{strange:,} words are of a type that {self._body.layout.title} doesn't have, and are left out: "
-                f"the file is damaged, or from a newer camera"
-            )
-        self._warnings += jump_warnings(jumps)
 
-    def _read(self, number: int) -> Words:
-        first = number * BLOCK_BYTES
-        size = min(BLOCK_BYTES, self._words * self._body.layout.word_bytes - first)
-        return self._body.layout.words(self._file.view(self._body.start + first, size))
+    def _read(self, file: BufferedFile, number: int) -> Words:
+        first, each = number * self._block_words, self._body.layout.word_bytes
+        size = min(self._block_words, self._words - first) * each
+        return self._body.layout.words(file.view(self._body.start + first * each, size))
 
     def _decode(
-        self, number: int, state: State, room: int, counts: Counts
+        self, words: Words, state: State, room: int, counts: Counts
     ) -> Iterator[tuple[Events, int, int, int, bool]]:
         """Yield a block's events as in the file, and what `Decode` returns of them, split where time jumps back.
 
         There are at most ``room`` events at a time; with 0, they are only counted.
         """
-        words, first = self._read(number), 0
+        first = 0
         while first < len(words):
             events = np.empty(room, EVENTS_DTYPE)
             first, n, earliest_us, latest_us, ordered = self._body.layout.decode(
@@ -394,29 +423,33 @@ class WordReader(Reader):
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
+            while number >= self._indexed:
+                self._index_block()
             counts = no_counts()
-            decoded = self._decode(number, self._states[number].copy(), PACKET_EVENTS, counts)
+            words, state = self._read(self._file, number), self._states[number].copy()
+            decoded = self._decode(words, state, PACKET_EVENTS, counts)
             yield from sorter.sort((events, ordered) for events, _, _, _, ordered in decoded)
             counters.out_of_bounds += int(counts[OUTSIDE])
 
     def _first_block(self, start_us: int) -> int:
-        """Return the first block with an event at or after ``start_us``."""
+        """Return the first block with an event at or after ``start_us``, of those that are indexed."""
         holds = np.flatnonzero(self._latest >= start_us)
-        return int(holds[0]) if holds.size else len(self._states)
+        return int(holds[0]) if holds.size else self._indexed
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the least and the greatest time in µs; None if there are no events."""
+        """Return the least and the greatest time in µs of what is indexed; None if there are no events."""
         earliest = int(self._earliest.min(initial=_LATEST))
         return None if earliest == _LATEST else (earliest, int(self._latest.max()))
 
     def other_content(self) -> OtherContent:
         """Count whole frames (from their pixels), inertial samples and triggers."""
-        frames = int(self._counts[SAMPLES]) // (self._size.width * self._size.height)
+        frames = int(self._counts[SAMPLES]) // self._frame_pixels
         return OtherContent(frames, int(self._counts[IMU]), int(self._counts[TRIGGERS]))
 
     def close(self) -> None:
         """Release the file; packets stay valid."""
         self._file.close()
+        self._indexed_file.close()
 
 
 def no_counts() -> Counts:
