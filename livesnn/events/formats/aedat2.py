@@ -167,6 +167,6 @@ def _find_chip(path: Path, name: str) -> Chip:
     davis = re.match(r"DAVIS?(\d{3})", upper)
     if davis is None or davis.group(1) not in _DAVIS_SIZES:
         raise FormatError(
-            f"{path}: recorded by {name[:40]}, which isn't supported: give a recording of a DVS128, a DVS640 or a DAVIS"
+            f"{path}: recorded by {name[:40]}, which isn't supported: give one of a DVS128, DVS640 or DAVIS"
         )
     return _DAVIS240._replace(name=name, resolution=Resolution(*_DAVIS_SIZES[davis.group(1)]))

@@ -194,7 +194,7 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
 
     forget_stale(unwrap)  # the decoders call one another
     path, columns, _ = parse_recording_path(path)
-    if (path / "metadata.yaml").is_file():
+    if os.path.isfile(path / "metadata.yaml"):
         from livesnn.events.formats.rosbag import open_folder
 
         return open_folder(path)

@@ -44,8 +44,9 @@ class MessageError(Exception):
 class Head(NamedTuple):
     """What a message says before its events.
 
-    ``encoding`` is "" where each event is a message of its own. ``base_ns`` is added to the times of mono and libcaer.
-    ``start`` is where the events begin, ``count`` how many of them, or of their bytes, there are.
+    ``encoding`` is "" where each event is a message of its own. ``base_ns`` is added to the times
+    of mono and libcaer.
+    ``start`` is where the events begin, ``length`` how many of them, or of their bytes, there are.
     """
 
     resolution: Resolution | None = None
@@ -55,7 +56,7 @@ class Head(NamedTuple):
     order: str = "<"
     cdr: bool = False
     start: int = 0
-    count: int = 0
+    length: int = 0
 
 
 class _Fields:
@@ -134,8 +135,8 @@ class Decoder:
         if not head.encoding:
             yield _separate_events(octets, head)
             return
-        packed = octets[head.start : head.start + head.count]
-        if len(packed) < head.count:
+        packed = octets[head.start : head.start + head.length]
+        if len(packed) < head.length:
             raise MessageError("a message ends too early")
         if head.encoding == "evt3":
             yield from self._evt3(packed, about_us)
@@ -143,7 +144,8 @@ class Decoder:
             yield (_mono if head.encoding == "mono" else _libcaer)(packed, head)
         else:
             raise MessageError(
-                f"its events are coded as {head.encoding!r}: record them as mono, evt3 or libcaer", refused=True
+                f"its events are coded as {head.encoding!r}: record them as mono, evt3 or libcaer",
+                refused=True,
             )
 
     def _evt3(self, packed: bytes, about_us: int | None) -> Iterator[Events]:
@@ -171,20 +173,20 @@ def _separate_events(octets: bytes, head: Head) -> Events:
     two bytes later than in the first event, at a multiple of four.
     """
     step = _CDR_STEP if head.cdr else _EVENT_BYTES
-    end = head.start + (head.count - 1) * step + _EVENT_BYTES
-    if head.count and end > len(octets):
+    end = head.start + (head.length - 1) * step + _EVENT_BYTES
+    if head.length and end > len(octets):
         raise MessageError("a message ends too early")
-    events = np.empty(head.count, EVENTS_DTYPE)
-    if not head.count:
+    events = np.empty(head.length, EVENTS_DTYPE)
+    if not head.length:
         return events
     if head.cdr:
         places = {"x": -2, "y": 0, "s": 4, "ns": 8, "p": 12}
         fields = {
-            axis: np.ndarray((head.count,), _ROS1_EVENT[axis], octets, head.start + place, (step,))
+            axis: np.ndarray((head.length,), _ROS1_EVENT[axis], octets, head.start + place, (step,))
             for axis, place in places.items()
         }
     else:
-        rows = np.frombuffer(octets, _ROS1_EVENT, head.count, head.start)
+        rows = np.frombuffer(octets, _ROS1_EVENT, head.length, head.start)
         fields = {axis: rows[axis] for axis in _ROS1_EVENT.names or ()}
     events["t"] = fields["s"].astype(np.int64) * 1_000_000 + fields["ns"] // 1000
     events["x"], events["y"], events["p"] = fields["x"], fields["y"], fields["p"] != 0

@@ -30,8 +30,8 @@ _FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _IMU = ("sensor_msgs/msg/Imu",)
 _BACK_NS = (10**9, 10**10, 10**11, 10**12)  # from a place, until a message is found that lies before it
 _DAMAGE = (
-    Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError, AssertionError, AttributeError, OSError, ValueError, TypeError,
-    LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, struct.error,
+    Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError, AssertionError, AttributeError,
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, struct.error,
 )  # fmt: skip
 """What rosbags and the libraries under it raise on damaged bags."""
 
@@ -59,7 +59,9 @@ class BagReader(Reader):
         try:
             bag.open()
         except _DAMAGE as error:
-            raise FormatError(f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}") from error
+            raise FormatError(
+                f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}"
+            ) from error
         try:
             names = dict.fromkeys(one.topic for one in bag.connections if one.msgtype in EVENT_TYPES)
             self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in names}
@@ -71,7 +73,8 @@ class BagReader(Reader):
             self.close()
             raise
         self.streams = tuple(
-            EventStream(name, topic.head.camera, topic.head.resolution) for name, topic in self._topics.items()
+            EventStream(name, topic.head.camera, topic.head.resolution)
+            for name, topic in self._topics.items()
         )
         self.camera = self.streams[0].camera if self.streams else ""
         self.resolution = self.streams[0].resolution if self.streams else None
@@ -156,9 +159,16 @@ class BagReader(Reader):
 
     def _latest(self, name: str, topic: Topic) -> int:
         end_ns = int(self._bag.end_time if isinstance(self._bag, Bag1) else self._bag.metadata.end_time)
-        for from_ns in [*(end_ns - back_ns for back_ns in _BACK_NS if end_ns - back_ns > topic.first_ns), None]:
+        for from_ns in [
+            *(end_ns - back_ns for back_ns in _BACK_NS if end_ns - back_ns > topic.first_ns),
+            None,
+        ]:
             found = self._events(name, topic, from_ns, SourceCounters())
-            ends = [int(t.max()) for t in (_inside(events, topic.head.resolution)["t"] for events in found) if t.size]
+            ends = [
+                int(t.max())
+                for t in (_inside(events, topic.head.resolution)["t"] for events in found)
+                if t.size
+            ]
             if ends:
                 return max(ends)
         return topic.first_us

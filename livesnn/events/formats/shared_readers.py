@@ -270,8 +270,7 @@ class WordLayout(NamedTuple):
         count = len(octets) // self.word_bytes
         if self.word_bytes == 6:  # AEDAT 1.0
             parts = np.frombuffer(octets, ">u2", 3 * count).reshape(-1, 3).astype(np.uint64)
-            words: Words = parts[:, 0] << 32 | parts[:, 1] << 16 | parts[:, 2]
-            return words
+            return np.asarray(parts[:, 0] << 32 | parts[:, 1] << 16 | parts[:, 2], np.uint64)
         if self.halves_swapped:
             halves = np.frombuffer(octets, f"<u{self.word_bytes // 2}", 2 * count).reshape(-1, 2)
             return halves[:, ::-1].copy().view(f"u{self.word_bytes}")[:, 0].copy()
@@ -356,8 +355,8 @@ class WordReader(Reader):
     def warnings(self) -> list[str]:
         """What is damaged, missing or assumed in the part that is indexed."""
         strange = (
-            f"{self._counts[STRANGE]:,} words are of a type that {self._body.layout.title} doesn't have, and are left "
-            f"out: the file is damaged, or from a newer camera"
+            f"{self._counts[STRANGE]:,} words are of a type that {self._body.layout.title} doesn't have, and are "
+            f"left out: the file is damaged, or from a newer camera"
         )
         return [*self._warnings, *[strange] * bool(self._counts[STRANGE]), *jump_warnings(self._jumps)]
 
