@@ -13,22 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import (
-    Body,
-    Counts,
-    Decode,
-    Pixel,
-    State,
-    WordLayout,
-    WordReader,
-    Words,
-    decode_pixels,
-)
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.formats.shared_readers import Body, Decode, Pixel, WordLayout, WordReader, pixel_decoder
+from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
@@ -40,36 +29,17 @@ _DAVIS_SIZES = {
 _SAMPLE_BYTES = 1 << 16
 
 
-_DVS128_PIXEL = Pixel(
+_decode_dvs128 = pixel_decoder(Pixel(
     x=(33, 0x7F), y=(40, 0x7F), on=32, on_is_zero=True, mirrored=True,
     others=0xFFFF8000 << 32, triggers=0x80008000 << 32,  # from its IN pin, or added by jAER
-)  # fmt: skip
-_DAVIS_PIXEL = Pixel(
+))  # fmt: skip
+_decode_davis = pixel_decoder(Pixel(
     x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True,
     others=0x80000400 << 32, frames=0x80000000 << 32, triggers=0x400 << 32,
-)  # fmt: skip
-_DVS640_PIXEL = Pixel(x=(33, 0x3FF), y=(43, 0x3FF), on=32, mirrored=True, others=0xFFE00000 << 32)
-
-
-@njit(nogil=True, cache=True)
-def _decode_dvs128(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _DVS128_PIXEL, first, state, width, height, events, counts)
-
-
-@njit(nogil=True, cache=True)
-def _decode_davis(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _DAVIS_PIXEL, first, state, width, height, events, counts)
-
-
-@njit(nogil=True, cache=True)
-def _decode_dvs640(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _DVS640_PIXEL, first, state, width, height, events, counts)
+))  # fmt: skip
+_decode_dvs640 = pixel_decoder(
+    Pixel(x=(33, 0x3FF), y=(43, 0x3FF), on=32, mirrored=True, others=0xFFE00000 << 32)
+)
 
 
 class Chip(NamedTuple):

@@ -15,22 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import (
-    Body,
-    Counts,
-    Pixel,
-    State,
-    WordLayout,
-    WordReader,
-    Words,
-    decode_pixels,
-)
+from livesnn.events.formats.shared_readers import Body, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.formats.table_columns import parse_size
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, untold
 
@@ -54,8 +44,6 @@ _TRIGGER_TYPE = 14
 _ATIS_VERSIONS = ("0", "1")
 _EVENT_BYTES = 8
 _SAMPLE_BYTES = 1 << 16
-_PIXEL = Pixel(x=(32, 0x3FFF), y=(46, 0x3FFF), on=60)
-_ATIS_PIXEL = Pixel(x=(32, 0x1FF), y=(41, 0xFF), on=49)
 _ATIS = Resolution(304, 240)
 
 
@@ -153,22 +141,8 @@ def _find_camera(fields: dict[str, str]) -> str:
     return " ".join(part for part in (maker, sensor, fields.get("serial_number", "")) if part)[:100]
 
 
-@njit(nogil=True, cache=True)
-def _decode(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _PIXEL, first, state, width, height, events, counts)
-
-
-@njit(nogil=True, cache=True)
-def _decode_atis(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _ATIS_PIXEL, first, state, width, height, events, counts)
-
-
-DAT = WordLayout("dat", "DAT", _EVENT_BYTES, _decode)
-_DAT_1 = WordLayout("dat", "DAT", _EVENT_BYTES, _decode_atis)
+DAT = WordLayout("dat", "DAT", _EVENT_BYTES, pixel_decoder(Pixel(x=(32, 0x3FFF), y=(46, 0x3FFF), on=60)))
+_DAT_1 = DAT._replace(decode=pixel_decoder(Pixel(x=(32, 0x1FF), y=(41, 0xFF), on=49)))
 
 
 def looks_like_dat(path: Path, head: bytes) -> bool:

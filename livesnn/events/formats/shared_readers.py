@@ -525,7 +525,7 @@ def _decode_plain(
 
 
 @njit(nogil=True, inline="always")
-def decode_pixels(
+def _decode_pixels(
     words: Words,
     pixel: Pixel,
     first: int,
@@ -535,7 +535,6 @@ def decode_pixels(
     events: Events,
     counts: Counts,
 ) -> tuple[int, int, int, int, bool]:
-    """Decode words of 64 bits; ``state`` [1] is the time of the event before; see `Decode`."""
     plain, first_us, last_us = _decode_plain(words[first:], pixel, state[0], width, height, events)
     if plain:
         state[0] = last_us
@@ -568,6 +567,19 @@ def decode_pixels(
             events[n].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
         n += 1
     return words.shape[0], n, span[0], span[1], span[2]
+
+
+def pixel_decoder(pixel: Pixel) -> Decode:
+    """Return the decoder of words of 64 bits with this layout; its ``state`` [1] is the time of the event before."""
+
+    @njit(nogil=True, cache=True)
+    def decode(
+        words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
+    ) -> tuple[int, int, int, int, bool]:
+        return _decode_pixels(words, pixel, first, state, width, height, events, counts)
+
+    found: Decode = decode
+    return found
 
 
 class InMemoryReader(Reader):
