@@ -103,6 +103,8 @@ class Recording(Closing):
         self._reading = threading.Lock()
         self._assumed: list[str] = []
         self._repairs: list[str] = []
+        if stream.resolution is None:
+            reader.index(progress)  # all of it is read in any case
         self.resolution = stream.resolution or extent(reader, stream.name, progress)
         if stream.resolution is None:
             size = f"{self.resolution.width}×{self.resolution.height}"
@@ -124,7 +126,8 @@ class Recording(Closing):
             self._reader.index(note)
             note(1.0)
         except LivesnnError as error:
-            self._assumed.append(str(error))
+            if not stop.is_set():
+                self._assumed.append(str(error))
 
     def __repr__(self) -> str:
         size = f"{self.resolution.width}×{self.resolution.height}"
