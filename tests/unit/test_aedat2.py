@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.shared_readers import BLOCK_BYTES
+from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, packets_of, read, recordings, write

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import open_reader
-from livesnn.events.formats.shared_readers import BLOCK_BYTES
+from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recording import describe, open_recording
 from tests.fake_source import joined

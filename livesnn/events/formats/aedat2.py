@@ -16,7 +16,7 @@ import numpy as np
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import Body, Decode, Pixel, WordLayout, WordReader, pixel_decoder
+from livesnn.events.formats.word_reader import Body, Decode, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold

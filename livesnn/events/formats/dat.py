@@ -18,8 +18,8 @@ import numpy as np
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import Body, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.formats.table_columns import parse_size
+from livesnn.events.formats.word_reader import Body, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, untold

@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, in_memory_reader
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -65,7 +65,7 @@ class Member(NamedTuple):
         return self.items * max(self.dtype.itemsize, 1)
 
 
-def open_npz(path: Path) -> InMemoryReader | BlockReader:
+def open_npz(path: Path) -> BlockReader:
     """Open a .npz with columns t, x, y, p, under these or other usual names.
 
     Whole numbers in ``t`` are µs, unless the column is called t_ms or t_ns, or they are nanoseconds since 1970.
@@ -93,7 +93,7 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
         raise FormatError(f"{path}: not a sound .npz ({reason}): save it again") from error
 
 
-def _open(path: Path) -> InMemoryReader | BlockReader:
+def _open(path: Path) -> BlockReader:
     with zipfile.ZipFile(path) as archive:
         found = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
         named = find_columns(found)
@@ -132,7 +132,7 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
     if resolution is None:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
-    return InMemoryReader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
+    return in_memory_reader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
 
 
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:

@@ -190,7 +190,7 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
     FormatError
         When its format isn't known, or its beginning is too damaged to use.
     """
-    from livesnn.events.formats.shared_readers import unwrap
+    from livesnn.events.formats.word_reader import unwrap
 
     forget_stale(unwrap)  # the decoders call one another
     path, columns, _ = parse_recording_path(path)

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.events.formats.evt import EVT3, HIGH_BITS_3, LOW_BITS_3, find_beginning
-from livesnn.events.formats.shared_readers import OUTSIDE, PACKET_EVENTS, State, no_counts
+from livesnn.events.formats.shared_readers import PACKET_EVENTS
 from livesnn.events.formats.table_columns import parse_size
+from livesnn.events.formats.word_reader import OUTSIDE, State, no_counts
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 
 EVENT_TYPES = {
