@@ -15,7 +15,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
-Encoding = Literal["", "mono", "evt3", "libcaer"]
+Encoding = Literal["", "mono", "evt3", "libcaer", "libcaer_cmp"]
 Encode = Callable[[Events, int], bytes]
 """Returns the octets of some events, given the message's time in ns."""
 
@@ -59,6 +59,26 @@ def encode_evt3(events: Events, base_ns: int) -> bytes:
     t, x, y, on = (events[axis].astype(np.int64) for axis in ("t", "x", "y", "p"))
     words = np.stack([8 << 12 | t >> 12 & 0xFFF, 6 << 12 | t & 0xFFF, y, 2 << 12 | on << 11 | x], axis=1)
     return words.astype("<u2").tobytes()
+
+
+def encode_libcaer_cmp(events: Events, base_ns: int) -> bytes:
+    """Return a word for each thing that changes; events below one another become a vector of 8."""
+    words: list[int] = []
+    last, rows = (0, 0, -1), events.tolist()
+    while rows:
+        t, x, y, p = rows[0]
+        high, low = divmod(t - base_ns // 1000, 4096)
+        words += [0 << 12 | high] * (high != last[0]) + [1 << 12 | low] * (low != last[1])
+        words += [2 << 12 | x] * (x != last[2])
+        last = high, low, x
+        below = [row for row in rows[:8] if (row[0], row[1], row[3]) == (t, x, p) and 0 <= row[2] - y < 8]
+        if below != rows[: len(below)] or len(below) == 1:
+            below = rows[:1]
+            words.append(3 << 12 | p << 11 | y)
+        else:
+            words += [4 << 12 | p << 11 | y, 5 << 12 | sum(1 << row[2] - y for row in below)]
+        rows = rows[len(below) :]
+    return np.array(words, "<u2").tobytes()
 
 
 def messages(

@@ -16,7 +16,14 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
 from tests import aedat3_writer
-from tests.bag_writer import Encoding, encode_evt3, encode_libcaer, encode_mono, write_bag
+from tests.bag_writer import (
+    Encoding,
+    encode_evt3,
+    encode_libcaer,
+    encode_libcaer_cmp,
+    encode_mono,
+    write_bag,
+)
 from tests.ecf_writer import write_ecf
 from tests.reading import read
 
@@ -130,9 +137,14 @@ def dat1(path: Path) -> None:
     path.write_bytes(b"% Data file containing CD events\n% Version 1\n\0\x08" + words.tobytes())
 
 
+ENCODERS = {
+    "mono": encode_mono, "libcaer": encode_libcaer, "libcaer_cmp": encode_libcaer_cmp, "evt3": encode_evt3,
+}  # fmt: skip
+
+
 def bag(suffix: str, encoding: Encoding = "", **options: Any) -> Callable[[Path], object]:
     def write(path: Path) -> None:
-        encode = {"": None, "mono": encode_mono, "libcaer": encode_libcaer, "evt3": encode_evt3}[encoding]
+        encode = ENCODERS[encoding] if encoding else None
         kind = "event_camera_msgs/msg/EventPacket" if encoding else "dvs_msgs/msg/EventArray"
         asked = {"kind": kind, "encode": encode, "encoding": encoding, **options}
         with tempfile.TemporaryDirectory() as folder:
@@ -153,6 +165,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "db3 (dvs_msgs)": (".db3", bag(".db3")),
     "db3 (libcaer)": (".db3", bag(".db3", "libcaer")),
     "mcap (dvs_msgs)": (".mcap", bag(".mcap")),
+    "mcap (libcaer_cmp)": (".mcap", bag(".mcap", "libcaer_cmp")),
     "mcap (evt3)": (".mcap", bag(".mcap", "evt3")),
     "evt21 (legacy)": (".raw", evt21_legacy),
     "es (ATIS)": (".es", es_atis),

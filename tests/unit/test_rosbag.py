@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.formats.ros_messages import Decoder, Head
+from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.events.recording import describe, open_recording
 from tests.bag_writer import (
     PICTURES,
@@ -17,6 +18,7 @@ from tests.bag_writer import (
     TOPIC,
     encode_evt3,
     encode_libcaer,
+    encode_libcaer_cmp,
     encode_mono,
     read_with_rosbags,
     write_bag,
@@ -34,6 +36,7 @@ CODINGS: dict[str, dict[str, Any]] = {
     "prophesee_event_msgs": {"kind": "prophesee_event_msgs/msg/EventArray"},
     "mono": {"kind": PACKET, "encode": encode_mono, "encoding": "mono"},
     "libcaer": {"kind": PACKET, "encode": encode_libcaer, "encoding": "libcaer"},
+    "libcaer_cmp": {"kind": PACKET, "encode": encode_libcaer_cmp, "encoding": "libcaer_cmp"},
     "evt3": {"kind": PACKET, "encode": encode_evt3, "encoding": "evt3"},
 }
 
@@ -103,6 +106,25 @@ def test_the_time_of_evt3_goes_on_over_its_wraps_and_is_right_after_a_seek(tmp_p
         assert read(path, int(events["t"][place]))["t"].tolist() == events["t"][place:].tolist()
 
 
+def test_vectors_of_libcaer_cmp_are_pixels_below_one_another(tmp_path: Path) -> None:
+    events = some(400)
+    events["t"] = START_US + np.arange(400) // 7 * 10
+    events["x"], events["y"] = events["t"] % 640, np.arange(400) % 7 + 470
+    events["p"] = np.arange(400) // 7 % 2 == 1
+    path = write_bag(tmp_path / "bag.mcap", events, SENSOR, **CODINGS["libcaer_cmp"])
+    assert np.array_equal(read(path), events)
+
+
+def test_two_vectors_of_libcaer_cmp_follow_one_another_without_a_new_base() -> None:
+    words = [2 << 12 | 9, 4 << 12 | 1 << 11 | 100, 5 << 12 | 0b11, 5 << 12 | 0b101]
+    decoder = Decoder(SENSOR, SourceCounters())
+    head = Head(encoding="libcaer_cmp", base_ns=5000, length=2 * len(words))
+    (events,) = decoder.decode(np.array(words, "<u2").tobytes(), head, None)
+    assert events.tolist() == [(5, 9, y, True) for y in (100, 101, 108, 110)]
+    (more,) = decoder.decode(np.array([5 << 12 | 1], "<u2").tobytes(), head._replace(length=2), None)
+    assert more.tolist() == [(5, 9, 116, True)]
+
+
 def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> None:
     events = some(300)
     events["x"][[5, 250]] = 640
@@ -115,9 +137,9 @@ def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> N
 
 def test_an_encoding_that_is_not_known_is_named(tmp_path: Path) -> None:
     path = write_bag(
-        tmp_path / "bag.mcap", some(), SENSOR, kind=PACKET, encode=encode_mono, encoding="libcaer_cmp"
+        tmp_path / "bag.mcap", some(), SENSOR, kind=PACKET, encode=encode_mono, encoding="trigger"
     )
-    with pytest.raises(FormatError, match="coded as 'libcaer_cmp': record them as mono, evt3 or libcaer"):
+    with pytest.raises(FormatError, match="coded as 'trigger': record them as evt3 or libcaer_cmp"):
         open_recording(path)
 
 

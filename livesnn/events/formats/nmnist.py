@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events.formats.shared_readers import BlockReader, in_memory_reader
+from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import require_file
 
@@ -38,7 +38,7 @@ def looks_like_nmnist(path: Path, head: bytes) -> bool:
 def open_nmnist(path: Path) -> BlockReader:
     """Open an N-MNIST or N-Caltech101 recording; raises FormatError when it can't be one."""
     events, resolution, warnings = _read(path)
-    return in_memory_reader(events, resolution, format_name="nmnist", camera="ATIS", warnings=warnings)
+    return InMemoryReader(events, resolution, format_name="nmnist", camera="ATIS", warnings=warnings)
 
 
 def read_nmnist(path: Path) -> Events:

@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, in_memory_reader
+from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -132,7 +132,7 @@ def _open(path: Path) -> BlockReader:
     if resolution is None:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
-    return in_memory_reader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
+    return InMemoryReader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
 
 
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:

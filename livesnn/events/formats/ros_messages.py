@@ -1,4 +1,4 @@
-"""The messages of event cameras in ROS: events of dvs_msgs, and packets of event_camera_msgs in three encodings.
+"""The messages of event cameras in ROS: events of dvs_msgs, and packets of event_camera_msgs in four encodings.
 
 ROS 1 packs a message's fields without gaps. ROS 2 writes them as CDR: four bytes that give the byte order, then
 numbers at multiples of their own size. Sources: dvs_msgs, prophesee_event_msgs and event_camera_msgs (formerly
@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from livesnn.events.formats.evt import EVT3, HIGH_BITS_3, LOW_BITS_3, find_beginning
-from livesnn.events.formats.shared_readers import PACKET_EVENTS
+from livesnn.events.formats.evt import EVT3, HIGH_BITS_3, LOW_BITS_3, NOWHERE, find_beginning
+from livesnn.events.formats.shared_readers import PACKET_EVENTS, WIDEST
 from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.formats.word_reader import OUTSIDE, State, no_counts
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
@@ -31,6 +32,7 @@ _EVENT_BYTES = 13  # x, y: u16; seconds, nanoseconds: u32; polarity: u8
 _ROS1_EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("s", "<u4"), ("ns", "<u4"), ("p", "u1")])
 _CDR_STEP = 16
 _WRAP_US = 1 << 31  # of libcaer's times
+_TIME_HIGH, _TIME_LOW, _COLUMN, _EVENT, _VECTOR_BASE, _VECTOR = range(6)  # types of libcaer_cmp's words
 _EVT3_RANGE_US = 1 << LOW_BITS_3 + HIGH_BITS_3
 
 
@@ -118,6 +120,7 @@ class Decoder:
         self._size = size
         self._counters = counters
         self._state: State | None = None
+        self._column, self._base = NOWHERE, 0  # of libcaer_cmp: the last x; polarity and y of the next vector
 
     def decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
         """Yield a message's events as they lie in it, EVENTS_DTYPE [N].
@@ -141,12 +144,13 @@ class Decoder:
             raise MessageError("a message ends too early")
         if head.encoding == "evt3":
             yield from self._evt3(packed, about_us)
+        elif head.encoding == "libcaer_cmp":
+            yield self._libcaer_cmp(packed, head)
         elif head.encoding in ("mono", "libcaer"):
             yield (_mono if head.encoding == "mono" else _libcaer)(packed, head)
         else:
             raise MessageError(
-                f"its events are coded as {head.encoding!r}: record them as mono, evt3 or libcaer",
-                refused=True,
+                f"its events are coded as {head.encoding!r}: record them as evt3 or libcaer_cmp", refused=True
             )
 
     def _evt3(self, packed: bytes, about_us: int | None) -> Iterator[Events]:
@@ -165,6 +169,41 @@ class Decoder:
             if n:
                 yield events[:n]
         self._counters.out_of_bounds += int(counts[OUTSIDE])
+
+    def _libcaer_cmp(self, packed: bytes, head: Head) -> Events:
+        """Return events of words of 16 bits, a type (4) and a content (12), each of which changes one thing.
+
+        It is EVT 3.0 with x and y exchanged: a vector's pixels lie below one another. Times, 24 bits of µs, count
+        from the message's.
+        """
+        words = np.frombuffer(packed, f"{head.order}u2", len(packed) // 2)
+        if not words.size:
+            return np.empty(0, EVENTS_DTYPE)
+        kinds, contents = words >> 12, (words & 0xFFF).astype(np.int64)
+        times = _newest(kinds, contents, _TIME_HIGH, 0) << 12 | _newest(kinds, contents, _TIME_LOW, 0)
+        columns = _newest(kinds, contents, _COLUMN, self._column)
+        vectors = kinds == _VECTOR
+        # A vector moves the base down by 8.
+        moved = np.cumsum(vectors) * 8
+        at_base = np.maximum.accumulate(np.where(kinds == _VECTOR_BASE, np.arange(words.size), -1))
+        moved -= np.where(at_base < 0, 0, moved[at_base])
+        bases = _newest(kinds, contents, _VECTOR_BASE, self._base) + moved
+        bits = np.where(vectors, contents & 0xFF, kinds == _EVENT).astype(np.uint8)
+        row, below = np.nonzero(np.unpackbits(bits[:, np.newaxis], axis=1, bitorder="little"))
+        places = np.where(vectors, bases - 8, contents)[row]  # polarity (1), y (11)
+        self._column, self._base = int(columns[-1]), int(bases[-1])
+        events = np.empty(row.size, EVENTS_DTYPE)
+        events["t"], events["x"] = _base(head) // 1000 + times[row], columns[row].clip(max=WIDEST.width)
+        events["y"], events["p"] = (places & 0x7FF) + below, places & 0x800 != 0
+        return events
+
+
+def _newest(
+    kinds: npt.NDArray[np.integer], contents: npt.NDArray[np.int64], kind: int, before: int
+) -> npt.NDArray[np.int64]:
+    """Return at each word the content of the last one of a kind so far; ``before`` where none has come."""
+    at = np.maximum.accumulate(np.where(kinds == kind, np.arange(kinds.size), -1))
+    return np.where(at < 0, before, contents[at])
 
 
 def _separate_events(octets: bytes, head: Head) -> Events:

@@ -1,6 +1,6 @@
 """The readers that formats share, so that a format only has to decode.
 
-`BlockReader` is for blocks that can be read in any order (npz, text, hdf5, event_stream), `in_memory_reader` for
+`BlockReader` is for blocks that can be read in any order (npz, text, hdf5, event_stream), `InMemoryReader` for
 small files (nmnist, npz). Words of one size (evt, dat, aedat2) are read by word_reader.py.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.events.formats.ordering import PacketSorter, jump_warnings
+from livesnn.events.formats.ordering import PacketSorter, jump_warnings, put_in_order
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
 from livesnn.events.packet import DISORDER_US, TIME_LIMIT_US, Events, Resolution, SourceCounters
@@ -228,15 +228,28 @@ class _HeldBlocks:
         return self._events[number * PACKET_EVENTS : (number + 1) * PACKET_EVENTS].copy()
 
 
-def in_memory_reader(
-    events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
-) -> BlockReader:
-    """Return a reader of events held in memory, EVENTS_DTYPE [N]; all are sorted where time jumps back."""
-    # An event outside the sensor may have any time.
-    t = _inside(events, resolution, SourceCounters())["t"]
-    back_us = int((np.maximum.accumulate(t) - t).max(initial=0))
-    if back_us > DISORDER_US:
-        warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
-        events = events[np.argsort(events["t"], kind="stable")]
-    stream = EventStream("events", camera, resolution)
-    return BlockReader([(stream, _HeldBlocks(events))], format_name=format_name, warnings=warnings)
+class InMemoryReader(BlockReader):
+    """One stream of events held in memory, sorted by time; see `Reader`.
+
+    The reader owns ``events``, EVENTS_DTYPE [N], maybe out of order. ``warnings`` say what was assumed or lost.
+    """
+
+    def __init__(
+        self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
+    ) -> None:
+        # An event outside the sensor may have any time.
+        t = _inside(events, resolution, SourceCounters())["t"]
+        back_us = int((np.maximum.accumulate(t) - t).max(initial=0))
+        if back_us > DISORDER_US:
+            warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
+        self._found = SourceCounters()
+        blocks = _HeldBlocks(put_in_order(events, resolution, None, self._found))
+        stream = EventStream("events", camera, resolution)
+        super().__init__([(stream, blocks)], format_name=format_name, warnings=warnings)
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
+        counters.out_of_order += self._found.out_of_order
+        counters.out_of_bounds += self._found.out_of_bounds
+        self._found = SourceCounters()  # counted once, however often the file is played
+        yield from super().packets(stream, start_us, counters)
