@@ -24,7 +24,7 @@ from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.formats.shared_readers import WIDEST, LossyBlocks, sorted_packets
 from livesnn.events.formats.table_columns import require_plausible
-from livesnn.events.packet import Events, Resolution, SourceCounters
+from livesnn.events.packet import Events, SourceCounters
 
 _FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _IMU = ("sensor_msgs/msg/Imu",)
@@ -159,17 +159,14 @@ class BagReader(Reader):
 
     def _latest(self, name: str, topic: Topic) -> int:
         end_ns = int(self._bag.end_time if isinstance(self._bag, Bag1) else self._bag.metadata.end_time)
+        size = topic.head.resolution or WIDEST
         for from_ns in [
             *(end_ns - back_ns for back_ns in _BACK_NS if end_ns - back_ns > topic.first_ns),
             None,
         ]:
             found = self._events(name, topic, from_ns, SourceCounters())
-            ends = [
-                int(t.max())
-                for t in (_inside(events, topic.head.resolution)["t"] for events in found)
-                if t.size
-            ]
-            if ends:
+            packets = sorted_packets(found, size, None, SourceCounters())
+            if ends := [int(packet["t"][-1]) for packet in packets]:
                 return max(ends)
         return topic.first_us
 
@@ -186,11 +183,6 @@ class BagReader(Reader):
         bag, self._bag = self._bag, None
         if bag is not None:
             bag.close()
-
-
-def _inside(events: Events, size: Resolution | None) -> Events:
-    width, height = size or WIDEST
-    return events[(events["x"] < width) & (events["y"] < height)]
 
 
 def _reason(error: Exception) -> str:
