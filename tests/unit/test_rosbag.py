@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,15 @@ def test_a_bag_of_a_robot_that_was_switched_off_says_what_to_do(tmp_path: Path) 
     path.write_bytes(octets)
     with pytest.raises(FormatError, match=r"not indexed.*run rosbag reindex"):
         open_recording(path)
+
+
+def test_a_message_of_a_database_that_isn_t_bytes_is_left_out_and_said(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag.db3", some(), SENSOR)
+    with closing(sqlite3.connect(path)) as database, database:
+        first = "SELECT min(id) FROM messages WHERE topic_id = (SELECT id FROM topics WHERE name = ?)"
+        database.execute(f"UPDATE messages SET data = 7 WHERE id = ({first})", [TOPIC])
+    assert np.array_equal(read(path), some()[100:])
+    assert any("1 messages of /camera/events lost" in line for line in describe(path).warnings)
 
 
 def test_a_message_that_is_damaged_is_left_out_and_said(tmp_path: Path) -> None:

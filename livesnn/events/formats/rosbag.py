@@ -63,7 +63,9 @@ class BagReader(Reader):
                 f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}"
             ) from error
         try:
-            names = dict.fromkeys(one.topic for one in bag.connections if one.msgtype in EVENT_TYPES)
+            names = dict.fromkeys(
+                one.topic for one in bag.connections if one.msgtype in EVENT_TYPES and one.topic
+            )
             self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in names}
             found = {name: self._find_topic(name) for name in names}
             self._topics = {name: topic for name, topic in found.items() if topic is not None}
@@ -104,7 +106,9 @@ class BagReader(Reader):
         """Yield (when it was recorded, the message), from a time on, up to the first damage of the bag."""
         try:
             for _, log_ns, octets in self._bag.messages(topic.connections, from_ns):
-                yield log_ns, octets
+                if not isinstance(log_ns, int):  # SQLite keeps anything in any column
+                    raise TypeError("the time of a message isn't a number")
+                yield log_ns, octets if isinstance(octets, bytes) else b""
         except _DAMAGE as error:
             self._damaged[name] = f"{name}: the bag is damaged ({_reason(error)}): the rest of it is left out"
 
