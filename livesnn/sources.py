@@ -42,7 +42,9 @@ def discover(tell: Callable[[str], None]) -> list[Device]:
     return [*found, *webcams()]
 
 
-def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> Source:
+def open_source(
+    uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold, at_once: bool = False
+) -> Source:
     """Open a SOURCE of the command line: the path of a recording or a video, or a live source.
 
     Parameters
@@ -54,6 +56,8 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         Gets a line when a live source is lost and when it is back; called in the thread that iterates.
     progress
         Reports how much of a recording has been read, where opening it takes reading all of it.
+    at_once
+        Don't wait until a recording without an index has been read; see `open_recording`.
 
     Raises
     ------
@@ -75,7 +79,7 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         )
     if name.startswith("file://"):
         raise SourceError(f"{name}: file:// isn't supported: give the path without it")
-    return _open_file(expanded(name), progress)
+    return _open_file(expanded(name), progress, at_once=at_once)
 
 
 def open_events(path: Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
@@ -120,13 +124,13 @@ def _is_video(path: Path) -> bool:
     return is_video(path)
 
 
-def _open_file(path: Path, progress: Progress) -> Source:
+def _open_file(path: Path, progress: Progress, *, at_once: bool) -> Source:
     """Open a recording of events or, where it isn't one, a video."""
     from livesnn.events.formats.registry import parse_recording_path
     from livesnn.events.recording import open_recording
 
     try:
-        return open_recording(path, progress=progress)
+        return open_recording(path, progress=progress, at_once=at_once)
     except FormatError:
         named = parse_recording_path(path)
         if not _is_video(named.file):

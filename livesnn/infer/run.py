@@ -354,7 +354,7 @@ def _loaded(model: Model) -> Model:
 def _opened(source: str | Path | EventSource | FrameSource) -> EventSource | FrameSource:
     """Open a source that isn't open yet; raises SourceError where it can't be one."""
     if isinstance(source, str | Path):
-        return open_source(source)
+        return open_source(source, at_once=True)
     if isinstance(source, FrameSource):
         return source
     members = ("resolution", "name", "live", "counters", "warnings", "close", "__iter__")

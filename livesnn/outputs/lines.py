@@ -155,7 +155,11 @@ def decide_all(
         The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
     with reading as progress:
-        opened = open_source(source, notify=notify, progress=progress) if isinstance(source, str) else source
+        opened = (
+            open_source(source, notify=notify, progress=progress, at_once=True)
+            if isinstance(source, str)
+            else source
+        )
     with closing(opened), ExitStack() as closed:
         loaded = load_model(model or _fitting(source, opened, orientation, notify), engine, notify=notify)
         if isinstance(loaded, SwitchingModel):
