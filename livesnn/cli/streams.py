@@ -89,6 +89,7 @@ def gui(
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        sensor=mounting.sensor,
         beside=sources[1:],
         compare=compare,
         stage=stage,
@@ -161,6 +162,7 @@ def run(
             seconds=seconds,
             denoise=denoise,
             orientation=mounting.upright,
+            sensor=mounting.sensor,
             see=see,
             notify=notice("run"),
             reading=reading("run", source),
@@ -210,7 +212,9 @@ def record(
 
     orientation = mounting.upright
     with reading("record", source) as progress:
-        opened = event_source(open_source(source, notify=notice("record"), progress=progress))
+        opened = event_source(
+            open_source(source, notify=notice("record"), progress=progress, sensor=mounting.sensor)
+        )
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
     begun_s = time.perf_counter()
     done = capture(opened, expanded(out), seconds=seconds, orientation=orientation)
@@ -288,7 +292,7 @@ def publish(
                 "--model, --engine, --denoise and the flags for decisions"
             )
         with _Publisher(source, host, events_port, mounting.upright) as publisher:
-            return _publish_events(source, publisher, mounting.upright, seconds, json)
+            return _publish_events(source, publisher, mounting, seconds, json)
     if events_port and events_port == decisions_port:
         raise SourceError(
             f"--events-port and --decisions-port are both {events_port}: give two different ports"
@@ -304,6 +308,7 @@ def publish(
             seconds=seconds,
             denoise=denoise,
             orientation=mounting.upright,
+            sensor=mounting.sensor,
             paced=True,
             listen=publisher.listen,
             notify=publisher.notify,
@@ -382,7 +387,7 @@ class _Publisher(ExitStack):
 
 
 def _publish_events(
-    source: str, publisher: _Publisher, orientation: Orientation, seconds: float | None, json: bool
+    source: str, publisher: _Publisher, mounting: Mounting, seconds: float | None, json: bool
 ) -> int:
     """Publish only events, until they end or Ctrl-C."""
     from livesnn.events.pipeline import open_pipeline
@@ -392,7 +397,9 @@ def _publish_events(
     from livesnn.threads import ending_sets
 
     with reading("publish", source) as progress:
-        opened = event_source(open_source(source, notify=publisher.notify, progress=progress))
+        opened = event_source(
+            open_source(source, notify=publisher.notify, progress=progress, sensor=mounting.sensor)
+        )
     stop = threading.Event()
     with closing(opened), ending_sets(stop) if opened.live else nullcontext():
         pipeline = open_pipeline(
@@ -400,7 +407,7 @@ def _publish_events(
             clock=None if opened.live else PlaybackClock(),
             seconds=seconds,
             stop=stop,
-            orientation=orientation,
+            orientation=mounting.upright,
             record=publisher.listen(opened),
             policy=None,
         )

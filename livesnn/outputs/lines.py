@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from livesnn.events.cameras.reconnecting import Notify, ignore
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import EventSource
 from livesnn.events.pipeline import See
@@ -106,6 +107,7 @@ def decide_all(
     seconds: float | None = None,
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+    sensor: SensorSettings | None = None,
     paced: bool = False,
     listen: Callable[[EventSource | FrameSource], See | None] = lambda source: None,
     see: Callable[[Result], object] = lambda result: None,
@@ -121,6 +123,8 @@ def decide_all(
     ----------
     source, model, engine, state, decider, seconds, denoise, orientation
         As for `livesnn.run`.
+    sensor
+        As for `livesnn.open_source`.
     paced
         Play a recording in its own time.
     listen
@@ -142,7 +146,9 @@ def decide_all(
         decider.check(loaded.card)
         with reading as progress:
             opened = (
-                open_source(source, notify=notify, progress=progress) if isinstance(source, str) else source
+                open_source(source, notify=notify, progress=progress, sensor=sensor)
+                if isinstance(source, str)
+                else source
             )
         try:
             record = listen(opened)

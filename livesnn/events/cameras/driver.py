@@ -13,6 +13,7 @@ import numpy.typing as npt
 from livesnn.errors import SourceError
 from livesnn.events.cameras.sensitivity import (
     AS_THE_DRIVER_SETS_IT,
+    BLIND_S,
     Abilities,
     HoldState,
     SensorSettings,
@@ -90,10 +91,11 @@ class Measured(NamedTuple):
     noise_share: float = math.nan
 
 
-MEASURED_US, COUNTED_US = 50_000, 500_000
-"""The rate is measured over the first time, and the noise over the second, because every pixel has little of it."""
+MEASURED_US, COUNTED_US, LONGEST_US = 50_000, 100_000, 500_000
+"""The rate is measured over the first time. The noise is measured from the last change on: over the second time at
+least, because every pixel has little of it, and over the third at most."""
 
-_LATEST = 0.15  # of a mean: the weight of the newest measurement, for 0.3 s
+_MEAN_S = 0.3  # of the rate that is shown
 LEARNED_S = 1.0
 """So long the pixels are counted before the hot ones are known."""
 
@@ -134,6 +136,7 @@ class SensorControl:
         self._passed_us = 0
         self._events = 0  # since then
         self._pixels = _PixelCounts(self.resolution)
+        self._blind_until_us = 0
 
     def change(self, settings: SensorSettings) -> None:
         """Set the sensor up this way, at once or when the camera is back. Raises SourceError where it can't be."""
@@ -155,7 +158,7 @@ class SensorControl:
     def attach(self, driver: Driver) -> None:
         """Go on with an open camera. Settings that it doesn't have are in `error`."""
         self.camera, self.resolution, self.abilities = driver.name, driver.resolution, driver.abilities
-        self._driver, self._begun_us = driver, None
+        self._driver, self._begun_us, self._blind_until_us = driver, None, 0
         self._pixels = _PixelCounts(self.resolution)
         if self.settings != AS_THE_DRIVER_SETS_IT:
             self._wanted.put(self.settings)
@@ -169,10 +172,11 @@ class SensorControl:
         if passed_us is None:
             return
         if self._begun_us is None or passed_us < self._passed_us - DISORDER_US:
-            self._begin(passed_us)
+            self._begin(int(events["t"][0]) if events.size else passed_us)
         self._passed_us = max(passed_us, self._passed_us)
         self._events += events.size
-        if self.watched or self.settings.hold_events_per_s:
+        measured = self.watched or self.settings.hold_events_per_s is not None
+        if measured and passed_us >= self._blind_until_us:
             self._pixels.add(events)
         if self._passed_us - (self._begun_us or 0) >= MEASURED_US:
             self._measure()
@@ -185,10 +189,10 @@ class SensorControl:
         assert self._begun_us is not None
         seconds = (self._passed_us - self._begun_us) / 1e6
         rate = self._events / seconds
-        share = self._pixels.noise_share_after(self._passed_us)
-        self.now = Measured(
-            _mean(self.now.events_per_s, rate), self.now.noise_share if share is None else share
-        )
+        share = self._pixels.noise_share(self._passed_us)
+        kept = 0.0 if math.isnan(self.now.events_per_s) else math.exp(-seconds / _MEAN_S)
+        mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
+        self.now = Measured(mean, self.now.noise_share if share is None else share)
         self._begin(self._passed_us)
         settings = self.settings
         if (wanted_per_s := settings.hold_events_per_s) is not None and self._driver is not None:
@@ -204,6 +208,9 @@ class SensorControl:
             settings.check(self.abilities, self.resolution, self.camera)
             self._driver.configure(settings)
             self.error = ""
+            self._pixels.begin()
+            self._blind_until_us = self._passed_us + round(BLIND_S * 1e6)
+            self.now = self.now._replace(noise_share=math.nan)
         except SourceError as error:
             self.error = str(error)
 
@@ -218,34 +225,36 @@ class _PixelCounts:
         self._newest = np.zeros_like(self._all)
         self._waiting: list[npt.NDArray[np.int64]] = []  # pixels of events that aren't counted yet
         self._since_us: int | None = None
+        self._passed_us = 0
         self._seconds = 0.0
 
     def add(self, events: Events) -> None:
         if self._all.size:
             self._waiting.append(events["y"].astype(np.int64) * self._shape[1] + events["x"])
 
-    def noise_share_after(self, now_us: int) -> float | None:
-        """Count what has come; return the share over the last `COUNTED_US`, once that is over, and None before."""
+    def noise_share(self, now_us: int) -> float | None:
+        """Count what has come; return the share since the last beginning, or None where that was just now."""
         if self._waiting:
             self._newest += np.bincount(np.concatenate(self._waiting), minlength=self._all.size)
             self._waiting.clear()
         if self._since_us is None:
             self._since_us = now_us
+        self._passed_us = now_us
         if now_us - self._since_us < COUNTED_US or not self._newest.any():
             return None
         share = noise_share(self._newest.reshape(self._shape))
-        self._all += self._newest
-        self._newest.fill(0)
-        self._seconds += (now_us - self._since_us) / 1e6
-        self._since_us = now_us
+        if now_us - self._since_us >= LONGEST_US:
+            self.begin()
         return share
+
+    def begin(self) -> None:
+        """Begin to measure the noise; what was counted is kept for the hot pixels."""
+        if self._since_us is not None:
+            self._all += self._newest
+            self._newest.fill(0)
+            self._seconds += (self._passed_us - self._since_us) / 1e6
+            self._since_us = self._passed_us
 
     def hot(self) -> list[tuple[int, int]]:
         known = self._seconds >= LEARNED_S
         return hot_pixels(self._all.reshape(self._shape), self._seconds) if known else []
-
-
-def _mean(before: float, newest: float) -> float:
-    if math.isnan(newest):
-        return before
-    return newest if math.isnan(before) else before + _LATEST * (newest - before)

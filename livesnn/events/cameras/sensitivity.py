@@ -263,7 +263,7 @@ class HoldState(NamedTuple):
     nearest
         ln(wanted / rate) and the setting at the last look or, since bisecting began, where that was smallest.
     settled_per_s
-        Rate at the end of the last search.
+        Rate where the last search ended: the wanted one, if that could be reached.
     """
 
     sensitivity: float = 0.0
@@ -281,7 +281,7 @@ BLIND_S, GLANCE_S, LOOK_S, SETTLED_S = 0.05, 0.1, 0.3, 1.0
 """After a change, driver and pixels need a moment. Then a search glances, and looks longer unless the rate is clearly
 wrong: people move to and fro. A settled rate is watched for longer still."""
 
-CLOSE, FAR, CLEAR = 1.2, 1.7, 2.5
+CLOSE, FAR, CLEAR = 1.2, 1.5, 2.5
 """A search ends within the first factor of the wanted rate, and begins again beyond the second: hysteresis. Beyond
 the third, a glance will do."""
 
@@ -325,7 +325,9 @@ def hold_rate(
         if min(abs(error), abs(math.log(rate / state.settled_per_s))) <= math.log(FAR):
             return state, state.sensitivity
         state = HoldState(state.sensitivity)
-    if abs(error) <= math.log(CLOSE) or (error > 0 and noise_share > MOST_NOISE):
+    if abs(error) <= math.log(CLOSE):
+        return _settled(state.sensitivity, wanted_per_s)
+    if error > 0 and noise_share > MOST_NOISE:
         return _settled(state.sensitivity, rate)
     bisecting = state.bisecting or state.step * error < 0
     nearest = (error, state.sensitivity)
@@ -347,8 +349,8 @@ def _settled(sensitivity: float, rate: float) -> tuple[HoldState, float]:
     return settled, sensitivity
 
 
-BLOCK = 8
-"""Pixels on a side of a block, in which events are counted to tell noise from signal."""
+BLOCKS = 16
+"""On a side of the picture, in which events are counted to tell noise from signal."""
 
 
 def noise_share(counts: npt.NDArray[np.int64]) -> float:
@@ -356,10 +358,10 @@ def noise_share(counts: npt.NDArray[np.int64]) -> float:
 
     Noise is everywhere, and what moves is somewhere: the quieter half of the picture, in blocks, has noise only.
     """
-    height, width = (size // BLOCK * BLOCK for size in counts.shape)
-    blocks = (
-        counts[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).sum((1, 3)).ravel()
-    )
+    down, across = (max(size // BLOCKS, 1) for size in counts.shape)
+    rows, columns = counts.shape[0] // down, counts.shape[1] // across
+    whole = counts[: rows * down, : columns * across]
+    blocks = whole.reshape(rows, down, columns, across).sum((1, 3)).ravel()
     if not blocks.sum():
         return math.nan
     quieter = np.sort(blocks)[: (blocks.size + 1) // 2]
