@@ -277,13 +277,13 @@ class HoldState(NamedTuple):
     settled_per_s: float = math.nan
 
 
-BLIND_S, GLANCE_S, LOOK_S, SETTLED_S = 0.05, 0.1, 0.3, 1.0
-"""After a change, driver and pixels need a moment. Then a search glances, and looks longer unless the rate is clearly
-wrong: people move to and fro. A settled rate is watched for longer still."""
+BLIND_S, GLANCE_S, LOOK_S, SURE_S, SETTLED_S = 0.05, 0.1, 0.3, 0.8, 1.0
+"""After a change, driver and pixels need a moment. Then a search looks the longer the less wrong the rate is, because
+people move to and fro. A settled rate is watched for longer still."""
 
 CLOSE, FAR, CLEAR = 1.2, 1.5, 2.5
-"""A search ends within the first factor of the wanted rate, and begins again beyond the second: hysteresis. Beyond
-the third, a glance will do."""
+"""A search ends within the first factor of the wanted rate, and begins again beyond the second: hysteresis. The
+third is clearly wrong."""
 
 LEAST_STEP, MOST_STEP = 1 / 32, 0.5
 STEEPNESS = 2.0
@@ -318,7 +318,7 @@ def hold_rate(
         return state, state.sensitivity
     rate = max(state.events / state.counted_s, 1.0)
     error = math.log(wanted_per_s / rate)
-    if state.searching and state.counted_s < LOOK_S and abs(error) < math.log(CLEAR):
+    if state.searching and state.counted_s < _look_s(abs(error)):
         return state, state.sensitivity
     state = state._replace(counted_s=0.0, events=0.0)
     if not state.searching:
@@ -342,6 +342,13 @@ def hold_rate(
         return _settled(sensitivity, rate)
     state = HoldState(sensitivity, blind_s=BLIND_S, step=step, bisecting=bisecting, nearest=nearest)
     return state, sensitivity
+
+
+def _look_s(error: float) -> float:
+    """Return how long a search looks at a rate that is so far off, |ln(wanted / rate)|."""
+    if error > math.log(CLEAR):
+        return GLANCE_S
+    return LOOK_S if error > math.log(CLOSE) else SURE_S
 
 
 def _settled(sensitivity: float, rate: float) -> tuple[HoldState, float]:
