@@ -292,8 +292,8 @@ class SensorPanel(QWidget):
             self.speed: round(settings.speed * WHOLE),
             **{box: values[name] for name, box in self.biases.items()},
         }
-        if settings.region is not None:
-            shown |= dict(zip(self.corners, settings.region, strict=True))
+        region = settings.region or Region(0, 0, *self._sensor.resolution)
+        shown |= dict(zip(self.corners, region, strict=True))
         _show(shown)
         for box, rate, value in (
             (self.hold, self.held, settings.hold_events_per_s),

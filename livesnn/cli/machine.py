@@ -35,7 +35,7 @@ _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken U
 
 
 def devices(*, json: bool = False) -> int:
-    """List the cameras that are plugged in.
+    """List the cameras that are plugged in, and with --json what their sensors can be set to.
 
     Webcams are listed only on Linux. The exit code is 1 if livesnn can't look for one kind of camera.
 
@@ -51,7 +51,7 @@ def devices(*, json: bool = False) -> int:
     for line in why:
         say(f"livesnn devices: {line}")
     if json:
-        write_json([asdict(device) for device in found])
+        write_json([device.summary() for device in found])
     elif found:
         write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
     elif not why:

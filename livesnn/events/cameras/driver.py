@@ -36,6 +36,10 @@ class Device:
     resolution: Resolution | None
     abilities: Abilities | None = None
 
+    def summary(self) -> dict[str, object]:
+        """Return all of it, for JSON."""
+        return vars(self) | {"abilities": self.abilities and self.abilities.summary()}
+
 
 class Driver(Protocol):
     """An open camera, by model and serial number ("DVXplorer DXA00093"); used from one thread at a time."""

@@ -118,6 +118,19 @@ class Abilities:
         """Whether any bias follows a dial."""
         return any(bias.dial == dial for bias in self.biases)
 
+    def summary(self) -> dict[str, object]:
+        """Return all of it, for JSON."""
+        shown = ("name", "default", "least", "most", "dial")
+        return {
+            "presets": list(PRESETS) if self.has("sensitivity") else [],
+            "dials": [dial for dial in ("sensitivity", "speed") if self.has(dial)],
+            "biases": [{name: getattr(bias, name) for name in shown} for bias in self.biases],
+            "region": self.region,
+            "masked_pixels": self.masked_pixels,
+            "rate_limit": self.rate_limit,
+            "clocks": self.clocks,
+        }
+
 
 class Region(NamedTuple):
     """A part of the sensor's picture, in pixels from the top left, as the sensor has them."""
