@@ -140,7 +140,7 @@ class MainWindow(Page):
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
             "settings": self.show_settings,
-            "layout": self.lay_out,
+            "layout": self._reset_layout,
             "docs": lambda: open_docs("index.md"),
             "filters": lambda: open_docs("cameras.md#noise"),
             "tour": self.begin_tour,
@@ -190,6 +190,11 @@ class MainWindow(Page):
         self._show_recent()
         self.commands.check(f"theme:{self.settings.now.theme}")
         self.commands.check("full_screen", self.window().isFullScreen())
+
+    def _reset_layout(self) -> None:
+        self.sensitivity.setFloating(False)
+        self.sensitivity.hide()
+        self.lay_out()
 
     # What a person asks for
 

@@ -50,7 +50,7 @@ _KINDS = {".json": "Camera settings (*.json)"}
 _TIPS = {
     "sensitivity": "To the right: a lower threshold, with more events and more noise",
     "speed": "To the right: faster pixels, with less delay and more noise",
-    "hold": "Follow this event rate with the sensitivity. It isn't raised where most events are noise.",
+    "hold": "Follow this event rate with the sensitivity. It isn't raised where four in five events are noise.",
     "region": "Only this part of the sensor sends events. Left, top, width and height, in the sensor's own pixels.",
     "limit": "The sensor itself drops what is beyond this rate",
     "hot": "Switch off the pixels that fire all the time, in the sensor. They are known after a second.",
@@ -81,12 +81,17 @@ class SensitivityDock(QDockWidget):
     def poll(self, actions: Actions) -> None:
         """Follow the camera that is open, and show whether there is one."""
         opened = self._player.opened
-        sensor = None if opened is None else opened.playback.sensor
+        if opened is None:  # the same camera may come again, turned otherwise
+            actions["sensitivity"].setEnabled(False)
+            return
+        sensor = opened.playback.sensor
         able = sensor is not None and bool(sensor.abilities.biases)
         actions["sensitivity"].setEnabled(able)
         actions["sensitivity"].setToolTip(HOW if able else NO_CAMERA)
         actions.check("sensitivity", self.isVisible())
-        if sensor is not self._sensor:
+        if not able:
+            self.hide()
+        if (sensor if able else None) is not self._sensor:
             self._follow(sensor if able else None)
         if self._sensor is not None:
             self._sensor.watched = self.isVisible()
@@ -103,7 +108,6 @@ class SensitivityDock(QDockWidget):
         self._sensor, self.panel = sensor, None
         if sensor is None:
             self.setWidget(QWidget())
-            self.hide()
             return
         opened = self._player.opened
         serial = "" if opened is None else opened.playback.serial
@@ -183,6 +187,7 @@ class SensorPanel(QWidget):
         self.load, self.save = button("Load …", height=30), button("Save …", height=30)
         self.reset = button("Defaults", height=30)
         self.error = label("", style.text_font(13), "danger", wrap=True)
+        self.error.hide()
         self._lay_out()
         self._connect()
         self._show_settings()
@@ -255,11 +260,12 @@ class SensorPanel(QWidget):
 
     def change(self, settings: SensorSettings) -> None:
         """Set the sensor up this way, and show that; where it can't be, say why."""
+        refused = ""
         try:
             self._change_to(settings)
-            self.error.setText("")
         except SourceError as error:
-            self.error.setText(str(error))
+            refused = str(error)
+        self.error.setText(refused)
         self._show_settings()
 
     def _change_hold(self) -> None:
@@ -320,6 +326,7 @@ class SensorPanel(QWidget):
         _write(self.before, f"Before the last change: {in_words(sensor.before)}")
         if sensor.error:
             _write(self.error, sensor.error)
+        self.error.setVisible(bool(self.error.text()))
 
 
 def usual_rate(sensor: Resolution) -> float:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from livesnn.__main__ import main
 from livesnn.errors import DataError, SourceError
-from livesnn.events.cameras.driver import SensorControl
+from livesnn.events.cameras.driver import Device, SensorControl
 from livesnn.events.cameras.sensitivity import (
     AS_THE_DRIVER_SETS_IT,
     PRESETS,
@@ -31,6 +34,7 @@ from livesnn.events.cameras.sensitivity import (
     with_preset,
 )
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recording import open_recording
 from livesnn.outputs.lines import Row, decide_all
 from tests.fake_source import FakeSource
 from tests.simulated_sensor import DAVIS346, RESPONSES, Light, SimulatedSensor
@@ -359,7 +363,7 @@ class TestSettings:
 class TestNoise:
     def test_even_events_are_noise(self) -> None:
         counts = np.random.default_rng(1).poisson(0.5, (128, 128))
-        assert noise_share(counts) > 0.85
+        assert noise_share(counts) > 0.95
 
     def test_events_in_a_part_of_the_picture_are_signal(self) -> None:
         counts = np.zeros((128, 128), np.int64)
@@ -371,6 +375,12 @@ class TestNoise:
         noise = counts.sum()
         counts[30:60, 30:60] += 20
         assert noise_share(counts) == pytest.approx(noise / counts.sum(), rel=0.1)
+
+    @pytest.mark.parametrize("per_block", [1, 4, 20, 500])
+    def test_little_noise_is_told_as_much_does(self, per_block: float) -> None:
+        rng = np.random.default_rng(1)
+        shares = [noise_share(rng.poisson(per_block / 64, (128, 128))) for _ in range(20)]
+        assert np.mean(shares) > 0.9
 
     def test_nothing_is_neither(self) -> None:
         assert math.isnan(noise_share(np.zeros((128, 128), np.int64)))
@@ -411,6 +421,21 @@ class Scripted:
         """Do nothing."""
 
 
+class Sending(Scripted):
+    """One that sends an event every 10 ms, from a Unix time on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_us = 1_700_000_000_000_000
+
+    def poll(self) -> Events | None:
+        events = np.zeros(1, EVENTS_DTYPE)
+        events["t"] = self._next_us
+        self._next_us += 10_000
+        time.sleep(0.01)
+        return events
+
+
 def spread(per_s: int, from_s: float, seconds: float) -> Events:
     """Return events all over the sensor, evenly in time."""
     events = np.zeros(round(per_s * seconds), EVENTS_DTYPE)
@@ -418,6 +443,46 @@ def spread(per_s: int, from_s: float, seconds: float) -> Events:
     events["t"] = np.linspace(from_s * 1e6, (from_s + seconds) * 1e6, events.size, endpoint=False)
     events["x"], events["y"] = rng.integers(0, 128, (2, events.size))
     return events
+
+
+class TestCommands:
+    @pytest.mark.parametrize("command", ["run", "record", "publish"])
+    def test_what_is_no_event_camera_takes_no_settings(
+        self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "camera.json"
+        save_settings(path, SensorSettings(sensitivity=0.5), "DVXplorer")
+        out = [str(tmp_path / "out.aedat4")] if command == "record" else []
+        ports = ["--events-port", "0"] if command == "publish" else []
+        assert main([command, "simulate:gestures", *out, *ports, "--bias", str(path)]) == 1
+        said = f"livesnn {command}: simulate:gestures has no sensor to set up: leave --bias out"
+        assert capsys.readouterr().err.startswith(said)
+
+    @pytest.mark.parametrize("command", ["run", "gui"])
+    def test_a_file_that_is_not_there_is_one_line(
+        self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([command, "camera", "--bias", str(tmp_path / "none.json")]) == 1
+        assert (
+            "none.json: no such file: give the path of a file of camera settings" in capsys.readouterr().err
+        )
+
+    def test_a_commands_camera_is_set_up_as_the_file_says(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        driver = Sending()
+        vendor = SimpleNamespace(
+            discover=lambda: [Device("camera", "camera:1", "DAVIS346", "1", SENSOR)],
+            open=lambda serial: driver,
+        )
+        monkeypatch.setattr("livesnn.events.cameras.discovery.InivationCameras", lambda: vendor)
+        path = tmp_path / "camera.json"
+        save_settings(path, SensorSettings(sensitivity=0.5), "DAVIS346")
+        out = tmp_path / "out.aedat4"
+        assert main(["record", "camera:1", str(out), "--seconds", "0.3", "--bias", str(path)]) == 0
+        assert driver.configured == [SensorSettings(sensitivity=0.5)]
+        with open_recording(out) as recording:
+            assert recording.t_start == 1_700_000_000_000_000
 
 
 class TestControl:

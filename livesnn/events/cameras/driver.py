@@ -193,14 +193,14 @@ class SensorControl:
         assert self._begun_us is not None
         seconds = (self._passed_us - self._begun_us) / 1e6
         rate = self._events / seconds
-        share = self._pixels.noise_share(self._passed_us)
+        share, sure = self._pixels.noise_share(self._passed_us)
         kept = 0.0 if math.isnan(self.now.events_per_s) else math.exp(-seconds / _MEAN_S)
         mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
-        self.now = Measured(mean, self.now.noise_share if share is None else share)
+        self.now = Measured(mean, share if sure else self.now.noise_share)
         self._begin(self._passed_us)
         settings = self.settings
         if (wanted_per_s := settings.hold_events_per_s) is not None and self._driver is not None:
-            self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, self.now.noise_share)
+            self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, share)
             if sensitivity != self.sensitivity:
                 self.sensitivity = sensitivity
                 self._configure(replace(settings, sensitivity=sensitivity))
@@ -236,8 +236,11 @@ class _PixelCounts:
         if self._all.size:
             self._waiting.append(events["y"].astype(np.int64) * self._shape[1] + events["x"])
 
-    def noise_share(self, now_us: int) -> float | None:
-        """Count what has come; return the share since the last beginning, or None where that was just now."""
+    def noise_share(self, now_us: int) -> tuple[float, bool]:
+        """Count what has come. Return the share since the last beginning, and whether that was `LONGEST_US` ago.
+
+        It is NaN where it isn't known yet.
+        """
         if self._waiting:
             self._newest += np.bincount(np.concatenate(self._waiting), minlength=self._all.size)
             self._waiting.clear()
@@ -245,11 +248,12 @@ class _PixelCounts:
             self._since_us = now_us
         self._passed_us = now_us
         if now_us - self._since_us < COUNTED_US or not self._newest.any():
-            return None
+            return math.nan, False
         share = noise_share(self._newest.reshape(self._shape))
-        if now_us - self._since_us >= LONGEST_US:
+        sure = now_us - self._since_us >= LONGEST_US
+        if sure:
             self.begin()
-        return share
+        return share, sure
 
     def begin(self) -> None:
         """Begin to measure the noise; what was counted is kept for the hot pixels."""

@@ -302,7 +302,7 @@ LEAST_STEP, MOST_STEP = 1 / 32, 0.5
 STEEPNESS = 2.0
 """Of the first steps: by how much ln(rate) changes for a step of 1. It is some 1 for signals and 10 for noise."""
 
-MOST_NOISE = 0.5
+MOST_NOISE = 0.8
 """Where more of the events are noise, a higher sensitivity would only add noise, so it isn't raised."""
 
 
@@ -377,6 +377,7 @@ def noise_share(counts: npt.NDArray[np.int64]) -> float:
     """Return which share of the events is noise, by how many each pixel had, [H, W]; NaN where there are none.
 
     Noise is everywhere, and what moves is somewhere: the quieter half of the picture, in blocks, has noise only.
+    There the mean is lower than the noise's m, because it fluctuates: by half a Gaussian's mean, √(2/π) √m.
     """
     down, across = (max(size // BLOCKS, 1) for size in counts.shape)
     rows, columns = counts.shape[0] // down, counts.shape[1] // across
@@ -384,8 +385,10 @@ def noise_share(counts: npt.NDArray[np.int64]) -> float:
     blocks = whole.reshape(rows, down, columns, across).sum((1, 3)).ravel()
     if not blocks.sum():
         return math.nan
-    quieter = np.sort(blocks)[: (blocks.size + 1) // 2]
-    return float(min(quieter.mean() * blocks.size / blocks.sum(), 1.0))
+    quieter = float(np.sort(blocks)[: (blocks.size + 1) // 2].mean())
+    half = math.sqrt(2 / math.pi) / 2
+    noise = (half + math.sqrt(half**2 + quieter)) ** 2 if quieter else 0.0
+    return min(noise * blocks.size / float(blocks.sum()), 1.0)
 
 
 HOT_HZ, HOT_TIMES = 20.0, 5
