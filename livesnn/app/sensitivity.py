@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ from livesnn.events.cameras.sensitivity import (
 from livesnn.events.packet import Resolution
 
 WIDTH = 320  # pixels
+SHOWN_S = 0.2  # between two numbers, so that people can read them
 WHOLE = 100  # steps of a slider to each side
 NO_CAMERA = "Open an event camera (Ctrl+K) whose driver can set its sensor up"
 HOW = "Set up the camera's sensor"
@@ -75,6 +77,7 @@ class SensitivityDock(QDockWidget):
         self._player, self._show_dialog, self._tell = player, show_dialog, tell
         self.panel: SensorPanel | None = None  # of the camera that is open
         self._sensor: SensorControl | None = None
+        self._shown_s = 0.0
         window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self)
         self.hide()
 
@@ -95,7 +98,9 @@ class SensitivityDock(QDockWidget):
             self._follow(sensor if able else None)
         if self._sensor is not None:
             self._sensor.watched = self.isVisible()
-        if self.panel is not None and self.isVisible():
+        now_s = time.perf_counter()
+        if self.panel is not None and self.isVisible() and now_s - self._shown_s >= SHOWN_S:
+            self._shown_s = now_s
             self.panel.follow()
 
     def hideEvent(self, event: QHideEvent) -> None:

@@ -35,14 +35,14 @@ _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken U
 
 
 def devices(*, json: bool = False) -> int:
-    """List the cameras that are plugged in, and with --json what their sensors can be set to.
+    """List the cameras that are plugged in.
 
     Webcams are listed only on Linux. The exit code is 1 if livesnn can't look for one kind of camera.
 
     Parameters
     ----------
     json
-        Print JSON.
+        Print JSON, with what an event camera's sensor can be set to.
     """
     from livesnn.sources import discover
 

@@ -134,6 +134,7 @@ class SensorControl:
         self.watched = False
         self.error = ""
         self._wanted: Latest[SensorSettings] = Latest()
+        self._applied = AS_THE_DRIVER_SETS_IT  # of the thread that reads
         self._driver: Driver | None = None
         self._hold = HoldState()
         self._begun_us: int | None = None  # of this measurement
@@ -163,6 +164,7 @@ class SensorControl:
         """Go on with an open camera. Settings that it doesn't have are in `error`."""
         self.camera, self.resolution, self.abilities = driver.name, driver.resolution, driver.abilities
         self._driver, self._begun_us, self._blind_until_us = driver, None, 0
+        self._applied = AS_THE_DRIVER_SETS_IT
         self._pixels = _PixelCounts(self.resolution)
         if self.settings != AS_THE_DRIVER_SETS_IT:
             self._wanted.put(self.settings)
@@ -170,7 +172,8 @@ class SensorControl:
     def follow(self, events: Events, now_us: int | None) -> None:
         """See what the camera has sent, and set it up as that and the settings demand."""
         if (wanted := self._wanted.take()) is not None:
-            self._hold = HoldState(wanted.sensitivity)
+            self._applied, self._hold = wanted, HoldState(wanted.sensitivity)
+            self.sensitivity = wanted.sensitivity
             self._configure(wanted)
         passed_us = int(events["t"][-1]) if events.size else now_us
         if passed_us is None:
@@ -179,7 +182,7 @@ class SensorControl:
             self._begin(int(events["t"][0]) if events.size else passed_us)
         self._passed_us = max(passed_us, self._passed_us)
         self._events += events.size
-        measured = self.watched or self.settings.hold_events_per_s is not None
+        measured = self.watched or self._applied.hold_events_per_s is not None
         if measured and passed_us >= self._blind_until_us:
             self._pixels.add(events)
         if self._passed_us - (self._begun_us or 0) >= MEASURED_US:
@@ -198,8 +201,8 @@ class SensorControl:
         mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
         self.now = Measured(mean, share if sure else self.now.noise_share)
         self._begin(self._passed_us)
-        settings = self.settings
-        if (wanted_per_s := settings.hold_events_per_s) is not None and self._driver is not None:
+        settings = self._applied
+        if (wanted_per_s := settings.hold_events_per_s) is not None:
             self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, share)
             if sensitivity != self.sensitivity:
                 self.sensitivity = sensitivity
