@@ -377,7 +377,7 @@ def noise_share(counts: npt.NDArray[np.int64]) -> float:
     """Return which share of the events is noise, by how many each pixel had, [H, W]; NaN where there are none.
 
     Noise is everywhere, and what moves is somewhere: the quieter half of the picture, in blocks, has noise only.
-    There the mean is lower than the noise's m, because it fluctuates: by half a Gaussian's mean, √(2/π) √m.
+    Its mean is below the noise's mean m by √(2/π) √m, as is the lower half of a Gaussian.
     """
     down, across = (max(size // BLOCKS, 1) for size in counts.shape)
     rows, columns = counts.shape[0] // down, counts.shape[1] // across
