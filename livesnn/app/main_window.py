@@ -20,6 +20,7 @@ from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
+from livesnn.app.sensitivity import SensitivityDock
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
@@ -75,6 +76,7 @@ class MainWindow(Page):
         self.teaching = Teaching(self, self.player, self.set_model)
         self.presenting = Presenting(self, self.player, self.session_display.begin, self._show_palette)
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
+        self.sensitivity = SensitivityDock(self, self.player, self.show_dialog, self._tell_saved)
         self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.comparing = Comparing(self, self.player, self.session_display)
@@ -128,6 +130,7 @@ class MainWindow(Page):
             "upright": lambda: self._turn(lambda now: Orientation()),
             "denoise": self.set_denoise,
             "learn_hot_pixels": player.learn_hot_pixels,
+            "sensitivity": self.sensitivity.setVisible,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
             "compare": lambda: self.comparing.ask(),
@@ -137,7 +140,7 @@ class MainWindow(Page):
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
             "settings": self.show_settings,
-            "layout": self.lay_out,
+            "layout": self._reset_layout,
             "docs": lambda: open_docs("index.md"),
             "filters": lambda: open_docs("cameras.md#noise"),
             "tour": self.begin_tour,
@@ -187,6 +190,11 @@ class MainWindow(Page):
         self._show_recent()
         self.commands.check(f"theme:{self.settings.now.theme}")
         self.commands.check("full_screen", self.window().isFullScreen())
+
+    def _reset_layout(self) -> None:
+        self.sensitivity.setFloating(False)
+        self.sensitivity.hide()
+        self.lay_out()
 
     # What a person asks for
 
@@ -411,6 +419,7 @@ class MainWindow(Page):
         self.teaching.poll(self.commands)
         self.presenting.poll()
         self.acting.poll()
+        self.sensitivity.poll(self.commands)
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""

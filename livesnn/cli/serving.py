@@ -277,6 +277,7 @@ def _decide(
             seconds=seconds,
             denoise=denoise,
             orientation=server.orientation,
+            sensor=server.sensor,
             paced=True,
             listen=server.listen,
             see=see,
@@ -301,7 +302,9 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
     _check_seconds(seconds)
     with server:
         with reading(server.command, server.name) as progress:
-            opened = event_source(open_source(server.name, notify=server.notify, progress=progress))
+            opened = event_source(
+                open_source(server.name, notify=server.notify, progress=progress, sensor=server.sensor)
+            )
         stop = threading.Event()
         with closing(opened), ending_sets(stop) if opened.live else nullcontext():
             pipeline = open_pipeline(
@@ -350,6 +353,7 @@ class _Server(ExitStack):
         super().__init__()
         self.command, self.name = command, name
         self.orientation = mounting.upright
+        self.sensor = mounting.sensor
         self._places, self._only_changes, self._page = places, only_changes, page
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None

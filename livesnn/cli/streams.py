@@ -78,6 +78,7 @@ def gui(
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        sensor=mounting.sensor,
         beside=sources[1:],
         compare=compare,
         stage=stage,
@@ -149,6 +150,7 @@ def run(
             seconds=seconds,
             denoise=denoise,
             orientation=mounting.upright,
+            sensor=mounting.sensor,
             see=see,
             notify=notice("run"),
             reading=reading("run", source),
@@ -198,7 +200,9 @@ def record(
 
     orientation = mounting.upright
     with reading("record", source) as progress:
-        opened = event_source(open_source(source, notify=notice("record"), progress=progress))
+        opened = event_source(
+            open_source(source, notify=notice("record"), progress=progress, sensor=mounting.sensor)
+        )
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
     begun_s = time.perf_counter()
     done = capture(opened, expanded(out), seconds=seconds, orientation=orientation)

@@ -16,6 +16,7 @@ import numpy as np
 
 from livesnn.card import ModelCard
 from livesnn.events.cameras.reconnecting import Notify, ignore
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import EventSource
 from livesnn.events.pipeline import See
@@ -116,6 +117,7 @@ def decide_all(
     seconds: float | None = None,
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+    sensor: SensorSettings | None = None,
     paced: bool = False,
     listen: Callable[[EventSource | FrameSource, ModelCard], See | None] = lambda source, card: None,
     see: Callable[[Result], object] = lambda result: None,
@@ -134,6 +136,8 @@ def decide_all(
         As for `livesnn.run`.
     model
         A name or a folder; None: the shipped model that fits the source.
+    sensor
+        As for `livesnn.open_source`.
     paced
         Play a recording in its own time.
     listen
@@ -156,7 +160,7 @@ def decide_all(
     """
     with reading as progress:
         opened = (
-            open_source(source, notify=notify, progress=progress, at_once=True)
+            open_source(source, notify=notify, progress=progress, at_once=True, sensor=sensor)
             if isinstance(source, str)
             else source
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import DataError, SourceError
+from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
@@ -70,6 +71,11 @@ class Playback(ABC):
     def serial(self) -> str:
         """Serial number of a camera; "" for anything else."""
         return self.source.serial if isinstance(self.source, ReconnectingSource) else ""
+
+    @property
+    def sensor(self) -> SensorControl | None:
+        """Sets a camera's sensor up; None for anything else."""
+        return self.source.sensor if isinstance(self.source, ReconnectingSource) else None
 
     @property
     def lost(self) -> str:
