@@ -299,6 +299,11 @@ QPushButton:checked { background: $accent_dark; border-color: $accent; }
 QPushButton:checked:disabled { background: $surface; border-color: $line; }
 QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#icon { padding: 0; }
+QPushButton#icon_only { background: transparent; border: none; padding: 0; }
+QPushButton#choice { background: $surface; border-radius: 14px; }
+QPushButton#choice:hover { border-color: $accent; }
+QPushButton#choice:focus { border: 2px solid $accent; }
+QPushButton#choice:pressed { background: $raised; }
 QPushButton#close { background: transparent; border-color: transparent; padding: 0; }
 QPushButton#close:hover, QPushButton#close:focus { background: $hover; }
 QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
     QImage,
-    QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -24,9 +23,9 @@ from PySide6.QtGui import (
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QFrame,
     QHBoxLayout,
+    QPushButton,
     QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
@@ -34,12 +33,12 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, RIGHT, button, fill, help_button, label, write
+from livesnn.app.widgets.basics import RIGHT, button, fill, help_button, label, write
 from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
-_BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
+_BELOW = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
 _ICON = 40  # pixels
 _APART = 8  # space between the parts of the strip, pixels
 SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
@@ -71,7 +70,7 @@ WAYS = (
 DEMO = Way("demo", "Watch the demo", "Needs no camera: see the network decide", "Demo")
 
 
-class Choice(QAbstractButton):
+class Choice(QPushButton):
     """A large button with icon, title and hint; one below the other, or side by side if it is ``wide``.
 
     Where it is too low for the hint, only the tooltip has it.
@@ -79,61 +78,47 @@ class Choice(QAbstractButton):
 
     def __init__(self, way: Way, *, wide: bool = False) -> None:
         super().__init__()
-        self._way = way
-        self._wide = wide
-        self.setText(way.title)
+        self.setObjectName("choice")
         self.setToolTip(way.hint)
+        self.setAccessibleName(way.title)
         self.setAccessibleDescription(way.hint)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.setAutoDefault(True)  # Enter chooses, as the space bar does
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.setMinimumSize(90, 48 if wide else 92)
+        self._roomy = QSize(200, 64 if wide else 156)
+        title = label(way.title, style.text_font(16, weight=QFont.Weight.DemiBold), wrap=not wide)
+        self._hint = label(way.hint, style.text_font(13), "soft", wrap=not wide)
+        icon = button(height=_ICON, width=_ICON, name="icon_only")
+        style.set_icon(icon, way.name, "accent", _ICON)
+        for part in (icon, title, self._hint):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        box = QHBoxLayout(self)
+        if wide:
+            words = fill(QVBoxLayout(), title, self._hint, spacing=0)
+            fill(box, icon, (words, 1), spacing=18, margins=(22, 8, 12, 8))
+        else:
+            column = fill(QVBoxLayout(), spacing=4)
+            column.addWidget(icon, 0, Qt.AlignmentFlag.AlignHCenter)
+            for part in (title, self._hint):
+                part.setAlignment(_BELOW)
+                column.addWidget(part)
+            column.addStretch(1)
+            fill(box, column, spacing=0, margins=(8, 14, 8, 0))
 
     def sizeHint(self) -> QSize:
         """Return room for every word."""
-        return QSize(200, 64 if self._wide else 156)
+        return self._roomy
 
-    def minimumSizeHint(self) -> QSize:
-        """Return room for icon and title."""
-        return QSize(90, 48 if self._wide else 92)
+    def hasHeightForWidth(self) -> bool:
+        """Return False: it may be lower than its words need."""
+        return False
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Let Enter choose, as the space bar does."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.click()
-        else:
-            super().keyPressEvent(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint in the colours of the theme in use."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        lively = self.underMouse() or self.hasFocus()
-        painter.setBrush(QColor(style.theme.raised if self.isDown() else style.theme.surface))
-        painter.setPen(
-            QPen(QColor(style.theme.accent if lively else style.theme.line), 2 if self.hasFocus() else 1.2)
-        )
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 14, 14)
-        icon, title, hint = self._places()
-        style.icon(self._way.name, style.theme.accent).paint(painter, icon)
-        flags = int(LEFT) if self._wide else _BELOW
-        painter.setFont(style.text_font(16, weight=QFont.Weight.DemiBold))
-        fits = painter.fontMetrics().horizontalAdvance(self._way.title) <= title.width()
-        write(painter, QRectF(title), self._way.title if fits else self._way.short, style.theme.text, flags)
-        write(painter, QRectF(hint), self._way.hint, style.theme.soft, flags, style.text_font(13))
-
-    def _places(self) -> tuple[QRect, QRect, QRect]:
-        """Return where icon, title and hint are; the hint is empty where it doesn't fit."""
-        width, height = self.width(), self.height()
-        roomy = height >= (60 if self._wide else 145)
-        if not self._wide:
-            top = 22 if roomy else (height - _ICON - 26) // 2
-            title = QRect(3, top + _ICON + (14 if roomy else 2), width - 6, 24)
-            hint = QRect(12, title.bottom() + 3, width - 24, height - title.bottom() - 8)
-            return QRect((width - _ICON) // 2, top, _ICON, _ICON), title, hint if roomy else QRect()
-        icon = QRect(22, (height - _ICON) // 2, _ICON, _ICON)
-        title = QRect(80, height // 2 - (23 if roomy else 12), width - 92, 24)
-        return icon, title, title.translated(0, 23) if roomy else QRect()
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the hint out where there is no room for it."""
+        self._hint.setVisible(event.size().height() >= self._roomy.height() - 11)
+        super().resizeEvent(event)
 
 
 class WordsPage(QWidget):
