@@ -9,7 +9,7 @@ from typing import cast
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
@@ -108,7 +108,7 @@ class MainWindow(Page):
             "frame_on": lambda: player.step(1),
             "slower": lambda: transport.change_speed(-1),
             "faster": lambda: transport.change_speed(1),
-            "loop": transport.loop.setChecked,
+            "loop": self.set_loop,
             **{f"palette:{name}": lambda name=name: self.set_palette(name) for name in PALETTES},
             "mode:decay": lambda: self.set_view_mode("decay"),
             "mode:accumulate": lambda: self.set_view_mode("accumulate"),
@@ -146,21 +146,29 @@ class MainWindow(Page):
         }
 
     def _connect(self) -> None:
-        transport, view, player = self.transport, self.view, self.player
-        transport.play_requested.connect(player.toggle)
-        transport.step_requested.connect(player.step)
-        transport.seek_requested.connect(player.seek)
-        transport.speed_requested.connect(lambda speed: player.apply(replace(player.choices, speed=speed)))
-        transport.loop_requested.connect(self.set_loop)
-        self.state_panel.mode_requested.connect(self.set_state_mode)
-        self.state_panel.reset_requested.connect(player.reset)
-        self.header.model_requested.connect(self.choose_model)
+        transport, player = self.transport, self.player
+        transport.line.seek_requested.connect(player.seek)
+        transport.speed.currentIndexChanged.connect(
+            lambda _: player.apply(replace(player.choices, speed=transport.speed.currentData()))
+        )
+        does: tuple[tuple[QPushButton, str], ...] = (
+            (transport.play, "play"),
+            (transport.back, "frame_back"),
+            (transport.forward, "frame_on"),
+            (transport.loop, "loop"),
+            (transport.record, "record"),
+            (self.state_panel.reset, "reset"),
+            (self.header.model, "model"),
+            *((button, f"state:{mode}") for mode, button in self.state_panel.modes.items()),
+            *((button, way) for way, button in self.view.page.choices.items()),
+            *((button, way) for way, button in self.view.strip.buttons.items()),
+        )
+        for button, action in does:
+            button.clicked.connect(self.commands[action].trigger)
         self.plots.chosen.connect(lambda names: self.settings.change(plots=names))
         self.plots.visibilityChanged.connect(
             lambda _: self.commands.check("plots", not self.plots.isHidden())
         )
-        view.way_requested.connect(lambda name: self.commands[name].trigger())
-        transport.record_requested.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
@@ -173,14 +181,13 @@ class MainWindow(Page):
                 splitter.restoreState(QByteArray(now.splitters[name]))
         self.plots.choose(now.plots)
         self.restoreState(QByteArray(now.docks))
-        self.transport.loop.setChecked(choices.loop)
+        self._show_loop(choices.loop)
         self._show_palette(choices.view.palette)
         self._show_filters()
         self.follow_settings()
         for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}"):
             self.commands.check(chosen)
         self.commands.check("state:carry")
-        self.commands.check("loop", choices.loop)
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
@@ -256,7 +263,8 @@ class MainWindow(Page):
                 self.commands[f"{group}:{after}"].trigger()
         if chosen.mirrored != choices.mirrored:
             self.set_picture_mirrored(chosen.mirrored)
-        self.transport.loop.setChecked(chosen.loop)
+        if chosen.loop != choices.loop:
+            self.set_loop(chosen.loop)
         if chosen.denoise != choices.denoise:
             self.set_denoise(chosen.denoise)
         if chosen.speed != choices.speed:
@@ -289,7 +297,11 @@ class MainWindow(Page):
     def set_loop(self, loop: bool) -> None:
         """Start a recording again at its end, or stop there."""
         self.player.choose(loop=loop)
+        self._show_loop(loop)
+
+    def _show_loop(self, loop: bool) -> None:
         self.commands.check("loop", loop)
+        self.transport.loop.setChecked(loop)
 
     @Slot(bool)
     def set_denoise(self, denoise: bool) -> None:

@@ -5,7 +5,6 @@ Its pixels and their colours come from session/event_picture.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +41,6 @@ _BELOW = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
 _ICON = 40  # pixels
 _APART = 8  # space between the parts of the strip, pixels
 SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
-Choose = Callable[[str], None]
-"""Called with the name of the chosen way."""
 
 LARGEST_ZOOM = 64.0
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
@@ -124,13 +121,11 @@ class Choice(QPushButton):
 class WordsPage(QWidget):
     """A title, a hint, and where they help the ways to get a picture."""
 
-    def __init__(self, choose: Choose) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.title = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
         self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
-        for name, choice in self.choices.items():
-            choice.clicked.connect(lambda _=False, name=name: choose(name))
         self._ways = self._offer()
         column = fill(QVBoxLayout(self), spacing=8, margins=(20, 12, 20, 12))
         column.addStretch(1)
@@ -161,15 +156,13 @@ class WordsPage(QWidget):
 class WaysStrip(QWidget):
     """One line above the demo that says what it is, with the same ways as small buttons."""
 
-    def __init__(self, choose: Choose) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.words = label("", style.text_font(14), wrap=True)
         self.words.setAlignment(RIGHT)
         self.buttons = {
             way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
         }
-        for name, widget in self.buttons.items():
-            widget.clicked.connect(lambda _=False, name=name: choose(name))
         fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=_APART)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -396,16 +389,14 @@ class EventView(QFrame):
     The wheel zooms about the cursor, dragging pans, a double click shows the whole picture again.
     """
 
-    way_requested = Signal(str)  # a `Way.name`
-
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stage")
         self.shown = 0  # number of pictures so far
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
-        self.page = WordsPage(self.way_requested.emit)
-        self.strip = WaysStrip(self.way_requested.emit)
+        self.page = WordsPage()
+        self.strip = WaysStrip()
         self.strip.hide()
         self.canvas = PictureCanvas(DEFAULT_PALETTE)
         self.legend = Legend()

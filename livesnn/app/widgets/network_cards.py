@@ -7,9 +7,9 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
+from PySide6.QtWidgets import QHBoxLayout, QPushButton
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import NOTHING, RIGHT, Card, Painted, button, fill, rounded, write
@@ -206,24 +206,18 @@ def window_words(spec: InputSpec) -> str:
 class StatePanel(Card):
     """The card "State": whether the membranes are carried, for how long they have been, and each layer's activity."""
 
-    mode_requested = Signal(str)  # a StateMode
-    reset_requested = Signal()
-
     def __init__(self) -> None:
         super().__init__("State", "start.md#what-the-words-mean", tip=_STATE_TIP)
         self.bars = LayerBars()
         reset_tip = "Set the state to zero now, so that the network forgets what it has seen"
         self.reset = button("Reset now", height=28, pixels=12, name="narrow", tip=reset_tip)
-        self.reset.clicked.connect(self.reset_requested)
         self.modes: dict[StateMode, QPushButton] = {}
-        self._group = QButtonGroup(self)
-        for index, (mode, (words, tip)) in enumerate(_MODES.items()):
+        for mode, (words, tip) in _MODES.items():
             segment = button(words, height=28, pixels=12, name="segment", tip=tip)
             segment.setProperty("side", "left" if mode == "carry" else "right")
             segment.setCheckable(True)
-            self._group.addButton(segment, index)
+            segment.setAutoExclusive(True)
             self.modes[mode] = segment
-        self._group.idClicked.connect(self._mode_clicked)
         row = fill(QHBoxLayout(), spacing=0)
         for widget in (*self.modes.values(), self.reset):
             width = widget.fontMetrics().horizontalAdvance(widget.text())
@@ -237,7 +231,7 @@ class StatePanel(Card):
         self.clear(None)
 
     def show_mode(self, mode: StateMode) -> None:
-        """Show which mode is chosen, without a signal."""
+        """Show which mode is chosen."""
         self.modes[mode].setChecked(True)
 
     def show_state(self, state: ShownState) -> None:
@@ -258,10 +252,6 @@ class StatePanel(Card):
         """Show for how long the state has been carried, and each layer's activity."""
         self.caption.set_remark(state_words(shown))
         self.bars.set_values(shown.result.density, shown.result.membrane)
-
-    @Slot(int)
-    def _mode_clicked(self, index: int) -> None:
-        self.mode_requested.emit(list(_MODES)[index])
 
 
 class LayerBars(Painted):
