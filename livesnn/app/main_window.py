@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton, QWidget
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
@@ -20,7 +21,7 @@ from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.session_display import SessionDisplay
+from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import (
@@ -34,7 +35,7 @@ from livesnn.app.source_dialogs import (
     why_no_model,
 )
 from livesnn.app.stage import Presenting
-from livesnn.app.tabs import Page, Tabs
+from livesnn.app.tabs import Tabs
 from livesnn.app.teaching import Teaching
 from livesnn.app.tour import Tour, stops
 from livesnn.app.widgets.basics import open_docs
@@ -49,11 +50,14 @@ ONE_TAB = "There is only one tab. Open another source in a new one with Ctrl+Shi
 ZOOM_STEP = 1.25
 
 
-class MainWindow(Page):
+class MainWindow(WindowLayout):
     """The window with everything it does; the parameters are those of `Player`.
 
     Without ``settings``, it begins with the defaults and nothing is remembered.
     """
+
+    closed = Signal(QWidget)  # this window, whose threads have ended
+    tabs: Tabs | None = None  # where it is one of several; `window()` is then the whole
 
     def __init__(
         self,
@@ -108,17 +112,15 @@ class MainWindow(Page):
             "frame_on": lambda: player.step(1),
             "slower": lambda: transport.change_speed(-1),
             "faster": lambda: transport.change_speed(1),
-            "loop": self.set_loop,
-            **{f"palette:{name}": lambda name=name: self.set_palette(name) for name in PALETTES},
-            "mode:decay": lambda: self.set_view_mode("decay"),
-            "mode:accumulate": lambda: self.set_view_mode("accumulate"),
+            "loop": lambda loop: self.choose(loop=loop),
+            **{f"palette:{name}": partial(self.choose_view, palette=name) for name in PALETTES},
+            **{f"mode:{mode}": partial(self.choose_view, mode=mode) for mode in get_args(ViewMode)},
+            **{f"state:{mode}": partial(self.set_state_mode, mode) for mode in get_args(StateMode)},
+            **{f"theme:{name}": partial(self.set_theme, name) for name in get_args(ThemeName)},
             "zoom_in": lambda: self.view.canvas.zoom_about(ZOOM_STEP),
             "zoom_out": lambda: self.view.canvas.zoom_about(1 / ZOOM_STEP),
             "fit": self.view.canvas.fit,
-            "mirror_picture": self.set_picture_mirrored,
-            "theme:system": lambda: self.set_theme("system"),
-            "theme:light": lambda: self.set_theme("light"),
-            "theme:dark": lambda: self.set_theme("dark"),
+            "mirror_picture": self.set_mirrored,
             "plots": self.plots.setVisible,
             "full_screen": self.set_full_screen,
             "stage": self.show_stage,
@@ -133,8 +135,6 @@ class MainWindow(Page):
             "compare": lambda: self.comparing.ask(),
             "teach": self.teaching.ask,
             "act": self.acting.ask,
-            "state:carry": lambda: self.set_state_mode("carry"),
-            "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
             "settings": self.show_settings,
             "layout": self.lay_out,
@@ -174,20 +174,16 @@ class MainWindow(Page):
 
     def _show_remembered(self) -> None:
         """Look as the window was left, and check the actions that say so."""
-        now, choices = self.settings.now, self.player.choices
+        now = self.settings.now
         self.restoreGeometry(QByteArray(now.geometry))
         for name, splitter in self.splitters.items():
             if name in now.splitters:
                 splitter.restoreState(QByteArray(now.splitters[name]))
         self.plots.choose(now.plots)
         self.restoreState(QByteArray(now.docks))
-        self._show_loop(choices.loop)
-        self._show_palette(choices.view.palette)
-        self._show_filters()
+        self._show_palette(self.player.choices.view.palette)
+        self._show_choices()
         self.follow_settings()
-        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}"):
-            self.commands.check(chosen)
-        self.commands.check("state:carry")
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
@@ -197,7 +193,6 @@ class MainWindow(Page):
 
     # What a person asks for
 
-    @Slot()
     def new_tab(self) -> MainWindow:
         """Return an empty window for another source, a tab beside this one."""
         tabs = self.tabs or Tabs(self)
@@ -226,17 +221,15 @@ class MainWindow(Page):
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
         self.player.play(source, model, orientation)
-        self._show_filters()
+        self._show_choices()
         self.session_display.begin()
 
-    @Slot()
     def choose_model(self) -> None:
         """Ask for a model and an engine."""
         dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
         dialog.chosen.connect(self.set_model)
         self.show_dialog(dialog)
 
-    @Slot(str, str)
     def set_model(self, model: str, engine: Engine) -> None:
         """Use this model on this engine, now and for the next start of livesnn."""
         self.player.set_model(model, engine)
@@ -249,29 +242,22 @@ class MainWindow(Page):
         dialog.asked.connect(lambda name: self.commands[name].trigger())
         self.show_dialog(dialog)
 
-    @Slot(object)
     def use_settings(self, wanted: Settings) -> None:
         """Look and play as these settings say, now and, what is remembered, for the next start of livesnn."""
         now, choices, chosen = self.settings.now, self.player.choices, wanted.choices
-        for group, before, after in (
-            ("theme", now.theme, wanted.theme),
-            ("palette", choices.view.palette, chosen.view.palette),
-            ("mode", choices.view.mode, chosen.view.mode),
-            ("state", choices.state_mode, chosen.state_mode),
-        ):
-            if after != before:
-                self.commands[f"{group}:{after}"].trigger()
+        if wanted.theme != now.theme:
+            self.set_theme(wanted.theme)
+        if chosen.view != choices.view:
+            self.choose_view(mode=chosen.view.mode, palette=chosen.view.palette)
+        if chosen.state_mode != choices.state_mode:
+            self.set_state_mode(chosen.state_mode)
         if chosen.mirrored != choices.mirrored:
-            self.set_picture_mirrored(chosen.mirrored)
-        if chosen.loop != choices.loop:
-            self.set_loop(chosen.loop)
+            self.player.set_mirrored(chosen.mirrored)
         if chosen.denoise != choices.denoise:
-            self.set_denoise(chosen.denoise)
-        if chosen.speed != choices.speed:
-            self.transport.choose_speed(chosen.speed)
-        plain = {name: getattr(chosen, name) for name in ("decider", "pre_roll_s", "by_model")}
-        if changed := {name: to for name, to in plain.items() if to != getattr(choices, name)}:
-            self.player.choose(**changed)
+            self.player.set_denoise(chosen.denoise)
+        self.transport.choose_speed(chosen.speed)
+        plain = {name: getattr(chosen, name) for name in ("loop", "decider", "pre_roll_s", "by_model")}
+        self.choose(**{name: to for name, to in plain.items() if to != getattr(choices, name)})
         if wanted.engine != now.engine:
             self.set_model(self.player.chosen, wanted.engine)
         self.settings.change(
@@ -286,51 +272,40 @@ class MainWindow(Page):
         dialog.chosen.connect(lambda decider: self.player.choose_decider(decider, card))
         self.show_dialog(dialog)
 
-    @Slot(str)
-    def set_state_mode(self, mode: StateMode) -> None:
-        """Carry the network's state from window to window, or reset it at each."""
-        self.player.apply(replace(self.player.choices, state_mode=mode))
-        self.commands.check(f"state:{mode}")
-        self.state_panel.show_mode(mode)
+    def choose(self, **fields: object) -> None:
+        """Play in this way, now and for the next start of livesnn."""
+        self.player.choose(**fields)
+        self._show_choices()
 
-    @Slot(bool)
-    def set_loop(self, loop: bool) -> None:
-        """Start a recording again at its end, or stop there."""
-        self.player.choose(loop=loop)
-        self._show_loop(loop)
-
-    def _show_loop(self, loop: bool) -> None:
-        self.commands.check("loop", loop)
-        self.transport.loop.setChecked(loop)
-
-    @Slot(bool)
-    def set_denoise(self, denoise: bool) -> None:
-        """Filter noise out, or let it through."""
-        self.player.set_denoise(denoise)
-        self._show_filters()
-
-    def set_palette(self, name: str) -> None:
-        """Show events in these colours, from the next picture on."""
-        self.player.choose(view=replace(self.player.choices.view, palette=name))
-        self._show_palette(name)
+    def choose_view(self, **fields: str) -> None:
+        """Change fields of how events are shown, from the next picture on."""
+        self.choose(view=replace(self.player.choices.view, **fields))  # type: ignore[arg-type]  # both are str
+        self._show_palette(self.player.choices.view.palette)
         self.presenting.follow_palette()
 
     def _show_palette(self, name: str) -> None:
         self.view.set_palette(PALETTES[name])
         self.window_panel.strip.set_palette(PALETTES[name])
 
-    def set_view_mode(self, mode: ViewMode) -> None:
-        """Let events fade, or add them up."""
-        self.player.choose(view=replace(self.player.choices.view, mode=mode))
+    def set_state_mode(self, mode: StateMode) -> None:
+        """Carry the network's state from window to window, or reset it at each."""
+        self.player.apply(replace(self.player.choices, state_mode=mode))
+        self._show_choices()
 
-    def set_picture_mirrored(self, mirrored: bool) -> None:
+    def set_denoise(self, denoise: bool) -> None:
+        """Filter noise out, or let it through."""
+        self.player.set_denoise(denoise)
+        self._show_choices()
+
+    def set_mirrored(self, mirrored: bool) -> None:
         """Mirror the picture on the screen, but not for the network."""
         self.player.set_mirrored(mirrored)
-        self._show_filters()
+        self._show_choices()
 
     def set_theme(self, theme: ThemeName) -> None:
         """Give the whole application this theme."""
         self.settings.change(theme=theme)
+        self.commands.check(f"theme:{theme}")
         style.use(theme, cast(QApplication, QApplication.instance()))
 
     def set_full_screen(self, full: bool) -> None:
@@ -364,17 +339,25 @@ class MainWindow(Page):
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
             self.session_display.begin()
-        self._show_filters()
+        self._show_choices()
 
-    def _show_filters(self) -> None:
-        """Let menu and picture say how the source is turned, if it can be, mirrored and filtered."""
+    def _show_choices(self) -> None:
+        """Let menus, buttons and picture say how the source is played, and how it is turned, if it can be."""
         orientation, choices = self.player.orientation, self.player.choices
-        denoise, mirrored = choices.denoise, choices.mirrored
-        self.commands.check("denoise", denoise)
-        self.commands.check("mirror_picture", mirrored)
-        self.numbers.show_denoise(denoise)
-        self.view.canvas.set_mirrored(mirrored)
-        changes = ["noise filtered"] * denoise + [(orientation or Orientation()).words]
+        for group, chosen in (
+            ("palette", choices.view.palette),
+            ("mode", choices.view.mode),
+            ("state", choices.state_mode),
+        ):
+            self.commands.check(f"{group}:{chosen}")
+        self.commands.check("loop", choices.loop)
+        self.commands.check("denoise", choices.denoise)
+        self.commands.check("mirror_picture", choices.mirrored)
+        self.transport.loop.setChecked(choices.loop)
+        self.state_panel.show_mode(choices.state_mode)
+        self.numbers.show_denoise(choices.denoise)
+        self.view.canvas.set_mirrored(choices.mirrored)
+        changes = ["noise filtered"] * choices.denoise + [(orientation or Orientation()).words]
         self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
@@ -386,7 +369,7 @@ class MainWindow(Page):
 
     def _opened(self) -> None:
         """Show how the source is turned and filtered, and keep it among the recent ones."""
-        self._show_filters()
+        self._show_choices()
         if isinstance(self.player.source, str | Path):
             self.remember(str(self.player.source))
 
@@ -409,7 +392,6 @@ class MainWindow(Page):
 
     # As time goes by
 
-    @Slot()
     def poll(self) -> None:
         """Show the newest of everything."""
         self.playlist.poll()

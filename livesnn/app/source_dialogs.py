@@ -9,16 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from PySide6.QtCore import QMimeData, QRectF, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
 from livesnn.app.menus import SIMULATED, another_scene, knows_people
 from livesnn.app.player import Demo, Player, demo, turning_demo
 from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import SettingsFile, with_recent
-from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note, write
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
@@ -299,7 +299,6 @@ class CameraDialog(Dialog):
             self._worker.close(timeout_s=0)  # a search of USB can't be stopped
 
 
-_MARGIN = 14  # pixels around the target
 MOST_NAMED = 5
 _WEIGHTS = (".onnx", ".safetensors")
 
@@ -364,37 +363,26 @@ def _is_model(folder: Path) -> bool:
     return True
 
 
-class DropTarget(QWidget):
+class DropTarget(QLabel):
     """Covers the window while something is dragged over it, and says what a drop would do."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._covered = parent
-        self.words = ""
+        self.setObjectName("drop")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setFont(style.text_font(26, weight=QFont.Weight.DemiBold))
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setWordWrap(True)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
 
     def show_words(self, words: str) -> None:
         """Cover the parent with these words."""
-        self.words = words
-        self.setAccessibleName(words)
+        self.setText(words)
         self.setGeometry(self._covered.rect())
         self.raise_()
         self.show()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint a veil, a dashed frame and the words."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        veil = QColor(style.theme.background)
-        veil.setAlpha(215)
-        painter.fillRect(self.rect(), veil)
-        frame = QRectF(self.rect()).adjusted(_MARGIN, _MARGIN, -_MARGIN, -_MARGIN)
-        painter.setPen(QPen(QColor(style.theme.accent), 3, Qt.PenStyle.DashLine))
-        painter.drawRoundedRect(frame, 16, 16)
-        where = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        large = style.text_font(26, weight=QFont.Weight.DemiBold)
-        write(painter, frame.adjusted(24, 24, -24, -24), self.words, style.theme.text, where, large)
 
 
 class Playlist:

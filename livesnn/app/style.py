@@ -288,6 +288,7 @@ QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
 QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
 QFrame#banner QPushButton { background: transparent; border-color: transparent; }
 QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
+QLabel#drop { background: $veil; border: 3px dashed $accent; border-radius: 16px; margin: 14px; padding: 24px; }
 QLabel#toast { background: $accent_dark; border-radius: 14px; padding: 6px 14px; }
 QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
@@ -351,7 +352,7 @@ QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical { height: 0; }
 
 def style_sheet(theme: Theme) -> str:
     """Return the application's style sheet in the colours of a theme."""
-    return _RULES.substitute(vars(theme))
+    return _RULES.substitute(vars(theme), veil=theme.background.replace("#", "#d7"))
 
 
 def palette(theme: Theme) -> QPalette:

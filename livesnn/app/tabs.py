@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.player import Player, Summary
-from livesnn.app.session_display import WindowLayout
-from livesnn.app.stage import Presenting
+from livesnn.app.player import Summary
 from livesnn.app.widgets.basics import button, fill
 from livesnn.infer.decide import Tally
+
+if TYPE_CHECKING:
+    from livesnn.app.main_window import MainWindow
 
 LEAST_TILE = 720  # width of a window beside another, pixels
 SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
 NEW = "New tab"
 NO_ROOM = "Side by side needs a window that is {pixels:,} pixels wide."
-
-
-class Page(WindowLayout):
-    """A window that can be one of several: `window()` is then the whole."""
-
-    closed = Signal(QWidget)  # this window, whose threads have ended
-    tabs: Tabs | None = None  # where it is one of several
-    player: Player
-    presenting: Presenting
-
-    def follow_settings(self) -> None:
-        """Show what another window may have changed in the settings."""
-        raise NotImplementedError
 
 
 class Tabs(QWidget):
@@ -41,7 +29,7 @@ class Tabs(QWidget):
     that has the focus.
     """
 
-    def __init__(self, first: Page) -> None:
+    def __init__(self, first: MainWindow) -> None:
         super().__init__()
         self.setObjectName("root")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -70,12 +58,12 @@ class Tabs(QWidget):
         cast(QApplication, QApplication.instance()).focusChanged.connect(self._follow_focus)
 
     @property
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[MainWindow]:
         """The windows, in the order of their tabs."""
-        return [cast(Page, self._pages.widget(index)) for index in range(self._pages.count())]
+        return [cast("MainWindow", self._pages.widget(index)) for index in range(self._pages.count())]
 
     @property
-    def current(self) -> Page | None:
+    def current(self) -> MainWindow | None:
         """The window that is shown, or that the keys are for; None: none is left."""
         index = self.bar.currentIndex()
         return self.pages[index] if 0 <= index < self._pages.count() else None
@@ -85,7 +73,7 @@ class Tabs(QWidget):
         """The width that all need side by side, pixels."""
         return self._pages.count() * LEAST_TILE
 
-    def add(self, page: Page) -> None:
+    def add(self, page: MainWindow) -> None:
         """Add a window, and show it."""
         page.setWindowState(Qt.WindowState.WindowNoState)  # its own
         page.tabs = self
@@ -154,7 +142,7 @@ class Tabs(QWidget):
                 self.bar.setCurrentIndex(index)
 
     @Slot(QWidget)
-    def _forget(self, page: Page) -> None:
+    def _forget(self, page: MainWindow) -> None:
         """Remove a window that has been closed."""
         self._closed.append(page.player.summary(page.view.shown))
         self._tally.decisions.update(page.player.tally.decisions)

@@ -35,7 +35,7 @@ from livesnn.infer.run import Result, run_frames
 from livesnn.infer.switching_engine import SwitchingModel
 from livesnn.progress import Progress, share_of_time, untold
 from livesnn.session.control import Control
-from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, frame_picture
+from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.session.showing import (
     AEDAT4,
     CLASSES_ON_DARK,
@@ -247,7 +247,7 @@ class _Video:
         for newest, frame in pairs:
             if newest is not None:
                 for due_us in film.due(math.inf if frame is None else frame.t - 1):
-                    film.take(frame_picture(newest), due_us)
+                    film.take(video_picture(newest.data), due_us)
             if film.complete or frame is None:
                 return
             yield frame
