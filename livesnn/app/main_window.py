@@ -209,15 +209,7 @@ class MainWindow(WindowLayout):
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
     ) -> None:
-        """Play a source; an error is shown as a banner, and what plays goes on.
-
-        Parameters
-        ----------
-        model
-            For this source only; None: the chosen one.
-        orientation
-            For this opening; None: what is remembered for a camera, upright for anything else.
-        """
+        """Play a source; an error is shown as a banner, and what plays goes on. Parameters as for `Player.play`."""
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
         self.player.play(source, model, orientation)

@@ -391,31 +391,30 @@ class Player:
 
         What plays goes on as it is where the model can't be used, or can't take it.
         """
+        fits = True
         if self.opened is not None:
             try:
-                plays = takes(read_card(model), self.opened.playback)
+                fits = takes(read_card(model), self.opened.playback)
             except ModelError as error:
                 self._notice = Notice(str(error), "error")
                 return
-            if not plays:
-                later = (
-                    f"{Path(model).name} can't take this source. It will be used for the next one that fits"
-                )
-                self._notice = Notice(later, "info")
-        if self.opened is not None:
             self._use_last = partial(self._use_model, self._chosen, self._named, self.engine, self._asked)
-        self._chosen, self.engine, self._asked = model, engine, True
-        self._settings.change(model=model, engine=engine)
-        if self.opened is None or plays:
-            self._named = self._model = model
-            self.play_again()
+        if fits:
+            self._use_model(model, model, engine, asked=True)
+            return
+        self._notice = Notice(
+            f"{Path(model).name} can't take this source. It will be used for the next one that fits", "info"
+        )
+        self._remember_model(model, engine, asked=True)
 
     def _use_model(self, chosen: str | Model, named: str | Model, engine: Engine, asked: bool) -> None:
-        """Play the source again with a model that was in use, and remember that it is chosen."""
-        self._chosen, self.engine, self._asked = chosen, engine, asked
+        self._remember_model(chosen, engine, asked)
         self._named = self._model = named
-        self._settings.change(model=_name(chosen), engine=engine)
         self.play_again()
+
+    def _remember_model(self, chosen: str | Model, engine: Engine, asked: bool) -> None:
+        self._chosen, self.engine, self._asked = chosen, engine, asked
+        self._settings.change(model=_name(chosen), engine=engine)
 
     @property
     def model(self) -> str:
@@ -476,7 +475,10 @@ class Player:
         self.session = None
 
     def end(self, heir: Player | None = None) -> None:
-        """End all sessions and recordings; one that hangs is waited for, or left to ``heir`` until its own end."""
+        """End all sessions and recordings; one that hangs is waited for, or left to ``heir`` until its own end.
+
+        The heir's summary has what this one did, too.
+        """
         self.stop_recording()
         self._drop_next()
         self.leave()
@@ -484,6 +486,9 @@ class Player:
             recorder.close()
         if heir is not None:
             heir._hanging += self._hanging
+            heir.tally.decisions.update(self.tally.decisions)
+            heir._n_decisions += self._n_decisions
+            heir._dropped += self._dropped
             self._hanging = []
         deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:

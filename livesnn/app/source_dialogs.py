@@ -26,7 +26,7 @@ from livesnn.infer.model import DEFAULT_MODEL, model_folder, only_model_for, rea
 from livesnn.paths import recordings_dir
 from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
-from livesnn.threads import Latest, Worker
+from livesnn.threads import Worker
 
 FILE_FILTER = (
     "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
@@ -165,10 +165,6 @@ class StreamDialog(Dialog):
         self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
 
 
-_Found = tuple[list[Device], str]
-"""Cameras, and why others may be missing; "": none are."""
-
-
 class Words(NamedTuple):
     """What a dialog that lists cameras says."""
 
@@ -222,7 +218,8 @@ class CameraDialog(Dialog):
         super().__init__(words.title, parent)
         self._discover = discover
         self._words = words
-        self._found: Latest[_Found] = Latest()
+        self._found: list[Device] = []
+        self._why: list[str] = []  # others may be missing
         self._worker: Worker | None = None
         self.note = note(words.looking, 14)
         self.cameras = QListWidget()
@@ -249,18 +246,12 @@ class CameraDialog(Dialog):
         self.note.setText(self._words.looking)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
-        found: Latest[_Found] = Latest()  # its own: an abandoned search may still find something
-        self._found = found
+        found, why = self._found, self._why = [], []  # its own: an abandoned search may still find something
 
         def search(stop: threading.Event) -> None:
-            why: list[str] = []
-            found.put((self._discover(why.append), " ".join(why)))
+            found.extend(self._discover(why.append))
 
-        def fail(error: BaseException) -> None:
-            known = isinstance(error, LivesnnError)
-            found.put(([], str(error) if known else f"{NO_CAMERA} ({error})"))
-
-        self._worker = Worker("discover", search, on_error=fail).start()
+        self._worker = Worker("discover", search).start()
         self._timer.start(POLL_MS)
 
     def accept(self) -> None:
@@ -271,10 +262,11 @@ class CameraDialog(Dialog):
 
     @Slot()
     def _poll(self) -> None:
-        found = self._found.take()
-        if found is None:
+        if self._worker is None or self._worker.running:
             return
-        devices, why = found
+        devices, why, error = self._found, " ".join(self._why), self._worker.error
+        if error is not None:
+            why = str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"
         self._timer.stop()
         self._again.setEnabled(True)
         if any(device.kind != "webcam" for device in devices) or (devices and self._words.only):

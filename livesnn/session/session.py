@@ -62,10 +62,8 @@ class Session:
     ----------
     source
         A SOURCE of the command line, or an open source (closed by `stop`).
-    model
-        A name, a folder, or a loaded model.
-    engine
-        What runs a model that isn't loaded yet.
+    model, engine
+        A name, a folder, or a loaded model; what runs one that isn't loaded yet.
     choices
         How it plays at first; `control` changes them.
     mounting

@@ -56,12 +56,8 @@ def read_clips(
     ----------
     seconds
         End after so long: of a live source by the clock, from when it begins (`once_ready`).
-    label
-        Of a recording that has labels, whatever its length: only where this one holds.
-    unless
-        Of such a recording: only where this one doesn't hold.
-    denoise
-        Drop noise first.
+    label, unless
+        Of a recording that has labels, whatever its length: only where this one holds, and that one doesn't.
     ready_s
         Time to get ready in front of a live source.
     tell
