@@ -11,15 +11,15 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import Dialog, note, png, save_dialog
+from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
@@ -252,7 +252,7 @@ class Exporting:
             banner.show_message(job.written, "info", ("Open it", lambda: self._open(str(job.out))))
         else:
             banner.show_message(
-                job.written, "info", ("Open the folder", partial(_open_folder, job.out.parent))
+                job.written, "info", ("Open the folder", partial(open_folder, job.out.parent))
             )
 
     def _begin(self, out: Path, write: Write | None) -> None:
@@ -336,10 +336,6 @@ class Exporting:
         for name in ("mark_in", "mark_out"):
             actions[name].setEnabled(opened is not None and not live)
         actions["cancel_export"].setEnabled(self._job is not None)
-
-
-def _open_folder(folder: Path) -> None:
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 class ReplaceDialog(Dialog):

@@ -43,7 +43,7 @@ from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode
 from livesnn.session.event_picture import PALETTES, ViewMode
-from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.session.session import Session, SourceLike
 
 POLL_MS = 16
 ONE_TAB = "There is only one tab. Open another source in a new one with Ctrl+Shift+N."
@@ -65,11 +65,10 @@ class MainWindow(WindowLayout):
         *,
         engine: Engine | None = None,
         settings: SettingsFile | None = None,
-        picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         super().__init__()
         self.settings = settings or SettingsFile()
-        self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
+        self.player = Player(model, engine, self.settings)
         self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
         self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
         self.session_display = SessionDisplay(self, self.player, self._opened)

@@ -19,6 +19,7 @@ from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, scrolled
 from livesnn.card import ModelCard
+from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.event_picture import PALETTES
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING
@@ -206,7 +207,6 @@ class Actions:
 
 # Simulated scenes
 
-SIMULATED = "simulate:"
 OTHERS = "Another movement"  # seventy, by name
 GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
 WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Turning digits"}

@@ -34,7 +34,7 @@ from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
-from livesnn.session.session import PICTURE_EVERY_S, Opened, Session, SourceLike
+from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
@@ -77,8 +77,6 @@ class Player:
         model: str | Model | None,
         engine: Engine | None,
         settings: SettingsFile,
-        *,
-        picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         now = settings.now
         self.session: Session | None = None  # what plays now; None before the first source and after the last
@@ -93,7 +91,6 @@ class Player:
         self._chosen: str | Model = model or default_model(now.model)
         self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
-        self._picture_every_s = picture_every_s
         self.second: Second | None = None  # what all that plays is compared with
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
@@ -176,7 +173,6 @@ class Player:
             engine=self.engine,
             choices=self._of_session(self.choices),
             mounting=Mounting(opening.orientation, self._settings.now.mounted),
-            picture_every_s=self._picture_every_s,
             hot_pixels=HotPixelFiles(self._settings.folder),
             see=self.see,
         )

@@ -14,7 +14,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
-from livesnn.app.menus import SIMULATED, another_scene, knows_people
+from livesnn.app.menus import another_scene, knows_people
 from livesnn.app.player import Demo, Player, demo, turning_demo
 from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import SettingsFile, with_recent
@@ -24,6 +24,7 @@ from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
 from livesnn.infer.model import DEFAULT_MODEL, model_folder, only_model_for, read_card
 from livesnn.paths import recordings_dir
+from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
 from livesnn.threads import Worker
@@ -66,9 +67,11 @@ class SourceChooser:
         """Return what the actions that open a source do."""
         return {
             "open": self.choose_file,
-            "camera": self.choose_camera,
-            "webcam": self.choose_webcam,
-            "stream": self.choose_stream,
+            "camera": lambda: self._ask(CameraDialog(self._window)),
+            "webcam": lambda: self._ask(
+                CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)
+            ),
+            "stream": lambda: self._ask(StreamDialog(self._last_stream(), self._window)),
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
             "another": lambda: self.watch_scene(another_scene(self._player.source)),
@@ -81,18 +84,6 @@ class SourceChooser:
         dialog.fileSelected.connect(self._open)
         self._window.show_dialog(dialog)
 
-    def choose_camera(self) -> None:
-        """Ask which camera."""
-        dialog = CameraDialog(self._window)
-        dialog.chosen.connect(self._open)
-        self._window.show_dialog(dialog)
-
-    def choose_webcam(self) -> None:
-        """Use the only webcam; where there are several, or the system lists none, ask which."""
-        dialog = CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)
-        dialog.chosen.connect(self._open)
-        self._window.show_dialog(dialog)
-
     def watch_scene(self, source: str) -> None:
         """Play a simulated scene with the model that it needs; the chosen one, if that knows people."""
         needed = only_model_for(source)
@@ -101,12 +92,13 @@ class SourceChooser:
                 needed = DEFAULT_MODEL
         self._play(source, needed)
 
-    def choose_stream(self) -> None:
-        """Ask for the address of a stream, and propose the last one."""
-        streams = [source for source in self._settings.now.recent if source.startswith(SCHEME)]
-        dialog = StreamDialog(streams[0] if streams else "tcp://localhost:7777", self._window)
+    def _ask(self, dialog: CameraDialog | StreamDialog) -> None:
         dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
+
+    def _last_stream(self) -> str:
+        streams = (source for source in self._settings.now.recent if source.startswith(SCHEME))
+        return next(streams, "tcp://localhost:7777")
 
     def _watch(self, shown: Demo | None) -> None:
         if shown is None:
