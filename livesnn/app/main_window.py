@@ -37,7 +37,7 @@ from livesnn.app.source_dialogs import (
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Tabs
 from livesnn.app.teaching import Teaching
-from livesnn.app.tour import Tour, stops
+from livesnn.app.tour import Tour
 from livesnn.app.widgets.basics import open_docs
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
@@ -69,18 +69,18 @@ class MainWindow(WindowLayout):
         super().__init__()
         self.settings = settings or SettingsFile()
         self.player = Player(model, engine, self.settings)
-        self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
-        self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
-        self.session_display = SessionDisplay(self, self.player, self._opened)
-        self.playlist = Playlist(self.player, self.open)
+        self.source_chooser = SourceChooser(self)
+        self.recording = RecordingControls(self)
+        self.session_display = SessionDisplay(self)
+        self.playlist = Playlist(self)
         self.drop_target = DropTarget(self)
-        self.exporting = Exporting(self, self.player, self.open)
-        self.teaching = Teaching(self, self.player, self.set_model)
+        self.exporting = Exporting(self)
+        self.teaching = Teaching(self)
         self.presenting = Presenting(self, self.player, self.session_display.begin, self._show_palette)
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
-        self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
+        self.tour = Tour(self)
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.comparing = Comparing(self, self.player, self.session_display)
+        self.comparing = Comparing(self)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -358,7 +358,7 @@ class MainWindow(WindowLayout):
         )
         self.commands.check("mirrored_camera", shown.mirrored)
 
-    def _opened(self) -> None:
+    def show_opened(self) -> None:
         """Show how the source is turned and filtered, and keep it among the recent ones."""
         self._show_choices()
         if isinstance(self.player.source, str | Path):
@@ -388,9 +388,9 @@ class MainWindow(WindowLayout):
         self.playlist.poll()
         self.session_display.poll()
         self.comparing.poll()
-        self.recording.poll(self.commands)
-        self.exporting.poll(self.commands)
-        self.teaching.poll(self.commands)
+        self.recording.poll()
+        self.exporting.poll()
+        self.teaching.poll()
         self.presenting.poll()
         self.acting.poll()
 

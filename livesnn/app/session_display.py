@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.menus import title_of
 from livesnn.app.model_dialog import engine_name
-from livesnn.app.player import SIMULATION, Player
+from livesnn.app.player import SIMULATION
 from livesnn.app.plots import PlotsDock
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import FRAME, fill
@@ -40,6 +40,9 @@ from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.sources import is_live
+
+if TYPE_CHECKING:
+    from livesnn.app.main_window import MainWindow
 
 GAP = 12  # pixels between cards
 MARGIN = 16  # pixels at the left and the right
@@ -205,15 +208,10 @@ def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSpli
 
 
 class SessionDisplay:
-    """Shows the newest of everything that the player's session has; call `begin` when it has another session.
+    """Shows the newest of everything that the player's session has; call `begin` when it has another session."""
 
-    ``on_opened`` is called when the session's source is open.
-    """
-
-    def __init__(self, window: WindowLayout, player: Player, on_opened: Callable[[], None]) -> None:
-        self._on_opened = on_opened
-        self._window = window
-        self._player = player
+    def __init__(self, window: MainWindow) -> None:
+        self._window, self._player = window, window.player
         self._result: ShownResult | None = None  # not shown yet
         self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
@@ -352,7 +350,7 @@ class SessionDisplay:
         self.begin()
         if opened is not None and self._session is not None:
             self._show_opened(self._session.name, opened)
-            self._on_opened()
+            self._window.show_opened()
 
     def _follow_state(self, session: Session) -> None:
         if session.warnings and session.warnings != self._warnings:

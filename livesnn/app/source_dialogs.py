@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFont
@@ -15,9 +15,9 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QLi
 
 from livesnn.app import style
 from livesnn.app.menus import another_scene, knows_people
-from livesnn.app.player import Demo, Player, demo, turning_demo
-from livesnn.app.session_display import WindowLayout, folder_of
-from livesnn.app.settings import SettingsFile, with_recent
+from livesnn.app.player import Demo, demo, turning_demo
+from livesnn.app.session_display import folder_of
+from livesnn.app.settings import with_recent
 from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
@@ -28,6 +28,9 @@ from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
 from livesnn.threads import Worker
+
+if TYPE_CHECKING:
+    from livesnn.app.main_window import MainWindow
 
 FILE_FILTER = (
     "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
@@ -48,19 +51,10 @@ _STREAM_HINT = (
 
 
 class SourceChooser:
-    """Asks for a source and plays it; keeps the recent ones in the settings.
+    """Asks for a source and plays it; keeps the recent ones in the settings."""
 
-    ``play`` is called with the source, and with the name of a model if the source needs that one.
-    """
-
-    def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        settings: SettingsFile,
-        play: Callable[[str, str | None], None],
-    ) -> None:
-        self._window, self._player, self._settings, self._play = window, player, settings, play
+    def __init__(self, window: MainWindow) -> None:
+        self._window, self._player, self._settings = window, window.player, window.settings
         self.folder = recordings_dir()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[..., object]]:
@@ -81,7 +75,7 @@ class SourceChooser:
         """Ask for a recording."""
         dialog = QFileDialog(self._window, "Open a recording", str(self.folder), FILE_FILTER)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(self._open)
+        dialog.fileSelected.connect(self._window.open)
         self._window.show_dialog(dialog)
 
     def watch_scene(self, source: str) -> None:
@@ -90,10 +84,10 @@ class SourceChooser:
         with suppress(ModelError):
             if needed is None and not knows_people(read_card(self._player.chosen)):
                 needed = DEFAULT_MODEL
-        self._play(source, needed)
+        self._window.open(source, needed)
 
     def _ask(self, dialog: CameraDialog | StreamDialog) -> None:
-        dialog.chosen.connect(self._open)
+        dialog.chosen.connect(self._window.open)
         self._window.show_dialog(dialog)
 
     def _last_stream(self) -> str:
@@ -106,10 +100,7 @@ class SourceChooser:
                 "This demo's recording or model is missing: reinstall livesnn", "error"
             )
         else:
-            self._play(shown.source, shown.model)
-
-    def _open(self, source: str) -> None:
-        self._play(source, None)
+            self._window.open(*shown)
 
     def visit(self, source: str) -> None:
         """Let the next file dialog start at this source's folder."""
@@ -238,7 +229,9 @@ class CameraDialog(Dialog):
         self.note.setText(self._words.looking)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
-        found, why = self._found, self._why = [], []  # its own: an abandoned search may still find something
+        found: list[Device] = []  # its own: an abandoned search may still find something
+        why: list[str] = []
+        self._found, self._why = found, why
 
         def search(stop: threading.Event) -> None:
             found.extend(self._discover(why.append))
@@ -373,12 +366,10 @@ class Playlist:
     """Opens the next file when one has ended; after the last it begins again where recordings are repeated.
 
     A file that can't be played is passed over: the window says why. It ends when a person plays something else.
-
-    ``open_file`` plays a file.
     """
 
-    def __init__(self, player: Player, open_file: Callable[[str], None]) -> None:
-        self._player, self._open_file = player, open_file
+    def __init__(self, window: MainWindow) -> None:
+        self._window, self._player = window, window.player
         self._files: tuple[str, ...] = ()
         self._index = self._failed = 0
         self._before: object = None  # the session that played when the file was asked for
@@ -414,7 +405,7 @@ class Playlist:
     def _open(self, index: int) -> None:
         self._index, self._before = index, self._player.session
         self._player.place_in_list = f"{index + 1} of {len(self._files)}"
-        self._open_file(self._files[index])
+        self._window.open(self._files[index])
 
     def _end(self) -> None:
         self._files = ()

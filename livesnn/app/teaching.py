@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from PySide6.QtCore import QPoint, Signal, Slot
@@ -18,14 +18,10 @@ from PySide6.QtWidgets import QProgressBar
 
 from livesnn import subprocesses
 from livesnn.app import style
-from livesnn.app.menus import Actions
-from livesnn.app.player import Player
 from livesnn.app.recording_controls import proposed_name
-from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.labels import labels_file
-from livesnn.infer.model import Engine
 from livesnn.paths import own_models_dir
 from livesnn.teach import (
     LONGEST_NAME,
@@ -38,6 +34,9 @@ from livesnn.teach import (
     own_folder,
 )
 from livesnn.threads import Worker
+
+if TYPE_CHECKING:
+    from livesnn.app.main_window import MainWindow
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")
@@ -129,13 +128,10 @@ def in_sentences(lesson: Lesson, recording: Path) -> str:
 
 
 class Teaching:
-    """Teaches the player's model a gesture on request.
+    """Teaches the player's model a gesture on request."""
 
-    ``use`` is called with the model and engine to use from now on.
-    """
-
-    def __init__(self, window: WindowLayout, player: Player, use: Callable[[str, Engine], None]) -> None:
-        self._window, self._player, self._use = window, player, use
+    def __init__(self, window: MainWindow) -> None:
+        self._window, self._player = window, window.player
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
         self._pressed = False  # the button of the last step
@@ -160,11 +156,11 @@ class Teaching:
         if self._steps is None and self._dialog is not None:
             self._steps = self._give(self._dialog.name.text().strip())
 
-    def poll(self, actions: Actions) -> None:
+    def poll(self) -> None:
         """Go on with the lesson, and show whether one can begin."""
-        why_not = self._why_not()
-        actions["teach"].setEnabled(not why_not)
-        actions["teach"].setToolTip(why_not or HOW)
+        why_not, action = self._why_not(), self._window.commands["teach"]
+        action.setEnabled(not why_not)
+        action.setToolTip(why_not or HOW)
         if self._steps is None or self._dialog is None:
             return
         pressed, self._pressed = self._pressed or None, False
@@ -213,7 +209,7 @@ class Teaching:
         now, words = describe_lesson(learned)[0], in_sentences(learned, recording)
         while not (yield Step(now, words, button="Use it", cancel="Not now")):
             pass
-        self._use(learned.folder, self._player.engine)
+        self._window.set_model(learned.folder, self._player.engine)
 
     def _ask_about(self, known: Recognised, gesture: str) -> Steps:
         """Yield a question until a person wants to go on."""
@@ -295,7 +291,7 @@ class TeachDialog(Dialog):
 
     pressed = Signal()
 
-    def __init__(self, window: WindowLayout) -> None:
+    def __init__(self, window: MainWindow) -> None:
         super().__init__("Teach a gesture", window)
         self.name = line_edit("", "thumbs up", "Name of the gesture")
         self.name.setMaxLength(LONGEST_NAME)

@@ -399,7 +399,8 @@ class EventView(QFrame):
         self.strip = WaysStrip()
         self.strip.hide()
         self.canvas = PictureCanvas(DEFAULT_PALETTE)
-        self.legend = Legend()
+        self.legend = label("", style.text_font(13))
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(RIGHT)
         self._picture = self._picture_page()
@@ -445,7 +446,7 @@ class EventView(QFrame):
     def set_palette(self, palette: Palette) -> None:
         """Use the colours of the next pictures."""
         self.canvas.set_palette(palette)
-        self.legend.set_palette(palette)
+        self.legend.setText(legend_words(palette))
         red, green, blue = palette.ink
         self._picture.setStyleSheet(
             f"QFrame#picture {{ background: {_name(palette.background)}; border-radius: 13px; }}"
@@ -486,43 +487,16 @@ class EventView(QFrame):
         self._stack.setCurrentIndex(0)
 
 
-class Legend(QWidget):
-    """Explains the palette's colours."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._entries = [(_swatch(), label("", style.text_font(13))) for _ in range(2)]
-        fill(QHBoxLayout(self), *(part for entry in self._entries for part in (*entry, 10)), spacing=6)
-
-    @property
-    def texts(self) -> list[str]:
-        """The words that can be read."""
-        return [words.text() for _, words in self._entries if not words.isHidden()]
-
-    def set_palette(self, palette: Palette) -> None:
-        """Explain these colours."""
-        (first, on), (second, off) = self._entries
-        second.setVisible(palette.tells_polarity)
-        off.setVisible(palette.tells_polarity)
-        on.setText("brighter (ON)" if palette.tells_polarity else "ON and OFF")
-        off.setText("darker (OFF)")
-        _colour(first, [palette.on] if palette.tells_polarity else [*palette.between, palette.on])
-        _colour(second, [palette.off])
+def legend_words(palette: Palette) -> str:
+    """Return what a palette's colours mean, as rich text."""
+    if not palette.tells_polarity:
+        return f"{_squares([*palette.between, palette.on])} ON and OFF"
+    gap = 3 * "&nbsp;"
+    return f"{_squares([palette.on])} brighter (ON){gap}{_squares([palette.off])} darker (OFF)"
 
 
-def _swatch() -> QWidget:
-    swatch = QFrame()
-    swatch.setFixedHeight(10)
-    return swatch
-
-
-def _colour(swatch: QWidget, colours: list[Rgb]) -> None:
-    swatch.setFixedWidth(10 if len(colours) == 1 else 56)
-    last = max(len(colours) - 1, 1)
-    stops = ", ".join(f"stop: {index / last:.3f} {_name(colour)}" for index, colour in enumerate(colours))
-    swatch.setStyleSheet(
-        f"background: qlineargradient(x1: 0, y1: 0, x2: 1, y2: 0, {stops}); border-radius: 2px;"
-    )
+def _squares(colours: list[Rgb]) -> str:
+    return "".join(f'<span style="color: {_name(colour)}">■</span>' for colour in colours)
 
 
 def _name(colour: Rgb) -> str:
