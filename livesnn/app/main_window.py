@@ -119,7 +119,7 @@ class MainWindow(WindowLayout):
             "zoom_in": lambda: self.view.canvas.zoom_about(ZOOM_STEP),
             "zoom_out": lambda: self.view.canvas.zoom_about(1 / ZOOM_STEP),
             "fit": self.view.canvas.fit,
-            "mirror_picture": self.set_mirrored,
+            "mirror_picture": lambda on: self.choose_for_source(mirrored=on),
             "plots": self.plots.setVisible,
             "full_screen": self.set_full_screen,
             "stage": self.show_stage,
@@ -127,7 +127,7 @@ class MainWindow(WindowLayout):
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
-            "denoise": self.set_denoise,
+            "denoise": lambda on: self.choose_for_source(denoise=on),
             "learn_hot_pixels": player.learn_hot_pixels,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
@@ -243,9 +243,9 @@ class MainWindow(WindowLayout):
         if chosen.state_mode != choices.state_mode:
             self.set_state_mode(chosen.state_mode)
         if chosen.mirrored != choices.mirrored:
-            self.player.set_mirrored(chosen.mirrored)
+            self.player.choose_for_source(mirrored=chosen.mirrored)
         if chosen.denoise != choices.denoise:
-            self.player.set_denoise(chosen.denoise)
+            self.player.choose_for_source(denoise=chosen.denoise)
         self.transport.choose_speed(chosen.speed)
         plain = {name: getattr(chosen, name) for name in ("loop", "decider", "pre_roll_s", "by_model")}
         self.choose(**{name: to for name, to in plain.items() if to != getattr(choices, name)})
@@ -283,14 +283,9 @@ class MainWindow(WindowLayout):
         self.player.apply(replace(self.player.choices, state_mode=mode))
         self._show_choices()
 
-    def set_denoise(self, denoise: bool) -> None:
-        """Filter noise out, or let it through."""
-        self.player.set_denoise(denoise)
-        self._show_choices()
-
-    def set_mirrored(self, mirrored: bool) -> None:
-        """Mirror the picture on the screen, but not for the network."""
-        self.player.set_mirrored(mirrored)
+    def choose_for_source(self, **fields: bool) -> None:
+        """Filter noise, or mirror the picture on the screen, but not for the network."""
+        self.player.choose_for_source(**fields)
         self._show_choices()
 
     def set_theme(self, theme: ThemeName) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 from weakref import WeakSet
 
 from livesnn.app.opening import Advice, Notice, Opening, advise, may_go_on, takes
@@ -305,20 +305,13 @@ class Player:
             self.orientation = orientation
             self.play_again()
 
-    def set_denoise(self, denoise: bool) -> None:
-        """Filter noise, or let it through, which is remembered for a camera or a stream."""
-        self._remember("filtered", denoise)
-        self.apply(replace(self.choices, denoise=denoise))
-
-    def set_mirrored(self, mirrored: bool) -> None:
-        """Mirror the picture on the screen, or don't, which is remembered for a camera or a stream."""
-        self._remember("mirrored", mirrored)
-        self.apply(replace(self.choices, mirrored=mirrored))
-
-    def _remember(self, what: Literal["filtered", "mirrored"], on: bool) -> None:
-        if self._camera:
-            others = {name for name in getattr(self._settings.now, what) if name != self._camera}
-            self._settings.change(**{what: tuple(sorted(others | {self._camera} if on else others))})
+    def choose_for_source(self, **fields: Any) -> None:
+        """Change ``denoise`` or ``mirrored`` for this source, which is remembered for a camera or a stream."""
+        for name, on in fields.items() if self._camera else ():
+            kept = "filtered" if name == "denoise" else name
+            others = {camera for camera in getattr(self._settings.now, kept) if camera != self._camera}
+            self._settings.change(**{kept: tuple(sorted(others | {self._camera} if on else others))})
+        self.apply(replace(self.choices, **fields))
 
     def toggle(self) -> None:
         """Pause, go on, or play again; before the source is open, do nothing."""

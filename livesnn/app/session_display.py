@@ -7,7 +7,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -93,11 +93,13 @@ class WindowLayout(QMainWindow):
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
-    @Slot(int, int)
-    def _fit_cards(self, width: int, height: int) -> None:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Hide the lower cards where the window, or what docks leave of it, is too small for them."""
-        least_width, least_height = LEAST_WITH_CARDS
-        self.splitters["cards"].setVisible(width >= least_width and height >= least_height)
+        if isinstance(event, QResizeEvent):
+            width, height = LEAST_WITH_CARDS
+            roomy = event.size().width() >= width and event.size().height() >= height
+            self.splitters["cards"].setVisible(roomy)
+        return super().eventFilter(watched, event)
 
     def _tell_saved(self, message: str, saved: bool) -> None:
         self.banner.show_message(message, "info" if saved else "error")
@@ -162,23 +164,12 @@ class WindowLayout(QMainWindow):
         return stage
 
     def _root(self) -> QWidget:
-        root = _Root()
+        root = QWidget()
         root.setObjectName("root")
-        root.resized.connect(self._fit_cards)
+        root.installEventFilter(self)
         parts = (self.header, self.banner, (self.splitters["rows"], 1))
         fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(MARGIN, 6, MARGIN, 14))
         return root
-
-
-class _Root(QWidget):
-    """The middle of the window, without menu bar and docks; it tells its width and height."""
-
-    resized = Signal(int, int)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Tell the new size."""
-        super().resizeEvent(event)
-        self.resized.emit(self.width(), self.height())
 
 
 def window_title(name: str, source: object) -> str:
