@@ -32,7 +32,6 @@ from livesnn.app.source_dialogs import (
     dropped,
     readable_source,
     some,
-    why_no_model,
 )
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Tabs
@@ -411,12 +410,9 @@ class MainWindow(WindowLayout):
         if (held := dropped(event.mimeData())) is None:
             return
         event.acceptProposedAction()
-        unusable = list(filter(None, map(why_no_model, held.models[:1])))
-        wrong = [*unusable, *map(why_no_model, held.wrong)]
-        said = [] if unusable else self._use_dropped(held)
-        if wrong or said:
-            words = "\n".join(filter(None, (some(wrong, "\n"), *said)))
-            self.banner.show_message(words, "error" if wrong else "info")
+        said = self._use_dropped(held)
+        if words := "\n".join(filter(None, (some(held.wrong, "\n"), *said))):
+            self.banner.show_message(words, "error" if held.wrong else "info")
 
     def _use_dropped(self, held: Dropped) -> list[str]:
         """Return what to say about it."""

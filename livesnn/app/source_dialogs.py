@@ -22,7 +22,7 @@ from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button,
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
-from livesnn.infer.model import DEFAULT_MODEL, model_folder, only_model_for, read_card
+from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.session import source_name
@@ -283,7 +283,7 @@ _WEIGHTS = (".onnx", ".safetensors")
 class Dropped(NamedTuple):
     """What is dragged or dropped.
 
-    ``recordings`` are files to play, ``models`` folders of models, ``wrong`` folders without one.
+    ``recordings`` are files to play, ``models`` folders of models; ``wrong`` says why other folders are none.
     """
 
     recordings: tuple[str, ...] = ()
@@ -306,13 +306,16 @@ def dropped(mime: QMimeData) -> Dropped | None:
     """Return what is dragged, by what it is on the disk; None where it is no file or folder."""
     recordings, models, wrong = [], [], []
     for path in [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]:
-        folder = path.parent if path.suffix in _WEIGHTS else path
         if not path.is_dir() and path.suffix not in _WEIGHTS:
             recordings.append(str(path))
-        elif _is_model(folder):
-            models += [] if str(folder) in models else [str(folder)]
+            continue
+        folder = str(path if path.is_dir() else path.parent)
+        try:
+            read_card(folder)
+        except ModelError as error:
+            wrong.append(str(error))
         else:
-            wrong.append(str(path))
+            models += [] if folder in models else [folder]
     found = Dropped(tuple(recordings), tuple(models), tuple(wrong))
     return found if any(found) else None
 
@@ -321,23 +324,6 @@ def some(names: Sequence[str], separator: str) -> str:
     """Return the first names, and how many more there are."""
     more = [f"and {len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
     return separator.join([*names[:MOST_NAMED], *more])
-
-
-def why_no_model(folder: str) -> str:
-    """Return what is wrong with a model folder, in one line; "": nothing."""
-    try:
-        read_card(folder)
-    except ModelError as error:
-        return str(error)
-    return ""
-
-
-def _is_model(folder: Path) -> bool:
-    try:
-        model_folder(folder)
-    except ModelError:
-        return False
-    return True
 
 
 class DropTarget(QLabel):
