@@ -88,6 +88,7 @@ class Choice(QPushButton):
         title = label(way.title, style.text_font(16, weight=QFont.Weight.DemiBold), wrap=not wide)
         self._hint = label(way.hint, style.text_font(13), "soft", wrap=not wide)
         icon = button(height=_ICON, width=_ICON, name="icon_only")
+        icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         style.set_icon(icon, way.name, "accent", _ICON)
         for part in (icon, title, self._hint):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
