@@ -50,7 +50,7 @@ from livesnn.session.showing import (
     readable,
     write_rows,
 )
-from livesnn.sources import Source, is_live, open_source
+from livesnn.sources import is_live, open_source
 from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import silence
@@ -103,12 +103,12 @@ def export(
     with (
         written_whole(out, Path(source), overwrite=overwrite) as part,
         _loaded(showing) as model,
-        closing(open_source(source, progress=progress)) as opened,
+        closing(_opened(source, progress)) as opened,
     ):
         if isinstance(opened, FrameSource):
             start_us, end_us = 0, opened.duration_us or 0
         else:
-            start_us, end_us = opened.t_start, opened.t_end  # type: ignore[union-attr]  # it isn't live
+            start_us, end_us = opened.t_start, opened.t_end
         span = _Span(start_us, *stretch.times_us(start_us, end_us), progress)
         write = _write_film if suffix in PICTURES_PER_S else _write_table
         count = write(part, opened, model, showing, span)
@@ -119,6 +119,12 @@ def export(
                 "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
+
+
+def _opened(source: str | Path, progress: Progress) -> Recording | FrameSource:
+    opened = open_source(source, progress=progress)
+    assert isinstance(opened, Recording | FrameSource)  # it isn't live
+    return opened
 
 
 @contextmanager
@@ -223,17 +229,23 @@ def _filmed_events(recording: Recording, spec: InputSpec, showing: Showing, film
 def _filmed_video(video: FrameSource, spec: InputSpec, film: _Film) -> Iterator[Frame]:
     """Yield frames until all pictures are taken, each of the newest frame."""
     newest: Frame | None = None
+
+    def seen(_: int) -> Picture:
+        assert newest is not None
+        return video_picture(newest.data)
+
     for frame in itertools.chain(video.frames(spec.slice, spec), [None]):
         if newest is not None:
-            shown = video_picture(newest.data)
-            film.take_until(math.inf if frame is None else frame.t - 1, lambda _, shown=shown: shown)
+            film.take_until(math.inf if frame is None else frame.t - 1, seen)
         if film.complete or frame is None:
             return
         newest = frame
         yield frame
 
 
-def _write_film(path: Path, source: Source, model: Model, showing: Showing, span: _Span) -> int:
+def _write_film(
+    path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span
+) -> int:
     """Return how many pictures were written."""
     suffix, spec, choices = path.suffix.lower(), model.card.input, showing.choices
     if isinstance(source, FrameSource):
@@ -247,7 +259,7 @@ def _write_film(path: Path, source: Source, model: Model, showing: Showing, span
             "speed or a shorter section"
         )
     if not isinstance(source, FrameSource):
-        frames = _filmed_events(source, spec, showing, film)  # type: ignore[arg-type]  # it isn't live
+        frames = _filmed_events(source, spec, showing, film)
     elif showing.orientation == Orientation():
         frames = _filmed_video(source, spec, film)
     else:
@@ -261,7 +273,9 @@ def _write_film(path: Path, source: Source, model: Model, showing: Showing, span
     return film.pictures
 
 
-def _write_table(path: Path, source: Source, model: Model, showing: Showing, span: _Span) -> int:
+def _write_table(
+    path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span
+) -> int:
     """Return how many rows were written: one a frame, once the first window is full."""
     choices = showing.choices
     denoise = choices.denoise and not isinstance(source, FrameSource)
