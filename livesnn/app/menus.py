@@ -155,10 +155,6 @@ class Actions:
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
 
-    def names(self) -> tuple[str, ...]:
-        """Return the name of every action but the recent sources."""
-        return tuple(self._actions)
-
     def check(self, name: str, checked: bool = True) -> None:
         """Show an action as checked, without doing it."""
         self._actions[name].setChecked(checked)  # only `triggered` does it

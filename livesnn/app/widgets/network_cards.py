@@ -171,7 +171,9 @@ def picture(frame: Bytes, colours: Bytes) -> Bytes:
     )
     if len(frame) == 2:
         off, on = np.minimum(pooled, FULL_COUNT)
-        return colours[off, on]
+        return colours.reshape(-1, 3).take(
+            off * np.uint8(FULL_COUNT + 1) + on, axis=0
+        )  # as `colours[off, on]`
     return video_picture(pooled)
 
 

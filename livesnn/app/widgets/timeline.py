@@ -5,7 +5,8 @@ It is no plot of pyqtgraph: one takes 1 ms to move the position 60 times a secon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -136,7 +137,8 @@ class Timeline(QWidget):
         self._profile: RateProfile | None = None
         self._track = DecisionTrack(1.0, ())
         self._labels: tuple[Label, ...] = ()
-        self._pictures: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
+        self._rates: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
+        self._marks: QPixmap | None = None  # decisions and labels
         self._hover: float | None = None  # x of the pointer
         self._dragged = False
         self._ring = False  # the focus came by a key
@@ -190,7 +192,8 @@ class Timeline(QWidget):
     def add_decision(self, start_s: float, end_s: float, label: str | None) -> None:
         """Mark the decision for a time, over earlier marks; None: nothing was decided."""
         self._track.add(start_s, end_s, label)
-        self._paint_anew()
+        self._marks = None
+        self.update()
 
     def decision_at(self, seconds: float) -> str | None:
         """Return the decision marked at a time."""
@@ -318,26 +321,24 @@ class Timeline(QWidget):
         super().changeEvent(event)
 
     def _paint_anew(self) -> None:
-        self._pictures = None
+        self._rates = self._marks = None
         self.update()
 
-    def _picture(self, span: int, *, played: bool) -> QPixmap:
-        """Return rates, decisions and labels; the rates are brighter where they are ``played``."""
-        ratio = self.devicePixelRatioF()
+    def _layer(self, *paint: Callable[[QPainter, int], None]) -> QPixmap:
+        """Return a picture of all the time that there is; ``paint`` is told how many pixels that are."""
+        span, ratio = self._span(), self.devicePixelRatioF()
         pixmap = QPixmap(QSize(round(span * ratio), round(self.height() * ratio)))
         pixmap.setDevicePixelRatio(ratio)
         pixmap.fill(Qt.GlobalColor.transparent)
         painter = QPainter(pixmap)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(style.text_font(11))
-        self._paint_rate(painter, span, opacity=0.65 if played else 0.28)
-        self._paint_track(painter, span)
-        for label in self._labels:
-            self._paint_label(painter, span, label)
+        for each in paint:
+            each(painter, span)
         painter.end()
         return pixmap
 
-    def _paint_rate(self, painter: QPainter, span: int, *, opacity: float) -> None:
+    def _paint_rate(self, opacity: float, painter: QPainter, span: int) -> None:
         painter.fillRect(QRectF(0, BASELINE, span, 1), QColor(style.theme.line))
         if self._profile is None or not self._total_s:
             return
@@ -360,6 +361,10 @@ class Timeline(QWidget):
             painter.fillRect(segment, colour)
             _write(painter, segment, self._track.classes[number], style.ink_on(colour))
 
+    def _paint_labels(self, painter: QPainter, span: int) -> None:
+        for label in self._labels:
+            self._paint_label(painter, span, label)
+
     def _paint_label(self, painter: QPainter, span: int, label: Label) -> None:
         """Paint a label paler than a decision, with an edge on the left."""
         first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
@@ -375,15 +380,19 @@ class Timeline(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint what has been played, what follows, the pointer and the handle."""
-        span, ratio = self._span(), self.devicePixelRatioF()
-        if self._pictures is None or self._pictures[0].devicePixelRatio() != ratio:
-            self._pictures = (self._picture(span, played=False), self._picture(span, played=True))
+        span = self._span()
+        if self._rates is None or self._rates[0].devicePixelRatio() != self.devicePixelRatioF():
+            ahead, played = (self._layer(partial(self._paint_rate, opacity)) for opacity in (0.28, 0.65))
+            self._rates, self._marks = (ahead, played), None
+        if self._marks is None:
+            self._marks = self._layer(self._paint_track, self._paint_labels)
         painter = QPainter(self)
         x = self._x_of(self.position_s)
-        for played, left, right in ((True, 0.0, x), (False, x, float(self.width()))):
+        for was_played, left, right in ((True, 0.0, x), (False, x, float(self.width()))):
             painter.setClipRect(QRectF(left, 0, right - left, self.height()))
-            painter.drawPixmap(_SIDE, 0, self._pictures[played])
+            painter.drawPixmap(_SIDE, 0, self._rates[was_played])
         painter.setClipping(False)
+        painter.drawPixmap(_SIDE, 0, self._marks)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._hover is not None and self.isEnabled():
             self._paint_line(painter, min(max(self._hover, _SIDE), _SIDE + span), style.theme.soft, 1.0)
