@@ -6,7 +6,6 @@ import math
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QFont, QPainter
@@ -15,6 +14,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
 from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, listed
+from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.widgets.basics import (
     LEFT,
     NOTHING,
@@ -42,9 +42,6 @@ from livesnn.session.control import Choices
 from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Session
 
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
-
 SHARE = 4  # of the window's width, beside the picture's 7 and the decision's 4
 STATES: dict[StateMode | None, str] = {
     None: "Same as the first",
@@ -59,8 +56,8 @@ NOISE_FOR_BOTH = "Filter noise for the second only (now on for both)"
 class Comparing:
     """Shows a second model beside the first, from a person's request until they end it."""
 
-    def __init__(self, window: MainWindow) -> None:
-        self._window, self._player = window, window.player
+    def __init__(self, window: WindowLayout, display: SessionDisplay) -> None:
+        self._window, self._player, self._display = window, window.player, display
         self.panel: ComparisonPanel | None = None  # None: nothing is compared
         self._shown: tuple[Session, Comparison | None, str] | None = None  # of what the panel shows something
         self._result: ShownResult | None = None
@@ -101,7 +98,7 @@ class Comparing:
         if (session, comparison, note) != self._shown:
             self._shown, self._result = (session, comparison, note), None
             self.panel.clear(None if comparison is None else comparison.model.card, note)
-        shown = self._window.session_display.shown
+        shown = self._display.shown
         if comparison is None:
             return
         if shown is not self._result:

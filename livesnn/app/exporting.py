@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication, QImage
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import Actions
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
 from livesnn.errors import error_message
@@ -26,9 +26,6 @@ from livesnn.events.filters import Stretch
 from livesnn.progress import Progress
 from livesnn.session.showing import CSV, GIF, MP4, Showing
 from livesnn.threads import Worker
-
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
 
 PNG = ".png"
 FILTERS = {
@@ -88,7 +85,7 @@ class Job:
 class Exporting:
     """Writes what the player shows to files, and marks the stretch of a recording that is written."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
         self._job: Job | None = None
         self._said = ""  # the last words about the job
@@ -224,7 +221,9 @@ class Exporting:
         elif not job.written:
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
         elif job.out.suffix.lower() == SUFFIX:
-            banner.show_message(job.written, "info", ("Open it", lambda: self._window.open(str(job.out))))
+            banner.show_message(
+                job.written, "info", ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
+            )
         else:
             banner.show_message(
                 job.written, "info", ("Open the folder", partial(open_folder, job.out.parent))

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
@@ -21,7 +21,7 @@ from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.session_display import SessionDisplay, WindowLayout
+from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import (
@@ -34,7 +34,7 @@ from livesnn.app.source_dialogs import (
     some,
 )
 from livesnn.app.stage import Presenting
-from livesnn.app.tabs import Tabs
+from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
 from livesnn.app.tour import Tour
 from livesnn.app.widgets.basics import open_docs
@@ -49,14 +49,11 @@ ONE_TAB = "There is only one tab. Open another source in a new one with Ctrl+Shi
 ZOOM_STEP = 1.25
 
 
-class MainWindow(WindowLayout):
+class MainWindow(Page):
     """The window with everything it does; the parameters are those of `Player`.
 
     Without ``settings``, it begins with the defaults and nothing is remembered.
     """
-
-    closed = Signal(QWidget)  # this window, whose threads have ended
-    tabs: Tabs | None = None  # where it is one of several; `window()` is then the whole
 
     def __init__(
         self,
@@ -79,7 +76,7 @@ class MainWindow(WindowLayout):
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
         self.tour = Tour(self)
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.comparing = Comparing(self)
+        self.comparing = Comparing(self, self.session_display)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -145,6 +142,10 @@ class MainWindow(WindowLayout):
 
     def _connect(self) -> None:
         transport, player = self.transport, self.player
+        self.open_requested.connect(self.open)
+        self.model_requested.connect(self.set_model)
+        self.source_opened.connect(self._show_opened)
+        self.recording_written.connect(self.remember)
         transport.line.seek_requested.connect(player.seek)
         transport.speed.currentIndexChanged.connect(
             lambda _: player.apply(replace(player.choices, speed=transport.speed.currentData()))
@@ -352,7 +353,7 @@ class MainWindow(WindowLayout):
         )
         self.commands.check("mirrored_camera", shown.mirrored)
 
-    def show_opened(self) -> None:
+    def _show_opened(self) -> None:
         """Show how the source is turned and filtered, and keep it among the recent ones."""
         self._show_choices()
         if isinstance(self.player.source, str | Path):

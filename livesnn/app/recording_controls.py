@@ -6,19 +6,16 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QStandardPaths, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import LABELS, Actions
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
-
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
 
 SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"
@@ -42,7 +39,7 @@ _TOO_MANY = f"There are keys for only {MOST_LABELS} labels, and you gave {{count
 class RecordingControls:
     """Records the player's live source on request, and shows its progress; the settings keep pre-roll and labels."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         self._window, self._player, self._settings = window, window.player, window.settings
         self._written: list[Recorder] = []  # to be shown when the banner is free
         self._label: str | None = None  # of what is being recorded
@@ -121,14 +118,16 @@ class RecordingControls:
         else:
             self._written.append(recorder)
         if recorder.error is None or recorder.recorded.events:
-            self._window.remember(str(recorder.path))
+            self._window.recording_written.emit(str(recorder.path))
 
     def _show_written(self, recorder: Recorder) -> None:
         recorded, path = recorder.recorded, str(recorder.path)
         lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
         labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
-        self._window.banner.show_message(message, "info", ("Open it", lambda: self._window.open(path)))
+        self._window.banner.show_message(
+            message, "info", ("Open it", lambda: self._window.open_requested.emit(path, None))
+        )
 
     def _show_progress(self, recorder: Recorder | None, actions: Actions) -> None:
         if recorder is None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -20,10 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.menus import title_of
+from livesnn.app.menus import Actions, title_of
 from livesnn.app.model_dialog import engine_name
-from livesnn.app.player import SIMULATION
+from livesnn.app.player import SIMULATION, Player
 from livesnn.app.plots import PlotsDock
+from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import FRAME, fill
 from livesnn.app.widgets.event_view import EventView
@@ -40,9 +40,6 @@ from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.sources import is_live
-
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
 
 GAP = 12  # pixels between cards
 MARGIN = 16  # pixels at the left and the right
@@ -61,7 +58,18 @@ PATIENCE_S = 0.2  # how long a person waits for the thread that read the last re
 
 
 class WindowLayout(QMainWindow):
-    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers."""
+    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers.
+
+    What works in it asks for the rest by these signals.
+    """
+
+    open_requested = Signal(object, object)  # a source; the name of a model that it needs, or None
+    model_requested = Signal(str, str)  # a model and its engine, from now on
+    source_opened = Signal()
+    recording_written = Signal(str)  # a file
+    player: Player
+    settings: SettingsFile
+    commands: Actions
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,7 +209,7 @@ def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSpli
 class SessionDisplay:
     """Shows the newest of everything that the player's session has; call `begin` when it has another session."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
         self._result: ShownResult | None = None  # not shown yet
         self.shown: ShownResult | None = None  # what the panels show
@@ -341,7 +349,7 @@ class SessionDisplay:
         self.begin()
         if opened is not None and self._session is not None:
             self._show_opened(self._session.name, opened)
-            self._window.show_opened()
+            self._window.source_opened.emit()
 
     def _follow_state(self, session: Session) -> None:
         if session.warnings and session.warnings != self._warnings:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFont
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QLi
 from livesnn.app import style
 from livesnn.app.menus import another_scene, knows_people
 from livesnn.app.player import Demo, demo, turning_demo
-from livesnn.app.session_display import folder_of
+from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import with_recent
 from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.errors import LivesnnError, ModelError
@@ -28,9 +28,6 @@ from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
 from livesnn.threads import Worker
-
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
 
 FILE_FILTER = (
     "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
@@ -53,7 +50,7 @@ _STREAM_HINT = (
 class SourceChooser:
     """Asks for a source and plays it; keeps the recent ones in the settings."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         self._window, self._player, self._settings = window, window.player, window.settings
         self.folder = recordings_dir()  # where the file dialog starts
 
@@ -75,7 +72,7 @@ class SourceChooser:
         """Ask for a recording."""
         dialog = QFileDialog(self._window, "Open a recording", str(self.folder), FILE_FILTER)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(self._window.open)
+        dialog.fileSelected.connect(self._open)
         self._window.show_dialog(dialog)
 
     def watch_scene(self, source: str) -> None:
@@ -84,10 +81,10 @@ class SourceChooser:
         with suppress(ModelError):
             if needed is None and not knows_people(read_card(self._player.chosen)):
                 needed = DEFAULT_MODEL
-        self._window.open(source, needed)
+        self._window.open_requested.emit(source, needed)
 
     def _ask(self, dialog: CameraDialog | StreamDialog) -> None:
-        dialog.chosen.connect(self._window.open)
+        dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
 
     def _last_stream(self) -> str:
@@ -100,7 +97,10 @@ class SourceChooser:
                 "This demo's recording or model is missing: reinstall livesnn", "error"
             )
         else:
-            self._window.open(*shown)
+            self._window.open_requested.emit(*shown)
+
+    def _open(self, source: str) -> None:
+        self._window.open_requested.emit(source, None)
 
     def visit(self, source: str) -> None:
         """Let the next file dialog start at this source's folder."""
@@ -354,7 +354,7 @@ class Playlist:
     A file that can't be played is passed over: the window says why. It ends when a person plays something else.
     """
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
         self._files: tuple[str, ...] = ()
         self._index = self._failed = 0
@@ -391,7 +391,7 @@ class Playlist:
     def _open(self, index: int) -> None:
         self._index, self._before = index, self._player.session
         self._player.place_in_list = f"{index + 1} of {len(self._files)}"
-        self._window.open(self._files[index])
+        self._window.open_requested.emit(self._files[index], None)
 
     def _end(self) -> None:
         self._files = ()

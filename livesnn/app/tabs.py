@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.player import Summary
+from livesnn.app.session_display import WindowLayout
+from livesnn.app.stage import Presenting
 from livesnn.app.widgets.basics import button, fill
-
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
 
 LEAST_TILE = 720  # width of a window beside another, pixels
 SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
 NEW = "New tab"
 NO_ROOM = "Side by side needs a window that is {pixels:,} pixels wide."
+
+
+class Page(WindowLayout):
+    """A window that can be one of several: `window()` is then the whole."""
+
+    closed = Signal(QWidget)  # this window, whose threads have ended
+    tabs: Tabs | None = None  # where it is one of several
+    presenting: Presenting
+
+    def follow_settings(self) -> None:
+        """Show what another window may have changed in the settings."""
+        raise NotImplementedError
 
 
 class Tabs(QWidget):
@@ -28,7 +39,7 @@ class Tabs(QWidget):
     that has the focus.
     """
 
-    def __init__(self, first: MainWindow) -> None:
+    def __init__(self, first: Page) -> None:
         super().__init__()
         self.setObjectName("root")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
@@ -57,12 +68,12 @@ class Tabs(QWidget):
         cast(QApplication, QApplication.instance()).focusChanged.connect(self._follow_focus)
 
     @property
-    def pages(self) -> list[MainWindow]:
+    def pages(self) -> list[Page]:
         """The windows, in the order of their tabs."""
-        return [cast("MainWindow", self._pages.widget(index)) for index in range(self._pages.count())]
+        return [cast(Page, self._pages.widget(index)) for index in range(self._pages.count())]
 
     @property
-    def current(self) -> MainWindow | None:
+    def current(self) -> Page | None:
         """The window that is shown, or that the keys are for; None: none is left."""
         index = self.bar.currentIndex()
         return self.pages[index] if 0 <= index < self._pages.count() else None
@@ -72,7 +83,7 @@ class Tabs(QWidget):
         """The width that all need side by side, pixels."""
         return self._pages.count() * LEAST_TILE
 
-    def add(self, page: MainWindow) -> None:
+    def add(self, page: Page) -> None:
         """Add a window, and show it."""
         page.setWindowState(Qt.WindowState.WindowNoState)  # its own
         page.tabs = self
@@ -141,7 +152,7 @@ class Tabs(QWidget):
                 self.bar.setCurrentIndex(index)
 
     @Slot(QWidget)
-    def _forget(self, page: MainWindow) -> None:
+    def _forget(self, page: Page) -> None:
         """Remove a window that has been closed."""
         self._player = page.player
         self._shown += page.view.shown

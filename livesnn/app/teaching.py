@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from PySide6.QtCore import QPoint, Signal, Slot
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QProgressBar
 from livesnn import subprocesses
 from livesnn.app import style
 from livesnn.app.recording_controls import proposed_name
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.labels import labels_file
@@ -34,9 +35,6 @@ from livesnn.teach import (
     own_folder,
 )
 from livesnn.threads import Worker
-
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")
@@ -130,7 +128,7 @@ def in_sentences(lesson: Lesson, recording: Path) -> str:
 class Teaching:
     """Teaches the player's model a gesture on request."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
@@ -209,7 +207,7 @@ class Teaching:
         now, words = describe_lesson(learned)[0], in_sentences(learned, recording)
         while not (yield Step(now, words, button="Use it", cancel="Not now")):
             pass
-        self._window.set_model(learned.folder, self._player.engine)
+        self._window.model_requested.emit(learned.folder, self._player.engine)
 
     def _ask_about(self, known: Recognised, gesture: str) -> Steps:
         """Yield a question until a person wants to go on."""
@@ -291,7 +289,7 @@ class TeachDialog(Dialog):
 
     pressed = Signal()
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         super().__init__("Teach a gesture", window)
         self.name = line_edit("", "thumbs up", "Name of the gesture")
         self.name.setMaxLength(LONGEST_NAME)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Slot
 from PySide6.QtGui import QFont
@@ -11,9 +11,6 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import button, fill, label, note
-
-if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow
 
 WIDTH = 340  # of the card, pixels
 GAP = 12  # between the card and the part, pixels
@@ -66,7 +63,7 @@ def stops(window: WindowLayout) -> tuple[Stop, ...]:
 class Tour(QFrame):
     """A card that goes from part to part; it takes no key until a person tabs to it."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         super().__init__(window)
         self.setObjectName("tour")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
