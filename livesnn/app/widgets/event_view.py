@@ -39,6 +39,7 @@ from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
 _BELOW = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
 _ICON = 40  # pixels
+_HINT_FITS = 130  # least width of a button with a hint, pixels
 _APART = 8  # space between the parts of the strip, pixels
 SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
 
@@ -103,7 +104,7 @@ class Choice(QPushButton):
                 part.setAlignment(_BELOW)
                 column.addWidget(part)
             column.addStretch(1)
-            fill(box, column, spacing=0, margins=(8, 14, 8, 0))
+            fill(box, column, spacing=0, margins=(3, 14, 3, 0))
 
     def sizeHint(self) -> QSize:
         """Return room for every word."""
@@ -115,7 +116,8 @@ class Choice(QPushButton):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the hint out where there is no room for it."""
-        self._hint.setVisible(event.size().height() >= self._roomy.height() - 11)
+        wide, high = event.size().width(), event.size().height()
+        self._hint.setVisible(wide >= _HINT_FITS and high >= self._roomy.height() - 11)
         super().resizeEvent(event)
 
 
