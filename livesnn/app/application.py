@@ -73,19 +73,11 @@ def run_app(
 
     Parameters
     ----------
-    source
-        What to play; None: the demo, if there is one for the model.
-    model
-        Name of a shipped model, or a model folder; None: the demo's, or the one last chosen in the window.
-    engine
-        What runs the network; None: the one last chosen.
+    source, model, engine, pre_roll_s, orientation
+        None: the demo, or what was last chosen in the window or is remembered for a camera.
     decisions
         Fields of a `Decider` in place of those last chosen, until the window closes. Those that name classes are for
         the first model.
-    pre_roll_s
-        How long before its start a recording begins; None: as last chosen.
-    orientation
-        What makes the source upright, until another is opened; None: as remembered for a camera.
     sensor
         How cameras' sensors are set up; None: as remembered for each.
     beside

@@ -19,6 +19,7 @@ from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, scrolled
 from livesnn.card import ModelCard
+from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.event_picture import PALETTES
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING
@@ -155,10 +156,6 @@ class Actions:
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
 
-    def names(self) -> tuple[str, ...]:
-        """Return the name of every action but the recent sources."""
-        return tuple(self._actions)
-
     def check(self, name: str, checked: bool = True) -> None:
         """Show an action as checked, without doing it."""
         self._actions[name].setChecked(checked)  # only `triggered` does it
@@ -207,7 +204,6 @@ class Actions:
 
 # Simulated scenes
 
-SIMULATED = "simulate:"
 OTHERS = "Another movement"  # seventy, by name
 GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
 WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Turning digits"}

@@ -62,16 +62,12 @@ class Session:
     ----------
     source
         A SOURCE of the command line, or an open source (closed by `stop`).
-    model
-        A name, a folder, or a loaded model.
-    engine
-        What runs a model that isn't loaded yet.
+    model, engine
+        A name, a folder, or a loaded model; what runs one that isn't loaded yet.
     choices
         How it plays at first; `control` changes them.
     mounting
         What makes the events upright for the network, the picture and the recording.
-    picture_every_s
-        Least real time between two pictures; 0: one for each packet.
     hot_pixels
         Where a camera's hot pixels are loaded from, and saved to once they are learned.
     sensors
@@ -88,7 +84,6 @@ class Session:
         engine: Engine = "auto",
         choices: Choices = Choices(),  # noqa: B008 (frozen)
         mounting: Mounting = Mounting(),  # noqa: B008 (frozen)
-        picture_every_s: float = PICTURE_EVERY_S,
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
         sensors: SensorFiles = SensorFiles(None),  # noqa: B008 (has no files)
         see: Callable[[Result], object] = lambda result: None,
@@ -113,7 +108,6 @@ class Session:
         self._model = model
         self._engine: Engine = engine
         self._mounting = mounting
-        self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
         self._sensors = sensors
         self._see = see
@@ -242,7 +236,7 @@ class Session:
     def _open(self, playback: Playback, model: Model) -> Display:
         warm_up(model, playback.resolution if playback.has_events else None)
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
-        display = Display(sensor, self.pictures, every_s=self._picture_every_s)
+        display = Display(sensor, self.pictures, every_s=PICTURE_EVERY_S)
         self.warnings = playback.warnings
         self._events_s = time.perf_counter()
         self.control.open(playback, display, model.card.input.slice.delta_t_us)

@@ -209,21 +209,16 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
     Raises ModelError if their file is damaged or missing, and a new class would be confused with them.
     """
     file = folder / TAUGHT
+    again = "copy it again, or teach the model it was made from"
     try:
         kept = load_file(file) if card.taught else {}
     except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{file} can't be read ({error}): copy it again, or teach the model it was made from"
-        ) from error
+        raise ModelError(f"{file} can't be read ({error}): {again}") from error
     if missing := {name for name in card.taught if KEY + name not in kept}:
-        raise ModelError(
-            f"{file} lacks {', '.join(sorted(missing))}: copy it again, or teach the model it was made from"
-        )
+        raise ModelError(f"{file} lacks {', '.join(sorted(missing))}: {again}")
     taught = {name: kept[KEY + name].astype(np.float32) for name in card.taught}
     if any(windows.ndim != 2 or windows.shape[1] != features for windows in taught.values()):
-        raise ModelError(
-            f"{file} belongs to another network: copy it again, or teach the model it was made from"
-        )
+        raise ModelError(f"{file} belongs to another network: {again}")
     return taught
 
 

@@ -58,14 +58,10 @@ def read_clips(
     ----------
     seconds
         End after so long: of a live source by the clock, from when it begins (`once_ready`).
-    label
-        Of a recording that has labels, whatever its length: only where this one holds.
-    unless
-        Of such a recording: only where this one doesn't hold.
+    label, unless
+        Of a recording that has labels, whatever its length: only where this one holds, and that one doesn't.
     sensor
         As for `livesnn.open_source`, of a camera; ignored for anything else.
-    denoise
-        Drop noise first.
     ready_s
         Time to get ready in front of a live source.
     tell
