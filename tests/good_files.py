@@ -10,12 +10,13 @@ from typing import Literal, NamedTuple
 import h5py
 import numpy as np
 
-from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
+from livesnn.bench.decode import SENSOR, make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
 from tests import aedat3_writer
 from tests.ecf_writer import write_ecf
+from tests.format_files import MADE_FILES
 from tests.reading import read
 
 COUNT = 400

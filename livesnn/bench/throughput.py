@@ -11,7 +11,7 @@ from statistics import mean
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.bench.report import spread
+from livesnn.bench import spread
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livesnn.bench.report import machine
+from livesnn.bench import machine
 from livesnn.console import say
 from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer.model import load_model

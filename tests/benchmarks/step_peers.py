@@ -18,8 +18,7 @@ import numpy.typing as npt
 import torch
 import tyro
 
-from livesnn.bench.measurements import EngineName
-from livesnn.bench.report import machine
+from livesnn.bench import EngineName, machine
 from livesnn.bench.step import THREADS, bench_step
 from livesnn.card import ModelCard
 from livesnn.console import write_json

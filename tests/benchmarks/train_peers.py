@@ -23,7 +23,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
-from livesnn.bench.report import machine, spread
+from livesnn.bench import machine, spread
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.snn.network import eval_mode

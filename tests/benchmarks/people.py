@@ -1,4 +1,7 @@
-"""How right a model of gestures decides on real people, and how often it names a gesture where there is none."""
+"""How right a model of gestures decides on real people, and how often it names a gesture where there is none.
+
+`python tests/benchmarks/people.py --data DIR`. Frames are made once and then kept.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tyro
 
+from livesnn.bench import machine
 from livesnn.card import ModelCard
-from livesnn.console import say
+from livesnn.console import say, write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider, FloatArray
@@ -24,7 +29,6 @@ from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.recorded import Stream, fill_cache, recorded_packets, stream_frames
 from livesnn.train.datasets.recordings import label_of
 
-DEFAULT_MODEL = "gestures"
 OTHER = GESTURES[-1]
 NAMED = frozenset(GESTURES) - {OTHER}
 
@@ -132,13 +136,11 @@ class Played(NamedTuple):
 
 def bench_people(
     data: Path,
-    model: str,
-    denoise: bool,
-    threshold: float | None,
-    keep: float | None,
-    smoothing: float | None,
-    leak: float | None,
-    rates: Path | None,
+    model: str = "gestures",
+    *,
+    denoise: bool = False,
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    rates: Path | None = None,
 ) -> dict[str, object]:
     """Decide on every clip of `ROWS` in a folder, each from zero state, at every frame once its window is full.
 
@@ -162,9 +164,7 @@ def bench_people(
     """
     if rates is not None and not rates.parent.is_dir():
         raise DataError(f"{rates}: there is no folder {rates.parent}: make it first")
-    given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing, "leak": leak}
-    decider = Decider().merge({name: value for name, value in given.items() if value is not None})
-    loaded = load_model(model or DEFAULT_MODEL)
+    loaded = load_model(model)
     card = loaded.card
     if not NAMED & {*card.classes} or card.input.kind != "events" or card.input.slice.delta_t_us is None:
         raise DataError(f"{card.name} can't be measured on people: give --model gestures")
@@ -182,7 +182,7 @@ def bench_people(
     for name, clips in rows.items():
         if not clips:
             continue
-        say(f"livesnn bench: {name}, {len(clips)} clips")
+        say(f"{name}, {len(clips)} clips")
         played = []
         for clip in clips:
             try:
@@ -318,3 +318,45 @@ def _write_rates(path: Path, heard: Sequence[_Heard], card: ModelCard) -> None:
         "readout": card.readout,
     }
     np.savez_compressed(path, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
+
+
+def main(
+    data: Path = Path("data"),
+    model: str = "gestures",
+    denoise: bool = False,
+    threshold: float | None = None,
+    keep: float | None = None,
+    smoothing: float | None = None,
+    leak: float | None = None,
+    rates: Path | None = None,
+) -> None:
+    """Measure decisions on real people, and how often a gesture is named where there is none; print JSON.
+
+    Parameters
+    ----------
+    data
+        Folder with people/UTD-MHAD, people/dvs128, dvs_gesture, recordings, dvs128_objects and ucf101, or some of
+        them.
+    model
+        Model of gestures, by name or folder.
+    denoise
+        Filter noise.
+    threshold
+        Smallest probability that makes a decision. Default: 0.7.
+    keep
+        A decision stands until its probability falls below this. Default: 0.3 of --threshold.
+    smoothing
+        Share of the previous frame's probabilities in this frame's. Default: 0.
+    leak
+        How much less a frame of the window counts than the next one. Default: 0.22.
+    rates
+        File NAME.npz that gets the model's output for each frame.
+    """
+    given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing, "leak": leak}
+    decider = Decider().merge({name: value for name, value in given.items() if value is not None})
+    figures = bench_people(data, model, denoise=denoise, decider=decider, rates=rates)
+    write_json({"machine": machine(), "people": figures})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
