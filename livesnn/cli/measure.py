@@ -44,12 +44,12 @@ def bench(
 
     It prints the figures as JSON. NAME is one of these; without one, all are measured:
 
-      decode     .aedat4 to NumPy, compared with other libraries
+      decode     .aedat4 to NumPy, beside other libraries
       slicer     events to frames, on one core
-      step       one step of a model on each engine, by turns on the same frames
+      step       one step of a model on each engine, by turns
       latency    from an event to its decision, in real time
-      startup    from the start to the first picture of the window
-      simulate   how much faster than real time people are simulated, on one core
+      startup    from the start to the first picture
+      simulate   how much faster than real time people are simulated
       denoise    what the noise filter drops and keeps, and how fast
 
     In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
