@@ -23,8 +23,7 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
     import torch
 
     from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step
+    from livesnn.snn.checkpoint import onnx_step, save_network
     from livesnn.weights import write_graph
 
     torch.manual_seed(seed)

@@ -23,7 +23,7 @@ from livesnn.infer.spikes.plan import (
     zeros,
 )
 from livesnn.infer.spikes.step import help_steps, run_step
-from livesnn.numba_cache import forget_stale, is_cached
+from livesnn.paths import forget_stale, is_cached
 from livesnn.threads import WAKE_S, Worker
 
 Rule = tuple[np.float32, np.float32, bool, bool]

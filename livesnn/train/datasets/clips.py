@@ -1,9 +1,12 @@
-"""Labelled clips of frames, in memory or on disk, and how some of them are kept for validation."""
+"""Labelled clips of frames, in memory, on disk or in the cache, and how some of them are kept for validation."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard, Split
-from livesnn.errors import DataError
+from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.paths import cache_dir
 from livesnn.train.datasets import DataRequest
 
 Frames = npt.NDArray[np.uint8]
@@ -296,3 +300,39 @@ def validation_groups(groups: Sequence[str], labels: Index, fraction: float, see
                 kept.append(group)
                 left.subtract(classes[group])
     return tuple(sorted(kept))
+
+
+def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
+    """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it.
+
+    A damaged file in the cache is made again. Raises DataError if the cache can't be written.
+    """
+    file = cache_file(name, settings)
+    with suppress(*DAMAGED_ARRAY):  # or there is no file
+        array: Frames = np.load(file)
+        if array.dtype == np.uint8:
+            return array
+    made = make()
+    keep(file, made)
+    return made
+
+
+def keep(file: Path, made: Frames) -> None:
+    """Write an array into the cache, whole or not at all; raises DataError if it can't be written."""
+    partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted write is never taken for a whole file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(partly, made)
+        partly.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partly.unlink()
+        raise DataError(
+            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or set "
+            "LIVESNN_CACHE to another folder"
+        ) from error
+
+
+def cache_file(name: str, settings: object) -> Path:
+    """Return the file in which `cached` keeps the array of these settings."""
+    return cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"

@@ -18,8 +18,16 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, Slicer, frames
 from livesnn.sources import open_events, open_source
 from livesnn.train.datasets import SplitName
-from livesnn.train.datasets.cache import cache_file, cached, keep
-from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack, validation_groups
+from livesnn.train.datasets.clips import (
+    Clips,
+    Frames,
+    OnDisk,
+    Stack,
+    cache_file,
+    cached,
+    keep,
+    validation_groups,
+)
 from livesnn.train.datasets.clips import Index as ClipIndex
 from livesnn.train.processes import in_processes
 
