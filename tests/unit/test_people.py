@@ -10,8 +10,7 @@ import pytest
 from livesnn.errors import DataError
 from livesnn.infer.model import read_card
 from livesnn.simulate.gestures import gesture_clip
-from livesnn.train.datasets.recorded import Stream, recorded_packets
-from tests.benchmarks.people import Clip, Played, bench_people, row
+from tests.benchmarks.people import Clip, Played, Stream, bench_people, recorded_packets, row
 
 CARD = read_card("gestures")
 

@@ -36,11 +36,11 @@ def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.G
 class OnDisk:
     """An array of clips in a .npy file, which is opened only while clips are read: thousands need no open files.
 
-    Raises ValueError or OSError if it is no such file.
+    ``mirrored``: whether the clips are mirrored left to right. Raises ValueError or OSError if it is no such file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, mirrored: bool = False) -> None:
+        self._path, self._mirrored = path, mirrored
         array = np.load(path, mmap_mode="r")
         if array.dtype != np.uint8 or array.ndim != 5:
             raise ValueError(f"{path} holds {array.dtype} {array.shape}, not clips")
@@ -51,7 +51,8 @@ class OnDisk:
 
     def __getitem__(self, index: Index) -> Frames:
         """Return a copy of the clips at ``index``."""
-        return np.asarray(np.load(self._path, mmap_mode="r")[index])
+        clips = np.asarray(np.load(self._path, mmap_mode="r")[index])
+        return clips[..., ::-1] if self._mirrored else clips
 
 
 class Stack:
