@@ -31,7 +31,7 @@ from livesnn.simulate.motions import GESTURES
 from livesnn.sources import open_events
 from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.clips import Frames, cached
-from livesnn.train.datasets.recordings import label_of
+from livesnn.train.datasets.folder import label_of
 from livesnn.train.processes import in_processes
 
 OTHER = GESTURES[-1]

@@ -177,7 +177,7 @@ class DataRequest(Protocol):
 
 
 class DataSet(Protocol):
-    """One data set: a module of this package, a `mnist.SequenceSet` or a `videos.VideoSet`.
+    """One data set: a module of this package, or an instance such as `mnist.SequenceSet`.
 
     One with uncut recordings also has ``uncut(data, split, card, minutes, seed)``, see `uncut_streams`.
     """
@@ -236,6 +236,10 @@ def data_set(name: str) -> DataSet:
         from livesnn.train.datasets.videos import VIDEO_SETS
 
         return VIDEO_SETS[cast(VideoName, name)]
+    if name == "recordings":
+        from livesnn.train.datasets.folder import UncutRecordings
+
+        return UncutRecordings()
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
 
 

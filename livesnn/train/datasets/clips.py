@@ -16,7 +16,7 @@ import numpy.typing as npt
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.paths import cache_dir
-from livesnn.train.datasets import DataRequest
+from livesnn.train.datasets import DataRequest, Parts
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
@@ -173,6 +173,12 @@ class Clips:
         lines = tuple(f"{name}: it was kept for validation, but is missing" for name in absent)
         validation = self.subset(np.flatnonzero(held_out))
         return self.subset(np.flatnonzero(~held_out)), replace(validation, skipped=lines + validation.skipped)
+
+    def parts(self, request: DataRequest, before: ModelCard | None) -> Parts:
+        """Return the parts of a training that follows the model ``before`` it, split by group."""
+        split = self.draw(requested_split(request, before), before.classes if before else ())
+        training, validation = self.split_by_group(split)
+        return Parts(training, validation, split=split)
 
     def shuffled(self, seed: int) -> Clips:
         """Return the same clips in the order of a stream, shuffled by ``seed``."""

@@ -26,7 +26,7 @@ from livesnn.events.slicer import Slicer
 from livesnn.simulate.motions import GESTURES, MIRRORED, mirrored
 from livesnn.simulate.scene import Scatter, delayed, scattered
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName
-from livesnn.train.datasets.clips import Clips, Frames, requested_split
+from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
@@ -105,10 +105,7 @@ class Take(NamedTuple):
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the windows of subjects 1, 3, 5 and 7, some of whom are kept for validation by seed."""
-    clips = _load(find_takes(request.data), request.input, test=False)
-    split = clips.draw(requested_split(request, before), GESTURES if before else ())
-    training, validation = clips.split_by_group(split)
-    return Parts(training, validation, split=split)
+    return _load(find_takes(request.data), request.input, test=False).parts(request, before)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
