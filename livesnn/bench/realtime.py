@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -53,32 +52,17 @@ def bench_startup(model: str, repeats: int) -> dict[str, dict[str, float]]:
 
 def _startup_s(model: str) -> float:
     command, begun_s = subprocesses.command("gui", "--model", model), time.perf_counter()
-    offscreen = {"QT_QPA_PLATFORM": "offscreen", "LIVESNN_QUIT_AFTER": "first-frame"}
-    output, why = run_window(command, STARTUP_LIMIT_S, **offscreen)
-    took_s, summary = time.perf_counter() - begun_s, output.strip().splitlines()
-    if not summary or not json.loads(summary[-1])["frames_shown"]:
-        raise LivesnnError(f"the window showed nothing ({why}): run livesnn gui --model {model} to see why")
-    return took_s
-
-
-def run_window(command: Sequence[str], limit_s: float, **environment: str) -> tuple[str, str]:
-    """Run a program with a window to its end; return its output and the last line of its errors.
-
-    It runs without a screen, unless QT_QPA_PLATFORM is set.
-
-    Raises
-    ------
-    LivesnnError
-        It takes longer than ``limit_s``.
-    """
-    chosen = {"QT_QPA_PLATFORM": "offscreen"} | subprocesses.environment(**environment)
+    offscreen = subprocesses.environment(QT_QPA_PLATFORM="offscreen", LIVESNN_QUIT_AFTER="first-frame")
     try:
         done = subprocess.run(
-            command, env=chosen, capture_output=True, text=True, timeout=limit_s, check=False
+            command, env=offscreen, capture_output=True, text=True, timeout=STARTUP_LIMIT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise LivesnnError(
-            f"the window took longer than {limit_s:.0f} s: run livesnn gui to see why"
+            f"the window took longer than {STARTUP_LIMIT_S} s: run livesnn gui to see why"
         ) from error
-    errors = done.stderr.strip().splitlines()
-    return done.stdout, errors[-1] if errors else f"exit code {done.returncode}"
+    took_s, summary = time.perf_counter() - begun_s, done.stdout.strip().splitlines()
+    if not summary or not json.loads(summary[-1])["frames_shown"]:
+        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise LivesnnError(f"the window showed nothing ({why}): run livesnn gui --model {model} to see why")
+    return took_s

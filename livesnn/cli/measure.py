@@ -50,7 +50,7 @@ def bench(
       latency    from an event to its decision, in real time
       startup    from the start to the first picture
       simulate   how much faster than real time people are simulated
-      denoise    what the noise filter drops and keeps, and how fast
+      denoise    the noise filters on one core
 
     In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
     compared with. A model with 8-bit kernels also runs on ONNX Runtime's own 8-bit kernels.

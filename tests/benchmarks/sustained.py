@@ -14,13 +14,14 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
 import msgspec
 import numpy as np
 import tyro
 
+from livesnn import subprocesses
 from livesnn.bench import machine
-from livesnn.bench.realtime import run_window
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.memory_source import PACKET_US, MemorySource
@@ -166,9 +167,14 @@ def measure_window(order: Order, folder: Path) -> Measured:
     request.write_bytes(msgspec.json.encode(order))
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.benchmarks.sustained_window", str(request), str(report)]
-    _, why = run_window(command, PATIENCE_S + order.warm_up_s + order.seconds)
-    if not report.exists():
-        raise LivesnnError(f"the window closed early ({why}): run livesnn gui to see why")
+    variables = {
+        "QT_QPA_PLATFORM": "offscreen"
+    } | subprocesses.environment()  # unless the user says otherwise
+    limit_s = PATIENCE_S + order.warm_up_s + order.seconds
+    try:
+        subprocesses.run_apart(command, Event(), limit_s=limit_s, variables=variables)
+    except LivesnnError as error:
+        raise LivesnnError(f"the window closed early ({error}): run livesnn gui to see why") from error
     answer = msgspec.json.decode(report.read_bytes())
     if "error" in answer:
         raise LivesnnError(answer["error"])
