@@ -6,7 +6,7 @@ SOURCE ?=
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test test-fast check bench peers docs screenshots bundle clean
+.PHONY: run test test-fast browser check bench peers docs screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -36,6 +36,11 @@ test: .venv/all
 # A part of the tests, for two minutes on two cores: without the window, without whole programs, without slow ones.
 test-fast: .venv/all
 	$(PYTEST) -m "not slow" tests/unit tests/property tests/session
+
+# Chromium for the tests of the web page, which are skipped without: the system's, or playwright's own.
+browser: .venv/all
+	for name in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
+	apt-get install --yes --no-install-recommends chromium-headless-shell || $(BIN)/playwright install --only-shell chromium
 
 check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging docs

@@ -39,8 +39,11 @@ GROUPS: dict[str, dict[str, Command]] = {
     "See and decide": {
         "gui": Command("streams", "gui", "Open the window."),
         "run": Command("streams", "run", "Print decisions about a camera, a stream or a recording."),
+        "serve": Command(
+            "serving", "serve", "Show decisions on a web page, and send them to other programs."
+        ),
         "publish": Command(
-            "streams", "publish", "Send decisions, events or both to other programs over TCP."
+            "serving", "publish", "Send decisions, events or both to other programs over TCP."
         ),
     },
     "Recordings": {

@@ -1,12 +1,10 @@
-"""The commands that show a source, decide on it, record it, or pass it on: gui, run, record, publish."""
+"""The commands that show a source, decide on it, or record it: gui, run, record. Serving it is in serving.py."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -21,24 +19,15 @@ from livesnn.cli.options import (
     Model,
     Mounting,
     Out,
-    Port,
     Seconds,
     Source,
 )
 from livesnn.cli.recordings import reading, table
 from livesnn.console import say, write, write_json
-from livesnn.errors import SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
-    from livesnn.events.filters import Orientation
-    from livesnn.events.packet import EventSource
-    from livesnn.events.pipeline import See
     from livesnn.outputs.lines import Row, Summary
-    from livesnn.outputs.tcp import PublishedDecisions
-    from livesnn.video.frame_source import FrameSource
-
-DECISIONS_PORT = 7780
 
 
 def gui(
@@ -226,195 +215,6 @@ def record(
 def notice(command: str) -> Callable[[str], None]:
     """Return a function that says what a person must know while the command goes on."""
     return lambda line: say(f"livesnn {command}: {line}")
-
-
-def publish(
-    source: Source,
-    /,
-    *,
-    decisions_port: Port = None,
-    events_port: Port = None,
-    host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1",
-    model: Model = None,
-    engine: Engine = "auto",
-    decisions: Decisions = AS_USUAL,
-    seconds: Seconds = None,
-    denoise: bool = False,
-    mounting: Mounting = AS_IT_COMES,
-    json: bool = False,
-) -> int:
-    """Send decisions, events or both to other programs over TCP.
-
-    The other program may be a robot, or a livesnn window on another computer.
-
-    Parameters
-    ----------
-    source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
-        recording of events, at its own speed.
-    model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
-    decisions_port
-        Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints. Default: 7780,
-        or none if only --events-port is given. Try it: nc localhost 7780
-    events_port
-        Send events here in dv-processing's network format; livesnn gui tcp://HOST:PORT shows them. Given without
-        --decisions-port, nothing is decided and no model is loaded.
-    host
-        Listen at this address of the computer. 0.0.0.0 or * lets any other computer connect.
-    seconds
-        Stop after this time.
-    denoise
-        Drop noise before deciding, as livesnn run --denoise does. The events that are sent keep their noise.
-    json
-        Print the summary at the end as JSON.
-
-    Other Parameters
-    ----------------
-    engine
-        What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
-        livesnn[train].
-    """
-    from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
-    from livesnn.outputs.lines import decide_all
-
-    if seconds is not None and not seconds > 0:  # before anybody is let in
-        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")
-    if events_port is not None and decisions_port is None:
-        if model is not None or engine != "auto" or denoise or decisions != AS_USUAL:
-            raise SourceError(
-                "--events-port without --decisions-port sends only events: add --decisions-port, or leave out "
-                "--model, --engine, --denoise and the flags for decisions"
-            )
-        with _Publisher(source, host, events_port, mounting.upright) as publisher:
-            return _publish_events(source, publisher, mounting.upright, seconds, json)
-    if events_port and events_port == decisions_port:
-        raise SourceError(
-            f"--events-port and --decisions-port are both {events_port}: give two different ports"
-        )
-    name = model or only_model_for(source) or DEFAULT_MODEL
-    with _Publisher(source, host, events_port, mounting.upright, name, decisions_port) as publisher:
-        rows = decide_all(
-            source,
-            name,
-            engine=engine,
-            every="frame",
-            decider=Decider().merge(decisions.given),
-            seconds=seconds,
-            denoise=denoise,
-            orientation=mounting.upright,
-            paced=True,
-            listen=publisher.listen,
-            notify=publisher.notify,
-            reading=reading("publish", source),
-        )
-        for row in rows:
-            publisher.tell(row)
-    write_decision("publish", row, json=json)
-    return 0
-
-
-class _Publisher(ExitStack):
-    """What is published of a source once it is open; at its end the servers are closed.
-
-    ``model``: name of the model that decides; None publishes only events.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        host: str,
-        events_port: int | None,
-        orientation: Orientation,
-        model: str | None = None,
-        decisions_port: int | None = None,
-    ) -> None:
-        super().__init__()
-        self._name, self._orientation, self._model = name, orientation, model
-        self._host = "0.0.0.0" if host == "*" else host
-        self._events_port = events_port
-        self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
-        self._decisions: PublishedDecisions | None = None
-
-    def listen(self, source: EventSource | FrameSource) -> See | None:
-        """Listen for programs; return what sends them each packet of events, or None."""
-        from livesnn.events.cameras.server import Address, EventServer
-        from livesnn.events.recording import Recording
-        from livesnn.infer.model import read_card
-        from livesnn.outputs.tcp import PublishedDecisions
-        from livesnn.sources import event_source
-
-        if not source.live and not isinstance(source, Recording):
-            raise SourceError(
-                f"{self._name}: a video file can't be published: give a camera, a stream or a recording of events"
-            )
-        if isinstance(source, Recording) and source.empty:
-            raise SourceError(f"{self._name}: the recording has no events: give another one")
-        send: See | None = None
-        listening = []
-        if self._events_port is not None:
-            events = event_source(source)
-            resolution = self._orientation.resolution(events.resolution)
-            server = EventServer(Address(self._host, self._events_port), resolution, events.name)
-            self.enter_context(server)
-            send = server.send_packet
-            listening.append(f"events at {server.address}")
-        if self._model is not None:
-            address = Address(self._host, self._decisions_port)
-            decisions = PublishedDecisions(address, self._name, read_card(self._model))
-            self._decisions = self.enter_context(decisions)
-            listening.append(f"decisions at {self._decisions.address}")
-        for line in listening:  # once nothing can fail any more
-            say(f"livesnn publish: {line}")
-        return send
-
-    def notify(self, line: str) -> None:
-        """Say, and tell the programs, that a live source is lost or comes back."""
-        notice("publish")(line)
-        if self._decisions is not None:
-            self._decisions.notice(line)
-
-    def tell(self, row: Row | Summary) -> None:
-        """Send a decision or the summary to the programs."""
-        assert self._decisions is not None  # it is there before the first row
-        self._decisions.tell(row)
-
-
-def _publish_events(
-    source: str, publisher: _Publisher, orientation: Orientation, seconds: float | None, json: bool
-) -> int:
-    """Publish only events, until they end or Ctrl-C."""
-    from livesnn.events.pipeline import open_pipeline
-    from livesnn.events.playback_clock import PlaybackClock
-    from livesnn.events.recording import Recording
-    from livesnn.sources import event_source, open_source
-    from livesnn.threads import ending_sets
-
-    with reading("publish", source) as progress:
-        opened = event_source(open_source(source, notify=publisher.notify, progress=progress))
-    stop = threading.Event()
-    with closing(opened), ending_sets(stop) if opened.live else nullcontext():
-        pipeline = open_pipeline(
-            opened,
-            clock=None if opened.live else PlaybackClock(),
-            seconds=seconds,
-            stop=stop,
-            orientation=orientation,
-            record=publisher.listen(opened),
-            policy=None,
-        )
-        for _ in pipeline:
-            pass
-        others = opened.streams_left_out() if isinstance(opened, Recording) else []
-        counted, warnings = pipeline.counters, (*others, *opened.warnings)
-    for warning in warnings:
-        say(f"livesnn publish: {warning}")
-    if json:
-        write_json({"summary": {"events": counted.events, "dropped": counted.dropped, "warnings": warnings}})
-    else:
-        write(f"{counted.events:,} events, {counted.dropped:,} dropped")
-    return 0
 
 
 def describe_row(row: Row) -> str:

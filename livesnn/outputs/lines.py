@@ -109,6 +109,7 @@ def decide_all(
     paced: bool = False,
     listen: Callable[[EventSource | FrameSource], See | None] = lambda source: None,
     see: Callable[[Result], object] = lambda result: None,
+    reset_requested: Callable[[], bool] = lambda: False,
     notify: Notify = ignore,
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
@@ -127,6 +128,8 @@ def decide_all(
         Called once the source is open; returns what sees each upright packet (`open_pipeline`'s ``record``), or None.
     see
         Called with each result, before its row.
+    reset_requested
+        Asked once a frame; see `run_frames`.
     notify
         Gets a line when a live source is lost, when it is back, and when something takes long.
     reading
@@ -168,7 +171,12 @@ def decide_all(
             reset, dropped = False, 0  # since the row before, and until then
             row: Row | None = None
             for result in run_frames(
-                stream.with_silences(), loaded, state=state, decider=decider, silence=stream.silence
+                stream.with_silences(),
+                loaded,
+                state=state,
+                decider=decider,
+                reset_requested=reset_requested,
+                silence=stream.silence,
             ):
                 if isinstance(result, Silence):
                     if row is not None and row.decision is not None:

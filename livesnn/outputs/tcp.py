@@ -1,82 +1,147 @@
-"""Decisions as lines of JSON for every program that connects by TCP."""
+"""TCP: lines of decisions, or events, for every program that connects; it waits for none of them."""
 
 from __future__ import annotations
 
-from livesnn.card import ModelCard
-from livesnn.console import json_line
-from livesnn.events.cameras.server import Address, TcpServer
-from livesnn.events.packet import Closing
-from livesnn.outputs.lines import Row, Summary
+import asyncio
+import socket
+from collections.abc import Callable
 
-KEPT_BYTES = 20_000
-"""Of lines that may wait for one program, here and again in the system: a second of frames of 50 ms each."""
+from livesnn.events.cameras.network import Address
+from livesnn.events.formats.aedat4_layout import (
+    MAGIC,
+    PACKET_HEADER,
+    Compression,
+    build_events,
+    build_header,
+    compress,
+)
+from livesnn.events.formats.aedat4_writer import storable
+from livesnn.events.packet import Packet, Resolution
+from livesnn.outputs.loop import STUCK_S, Feed, Message, OutputLoop, Receiver, keep_little, listening_socket
 
-QUIET_S = 1.0
+MOST_LISTENERS = 100
 
 
-class PublishedDecisions(Closing):
-    """Sends each decision to every program that is connected, and waits for none of them.
-
-    Used as a context manager, it also sends the error that ends its block.
-
-    Lines are those of `livesnn run --json`, an object each, and these: ``{"source", "model", "classes", "frame_us",
-    "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long;
-    ``{"quiet": true}`` where nothing was sent for a second; ``{"missed"}``, how many lines, where a program read too
-    slowly; ``{"error"}`` where an error ends it.
+class TcpOutput:
+    """Sends a feed to every program that connects. What programs send isn't read.
 
     Parameters
     ----------
     address
         Where to listen; port 0: any that is free. Raises SourceError where that can't be.
-    source
-        Its name for people.
-    card
-        Of the model that decides.
+    feed
+        What is sent.
+    greeting
+        What every listener gets first.
+    buffer_bytes
+        What the system may hold for one listener beside the feed's queue; None: as it likes, which may be megabytes.
+    stuck_s
+        A listener that takes nothing for so long, while something waits for it, is disconnected.
+
+    Attributes
+    ----------
+    address
+        Where programs connect to.
     """
 
-    def __init__(self, address: Address, source: str, card: ModelCard) -> None:
-        greeting = {
-            "source": source,
-            "model": card.name,
-            "classes": card.classes,
-            "frame_us": card.input.slice.delta_t_us,
-            "window": card.input.window,
-        }
-        self._server = TcpServer(
-            address,
-            json_line(greeting),
-            most_bytes=KEPT_BYTES,
-            buffer_bytes=KEPT_BYTES,
-            missed=lambda lines: json_line({"missed": lines}),
-            quiet=json_line({"quiet": True}),
-            quiet_s=QUIET_S,
-        )
+    def __init__(
+        self,
+        loop: OutputLoop,
+        address: Address,
+        feed: Feed,
+        greeting: bytes,
+        *,
+        buffer_bytes: int | None = None,
+        stuck_s: float = STUCK_S,
+    ) -> None:
+        self._listening: socket.socket | None = listening_socket(address)
+        self.address = Address(address.host, self._listening.getsockname()[1])
+        self.name = f"{feed.kind} at {self.address}"
+        self._say, self._feed, self._greeting = loop.say, feed, greeting
+        self._buffer_bytes, self._stuck_s = buffer_bytes, stuck_s
+        self._listeners: dict[asyncio.StreamReader, Receiver] = {}
+        loop.start(self)
 
     @property
-    def address(self) -> Address:
-        """Where programs connect to."""
-        return self._server.address
+    def listeners(self) -> int:
+        """How many programs are connected."""
+        return self._feed.receivers
 
-    def tell(self, row: Row | Summary) -> None:
-        """Send a decision or the summary."""
-        self._server.send(json_line(row if isinstance(row, Row) else {"summary": row}))
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Let programs connect."""
+        listening, self._listening = self._listening or listening_socket(self.address), None
+        server = await asyncio.start_server(self._attend, sock=listening)
+        try:
+            ready()
+            await asyncio.get_running_loop().create_future()  # until it is cancelled
+        finally:
+            server.close()
 
-    def notice(self, line: str) -> None:
-        """Send that the source is lost, or back."""
-        self._server.send(json_line({"notice": line}))
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._listeners) >= MOST_LISTENERS:
+            self._let_go_of_those_who_hung_up()
+        if len(self._listeners) >= MOST_LISTENERS:
+            self._say("full", f"{self.name}: more than {MOST_LISTENERS} programs: one was refused")
+            writer.transport.abort()
+            return
+        host, port, *_ = writer.get_extra_info("peername") or ("?", 0)
+        receiver = self._feed.join(f"{host}:{port}")
+        self._listeners[reader] = receiver
+        try:
+            # With 0, `drain` waits until the system has all of a message.
+            writer.transport.set_write_buffer_limits(high=0)
+            keep_little(writer.transport, self._buffer_bytes)
+            await self._send(writer, self._greeting)
+            while (message := await receiver.take()) is not None:
+                await self._send(writer, message.octets)
+            writer.close()
+            await writer.wait_closed()
+        except TimeoutError:
+            self._say("stuck", f"{receiver.name} took nothing for {self._stuck_s:g} s: disconnected")
+        except OSError:
+            pass  # it has hung up
+        finally:
+            writer.transport.abort()
+            self._feed.leave(receiver)
+            self._listeners.pop(reader, None)
 
-    def fail(self, error: BaseException) -> None:
-        """Send why it ends."""
-        stopped = isinstance(error, KeyboardInterrupt)
-        self._server.send(
-            json_line({"error": str(error) or ("stopped" if stopped else type(error).__name__)})
-        )
+    def _let_go_of_those_who_hung_up(self) -> None:
+        """Make room; otherwise it is noticed only when something is sent to them."""
+        gone = [each for each in self._listeners if each.at_eof() or each.exception() is not None]
+        for reader in gone:
+            receiver = self._listeners.pop(reader)
+            receiver.end()
+            receiver.wake()
 
-    def close(self) -> None:
-        """Send what waits, and close every connection. Safe to call twice."""
-        self._server.close()
+    async def _send(self, writer: asyncio.StreamWriter, octets: bytes) -> None:
+        writer.write(octets)
+        async with asyncio.timeout(self._stuck_s):
+            await writer.drain()
 
-    def __exit__(self, *raised: object) -> None:
-        if isinstance(error := raised[1], BaseException):
-            self.fail(error)
-        self.close()
+
+WAITING_BYTES = 16_000_000
+"""Of packets that may wait for one program: some million events."""
+
+
+class EventOutput(TcpOutput):
+    """Sends packets to every program that connects, as dv-processing's NetworkWriter does.
+
+    A program that reads too slowly is disconnected, to connect again. So is everyone where another epoch begins, or
+    they would take that for a scene in which nothing moves. ``resolution`` and ``name`` are of the packets' sensor.
+    """
+
+    def __init__(self, loop: OutputLoop, address: Address, resolution: Resolution, name: str) -> None:
+        header, _ = build_header(Compression.LZ4, resolution, storable(name or "livesnn"))
+        self._epoch: int | None = None
+        self._packets = Feed(loop, "events", most_bytes=WAITING_BYTES, drops=False)
+        super().__init__(loop, address, self._packets, header[len(MAGIC) :])
+
+    def send_packet(self, packet: Packet) -> None:
+        """Leave a packet for those who are connected; never waits for one of them."""
+        if self._epoch != packet.epoch:
+            if self._epoch is not None:
+                self._packets.let_go()
+            self._epoch = packet.epoch
+        if packet.events.size and self._packets.receivers:
+            packed = compress(build_events(packet.events), Compression.LZ4)
+            self._packets.put(Message(PACKET_HEADER.pack(0, len(packed)) + packed))

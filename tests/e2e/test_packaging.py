@@ -41,6 +41,7 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
     assert Path(where).is_relative_to(site)
     assert name.startswith("nmnist")
     assert int(clips) > 0
+    assert Path(where).with_name("outputs").joinpath("page", "index.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,11 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
         "livesnn.cli.machine",
         "livesnn.cli.models",
         "livesnn.cli.recordings",
+        "livesnn.cli.serving",
         "livesnn.cli.streams",
         "livesnn.app.application",
         "livesnn.outputs.lines",
+        "livesnn.outputs.web",
     ],
 )
 def test_the_app_and_the_live_path_load_no_torch(module: str) -> None:

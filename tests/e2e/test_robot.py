@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,6 +248,54 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt(
         process.communicate()
     assert process.returncode == 0, errors
     assert json.loads(output)["summary"]["events"] >= json.loads(last)["summary"]["events"] > 0
+
+
+def test_pages_programs_and_an_action_are_served_together_and_told_of_the_end(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    write = 'import os, sys; open(sys.argv[1], "a").write(os.environ["LIVESNN_DECISION"])'
+    action = shlex.join([sys.executable, "-c", write, str(told)])
+    places = ("--web", "0.0.0.0:0", "--tcp", "0", "--events", "0", "--only", "changes")
+    with livesnn("serve", CLIP, *places, "--on-decision", action, "--json") as process:
+        assert process.stderr is not None
+        events, decisions, page, plain = (process.stderr.readline().strip() for _ in range(4))
+        assert events.startswith("livesnn serve: events at tcp://127.0.0.1:")
+        assert plain.startswith("livesnn serve: the page isn't encrypted")
+        port, token = re.fullmatch(r"livesnn serve: page at http://[^/]+:(\d+)/\?token=(\S+)", page).groups()  # type: ignore[union-attr]
+        with socket.create_connection(("127.0.0.1", int(decisions.rpartition(":")[2])), 100) as connected:
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=100)
+            status = f"http://127.0.0.1:{port}/status?token={token}"
+            with urllib.request.urlopen(status, timeout=100) as answer:
+                assert json.load(answer)["model"] == "gestures"
+            lines = [json.loads(line) for line in connected.makefile()]
+        output, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["summary"] == lines[-1]["summary"]
+    changes = [line["decision"] for line in lines if "decision" in line]
+    assert "arm_roll" in changes
+    assert len(changes) < lines[-1]["summary"]["frames"] / 2
+    assert told.read_text() == "arm_roll"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--web", "here"), "--web can't be 'here': give a port, or HOST:PORT"),
+        (("--tcp", "localhost:"), "--tcp can't be 'localhost:'"),
+        (("--web", "0", "--tcp", "70000"), "a port from 1"),
+        (("--web", "0", "--cert", "cert.pem"), "--cert and --key belong together: give both, or neither"),
+        (("--events", "0", "--model", "nmnist"), "--events only sends events: add --web or --tcp"),
+        (("--web", "0", "--seconds", "0"), "give more than 0"),
+        (("--web", "0", "--on-decision", "no-such-program"), "there is no program 'no-such-program'"),
+    ],
+)
+def test_what_cannot_be_served_is_an_error_of_one_line(
+    arguments: tuple[str, ...], message: str, run_here: RunHere
+) -> None:
+    code, output, errors = run_here("serve", CLIP, *arguments)
+    assert (code, output) == (1, "")
+    assert message in errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

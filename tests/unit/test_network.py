@@ -14,10 +14,9 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.network import DELIVERED_US, StreamConnection, open_stream, parse_address
+from livesnn.events.cameras.network import DELIVERED_US, Address, StreamConnection, open_stream, parse_address
 from livesnn.events.cameras.network import connect as connect_to
 from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost, ignore
-from livesnn.events.cameras.server import Address
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, Compression, build_events, build_header
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution

@@ -8,26 +8,28 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
-from livesnn.events.cameras.network import connect
-from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.cameras.server import MOST_LISTENERS, Address, EventServer, TcpServer
+from livesnn.events.cameras.network import Address, connect
+from livesnn.events.cameras.reconnecting import SourceLost, ignore
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Packet, Resolution
 from livesnn.events.pipeline import open_pipeline
 from livesnn.infer.model import read_card
+from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
-from livesnn.outputs.tcp import PublishedDecisions
+from livesnn.outputs.loop import Feed, Message, OutputLoop, listening_socket
+from livesnn.outputs.tcp import MOST_LISTENERS, EventOutput, TcpOutput
 from tests.fake_source import FakeSource
 from tests.unit.test_network import make_events
 from tests.waiting import eventually
@@ -53,6 +55,34 @@ def listen() -> Iterator[Callable[[Address], socket.socket]]:
         each.close()
 
 
+class Served(NamedTuple):
+    """A feed, and where programs connect to it."""
+
+    feed: Feed
+    address: Address
+
+    @property
+    def listeners(self) -> int:
+        return self.feed.receivers
+
+    def send(self, octets: bytes) -> None:
+        self.feed.put(Message(octets))
+
+
+@contextmanager
+def serving(
+    greeting: bytes,
+    *,
+    most_bytes: int = 1000,
+    missed: Callable[[int], bytes] | None = None,
+    drops: bool = True,
+    **options: Any,
+) -> Iterator[Served]:
+    with OutputLoop(ignore) as loop:
+        feed = Feed(loop, "test", most_bytes=most_bytes, missed=missed, drops=drops)
+        yield Served(feed, TcpOutput(loop, HERE, feed, greeting, **options).address)
+
+
 def all_from(connected: socket.socket) -> bytes:
     """Return what comes until the other side has no more to say."""
     return b"".join(iter(lambda: connected.recv(1 << 16), b""))
@@ -61,7 +91,7 @@ def all_from(connected: socket.socket) -> bytes:
 def test_everyone_gets_the_greeting_and_all_that_is_sent_from_then_on(
     listen: Callable[[Address], socket.socket],
 ) -> None:
-    with TcpServer(HERE, b"hello ", most_bytes=1000) as server:
+    with serving(b"hello ") as server:
         first = listen(server.address)
         eventually(lambda: server.listeners == 1)
         server.send(b"one ")
@@ -92,8 +122,7 @@ def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
     listen: Callable[[Address], socket.socket],
 ) -> None:
     filler = b"x" * 996 + b"\n"
-    with TcpServer(
-        HERE,
+    with serving(
         b"hello\n",
         most_bytes=10_000,
         missed=lambda number: b"missed %d\n" % number,
@@ -121,7 +150,7 @@ def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
 
 def test_who_must_not_miss_anything_is_let_go_instead() -> None:
     message = b"x" * 1000
-    with TcpServer(HERE, b"", most_bytes=10_000, buffer_bytes=10_000) as server:
+    with serving(b"", most_bytes=10_000, drops=False, buffer_bytes=10_000) as server:
         slow = with_little_room(server.address)
         eventually(lambda: server.listeners == 1)
         for _ in range(1000):
@@ -134,7 +163,7 @@ def test_who_must_not_miss_anything_is_let_go_instead() -> None:
 
 
 def test_who_never_reads_does_not_keep_others_out() -> None:
-    with TcpServer(HERE, b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000, stuck_s=0.3) as server:
+    with serving(b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000, stuck_s=0.3) as server:
         never = with_little_room(server.address)
         eventually(lambda: server.listeners == 1)
         eventually(lambda: server.listeners == 0)
@@ -144,7 +173,7 @@ def test_who_never_reads_does_not_keep_others_out() -> None:
 def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
     listen: Callable[[Address], socket.socket],
 ) -> None:
-    with TcpServer(HERE, b"", most_bytes=1000, missed=lambda number: b"") as server:
+    with serving(b"") as server:
         gone, silent = listen(server.address), listen(server.address)
         silent.sendall(b"whatever")
         silent.shutdown(socket.SHUT_WR)
@@ -161,27 +190,21 @@ def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
 
 
 def test_it_can_be_closed_twice_and_by_another_thread(listen: Callable[[Address], socket.socket]) -> None:
-    server = TcpServer(Address("localhost", 0), b"hello", most_bytes=1000)
-    connected = listen(server.address)
+    loop = OutputLoop(ignore)
+    feed = Feed(loop, "test", most_bytes=1000)
+    output = TcpOutput(loop, Address("localhost", 0), feed, b"hello")
+    connected = listen(output.address)
     assert connected.recv(5) == b"hello"
-    closing = threading.Thread(target=server.close)
+    closing = threading.Thread(target=loop.close)
     closing.start()
-    server.hang_up()
+    feed.let_go()
     closing.join(WAIT_S)
-    server.close()
+    loop.close()
     assert connected.recv(1) == b""
 
 
-def test_where_nothing_is_said_for_long_everyone_is_told_so(
-    listen: Callable[[Address], socket.socket],
-) -> None:
-    with TcpServer(HERE, b"", most_bytes=1000, quiet=b"q", quiet_s=0.01) as server:
-        connected = listen(server.address)
-        assert connected.recv(1) == connected.recv(1) == b"q"
-
-
 def test_more_than_so_many_are_not_let_in(listen: Callable[[Address], socket.socket]) -> None:
-    with TcpServer(HERE, b"hello", most_bytes=1000) as server:
+    with serving(b"hello") as server:
         inside = [listen(server.address) for _ in range(MOST_LISTENERS)]
         eventually(lambda: server.listeners == MOST_LISTENERS)
         assert all_from(listen(server.address)) == b""
@@ -193,17 +216,17 @@ def test_more_than_so_many_are_not_let_in(listen: Callable[[Address], socket.soc
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "", "\ud800"])
 def test_where_it_cannot_listen_is_an_error_of_one_line(host: str) -> None:
     with pytest.raises(SourceError, match=r"can't listen there.* give .*host") as raised:
-        TcpServer(Address(host, 1), b"", most_bytes=1)
+        listening_socket(Address(host, 1))
     assert "\n" not in str(raised.value)
 
 
 def test_a_port_that_is_taken_or_cannot_be_is_an_error() -> None:
     taken = r"can't listen there \([^()]*\): give another port"
-    with TcpServer(HERE, b"", most_bytes=1) as server, pytest.raises(SourceError, match=taken):
-        TcpServer(server.address, b"", most_bytes=1)
+    with serving(b"") as server, pytest.raises(SourceError, match=taken):
+        listening_socket(server.address)
     for port in (-1, 70_000):
         with pytest.raises(SourceError, match="can't listen"):
-            TcpServer(Address("127.0.0.1", port), b"", most_bytes=1)
+            listening_socket(Address("127.0.0.1", port))
 
 
 # --- decisions ---
@@ -213,22 +236,30 @@ def row(**changes: Any) -> Row:
     return replace(Row(1, 0, "other", 0.9, {"other": 1.0}, {"other": 0.9}, False, 0, 0.1, 2.0), **changes)
 
 
+@contextmanager
+def telling(**options: Any) -> Iterator[tuple[DecisionFeeds, Address]]:
+    """Yield what tells programs of the decisions of `gestures`, and where they connect to."""
+    with OutputLoop(ignore) as loop:
+        decisions = DecisionFeeds(loop, "camera", read_card("gestures"), **options)
+        greeting = json.dumps(decisions.greeting).encode() + b"\n"
+        yield decisions, TcpOutput(loop, HERE, decisions.programs, greeting).address
+
+
 def test_decisions_are_lines_of_json_behind_what_the_model_is(
     listen: Callable[[Address], socket.socket],
 ) -> None:
-    card = read_card("gestures")
-    with PublishedDecisions(HERE, "camera", card) as published:
-        connected = listen(published.address)
+    with telling() as (decisions, address):
+        connected = listen(address)
         first = connected.makefile("rb").readline()
-        published.tell(row(t=50_000))
-        published.notice("lost")
-        published.fail(SourceError("gone \ud800"))
+        decisions.tell(row(t=50_000))
+        decisions.notice("lost")
+        decisions.fail(SourceError("gone \ud800"))
     lines = [json.loads(line) for line in (first + all_from(connected)).splitlines()]
     lines = [line for line in lines if line != {"quiet": True}]
     assert lines[0] == {
         "source": "camera",
         "model": "gestures",
-        "classes": list(card.classes),
+        "classes": list(read_card("gestures").classes),
         "frame_us": 50_000,
         "window": 10,
     }
@@ -237,11 +268,52 @@ def test_decisions_are_lines_of_json_behind_what_the_model_is(
 
 
 def test_who_stops_it_is_told_in_words(listen: Callable[[Address], socket.socket]) -> None:
-    with PublishedDecisions(HERE, "camera", read_card("gestures")) as published:
-        connected = listen(published.address)
+    with telling() as (decisions, address):
+        connected = listen(address)
         connected.makefile("rb").readline()
-        published.fail(KeyboardInterrupt())
+        decisions.fail(KeyboardInterrupt())
     assert b'{"error":"stopped"}' in all_from(connected)
+
+
+def test_where_nothing_is_told_for_long_everyone_hears_so(listen: Callable[[Address], socket.socket]) -> None:
+    with telling(quiet_s=0.05) as (_, address):
+        lines = listen(address).makefile()
+        lines.readline()
+        assert [json.loads(lines.readline()) for _ in range(2)] == 2 * [{"quiet": True}]
+
+
+def test_only_changes_are_told_with_what_was_lost_and_reset_since(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    with telling(only_changes=True, quiet_s=3600) as (decisions, address):
+        lines = listen(address).makefile()
+        lines.readline()
+        told = [
+            row(t=1),
+            row(t=2, dropped=5),
+            row(t=3, reset=True),
+            row(t=4, decision="arm_roll", dropped=2),
+            row(t=5, decision="arm_roll"),
+            row(t=6, decision=None),
+        ]
+        for each in told:
+            decisions.tell(each)
+        heard = [json.loads(lines.readline()) for _ in range(3)]
+    assert [(each["t"], each["decision"]) for each in heard] == [(1, "other"), (4, "arm_roll"), (6, None)]
+    assert [(each["dropped"], each["reset"]) for each in heard] == [(0, False), (7, True), (0, False)]
+
+
+def test_a_decision_that_stays_is_told_again_so_that_programs_know_that_it_does(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    with telling(only_changes=True, quiet_s=0.2) as (decisions, address):
+        lines = map(json.loads, listen(address).makefile())
+        next(lines)
+        decisions.tell(row(t=1))
+        decisions.tell(row(t=2))
+        rows = (line for line in lines if "t" in line)
+        assert [next(rows)["t"], next(rows)["t"]] == [1, 2]
+        assert next(lines) == {"quiet": True}
 
 
 @pytest.mark.parametrize("ports", [["--events-port", "0"], ["--decisions-port", "0"]])
@@ -256,9 +328,15 @@ def test_a_recording_without_events_is_not_published(
 # --- events ---
 
 
+@contextmanager
+def serving_events(resolution: Resolution) -> Iterator[EventOutput]:
+    with OutputLoop(ignore) as loop:
+        yield EventOutput(loop, HERE, resolution, "made")
+
+
 def test_a_listener_gets_every_event_and_the_sensor() -> None:
     events = make_events(30_000)
-    with EventServer(HERE, SENSOR, "made") as server:
+    with serving_events(SENSOR) as server:
         listener = connect(server.address)
         eventually(lambda: server.listeners == 1)
         for part in (events[:5], events[5:5], events[5:]):
@@ -271,7 +349,7 @@ def test_a_listener_gets_every_event_and_the_sensor() -> None:
 
 def test_where_another_epoch_begins_everyone_is_let_go() -> None:
     one, other = make_events(10), make_events(10, start_us=10**15 + 1_000)
-    with EventServer(HERE, SENSOR, "made") as server:
+    with serving_events(SENSOR) as server:
         listener = connect(server.address)
         eventually(lambda: server.listeners == 1)
         for packet in (Packet(one, epoch=3), Packet(other, epoch=3), Packet(other[:0], epoch=4)):
@@ -287,7 +365,7 @@ def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> Non
     events, hung = make_events(2_000), Orientation(1, mirrored=True)
     source = FakeSource(np.array_split(events, 3), resolution=SENSOR, live=False)
     upright = hung.resolution(SENSOR)
-    with EventServer(HERE, upright, "made") as server:
+    with serving_events(upright) as server:
         listener = connect(server.address)
         eventually(lambda: server.listeners == 1)
         noise = DenoiseState(upright)
@@ -317,7 +395,7 @@ print(count, last, flush=True)
 def test_dv_processing_reads_what_is_served() -> None:
     pytest.importorskip("dv_processing", reason="dv-processing has no wheel for this platform")
     events = make_events(20_000)
-    with EventServer(HERE, SENSOR, "made") as server:
+    with serving_events(SENSOR) as server:
         command = [sys.executable, "-c", READER, str(server.address.port), "20000"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
             try:

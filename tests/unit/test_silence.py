@@ -12,12 +12,15 @@ import pytest
 
 import livesnn
 from livesnn.cli.streams import describe_row
-from livesnn.events.cameras.server import Address
+from livesnn.events.cameras.network import Address
+from livesnn.events.cameras.reconnecting import ignore
 from livesnn.events.packet import NO_EVENTS, Packet
 from livesnn.infer.decide import STALE_S, Decider, Reason, silence
 from livesnn.infer.model import read_card
+from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row, decide_all
-from livesnn.outputs.tcp import PublishedDecisions
+from livesnn.outputs.loop import OutputLoop
+from livesnn.outputs.tcp import TcpOutput
 from tests.fake_source import FakeSource, cut
 from tests.synthetic import moving_bar
 
@@ -86,15 +89,15 @@ def test_a_recording_with_a_silence_keeps_its_decisions(model_folder: Path) -> N
 
 
 def test_a_program_that_is_connected_hears_of_the_silence(model_folder: Path) -> None:
-    with (
-        PublishedDecisions(Address("127.0.0.1", 0), "fake", read_card(model_folder)) as published,
-        socket.create_connection(published.address, timeout=20.0) as connected,
-    ):
-        lines = connected.makefile()
-        assert "classes" in json.loads(lines.readline())
-        for row in rows_of(FakeSource(bar(), then="silence"), model_folder):
-            published.tell(row)
-            heard = json.loads(lines.readline())
-            while "quiet" in heard:
+    with OutputLoop(ignore) as loop:
+        decisions = DecisionFeeds(loop, "fake", read_card(model_folder))
+        output = TcpOutput(loop, Address("127.0.0.1", 0), decisions.programs, b"{}\n")
+        with socket.create_connection(output.address, timeout=20.0) as connected:
+            lines = connected.makefile()
+            assert lines.readline() == "{}\n"
+            for row in rows_of(FakeSource(bar(), then="silence"), model_folder):
+                decisions.tell(row)
                 heard = json.loads(lines.readline())
+                while "quiet" in heard:
+                    heard = json.loads(lines.readline())
     assert (heard["decision"], heard["reason"]) == (None, "no_events")

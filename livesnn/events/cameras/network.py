@@ -1,4 +1,4 @@
-"""Reading the stream of a dv-processing NetworkWriter over TCP. Serving one is in server.py.
+"""Reading the stream of a dv-processing NetworkWriter over TCP. Sending one is in outputs/tcp.py.
 
 The stream is that of an .aedat4 file without its first line and its table: the header, size-prefixed, then
 packets. Read by a socket of our own: dv-processing 2.0.4's NetworkReader waits for ever, and holds the GIL, on a
@@ -7,9 +7,13 @@ server that sends no header or garbage, and says that it runs after the server h
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
+
+import numpy as np
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import (
@@ -19,7 +23,6 @@ from livesnn.events.cameras.reconnecting import (
     ReconnectingSource,
     SourceLost,
 )
-from livesnn.events.cameras.server import Address, Incoming, open_socket, reason_of
 from livesnn.events.formats.aedat4_layout import (
     MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,
@@ -32,6 +35,95 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.aedat4_reader import decode_events
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
+
+_LEAST_WAIT_S = 0.001  # a socket's timeout of 0 means something else
+# A computer that is switched off, or a cable pulled, is noticed after 5 s of silence and 3 × 2 s without an answer.
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPALIVE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
+
+
+class Address(NamedTuple):
+    """Where a server listens; its text is that of a SOURCE."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+
+def open_socket(address: Address, timeout_s: float) -> socket.socket:
+    """Connect to a server that answers in the time. Raises SourceError."""
+    try:
+        connected = socket.create_connection(address, timeout=timeout_s)
+    except (OSError, ValueError) as error:  # ValueError: a host name that can't be one
+        raise SourceError(
+            f"{address}: can't connect ({reason_of(error)}): start the server, and check host and port"
+        ) from error
+    keep_alive(connected)
+    return connected
+
+
+def keep_alive(connected: socket.socket) -> None:
+    """Let the system ask whether the other side is still there."""
+    with contextlib.suppress(OSError):  # then it is noticed later that it is gone
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, number in _KEEPALIVE.items():
+            if hasattr(socket, name):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
+
+
+class Incoming:
+    """Reads a socket, which it owns from now on, in pieces of a given size, each in memory of its own.
+
+    Attributes
+    ----------
+    filled
+        Octets of the piece that is being waited for that are here already.
+    last_s
+        When the last octet came, `time.monotonic()`.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._piece = memoryview(b"")
+        self.filled = 0
+        self.last_s = time.monotonic()
+
+    def take(self, size: int, deadline_s: float) -> memoryview | None:
+        """Return the next ``size`` octets; None when they aren't all here at the deadline: ask for them again.
+
+        Raises OSError when the connection is lost.
+        """
+        if not self.filled:
+            self._piece = np.empty(size, np.uint8).data
+        while self.filled < size:
+            remaining_s = deadline_s - time.monotonic()
+            self._socket.settimeout(max(remaining_s, _LEAST_WAIT_S))
+            try:
+                count = self._socket.recv_into(self._piece[self.filled :])
+            except TimeoutError as error:
+                if error.errno is not None:  # the system's: the keepalive found nobody
+                    raise
+                return None
+            if not count:
+                raise ConnectionResetError("it hung up")
+            self.filled += count
+            self.last_s = time.monotonic()
+            if self.filled < size and remaining_s <= 0:
+                return None
+        self.filled = 0
+        return self._piece
+
+    def close(self) -> None:
+        """Hang up; safe to call twice."""
+        self._socket.close()
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error of the system says, in one line."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split())
+
 
 CONNECT_S = 5.0
 STALL_S = 5.0

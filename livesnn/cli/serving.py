@@ -1,0 +1,495 @@
+"""The commands that tell others what a source shows: serve, and publish, which is its TCP part."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import sys
+import threading
+from contextlib import ExitStack, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from livesnn.cli.options import (
+    AS_IT_COMES,
+    AS_USUAL,
+    NO_ACTION,
+    ActionFlags,
+    Actions,
+    DecisionFlags,
+    Decisions,
+    Engine,
+    Model,
+    Mounting,
+    Port,
+    Seconds,
+    Source,
+)
+from livesnn.cli.recordings import reading
+from livesnn.cli.streams import notice, write_decision
+from livesnn.console import say, write, write_json
+from livesnn.errors import LivesnnError, SourceError
+from livesnn.files import expanded
+
+if TYPE_CHECKING:
+    from livesnn.card import ModelCard
+    from livesnn.events.cameras.network import Address
+    from livesnn.events.packet import EventSource, Packet
+    from livesnn.events.pipeline import See
+    from livesnn.infer.run import Result
+    from livesnn.outputs.decisions import DecisionFeeds
+    from livesnn.outputs.lines import Row, Summary
+    from livesnn.outputs.loop import OutputLoop
+    from livesnn.outputs.served_source import ServedSource
+    from livesnn.video.frame_source import FrameSource
+
+HERE = "127.0.0.1"
+DECISIONS_PORT, PAGE_PORT = 7780, 7788
+Place = Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")]
+
+
+@dataclass(frozen=True)
+class PageFlags:
+    """Web page."""
+
+    control: bool = False
+    """Let the page start and stop recordings, and reset the network's state."""
+
+    recordings: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
+    """Where the page's recordings are written. Default: the current folder."""
+
+    auth: bool = True
+    """Ask for a token, where another computer can connect. The printed address has it. With --no-auth, everybody who
+    can reach the port is let in."""
+
+    cert: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Encrypt with this certificate, a PEM file."""
+
+    key: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """The certificate's private key, a PEM file."""
+
+
+Page = Annotated[PageFlags, tyro.conf.arg(name="")]
+PLAIN_PAGE = PageFlags()
+
+
+def serve(
+    source: Source,
+    /,
+    *,
+    web: Place = None,
+    tcp: Place = None,
+    events: Place = None,
+    only: Literal["all", "changes"] = "all",
+    page: Page = PLAIN_PAGE,
+    actions: Actions = NO_ACTION,
+    model: Model = None,
+    engine: Engine = "auto",
+    decisions: Decisions = AS_USUAL,
+    seconds: Seconds = None,
+    denoise: bool = False,
+    mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
+) -> int:
+    """Show decisions on a web page, and send them to other programs.
+
+    One network runs for all of them. A slow receiver misses something and delays nobody. Without --web, --tcp and
+    --events, it serves the page on this computer.
+
+    Parameters
+    ----------
+    source
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
+        recording of events, at its own speed.
+    web
+        Serve a page with the events and the decision here, and JSON for programs at /decisions, /status and /metrics.
+        127.0.0.1 is the host that you leave out; 0.0.0.0 or * lets other computers connect.
+    tcp
+        Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints.
+    events
+        Send events here in dv-processing's network format; livesnn gui tcp://HOST:PORT shows them.
+    only
+        Send a line for every frame to programs, or only when the decision changes, and once a second.
+    model
+        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+    seconds
+        Stop after this time.
+    denoise
+        Drop noise before deciding, as livesnn run --denoise does. Events that are shown or sent keep their noise.
+    json
+        Print the summary at the end as JSON.
+
+    Other Parameters
+    ----------------
+    engine
+        What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
+        livesnn[train].
+    """
+    if web is None and tcp is None and events is None:
+        web = str(PAGE_PORT)
+    places = _Places(
+        web=_place("--web", web),
+        decisions=_place("--tcp", tcp),
+        events=_place("--events", events),
+    )
+    only_events = web is None and tcp is None and actions == NO_ACTION
+    if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
+        raise SourceError(
+            "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
+            "for decisions"
+        )
+    server = _Server("serve", source, places, mounting, only_changes=only == "changes", page=page)
+    if only_events:
+        return _serve_events(server, seconds, json=json)
+    return _decide(server, model, engine, decisions, actions, seconds, denoise=denoise, json=json)
+
+
+def publish(
+    source: Source,
+    /,
+    *,
+    decisions_port: Port = None,
+    events_port: Port = None,
+    host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = HERE,
+    model: Model = None,
+    engine: Engine = "auto",
+    decisions: Decisions = AS_USUAL,
+    seconds: Seconds = None,
+    denoise: bool = False,
+    mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
+) -> int:
+    """Send decisions, events or both to other programs over TCP.
+
+    The other program may be a robot, or a livesnn window on another computer. livesnn serve does the same, and has a
+    web page.
+
+    Parameters
+    ----------
+    source
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
+        recording of events, at its own speed.
+    model
+        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+    decisions_port
+        Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints. Default: 7780,
+        or none if only --events-port is given. Try it: nc localhost 7780
+    events_port
+        Send events here in dv-processing's network format; livesnn gui tcp://HOST:PORT shows them. Given without
+        --decisions-port, nothing is decided and no model is loaded.
+    host
+        Listen at this address of the computer. 0.0.0.0 or * lets any other computer connect.
+    seconds
+        Stop after this time.
+    denoise
+        Drop noise before deciding, as livesnn run --denoise does. The events that are sent keep their noise.
+    json
+        Print the summary at the end as JSON.
+
+    Other Parameters
+    ----------------
+    engine
+        What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
+        livesnn[train].
+    """
+    from livesnn.events.cameras.network import Address
+
+    only_events = events_port is not None and decisions_port is None
+    if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
+        raise SourceError(
+            "--events-port without --decisions-port sends only events: add --decisions-port, or leave out "
+            "--model, --engine, --denoise and the flags for decisions"
+        )
+    if events_port and events_port == decisions_port:
+        raise SourceError(
+            f"--events-port and --decisions-port are both {events_port}: give two different ports"
+        )
+    host = _any(host)
+    places = _Places(
+        decisions=None
+        if only_events
+        else Address(host, DECISIONS_PORT if decisions_port is None else decisions_port),
+        events=None if events_port is None else Address(host, events_port),
+    )
+    server = _Server("publish", source, places, mounting)
+    if only_events:
+        return _serve_events(server, seconds, json=json)
+    return _decide(server, model, engine, decisions, NO_ACTION, seconds, denoise=denoise, json=json)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where others connect to; None: they can't."""
+
+    web: Address | None = None
+    decisions: Address | None = None
+    events: Address | None = None
+
+
+def _place(flag: str, text: str | None) -> Address | None:
+    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
+    from livesnn.events.cameras.network import Address
+
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal()):
+        raise LivesnnError(f"{flag} can't be {text!r}: give a port, or HOST:PORT")
+    return Address(_any(host.strip("[]")) or HERE, int(port))
+
+
+def _any(host: str) -> str:
+    return "0.0.0.0" if host == "*" else host
+
+
+def _decide(
+    server: _Server,
+    model: str | None,
+    engine: Engine,
+    decisions: DecisionFlags,
+    actions: ActionFlags,
+    seconds: float | None,
+    *,
+    denoise: bool,
+    json: bool,
+) -> int:
+    """Serve decisions, until the source ends or Ctrl-C."""
+    from livesnn.infer.decide import Decider
+    from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
+    from livesnn.outputs.lines import decide_all
+
+    _check_seconds(seconds)
+    command, source = server.command, server.name
+    name = model or only_model_for(source) or DEFAULT_MODEL
+    with server, actions.following(notice(command), live=True) as act:
+
+        def see(result: Result) -> None:
+            act(result)
+            server.see(result)
+
+        rows = decide_all(
+            source,
+            name,
+            engine=engine,
+            every="frame",
+            decider=Decider().merge(decisions.given),
+            seconds=seconds,
+            denoise=denoise,
+            orientation=server.orientation,
+            paced=True,
+            listen=lambda opened: server.listen(opened, read_card(name)),
+            see=see,
+            reset_requested=server.take_reset,
+            notify=server.notify,
+            reading=reading(command, source),
+        )
+        for row in rows:
+            server.tell(row)
+    write_decision(command, row, json=json)
+    return 0
+
+
+def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
+    """Serve only events, until they end or Ctrl-C."""
+    from livesnn.events.pipeline import open_pipeline
+    from livesnn.events.playback_clock import PlaybackClock
+    from livesnn.events.recording import Recording
+    from livesnn.sources import event_source, open_source
+    from livesnn.threads import ending_sets
+
+    _check_seconds(seconds)
+    with server:
+        with reading(server.command, server.name) as progress:
+            opened = event_source(open_source(server.name, notify=server.notify, progress=progress))
+        stop = threading.Event()
+        with closing(opened), ending_sets(stop) if opened.live else nullcontext():
+            pipeline = open_pipeline(
+                opened,
+                clock=None if opened.live else PlaybackClock(),
+                seconds=seconds,
+                stop=stop,
+                orientation=server.orientation,
+                record=server.listen(opened),
+                policy=None,
+            )
+            for _ in pipeline:
+                pass
+            others = opened.streams_left_out() if isinstance(opened, Recording) else []
+            counted, warnings = pipeline.counters, (*others, *opened.warnings)
+    for warning in warnings:
+        say(f"livesnn {server.command}: {warning}")
+    if json:
+        write_json({"summary": {"events": counted.events, "dropped": counted.dropped, "warnings": warnings}})
+    else:
+        write(f"{counted.events:,} events, {counted.dropped:,} dropped")
+    return 0
+
+
+def _check_seconds(seconds: float | None) -> None:
+    if seconds is not None and not seconds > 0:  # before anybody is let in
+        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")
+
+
+class _Server(ExitStack):
+    """Everybody who is told about a source, once it is open; at its end all are let go.
+
+    An error that ends the block is told too.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        name: str,
+        places: _Places,
+        mounting: Mounting,
+        *,
+        only_changes: bool = False,
+        page: PageFlags = PLAIN_PAGE,
+    ) -> None:
+        super().__init__()
+        self.command, self.name = command, name
+        self.orientation = mounting.upright
+        self._places, self._only_changes, self._page = places, only_changes, page
+        self._decisions: DecisionFeeds | None = None
+        self._served: ServedSource | None = None
+
+    def listen(self, source: EventSource | FrameSource, card: ModelCard | None = None) -> See | None:
+        """Listen for programs; return what looks at each packet of events, or None.
+
+        ``card``: of the model that decides; None: only events are sent.
+        """
+        from livesnn.console import json_line
+        from livesnn.events.recording import Recording
+        from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
+        from livesnn.outputs.loop import OutputLoop
+        from livesnn.outputs.tcp import EventOutput, TcpOutput
+        from livesnn.sources import event_source
+
+        if not source.live and not isinstance(source, Recording):
+            raise SourceError(
+                f"{self.name}: a video file can't be served: give a camera, a stream or a recording of events"
+            )
+        if isinstance(source, Recording) and source.empty:
+            raise SourceError(f"{self.name}: the recording has no events: give another one")
+        if card is not None and self._places.web is not None:
+            from livesnn.outputs.served_source import ServedSource
+
+            # Before the loop, so that it is closed after everybody has been told of the end.
+            folder = expanded(self._page.recordings)
+            self._served = self.enter_context(ServedSource(source, self.orientation, folder, self.notify))
+        loop = self.enter_context(OutputLoop(notice(self.command)))
+        watching: list[See] = []
+        listening = []
+        if self._places.events is not None:
+            events = event_source(source)
+            size = self.orientation.resolution(events.resolution)
+            output = EventOutput(loop, self._places.events, size, events.name)
+            watching.append(output.send_packet)
+            listening.append(f"events at {output.address}")
+        if card is not None:
+            told = DecisionFeeds(loop, self.name, card, only_changes=self._only_changes)
+            self._decisions = told
+            self.push(self._tell_error)
+            if (place := self._places.decisions) is not None:
+                greeting = json_line(told.greeting)
+                decisions = TcpOutput(loop, place, told.programs, greeting, buffer_bytes=KEPT_BYTES)
+                listening.append(f"decisions at {decisions.address}")
+            if (place := self._places.web) is not None and self._served is not None:
+                listening += self._listen_for_pages(loop, place, told, self._served)
+                if self._served.sees_events:
+                    watching.append(self._served.see_packet)
+        for line in listening:  # once nothing can fail any more
+            say(f"livesnn {self.command}: {line}")
+        return _each(watching)
+
+    def _listen_for_pages(
+        self, loop: OutputLoop, place: Address, decisions: DecisionFeeds, served: ServedSource
+    ) -> list[str]:
+        """Serve the page; return what is to be said about it."""
+        from livesnn.outputs.web import WebOutput, load_tls
+
+        page = self._page
+        if (page.cert is None) is not (page.key is None):
+            raise SourceError("--cert and --key belong together: give both, or neither")
+        tls = load_tls(expanded(page.cert), expanded(page.key)) if page.cert and page.key else None
+        outside = not is_loopback(place.host)
+        token = secrets.token_urlsafe(16) if outside and page.auth else None
+        output = WebOutput(loop, place, decisions, served, token=token, tls=tls, control=page.control)
+        scheme = "http" if tls is None else "https"
+        url = f"{scheme}://{shown_host(place.host)}:{output.port}/" + (f"?token={token}" if token else "")
+        said = [f"page at {url}"]
+        if outside and tls is None:
+            said.append("the page isn't encrypted: everybody on the way can read it. Give --cert and --key")
+        if outside and token is None:
+            control = " and control it" * page.control
+            said.append(f"the page has no token: everybody who reaches this computer can see it{control}")
+        if outside:
+            show_qr_code(url)
+        return said
+
+    def _tell_error(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and self._decisions is not None:
+            self._decisions.fail(error)
+
+    def notify(self, line: str) -> None:
+        """Say, and tell everybody, that a live source is lost or comes back."""
+        notice(self.command)(line)
+        if self._decisions is not None:
+            self._decisions.notice(line)
+
+    def see(self, result: Result) -> None:
+        """Look at a result, for the page."""
+        if self._served is not None:
+            self._served.see_result(result)
+
+    def take_reset(self) -> bool:
+        """Return whether the page has asked for a reset since the last call."""
+        return self._served is not None and self._served.take_reset()
+
+    def tell(self, row: Row | Summary) -> None:
+        """Tell everybody a decision or the summary."""
+        assert self._decisions is not None  # it is there before the first row
+        self._decisions.tell(row)
+
+
+def _each(watching: list[See]) -> See | None:
+    if not watching:
+        return None
+
+    def see(packet: Packet) -> None:
+        for each in watching:
+            each(packet)
+
+    return see
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs of this computer reach a server at this address."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def shown_host(host: str) -> str:
+    """Return what other computers call a host: an address of this one, where it listens at all of them."""
+    if host in ("0.0.0.0", "::"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+            try:
+                unsent.connect(("192.0.2.1", 9))  # chooses a route; nothing is sent
+                host = unsent.getsockname()[0]
+            except OSError:
+                host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def show_qr_code(url: str) -> None:
+    """Draw an address for a phone, on a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return
+    try:
+        import segno
+    except ModuleNotFoundError:
+        say("for a QR code of the address: pip install 'livesnn[qr]'")
+    else:
+        segno.make_qr(url).terminal(sys.stderr, compact=True)

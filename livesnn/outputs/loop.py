@@ -1,0 +1,387 @@
+"""The one asyncio loop that outputs run in, in a thread of its own, and the bounded queues that it is fed by."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol
+
+from livesnn.errors import LivesnnError, SourceError
+from livesnn.events.cameras.network import Address, keep_alive, reason_of
+from livesnn.events.cameras.reconnecting import Notify
+from livesnn.events.packet import Closing
+from livesnn.outputs.lines import Row
+from livesnn.threads import BoundedQueue, Worker
+
+FLUSH_S = 0.5
+"""What waits for receivers when the loop is closed has so long to be sent."""
+
+STUCK_S = 10.0
+"""After so long a receiver that takes nothing is let go, because it takes up a place."""
+
+RETRY_S = 2.0
+"""Between two attempts of an output that has failed."""
+
+SELDOM_S = 10.0
+"""Least time between two lines about the same kind of trouble."""
+
+_LAST_PORT = 65_535
+
+
+class Message(NamedTuple):
+    """What a receiver is told: octets, whole lines of JSON or a packet of events; and the row, of a decision."""
+
+    octets: bytes
+    row: Row | None = None
+
+
+class Receiver:
+    """One that is told: a connection, or a whole output. Anybody puts; the loop's coroutines take.
+
+    Parameters
+    ----------
+    name
+        For the log: "tcp 127.0.0.1:50312".
+    most_bytes
+        Of messages that may wait for it; one is always let in, however large. Then the oldest are dropped.
+    missed
+        Returns what it gets in place of that many messages that were dropped; None: it gets nothing in their place.
+
+    Attributes
+    ----------
+    sent
+        How many messages it has taken.
+    ended
+        Whether `take_all` has found that there will be no more.
+    """
+
+    def __init__(self, name: str, *, most_bytes: int, missed: Callable[[int], bytes] | None = None) -> None:
+        self.name = name
+        self.sent = 0
+        self.ended = False
+        self._missed = missed
+        self._queue: BoundedQueue[Message] = BoundedQueue(
+            policy="drop_oldest", max_bytes=most_bytes, size=lambda message: len(message.octets)
+        )
+        self._reported = 0  # dropped messages that it knows of
+        self._wake = asyncio.Event()
+
+    @property
+    def dropped(self) -> int:
+        """How many messages it has missed, because it is slow."""
+        return self._queue.dropped
+
+    def has_room(self, message: Message) -> bool:
+        """Return whether a message fits without another being dropped."""
+        return self._queue.has_room(message)
+
+    def put(self, message: Message) -> None:
+        """Leave a message, from any thread; `wake` makes it known."""
+        self._queue.put(message)
+
+    def end(self) -> None:
+        """Let it take what waits, and nothing later; from any thread."""
+        self._queue.end()
+
+    def wake(self) -> None:
+        """Let `take` look again; in the loop."""
+        self._wake.set()
+
+    async def take(self) -> Message | None:
+        """Wait for the next message, or for what tells that some are missing before it; None: there will be none."""
+        while not self._queue.wait(0.0):
+            self._wake.clear()
+            if not self._queue.wait(0.0):
+                await self._wake.wait()
+        if self._missed is not None and (missed := self.dropped - self._reported):
+            self._reported += missed
+            return Message(self._missed(missed))
+        message = self._queue.take()
+        self.sent += message is not None
+        return message
+
+    async def woken(self) -> None:
+        """Wait until something may be there, for `take_all`, or `wake` is called."""
+        if not self._queue.wait(0.0):
+            await self._wake.wait()
+        self._wake.clear()
+
+    def take_all(self) -> list[Message]:
+        """Return what waits; at the end, `ended` is set."""
+        taken = []
+        while self._queue.wait(0.0):
+            if (message := self._queue.take()) is None:
+                self.ended = True
+                break
+            taken.append(message)
+        self.sent += len(taken)
+        return taken
+
+
+class Feed:
+    """Tells the same to everyone who has joined.
+
+    Parameters
+    ----------
+    kind
+        For counters and the log: "tcp".
+    most_bytes, missed
+        Of each `Receiver`.
+    drops
+        False: a receiver that would miss something is let go instead.
+    """
+
+    def __init__(
+        self,
+        loop: OutputLoop,
+        kind: str,
+        *,
+        most_bytes: int,
+        missed: Callable[[int], bytes] | None = None,
+        drops: bool = True,
+    ) -> None:
+        self.kind = kind
+        self._loop = loop
+        self._most_bytes, self._missed, self._drops = most_bytes, missed, drops
+        self._lock = threading.Lock()  # guards what follows
+        self._receivers: list[Receiver] = []
+        self._before: Counter[str] = Counter()  # of those who have left
+        self._ended = False
+        self._left = asyncio.Event()
+        loop.feeds.append(self)
+
+    @property
+    def receivers(self) -> int:
+        """How many have joined."""
+        return len(self._receivers)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many receivers there are, and the messages they took and missed, with those who have left."""
+        with self._lock:
+            sent = sum(each.sent for each in self._receivers)
+            dropped = sum(each.dropped for each in self._receivers)
+            return {
+                "receivers": len(self._receivers),
+                "sent": self._before["sent"] + sent,
+                "missed": self._before["missed"] + dropped,
+            }
+
+    def put(self, message: Message) -> None:
+        """Leave a message for everyone who has joined, from any thread; never waits.
+
+        Raises SourceError when the loop has failed, and nothing is sent any more.
+        """
+        with self._lock:
+            receivers = list(self._receivers)
+        for receiver in receivers:
+            if self._drops or receiver.has_room(message):
+                receiver.put(message)
+            else:
+                receiver.end()
+        self._loop.call(lambda: _wake(receivers))
+
+    def join(self, name: str = "") -> Receiver:
+        """Return a new receiver, which gets what is put from now on; in the loop."""
+        receiver = Receiver(f"{self.kind} {name}".strip(), most_bytes=self._most_bytes, missed=self._missed)
+        with self._lock:
+            self._receivers.append(receiver)
+            if self._ended:
+                receiver.end()
+        return receiver
+
+    def leave(self, receiver: Receiver) -> None:
+        """Forget a receiver; in the loop."""
+        with self._lock:
+            self._receivers.remove(receiver)
+            self._before.update(sent=receiver.sent, missed=receiver.dropped)
+        self._left.set()
+
+    def let_go(self) -> None:
+        """Let everyone leave once they have taken what waits; from any thread."""
+        with self._lock:
+            receivers = list(self._receivers)
+        for receiver in receivers:
+            receiver.end()
+        self._loop.call(lambda: _wake(receivers))
+
+    def end(self) -> None:
+        """Let everyone leave, those who come later at once."""
+        with self._lock:
+            self._ended = True
+        self.let_go()
+
+    async def emptied(self) -> None:
+        """Wait until everyone has left."""
+        while self._receivers:
+            self._left.clear()
+            await self._left.wait()
+
+
+def _wake(receivers: Iterable[Receiver]) -> None:
+    for receiver in receivers:
+        receiver.wake()
+
+
+class Output(Protocol):
+    """A way out, one small module each: it takes from a `Receiver`, or lets receivers connect.
+
+    ``name`` is for the log.
+    """
+
+    name: str
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Send until the feed ends, or it is cancelled; call ``ready`` each time that it works.
+
+        What it raises is said, and it is run again. A LivesnnError before the first ``ready`` is final.
+        """
+        ...
+
+
+class OutputLoop(Closing):
+    """Runs outputs in one thread, for as long as it is open. What fails is said, tried again, and holds nobody up.
+
+    ``notify`` gets one line for a person, from any thread.
+    """
+
+    def __init__(self, notify: Notify, *, retry_s: float = RETRY_S) -> None:
+        self.feeds: list[Feed] = []
+        self.say = Seldom(notify)
+        self._retry_s = retry_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._running = threading.Event()
+        self._closing = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._worker = Worker("outputs", self._run, on_error=lambda error: self._running.set()).start()
+        self._running.wait()
+
+    def start(self, output: Output) -> None:
+        """Run an output; return once it works. Raises LivesnnError where it never will."""
+        started: Future[None] = Future()
+
+        def begin() -> None:
+            task = asyncio.ensure_future(self._keep(output, started))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        self.call(begin)
+        started.result()
+
+    def call(self, do: Callable[[], object]) -> None:
+        """Call a function soon, in the loop; from any thread. Raises SourceError when the loop has failed."""
+        if (error := self._worker.error) is not None:
+            raise SourceError(f"nothing is sent any more ({error}): start livesnn again") from error
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed
+                self._loop.call_soon_threadsafe(do)
+
+    def close(self) -> None:
+        """Send what waits, for half a second at most, and end every output. Safe to call twice."""
+        with contextlib.suppress(SourceError):
+            self.call(self._closing.set)
+        self._worker.close(FLUSH_S + 2.0)
+
+    def _run(self, stop: threading.Event) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._say_failure)
+        self._running.set()
+        await self._closing.wait()
+        for feed in self.feeds:
+            feed.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                for feed in self.feeds:
+                    await feed.emptied()
+
+    def _say_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        self.say("output", f"an output failed: {context.get('exception') or context.get('message')}")
+
+    async def _keep(self, output: Output, started: Future[None]) -> None:
+        """Run an output again and again; say once that it has failed, and once that it works again."""
+        failing = False
+
+        def ready() -> None:
+            nonlocal failing
+            if failing:
+                self.say.at_once(f"{output.name}: it works again")
+            failing = False
+            if not started.done():
+                started.set_result(None)
+
+        while True:
+            try:
+                await output.run(ready)
+                return
+            except LivesnnError as raised:
+                if not started.done():
+                    started.set_exception(raised)
+                    return
+                error = str(raised)
+            except Exception as raised:
+                error = f"{type(raised).__name__}: {raised}"
+            if not failing:
+                self.say.at_once(f"{output.name}: {error}: livesnn tries again every {self._retry_s:g} s")
+            failing = True
+            if not started.done():
+                started.set_result(None)
+            await asyncio.sleep(self._retry_s)
+
+
+class Seldom:
+    """Says lines about trouble, at most one of each kind in `SELDOM_S`; from any thread."""
+
+    def __init__(self, notify: Notify, clock: Callable[[], float] = time.monotonic) -> None:
+        self.at_once = notify
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._said_s: dict[str, float] = {}
+        self._left_out: Counter[str] = Counter()
+
+    def __call__(self, kind: str, line: str) -> None:
+        """Say a line, or leave it out and count it: the next one of this kind tells how many."""
+        now_s = self._clock()
+        with self._lock:
+            if now_s - self._said_s.get(kind, -SELDOM_S) < SELDOM_S:
+                self._left_out[kind] += 1
+                return
+            self._said_s[kind] = now_s
+            more = self._left_out.pop(kind, 0)
+        self.at_once(f"{line} ({more} more like it)" if more else line)
+
+
+def listening_socket(address: Address) -> socket.socket:
+    """Return a socket that listens; port 0: any that is free. Raises SourceError where that can't be."""
+    if not address.host or not 0 <= address.port <= _LAST_PORT:
+        raise SourceError(f"{address}: can't listen there: give a host, and a port from 1 to {_LAST_PORT}")
+    try:
+        family, _, _, _, where = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(where, family=family)
+    except (OSError, ValueError) as error:  # ValueError: a host name that can't be one
+        reason, _, _ = reason_of(error).partition(" (while")
+        raise SourceError(
+            f"{address}: can't listen there ({reason}): give another port, and a host of this machine"
+        ) from error
+
+
+def keep_little(transport: asyncio.BaseTransport | None, buffer_bytes: int | None) -> None:
+    """Let a connection send at once, and the system hold at most so much for it (None: as it likes).
+
+    What else waits does so in the receiver's queue, where the oldest is dropped.
+    """
+    connected: socket.socket | None = None if transport is None else transport.get_extra_info("socket")
+    if connected is None:  # it is gone
+        return
+    with contextlib.suppress(OSError):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if buffer_bytes is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
+    keep_alive(connected)

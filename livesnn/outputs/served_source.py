@@ -1,0 +1,147 @@
+"""An open source as the page sees it: its newest picture, how many events came, a recording, a reset."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from livesnn.errors import LivesnnError, SourceError, error_message
+from livesnn.events.cameras.reconnecting import Notify
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Closing, Packet, Resolution
+from livesnn.events.recorder import Recorder, RingBuffer, with_kept
+from livesnn.infer.run import Result
+from livesnn.session.event_picture import Display, Picture
+from livesnn.sources import Source
+from livesnn.threads import Latest
+from livesnn.video.frame_source import FrameSource
+
+PICTURES_PER_S = 30
+
+
+class ServedSource(Closing):
+    """Sees what goes through a source, for as long as it is served.
+
+    Parameters
+    ----------
+    source
+        Open; whoever opened it closes it.
+    orientation
+        What makes its events upright.
+    folder
+        Where recordings are written.
+    notify
+        Gets a line when a recording is complete, or has failed.
+
+    Attributes
+    ----------
+    events
+        How many have come.
+    pictures
+        The newest one, `PICTURES_PER_S` at most, as long as ``watched`` is set.
+    """
+
+    def __init__(self, source: Source, orientation: Orientation, folder: Path, notify: Notify) -> None:
+        self.events = 0
+        self.pictures = Notifying()
+        self.watched = False
+        self._live = source.live
+        self._folder, self._notify = folder, notify
+        self._ring_buffer: RingBuffer | None = None
+        size = Resolution(1, 1)  # a video's pictures are its frames
+        if not isinstance(source, FrameSource):
+            size = orientation.resolution(source.resolution)
+            self._ring_buffer = RingBuffer(source, orientation)
+        self._display = Display(size, self.pictures, every_s=1 / PICTURES_PER_S)
+        self._recorder: Recorder | None = None
+        self._reset = threading.Event()
+
+    @property
+    def sees_events(self) -> bool:
+        """Whether it has events; False of a video."""
+        return self._ring_buffer is not None
+
+    def see_packet(self, packet: Packet) -> None:
+        """Look at an upright packet, noise included, in the thread that reads the source."""
+        self.events += packet.events.size
+        if self._ring_buffer is not None:
+            self._ring_buffer.put(packet)
+        if self.watched:
+            self._display.add(packet.events, packet.arrived_s or time.perf_counter(), 0)
+
+    def see_result(self, result: Result) -> None:
+        """Look at a result: the picture of a video is its frame."""
+        if not self.sees_events and self.watched:
+            self._display.show_frame(result.frame, 0)
+
+    def reset(self) -> None:
+        """Let the network's state be reset before its next frame."""
+        self._reset.set()
+
+    def take_reset(self) -> bool:
+        """Return whether a reset was asked for since the last call."""
+        asked = self._reset.is_set()
+        self._reset.clear()
+        return asked
+
+    def record(self) -> None:
+        """Record what arrives from now on to a new file.
+
+        Raises SourceError where there are no live events, or something is being recorded.
+        """
+        if self._ring_buffer is None or not self._live:
+            raise SourceError("only live events can be recorded: serve a camera or a stream")
+        if (recording := self.recording()) is not None:
+            raise SourceError(f"{recording['path']} is being recorded: stop it first")
+        name = datetime.now().strftime("livesnn-%Y%m%d-%H%M%S")
+        self._recorder = self._ring_buffer.record(self._folder / f"{name}.aedat4")
+
+    def stop_recording(self) -> None:
+        """End the recording; what came until now is still written."""
+        if self._ring_buffer is not None and self._recorder is not None:
+            self._ring_buffer.use(None)
+            self._recorder.stop()
+
+    def recording(self) -> dict[str, object] | None:
+        """Return how the recording goes; None: there is none."""
+        recorder = self._recorder
+        if recorder is None:
+            return None
+        if recorder.finished:
+            self._recorder = None
+            self._notify(_outcome(recorder))
+            return None
+        return asdict(recorder.recorded) | {"path": recorder.path.name, "seconds": recorder.seconds}
+
+    def close(self) -> None:
+        """Complete a recording. Safe to call twice."""
+        self.stop_recording()
+        if self._recorder is not None:
+            self._recorder.close()
+            self.recording()
+
+
+class Notifying(Latest[Picture]):
+    """A mailbox that calls ``notify`` after each picture, in the thread that puts it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notify: Callable[[], None] = lambda: None
+
+    def put(self, value: Picture) -> None:
+        """Leave the picture, and tell so; never waits."""
+        super().put(value)
+        self.notify()
+
+
+def _outcome(recorder: Recorder) -> str:
+    if isinstance(error := recorder.error, LivesnnError):
+        return with_kept(str(error), recorder)
+    if error is not None:
+        return error_message(error)
+    done = recorder.recorded
+    return f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped"

@@ -1,0 +1,550 @@
+"""The web page, and JSON for programs: `GET /decisions` (server-sent events), `/status` and `/metrics` (Prometheus).
+
+The page itself is in page/: plain HTML, CSS and JavaScript. Decisions and pictures reach it by a WebSocket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy.typing as npt
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from livesnn.console import json_line
+from livesnn.errors import LivesnnError, SourceError
+from livesnn.events.cameras.network import Address, reason_of
+from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
+from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket
+from livesnn.outputs.served_source import PICTURES_PER_S, ServedSource
+from livesnn.session.event_picture import Picture
+from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
+from livesnn.threads import decode_json, pool
+
+MOST_CONNECTIONS = 200
+REQUEST_S = 10.0
+"""A connection that has asked for nothing in this time is closed."""
+
+KEPT_ALIVE_S = 15.0
+PING_S = 10.0
+"""Between two questions whether a page is still there. It has half of that to answer."""
+
+LONGEST_MESSAGE = 1000
+"""Octets of what a page sends."""
+
+STATUS_S = 1.0
+LONGEST_LINE = 200  # of the log, in letters: it may repeat what somebody has sent
+PICTURES_ON_THEIR_WAY = 2
+
+_PAGE = {
+    "/": ("index.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/style.css": ("style.css", "text/css"),
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Server": "livesnn",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refusal(Exception):  # noqa: N818 (nothing is wrong here)
+    """What a program that isn't let in is told, and the kind of trouble for the log."""
+
+    def __init__(self, kind: str, told: str) -> None:
+        super().__init__(told)
+        self.kind = kind
+
+
+def check_access(host: str, origin: str | None, scheme: str, given: str | None, token: str | None) -> None:
+    """Raise Refusal where a request mustn't be answered.
+
+    Without a token, a page of another server could reach this one by a name of its own that leads here, so the host
+    must be an address or this machine's name.
+
+    Parameters
+    ----------
+    host, origin
+        The headers of these names.
+    scheme
+        "http" or "https".
+    given, token
+        The token that came with the request, and the right one; None: there is none.
+    """
+    if origin is not None and origin != f"{scheme}://{host}":
+        raise Refusal("origin", "this page belongs to another server")
+    if token is None:
+        if not is_own_host(host):
+            raise Refusal("host", "open it by its address")
+    elif given is None or not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
+        raise Refusal(
+            "token", "the token is missing or wrong: open the address that livesnn serve has printed"
+        )
+
+
+def is_own_host(host: str) -> bool:
+    """Return whether a Host header is an IP address, localhost or the name of this machine."""
+    name = host.rpartition("]")[0][1:] if host.startswith("[") else host.partition(":")[0]
+    own = socket.gethostname().lower()
+    if name.lower() in ("localhost", own, f"{own}.local"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def load_tls(cert: Path, key: Path) -> ssl.SSLContext:
+    """Return what encrypts connections. Raises SourceError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise SourceError(
+            f"{cert}, {key}: can't be used for TLS ({reason_of(error)}): give a certificate and its key as PEM files"
+        ) from error
+    return context
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How pictures are sent to one page: as far as its connection takes them at once.
+
+    ``level``: index in `LEVELS`; ``quick``: pictures in a row that were shown quickly.
+    """
+
+    level: int = 0
+    quick: int = 0
+
+    def after(self, seconds: float) -> Quality:
+        """Return the quality after a picture that was on the page so long after it was sent."""
+        if seconds > LATE_S:
+            return Quality(min(self.level + 1, len(LEVELS) - 1))
+        if seconds > QUICK_S or not self.level:
+            return Quality(self.level)
+        return replace(self, quick=self.quick + 1) if self.quick < STEADY else Quality(self.level - 1)
+
+
+LATE_S, QUICK_S = 0.2, 0.1
+STEADY = 60  # quick pictures before the quality rises, two seconds
+LEVELS = ((1.0, 90), (1.0, 70), (0.5, 80), (0.5, 50), (0.25, 60))
+"""Share of the picture's width and height, and JPEG quality, best first."""
+
+LEAST_WIDTH = 160  # of a picture, pixels: smaller ones save little
+
+
+class _Shared:
+    """A picture on its way to all pages, encoded once for each level that one of them has."""
+
+    def __init__(self, number: int, picture: Picture) -> None:
+        self.number = number
+        self._picture = picture
+        self._encoded: dict[int, asyncio.Future[bytes]] = {}
+
+    async def encoded(self, level: int) -> bytes:
+        """Return its number, uint32 little-endian, and a JPEG."""
+        if level not in self._encoded:
+            loop = asyncio.get_running_loop()
+            self._encoded[level] = loop.run_in_executor(pool("page-pictures", 1), self._encode, level)
+        return self.number.to_bytes(4, "little") + await asyncio.shield(self._encoded[level])
+
+    def _encode(self, level: int) -> bytes:
+        import cv2
+
+        scale, quality = LEVELS[level]
+        bgr: npt.NDArray[Any] = self._picture.rgb[..., ::-1]
+        scale = max(scale, LEAST_WIDTH / bgr.shape[1])
+        if scale < 1:
+            bgr = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        # All of the colour: at half its resolution, single pixels of ON and OFF would be grey.
+        sampling = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+        parameters = [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling]
+        done, octets = cv2.imencode(".jpg", bgr, parameters)
+        assert done
+        return octets.tobytes()
+
+
+class _Viewer:
+    """A page that is open, and what is on its way to it."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self.quality = Quality()
+        self.shown = 0  # number of the last picture sent
+        self._sent_s: dict[int, float] = {}
+
+    @property
+    def takes_picture(self) -> bool:
+        """Whether another picture may be sent before one of the last ones is shown."""
+        return len(self._sent_s) < PICTURES_ON_THEIR_WAY
+
+    def sent(self, number: int) -> None:
+        """Note that a picture was sent."""
+        self.shown = number
+        self._sent_s[number] = time.monotonic()
+
+    def note_shown(self, number: int) -> None:
+        """Note that the page shows a picture."""
+        sent_s = self._sent_s.pop(number, None)
+        if sent_s is not None:
+            self.quality = self.quality.after(time.monotonic() - sent_s)
+            self.receiver.wake()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a page sends: the number of the picture that it shows, or what a person wants."""
+
+    shown: int | None = None
+    do: Literal["reset", "record", "stop"] | None = None
+
+
+class WebOutput:
+    """Serves the page and JSON; waits for nobody.
+
+    Parameters
+    ----------
+    address
+        Where to listen; port 0: any that is free. Raises SourceError where that can't be.
+    token
+        What everybody must give who connects, as ``?token=`` or as a bearer's; None: nothing.
+    tls
+        What encrypts; None: nothing is encrypted.
+    control
+        Whether the page may record and reset.
+    """
+
+    def __init__(
+        self,
+        loop: OutputLoop,
+        address: Address,
+        decisions: DecisionFeeds,
+        source: ServedSource,
+        *,
+        token: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        control: bool = False,
+    ) -> None:
+        self._listening: socket.socket | None = listening_socket(address)
+        self._address = Address(address.host, self._listening.getsockname()[1])
+        self.name = f"page at {address.host}:{self.port}"
+        self._loop, self._say = loop, loop.say
+        self._decisions, self._source = decisions, source
+        self._token, self._tls, self._control = token, tls, control
+        self._begun_s = time.monotonic()
+        self._page = {
+            path: (Path(__file__).with_name("page") / name).read_bytes() for path, (name, _) in _PAGE.items()
+        }
+        self._server: web.Server | None = None
+        self._silent: set[web.RequestHandler] = set()  # new connections that have asked for nothing yet
+        self._viewers: list[_Viewer] = []
+        self._picture: _Shared | None = None
+        source.pictures.notify = lambda: loop.call(self._share_picture)
+        loop.start(self)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._address.port
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Answer requests, and tell pages once a second how it goes."""
+        app = web.Application(middlewares=[self._guard], client_max_size=LONGEST_MESSAGE)
+        app.on_response_prepare.append(_add_headers)
+        for path in _PAGE:
+            app.router.add_get(path, self._get_page)
+        app.router.add_get("/live", self._attend_page)
+        app.router.add_get("/decisions", self._get_decisions)
+        app.router.add_get("/status", self._get_status)
+        app.router.add_get("/metrics", self._get_metrics)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=_log(self._say),
+            keepalive_timeout=KEPT_ALIVE_S,
+            shutdown_timeout=0.1,
+        )
+        await runner.setup()
+        self._server = runner.server
+        listening, self._listening = self._listening or listening_socket(self._address), None
+        server = await asyncio.get_running_loop().create_server(self._accept, sock=listening, ssl=self._tls)
+        try:
+            ready()
+            while True:
+                await asyncio.sleep(STATUS_S)
+                self._decisions.page.put(Message(json_line({"status": self._status()})))
+        finally:
+            server.close()
+            await runner.cleanup()
+
+    def _accept(self) -> asyncio.Protocol:
+        """Return what reads a new connection."""
+        assert self._server is not None
+        if len(self._server.connections) >= MOST_CONNECTIONS:
+            self._say("full", f"{self.name}: more than {MOST_CONNECTIONS} connections: one was refused")
+            return _HangUp()
+        handler = self._server()
+        self._silent.add(handler)
+        asyncio.get_running_loop().call_later(REQUEST_S, self._close_if_silent, handler)
+        return handler
+
+    def _close_if_silent(self, handler: web.RequestHandler) -> None:
+        if handler not in self._silent:
+            return
+        self._silent.remove(handler)
+        if handler.connected:
+            self._say("silent", f"{self.name}: a connection asked for nothing in {REQUEST_S:g} s: closed")
+            handler.force_close()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._silent.discard(request.protocol)
+        if request.path in ("/page.js", "/style.css"):  # they are no secret
+            return await handler(request)
+        host = request.headers.get("Host", "")  # aiohttp's own would ask a name server, and wait, without one
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        token = given if scheme.lower() == "bearer" else request.query.get("token")
+        try:
+            check_access(host, request.headers.get("Origin"), request.scheme, token, self._token)
+        except Refusal as refusal:
+            self._say(refusal.kind, f"{self.name}: {request.remote} was refused: {refusal}")
+            return web.Response(status=403, text=f"{refusal}\n")
+        return await handler(request)
+
+    # The page
+
+    async def _get_page(self, request: web.Request) -> web.Response:
+        _, kind = _PAGE[request.path]
+        return web.Response(body=self._page[request.path], content_type=kind, charset="utf-8")
+
+    async def _attend_page(self, request: web.Request) -> web.StreamResponse:
+        page = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=LONGEST_MESSAGE, compress=False)
+        if not page.can_prepare(request):
+            return web.Response(status=400, text="this address is for the page's WebSocket\n")
+        await page.prepare(request)
+        keep_little(request.transport, None)
+        viewer = _Viewer(self._decisions.page.join(str(request.remote)))
+        self._viewers.append(viewer)
+        self._source.watched = True
+        telling = asyncio.create_task(self._tell(page, viewer, request))
+        try:
+            async for message in page:
+                if message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
+                    self._say(
+                        "garbage", f"{viewer.receiver.name} sent what a page doesn't send: disconnected"
+                    )
+                    await page.close(code=WSCloseCode.POLICY_VIOLATION)
+            if page.close_code == WSCloseCode.MESSAGE_TOO_BIG:
+                self._say("garbage", f"{viewer.receiver.name} sent too much at once: disconnected")
+        finally:
+            telling.cancel()
+            self._viewers.remove(viewer)
+            self._source.watched = bool(self._viewers)
+            self._decisions.page.leave(viewer.receiver)
+        return page
+
+    async def _tell(self, page: web.WebSocketResponse, viewer: _Viewer, request: web.Request) -> None:
+        """Send a page what it shows: the newest row and picture, and every other line, `PICTURES_PER_S` at most."""
+        receiver = viewer.receiver
+        colours = {"colours_on_dark": CLASSES_ON_DARK, "colours_on_light": CLASSES_ON_LIGHT}
+        greeting = self._decisions.greeting | colours | {"control": self._control}
+        try:
+            await self._send(page, json_line({"hello": greeting, "status": self._status()}))
+            while not receiver.ended:
+                await receiver.woken()
+                for message in newest_row(receiver.take_all()):
+                    await self._send(page, message.octets)
+                picture = self._picture
+                if picture is not None and picture.number != viewer.shown and viewer.takes_picture:
+                    octets = await picture.encoded(viewer.quality.level)
+                    viewer.sent(picture.number)
+                    async with asyncio.timeout(STUCK_S):
+                        await page.send_bytes(octets)
+                await asyncio.sleep(1 / PICTURES_PER_S)
+            await page.close(code=WSCloseCode.GOING_AWAY, message=b"livesnn has ended")
+        except TimeoutError:
+            self._say("stuck", f"{receiver.name} took nothing for {STUCK_S:g} s: disconnected")
+            if request.transport is not None:
+                request.transport.abort()
+        except ConnectionError:
+            pass  # it has been closed
+
+    async def _send(self, page: web.WebSocketResponse, line: bytes) -> None:
+        async with asyncio.timeout(STUCK_S):
+            await page.send_str(line.decode().rstrip("\n"))
+
+    def _heed(self, text: str, viewer: _Viewer) -> bool:
+        """Do what a page asks for; return whether that can be understood and is allowed."""
+        try:
+            asked = decode_json(text, Asked)
+        except msgspec.MsgspecError:
+            return False
+        if asked.shown is not None:
+            viewer.note_shown(asked.shown)
+        if asked.do is None:
+            return True
+        if not self._control:
+            return False
+        try:
+            match asked.do:
+                case "reset":
+                    self._source.reset()
+                case "record":
+                    self._source.record()
+                case "stop":
+                    self._source.stop_recording()
+        except LivesnnError as error:
+            self._decisions.notice(str(error))
+        return True
+
+    def _share_picture(self) -> None:
+        """Take the newest picture for all pages."""
+        picture = self._source.pictures.take()
+        if picture is not None and self._viewers:
+            number = 1 if self._picture is None else self._picture.number + 1
+            self._picture = _Shared(number, picture)
+            for viewer in self._viewers:
+                viewer.receiver.wake()
+
+    # For programs
+
+    async def _get_decisions(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+        )
+        await response.prepare(request)
+        keep_little(request.transport, KEPT_BYTES)
+        receiver = self._decisions.programs.join(str(request.remote))
+        try:
+            await self._write_event(response, json_line(self._decisions.greeting))
+            while (message := await receiver.take()) is not None:
+                await self._write_event(response, message.octets)
+            await response.write_eof()
+        except TimeoutError:
+            self._say("stuck", f"{receiver.name} took nothing for {STUCK_S:g} s: disconnected")
+            if request.transport is not None:
+                request.transport.abort()
+        except ConnectionError:
+            pass  # it has hung up
+        finally:
+            self._decisions.programs.leave(receiver)
+        return response
+
+    async def _write_event(self, response: web.StreamResponse, line: bytes) -> None:
+        async with asyncio.timeout(STUCK_S):
+            await response.write(b"data: " + line + b"\n")
+
+    async def _get_status(self, request: web.Request) -> web.Response:
+        return web.Response(body=json_line(self._status()), content_type="application/json")
+
+    async def _get_metrics(self, request: web.Request) -> web.Response:
+        return web.Response(
+            text=metrics(self._status()), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+    def _status(self) -> dict[str, object]:
+        decisions = self._decisions
+        return {
+            "source": decisions.greeting["source"],
+            "model": decisions.greeting["model"],
+            "seconds": time.monotonic() - self._begun_s,
+            "now": decisions.last,
+            "decisions": {label or "": count for label, count in decisions.counts.copy().items()},
+            "events": self._source.events,
+            "dropped": decisions.dropped,
+            "latency_ms": decisions.latency_ms(),
+            "outputs": {feed.kind: feed.counts() for feed in self._loop.feeds},
+            "recording": self._source.recording(),
+        }
+
+
+def newest_row(messages: Iterable[Message]) -> list[Message]:
+    """Return the messages without rows that a newer one follows."""
+    kept: list[Message] = []
+    row_last = False
+    for message in reversed([*messages]):
+        if message.row is None or not row_last:
+            kept.append(message)
+        row_last |= message.row is not None
+    return kept[::-1]
+
+
+def metrics(status: Mapping[str, object]) -> str:
+    """Return the status as Prometheus reads it."""
+    lines = []
+
+    def add(name: str, kind: str, about: str, values: Mapping[str, object]) -> None:
+        lines.extend([f"# HELP livesnn_{name} {about}", f"# TYPE livesnn_{name} {kind}"])
+        lines.extend(f"livesnn_{name}{labels} {value}" for labels, value in values.items())
+
+    decisions = msgspec.convert(status["decisions"], dict[str, int])
+    outputs = msgspec.convert(status["outputs"], dict[str, dict[str, int]])
+    about = _labels(source=str(status["source"]), model=str(status["model"]))
+    add("info", "gauge", "What is served.", {about: 1})
+    add("uptime_seconds", "gauge", "Since it began.", {"": status["seconds"]})
+    add("events_total", "counter", "Events that came.", {"": status["events"]})
+    add("events_dropped_total", "counter", "Events lost before the network.", {"": status["dropped"]})
+    rows = {_labels(decision=label): count for label, count in decisions.items()}
+    add("frames_total", "counter", "Frames by decision; empty: none.", rows)
+    if isinstance(latency_ms := status["latency_ms"], dict):
+        quantiles = {_labels(quantile=f"0.{name[1:]}"): ms / 1e3 for name, ms in latency_ms.items()}
+        add("latency_seconds", "gauge", "From the last events to the decision, last 1000 frames.", quantiles)
+    for name, kind, words in (
+        ("receivers", "gauge", "Programs and pages that are connected."),
+        ("sent", "counter", "Messages that they took."),
+        ("missed", "counter", "Messages that they missed, because they are slow."),
+    ):
+        values = {_labels(output=output): counts[name] for output, counts in outputs.items()}
+        add(name if kind == "gauge" else f"{name}_total", kind, words, values)
+    return "\n".join(lines) + "\n"
+
+
+def _labels(**labels: str) -> str:
+    """Return labels as Prometheus reads them, whatever is in their values."""
+    escaped = (
+        (name, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
+        for name, value in labels.items()
+    )
+    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"
+
+
+async def _add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+
+
+class _HangUp(asyncio.Protocol):
+    """Ends a connection at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
+
+
+def _log(say: Seldom) -> logging.Logger:
+    """Return a logger for aiohttp that says a line about what isn't HTTP, or goes wrong."""
+
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            error = record.exc_info[1] if record.exc_info else None
+            line = record.getMessage() + (f": {error}" if error else "")
+            say("http", f"page: {line[:LONGEST_LINE]}")
+
+    logger = logging.Logger("livesnn.page", logging.DEBUG)  # what isn't HTTP is logged at this level
+    logger.addHandler(Said())
+    return logger

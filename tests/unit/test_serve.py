@@ -1,0 +1,623 @@
+"""The web page and its neighbours: who is let in, what they get, and that nobody holds up anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+
+from livesnn.card import ModelCard
+from livesnn.cli.serving import is_loopback
+from livesnn.errors import LivesnnError, SourceError
+from livesnn.events.cameras.network import Address
+from livesnn.events.cameras.reconnecting import ignore
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Packet
+from livesnn.events.recording import open_recording
+from livesnn.infer.model import read_card
+from livesnn.outputs.decisions import DecisionFeeds
+from livesnn.outputs.lines import Row
+from livesnn.outputs.loop import SELDOM_S, Feed, Message, OutputLoop, Seldom
+from livesnn.outputs.served_source import ServedSource
+from livesnn.outputs.web import (
+    LEVELS,
+    LONGEST_MESSAGE,
+    MOST_CONNECTIONS,
+    PICTURES_ON_THEIR_WAY,
+    Quality,
+    Refusal,
+    WebOutput,
+    check_access,
+    load_tls,
+    metrics,
+    newest_row,
+)
+from livesnn.sources import Source
+from tests.fake_source import SMALL, FakeSource
+from tests.synthetic import moving_bar
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(60)
+WAIT_S = 20.0  # never reached, unless something hangs
+ODD = ('say "hi"', "a\\b", "two\nlines", "<script>alert(1)</script>", "größe \u202e", 'x"} 1\nlivesnn_up 0')
+
+
+def row(**changes: Any) -> Row:
+    return replace(Row(1, 0, "other", 0.9, {"other": 1.0}, {"other": 0.9}, False, 0, 0.1, 2.0), **changes)
+
+
+class Page:
+    """A page that is served to tests, and what was said about it."""
+
+    def __init__(
+        self, loop: OutputLoop, source: Source, card: ModelCard, folder: Path, said: list[str], **options: Any
+    ) -> None:
+        self.said = said
+        self.decisions = DecisionFeeds(loop, "made", card)
+        self.source = ServedSource(source, Orientation(), folder, self.notify)
+        output = WebOutput(loop, Address("127.0.0.1", 0), self.decisions, self.source, **options)
+        self.port = output.port
+        self.url = f"http://127.0.0.1:{output.port}"
+
+    def notify(self, line: str) -> None:
+        self.said.append(line)
+        self.decisions.notice(line)
+
+    def see_events(self) -> None:
+        """Let a packet of events come."""
+        self.source.see_packet(Packet(moving_bar(20_000), time.perf_counter()))
+
+    def ask(self, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
+        """Return status, headers and content of the answer to GET."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)) as connection:
+            connection.putrequest("GET", path, skip_host="Host" in headers)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read().decode()
+
+
+@pytest.fixture
+def serve_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """Yield what serves a page, with the options of `WebOutput`."""
+    opened: list[tuple[OutputLoop, Page]] = []
+
+    def serve(source: Source | None = None, card: ModelCard | None = None, **options: Any) -> Page:
+        said: list[str] = []
+        loop = OutputLoop(said.append)
+        page = Page(loop, source or FakeSource(), card or read_card("gestures"), tmp_path, said, **options)
+        opened.append((loop, page))
+        return page
+
+    yield serve
+    for loop, page in opened:
+        page.source.close()
+        loop.close()
+
+
+@asynccontextmanager
+async def live(page: Page, **headers: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{page.url}/live", headers=headers) as connected,
+    ):
+        yield connected
+
+
+async def lines_of(connected: aiohttp.ClientWebSocketResponse) -> AsyncIterator[Any]:
+    """Yield lines of JSON, and pictures as octets."""
+    async for message in connected:
+        yield json.loads(message.data) if message.type is aiohttp.WSMsgType.TEXT else message.data
+
+
+async def first_with(connected: aiohttp.ClientWebSocketResponse, name: str) -> Any:
+    async for line in lines_of(connected):
+        if isinstance(line, dict) and name in line:
+            return line[name]
+    raise AssertionError(f"no {name}")
+
+
+def run(coroutine: Awaitable[None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(WAIT_S):
+            await coroutine
+
+    asyncio.run(bounded())
+
+
+# --- who is let in ---
+
+
+def test_the_page_comes_with_its_files_and_nothing_from_elsewhere(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+    for path, kind in (("/", "text/html"), ("/page.js", "text/javascript"), ("/style.css", "text/css")):
+        status, headers, text = page.ask(path)
+        assert status == 200
+        assert headers["Content-Type"].startswith(kind)
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+        assert not re.search(r"(src|href)=[\"']?https?:|url\(|@import", text)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../web.py",
+        "/..%2fweb.py",
+        "/%2e%2e/web.py",
+        "//etc/passwd",
+        "/page/index.html",
+        "/.git/config",
+        "/\\..\\a",
+    ],
+)
+def test_no_other_file_can_be_had(path: str, serve_page: Callable[..., Page]) -> None:
+    assert serve_page().ask(path)[0] == 404
+
+
+def test_who_has_no_token_or_a_wrong_one_gets_nothing_and_one_line_is_said(
+    serve_page: Callable[..., Page],
+) -> None:
+    page = serve_page(token="right")
+    for path in ("/", "/status", "/decisions", "/metrics", "/live", "/nothing"):
+        for given in ("", "?token=wrong", "?token=", "?token=%C3%A4", "?token=right%0d%0aSet-Cookie:%20a=b"):
+            status, headers, text = page.ask(path + given)
+            assert status == 403
+            assert "Set-Cookie" not in headers
+            assert "right" not in text
+        for wrong in ("Bearer wrong", "Bearer \xff\xfe", "Basic right", "Bearer", "right"):
+            assert page.ask(path, Authorization=wrong)[0] == 403
+    assert len(page.said) == 1
+    assert "127.0.0.1 was refused: the token is missing or wrong" in page.said[0]
+    assert page.ask("/status?token=right")[0] == page.ask("/status", Authorization="Bearer right")[0] == 200
+    assert page.ask("/?token=right")[0] == 200
+
+
+def test_a_page_of_another_server_is_refused_here(serve_page: Callable[..., Page]) -> None:
+    page = serve_page(control=True)
+    for origin in (
+        "http://evil.example",
+        "null",
+        "https://127.0.0.1",
+        f"{page.url}.evil.example",
+        page.url + "0",
+    ):
+        assert page.ask("/status", Origin=origin)[0] == 403
+
+        async def connect(origin: str = origin) -> None:
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                async with live(page, Origin=origin):
+                    pass
+
+        run(connect())
+    assert page.ask("/status", Origin=page.url)[0] == 200
+    assert page.ask("/status", Host="evil.example")[0] == 403
+    assert len(page.said) == 2  # one for each kind
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:80", "127.0.0.1", "[::1]:7788", "192.168.1.5:7788", socket.gethostname()]
+)
+def test_without_a_token_a_host_is_an_address_or_this_machine(host: str) -> None:
+    check_access(host, None, "http", None, None)
+    check_access(host, f"http://{host}", "http", None, None)
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "", "[x]"]
+)
+def test_any_other_name_may_lead_here_from_elsewhere_and_needs_the_token(host: str) -> None:
+    check_access(host, None, "http", "t", "t")
+    with pytest.raises(Refusal, match="by its address"):
+        check_access(host, None, "http", None, None)
+
+
+def test_what_is_no_http_is_refused_with_one_line(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+    for octets in (
+        b"GARBAGE\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nA: b\x00c\r\n\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"A: b\r\n" * 50_000 + b"\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", page.port), timeout=WAIT_S) as connected:
+            try:
+                connected.sendall(octets)
+                connected.shutdown(socket.SHUT_WR)
+                answer = b"".join(iter(lambda each=connected: each.recv(1 << 16), b""))
+            except ConnectionError:  # it has hung up in the middle
+                answer = b""
+        assert not answer or answer.startswith(b"HTTP/1.0 400")
+    assert page.ask("/status")[0] == 200
+    assert len(page.said) <= 1
+
+
+def test_other_computers_are_asked_for_a_token() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "127.1.2.3", "localhost", "::1")))
+    assert not any(map(is_loopback, ("0.0.0.0", "192.168.1.5", "::", "robot.local")))
+
+
+def test_a_connection_is_encrypted_with_a_certificate(
+    serve_page: Callable[..., Page], tmp_path: Path
+) -> None:
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("makes a certificate with openssl")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
+    subprocess.run([openssl, *made, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    page = serve_page(tls=load_tls(cert, key))
+
+    async def ask() -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"https://127.0.0.1:{page.port}/status", ssl=False) as answer,
+        ):
+            assert answer.status == 200
+
+    run(ask())
+    with pytest.raises(SourceError, match="give a certificate and its key as PEM files"):
+        load_tls(key, cert)
+    with pytest.raises(SourceError, match=r"no\.pem"):
+        load_tls(tmp_path / "no.pem", key)
+
+
+# --- what they get ---
+
+
+def test_programs_read_decisions_as_server_sent_events(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+
+    async def read() -> None:
+        async with aiohttp.ClientSession() as session, session.get(f"{page.url}/decisions") as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream"
+            first = await answer.content.readuntil(b"\n\n")
+            assert json.loads(first.removeprefix(b"data: "))["model"] == "gestures"
+            for label in ("other", None, 'odd\n"name'):
+                page.decisions.tell(row(decision=label))
+                event = await answer.content.readuntil(b"\n\n")
+                assert json.loads(event.removeprefix(b"data: "))["decision"] == label
+
+    run(read())
+    eventually(lambda: page.decisions.programs.receivers == 0 or page.decisions.notice("?"))
+
+
+def test_status_and_metrics_say_what_was_counted(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+    page.see_events()
+    for label in ("other", "other", None):
+        page.decisions.tell(row(decision=label, dropped=2, total_ms=4.0))
+    status = json.loads(page.ask("/status")[2])
+    assert (status["model"], status["dropped"], status["decisions"]) == ("gestures", 6, {"other": 2, "": 1})
+    assert status["events"] > 0
+    assert status["latency_ms"] == {"p50": 4.0, "p95": 4.0, "p99": 4.0}
+    _, headers, text = page.ask("/metrics")
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert 'livesnn_frames_total{decision="other"} 2\n' in text
+    assert "livesnn_events_dropped_total 6\n" in text
+    assert 'livesnn_latency_seconds{quantile="0.99"} 0.004\n' in text
+
+
+def test_odd_names_of_classes_break_no_line(serve_page: Callable[..., Page]) -> None:
+    page = serve_page(card=replace(read_card("gestures"), classes=ODD, name=ODD[0]))
+    for label in ODD:
+        page.decisions.tell(row(decision=label))
+    status = json.loads(page.ask("/status")[2])
+    assert status["decisions"] == dict.fromkeys(ODD, 1)
+    for line in metrics(status).splitlines():
+        assert re.fullmatch(
+            r'# (HELP|TYPE) .*|\w+(\{\w+="([^"\\\n]|\\.)*"(,\w+="([^"\\\n]|\\.)*")*\})? \S+', line
+        )
+
+
+def test_a_page_sees_decisions_pictures_and_how_it_goes(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+
+    async def look() -> None:
+        async with live(page) as connected:
+            hello = await first_with(connected, "hello")
+            assert hello["classes"] == list(read_card("gestures").classes)
+            assert hello["control"] is False
+            page.decisions.tell(row(decision="other"))
+            assert await first_with(connected, "decision") == "other"
+            page.see_events()
+            async for line in lines_of(connected):
+                if isinstance(line, bytes):
+                    assert line[4:7] == b"\xff\xd8\xff"  # a JPEG
+                    break
+            assert (await first_with(connected, "status"))["events"] > 0
+
+    run(look())
+
+
+def test_a_page_gets_no_more_pictures_than_it_shows(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+
+    async def look() -> None:
+        async with live(page) as connected:
+            await first_with(connected, "hello")
+            numbers: list[int] = []
+            async for line in lines_of(connected):  # a status each second, too
+                if isinstance(line, bytes):
+                    numbers.append(int.from_bytes(line[:4], "little"))
+                await asyncio.sleep(1 / 30)
+                page.see_events()
+                if isinstance(line, dict) and "status" in line and numbers:
+                    break
+            assert len(numbers) == PICTURES_ON_THEIR_WAY
+            await connected.send_json({"shown": numbers[0]})
+            async for line in lines_of(connected):
+                if isinstance(line, bytes):
+                    break
+                page.see_events()
+
+    run(look())
+
+
+def test_quality_falls_at_once_and_rises_after_a_while() -> None:
+    quality = Quality()
+    for level in (1, 2, 3, 4, 4):
+        quality = quality.after(0.5)
+        assert quality.level == level
+    assert len(LEVELS) == 5
+    for _ in range(60):
+        quality = quality.after(0.02)
+    assert quality.level == 4
+    assert quality.after(0.02).level == 3
+    assert quality.after(0.15) == Quality(4)  # neither late nor quick: the count begins again
+
+
+def test_of_several_rows_a_page_gets_the_newest_and_every_other_line() -> None:
+    one, two, three = (Message(b"", row(t=t)) for t in (1, 2, 3))
+    notice = Message(b"notice")
+    assert newest_row([one, notice, two, three]) == [notice, three]
+    assert newest_row([one, notice]) == [one, notice]
+    assert newest_row([]) == []
+
+
+def test_when_nothing_comes_programs_and_pages_hear_so_at_the_same_moment(
+    serve_page: Callable[..., Page],
+) -> None:
+    page = serve_page()
+
+    async def hear() -> None:
+        async with (
+            live(page) as connected,
+            aiohttp.ClientSession() as session,
+            session.get(f"{page.url}/decisions") as answer,
+        ):
+            await answer.content.readuntil(b"\n\n")
+            page.decisions.tell(row())
+            heard_s = []
+
+            async def program() -> None:
+                while b'"quiet"' not in await answer.content.readuntil(b"\n\n"):
+                    pass
+                heard_s.append(time.perf_counter())
+
+            async def watcher() -> None:
+                await first_with(connected, "quiet")
+                heard_s.append(time.perf_counter())
+
+            await asyncio.gather(program(), watcher())
+            assert abs(heard_s[0] - heard_s[1]) < 0.5
+            assert page.decisions.last is None
+
+    run(hear())
+
+
+# --- control ---
+
+
+def test_a_page_that_may_records_and_resets(serve_page: Callable[..., Page], tmp_path: Path) -> None:
+    page = serve_page(control=True)
+
+    async def control() -> None:
+        async with live(page) as connected:
+            assert (await first_with(connected, "hello"))["control"] is True
+            await connected.send_json({"do": "reset"})
+            await connected.send_json({"do": "record"})
+            recording = None
+            while recording is None:
+                recording = (await first_with(connected, "status"))["recording"]
+            assert recording["path"].endswith(".aedat4")
+            page.see_events()
+            await connected.send_json({"do": "record"})
+            assert "is being recorded" in await first_with(connected, "notice")
+            await connected.send_json({"do": "stop"})
+            assert "events in" in await first_with(connected, "notice")
+
+    run(control())
+    assert (page.source.take_reset(), page.source.take_reset()) == (True, False)
+    (written,) = tmp_path.glob("*.aedat4")
+    with open_recording(written) as recording:
+        assert sum(packet.events.size for packet in recording) > 0
+
+
+def test_what_is_no_live_camera_is_not_recorded(serve_page: Callable[..., Page]) -> None:
+    with pytest.raises(SourceError, match="only live events"):
+        serve_page(FakeSource(live=False)).source.record()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        '{"do": "reset"}',  # it isn't allowed
+        '{"do": "format"}',
+        "garbage",
+        "5",
+        '{"shown": "one"}',
+        b"\x00\x01",
+        "x" * (LONGEST_MESSAGE + 1),
+        "[" * LONGEST_MESSAGE,
+    ],
+)
+def test_a_page_that_sends_anything_else_is_disconnected_and_no_other(
+    sent: str | bytes, serve_page: Callable[..., Page]
+) -> None:
+    page = serve_page()
+
+    async def attack() -> None:
+        async with live(page) as good:
+            await first_with(good, "hello")
+            for _ in range(3):
+                async with live(page) as bad:
+                    await first_with(bad, "hello")
+                    await (bad.send_bytes(sent) if isinstance(sent, bytes) else bad.send_str(sent))
+                    async for _line in lines_of(bad):
+                        pass
+                    assert bad.close_code in (1008, 1009)
+            page.decisions.tell(row(decision="other"))
+            assert await first_with(good, "decision") == "other"
+
+    run(attack())
+    assert len(page.said) == 1
+    assert not page.source.take_reset()
+
+
+# --- nobody holds up anybody else ---
+
+
+def test_who_never_reads_delays_nobody_and_its_loss_is_counted(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+    stalled = []
+    for _ in range(5):
+        connected = socket.socket()
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000)
+        connected.connect(("127.0.0.1", page.port))
+        connected.sendall(b"GET /decisions HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        stalled.append(connected)
+    eventually(lambda: page.decisions.programs.receivers == 5)
+
+    async def read() -> None:
+        async with aiohttp.ClientSession() as session, session.get(f"{page.url}/decisions") as answer:
+            await answer.content.readuntil(b"\n\n")
+            slowest_s = 0.0
+            for t in range(1_000):
+                told_s = time.perf_counter()
+                page.decisions.tell(row(t=t, rates={"x" * 2_000: 0.0}))
+                event = json.loads((await answer.content.readuntil(b"\n\n")).removeprefix(b"data: "))
+                assert event["t"] == t
+                slowest_s = max(slowest_s, time.perf_counter() - told_s)
+            assert slowest_s < 5.0  # none is let go so soon
+
+    run(read())
+    assert page.decisions.programs.counts()["missed"] > 5 * 500
+    for connected in stalled:
+        connected.close()
+
+
+def test_of_500_connections_so_many_are_let_in_and_it_goes_on(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+    connected = []
+    try:
+        for _ in range(500):
+            connected.append(socket.create_connection(("127.0.0.1", page.port), timeout=WAIT_S))
+        eventually(lambda: page.said)
+        eventually(lambda: sum(map(_hung_up, connected)) >= 500 - MOST_CONNECTIONS)
+    finally:
+        for each in connected:
+            each.close()
+    eventually(lambda: _answers(page))
+    refusals = [line for line in page.said if "refused" in line]
+    assert refusals == [
+        f"page at 127.0.0.1:{page.port}: more than {MOST_CONNECTIONS} connections: one was refused"
+    ]
+
+
+def _hung_up(connected: socket.socket) -> bool:
+    connected.settimeout(0.001)
+    try:
+        return connected.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def _answers(page: Page) -> bool:
+    try:
+        return page.ask("/status")[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+class Unreliable:
+    """An output that fails as often as it is told to."""
+
+    name = "unreliable"
+
+    def __init__(self, feed: Feed, failures: int, error: Exception) -> None:
+        self.feed, self.failures, self.error = feed, failures, error
+        self.got: list[bytes] = []
+        self.works = threading.Event()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise self.error
+        ready()
+        receiver = self.feed.join()
+        self.works.set()
+        try:
+            while (message := await receiver.take()) is not None:
+                self.got.append(message.octets)
+        finally:
+            self.feed.leave(receiver)
+
+
+def test_an_output_that_fails_is_said_once_and_run_again_until_it_works() -> None:
+    said: list[str] = []
+    with OutputLoop(said.append, retry_s=0.01) as loop:
+        feed = Feed(loop, "made", most_bytes=1000)
+        output = Unreliable(feed, 3, OSError("the broker is gone"))
+        loop.start(output)
+        assert output.works.wait(WAIT_S)
+        feed.put(Message(b"one"))
+        eventually(lambda: output.got == [b"one"])
+    assert said == [
+        "unreliable: OSError: the broker is gone: livesnn tries again every 0.01 s",
+        "unreliable: it works again",
+    ]
+
+
+def test_an_output_that_can_never_work_is_an_error_at_the_start() -> None:
+    with OutputLoop(ignore) as loop, pytest.raises(LivesnnError, match="no such address"):
+        loop.start(Unreliable(Feed(loop, "made", most_bytes=1000), 1, LivesnnError("no such address")))
+
+
+def test_of_the_same_trouble_a_line_is_said_seldom_and_tells_how_often() -> None:
+    said: list[str] = []
+    now_s = [0.0]
+    say = Seldom(said.append, clock=lambda: now_s[0])
+    for _ in range(5):
+        say("token", "wrong token")
+    say("origin", "wrong origin")
+    now_s[0] = SELDOM_S
+    say("token", "wrong token")
+    assert said == ["wrong token", "wrong origin", "wrong token (4 more like it)"]
+
+
+def test_the_picture_of_a_page_is_of_the_upright_sensor(tmp_path: Path) -> None:
+    served = ServedSource(FakeSource(resolution=SMALL._replace(width=50)), Orientation(1), tmp_path, ignore)
+    served.watched = True
+    served.see_packet(Packet(moving_bar(20_000), time.perf_counter()))
+    picture = served.pictures.take()
+    assert picture is not None
+    assert picture.rgb.shape == (50, SMALL.height, 3)
+    assert np.any(picture.rgb != picture.rgb[0, 0])
