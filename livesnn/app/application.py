@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 from livesnn.app.player import demo
 from livesnn.app.settings import SettingsFile, user_settings
 from livesnn.errors import LivesnnError
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
 from livesnn.infer.model import Engine, only_model_for, read_card
+from livesnn.session.camera_settings import SensorFiles
 from livesnn.session.comparison import Second
 from livesnn.threads import usual_handlers
 
@@ -60,6 +62,7 @@ def run_app(
     decisions: Mapping[str, Any] | None = None,
     pre_roll_s: float | None = None,
     orientation: Orientation | None = None,
+    sensor: SensorSettings | None = None,
     beside: Sequence[str] = (),
     compare: str | None = None,
     stage: bool = False,
@@ -83,6 +86,8 @@ def run_app(
         How long before its start a recording begins; None: as last chosen.
     orientation
         What makes the source upright, until another is opened; None: as remembered for a camera.
+    sensor
+        How cameras' sensors are set up; None: as remembered for each.
     beside
         Other sources, each in a tab of its own.
     compare
@@ -115,6 +120,7 @@ def run_app(
 
     application = make_application(settings)
     window = MainWindow(model, engine=engine, settings=settings)
+    window.player.sensors = SensorFiles(settings.folder, sensor)
     if pre_roll_s is not None:
         window.player.apply(replace(window.player.choices, pre_roll_s=pre_roll_s))
     shown_model = None if source is None or model else only_model_for(source)
@@ -183,6 +189,7 @@ def _open_beside(
     for source in sources:
         other = window.new_tab()
         other.player.apply(window.player.choices)
+        other.player.sensors = window.player.sensors
         other.open(source, None if model else only_model_for(source), orientation)
     if window.tabs is not None:
         window.tabs.bar.setCurrentIndex(0)

@@ -320,7 +320,7 @@ class AgreementView(Painted):
         write(painter, QRectF(0, 30, half, 14), "same, last minute", theme.soft, LEFT, small)
         words, colour = (LATE, theme.warning) if self.late else (self.total, theme.faint)
         if painter.fontMetrics().horizontalAdvance(words) > half - _GAP:
-            words = words.removesuffix(" frames")
+            words = words.removesuffix(" frames").removeprefix("Too slow: ")
         write(painter, QRectF(0, 44, half, 14), words, colour)
         for row, texts in enumerate((("ms", "1st", "2nd"), *self.times)):
             painter.setFont(style.text_font(12) if row else small)

@@ -20,6 +20,7 @@ from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
+from livesnn.app.sensitivity import SensitivityDock
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
@@ -75,6 +76,7 @@ class MainWindow(Page):
         self.teaching = Teaching(self, self.player, self.set_model)
         self.presenting = Presenting(self, self.player, self.session_display.begin, self._show_palette)
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
+        self.sensitivity = SensitivityDock(self, self.player, self.show_dialog, self._tell_saved)
         self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.comparing = Comparing(self, self.player, self.session_display)
@@ -128,6 +130,7 @@ class MainWindow(Page):
             "upright": lambda: self._turn(lambda now: Orientation()),
             "denoise": self.set_denoise,
             "learn_hot_pixels": player.learn_hot_pixels,
+            "sensitivity": self.sensitivity.setVisible,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
             "compare": lambda: self.comparing.ask(),
@@ -137,7 +140,7 @@ class MainWindow(Page):
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
             "settings": self.show_settings,
-            "layout": self.lay_out,
+            "layout": self._reset_layout,
             "docs": lambda: open_docs("index.md"),
             "filters": lambda: open_docs("cameras.md#noise"),
             "tour": self.begin_tour,
@@ -187,6 +190,11 @@ class MainWindow(Page):
         self._show_recent()
         self.commands.check(f"theme:{self.settings.now.theme}")
         self.commands.check("full_screen", self.window().isFullScreen())
+
+    def _reset_layout(self) -> None:
+        self.sensitivity.setFloating(False)
+        self.sensitivity.hide()
+        self.lay_out()
 
     # What a person asks for
 
@@ -242,21 +250,25 @@ class MainWindow(Page):
         dialog.asked.connect(lambda name: self.commands[name].trigger())
         self.show_dialog(dialog)
 
-    @Slot(object)
-    def use_settings(self, wanted: Settings) -> None:
-        """Look and play as these settings say, now and, what is remembered, for the next start of livesnn."""
-        now, choices, chosen = self.settings.now, self.player.choices, wanted.choices
-        for group, before, after in (
-            ("theme", now.theme, wanted.theme),
+    @Slot(object, object)
+    def use_settings(self, before: Settings, wanted: Settings) -> None:
+        """Change what differs between these settings, now and, what is remembered, for the next start of livesnn.
+
+        What another window has changed meanwhile stays.
+        """
+        choices, chosen = before.choices, wanted.choices
+        for group, old, new in (
+            ("theme", before.theme, wanted.theme),
             ("palette", choices.view.palette, chosen.view.palette),
             ("mode", choices.view.mode, chosen.view.mode),
             ("state", choices.state_mode, chosen.state_mode),
         ):
-            if after != before:
-                self.commands[f"{group}:{after}"].trigger()
+            if new != old:
+                self.commands[f"{group}:{new}"].trigger()
         if chosen.mirrored != choices.mirrored:
             self.set_picture_mirrored(chosen.mirrored)
-        self.transport.loop.setChecked(chosen.loop)
+        if chosen.loop != choices.loop:
+            self.transport.loop.setChecked(chosen.loop)
         if chosen.denoise != choices.denoise:
             self.set_denoise(chosen.denoise)
         if chosen.speed != choices.speed:
@@ -264,11 +276,10 @@ class MainWindow(Page):
         plain = {name: getattr(chosen, name) for name in ("decider", "pre_roll_s", "by_model")}
         if changed := {name: to for name, to in plain.items() if to != getattr(choices, name)}:
             self.player.choose(**changed)
-        if wanted.engine != now.engine:
+        if wanted.engine != before.engine:
             self.set_model(self.player.chosen, wanted.engine)
-        self.settings.change(
-            mounted=wanted.mounted, recent=wanted.recent, labels=wanted.labels, toured=wanted.toured
-        )
+        kept = {name: getattr(wanted, name) for name in ("mounted", "recent", "labels")}
+        self.settings.change(**{name: to for name, to in kept.items() if to != getattr(before, name)})
         self._show_recent()
 
     def choose_decisions(self) -> None:
@@ -408,6 +419,7 @@ class MainWindow(Page):
         self.teaching.poll(self.commands)
         self.presenting.poll()
         self.acting.poll()
+        self.sensitivity.poll(self.commands)
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""

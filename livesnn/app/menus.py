@@ -109,6 +109,7 @@ ENTRIES = (
     Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",)),
     Entry("denoise", "Camera", "Filter noise", ("N",), "toggle", rule=True),
     Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
+    Entry("sensitivity", "Camera", "Sensitivity", ("S",), "toggle", rule=True),
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
     Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
     Entry("compare", "Network", "Compare with …", ("Ctrl+Shift+V",)),
@@ -137,8 +138,8 @@ class Actions:
         self._actions: dict[str, QAction] = {}
         self._groups: defaultdict[str, QActionGroup] = defaultdict(lambda: QActionGroup(window))
         self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
-        for title in ("File", "Network"):
-            self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded or taught
+        for title in ("File", "Camera", "Network"):
+            self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded, set or taught
         self.recent = QMenu("Open recent", window)
         self.scenes = QMenu("Demo scenes", window)
         self.sources = QMenu("Open", window)  # for the button "Open"

@@ -30,7 +30,13 @@ from livesnn.infer.model import (
 from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
-from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
+from livesnn.session.camera_settings import (
+    HotPixelFiles,
+    Mounting,
+    SensorFiles,
+    camera_name,
+    with_mounted,
+)
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
@@ -94,6 +100,7 @@ class Player:
         self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
         self._picture_every_s = picture_every_s
+        self.sensors = SensorFiles(settings.folder)  # how cameras' sensors are set up
         self.second: Second | None = None  # what all that plays is compared with
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
@@ -178,6 +185,7 @@ class Player:
             mounting=Mounting(opening.orientation, self._settings.now.mounted),
             picture_every_s=self._picture_every_s,
             hot_pixels=HotPixelFiles(self._settings.folder),
+            sensors=self.sensors,
             see=self.see,
         )
 

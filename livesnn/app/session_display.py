@@ -287,6 +287,7 @@ class SessionDisplay:
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
         self._note = self._lost = self._engine_note = ""
+        self._length_us = self._shown_us = 0  # of a recording; what the time line shows
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
         self._result = self.shown = None
@@ -309,11 +310,21 @@ class SessionDisplay:
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line
+        self._follow_length()
         for decision in session.take_decisions():
             line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
         profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
         if profile is not None:
             line.set_profile(profile)
+
+    def _follow_length(self) -> None:
+        """Lengthen the time line of a recording that is being indexed: seldom, since that blurs its decisions."""
+        opened = self._player.opened
+        duration_us = 0 if opened is None else opened.playback.duration_us or 0
+        settled, self._length_us = duration_us == self._length_us, duration_us
+        if 0 < self._shown_us < duration_us and (settled or duration_us > 1.25 * self._shown_us):
+            self._shown_us = duration_us
+            self._window.transport.lengthen(duration_us / 1e6)
 
     def _follow_results(self, session: Session, *, read: bool) -> None:
         """Show the newest result, but none from before a person's last reset."""
@@ -397,6 +408,7 @@ class SessionDisplay:
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
         )
         window.setWindowTitle(window_title(name, self._player.source))
+        self._shown_us = playback.duration_us or 0
         duration_s = None if playback.duration_us is None else playback.duration_us / 1e6
         simulated = source.startswith(SIMULATED)
         window.transport.set_recording(duration_s, card.classes, playback.labels, simulated=simulated)

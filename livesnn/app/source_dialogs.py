@@ -29,7 +29,7 @@ from livesnn.sources import discover, is_live
 from livesnn.threads import Latest, Worker
 
 FILE_FILTER = (
-    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
+    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5 *.bag *.db3 *.mcap);;"
     "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
 )
 SCHEME = "tcp://"

@@ -418,7 +418,14 @@ _FILLED = ("play", "pause", "back", "forward", "record", "stop")
 
 
 def icon(name: str, colour: str) -> QIcon:
-    """Return the icon of one of `ICONS` in one colour, sharp at twice its size on a screen at 200 %."""
+    """Return the icon of one of `ICONS` in one colour; where its button is disabled, it is faint."""
+    result = QIcon(_drawn(name, colour))
+    result.addPixmap(_drawn(name, theme.faint), QIcon.Mode.Disabled)
+    return result
+
+
+def _drawn(name: str, colour: str) -> QPixmap:
+    """Return an icon that is sharp at twice its size on a screen at 200 %."""
     look = f'fill="{colour}"' if name in _FILLED else f'fill="none" stroke="{colour}" stroke-width="1.8"'
     image = f'<g {look} stroke-linecap="round" stroke-linejoin="round">{ICONS[name]}</g>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">{image}</svg>'
@@ -427,4 +434,4 @@ def icon(name: str, colour: str) -> QIcon:
     painter = QPainter(pixmap)
     QSvgRenderer(svg.encode()).render(painter)
     painter.end()
-    return QIcon(pixmap)
+    return pixmap

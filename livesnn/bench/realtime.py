@@ -13,8 +13,8 @@ from livesnn.bench import spread
 from livesnn.bench.step import DEFAULT_MODEL, SENSOR
 from livesnn.bench.throughput import moving_blob
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import MemorySource
 from livesnn.events.pipeline import open_pipeline
+from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import frames
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import load_model

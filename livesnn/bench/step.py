@@ -21,8 +21,8 @@ from livesnn.bench import EngineName, spread
 from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import EventSource, Resolution
+from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.cost import mean_density
 from livesnn.infer.decide import Percentiles

@@ -40,9 +40,9 @@ def load_network(path: Path) -> SpikingNetwork:
     """Rebuild a network, in eval mode, from its model.safetensors; raises ModelError that names a wrong tensor."""
     weights, card = load_weights(path)
     try:
-        return with_weights(build_network(card), weights, where=str(path))
+        return with_weights(build_network(card), weights, where="it")
     except ModelError as error:
-        raise ModelError(f"{error}: copy the model again") from error
+        raise ModelError(f"{path}: {error}: copy the model again") from error
 
 
 def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:

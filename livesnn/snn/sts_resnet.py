@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.network import ConvNorm, ShapeProbe, SpikingNetwork, Synapses, eval_mode
+from livesnn.errors import ModelError
+from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
 
 
 class SubBlock(nn.Module):
@@ -63,20 +64,14 @@ class STSResNet(SpikingNetwork):
                 )
                 channels = width
             self.blocks.append(sub_blocks)
-        with eval_mode(self), torch.no_grad():
-            zeros = torch.zeros(1, card.input.channels, card.input.height, card.input.width)
-            features = self._features(zeros, ShapeProbe()).shape[1]
-        self.classify = nn.Linear(features, len(card.classes))
-
-    def layer_names(self) -> list[str]:
-        """Return "stem", "block<k>.<i>.first" and ".second" (k, i from 1), "readout"."""
-        inner = [
-            f"block{k}.{i}.{which}"
-            for k, block in enumerate(self.blocks, 1)
-            for i, _ in enumerate(block, 1)  # type: ignore[arg-type]
-            for which in ("first", "second")
-        ]
-        return ["stem", *inner, "readout"]
+        shapes, pool = card.layer_shapes(), spec.final_pool
+        ends = [shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4)]
+        features = [channels * (height // pool) * (width // pool) for channels, height, width in ends]
+        if not all(features):
+            raise ModelError(
+                f"the classifier's pools of {pool}×{pool} are larger than what they read, {ends[1][1]}×{ends[1][2]}"
+            )
+        self.classify = nn.Linear(sum(features), len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         """Run the network on float x [N, C, H, W]; returns [N, K]."""
@@ -106,10 +101,6 @@ class ConvSNN(SpikingNetwork):
         pixels = (card.input.height // 4) * (card.input.width // 4)
         self.hidden = nn.Linear(spec.widths[1] * pixels, spec.hidden)
         self.classify = nn.Linear(spec.hidden, len(card.classes))
-
-    def layer_names(self) -> list[str]:
-        """Return the names of the four threshold layers."""
-        return ["first", "second", "hidden", "readout"]
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         """Run the network on float x [N, C, H, W]; returns [N, K]."""

@@ -361,7 +361,7 @@ def _measure_phase(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Lo
     value.backward()
     return {
         "loss": value.item(),
-        "rates": dict(zip(net.layer_names()[:-1], rates.tolist(), strict=True)),
+        "rates": dict(zip(net.state_shapes(), rates.tolist(), strict=False)),
         "gradient_norms": {
             name: parameter.grad.norm().item()
             for name, parameter in net.named_parameters()

@@ -29,7 +29,7 @@ from livesnn.snn.lif import EAGER, Surrogate, compiled_kernels
 from livesnn.snn.network import eval_mode
 from livesnn.train.baselines import Baseline, build_baseline
 from livesnn.train.batches import AT_ONCE
-from livesnn.train.configuration import NETWORKS, Configuration, flag
+from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import (
@@ -61,13 +61,8 @@ def build(config: Configuration, classes: tuple[str, ...]) -> Network:
         return build_baseline(config.network, card)
     try:
         net = build_network(card)
-    except RuntimeError as error:
-        shrinking = ("strides", "final_pool")
-        given = [flag(name) for name in shrinking if getattr(config, name) != getattr(Configuration, name)]
-        if not given:
-            raise
-        reason = str(error).partition("\n")[0]
-        raise TrainError(f"{' or '.join(given)} is too large for this input: {reason}") from error
+    except ModelError as error:
+        raise TrainError(f"--strides or --final-pool is too large for this input: {error}") from error
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
     if config.compile:
         convolve_spikes(net)

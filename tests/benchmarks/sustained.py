@@ -24,8 +24,8 @@ from livesnn import subprocesses
 from livesnn.bench import machine
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import PACKET_US, MemorySource
 from livesnn.events.packet import Events, Resolution
+from livesnn.events.playback_clock import MEMORY_PACKET_US, MemorySource
 from livesnn.events.slicer import frames
 from livesnn.infer import onnx_engine, spike_engine
 from livesnn.infer.model import Engine, load_model
@@ -91,7 +91,7 @@ def bench_sustained(
         "recording": RECORDING,
         "input": f"{SIDE}×{SIDE}, {EVENTS_PER_FRAME} events a frame",
         "density": DENSITY,
-        "packet_us": PACKET_US,
+        "packet_us": MEMORY_PACKET_US,
         "engines": engines,
     }
 

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from livesnn.app.application import check_screen, make_application
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import Resolution
+from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, Model, State, load_model

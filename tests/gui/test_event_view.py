@@ -290,7 +290,7 @@ def test_the_size_is_said_and_that_the_model_sees_another(view: EventView) -> No
     view.show_picture(np.zeros((34, 34, 3), np.uint8))
     assert view.size_note.text() == "34 × 34 pixels"
     view.show_picture(np.zeros((260, 346, 3), np.uint8))
-    assert view.size_note.text() == "346 × 260, scaled to the model's 34 × 34"
+    assert view.size_note.text() == "346 × 260, scaled to 34 × 34"
     view.set_input(None)
     assert view.size_note.text() == "346 × 260 pixels"
 

@@ -717,7 +717,8 @@ def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tu
 
 def test_strides_that_leave_nothing_of_the_picture_are_named() -> None:
     with pytest.raises(
-        TrainError, match="--strides or --final-pool is too large for this input: Given input size"
+        TrainError,
+        match="--strides or --final-pool is too large for this input: the classifier's pools of 4×4",
     ):
         build(Configuration(strides=(64, 1, 1, 1), final_pool=4), ("a", "b"))
 

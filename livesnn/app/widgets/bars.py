@@ -233,6 +233,12 @@ class Transport(QFrame):
             words.setText(NOTHING if duration_s is None else clock(0.0, total_s=duration_s))
         self._fit()
 
+    def lengthen(self, duration_s: float) -> None:
+        """Show that the recording is so long, which is known only once it has been indexed."""
+        self._total_s = duration_s
+        self.line.lengthen(duration_s)
+        self.total.setText(clock(duration_s))
+
     def show_position(self, seconds: float) -> None:
         """Move the handle and its time, unless a person holds it."""
         if self._total_s is None:

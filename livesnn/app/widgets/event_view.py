@@ -49,6 +49,10 @@ Choose = Callable[[str], None]
 LARGEST_ZOOM = 64.0
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
+LEAST_PICTURE, ROOMY = (
+    150,
+    250,
+)  # height of the view: at least, and from which it has more than the picture, pixels
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
 
 
@@ -422,6 +426,7 @@ class EventView(QFrame):
         self.page = WordsPage(self.way_requested.emit)
         self.strip = WaysStrip(self.way_requested.emit)
         self.strip.hide()
+        self._simulated = False
         self.canvas = PictureCanvas(DEFAULT_PALETTE)
         self.legend = Legend()
         self.size_note = label("", style.text_font(13), wrap=True)
@@ -437,8 +442,9 @@ class EventView(QFrame):
         page = QFrame()
         page.setObjectName("picture")
         about = help_button("window.md#the-picture", "the picture")
-        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), about, spacing=10)
-        parts = (self.strip, (self.canvas, 1), below)
+        self._below = QWidget()
+        fill(QHBoxLayout(self._below), self.legend, (self.size_note, 1), about, spacing=10)
+        parts = (self.strip, (self.canvas, 1), self._below)
         self._column = fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
         return page
 
@@ -478,7 +484,19 @@ class EventView(QFrame):
 
     def show_ways_on(self, on: bool) -> None:
         """Say above the pictures that the person is simulated, and offer other sources."""
-        self.strip.setVisible(on)
+        self._simulated = on
+        self.strip.setVisible(on and self.height() >= ROOMY)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return room for the words, or for the picture only."""
+        least = super().minimumSizeHint()
+        return QSize(least.width(), LEAST_PICTURE) if self.has_picture else least
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave out what is around the picture where it would be small."""
+        self._below.setVisible(self.height() >= ROOMY)
+        self.show_ways_on(self._simulated)
+        super().resizeEvent(event)
 
     @property
     def has_picture(self) -> bool:
@@ -496,7 +514,7 @@ class EventView(QFrame):
         if spec is not None and spec.kind == "video":
             text = f"as the network sees it, {text}"
         if spec is not None and (spec.width, spec.height) != sensor:
-            text = f"{sensor.width} × {sensor.height}, scaled to the model's {spec.width} × {spec.height}"
+            text = f"{sensor.width} × {sensor.height}, scaled to {spec.width} × {spec.height}"
             tip = "The model sees the largest centred part with the proportions of its input"
             tip += "." if whole else " (the dashed frame)."
         self.size_note.setText(text)

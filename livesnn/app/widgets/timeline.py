@@ -63,6 +63,12 @@ class DecisionTrack:
         first, last = (self._cell(seconds) for seconds in (start_s, end_s))
         self._cells[first : max(last, first + 1)] = _UNDECIDED if label is None else self.classes.index(label)
 
+    def lengthen(self, total_s: float) -> None:
+        """Make room for more time, as where a recording turns out to be longer."""
+        at = (np.arange(_CELLS) * (total_s / self._total_s)).astype(np.int64)
+        self._cells = np.where(at < _CELLS, self._cells[at.clip(max=_CELLS - 1)], _UNDECIDED)
+        self._total_s = total_s
+
     def at(self, seconds: float) -> str | None:
         """Return the label decided at a time; None: none was."""
         decided = int(self._cells[min(self._cell(seconds), _CELLS - 1)])
@@ -234,14 +240,24 @@ class Timeline(QWidget):
 
         ``classes`` are the model's in its order, so that each keeps its colour.
         """
-        self._total_s = max(total_s or 0.0, 0.0)
-        self._labels = tuple(label for label in labels if label.start < self._total_s)
+        self._total_s, self._all_labels = max(total_s or 0.0, 0.0), tuple(labels)
+        self._show_labels()
         known = dict.fromkeys([*classes, *(label.label for label in self._labels)])
         self._track = DecisionTrack(self._total_s or 1.0, list(known))
-        self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
         self._profile, self.position_s = None, 0.0
         self._dragged, self._waiting_s = False, None
         self.setEnabled(self._total_s > 0)
+        self._paint_anew()
+
+    def _show_labels(self) -> None:
+        self._labels = tuple(label for label in self._all_labels if label.start < self._total_s)
+        self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
+
+    def lengthen(self, total_s: float) -> None:
+        """Show a recording that turns out to be so long; what is on the line stays."""
+        self._total_s = total_s
+        self._show_labels()
+        self._track.lengthen(total_s)
         self._paint_anew()
 
     def set_profile(self, profile: RateProfile) -> None:
