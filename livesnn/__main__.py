@@ -142,7 +142,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     command = COMMANDS[name]
     try:
         takes = partial(command.takes, arguments)
-        return call(command.load(), arguments, f"livesnn {name}", takes, command.page_subject())
+        return call(command.load(), arguments, f"livesnn {name}", takes)
     except UsageError as error:
         say(f"livesnn {name}: {error}")
         return 2

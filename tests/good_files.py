@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import h5py
 import numpy as np
 
-from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
+from livesnn.bench.decode import SENSOR, make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
@@ -25,6 +25,7 @@ from tests.bag_writer import (
     write_bag,
 )
 from tests.ecf_writer import write_ecf
+from tests.format_files import MADE_FILES
 from tests.reading import read
 
 COUNT = 400

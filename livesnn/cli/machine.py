@@ -1,4 +1,4 @@
-"""The commands for this machine: devices, doctor, prepare. What doctor looks at is in probes.py."""
+"""The commands for this machine: devices, doctor, prepare. What doctor looks at is in doctor.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as a NIR graph, which other frameworks and neuromorphic chips read. The ONNX export is snn/export.py.
+"""A network as a NIR graph, which other frameworks and neuromorphic chips read. The ONNX export is snn/checkpoint.py.
 
 NIR is the Neuromorphic Intermediate Representation (Pedersen et al. 2024, Nature Communications 15, 8122). This needs
 no torch.
@@ -204,7 +204,7 @@ def _classified(graph: _Graph, taps: list[str]) -> list[str]:
 
 
 def _conv_snn(graph: _Graph) -> str:
-    """Add a ConvSNN's nodes (snn/conv_snn.py); returns the name of its read-out."""
+    """Add a ConvSNN's nodes (snn/sts_resnet.py); returns the name of its read-out."""
     card, spec = graph.card, graph.card.network
     current = graph.conv("first_conv", "first", "input", spec.widths[0], 3, gain=card.input.scale)
     pooled = graph.pool("first_pool", graph.neurons("first", current), 2, stride=2)

@@ -1,4 +1,4 @@
-"""OnnxModel: one step of a network in ONNX Runtime on the CPU. The graph is made in snn/export.py.
+"""OnnxModel: one step of a network in ONNX Runtime on the CPU. The graph is made in snn/checkpoint.py.
 
 The graph takes `frame` uint8 [1, C, H, W] and each state by name, float32 [1, *shape]. It gives `output`
 float32 [1, K] and each `<state>.next`. Its metadata holds the card under "livesnn".

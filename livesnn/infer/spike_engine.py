@@ -33,7 +33,7 @@ from livesnn.infer.spikes.plan import (
     zeros,
 )
 from livesnn.infer.spikes.step import help_steps, run_step
-from livesnn.numba_cache import forget_stale, is_cached
+from livesnn.paths import forget_stale, is_cached
 from livesnn.threads import WAKE_S, Worker, usable_processors
 from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.lif import EAGER, Synapse, lif_sequence, lif_step
-from livesnn.snn.surrogate import Surrogate
+from livesnn.snn.lif import EAGER, Surrogate, Synapse, lif_sequence, lif_step
 
 State = tuple[Tensor, ...]
 """Membranes U [B, ...] of each layer, in the order of `state_shapes()`."""

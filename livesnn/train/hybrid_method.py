@@ -22,8 +22,7 @@ from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import IGNORED, clip_random
-from livesnn.train.distillation import Teacher
-from livesnn.train.initial_network import Network
+from livesnn.train.network import Network, Teacher
 
 SWITCH_FILE = "switch.json"
 

@@ -15,8 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.infer.model import load_model
-from livesnn.snn.checkpoint import weights_of
-from livesnn.snn.export import onnx_step
+from livesnn.snn.checkpoint import onnx_step, weights_of
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate

@@ -2,7 +2,7 @@
 
 After v2e (Hu et al. 2021, "v2e: From Video Frames to Realistic DVS Events", CVPRW), without its interpolation of
 movements: between two pictures each pixel's logarithm goes in a line, which for frames of 50 ms is enough
-(`livesnn bench sensors` measures it).
+(tests/benchmarks/accuracy.py measures it).
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRul
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.checkpoint import load_network, save_network, weights_of, without_norm
-from livesnn.snn.export import onnx_step
+from livesnn.snn.checkpoint import load_network, onnx_step, save_network, weights_of, without_norm
 from livesnn.snn.network import State
 from livesnn.weights import write_model
 from tests.networks import CLOSE, agree

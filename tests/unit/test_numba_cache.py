@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.numba_cache import MADE_OF, forget_stale
+from livesnn.paths import MADE_OF, forget_stale
 
 
 class Compiled:

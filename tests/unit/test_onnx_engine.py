@@ -365,8 +365,7 @@ def test_engines_that_are_not_there_say_so(shipped: Path) -> None:
 def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs livesnn[train]")
     from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import save_network, weights_of
-    from livesnn.snn.export import onnx_step
+    from livesnn.snn.checkpoint import onnx_step, save_network, weights_of
     from livesnn.weights import write_model
 
     torch.manual_seed(0)

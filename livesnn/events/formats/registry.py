@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from livesnn.errors import FormatError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
-from livesnn.numba_cache import forget_stale
+from livesnn.paths import forget_stale
 from livesnn.progress import Progress, untold
 
 HEAD_BYTES = 64

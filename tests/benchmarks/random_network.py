@@ -47,8 +47,7 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
     import torch
 
     from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import weights_of
-    from livesnn.snn.export import onnx_step
+    from livesnn.snn.checkpoint import onnx_step, weights_of
     from livesnn.weights import write_model
 
     torch.manual_seed(0)
