@@ -139,6 +139,11 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name != "gui":  # the window takes over when it is there
         for number in usual_handlers():
             signal.signal(number, _interrupt)
+    if name == "bench":
+        from livesnn.cli.measure import STUDIES, run_study
+
+        if arguments and arguments[0] in STUDIES:
+            return run_study(*arguments)
     command = COMMANDS[name]
     try:
         takes = partial(command.takes, arguments)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +30,28 @@ MODULES: dict[Measurement, str] = {
     "denoise": "throughput",
 }
 """Each measurement's module in livesnn/bench. Its function is called bench_NAME and takes some of the options."""
+STUDIES = {
+    "people": ("people",),
+    "transfer": ("accuracy", "transfer"),
+    "sensors": ("accuracy", "sensors"),
+    "teach": ("accuracy", "teach"),
+    "formats": ("format_peers",),
+    "sustained": ("sustained",),
+    "train": ("train_peers",),
+}
+"""Measurements of livesnn itself: each one's script in tests/benchmarks, and what follows its name."""
 MOST_SEEDS = 1000
+
+
+def run_study(name: str, *arguments: str) -> int:
+    """Run one of `STUDIES` and return its exit code; raises LivesnnError outside the repository."""
+    repository = Path(__file__).parents[2]
+    script, *first = STUDIES[name]
+    if not (repository / "tests" / "benchmarks" / f"{script}.py").exists():
+        raise LivesnnError(f"{name} is measured by a script of the repository: clone it, and run it there")
+    paths = [str(repository), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-m", f"tests.benchmarks.{script}", *first, *arguments]
+    return subprocess.call(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
 
 
 def bench(
@@ -51,6 +75,9 @@ def bench(
       startup    from the start to the first picture
       simulate   how much faster than real time people are simulated
       denoise    the noise filters on one core
+
+    In the repository there are also people, transfer, sensors, teach, formats, sustained and train. Each has its own
+    options, such as `livesnn bench people --help`.
 
     In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
     compared with. A model with 8-bit kernels also runs on ONNX Runtime's own 8-bit kernels.

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from livesnn.__main__ import main
+from livesnn.cli.measure import STUDIES
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -58,3 +59,12 @@ def test_no_repeats_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     code, _, errors = run(capsys, "simulate", "--repeats", "0")
     assert code == 1
     assert errors == "livesnn bench: --repeats can't be 0: give 1 or more\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_in_the_repository_livesnn_itself_can_be_measured(
+    capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["bench", name, "--help"]) == 0
+    assert "usage" in capfd.readouterr().out
