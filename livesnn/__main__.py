@@ -139,10 +139,15 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name != "gui":  # the window takes over when it is there
         for number in usual_handlers():
             signal.signal(number, _interrupt)
+    if name == "bench":
+        from livesnn.cli.measure import STUDIES, run_study
+
+        if arguments and arguments[0] in STUDIES:
+            return run_study(*arguments)
     command = COMMANDS[name]
     try:
         takes = partial(command.takes, arguments)
-        return call(command.load(), arguments, f"livesnn {name}", takes, command.page_subject())
+        return call(command.load(), arguments, f"livesnn {name}", takes)
     except UsageError as error:
         say(f"livesnn {name}: {error}")
         return 2

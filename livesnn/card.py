@@ -216,7 +216,7 @@ class ModelCard:
         "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
         spikes.
     states
-        Layer → shape [C, H, W] or [K] of its membranes, in order.
+        Layer → shape [C, H, W] or [K] of its membranes, in order; the same as `layer_shapes`.
     sensor
         Width and height of the cameras it was trained with, if they were all the same.
     dataset, split, seeds
@@ -237,6 +237,9 @@ class ModelCard:
         Class → windows it was taught from, after the training.
     commit, command
         The commit and the command that trained it.
+    weights_sha256, graph_sha256
+        SHA-256 of the tensors in model.safetensors and of the graph in model.onnx. As both files carry both, neither
+        can be exchanged unseen. "" in the cards of older models.
     """
 
     name: str
@@ -259,7 +262,27 @@ class ModelCard:
     taught: dict[str, int] = field(default_factory=dict)
     commit: str = ""
     command: str = ""
+    weights_sha256: str = ""
+    graph_sha256: str = ""
     format: str = FORMAT
+
+    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape [C, H, W] or [K] of each layer's membranes, in order, from network and input."""
+        spec, widths, readout = self.network, self.network.widths, {"readout": (len(self.classes),)}
+        height, width = self.input.height, self.input.width
+        if spec.kind == "conv_snn":
+            first, second = (widths[0], height, width), (widths[1], height // 2, width // 2)
+            return {"first": first, "second": second, "hidden": (spec.hidden,)} | readout
+        height, width = -(-height // spec.stem_stride), -(-width // spec.stem_stride)
+        shapes: dict[str, tuple[int, ...]] = {"stem": (widths[0], height, width)}
+        height, width = -(-height // spec.stem_pool_stride), -(-width // spec.stem_pool_stride)
+        blocks = zip(widths, spec.strides, spec.sub_blocks, strict=True)
+        for block, (channels, stride, sub_blocks) in enumerate(blocks, 1):
+            height, width = -(-height // stride), -(-width // stride)
+            for i in range(1, sub_blocks + 1):
+                layers = f"block{block}.{i}.first", f"block{block}.{i}.second"
+                shapes |= dict.fromkeys(layers, (channels, height, width))
+        return shapes | readout
 
     def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
         """Return the card with the training cameras' sensor, to which the counts of others are scaled."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.reconnecting import Notify, ignore
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import EventSource
 from livesnn.files import expanded
 from livesnn.progress import Progress, untold
@@ -42,7 +43,14 @@ def discover(tell: Callable[[str], None]) -> list[Device]:
     return [*found, *webcams()]
 
 
-def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> Source:
+def open_source(
+    uri: str | Path,
+    *,
+    notify: Notify = ignore,
+    progress: Progress = untold,
+    at_once: bool = False,
+    sensor: SensorSettings | None = None,
+) -> Source:
     """Open a SOURCE of the command line: the path of a recording or a video, or a live source.
 
     Parameters
@@ -54,11 +62,16 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         Gets a line when a live source is lost and when it is back; called in the thread that iterates.
     progress
         Reports how much of a recording has been read, where opening it takes reading all of it.
+    at_once
+        Don't wait until a recording without an index has been read; see `open_recording`.
+    sensor
+        How an event camera's sensor is set up; None: as its driver does.
 
     Raises
     ------
     SourceError
-        When there is no such file, camera or stream, or the source isn't supported yet.
+        When there is no such file, camera or stream, or the source isn't supported yet; or ``sensor`` is given for
+        anything but a camera, or isn't for this one.
     FormatError
         When the file isn't a recording or video of a known format, or is damaged beyond use.
     """
@@ -67,15 +80,18 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
     name = str(uri)
     if not name.strip():
         raise SourceError("the source is empty: give the path of a recording, or camera")
-    if isinstance(uri, str) and is_live(name):
-        return _open_live(name, notify)
+    live = isinstance(uri, str) and is_live(name)
+    if sensor is not None and not (live and name.startswith("camera")):
+        raise SourceError(f"{name} has no sensor to set up: leave --bias out, or give an event camera")
+    if live:
+        return _open_live(name, notify, sensor)
     if name.startswith(("unix://", "http://", "https://", "rtsp://")):
         raise SourceError(
             f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera"
         )
     if name.startswith("file://"):
         raise SourceError(f"{name}: file:// isn't supported: give the path without it")
-    return _open_file(expanded(name), progress)
+    return _open_file(expanded(name), progress, at_once=at_once)
 
 
 def open_events(path: Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
@@ -120,25 +136,25 @@ def _is_video(path: Path) -> bool:
     return is_video(path)
 
 
-def _open_file(path: Path, progress: Progress) -> Source:
+def _open_file(path: Path, progress: Progress, *, at_once: bool) -> Source:
     """Open a recording of events or, where it isn't one, a video."""
     from livesnn.events.formats.registry import parse_recording_path
     from livesnn.events.recording import open_recording
 
     try:
-        return open_recording(path, progress=progress)
+        return open_recording(path, progress=progress, at_once=at_once)
     except FormatError:
         named = parse_recording_path(path)
         if not _is_video(named.file):
             raise
     if named.stream is not None:
         return open_events(named.file, stream=named.stream, progress=progress)
-    from livesnn.video.video_file import RecordedVideo, open_video
+    from livesnn.video.video_file import open_video
 
-    return RecordedVideo(open_video(path), progress=progress)
+    return open_video(path, progress)
 
 
-def _open_live(name: str, notify: Notify) -> Source:
+def _open_live(name: str, notify: Notify, sensor: SensorSettings | None) -> Source:
     if name.startswith("tcp://"):
         from livesnn.events.cameras.network import open_stream
 
@@ -153,4 +169,4 @@ def _open_live(name: str, notify: Notify) -> Source:
         return open_webcam(name, notify=notify)
     from livesnn.events.cameras.discovery import open_camera
 
-    return open_camera(name, notify=notify)
+    return open_camera(name, notify=notify, settings=sensor)

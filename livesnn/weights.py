@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +25,9 @@ Weights = dict[str, npt.NDArray[np.float32]]
 Rounded = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
 """A kernel [O, C, k, k] in 8 bits, and the scale [O] of each output channel."""
 
+WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
+"""The files of a model folder."""
+
 CARD_KEY = "livesnn"
 _KINDS = ("F16", "F32", "F64")  # numpy has others only if some other package adds them
 BATCH_NORM_EPSILON = 1e-5
@@ -36,10 +42,14 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
     Raises
     ------
     ModelError
-        The file is missing, damaged, or carries no card.
+        The file is missing, damaged, or carries no card; or its weights aren't the card's.
     """
     with _opened(path) as file:
-        return {name: _read(file, name, path) for name in file.keys()}, _card(file, path)  # noqa: SIM118
+        weights = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118
+        card = _card(file, path)
+    if card.weights_sha256 not in ("", _weights_hash(weights)):
+        raise ModelError(f"{path} has other weights than its card says: copy the model again")
+    return weights, card
 
 
 def load_card(path: Path) -> ModelCard:
@@ -66,7 +76,18 @@ def _card(file: Any, path: Path) -> ModelCard:
     text = (file.metadata() or {}).get(CARD_KEY)
     if text is None:
         raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")
-    return ModelCard.from_json(text, where=str(path))
+    card = ModelCard.from_json(text, where=str(path))
+    shapes = card.layer_shapes()
+    for said, true in zip_longest(card.states.items(), shapes.items()) if card.states else ():
+        if said != true:
+            raise ModelError(
+                f"{path}: the card gives {_layer(said)}, but its network has {_layer(true)}: copy the model again"
+            )
+    return replace(card, states=shapes)
+
+
+def _layer(state: tuple[str, tuple[int, ...]] | None) -> str:
+    return "no more layers" if state is None else f"the layer {state[0]} {list(state[1])}"
 
 
 def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
@@ -79,12 +100,14 @@ def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
 
 
 def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
-    """Write a model.safetensors, whole or not at all."""
-    replace_file(path, save(weights, {CARD_KEY: card.to_json()}))
+    """Write a model.safetensors, whole or not at all, with these weights' hash in its card."""
+    card = replace(card, weights_sha256=_weights_hash(weights))
+    contiguous = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    replace_file(path, save(contiguous, {CARD_KEY: card.to_json()}))
 
 
 def write_graph(model: Any, path: Path, card: ModelCard) -> None:
-    """Write an onnx.ModelProto with the card as its only metadata, whole or not at all.
+    """Write an onnx.ModelProto with the card and its own hash as its only metadata, whole or not at all.
 
     The exporter's notes on each node, such as the place in its source, are left out: they name paths of this machine.
     """
@@ -93,8 +116,60 @@ def write_graph(model: Any, path: Path, card: ModelCard) -> None:
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         del noted.metadata_props[:]
+    card = replace(card, graph_sha256=graph_hash(model.SerializeToString()))
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     replace_file(path, model.SerializeToString())
+
+
+def write_model(folder: Path, weights: Weights, graph: Any, card: ModelCard) -> None:
+    """Write both files of a model folder with one card, which binds them to each other."""
+    write_graph(graph, folder / GRAPH, replace(card, weights_sha256=_weights_hash(weights)))
+    save_weights(
+        weights, folder / WEIGHTS, replace(card, graph_sha256=graph_hash((folder / GRAPH).read_bytes()))
+    )
+
+
+def _weights_hash(weights: Weights) -> str:
+    """Return the SHA-256 of tensors, whatever their order in a file."""
+    digest = hashlib.sha256()
+    for name, array in sorted(weights.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+_METADATA = 14
+"""Number of ModelProto's field metadata_props, which holds the card."""
+
+
+def graph_hash(model: bytes) -> str:
+    """Return the SHA-256 of a serialized onnx.ModelProto without its metadata; raises ModelError if it is none.
+
+    A message of protocol buffers is a row of fields. Each begins with a key, number · 8 + kind, and then has a number
+    (kind 0), or a length and so many bytes (kind 2).
+    """
+    digest, at = hashlib.sha256(), 0
+    while at < len(model):
+        first = at
+        key, at = _varint(model, at)
+        number, at = _varint(model, at)
+        if key & 7 not in (0, 2) or at > len(model):
+            raise ModelError("it isn't an ONNX model")
+        at += number if key & 7 == 2 else 0
+        if key >> 3 != _METADATA:
+            digest.update(model[first:at])
+    return digest.hexdigest()
+
+
+def _varint(octets: bytes, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte, lowest first, and where it ends."""
+    number = shift = 0
+    while True:
+        octet = octets[at] if at < len(octets) else 0
+        number |= (octet & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if octet < 0x80:
+            return number, at
 
 
 def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

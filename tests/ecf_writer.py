@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from livesnn.bench import format_files
-from livesnn.bench.format_files import ecf_runs, ecf_times, encode_ecf
 from livesnn.events.packet import Events
+from tests import format_files
+from tests.format_files import ecf_runs, ecf_times, encode_ecf
 
 CHUNK_EVENTS = 192  # more than the longest run that fits into a word
 

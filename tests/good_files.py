@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
 
-from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
+from livesnn.bench.decode import SENSOR, make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
 from tests import aedat3_writer
+from tests.bag_writer import (
+    Encoding,
+    encode_evt3,
+    encode_libcaer,
+    encode_libcaer_cmp,
+    encode_mono,
+    write_bag,
+)
 from tests.ecf_writer import write_ecf
+from tests.format_files import MADE_FILES
 from tests.reading import read
 
 COUNT = 400
@@ -112,11 +122,52 @@ def csv_plain(path: Path) -> None:
     path.write_text("# geometry:1280,720\n" + "".join(rows))
 
 
+def aedat1(path: Path) -> None:
+    events = some(Resolution(128, 128))
+    words = np.empty((events.size, 3), ">u2")
+    words[:, 0] = (127 - events["y"]) << 8 | (127 - events["x"]) << 1 | ~events["p"]
+    words[:, 1], words[:, 2] = events["t"] >> 16, events["t"] & 0xFFFF
+    path.write_bytes(b"#!AER-DAT1.0\r\n# Timestamps tick is 1 us\r\n" + words.tobytes())
+
+
+def dat1(path: Path) -> None:
+    events = some(Resolution(304, 240))
+    words = np.empty((events.size, 2), "<u4")
+    words[:, 0] = events["t"]
+    words[:, 1] = events["x"] | events["y"].astype("<u4") << 9 | events["p"].astype("<u4") << 17
+    path.write_bytes(b"% Data file containing CD events\n% Version 1\n\0\x08" + words.tobytes())
+
+
+ENCODERS = {
+    "mono": encode_mono, "libcaer": encode_libcaer, "libcaer_cmp": encode_libcaer_cmp, "evt3": encode_evt3,
+}  # fmt: skip
+
+
+def bag(suffix: str, encoding: Encoding = "", **options: Any) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        encode = ENCODERS[encoding] if encoding else None
+        kind = "event_camera_msgs/msg/EventPacket" if encoding else "dvs_msgs/msg/EventArray"
+        asked = {"kind": kind, "encode": encode, "encoding": encoding, **options}
+        with tempfile.TemporaryDirectory() as folder:
+            path.write_bytes(write_bag(Path(folder) / f"bag{suffix}", some(), SENSOR, **asked).read_bytes())
+
+    return write
+
+
 OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "aedat4 (ZSTD)": (".aedat4", aedat4("zstd")),
     "aedat4 (none)": (".aedat4", aedat4(None)),
     "aedat2 (DAVIS)": (".aedat", aedat2_davis),
     "aedat3 (mixed)": (".aedat", aedat3_mixed),
+    "aedat1": (".aedat", aedat1),
+    "dat (version 1)": (".dat", dat1),
+    "bag (dvs_msgs)": (".bag", bag(".bag")),
+    "bag (LZ4)": (".bag", bag(".bag", "mono", compress=True)),
+    "db3 (dvs_msgs)": (".db3", bag(".db3")),
+    "db3 (libcaer)": (".db3", bag(".db3", "libcaer")),
+    "mcap (dvs_msgs)": (".mcap", bag(".mcap")),
+    "mcap (libcaer_cmp)": (".mcap", bag(".mcap", "libcaer_cmp")),
+    "mcap (evt3)": (".mcap", bag(".mcap", "evt3")),
     "evt21 (legacy)": (".raw", evt21_legacy),
     "es (ATIS)": (".es", es_atis),
     "nmnist": (".bin", nmnist),

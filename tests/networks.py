@@ -23,9 +23,8 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
     import torch
 
     from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step
-    from livesnn.weights import write_graph
+    from livesnn.snn.checkpoint import onnx_step, weights_of
+    from livesnn.weights import write_model
 
     torch.manual_seed(seed)
     net = build_network(card)
@@ -36,8 +35,7 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
         net(seen, net.initial_state(4))
     net.eval()
     card = net.with_states()
-    save_network(net, folder / "model.safetensors", card)
-    write_graph(onnx_step(net, list(card.states)), folder / "model.onnx", card)
+    write_model(folder, weights_of(net), onnx_step(net, list(card.states)), card)
     return folder
 
 

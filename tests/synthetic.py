@@ -158,8 +158,11 @@ def livesnn_threads() -> list[str]:
 
 
 def write_long_recording(path: Path) -> Path:
-    """Write a .raw of 2 GB, nearly all of it a hole: 500 million events, which take seconds to read."""
-    header = b"% evt 2.0\n% format EVT2;height=34;width=34\n% end\n"
+    """Write a .raw of 2 GB, nearly all of it a hole: 500 million events, which take seconds to read.
+
+    It doesn't give the sensor's size, so all of it is read before it is played.
+    """
+    header = b"% evt 2.0\n% format EVT2\n% end\n"
     path.write_bytes(header + (0x80000001).to_bytes(4, "little"))
     os.truncate(path, 2 << 30)
     return path

@@ -54,7 +54,7 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
         "Run a program",
         "notify-send Waved",
         "The program runs without a shell. LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
-        f"decision. It is ended after {COMMAND_LIMIT_S:g} s.",
+        f"decision. It is ended after {COMMAND_LIMIT_S:g}\u00a0s.",
     ),
     "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "get": (
@@ -106,12 +106,8 @@ class Acting:
         """Ask for the rules."""
         card = self._player.card
         dialog = ActionsDialog(self._settings.now.actions, () if card is None else card.classes, self._window)
-        dialog.chosen.connect(self.use)
+        dialog.chosen.connect(lambda rules: self._settings.change(actions=tuple(rules)))
         self._window.show_dialog(dialog)
-
-    def use(self, rules: list[Rule]) -> None:
-        """Follow these rules from the next look on, and after the next start of livesnn."""
-        self._settings.change(actions=tuple(rules))
 
     def poll(self) -> None:
         """Show what has fired and failed, and record where a rule says so."""

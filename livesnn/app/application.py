@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 from livesnn.app.player import demo
 from livesnn.app.settings import SettingsFile, user_settings
 from livesnn.errors import LivesnnError
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
 from livesnn.infer.model import Engine, only_model_for, read_card
+from livesnn.session.camera_settings import SensorFiles
 from livesnn.session.comparison import Second
 from livesnn.threads import usual_handlers
 
@@ -60,6 +62,7 @@ def run_app(
     decisions: Mapping[str, Any] | None = None,
     pre_roll_s: float | None = None,
     orientation: Orientation | None = None,
+    sensor: SensorSettings | None = None,
     beside: Sequence[str] = (),
     compare: str | None = None,
     stage: bool = False,
@@ -70,19 +73,13 @@ def run_app(
 
     Parameters
     ----------
-    source
-        What to play; None: the demo, if there is one for the model.
-    model
-        Name of a shipped model, or a model folder; None: the demo's, or the one last chosen in the window.
-    engine
-        What runs the network; None: the one last chosen.
+    source, model, engine, pre_roll_s, orientation
+        None: the demo, or what was last chosen in the window or is remembered for a camera.
     decisions
         Fields of a `Decider` in place of those last chosen, until the window closes. Those that name classes are for
         the first model.
-    pre_roll_s
-        How long before its start a recording begins; None: as last chosen.
-    orientation
-        What makes the source upright, until another is opened; None: as remembered for a camera.
+    sensor
+        How cameras' sensors are set up; None: as remembered for each.
     beside
         Other sources, each in a tab of its own.
     compare
@@ -115,6 +112,7 @@ def run_app(
 
     application = make_application(settings)
     window = MainWindow(model, engine=engine, settings=settings)
+    window.player.sensors = SensorFiles(settings.folder, sensor)
     if pre_roll_s is not None:
         window.player.apply(replace(window.player.choices, pre_roll_s=pre_roll_s))
     shown_model = None if source is None or model else only_model_for(source)
@@ -158,7 +156,7 @@ def make_application(settings: SettingsFile) -> QApplication:
     # The pipeline's thread keeps the interpreter busy. At 20 Mev/s on two cores, the window showed 17 pictures a
     # second and was blocked for 90 ms with Python's 5 ms; with 1 ms it was 50 pictures and 18 ms. The pipeline also
     # waits for the other threads after each step: of 350,000 ev/s it decided on 277,000 with 1 ms, on 340,000 with
-    # 0.2 ms (medians of 4, livesnn bench sustained).
+    # 0.2 ms (medians of 4, tests/benchmarks/sustained.py).
     sys.setswitchinterval(0.0002)
     # Not the whole command line: Qt aborts on names that aren't UTF-8.
     application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
@@ -183,6 +181,7 @@ def _open_beside(
     for source in sources:
         other = window.new_tab()
         other.player.apply(window.player.choices)
+        other.player.sensors = window.player.sensors
         other.open(source, None if model else only_model_for(source), orientation)
     if window.tabs is not None:
         window.tabs.bar.setCurrentIndex(0)

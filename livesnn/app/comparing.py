@@ -14,7 +14,6 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
 from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, listed
-from livesnn.app.player import Player
 from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.widgets.basics import (
     LEFT,
@@ -57,8 +56,8 @@ NOISE_FOR_BOTH = "Filter noise for the second only (now on for both)"
 class Comparing:
     """Shows a second model beside the first, from a person's request until they end it."""
 
-    def __init__(self, window: WindowLayout, player: Player, display: SessionDisplay) -> None:
-        self._window, self._player, self._display = window, player, display
+    def __init__(self, window: WindowLayout, display: SessionDisplay) -> None:
+        self._window, self._player, self._display = window, window.player, display
         self.panel: ComparisonPanel | None = None  # None: nothing is compared
         self._shown: tuple[Session, Comparison | None, str] | None = None  # of what the panel shows something
         self._result: ShownResult | None = None
@@ -320,7 +319,7 @@ class AgreementView(Painted):
         write(painter, QRectF(0, 30, half, 14), "same, last minute", theme.soft, LEFT, small)
         words, colour = (LATE, theme.warning) if self.late else (self.total, theme.faint)
         if painter.fontMetrics().horizontalAdvance(words) > half - _GAP:
-            words = words.removesuffix(" frames")
+            words = words.removesuffix(" frames").removeprefix("Too slow: ")
         write(painter, QRectF(0, 44, half, 14), words, colour)
         for row, texts in enumerate((("ms", "1st", "2nd"), *self.times)):
             painter.setFont(style.text_font(12) if row else small)

@@ -11,15 +11,14 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
+from PySide6.QtCore import QTimer
+from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import Actions
-from livesnn.app.player import Player
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import Dialog, note, png, save_dialog
+from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
@@ -84,15 +83,10 @@ class Job:
 
 
 class Exporting:
-    """Writes what the player shows to files, and marks the stretch of a recording that is written.
+    """Writes what the player shows to files, and marks the stretch of a recording that is written."""
 
-    ``open_`` plays a file.
-    """
-
-    def __init__(self, window: WindowLayout, player: Player, open_: Callable[[str], None]) -> None:
-        self._window = window
-        self._player = player
-        self._open = open_
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player = window, window.player
         self._job: Job | None = None
         self._said = ""  # the last words about the job
         self._marked: object = None  # the source that the marks are of
@@ -105,9 +99,9 @@ class Exporting:
             "copy_picture": self.copy_picture,
             "save_picture": lambda: self._ask(self.save_picture, PNG),
             "save_window": lambda: self._ask(self.save_window, PNG),
-            "film": lambda: self._ask(self.film, MP4, GIF),
-            "table": lambda: self._ask(self.table, CSV),
-            "stretch": lambda: self._ask(self.stretch, SUFFIX),
+            "film": lambda: self._ask(self.write, MP4, GIF),
+            "table": lambda: self._ask(self.write, CSV),
+            "stretch": lambda: self._ask(self.write, SUFFIX),
             "mark_in": self.mark_in,
             "mark_out": self.mark_out,
             "forget_marks": lambda: self._mark(WHOLE),
@@ -161,56 +155,34 @@ class Exporting:
 
         self._begin(out, write)
 
-    def film(self, out: Path) -> None:
-        """Write a video of the marked stretch, or of all; of a live source, of its last seconds."""
-        self._begin(out, self._shown_in(out))
+    def write(self, out: Path) -> None:
+        """Write the marked stretch, or all, in the way of ``out``'s suffix.
 
-    def table(self, out: Path) -> None:
-        """Write the decisions of the marked stretch, or of all; of a live source, those so far."""
-        session, opened = self._player.session, self._player.opened
-        if session is None or opened is None:
-            return
-        log, classes = session.log, opened.model.card.classes
-
-        def write(progress: Progress) -> str:
-            return f"{log.write(out, classes, overwrite=True).count:,} decisions written to {out}"
-
-        self._begin(out, write if opened.playback.live else self._shown_in(out))
-
-    def stretch(self, out: Path) -> None:
-        """Write the events of the marked stretch, with their labels; of a live source, of its last seconds."""
-        opened, marks = self._player.opened, self.marks
-        path = None if opened is None else opened.playback.path
-
-        def write(progress: Progress) -> str:
-            assert path is not None
-            done = convert(path, out, stretch=marks, overwrite=True, progress=progress)
-            return f"{done.events:,} events written to {out}"
-
-        self._begin(out, write if path is not None else self._shown_in(out))
-
-    def _shown_in(self, out: Path) -> Write | None:
-        """Return what writes the marked stretch, or a live source's last seconds, in the way of ``out``'s suffix.
-
-        None: no source is open any more.
+        Of a live source, write the decisions so far, or what its last seconds show.
         """
-        player, marks = self._player, self.marks
+        player, marks, suffix = self._player, self.marks, out.suffix.lower()
         session, opened = player.session, player.opened
         if session is None or opened is None:
-            return None
-        path, control = opened.playback.path, session.control
+            return
+        path, control, log = opened.playback.path, session.control, session.log
+        classes = opened.model.card.classes
         showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation)
 
         def write(progress: Progress) -> str:
-            from livesnn.session.export import export, export_last  # not before: OpenCV would slow the start
-
-            if path is None:
-                done = export_last(control, out, showing, overwrite=True, progress=progress)
+            if path is None and suffix == CSV:
+                count = log.write(out, classes, overwrite=True).count
+            elif path is not None and suffix == SUFFIX:
+                count = convert(path, out, stretch=marks, overwrite=True, progress=progress).events
             else:
-                done = export(path, out, showing, stretch=marks, overwrite=True, progress=progress)
-            return f"{done.count:,} {_COUNTED[out.suffix.lower()]} written to {out}"
+                from livesnn.session.export import export, export_last  # OpenCV would slow the start
 
-        return write
+                if path is None:
+                    count = export_last(control, out, showing, overwrite=True, progress=progress).count
+                else:
+                    count = export(path, out, showing, stretch=marks, overwrite=True, progress=progress).count
+            return f"{count:,} {_COUNTED[suffix]} written to {out}"
+
+        self._begin(out, write)
 
     # How it goes
 
@@ -225,13 +197,13 @@ class Exporting:
             self._job.worker.close(LAST_PATIENCE_S)
             self._job = None
 
-    def poll(self, actions: Actions) -> None:
+    def poll(self) -> None:
         """Show how the export goes, how it ended, and what the actions would do."""
         if self._player.source is not self._marked:
             self._mark(WHOLE)
         if self._job is not None:
             self._follow(self._job)
-        self._offer(actions)
+        self._offer(self._window.commands)
 
     def _follow(self, job: Job) -> None:
         """Show how a job goes, unless its message was closed or another one is being read."""
@@ -249,14 +221,16 @@ class Exporting:
         elif not job.written:
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
         elif job.out.suffix.lower() == SUFFIX:
-            banner.show_message(job.written, "info", ("Open it", lambda: self._open(str(job.out))))
+            banner.show_message(
+                job.written, "info", ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
+            )
         else:
             banner.show_message(
-                job.written, "info", ("Open the folder", partial(_open_folder, job.out.parent))
+                job.written, "info", ("Open the folder", partial(open_folder, job.out.parent))
             )
 
-    def _begin(self, out: Path, write: Write | None) -> None:
-        if self._job is None and write is not None:
+    def _begin(self, out: Path, write: Write) -> None:
+        if self._job is None:
             self._said = ""
             self._job = Job(out, write)
 
@@ -336,10 +310,6 @@ class Exporting:
         for name in ("mark_in", "mark_out"):
             actions[name].setEnabled(opened is not None and not live)
         actions["cancel_export"].setEnabled(self._job is not None)
-
-
-def _open_folder(folder: Path) -> None:
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 class ReplaceDialog(Dialog):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
@@ -20,6 +21,7 @@ from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
 from livesnn.app.recording_controls import RecordingControls
+from livesnn.app.sensitivity import SensitivityDock
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
@@ -31,18 +33,17 @@ from livesnn.app.source_dialogs import (
     dropped,
     readable_source,
     some,
-    why_no_model,
 )
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Teaching
-from livesnn.app.tour import Tour, stops
+from livesnn.app.tour import Tour
 from livesnn.app.widgets.basics import open_docs
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model, only_model_for
 from livesnn.infer.run import StateMode
 from livesnn.session.event_picture import PALETTES, ViewMode
-from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.session.session import Session, SourceLike
 
 POLL_MS = 16
 ONE_TAB = "There is only one tab. Open another source in a new one with Ctrl+Shift+N."
@@ -61,23 +62,23 @@ class MainWindow(Page):
         *,
         engine: Engine | None = None,
         settings: SettingsFile | None = None,
-        picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         super().__init__()
         self.settings = settings or SettingsFile()
-        self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
-        self.source_chooser = SourceChooser(self, self.player, self.settings, self.open)
-        self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
-        self.session_display = SessionDisplay(self, self.player, self._opened)
-        self.playlist = Playlist(self.player, self.open)
+        self.player = Player(model, engine, self.settings)
+        self.source_chooser = SourceChooser(self)
+        self.recording = RecordingControls(self)
+        self.session_display = SessionDisplay(self)
+        self.playlist = Playlist(self)
         self.drop_target = DropTarget(self)
-        self.exporting = Exporting(self, self.player, self.open)
-        self.teaching = Teaching(self, self.player, self.set_model)
+        self.exporting = Exporting(self)
+        self.teaching = Teaching(self)
         self.presenting = Presenting(self, self.player, self.session_display.begin, self._show_palette)
         self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
-        self.tour = Tour(self, stops(self), lambda: self.settings.change(toured=True))
+        self.sensitivity = SensitivityDock(self, self.player, self.show_dialog, self._tell_saved)
+        self.tour = Tour(self)
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.comparing = Comparing(self, self.player, self.session_display)
+        self.comparing = Comparing(self, self.session_display)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -108,17 +109,15 @@ class MainWindow(Page):
             "frame_on": lambda: player.step(1),
             "slower": lambda: transport.change_speed(-1),
             "faster": lambda: transport.change_speed(1),
-            "loop": transport.loop.setChecked,
-            **{f"palette:{name}": lambda name=name: self.set_palette(name) for name in PALETTES},
-            "mode:decay": lambda: self.set_view_mode("decay"),
-            "mode:accumulate": lambda: self.set_view_mode("accumulate"),
+            "loop": lambda loop: self.choose(loop=loop),
+            **{f"palette:{name}": partial(self.choose_view, palette=name) for name in PALETTES},
+            **{f"mode:{mode}": partial(self.choose_view, mode=mode) for mode in get_args(ViewMode)},
+            **{f"state:{mode}": partial(self.set_state_mode, mode) for mode in get_args(StateMode)},
+            **{f"theme:{name}": partial(self.set_theme, name) for name in get_args(ThemeName)},
             "zoom_in": lambda: self.view.canvas.zoom_about(ZOOM_STEP),
             "zoom_out": lambda: self.view.canvas.zoom_about(1 / ZOOM_STEP),
             "fit": self.view.canvas.fit,
-            "mirror_picture": self.set_picture_mirrored,
-            "theme:system": lambda: self.set_theme("system"),
-            "theme:light": lambda: self.set_theme("light"),
-            "theme:dark": lambda: self.set_theme("dark"),
+            "mirror_picture": lambda on: self.choose_for_source(mirrored=on),
             "plots": self.plots.setVisible,
             "full_screen": self.set_full_screen,
             "stage": self.show_stage,
@@ -126,18 +125,17 @@ class MainWindow(Page):
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
-            "denoise": self.set_denoise,
+            "denoise": lambda on: self.choose_for_source(denoise=on),
             "learn_hot_pixels": player.learn_hot_pixels,
+            "sensitivity": self.sensitivity.setVisible,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
             "compare": lambda: self.comparing.ask(),
             "teach": self.teaching.ask,
             "act": self.acting.ask,
-            "state:carry": lambda: self.set_state_mode("carry"),
-            "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
             "settings": self.show_settings,
-            "layout": self.lay_out,
+            "layout": self._reset_layout,
             "docs": lambda: open_docs("index.md"),
             "filters": lambda: open_docs("cameras.md#noise"),
             "tour": self.begin_tour,
@@ -146,41 +144,48 @@ class MainWindow(Page):
         }
 
     def _connect(self) -> None:
-        transport, view, player = self.transport, self.view, self.player
-        transport.play_requested.connect(player.toggle)
-        transport.step_requested.connect(player.step)
-        transport.seek_requested.connect(player.seek)
-        transport.speed_requested.connect(lambda speed: player.apply(replace(player.choices, speed=speed)))
-        transport.loop_requested.connect(self.set_loop)
-        self.state_panel.mode_requested.connect(self.set_state_mode)
-        self.state_panel.reset_requested.connect(player.reset)
-        self.header.model_requested.connect(self.choose_model)
+        transport, player = self.transport, self.player
+        self.open_requested.connect(self.open)
+        self.model_requested.connect(self.set_model)
+        self.source_opened.connect(self._show_opened)
+        self.recording_written.connect(self.remember)
+        transport.line.seek_requested.connect(player.seek)
+        transport.speed.currentIndexChanged.connect(
+            lambda _: player.apply(replace(player.choices, speed=transport.speed.currentData()))
+        )
+        does: tuple[tuple[QPushButton, str], ...] = (
+            (transport.play, "play"),
+            (transport.back, "frame_back"),
+            (transport.forward, "frame_on"),
+            (transport.loop, "loop"),
+            (transport.record, "record"),
+            (self.state_panel.reset, "reset"),
+            (self.header.model, "model"),
+            *((button, f"state:{mode}") for mode, button in self.state_panel.modes.items()),
+            *((button, way) for way, button in self.view.page.choices.items()),
+            *((button, way) for way, button in self.view.strip.buttons.items()),
+        )
+        for button, action in does:
+            button.clicked.connect(self.commands[action].trigger)
         self.plots.chosen.connect(lambda names: self.settings.change(plots=names))
         self.plots.visibilityChanged.connect(
             lambda _: self.commands.check("plots", not self.plots.isHidden())
         )
-        view.way_requested.connect(lambda name: self.commands[name].trigger())
-        transport.record_requested.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def _show_remembered(self) -> None:
         """Look as the window was left, and check the actions that say so."""
-        now, choices = self.settings.now, self.player.choices
+        now = self.settings.now
         self.restoreGeometry(QByteArray(now.geometry))
         for name, splitter in self.splitters.items():
             if name in now.splitters:
                 splitter.restoreState(QByteArray(now.splitters[name]))
         self.plots.choose(now.plots)
         self.restoreState(QByteArray(now.docks))
-        self.transport.loop.setChecked(choices.loop)
-        self._show_palette(choices.view.palette)
-        self._show_filters()
+        self._show_palette(self.player.choices.view.palette)
+        self._show_choices()
         self.follow_settings()
-        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}"):
-            self.commands.check(chosen)
-        self.commands.check("state:carry")
-        self.commands.check("loop", choices.loop)
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
@@ -188,9 +193,13 @@ class MainWindow(Page):
         self.commands.check(f"theme:{self.settings.now.theme}")
         self.commands.check("full_screen", self.window().isFullScreen())
 
+    def _reset_layout(self) -> None:
+        self.sensitivity.setFloating(False)
+        self.sensitivity.hide()
+        self.lay_out()
+
     # What a person asks for
 
-    @Slot()
     def new_tab(self) -> MainWindow:
         """Return an empty window for another source, a tab beside this one."""
         tabs = self.tabs or Tabs(self)
@@ -207,29 +216,19 @@ class MainWindow(Page):
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
     ) -> None:
-        """Play a source; an error is shown as a banner, and what plays goes on.
-
-        Parameters
-        ----------
-        model
-            For this source only; None: the chosen one.
-        orientation
-            For this opening; None: what is remembered for a camera, upright for anything else.
-        """
+        """Play a source; an error is shown as a banner, and what plays goes on. Parameters as for `Player.play`."""
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
         self.player.play(source, model, orientation)
-        self._show_filters()
+        self._show_choices()
         self.session_display.begin()
 
-    @Slot()
     def choose_model(self) -> None:
         """Ask for a model and an engine."""
         dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
         dialog.chosen.connect(self.set_model)
         self.show_dialog(dialog)
 
-    @Slot(str, str)
     def set_model(self, model: str, engine: Engine) -> None:
         """Use this model on this engine, now and for the next start of livesnn."""
         self.player.set_model(model, engine)
@@ -242,33 +241,31 @@ class MainWindow(Page):
         dialog.asked.connect(lambda name: self.commands[name].trigger())
         self.show_dialog(dialog)
 
-    @Slot(object)
-    def use_settings(self, wanted: Settings) -> None:
-        """Look and play as these settings say, now and, what is remembered, for the next start of livesnn."""
-        now, choices, chosen = self.settings.now, self.player.choices, wanted.choices
-        for group, before, after in (
-            ("theme", now.theme, wanted.theme),
-            ("palette", choices.view.palette, chosen.view.palette),
-            ("mode", choices.view.mode, chosen.view.mode),
-            ("state", choices.state_mode, chosen.state_mode),
-        ):
-            if after != before:
-                self.commands[f"{group}:{after}"].trigger()
+    def use_settings(self, before: Settings, wanted: Settings) -> None:
+        """Change what differs between these settings, now and, what is remembered, for the next start of livesnn.
+
+        What another window has changed meanwhile stays.
+        """
+        choices, chosen = before.choices, wanted.choices
+        if wanted.theme != before.theme:
+            self.set_theme(wanted.theme)
+        if chosen.view != choices.view:
+            self.choose_view(mode=chosen.view.mode, palette=chosen.view.palette)
+        if chosen.state_mode != choices.state_mode:
+            self.set_state_mode(chosen.state_mode)
         if chosen.mirrored != choices.mirrored:
-            self.set_picture_mirrored(chosen.mirrored)
-        self.transport.loop.setChecked(chosen.loop)
+            self.player.choose_for_source(mirrored=chosen.mirrored)
         if chosen.denoise != choices.denoise:
-            self.set_denoise(chosen.denoise)
+            self.player.choose_for_source(denoise=chosen.denoise)
         if chosen.speed != choices.speed:
             self.transport.choose_speed(chosen.speed)
-        plain = {name: getattr(chosen, name) for name in ("decider", "pre_roll_s", "by_model")}
-        if changed := {name: to for name, to in plain.items() if to != getattr(choices, name)}:
-            self.player.choose(**changed)
-        if wanted.engine != now.engine:
+        plain = {name: getattr(chosen, name) for name in ("loop", "decider", "pre_roll_s", "by_model")}
+        self.choose(**{name: to for name, to in plain.items() if to != getattr(choices, name)})
+        if wanted.engine != before.engine:
             self.set_model(self.player.chosen, wanted.engine)
-        self.settings.change(
-            mounted=wanted.mounted, recent=wanted.recent, labels=wanted.labels, toured=wanted.toured
-        )
+            self.set_model(self.player.chosen, wanted.engine)
+        kept = {name: getattr(wanted, name) for name in ("mounted", "recent", "labels")}
+        self.settings.change(**{name: to for name, to in kept.items() if to != getattr(before, name)})
         self._show_recent()
 
     def choose_decisions(self) -> None:
@@ -278,47 +275,35 @@ class MainWindow(Page):
         dialog.chosen.connect(lambda decider: self.player.choose_decider(decider, card))
         self.show_dialog(dialog)
 
-    @Slot(str)
-    def set_state_mode(self, mode: StateMode) -> None:
-        """Carry the network's state from window to window, or reset it at each."""
-        self.player.apply(replace(self.player.choices, state_mode=mode))
-        self.commands.check(f"state:{mode}")
-        self.state_panel.show_mode(mode)
+    def choose(self, **fields: object) -> None:
+        """Play in this way, now and for the next start of livesnn."""
+        self.player.choose(**fields)
+        self._show_choices()
 
-    @Slot(bool)
-    def set_loop(self, loop: bool) -> None:
-        """Start a recording again at its end, or stop there."""
-        self.player.choose(loop=loop)
-        self.commands.check("loop", loop)
-
-    @Slot(bool)
-    def set_denoise(self, denoise: bool) -> None:
-        """Filter noise out, or let it through."""
-        self.player.set_denoise(denoise)
-        self._show_filters()
-
-    def set_palette(self, name: str) -> None:
-        """Show events in these colours, from the next picture on."""
-        self.player.choose(view=replace(self.player.choices.view, palette=name))
-        self._show_palette(name)
+    def choose_view(self, **fields: str) -> None:
+        """Change fields of how events are shown, from the next picture on."""
+        self.choose(view=replace(self.player.choices.view, **fields))  # type: ignore[arg-type]  # both are str
+        self._show_palette(self.player.choices.view.palette)
         self.presenting.follow_palette()
 
     def _show_palette(self, name: str) -> None:
         self.view.set_palette(PALETTES[name])
         self.window_panel.strip.set_palette(PALETTES[name])
 
-    def set_view_mode(self, mode: ViewMode) -> None:
-        """Let events fade, or add them up."""
-        self.player.choose(view=replace(self.player.choices.view, mode=mode))
+    def set_state_mode(self, mode: StateMode) -> None:
+        """Carry the network's state from window to window, or reset it at each."""
+        self.player.apply(replace(self.player.choices, state_mode=mode))
+        self._show_choices()
 
-    def set_picture_mirrored(self, mirrored: bool) -> None:
-        """Mirror the picture on the screen, but not for the network."""
-        self.player.set_mirrored(mirrored)
-        self._show_filters()
+    def choose_for_source(self, **fields: bool) -> None:
+        """Filter noise, or mirror the picture on the screen, but not for the network."""
+        self.player.choose_for_source(**fields)
+        self._show_choices()
 
     def set_theme(self, theme: ThemeName) -> None:
         """Give the whole application this theme."""
         self.settings.change(theme=theme)
+        self.commands.check(f"theme:{theme}")
         style.use(theme, cast(QApplication, QApplication.instance()))
 
     def set_full_screen(self, full: bool) -> None:
@@ -352,17 +337,25 @@ class MainWindow(Page):
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
             self.session_display.begin()
-        self._show_filters()
+        self._show_choices()
 
-    def _show_filters(self) -> None:
-        """Let menu and picture say how the source is turned, if it can be, mirrored and filtered."""
+    def _show_choices(self) -> None:
+        """Let menus, buttons and picture say how the source is played, and how it is turned, if it can be."""
         orientation, choices = self.player.orientation, self.player.choices
-        denoise, mirrored = choices.denoise, choices.mirrored
-        self.commands.check("denoise", denoise)
-        self.commands.check("mirror_picture", mirrored)
-        self.numbers.show_denoise(denoise)
-        self.view.canvas.set_mirrored(mirrored)
-        changes = ["noise filtered"] * denoise + [(orientation or Orientation()).words]
+        for group, chosen in (
+            ("palette", choices.view.palette),
+            ("mode", choices.view.mode),
+            ("state", choices.state_mode),
+        ):
+            self.commands.check(f"{group}:{chosen}")
+        self.commands.check("loop", choices.loop)
+        self.commands.check("denoise", choices.denoise)
+        self.commands.check("mirror_picture", choices.mirrored)
+        self.transport.loop.setChecked(choices.loop)
+        self.state_panel.show_mode(choices.state_mode)
+        self.numbers.show_denoise(choices.denoise)
+        self.view.canvas.set_mirrored(choices.mirrored)
+        changes = ["noise filtered"] * choices.denoise + [(orientation or Orientation()).words]
         self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
@@ -372,9 +365,9 @@ class MainWindow(Page):
         )
         self.commands.check("mirrored_camera", shown.mirrored)
 
-    def _opened(self) -> None:
+    def _show_opened(self) -> None:
         """Show how the source is turned and filtered, and keep it among the recent ones."""
-        self._show_filters()
+        self._show_choices()
         if isinstance(self.player.source, str | Path):
             self.remember(str(self.player.source))
 
@@ -397,17 +390,17 @@ class MainWindow(Page):
 
     # As time goes by
 
-    @Slot()
     def poll(self) -> None:
         """Show the newest of everything."""
         self.playlist.poll()
         self.session_display.poll()
         self.comparing.poll()
-        self.recording.poll(self.commands)
-        self.exporting.poll(self.commands)
-        self.teaching.poll(self.commands)
+        self.recording.poll()
+        self.exporting.poll()
+        self.teaching.poll()
         self.presenting.poll()
         self.acting.poll()
+        self.sensitivity.poll(self.commands)
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
@@ -431,12 +424,9 @@ class MainWindow(Page):
         if (held := dropped(event.mimeData())) is None:
             return
         event.acceptProposedAction()
-        unusable = list(filter(None, map(why_no_model, held.models[:1])))
-        wrong = [*unusable, *map(why_no_model, held.wrong)]
-        said = [] if unusable else self._use_dropped(held)
-        if wrong or said:
-            words = "\n".join(filter(None, (some(wrong, "\n"), *said)))
-            self.banner.show_message(words, "error" if wrong else "info")
+        said = self._use_dropped(held)
+        if words := "\n".join(filter(None, (some(held.wrong, "\n"), *said))):
+            self.banner.show_message(words, "error" if held.wrong else "info")
 
     def _use_dropped(self, held: Dropped) -> list[str]:
         """Return what to say about it."""

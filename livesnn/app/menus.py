@@ -19,6 +19,7 @@ from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, scrolled
 from livesnn.card import ModelCard
+from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.event_picture import PALETTES
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING
@@ -109,6 +110,7 @@ ENTRIES = (
     Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",)),
     Entry("denoise", "Camera", "Filter noise", ("N",), "toggle", rule=True),
     Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
+    Entry("sensitivity", "Camera", "Sensitivity", ("S",), "toggle", rule=True),
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
     Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
     Entry("compare", "Network", "Compare with …", ("Ctrl+Shift+V",)),
@@ -137,8 +139,8 @@ class Actions:
         self._actions: dict[str, QAction] = {}
         self._groups: defaultdict[str, QActionGroup] = defaultdict(lambda: QActionGroup(window))
         self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
-        for title in ("File", "Network"):
-            self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded or taught
+        for title in ("File", "Camera", "Network"):
+            self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded, set or taught
         self.recent = QMenu("Open recent", window)
         self.scenes = QMenu("Demo scenes", window)
         self.sources = QMenu("Open", window)  # for the button "Open"
@@ -153,10 +155,6 @@ class Actions:
 
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
-
-    def names(self) -> tuple[str, ...]:
-        """Return the name of every action but the recent sources."""
-        return tuple(self._actions)
 
     def check(self, name: str, checked: bool = True) -> None:
         """Show an action as checked, without doing it."""
@@ -206,7 +204,6 @@ class Actions:
 
 # Simulated scenes
 
-SIMULATED = "simulate:"
 OTHERS = "Another movement"  # seventy, by name
 GROUPS = {"One gesture": GESTURES, OTHERS: EVERYDAY, "No gesture": NOTHING}
 WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Turning digits"}

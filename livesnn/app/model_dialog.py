@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QFile, Qt, QUrl, Signal, Slot
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QFile, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -23,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label, scrolled
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label, open_folder, scrolled
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.cost import mean_density
@@ -135,11 +134,6 @@ def move_to_trash(folder: str) -> bool:
     return bool(QFile.moveToTrash(folder))
 
 
-def show_folder(folder: Path) -> None:
-    """Show a folder in the system's file manager."""
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
-
-
 def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
     """Ask for a model folder; ``use`` is called with it."""
     dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
@@ -167,7 +161,7 @@ class ModelDialog(Dialog):
         *,
         chosen: str = "",
         to_trash: Callable[[str], bool] = move_to_trash,
-        show_folder: Callable[[Path], None] = show_folder,
+        show_folder: Callable[[Path], None] = open_folder,
     ) -> None:
         super().__init__("Model and engine", parent)
         self._in_use, self._chosen = listed(model), listed(chosen or model)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 from weakref import WeakSet
 
 from livesnn.app.opening import Advice, Notice, Opening, advise, may_go_on, takes
@@ -30,11 +30,17 @@ from livesnn.infer.model import (
 from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
-from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
+from livesnn.session.camera_settings import (
+    HotPixelFiles,
+    Mounting,
+    SensorFiles,
+    camera_name,
+    with_mounted,
+)
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
-from livesnn.session.session import PICTURE_EVERY_S, Opened, Session, SourceLike
+from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
@@ -77,8 +83,6 @@ class Player:
         model: str | Model | None,
         engine: Engine | None,
         settings: SettingsFile,
-        *,
-        picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         now = settings.now
         self.session: Session | None = None  # what plays now; None before the first source and after the last
@@ -93,7 +97,7 @@ class Player:
         self._chosen: str | Model = model or default_model(now.model)
         self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
-        self._picture_every_s = picture_every_s
+        self.sensors = SensorFiles(settings.folder)  # how cameras' sensors are set up
         self.second: Second | None = None  # what all that plays is compared with
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
@@ -176,8 +180,8 @@ class Player:
             engine=self.engine,
             choices=self._of_session(self.choices),
             mounting=Mounting(opening.orientation, self._settings.now.mounted),
-            picture_every_s=self._picture_every_s,
             hot_pixels=HotPixelFiles(self._settings.folder),
+            sensors=self.sensors,
             see=self.see,
         )
 
@@ -309,20 +313,13 @@ class Player:
             self.orientation = orientation
             self.play_again()
 
-    def set_denoise(self, denoise: bool) -> None:
-        """Filter noise, or let it through, which is remembered for a camera or a stream."""
-        self._remember("filtered", denoise)
-        self.apply(replace(self.choices, denoise=denoise))
-
-    def set_mirrored(self, mirrored: bool) -> None:
-        """Mirror the picture on the screen, or don't, which is remembered for a camera or a stream."""
-        self._remember("mirrored", mirrored)
-        self.apply(replace(self.choices, mirrored=mirrored))
-
-    def _remember(self, what: Literal["filtered", "mirrored"], on: bool) -> None:
-        if self._camera:
-            others = {name for name in getattr(self._settings.now, what) if name != self._camera}
-            self._settings.change(**{what: tuple(sorted(others | {self._camera} if on else others))})
+    def choose_for_source(self, **fields: Any) -> None:
+        """Change ``denoise`` or ``mirrored`` for this source, which is remembered for a camera or a stream."""
+        for name, on in fields.items() if self._camera else ():
+            kept = "filtered" if name == "denoise" else name
+            others = {camera for camera in getattr(self._settings.now, kept) if camera != self._camera}
+            self._settings.change(**{kept: tuple(sorted(others | {self._camera} if on else others))})
+        self.apply(replace(self.choices, **fields))
 
     def toggle(self) -> None:
         """Pause, go on, or play again; before the source is open, do nothing."""
@@ -391,31 +388,30 @@ class Player:
 
         What plays goes on as it is where the model can't be used, or can't take it.
         """
+        fits = True
         if self.opened is not None:
             try:
-                plays = takes(read_card(model), self.opened.playback)
+                fits = takes(read_card(model), self.opened.playback)
             except ModelError as error:
                 self._notice = Notice(str(error), "error")
                 return
-            if not plays:
-                later = (
-                    f"{Path(model).name} can't take this source. It will be used for the next one that fits"
-                )
-                self._notice = Notice(later, "info")
-        if self.opened is not None:
             self._use_last = partial(self._use_model, self._chosen, self._named, self.engine, self._asked)
-        self._chosen, self.engine, self._asked = model, engine, True
-        self._settings.change(model=model, engine=engine)
-        if self.opened is None or plays:
-            self._named = self._model = model
-            self.play_again()
+        if fits:
+            self._use_model(model, model, engine, asked=True)
+            return
+        self._notice = Notice(
+            f"{Path(model).name} can't take this source. It will be used for the next one that fits", "info"
+        )
+        self._remember_model(model, engine, asked=True)
 
     def _use_model(self, chosen: str | Model, named: str | Model, engine: Engine, asked: bool) -> None:
-        """Play the source again with a model that was in use, and remember that it is chosen."""
-        self._chosen, self.engine, self._asked = chosen, engine, asked
+        self._remember_model(chosen, engine, asked)
         self._named = self._model = named
-        self._settings.change(model=_name(chosen), engine=engine)
         self.play_again()
+
+    def _remember_model(self, chosen: str | Model, engine: Engine, asked: bool) -> None:
+        self._chosen, self.engine, self._asked = chosen, engine, asked
+        self._settings.change(model=_name(chosen), engine=engine)
 
     @property
     def model(self) -> str:
@@ -476,7 +472,10 @@ class Player:
         self.session = None
 
     def end(self, heir: Player | None = None) -> None:
-        """End all sessions and recordings; one that hangs is waited for, or left to ``heir`` until its own end."""
+        """End all sessions and recordings; one that hangs is waited for, or left to ``heir`` until its own end.
+
+        The heir's summary has what this one did, too.
+        """
         self.stop_recording()
         self._drop_next()
         self.leave()
@@ -484,6 +483,9 @@ class Player:
             recorder.close()
         if heir is not None:
             heir._hanging += self._hanging
+            heir.tally.decisions.update(self.tally.decisions)
+            heir._n_decisions += self._n_decisions
+            heir._dropped += self._dropped
             self._hanging = []
         deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:

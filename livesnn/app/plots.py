@@ -7,19 +7,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QStandardPaths, Qt, Signal
+from PySide6.QtCore import QSize, QStandardPaths, Qt, Signal
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QDialog, QDockWidget, QMainWindow, QWidget
+from PySide6.QtWidgets import QDialog, QDockWidget, QMainWindow, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import label, save_dialog
+from livesnn.app.widgets.basics import fill, label, save_dialog
 from livesnn.session.plot_history import PlotHistory
 from livesnn.threads import Worker
 
 if TYPE_CHECKING:
     from livesnn.app.widgets.plot_panel import PlotPanel
 
-HEIGHT = 240  # pixels, before a person changes it
+HEIGHT = 210  # pixels; less in a low window
 _FILTERS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
 
 
@@ -44,11 +44,12 @@ class PlotsDock(QDockWidget):
         self._tell = tell
         self._names: Sequence[str] = ()
         self._import = Worker("plots", _import_panel)
-        waiting = label("Loading …", style.text_font(14), "faint")
-        waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        waiting.setMinimumHeight(HEIGHT)
         self.setTitleBarWidget(QWidget())  # none
-        self.setWidget(waiting)
+        self._waiting = label("Loading …", style.text_font(14), "faint")
+        self._waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        place = _Place()
+        self._column = fill(QVBoxLayout(place), self._waiting, spacing=0)
+        self.setWidget(place)
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self)
         self.hide()
 
@@ -88,7 +89,8 @@ class PlotsDock(QDockWidget):
         panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
         panel.close_button.clicked.connect(self.close)
         self.setTitleBarWidget(panel.bar)
-        self.setWidget(panel)
+        self._waiting.hide()
+        self._column.addWidget(panel)
 
     def ask_where_to_save(self, name: str) -> None:
         """Ask for a file to save a plot to; its suffix is the format."""
@@ -111,6 +113,14 @@ class PlotsDock(QDockWidget):
             )
         else:
             self._tell(f"Saved {path}", True)
+
+
+class _Place(QWidget):
+    """Where the plots are, or will be."""
+
+    def sizeHint(self) -> QSize:
+        """Return the room that plots get, before a person changes it."""
+        return QSize(600, min(HEIGHT, self.window().height() // 4))
 
 
 def _import_panel(stop: threading.Event) -> None:

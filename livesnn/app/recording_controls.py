@@ -11,9 +11,8 @@ from PySide6.QtCore import QStandardPaths, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import LABELS, Actions
-from livesnn.app.player import Player
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.settings import MOST_LABELS, SettingsFile
+from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
@@ -38,24 +37,10 @@ _TOO_MANY = f"There are keys for only {MOST_LABELS} labels, and you gave {{count
 
 
 class RecordingControls:
-    """Records the player's live source on request, and shows its progress in the window.
+    """Records the player's live source on request, and shows its progress; the settings keep pre-roll and labels."""
 
-    ``on_written`` is called with each complete file, and ``open_`` plays one. The settings keep pre-roll and labels.
-    """
-
-    def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        settings: SettingsFile,
-        on_written: Callable[[str], None],
-        open_: Callable[[str], None],
-    ) -> None:
-        self._window = window
-        self._player = player
-        self._settings = settings
-        self._on_written = on_written
-        self._open = open_
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player, self._settings = window, window.player, window.settings
         self._written: list[Recorder] = []  # to be shown when the banner is free
         self._label: str | None = None  # of what is being recorded
         self.folder = documents()  # where the file dialog starts
@@ -107,14 +92,14 @@ class RecordingControls:
         self._settings.change(labels=tuple(labels))
         self._player.choose(pre_roll_s=pre_roll_s)
 
-    def poll(self, actions: Actions) -> None:
+    def poll(self) -> None:
         """Show how the recording goes, how the last one ended, and what the actions would do."""
         for recorder in self._player.take_finished():
             self._show_finished(recorder)
         banner = self._window.banner
         if self._written and (banner.isHidden() or banner.kind == "info"):
             self._show_written(self._written.pop(0))
-        self._show_progress(self._player.recorder, actions)
+        self._show_progress(self._player.recorder, self._window.commands)
 
     def _name(self) -> str:
         source = self._player.source
@@ -133,14 +118,16 @@ class RecordingControls:
         else:
             self._written.append(recorder)
         if recorder.error is None or recorder.recorded.events:
-            self._on_written(str(recorder.path))
+            self._window.recording_written.emit(str(recorder.path))
 
     def _show_written(self, recorder: Recorder) -> None:
         recorded, path = recorder.recorded, str(recorder.path)
         lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
         labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
-        self._window.banner.show_message(message, "info", ("Open it", lambda: self._open(path)))
+        self._window.banner.show_message(
+            message, "info", ("Open it", lambda: self._window.open_requested.emit(path, None))
+        )
 
     def _show_progress(self, recorder: Recorder | None, actions: Actions) -> None:
         if recorder is None:

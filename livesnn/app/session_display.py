@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -20,10 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.menus import title_of
+from livesnn.app.menus import Actions, title_of
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
 from livesnn.app.plots import PlotsDock
+from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.bars import Banner, Header, Transport
 from livesnn.app.widgets.basics import FRAME, fill
 from livesnn.app.widgets.event_view import EventView
@@ -58,7 +58,18 @@ PATIENCE_S = 0.2  # how long a person waits for the thread that read the last re
 
 
 class WindowLayout(QMainWindow):
-    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers."""
+    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers.
+
+    What works in it asks for the rest by these signals.
+    """
+
+    open_requested = Signal(object, object)  # a source; the name of a model that it needs, or None
+    model_requested = Signal(str, str)  # a model and its engine, from now on
+    source_opened = Signal()
+    recording_written = Signal(str)  # a file
+    player: Player
+    settings: SettingsFile
+    commands: Actions
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,11 +101,13 @@ class WindowLayout(QMainWindow):
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
-    @Slot(int, int)
-    def _fit_cards(self, width: int, height: int) -> None:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Hide the lower cards where the window, or what docks leave of it, is too small for them."""
-        least_width, least_height = LEAST_WITH_CARDS
-        self.splitters["cards"].setVisible(width >= least_width and height >= least_height)
+        if isinstance(event, QResizeEvent):
+            width, height = LEAST_WITH_CARDS
+            roomy = event.size().width() >= width and event.size().height() >= height
+            self.splitters["cards"].setVisible(roomy)
+        return super().eventFilter(watched, event)
 
     def _tell_saved(self, message: str, saved: bool) -> None:
         self.banner.show_message(message, "info" if saved else "error")
@@ -159,23 +172,12 @@ class WindowLayout(QMainWindow):
         return stage
 
     def _root(self) -> QWidget:
-        root = _Root()
+        root = QWidget()
         root.setObjectName("root")
-        root.resized.connect(self._fit_cards)
+        root.installEventFilter(self)
         parts = (self.header, self.banner, (self.splitters["rows"], 1))
         fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(MARGIN, 6, MARGIN, 14))
         return root
-
-
-class _Root(QWidget):
-    """The middle of the window, without menu bar and docks; it tells its width and height."""
-
-    resized = Signal(int, int)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Tell the new size."""
-        super().resizeEvent(event)
-        self.resized.emit(self.width(), self.height())
 
 
 def window_title(name: str, source: object) -> str:
@@ -205,15 +207,10 @@ def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSpli
 
 
 class SessionDisplay:
-    """Shows the newest of everything that the player's session has; call `begin` when it has another session.
+    """Shows the newest of everything that the player's session has; call `begin` when it has another session."""
 
-    ``on_opened`` is called when the session's source is open.
-    """
-
-    def __init__(self, window: WindowLayout, player: Player, on_opened: Callable[[], None]) -> None:
-        self._on_opened = on_opened
-        self._window = window
-        self._player = player
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player = window, window.player
         self._result: ShownResult | None = None  # not shown yet
         self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
@@ -287,6 +284,7 @@ class SessionDisplay:
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
         self._note = self._lost = self._engine_note = ""
+        self._length_us = self._shown_us = 0  # of a recording; what the time line shows
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
         self._result = self.shown = None
@@ -309,11 +307,21 @@ class SessionDisplay:
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line
+        self._follow_length()
         for decision in session.take_decisions():
             line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
         profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
         if profile is not None:
             line.set_profile(profile)
+
+    def _follow_length(self) -> None:
+        """Lengthen the time line of a recording that is being indexed: seldom, since that blurs its decisions."""
+        opened = self._player.opened
+        duration_us = 0 if opened is None else opened.playback.duration_us or 0
+        settled, self._length_us = duration_us == self._length_us, duration_us
+        if 0 < self._shown_us < duration_us and (settled or duration_us > 1.25 * self._shown_us):
+            self._shown_us = duration_us
+            self._window.transport.lengthen(duration_us / 1e6)
 
     def _follow_results(self, session: Session, *, read: bool) -> None:
         """Show the newest result, but none from before a person's last reset."""
@@ -352,7 +360,7 @@ class SessionDisplay:
         self.begin()
         if opened is not None and self._session is not None:
             self._show_opened(self._session.name, opened)
-            self._on_opened()
+            self._window.source_opened.emit()
 
     def _follow_state(self, session: Session) -> None:
         if session.warnings and session.warnings != self._warnings:
@@ -397,6 +405,7 @@ class SessionDisplay:
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
         )
         window.setWindowTitle(window_title(name, self._player.source))
+        self._shown_us = playback.duration_us or 0
         duration_s = None if playback.duration_us is None else playback.duration_us / 1e6
         simulated = source.startswith(SIMULATED)
         window.transport.set_recording(duration_s, card.classes, playback.labels, simulated=simulated)

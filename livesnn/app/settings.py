@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 import platformdirs
@@ -19,7 +19,6 @@ from livesnn.files import replace_file
 from livesnn.infer.model import Engine
 from livesnn.outputs.action import Rule
 from livesnn.session.control import Choices
-from livesnn.session.event_picture import PALETTES
 
 FILE = "LIVESNN_SETTINGS"
 """Environment variable: the settings file to use in place of the user's own."""
@@ -66,8 +65,7 @@ class SettingsFile:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._written = _stamp(path)  # what `_now` was read from, or written to
-        # The defaults if the file doesn't exist or can't be used.
-        self._now = Settings() if path is None else _read(path)
+        self._now = Settings() if path is None else _read(path) or Settings()
 
     @property
     def now(self) -> Settings:
@@ -75,8 +73,7 @@ class SettingsFile:
         written = _stamp(self._path)
         if self._path is not None and written not in (None, self._written):
             self._written = written
-            with suppress(*_UNREADABLE):
-                self._now = _decoded(self._path)
+            self._now = _read(self._path) or self._now
         return self._now
 
     @property
@@ -118,52 +115,72 @@ def _stamp(path: Path | None) -> tuple[int, int] | None:
     return None
 
 
-def _decoded(path: Path) -> Settings:
-    """Return the settings in a file; raises one of _UNREADABLE."""
-    fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    return msgspec.convert(_migrated(fields), type=Settings)
+def _read(path: Path) -> Settings | None:
+    """Return the settings in a file; None: there is none, or nothing of it can be used.
 
-
-def _read(path: Path) -> Settings:
-    """Return the settings in a file; one that can't be used is copied beside it, with a message."""
+    A field that can't be used has its default. That is said, and a copy of the file is kept beside it.
+    """
     if not path.is_file():  # reading a pipe would wait for ever
-        return Settings()
+        return None
+    settings, problem = None, ""
     try:
-        return _decoded(path)
+        fields = _migrated(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
+        fields, wrong = _usable(fields, Settings)
+        settings = msgspec.convert(fields, Settings)
+        if wrong:
+            problem = f"these settings can't be used and are reset: {', '.join(wrong)}"
     except _UNREADABLE as error:
+        problem = f"{error}: starting with the default settings"
+    if problem:
         aside = path.with_name(f"{path.name}.unread")
         with suppress(OSError):
             replace_file(aside, path.read_bytes())
-            say(f"{path}: {error}: starting with the default settings; the old file is kept as {aside.name}")
-        return Settings()
+            say(f"{path}: {problem}; the old file is kept as {aside.name}")
+    return settings
+
+
+def _usable(fields: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields that a dataclass can have together, and the paths of the others, "choices.speed"."""
+    usable: dict[str, Any] = {}
+    wrong = []
+    kinds = get_type_hints(kind)
+    for name, value in fields.items():
+        try:
+            msgspec.convert({**usable, name: value}, kind)
+            usable[name] = value
+        except _UNREADABLE:
+            if isinstance(value, dict) and is_dataclass(inner := kinds[name]):
+                usable[name], below = _usable(value, inner)
+                wrong += [f"{name}.{each}" for each in below]
+            else:
+                wrong.append(name)
+    return usable, wrong
 
 
 def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a file's fields by today's names; in older files the choices stood beside the others.
-
-    Raises msgspec.ValidationError if one of those that are renamed has the wrong type.
-    """
-    old = {name: fields.pop(name) for name in [*fields] if name in _OLD_CHOICES}
-    try:
-        view = {new: old.pop(name) for new, name in _OLD_VIEW.items() if name in old}
-        denied, thresholds = old.pop("denied", {}), old.pop("thresholds", {})
+    """Return a file's fields by today's names; in older files the choices stood beside the others."""
+    old = {name: fields[name] for name in _OLD_CHOICES if name in fields}
+    now = {name: value for name, value in fields.items() if name not in old}
+    choices = now.get("choices", {})
+    if not isinstance(choices, dict):
+        return now
+    view = {new: old.pop(name) for new, name in _OLD_VIEW.items() if name in old}
+    denied, thresholds = old.pop("denied", {}), old.pop("thresholds", {})
+    rules: object = None
+    if isinstance(denied, dict) and isinstance(thresholds, dict):
         rules = {
             model: {"deny": denied.get(model, ()), "thresholds": thresholds.get(model, {})}
             for model in {*denied, *thresholds}
         }
-        choices = {"loop": True, "view": view, "by_model": rules, **old, **fields.get("choices", {})}
-        for of_camera in ("denoise", "mirrored"):  # once kept for recordings too, which a filter ruins
-            choices.pop(of_camera, None)
-        if choices["view"].get("palette") not in PALETTES:  # of another version
-            choices["view"].pop("palette", None)
-        if "keep" in (decider := choices.get("decider", {})):
-            decider["hysteresis"] = decider.pop("keep")
-        if "leak" not in decider:
-            untouched = all(decider.get(name, value) == value for name, value in _OLD_DECIDER.items())
-            choices["decider"] = {} if untouched else {**_OLD_DECIDER, "leak": 0.0, **decider}
-    except (TypeError, AttributeError) as error:
-        raise msgspec.ValidationError(f"a field has the wrong type ({error})") from error
-    return {**fields, "choices": choices}
+    choices = {"loop": True, "view": view, "by_model": rules, **old, **choices}
+    for of_camera in ("denoise", "mirrored"):  # once kept for recordings too, which a filter ruins
+        choices.pop(of_camera, None)
+    decider = choices.get("decider", {})
+    if isinstance(decider, dict) and "leak" not in decider:
+        decider = {"hysteresis" if name == "keep" else name: value for name, value in decider.items()}
+        untouched = all(decider.get(name, value) == value for name, value in _OLD_DECIDER.items())
+        choices["decider"] = {} if untouched else {**_OLD_DECIDER, "leak": 0.0, **decider}
+    return {**now, "choices": choices}
 
 
 _OLD_DECIDER = {"threshold": 0.5, "hysteresis": None, "smoothing": 0.0}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -89,34 +89,51 @@ def paths_of(settings: object, prefix: str = "") -> list[str]:
 class SettingsDialog(Dialog):
     """Shows settings, and emits each change as ``changed``; ``asked`` has the name of an action to do instead."""
 
-    changed = Signal(object)  # Settings
+    changed = Signal(object, object)  # Settings before and after
     asked = Signal(str)
 
     def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__("Settings", parent)
         self.settings = settings
-        self.rows: list[Row] = []
+        self._rows: list[Row] = []
         self._shows: list[Callable[[], None]] = []  # each lets a field show its setting
         self._headings: dict[str, QWidget] = {}
         self._list = QVBoxLayout()
         self.search = line_edit("", "Search, for example: noise", "Search the settings")
         self.search.setClearButtonEnabled(False)
         self.nothing = label(NOTHING_FOUND, style.text_font(14), "soft")
-        for group, add_rows in {
+        self._missing = {
             "Appearance": self._look,
             "Playback": self._playing,
             "Sources": self._sources,
             "Recording": self._recording,
             "Network": self._network,
             "Decisions": self._decisions,
-        }.items():
-            self._headings[group] = label(group, style.text_font(16, weight=QFont.Weight.DemiBold), "accent")
-            self._list.addWidget(self._headings[group])
-            add_rows()
+        }
         self._lay_out()
+        self._build_next()
         self.search.textChanged.connect(self._search)
         self.search.setFocus()
         self.resize(800, 580)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every setting."""
+        while self._missing:
+            self._build_next()
+        return self._rows
+
+    @Slot()
+    def _build_next(self) -> None:
+        """Build the next group, and soon the one after it: all at once would hold the window up for 60 ms."""
+        if not self._missing:
+            return
+        group = next(iter(self._missing))
+        self._headings[group] = label(group, style.text_font(16, weight=QFont.Weight.DemiBold), "accent")
+        self._list.addWidget(self._headings[group])
+        self._missing.pop(group)()
+        self.show_settings(self.settings)
+        QTimer.singleShot(0, self, self._build_next)
 
     # The settings
 
@@ -210,7 +227,7 @@ class SettingsDialog(Dialog):
         parts = ((column, 1), field, help_button(page, name))
         fill(QHBoxLayout(whole), *parts, spacing=14, margins=(0, 4, 8, 8))
         self._list.addWidget(whole)
-        self.rows.append(Row(group, name, hint, paths, whole))
+        self._rows.append(Row(group, name, hint, paths, whole))
 
     def _choice(self, name: str, hint: str, page: str, path: str, options: Mapping[Any, str]) -> None:
         box = ChoiceBox(name)
@@ -266,18 +283,17 @@ class SettingsDialog(Dialog):
         return widget
 
     def _lay_out(self) -> None:
-        self._list.addWidget(self.nothing)
-        self._list.addStretch(1)
         self._list.setSpacing(6)
         inner = QWidget()
-        inner.setLayout(self._list)
+        self.nothing.hide()
+        fill(QVBoxLayout(inner), self._list, self.nothing, spacing=0).addStretch(1)
         self._area = scrolled(inner)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.groups = QListWidget()
         self.groups.setFont(style.text_font(15))
         self.groups.setFixedWidth(140)
         self.groups.setAccessibleName("Groups of settings")
-        self.groups.addItems([*self._headings])
+        self.groups.addItems([*self._missing])
         self.groups.currentTextChanged.connect(self._go_to)
         self.column.addWidget(self.search)
         self.column.addLayout(fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1)
@@ -289,8 +305,6 @@ class SettingsDialog(Dialog):
             if isinstance(each, QPushButton):
                 each.setAutoDefault(False)
         defaults.clicked.connect(self.reset)
-        self.show_settings(self.settings)
-        self._search("")
 
     # What a person does
 
@@ -319,8 +333,9 @@ class SettingsDialog(Dialog):
         self._change("choices.decider", replace(now, **values))
 
     def _use(self, settings: Settings) -> None:
+        before = self.settings
         self.show_settings(settings)
-        self.changed.emit(settings)
+        self.changed.emit(before, settings)
 
     @Slot(str)
     def _go_to(self, group: str) -> None:
@@ -336,8 +351,3 @@ class SettingsDialog(Dialog):
             words_above.setVisible(any(row.group == group for row in found))
         self.nothing.setVisible(not found)
         self._area.verticalScrollBar().setValue(0)
-
-    @property
-    def found(self) -> list[str]:
-        """The names of the settings that the search has left."""
-        return [row.name for row in self.rows if not row.whole.isHidden()]

@@ -9,27 +9,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from PySide6.QtCore import QMimeData, QRectF, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QWidget
+from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
-from livesnn.app.menus import SIMULATED, another_scene, knows_people
-from livesnn.app.player import Demo, Player, demo, turning_demo
+from livesnn.app.menus import another_scene, knows_people
+from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.session_display import WindowLayout, folder_of
-from livesnn.app.settings import SettingsFile, with_recent
-from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note, write
+from livesnn.app.settings import with_recent
+from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
-from livesnn.infer.model import DEFAULT_MODEL, model_folder, only_model_for, read_card
+from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
 from livesnn.paths import recordings_dir
+from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
-from livesnn.threads import Latest, Worker
+from livesnn.threads import Worker
 
 FILE_FILTER = (
-    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
+    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5 *.bag *.db3 *.mcap);;"
     "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
 )
 SCHEME = "tcp://"
@@ -47,28 +48,21 @@ _STREAM_HINT = (
 
 
 class SourceChooser:
-    """Asks for a source and plays it; keeps the recent ones in the settings.
+    """Asks for a source and plays it; keeps the recent ones in the settings."""
 
-    ``play`` is called with the source, and with the name of a model if the source needs that one.
-    """
-
-    def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        settings: SettingsFile,
-        play: Callable[[str, str | None], None],
-    ) -> None:
-        self._window, self._player, self._settings, self._play = window, player, settings, play
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player, self._settings = window, window.player, window.settings
         self.folder = recordings_dir()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[..., object]]:
         """Return what the actions that open a source do."""
         return {
             "open": self.choose_file,
-            "camera": self.choose_camera,
-            "webcam": self.choose_webcam,
-            "stream": self.choose_stream,
+            "camera": lambda: self._ask(CameraDialog(self._window)),
+            "webcam": lambda: self._ask(
+                CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)
+            ),
+            "stream": lambda: self._ask(StreamDialog(self._last_stream(), self._window)),
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
             "another": lambda: self.watch_scene(another_scene(self._player.source)),
@@ -81,32 +75,21 @@ class SourceChooser:
         dialog.fileSelected.connect(self._open)
         self._window.show_dialog(dialog)
 
-    def choose_camera(self) -> None:
-        """Ask which camera."""
-        dialog = CameraDialog(self._window)
-        dialog.chosen.connect(self._open)
-        self._window.show_dialog(dialog)
-
-    def choose_webcam(self) -> None:
-        """Use the only webcam; where there are several, or the system lists none, ask which."""
-        dialog = CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)
-        dialog.chosen.connect(self._open)
-        self._window.show_dialog(dialog)
-
     def watch_scene(self, source: str) -> None:
         """Play a simulated scene with the model that it needs; the chosen one, if that knows people."""
         needed = only_model_for(source)
         with suppress(ModelError):
             if needed is None and not knows_people(read_card(self._player.chosen)):
                 needed = DEFAULT_MODEL
-        self._play(source, needed)
+        self._window.open_requested.emit(source, needed)
 
-    def choose_stream(self) -> None:
-        """Ask for the address of a stream, and propose the last one."""
-        streams = [source for source in self._settings.now.recent if source.startswith(SCHEME)]
-        dialog = StreamDialog(streams[0] if streams else "tcp://localhost:7777", self._window)
+    def _ask(self, dialog: CameraDialog | StreamDialog) -> None:
         dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
+
+    def _last_stream(self) -> str:
+        streams = (source for source in self._settings.now.recent if source.startswith(SCHEME))
+        return next(streams, "tcp://localhost:7777")
 
     def _watch(self, shown: Demo | None) -> None:
         if shown is None:
@@ -114,10 +97,10 @@ class SourceChooser:
                 "This demo's recording or model is missing: reinstall livesnn", "error"
             )
         else:
-            self._play(shown.source, shown.model)
+            self._window.open_requested.emit(*shown)
 
     def _open(self, source: str) -> None:
-        self._play(source, None)
+        self._window.open_requested.emit(source, None)
 
     def visit(self, source: str) -> None:
         """Let the next file dialog start at this source's folder."""
@@ -163,10 +146,6 @@ class StreamDialog(Dialog):
     @Slot(str)
     def _typed(self, text: str) -> None:
         self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
-
-
-_Found = tuple[list[Device], str]
-"""Cameras, and why others may be missing; "": none are."""
 
 
 class Words(NamedTuple):
@@ -222,7 +201,8 @@ class CameraDialog(Dialog):
         super().__init__(words.title, parent)
         self._discover = discover
         self._words = words
-        self._found: Latest[_Found] = Latest()
+        self._found: list[Device] = []
+        self._why: list[str] = []  # others may be missing
         self._worker: Worker | None = None
         self.note = note(words.looking, 14)
         self.cameras = QListWidget()
@@ -249,18 +229,14 @@ class CameraDialog(Dialog):
         self.note.setText(self._words.looking)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
-        found: Latest[_Found] = Latest()  # its own: an abandoned search may still find something
-        self._found = found
+        found: list[Device] = []  # its own: an abandoned search may still find something
+        why: list[str] = []
+        self._found, self._why = found, why
 
         def search(stop: threading.Event) -> None:
-            why: list[str] = []
-            found.put((self._discover(why.append), " ".join(why)))
+            found.extend(self._discover(why.append))
 
-        def fail(error: BaseException) -> None:
-            known = isinstance(error, LivesnnError)
-            found.put(([], str(error) if known else f"{NO_CAMERA} ({error})"))
-
-        self._worker = Worker("discover", search, on_error=fail).start()
+        self._worker = Worker("discover", search).start()
         self._timer.start(POLL_MS)
 
     def accept(self) -> None:
@@ -271,10 +247,11 @@ class CameraDialog(Dialog):
 
     @Slot()
     def _poll(self) -> None:
-        found = self._found.take()
-        if found is None:
+        if self._worker is None or self._worker.running:
             return
-        devices, why = found
+        devices, why, error = self._found, " ".join(self._why), self._worker.error
+        if error is not None:
+            why = str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"
         self._timer.stop()
         self._again.setEnabled(True)
         if any(device.kind != "webcam" for device in devices) or (devices and self._words.only):
@@ -299,7 +276,6 @@ class CameraDialog(Dialog):
             self._worker.close(timeout_s=0)  # a search of USB can't be stopped
 
 
-_MARGIN = 14  # pixels around the target
 MOST_NAMED = 5
 _WEIGHTS = (".onnx", ".safetensors")
 
@@ -307,7 +283,7 @@ _WEIGHTS = (".onnx", ".safetensors")
 class Dropped(NamedTuple):
     """What is dragged or dropped.
 
-    ``recordings`` are files to play, ``models`` folders of models, ``wrong`` folders without one.
+    ``recordings`` are files to play, ``models`` folders of models; ``wrong`` says why other folders are none.
     """
 
     recordings: tuple[str, ...] = ()
@@ -330,13 +306,16 @@ def dropped(mime: QMimeData) -> Dropped | None:
     """Return what is dragged, by what it is on the disk; None where it is no file or folder."""
     recordings, models, wrong = [], [], []
     for path in [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]:
-        folder = path.parent if path.suffix in _WEIGHTS else path
         if not path.is_dir() and path.suffix not in _WEIGHTS:
             recordings.append(str(path))
-        elif _is_model(folder):
-            models += [] if str(folder) in models else [str(folder)]
+            continue
+        folder = str(path if path.is_dir() else path.parent)
+        try:
+            read_card(folder)
+        except ModelError as error:
+            wrong.append(str(error))
         else:
-            wrong.append(str(path))
+            models += [] if folder in models else [folder]
     found = Dropped(tuple(recordings), tuple(models), tuple(wrong))
     return found if any(found) else None
 
@@ -347,66 +326,36 @@ def some(names: Sequence[str], separator: str) -> str:
     return separator.join([*names[:MOST_NAMED], *more])
 
 
-def why_no_model(folder: str) -> str:
-    """Return what is wrong with a model folder, in one line; "": nothing."""
-    try:
-        read_card(folder)
-    except ModelError as error:
-        return str(error)
-    return ""
-
-
-def _is_model(folder: Path) -> bool:
-    try:
-        model_folder(folder)
-    except ModelError:
-        return False
-    return True
-
-
-class DropTarget(QWidget):
+class DropTarget(QLabel):
     """Covers the window while something is dragged over it, and says what a drop would do."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._covered = parent
-        self.words = ""
+        self.setObjectName("drop")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setFont(style.text_font(26, weight=QFont.Weight.DemiBold))
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setWordWrap(True)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
 
     def show_words(self, words: str) -> None:
         """Cover the parent with these words."""
-        self.words = words
-        self.setAccessibleName(words)
+        self.setText(words)
         self.setGeometry(self._covered.rect())
         self.raise_()
         self.show()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint a veil, a dashed frame and the words."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        veil = QColor(style.theme.background)
-        veil.setAlpha(215)
-        painter.fillRect(self.rect(), veil)
-        frame = QRectF(self.rect()).adjusted(_MARGIN, _MARGIN, -_MARGIN, -_MARGIN)
-        painter.setPen(QPen(QColor(style.theme.accent), 3, Qt.PenStyle.DashLine))
-        painter.drawRoundedRect(frame, 16, 16)
-        where = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        large = style.text_font(26, weight=QFont.Weight.DemiBold)
-        write(painter, frame.adjusted(24, 24, -24, -24), self.words, style.theme.text, where, large)
 
 
 class Playlist:
     """Opens the next file when one has ended; after the last it begins again where recordings are repeated.
 
     A file that can't be played is passed over: the window says why. It ends when a person plays something else.
-
-    ``open_file`` plays a file.
     """
 
-    def __init__(self, player: Player, open_file: Callable[[str], None]) -> None:
-        self._player, self._open_file = player, open_file
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player = window, window.player
         self._files: tuple[str, ...] = ()
         self._index = self._failed = 0
         self._before: object = None  # the session that played when the file was asked for
@@ -442,7 +391,7 @@ class Playlist:
     def _open(self, index: int) -> None:
         self._index, self._before = index, self._player.session
         self._player.place_in_list = f"{index + 1} of {len(self._files)}"
-        self._open_file(self._files[index])
+        self._window.open_requested.emit(self._files[index], None)
 
     def _end(self) -> None:
         self._files = ()

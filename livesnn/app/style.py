@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from string import Template
-from typing import Literal
+from typing import Literal, get_args
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPalette, QPixmap
@@ -29,28 +29,10 @@ from livesnn.session.showing import readable as readable
 class Theme:
     """Colours as #rrggbb. Text has a contrast of at least 4.5 on each ground it appears on (WCAG 2.1, AA).
 
-    Attributes
-    ----------
-    background, surface, raised
-        Grounds of the window, of a card, and of a button or an empty bar.
-    hover, pressed
-        A button's ground under the pointer, and pressed.
-    line
-        Edges and rules.
-    text, soft, faint
-        Text: the main one, explanations, and what may be overlooked.
-    accent, accent_hover, accent_dark, on_accent
-        What is chosen or playing: as text or a bar, under the pointer, as a ground of `text`; text on `accent`.
-    neutral
-        Other bars.
-    warning, danger
-        Text.
-    warning_surface, warning_line, danger_surface, danger_line
-        The banner's ground and edge.
-    event_background
-        Around the picture, whose own ground is its palette's (session/event_picture.py).
-    classes
-        One for each class, in the model's order (session/showing.py).
+    Grounds: the window's, a card's (``surface``), a button's (``raised``, ``hover``, ``pressed``), the picture's
+    (``event_background``; its own is its palette's). Text: the main one, explanations (``soft``), and what may be
+    overlooked (``faint``). ``accent`` is what is chosen or playing, ``accent_dark`` a ground of ``text``, ``neutral``
+    other bars. ``classes`` are in the model's order (session/showing.py).
     """
 
     background: str
@@ -249,16 +231,7 @@ _FILE_DIALOG = {
 _RULES = Template("""
 QMainWindow, QWidget#root { background: $background; }
 QWidget { color: $text; }
-QLabel[tone="soft"] { color: $soft; }
-QLabel[tone="faint"] { color: $faint; }
-QLabel[tone="accent"] { color: $accent; }
-QLabel[tone="warning"] { color: $warning; }
-QLabel[tone="danger"] { color: $danger; }
-QLabel#dot { background: $faint; border-radius: 5px; }
-QLabel#dot[tone="soft"] { background: $soft; }
-QLabel#dot[tone="accent"] { background: $accent; }
-QLabel#dot[tone="warning"] { background: $warning; }
-QLabel#dot[tone="danger"] { background: $danger; }
+QLabel#dot { border-radius: 5px; }
 QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 4px; }
 QTabBar { background: $background; }
 QTabBar::tab { background: transparent; color: $soft; border: 1px solid transparent; border-radius: 8px;
@@ -288,6 +261,7 @@ QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
 QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
 QFrame#banner QPushButton { background: transparent; border-color: transparent; }
 QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
+QLabel#drop { background: $veil; border: 3px dashed $accent; border-radius: 16px; margin: 14px; padding: 24px; }
 QLabel#toast { background: $accent_dark; border-radius: 14px; padding: 6px 14px; }
 QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
@@ -299,6 +273,11 @@ QPushButton:checked { background: $accent_dark; border-color: $accent; }
 QPushButton:checked:disabled { background: $surface; border-color: $line; }
 QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#icon { padding: 0; }
+QPushButton#icon_only { background: transparent; border: none; padding: 0; }
+QPushButton#choice { background: $surface; border-radius: 14px; }
+QPushButton#choice:hover { border-color: $accent; }
+QPushButton#choice:focus { border: 2px solid $accent; }
+QPushButton#choice:pressed { background: $raised; }
 QPushButton#close { background: transparent; border-color: transparent; padding: 0; }
 QPushButton#close:hover, QPushButton#close:focus { background: $hover; }
 QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }
@@ -346,7 +325,12 @@ QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical { height: 0; }
 
 def style_sheet(theme: Theme) -> str:
     """Return the application's style sheet in the colours of a theme."""
-    return _RULES.substitute(vars(theme))
+    tones = (
+        f'QLabel[tone="{tone}"] {{ color: {colour}; }} QLabel#dot[tone="{tone}"] {{ background: {colour}; }}'
+        for tone, colour in vars(theme).items()
+        if tone in get_args(Tone) and tone != "text"
+    )
+    return _RULES.substitute(vars(theme), veil=theme.background.replace("#", "#d7")) + "\n".join(tones)
 
 
 def palette(theme: Theme) -> QPalette:
@@ -418,7 +402,14 @@ _FILLED = ("play", "pause", "back", "forward", "record", "stop")
 
 
 def icon(name: str, colour: str) -> QIcon:
-    """Return the icon of one of `ICONS` in one colour, sharp at twice its size on a screen at 200 %."""
+    """Return the icon of one of `ICONS` in one colour; where its button is disabled, it is faint."""
+    result = QIcon(_drawn(name, colour))
+    result.addPixmap(_drawn(name, theme.faint), QIcon.Mode.Disabled)
+    return result
+
+
+def _drawn(name: str, colour: str) -> QPixmap:
+    """Return an icon that is sharp at twice its size on a screen at 200 %."""
     look = f'fill="{colour}"' if name in _FILLED else f'fill="none" stroke="{colour}" stroke-width="1.8"'
     image = f'<g {look} stroke-linecap="round" stroke-linejoin="round">{ICONS[name]}</g>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">{image}</svg>'
@@ -427,4 +418,4 @@ def icon(name: str, colour: str) -> QIcon:
     painter = QPainter(pixmap)
     QSvgRenderer(svg.encode()).render(painter)
     painter.end()
-    return QIcon(pixmap)
+    return pixmap

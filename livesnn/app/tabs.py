@@ -9,11 +9,10 @@ from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.player import Player, Summary
+from livesnn.app.player import Summary
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.stage import Presenting
 from livesnn.app.widgets.basics import button, fill
-from livesnn.infer.decide import Tally
 
 LEAST_TILE = 720  # width of a window beside another, pixels
 SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
@@ -26,7 +25,6 @@ class Page(WindowLayout):
 
     closed = Signal(QWidget)  # this window, whose threads have ended
     tabs: Tabs | None = None  # where it is one of several
-    player: Player
     presenting: Presenting
 
     def follow_settings(self) -> None:
@@ -45,8 +43,8 @@ class Tabs(QWidget):
         super().__init__()
         self.setObjectName("root")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._tally = Tally()  # of the windows that are closed
-        self._closed: list[Summary] = []  # of what these did
+        self._player = first.player  # of the window closed last, which knows what all others did
+        self._shown = 0  # pictures in the windows that are closed
         self.bar = QTabBar()
         self.bar.setDrawBase(False)
         self.bar.setExpanding(False)
@@ -156,8 +154,8 @@ class Tabs(QWidget):
     @Slot(QWidget)
     def _forget(self, page: Page) -> None:
         """Remove a window that has been closed."""
-        self._closed.append(page.player.summary(page.view.shown))
-        self._tally.decisions.update(page.player.tally.decisions)
+        self._player = page.player
+        self._shown += page.view.shown
         self.bar.blockSignals(True)  # until the window has gone, too
         self.bar.removeTab(self.pages.index(page))
         page.setParent(None)
@@ -192,9 +190,4 @@ class Tabs(QWidget):
 
     def summary(self) -> Summary:
         """Return what all windows did together, once they are closed."""
-        return Summary(
-            frames_shown=sum(each["frames_shown"] for each in self._closed),
-            decisions=sum(each["decisions"] for each in self._closed),
-            majority=self._tally.majority,
-            dropped=sum(each["dropped"] for each in self._closed),
-        )
+        return self._player.summary(self._shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -14,18 +14,15 @@ from typing import Any, NamedTuple
 import msgspec
 from PySide6.QtCore import QPoint, Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QProgressBar, QWidget
+from PySide6.QtWidgets import QProgressBar
 
 from livesnn import subprocesses
 from livesnn.app import style
-from livesnn.app.menus import Actions
-from livesnn.app.player import Player
 from livesnn.app.recording_controls import proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.labels import labels_file
-from livesnn.infer.model import Engine
 from livesnn.paths import own_models_dir
 from livesnn.teach import (
     LONGEST_NAME,
@@ -37,7 +34,7 @@ from livesnn.teach import (
     describe_lesson,
     own_folder,
 )
-from livesnn.threads import Latest, Worker
+from livesnn.threads import Worker
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")
@@ -74,44 +71,49 @@ class Learning:
     def __init__(
         self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool, known: bool = False
     ) -> None:
-        self._learned: Latest[Lesson | Recognised | LivesnnError] = Latest()
+        self._learned: Lesson | Recognised | None = None
         flags = ["--model", model, "--out", str(out), "--json", *["--denoise"] * denoise]
         flags += ["--if-known", "go-on" if known else "stop"]
-        command = subprocesses.command("teach", *flags, "--", gesture, str(recording))
-        self._worker = Worker("teach", partial(self._learn, command), on_error=self._fail).start()
+        self._command = subprocesses.command("teach", *flags, "--", gesture, str(recording))
+        self._worker = Worker("teach", self._learn).start()
 
     def take(self) -> Lesson | Recognised | LivesnnError | None:
-        """Return once what was learned, or why nothing was; None while it isn't done."""
-        return self._learned.take()
+        """Return what was learned, or why nothing was; None while it isn't done."""
+        if self._worker.running:
+            return None
+        if self._worker.error is not None:
+            return LivesnnError(error_message(self._worker.error).removeprefix("livesnn teach: "))
+        return self._learned
 
     def close(self) -> None:
         """Stop learning."""
         self._worker.close()
 
-    def _learn(self, command: list[str], stop: threading.Event) -> None:
-        written = subprocesses.run_apart(command, stop, limit_s=LEARNING_LIMIT_S)
+    def _learn(self, stop: threading.Event) -> None:
+        written = subprocesses.run_apart(self._command, stop, limit_s=LEARNING_LIMIT_S)
         if not stop.is_set():
             fields = msgspec.json.decode(written, type=dict[str, Any])
             known = fields.get("recognised")
-            self._learned.put(msgspec.convert(*((known, Recognised) if known else (fields, Lesson))))
-
-    def _fail(self, error: BaseException) -> None:
-        self._learned.put(LivesnnError(error_message(error).removeprefix("livesnn teach: ")))
+            self._learned = msgspec.convert(*((known, Recognised) if known else (fields, Lesson)))
 
 
 class Step(NamedTuple):
-    """What to do now, the share that is done (None: unknown), and more in small words.
+    """What to do now, more in small words, and the share that is done (None: unknown).
 
-    ``go_on``: on the button that a person has to press first; "": none.
+    ``button``: what a person can press to go on; "": nothing. ``cancel``: the other button. ``names``: whether the
+    gesture is to be named.
     """
 
-    now: str
-    share: float | None
+    now: str = ""
     words: str = ""
-    go_on: str = ""
+    share: float | None = None
+    button: str = ""
+    cancel: str = "Cancel"
+    names: bool = False
 
 
-Steps = Generator[Step, None, None]
+Steps = Generator[Step, bool | None, None]
+"""Gets True where the step's button was pressed."""
 
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:
@@ -124,50 +126,50 @@ def in_sentences(lesson: Lesson, recording: Path) -> str:
 
 
 class Teaching:
-    """Teaches the player's model a gesture on request.
+    """Teaches the player's model a gesture on request."""
 
-    ``use`` is called with the model and engine to use from now on.
-    """
-
-    def __init__(self, window: WindowLayout, player: Player, use: Callable[[str, Engine], None]) -> None:
-        self._window, self._player, self._use = window, player, use
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player = window, window.player
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
-        self._learned: tuple[Lesson, Path] | None = None  # from this recording
-        self._goes_on = False  # whether a person wants it although the gesture is known
+        self._pressed = False  # the button of the last step
 
     def ask(self) -> None:
         """Ask for the name of a gesture."""
-        dialog = TeachDialog(PERFORMED_S, self._window)
-        dialog.begun.connect(self._begin)
-        dialog.went_on.connect(self._go_on)
-        dialog.accepted.connect(self._use_learned)
+        dialog = TeachDialog(self._window)
+        dialog.show_step(Step("", HINT.format(seconds=PERFORMED_S), button="Start", names=True))
+        dialog.pressed.connect(self._go_on)
         dialog.finished.connect(self.end)
         self._window.show_dialog(dialog)  # it first closes the last one, which ends its lesson
         self._dialog = dialog
 
     def end(self) -> None:
         """Abandon the lesson, if there is one."""
-        self._dialog = None
-        self._leave()
+        steps, self._steps, self._dialog = self._steps, None, None
+        if steps is not None:
+            steps.close()  # ends what it began
 
-    def poll(self, actions: Actions) -> None:
+    def _go_on(self) -> None:
+        self._pressed = self._steps is not None
+        if self._steps is None and self._dialog is not None:
+            self._steps = self._give(self._dialog.name.text().strip())
+
+    def poll(self) -> None:
         """Go on with the lesson, and show whether one can begin."""
-        why_not = self._why_not()
-        actions["teach"].setEnabled(not why_not)
-        actions["teach"].setToolTip(why_not or HOW)
+        why_not, action = self._why_not(), self._window.commands["teach"]
+        action.setEnabled(not why_not)
+        action.setToolTip(why_not or HOW)
         if self._steps is None or self._dialog is None:
             return
+        pressed, self._pressed = self._pressed or None, False
         try:
-            self._dialog.show_step(*next(self._steps))
+            self._dialog.show_step(self._steps.send(pressed))
         except StopIteration:
             self._steps = None
-            if self._learned is not None:
-                lesson, recording = self._learned
-                self._dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson, recording))
+            self._dialog.close()
         except LivesnnError as error:
             self._steps = None
-            self._dialog.show_failed(error_message(error))
+            self._dialog.show_step(Step("", error_message(error), button="Start", names=True))
 
     def _why_not(self) -> str:
         """Say why no gesture can be taught now; "": one can."""
@@ -185,29 +187,12 @@ class Teaching:
             return str(error)
         return "" if card.dataset == SIMULATED else NOT_THIS
 
-    def _go_on(self) -> None:
-        self._goes_on = True
-
-    def _begin(self, gesture: str) -> None:
-        self._leave()
-        self._goes_on = False
-        self._steps = self._give(gesture)
-
-    def _leave(self) -> None:
-        steps, self._steps, self._learned = self._steps, None, None
-        if steps is not None:
-            steps.close()  # ends what it began
-
-    def _use_learned(self) -> None:
-        if self._learned is not None:
-            self._use(self._learned[0].folder, self._player.engine)
-
     def _give(self, gesture: str) -> Steps:
         """Yield what to do now until the gesture is learned; raises LivesnnError if it can't be."""
         model, denoise = self._player.model, self._player.choices.denoise
         check_lesson(gesture, model)
         for left_s, share in self._time(READY_S):
-            yield Step(f"Get ready: {left_s}", share, f"Then perform {gesture} again and again.")
+            yield Step(f"Get ready: {left_s}", f"Then perform {gesture} again and again.", share)
         recording = yield from self._record(gesture)
         try:
             learn = partial(Learning, gesture, recording, model, own_folder(model, gesture), denoise=denoise)
@@ -216,35 +201,38 @@ class Teaching:
                 yield from self._ask_about(learned, gesture)
                 learned = yield from self._learn(gesture, learn(known=True))
             assert isinstance(learned, Lesson)
-            self._learned = learned, recording
         except BaseException:
             _forget(recording)
             raise
+        now, words = describe_lesson(learned)[0], in_sentences(learned, recording)
+        while not (yield Step(now, words, button="Use it", cancel="Not now")):
+            pass
+        self._window.model_requested.emit(learned.folder, self._player.engine)
 
     def _ask_about(self, known: Recognised, gesture: str) -> Steps:
         """Yield a question until a person wants to go on."""
         words = (
             f"If you go on, {known.label} may later be taken for {gesture}. Cancel keeps the model as it is."
         )
-        while not self._goes_on:
-            yield Step(known.question[:1].upper() + known.question[1:], None, words, "Go on")
+        while not (yield Step(known.question[:1].upper() + known.question[1:], words, button="Go on")):
+            pass
 
     @staticmethod
-    def _learn(gesture: str, learning: Learning) -> Generator[Step, None, Lesson | Recognised]:
+    def _learn(gesture: str, learning: Learning) -> Generator[Step, bool | None, Lesson | Recognised]:
         """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
         begun_s = time.monotonic()
         try:
             while (learned := learning.take()) is None:
                 gone = f"{time.monotonic() - begun_s:.0f} s so far"
                 words = f"You can stop moving. The first time takes about a minute: {gone}."
-                yield Step(f"Learning {gesture} …", None, words)
+                yield Step(f"Learning {gesture} …", words)
         finally:
             learning.close()
         if isinstance(learned, LivesnnError):
             raise learned
         return learned
 
-    def _record(self, gesture: str) -> Generator[Step, None, Path]:
+    def _record(self, gesture: str) -> Generator[Step, bool | None, Path]:
         """Yield steps until the gesture is recorded; return the file, which has its labels beside it."""
         session, path = self._player.session, _new_file(gesture)
         if session is None or (recorder := session.control.record(path)) is None:
@@ -256,11 +244,11 @@ class Teaching:
                     raise LivesnnError(ENDED if recorder.error is None else error_message(recorder.error))
                 if session.control.lost:
                     raise LivesnnError(LOST_SINCE)
-                yield Step(gesture, share, f"Perform it again and again: {left_s} s left.")
+                yield Step(gesture, f"Perform it again and again: {left_s} s left.", share)
             session.control.use_recorder(None)
             recorder.stop()
             while not recorder.finished:
-                yield Step("Writing …", None)
+                yield Step("Writing …")
             if recorder.error is not None:
                 raise LivesnnError(error_message(recorder.error))
         except BaseException:  # abandoned or failed: nobody needs the file
@@ -297,20 +285,15 @@ def _new_file(gesture: str) -> Path:
 
 
 class TeachDialog(Dialog):
-    """Asks for a gesture's name, then shows the steps of the lesson.
+    """Shows one step after another; it stands over the right column, so that a person sees the picture."""
 
-    ``begun`` is emitted with the name, ``went_on`` where a question is answered, ``accepted`` when the new model is
-    to be used. It stands over the right column, so that a person sees the picture.
-    """
+    pressed = Signal()
 
-    begun = Signal(str)
-    went_on = Signal()
-
-    def __init__(self, seconds: float, parent: QWidget | None = None) -> None:
-        super().__init__("Teach a gesture", parent)
+    def __init__(self, window: WindowLayout) -> None:
+        super().__init__("Teach a gesture", window)
         self.name = line_edit("", "thumbs up", "Name of the gesture")
         self.name.setMaxLength(LONGEST_NAME)
-        self.words = label(HINT.format(seconds=seconds), style.text_font(14), "soft", wrap=True)
+        self.words = label("", style.text_font(14), "soft", wrap=True)
         self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
         self.share = QProgressBar()
         self.share.setRange(0, 1000)
@@ -318,68 +301,32 @@ class TeachDialog(Dialog):
         self.share.setFixedHeight(8)
         for part in (self.now, self.words, self.name, self.share):
             self.column.addWidget(part)
-        self.now.hide()
-        self.share.hide()
         self.button = self.add_buttons("Start")
         self.button.setEnabled(False)
         self.name.textChanged.connect(self._typed)
-        self._learned = self._asking = False
-        if isinstance(parent, WindowLayout):
-            self._stand_beside(parent)
-
-    def _stand_beside(self, window: WindowLayout) -> None:
-        """Be as wide as the right column, and stand in its upper part."""
         self.setFixedWidth(max(window.readout.width() - 2, 300))
         self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))
-        self._say(self.words.text())
 
-    def _say(self, words: str, now: str = "") -> None:
-        """Show words below what is now, and make room for all of them."""
-        self.now.setText(now)
-        self.now.setVisible(bool(now))
-        self.words.setText(words)
+    def show_step(self, step: Step) -> None:
+        """Show a step, and make room for all of its words."""
+        self.name.setVisible(step.names)
+        self.button.setText(step.button or self.button.text())
+        self.button.setVisible(bool(step.button))
+        self.cancel.setText(step.cancel)
+        self.share.setValue(round(1000 * (step.share or 0)))
+        self.share.setVisible(step.share is not None)
+        if (step.now, step.words) == (self.now.text(), self.words.text()):
+            return  # it is called each time the window looks
+        self.now.setText(step.now)
+        self.now.setVisible(bool(step.now))
+        self.words.setText(step.words)
         needed = self.column.totalHeightForWidth(self.width())
         if needed > self.height():
             self.resize(self.width(), needed)
 
-    def show_step(self, now: str, share: float | None, words: str = "", go_on: str = "") -> None:
-        """Show a `Step`."""
-        self.name.hide()
-        self.button.setText(go_on or self.button.text())
-        self.button.setVisible(bool(go_on))
-        self._asking = bool(go_on)
-        if (now, words) != (self.now.text(), self.words.text()):  # it is called each time the window looks
-            self._say(words, now)
-        self.share.setValue(round(1000 * (share or 0)))
-        self.share.setVisible(share is not None)
-
-    def show_learned(self, now: str, words: str) -> None:
-        """Show what was learned, and offer to use it."""
-        self.show_step(now, 1.0, words)
-        self.share.hide()
-        self._learned = True
-        self.button.setText("Use it")
-        self.cancel.setText("Not now")
-        self.button.show()
-        self.button.setFocus()
-
-    def show_failed(self, words: str) -> None:
-        """Show why nothing was learned, and offer to begin again."""
-        self._say(words)
-        self.share.hide()
-        self.name.show()
-        self.button.setText("Start")
-        self.button.show()
-        self._asking = False
-
     def accept(self) -> None:
-        """Begin the lesson; or use the new model."""
-        if self._learned:
-            super().accept()
-        elif self._asking:
-            self.went_on.emit()
-        else:
-            self.begun.emit(self.name.text().strip())
+        """Tell that the button was pressed; the dialog stays."""
+        self.pressed.emit()
 
     @Slot(str)
     def _typed(self, text: str) -> None:

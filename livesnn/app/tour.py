@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Slot
@@ -62,16 +61,13 @@ def stops(window: WindowLayout) -> tuple[Stop, ...]:
 
 
 class Tour(QFrame):
-    """A card that goes from part to part; it takes no key until a person tabs to it.
+    """A card that goes from part to part; it takes no key until a person tabs to it."""
 
-    ``on_end`` is called when it was taken or skipped.
-    """
-
-    def __init__(self, window: WindowLayout, stops: Sequence[Stop], on_end: Callable[[], None]) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         super().__init__(window)
         self.setObjectName("tour")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self._window, self._stops, self._on_end = window, stops, on_end
+        self._window, self._stops = window, stops(window)
         self.step = 0
         self._outline = QFrame(window)
         self._outline.setObjectName("outline")
@@ -106,7 +102,7 @@ class Tour(QFrame):
         self._window.removeEventFilter(self)
         self.hide()
         self._outline.hide()
-        self._on_end()
+        self._window.settings.change(toured=True)
 
     def _show(self, step: int) -> None:
         """Show a step; the one after the last ends the tour."""

@@ -11,19 +11,18 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from livesnn.bench.measurements import ENGINES, EngineName
-from livesnn.bench.report import spread
+from livesnn.bench import EngineName, spread
 from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import EventSource, Resolution
+from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.cost import mean_density
 from livesnn.infer.decide import Percentiles
@@ -34,6 +33,7 @@ from livesnn.sources import event_source, open_source
 from livesnn.threads import usable_processors
 
 DEFAULT_MODEL = "nmnist"
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 SENSOR = Resolution(346, 260)
 THREADS = min(2, usable_processors())
 """Threads of every engine that is timed. Each is at its best with two, where there are two processors."""

@@ -14,15 +14,13 @@ class Command(NamedTuple):
     """Where a command's function is, and the first sentence of its docstring.
 
     ``arguments``: a function of the same module that returns what the command takes, where its signature doesn't say;
-    it is given the command line. ``subject``: a function that returns what the help page of a line is about, where
-    that isn't always the command.
+    it is given the command line.
     """
 
     module: str
     function: str
     summary: str
     arguments: str = ""
-    subject: str = ""
 
     def load(self) -> Callable[..., int]:
         """Import the command's function."""
@@ -35,10 +33,6 @@ class Command(NamedTuple):
         if self.arguments:
             return getattr(import_module(f"livesnn.cli.{self.module}"), self.arguments)(line)
         return arguments_of(self.load())
-
-    def page_subject(self) -> Callable[[Sequence[str]], tuple[str, Callable[..., object]]] | None:
-        """Return the function that tells what a help page is about; None: the command."""
-        return getattr(import_module(f"livesnn.cli.{self.module}"), self.subject) if self.subject else None
 
 
 GROUPS: dict[str, dict[str, Command]] = {
@@ -76,15 +70,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "Measure": {
-        "bench": Command(
-            "bench",
-            "bench",
-            "Measure how fast livesnn runs on this machine.",
-            "bench_arguments",
-            "bench_subject",
-        ),
+        "bench": Command("measure", "bench", "Measure how fast livesnn runs on this machine."),
         "tables": Command(
-            "tables",
+            "measure",
             "tables",
             "Run the paper's experiments, or show their results beside the paper's.",
         ),

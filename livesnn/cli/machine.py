@@ -1,4 +1,4 @@
-"""The commands for this machine: devices, doctor, prepare. What doctor looks at is in probes.py."""
+"""The commands for this machine: devices, doctor, prepare. What doctor looks at is in doctor.py."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def devices(*, json: bool = False) -> int:
     Parameters
     ----------
     json
-        Print JSON.
+        Print JSON, with what an event camera's sensor can be set to.
     """
     from livesnn.sources import discover
 
@@ -51,7 +51,7 @@ def devices(*, json: bool = False) -> int:
     for line in why:
         say(f"livesnn devices: {line}")
     if json:
-        write_json([asdict(device) for device in found])
+        write_json([device.summary() for device in found])
     elif found:
         write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
     elif not why:

@@ -352,7 +352,14 @@ def teach(
     folder = own_folder(model, gesture) if out is None else expanded(out)
     check_out(folder)
     _check_sources(gesture, sources, others)
-    read = partial(read_clips, spec=card.input, orientation=mounting.orientation, denoise=denoise, tell=_tell)
+    read = partial(
+        read_clips,
+        spec=card.input,
+        orientation=mounting.orientation,
+        sensor=mounting.sensor,
+        denoise=denoise,
+        tell=_tell,
+    )
     clips: list[Clip] = []
     for source in sources:
         clips += read(source, seconds=seconds, label=gesture)

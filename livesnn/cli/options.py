@@ -14,6 +14,7 @@ import tyro
 from livesnn.errors import LivesnnError, SourceError
 
 if TYPE_CHECKING:
+    from livesnn.events.cameras.sensitivity import SensorSettings
     from livesnn.events.filters import Orientation
     from livesnn.infer.run import Result
 
@@ -27,13 +28,16 @@ Port = Annotated[int | None, tyro.conf.arg(metavar="PORT")]
 
 @dataclass(frozen=True)
 class _Mounting:
-    """Camera mounting."""
+    """The camera: how it is mounted, and how its sensor is set up."""
 
     rotate: Annotated[int | None, tyro.conf.arg(metavar="DEGREES")] = None
     """Rotate the picture clockwise by 0, 90, 180 or 270 degrees; 180 is for a camera that hangs upside down."""
 
     mirror: bool = False
     """Swap left and right before rotating, for a camera that looks into a mirror."""
+
+    bias: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Set up an event camera's sensor as this file says; Camera → Sensitivity in the window saves one."""
 
     @property
     def orientation(self) -> Orientation | None:
@@ -52,6 +56,14 @@ class _Mounting:
         from livesnn.events.filters import Orientation
 
         return self.orientation or Orientation()
+
+    @property
+    def sensor(self) -> SensorSettings | None:
+        """The settings in the file; None if no file is given."""
+        from livesnn.events.cameras.sensitivity import load_settings
+        from livesnn.files import expanded
+
+        return None if self.bias is None else load_settings(expanded(self.bias))
 
 
 Mounting = Annotated[_Mounting, tyro.conf.arg(name="")]

@@ -174,7 +174,7 @@ def serve(
     only
         Send a line for every frame to programs, or only when the decision changes, and once a second.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
         Stop after this time.
     denoise
@@ -237,7 +237,7 @@ def publish(
         camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
         recording of events, at its own speed.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     decisions_port
         Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints. Default: 7780,
         or none if only --events-port is given. Try it: nc localhost 7780
@@ -322,12 +322,10 @@ def _decide(
 ) -> int:
     """Serve decisions, until the source ends or Ctrl-C."""
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
     from livesnn.outputs.lines import decide_all
 
     _check_seconds(seconds)
     command, source = server.command, server.name
-    name = model or only_model_for(source) or DEFAULT_MODEL
     with server, actions.following(notice(command), live=True) as act:
 
         def see(result: Result) -> None:
@@ -336,15 +334,16 @@ def _decide(
 
         rows = decide_all(
             source,
-            name,
+            model,
             engine=engine,
             every="frame",
             decider=Decider().merge(decisions.given),
             seconds=seconds,
             denoise=denoise,
             orientation=server.orientation,
+            sensor=server.sensor,
             paced=True,
-            listen=lambda opened: server.listen(opened, read_card(name)),
+            listen=server.listen,
             see=see,
             reset_requested=server.take_reset,
             notify=server.notify,
@@ -367,7 +366,9 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
     _check_seconds(seconds)
     with server:
         with reading(server.command, server.name) as progress:
-            opened = event_source(open_source(server.name, notify=server.notify, progress=progress))
+            opened = event_source(
+                open_source(server.name, notify=server.notify, progress=progress, sensor=server.sensor)
+            )
         stop = threading.Event()
         with closing(opened), ending_sets(stop) if opened.live else nullcontext():
             pipeline = open_pipeline(
@@ -418,6 +419,7 @@ class _Server(ExitStack):
         super().__init__()
         self.command, self.name = command, name
         self.orientation = mounting.upright
+        self.sensor = mounting.sensor
         self._places, self._only_changes, self._page = places, only_changes, page
         self._starts, self._ros2_namespace = starts, ros2
         self._ros2: Ros2Output | None = None
@@ -427,7 +429,7 @@ class _Server(ExitStack):
     def listen(self, source: EventSource | FrameSource, card: ModelCard | None = None) -> See | None:
         """Listen for programs; return what looks at each packet of events, or None.
 
-        ``card``: of the model that decides; None: only events are sent.
+        ``card``: that of the model that decides; None: only events are sent.
         """
         from livesnn.console import json_line
         from livesnn.events.recording import Recording

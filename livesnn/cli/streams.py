@@ -78,6 +78,7 @@ def gui(
         decisions=decisions.given,
         pre_roll_s=pre_roll,
         orientation=mounting.orientation,
+        sensor=mounting.sensor,
         beside=sources[1:],
         compare=compare,
         stage=stage,
@@ -115,7 +116,7 @@ def run(
         A recording, which is read as fast as possible. Or a live source, which runs until Ctrl-C: camera,
         camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits.
     model
-        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+        Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
         Stop after this much time of the recording, or of the clock for a live source.
     denoise
@@ -135,14 +136,13 @@ def run(
         livesnn[train].
     """
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, only_model_for
     from livesnn.outputs.lines import decide_all
     from livesnn.sources import is_live
 
     with actions.following(notice("run"), live=is_live(source)) as see:
         rows = decide_all(
             source,
-            model or only_model_for(source) or DEFAULT_MODEL,
+            model,
             engine=engine,
             state=state,
             every=every,
@@ -150,6 +150,7 @@ def run(
             seconds=seconds,
             denoise=denoise,
             orientation=mounting.upright,
+            sensor=mounting.sensor,
             see=see,
             notify=notice("run"),
             reading=reading("run", source),
@@ -199,7 +200,9 @@ def record(
 
     orientation = mounting.upright
     with reading("record", source) as progress:
-        opened = event_source(open_source(source, notify=notice("record"), progress=progress))
+        opened = event_source(
+            open_source(source, notify=notice("record"), progress=progress, sensor=mounting.sensor)
+        )
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
     begun_s = time.perf_counter()
     done = capture(opened, expanded(out), seconds=seconds, orientation=orientation)

@@ -310,19 +310,17 @@ def call(
     arguments: Sequence[str],
     prog: str,
     takes: Callable[[], Sequence[Argument]],
-    subject: Callable[[Sequence[str]], tuple[str, Callable[..., object]]] | None = None,
 ) -> int:
     """Run a command, or print its help page if the line asks for it.
 
-    Raises UsageError. ``takes`` returns what the command takes, and is called only if that is needed. ``subject``
-    returns what the help page of a line is about: how it is called, and whose docstring describes it; by default the
-    command. A command whose only parameter is ``arguments`` parses them itself, with `plain_refusal`.
+    Raises UsageError. ``takes`` returns what the command takes, and is called only if that is needed.
+
+    A command whose only parameter is ``arguments`` parses them itself, with `plain_refusal`.
     """
     if any(each in HELP for each in arguments[: _end_of_flags(arguments)]):
         from livesnn.console import write
 
-        called, described = (prog, command) if subject is None else subject(arguments)
-        write(page(called, described, takes()))
+        write(page(prog, command, takes()))
         return 0
     if [*inspect.signature(command).parameters] == ["arguments"]:
         return command(list(arguments))

@@ -1,4 +1,4 @@
-"""Playing a recording at a multiple of its own time: `PlaybackClock`, and `paced`, which waits by it.
+"""Playing a recording at a multiple of its own time: `PlaybackClock`, `paced`, and events in memory as a live source.
 
 A live source is paused in session/playback.py.
 """
@@ -9,11 +9,12 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.packet import Events, Packet
+from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.threads import WAKE_S
 
 _MAX_LAG_S = 0.25  # what is later than this goes on from where it is, instead of catching up
@@ -144,3 +145,65 @@ def _piece_end(events: Events, first: int, speed: float | None) -> int:
     longest_us = max(int(PACED_PACKET_US * min(speed, 1.0)), _MIN_PACKET_US)
     times = events["t"][first:]
     return first + int(np.searchsorted(times, times[0] + longest_us))
+
+
+MEMORY_PACKET_US = 1000
+
+
+class MemorySource(Closing):
+    """Events in memory as a live `EventSource`, in packets of a millisecond.
+
+    Parameters
+    ----------
+    events
+        EVENTS_DTYPE [N], in order, within [0, duration_us).
+    duration_us
+        Until the last packet, or until they begin again.
+    paced
+        In real time. A late reader gets every packet, one after another. Otherwise all come at once.
+    repeated
+        Again and again, until `close`, the time going on; otherwise once.
+    """
+
+    live = True
+    name = ""
+    warnings = ()
+
+    def __init__(
+        self,
+        events: Events,
+        resolution: Resolution,
+        *,
+        duration_us: int,
+        paced: bool = True,
+        repeated: bool = False,
+    ) -> None:
+        self.resolution = resolution
+        self.counters = SourceCounters()
+        self._duration_us, self._paced = duration_us, paced
+        ends = np.minimum(
+            np.arange(MEMORY_PACKET_US, duration_us + MEMORY_PACKET_US, MEMORY_PACKET_US), duration_us
+        )
+        self._packets = np.split(events, np.searchsorted(events["t"], ends[:-1]))
+        self._ends = ends.tolist()
+        self._rounds = count() if repeated else range(1)
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield packets until the events end, or until `close`."""
+        begun_s = time.perf_counter()
+        for number in self._rounds:
+            begun_us = number * self._duration_us
+            for events, end_us in zip(self._packets, self._ends, strict=True):
+                due_s = begun_s + (begun_us + end_us) / 1e6 if self._paced else 0.0
+                if self._closed.wait(max(0.0, due_s - time.perf_counter())):
+                    return
+                self.counters.events += events.size
+                if begun_us:
+                    events = events.copy()
+                    events["t"] += begun_us
+                yield Packet(events, time.perf_counter())
+
+    def close(self) -> None:
+        """End the iteration, from any thread; safe to call twice."""
+        self._closed.set()

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from livesnn.errors import DataError, SourceError
+from livesnn.errors import DataError, LivesnnError, SourceError
 from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.formats.registry import (
     EventStream,
@@ -22,11 +22,14 @@ from livesnn.events.formats.registry import (
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.progress import Progress, share_of_time, untold
+from livesnn.threads import Worker
 
 MAX_PACKET_EVENTS = 1 << 16
 
 
-def open_recording(path: str | Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
+def open_recording(
+    path: str | Path, *, stream: str | None = None, progress: Progress = untold, at_once: bool = False
+) -> Recording:
     """Open a recording: its first event stream, or the one that ``stream`` or ``FILE?stream=NAME`` names.
 
     ``stream`` may also name the camera of one.
@@ -35,6 +38,9 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     ----------
     progress
         Reports how much has been read, where all of it must be read first. What it raises ends the opening.
+    at_once
+        Don't wait until a file without an index has been read: until then, `Recording.t_end` is that of the part
+        read so far.
 
     Raises
     ------
@@ -44,7 +50,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
         When its format isn't known, or it is damaged beyond use.
     """
     path = Path(path)
-    reader = open_reader(path, progress)
+    reader = open_reader(path, progress, at_once=at_once)
     stream = parse_recording_path(path).stream if stream is None else stream
     chosen = choose_stream(reader, stream)
     if chosen is None:
@@ -97,6 +103,8 @@ class Recording(Closing):
         self._reading = threading.Lock()
         self._assumed: list[str] = []
         self._repairs: list[str] = []
+        if stream.resolution is None:
+            reader.index(progress)  # all of it is read in any case
         self.resolution = stream.resolution or extent(reader, stream.name, progress)
         if stream.resolution is None:
             size = f"{self.resolution.width}×{self.resolution.height}"
@@ -106,6 +114,20 @@ class Recording(Closing):
         times = reader.time_range(stream.name)
         self.empty = times is None
         self.t_start, self.t_end = times or (0, 0)
+        self._indexing = None if reader.indexed else Worker("index", self._index).start()
+
+    def _index(self, stop: threading.Event) -> None:
+        def note(_: float) -> None:
+            if stop.is_set():
+                raise SourceError(f"{self.path}: closed")
+            _, self.t_end = self._reader.time_range(self.stream) or (0, self.t_end)
+
+        try:
+            self._reader.index(note)
+            note(1.0)
+        except LivesnnError as error:
+            if not stop.is_set():
+                self._assumed.append(str(error))
 
     def __repr__(self) -> str:
         size = f"{self.resolution.width}×{self.resolution.height}"
@@ -193,6 +215,8 @@ class Recording(Closing):
 
     def close(self) -> None:
         """Release the file; an iteration ends. Safe to call twice."""
+        if self._indexing is not None:
+            self._indexing.close()
         with self._reading:  # not under a read in another thread
             self._closed = True
             self._reader.close()

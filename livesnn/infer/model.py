@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
+from livesnn.events.packet import Resolution
 from livesnn.events.slicer import Frame
 from livesnn.paths import models_dir, own_models_dir
 from livesnn.simulate import DIGITS_URI
-from livesnn.weights import load_card
+from livesnn.weights import GRAPH, WEIGHTS, load_card
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -28,7 +29,8 @@ Engine = Literal["auto", "onnx", "torch", "spike"]
 DEFAULT_MODEL, TURNING_DIGITS = "gestures", "mnist-seq2"
 """Shipped models, the first for sources that need no other."""
 
-_WEIGHTS = ("model.onnx", "model.safetensors")
+_KNOWN = {"nmnist": "N-MNIST"}
+"""Data sets that are known by the size of their sensor, which no other has: as people call them."""
 
 
 class Model(Protocol):
@@ -125,7 +127,7 @@ def load_model(
     if engine == "onnx":
         from livesnn.infer.onnx_engine import OnnxModel
 
-        return OnnxModel.load(folder / "model.onnx", threads=threads)
+        return OnnxModel.load(folder / GRAPH, threads=threads)
     if engine == "torch":
         try:
             from livesnn.infer.torch_engine import TorchModel
@@ -143,7 +145,7 @@ def load_model(
 def read_card(model: str | Path) -> ModelCard:
     """Return the card of a model by name or folder; raises ModelError."""
     folder = model_folder(model)
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS
     return load_card(weights) if weights.is_file() else load_model(folder).card
 
 
@@ -160,6 +162,58 @@ def only_model_for(source: str) -> str | None:
     """Return the only shipped model that knows what is in a SOURCE of the command line; None: any may."""
     turning = source.startswith(DIGITS_URI) and TURNING_DIGITS in shipped_models()
     return TURNING_DIGITS if turning else None
+
+
+class Fit(NamedTuple):
+    """How a model fits a source.
+
+    Attributes
+    ----------
+    plays
+        Whether it can take the source at all: events or pictures.
+    better
+        A shipped model that was trained for such a source; None: none is better.
+    why
+        What speaks for that one, as the beginning of a sentence.
+    """
+
+    plays: bool
+    better: str | None = None
+    why: str = ""
+
+
+def fit_events(card: ModelCard, size: Resolution) -> Fit:
+    """Return how a model fits events of a sensor of this size."""
+    plays = card.input.kind == "events"
+    if plays and card.sensor in (None, tuple(size)):
+        return Fit(plays)
+    trained = shipped_for((size.width, size.height))
+    better = DEFAULT_MODEL if DEFAULT_MODEL in trained else next(iter(trained), None)
+    if better is not None:
+        known = _KNOWN.get(read_card(better).dataset)
+        shape = f"{size.width} × {size.height} pixels"
+        return Fit(
+            plays, better, f"This looks like {known}" if known else f"{better} was trained with {shape}"
+        )
+    default = None if plays or DEFAULT_MODEL not in shipped_models() else DEFAULT_MODEL
+    return Fit(plays, default, "These are events" if default else "")
+
+
+def fit_video(card: ModelCard, source: str) -> Fit:
+    """Return how a model fits the pictures of a SOURCE of the command line."""
+    if card.input.kind == "video":
+        return Fit(plays=True)
+    better = only_model_for(source) or next(iter(_video_models()), None)
+    return Fit(plays=False, better=better, why="This is a video")
+
+
+def _video_models() -> list[str]:
+    """Return the shipped models for any video."""
+    found = []
+    for name in shipped_models():
+        with suppress(ModelError):  # a damaged one says so when it is loaded
+            found += [name] if read_card(name).input.kind == "video" and name != TURNING_DIGITS else []
+    return found
 
 
 def shipped_models() -> tuple[str, ...]:
@@ -202,7 +256,7 @@ def _find(name_or_folder: str | Path) -> Path:
     if path.is_file():
         raise ModelError(f"{path} is a file: give its folder, {path.parent}")
     if path.is_dir() and path.parts != (path.name,):
-        raise ModelError(f"{path} is not a model folder: it holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
+        raise ModelError(f"{path} is not a model folder: it holds neither {GRAPH} nor {WEIGHTS}")
     available = ", ".join((*shipped_models(), *own_models())) or "none"
     trained = f"; trained here: {run}" if _is_model((run := Path("runs") / path) / "model") else ""
     raise ModelError(f"Model {str(name_or_folder)!r} not found; available: {available}{trained}")
@@ -210,7 +264,7 @@ def _find(name_or_folder: str | Path) -> Path:
 
 def _is_model(folder: Path) -> bool:
     """Return whether the folder holds weights."""
-    return any((folder / weights).is_file() for weights in _WEIGHTS)
+    return any((folder / file).is_file() for file in (GRAPH, WEIGHTS))
 
 
 def zero_state(card: ModelCard) -> State:

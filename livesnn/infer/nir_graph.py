@@ -1,4 +1,4 @@
-"""A network as a NIR graph, which other frameworks and neuromorphic chips read. The ONNX export is snn/export.py.
+"""A network as a NIR graph, which other frameworks and neuromorphic chips read. The ONNX export is snn/checkpoint.py.
 
 NIR is the Neuromorphic Intermediate Representation (Pedersen et al. 2024, Nature Communications 15, 8122). This needs
 no torch.
@@ -65,13 +65,11 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     try:
         scores = _conv_snn(graph) if card.network.kind == "conv_snn" else _sts_resnet(graph)
         graph.add("output", nir.Output(np.array([len(card.classes)])), scores)
-        if more := [layer for layer in card.states if layer.replace(".", "_") not in graph.nodes]:
-            raise ModelError(
-                f"the card names a layer {more[0]} that its network doesn't have: train the model again"
-            )
         return nir.NIRGraph(graph.nodes, graph.edges, metadata=metadata)
-    except (ValueError, IndexError) as error:  # from nir, if a layer has another shape in the card
-        raise ModelError(f"the card doesn't fit its own network ({error}): train the model again") from error
+    except (ValueError, IndexError) as error:  # from nir, if a pool is larger than what it pools
+        raise ModelError(
+            f"the card describes no network that can be built ({error}): train it again"
+        ) from error
 
 
 def nir_file(graph: nir.NIRGraph) -> bytes:
@@ -142,9 +140,7 @@ class _Graph:
 
     def neurons(self, layer: str, *before: str, fires: bool = True) -> str:
         """Add the neurons of a layer of the card, which read the sum of the nodes ``before``."""
-        if layer not in self.card.states:
-            raise ModelError(f"the card names no layer {layer}: train the model again")
-        each = partial(np.full, self.card.states[layer])
+        each = partial(np.full, self.card.layer_shapes()[layer])
         neuron, name = self.card.neuron.of(layer), layer.replace(".", "_")
         leaks = neuron.alpha < 1
         r = each(np.float32(1 / (1 - neuron.alpha) if leaks else 1 / self.dt_s))
@@ -208,7 +204,7 @@ def _classified(graph: _Graph, taps: list[str]) -> list[str]:
 
 
 def _conv_snn(graph: _Graph) -> str:
-    """Add a ConvSNN's nodes (snn/conv_snn.py); returns the name of its read-out."""
+    """Add a ConvSNN's nodes (snn/sts_resnet.py); returns the name of its read-out."""
     card, spec = graph.card, graph.card.network
     current = graph.conv("first_conv", "first", "input", spec.widths[0], 3, gain=card.input.scale)
     pooled = graph.pool("first_pool", graph.neurons("first", current), 2, stride=2)

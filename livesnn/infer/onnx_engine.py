@@ -1,4 +1,4 @@
-"""OnnxModel: one step of a network in ONNX Runtime on the CPU. The graph is made in snn/export.py.
+"""OnnxModel: one step of a network in ONNX Runtime on the CPU. The graph is made in snn/checkpoint.py.
 
 The graph takes `frame` uint8 [1, C, H, W] and each state by name, float32 [1, *shape]. It gives `output`
 float32 [1, K] and each `<state>.next`. Its metadata holds the card under "livesnn".
@@ -18,7 +18,7 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, FloatArray, State, check_first_step
 from livesnn.threads import usable_processors
-from livesnn.weights import CARD_KEY
+from livesnn.weights import CARD_KEY, graph_hash
 
 # ONNX Runtime's exceptions share no base but Exception.
 _LOAD_ERRORS = (
@@ -61,8 +61,8 @@ class OnnxModel(CheckedModel):
         Raises
         ------
         ModelError
-            The file is missing or damaged, has no card, a tensor isn't what the card says, or a step gives NaN
-            or infinity.
+            The file is missing or damaged, has no card, its network or a tensor isn't what the card says, or a step
+            gives NaN or infinity.
         """
         if not path.is_file():
             raise ModelError(f"{path} is missing: copy the model again, or use --engine spike")
@@ -79,6 +79,8 @@ class OnnxModel(CheckedModel):
         if text is None:
             raise ModelError(f"{path} holds no livesnn card: it wasn't exported by livesnn")
         card = ModelCard.from_json(text, where=str(path))
+        if card.graph_sha256 not in ("", graph_hash(path.read_bytes())):
+            raise ModelError(f"{path} has another network than its card says: copy the model again")
         _check_tensors(session, card, path)
         model = cls(session, card)
         try:

@@ -329,8 +329,9 @@ def run(
             raise LivesnnError(f"{name} can't be {value!r}: give a {kind.__name__}, or leave it out")
     decider.check(loaded.card)
     opened = _opened(source)
-    filters = {"seconds": seconds, "denoise": denoise, "orientation": orientation}
-    with FrameStream(opened, loaded.card.input, **filters) as stream:  # type: ignore[arg-type]
+    with FrameStream(
+        opened, loaded.card.input, seconds=seconds, denoise=denoise, orientation=orientation
+    ) as stream:
         if opened.live:
             warm_up(loaded, stream.resolution, denoise=denoise)
         yield from run_frames(stream, loaded, state=state, decider=decider, silence=stream.silence)
@@ -353,7 +354,7 @@ def _loaded(model: Model) -> Model:
 def _opened(source: str | Path | EventSource | FrameSource) -> EventSource | FrameSource:
     """Open a source that isn't open yet; raises SourceError where it can't be one."""
     if isinstance(source, str | Path):
-        return open_source(source)
+        return open_source(source, at_once=True)
     if isinstance(source, FrameSource):
         return source
     members = ("resolution", "name", "live", "counters", "warnings", "close", "__iter__")
@@ -437,7 +438,12 @@ def run_frames(
         silent = silence()
         if silent is not None or not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
-        latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
+        arrived_s, decided_s = frame.arrived_s or math.nan, time.perf_counter()
+        latency = Latency(
+            slice_ms=(begun_s - arrived_s) * 1e3,
+            network_ms=(stepped_s - begun_s) * 1e3,
+            total_ms=(decided_s - arrived_s) * 1e3,
+        )
         window.see(frame)
         rates = outputs.mean(axis=0)
         density, mean = density_and_mean(membranes, card.neuron.threshold)
@@ -482,30 +488,31 @@ class _Window:
     """The outputs of the last `window` frames, what these showed, and where in a window the stream is."""
 
     def __init__(self, card: ModelCard) -> None:
-        self._outputs = np.zeros((card.input.window, len(card.classes)), np.float32)  # a ring
+        self._card, self._length = card, card.input.window
+        self._outputs: deque[FloatArray] = deque(maxlen=self._length)
+        self._blocks: deque[FloatArray] = deque(maxlen=self._length)
         self._count = 0
-        self._card = card
-        self._blocks: deque[FloatArray] = deque(maxlen=card.input.window)
 
     @property
     def position(self) -> int:
         """Place of the next frame in its window."""
-        return self._count % len(self._outputs)
+        return self._count % self._length
 
     @property
     def full(self) -> bool:
         """Whether a whole window has gone by since the start or the last restart."""
-        return self._count >= len(self._outputs)
+        return self._count >= self._length
 
     def restart(self) -> None:
         """Forget everything."""
         self._count = 0
+        self._outputs.clear()
         self._blocks.clear()
 
-    def add(self, output: npt.NDArray[np.float32]) -> tuple[int, int]:
+    def add(self, output: FloatArray) -> tuple[int, int]:
         """Take one step's output [K]; return the number of its window, and how many frames that has now."""
-        window, position = divmod(self._count, len(self._outputs))
-        self._outputs[position] = output
+        window, position = divmod(self._count, self._length)
+        self._outputs.append(output)
         self._count += 1
         return window, position + 1
 
@@ -513,23 +520,11 @@ class _Window:
         """Note what a frame shows, for `reason`. Do it after the decision, which needn't wait for it."""
         self._blocks.append(count_blocks(frame))
 
-    def outputs(self) -> npt.NDArray[np.float32]:
+    def outputs(self) -> FloatArray:
         """Return the outputs held [frames, K], oldest first, a new array."""
-        oldest = self._count % len(self._outputs) if self.full else 0
-        held = self._outputs[: self._count]
-        return np.concatenate((held[oldest:], held[:oldest]))
+        return np.array(self._outputs, np.float32)
 
     def reason(self, decision: str | None) -> Reason | None:
         """Return why no gesture is named; None too until a whole window has gone by."""
         shown = activity(self._blocks, self._card) if self.full else None
         return None if shown is None else reason(shown, decision)
-
-
-def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:
-    """Return the parts in ms; an arrival of 0 is unknown."""
-    arrived_s = arrived_s or float("nan")
-    return Latency(
-        slice_ms=(begun_s - arrived_s) * 1e3,
-        network_ms=(stepped_s - begun_s) * 1e3,
-        total_ms=(decided_s - arrived_s) * 1e3,
-    )

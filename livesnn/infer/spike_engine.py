@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from itertools import accumulate
 from math import prod
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
-from livesnn.infer.spikes import thread_team
-from livesnn.infer.spikes.intrinsics import FLOAT_BYTES
-from livesnn.infer.spikes.plan import LANES, Plan, aligned, plan, zeros
-from livesnn.infer.spikes.thread_team import Rule, ThreadTeam
-from livesnn.threads import usable_processors
-from livesnn.weights import fold_batch_norm, load_weights
+from livesnn.infer.spikes.plan import (
+    ADDRESSES,
+    CALLED,
+    EPOCH,
+    LANES,
+    TICKET_WORDS,
+    Addresses,
+    FeatureMap,
+    Plan,
+    aligned,
+    plan,
+    zeros,
+)
+from livesnn.infer.spikes.step import help_steps, run_step
+from livesnn.paths import forget_stale, is_cached
+from livesnn.threads import WAKE_S, Worker, usable_processors
+from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 
-WEIGHTS = "model.safetensors"
+Rule = tuple[np.float32, np.float32, bool, bool]
+"""Alpha, threshold, whether spikes reset, whether the read-out fires."""
 
 ON_TIME_S = 0.001
 """A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time.
@@ -61,18 +78,10 @@ class SpikeNetwork(NamedTuple):
 
     def is_compiled(self) -> bool:
         """Return whether the machine code of its step is there, so that a SpikeModel is made in a moment."""
-        return thread_team.is_compiled(self.plan, self.rule)
+        return _is_compiled(self.plan, self.rule)
 
 
-class _View(NamedTuple):
-    """A layer's membranes [C, H, W], or [K], in the array of all: bytes from its start, and between neighbours."""
-
-    shape: tuple[int, ...]
-    offset: int
-    strides: tuple[int, ...]
-
-    def of(self, together: FloatArray) -> FloatArray:
-        return np.ndarray(self.shape, np.float32, together, self.offset, self.strides)
+_Layer = tuple[int, tuple[int, ...]]  # where its membranes begin in the array of all, and their shape
 
 
 class Membranes(CountedState):
@@ -84,16 +93,16 @@ class Membranes(CountedState):
     def __init__(
         self,
         card: ModelCard,
-        views: list[_View],
+        layers: Sequence[_Layer],
         together: FloatArray,
         shares_and_means: FloatArray,
         synops: float,
     ) -> None:
-        self.card, self._views, self.together, self.synops = card, views, together, synops
+        self.card, self._layers, self.together, self.synops = card, layers, together, synops
         self.density, self.mean = shares_and_means
 
     def __len__(self) -> int:
-        return len(self._views)
+        return len(self._layers)
 
     @overload
     def __getitem__(self, index: int) -> FloatArray: ...
@@ -102,8 +111,8 @@ class Membranes(CountedState):
     def __getitem__(self, index: int | slice) -> FloatArray | list[FloatArray]:
         """Return a layer's membranes, a view, or a list of them for a slice."""
         if isinstance(index, slice):
-            return [view.of(self.together) for view in self._views[index]]
-        return self._views[index].of(self.together)
+            return [_view(self.together, layer) for layer in self._layers[index]]
+        return _view(self.together, self._layers[index])
 
 
 class SpikeModel(CheckedModel):
@@ -122,8 +131,9 @@ class SpikeModel(CheckedModel):
     def __init__(self, network: SpikeNetwork, threads: int | None = None) -> None:
         self.card = network.card
         self.team = ThreadTeam(network.plan, network.rule, threads or default_threads())
-        shapes = self.card.states.values()
-        self._size, self._views = sum(map(prod, shapes)), list(_views(shapes))
+        shapes = [*self.card.states.values()]
+        *firsts, self._size = accumulate(map(prod, shapes), initial=0)
+        self._layers = [*zip(firsts, shapes, strict=True)]
         check_first_step(self, str(network.folder / WEIGHTS))
 
     @classmethod
@@ -140,13 +150,13 @@ class SpikeModel(CheckedModel):
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._views)), np.float32), 0.0)
+        return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._layers)), np.float32), 0.0)
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         """Step without checking."""
         before = self._together(state)
         after, output = aligned(self._size, np.float32), np.empty(len(self.card.classes), np.float32)
-        shares_and_means = np.empty((2, len(self._views)), np.float32)
+        shares_and_means = np.empty((2, len(self._layers)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
         synops = self.team.step(data, before, (after, output, shares_and_means), alone=not late)
@@ -157,12 +167,12 @@ class SpikeModel(CheckedModel):
         if isinstance(state, Membranes):
             return state.together
         together = aligned(self._size, np.float32)
-        for view, membrane in zip(self._views, state, strict=True):
-            view.of(together)[...] = membrane
+        for layer, membrane in zip(self._layers, state, strict=True):
+            _view(together, layer)[...] = membrane
         return together
 
     def _state(self, together: FloatArray, shares_and_means: FloatArray, synops: float) -> Membranes:
-        return Membranes(self.card, self._views, together, shares_and_means, synops)
+        return Membranes(self.card, self._layers, together, shares_and_means, synops)
 
 
 def default_threads() -> int:
@@ -178,12 +188,123 @@ def runs(card: ModelCard) -> bool:
     return card.network.kind == "sts_resnet" and not any(width % LANES[-1] for width in card.network.widths)
 
 
-def _views(shapes: Iterable[tuple[int, ...]]) -> Iterator[_View]:
-    """Yield where each layer lies: one behind the other, [H, W, C] in memory."""
-    offset = 0
-    for shape in shapes:
-        channels, width = shape[0], shape[-1]
-        steps = (1, channels * width, channels) if len(shape) == 3 else (1,)
-        strides = tuple(FLOAT_BYTES * step for step in steps)
-        yield _View(shape, offset, strides)
-        offset += FLOAT_BYTES * prod(shape)
+def _view(together: FloatArray, layer: _Layer) -> FloatArray:
+    """Return a layer's membranes [C, H, W], or [K], in the array of all."""
+    first, shape = layer
+    part = together[first : first + prod(shape)]
+    return part if len(shape) == 1 else part.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
+
+
+LOOKS_BEFORE_SLEEP = 1_500_000
+"""How often a thread looks for the next step before it sleeps: 0.4 to 1.5 ms. Waking up takes 50 to 100 µs."""
+
+
+class _Shared(NamedTuple):
+    """What all threads share: the board and its address, the arrays that it points to, and the rule."""
+
+    address: int
+    board: npt.NDArray[np.int64]
+    network: Plan
+    words: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    rule: Rule
+
+
+class _Scratch(NamedTuple):
+    """One thread's own working memory: ``arrays``, and as a kernel's arguments their addresses and the lanes."""
+
+    arguments: tuple[object, ...]
+    arrays: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
+class ThreadTeam:
+    """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to.
+
+    No thread waits for one that hasn't begun a band: whoever comes takes the next, and the caller can take them all.
+    """
+
+    def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
+        self._shared = _share(network, rule, threads)
+        self._scratch = _scratch(network)
+        forget_stale(help_steps)
+        # Compiled in this thread: a process that ends while a helper compiles would abort.
+        help_steps(self._shared.address, rule, *self._scratch.arguments, 0, 0, 0)
+        self._wake_ups = [threading.Event() for _ in range(threads - 1)]
+        for thread, wake_up in enumerate(self._wake_ups, 1):
+            worker = Worker(f"spikes-{thread}", partial(_help, thread, wake_up, self._shared)).start()
+            weakref.finalize(self, worker.stop.set)
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return int(self._shared.board[EPOCH])
+
+    @property
+    def last_with_helpers(self) -> int:
+        """Which of them was the last that the helpers were called to; 0: none."""
+        return int(self._shared.board[CALLED])
+
+    def step(
+        self,
+        frame: npt.NDArray[np.uint8],
+        before: FloatArray,
+        written: tuple[FloatArray, FloatArray, FloatArray],
+        *,
+        alone: bool,
+    ) -> float:
+        """Advance by one frame, ``alone``: without the helpers; arguments and result are those of `step.run_step`."""
+        alone = alone or not self._wake_ups
+        for wake_up in () if alone else self._wake_ups:
+            if not wake_up.is_set():
+                wake_up.set()
+        where = _address(frame)
+        address, rule = self._shared.address, self._shared.rule
+        synops: float = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
+        return synops
+
+
+def _is_compiled(network: Plan, rule: Rule) -> bool:
+    """Return whether all machine code of a step is there, in this process or on disk."""
+    forget_stale(help_steps)
+    scratch, floats = _scratch(network).arguments, np.zeros(1, np.float32)
+    written = floats, floats, np.zeros((2, 1), np.float32)
+    helps = is_cached(help_steps, 0, rule, *scratch, 0, 0, 0)
+    return helps and is_cached(run_step, 0, rule, True, 0, floats, written, *scratch)
+
+
+def _share(network: Plan, rule: Rule, threads: int) -> _Shared:
+    maps = [FeatureMap(*row) for row in network.layers.tolist()]
+    depth, bands = len(maps), max(-(-layer.height // layer.band) for layer in maps[1:])
+    words = zeros(depth * threads * TICKET_WORDS, np.int64), zeros(depth * bands * TICKET_WORDS, np.int64)
+    arrays = {name: array for name, array in network._asdict().items() if isinstance(array, np.ndarray)}
+    where = {name: _address(array) for name, array in arrays.items()}
+    addresses = Addresses(
+        frame=0, before=0, after=0, **where, tickets=_address(words[0]), finished=_address(words[1]), depth=depth,
+        taps_in_all=len(network.taps), classes=network.bias.size, currents_in_all=network.currents.size,
+        threads=threads, bands=bands,
+    )  # fmt: skip
+    board = zeros(ADDRESSES + len(addresses), np.int64)
+    board[ADDRESSES:] = addresses
+    return _Shared(_address(board), board, network, words, rule)
+
+
+def _scratch(network: Plan) -> _Scratch:
+    found = set(network.layers[:, FeatureMap._fields.index("lanes")].tolist())
+    some = (lanes if lanes in found else None for lanes in LANES)
+    arrays = zeros(LANES[0] + network.scratch, np.float32), zeros(network.scratch, np.int16)
+    return _Scratch((*map(_address, arrays), *some), arrays)
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    where: int = array.__array_interface__["data"][0]
+    return where
+
+
+def _help(thread: int, wake_up: threading.Event, shared: _Shared, stop: threading.Event) -> None:
+    """Take part in steps until ``stop``; after a while without one, sleep until woken up."""
+    scratch, epoch = _scratch(shared.network), 0
+    while not stop.is_set():
+        if wake_up.wait(WAKE_S):
+            wake_up.clear()
+            epoch = help_steps(
+                shared.address, shared.rule, *scratch.arguments, thread, epoch, LOOKS_BEFORE_SLEEP
+            )

@@ -23,10 +23,10 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.cost import fan_out
 from livesnn.infer.model import CheckedModel, FloatArray, Model, State
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel, SpikeNetwork, runs
+from livesnn.infer.spike_engine import Membranes, SpikeModel, SpikeNetwork, runs
 from livesnn.threads import Latest, Worker
+from livesnn.weights import GRAPH, WEIGHTS
 
-ONNX = "model.onnx"
 PREPARING = "preparing the spike-driven engine …"
 
 CROSSOVER = {8: 0.85, 32: 0.4}
@@ -173,7 +173,7 @@ def load_auto(folder: Path, *, threads: int | None = None) -> Model:
 
     Raises ModelError as `OnnxModel.load` does. Damaged weights of the spike engine only make a note.
     """
-    onnx = OnnxModel.load(folder / ONNX, threads=threads)
+    onnx = OnnxModel.load(folder / GRAPH, threads=threads)
     if not runs(onnx.card) or not (folder / WEIGHTS).is_file():
         return onnx
     try:
@@ -194,7 +194,7 @@ def load_spike(
     ``wait``: compile here if need be; False: ONNX Runtime, if there, runs the network until another process has.
     ``notify``: called before it is compiled here. Raises ModelError as `SpikeModel.load` and `OnnxModel.load`.
     """
-    onnx = OnnxModel.load(folder / ONNX, threads=threads) if (folder / ONNX).is_file() else None
+    onnx = OnnxModel.load(folder / GRAPH, threads=threads) if (folder / GRAPH).is_file() else None
     network = _read(folder, onnx)
     if onnx is not None and not wait:
         return _with_spikes(onnx, network, threads)
@@ -233,7 +233,7 @@ def _read(folder: Path, onnx: OnnxModel | None) -> SpikeNetwork:
     network = SpikeNetwork.read(folder)
     if onnx is not None and network.card != onnx.card:
         raise ModelError(
-            f"{folder / WEIGHTS} and {ONNX} are not of the same model: copy the model again, or train it"
+            f"{folder / WEIGHTS} and {GRAPH} are not of the same model: copy the model again, or train it"
         )
     return network
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, FloatArray, State, check_first_step
 from livesnn.snn.checkpoint import load_network, without_norm
@@ -35,11 +34,7 @@ class TorchModel(CheckedModel):
         path = folder / "model.safetensors"
         if threads is not None:
             torch.set_num_threads(threads)
-        try:
-            model = cls(load_network(path), str(path))
-        except RuntimeError as error:  # such as a pool larger than what it pools
-            reason = str(error).partition("\n")[0]
-            raise ModelError(f"{path}: its card describes no network that can be built: {reason}") from error
+        model = cls(load_network(path), str(path))
         check_first_step(model, str(path))
         return model
 

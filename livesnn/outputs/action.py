@@ -6,10 +6,12 @@ The rules of the window are edited in app/acting.py; `livesnn run --on-decision`
 from __future__ import annotations
 
 import importlib
+import io
 import math
 import os
 import shlex
 import shutil
+import socket
 import string
 import sys
 import tempfile
@@ -19,7 +21,7 @@ import wave
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -30,6 +32,9 @@ from livesnn.infer.decide import OTHER, STALE_S
 from livesnn.infer.run import Result
 from livesnn.subprocesses import run_apart
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
+
+if TYPE_CHECKING:
+    from urllib.request import OpenerDirector, Request
 
 ANY = ""
 """In place of a class: any gesture, which `OTHER` isn't."""
@@ -229,7 +234,7 @@ def _call(action: Action, firing: Firing) -> None:
     from http.client import HTTPException  # 50 ms that a start shouldn't take
     from urllib.error import HTTPError, URLError
     from urllib.parse import quote
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
 
     address = action.address
     for name, value in firing.facts.items():
@@ -239,7 +244,7 @@ def _call(action: Action, firing: Firing) -> None:
     try:
         headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
         request = Request(address, body, headers, method=action.kind.upper())
-        with urlopen(request, timeout=ADDRESS_LIMIT_S):
+        with _opener(time.monotonic() + ADDRESS_LIMIT_S).open(request):
             pass
     except (OSError, HTTPException, ValueError) as error:  # HTTP errors and time-outs are OSErrors
         if isinstance(error, HTTPError):
@@ -247,6 +252,54 @@ def _call(action: Action, firing: Firing) -> None:
         reason = error.reason if isinstance(error, URLError) else None
         why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(error)
         raise LivesnnError(f"{why}: check the address, and what answers there") from error
+
+
+def _opener(ends_s: float) -> OpenerDirector:
+    """Return what opens addresses until a time of the monotonic clock.
+
+    A time-out of urllib is for each piece of an answer, so a server that sends byte by byte would never end.
+    """
+    from http.client import HTTPConnection, HTTPResponse
+    from urllib.request import HTTPHandler, HTTPSHandler, build_opener
+
+    def respond(connection: socket.socket, **options: Any) -> HTTPResponse:
+        response = HTTPResponse(connection, **options)
+        received = response.fp.detach()
+        response.fp = io.BufferedReader(_UntilDeadline(received, connection, ends_s))
+        return response
+
+    class Handler(HTTPHandler, HTTPSHandler):
+        def do_open(self, http_class: Any, req: Request, **options: Any) -> HTTPResponse:
+            def connect(host: str, **more: Any) -> HTTPConnection:
+                connection: HTTPConnection = http_class(host, **more)
+                connection.timeout = max(ends_s - time.monotonic(), 1e-3)
+                connection.response_class = respond  # type: ignore[assignment]  # called as the class is
+                return connection
+
+            return super().do_open(connect, req, **options)
+
+    return build_opener(Handler)
+
+
+class _UntilDeadline(io.RawIOBase):
+    """What comes from a connection; reading it after the deadline raises TimeoutError."""
+
+    def __init__(self, received: io.RawIOBase, connection: socket.socket, ends_s: float) -> None:
+        self._received, self._connection, self._ends_s = received, connection, ends_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self._ends_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError("timed out")
+        self._connection.settimeout(left_s)
+        return self._received.readinto(buffer)
+
+    def close(self) -> None:
+        self._received.close()
+        super().close()
 
 
 def _play(file: str, stop: threading.Event) -> None:

@@ -7,14 +7,16 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 from typing import Literal
 
 import numpy as np
 
+from livesnn.card import ModelCard
 from livesnn.events.cameras.reconnecting import Notify, ignore
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import EventSource
 from livesnn.events.pipeline import See
@@ -23,7 +25,16 @@ from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import costs, energy_constants, mean_density
 from livesnn.infer.decide import ADVICE, Decider, Percentiles, Reason, Silence, Tally
-from livesnn.infer.model import Engine, Model, load_model, shipped_for
+from livesnn.infer.model import (
+    DEFAULT_MODEL,
+    Engine,
+    Model,
+    fit_events,
+    load_model,
+    only_model_for,
+    read_card,
+    shipped_for,
+)
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from livesnn.progress import Progress, untold
@@ -97,7 +108,7 @@ class Summary:
 
 def decide_all(
     source: str | EventSource | FrameSource,
-    model: str,
+    model: str | None,
     *,
     engine: Engine = "auto",
     state: StateMode = "carry",
@@ -106,8 +117,9 @@ def decide_all(
     seconds: float | None = None,
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+    sensor: SensorSettings | None = None,
     paced: bool = False,
-    listen: Callable[[EventSource | FrameSource], See | None] = lambda source: None,
+    listen: Callable[[EventSource | FrameSource, ModelCard], See | None] = lambda source, card: None,
     see: Callable[[Result], object] = lambda result: None,
     reset_requested: Callable[[], bool] = lambda: False,
     notify: Notify = ignore,
@@ -120,18 +132,24 @@ def decide_all(
 
     Parameters
     ----------
-    source, model, engine, state, decider, seconds, denoise, orientation
+    source, engine, state, decider, seconds, denoise, orientation
         As for `livesnn.run`.
+    model
+        A name or a folder; None: the shipped model that fits the source.
+    sensor
+        As for `livesnn.open_source`.
     paced
         Play a recording in its own time.
     listen
-        Called once the source is open; returns what sees each upright packet (`open_pipeline`'s ``record``), or None.
+        Called once source and model are open; returns what sees each upright packet (`open_pipeline`'s ``record``),
+        or None.
     see
         Called with each result, before its row.
     reset_requested
         Asked once a frame; see `run_frames`.
     notify
-        Gets a line when a live source is lost, when it is back, and when something takes long.
+        Gets a line when a live source is lost, when it is back, when something takes long, and when the model that
+        fits isn't the usual one.
     reading
         Around the opening of a recording; told how much of it has been read where all of it must be.
 
@@ -140,18 +158,18 @@ def decide_all(
     LivesnnError
         The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
-    loaded = load_model(model, engine, notify=notify)
-    with closing(loaded) if isinstance(loaded, SwitchingModel) else nullcontext():
+    with reading as progress:
+        opened = (
+            open_source(source, notify=notify, progress=progress, at_once=True, sensor=sensor)
+            if isinstance(source, str)
+            else source
+        )
+    with closing(opened), ExitStack() as closed:
+        loaded = load_model(model or _fitting(source, opened, orientation, notify), engine, notify=notify)
+        if isinstance(loaded, SwitchingModel):
+            closed.enter_context(closing(loaded))
         decider.check(loaded.card)
-        with reading as progress:
-            opened = (
-                open_source(source, notify=notify, progress=progress) if isinstance(source, str) else source
-            )
-        try:
-            record = listen(opened)
-        except BaseException:
-            opened.close()
-            raise
+        record = listen(opened, loaded.card)
         stop = threading.Event()
         totals = _Totals(loaded)
         ended = ending_sets(stop) if opened.live else nullcontext()
@@ -192,6 +210,19 @@ def decide_all(
                     reset, dropped = False, now_dropped
             others = opened.other_streams if isinstance(opened, Recording) else ()
             yield totals.end(stream, others)
+
+
+def _fitting(
+    source: object, opened: EventSource | FrameSource, orientation: Orientation, notify: Notify
+) -> str:
+    """Return the shipped model for a source; say why, if it isn't the usual one for events."""
+    if isinstance(opened, FrameSource):
+        return (only_model_for(source) if isinstance(source, str) else None) or DEFAULT_MODEL
+    fit = fit_events(read_card(DEFAULT_MODEL), orientation.resolution(opened.resolution))
+    if fit.better is None:
+        return DEFAULT_MODEL
+    notify(f"{fit.why}, so {fit.better} is used: name another model with --model")
+    return fit.better
 
 
 def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Latency) -> Row:

@@ -30,13 +30,12 @@ from livesnn.paper.table_cells import ROWS, Cell
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
-from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets import Name, data_set
 from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, measure_switch
-from livesnn.train.initial_network import Network, build
+from livesnn.train.network import Network, build, measure_norms
 from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, load_best
 

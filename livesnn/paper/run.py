@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livesnn.bench.report import machine
+from livesnn.bench import machine
 from livesnn.console import say
 from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer.model import load_model
@@ -41,7 +41,7 @@ from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid_method import HybridModule
-from livesnn.train.initial_network import Network, build
+from livesnn.train.network import Network, build
 from livesnn.train.run_folder import LAST, epochs_done, logged
 from livesnn.train.trainer import train
 

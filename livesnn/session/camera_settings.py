@@ -1,4 +1,4 @@
-"""What is remembered of a camera from one start to the next: how it is mounted, and its hot pixels."""
+"""What is remembered of a camera from one start to the next: its mounting, its sensor's settings and hot pixels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.errors import DataError
+from livesnn.errors import DataError, SourceError
+from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import ReconnectingSource
+from livesnn.events.cameras.sensitivity import SensorSettings, load_settings, save_settings
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.files import replace_file
@@ -116,7 +118,44 @@ class HotPixelFiles:
 
     def _file(self, serial: str) -> Path:
         assert self._folder is not None
-        return self._folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', serial)}.json"
+        return _file_of(self._folder, serial)
+
+
+def _file_of(folder: Path, serial: str) -> Path:
+    return folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', serial)}.json"
+
+
+SENSORS = "sensors"
+
+
+class SensorFiles:
+    """Files with the settings of each camera's sensor, by its serial number, as `load_settings` reads them.
+
+    They are in the subfolder `SENSORS` of ``folder``. None: nothing is loaded or saved. ``given`` are settings for
+    every camera until the process ends, in place of the saved ones.
+    """
+
+    def __init__(self, folder: Path | None, given: SensorSettings | None = None) -> None:
+        self._folder = None if folder is None else folder / SENSORS
+        self._given = given
+
+    def set_up(self, sensor: SensorControl, serial: str) -> str:
+        """Set a camera up as was saved or given; return why that isn't possible, in one line, or ""."""
+        try:
+            if self._given is not None:
+                sensor.change(self._given)
+            elif self._folder is not None and serial and (file := _file_of(self._folder, serial)).is_file():
+                sensor.change(load_settings(file))
+        except (DataError, SourceError) as error:
+            return f"the sensor is set up as its driver does: {error}"
+        return ""
+
+    def change(self, sensor: SensorControl, serial: str, settings: SensorSettings) -> None:
+        """Set a camera up this way, and save that where it is possible. Raises SourceError where it can't be."""
+        sensor.change(settings)
+        if self._folder is not None and serial:
+            with suppress(OSError):
+                save_settings(_file_of(self._folder, serial), settings, sensor.camera)
 
 
 def _oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:

@@ -224,7 +224,6 @@ class _Agreement:
 
     def __init__(self) -> None:
         self._minute: deque[tuple[int, bool]] = deque()  # time that had gone by, and whether it was the same
-        self._same_in_minute = 0
         self._same = self._frames = 0
         self._gone_us = 0
         self._t_us: int | None = None
@@ -235,18 +234,18 @@ class _Agreement:
         self._gone_us += gap_us if 0 <= gap_us < MINUTE_US else 0
         self._t_us = t_us
         self._minute.append((self._gone_us, same))
-        self._same_in_minute += same
         self._same += same
         self._frames += 1
         while self._minute[0][0] < self._gone_us - MINUTE_US:
-            self._same_in_minute -= self._minute.popleft()[1]
+            self._minute.popleft()
 
     @property
     def now(self) -> Agreement:
         """What has been counted."""
         if not self._frames:
             return Agreement()
-        return Agreement(self._same_in_minute / len(self._minute), self._same / self._frames, self._frames)
+        in_minute = sum(same for _, same in self._minute) / len(self._minute)
+        return Agreement(in_minute, self._same / self._frames, self._frames)
 
 
 class Comparer:
@@ -261,8 +260,7 @@ class Comparer:
         self.now: Comparison | None = None  # what runs
         self.note = ""  # that it is being loaded, or why it can't be compared
         self._opened, self._choices = opened, choices
-        self._worker: Worker | None = None
-        self._left: list[Worker] = []
+        self._workers: list[Worker] = []  # the last one loads; the others are to end
         self._lock = threading.Lock()
 
     # From any thread but the pipeline's
@@ -270,21 +268,20 @@ class Comparer:
     def use(self, second: Second | None) -> None:
         """Compare with this one as soon as it is loaded; None: with nothing."""
         with self._lock:
-            if self._worker is not None:
-                self._worker.stop.set()
-                self._left = [*(worker for worker in self._left if worker.running), self._worker]
+            self._stop_loading()
             self.now, self.note = None, "" if second is None else LOADING
-            load = None if second is None else Worker("compare", partial(self._load, second))
-            self._worker = load
-        if load is not None:
-            load.start()
+            if second is not None:
+                self._workers.append(Worker("compare", partial(self._load, second)).start())
 
     def close(self, timeout_s: float) -> bool:
         """Stop loading; return whether it has ended in time."""
-        workers = [*self._left, *([self._worker] if self._worker is not None else [])]
-        for worker in workers:
+        self._stop_loading()
+        return all(worker.close(timeout_s) for worker in self._workers)
+
+    def _stop_loading(self) -> None:
+        self._workers = [worker for worker in self._workers if worker.running]
+        for worker in self._workers:
             worker.stop.set()
-        return all(worker.close(timeout_s) for worker in workers)
 
     def _load(self, second: Second, stop: threading.Event) -> None:
         while (opened := self._opened()) is None:

@@ -222,7 +222,9 @@ class Display:
 
     def show_frame(self, frame: Frame, start_us: int) -> None:
         """Show the frame of a video, uint8 [1 or 3, H, W], as the network sees it."""
-        self._pictures.put(Picture(frame_picture(frame), frame.t - start_us, frame.arrived_s, self._jumps))
+        self._pictures.put(
+            Picture(video_picture(frame.data), frame.t - start_us, frame.arrived_s, self._jumps)
+        )
 
     def show(self) -> None:
         """Make a picture at once if there is any event, as when a recording stops or the view changes."""
@@ -242,9 +244,15 @@ class Display:
             )
 
 
-def frame_picture(frame: Frame) -> Bytes:
+def video_picture(data: Bytes) -> Bytes:
     """Return the picture of a video's frame, uint8 [H, W, 3], from its data [1 or 3, H, W]."""
-    return np.ascontiguousarray(np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0))
+    return np.ascontiguousarray(np.broadcast_to(data, (3, *data.shape[1:])).transpose(1, 2, 0))
+
+
+def count_colours(palette: Palette) -> Bytes:
+    """Return the colours of counts, uint8 [FULL_COUNT + 1 OFF, FULL_COUNT + 1 ON, 3]."""
+    every = COUNTS // FULL_COUNT
+    return _tables(palette.name)[1][::every, ::every]
 
 
 @cache

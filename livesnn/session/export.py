@@ -19,23 +19,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import ModelCard
+from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import SourceError
 from livesnn.events.convert import written_whole
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, Stretch
-from livesnn.events.packet import Resolution
+from livesnn.events.packet import Packet, Resolution
 from livesnn.events.pipeline import open_pipeline
 from livesnn.events.recorder import require_room
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.decide import ADVICE, STALE_S
 from livesnn.infer.model import Model, load_model
-from livesnn.infer.run import Result, run_frames
+from livesnn.infer.run import FrameStream, Result, run_frames
 from livesnn.infer.switching_engine import SwitchingModel
 from livesnn.progress import Progress, share_of_time, untold
 from livesnn.session.control import Control
-from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, frame_picture
+from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.session.showing import (
     AEDAT4,
     CLASSES_ON_DARK,
@@ -103,16 +103,15 @@ def export(
     with (
         written_whole(out, Path(source), overwrite=overwrite) as part,
         _loaded(showing) as model,
-        closing(open_source(source, progress=progress)) as opened,
+        closing(_opened(source, progress)) as opened,
     ):
-        played: _Played = (
-            _Video(opened, model.card, showing)
-            if isinstance(opened, FrameSource)
-            else _Events(opened, model.card, showing)  # type: ignore[arg-type]  # it isn't live
-        )
-        span = _Span(played.start_us, *stretch.times_us(played.start_us, played.end_us), progress)
+        if isinstance(opened, FrameSource):
+            start_us, end_us = 0, opened.duration_us or 0
+        else:
+            start_us, end_us = opened.t_start, opened.t_end
+        span = _Span(start_us, *stretch.times_us(start_us, end_us), progress)
         write = _write_film if suffix in PICTURES_PER_S else _write_table
-        count = write(part, played, model, showing, span)
+        count = write(part, opened, model, showing, span)
         if not count:
             window = model.card.input.window
             raise SourceError(
@@ -120,6 +119,12 @@ def export(
                 "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
+
+
+def _opened(source: str | Path, progress: Progress) -> Recording | FrameSource:
+    opened = open_source(source, progress=progress)
+    assert isinstance(opened, Recording | FrameSource)  # it isn't live
+    return opened
 
 
 @contextmanager
@@ -142,7 +147,7 @@ class _Span(NamedTuple):
         self.progress(share_of_time(t_us, self.start_us, self.to_us))
 
 
-class _Filming:
+class _Film:
     """Takes the pictures of a film when they are due: at the end of each part of the stretch.
 
     ``newest`` is the result that their captions are about.
@@ -167,121 +172,118 @@ class _Filming:
         """Whether all pictures are taken."""
         return self._taken == self.pictures
 
-    def due(self, until_us: float) -> Iterator[int]:
-        """Yield the time of each picture that is due up to a time; it must be taken before the next one."""
-        while not self.complete:
-            due_us = min(self._span.from_us + round((self._taken + 1) * self._step_us), self._span.to_us)
-            if due_us > until_us:
-                return
-            yield due_us
+    def _due_us(self, number: int) -> int:
+        return min(self._span.from_us + round((number + 1) * self._step_us), self._span.to_us)
 
-    def take(self, picture: Picture, t_us: int) -> None:
-        """Add a picture that is seen at this time."""
-        self._taken += 1
-        said = caption(self.newest, self._card, t_us)
-        seconds, share = (t_us - self._span.start_us) / 1e6, self._taken / self.pictures
-        self.write(self.scene.draw(picture, said, seconds, share))
-        self._span.reached(t_us)
-
-
-class _Events:
-    """A recording of events, played once."""
-
-    def __init__(self, recording: Recording, card: ModelCard, showing: Showing) -> None:
-        self.start_us, self.end_us = recording.t_start, recording.t_end
-        self.sensor = showing.orientation.resolution(recording.resolution)
-        self._view = showing.choices.view
-        self._slicer = Slicer(card.input.slice, self.sensor, card.input)
-        self._packets = open_pipeline(
-            recording,
-            orientation=showing.orientation,
-            noise=DenoiseState(self.sensor) if showing.choices.denoise else None,
-            policy=None,
-        )
-
-    def frames(self) -> Iterator[Frame]:
-        """Yield all frames."""
-        for packet in self._packets:
-            yield from self._slicer.push(packet)
-
-    def filmed(self, film: _Filming) -> Iterator[Frame]:
-        """Yield frames until all pictures are taken, each of the events before it."""
-        seen = Accumulator(self.sensor, self._view)
-        newest_us = self.start_us
-        for packet in self._packets:
+    def split(self, packets: Iterable[Packet]) -> Iterator[Packet]:
+        """Yield packets cut where pictures are due, so that each is taken before what follows is seen."""
+        cuts = 0
+        for packet in packets:
             events = packet.events
-            if events.size and events["t"][0] < newest_us:
+            while cuts < self.pictures and events.size and self._due_us(cuts) <= events["t"][-1]:
+                before, events = np.split(events, [np.searchsorted(events["t"], self._due_us(cuts))])
+                yield packet._replace(events=before)
+                cuts += 1
+            yield packet._replace(events=events)
+
+    def take_until(self, until_us: float, seen: Callable[[int], Picture]) -> None:
+        """Take each picture that is due up to a time; ``seen`` returns what is seen then."""
+        while not self.complete and (due_us := self._due_us(self._taken)) <= until_us:
+            self._taken += 1
+            said = caption(self.newest, self._card, due_us)
+            seconds, share = (due_us - self._span.start_us) / 1e6, self._taken / self.pictures
+            self.write(self.scene.draw(seen(due_us), said, seconds, share))
+            self._span.reached(due_us)
+
+
+def _filmed_events(recording: Recording, spec: InputSpec, showing: Showing, film: _Film) -> Iterator[Frame]:
+    """Yield frames until all pictures are taken, each of the events before it."""
+    sensor, newest_us = showing.orientation.resolution(recording.resolution), recording.t_start
+    seen = Accumulator(sensor, showing.choices.view)
+
+    def show(packet: Packet) -> None:
+        nonlocal newest_us
+        if packet.events.size:
+            first_us, last_us = packet.events["t"][[0, -1]].tolist()
+            if first_us < newest_us:
                 seen.clear()  # a jump back: what was seen lies in the future
-            for due_us in film.due(events["t"][-1] if events.size else -math.inf):
-                before, events = np.split(events, [np.searchsorted(events["t"], due_us)])
-                seen.add(before)
-                yield from self._slicer.push(packet._replace(events=before))
-                film.take(seen.picture(due_us), due_us)
-            if film.complete:
-                return
-            if events.size:
-                newest_us = int(events["t"][-1])
-                seen.add(events)
-                yield from self._slicer.push(packet._replace(events=events))
-        for due_us in film.due(math.inf):
-            film.take(seen.picture(due_us), due_us)
+            film.take_until(first_us, seen.picture)
+            newest_us = last_us
+            seen.add(packet.events)
+
+    slicer = Slicer(spec.slice, sensor, spec)
+    for packet in open_pipeline(
+        recording,
+        orientation=showing.orientation,
+        gate=film.split,
+        noise=DenoiseState(sensor) if showing.choices.denoise else None,
+        show=show,
+        policy=None,
+    ):
+        if film.complete:
+            return
+        yield from slicer.push(packet)
+    film.take_until(math.inf, seen.picture)
 
 
-class _Video:
-    """A video, played once."""
+def _filmed_video(video: FrameSource, spec: InputSpec, film: _Film) -> Iterator[Frame]:
+    """Yield frames until all pictures are taken, each of the newest frame."""
+    newest: Frame | None = None
 
-    def __init__(self, video: FrameSource, card: ModelCard, showing: Showing) -> None:
-        if showing.orientation != Orientation():
-            raise video.not_turned()
-        self.start_us, self.end_us = 0, video.duration_us or 0
-        self.sensor = Resolution(card.input.width, card.input.height)  # of a picture that the network sees
-        self._frames = video.frames(card.input.slice, card.input)
+    def seen(_: int) -> Picture:
+        assert newest is not None
+        return video_picture(newest.data)
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield all frames."""
-        return self._frames
-
-    def filmed(self, film: _Filming) -> Iterator[Frame]:
-        """Yield frames until all pictures are taken, each of the newest frame."""
-        pairs = itertools.pairwise(itertools.chain([None], self._frames, [None]))
-        for newest, frame in pairs:
-            if newest is not None:
-                for due_us in film.due(math.inf if frame is None else frame.t - 1):
-                    film.take(frame_picture(newest), due_us)
-            if film.complete or frame is None:
-                return
-            yield frame
+    for frame in itertools.chain(video.frames(spec.slice, spec), [None]):
+        if newest is not None:
+            film.take_until(math.inf if frame is None else frame.t - 1, seen)
+        if film.complete or frame is None:
+            return
+        newest = frame
+        yield frame
 
 
-_Played = _Events | _Video
-
-
-def _results(frames: Iterable[Frame], model: Model, showing: Showing) -> Iterator[Result]:
-    choices = showing.choices
-    return run_frames(frames, model, state=choices.state_mode, decider=choices.decider_of(model.card))
-
-
-def _write_film(path: Path, played: _Played, model: Model, showing: Showing, span: _Span) -> int:
+def _write_film(
+    path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span
+) -> int:
     """Return how many pictures were written."""
-    suffix = path.suffix.lower()
-    film = _Filming(suffix, model.card, showing, played.sensor, span)
+    suffix, spec, choices = path.suffix.lower(), model.card.input, showing.choices
+    if isinstance(source, FrameSource):
+        sensor = Resolution(spec.width, spec.height)  # of a picture that the network sees
+    else:
+        sensor = showing.orientation.resolution(source.resolution)
+    film = _Film(suffix, model.card, showing, sensor, span)
     if (hours := film.pictures / PICTURES_PER_S[suffix] / 3600) > LONGEST_FILM_H:
         raise SourceError(
             f"{path}: the video would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
             "speed or a shorter section"
         )
+    if not isinstance(source, FrameSource):
+        frames = _filmed_events(source, spec, showing, film)
+    elif showing.orientation == Orientation():
+        frames = _filmed_video(source, spec, film)
+    else:
+        raise source.not_turned()
     with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
-        for result in _results(played.filmed(film), model, showing):
+        for result in run_frames(
+            frames, model, state=choices.state_mode, decider=choices.decider_of(model.card)
+        ):
             film.newest = result
             span.reached(result.t)
     return film.pictures
 
 
-def _write_table(path: Path, played: _Played, model: Model, showing: Showing, span: _Span) -> int:
+def _write_table(
+    path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span
+) -> int:
     """Return how many rows were written: one a frame, once the first window is full."""
+    choices = showing.choices
+    denoise = choices.denoise and not isinstance(source, FrameSource)
+    frames = FrameStream(source, model.card.input, orientation=showing.orientation, denoise=denoise)
+    decider = choices.decider_of(model.card)
 
     def rows() -> Iterator[DecisionRow]:
-        for result in _results(played.frames(), model, showing):
+        for result in run_frames(frames, model, state=choices.state_mode, decider=decider):
             if result.t >= span.to_us:
                 return
             span.reached(result.t)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import DataError, SourceError
+from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
@@ -46,7 +47,6 @@ class Playback(ABC):
         self.interrupted = False  # whether the current pass should end
         self.read_to_end = False  # whether it has reached the source's end
         self.start_us = 0  # time of the first event
-        self.duration_us: int | None = None  # of a recording; None for anything else
         self.path: Path | None = None
         self.labels: tuple[Label, ...] = ()  # beside a recording, from its first event on
         self.notes: tuple[str, ...] = ()  # warnings in addition to the source's own
@@ -58,6 +58,11 @@ class Playback(ABC):
         self.source = source
 
     @property
+    def duration_us(self) -> int | None:
+        """Time of a recording, as far as it is known; None for anything else."""
+        return None
+
+    @property
     def live(self) -> bool:
         """Whether it isn't a recording."""
         return self.duration_us is None
@@ -66,6 +71,11 @@ class Playback(ABC):
     def serial(self) -> str:
         """Serial number of a camera; "" for anything else."""
         return self.source.serial if isinstance(self.source, ReconnectingSource) else ""
+
+    @property
+    def sensor(self) -> SensorControl | None:
+        """Sets a camera's sensor up; None for anything else."""
+        return self.source.sensor if isinstance(self.source, ReconnectingSource) else None
 
     @property
     def lost(self) -> str:
@@ -166,7 +176,7 @@ class RecordedPlayback(EventPlayback):
 
     def __init__(self, recording: Recording, orientation: Orientation) -> None:
         super().__init__(recording, orientation)
-        self.start_us, self.duration_us, self.path = recording.t_start, recording.duration_us, recording.path
+        self.start_us, self.path = recording.t_start, recording.path
         self.notes = tuple(recording.streams_left_out())
         try:
             before_s = (recording.labels_start - self.start_us) / 1e6
@@ -176,6 +186,11 @@ class RecordedPlayback(EventPlayback):
         self._recording = recording
         self._clock = PlaybackClock()
         self._speed, self._paused = 1.0, False
+
+    @property
+    def duration_us(self) -> int:
+        """Time from the first event to the last, of the part that is indexed."""
+        return self._recording.duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play at this multiple of real time (inf: as fast as possible), or hold it."""
@@ -287,11 +302,15 @@ class VideoPlayback(Playback):
 
     def __init__(self, source: FrameSource) -> None:
         super().__init__(source)
-        self.duration_us = source.duration_us
         self.path = None if source.live else Path(source.name)
         self._clock = PlaybackClock()
         self._video = source
         self._from_us = 0
+
+    @property
+    def duration_us(self) -> int | None:
+        """Time of a recorded video."""
+        return self._video.duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play a recorded video at this multiple of real time, or hold it. A live video can only be paused."""
@@ -364,7 +383,9 @@ def open_playback(source: str | Path | Source, mounting: Mounting, progress: Pro
 
     Raises what `open_source` raises, and SourceError for a video that should be turned.
     """
-    opened = open_source(source, progress=progress) if isinstance(source, str | Path) else source
+    opened = (
+        open_source(source, progress=progress, at_once=True) if isinstance(source, str | Path) else source
+    )
     orientation = mounting.orientation_of(opened, source)
     try:
         if isinstance(opened, FrameSource):

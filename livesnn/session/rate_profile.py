@@ -53,8 +53,8 @@ def profile(
     """Yield the rate profile of a file's event stream, of more and more of it and finally of all.
 
     A file whose table of packets has all counts is not read. Any other file is read by a reader of its own, beside
-    the playback. A file that can't be read has no profile, and a damaged one has the profile of what is left. No
-    error is raised, because playing the file reports it.
+    the playback, with at most ``cpu_share`` of a core. A file that can't be read has no profile, and a damaged one
+    has the profile of what is left. No error is raised, because playing the file reports it.
 
     Parameters
     ----------
@@ -64,10 +64,8 @@ def profile(
         Most parts, from 1.
     stop
         Once it is set, nothing more is read.
-    cpu_share
-        0..1: how much of a core's time reading takes at most.
-    work_s
-        Time of computing between two rests.
+    cpu_share, work_s
+        0..1; seconds of computing between two rests.
     """
     go_on = _resting_progress(stop or threading.Event(), cpu_share, work_s)
     try:

@@ -20,16 +20,34 @@ from livesnn.infer.run import Result
 
 HISTORY_US = 10_000_000
 """Stream time that a `History` goes back."""
+HISTORY_STEP_US = 20_000
+"""Values nearer to each other than this would fall on one pixel."""
 
 
 class History(NamedTuple):
     """The classes' probabilities over the last HISTORY_US, oldest first.
 
-    ``t_us``: int64 [N], from the start of the recording, increasing; ``probabilities``: float32 [N, K].
+    About one every HISTORY_STEP_US, and always the newest. ``t_us``: int64 [N], from the start of the recording,
+    increasing; ``probabilities``: float32 [N, K].
     """
 
     t_us: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float32]
+
+    def then(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> History:
+        """Return a history that goes on with these [K]; a jump in time begins it again."""
+        known_us, known = self
+        if known_us.size and not 0 <= t_us - known_us[-1] <= HISTORY_US:
+            known_us, known = NO_HISTORY
+        end = known_us.size
+        if end and (t_us == known_us[-1] or (end > 1 and known_us[-1] - known_us[-2] < HISTORY_STEP_US)):
+            end -= 1
+        used = slice(int(np.searchsorted(known_us, t_us - HISTORY_US)), end)
+        rows = known[used].reshape(-1, probabilities.size)
+        return History(np.append(known_us[used], t_us), np.concatenate([rows, probabilities[None]]))
+
+
+NO_HISTORY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 
 
 class WindowDecision(NamedTuple):
@@ -57,7 +75,6 @@ class ShownResult:
     second: ShownResult | None = None  # of what the session is compared with
 
 
-HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
 MOST_DECISIONS = 10_000  # kept for a window that doesn't take them; the oldest go first
 
 
@@ -79,7 +96,7 @@ class ResultTracker:
         self._last: Decision | None = None
         self._frames: list[npt.NDArray[np.uint8]] = []  # of the current window
         self._window_start_us = self._frame_end_us = 0  # of the current window and the last frame
-        self._history = _RunningHistory()
+        self._history = NO_HISTORY
 
     def begin_pass(self, reason: str) -> None:
         """Count a pass, which begins with the state reset for this reason."""
@@ -110,13 +127,14 @@ class ResultTracker:
             self.this_pass.add(result.decision)
             self.n_decisions += result.decision is not None
             self.decided.append(WindowDecision(self._window_start_us, t_us, result.decision))
+        self._history = self._history.then(t_us, result.probabilities)
         return ShownResult(
             result=result,
             reset_by=self._reset_by,
             last=self._last,
             resets=self._resets,
             frames=tuple(self._frames),
-            history=self._history.add(t_us, result.probabilities),
+            history=self._history,
         )
 
     def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:
@@ -126,41 +144,6 @@ class ResultTracker:
             self._window_start_us = t_us - delta_t_us
         else:
             self._window_start_us = self._frame_end_us if follows_on else t_us
-
-
-class _RunningHistory:
-    """The probabilities of the last HISTORY_US: about one every HISTORY_STEP_US, and always the newest."""
-
-    def __init__(self) -> None:
-        self._first = self._end = 0  # of what is in use in these arrays
-        self._t_us = np.zeros(4 * HISTORY_US // HISTORY_STEP_US, np.int64)
-        self._probabilities = np.zeros((self._t_us.size, 0), np.float32)
-
-    def add(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> History:
-        """Add the probabilities at a time; return copies of all there are. A jump in time begins a new history."""
-        if self._probabilities.shape[1] != probabilities.size:
-            self._probabilities = np.zeros((self._t_us.size, probabilities.size), np.float32)
-        used_us = self._t_us[self._first : self._end]
-        if used_us.size and not 0 <= t_us - used_us[-1] <= HISTORY_US:
-            self._first = self._end = 0
-        elif used_us.size and (
-            t_us == used_us[-1] or (used_us.size > 1 and used_us[-1] - used_us[-2] < HISTORY_STEP_US)
-        ):
-            self._end -= 1
-        self._first += int(np.searchsorted(used_us[: self._end - self._first], t_us - HISTORY_US))
-        self._append(t_us, probabilities)
-        used = slice(self._first, self._end)
-        return History(self._t_us[used].copy(), self._probabilities[used].copy())
-
-    def _append(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> None:
-        if self._end == self._t_us.size:
-            used = slice(self._first, self._end)
-            self._first, self._end = 0, self._end - self._first
-            self._t_us[: self._end] = self._t_us[used]
-            self._probabilities[: self._end] = self._probabilities[used]
-        self._t_us[self._end] = t_us
-        self._probabilities[self._end] = probabilities
-        self._end += 1
 
 
 def why_no_window(card_input: InputSpec, *, events: int, duration_us: int) -> str:

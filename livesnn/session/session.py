@@ -18,7 +18,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Silence, silence
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
-from livesnn.session.camera_settings import HotPixelFiles, Mounting
+from livesnn.session.camera_settings import HotPixelFiles, Mounting, SensorFiles
 from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.event_picture import Display, Picture
@@ -62,18 +62,16 @@ class Session:
     ----------
     source
         A SOURCE of the command line, or an open source (closed by `stop`).
-    model
-        A name, a folder, or a loaded model.
-    engine
-        What runs a model that isn't loaded yet.
+    model, engine
+        A name, a folder, or a loaded model; what runs one that isn't loaded yet.
     choices
         How it plays at first; `control` changes them.
     mounting
         What makes the events upright for the network, the picture and the recording.
-    picture_every_s
-        Least real time between two pictures; 0: one for each packet.
     hot_pixels
         Where a camera's hot pixels are loaded from, and saved to once they are learned.
+    sensors
+        Where the settings of a camera's sensor are loaded from.
     see
         Called in the pipeline's thread with each result.
     """
@@ -86,8 +84,8 @@ class Session:
         engine: Engine = "auto",
         choices: Choices = Choices(),  # noqa: B008 (frozen)
         mounting: Mounting = Mounting(),  # noqa: B008 (frozen)
-        picture_every_s: float = PICTURE_EVERY_S,
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
+        sensors: SensorFiles = SensorFiles(None),  # noqa: B008 (has no files)
         see: Callable[[Result], object] = lambda result: None,
     ) -> None:
         self.name = source_name(source)
@@ -110,8 +108,8 @@ class Session:
         self._model = model
         self._engine: Engine = engine
         self._mounting = mounting
-        self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
+        self._sensors = sensors
         self._see = see
         self._events_s = 0.0  # when the last events came for the network
         self._times_learned = 0  # hot pixels, as far as they are saved
@@ -190,6 +188,9 @@ class Session:
             if self._refusal is not None:
                 raise self._refusal
             self._load_hot_pixels(playback)
+            if playback.sensor is not None:
+                refused = self._sensors.set_up(playback.sensor, playback.serial)
+                playback.notes = (*playback.notes, *[refused] * bool(refused))
             model = self._model
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
@@ -235,7 +236,7 @@ class Session:
     def _open(self, playback: Playback, model: Model) -> Display:
         warm_up(model, playback.resolution if playback.has_events else None)
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
-        display = Display(sensor, self.pictures, every_s=self._picture_every_s)
+        display = Display(sensor, self.pictures, every_s=PICTURE_EVERY_S)
         self.warnings = playback.warnings
         self._events_s = time.perf_counter()
         self.control.open(playback, display, model.card.input.slice.delta_t_us)

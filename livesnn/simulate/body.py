@@ -6,6 +6,7 @@ towards the camera. The person faces the camera, so the right arm, arm 0, is on 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -112,12 +113,22 @@ class Body:
         return self.upper_arm + self.forearm
 
 
+def minimum_jerk(part: Array) -> Array:
+    """Return how much of a movement is done after a ``part`` of its time (Flash and Hogan 1985)."""
+    return part**3 * (10 - 15 * part + 6 * part**2)
+
+
+def log_uniform(rng: Random, low: float, high: float) -> float:
+    """Return a number whose logarithm is uniform."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def draw_body(rng: np.random.Generator, breadth: Breadth = "narrow") -> Body:
     """Return a random person. The ranges include those of DVS-Gesture's recordings (shoulders at y 60-82).
 
     Wide ones may stand so far away that they are seen down to their feet, as in UTD-MHAD.
     """
-    size = np.exp(rng.uniform(np.log(0.7), np.log(1.3)))  # near or far
+    size = log_uniform(rng, 0.7, 1.3)  # near or far
     skin = rng.uniform(0.25, 0.75)
     shirt = rng.uniform(0.04, 0.3) if rng.random() < 0.6 else rng.uniform(0.3, 0.9)
     contrast = rng.uniform(0.45, 1.9) * rng.choice([-1, 1], p=[0.7, 0.3])  # of skin and wall, in log units
@@ -161,7 +172,7 @@ def _scaled(body: Body, size: float) -> dict[str, float]:
 
 def _nearer(body: Body, rng: np.random.Generator) -> Body:
     """Return the person at a desk's distance from the camera, perhaps with no more than the hands in the picture."""
-    size = np.exp(rng.uniform(np.log(1.2), np.log(2.4)))
+    size = log_uniform(rng, 1.2, 2.4)
     return replace(
         body,
         **_scaled(body, size),
@@ -172,7 +183,7 @@ def _nearer(body: Body, rng: np.random.Generator) -> Body:
 
 def _farther(body: Body, rng: np.random.Generator) -> Body:
     """Return the person at another distance, anywhere in the picture, with legs."""
-    size = np.exp(rng.uniform(np.log(0.6), np.log(1.12)))
+    size = log_uniform(rng, 0.6, 1.12)
     sizes = _scaled(body, size)
     top = 2.4 * sizes["head_radius"]
     return replace(
@@ -243,9 +254,29 @@ def smooth_noise(times_s: Array, rng: Random, shape: tuple[int, ...], fastest_hz
 
 def draw_beat(times_s: Array, rng: Random, fastest_s: float, slowest_s: float) -> Beat:
     """Return a rhythm of random period, log-uniform, that drifts a little from cycle to cycle."""
-    period = np.exp(rng.uniform(np.log(fastest_s), np.log(slowest_s)))
+    period = log_uniform(rng, fastest_s, slowest_s)
     drift = rng.uniform(0, 0.35) * smooth_noise(times_s, rng, (), 0.7 / period)
     return Beat(times_s, 2 * np.pi * times_s / period + rng.uniform(0, 2 * np.pi) + drift)
+
+
+class Motion(NamedTuple):
+    """One way of a movement: its pose, the shortest and longest period in s, and how often it is chosen."""
+
+    pose: Callable[[Beat, Random], Limbs]
+    fastest_s: float
+    slowest_s: float
+    weight: float = 1.0
+
+    def perform(self, times_s: Array, rng: Random) -> tuple[Limbs, Beat]:
+        """Return the limbs [T] at ``times_s`` [T], in a random rhythm, and the rhythm."""
+        beat = draw_beat(times_s, rng, self.fastest_s, self.slowest_s)
+        return self.pose(beat, rng), beat
+
+
+def one_of(motions: Sequence[Motion], rng: Random) -> Motion:
+    """Return a motion, drawn by weight."""
+    weights = np.array([each.weight for each in motions])
+    return motions[rng.choice(len(motions), p=weights / weights.sum())]
 
 
 def resting(beat: Beat, rng: Random) -> Limbs:

@@ -6,16 +6,28 @@ up, forward), see body.py. Each person varies the points, the speed, the arm and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from livesnn.simulate.body import LEFT, RIGHT, Array, Beat, Limbs, Random, resting, smooth_noise, vectors
+from livesnn.simulate.body import (
+    LEFT,
+    RIGHT,
+    Array,
+    Beat,
+    Limbs,
+    Motion,
+    Random,
+    log_uniform,
+    minimum_jerk,
+    resting,
+    smooth_noise,
+    vectors,
+)
 
 Point = tuple[float, float, float]
-Movement = Callable[[Beat, Random], Limbs]
 
 AGAIN_SHARE = 0.5
 """Share of people who repeat a stroke from its first point; the others come from rest and go back to it."""
@@ -47,15 +59,18 @@ class Stroke(NamedTuple):
         Whether half of the people go the other way.
     trunk
         Where the trunk is at each point: x and y in pixels, yaw in radians; empty: it rests.
+    weight
+        See `Motion`.
     """
 
-    points: tuple[Point, ...]
+    points: Sequence[Point] | Array
     step_s: tuple[float, float] = (0.2, 0.6)
     other: tuple[Point, ...] = ()
     both: bool = False
     stops: bool = False
     turns: bool = False
     trunk: tuple[Point, ...] = ()
+    weight: float = 0.5
 
 
 _LOW = (0.1, -0.9, 0.25)
@@ -205,32 +220,42 @@ _STROKES: dict[str, Stroke] = {
         trunk=((0, 0, 0), (0, 18, 0)),
     ),
     # In the air: parts of these look like a part of a circle or one beat of a wave
-    "swipe": Stroke(((0.6, -0.05, 0.55), (-0.05, 0.05, 0.85), (-0.7, 0.0, 0.5)), (0.08, 0.35), turns=True),
-    "swipe_up": Stroke(((0.0, -0.6, 0.5), (0.0, 0.0, 0.85), (-0.05, 0.6, 0.5)), (0.08, 0.35), turns=True),
+    "swipe": Stroke(
+        ((0.6, -0.05, 0.55), (-0.05, 0.05, 0.85), (-0.7, 0.0, 0.5)), (0.08, 0.35), turns=True, weight=1.5
+    ),
+    "swipe_up": Stroke(
+        ((0.0, -0.6, 0.5), (0.0, 0.0, 0.85), (-0.05, 0.6, 0.5)), (0.08, 0.35), turns=True, weight=1.0
+    ),
     "draw_x": Stroke(
         ((0.3, 0.45, 0.55), (-0.5, -0.3, 0.6), (-0.5, 0.45, 0.6), (0.3, -0.3, 0.55)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
-    "draw_tick": Stroke(((0.25, 0.0, 0.6), (0.05, -0.3, 0.6), (-0.55, 0.45, 0.6)), _DRAWN_S, stops=True),
+    "draw_tick": Stroke(
+        ((0.25, 0.0, 0.6), (0.05, -0.3, 0.6), (-0.55, 0.45, 0.6)), _DRAWN_S, stops=True, weight=1.2
+    ),
     "draw_triangle": Stroke(
         ((-0.1, 0.45, 0.6), (0.3, -0.25, 0.6), (-0.5, -0.25, 0.6), (-0.1, 0.45, 0.6)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
     "draw_square": Stroke(
         ((0.25, 0.4, 0.55), (0.25, -0.3, 0.6), (-0.5, -0.3, 0.6), (-0.5, 0.4, 0.55), (0.25, 0.4, 0.55)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
     "zigzag": Stroke(
         ((0.3, 0.4, 0.55), (-0.5, 0.25, 0.6), (0.3, 0.0, 0.6), (-0.5, -0.2, 0.6)),
         _DRAWN_S,
         stops=True,
         turns=True,
+        weight=1.2,
     ),
 }
 
@@ -294,18 +319,14 @@ def arc(beat: Beat, rng: Random) -> Limbs:
     angle = start + rng.choice([-1, 1]) * 2 * np.pi * turns * np.linspace(0, 1, 6)
     points = vectors(radius[0] * np.cos(angle), radius[1] * np.sin(angle), 0.0) + middle
     whole_s = log_uniform(rng, 0.3, 1.3) * turns / 5
-    return _stroke(Stroke(_points(points), (whole_s, 1.3 * whole_s)), beat, rng)
+    return _stroke(Stroke(points, (whole_s, 1.3 * whole_s)), beat, rng)
 
 
 def scribble(beat: Beat, rng: Random) -> Limbs:
     """Draw a random figure of a few lines before the body, with corners or without."""
     count = rng.integers(3, 8)
     points = vectors(rng.uniform(-0.7, 0.5, count), rng.uniform(-0.5, 0.6, count), rng.uniform(0.45, 0.75))
-    return _stroke(Stroke(_points(points), _DRAWN_S, stops=bool(rng.random() < 0.6)), beat, rng)
-
-
-def _points(points: Array) -> tuple[Point, ...]:
-    return tuple((out, up, forward) for out, up, forward in points.tolist())
+    return _stroke(Stroke(points, _DRAWN_S, stops=bool(rng.random() < 0.6)), beat, rng)
 
 
 def march(fast: bool, beat: Beat, rng: Random) -> Limbs:
@@ -359,7 +380,7 @@ def _stroke(stroke: Stroke, beat: Beat, rng: Random) -> Limbs:
     return limbs._replace(trunk=path[:, 6:])
 
 
-def _varied(points: tuple[Point, ...], size: float, shift: Array, rng: Random) -> Array:
+def _varied(points: Sequence[Point] | Array, size: float, shift: Array, rng: Random) -> Array:
     """Return points [P, 3], their figure larger or smaller, elsewhere, and a little wrong."""
     there = np.array(points)
     middle = there.mean(axis=0)
@@ -382,16 +403,6 @@ def _cycles(times_s: Array, cycle: Array, step_s: float, rng: Random, *, stops: 
 def _elbow(rng: Random) -> Array:
     """Return where an elbow points to, [3]: out and down, more or less."""
     return np.array([0.8, -1.0, -0.3]) + rng.normal(0, 0.3, 3)
-
-
-def log_uniform(rng: Random, low: float, high: float) -> float:
-    """Return a number whose logarithm is uniform."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def minimum_jerk(part: Array) -> Array:
-    """Return how much of a movement is done after a ``part`` of its time (Flash and Hogan 1985)."""
-    return part**3 * (10 - 15 * part + 6 * part**2)
 
 
 def through(times_s: Array, knots_s: Array, poses: Array, *, stops: bool) -> Array:
@@ -419,27 +430,13 @@ def through(times_s: Array, knots_s: Array, poses: Array, *, stops: bool) -> Arr
     )
 
 
-MOVEMENTS: dict[str, tuple[Movement, float, float]] = {
-    "reach": (reach, 1.0, 2.0),
-    "drift": (drift, 1.0, 2.0),
-    "arc": (arc, 1.0, 2.0),
-    "scribble": (scribble, 1.0, 2.0),
-    "walk_in_place": (partial(march, False), 0.7, 1.6),
-    "jog_in_place": (partial(march, True), 0.4, 1.0),
-    "kick": (kick, 0.6, 1.6),
-    **{name: (partial(_stroke, stroke), 1.0, 2.0) for name, stroke in _STROKES.items()},
+MOVEMENTS: dict[str, Motion] = {
+    "reach": Motion(reach, 1.0, 2.0, 72.0),
+    "drift": Motion(drift, 1.0, 2.0, 9.0),
+    "arc": Motion(arc, 1.0, 2.0, 5.0),
+    "scribble": Motion(scribble, 1.0, 2.0, 4.0),
+    "walk_in_place": Motion(partial(march, False), 0.7, 1.6, 0.5),
+    "jog_in_place": Motion(partial(march, True), 0.4, 1.0, 0.5),
+    "kick": Motion(kick, 0.6, 1.6, 0.5),
+    **{name: Motion(partial(_stroke, stroke), 1.0, 2.0, stroke.weight) for name, stroke in _STROKES.items()},
 }
-"""Each movement, and the shortest and longest period of those that have one, in s."""
-
-_OFTEN = {"reach": 72.0, "drift": 9.0, "arc": 5.0, "scribble": 4.0, "swipe": 1.5, "swipe_up": 1.0}
-_DRAWN = dict.fromkeys(("draw_x", "draw_tick", "draw_triangle", "draw_square", "zigzag"), 1.2)
-_WEIGHTS = np.array([(_OFTEN | _DRAWN).get(name, 0.5) for name in MOVEMENTS])
-
-
-SHARES: dict[str, float] = dict(zip(MOVEMENTS, (_WEIGHTS / _WEIGHTS.sum()).tolist(), strict=True))
-"""How often each of them is one of the many movements of the class "other"."""
-
-
-def draw_movement(rng: Random) -> str:
-    """Return the name of a random movement: more than half are `reach`, and drawings in the air come often."""
-    return str(rng.choice(list(MOVEMENTS), p=[*SHARES.values()]))

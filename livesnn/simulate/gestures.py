@@ -15,8 +15,8 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.simulate.body import Breadth, Limbs, Random
-from livesnn.simulate.everyday import SHARES
+from livesnn.simulate.body import Breadth, Limbs, Random, log_uniform
+from livesnn.simulate.everyday import MOVEMENTS
 from livesnn.simulate.motions import (
     CURTAIN,
     EVERYDAY,
@@ -75,9 +75,10 @@ NOTHING_SHARES = {
 }  # fmt: skip
 """What these do."""
 
+_OFTEN = sum(movement.weight for movement in MOVEMENTS.values())
 PRACTISED = {
     **dict.fromkeys(GESTURES[:-1], 0.06), **dict.fromkeys(EVERYDAY, 0.2 / len(EVERYDAY)), RAISING: 0.05,
-    **{name: 0.15 * share + 0.2 / len(EVERYDAY) for name, share in SHARES.items()},
+    **{name: 0.15 * (each.weight / _OFTEN) + 0.2 / len(EVERYDAY) for name, each in MOVEMENTS.items()},
 }  # fmt: skip
 """What the others perform, apart from rests, and how often."""
 
@@ -308,18 +309,14 @@ def _performed(at_us: float, segments: Sequence[Segment]) -> str | None:
 def _practice(rng: Random) -> Iterator[Turn]:
     rested = True
     while True:
-        change_s = _log_uniform(rng, SWIFT_S)
+        change_s = log_uniform(rng, *SWIFT_S)
         if not rested and rng.random() < REST_SHARE:
             yield Turn(IDLE, change_s, rng.uniform(*REST_S))
             rested = True
             continue
         performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
-        yield Turn(performed, change_s, _log_uniform(rng, PERFORMED_S))
+        yield Turn(performed, change_s, log_uniform(rng, *PERFORMED_S))
         rested = False
-
-
-def _log_uniform(rng: Random, span: tuple[float, float]) -> float:
-    return float(np.exp(rng.uniform(*np.log(span))))
 
 
 def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -> Iterator[Take]:

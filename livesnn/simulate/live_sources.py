@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -149,15 +150,11 @@ class TurningDigits(FrameSource):
     ----------
     seed
         Seed of the digits, their handwriting and directions.
-    seconds
-        Stream time after which the source ends.
     paced
         Play in real time: a late reader gets the waiting frames at once. If False, frames come as fast as they are
         asked for.
     clock
         Returns monotonic seconds.
-    closed
-        Setting this event ends the source, as `close` does.
 
     Attributes
     ----------
@@ -166,23 +163,15 @@ class TurningDigits(FrameSource):
     """
 
     resolution = Resolution(SIZE, SIZE)
+    name = DIGITS_URI
 
-    def __init__(
-        self,
-        seed: int,
-        *,
-        seconds: float = math.inf,
-        paced: bool = True,
-        clock: Callable[[], float] = time.monotonic,
-        closed: threading.Event | None = None,
-    ) -> None:
-        self.name = "simulate:digits"
+    def __init__(self, seed: int, *, paced: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self.turns: list[Turn] = []
         self._seed = seed
-        self._seconds = seconds
         self._paced = paced
         self._clock = clock
-        self._closed = closed or threading.Event()
+        self._seconds = math.inf
+        self._closed = threading.Event()
 
     def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
         """Yield a frame each Δt until `close`, each turned by a tenth; a turn begins or ends upright."""
@@ -212,7 +201,9 @@ class TurningDigits(FrameSource):
 
     def limited(self, seconds: float, stop: threading.Event) -> TurningDigits:
         """Return the same source, which ends after ``seconds`` or when ``stop`` is set."""
-        return TurningDigits(self._seed, seconds=seconds, paced=self._paced, clock=self._clock, closed=stop)
+        part = copy(self)
+        part.turns, part._seconds, part._closed = [], seconds, stop
+        return part
 
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""

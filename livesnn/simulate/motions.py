@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +22,9 @@ from livesnn.simulate.body import (
     Beat,
     Breadth,
     Limbs,
+    Motion,
     Random,
-    draw_beat,
+    one_of,
     resting,
     shaped,
     vectors,
@@ -162,24 +162,11 @@ def names_like(name: str) -> str:
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
 
 
-class _Style(NamedTuple):
-    """One way of a movement: its pose, the shortest and longest period in s, and how often it is chosen."""
-
-    pose: Callable[[Beat, Random], Limbs]
-    fastest_s: float
-    slowest_s: float
-    weight: float = 1.0
-
-
 def perform(gesture: str, times_s: Array, rng: Random, breadth: Breadth = "narrow") -> Limbs:
     """Return the limbs [T] of one person performing ``gesture`` in their own way, at ``times_s`` [T]."""
-    style = _MOTIONS[gesture]
-    if breadth == "wide" and gesture in GESTURES:
-        styles = _WIDE[gesture]
-        weights = np.array([each.weight for each in styles])
-        style = styles[rng.choice(len(styles), p=weights / weights.sum())]
-    beat = draw_beat(times_s, rng, style.fastest_s, style.slowest_s)
-    limbs = style.pose(beat, rng)
+    wide = breadth == "wide" and gesture in GESTURES
+    motion = one_of(_WIDE[gesture], rng) if wide else _MOTIONS[gesture]
+    limbs, beat = motion.perform(times_s, rng)
     alive = rng.uniform(0.003, 0.015)  # nobody holds still
     bobbing = rng.uniform(0, 0.9) * (rng.random() < 0.5)  # half of the people move only their arms
     bob = bobbing * np.sin(beat.phase + rng.uniform(0, 6.3))[:, None] * rng.normal(0, 0.5, 2)
@@ -413,61 +400,60 @@ def _any_movement(beat: Beat, rng: Random) -> Limbs:
     """Do anything that is no gesture; one person in ten does what the narrow "other" has."""
     if rng.random() < 0.1:
         return _other(beat, rng)
-    pose, fastest_s, slowest_s = everyday.MOVEMENTS[everyday.draw_movement(rng)]
-    return pose(draw_beat(beat.times_s, rng, fastest_s, slowest_s), rng)
+    return one_of([*everyday.MOVEMENTS.values()], rng).perform(beat.times_s, rng)[0]
 
 
-_MOTIONS: dict[str, _Style] = {
-    "hand_clapping": _Style(_clapping, 0.17, 0.75),
-    "right_hand_wave": _Style(partial(_waving, (RIGHT,)), 0.18, 0.9),
-    "left_hand_wave": _Style(partial(_waving, (LEFT,)), 0.18, 0.9),
-    "right_arm_clockwise": _Style(partial(_circling, {RIGHT: -1}), 0.42, 1.8),
-    "right_arm_counter_clockwise": _Style(partial(_circling, {RIGHT: 1}), 0.42, 1.8),
-    "left_arm_clockwise": _Style(partial(_circling, {LEFT: 1}), 0.42, 1.8),
-    "left_arm_counter_clockwise": _Style(partial(_circling, {LEFT: -1}), 0.42, 1.8),
-    "arm_roll": _Style(_arm_roll, 0.16, 0.75),
-    "air_drums": _Style(_drums, 0.2, 0.85),
-    "air_guitar": _Style(_guitar, 0.2, 0.75),
-    "other": _Style(_other, 0.35, 1.5),
-    "wander": _Style(wander, 0.35, 1.5),
-    "circle_both": _Style(_both_circle, 0.35, 1.5),
-    "flap": _Style(flap, 0.35, 1.5),
-    "push": _Style(push, 0.35, 1.5),
-    "wave_both": _Style(partial(_waving, (RIGHT, LEFT)), 0.35, 1.5),
-    IDLE: _Style(resting, 1.0, 3.0),
-    WALKING: _Style(walk, 0.8, 1.5),
-    **dict.fromkeys((NOBODY, OBJECTS), _Style(nobody, 1.0, 3.0)),
-    **dict.fromkeys((SHAKE, PAN, CURTAIN, TWO_PEOPLE), _Style(resting, 1.0, 3.0)),
-    RAISING: _Style(raising, 0.4, 1.5),
-    **{name: _Style(*movement) for name, movement in everyday.MOVEMENTS.items()},
+_MOTIONS: dict[str, Motion] = {
+    "hand_clapping": Motion(_clapping, 0.17, 0.75),
+    "right_hand_wave": Motion(partial(_waving, (RIGHT,)), 0.18, 0.9),
+    "left_hand_wave": Motion(partial(_waving, (LEFT,)), 0.18, 0.9),
+    "right_arm_clockwise": Motion(partial(_circling, {RIGHT: -1}), 0.42, 1.8),
+    "right_arm_counter_clockwise": Motion(partial(_circling, {RIGHT: 1}), 0.42, 1.8),
+    "left_arm_clockwise": Motion(partial(_circling, {LEFT: 1}), 0.42, 1.8),
+    "left_arm_counter_clockwise": Motion(partial(_circling, {LEFT: -1}), 0.42, 1.8),
+    "arm_roll": Motion(_arm_roll, 0.16, 0.75),
+    "air_drums": Motion(_drums, 0.2, 0.85),
+    "air_guitar": Motion(_guitar, 0.2, 0.75),
+    "other": Motion(_other, 0.35, 1.5),
+    "wander": Motion(wander, 0.35, 1.5),
+    "circle_both": Motion(_both_circle, 0.35, 1.5),
+    "flap": Motion(flap, 0.35, 1.5),
+    "push": Motion(push, 0.35, 1.5),
+    "wave_both": Motion(partial(_waving, (RIGHT, LEFT)), 0.35, 1.5),
+    IDLE: Motion(resting, 1.0, 3.0),
+    WALKING: Motion(walk, 0.8, 1.5),
+    **dict.fromkeys((NOBODY, OBJECTS), Motion(nobody, 1.0, 3.0)),
+    **dict.fromkeys((SHAKE, PAN, CURTAIN, TWO_PEOPLE), Motion(resting, 1.0, 3.0)),
+    RAISING: Motion(raising, 0.4, 1.5),
+    **everyday.MOVEMENTS,
 }
 
 
-def _wide(narrow: _Style, *others: _Style) -> tuple[_Style, ...]:
+def _wide(narrow: Motion, *others: Motion) -> tuple[Motion, ...]:
     weight = NARROW_SHARE / (1 - NARROW_SHARE) * sum(each.weight for each in others)
     return narrow._replace(weight=weight), *others
 
 
-def _wide_waves(arm: int) -> tuple[_Style, ...]:
+def _wide_waves(arm: int) -> tuple[Motion, ...]:
     return _wide(
         _MOTIONS["left_hand_wave" if arm == LEFT else "right_hand_wave"],
-        _Style(partial(_waving, (arm,)), 0.4, 1.5),
-        _Style(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
-        _Style(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
+        Motion(partial(_waving, (arm,)), 0.4, 1.5),
+        Motion(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
+        Motion(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
     )
 
 
-def _wide_circles(name: str, arm: int, sign: int) -> tuple[_Style, ...]:
+def _wide_circles(name: str, arm: int, sign: int) -> tuple[Motion, ...]:
     return _wide(
         _MOTIONS[name],
-        _Style(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
-        _Style(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
+        Motion(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
+        Motion(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
     )
 
 
-_WIDE: dict[str, tuple[_Style, ...]] = {
+_WIDE: dict[str, tuple[Motion, ...]] = {
     "hand_clapping": _wide(
-        _MOTIONS["hand_clapping"], _Style(_small_clapping, 0.2, 1.1), _Style(_wide_clapping, 0.35, 1.3)
+        _MOTIONS["hand_clapping"], Motion(_small_clapping, 0.2, 1.1), Motion(_wide_clapping, 0.35, 1.3)
     ),
     "right_hand_wave": _wide_waves(RIGHT),
     "left_hand_wave": _wide_waves(LEFT),
@@ -475,8 +461,8 @@ _WIDE: dict[str, tuple[_Style, ...]] = {
     "right_arm_counter_clockwise": _wide_circles("right_arm_counter_clockwise", RIGHT, 1),
     "left_arm_clockwise": _wide_circles("left_arm_clockwise", LEFT, 1),
     "left_arm_counter_clockwise": _wide_circles("left_arm_counter_clockwise", LEFT, -1),
-    "arm_roll": _wide(_MOTIONS["arm_roll"], _Style(partial(_stretched, _arm_roll), 0.2, 1.1)),
-    "air_drums": _wide(_MOTIONS["air_drums"], _Style(partial(_stretched, _drums), 0.2, 1.1)),
-    "air_guitar": _wide(_MOTIONS["air_guitar"], _Style(partial(_stretched, _guitar), 0.2, 1.1)),
-    "other": (_Style(_any_movement, 0.35, 1.5),),
+    "arm_roll": _wide(_MOTIONS["arm_roll"], Motion(partial(_stretched, _arm_roll), 0.2, 1.1)),
+    "air_drums": _wide(_MOTIONS["air_drums"], Motion(partial(_stretched, _drums), 0.2, 1.1)),
+    "air_guitar": _wide(_MOTIONS["air_guitar"], Motion(partial(_stretched, _guitar), 0.2, 1.1)),
+    "other": (Motion(_any_movement, 0.35, 1.5),),
 }

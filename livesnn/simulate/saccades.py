@@ -19,6 +19,7 @@ from numba import njit
 
 from livesnn.errors import DataError
 from livesnn.events.packet import Events, Resolution
+from livesnn.simulate.body import minimum_jerk
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
 Range = tuple[float, float]
@@ -183,7 +184,7 @@ def _path(phase_ms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the image's offset from its start in pixels, [T, 2]. The cycle repeats before and after."""
     moves = np.array(MOVES)
     s = np.clip((phase_ms[:, None] % (CYCLE_US / 1000) - moves[:, 0]) / moves[:, 1], 0, 1)
-    return (s**3 * (10 - 15 * s + 6 * s**2)) @ moves[:, 2:]
+    return minimum_jerk(s) @ moves[:, 2:]
 
 
 def _blur(luminance: npt.NDArray[np.floating], share: float) -> npt.NDArray[np.floating]:

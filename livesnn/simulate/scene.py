@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.events.packet import Events, Resolution
-from livesnn.simulate.body import IMAGE, Array, Body, Breadth, Limbs, draw_body, joints
+from livesnn.simulate.body import IMAGE, Array, Body, Breadth, Limbs, draw_body, joints, log_uniform
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
 LAMP_SHARE = 0.1
@@ -96,7 +96,7 @@ class Scene:
 
 def draw_pixel(rng: np.random.Generator, breadth: Breadth = "narrow") -> DvsPixelSpec:
     """Return a random sensor. The ranges include what DVS-Gesture's recordings show; wide ones, dim light as well."""
-    threshold, imbalance = np.exp(rng.uniform(np.log(0.08), np.log(0.25))), rng.uniform(-0.09, 0.09)
+    threshold, imbalance = log_uniform(rng, 0.08, 0.25), rng.uniform(-0.09, 0.09)
     spec = DvsPixelSpec(
         threshold_on=threshold * (1 + imbalance),
         threshold_off=threshold * (1 - imbalance),
@@ -106,7 +106,7 @@ def draw_pixel(rng: np.random.Generator, breadth: Breadth = "narrow") -> DvsPixe
         hot_fraction=rng.uniform(0.0, 0.0004),
         hot_hz=rng.uniform(10, 80),
         refractory_us=rng.uniform(200, 1500),
-        cutoff_hz=1e3 / (2 * np.pi * np.exp(rng.uniform(np.log(0.5), np.log(10.0)))),
+        cutoff_hz=1e3 / (2 * np.pi * log_uniform(rng, 0.5, 10.0)),
         dark_luminance=rng.uniform(0.02, 0.08),
     )
     return spec if breadth == "narrow" else _in_other_light(spec, rng)
@@ -119,18 +119,18 @@ def _in_other_light(spec: DvsPixelSpec, rng: np.random.Generator) -> DvsPixelSpe
     slow, and the dark current takes contrast away.
     """
     if rng.random() < DIM_SHARE:
-        more = np.exp(rng.uniform(np.log(0.12), np.log(0.9))) / (spec.threshold_on + spec.threshold_off) * 2
+        more = log_uniform(rng, 0.12, 0.9) / (spec.threshold_on + spec.threshold_off) * 2
         spec = replace(
             spec,
             threshold_on=more * spec.threshold_on,
             threshold_off=more * spec.threshold_off,
             mismatch=more * spec.mismatch,
-            cutoff_hz=1e3 / (2 * np.pi * np.exp(rng.uniform(np.log(1.0), np.log(40.0)))),
-            dark_luminance=np.exp(rng.uniform(np.log(0.02), np.log(0.3))),
+            cutoff_hz=1e3 / (2 * np.pi * log_uniform(rng, 1.0, 40.0)),
+            dark_luminance=log_uniform(rng, 0.02, 0.3),
         )
     kind = rng.random()
     if kind < NOISY_SHARE:
-        return replace(spec, noise_hz=np.exp(rng.uniform(np.log(0.3), np.log(4.0))))
+        return replace(spec, noise_hz=log_uniform(rng, 0.3, 4.0))
     if kind < NOISY_SHARE + QUIET_SHARE:
         noise_hz, leak_hz = np.exp(rng.uniform(np.log(0.002), np.log(0.1), 2))
         return replace(spec, noise_hz=noise_hz, leak_hz=leak_hz)
@@ -157,8 +157,8 @@ def draw_scene(
 
 def _lamp(resolution: Resolution, rng: np.random.Generator) -> Lamp:
     """Return a lamp that lights the whole picture, or a part of it twice as much."""
-    hz = float(np.exp(rng.uniform(np.log(0.5), np.log(120))))
-    depth = np.exp(rng.uniform(np.log(0.02), np.log(0.4)))
+    hz = log_uniform(rng, 0.5, 120)
+    depth = log_uniform(rng, 0.02, 0.4)
     rows, columns = np.mgrid[: resolution.height, : resolution.width] / max(resolution)
     away = np.hypot(rows - rng.uniform(0, 1), columns - rng.uniform(0, 1))
     lit = (away < rng.uniform(0.03, 0.4)) * 2.0 if rng.random() < 0.6 else np.ones(away.shape)
@@ -422,7 +422,7 @@ class Film:
         picture = paint(scene, shapes, self._canvas, drift)[0]
         self._state = self._pixels.initial_state(picture, 0, rng)
         self._jitter = rng.spawn(1)[0]  # its own generator, so that later draws stay the same
-        self._late_us = float(np.exp(self._jitter.uniform(*np.log(JITTER_US))))
+        self._late_us = log_uniform(self._jitter, *JITTER_US)
 
     def shoot(self, shapes: Array, times_us: npt.NDArray[np.int64]) -> Events:
         """Return the events of shapes [T, S, 11] (see `shapes_of`) at ``times_us`` [T], later than all before."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from livesnn.simulate.body import IMAGE, Array, Random, draw_body, smooth_noise
+from livesnn.simulate.body import IMAGE, Array, Random, draw_body, log_uniform, smooth_noise
 from livesnn.simulate.motions import IDLE, WALKING, perform
 from livesnn.simulate.scene import Moving, Scene, Surroundings, on_sensor, shapes_of
 from livesnn.video.dvs_pixel import FloatImage
@@ -68,14 +68,10 @@ def _to_and_fro(far: float, speed: float, start: float) -> Moving:
     return lambda times_s: far * 2 / np.pi * np.arcsin(np.sin(turn * times_s + start))
 
 
-def _log_uniform(rng: Random, span: tuple[float, float]) -> float:
-    return float(np.exp(rng.uniform(*np.log(span))))
-
-
 def _camera(kinds: tuple[Kind, ...], scale: float, rng: Random) -> Moving:
-    shaking = _wandering(rng, (2,), _log_uniform(rng, SHAKE_HZ))
-    size = scale * _log_uniform(rng, SHAKE_PIXELS) * ("shake" in kinds)
-    far, speed = scale * rng.uniform(*PAN_PIXELS), scale * _log_uniform(rng, PAN_SPEED)
+    shaking = _wandering(rng, (2,), log_uniform(rng, *SHAKE_HZ))
+    size = scale * log_uniform(rng, *SHAKE_PIXELS) * ("shake" in kinds)
+    far, speed = scale * rng.uniform(*PAN_PIXELS), scale * log_uniform(rng, *PAN_SPEED)
     panning = _to_and_fro(far, speed, rng.uniform(0, 2 * np.pi))
     tilt = rng.normal(0, 0.2)
     way = np.array([np.cos(tilt), np.sin(tilt)]) * ("pan" in kinds)
@@ -110,7 +106,7 @@ def _passer_by(scene: Scene, rng: Random) -> Moving:
 def _object(scene: Scene, rng: Random) -> Moving:
     """Return a ball, a bar, a box or a wheel with spokes that goes about, turns, or both."""
     kind = rng.choice(["ball", "bar", "box", "wheel"])
-    size = _log_uniform(rng, (4, 32))
+    size = log_uniform(rng, 4, 32)
     count = int(rng.integers(2, 9)) if kind == "wheel" else 1
     thick = (
         size * {"ball": 1.0, "bar": rng.uniform(0.1, 0.4), "box": rng.uniform(0.4, 1.0), "wheel": 0.12}[kind]
@@ -120,10 +116,10 @@ def _object(scene: Scene, rng: Random) -> Moving:
     looks = np.clip(scene.body.wall * np.exp(rng.normal(0, 0.7)) * np.ones(count), 0.02, 1)
     place, still = rng.uniform(0, IMAGE, 2), kind == "wheel" and rng.random() < 0.6
     wandering = _wandering(rng, (2,), rng.uniform(0.3, 2.0))
-    crossing = _to_and_fro(rng.uniform(20, 100), _log_uniform(rng, (15, 250)), rng.uniform(0, 2 * np.pi))
+    crossing = _to_and_fro(rng.uniform(20, 100), log_uniform(rng, 15, 250), rng.uniform(0, 2 * np.pi))
     heading, straight = rng.uniform(0, 2 * np.pi), rng.random() < 0.5
     far = rng.uniform(5, 35)
-    spin = 2 * np.pi * _log_uniform(rng, (0.1, 4.0)) * rng.choice([-1, 1]) * (still or rng.random() < 0.5)
+    spin = 2 * np.pi * log_uniform(rng, 0.1, 4.0) * rng.choice([-1, 1]) * (still or rng.random() < 0.5)
     texture, period = rng.uniform(0, 0.5), rng.uniform(3, 12)
 
     def shapes(times_s: Array) -> Array:

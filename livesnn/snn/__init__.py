@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from livesnn.card import ModelCard
-from livesnn.snn.conv_snn import ConvSNN
 from livesnn.snn.network import SpikingNetwork
-from livesnn.snn.sts_resnet import STSResNet
+from livesnn.snn.sts_resnet import ConvSNN, STSResNet
 
 __all__ = ["SpikingNetwork", "build_network"]
 

@@ -1,16 +1,25 @@
-"""A torch network to and from model.safetensors, and with batch norm folded in, as it is exported."""
+"""A torch network to and from model.safetensors, and one step of it as an ONNX graph."""
 
 from __future__ import annotations
 
+import logging
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.weights import Weights, load_weights, save_weights, weights_to_run
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
 
 
 def weights_of(net: SpikingNetwork) -> Weights:
@@ -31,9 +40,9 @@ def load_network(path: Path) -> SpikingNetwork:
     """Rebuild a network, in eval mode, from its model.safetensors; raises ModelError that names a wrong tensor."""
     weights, card = load_weights(path)
     try:
-        return with_weights(build_network(card), weights, where=str(path))
+        return with_weights(build_network(card), weights, where="it")
     except ModelError as error:
-        raise ModelError(f"{error}: copy the model again") from error
+        raise ModelError(f"{path}: {error}: copy the model again") from error
 
 
 def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:
@@ -64,3 +73,43 @@ def without_norm(net: SpikingNetwork, where: str = "") -> SpikingNetwork:
     except ModelError as error:
         raise ModelError(f"{where}: {error}") from error
     return with_weights(build_network(card), weights, where=where)
+
+
+class _Step(nn.Module):
+    """`step` with the state spread over arguments, as ONNX wants it."""
+
+    def __init__(self, net: SpikingNetwork) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        output, following = self.net.step(frame, state)
+        return output, *following
+
+
+def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
+    """Return the graph of one step: batch 1, static shapes, states named ``states``, and no card yet.
+
+    Inputs: `frame` uint8 [1, C, H, W], then each state float32 [1, ...] by name. Outputs: `output` float32 [1, K],
+    then each `<state>.next`.
+    """
+    import onnx  # half a second
+
+    folded = without_norm(net).cpu()
+    spec = net.card.input
+    frame = torch.zeros(1, spec.channels, spec.height, spec.width, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # "torchvision is not installed", eight times
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            _Step(folded).eval(),
+            (frame, *folded.initial_state()),
+            input_names=["frame", *states],
+            output_names=["output", *[f"{name}.next" for name in states]],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    onnx.checker.check_model(program.model_proto)
+    return program.model_proto

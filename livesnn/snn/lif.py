@@ -13,7 +13,7 @@ or resets, and Eq. 5 then averages U[t, N] in place of O[t, N]. That mean is tak
 
 The spike-driven engine computes the same step in infer/spikes/step.py: change both, or their outputs differ.
 
-Backwards in time (BPTT), with f′ for dO/dU (surrogate.py) and L for the loss:
+Backwards in time (BPTT), with f′ for dO/dU (`Surrogate`) and L for the loss:
 
     ∂L/∂U[t] = f′(U[t]) · ∂L/∂O[t] + α · (1 − O[t]) · ∂L/∂U[t+1]
 
@@ -29,13 +29,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from livesnn.card import NeuronSpec
-from livesnn.snn.surrogate import Surrogate
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """f′(U), which stands for dO/dU in the backward pass.
+
+    "gaussian":   f′(U) = peak · exp(−(U − T)² / (2 · width²))
+    "rectangle":  f′(U) = peak if |U − T| < width else 0, as in STBP (Wu et al. 2018)
+
+    The default is the Gaussian of the authors' published code. Samadzadeh et al. print "N(Threshold, 16)", a garbled
+    1/6. A true normal distribution with σ = 1/6 peaks at 2.39, and its gradients explode in 18 layers.
+    """
+
+    kind: Literal["gaussian", "rectangle"] = "gaussian"
+    width: float = 1 / 6
+    peak: float = 0.977
+
+    def derivative(self, distance: Tensor) -> Tensor:
+        """Return f′ for ``distance`` = U − T of any shape."""
+        if self.kind == "rectangle":
+            return (distance.abs() < self.width) * self.peak
+        return torch.exp(distance.square() * (-0.5 / self.width**2)) * self.peak
 
 
 @dataclass(frozen=True)
@@ -60,7 +81,7 @@ class Synapse:
     """
 
     neuron: NeuronSpec
-    surrogate: Surrogate = Surrogate()  # noqa: RUF009 (frozen)
+    surrogate: Surrogate = Surrogate()
     analog: bool = False
     slope: float = -0.01
     ceiling: float = float("inf")

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.lif import EAGER, Synapse, lif_sequence, lif_step
-from livesnn.snn.surrogate import Surrogate
+from livesnn.snn.lif import EAGER, Surrogate, Synapse, lif_sequence, lif_step
 
 State = tuple[Tensor, ...]
 """Membranes U [B, ...] of each layer, in the order of `state_shapes()`."""
@@ -106,22 +105,6 @@ def channels_last(x: Tensor) -> Tensor:
     return x.as_strided(x.shape, (channels * height * width, 1, width * channels, channels))
 
 
-class ShapeProbe:
-    """Synapses that pass everything through and record the shape of each layer's current."""
-
-    def __init__(self) -> None:
-        self.shapes: list[tuple[int, ...]] = []
-
-    def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
-        """Return ``current``."""
-        self.shapes.append(tuple(current.shape[1:]))
-        return current
-
-    def dropout(self, x: Tensor, p: float) -> Tensor:
-        """Return ``x``."""
-        return x
-
-
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
     """Put a module into eval mode, and back into its former mode at the end."""
@@ -151,16 +134,15 @@ class SpikingNetwork(nn.Module):
         self.analog = False
         self.analog_slope = -0.01
         self.analog_ceiling = float("inf")
-        self._shapes: dict[str, tuple[int, ...]] = {}
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         """Run the network on float x [N, C, H, W]; returns [N, K]."""
         raise NotImplementedError
 
     def synapse(self, number: int) -> Synapse:
-        """Return the activation of a layer, by its place in `layer_names`, in the present phase."""
-        layer = self.layer_names()[number]
-        output = layer == self.layer_names()[-1]
+        """Return the activation of a layer, by its place in `state_shapes`, in the present phase."""
+        layer = [*self.state_shapes()][number]
+        output = layer == "readout"
         neuron = self.card.neuron.of(layer)
         neuron = replace(neuron, reset=False) if self.analog else neuron
         analog, fires = self.analog and not output, not (output and self.card.readout == "membrane")
@@ -172,18 +154,7 @@ class SpikingNetwork(nn.Module):
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each layer's U without the batch, by layer name, in order."""
-        if not self._shapes:
-            probe = ShapeProbe()
-            spec = self.card.input
-            with eval_mode(self), torch.no_grad():
-                device = next(self.parameters()).device
-                self.layers(torch.zeros(1, spec.channels, spec.height, spec.width, device=device), probe)
-            self._shapes = dict(zip(self.layer_names(), probe.shapes, strict=True))
-        return self._shapes
-
-    def layer_names(self) -> list[str]:
-        """Return the threshold layers' names, in the order in which `layers` calls them."""
-        raise NotImplementedError
+        return self.card.layer_shapes()
 
     def initial_state(self, batch: int = 1) -> State:
         """Return the all-zero state, float32 [batch, ...] a layer."""

@@ -1,10 +1,11 @@
-"""STS-ResNet, the paper's residual network (Samadzadeh et al., Fig. 5 and Sec. 4.2). Its steps are in network.py.
+"""STS-ResNet, the paper's residual network (Samadzadeh et al., Fig. 5 and Sec. 4.2), and its smaller ConvSNN.
 
     frame [C, H, W] → Conv7×7 → synapse → AvgPool3×3 → block 1..4 → concat(block 3, block 4), pooled → FC → synapse
     block     = sub-blocks, two of them in the paper
     sub-block = Conv3×3 → synapse → Conv3×3 → (+ skip) → synapse → dropout
 
-A synapse is a layer of LIF neurons (lif.py). Sizes and strides are in the card's `NetworkSpec`.
+A synapse is a layer of LIF neurons (lif.py), the paper's threshold layer. Sizes and strides are in the card's
+`NetworkSpec`. What the networks share is in network.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.network import ConvNorm, ShapeProbe, SpikingNetwork, Synapses, eval_mode
+from livesnn.errors import ModelError
+from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
 
 
 class SubBlock(nn.Module):
@@ -62,20 +64,14 @@ class STSResNet(SpikingNetwork):
                 )
                 channels = width
             self.blocks.append(sub_blocks)
-        with eval_mode(self), torch.no_grad():
-            zeros = torch.zeros(1, card.input.channels, card.input.height, card.input.width)
-            features = self._features(zeros, ShapeProbe()).shape[1]
-        self.classify = nn.Linear(features, len(card.classes))
-
-    def layer_names(self) -> list[str]:
-        """Return "stem", "block<k>.<i>.first" and ".second" (k, i from 1), "readout"."""
-        inner = [
-            f"block{k}.{i}.{which}"
-            for k, block in enumerate(self.blocks, 1)
-            for i, _ in enumerate(block, 1)  # type: ignore[arg-type]
-            for which in ("first", "second")
-        ]
-        return ["stem", *inner, "readout"]
+        shapes, pool = card.layer_shapes(), spec.final_pool
+        ends = [shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4)]
+        features = [channels * (height // pool) * (width // pool) for channels, height, width in ends]
+        if not all(features):
+            raise ModelError(
+                f"the classifier's pools of {pool}×{pool} are larger than what they read, {ends[1][1]}×{ends[1][2]}"
+            )
+        self.classify = nn.Linear(sum(features), len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         """Run the network on float x [N, C, H, W]; returns [N, K]."""
@@ -91,3 +87,24 @@ class STSResNet(SpikingNetwork):
                 x = sub_block(x, synapses)
             outputs.append(x)
         return torch.cat([F.avg_pool2d(x, spec.final_pool).flatten(1) for x in outputs[-2:]], dim=1)
+
+
+class ConvSNN(SpikingNetwork):
+    """Conv3×3 → synapse → AvgPool2 → Conv3×3 → synapse → AvgPool2 → FC → synapse → FC → synapse (Table 1)."""
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(card)
+        spec = card.network
+        norm, threshold = spec.norm, card.neuron.threshold
+        self.first = ConvNorm(card.input.channels, spec.widths[0], 3, 1, norm=norm, threshold=threshold)
+        self.second = ConvNorm(spec.widths[0], spec.widths[1], 3, 1, norm=norm, threshold=threshold)
+        pixels = (card.input.height // 4) * (card.input.width // 4)
+        self.hidden = nn.Linear(spec.widths[1] * pixels, spec.hidden)
+        self.classify = nn.Linear(spec.hidden, len(card.classes))
+
+    def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
+        """Run the network on float x [N, C, H, W]; returns [N, K]."""
+        x = F.avg_pool2d(synapses(self.first(x)), 2)
+        x = F.avg_pool2d(synapses(self.second(x)), 2)
+        x = synapses(self.hidden(x.flatten(1)))
+        return synapses(self.classify(x), output=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,8 @@ from livesnn.infer.model import Model, load_model, model_folder
 from livesnn.progress import Progress, untold
 from livesnn.teach import (
     AT_REST,
-    GRAPH,
     NOISE,
     SIMULATED,
-    WEIGHTS,
     AlreadyRecognisedError,
     Lesson,
     Recognised,
@@ -43,7 +42,7 @@ from livesnn.teach.readout import (
     probability,
     window_features,
 )
-from livesnn.weights import Weights, load_weights, save_weights, write_graph
+from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights, write_model
 
 TAUGHT = "taught.safetensors"
 """File with the windows that each taught class was learned from, float16 [N, F + 1]. A class that is taught later is
@@ -210,21 +209,16 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
     Raises ModelError if their file is damaged or missing, and a new class would be confused with them.
     """
     file = folder / TAUGHT
+    again = "copy it again, or teach the model it was made from"
     try:
         kept = load_file(file) if card.taught else {}
     except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{file} can't be read ({error}): copy it again, or teach the model it was made from"
-        ) from error
+        raise ModelError(f"{file} can't be read ({error}): {again}") from error
     if missing := {name for name in card.taught if KEY + name not in kept}:
-        raise ModelError(
-            f"{file} lacks {', '.join(sorted(missing))}: copy it again, or teach the model it was made from"
-        )
+        raise ModelError(f"{file} lacks {', '.join(sorted(missing))}: {again}")
     taught = {name: kept[KEY + name].astype(np.float32) for name in card.taught}
     if any(windows.ndim != 2 or windows.shape[1] != features for windows in taught.values()):
-        raise ModelError(
-            f"{file} belongs to another network: copy it again, or teach the model it was made from"
-        )
+        raise ModelError(f"{file} belongs to another network: {again}")
     return taught
 
 
@@ -239,13 +233,12 @@ def write_taught(
     classes = card.classes if gesture in card.classes else (*card.classes, gesture)
     rows = np.concatenate([rows_of(weights), row[None]])[: len(classes)]
     rows[classes.index(gesture)] = row
-    weights = weights | {WEIGHT: np.ascontiguousarray(rows[:, :-1]), BIAS: np.ascontiguousarray(rows[:, -1])}
-    readout = list(card.states)[-1]
+    weights = weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
     card = replace(
         card,
         name=out.name,
         classes=classes,
-        states=card.states | {readout: (len(rows),)},
+        states=card.states | {"readout": (len(rows),)},
         taught={name: len(windows) for name, windows in taught.items()},
         accuracy=None,  # measured with other classes
         test=None,
@@ -256,8 +249,7 @@ def write_taught(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
             folder = Path(made) / out.name
             folder.mkdir()
-            save_weights(weights, folder / WEIGHTS, card)
-            _write_graph(base / GRAPH, folder / GRAPH, rows, card)
+            write_model(folder, weights, _graph(base / GRAPH, rows), card)
             windows_by_class = {KEY + name: windows.astype(np.float16) for name, windows in taught.items()}
             (folder / TAUGHT).write_bytes(save(windows_by_class))
             (folder / "README.md").write_text(_describe(card), encoding="utf-8")
@@ -271,12 +263,12 @@ def write_taught(
     return card
 
 
-def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> None:
-    """Write a model.onnx with these rows in its read-out and another card."""
+def _graph(base: Path, rows: FloatArray) -> Any:
+    """Return the onnx.ModelProto of a model.onnx with these rows in its read-out."""
     import onnx  # half a second
 
     model = onnx.load(base)
-    graph, readout = model.graph, list(card.states)[-1]
+    graph = model.graph
     values = {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
     for tensor in graph.initializer:
         if (name := tensor.name.removeprefix("net.")) in values:
@@ -286,10 +278,10 @@ def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> N
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # intermediate shapes, which nobody needs
     for tensor in (*graph.input, *graph.output):
-        if tensor.name in ("output", readout, f"{readout}.next"):
+        if tensor.name in ("output", "readout", "readout.next"):
             tensor.type.tensor_type.shape.dim[-1].dim_value = len(rows)
     onnx.checker.check_model(model)
-    write_graph(model, path, card)
+    return model
 
 
 def _describe(card: ModelCard) -> str:

@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, has_labels, read_labels
 from livesnn.events.packet import Packet
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.run import FrameStream
-from livesnn.sources import open_source
+from livesnn.sources import is_live, open_source
 
 Clip = npt.NDArray[np.uint8]
 """Frames uint8 [T, C, H, W] without a gap in time between them."""
@@ -44,6 +45,7 @@ def read_clips(
     label: str = "",
     unless: str = "",
     orientation: Orientation | None = None,
+    sensor: SensorSettings | None = None,
     denoise: bool = False,
     ready_s: float = READY_S,
     tell: Callable[[str], None] = lambda line: None,
@@ -56,19 +58,18 @@ def read_clips(
     ----------
     seconds
         End after so long: of a live source by the clock, from when it begins (`once_ready`).
-    label
-        Of a recording that has labels, whatever its length: only where this one holds.
-    unless
-        Of such a recording: only where this one doesn't hold.
-    denoise
-        Drop noise first.
+    label, unless
+        Of a recording that has labels, whatever its length: only where this one holds, and that one doesn't.
+    sensor
+        As for `livesnn.open_source`, of a camera; ignored for anything else.
     ready_s
         Time to get ready in front of a live source.
     tell
         Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
         was damaged or lost.
     """
-    with closing(open_source(source, notify=tell)) as opened:
+    sensor = sensor if is_live(source) else None
+    with closing(open_source(source, notify=tell, sensor=sensor)) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
         stream = FrameStream(
             opened,

@@ -13,7 +13,7 @@ from llvmlite import binding
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
-from livesnn.train.datasets import Name, data_set, mirrored_labels
+from livesnn.train.datasets import DataRequest, Name, data_set, mirrored_labels
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]
@@ -171,18 +171,15 @@ NO_AUGMENTATION = Augmentation(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Configuration:
+class Configuration(DataRequest):
     """Everything that decides a training. Its fields are the flags of `livesnn train`, its JSON is config.json.
 
     The defaults are those of the best recipe for STS-ResNet; `livesnn.train.resolve` makes a whole configuration
-    from the flags that are given.
+    from the flags that are given. What the data set must know is in `DataRequest`.
     """
 
     dataset: Name = "nmnist"
     """Data set to train on. gestures-sim is simulated. folder means your own recordings (see --data)."""
-    data: Path = Path("data")
-    """Folder of the data set, in its official layout. Your own recordings belong in <class>/<session>/FILE. Or name a
-    table FILE.csv with the columns file,start,end,label,session and times in seconds."""
     recipe: RecipeName = "best"
     """Values of the flags that you leave out. best did best on validation. paper has the paper's loss, optimiser and
     read-out."""
@@ -273,23 +270,6 @@ class Configuration:
     """Share of the clips that start from zero state despite --burn-in."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Random changes of the training clips."""
-    simulated: int = 0
-    """Number of simulated recordings (MNIST digits in saccades) that are mixed into each epoch."""
-    simulated_pool: int = 20_000
-    """Number of simulated recordings that are made in advance, for the epochs to draw from."""
-    mnist: Path = Path("data/mnist/mnist.npz")
-    """File of MNIST, for simulated recordings."""
-    people: int = 1000
-    """Number of simulated people, each with 12 s of gestures, other movements and rests."""
-    digits: int = 60_000
-    """Number of MNIST's training digits to use, from the first. The validation digits stay the same."""
-    protocol: str = ""
-    """Published split to use: split1 to split3 (UCF-101, HMDB-51), 90/10 or 70/30 (CIFAR10-DVS), archive or npy
-    (DVS-Gesture). Default: the first."""
-    only: tuple[str, ...] = ()
-    """Classes to use. Default: all that have a folder."""
-    windows: int | None = None
-    """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS)."""
     delta_t_us: int | None = None
     """Duration of a frame in µs. Default: the data set's."""
     n_events: int | None = None
@@ -303,11 +283,6 @@ class Configuration:
     lift_to: float | None = None
     """Mean count per pixel up to which frames with few events are scaled, as in low light. 0 turns this off.
     Default: as in the model of --init or the data set."""
-    validation: float = 0.1
-    """Fraction of the training part kept for validation."""
-    seed: int = 0
-    """Seed of the split, the weights, the order and the augmentation. With --init on the same data set, the model's
-    split is kept."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient. 0 sets no limit."""
     precision: Literal["auto", Precision] = "auto"

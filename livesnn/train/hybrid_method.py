@@ -22,8 +22,7 @@ from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import IGNORED, clip_random
-from livesnn.train.distillation import Teacher
-from livesnn.train.initial_network import Network
+from livesnn.train.network import Network, Teacher
 
 SWITCH_FILE = "switch.json"
 
@@ -362,7 +361,7 @@ def _measure_phase(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Lo
     value.backward()
     return {
         "loss": value.item(),
-        "rates": dict(zip(net.layer_names()[:-1], rates.tolist(), strict=True)),
+        "rates": dict(zip(net.state_shapes(), rates.tolist(), strict=False)),
         "gradient_norms": {
             name: parameter.grad.norm().item()
             for name, parameter in net.named_parameters()

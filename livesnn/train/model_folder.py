@@ -15,13 +15,12 @@ from matplotlib.ticker import MaxNLocator
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.infer.model import load_model
-from livesnn.snn.checkpoint import save_network
-from livesnn.snn.export import onnx_step
+from livesnn.snn.checkpoint import onnx_step, weights_of
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.run_folder import logged
-from livesnn.weights import load_weights, save_weights, write_graph
+from livesnn.weights import GRAPH, WEIGHTS, load_weights, write_graph, write_model
 
 CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 _TEST_TITLE = "## On the test part"
@@ -38,13 +37,12 @@ def write_model_folder(
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
     graph = onnx_step(net, list(card.states))
-    write_graph(graph, folder / "model.onnx", card)
+    write_graph(graph, folder / GRAPH, card)
     measured = evaluate(load_model(folder, engine="onnx"), validation)
     accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, accuracy=accuracy, density=measured.densities, mean_count=measured.mean_count)
     card = replace(card, saturated=measured.saturated, temperature=measured.temperature)
-    save_network(net, folder / "model.safetensors", card)
-    write_graph(graph, folder / "model.onnx", card)
+    write_model(folder, weights_of(net), graph, card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
     draw_learning_curve(run, folder / CURVE)
     page, tested = folder / "README.md", ""
@@ -60,13 +58,11 @@ def record_test(folder: Path, measured: Evaluation) -> None:
 
     Raises ModelError if it is no model folder with its weights.
     """
-    weights, card = load_weights(folder / "model.safetensors")
-    graph, page = onnx.load(folder / "model.onnx"), folder / "README.md"
+    weights, card = load_weights(folder / WEIGHTS)
+    graph, page = onnx.load(folder / GRAPH), folder / "README.md"
     before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
-    card = replace(card, test=test)
-    save_weights(weights, folder / "model.safetensors", card)
-    write_graph(graph, folder / "model.onnx", card)
+    write_model(folder, weights, graph, replace(card, test=test))
     page.write_text(f"{before}\n\n{_describe_test(measured)}", encoding="utf-8")
 
 

@@ -7,16 +7,13 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import track
-
-from livesnn.console import say
+from livesnn.console import share_done
 from livesnn.errors import DataError
 from livesnn.threads import usable_processors
 
@@ -86,7 +83,13 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
     try:
         parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
         futures = [pool.submit(_each, make, part) for part in parts]
-        return list(_tracked((made for future in futures for made in future.result()), doing, len(items)))
+        made: list[R] = []
+        with share_done(f"{doing}: {len(items):,}", after_s=0.0) as show:
+            show(0.0)
+            for future in futures:
+                made += future.result()
+                show(len(made) / len(items))
+        return made
     except BrokenProcessPool as error:
         raise DataError(
             f"{doing}: one of {processes} processes was killed, maybe for lack of memory: free some and start again, "
@@ -106,11 +109,3 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with(parent.pid)
-
-
-def _tracked(items: Iterable[T], doing: str, count: int) -> Iterable[T]:
-    """Yield the items; show the progress on stderr, as a bar on a terminal and as a line elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        say(f"{doing}: {count}")
-    return track(items, doing, count, console=console, disable=not console.is_terminal)

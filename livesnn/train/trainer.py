@@ -24,26 +24,29 @@ from livesnn.console import say
 from livesnn.errors import ModelError, StoppedError, TrainError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import own_commit
-from livesnn.train.averaging import LastEpochs, MeasuredNorms, load_final
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
 from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.datasets.clips import Streams
-from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.hybrid_method import HybridModule, class_weights
-from livesnn.train.initial_network import (
+from livesnn.train.model_folder import write_model_folder
+from livesnn.train.network import (
+    LastEpochs,
+    MeasuredNorms,
     Network,
     Start,
+    Teacher,
     build,
+    load_final,
     read_start,
+    read_teacher,
     say_validation,
     start_from,
     trained_before,
     with_classes,
 )
-from livesnn.train.model_folder import write_model_folder
 from livesnn.train.processes import end_with_launcher
 from livesnn.train.run_folder import (
     BEST,

@@ -2,7 +2,7 @@
 
 After v2e (Hu et al. 2021, "v2e: From Video Frames to Realistic DVS Events", CVPRW), without its interpolation of
 movements: between two pictures each pixel's logarithm goes in a line, which for frames of 50 ms is enough
-(`livesnn bench sensors` measures it).
+(tests/benchmarks/accuracy.py measures it).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from livesnn.events.recording import Recording
 from livesnn.progress import Progress
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
 from livesnn.video.frame_source import EMULATED
-from livesnn.video.video_file import RecordedVideo, Video, open_video
+from livesnn.video.video_file import Video, open_video
 
 RESOLUTION = Resolution(128, 128)
 PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)
@@ -105,12 +105,12 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
     """
     if stream not in (None, EMULATED):
         raise SourceError(f"{path}: a video has no event stream {stream!r}: leave --stream out")
-    video = open_video(path)
+    video = open_video(path, progress)
     if video.fps < (least := 1_000_000 / LONGEST_US):
         raise SourceError(
             f"{path}: {float(video.fps):g} pictures a second are too few to make events: give {least:g} or more"
         )
-    reader = VideoReader(video, progress)
+    reader = VideoReader(video)
     return Recording(path, reader, reader.streams[0])
 
 
@@ -122,9 +122,8 @@ class VideoReader(Reader):
     resolution = RESOLUTION
     streams = (EventStream(EMULATED, "", RESOLUTION),)
 
-    def __init__(self, video: Video, progress: Progress) -> None:
+    def __init__(self, video: Video) -> None:
         self._video = video
-        self._duration_us = RecordedVideo(video, progress=progress).duration_us
 
     @property
     def warnings(self) -> list[str]:
@@ -147,4 +146,4 @@ class VideoReader(Reader):
 
     def time_range(self, stream: str) -> tuple[int, int]:
         """Return when the video begins and ends, µs."""
-        return 0, self._duration_us
+        return 0, self._video.duration_us

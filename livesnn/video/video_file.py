@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -146,53 +145,70 @@ _NEAR_S = 2  # what lies no further in is read from the start
 _UNEVEN_S = 0.5  # a frame's own time may be off by this much before the frames count as uneven
 
 
-class Sample(NamedTuple):
-    """What a video shows at ``t``, µs from its start: uint8 [C, H, W], RGB or grey; a repeated picture is shared."""
+@dataclass(eq=False)
+class Video(FrameSource):
+    """A video file, as `open_video` makes it, read as fast as its frames are taken; none is dropped.
 
-    t: int
-    picture: Picture
-
-
-@dataclass
-class Video:
-    """A video file, as `open_video` makes it. Nothing is held open between readings.
-
-    Frame j is shown from `time_us(j)` to `time_us(j + 1)`: by the container's frame rate, taken as constant.
+    Nothing is held open between readings. Picture j is shown from `time_us(j)` to `time_us(j + 1)`: by the
+    container's frame rate, taken as constant.
 
     Attributes
     ----------
     path, format
         The file, and its container: avi, mp4, mov, matroska or webm.
     fps
-        Frames a second.
-    width, height
-        In pixels, upright; pixels are taken as square.
+        Pictures a second.
+    resolution
+        Of the upright pictures; pixels are taken as square.
     claimed
-        Frames, as the file says; below 1: it doesn't.
+        Number of pictures, as the file says; below 1: it doesn't.
+    progress
+        Reports while all of it is read for its duration, see `count_frames`.
+    end_us
+        Frames at or after this time aren't yielded.
     warnings
         What is damaged or was assumed, one line each; known once the video has been read to its end.
     """
 
+    live = False
+
     path: Path
     format: str
     fps: Fraction
-    width: int
-    height: int
+    resolution: Resolution
     claimed: int
+    progress: Progress
+    end_us: float = math.inf
     warnings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """Its path."""
+        return str(self.path)
+
+    @cached_property
+    def duration_us(self) -> int:
+        """As the file says; where it doesn't, or says more frames than it has bytes, all of it is read."""
+        believable = 0 < self.claimed <= self.path.stat().st_size
+        return self.time_us(self.claimed if believable else self.count_frames(self.progress))
 
     def time_us(self, frame: int) -> int:
         """Return when a frame is first shown, from the start, rounded down."""
         return frame * 1_000_000 * self.fps.denominator // self.fps.numerator
 
-    def samples(self, input: InputSpec, from_us: int = 0) -> Iterator[Sample]:  # noqa: A002 (the card's name)
-        """Yield what the video shows at 0, Δt, 2·Δt, … (``input.slice.delta_t_us``), as the model takes it.
+    def frames(
+        self,
+        rule: SliceRule,
+        input: InputSpec,  # noqa: A002 (the card's name)
+        from_us: int = 0,
+    ) -> Iterator[Frame]:
+        """Yield what the video shows at 0, Δt, 2·Δt, …, as the model takes it; data shown for longer is shared.
 
         From the first of these times at or after ``from_us`` on; where that is beyond the end, there are none.
 
-        Sample k is the newest frame at k·Δt, as if the video were live; there is one for each k·Δt before the end
-        of the last frame. The video is read up to the first damage that can be seen, and `warnings` says so; of an
-        .avi that is cut short, the last frame may be half a picture, and is left out.
+        Frame k is the newest picture at k·Δt, as if the video were live; there is one for each k·Δt before the end
+        of the last picture. The video is read up to the first damage that can be seen, and `warnings` says so; of an
+        .avi that is cut short, the last picture may be half of one, and is left out.
 
         Raises
         ------
@@ -202,7 +218,7 @@ class Video:
             Not one whole frame can be read.
         """
         delta_t_us = check_takes_video(
-            input,
+            replace(input, slice=rule),
             self.path.name,
             "choose a model for video (ucf6), or make events of it: "
             f"livesnn convert {shlex.quote(str(self.path))} EVENTS.aedat4",
@@ -217,16 +233,22 @@ class Video:
                 continue
             picture = fit(image, input)
             for t in range(due_us, self.time_us(frame + 1), delta_t_us):
+                if t >= self.end_us:
+                    return
                 due_us = t + delta_t_us
-                yield Sample(t, picture)
+                yield Frame(t, picture, 0, start=t == 0)
         if due_us == first_us == 0:
             raise FormatError(f"{self.path}: not one whole frame can be read: it is damaged, copy it again")
 
     def pictures(self) -> Iterator[tuple[int, Picture]]:
-        """Yield each whole frame as decoded, BGR uint8 [H, W, 3], and when it is first shown, µs; see `samples`."""
+        """Yield each whole picture as decoded, BGR uint8 [H, W, 3], and when it is first shown, µs; see `frames`."""
         for frame, image in self._whole_frames(lambda frame: True):
             if image is not None:
                 yield self.time_us(frame), image
+
+    def limited(self, seconds: float, stop: threading.Event) -> Video:
+        """Return the first seconds of it, of its own time."""
+        return self if math.isinf(seconds) else replace(self, end_us=round(seconds * 1e6))
 
     def count_frames(self, progress: Progress = untold) -> int:
         """Read the whole video and return how many frames it has.
@@ -280,8 +302,8 @@ class Video:
         self.warnings = tuple(warnings)
 
 
-def open_video(path: str | Path) -> Video:
-    """Open a video file and look at its first frame.
+def open_video(path: str | Path, progress: Progress = untold) -> Video:
+    """Open a video file and look at its first frame; ``progress``: see `Video`.
 
     Raises
     ------
@@ -306,7 +328,8 @@ def open_video(path: str | Path) -> Video:
         _check_size(first.shape[1], first.shape[0], path)
         claimed = reading.get(cv2.CAP_PROP_FRAME_COUNT)
     height, width = first.shape[:2]
-    return Video(path, container, fps, width, height, int(claimed) if 0 < claimed < 1e9 else 0)
+    frames = int(claimed) if 0 < claimed < 1e9 else 0
+    return Video(path, container, fps, Resolution(width, height), frames, progress)
 
 
 def is_video(path: Path) -> bool:
@@ -326,9 +349,9 @@ def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (t
     shorter than one window the last frame is repeated to fill one. ``input`` is of the model's card; its
     ``slice.delta_t_us`` is from frame to frame.
 
-    Raises LivesnnError as `open_video` and `Video.samples` do.
+    Raises LivesnnError as `open_video` and `Video.frames` do.
     """
-    pictures = [sample.picture for sample in open_video(path).samples(input)]
+    pictures = [frame.data for frame in open_video(path).frames(input.slice, input)]
     pictures += [pictures[-1]] * (input.window - len(pictures))
     count = len(pictures) // input.window
     return np.stack(pictures[: count * input.window]).reshape(count, input.window, *pictures[0].shape)
@@ -374,57 +397,6 @@ def _check_size(width: float, height: float, path: Path) -> None:
         )
 
 
-class RecordedVideo(FrameSource):
-    """A video file, read as fast as its frames are taken; none is dropped. No file is held open between iterations.
-
-    Parameters
-    ----------
-    file
-        Read anew by each iteration over `frames`.
-    end_us
-        Frames at or after this time aren't yielded; None: to the end.
-    progress
-        Reports while all of it is read for its duration, see `Video.count_frames`.
-    """
-
-    live = False
-
-    def __init__(self, file: Video, *, end_us: int | None = None, progress: Progress = untold) -> None:
-        self.file = file
-        self.name = str(file.path)
-        self.resolution = Resolution(file.width, file.height)
-        self._end_us = end_us
-        self._progress = progress
-
-    @cached_property
-    def duration_us(self) -> int:
-        """As the file says; where it doesn't, or says more frames than it has bytes, all of it is read."""
-        claimed = self.file.claimed
-        believable = 0 < claimed <= self.file.path.stat().st_size
-        return self.file.time_us(claimed if believable else self.file.count_frames(self._progress))
-
-    @property
-    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What is damaged or was assumed, once the video has been read to its end."""
-        return self.file.warnings
-
-    def frames(
-        self,
-        rule: SliceRule,
-        input: InputSpec,  # noqa: A002 (the card's name)
-        from_us: int = 0,
-    ) -> Iterator[Frame]:
-        """Yield a frame each Δt, see `Video.samples`; data that is shown for longer is shared."""
-        for t, picture in self.file.samples(replace(input, slice=rule), from_us):
-            if self._end_us is not None and t >= self._end_us:
-                return
-            yield Frame(t, picture, 0, start=t == 0)
-
-    def limited(self, seconds: float, stop: threading.Event) -> RecordedVideo:
-        """Return the first seconds of it, of its own time."""
-        return self if math.isinf(seconds) else RecordedVideo(self.file, end_us=round(seconds * 1e6))
-
-
 @dataclass(frozen=True)
 class VideoInfo(RecordingInfo):
     """What is in a video: no streams, and ``frames`` at ``fps`` a second, which together last ``duration_us``."""
@@ -439,7 +411,7 @@ def describe_video(path: Path, progress: Progress = untold) -> VideoInfo:
     return VideoInfo(
         format=video.format,
         camera="",
-        resolution=(video.width, video.height),
+        resolution=video.resolution,
         duration_us=video.time_us(count),
         streams={},
         orientation="upright: x to the right, y down",

@@ -8,11 +8,10 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
@@ -26,22 +25,6 @@ FIRST_PICTURE_S = 5.0
 
 _NAMED = re.compile(r"webcam(?::(\d{1,3}))?", re.ASCII)
 _LISTED = Path("/sys/class/video4linux")
-
-
-class Capture(Protocol):
-    """cv2.VideoCapture, as far as it is used."""
-
-    def isOpened(self) -> bool:  # noqa: N802
-        """Return whether there is such a camera, and it is ours."""
-        ...
-
-    def read(self) -> tuple[bool, npt.NDArray[np.uint8] | None]:
-        """Wait for the next picture, BGR [H, W, 3]; False: none will come."""
-        ...
-
-    def release(self) -> None:
-        """Close the camera."""
-        ...
 
 
 def webcams(listed: Path = _LISTED) -> list[Device]:
@@ -59,7 +42,7 @@ def open_webcam(
     uri: str,
     *,
     notify: Notify = ignore,
-    capture: Callable[[int], Capture] | None = None,
+    capture: Callable[[int], cv2.VideoCapture] | None = None,
 ) -> EventSource:
     """Open ``webcam``, the first one, or ``webcam:NUMBER``, from 0; after a loss, that very one again.
 
@@ -82,7 +65,9 @@ class WebcamConnection:
 
     resolution = RESOLUTION  # of the sensor that its pictures are made events of
 
-    def __init__(self, number: int, capture: Capture, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, number: int, capture: cv2.VideoCapture, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.name = f"webcam {number}"
         self.counters = SourceCounters()  # without pictures that the system loses
         if not capture.isOpened():
@@ -91,7 +76,7 @@ class WebcamConnection:
                 f"webcam:{number} can't be opened: plug one in, close other programs that use it, and let this one "
                 "use the camera (the system's privacy settings)"
             )
-        self._capture: Capture | None = capture
+        self._capture: cv2.VideoCapture | None = capture
         self._clock, self._opened_s = clock, clock()
         self._emulator = Emulator()
         self._now_us: int | None = None
@@ -109,6 +94,7 @@ class WebcamConnection:
         if self._capture is None:
             raise SourceLost(f"{self.name} is closed: open it again")
         try:
+            picture: Any  # None too, which cv2's stub doesn't say
             came, picture = self._capture.read()
         except cv2.error as error:
             reason = str(error).partition("\n")[0]
@@ -141,7 +127,7 @@ class WebcamConnection:
         self._capture = None
 
 
-def _capture(number: int) -> Capture:
+def _capture(number: int) -> cv2.VideoCapture:
     silence()
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is closed sooner
-    return cast(Capture, cv2.VideoCapture(number))  # its `read` takes more, and its stub says less
+    return cv2.VideoCapture(number)

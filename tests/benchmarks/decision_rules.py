@@ -1,6 +1,6 @@
 """Compare rules of decision on what a network gave: python tests/benchmarks/decision_rules.py RATES.npz.
 
-RATES.npz is what `livesnn bench people --rates` wrote of the real people. The simulated ones are played here. The
+RATES.npz is what `people.py --rates` wrote of the real people. The simulated ones are played here. The
 table is that of docs/experiments/real-people.md#the-decision-rule.
 """
 

@@ -20,8 +20,7 @@ import numpy as np
 import tyro
 from numba import njit
 
-from livesnn.bench.random_network import SETTLING, SLICE, card_of, write_levelled
-from livesnn.bench.report import machine, spread
+from livesnn.bench import machine, spread
 from livesnn.bench.step import INT8, THREADS, Times, best_float32, by_turns, onnx_ways, times_as_fast
 from livesnn.card import ModelCard
 from livesnn.console import write_json
@@ -33,6 +32,7 @@ from livesnn.infer.model import Model, density_and_mean, load_model
 from livesnn.paths import recordings_dir
 from livesnn.sources import event_source, open_source
 from livesnn.threads import Worker, usable_processors
+from tests.benchmarks.random_network import SETTLING, SLICE, card_of, write_levelled
 
 CLIP = "arm_roll.aedat4"
 TARGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)

@@ -1,17 +1,19 @@
-"""How fast other libraries decode each format, beside livesnn: `python tests/benchmarks/format_peers.py`.
+"""How fast each format is decoded, by other libraries and livesnn: `python tests/benchmarks/format_peers.py`.
 
-Each library reads as its documentation shows. Those that are installed are measured. Some are under the GPL, so
-install them in an environment of their own, with `INSTALL`.
+Each library reads as its documentation shows. livesnn is measured, and those that are installed. Some are
+under the GPL, so install them in an environment of their own, with `INSTALL`.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -21,28 +23,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import tyro
 
-from livesnn.bench.decode import (
-    EVENTS,
-    UNIT,
-    Columns,
-    Reader,
-    Sums,
-    by_aedat,
-    by_dv_processing,
-    by_livesnn,
-    columns,
-    made_file,
-    processor_s,
-    sums_of,
-    take_one_core,
-)
-from livesnn.bench.format_files import MADE_FILES
-from livesnn.bench.report import installed_versions, machine, spread
+from livesnn.bench import installed_versions, machine, spread
+from livesnn.bench.decode import Columns, Reader, by_aedat, by_dv_processing, by_livesnn, columns, make_events
 from livesnn.console import write_json
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
+from tests.format_files import MADE_FILES
 
 INSTALL = "pip install expelliarmus evutils faery event_stream evlib pandas polars"
+
+EVENTS = 10_000_000
+"""Events of a file; text files have fewer."""
+UNIT = "million events a second of one core's time"
 
 _PART_EVENTS = 1 << 17
 LIMIT_S = 300.0
@@ -136,15 +128,17 @@ PEERS: dict[str, Library] = {
 }
 
 
-def bench_formats(repeats: int) -> dict[str, Any]:
+def bench_formats(repeats: int, *, events: int = EVENTS) -> dict[str, Any]:
     """Open and read a large file of each format ``repeats`` times, by turns with the installed libraries.
 
-    Each library has its own process on one core, as `livesnn bench formats` does. First each library's number of
-    events, number of ON events, first and last time and sums of x and y are compared with what was written. A library
-    that differs is listed in ``wrong`` and isn't timed.
+    Each library has its own process on one core (where the system allows that), so that threads bring no advantage.
+    Reading is from opening to the last event in numpy arrays, with the file in the system's cache. The processor's
+    time counts, so that other programs don't. First each library's number of events, number of ON events, first and
+    last time and sums of x and y are compared with what was written. A library that differs is listed in ``wrong``
+    and isn't timed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        figures = {name: measure_format(name, Path(folder), repeats, EVENTS, PEERS) for name in MADE_FILES}
+        figures = {name: measure_format(name, Path(folder), repeats, events, PEERS) for name in MADE_FILES}
     versions = {name: found for name, found in installed_versions(tuple(PEERS)).items() if found}
     return {"unit": UNIT, "versions": versions, **figures}
 
@@ -182,6 +176,46 @@ def measure_format(
     if "livesnn" in wrong:
         raise DataError(f"{name} isn't read as it was written: {wrong['livesnn']}")
     return _figures(written.n, size, seconds, wrong)
+
+
+class Sums(NamedTuple):
+    """What is compared of all events of a file; times in µs."""
+
+    n: int
+    on: int
+    t_first: int
+    t_last: int
+    sum_x: int
+    sum_y: int
+
+
+def sums_of(parts: Iterator[Columns]) -> Sums:
+    """Add up all events."""
+    n = on = first = last = sum_x = sum_y = 0
+    for t, x, y, p in parts:
+        if len(t):
+            first, last = first if n else int(t[0]), int(t[-1])
+            n, on = n + len(t), on + int(np.count_nonzero(np.asarray(p) > 0))
+            sum_x, sum_y = sum_x + int(x.sum(dtype=np.int64)), sum_y + int(y.sum(dtype=np.int64))
+    return Sums(n, on, first, last, sum_x, sum_y)
+
+
+@contextmanager
+def made_file(name: str, folder: Path, events: int) -> Iterator[tuple[Path, Sums]]:
+    """Yield a file of a format, which is removed at the end, and the sums of its events."""
+    made = MADE_FILES[name]
+    path, count = folder / f"made{made.suffix}", int(events * made.share)
+    made.write(path, make_events(count, made.sensor))
+    yield path, sums_of(columns(part, "t", "x", "y", "p") for part in make_events(count, made.sensor))
+    path.unlink()
+
+
+def processor_s(read: Reader, path: Path) -> float:
+    """Return the processor's time for reading a file."""
+    begun_s = time.process_time()
+    for _ in read(path):
+        pass
+    return time.process_time() - begun_s
 
 
 def agree(found: Sums, written: Sums, sensor: Resolution) -> bool:
@@ -239,7 +273,8 @@ class LibraryProcess(ExitStack):
 
 def _take_one_core() -> None:
     os.environ["POLARS_MAX_THREADS"] = "1"
-    take_one_core()
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def main(repeats: int = 5) -> None:
@@ -250,8 +285,6 @@ def main(repeats: int = 5) -> None:
     repeats
         Runs of each library.
     """
-    if not any(find_spec(name) for name in ("expelliarmus", "evutils", "faery")):
-        raise SystemExit(f"no other library to compare with: {INSTALL}")
     write_json({"machine": machine(), "formats": bench_formats(repeats)})
 
 

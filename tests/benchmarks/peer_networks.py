@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
-from livesnn.snn.surrogate import Surrogate
+from livesnn.snn.lif import Surrogate
 
 
 class Framework(NamedTuple):

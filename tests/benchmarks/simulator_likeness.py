@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from livesnn.bench.accuracy import find_clips, label_of, read_clip
-from livesnn.bench.report import machine
+from livesnn.bench import machine
 from livesnn.card import InputSpec, SliceRule
 from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.gestures import RESOLUTION, VERSION, gesture_clip
+from tests.benchmarks.accuracy import find_clips, label_of, read_clip
 
 SHOWN, FRAMES = 3, 8
 """Simulated people beside each real one, and frames of each."""

@@ -18,8 +18,7 @@ import numpy.typing as npt
 import torch
 import tyro
 
-from livesnn.bench.measurements import EngineName
-from livesnn.bench.report import machine
+from livesnn.bench import EngineName, machine
 from livesnn.bench.step import THREADS, bench_step
 from livesnn.card import ModelCard
 from livesnn.console import write_json
@@ -28,7 +27,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, model_folder, zero_state
 from livesnn.infer.onnx_engine import feeds
 from livesnn.snn.checkpoint import load_network, without_norm
-from livesnn.snn.surrogate import Surrogate
+from livesnn.snn.lif import Surrogate
 from livesnn.weights import load_weights, weights_to_run
 from tests.benchmarks.peer_networks import build_peer
 

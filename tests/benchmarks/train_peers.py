@@ -23,14 +23,14 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor
 
-from livesnn.bench.report import machine, spread
+from livesnn.bench import machine, spread
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
+from livesnn.snn.lif import Surrogate
 from livesnn.snn.network import eval_mode
-from livesnn.snn.surrogate import Surrogate
 from livesnn.train.configuration import Configuration, Precision
 from livesnn.train.hybrid_method import hidden_density
-from livesnn.train.initial_network import Network, build
+from livesnn.train.network import Network, build
 from tests.benchmarks.peer_networks import Peer, build_peer
 
 Weights = dict[str, npt.NDArray[np.generic]]

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
+from livesnn.bench.decode import SENSOR, make_events
 from livesnn.events.packet import Events
+from tests.format_files import MADE_FILES
 
 GB = float(os.environ.get("LIVESNN_BIG") or 0) * 2
 """LIVESNN_BIG=1 is 2 GB, 0.1 a tenth of it."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from livesnn.bench.accuracy import bench_transfer
 from livesnn.outputs.lines import Row, decide_all
 from livesnn.paths import recordings_dir
 from livesnn.simulate.motions import GESTURES
+from tests.benchmarks.accuracy import bench_transfer
 
 CLIPS = sorted(path for path in recordings_dir().glob("*.aedat4") if path.stem in GESTURES)
 

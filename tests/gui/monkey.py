@@ -29,6 +29,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from livesnn.app import style
 from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
+from livesnn.app.menus import ENTRIES
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.plot import FORMATS
 from livesnn.app.widgets.plot_panel import LOOKS
@@ -90,9 +91,7 @@ class Monkey:
         self.by_kind: Counter[str] = Counter()
         self.themes = 0  # put on so far
         self._folder = TemporaryDirectory()
-        self._names = [
-            name for name in window.commands.names() if name not in ("quit", "close_tab", *_OPENING)
-        ]
+        self._names = [entry.name for entry in ENTRIES if entry.name not in ("quit", "close_tab", *_OPENING)]
 
     @property
     def window(self) -> MainWindow:

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QApplication
 from livesnn.app.main_window import MainWindow
 from livesnn.app.widgets.plot_panel import LOOKS
 from livesnn.events.packet import Events
+from livesnn.session import session
 from livesnn.session.comparison import Second
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import moving_bar
@@ -56,7 +57,8 @@ class OnDemand(FakeSource):
 def main(model: str, frames: int) -> dict[str, int]:
     """Show so many frames, each painted, and return what was measured."""
     application = QApplication([])
-    window = MainWindow(model, picture_every_s=0.0)
+    session.PICTURE_EVERY_S = 0.0  # one for each packet
+    window = MainWindow(model)
     window.resize(1000, 700)
     window.commands["plots"].trigger()
     window.plots.choose(list(LOOKS))

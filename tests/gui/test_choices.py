@@ -246,7 +246,7 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     qtbot: QtBot, make_window: MakeWindow, typed: str
 ) -> None:
     window = make_window()
-    window.view.way_requested.emit("stream")
+    window.view.page.choices["stream"].click()
     assert isinstance(window.dialog, StreamDialog)
     window.dialog.address.setText(typed)
     qtbot.keyClick(window.dialog.address, Qt.Key.Key_Return)
@@ -379,7 +379,7 @@ def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
     shown = demo()
     assert shown is not None
     window = make_window()
-    window.view.way_requested.emit("demo")
+    window.view.page.choices["demo"].click()
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     assert window.player.model == shown.model
     assert window.settings.now.recent == ()

@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings, SettingsFile
+from livesnn.app.settings import SettingsFile
 from livesnn.cli.options import DecisionFlags
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Resolution
@@ -147,9 +147,10 @@ def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_
     assert window.player.choices.by_model == {"of a flag": Decider(deny=("3",))}
 
 
-def test_settings_with_an_impossible_decider_are_the_defaults(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text('{"decider": {"threshold": 7}}')
-    assert SettingsFile(tmp_path / "settings.json").now == Settings()
+def test_an_impossible_threshold_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"decider": {"threshold": 7, "smoothing": 0.25}}')
+    decider = SettingsFile(tmp_path / "settings.json").now.choices.decider
+    assert (decider.threshold, decider.smoothing) == (Decider().threshold, 0.25)
 
 
 # The dialog

@@ -165,16 +165,16 @@ def test_a_target_shows_while_something_is_held_over_the_window(
     assert not target.isVisible()
     assert drag(window, clips[0])
     assert target.isVisible()
-    assert target.words == "Drop to play a.npz"
+    assert target.text() == "Drop to play a.npz"
     assert target.size() == window.size()
     window.dragLeaveEvent(QDragLeaveEvent())
     assert not target.isVisible()
     assert drag(window, *clips)
-    assert target.words == "Drop to play 3 files one after another"
+    assert target.text() == "Drop to play 3 files one after another"
     drop(window, clips[0])
     assert not target.isVisible()
     assert drag(window, letters)
-    assert target.words == "Drop to use the model letters"
+    assert target.text() == "Drop to use the model letters"
 
 
 def test_words_that_are_dragged_are_nothing_to_drop(make_window: MakeWindow) -> None:

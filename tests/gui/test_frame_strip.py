@@ -10,38 +10,38 @@ from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
-from livesnn.app.widgets.network_cards import FrameStrip, WindowPanel, picture, shades, window_words
+from livesnn.app.widgets.network_cards import FrameStrip, WindowPanel, picture, window_words
 from livesnn.card import InputSpec, SliceRule
-from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, PALETTES
+from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, PALETTES, count_colours
 
 from .shown_results import CARD, even_but, make_result
 
-ON, OFF, NOTHING = (
-    0xFF000000 | red << 16 | green << 8 | blue
-    for red, green, blue in (DEFAULT_PALETTE.on, DEFAULT_PALETTE.off, DEFAULT_PALETTE.background)
-)
+ON, OFF, NOTHING = DEFAULT_PALETTE.on, DEFAULT_PALETTE.off, DEFAULT_PALETTE.background
+COLOURS = count_colours(DEFAULT_PALETTE)
 
 
 def test_events_are_shown_in_the_colours_of_the_palette() -> None:
     frame = np.zeros((2, 4, 5), np.uint8)
-    frame[1, 0, 0], frame[0, 3, 4], frame[:, 2, 2] = 200, 3, (3, 1)
-    pixels = picture(frame, shades(DEFAULT_PALETTE))
-    assert (pixels[0, 0], pixels[3, 4], pixels[2, 2], pixels[1, 1]) == (ON, OFF, OFF, NOTHING)
+    frame[1, 0, 0], frame[0, 3, 4], frame[:, 2, 2] = 200, 3, (3, 3)
+    pixels = picture(frame, COLOURS)
+    between = tuple((one + other) / 2 for one, other in zip(ON, OFF, strict=True))
+    seen = [pixels[0, 0], pixels[3, 4], pixels[1, 1], pixels[2, 2]]
+    np.testing.assert_allclose(seen, [ON, OFF, NOTHING, between], atol=0.6)
 
 
 def test_a_large_frame_is_made_smaller_and_loses_no_event() -> None:
     frame = np.zeros((2, 480, 640), np.uint8)
     frame[1, 100, 101] = 9
-    pixels = picture(frame, shades(DEFAULT_PALETTE))
-    assert pixels.shape == (68, 91)
-    assert pixels[100 // 7, 101 // 7] == ON
-    assert (pixels != NOTHING).sum() == 1
+    pixels = picture(frame, COLOURS)
+    assert pixels.shape == (68, 91, 3)
+    assert tuple(pixels[100 // 7, 101 // 7]) == ON
+    assert (pixels != NOTHING).any(axis=-1).sum() == 1
 
 
-@pytest.mark.parametrize(("channels", "colour"), [(1, 0xFF0A0A0A), (3, 0xFF0A141E)])
-def test_video_is_shown_as_it_is(channels: int, colour: int) -> None:
+@pytest.mark.parametrize(("channels", "colour"), [(1, (10, 10, 10)), (3, (10, 20, 30))])
+def test_video_is_shown_as_it_is(channels: int, colour: tuple[int, int, int]) -> None:
     frame = np.broadcast_to(np.array([10, 20, 30], np.uint8)[:channels, None, None], (channels, 6, 8))
-    assert (picture(frame, shades(DEFAULT_PALETTE)) == colour).all()
+    assert (picture(frame, COLOURS) == colour).all()
 
 
 @pytest.mark.parametrize("size", [(380, 112), (300, 70), (200, 300), (120, 60)])

@@ -10,7 +10,8 @@ from PySide6.QtGui import QFontMetricsF
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
-from livesnn.app.widgets.readout import EMPTY, ClassRows, longest, strips
+from livesnn.app.widgets.readout import ClassRows, longest, strips
+from livesnn.session.results import NO_HISTORY
 
 from .shown_results import CARD, GESTURES, even_but, make_history
 
@@ -22,7 +23,7 @@ def opacity(pixels: npt.NDArray[np.uint32], row: int, rows: int) -> npt.NDArray[
 
 
 def test_without_a_history_the_strips_are_empty() -> None:
-    pixels = strips(EMPTY, [RED, GREEN], columns=20, rows=10)
+    pixels = strips(NO_HISTORY, [RED, GREEN], columns=20, rows=10)
     assert pixels.shape == (20, 20)
     assert not pixels.any()
 

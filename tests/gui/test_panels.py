@@ -55,7 +55,7 @@ def test_the_header_asks_for_a_model_and_shows_the_menu_it_was_given(qtbot: QtBo
     header = Header()
     qtbot.addWidget(header)
     asked: list[bool] = []
-    header.model_requested.connect(lambda: asked.append(True))
+    header.model.clicked.connect(lambda _=False: asked.append(True))
     qtbot.mouseClick(header.model, Qt.MouseButton.LeftButton)
     assert len(asked) == 1
     menu = QMenu(header)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,12 +15,14 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QWheelEvent
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from livesnn.app.widgets.basics import fill
+from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.plot import Plot, thinned
 from livesnn.app.widgets.plot_panel import DRAW_S, LOOKS, PlotPanel
 from livesnn.session.plot_history import KEPT_S, LATENCY_PARTS, PlotHistory
@@ -269,7 +272,7 @@ def window_with_plots(qtbot: QtBot, make_window: MakeWindow, recording: Path) ->
     window.commands["plots"].trigger()
     qtbot.waitUntil(lambda: window.plots.panel is not None)
     window.plots.panel.choose(list(LOOKS))
-    qtbot.waitUntil(lambda: window.plots.panel.drawn >= 4 * len(LOOKS))
+    qtbot.waitUntil(lambda: window.plots.panel.drawn >= 4 * len(LOOKS), timeout=30_000)
     return window
 
 
@@ -285,7 +288,8 @@ def test_a_plot_is_saved_as_a_picture_a_drawing_and_a_table(
         plot = plots.panel.plots[name]
         picture = QImage(str(tmp_path / f"{name}.png"))
         assert picture.width() == 2 * plot.widget.width()
-        assert len({picture.pixelColor(x, y).name() for x in range(0, 400, 3) for y in range(0, 200, 3)}) > 10
+        places = product(range(0, picture.width(), 3), range(0, picture.height(), 3))
+        assert len({picture.pixelColor(*place).name() for place in places}) > 10
         drawing = tmp_path / f"{name}.svg"
         titles = [node.text for node in ElementTree.parse(drawing).iter() if node.tag.endswith("title")]
         assert titles == [look.title]
@@ -376,6 +380,40 @@ def test_docked_plots_take_the_place_of_the_lower_cards(qtbot: QtBot, make_windo
     qtbot.waitUntil(lambda: not window.numbers.isVisible())
     window.commands["plots"].trigger()
     qtbot.waitUntil(lambda: window.numbers.isVisible())
+
+
+def test_in_the_smallest_window_the_picture_keeps_its_room_beside_every_plot(
+    qtbot: QtBot, window_with_plots: MainWindow
+) -> None:
+    window = window_with_plots
+    window.resize(window.minimumSize())
+    window.banner.show_message("A message takes room too.", "info")
+    qtbot.waitUntil(lambda: window.height() == window.minimumHeight() and window.view.has_picture)
+    qtbot.waitUntil(lambda: window.view.canvas.height() >= 100)
+    panel = window.plots.panel
+    assert panel is not None
+    for plot in panel.plots.values():
+        assert plot.width() >= 190
+        assert plot.height() >= 100
+    bottom = panel.mapTo(window, QPoint(0, panel.height())).y()
+    assert bottom <= window.height()
+
+
+def test_what_is_around_a_small_picture_makes_room_for_it(qtbot: QtBot) -> None:
+    view, window = EventView(), QWidget()
+    qtbot.addWidget(window)
+    fill(QVBoxLayout(window), view, spacing=0)
+    view.show_ways_on(True)
+    view.show_picture(np.zeros((128, 128, 3), np.uint8))
+    window.resize(500, 400)
+    window.show()
+    assert view.strip.isVisible()
+    assert view.legend.isVisible()
+    window.resize(500, 160)
+    qtbot.waitUntil(lambda: not view.strip.isVisible() and not view.legend.isVisible())
+    qtbot.waitUntil(lambda: view.canvas.height() > 120)
+    window.resize(500, 400)
+    qtbot.waitUntil(view.strip.isVisible)
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

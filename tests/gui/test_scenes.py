@@ -100,7 +100,7 @@ def test_where_there_is_no_webcam_the_dialog_says_what_to_do(
     monkeypatch.setattr("livesnn.video.webcam.webcams", lambda: [])
     monkeypatch.setattr("sys.platform", "linux")
     window = make_window()
-    window.view.way_requested.emit("webcam")
+    window.view.page.choices["webcam"].click()
     dialog = window.dialog
     assert isinstance(dialog, CameraDialog)
     qtbot.waitUntil(lambda: dialog.note.text() == NO_WEBCAM, timeout=20_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,39 @@ def test_damaged_settings_are_the_defaults_and_can_be_changed(tmp_path: Path, da
     settings.change(model="one")
     assert SettingsFile(file).now == Settings(model="one")
     assert (tmp_path / "settings.json.unread").read_bytes() == damage  # nothing is lost
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reset"),
+    [
+        ({"theme": "pink"}, "theme"),
+        ({"mounted": {"A": {"quarter_turns": 9}}}, "mounted"),
+        ({"choices": {"decider": {"threshold": 7, "leak": 0.1}}}, "choices.decider.threshold"),
+        ({"choices": {"view": {"palette": "pink", "mode": 3}}}, "choices.view.palette, choices.view.mode"),
+        ({"choices": 3}, "choices"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_wrong_field_is_reset_alone_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, object], reset: str
+) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"labels": ["wave"], "engine": "onnx", **wrong}))
+    now = SettingsFile(file).now
+    assert (now.labels, now.engine, now.theme, now.mounted) == (("wave",), "onnx", "system", {})
+    assert now.choices == Choices(loop=True, decider=replace(Decider(), leak=now.choices.decider.leak))
+    assert capsys.readouterr().err == (
+        f"{file}: these settings can't be used and are reset: {reset}; the old file is kept as settings.json.unread\n"
+    )
+    assert (tmp_path / "settings.json.unread").read_bytes() == file.read_bytes()
+
+
+def test_the_fields_beside_a_wrong_one_keep_their_values(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    decider = {"threshold": 0.9, "hysteresis": 0.8, "smoothing": 7, "leak": 0.1}
+    file.write_text(json.dumps({"choices": {"loop": False, "speed": "fast", "decider": decider}}))
+    expected = Choices(loop=False, decider=Decider(threshold=0.9, hysteresis=0.8, leak=0.1))
+    assert SettingsFile(file).now.choices == expected
 
 
 def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:

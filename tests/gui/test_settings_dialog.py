@@ -50,6 +50,11 @@ def control(dialog: SettingsDialog, name: str) -> QWidget:
     )
 
 
+def found(dialog: SettingsDialog) -> list[str]:
+    """Return the names of the settings that the search has left."""
+    return [row.name for row in dialog.rows if not row.whole.isHidden()]
+
+
 def choose(dialog: SettingsDialog, name: str, value: object) -> None:
     box = control(dialog, name)
     assert isinstance(box, QComboBox)
@@ -71,21 +76,21 @@ def test_each_setting_says_what_it_does_and_has_its_page(dialog: SettingsDialog)
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("words", "expected"),
     [("hot pixels", ["Filter noise"]), ("SMOOTH", ["Smoothing"]), ("appearance palette", ["Palette"])],
 )
 def test_a_search_leaves_what_has_all_its_words(
-    qtbot: QtBot, dialog: SettingsDialog, words: str, found: list[str]
+    qtbot: QtBot, dialog: SettingsDialog, words: str, expected: list[str]
 ) -> None:
     qtbot.keyClicks(dialog.search, words)
-    assert dialog.found == found
+    assert found(dialog) == expected
     dialog.search.clear()
-    assert len(dialog.found) == len(dialog.rows)
+    assert len(found(dialog)) == len(dialog.rows)
 
 
 def test_a_search_for_nothing_known_says_so(qtbot: QtBot, dialog: SettingsDialog) -> None:
     qtbot.keyClicks(dialog.search, "quantum")
-    assert dialog.found == []
+    assert found(dialog) == []
     assert dialog.nothing.isVisible()
     assert dialog.nothing.text() == NOTHING_FOUND
 
@@ -204,3 +209,19 @@ def test_settings_are_kept_in_the_file_of_all(make_window: MakeWindow, tmp_path:
     choose(window.dialog, "Theme", "light")
     assert SettingsFile(tmp_path / "settings.json").now.theme == "light"
     assert window.commands["theme:light"].isChecked()
+
+
+def test_what_another_window_changes_while_it_is_open_stays(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window(settings=SettingsFile(tmp_path / "settings.json"))
+    window.commands["settings"].trigger()
+    assert isinstance(window.dialog, SettingsDialog)
+    other = SettingsFile(tmp_path / "settings.json")
+    other.change(labels=("wave", "clap"), recent=("/a.aedat4",), theme="light")
+    other.choose(decider=Decider(threshold=0.9), loop=True)
+    choose(window.dialog, "Palette", "recency")
+    now = SettingsFile(tmp_path / "settings.json").now
+    assert (now.labels, now.recent, now.theme) == (("wave", "clap"), ("/a.aedat4",), "light")
+    assert (now.choices.view.palette, now.choices.loop) == ("recency", True)
+    assert now.choices.decider == Decider(threshold=0.9)

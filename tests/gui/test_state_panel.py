@@ -28,21 +28,21 @@ def panel(qtbot: QtBot) -> StatePanel:
 
 
 def test_a_mode_is_asked_for_by_click_and_shown_without_asking(qtbot: QtBot, panel: StatePanel) -> None:
-    asked: list[str] = []
-    panel.mode_requested.connect(asked.append)
+    asked: list[bool] = []
+    panel.modes["reset"].clicked.connect(lambda: asked.append(True))
     assert panel.modes["carry"].isChecked()
     qtbot.mouseClick(panel.modes["reset"], Qt.MouseButton.LeftButton)
-    assert asked == ["reset"]
+    assert asked == [True]
     assert not panel.modes["carry"].isChecked()
     panel.show_mode("carry")
     assert panel.modes["carry"].isChecked()
     assert not panel.modes["reset"].isChecked()
-    assert asked == ["reset"]
+    assert asked == [True]
 
 
 def test_a_reset_is_asked_for_only_while_there_is_a_state(qtbot: QtBot, panel: StatePanel) -> None:
     asked: list[bool] = []
-    panel.reset_requested.connect(lambda: asked.append(True))
+    panel.reset.clicked.connect(lambda _=False: asked.append(True))
     states = ("empty", "opening", "playing", "paused", "waiting", "failed")
     for state, enabled in zip(states, (False, False, True, True, True, False), strict=True):
         panel.show_state(state)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PySide6.QtGui import QColor, QPalette
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QColor, QIcon, QPalette
 from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QToolButton, QTreeView
 from pytestqt.qtbot import QtBot
 
@@ -178,6 +179,15 @@ def test_a_tone_can_change(qtbot: QtBot, qapp: QApplication) -> None:
 def test_the_system_theme_is_one_of_the_two(qapp: QApplication) -> None:
     style.use("system", qapp)
     assert style.theme.text in (DARK.text, LIGHT.text)
+
+
+def test_the_icon_of_a_disabled_button_is_faint(qtbot: QtBot) -> None:
+    button = QPushButton()
+    qtbot.addWidget(button)
+    style.set_icon(button, "play")
+    for mode, colour in ((QIcon.Mode.Normal, style.theme.text), (QIcon.Mode.Disabled, style.theme.faint)):
+        icon = button.icon().pixmap(QSize(20, 20), 1.0, mode).toImage()
+        assert icon.pixelColor(icon.width() // 2, icon.height() // 2).name() == colour
 
 
 @pytest.mark.parametrize("name", style.ICONS)

@@ -146,6 +146,18 @@ def test_a_decision_shorter_than_a_cell_still_counts() -> None:
     assert track.at(1e6) is None
 
 
+def test_a_recording_that_turns_out_to_be_longer_keeps_what_was_decided(make_line: MakeLine) -> None:
+    line = make_line(10.0)
+    line.set_recording(10.0, CLASSES, [Label("arm_roll", 20.0, 30.0)])
+    line.add_decision(2.0, 6.0, "arm_roll")
+    assert line.height() == HEIGHT
+    line.lengthen(40.0)
+    assert [line.decision_at(seconds) for seconds in (1.0, 3.0, 5.0, 7.0, 25.0)] == [
+        None, "arm_roll", "arm_roll", None, None,
+    ]  # fmt: skip
+    assert line.height() == HEIGHT_WITH_LABELS
+
+
 def test_the_label_is_written_where_it_fits(make_line: MakeLine) -> None:
     line = make_line()
 

@@ -398,7 +398,7 @@ def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWind
     window = make_window()
     window.open(str(minute))
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
-    window.transport.speed_requested.emit(math.inf)
+    window.transport.choose_speed(math.inf)
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livesnn.bench.format_files import MADE_FILES, START_US
+from livesnn.bench.decode import START_US
 from livesnn.events.convert import convert
 from livesnn.events.packet import Events
 from tests.ecf_writer import write_ecf
+from tests.format_files import MADE_FILES
 from tests.reading import read, recordings
 
 RULES = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,10 +12,9 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRul
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.checkpoint import load_network, save_network, without_norm
-from livesnn.snn.export import onnx_step
+from livesnn.snn.checkpoint import load_network, onnx_step, save_network, weights_of, without_norm
 from livesnn.snn.network import State
-from livesnn.weights import write_graph
+from livesnn.weights import write_model
 from tests.networks import CLOSE, agree
 
 pytestmark = pytest.mark.slow
@@ -151,10 +150,9 @@ def test_folding_batch_norm_changes_nothing(net: SpikingNetwork) -> None:
 def test_onnx_runtime_equals_torch(net: SpikingNetwork, tmp_path: Path) -> None:
     """Each step from the same state ≤ 1e-5, up to a spike that rounding flips; free running, the argmax agrees."""
     card = net.with_states()
-    save_network(net, tmp_path / "model.safetensors", card)
-    write_graph(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
+    write_model(tmp_path, weights_of(net), onnx_step(net, list(card.states)), card)
     ort, reference = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
-    assert ort.card == card
+    assert ort.card == reference.card
     x = [Frame(t, frame[0].numpy(), 0) for t, frame in enumerate(frames(300, seed=5))]
     state, free, agreed, whole = reference.initial_state(), ort.initial_state(), 0, 0
     for frame in x:

@@ -10,10 +10,13 @@ import pytest
 
 import livesnn
 from livesnn.errors import DataError
+from livesnn.events.cameras.driver import SensorControl
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
-from livesnn.session.camera_settings import FOLDER, HotPixelFiles, camera_name
+from livesnn.session.camera_settings import FOLDER, SENSORS, HotPixelFiles, SensorFiles, camera_name
 from livesnn.session.session import Session
+from tests.simulated_sensor import Light, SimulatedSensor
 from tests.waiting import eventually
 
 ODD = Resolution(7, 5)
@@ -95,3 +98,45 @@ def test_cameras_are_known_by_serial_number_and_streams_by_address(
     source: object, serial: str, name: str
 ) -> None:
     assert camera_name(source, serial) == name
+
+
+def sensor_control() -> SensorControl:
+    control = SensorControl()
+    control.attach(SimulatedSensor("DAVIS346", Light(), seconds=0.1))
+    return control
+
+
+def test_a_sensor_is_set_up_as_it_was_changed_last(tmp_path: Path) -> None:
+    settings = SensorSettings(sensitivity=0.5, hold_events_per_s=2e4)
+    SensorFiles(tmp_path).change(sensor_control(), "DA/1", settings)
+    same, other = sensor_control(), sensor_control()
+    assert SensorFiles(tmp_path).set_up(same, "DA/1") == ""
+    assert SensorFiles(tmp_path).set_up(other, "DA/2") == ""
+    assert (same.settings, other.settings) == (settings, SensorSettings())
+
+
+def test_given_settings_replace_the_remembered_ones_and_are_not_remembered(tmp_path: Path) -> None:
+    SensorFiles(tmp_path).change(sensor_control(), "1", SensorSettings(sensitivity=0.5))
+    given, later = sensor_control(), sensor_control()
+    assert SensorFiles(tmp_path, SensorSettings(speed=1.0)).set_up(given, "1") == ""
+    assert given.settings == SensorSettings(speed=1.0)
+    SensorFiles(tmp_path).set_up(later, "1")
+    assert later.settings == SensorSettings(sensitivity=0.5)
+
+
+@pytest.mark.parametrize("text", ["{", '{"camera": "x", "settings": {"biases": {"diff_on": 3}}}'])
+def test_settings_that_cannot_be_used_are_said_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / SENSORS).mkdir()
+    (tmp_path / SENSORS / "1.json").write_text(text)
+    control = sensor_control()
+    said = SensorFiles(tmp_path).set_up(control, "1")
+    assert said.startswith("the sensor is set up as its driver does: ")
+    assert "\n" not in said
+    assert control.settings == SensorSettings()
+
+
+def test_where_there_is_no_folder_nothing_is_remembered() -> None:
+    control = sensor_control()
+    SensorFiles(None).change(control, "1", SensorSettings(sensitivity=0.5))
+    assert control.settings == SensorSettings(sensitivity=0.5)
+    assert SensorFiles(None).set_up(sensor_control(), "1") == ""

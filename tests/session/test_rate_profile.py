@@ -11,11 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from livesnn.bench.format_files import MADE_FILES, make_events
+from livesnn.bench.decode import make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.session.rate_profile import ProfileReader, RateProfile, profile
+from tests.format_files import MADE_FILES
 
 SENSOR = Resolution(34, 34)
 

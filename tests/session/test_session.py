@@ -23,7 +23,7 @@ from livesnn.session.control import Choices
 from livesnn.session.event_picture import PALETTES, Picture, ViewSpec
 from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
-from livesnn.session.sustained import TimedModel
+from tests.benchmarks.sustained_window import TimedModel
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import (
     CARD,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
+import time
 import wave
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -215,6 +217,54 @@ def test_an_address_is_called_with_the_decision() -> None:
 def test_an_address_that_refuses_says_so() -> None:
     with web_server(status=503) as (address, _), pytest.raises(LivesnnError, match="503"):
         perform(firing(Action("get", (address,))), NEVER)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"],
+    ids=["status", "headers", "redirection"],
+)
+def test_an_address_that_answers_drop_by_drop_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(action, "ADDRESS_LIMIT_S", 0.5)
+    given_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.sendall(begun)
+                while not given_up.wait(0.05):
+                    connection.sendall(b"1")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began_s = time.monotonic()
+        with pytest.raises(LivesnnError, match=r"^timed out: check the address"):
+            perform(firing(Action("get", (f"http://127.0.0.1:{server.getsockname()[1]}",))), NEVER)
+        took_s = time.monotonic() - began_s
+        given_up.set()
+        thread.join()
+    assert 0.4 < took_s < 10
+
+
+def test_a_redirection_is_followed() -> None:
+    class Moved(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"{address}/new")
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with web_server() as (address, asked), HTTPServer(("127.0.0.1", 0), Moved) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        perform(firing(Action("get", (f"http://127.0.0.1:{server.server_port}/old",))), NEVER)
+        thread.join()
+    assert [path for _, path, _ in asked] == ["/new"]
 
 
 def test_without_a_file_a_chime_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

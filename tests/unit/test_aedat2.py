@@ -1,4 +1,4 @@
-"""The AEDAT 2.0 reader on files made here: addresses of both layouts, wrapped times, jumps, damage."""
+"""The reader of AEDAT 1.0 and 2.0 on files made here: addresses of both layouts, wrapped times, jumps, damage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.shared_readers import BLOCK_BYTES
+from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, packets_of, read, recordings, write
@@ -22,6 +22,8 @@ SIZES = {
     "DVS128": Resolution(128, 128),
     "DAVIS240C": Resolution(240, 180),
     "Davis346blue": Resolution(346, 260),
+    "DVS640": Resolution(640, 480),
+    "CDAVIS": Resolution(320, 240),
 }
 END = b"#End Of ASCII Header\r\n"
 
@@ -36,6 +38,8 @@ def addresses(events: Events, chip: str) -> list[int]:
     x, y = width - 1 - events["x"].astype(int), height - 1 - events["y"].astype(int)
     if chip == "DVS128":
         return (y << 8 | x << 1 | ~events["p"].astype(int) & 1).tolist()
+    if chip == "DVS640":
+        return (y << 11 | x << 1 | events["p"].astype(int)).tolist()
     return (y << 22 | x << 12 | events["p"].astype(int) << 11).tolist()
 
 
@@ -91,6 +95,46 @@ def test_an_on_event_of_a_dvs128_has_bit_0_clear_and_x_is_counted_from_the_right
     path = write(tmp_path / "f.aedat", header("DVS128") + words(rows))
     assert read(path).tolist() == [(10, 124, 122, True), (11, 124, 122, False)]
     assert describe(path).orientation == "x to the right, y up (x = 127 - address, y = address)"
+
+
+def test_a_dvs640_counts_x_from_the_right_and_its_on_events_have_bit_0_set(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", header("DVS640") + words([(5 << 11 | 3 << 1 | 1, 10)]))
+    assert read(path).tolist() == [(10, 636, 474, True)]
+    assert describe(path).orientation == "x to the right, y up (x = 639 - address, y = address)"
+
+
+def test_a_frame_of_a_cdavis_has_four_pixels_for_one_of_events(tmp_path: Path) -> None:
+    frame = [(1 << 31 | kind << 10 | 77, 160) for kind in (0, 1) for _ in range(640 * 480)]
+    path = write(tmp_path / "f.aedat", header("CDAVIS") + words([(0, 100), *frame]))
+    assert (describe(path).frames, describe(path).resolution) == (1, (320, 240))
+
+
+def aedat1(events: Events, lines: bytes = b"") -> bytes:
+    pairs = zip(addresses(events, "DVS128"), events["t"].tolist(), strict=True)
+    rows = b"".join(struct.pack(">HI", address, time & 0xFFFFFFFF) for address, time in pairs)
+    return b"#!AER-DAT1.0\r\n" + lines + rows
+
+
+@RULES
+@given(recordings_of("DVS128"), st.data())
+def test_aedat_1_is_read_as_it_was_written(
+    tmp_path: Path, made: tuple[str, Events], data: st.DataObject
+) -> None:
+    _, events = made
+    path = write(tmp_path / "f.aedat", aedat1(events, b"# Timestamps tick is 1 us\r\n"))
+    assert np.array_equal(read(path), events)
+    found = describe(path)
+    assert (found.format, found.camera, found.warnings) == ("aedat1", "DVS128", [])
+    if events.size:
+        sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
+        assert np.array_equal(read(path, sought), events[events["t"] >= sought])
+
+
+def test_a_long_aedat_1_file_is_read_from_any_place(tmp_path: Path) -> None:
+    events = make_events(np.arange(3 * BLOCK_BYTES // 6) * 20)
+    path = write(tmp_path / "f.aedat", aedat1(events))
+    for index in (0, BLOCK_BYTES // 6, events.size - 1):
+        assert np.array_equal(read(path, int(events["t"][index])), events[index:])
 
 
 def test_frames_inertial_samples_and_triggers_of_a_davis_are_no_events(tmp_path: Path) -> None:
@@ -197,15 +241,16 @@ def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
     ("octets", "message"),
     [
         (b"#!AER-DAT2.0", "header's first line has no end"),
-        (header("Cochlea64"), "recorded by Cochlea64, which isn't supported: give a recording of"),
+        (header("Cochlea64"), "recorded by Cochlea64, which isn't supported: give one of"),
         (header("DAVIS999"), "recorded by DAVIS999"),
+        (header("Tmpdiff64").replace(b"DAT2", b"DAT1"), "AEDAT 1.0 is only read of a DVS128"),
         (
             header("DVS128") + words([(1 << 20, t) for t in range(9)]),
             "header is damaged, or it is from another",
         ),
         (FIRST_LINE + words([(300 << 12, t) for t in range(9)]), "from another camera"),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path: Path, octets: bytes, message: str) -> None:
     with pytest.raises(FormatError, match=message) as raised:

@@ -17,7 +17,7 @@ from livesnn.train.configuration import NETWORKS, Configuration, NetworkName
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.hybrid_method import HybridModule
-from livesnn.train.initial_network import build
+from livesnn.train.network import build
 from livesnn.train.resolve import RECIPES, recipe
 from livesnn.train.trainer import train
 from tests import trees

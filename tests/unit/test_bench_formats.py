@@ -1,4 +1,4 @@
-"""`livesnn bench formats`: the made files are what they say, and who reads them otherwise is named, not timed."""
+"""tests/benchmarks/format_peers.py: the made files are what they say, and who reads otherwise is named, not timed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.decode import Columns, Sums, bench_formats, by_livesnn
-from livesnn.bench.format_files import MADE_FILES, START_US, make_events
+from livesnn.bench.decode import START_US, Columns, by_livesnn, make_events
 from livesnn.events.packet import Resolution
 from tests.benchmarks import format_peers
-from tests.benchmarks.format_peers import Library, agree
+from tests.benchmarks.format_peers import Library, Sums, agree, bench_formats
+from tests.format_files import MADE_FILES
 from tests.reading import read
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,8 @@ def test_a_mirrored_reading_agrees_and_one_with_other_times_does_not() -> None:
     assert not agree(Sums(10, 4, 100, 901, 45, 12), written, sensor)
 
 
-def test_every_format_is_read_as_it_was_written_and_timed() -> None:
+def test_every_format_is_read_as_it_was_written_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(format_peers, "PEERS", {})
     found = bench_formats(2, events=COUNT)
     assert set(found) == {"unit", "versions", *MADE_FILES}
     assert all(found[name]["mev_per_s"]["livesnn"]["n"] == 2 for name in MADE_FILES)

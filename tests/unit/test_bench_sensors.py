@@ -1,4 +1,4 @@
-"""`livesnn bench sensors`: a model before cameras of other sizes, with counts scaled by area and without."""
+"""tests/benchmarks/accuracy.py: a model before cameras of other sizes, with counts scaled by area and without."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from livesnn.bench.accuracy import bench_sensors
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
+from tests.benchmarks.accuracy import bench_sensors
 
 
 @pytest.mark.slow

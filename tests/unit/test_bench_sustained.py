@@ -1,4 +1,4 @@
-"""`livesnn bench sustained`: what is counted as sustained, how the rates are gone through, and the window itself."""
+"""tests/benchmarks/sustained.py: what is counted as sustained, how rates are gone through, and the window itself."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.measurements import Sustained, measure
-from livesnn.bench.random_network import SETTLING, card_of, write_levelled
-from livesnn.bench.realtime import measure_ramp, measure_window
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
-from livesnn.session.sustained import Look, Measured, Order, TimedModel, sum_up
+from tests.benchmarks.random_network import SETTLING, card_of, write_levelled
+from tests.benchmarks.sustained import bench_sustained, measure_ramp, measure_window
+from tests.benchmarks.sustained_window import Look, Measured, Order, TimedModel, sum_up
 from tests.synthetic import CARD, write_model
 
 pytestmark = pytest.mark.slow
@@ -119,9 +118,9 @@ def test_what_the_window_says_went_wrong_is_said(tmp_path: Path) -> None:
 
 
 def test_no_time_and_no_events_measure_nothing() -> None:
-    for options in (Sustained(seconds=0), Sustained(rates=(10,)), Sustained(threads=0)):
+    for options in ({"seconds": 0}, {"rates": (10,)}, {"threads": 0}):
         with pytest.raises(LivesnnError, match="give"):
-            measure(options)
+            bench_sustained(**options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("weight_bits", "target"), [(8, 0.1), (32, 1.0)])

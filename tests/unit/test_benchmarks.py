@@ -13,8 +13,6 @@ import pytest
 
 pytest.importorskip("torch", reason="the benchmarks need torch: pip install 'livesnn[train]'")
 
-from livesnn.bench.format_files import MADE_FILES
-from livesnn.bench.random_network import SETTLING, card_of, write_levelled
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
@@ -25,8 +23,10 @@ from livesnn.train.datasets import gestures_sim
 from tests.benchmarks import density_table, leave_out, movement_likeness, step_peers
 from tests.benchmarks.density import SIZES, bench_density, limit
 from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
+from tests.benchmarks.random_network import SETTLING, card_of, write_levelled
 from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerprint, rate_over_time
 from tests.benchmarks.train_peers import CONFIG, FRAMEWORKS, PEERS, Trainee, Worker, bench_train
+from tests.format_files import MADE_FILES
 from tests.networks import outputs_on_noise, write_network
 
 pytestmark = pytest.mark.slow

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from livesnn.events.cameras.discovery import DELIVERED_US, CameraConnection, dis
 from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.inivation import InivationCameras, InivationDriver
 from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.sensitivity import Region, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Packet, Resolution, SourceCounters
 from livesnn.events.slicer import Slicer, frames
 from tests.fake_camera import (
@@ -319,3 +324,201 @@ class TestFakeCamera:
     def test_in_real_time_a_packet_is_given_when_it_is_due(self) -> None:
         given = paced(arrays(at(0), at(1)), period_s=0.01, clock=ticking(0.004))
         assert [item is not None for item in given] == [False, False, True, False, True]
+
+
+DV_READOUT = enum.IntEnum("DV_READOUT", {"VARIABLE_2000": 7, "VARIABLE_5000": 8, "VARIABLE_15000": 10})
+
+
+class Dvxplorer(FakeDriver):
+    """A DVXplorer by dv-processing, which refuses what that refuses."""
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        super().__init__(items or [ArrayBatch.of(at(1))])
+        self.on = self.off = 9
+        self.readout = DV_READOUT.VARIABLE_5000
+        self.crop: tuple[int, ...] = ()
+        self.calls: list[str] = []
+
+    def getContrastThresholdOn(self) -> int:  # noqa: N802
+        return self.on
+
+    def getContrastThresholdOff(self) -> int:  # noqa: N802
+        return self.off
+
+    def getReadoutFPS(self) -> DV_READOUT:  # noqa: N802
+        return self.readout
+
+    def setContrastThresholdOn(self, value: int) -> None:  # noqa: N802
+        self.calls.append("on")
+        self.on = value
+
+    def setContrastThresholdOff(self, value: int) -> None:  # noqa: N802
+        if not 0 <= value <= 17:
+            raise RuntimeError("Contrast threshold value must be between 0 and 17.")
+        self.off = value
+
+    def setReadoutFPS(self, value: DV_READOUT) -> None:  # noqa: N802
+        self.readout = value
+
+    def setCropArea(self, area: tuple[int, ...]) -> None:  # noqa: N802
+        self.crop = area
+
+
+class Davis(FakeDriver):
+    """A DAVIS346 by dv-processing."""
+
+    Davis346BiasCF = enum.Enum(
+        "Davis346BiasCF", "Diff On Off Photoreceptor PhotoreceptorSourceFollower Refractory"
+    )
+
+    def __init__(self) -> None:
+        super().__init__([ArrayBatch.of(at(1))])
+        values = ((4, 39), (6, 28), (2, 71), (2, 63), (0, 153), (3, 225))
+        self.biases = dict(zip(self.Davis346BiasCF, values, strict=True))
+        self.background_250us = 8
+
+    def getSensorModel(self) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(name="DAVIS346")
+
+    def getDavis346BiasCoarseFine(self, bias: enum.Enum) -> tuple[int, int]:  # noqa: N802
+        return self.biases[bias]
+
+    def setDavis346BiasCoarseFine(self, bias: enum.Enum, coarse: int, fine: int) -> None:  # noqa: N802
+        assert 0 <= coarse <= 7
+        assert 0 <= fine <= 255
+        self.biases[bias] = coarse, fine
+
+    def getBackgroundActivityFilter(self) -> int:  # noqa: N802
+        return self.background_250us
+
+    def setBackgroundActivityFilter(self, value: int) -> None:  # noqa: N802
+        self.background_250us = value
+
+    def getRefractoryPeriodFilter(self) -> int:  # noqa: N802
+        return 0
+
+    def setRefractoryPeriodFilter(self, value: int) -> None:  # noqa: N802
+        raise AssertionError("it was not changed")
+
+
+class Dvs128(FakeDriver):
+    """A DVS128 by dv-processing."""
+
+    Bias = enum.Enum("Bias", "DIFF DIFF_ON DIFF_OFF PR FOLL REFR")
+
+    def __init__(self) -> None:
+        super().__init__([ArrayBatch.of(at(1))])
+        self.biases = dict(zip(self.Bias, (30153, 482443, 132, 217, 51, 969), strict=True))
+        self.master = True
+
+    def getBias(self, bias: enum.Enum) -> int:  # noqa: N802
+        return self.biases[bias]
+
+    def setBias(self, bias: enum.Enum, value: int) -> None:  # noqa: N802
+        assert 0 <= value < 1 << 24
+        self.biases[bias] = value
+
+    def setMaster(self, master: bool) -> None:  # noqa: N802
+        self.master = master
+
+
+Sensor = TypeVar("Sensor", bound=FakeDriver)
+
+
+def set_up(sensor: Sensor, settings: SensorSettings) -> Sensor:
+    """Return a camera that was set up so before its next packet was handed on."""
+    with open_camera("camera", cameras=FakeCameras([sensor]), settings=settings) as camera:
+        next(packet for packet in camera if packet.events.size)
+    return sensor
+
+
+class TestSettingUp:
+    def test_a_dvxplorer_has_thresholds_a_readout_and_a_region(self) -> None:
+        sensor = set_up(Dvxplorer(), SensorSettings(sensitivity=1.0, speed=1.0, region=Region(8, 16, 64, 32)))
+        assert (sensor.on, sensor.off, sensor.readout) == (1, 1, DV_READOUT.VARIABLE_15000)
+        assert sensor.crop == (8, 16, 64, 32)
+        sensor = set_up(Dvxplorer(), SensorSettings(sensitivity=-1.0))
+        assert (sensor.on, sensor.off, sensor.readout) == (17, 17, DV_READOUT.VARIABLE_5000)
+        assert sensor.crop == ()
+
+    def test_what_stays_the_same_is_not_sent_again(self) -> None:
+        sensor = Dvxplorer()
+        driver = InivationDriver(sensor)
+        for sensitivity in (0.5, 0.5, 0.51):
+            driver.configure(SensorSettings(sensitivity=sensitivity))
+        assert sensor.calls == ["on"]
+
+    def test_what_a_camera_refuses_is_sent_again_with_the_next_settings(self) -> None:
+        sensor = Dvxplorer()
+        driver = InivationDriver(sensor)
+        with pytest.raises(SourceError, match="must be between 0 and 17"):
+            driver.configure(SensorSettings(biases={"contrast_threshold_off": 18}))
+        driver.configure(SensorSettings(biases={"contrast_threshold_off": 17}))
+        assert sensor.off == 17
+
+    def test_a_davis_has_currents_of_coarse_and_fine(self) -> None:
+        more = set_up(Davis(), SensorSettings(sensitivity=1.0, biases={"background_activity_filter": 20}))
+        less = set_up(Davis(), SensorSettings(sensitivity=-1.0, speed=1.0))
+        on, off, follower = (
+            [
+                coarse * 8 + math.log(fine, 8) * 8
+                for coarse, fine in (each.biases[bias] for each in (less, Davis(), more))
+            ]
+            for bias in (
+                Davis.Davis346BiasCF.On,
+                Davis.Davis346BiasCF.Off,
+                Davis.Davis346BiasCF.PhotoreceptorSourceFollower,
+            )
+        )
+        assert on[0] > on[1] > on[2]  # away from the one between them, the threshold is higher
+        assert off[0] < off[1] < off[2]
+        assert follower[0] > follower[1] == follower[2]
+        assert more.background_250us == 20
+
+    def test_a_dvs128_has_currents_and_can_follow_another_cameras_clock(self) -> None:
+        sensor = set_up(Dvs128(), SensorSettings(sensitivity=0.5, clock="external"))
+        assert Dvs128().biases[Dvs128.Bias.DIFF_ON] > sensor.biases[Dvs128.Bias.DIFF_ON] > 30153
+        assert 132 < sensor.biases[Dvs128.Bias.DIFF_OFF] < 30153
+        assert not sensor.master
+
+    def test_a_camera_that_comes_back_is_set_up_again(self) -> None:
+        first, second = Dvxplorer([ArrayBatch.of(at(1)), UNPLUG]), Dvxplorer([ArrayBatch.of(at(2))])
+        cameras = FakeCameras([first, second])
+        with open_camera("camera", cameras=cameras, settings=SensorSettings(sensitivity=1.0)) as camera:
+            packets = (packet for packet in camera if packet.events.size)
+            assert [next(packets).epoch, next(packets).epoch] == [0, 1]
+        assert (first.on, second.on) == (1, 1)
+
+    def test_settings_for_another_camera_are_an_error(self) -> None:
+        with pytest.raises(
+            SourceError, match=f"DVXplorer {SERIAL} has no bias 'diff_on': give one of its own"
+        ):
+            set_up(Dvxplorer(), SensorSettings(biases={"diff_on": 3}))
+
+    def test_what_a_model_can_do_is_listed_where_it_is_known_before_it_is_open(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        dv = pytest.importorskip("dv_processing", reason="needs dv-processing")
+        models = ("DVXPLORER", "DAVIS")
+        listed = [
+            SimpleNamespace(cameraModel=SimpleNamespace(name=name), serialNumber=name) for name in models
+        ]
+        monkeypatch.setattr(dv.io.camera, "discover", lambda: listed)
+        found = {each.name: each.abilities for each in InivationCameras().discover()}
+        assert found["DAVIS"] is None
+        assert found["DVXPLORER"] == InivationDriver(Dvxplorer()).abilities
+
+    def test_dv_processing_has_what_is_asked_of_it(self) -> None:
+        camera = pytest.importorskip("dv_processing", reason="needs dv-processing").io.camera
+        for kind, ours in ((camera.DVXplorer, Dvxplorer), (camera.DAVIS, Davis), (camera.DVS128, Dvs128)):
+            names = [name for name in vars(ours) if name[:3] in ("get", "set") and name[3:4].isupper()]
+            assert [name for name in names if not hasattr(kind, name)] == []
+        for kind, members in (
+            (camera.DAVIS.Davis346BiasCF, Davis.Davis346BiasCF),
+            (camera.DAVIS.Davis240BiasCF, Davis.Davis346BiasCF),
+            (camera.DAVIS.CDavisBiasCF, Davis.Davis346BiasCF),
+            (camera.DVS128.Bias, Dvs128.Bias),
+            (camera.DVXplorer.ReadoutFPS, DV_READOUT),
+        ):
+            assert {member.name for member in members} <= {*kind.__members__}
+        assert {int(camera.DVXplorer.ReadoutFPS.__members__[each.name]) for each in DV_READOUT} == {7, 8, 10}

@@ -11,8 +11,7 @@ import pytest
 
 from livesnn.card import Split
 from livesnn.errors import DataError
-from livesnn.train.datasets.cache import cache_file, cached
-from livesnn.train.datasets.clips import Clips, OnDisk, Stack, validation_groups
+from livesnn.train.datasets.clips import Clips, OnDisk, Stack, cache_file, cached, validation_groups
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:

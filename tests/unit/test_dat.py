@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.shared_readers import BLOCK_BYTES
-from livesnn.events.packet import Events
+from livesnn.events.formats.registry import open_reader
+from livesnn.events.formats.word_reader import BLOCK_BYTES
+from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recording import describe, open_recording
+from tests.fake_source import joined
 from tests.reading import damaged_versions, events_at, packets_of, read, recordings, write
+from tests.waiting import eventually
 
 RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FIRST_LINES = b"% Data file containing CD events\n% Version 2\n"
@@ -52,6 +56,49 @@ def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
+
+
+@pytest.mark.parametrize("version", [b"0", b"1"])
+def test_versions_0_and_1_are_of_an_atis_with_fewer_bits_for_x_and_y(tmp_path: Path, version: bytes) -> None:
+    events = events_at(np.arange(500) * 7, (304, 240))
+    words = np.empty((events.size, 2), "<u4")
+    words[:, 0] = events["t"]
+    words[:, 1] = events["x"] | events["y"].astype("<u4") << 9 | events["p"].astype("<u4") << 17
+    path = write(tmp_path / "f.dat", FIRST_LINES.replace(b"2", version) + KIND + words.tobytes())
+    assert np.array_equal(read(path), events)
+    assert (describe(path).resolution, describe(path).warnings) == ((304, 240), [])
+
+
+def test_a_long_file_is_opened_at_once_and_indexed_as_it_is_read(tmp_path: Path) -> None:
+    events = events_at(np.arange(2_000_000) * 3)  # 16 MB
+    path = write(tmp_path / "f.dat", FIRST_LINES + SIZE + KIND + encode(events))
+    with closing(open_reader(path, at_once=True)) as reader:
+        assert not reader.indexed
+        assert (reader.time_range("events") or (0, 0))[1] < events["t"][-1] // 2 + 300_000
+        packets = list(reader.packets("events", None, SourceCounters()))
+        assert np.array_equal(np.concatenate(packets), events)
+        assert reader.indexed
+        assert reader.time_range("events") == (events["t"][0], events["t"][-1])
+
+
+def test_a_recording_opened_at_once_is_longer_once_its_index_is_complete(tmp_path: Path) -> None:
+    events = events_at(np.arange(2_000_000) * 3)
+    path = write(tmp_path / "f.dat", FIRST_LINES + SIZE + KIND + encode(events))
+    with open_recording(path, at_once=True) as recording:
+        eventually(lambda: recording.t_end == events["t"][-1])
+        recording.seek(int(events["t"][1_900_000]))
+        assert np.array_equal(joined(recording), events[1_900_000:])
+
+
+def test_damage_behind_the_part_that_was_indexed_first_is_said(tmp_path: Path) -> None:
+    events = events_at(np.arange(3_000_000) * 3)
+    events["x"][1_100_000:] = 700
+    path = write(tmp_path / "f.dat", FIRST_LINES + SIZE + KIND + encode(events))
+    with pytest.raises(FormatError, match="are outside the sensor's 640×480 pixels"):
+        open_recording(path)
+    with open_recording(path, at_once=True) as recording:
+        assert joined(recording).size == 1_100_000
+        eventually(lambda: any("are outside the sensor's" in line for line in recording.warnings))
 
 
 def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path) -> None:
@@ -126,7 +173,7 @@ def test_a_file_cut_anywhere_gives_its_whole_events_and_says_so(tmp_path: Path) 
         (FIRST_LINES, "ends after its header"),
         (FIRST_LINES + b"\x0e\x08" + bytes(80), "holds external triggers, not events"),
         (FIRST_LINES + b"\x0c\x10" + bytes(80), "type 12 with 16 bytes aren't supported"),
-        (FIRST_LINES.replace(b"2", b"1") + KIND, "DAT version '1' isn't supported"),
+        (FIRST_LINES.replace(b"2", b"3") + KIND, "DAT version '3' isn't supported"),
         (
             FIRST_LINES + b"% Width 2\n% Height 2\n" + KIND + encode(events_at(range(9)))[16:],
             "outside the sensor",

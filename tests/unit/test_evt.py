@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.shared_readers import BLOCK_BYTES, PACKET_EVENTS
+from livesnn.events.formats.shared_readers import PACKET_EVENTS
+from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import describe, open_recording
 from tests.fake_source import joined

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from livesnn.app.opening import Fit, fit_events, fit_video
+from livesnn.__main__ import main
 from livesnn.errors import SourceError
 from livesnn.events.packet import Resolution
 from livesnn.events.recording import Recording
-from livesnn.infer.model import read_card, shipped_models
+from livesnn.infer.model import Fit, fit_events, fit_video, read_card, shipped_models
+from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 from livesnn.video.emulate import RESOLUTION
 from tests.synthetic import bar_images, write_video
@@ -63,3 +65,34 @@ def test_a_source_may_name_the_events_that_are_made_of_a_video(tmp_path: Path) -
         assert sum(packet.events.size for packet in opened) > 1000
     with pytest.raises(SourceError, match="no event stream 'other'"):
         open_source(f"{clip}?stream=other")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("run",), ("publish", "--decisions-port", "0", "--seconds", "0.5")],
+    ids=lambda words: words[0],
+)
+def test_with_no_model_named_the_fitting_one_decides_and_is_said(
+    capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    assert main([*command, str(recordings_dir() / "digit-3.aedat4"), "--json"]) == 0
+    told = capsys.readouterr()
+    said = (
+        f"livesnn {command[0]}: This looks like N-MNIST, so nmnist is used: name another model with --model"
+    )
+    assert told.err.splitlines()[0] == said
+    summary = json.loads(told.out.splitlines()[-1])["summary"]
+    assert summary["majority"] in ("3", None)
+    assert not any("trained" in warning for warning in summary["warnings"])
+
+
+def test_a_model_that_is_named_is_used_whatever_the_source(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(recordings_dir() / "digit-3.aedat4"), "--model", "gestures", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "nmnist is used" not in told.err
+    assert "trained with this size: nmnist" in told.err
+
+
+def test_for_the_usual_source_nothing_is_said_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(recordings_dir() / "hand_clapping.aedat4"), "--seconds", "1"]) == 0
+    assert capsys.readouterr().err == ""

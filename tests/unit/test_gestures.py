@@ -11,8 +11,8 @@ import pytest
 from livesnn.errors import SourceError
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.simulate.body import LEFT, RIGHT, Body, Breadth, draw_body, joints
-from livesnn.simulate.everyday import draw_movement, through
+from livesnn.simulate.body import LEFT, RIGHT, Body, Breadth, draw_body, joints, one_of
+from livesnn.simulate.everyday import MOVEMENTS, through
 from livesnn.simulate.gestures import (
     CHANGE_S,
     RESOLUTION,
@@ -131,9 +131,9 @@ def test_no_arm_jumps(movement: str) -> None:
 
 def test_more_than_half_of_what_is_no_gesture_is_hands_that_go_to_places() -> None:
     rng = np.random.default_rng(0)
-    names = [draw_movement(rng) for _ in range(2000)]
-    assert 0.5 < names.count("reach") / len(names) < 0.6
-    assert len(set(names)) > 60
+    drawn = [one_of([*MOVEMENTS.values()], rng) for _ in range(2000)]
+    assert 0.5 < drawn.count(MOVEMENTS["reach"]) / len(drawn) < 0.6
+    assert len(set(drawn)) > 60
 
 
 def test_a_path_passes_its_poses_and_rests_before_and_after() -> None:

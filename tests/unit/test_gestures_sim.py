@@ -33,7 +33,7 @@ from livesnn.train.datasets.gestures_sim import (
 )
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
-from livesnn.train.initial_network import with_classes
+from livesnn.train.network import with_classes
 from livesnn.train.trainer import check_streams
 
 pytestmark = pytest.mark.slow

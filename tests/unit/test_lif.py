@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from livesnn.card import NeuronSpec
-from livesnn.snn.lif import Synapse, lif_sequence, lif_step
-from livesnn.snn.surrogate import Surrogate
+from livesnn.snn.lif import Surrogate, Synapse, lif_sequence, lif_step
 
 KINDS = {
     "reset": Synapse(NeuronSpec(0.5, 0.5, True)),

@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
+from livesnn.events.playback_clock import MemorySource
 from tests.fake_source import joined
 
 SENSOR = Resolution(8, 8)

@@ -11,8 +11,8 @@ import torch
 
 from livesnn.card import ModelCard
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.train.averaging import measure_norms
 from livesnn.train.configuration import Configuration
+from livesnn.train.network import measure_norms
 
 
 def network() -> SpikingNetwork:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.numba_cache import MADE_OF, forget_stale
+from livesnn.paths import MADE_OF, forget_stale
 
 
 class Compiled:
@@ -46,7 +46,7 @@ def test_code_of_unknown_sources_is_deleted(code: Path) -> None:
 
 def test_opening_a_recording_deletes_decoders_of_other_sources(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib; from livesnn.events.formats.shared_readers import unwrap\n"
+        "import sys, pathlib; from livesnn.events.formats.word_reader import unwrap\n"
         "kept = pathlib.Path(unwrap.stats.cache_path); kept.mkdir(parents=True, exist_ok=True)\n"
         "(kept / 'old.nbi').touch(); from livesnn.events.recording import open_recording\n"
         "open_recording(sys.argv[1]).close(); print((kept / 'old.nbi').exists())"

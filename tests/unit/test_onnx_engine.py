@@ -365,17 +365,15 @@ def test_engines_that_are_not_there_say_so(shipped: Path) -> None:
 def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs livesnn[train]")
     from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step
-    from livesnn.weights import write_graph
+    from livesnn.snn.checkpoint import onnx_step, save_network, weights_of
+    from livesnn.weights import write_model
 
     torch.manual_seed(0)
     spec = InputSpec(width=16, height=16, slice=SliceRule(delta_t_us=1000), window=4)
     network = NetworkSpec(kind="conv_snn", widths=(4, 4), hidden=8)
     net = build_network(ModelCard(name="conv", classes=("zero", "one"), input=spec, network=network)).eval()
     card = net.with_states()
-    save_network(net, tmp_path / "model.safetensors", card)
-    write_graph(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
+    write_model(tmp_path, weights_of(net), onnx_step(net, list(card.states)), card)
     fast, plain = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
     assert plain.card == fast.card
     state = fast.initial_state()

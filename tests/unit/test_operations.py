@@ -10,7 +10,7 @@ import torch
 
 from livesnn.paper.run import Operations, count_operations
 from livesnn.train.configuration import Configuration, NetworkName
-from livesnn.train.initial_network import build
+from livesnn.train.network import build
 from tests.trees import configured
 
 CLASSES = tuple("ab")

@@ -57,10 +57,9 @@ from livesnn.paper.table_cells import (
     TableName,
     cells,
 )
-from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
-from livesnn.train.initial_network import build
+from livesnn.train.network import build, measure_norms
 from livesnn.train.resolve import RECIPES, given_flags, resolve
 from livesnn.train.run_folder import BEST, LAST
 from tests import trees

@@ -1,19 +1,16 @@
-"""`livesnn bench people`: what counts as right, and how gestures that nobody made are counted."""
+"""tests/benchmarks/people.py: what counts as right, and how gestures that nobody made are counted."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from livesnn.__main__ import main
-from livesnn.bench.people import Clip, Played, bench_people, row
 from livesnn.errors import DataError
 from livesnn.infer.model import read_card
 from livesnn.simulate.gestures import gesture_clip
-from livesnn.train.datasets.recorded import Stream, recorded_packets
+from tests.benchmarks.people import Clip, Played, Stream, bench_people, recorded_packets, row
 
 CARD = read_card("gestures")
 
@@ -68,15 +65,14 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_rows_without_data_are_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "people", "--data", str(data)]) == 0
-    figures = json.loads(capsys.readouterr().out)["people"]
+def test_rows_without_data_are_named(data: Path) -> None:
+    figures = bench_people(data)
     assert figures["bright_wave"]["clips"] == figures["walking"]["clips"] == 1
     assert {"dim_wave", "utd_mhad_gestures", "videos"} <= set(figures["absent"])
 
 
 def test_outputs_of_each_frame_are_written_with_what_is_known_of_its_clip(data: Path, tmp_path: Path) -> None:
-    bench_people(data, "", False, None, None, None, None, tmp_path / "rates.npz")
+    bench_people(data, rates=tmp_path / "rates.npz")
     with np.load(tmp_path / "rates.npz") as written:
         assert written["label"].tolist() == ["right_hand_wave", ""]
         assert written["row"].tolist() == ["bright_wave", "walking"]
@@ -87,19 +83,16 @@ def test_outputs_of_each_frame_are_written_with_what_is_known_of_its_clip(data: 
 
 def test_an_empty_folder_and_a_model_of_other_classes_are_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give --data"):
-        bench_people(tmp_path / "people" / "dvs128", "", False, None, None, None, None, None)
+        bench_people(tmp_path / "people" / "dvs128")
     with pytest.raises(DataError, match="nmnist can't be measured on people"):
-        bench_people(data, "nmnist", False, None, None, None, None, None)
+        bench_people(data, "nmnist")
 
 
-def test_clips_that_cannot_be_read_are_left_out_and_said(
-    data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_clips_that_cannot_be_read_are_left_out_and_said(data: Path) -> None:
     for damaged in data.rglob("*.npz"):
         if "none" in damaged.name:
             damaged.write_bytes(b"PK")
-    assert main(["bench", "people", "--data", str(data)]) == 0
-    figures = json.loads(capsys.readouterr().out)["people"]
+    figures = bench_people(data)
     assert "walking" in figures["absent"]
     assert figures["bright_wave"]["clips"] == 1
     assert figures["left_out"][0].startswith("none__ann.npz: ")
@@ -107,8 +100,8 @@ def test_clips_that_cannot_be_read_are_left_out_and_said(
 
 def test_where_nothing_can_be_used_or_written_that_is_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
-        bench_people(data, "", False, None, None, None, None, tmp_path / "none" / "rates.npz")
+        bench_people(data, rates=tmp_path / "none" / "rates.npz")
     for damaged in data.rglob("*.npz"):
         damaged.write_bytes(b"PK")
     with pytest.raises(DataError, match="nothing in it can be used, first right_hand_wave__redpob"):
-        bench_people(data, "", False, None, None, None, None, tmp_path / "rates.npz")
+        bench_people(data, rates=tmp_path / "rates.npz")

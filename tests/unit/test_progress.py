@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.bench.format_files import MADE_FILES, make_events
+from livesnn.bench.decode import make_events
 from livesnn.console import share_done, write_json
 from livesnn.events.convert import convert
 from livesnn.events.recording import describe, open_recording
+from tests.format_files import MADE_FILES
 
 COUNT = 300_000
 READ_WHOLE = ("evt2", "evt21", "evt3", "dat", "aedat2", "aedat3", "es", "csv", "aedat4 (LZ4)")

@@ -6,10 +6,11 @@ import dataclasses
 import enum
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -19,9 +20,12 @@ from livesnn.events.cameras.discovery import EveryVendor, open_camera
 from livesnn.events.cameras.driver import Cameras, Device
 from livesnn.events.cameras.prophesee import WAIT_S, PropheseeCameras, PropheseeDriver
 from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.sensitivity import Region, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
 from tests.fake_camera import FakeCameras, device
 from tests.fake_source import at, joined
+
+neuromorphic_drivers = pytest.importorskip("neuromorphic_drivers", reason="needs neuromorphic-drivers")
 
 SERIAL = "00050423"
 HD = Resolution(1280, 720)
@@ -50,9 +54,11 @@ def packet(events: Events) -> Packet:
 class FakeDevice:
     """An open device: does one item a call, then has nothing; an error is raised."""
 
-    def __init__(self, items: Iterable[Packet | Exception | None] = ()) -> None:
+    def __init__(self, items: Iterable[Packet | At | Exception | None] = ()) -> None:
         self._items = iter(items)
         self.closed = 0
+        self.refuses = False
+        self.configured: list[Any] = []
 
     def __iter__(self) -> Iterator[tuple[object, Packet | None]]:
         return self
@@ -61,6 +67,9 @@ class FakeDevice:
         item = next(self._items, None)
         if isinstance(item, Exception):
             raise item
+        if isinstance(item, At):
+            ring = SimpleNamespace(system_time=item.unix_s, current_t=item.camera_us)
+            return SimpleNamespace(ring=ring), item.packet
         return SimpleNamespace(ring=None), item
 
     def name(self) -> Name:
@@ -69,12 +78,28 @@ class FakeDevice:
     def properties(self) -> SimpleNamespace:
         return SimpleNamespace(width=1280, height=720)
 
+    def biases_bounds(self) -> object:
+        evk4 = neuromorphic_drivers.prophesee_evk4
+        names = [each.name for each in dataclasses.fields(evk4.Biases)]
+        bounds = dict.fromkeys(names, evk4.Bounds(-100, 150)) | {"diff_on": evk4.Bounds(-60, 120)}
+        return evk4.BiasesBounds(**bounds)
+
+    def update_configuration(self, configuration: Any) -> None:
+        configuration.serialize()  # as the library does
+        if self.refuses:
+            raise RuntimeError("the device is busy")
+        self.configured.append(configuration)
+
     def close(self) -> None:
         self.closed += 1
 
 
 class FakeLibrary:
-    """neuromorphic_drivers, as far as it is used: these devices in order, one an opening."""
+    """neuromorphic_drivers, as far as it is used: these devices in order, one an opening. Its classes are its own."""
+
+    prophesee_evk4 = neuromorphic_drivers.prophesee_evk4
+    RowColumnMask = neuromorphic_drivers.RowColumnMask
+    PropheseeEvk4PixelMask = neuromorphic_drivers.PropheseeEvk4PixelMask
 
     def __init__(self, *devices: FakeDevice | Exception, listed: Iterable[Any] = ()) -> None:
         self._devices = iter(devices)
@@ -160,6 +185,102 @@ def test_one_that_fails_while_it_is_opened_is_let_go() -> None:
     assert failing.closed == 1
 
 
+class At(NamedTuple):
+    """A packet that the computer got at this Unix time, when the camera's clock had this time."""
+
+    packet: Packet
+    unix_s: float
+    camera_us: int
+
+
+def test_times_are_unix_times_by_when_the_computer_got_the_first_data() -> None:
+    device = FakeDevice(
+        [At(packet(at(990, 1000)), 1_700_000_000.5, 1_000), At(packet(at(2_000)), 1_700_000_001.0, 2_000)]
+    )
+    driver = PropheseeDriver("EVK4", HD, device)
+    came = [driver.poll(), driver.poll()]
+    start_us = 1_700_000_000_500_000 - 1_000
+    assert [events["t"].tolist() for events in came if events is not None] == [
+        [start_us + 990, start_us + 1_000],
+        [start_us + 2_000],  # the camera's clock, not the computer's
+    ]
+
+
+def set_up(settings: SensorSettings, *, refuses: bool = False) -> tuple[Any, list[str]]:
+    """Return what a camera was configured to after its next packet, and the warnings."""
+    device = FakeDevice([packet(at(1))])
+    device.refuses = refuses
+    with open_camera("camera", cameras=cameras(FakeLibrary(device)), settings=settings) as camera:
+        next(times(camera))
+        return device.configured[-1] if device.configured else None, list(camera.warnings)
+
+
+def test_a_camera_that_nobody_sets_up_keeps_what_its_driver_sets() -> None:
+    device = FakeDevice([packet(at(1))])
+    with open_camera("camera", cameras=cameras(FakeLibrary(device))) as camera:
+        next(times(camera))
+    assert device.configured == []
+
+
+def test_the_dials_move_the_biases_within_the_cameras_own_limits() -> None:
+    most, _ = set_up(SensorSettings(sensitivity=1.0, speed=1.0, biases={"refr": 7}))
+    assert (most.biases.diff_on, most.biases.fo, most.biases.refr) == (-60, 55, 7)
+    least, _ = set_up(SensorSettings(sensitivity=-1.0))
+    assert least.biases.diff_on == 120
+
+
+def test_a_region_masks_all_rows_and_columns_outside_counted_from_below() -> None:
+    configured, _ = set_up(SensorSettings(region=Region(64, 0, 128, 20)))
+    columns = np.unpackbits(np.array(configured.x_mask, "<u8").view(np.uint8), bitorder="little")
+    rows = np.unpackbits(np.array(configured.y_mask, "<u8").view(np.uint8), bitorder="little")[:720]
+    assert np.flatnonzero(columns == 0).tolist() == [*range(64, 192)]
+    assert np.flatnonzero(rows == 0).tolist() == [*range(700, 720)]
+
+
+def test_hot_pixels_are_switched_off_in_the_sensor() -> None:
+    configured, _ = set_up(SensorSettings(masked=((3, 719), (5, 0))))
+    mask = neuromorphic_drivers.PropheseeEvk4PixelMask()
+    mask.set(0, 3, 0)
+    mask.set(1, 5, 719)
+    assert configured.pixel_mask == mask.pixel_mask()
+
+
+def test_the_rate_limit_and_the_clock_are_the_sensors_own() -> None:
+    configured, _ = set_up(SensorSettings(limit_events_per_s=5e6, clock="external"))
+    limiter = configured.rate_limiter
+    assert limiter.maximum_events_per_period / limiter.reference_period_us == 5
+    assert configured.clock == neuromorphic_drivers.prophesee_evk4.Clock.EXTERNAL
+
+
+def test_settings_that_a_camera_refuses_are_a_warning_and_it_goes_on() -> None:
+    _, warnings = set_up(SensorSettings(sensitivity=0.5), refuses=True)
+    assert warnings == [
+        f"camera Prophesee EVK4 {SERIAL} refuses these settings (the device is busy): choose others"
+    ]
+
+
+def test_settings_that_a_camera_does_not_have_are_an_error() -> None:
+    device = FakeDevice()
+    with pytest.raises(SourceError, match="has no bias 'prbp'"):
+        open_camera(
+            "camera", cameras=cameras(FakeLibrary(device)), settings=SensorSettings(biases={"prbp": 1})
+        )
+    assert device.closed == 1
+
+
+def test_what_a_camera_can_do_is_listed_without_opening_it() -> None:
+    library = FakeLibrary()
+    (found,) = cameras(library).discover()
+    able: Any = found.summary()["abilities"]
+    assert able["presets"] == ["dim", "normal", "bright", "fast"]
+    assert able["dials"] == ["sensitivity", "speed"]
+    assert {"name": "diff_on", "default": 0, "least": -150, "most": 200, "dial": "sensitivity"} in able[
+        "biases"
+    ]
+    assert (able["region"], able["masked_pixels"], able["rate_limit"]) == (True, 64, True)
+    assert library.opened == []
+
+
 def test_inivations_cameras_are_left_to_dv_processing_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     davis = SimpleNamespace(name=Name.DVXPLORER, serial="DXA1")
     closed = SimpleNamespace(
@@ -168,7 +289,7 @@ def test_inivations_cameras_are_left_to_dv_processing_where_it_is(monkeypatch: p
     library = FakeLibrary(listed=[davis, closed, SimpleNamespace(name=Name.EVK4, serial=SERIAL)])
     evk4 = Device("camera", f"camera:{SERIAL}", "Prophesee EVK4", SERIAL, None)
     monkeypatch.setitem(sys.modules, "dv_processing", SimpleNamespace())
-    assert cameras(library).discover() == [evk4]
+    assert [replace(found, abilities=None) for found in cameras(library).discover()] == [evk4]
     monkeypatch.setitem(sys.modules, "dv_processing", None)
     assert [found.serial for found in cameras(library).discover()] == ["DXA1", SERIAL]
 

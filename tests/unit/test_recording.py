@@ -72,8 +72,8 @@ def test_a_bin_file_that_cannot_be_nmnist_is_refused(tmp_path: Path) -> None:
 
 def test_an_older_aedat_is_called_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "f.aedat"
-    path.write_bytes(b"#!AER-DAT1.0\r\n# no events\r\n")
-    with pytest.raises(FormatError, match=r"AEDAT 1\.0 isn't supported"):
+    path.write_bytes(b"#!AER-DAT3.0\r\n# no events\r\n")
+    with pytest.raises(FormatError, match=r"AEDAT 3\.0 isn't supported"):
         open_recording(path)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import livesnn.train.spike_conv as spike_conv_module
 from livesnn.snn.network import eval_mode
-from livesnn.train.initial_network import build
+from livesnn.train.network import build
 from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
 from tests.trees import configured
 

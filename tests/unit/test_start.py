@@ -15,7 +15,7 @@ from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import save_network, weights_of
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.initial_network import Start, read_start, say_validation, start_from, trained_before
+from livesnn.train.network import Start, read_start, say_validation, start_from, trained_before
 from livesnn.train.resolve import CONFIG_FILE, as_record, configure, read_card, resolve
 from tests.trees import configured
 

@@ -15,9 +15,8 @@ from livesnn.errors import TrainError
 from livesnn.train.batches import Batch
 from livesnn.train.configuration import Configuration, NetworkName
 from livesnn.train.datasets import Parts, data_set
-from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.hybrid_method import HybridModule
-from livesnn.train.initial_network import build
+from livesnn.train.network import Teacher, build, read_teacher
 from livesnn.train.resolve import recipe, recorded_config
 from livesnn.train.run_folder import run_folder
 from livesnn.train.trainer import Trained, train

@@ -25,8 +25,8 @@ from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_s
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
-from livesnn.train.initial_network import Start, build
 from livesnn.train.model_folder import record_test, write_model_folder
+from livesnn.train.network import Start, build
 from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
@@ -717,7 +717,8 @@ def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tu
 
 def test_strides_that_leave_nothing_of_the_picture_are_named() -> None:
     with pytest.raises(
-        TrainError, match="--strides or --final-pool is too large for this input: Given input size"
+        TrainError,
+        match="--strides or --final-pool is too large for this input: the classifier's pools of 4×4",
     ):
         build(Configuration(strides=(64, 1, 1, 1), final_pool=4), ("a", "b"))
 

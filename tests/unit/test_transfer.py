@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.accuracy import bench_transfer, wilson
 from livesnn.errors import DataError, LivesnnError
 from livesnn.simulate.gestures import gesture_clip
+from tests.benchmarks.accuracy import bench_transfer, wilson
 
 
 @pytest.fixture
@@ -43,9 +43,7 @@ def test_what_is_wrong_with_a_clip_is_said(clips: Path, capsys: pytest.CaptureFi
     np.savez(clips / "02_right_hand_wave.npz", **{name: mixed[name] for name in "txyp"})
     bench_transfer(clips, "gestures")
     said = capsys.readouterr().err.splitlines()
-    assert any(
-        line.startswith("livesnn bench: 02_right_hand_wave.npz: ") and "order" in line for line in said
-    ), said
+    assert any(line.startswith("02_right_hand_wave.npz: ") and "order" in line for line in said), said
 
 
 def test_wilsons_interval_is_that_of_the_textbook() -> None:

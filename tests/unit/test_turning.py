@@ -76,7 +76,7 @@ def test_it_comes_in_real_time() -> None:
             now_s[0] += timeout or 0.0
             return False
 
-    source = TurningDigits(0, clock=lambda: now_s[0], closed=Closed())
+    source = TurningDigits(0, clock=lambda: now_s[0]).limited(math.inf, Closed())
     for frame in itertools.islice(source.frames(RULE, GREY), 5):
         assert now_s[0] == pytest.approx(frame.t * 1e-6)
     assert waits == pytest.approx([0.0, 0.1, 0.1, 0.1, 0.1])

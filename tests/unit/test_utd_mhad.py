@@ -9,14 +9,23 @@ import pytest
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, FormatError
-from livesnn.events.packet import Events
+from livesnn.events.packet import Events, Packet
+from livesnn.events.slicer import Slicer
 from livesnn.infer.decide import Tally
 from livesnn.infer.model import load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets import data_set
-from livesnn.train.datasets.recorded import stream_frames
-from livesnn.train.datasets.utd_mhad import FRAME_US, LOOKS, Depth, Take, depth_events, find_takes, read_depth
+from livesnn.train.datasets.utd_mhad import (
+    FRAME_US,
+    LOOKS,
+    SENSOR,
+    Depth,
+    depth_events,
+    find_takes,
+    read_depth,
+    take_events,
+)
 from tests import trees
 
 pytestmark = pytest.mark.slow
@@ -114,7 +123,8 @@ def test_even_subjects_are_the_test_part_and_both_sides_are_used(tmp_path: Path)
         assert {GESTURES[label] for label in clips.labels} == {"left_hand_wave", "right_hand_wave", "other"}
     mirrored = clips.recordings.index("a3_s2_t1_depth/mirrored")
     plain = clips.recordings.index("a3_s2_t1_depth")
-    np.testing.assert_array_equal(clips.frames[plain], clips.frames[mirrored][..., ::-1])
+    frames = clips.frames[:]
+    np.testing.assert_array_equal(frames[plain], frames[mirrored][..., ::-1])
 
 
 def test_odd_subjects_are_trained_on_and_whole_ones_kept_for_validation(tmp_path: Path) -> None:
@@ -139,7 +149,8 @@ def test_a_real_persons_circles_are_named(data_dir: Path) -> None:
         pytest.skip(f"no {take.name} in {data_dir}")
     pytest.importorskip("scipy.io")
     model = load_model("gestures", "onnx")
-    frames = stream_frames(Take(take, 9, 7).stream, model.card.input)
+    spec = model.card.input
+    frames = Slicer(spec.slice, SENSOR, spec).push(Packet(take_events(take)))
     rates = [frame.n_events / 0.05 for frame in frames]
     assert 10_000 < np.mean(rates) < 100_000  # as in DVS-Gesture
     tally = Tally()

@@ -31,7 +31,7 @@ from livesnn.infer.run import run, run_frames
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.simulate.gestures import gesture_pictures
 from livesnn.sources import describe, event_source, open_events, open_source
-from livesnn.video.video_file import Reading, RecordedVideo, Video, VideoInfo, fit, open_video, video_clips
+from livesnn.video.video_file import Reading, Video, VideoInfo, fit, open_video, video_clips
 from tests.fake_source import joined
 from tests.synthetic import moving_bar, write_model, write_recording
 
@@ -68,11 +68,11 @@ def grey_levels(count: int, width: int = 64, height: int = 48) -> Images:
 
 
 def numbers(video: Video, delta_t_us: int) -> list[int]:
-    """Return which frame of `grey_levels` each sample shows."""
+    """Return which frame of `grey_levels` each frame shows."""
     spec = replace(SPEC, slice=SliceRule(delta_t_us=delta_t_us))
-    samples = list(video.samples(spec))
-    assert [sample.t for sample in samples] == [k * delta_t_us for k in range(len(samples))]
-    return [round(float(sample.picture.mean()) / 4) for sample in samples]
+    frames = list(video.frames(spec.slice, spec))
+    assert [frame.t for frame in frames] == [k * delta_t_us for k in range(len(frames))]
+    return [round(float(frame.data.mean()) / 4) for frame in frames]
 
 
 def moving_bar_images(count: int) -> Images:
@@ -106,9 +106,7 @@ def model(model_folder: str) -> Model:
 
 @pytest.mark.parametrize("fps", [10.0, 25.0, 30_000 / 1001, 60.0])
 @pytest.mark.parametrize("delta_t_us", [7_000, 33_367, 40_000, 100_000])
-def test_sample_k_is_the_newest_frame_shown_at_k_intervals(
-    tmp_path: Path, fps: float, delta_t_us: int
-) -> None:
+def test_frame_k_is_the_newest_picture_at_k_intervals(tmp_path: Path, fps: float, delta_t_us: int) -> None:
     count = 30
     video = open_video(write_video(tmp_path / "grey.avi", grey_levels(count), fps))
     assert video.fps == Fraction(str(round(fps, 2)))  # what OpenCV writes
@@ -129,13 +127,13 @@ def test_a_video_read_from_a_later_time_on_shows_what_it_shows_then(
     tmp_path: Path, suffix: str, codec: str, fps: float
 ) -> None:
     video = open_video(write_video(tmp_path / f"bar.{suffix}", moving_bar_images(256), fps, codec))
-    whole = {sample.t: sample.picture for sample in video.samples(SPEC)}
+    whole = {frame.t: frame.data for frame in video.frames(SPEC.slice, SPEC)}
     for from_us in (1, 3_210_000, 7_777_777, max(whole)):
-        later = list(video.samples(SPEC, from_us))
-        assert [sample.t for sample in later] == [t for t in whole if t >= from_us]
-        for sample in later:
-            np.testing.assert_array_equal(sample.picture, whole[sample.t])
-    assert list(video.samples(SPEC, max(whole) + 1)) == []
+        later = list(video.frames(SPEC.slice, SPEC, from_us))
+        assert [frame.t for frame in later] == [t for t in whole if t >= from_us]
+        for frame in later:
+            np.testing.assert_array_equal(frame.data, whole[frame.t])
+    assert list(video.frames(SPEC.slice, SPEC, max(whole) + 1)) == []
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("avi", "MJPG"), ("mp4", "mp4v"), ("webm", "VP80")])
@@ -152,14 +150,14 @@ def test_what_lies_before_a_sought_frame_is_not_read(tmp_path: Path, suffix: str
 
 def test_a_video_can_be_read_again(bar: Path) -> None:
     video = open_video(bar)
-    first, second = (np.stack([s.picture for s in video.samples(SPEC)]) for _ in range(2))
+    first, second = (np.stack([s.data for s in video.frames(SPEC.slice, SPEC)]) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_memory_is_bounded_however_long_a_video_is(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "long.avi", grey_levels(60, 640, 480)))
     tracemalloc.start()
-    seen = sum(1 for _ in video.samples(SPEC))
+    seen = sum(1 for _ in video.frames(SPEC.slice, SPEC))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seen == 60
@@ -201,8 +199,8 @@ def test_the_largest_centred_part_is_taken(size: tuple[int, int], inside: tuple[
 def test_colours_come_through_a_file_as_rgb(tmp_path: Path) -> None:
     images = np.zeros((5, 48, 64, 3), np.uint8)
     images[:] = (30, 90, 210)  # blue, green, red
-    sample = next(open_video(write_video(tmp_path / "red.avi", images)).samples(SPEC))
-    np.testing.assert_allclose(sample.picture.mean(axis=(1, 2)), (210, 90, 30), atol=6)
+    frame = next(open_video(write_video(tmp_path / "red.avi", images)).frames(SPEC.slice, SPEC))
+    np.testing.assert_allclose(frame.data.mean(axis=(1, 2)), (210, 90, 30), atol=6)
 
 
 # Damaged, and not videos
@@ -219,8 +217,8 @@ def test_a_video_cut_short_is_read_as_far_as_it_is_whole(
     octets = whole.path.read_bytes()
     (tmp_path / f"cut{suffix}").write_bytes(octets[: int(part * len(octets))])
     cut = open_video(tmp_path / f"cut{suffix}")
-    expected = [s.picture for s in whole.samples(SPEC)]
-    read = [s.picture for s in cut.samples(SPEC)]
+    expected = [s.data for s in whole.frames(SPEC.slice, SPEC)]
+    read = [s.data for s in cut.frames(SPEC.slice, SPEC)]
     assert 20 < len(read) < 90
     np.testing.assert_array_equal(np.stack(read), np.stack(expected[: len(read)]))
     assert whole.warnings == ()
@@ -319,7 +317,7 @@ def test_opencv_and_ffmpeg_say_nothing(tmp_path: Path, model_folder: str) -> Non
 def test_a_video_is_known_by_its_content(tmp_path: Path, bar: Path, name: str) -> None:
     (tmp_path / name).write_bytes(bar.read_bytes())
     with open_source(tmp_path / name) as source:
-        assert isinstance(source, RecordedVideo)
+        assert isinstance(source, Video)
         assert (source.live, source.resolution) == (False, (64, 48))
 
 
@@ -345,7 +343,7 @@ def test_every_container_is_read_whole(tmp_path: Path, suffix: str, codec: str, 
 
 
 def test_frames_of_a_video_follow_its_clips(bar: Path) -> None:
-    with RecordedVideo(open_video(bar)) as source:
+    with open_video(bar) as source:
         live = list(source.frames(SPEC.slice, SPEC))
     assert [frame.t for frame in live] == [k * 40_000 for k in range(45)]
     assert [frame.start for frame in live] == [True] + [False] * 44
@@ -480,11 +478,11 @@ def test_a_video_whose_first_frames_own_times_have_a_gap_shows_what_it_shows_the
     if not path.is_file():
         pytest.skip("it isn't there")
     video = open_video(path)
-    whole = {sample.t: sample.picture for sample in video.samples(SPEC)}
-    later = list(video.samples(SPEC, 2_500_000))
-    assert [sample.t for sample in later] == [t for t in whole if t >= 2_500_000]
-    for sample in later:
-        np.testing.assert_array_equal(sample.picture, whole[sample.t])
+    whole = {frame.t: frame.data for frame in video.frames(SPEC.slice, SPEC)}
+    later = list(video.frames(SPEC.slice, SPEC, 2_500_000))
+    assert [frame.t for frame in later] == [t for t in whole if t >= 2_500_000]
+    for frame in later:
+        np.testing.assert_array_equal(frame.data, whole[frame.t])
 
 
 def test_a_rescaled_real_video_looks_like_the_original(data_dir: Path) -> None:

@@ -1,16 +1,24 @@
-"""Weights that can't be read are an error of one line. Not here: what engines make of them."""
+"""Weights that can't be read, or that their card doesn't describe, are an error of one line."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import struct
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
+from safetensors.numpy import save_file
 
+from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.model import model_folder
-from livesnn.weights import load_card, load_weights
+from livesnn.infer.model import load_model, model_folder
+from livesnn.infer.spike_engine import SpikeNetwork
+from livesnn.weights import CARD_KEY, Weights, load_card, load_weights, write_model
 
 
 def written(path: Path, kind: str, size: int) -> Path:
@@ -42,3 +50,110 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_card_is_read_without_the_weights() -> None:
     file = model_folder("gestures") / "model.safetensors"
     assert load_card(file) == load_weights(file)[1]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Return a copy of a shipped model, its two files bound to each other."""
+    folder = Path(shutil.copytree(model_folder("nmnist"), tmp_path / "own"))
+    weights, card = load_weights(folder / "model.safetensors")
+    write_model(folder, weights, onnx.load(folder / "model.onnx"), card)
+    return folder
+
+
+def write(file: Path, weights: Weights, card: ModelCard | dict[str, Any]) -> None:
+    """Write a model.safetensors whose card says whatever is given."""
+    save_file(weights, file, {CARD_KEY: card.to_json() if isinstance(card, ModelCard) else json.dumps(card)})
+
+
+def test_each_shape_of_a_card_follows_from_its_network_and_input() -> None:
+    for name in ("gestures", "nmnist", "objects", "mnist-seq2"):
+        card = load_card(model_folder(name) / "model.safetensors")
+        assert [*card.layer_shapes().items()] == [*card.states.items()]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda card: replace(card, states=card.states | {"block1.1.first": (64, 9, 8)}),
+        lambda card: replace(card, states=card.states | {"stem": (64, 12, 17)}),
+        lambda card: replace(card, states=dict(reversed(card.states.items()))),
+        lambda card: replace(card, states={"stem": card.states["stem"]}),
+        lambda card: replace(card, states=card.states | {"more": (64, 9, 9)}),
+        lambda card: replace(card, network=replace(card.network, stem_stride=4096)),
+        lambda card: replace(card, network=replace(card.network, stem_pool_stride=4096)),
+        lambda card: replace(card, input=replace(card.input, height=68)),
+    ],
+)
+def test_a_card_whose_layers_are_not_its_network_s_is_refused_before_a_step(own: Path, wrong: Any) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    write(own / "model.safetensors", weights, wrong(card))
+    with pytest.raises(ModelError, match=r"the card gives .*, but its network has .*: copy the model again"):
+        load_model(own, "spike")
+
+
+def edits(value: Any) -> Iterator[Any]:
+    """Yield copies of a JSON value in which one whole number is another."""
+    if isinstance(value, bool) or not isinstance(value, int | list | dict):
+        return
+    if isinstance(value, int):
+        yield from (value - 1, value + 1, 2 * value, 4096)
+        return
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        for edit in edits(part):
+            changed = value.copy()
+            changed[key] = edit
+            yield changed
+
+
+@pytest.mark.parametrize("part", ["states", "network", "input"])
+def test_no_other_number_in_a_card_changes_the_shape_of_a_layer(own: Path, part: str) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    written, refused = json.loads(card.to_json()), 0
+    for edit in edits(written[part]):
+        write(own / "model.safetensors", weights, written | {part: edit})
+        try:
+            assert SpikeNetwork.read(own).card.layer_shapes() == card.states
+        except ModelError:
+            refused += 1
+    assert refused >= 10
+
+
+def test_a_card_without_layers_is_read_with_its_network_s(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    write(own / "model.safetensors", weights, replace(card, states={}))
+    assert load_weights(own / "model.safetensors")[1] == card
+
+
+def test_both_files_of_a_model_carry_both_hashes(own: Path) -> None:
+    card = load_card(own / "model.safetensors")
+    assert load_model(own, "onnx").card == card
+    assert len({card.weights_sha256, card.graph_sha256, ""}) == 3
+
+
+def test_other_weights_under_an_equal_card_are_refused(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    name = "stem.conv.weight"
+    write(own / "model.safetensors", weights | {name: -weights[name]}, card)
+    with pytest.raises(ModelError, match=r"model\.safetensors has other weights than its card says"):
+        load_model(own, "spike")
+
+
+def test_another_graph_under_an_equal_card_is_refused(own: Path) -> None:
+    model = onnx.load(own / "model.onnx")
+    tensor = max(model.graph.initializer, key=lambda each: len(each.raw_data))
+    tensor.raw_data = tensor.raw_data[::-1]
+    onnx.save(model, own / "model.onnx")
+    with pytest.raises(ModelError, match=r"model\.onnx has another network than its card says"):
+        load_model(own, "onnx")
+
+
+@pytest.mark.parametrize("engine", ["onnx", "spike"])
+def test_a_model_from_before_the_hashes_loads(own: Path, engine: Any) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    older = replace(card, weights_sha256="", graph_sha256="")
+    model = onnx.load(own / "model.onnx")
+    onnx.helper.set_model_props(model, {CARD_KEY: older.to_json()})
+    onnx.save(model, own / "model.onnx")
+    write(own / "model.safetensors", weights, older)
+    assert load_model(own, engine).card == older

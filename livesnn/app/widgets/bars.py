@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -52,14 +52,11 @@ _PLAY = {  # state: icon and words
 class Header(QWidget):
     """Shows the source, its state and the model, and offers others."""
 
-    model_requested = Signal()
-
     def __init__(self) -> None:
         super().__init__()
         self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(13), "soft")
         self.model = button(height=34)
-        self.model.clicked.connect(self.model_requested)
         open_tip = "Open a recording, a camera or a stream. You can also drop a file on the window."
         self.open = button("Open", height=34, tip=open_tip)
         self._dot = dot()
@@ -146,18 +143,11 @@ class Banner(QFrame):
 
 
 class Transport(QFrame):
-    """The controls below the picture: play, frame by frame, speed, repeat, time line; each emits a request.
+    """The controls below the picture: play, frame by frame, speed, repeat, record, time line.
 
     A source without an end has a line that says LIVE or SIMULATED instead. Before a source is open, the controls look
     as they do for a recording, so that nothing moves when one is opened.
     """
-
-    play_requested = Signal()
-    step_requested = Signal(int)  # frames on, or back below 0
-    seek_requested = Signal(float)  # s from the start
-    speed_requested = Signal(float)  # inf: as fast as possible
-    loop_requested = Signal(bool)
-    record_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,11 +172,11 @@ class Transport(QFrame):
         self.loop = _icon_button("Repeat (L): each repetition starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = Timeline()
+        self.line.seek_requested.connect(self._show_sought)
         self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
         self._state: ShownState = "empty"
         self._lay_out()
-        self._connect()
         self.set_recording(None)
         self.show_recording("")
 
@@ -201,15 +191,6 @@ class Transport(QFrame):
             row.addWidget(widget)
         row.addWidget(help_button("window.md#recordings", "recordings and recording"))
         fill(QVBoxLayout(self), controls, self.line, spacing=2, margins=(12, 5, 12, 5))
-
-    def _connect(self) -> None:
-        self.back.clicked.connect(lambda _=False: self.step_requested.emit(-1))
-        self.play.clicked.connect(self.play_requested)
-        self.forward.clicked.connect(lambda _=False: self.step_requested.emit(1))
-        self.loop.toggled.connect(self.loop_requested)
-        self.line.seek_requested.connect(self._sought)
-        self.speed.activated.connect(self._speed_chosen)
-        self.record.clicked.connect(self.record_requested)
 
     # What is played
 
@@ -232,6 +213,12 @@ class Transport(QFrame):
         for words in (self.position, self.elapsed):
             words.setText(NOTHING if duration_s is None else clock(0.0, total_s=duration_s))
         self._fit()
+
+    def lengthen(self, duration_s: float) -> None:
+        """Show that the recording is so long, which is known only once it has been indexed."""
+        self._total_s = duration_s
+        self.line.lengthen(duration_s)
+        self.total.setText(clock(duration_s))
 
     def show_position(self, seconds: float) -> None:
         """Move the handle and its time, unless a person holds it."""
@@ -305,21 +292,14 @@ class Transport(QFrame):
         index = self.speed.currentIndex() + steps
         if self.speed.isEnabled() and 0 <= index < len(SPEEDS):
             self.speed.setCurrentIndex(index)
-            self._speed_chosen(index)
 
     def choose_speed(self, speed: float) -> None:
         """Choose one of `SPEEDS`, for this recording or the next."""
         self.speed.setCurrentIndex(SPEEDS.index(speed))
-        self._speed_chosen(SPEEDS.index(speed))
 
     @Slot(float)
-    def _sought(self, seconds: float) -> None:
+    def _show_sought(self, seconds: float) -> None:
         self.position.setText(clock(seconds, total_s=self._total_s))
-        self.seek_requested.emit(seconds)
-
-    @Slot(int)
-    def _speed_chosen(self, index: int) -> None:
-        self.speed_requested.emit(SPEEDS[index])
 
 
 def _icon_button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:

@@ -113,6 +113,11 @@ def open_docs(page: str) -> None:
     QDesktopServices.openUrl(QUrl(docs_address(page)))
 
 
+def open_folder(folder: Path) -> None:
+    """Show a folder in the system's file manager."""
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+
 def png(image: QImage) -> bytes:
     """Return an image as PNG."""
     buffer = QBuffer()

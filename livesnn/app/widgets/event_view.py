@@ -5,17 +5,15 @@ Its pixels and their colours come from session/event_picture.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
     QImage,
-    QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -24,9 +22,9 @@ from PySide6.QtGui import (
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QFrame,
     QHBoxLayout,
+    QPushButton,
     QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
@@ -34,21 +32,24 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, RIGHT, button, fill, help_button, label, write
+from livesnn.app.widgets.basics import RIGHT, button, fill, help_button, label, write
 from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
-_BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
+_BELOW = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
 _ICON = 40  # pixels
+_HINT_FITS = 130  # least width of a button with a hint, pixels
 _APART = 8  # space between the parts of the strip, pixels
 SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
-Choose = Callable[[str], None]
-"""Called with the name of the chosen way."""
 
 LARGEST_ZOOM = 64.0
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
+LEAST_PICTURE, ROOMY = (
+    150,
+    250,
+)  # height of the view: at least, and from which it has more than the picture, pixels
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
 
 
@@ -71,7 +72,7 @@ WAYS = (
 DEMO = Way("demo", "Watch the demo", "Needs no camera: see the network decide", "Demo")
 
 
-class Choice(QAbstractButton):
+class Choice(QPushButton):
     """A large button with icon, title and hint; one below the other, or side by side if it is ``wide``.
 
     Where it is too low for the hint, only the tooltip has it.
@@ -79,73 +80,59 @@ class Choice(QAbstractButton):
 
     def __init__(self, way: Way, *, wide: bool = False) -> None:
         super().__init__()
-        self._way = way
-        self._wide = wide
-        self.setText(way.title)
+        self.setObjectName("choice")
         self.setToolTip(way.hint)
+        self.setAccessibleName(way.title)
         self.setAccessibleDescription(way.hint)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.setAutoDefault(True)  # Enter chooses, as the space bar does
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.setMinimumSize(90, 48 if wide else 92)
+        self._roomy = QSize(200, 64 if wide else 156)
+        title = label(way.title, style.text_font(16, weight=QFont.Weight.DemiBold), wrap=not wide)
+        self._hint = label(way.hint, style.text_font(13), "soft", wrap=not wide)
+        icon = button(height=_ICON, width=_ICON, name="icon_only")
+        icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        style.set_icon(icon, way.name, "accent", _ICON)
+        for part in (icon, title, self._hint):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        box = QHBoxLayout(self)
+        if wide:
+            words = fill(QVBoxLayout(), title, self._hint, spacing=0)
+            fill(box, icon, (words, 1), spacing=18, margins=(22, 8, 12, 8))
+        else:
+            column = fill(QVBoxLayout(), spacing=4)
+            column.addWidget(icon, 0, Qt.AlignmentFlag.AlignHCenter)
+            for part in (title, self._hint):
+                part.setAlignment(_BELOW)
+                column.addWidget(part)
+            column.addStretch(1)
+            fill(box, column, spacing=0, margins=(3, 14, 3, 0))
 
     def sizeHint(self) -> QSize:
         """Return room for every word."""
-        return QSize(200, 64 if self._wide else 156)
+        return self._roomy
 
-    def minimumSizeHint(self) -> QSize:
-        """Return room for icon and title."""
-        return QSize(90, 48 if self._wide else 92)
+    def hasHeightForWidth(self) -> bool:
+        """Return False: it may be lower than its words need."""
+        return False
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Let Enter choose, as the space bar does."""
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.click()
-        else:
-            super().keyPressEvent(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint in the colours of the theme in use."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        lively = self.underMouse() or self.hasFocus()
-        painter.setBrush(QColor(style.theme.raised if self.isDown() else style.theme.surface))
-        painter.setPen(
-            QPen(QColor(style.theme.accent if lively else style.theme.line), 2 if self.hasFocus() else 1.2)
-        )
-        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 14, 14)
-        icon, title, hint = self._places()
-        style.icon(self._way.name, style.theme.accent).paint(painter, icon)
-        flags = int(LEFT) if self._wide else _BELOW
-        painter.setFont(style.text_font(16, weight=QFont.Weight.DemiBold))
-        fits = painter.fontMetrics().horizontalAdvance(self._way.title) <= title.width()
-        write(painter, QRectF(title), self._way.title if fits else self._way.short, style.theme.text, flags)
-        write(painter, QRectF(hint), self._way.hint, style.theme.soft, flags, style.text_font(13))
-
-    def _places(self) -> tuple[QRect, QRect, QRect]:
-        """Return where icon, title and hint are; the hint is empty where it doesn't fit."""
-        width, height = self.width(), self.height()
-        roomy = height >= (60 if self._wide else 145)
-        if not self._wide:
-            top = 22 if roomy else (height - _ICON - 26) // 2
-            title = QRect(3, top + _ICON + (14 if roomy else 2), width - 6, 24)
-            hint = QRect(12, title.bottom() + 3, width - 24, height - title.bottom() - 8)
-            return QRect((width - _ICON) // 2, top, _ICON, _ICON), title, hint if roomy else QRect()
-        icon = QRect(22, (height - _ICON) // 2, _ICON, _ICON)
-        title = QRect(80, height // 2 - (23 if roomy else 12), width - 92, 24)
-        return icon, title, title.translated(0, 23) if roomy else QRect()
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the hint out where there is no room for it."""
+        wide, high = event.size().width(), event.size().height()
+        self._hint.setVisible(wide >= _HINT_FITS and high >= self._roomy.height() - 11)
+        super().resizeEvent(event)
 
 
 class WordsPage(QWidget):
     """A title, a hint, and where they help the ways to get a picture."""
 
-    def __init__(self, choose: Choose) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.title = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
         self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
-        for name, choice in self.choices.items():
-            choice.clicked.connect(lambda _=False, name=name: choose(name))
         self._ways = self._offer()
         column = fill(QVBoxLayout(self), spacing=8, margins=(20, 12, 20, 12))
         column.addStretch(1)
@@ -176,15 +163,13 @@ class WordsPage(QWidget):
 class WaysStrip(QWidget):
     """One line above the demo that says what it is, with the same ways as small buttons."""
 
-    def __init__(self, choose: Choose) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.words = label("", style.text_font(14), wrap=True)
         self.words.setAlignment(RIGHT)
         self.buttons = {
             way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
         }
-        for name, widget in self.buttons.items():
-            widget.clicked.connect(lambda _=False, name=name: choose(name))
         fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=_APART)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -411,19 +396,19 @@ class EventView(QFrame):
     The wheel zooms about the cursor, dragging pans, a double click shows the whole picture again.
     """
 
-    way_requested = Signal(str)  # a `Way.name`
-
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stage")
         self.shown = 0  # number of pictures so far
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
-        self.page = WordsPage(self.way_requested.emit)
-        self.strip = WaysStrip(self.way_requested.emit)
+        self.page = WordsPage()
+        self.strip = WaysStrip()
         self.strip.hide()
+        self._simulated = False
         self.canvas = PictureCanvas(DEFAULT_PALETTE)
-        self.legend = Legend()
+        self.legend = label("", style.text_font(13))
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(RIGHT)
         self._picture = self._picture_page()
@@ -437,8 +422,9 @@ class EventView(QFrame):
         page = QFrame()
         page.setObjectName("picture")
         about = help_button("window.md#the-picture", "the picture")
-        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), about, spacing=10)
-        parts = (self.strip, (self.canvas, 1), below)
+        self._below = QWidget()
+        fill(QHBoxLayout(self._below), self.legend, (self.size_note, 1), about, spacing=10)
+        parts = (self.strip, (self.canvas, 1), self._below)
         self._column = fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
         return page
 
@@ -469,7 +455,7 @@ class EventView(QFrame):
     def set_palette(self, palette: Palette) -> None:
         """Use the colours of the next pictures."""
         self.canvas.set_palette(palette)
-        self.legend.set_palette(palette)
+        self.legend.setText(legend_words(palette))
         red, green, blue = palette.ink
         self._picture.setStyleSheet(
             f"QFrame#picture {{ background: {_name(palette.background)}; border-radius: 13px; }}"
@@ -478,7 +464,19 @@ class EventView(QFrame):
 
     def show_ways_on(self, on: bool) -> None:
         """Say above the pictures that the person is simulated, and offer other sources."""
-        self.strip.setVisible(on)
+        self._simulated = on
+        self.strip.setVisible(on and self.height() >= ROOMY)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return room for the words, or for the picture only."""
+        least = super().minimumSizeHint()
+        return QSize(least.width(), LEAST_PICTURE) if self.has_picture else least
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave out what is around the picture where it would be small."""
+        self._below.setVisible(self.height() >= ROOMY)
+        self.show_ways_on(self._simulated)
+        super().resizeEvent(event)
 
     @property
     def has_picture(self) -> bool:
@@ -496,7 +494,7 @@ class EventView(QFrame):
         if spec is not None and spec.kind == "video":
             text = f"as the network sees it, {text}"
         if spec is not None and (spec.width, spec.height) != sensor:
-            text = f"{sensor.width} × {sensor.height}, scaled to the model's {spec.width} × {spec.height}"
+            text = f"{sensor.width} × {sensor.height}, scaled to {spec.width} × {spec.height}"
             tip = "The model sees the largest centred part with the proportions of its input"
             tip += "." if whole else " (the dashed frame)."
         self.size_note.setText(text)
@@ -510,43 +508,16 @@ class EventView(QFrame):
         self._stack.setCurrentIndex(0)
 
 
-class Legend(QWidget):
-    """Explains the palette's colours."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._entries = [(_swatch(), label("", style.text_font(13))) for _ in range(2)]
-        fill(QHBoxLayout(self), *(part for entry in self._entries for part in (*entry, 10)), spacing=6)
-
-    @property
-    def texts(self) -> list[str]:
-        """The words that can be read."""
-        return [words.text() for _, words in self._entries if not words.isHidden()]
-
-    def set_palette(self, palette: Palette) -> None:
-        """Explain these colours."""
-        (first, on), (second, off) = self._entries
-        second.setVisible(palette.tells_polarity)
-        off.setVisible(palette.tells_polarity)
-        on.setText("brighter (ON)" if palette.tells_polarity else "ON and OFF")
-        off.setText("darker (OFF)")
-        _colour(first, [palette.on] if palette.tells_polarity else [*palette.between, palette.on])
-        _colour(second, [palette.off])
+def legend_words(palette: Palette) -> str:
+    """Return what a palette's colours mean, as rich text."""
+    if not palette.tells_polarity:
+        return f"{_squares([*palette.between, palette.on])} ON and OFF"
+    gap = 3 * "&nbsp;"
+    return f"{_squares([palette.on])} brighter (ON){gap}{_squares([palette.off])} darker (OFF)"
 
 
-def _swatch() -> QWidget:
-    swatch = QFrame()
-    swatch.setFixedHeight(10)
-    return swatch
-
-
-def _colour(swatch: QWidget, colours: list[Rgb]) -> None:
-    swatch.setFixedWidth(10 if len(colours) == 1 else 56)
-    last = max(len(colours) - 1, 1)
-    stops = ", ".join(f"stop: {index / last:.3f} {_name(colour)}" for index, colour in enumerate(colours))
-    swatch.setStyleSheet(
-        f"background: qlineargradient(x1: 0, y1: 0, x2: 1, y2: 0, {stops}); border-radius: 2px;"
-    )
+def _squares(colours: list[Rgb]) -> str:
+    return "".join(f'<span style="color: {_name(colour)}">■</span>' for colour in colours)
 
 
 def _name(colour: Rgb) -> str:

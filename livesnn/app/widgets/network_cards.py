@@ -7,9 +7,9 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
+from PySide6.QtWidgets import QHBoxLayout, QPushButton
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import NOTHING, RIGHT, Card, Painted, button, fill, rounded, write
@@ -19,14 +19,19 @@ from livesnn.infer.cost import energy_constants
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.run import StateMode
 from livesnn.session.control import RUNNING, ShownState
-from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, Palette
+from livesnn.session.event_picture import (
+    DEFAULT_PALETTE,
+    FULL_COUNT,
+    Palette,
+    count_colours,
+    video_picture,
+)
 from livesnn.session.results import LAST_RESULTS, RATE_S, ShownResult, Statistics
 
 _GAP = 6.0  # pixels between thumbnails
 _LARGEST = 96  # pixels: larger frames are shown at a half, a third, …
 _WINDOW_TIP = "Each decision is made on the last window of frames, up to the newest."
 Bytes = npt.NDArray[np.uint8]
-Pixels = npt.NDArray[np.uint32]
 WAITING = "reset, waiting for frames"
 FULL_DENSITY = 0.3  # share of neurons that fills a bar
 _STATE_TIP = (
@@ -74,10 +79,9 @@ class FrameStrip(Painted):
         super().__init__((380, 112))
         self.length = 10
         self._ratio = 1.0  # of a frame's width to its height
-        self._palette = DEFAULT_PALETTE
-        self._shades = shades(DEFAULT_PALETTE)
+        self._colours = count_colours(DEFAULT_PALETTE)
         self._frames: tuple[Bytes, ...] = ()
-        self._images: list[tuple[Pixels, QImage]] = []  # of these frames; a QImage needs its pixels to stay
+        self._images: list[QImage] = []  # of these frames
         self.setMinimumSize(120, 60)
 
     @property
@@ -93,7 +97,7 @@ class FrameStrip(Painted):
 
     def set_palette(self, palette: Palette) -> None:
         """Show events in these colours."""
-        self._palette, self._shades = palette, shades(palette)
+        self._colours = count_colours(palette)
         frames, self._frames, self._images = self._frames, (), []
         self.show_frames(frames)
 
@@ -104,7 +108,7 @@ class FrameStrip(Painted):
             if old is not new:
                 break
             same += 1
-        self._images[same:] = [_image(frame, self._shades) for frame in frames[same:]]
+        self._images[same:] = [_image(frame, self._colours) for frame in frames[same:]]
         self._frames = frames
         self.update()
 
@@ -140,7 +144,7 @@ class FrameStrip(Painted):
     def paint(self, painter: QPainter) -> None:
         """Paint the frames, and empty places for those still to come."""
         boxes = self.boxes()
-        pixels = self._images[0][1].width() if self._images else 0
+        pixels = self._images[0].width() if self._images else 0
         shrunk = pixels > boxes[0].width() * self.devicePixelRatioF()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrunk)  # enlarged pixels stay crisp
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
@@ -148,7 +152,7 @@ class FrameStrip(Painted):
         painter.setBrush(QColor(style.theme.raised))
         for index, box in enumerate(boxes):
             if index < len(self._images):
-                painter.drawImage(box, self._images[index][1])
+                painter.drawImage(box, self._images[index])
             else:
                 painter.drawRect(box)
         if 0 < len(self._images) <= len(boxes):
@@ -157,23 +161,8 @@ class FrameStrip(Painted):
             painter.drawRect(boxes[len(self._images) - 1].adjusted(1, 1, -1, -1))
 
 
-def shades(palette: Palette) -> Pixels:
-    """Return the colours of counts, uint32 [FULL_COUNT + 1 OFF, FULL_COUNT + 1 ON], as 0xRRGGBB."""
-    levels = np.linspace(0.0, 1.0, FULL_COUNT + 1)
-    off, on = (palette.shades(levels, on=polarity) for polarity in (False, True))
-    counts = np.arange(FULL_COUNT + 1)
-    on_wins = (counts[None, :] >= counts[:, None])[..., None]
-    rgb = np.where(on_wins, on[None, :], off[:, None]).round().astype(np.uint32)
-    return _packed(rgb)
-
-
-def _packed(rgb: npt.NDArray[np.uint32]) -> Pixels:
-    opaque = np.uint32(0xFF000000)
-    return opaque | rgb[..., 0] << np.uint32(16) | rgb[..., 1] << np.uint32(8) | rgb[..., 2]
-
-
-def picture(frame: Bytes, colours: Pixels) -> Pixels:
-    """Return a frame uint8 [C, H, W] as 0xFFRRGGBB [h, w], no larger than `_LARGEST`, by the largest counts."""
+def picture(frame: Bytes, colours: Bytes) -> Bytes:
+    """Return a frame uint8 [C, H, W] as uint8 [h, w, 3], no larger than `_LARGEST`, by the largest counts."""
     pool = -(-max(frame.shape[1:]) // _LARGEST)
     height, width = (size // pool for size in frame.shape[1:])
     places = [(y, x) for y in range(pool) for x in range(pool)]
@@ -182,15 +171,17 @@ def picture(frame: Bytes, colours: Pixels) -> Pixels:
     )
     if len(frame) == 2:
         off, on = np.minimum(pooled, FULL_COUNT)
-        return colours.ravel().take(off * np.uint8(FULL_COUNT + 1) + on)
-    bright = pooled[:3] if len(frame) >= 3 else np.broadcast_to(pooled[:1], (3, height, width))
-    return np.ascontiguousarray(_packed(np.moveaxis(bright, 0, -1).astype(np.uint32)))
+        return colours.reshape(-1, 3).take(
+            off * np.uint8(FULL_COUNT + 1) + on, axis=0
+        )  # as `colours[off, on]`
+    return video_picture(pooled)
 
 
-def _image(frame: Bytes, colours: Pixels) -> tuple[Pixels, QImage]:
+def _image(frame: Bytes, colours: Bytes) -> QImage:
     pixels = picture(frame, colours)
-    height, width = pixels.shape
-    return pixels, QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGB32)
+    height, width, _ = pixels.shape
+    image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    return image.convertToFormat(QImage.Format.Format_RGB32)  # a copy, painted four times as fast
 
 
 def window_words(spec: InputSpec) -> str:
@@ -206,24 +197,18 @@ def window_words(spec: InputSpec) -> str:
 class StatePanel(Card):
     """The card "State": whether the membranes are carried, for how long they have been, and each layer's activity."""
 
-    mode_requested = Signal(str)  # a StateMode
-    reset_requested = Signal()
-
     def __init__(self) -> None:
         super().__init__("State", "start.md#what-the-words-mean", tip=_STATE_TIP)
         self.bars = LayerBars()
         reset_tip = "Set the state to zero now, so that the network forgets what it has seen"
         self.reset = button("Reset now", height=28, pixels=12, name="narrow", tip=reset_tip)
-        self.reset.clicked.connect(self.reset_requested)
         self.modes: dict[StateMode, QPushButton] = {}
-        self._group = QButtonGroup(self)
-        for index, (mode, (words, tip)) in enumerate(_MODES.items()):
+        for mode, (words, tip) in _MODES.items():
             segment = button(words, height=28, pixels=12, name="segment", tip=tip)
             segment.setProperty("side", "left" if mode == "carry" else "right")
             segment.setCheckable(True)
-            self._group.addButton(segment, index)
+            segment.setAutoExclusive(True)
             self.modes[mode] = segment
-        self._group.idClicked.connect(self._mode_clicked)
         row = fill(QHBoxLayout(), spacing=0)
         for widget in (*self.modes.values(), self.reset):
             width = widget.fontMetrics().horizontalAdvance(widget.text())
@@ -237,7 +222,7 @@ class StatePanel(Card):
         self.clear(None)
 
     def show_mode(self, mode: StateMode) -> None:
-        """Show which mode is chosen, without a signal."""
+        """Show which mode is chosen."""
         self.modes[mode].setChecked(True)
 
     def show_state(self, state: ShownState) -> None:
@@ -258,10 +243,6 @@ class StatePanel(Card):
         """Show for how long the state has been carried, and each layer's activity."""
         self.caption.set_remark(state_words(shown))
         self.bars.set_values(shown.result.density, shown.result.membrane)
-
-    @Slot(int)
-    def _mode_clicked(self, index: int) -> None:
-        self.mode_requested.emit(list(_MODES)[index])
 
 
 class LayerBars(Painted):

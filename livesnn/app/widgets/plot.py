@@ -232,10 +232,11 @@ class Plot(QFrame):
         self._fits = True  # the vertical axis follows the values
         self.legend = Legend(look.title)
         self.view = View(enableMenu=False)
-        bottom = (TimeAxis if look.over == "time" else LatencyAxis)("bottom")
-        axes = {"left": ValueAxis(" %" if look.unit == "%" else ""), "bottom": bottom}
-        self.widget = pyqtgraph.PlotWidget(viewBox=self.view, axisItems=axes)
-        self.item = self.widget.getPlotItem()
+        self._left = ValueAxis(" %" if look.unit == "%" else "")
+        self._bottom = (TimeAxis if look.over == "time" else LatencyAxis)("bottom")
+        self.widget = (
+            pyqtgraph.GraphicsLayoutWidget()
+        )  # a PlotWidget, with its menus, is built in three times as long
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
         self._curves = Curves()
         self.save = button(height=24, width=24, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
@@ -246,11 +247,18 @@ class Plot(QFrame):
         fill(QVBoxLayout(self), heading, (self.widget, 1), spacing=2, margins=(8, 6, 8, 4))
 
     def _set_up(self) -> None:
-        look, item = self.look, self.item
-        item.hideButtons()
-        item.getAxis("left").setWidth(AXIS_WIDTH)
+        look = self.look
+        self._left.setWidth(AXIS_WIDTH)
         if look.over != "time":
-            item.getAxis("bottom").setLogMode(x=True)
+            self._bottom.setLogMode(x=True)
+        layout = self.widget.ci.layout
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        for item, row, column in ((self.view, 0, 1), (self._left, 0, 0), (self._bottom, 1, 1)):
+            self.widget.addItem(item, row, column)
+        for axis in (self._left, self._bottom):
+            axis.linkToView(self.view)
+            axis.setZValue(-1)  # the grid is behind the curves
         limits = {"minXRange": 0.01}
         if not look.signed:
             limits["yMin"] = 0.0
@@ -266,7 +274,7 @@ class Plot(QFrame):
             self.view.addItem(line, ignoreBounds=True)
         self.view.taken.connect(self._take)
         self.widget.scene().sigMouseMoved.connect(self._point)
-        self.widget.setMinimumSize(160, 90)
+        self.widget.setMinimumSize(160, 60)
         self.widget.viewport().installEventFilter(self)
         self.setToolTip(look.tip)
         self._restyle()
@@ -426,8 +434,7 @@ class Plot(QFrame):
     def _restyle(self) -> None:
         theme = style.theme
         self.widget.setBackground(QColor(theme.surface))
-        for side in ("left", "bottom"):
-            axis = self.item.getAxis(side)
+        for axis in (self._left, self._bottom):
             axis.setPen(QColor(theme.line))
             axis.setTextPen(QColor(theme.soft))
             axis.setTickFont(style.text_font(11))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from PySide6.QtCore import QEvent, QSize, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import ChoiceBox, button, fill, help_button, label
+from livesnn.app.widgets.basics import ChoiceBox, button, fill, help_button, label, scrolled
 from livesnn.app.widgets.plot import Plot, PlotLook
 from livesnn.session.plot_history import EDGES_MS, KEPT_S, PlotHistory, Quantity
 
@@ -40,6 +40,7 @@ _PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
 DRAW_S = 0.04
 """Least time between two plots, each of which takes the GUI thread some 5 ms."""
+LEAST_PLOT = (190, 104)  # width and height, pixels; where there is less room they are scrolled
 _ASPECT = 2.0  # width of a plot to its height, best
 _LIVE_TIP = "Follow the newest values. Zooming or moving a plot stops this. A double click starts it again."
 
@@ -57,7 +58,7 @@ class PlotPanel(QWidget):
         super().__init__()
         self.chosen = tuple(name for name in LOOKS if name in chosen)
         self.plots: dict[str, Plot] = {}  # those built so far
-        self._places = {name: _place() for name in LOOKS}
+        self._places = {name: QWidget() for name in LOOKS}  # where they will be, so that none moves another
         self.range_s = (0.0, 60.0)  # of the plots over time
         self.drawn = 0  # plots, ever
         self._history: PlotHistory | None = None
@@ -95,14 +96,14 @@ class PlotPanel(QWidget):
         row.addWidget(help_button("window.md#plots", "Plots"))
         row.addWidget(self.float)
         row.addWidget(self.close_button)
-        self._grid = QGridLayout()
+        inner = QWidget()
+        self._grid = QGridLayout(inner)
         self._grid.setSpacing(8)
-        fill(QVBoxLayout(self), (self._grid, 1), spacing=0, margins=(14, 2, 14, 12))
-        self.setMinimumSize(220, 150)
-
-    def sizeHint(self) -> QSize:
-        """Return a usual size."""
-        return QSize(600, 210)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        area = scrolled(inner)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        fill(QVBoxLayout(self), (area, 1), spacing=0, margins=(14, 2, 14, 12))
+        self.setMinimumSize(LEAST_PLOT[0] + 28, 2 * LEAST_PLOT[1] // 3)
 
     # Which plots
 
@@ -119,6 +120,7 @@ class PlotPanel(QWidget):
     def _arrange(self) -> None:
         """Put the plots into as many columns as let them be largest."""
         for name, place in self._places.items():
+            place.setMinimumHeight(LEAST_PLOT[1])
             self._grid.removeWidget(place)
             place.setVisible(name in self.chosen)
         width, height = self.width(), self.height()
@@ -126,7 +128,8 @@ class PlotPanel(QWidget):
         def size(columns: int) -> float:
             return min(width / columns / _ASPECT, height / math.ceil(len(self.chosen) / columns))
 
-        columns = max(range(1, len(self.chosen) + 1), key=size, default=1)
+        most = min(max((width - 28) // LEAST_PLOT[0], 1), len(self.chosen))
+        columns = max(range(1, most + 1), key=size, default=1)
         for index, name in enumerate(self.chosen):
             self._grid.addWidget(self._places[name], index // columns, index % columns)
         for index in range(len(LOOKS)):
@@ -264,13 +267,6 @@ def layer_colour(depth: float) -> QColor:
 def _quantity(name: str) -> Quantity:
     """Return what a plot is made of."""
     return "latency" if name == HISTOGRAM else cast(Quantity, name)
-
-
-def _place() -> QWidget:
-    """Return where a plot will be, so that the others don't move when it is built."""
-    place = QWidget()
-    place.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-    return place
 
 
 def _readable(name: str) -> str:

@@ -31,9 +31,8 @@ from livesnn.app.widgets.basics import (
 )
 from livesnn.card import ModelCard
 from livesnn.infer.decide import ADVICE, STALE_S, Reason, Silence
-from livesnn.session.results import HISTORY_US, History, ShownResult
+from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
 
-EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 64  # widths, pixels
@@ -64,14 +63,14 @@ class ClassRows(Painted):
         self.dimmed = False  # what is shown is past
         self.texts: list[str] = []
         self._names: list[str] = []
-        self._history = EMPTY
+        self._history = NO_HISTORY
         self.set_classes(())
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Show these classes, without values."""
         self.classes = tuple(classes)
         self._names = [style.readable(name) for name in classes]
-        self.probabilities, self.decision, self._history = None, None, EMPTY
+        self.probabilities, self.decision, self._history = None, None, NO_HISTORY
         self.dimmed = False
         self.texts = [NOTHING] * len(self.classes)
         self.hint.setHeight(max(220, 28 * len(self.classes)))
@@ -80,7 +79,7 @@ class ClassRows(Painted):
         self.update()
 
     def set_values(
-        self, probabilities: Probabilities, decision: str | None, history: History = EMPTY
+        self, probabilities: Probabilities, decision: str | None, history: History = NO_HISTORY
     ) -> None:
         """Show probabilities float [K], 0..1, and their history."""
         self.probabilities, self.decision, self._history = probabilities, decision, history

@@ -5,7 +5,8 @@ It is no plot of pyqtgraph: one takes 1 ms to move the position 60 times a secon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from PySide6.QtGui import (
     QPen,
     QPixmap,
     QPolygonF,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -63,6 +65,12 @@ class DecisionTrack:
         first, last = (self._cell(seconds) for seconds in (start_s, end_s))
         self._cells[first : max(last, first + 1)] = _UNDECIDED if label is None else self.classes.index(label)
 
+    def lengthen(self, total_s: float) -> None:
+        """Make room for more time, as where a recording turns out to be longer."""
+        at = (np.arange(_CELLS) * (total_s / self._total_s)).astype(np.int64)
+        self._cells = np.where(at < _CELLS, self._cells[at.clip(max=_CELLS - 1)], _UNDECIDED)
+        self._total_s = total_s
+
     def at(self, seconds: float) -> str | None:
         """Return the label decided at a time; None: none was."""
         decided = int(self._cells[min(self._cell(seconds), _CELLS - 1)])
@@ -100,84 +108,6 @@ def heights(profile: RateProfile, total_s: float, columns: int) -> Columns:
     return np.sqrt(rates / most) if most > 0 else rates
 
 
-def paint_rate(
-    profile: RateProfile | None, total_s: float, width: int, ratio: float, *, played: bool
-) -> QPixmap:
-    """Return a picture of the rate, ``width`` × HEIGHT at ``ratio`` device pixels each; brighter if ``played``."""
-    pixmap, painter = _blank(width, ratio)
-    painter.fillRect(QRectF(0, BASELINE, width, 1), QColor(style.theme.line))
-    if profile is not None and total_s > 0:
-        tops = BASELINE - heights(profile, total_s, width) * (BASELINE - TOP)
-        outline = [QPointF(column + 0.5, top) for column, top in enumerate(tops.tolist())]
-        fill = QColor(style.theme.accent)
-        fill.setAlphaF(0.65 if played else 0.28)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(fill)
-        painter.drawPolygon(QPolygonF([QPointF(0, BASELINE), *outline, QPointF(len(tops), BASELINE)]))
-    painter.end()
-    return pixmap
-
-
-def paint_track(track: DecisionTrack, width: int, ratio: float) -> QPixmap:
-    """Return a picture of the decisions, ``width`` × HEIGHT at ``ratio`` device pixels each."""
-    pixmap, painter = _blank(width, ratio)
-    shape = QPainterPath()
-    shape.addRoundedRect(QRectF(0, TRACK, width, TRACK_END - TRACK), _ROUND, _ROUND)
-    painter.fillPath(shape, QColor(style.theme.raised))
-    painter.setClipPath(shape)
-    painter.setFont(style.text_font(11))
-    for first, end, number in track.segments(width):
-        colour = style.class_colour(number)
-        seam = 1 if end - first > 3 else 0  # between neighbours
-        segment = QRectF(first, TRACK, end - first - seam, TRACK_END - TRACK)
-        painter.fillRect(segment, colour)
-        _write(painter, segment, track.classes[number], style.ink_on(colour))
-    painter.end()
-    return pixmap
-
-
-def paint_labels(
-    labels: Sequence[Label], track: DecisionTrack, total_s: float, width: int, ratio: float
-) -> QPixmap:
-    """Return a picture of the labels, ``width`` × HEIGHT_WITH_LABELS: paler than decisions, with an edge on the left.
-
-    A label has the colour of its class in ``track``, which knows all of them.
-    """
-    pixmap, painter = _blank(width, ratio, HEIGHT_WITH_LABELS)
-    painter.setFont(style.text_font(11))
-    for label in labels:
-        first, end = (min(seconds / total_s, 1.0) * width for seconds in (label.start, label.end))
-        span = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
-        colour = style.class_colour(track.classes.index(label.label))
-        shape = QPainterPath()
-        shape.addRoundedRect(span, _ROUND, _ROUND)
-        painter.setClipPath(shape)
-        painter.fillRect(span, QColor(style.theme.surface))  # so that the later of two can be read
-        painter.setOpacity(0.35)
-        painter.fillRect(span, colour)
-        painter.setOpacity(1.0)
-        painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
-        _write(painter, span.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
-    painter.end()
-    return pixmap
-
-
-def _write(painter: QPainter, place: QRectF, label: str, colour: str | QColor) -> None:
-    """Write as much of a label as fits in the middle; nothing in a very short place."""
-    if place.width() >= _LEAST_FOR_WORDS:
-        words = elided(painter, style.readable(label), place.width() - 8)
-        write(painter, place, words, colour, Qt.AlignmentFlag.AlignCenter)
-
-
-def _blank(width: int, ratio: float, height: int = HEIGHT) -> tuple[QPixmap, QPainter]:
-    pixmap = QPixmap(QSize(round(width * ratio), round(height * ratio)))
-    pixmap.setDevicePixelRatio(ratio)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    return pixmap, painter
-
-
 def clock(seconds: float, *, total_s: float | None = None) -> str:
     """Return a time as m:ss.s, with hours where the recording has any."""
     hours = (total_s or seconds) >= 3600
@@ -185,6 +115,19 @@ def clock(seconds: float, *, total_s: float | None = None) -> str:
     minutes, rest = divmod(tenths, 600)
     text = f"{rest / 10:04.1f}"
     return f"{minutes // 60}:{minutes % 60:02d}:{text}" if hours else f"{minutes}:{text}"
+
+
+def _clip(painter: QPainter, place: QRectF) -> None:
+    shape = QPainterPath()
+    shape.addRoundedRect(place, _ROUND, _ROUND)
+    painter.setClipPath(shape)
+
+
+def _write(painter: QPainter, place: QRectF, label: str, colour: str | QColor) -> None:
+    """Write as much of a label as fits in the middle; nothing in a very short place."""
+    if place.width() >= _LEAST_FOR_WORDS:
+        words = elided(painter, style.readable(label), place.width() - 8)
+        write(painter, place, words, colour, Qt.AlignmentFlag.AlignCenter)
 
 
 class Timeline(QWidget):
@@ -200,10 +143,8 @@ class Timeline(QWidget):
         self._profile: RateProfile | None = None
         self._track = DecisionTrack(1.0, ())
         self._labels: tuple[Label, ...] = ()
-        self._painted_for = (0, 0.0)  # width of the pictures, and device pixels per pixel
         self._rates: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
-        self._marks: QPixmap | None = None
-        self._spans: QPixmap | None = None
+        self._marks: QPixmap | None = None  # decisions and labels
         self._hover: float | None = None  # x of the pointer
         self._dragged = False
         self._ring = False  # the focus came by a key
@@ -234,20 +175,30 @@ class Timeline(QWidget):
 
         ``classes`` are the model's in its order, so that each keeps its colour.
         """
-        self._total_s = max(total_s or 0.0, 0.0)
-        self._labels = tuple(label for label in labels if label.start < self._total_s)
+        self._total_s, self._all_labels = max(total_s or 0.0, 0.0), tuple(labels)
+        self._show_labels()
         known = dict.fromkeys([*classes, *(label.label for label in self._labels)])
         self._track = DecisionTrack(self._total_s or 1.0, list(known))
-        self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
         self._profile, self.position_s = None, 0.0
         self._dragged, self._waiting_s = False, None
         self.setEnabled(self._total_s > 0)
         self._paint_anew()
 
+    def _show_labels(self) -> None:
+        self._labels = tuple(label for label in self._all_labels if label.start < self._total_s)
+        self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
+
+    def lengthen(self, total_s: float) -> None:
+        """Show a recording that turns out to be so long; what is on the line stays."""
+        self._total_s = total_s
+        self._show_labels()
+        self._track.lengthen(total_s)
+        self._paint_anew()
+
     def set_profile(self, profile: RateProfile) -> None:
         """Show this event rate."""
-        self._profile, self._rates = profile, None
-        self.update()
+        self._profile = profile
+        self._paint_anew()
 
     def set_marks(self, marks: Stretch) -> None:
         """Mark a stretch; the whole recording: nothing is marked."""
@@ -376,45 +327,91 @@ class Timeline(QWidget):
 
     # Painting
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Paint in the new size."""
+        self._paint_anew()
+
     def changeEvent(self, event: QEvent) -> None:
         """Paint in the new colours or fonts."""
         self._paint_anew()
         super().changeEvent(event)
 
     def _paint_anew(self) -> None:
-        self._rates = self._marks = self._spans = None
+        self._rates = self._marks = None
         self.update()
 
-    def _pictures(self) -> tuple[tuple[QPixmap, QPixmap], QPixmap, QPixmap]:
-        """Return the pictures of rates (not yet played, played), decisions and labels, painted if they changed."""
+    def _layer(self, *paint: Callable[[QPainter, int], None]) -> QPixmap:
+        """Return a picture of all the time that there is; ``paint`` is told how many pixels that are."""
         span, ratio = self._span(), self.devicePixelRatioF()
-        if (span, ratio) != self._painted_for:
-            self._painted_for, self._rates, self._marks, self._spans = (span, ratio), None, None, None
-        if self._rates is None:
-            ahead = paint_rate(self._profile, self._total_s, span, ratio, played=False)
-            self._rates = (ahead, paint_rate(self._profile, self._total_s, span, ratio, played=True))
-        if self._marks is None:
-            self._marks = paint_track(self._track, span, ratio)
-        if self._spans is None:
-            self._spans = paint_labels(self._labels, self._track, self._total_s or 1.0, span, ratio)
-        return self._rates, self._marks, self._spans
+        pixmap = QPixmap(QSize(round(span * ratio), round(self.height() * ratio)))
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(style.text_font(11))
+        for each in paint:
+            each(painter, span)
+        painter.end()
+        return pixmap
+
+    def _paint_rate(self, opacity: float, painter: QPainter, span: int) -> None:
+        painter.fillRect(QRectF(0, BASELINE, span, 1), QColor(style.theme.line))
+        if self._profile is None or not self._total_s:
+            return
+        tops = BASELINE - heights(self._profile, self._total_s, span) * (BASELINE - TOP)
+        outline = [QPointF(column + 0.5, top) for column, top in enumerate(tops.tolist())]
+        fill = QColor(style.theme.accent)
+        fill.setAlphaF(opacity)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(fill)
+        painter.drawPolygon(QPolygonF([QPointF(0, BASELINE), *outline, QPointF(len(tops), BASELINE)]))
+
+    def _paint_track(self, painter: QPainter, span: int) -> None:
+        track = QRectF(0, TRACK, span, TRACK_END - TRACK)
+        _clip(painter, track)
+        painter.fillRect(track, QColor(style.theme.raised))
+        for first, end, number in self._track.segments(span):
+            colour = style.class_colour(number)
+            seam = 1 if end - first > 3 else 0  # between neighbours
+            segment = QRectF(first, TRACK, end - first - seam, TRACK_END - TRACK)
+            painter.fillRect(segment, colour)
+            _write(painter, segment, self._track.classes[number], style.ink_on(colour))
+
+    def _paint_labels(self, painter: QPainter, span: int) -> None:
+        for label in self._labels:
+            self._paint_label(painter, span, label)
+
+    def _paint_label(self, painter: QPainter, span: int, label: Label) -> None:
+        """Paint a label paler than a decision, with an edge on the left."""
+        first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
+        place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
+        colour = style.class_colour(self._track.classes.index(label.label))
+        pale = QColor(colour)
+        pale.setAlphaF(0.35)
+        _clip(painter, place)
+        painter.fillRect(place, QColor(style.theme.surface))  # so that the later of two can be read
+        painter.fillRect(place, pale)
+        painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
+        _write(painter, place.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint what has been played, what follows, the pointer and the handle."""
-        rates, marks, spans = self._pictures()
+        span = self._span()
+        if self._rates is None or self._rates[0].devicePixelRatio() != self.devicePixelRatioF():
+            ahead, played = (self._layer(partial(self._paint_rate, opacity)) for opacity in (0.28, 0.65))
+            self._rates, self._marks = (ahead, played), None
+        if self._marks is None:
+            self._marks = self._layer(self._paint_track, self._paint_labels)
         painter = QPainter(self)
         x = self._x_of(self.position_s)
-        for rate, left, right in ((rates[1], 0.0, x), (rates[0], x, float(self.width()))):
-            painter.setClipRect(QRectF(left, 0, right - left, HEIGHT))
-            painter.drawPixmap(_SIDE, 0, rate)
+        for was_played, left, right in ((True, 0.0, x), (False, x, float(self.width()))):
+            painter.setClipRect(QRectF(left, 0, right - left, self.height()))
+            painter.drawPixmap(_SIDE, 0, self._rates[was_played])
         painter.setClipping(False)
-        painter.drawPixmap(_SIDE, 0, marks)
-        painter.drawPixmap(_SIDE, 0, spans)
+        painter.drawPixmap(_SIDE, 0, self._marks)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._hover is not None and self.isEnabled():
-            self._paint_line(
-                painter, min(max(self._hover, _SIDE), _SIDE + self._span()), style.theme.soft, 1.0
-            )
+            self._paint_line(painter, min(max(self._hover, _SIDE), _SIDE + span), style.theme.soft, 1.0)
         if self._total_s:
             self._paint_marks(painter)
             self._paint_handle(painter, x)

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Cameras, Device, Driver
+from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
+from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.formats.ordering import put_in_order
-from livesnn.events.packet import NO_EVENTS, Events, EventSource, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, SourceCounters
 
 DELIVERED_US = 100_000
 """Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
@@ -53,11 +54,18 @@ def discover() -> list[Device]:
     return EveryVendor().discover()
 
 
-def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = None) -> EventSource:
+def open_camera(
+    uri: str,
+    *,
+    notify: Notify = ignore,
+    cameras: Cameras | None = None,
+    settings: SensorSettings | None = None,
+) -> ReconnectingSource:
     """Open ``camera``, the first one found, or ``camera:SERIAL``; after a loss, that very one again.
 
-    ``uri`` and ``notify`` are as for `livesnn.sources.open_source`. ``cameras`` is where to look, by default every
-    vendor's. Raises SourceError when there is no such camera, it can't be opened, or none can be looked for.
+    ``uri``, ``notify`` and ``settings`` are as for `livesnn.sources.open_source`. ``cameras`` is where to look, by
+    default every vendor's. Raises SourceError when there is no such camera, it can't be opened or set up so, or none
+    can be looked for.
     """
     known = EveryVendor() if cameras is None else cameras
     serial = uri.partition(":")[2]
@@ -69,10 +77,20 @@ def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = 
                 "Linux; `livesnn devices` lists what is found), or start `livesnn gui` for the demo"
             )
         serial = found[0].serial
-    return ReconnectingSource(lambda: _connect(known, serial), notify=notify, serial=serial)
+    sensor = SensorControl()
+    opened = ReconnectingSource(
+        lambda: _connect(known, serial, sensor), notify=notify, serial=serial, sensor=sensor
+    )
+    if settings is not None:
+        try:
+            sensor.change(settings)
+        except SourceError:
+            opened.close()
+            raise
+    return opened
 
 
-def _connect(cameras: Cameras, serial: str) -> CameraConnection:
+def _connect(cameras: Cameras, serial: str, sensor: SensorControl) -> CameraConnection:
     found = cameras.discover()
     if all(camera.serial != serial for camera in found):
         others = ", ".join(camera.uri for camera in found) or "none"
@@ -80,17 +98,23 @@ def _connect(cameras: Cameras, serial: str) -> CameraConnection:
             f"camera:{serial} isn't plugged in (found: {others}): check its cable and the permission to use it "
             f"(udev rules on Linux), or choose a camera that `livesnn devices` lists"
         )
-    return CameraConnection(cameras.open(serial))
+    return CameraConnection(cameras.open(serial), sensor=sensor)
 
 
 class CameraConnection:
     """An open camera, a `livesnn.events.cameras.reconnecting.Connection`; used from one thread at a time.
 
     Its times are µs of the camera's own clock; only their differences are relied on here. It owns ``driver``.
-    ``clock``, in seconds, tells how long the scene has been quiet.
+    ``sensor`` sets it up. ``clock``, in seconds, tells how long the scene has been quiet.
     """
 
-    def __init__(self, driver: Driver, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        *,
+        sensor: SensorControl | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = f"camera {driver.name}"
         self.resolution = driver.resolution
         self.counters = SourceCounters()  # without what the driver itself loses
@@ -98,6 +122,8 @@ class CameraConnection:
         self._clock = clock
         self._newest_us: int | None = None
         self._quiet = QuietTime(DELIVERED_US, clock)
+        self._sensor = sensor or SensorControl()
+        self._sensor.attach(driver)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next packet's events, none when none have come in the time; see `Connection.read`.
@@ -110,6 +136,7 @@ class CameraConnection:
         while (packet := self._driver.poll()) is None or not packet.size:  # an empty one is no news
             if self._clock() >= deadline_s:
                 self._quiet.go_on(timeout_s)
+                self._sensor.follow(NO_EVENTS, self._quiet.now_us)
                 return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
         packet = put_in_order(packet, self.resolution, self._newest_us, self.counters)
@@ -117,6 +144,7 @@ class CameraConnection:
             self._newest_us = int(packet["t"][-1])
             self._quiet.note_packet(self._newest_us)
             self.counters.events += packet.size
+        self._sensor.follow(packet, self._quiet.now_us)
         return packet, self._quiet.now_us
 
     def close(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,15 @@ import numpy.typing as npt
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, Driver, copy_events
 from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.sensitivity import (
+    Abilities,
+    Bias,
+    Region,
+    Scale,
+    SensorSettings,
+    scaled_current,
+    scaled_threshold,
+)
 from livesnn.events.packet import Events, Resolution
 
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
@@ -46,6 +56,140 @@ class CameraInput(Protocol):
         ...
 
 
+DVXPLORER_THRESHOLDS = (0, 17)
+"""Limits of dv-processing 2.0.4, which refuses others; the driver sets 9."""
+_DVXPLORER_DEFAULT, _READOUT_DEFAULT = 9, 8
+_READOUT = (
+    7,
+    10,
+)  # VARIABLE_2000 to VARIABLE_15000: the sensor sends all events, at least 500 to 66 µs apart
+_LARGEST_CURRENT = (1 << 24) - 1  # of a DVS128's bias
+_LARGEST_COARSE_FINE = 7 << 8 | 255
+_LONGEST_FILTER = 4095  # in 250 µs
+_MORE_SENSITIVE, _LESS_SENSITIVE = 0.45, 1.8  # times the threshold, at the ends of the dial
+_FASTER = 4.0  # times the current
+
+Set = Callable[[int], object]
+
+
+def _dvxplorer_biases(on: int, off: int, readout: int) -> list[Bias]:
+    least, most = DVXPLORER_THRESHOLDS
+    slowest, fastest = _READOUT
+    return [
+        *(
+            Bias(f"contrast_threshold_{name}", value, least, most, "sensitivity", most, least + 1)
+            for name, value in (("on", on), ("off", off))
+        ),
+        Bias("readout_fps", readout, 0, fastest, "speed", slowest, fastest),
+    ]
+
+
+def pixel_biases(diff: int, on: int, off: int, currents: dict[str, int], scale: Scale) -> list[Bias]:
+    """Return the biases of a DVS or DAVIS pixel, which are currents."""
+    most = _LARGEST_CURRENT if scale == "current" else _LARGEST_COARSE_FINE
+    thresholds = [
+        Bias(
+            name,
+            value,
+            1,
+            most,
+            "sensitivity",
+            scaled_threshold(value, diff, _LESS_SENSITIVE, scale),
+            scaled_threshold(value, diff, _MORE_SENSITIVE, scale),
+            scale,
+        )
+        for name, value in (("on", on), ("off", off))
+    ]
+    others = [
+        Bias(
+            name,
+            value,
+            1,
+            most,
+            "speed",
+            scaled_current(value, 1 / _FASTER, scale),
+            scaled_current(value, _FASTER, scale),
+            scale,
+        )
+        for name, value in currents.items()
+    ]
+    return [Bias("diff", diff, 1, most, scale=scale), *thresholds, *others]
+
+
+_DVS128 = {"photoreceptor": "PR", "source_follower": "FOLL", "refractory": "REFR"}
+_DAVIS = {
+    "photoreceptor": "Photoreceptor",
+    "source_follower": "PhotoreceptorSourceFollower",
+    "refractory": "Refractory",
+}
+_FILTERS = {
+    "background_activity_filter": "BackgroundActivityFilter",
+    "refractory_period_filter": "RefractoryPeriodFilter",
+}
+
+
+def _setting(put: Callable[..., object], key: object) -> Set:
+    """Return what sets one of a camera's biases, of current or of coarse and fine."""
+    return lambda value: put(key, value)
+
+
+def _settable(camera: Any) -> list[tuple[Bias, Set]]:
+    """Return an open camera's biases as they are now, and what sets each."""
+    if hasattr(camera, "setContrastThresholdOn"):
+        readout = camera.getReadoutFPS()
+        biases = _dvxplorer_biases(
+            camera.getContrastThresholdOn(), camera.getContrastThresholdOff(), int(readout)
+        )
+        setters: list[Set] = [
+            camera.setContrastThresholdOn,
+            camera.setContrastThresholdOff,
+            lambda value: camera.setReadoutFPS(type(readout)(value)),
+        ]
+    elif hasattr(camera, "setBias"):
+        keys = {"diff": "DIFF", "on": "DIFF_ON", "off": "DIFF_OFF", **_DVS128}
+        now = {name: camera.getBias(getattr(camera.Bias, key)) for name, key in keys.items()}
+        biases = pixel_biases(
+            now["diff"], now["on"], now["off"], {key: now[key] for key in _DVS128}, "current"
+        )
+        setters = [_setting(camera.setBias, getattr(camera.Bias, key)) for key in keys.values()]
+    elif hasattr(camera, "getSensorModel"):
+        biases, setters = _davis(camera)
+    else:
+        return []
+    return list(zip(biases, setters, strict=True))
+
+
+def _davis(camera: Any) -> tuple[list[Bias], list[Set]]:
+    model = camera.getSensorModel().name
+    kind = next((kind for kind in ("Davis240", "Davis346") if model.startswith(kind.upper())), "CDavis")
+    get, put = getattr(camera, f"get{kind}BiasCoarseFine"), getattr(camera, f"set{kind}BiasCoarseFine")
+    keys = {"diff": "Diff", "on": "On", "off": "Off", **_DAVIS}
+    members = {name: getattr(getattr(camera, f"{kind}BiasCF"), key) for name, key in keys.items()}
+    now = {}
+    for name, member in members.items():
+        coarse, fine = get(member)
+        now[name] = coarse << 8 | fine
+    biases = pixel_biases(
+        now["diff"], now["on"], now["off"], {key: now[key] for key in _DAVIS}, "coarse-fine"
+    )
+    setters = [
+        _setting(lambda member, value: put(member, value >> 8, value & 0xFF), member)
+        for member in members.values()
+    ]
+    for name, key in _FILTERS.items():
+        biases.append(Bias(name, getattr(camera, f"get{key}")(), 0, _LONGEST_FILTER))
+        setters.append(getattr(camera, f"set{key}"))
+    return biases, setters
+
+
+def _listed_abilities(model: str) -> Abilities | None:
+    """Return what a model can do, as far as that is known before it is open."""
+    if not model.startswith("DVXPLORER"):
+        return None
+    biases = _dvxplorer_biases(_DVXPLORER_DEFAULT, _DVXPLORER_DEFAULT, _READOUT_DEFAULT)
+    return Abilities(tuple(biases), region=True)
+
+
 class InivationDriver:
     """A `Driver`. Its times are µs of the camera's own clock, by dv-processing offset to about Unix time.
 
@@ -55,6 +199,7 @@ class InivationDriver:
     def __init__(self, camera: CameraInput) -> None:
         try:
             size, name = camera.getEventResolution(), camera.getCameraName()
+            settable = _settable(camera)
         except _DRIVER_ERRORS as error:
             raise SourceError(f"the camera can't be read ({_reason(error)}): plug it in again") from error
         if size is None:
@@ -64,6 +209,34 @@ class InivationDriver:
         self._camera: CameraInput | None = camera
         self.name = name.replace("_", " ")
         self.resolution = Resolution(int(size[0]), int(size[1]))
+        self._set = {bias.name: put for bias, put in settable}
+        self.abilities = Abilities(
+            tuple(bias for bias, _ in settable),
+            region=hasattr(camera, "setCropArea"),
+            clocks=("internal", "external") if hasattr(camera, "setMaster") else ("internal",),
+        )
+        self._values = {bias.name: bias.default for bias, _ in settable}  # as the sensor has them
+        self._region, self._clock = Region(0, 0, *self.resolution), SensorSettings().clock
+
+    def configure(self, settings: SensorSettings) -> None:
+        """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
+        camera: Any = self._camera
+        region = settings.region or Region(0, 0, *self.resolution)
+        try:
+            for name, value in settings.bias_values(self.abilities).items():
+                if value != self._values[name]:
+                    self._set[name](value)
+                    self._values[name] = value
+            if region != self._region:
+                camera.setCropArea(tuple(region))
+                self._region = region
+            if settings.clock != self._clock:
+                camera.setMaster(settings.clock != "external")
+                self._clock = settings.clock
+        except _DRIVER_ERRORS as error:
+            raise SourceError(
+                f"camera {self.name} refuses these settings ({_reason(error)}): choose others"
+            ) from error
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
@@ -97,7 +270,8 @@ class InivationCameras:
                 f"livesnn can't search for cameras ({_reason(error)}): check the cable and the USB permissions"
             ) from error
         return [
-            Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model)) for model, serial in found
+            Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model), _listed_abilities(model))
+            for model, serial in found
         ]
 
     def open(self, serial: str) -> Driver:

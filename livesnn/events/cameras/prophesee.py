@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, Driver, copy_events
 from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import Events, Resolution
 
 WAIT_S = 0.005
@@ -37,8 +39,16 @@ class Packet(Protocol):
 class OpenDevice(Protocol):
     """neuromorphic_drivers.device.Device, as far as it is used; a packet is None where nothing came in the time."""
 
-    def __next__(self) -> tuple[object, Packet | None]:
+    def __next__(self) -> tuple[Any, Packet | None]:
         """Return a status, and what has come."""
+        ...
+
+    def biases_bounds(self) -> object:
+        """Return the limits of each bias, by name, each with minimum and maximum."""
+        ...
+
+    def update_configuration(self, configuration: Any) -> None:
+        """Set the sensor up, all of it at once."""
         ...
 
     def close(self) -> None:
@@ -46,12 +56,138 @@ class OpenDevice(Protocol):
         ...
 
 
-class PropheseeDriver:
-    """A `Driver` of an open device. Its times are µs since the camera was opened."""
+class _Turned(NamedTuple):
+    """Which way a dial turns a bias: its values at −1 and +1."""
 
-    def __init__(self, name: str, resolution: Resolution, device: OpenDevice) -> None:
-        self.name, self.resolution = name, resolution
+    dial: Dial
+    low: int
+    high: int
+
+
+_IMX636 = {
+    "diff_on": _Turned("sensitivity", 140, -85),
+    "diff_off": _Turned("sensitivity", 190, -35),
+    "fo": _Turned("speed", -35, 55),
+}
+"""Distances from the factory's settings, recommended for the sensors of EVK4 and Triton2 (OpenEB,
+hal_psee_plugins/include/devices/imx636/imx636_bias_settings.h)."""
+
+
+class _Model(NamedTuple):
+    """A camera as the library calls it. Its biases' limits, where it isn't open to tell its own, and their dials."""
+
+    module: str
+    least: int
+    most: int
+    turned: Mapping[str, _Turned]
+
+
+# Where diff is a bias of its own, at both ends of the dial the distance from it is twice and half the factory's: the
+# threshold is proportional to it (Prophesee's manual, "Biases").
+_MODELS = {
+    "Prophesee EVK4": _Model("prophesee_evk4", -150, 200, _IMX636),
+    "Lucid Triton": _Model("lucid_triton", -150, 200, _IMX636),
+    "Prophesee EVK3 HD": _Model(
+        "prophesee_evk3_hd",
+        0,
+        255,
+        {"diff_on": _Turned("sensitivity", 150, 98), "diff_off": _Turned("sensitivity", 24, 66)},
+    ),
+    "CenturyArks VGA": _Model(
+        "centuryarks_vga",
+        0,
+        1800,
+        {
+            "diff_on": _Turned("sensitivity", 472, 340),
+            "diff_off": _Turned("sensitivity", 148, 259),
+            "fo": _Turned("speed", 1600, 1350),
+        },
+    ),
+}
+
+_LIMITED_US = 1000  # the sensor counts events over this time
+_MOST_LIMITED = (1 << 22) - 1
+_CLOCKS: dict[Clock, str] = {
+    "internal": "INTERNAL",
+    "output": "INTERNAL_WITH_OUTPUT_ENABLED",
+    "external": "EXTERNAL",
+}
+
+
+def _abilities(library: ModuleType, name: str, bounds: object = None) -> Abilities:
+    """Return what a camera can do, by the library's classes; ``bounds`` are an open camera's own."""
+    model = _MODELS.get(name)
+    camera = None if model is None else getattr(library, model.module, None)
+    if model is None or camera is None:
+        return Abilities()
+    biases = []
+    for bias, default in dataclasses.asdict(camera.Biases()).items():
+        own = getattr(bounds, bias, None)
+        least, most = model[1:3] if own is None else (own.minimum, own.maximum)
+        if (turned := model.turned.get(bias)) is None:
+            biases.append(Bias(bias, default, least, most))
+        else:
+            low, high = (min(max(value, least), most) for value in turned[1:])
+            biases.append(Bias(bias, default, least, most, turned.dial, low, high))
+    has = {each.name for each in dataclasses.fields(camera.Configuration)}
+    return Abilities(
+        tuple(biases),
+        region="x_mask" in has,
+        masked_pixels=64 if "pixel_mask" in has else 0,
+        rate_limit="rate_limiter" in has,
+        clocks=tuple(_CLOCKS) if "clock" in has else ("internal",),
+    )
+
+
+def _configuration(
+    library: ModuleType, name: str, settings: SensorSettings, abilities: Abilities, size: Resolution
+) -> Any:
+    """Return the settings as the library takes them. Its masks have their origin at the bottom left."""
+    camera = getattr(library, _MODELS[name].module)
+    fields: dict[str, Any] = {"biases": camera.Biases(**settings.bias_values(abilities))}
+    if settings.region is not None:
+        mask = library.RowColumnMask(*size, set=True)
+        x, y, width, height = settings.region
+        mask.clear_rectangle(x, size.height - y - height, width, height)
+        fields |= {"x_mask": mask.x_mask(), "y_mask": mask.y_mask()}
+    if settings.masked:
+        pixels = library.PropheseeEvk4PixelMask()
+        for index, (x, y) in enumerate(settings.masked):
+            pixels.set(index, x, size.height - 1 - y)
+        fields["pixel_mask"] = pixels.pixel_mask()
+    if settings.limit_events_per_s is not None:
+        limit = round(settings.limit_events_per_s * _LIMITED_US / 1e6)
+        fields["rate_limiter"] = camera.RateLimiter(_LIMITED_US, min(max(limit, 1), _MOST_LIMITED))
+    if settings.clock != SensorSettings().clock:
+        fields["clock"] = camera.Clock[_CLOCKS[settings.clock]]
+    return camera.Configuration(**fields)
+
+
+class PropheseeDriver:
+    """A `Driver` of an open device, set up by ``configuration_of`` its settings.
+
+    Its times are µs of the camera's own clock, which begins when it is opened, shifted to about Unix time by when the
+    computer got the first data. So they agree with other cameras' to some milliseconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        resolution: Resolution,
+        device: OpenDevice,
+        abilities: Abilities = Abilities(),  # noqa: B008 (frozen)
+        configuration_of: Callable[[SensorSettings], Any] = lambda settings: None,
+    ) -> None:
+        self.name, self.resolution, self.abilities = name, resolution, abilities
         self._device: OpenDevice | None = device
+        self._configuration_of = configuration_of
+        self._clock_us: int | None = None  # Unix time of the camera's time 0, once it is known
+
+    def configure(self, settings: SensorSettings) -> None:
+        """Set the sensor up. Raises SourceError."""
+        assert self._device is not None
+        with _errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
+            self._device.update_configuration(self._configuration_of(settings))
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
@@ -60,9 +196,20 @@ class PropheseeDriver:
         with _errors_as(SourceLost, lost):
             received = next(self._device, None)
             if received is not None:
+                self._note_clock(received[0])
                 events = None if received[1] is None else received[1].polarity_events
-                return None if events is None else copy_events(events, events.dtype.names or ())
+                return None if events is None else self._shifted(events)
         raise SourceLost(lost.format("it has ended"))
+
+    def _note_clock(self, status: Any) -> None:
+        """Note once when the computer got what the camera sent last, which was some milliseconds before at most."""
+        if self._clock_us is None and status.ring is not None:
+            self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
+
+    def _shifted(self, events: npt.NDArray[np.void]) -> Events:
+        copied = copy_events(events, events.dtype.names or ())
+        copied["t"] += self._clock_us or 0
+        return copied
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
@@ -101,7 +248,15 @@ class PropheseeCameras:
                 f"{name} can't be opened ({error}): check the permission to use it (udev rules on Linux)"
             )
         return [
-            Device("camera", f"camera:{each.serial}", each.name.value, each.serial, None) for each in usable
+            Device(
+                "camera",
+                f"camera:{each.serial}",
+                each.name.value,
+                each.serial,
+                None,
+                _abilities(library, each.name.value),
+            )
+            for each in usable
         ]
 
     def open(self, serial: str) -> Driver:
@@ -115,11 +270,20 @@ class PropheseeCameras:
             try:
                 device = library.open(serial=serial, iterator_timeout=WAIT_S)
                 name, size = device.name().value, device.properties()
+                bounds = device.biases_bounds() if name in _MODELS else None
             except BaseException:
                 if device is not None:
                     device.close()
                 raise
-        return PropheseeDriver(f"{name} {serial}", Resolution(int(size.width), int(size.height)), device)
+        resolution = Resolution(int(size.width), int(size.height))
+        abilities = _abilities(library, name, bounds)
+        return PropheseeDriver(
+            f"{name} {serial}",
+            resolution,
+            device,
+            abilities,
+            lambda settings: _configuration(library, name, settings, abilities, resolution),
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import astuple
 from typing import Protocol
 
 from livesnn.errors import SourceError
+from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.threads import Latest, Worker
@@ -104,6 +105,8 @@ class ReconnectingSource(Closing):
         Called in the iterating thread at each loss and each return.
     serial
         The camera's serial number; "" of anything else.
+    sensor
+        Sets the camera's sensor up; None where nothing can be.
 
     Attributes
     ----------
@@ -120,6 +123,7 @@ class ReconnectingSource(Closing):
         notify: Notify = ignore,
         retry_s: float = 0.5,
         serial: str = "",
+        sensor: SensorControl | None = None,
     ) -> None:
         self._connect = connect
         self._notify = notify
@@ -134,7 +138,7 @@ class ReconnectingSource(Closing):
         self._epoch = 0
         opened = connect()
         self.resolution = opened.resolution
-        self.name, self.serial = opened.name, serial
+        self.name, self.serial, self.sensor = opened.name, serial, sensor
         # Counters of earlier connections, and this one: one value, so that no thread sees half a change.
         self._connected: tuple[SourceCounters, Connection | None] = (SourceCounters(), opened)
 
@@ -150,7 +154,8 @@ class ReconnectingSource(Closing):
     @property
     def warnings(self) -> list[str]:
         """What was repaired or left out so far, one line each."""
-        return order_warnings(self.name, self.counters, SourceCounters())
+        refused = [self.sensor.error] if self.sensor is not None and self.sensor.error else []
+        return [*refused, *order_warnings(self.name, self.counters, SourceCounters())]
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield packets, empty ones at least every 50 ms while nothing comes, until `close`.

@@ -1,8 +1,9 @@
-"""AEDAT 2.0 (.aedat) of jAER: DVS128 and DAVIS.
+"""AEDAT 1.0 and 2.0 (.aedat) of jAER: DVS128, DVS640 and DAVIS.
 
 Lines of text that start with # come first, then words of eight bytes: the address and the time in µs, each a
-big-endian int32. Which pixel an address means, and whether it is an event at all, depends on the camera that the
-header's AEChip line names. Source: jAER's DVS128 and DavisBaseCamera, and recordings of four cameras.
+big-endian int32. In AEDAT 1.0 the address has 16 bits. Which pixel an address means, and whether it is an event at
+all, depends on the camera that the header's AEChip line names. Source: jAER's DVS128, DVS640, DavisBaseCamera and
+CDAVIS, and recordings of four cameras.
 """
 
 from __future__ import annotations
@@ -12,25 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import (
-    Body,
-    Counts,
-    Pixel,
-    State,
-    WordLayout,
-    WordReader,
-    Words,
-    decode_pixels,
-)
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.formats.word_reader import Body, Decode, Pixel, WordLayout, WordReader, pixel_decoder
+from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
-MAGIC = b"#!AER-DAT2.0"
+MAGIC, MAGIC_1 = b"#!AER-DAT2.0", b"#!AER-DAT1.0"
 MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, into it
 _DAVIS_SIZES = {
     "128": (128, 128), "192": (208, 192), "208": (208, 192), "240": (240, 180), "346": (346, 260), "640": (640, 480),
@@ -38,61 +29,67 @@ _DAVIS_SIZES = {
 _SAMPLE_BYTES = 1 << 16
 
 
+_decode_dvs128 = pixel_decoder(Pixel(
+    x=(33, 0x7F), y=(40, 0x7F), on=32, on_is_zero=True, mirrored=True,
+    others=0xFFFF8000 << 32, triggers=0x80008000 << 32,  # from its IN pin, or added by jAER
+))  # fmt: skip
+_decode_davis = pixel_decoder(Pixel(
+    x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True,
+    others=0x80000400 << 32, frames=0x80000000 << 32, triggers=0x400 << 32,
+))  # fmt: skip
+_decode_dvs640 = pixel_decoder(
+    Pixel(x=(33, 0x3FF), y=(43, 0x3FF), on=32, mirrored=True, others=0xFFE00000 << 32)
+)
+
+
 class Chip(NamedTuple):
-    """A camera's name, its sensor, and which of the two layouts its addresses have."""
+    """A camera's name, its sensor, and what decodes its addresses.
+
+    ``frame`` is the size of its frames if that isn't the sensor's.
+    """
 
     name: str
     resolution: Resolution
-    davis: bool
+    decode: Decode
+    frame: Resolution | None = None
+
+    @property
+    def leftwards(self) -> bool:
+        """Whether jAER counts x from the right, as the address does."""
+        return self.decode is _decode_davis
 
     @property
     def orientation(self) -> str:
         """How the file's coordinates lie, in words."""
-        if self.davis:
+        if self.leftwards:
             return "x to the left, y up (x and y as in the address)"
-        return "x to the right, y up (x = 127 - address, y = address)"
+        return f"x to the right, y up (x = {self.resolution.width - 1} - address, y = address)"
 
 
-_DVS128_PIXEL = Pixel(
-    x=(33, 0x7F), y=(40, 0x7F), on=32, on_is_zero=True, mirrored=True,
-    others=0xFFFF8000 << 32, triggers=0x80008000 << 32,  # from its IN pin, or added by jAER
-)  # fmt: skip
-_DAVIS_PIXEL = Pixel(
-    x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True,
-    others=0x80000400 << 32, frames=0x80000000 << 32, triggers=0x400 << 32,
-)  # fmt: skip
-_DVS128 = Chip("DVS128", Resolution(128, 128), davis=False)
-_DAVIS240 = Chip("DAVIS240", Resolution(240, 180), davis=True)
-
-
-@njit(nogil=True, cache=True)
-def _decode_dvs128(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _DVS128_PIXEL, first, state, width, height, events, counts)
-
-
-@njit(nogil=True, cache=True)
-def _decode_davis(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _DAVIS_PIXEL, first, state, width, height, events, counts)
+_DVS128 = Chip("DVS128", Resolution(128, 128), _decode_dvs128)
+_DVS640 = Chip("DVS640", Resolution(640, 480), _decode_dvs640)
+_DAVIS240 = Chip("DAVIS240", Resolution(240, 180), _decode_davis)
+_CDAVIS = Chip("CDAVIS", Resolution(320, 240), _decode_davis, frame=Resolution(640, 480))
 
 
 def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
-    """Open an AEDAT 2.0 file; raises FormatError when it is damaged, or the camera isn't known."""
+    """Open an AEDAT 1.0 or 2.0 file; raises FormatError when it is damaged, or the camera isn't known."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         chip, start, warnings = _read_header(file)
-        decode = _decode_davis if chip.davis else _decode_dvs128
-        layout = WordLayout("aedat2", "AEDAT 2.0", 8, decode, big_endian=True, word="event")
-        first_us = int.from_bytes(file.view(start + 4, 4), "big", signed=True)
+        if bytes(file.view(0, len(MAGIC_1))) == MAGIC_1:
+            layout = WordLayout("aedat1", "AEDAT 1.0", 6, _decode_dvs128, word="event")
+        else:
+            layout = WordLayout("aedat2", "AEDAT 2.0", 8, chip.decode, big_endian=True, word="event")
+        time = file.view(start + layout.word_bytes - 4, 4)
+        first_us = int.from_bytes(time, "big", signed=True)
         return WordReader(
             file,
             Body(start, layout, np.array([first_us])),
-            EventStream("events", chip.name, chip.resolution, (chip.davis, True)),
+            EventStream("events", chip.name, chip.resolution, (chip.leftwards, True)),
             widest=chip.resolution,
             warnings=warnings,
             orientation=chip.orientation,
+            frame_pixels=chip.frame and chip.frame.width * chip.frame.height,
         )
 
 
@@ -111,6 +108,10 @@ def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:
             f"{file.path}: the header's first line has no end: copy the file again, or record it again"
         )
     chip = re.search(rb"^# AEChip: (\S+)", head[:start], re.MULTILINE)
+    if head.startswith(MAGIC_1):
+        if chip is not None and b"128" not in chip.group(1):
+            raise FormatError(f"{file.path}: AEDAT 1.0 is only read of a DVS128: save it again with jAER")
+        return _DVS128, start, []
     if chip is None:
         assumed = _assume_chip(file.view(start, _SAMPLE_BYTES))
         return assumed, start, [f"the file doesn't say which camera recorded it: {assumed.name} assumed"]
@@ -129,11 +130,13 @@ def _find_chip(path: Path, name: str) -> Chip:
     upper = name.upper()
     if re.search(r"(DVS|TMPDIFF)128(?!\d)", upper):
         return _DVS128._replace(name=name)
+    if upper in ("DVS640", "CDAVIS"):
+        return _DVS640 if upper == "DVS640" else _CDAVIS
     if re.fullmatch(r"SBRET\d\d|DVS240", upper):
         return _DAVIS240._replace(name=name)
     davis = re.match(r"DAVIS?(\d{3})", upper)
     if davis is None or davis.group(1) not in _DAVIS_SIZES:
         raise FormatError(
-            f"{path}: recorded by {name[:40]}, which isn't supported: give a recording of a DVS128 or a DAVIS"
+            f"{path}: recorded by {name[:40]}, which isn't supported: give one of a DVS128, DVS640 or DAVIS"
         )
-    return Chip(name, Resolution(*_DAVIS_SIZES[davis.group(1)]), davis=True)
+    return _DAVIS240._replace(name=name, resolution=Resolution(*_DAVIS_SIZES[davis.group(1)]))

@@ -2,33 +2,25 @@
 
 The header is lines of "% keyword value". In a .dat two bytes give the type and the size of the events after it. An
 event is a word of eight bytes: its lower half is the time in µs, which wraps after 71 minutes; its upper half is x
-(14 bits), y (14 bits) and the polarity.
-Source: docs.prophesee.ai, file formats; OpenEB's list of the sensors that a system_ID means.
+(14 bits), y (14 bits) and the polarity. In versions 0 and 1, of the ATIS, x has 9 bits and y 8.
+Source: docs.prophesee.ai, file formats; OpenEB's list of the sensors that a system_ID means; Prophesee's
+load_atis_data.m for versions 0 and 1.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import (
-    Body,
-    Counts,
-    Pixel,
-    State,
-    WordLayout,
-    WordReader,
-    Words,
-    decode_pixels,
-)
 from livesnn.events.formats.table_columns import parse_size
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.formats.word_reader import Body, Pixel, WordLayout, WordReader, pixel_decoder
+from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, untold
 
@@ -49,9 +41,10 @@ _SYSTEMS = {
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _EVENT_TYPES = (0, 12)  # a 2D event, a contrast-detection event
 _TRIGGER_TYPE = 14
+_ATIS_VERSIONS = ("0", "1")
 _EVENT_BYTES = 8
 _SAMPLE_BYTES = 1 << 16
-_PIXEL = Pixel(x=(32, 0x3FFF), y=(46, 0x3FFF), on=60)
+_ATIS = Resolution(304, 240)
 
 
 class TextHeader(NamedTuple):
@@ -148,14 +141,8 @@ def _find_camera(fields: dict[str, str]) -> str:
     return " ".join(part for part in (maker, sensor, fields.get("serial_number", "")) if part)[:100]
 
 
-@njit(nogil=True, cache=True)
-def _decode(
-    words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-) -> tuple[int, int, int, int, bool]:
-    return decode_pixels(words, _PIXEL, first, state, width, height, events, counts)
-
-
-DAT = WordLayout("dat", "DAT", _EVENT_BYTES, _decode)
+DAT = WordLayout("dat", "DAT", _EVENT_BYTES, pixel_decoder(Pixel(x=(32, 0x3FFF), y=(46, 0x3FFF), on=60)))
+_DAT_1 = DAT._replace(decode=pixel_decoder(Pixel(x=(32, 0x1FF), y=(41, 0xFF), on=49)))
 
 
 def looks_like_dat(path: Path, head: bytes) -> bool:
@@ -184,15 +171,19 @@ def _is_plausible(octets: bytes) -> bool:
 
 
 def open_dat(path: Path, progress: Progress = untold) -> WordReader:
-    """Open a .dat file; raises FormatError unless it is of version 2 with events of eight bytes inside the sensor."""
+    """Open a .dat file; raises FormatError unless its events have eight bytes and are inside the sensor."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         header = header_of(file)
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)
         warnings += size_warnings(header.fields)
         start = header.start + _check_type(file, header.start) if header.start else 0
         first_us = int.from_bytes(file.view(start, 4), "little")
-        body = Body(start, DAT, np.array([first_us]))
-        return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
+        stream, layout = stream_of(header.fields), DAT
+        if header.fields.get("version") in _ATIS_VERSIONS:
+            stream, layout = replace(stream, resolution=stream.resolution or _ATIS), _DAT_1
+        return WordReader(
+            file, Body(start, layout, np.array([first_us])), stream, widest=_WIDEST, warnings=warnings
+        )
 
 
 def _check_version(path: Path, version: str | None, has_header: bool) -> list[str]:
@@ -200,9 +191,9 @@ def _check_version(path: Path, version: str | None, has_header: bool) -> list[st
         return ["it has no header: events of eight bytes assumed, as their times and coordinates suggest"]
     if version is None:
         return ["the header doesn't say which version it is: 2 assumed"]
-    if version != "2":
+    if version not in ("2", *_ATIS_VERSIONS):
         raise FormatError(
-            f"{path}: DAT version {version[:20]!r} isn't supported: give a recording of version 2"
+            f"{path}: DAT version {version[:20]!r} isn't supported: give a recording of version 1 or 2"
         )
     return []
 

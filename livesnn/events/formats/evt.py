@@ -25,7 +25,7 @@ from livesnn.events.formats.dat import (
     size_warnings,
     stream_of,
 )
-from livesnn.events.formats.shared_readers import (
+from livesnn.events.formats.word_reader import (
     BLOCK_BYTES,
     IMU,
     OUTSIDE,

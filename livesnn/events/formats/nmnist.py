@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events.formats.shared_readers import InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import require_file
 
@@ -35,7 +35,7 @@ def looks_like_nmnist(path: Path, head: bytes) -> bool:
     return resolution is not None and bool(np.count_nonzero(steps >= 0) >= 0.8 * steps.size)
 
 
-def open_nmnist(path: Path) -> InMemoryReader:
+def open_nmnist(path: Path) -> BlockReader:
     """Open an N-MNIST or N-Caltech101 recording; raises FormatError when it can't be one."""
     events, resolution, warnings = _read(path)
     return InMemoryReader(events, resolution, format_name="nmnist", camera="ATIS", warnings=warnings)

@@ -65,7 +65,7 @@ class Member(NamedTuple):
         return self.items * max(self.dtype.itemsize, 1)
 
 
-def open_npz(path: Path) -> InMemoryReader | BlockReader:
+def open_npz(path: Path) -> BlockReader:
     """Open a .npz with columns t, x, y, p, under these or other usual names.
 
     Whole numbers in ``t`` are µs, unless the column is called t_ms or t_ns, or they are nanoseconds since 1970.
@@ -93,7 +93,7 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
         raise FormatError(f"{path}: not a sound .npz ({reason}): save it again") from error
 
 
-def _open(path: Path) -> InMemoryReader | BlockReader:
+def _open(path: Path) -> BlockReader:
     with zipfile.ZipFile(path) as archive:
         found = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
         named = find_columns(found)

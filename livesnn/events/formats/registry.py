@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from livesnn.errors import FormatError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
-from livesnn.numba_cache import forget_stale
+from livesnn.paths import forget_stale
 from livesnn.progress import Progress, untold
 
 HEAD_BYTES = 64
@@ -82,6 +82,14 @@ class Reader(ABC):
     resolution: Resolution | None
 
     @property
+    def indexed(self) -> bool:
+        """Whether the times of the whole file are known."""
+        return True
+
+    def index(self, progress: Progress) -> None:  # noqa: B027 (nothing to do, unless a format overrides it)
+        """Find the times of the whole file, maybe in another thread; passes on what ``progress`` raises."""
+
+    @property
     @abstractmethod
     def warnings(self) -> list[str]:
         """What is damaged, missing or assumed in the part read so far; one line each."""
@@ -142,10 +150,14 @@ def _function(name: str) -> Callable[..., Any]:
 FORMATS: tuple[Format, ...] = (
     Format("aedat4", (".aedat4",), b"#!AER-DAT4.0\r\n", "aedat4_reader.Aedat4Reader", reads_through=True),
     Format("aedat2", (".aedat",), b"#!AER-DAT2.0", "aedat2.open_aedat2", reads_through=True),
+    Format("aedat1", (".aedat",), b"#!AER-DAT1.0", "aedat2.open_aedat2", reads_through=True),
     Format("aedat3", (".aedat",), b"#!AER-DAT3.1", "aedat3.Aedat3Reader", reads_through=True),
     Format("npz", (".npz",), b"PK\x03\x04", "npz.open_npz"),
     Format("hdf5", (".hdf5", ".h5"), b"\x89HDF\r\n\x1a\n", "hdf5.open_hdf5"),
     Format("es", (".es",), b"Event Stream", "event_stream.open_event_stream", reads_through=True),
+    Format("bag", (".bag",), b"#ROSBAG V2.0\n", "rosbag.open_bag1"),
+    Format("mcap", (".mcap",), b"\x89MCAP0\r\n", "rosbag.open_mcap"),
+    Format("db3", (".db3",), b"SQLite format 3\x00", "rosbag.open_sqlite"),
     Format("nmnist", (".bin",), "nmnist.looks_like_nmnist", "nmnist.open_nmnist"),
     Format("dat", (".dat",), "dat.looks_like_dat", "dat.open_dat", reads_through=True),
     Format("evt", (".raw",), "evt.looks_like_evt", "evt.open_evt", reads_through=True),
@@ -164,11 +176,12 @@ def parse_recording_path(path: Path) -> RecordingPath:
     return RecordingPath(Path(found["file"]), tuple(column.strip() for column in found["value"].split(",")))
 
 
-def open_reader(path: Path, progress: Progress = untold) -> Reader:
+def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = False) -> Reader:
     """Open a recording of any known format, recognised by its content.
 
     For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see `text.open_text`.
     All streams of a file are opened, even if one is named. ``progress`` is called if the format must be read through.
+    With ``at_once``, the reader may not be `indexed` yet.
 
     Raises
     ------
@@ -177,10 +190,14 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
     FormatError
         When its format isn't known, or its beginning is too damaged to use.
     """
-    from livesnn.events.formats.shared_readers import unwrap
+    from livesnn.events.formats.word_reader import unwrap
 
     forget_stale(unwrap)  # the decoders call one another
     path, columns, _ = parse_recording_path(path)
+    if os.path.isfile(path / "metadata.yaml"):
+        from livesnn.events.formats.rosbag import open_folder
+
+        return open_folder(path)
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:
         from livesnn.events.formats.text import is_text, open_text
@@ -190,7 +207,14 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
         return open_text(path, columns=columns)
     for known in FORMATS:
         if known.fits(path, head):
-            return known.open(path, progress)
+            reader = known.open(path, progress)
+            try:
+                if not at_once:
+                    reader.index(progress)
+            except BaseException:
+                reader.close()
+                raise
+            return reader
     raise FormatError(f"{path}: {_describe(head)}: give a recording that livesnn reads ({_suffixes()})")
 
 

@@ -1,25 +1,23 @@
 """The readers that formats share, so that a format only has to decode.
 
-`BlockReader` is for blocks that can be read in any order (npz, text, hdf5, event_stream), `WordReader` for words of
-one size (evt, dat, aedat2), `InMemoryReader` for small files (nmnist, npz).
+`BlockReader` is for blocks that can be read in any order (npz, text, hdf5, event_stream), `InMemoryReader` for
+small files (nmnist, npz). Words of one size (evt, dat, aedat2) are read by word_reader.py.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.errors import FormatError
 from livesnn.events.formats.ordering import PacketSorter, jump_warnings, put_in_order
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
-from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
-from livesnn.files import BufferedFile
+from livesnn.events.packet import DISORDER_US, TIME_LIMIT_US, Events, Resolution, SourceCounters
 
 WIDEST = Resolution(MAX_COORDINATE + 1, MAX_COORDINATE + 1)
 PACKET_EVENTS = 1 << 14
@@ -108,14 +106,9 @@ class BlockReader(Reader):
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield one packet per block, more where time jumps back; see `Reader.packets`."""
-        blocks, size = self._blocks[stream], self._sizes[stream]
-        sorter = PacketSorter(size, start_us, counters)
-        newest_us, jumps = None, 0
-        for number in range(0 if start_us is None else self._first_block(stream, start_us), blocks.count):
-            for part, ordered in _parts(blocks.read(number), size, counters):
-                jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
-                newest_us = int(part["t"][-1] if ordered else part["t"].max())
-                yield from sorter.sort([(part, ordered)])
+        blocks, first = self._blocks[stream], 0 if start_us is None else self._first_block(stream, start_us)
+        found = (blocks.read(number) for number in range(first, blocks.count))
+        jumps = yield from sorted_packets(found, self._sizes[stream], start_us, counters)
         if start_us is None:
             self._jumps[stream] = jumps
 
@@ -154,6 +147,20 @@ class BlockReader(Reader):
     def close(self) -> None:
         """Release the file; safe to call twice."""
         self._release()
+
+
+def sorted_packets(
+    blocks: Iterable[Events], size: Resolution, start_us: int | None, counters: SourceCounters
+) -> Generator[Events, None, int]:
+    """Yield the events of blocks as `Reader.packets` must; return how often time jumps back."""
+    sorter = PacketSorter(size, start_us, counters)
+    newest_us, jumps = None, 0
+    for block in blocks:
+        for part, ordered in _parts(block, size, counters):
+            jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
+            newest_us = int(part["t"][-1] if ordered else part["t"].max())
+            yield from sorter.sort([(part, ordered)])
+    return jumps
 
 
 def _inside(events: Events, size: Resolution, counters: SourceCounters) -> Events:
@@ -207,329 +214,22 @@ def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[t
     return [(part, bool((part["t"][1:] >= part["t"][:-1]).all())) for part in parts]
 
 
-BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
-OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
-_LATEST = np.iinfo(np.int64).max
+class _HeldBlocks:
+    """Events in memory, as `Blocks`."""
 
-Words = npt.NDArray[np.unsignedinteger]
-"""uint16, uint32 or uint64 [N], in the machine's byte order, aligned."""
+    warnings: list[str] = []  # noqa: RUF012 (there are none)
 
-State = npt.NDArray[np.int64]
-"""What a decoder knows from the words before: int64 [S], with a meaning of its own; slot 0 is always a time in µs."""
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.count = -(-events.size // PACKET_EVENTS)
 
-Counts = npt.NDArray[np.int64]
-"""What a decoder leaves out, int64 [5]: events OUTSIDE the sensor, TRIGGERS, words of a STRANGE (unknown) type,
-SAMPLES of frames (one per pixel), samples of the IMU."""
-
-Span = tuple[int, int, bool]
-"""The least time of some events, the greatest, and whether they are in order."""
+    def read(self, number: int) -> Events:
+        """Return a copy of a block's events."""
+        return self._events[number * PACKET_EVENTS : (number + 1) * PACKET_EVENTS].copy()
 
 
-class Decode(Protocol):
-    """Decode ``words`` from ``first`` on into ``events``, until that is full or time jumps back.
-
-    Return (next word, number of events, their least time, their greatest, whether they are in order). Events outside
-    width × height are left out. An empty ``events`` is never full: events are then only counted. ``state`` is
-    updated, ``counts`` is added to.
-    """
-
-    def __call__(  # noqa: D102
-        self, words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
-    ) -> tuple[int, int, int, int, bool]: ...
-
-
-class WordLayout(NamedTuple):
-    """One coding of events: its short and its full name, the size of its words, and its decoder.
-
-    With ``halves_swapped`` each word's more significant half comes first in the file, with ``big_endian`` its most
-    significant byte. ``word`` is what a warning calls a word.
-    """
-
-    name: str
-    title: str
-    word_bytes: int
-    decode: Decode
-    halves_swapped: bool = False
-    big_endian: bool = False
-    word: str = "word"
-
-    def words(self, octets: memoryview | bytes) -> Words:
-        """Return a copy of the whole words in ``octets``, in the machine's byte order."""
-        count = len(octets) // self.word_bytes
-        if self.halves_swapped:
-            halves = np.frombuffer(octets, f"<u{self.word_bytes // 2}", 2 * count).reshape(-1, 2)
-            return halves[:, ::-1].copy().view(f"u{self.word_bytes}")[:, 0].copy()
-        order = ">" if self.big_endian else "<"
-        return np.frombuffer(octets, f"{order}u{self.word_bytes}", count).astype(f"u{self.word_bytes}")
-
-
-class Body(NamedTuple):
-    """The words of a file from byte ``start`` on; ``state`` is the decoder's before the first of them."""
-
-    start: int
-    layout: WordLayout
-    state: State
-
-
-@njit(nogil=True, cache=True)
-def unwrap(low_bits: int, last_us: int) -> int:
-    """Return the time nearest to ``last_us`` whose lower 32 bits are ``low_bits``, µs."""
-    return last_us + ((low_bits - last_us + 0x80000000 & 0xFFFFFFFF) - 0x80000000)
-
-
-@njit(nogil=True, cache=True)
-def extend_span(t: int, first: bool, span: Span) -> Span:
-    """Return the span of the events so far and one more, which may be the ``first``."""
-    earliest_us, newest_us, ordered = span
-    if first:
-        return t, t, True
-    if t < newest_us:
-        return min(earliest_us, t), newest_us, False
-    return earliest_us, t, ordered
-
-
-class WordReader(Reader):
-    """An open file of words; see `Reader`. The whole file is read once when it is opened, to index its times.
-
-    The reader owns ``file``. If the resolution of its only ``stream`` isn't known, events up to ``widest`` are valid.
-    ``warnings`` say what was assumed or lost so far. Raises FormatError when most events are outside the sensor.
-    """
-
-    def __init__(
-        self,
-        file: BufferedFile,
-        body: Body,
-        stream: EventStream,
-        *,
-        widest: Resolution,
-        warnings: list[str],
-        orientation: str = "x to the right, y down",
-    ) -> None:
-        self._file, self._body = file, body
-        self._size = stream.resolution or widest
-        self.format = body.layout.name
-        self.orientation = orientation
-        self.streams = (stream,)
-        self.camera, self.resolution = stream.camera, stream.resolution
-        self._warnings = warnings
-        self._counts = _no_counts()
-        self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
-        if left:
-            self._warnings.append(
-                f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short"
-            )
-        blocks = -(-self._words // (BLOCK_BYTES // body.layout.word_bytes))
-        self._states = np.zeros((blocks, body.state.size), np.int64)
-        self._earliest = np.full(blocks, _LATEST)
-        self._latest = np.full(blocks, -_LATEST)
-        self._survey()
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed in the whole file."""
-        return self._warnings
-
-    def _survey(self) -> None:
-        """Read the whole file for the decoder's state at each block, and each block's times."""
-        state = self._body.state.copy()
-        newest_us: int | None = None
-        events = jumps = 0
-        for number in range(len(self._states)):
-            self._file.passed(self._body.start + number * BLOCK_BYTES)
-            self._states[number] = state
-            for _, n, earliest_us, latest_us, _ in self._decode(number, state, 0, self._counts):
-                events += n
-                jumps += newest_us is not None and earliest_us < newest_us - DISORDER_US
-                newest_us = latest_us
-                self._earliest[number] = min(self._earliest[number], earliest_us)
-                self._latest[number] = max(self._latest[number], latest_us)
-        self._judge(events, jumps)
-
-    def _judge(self, events: int, jumps: int) -> None:
-        outside, strange = int(self._counts[OUTSIDE]), int(self._counts[STRANGE])
-        if outside > events:
-            raise FormatError(
-                f"{self._file.path}: {outside:,} of {outside + events:,} events are outside the sensor's "
-                f"{self._size.width}×{self._size.height} pixels: the file or its header is damaged, or it is from "
-                f"another camera"
-            )
-        if strange:
-            self._warnings.append(
-                f"{strange:,} words are of a type that {self._body.layout.title} doesn't have, and are left out: "
-                f"the file is damaged, or from a newer camera"
-            )
-        self._warnings += jump_warnings(jumps)
-
-    def _read(self, number: int) -> Words:
-        first = number * BLOCK_BYTES
-        size = min(BLOCK_BYTES, self._words * self._body.layout.word_bytes - first)
-        return self._body.layout.words(self._file.view(self._body.start + first, size))
-
-    def _decode(
-        self, number: int, state: State, room: int, counts: Counts
-    ) -> Iterator[tuple[Events, int, int, int, bool]]:
-        """Yield a block's events as in the file, and what `Decode` returns of them, split where time jumps back.
-
-        There are at most ``room`` events at a time; with 0, they are only counted.
-        """
-        words, first = self._read(number), 0
-        while first < len(words):
-            events = np.empty(room, EVENTS_DTYPE)
-            first, n, earliest_us, latest_us, ordered = self._body.layout.decode(
-                words, first, state, *self._size, events, counts
-            )
-            if n:
-                yield events[:n], n, earliest_us, latest_us, ordered
-
-    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
-        sorter = PacketSorter(self._size, start_us, counters)
-        for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
-            counts = _no_counts()
-            decoded = self._decode(number, self._states[number].copy(), PACKET_EVENTS, counts)
-            yield from sorter.sort((events, ordered) for events, _, _, _, ordered in decoded)
-            counters.out_of_bounds += int(counts[OUTSIDE])
-
-    def _first_block(self, start_us: int) -> int:
-        """Return the first block with an event at or after ``start_us``."""
-        holds = np.flatnonzero(self._latest >= start_us)
-        return int(holds[0]) if holds.size else len(self._states)
-
-    def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the least and the greatest time in µs; None if there are no events."""
-        earliest = int(self._earliest.min(initial=_LATEST))
-        return None if earliest == _LATEST else (earliest, int(self._latest.max()))
-
-    def other_content(self) -> OtherContent:
-        """Count whole frames (from their pixels), inertial samples and triggers."""
-        frames = int(self._counts[SAMPLES]) // (self._size.width * self._size.height)
-        return OtherContent(frames, int(self._counts[IMU]), int(self._counts[TRIGGERS]))
-
-    def close(self) -> None:
-        """Release the file; packets stay valid."""
-        self._file.close()
-
-
-def _no_counts() -> Counts:
-    return np.zeros(5, np.int64)
-
-
-class Pixel(NamedTuple):
-    """Where a 64-bit word of DAT or AEDAT 2.0 has x, y and the polarity; its lower 32 bits are the time in µs.
-
-    ``x`` and ``y`` are the shift to their lowest bit and a mask; ``on`` is the shift to the bit that is 1 for ON
-    (with ``on_is_zero``, 0). With ``mirrored``, both are counted from the other side. A word with a bit of
-    ``others`` set is no event: with one of ``frames`` it is a frame's or the IMU's, with one of ``triggers`` a
-    trigger, otherwise outside the sensor.
-    """
-
-    x: tuple[int, int]
-    y: tuple[int, int]
-    on: int
-    on_is_zero: bool = False
-    mirrored: bool = False
-    others: int = 0
-    frames: int = 0
-    triggers: int = 0
-
-
-@njit(nogil=True, inline="always")
-def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
-    """Return whether all words are events inside the sensor, in order, less than half a clock's range apart."""
-    x_place, x_mask = np.uint64(pixel.x[0]), np.uint64(pixel.x[1])
-    y_place, y_mask = np.uint64(pixel.y[0]), np.uint64(pixel.y[1])
-    right, bottom, time = np.uint64(width - 1), np.uint64(height - 1), np.uint64(0xFFFFFFFF)
-    outside, others, steps = np.uint64(0), np.uint64(0), np.uint64(0)
-    for i in range(words.size):
-        outside |= (right - (words[i] >> x_place & x_mask)) | (bottom - (words[i] >> y_place & y_mask))
-        others |= words[i]
-    later = words[1:]
-    for i in range(later.size):
-        steps |= (later[i] & time) - (words[i] & time)
-    return bool((outside | steps) < np.uint64(0x80000000)) and others & np.uint64(pixel.others) == 0
-
-
-@njit(nogil=True, inline="always")
-def _write(words: Words, pixel: Pixel, shift_us: int, width: int, height: int, events: Events) -> None:
-    right, bottom = width - 1, height - 1
-    for i in range(words.size):
-        word = words[i]
-        x = np.int64(word >> np.uint64(pixel.x[0]) & np.uint64(pixel.x[1]))
-        y = np.int64(word >> np.uint64(pixel.y[0]) & np.uint64(pixel.y[1]))
-        events[i].t = np.int64(word & np.uint64(0xFFFFFFFF)) + shift_us
-        events[i].x = right - x if pixel.mirrored else x
-        events[i].y = bottom - y if pixel.mirrored else y
-        events[i].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
-
-
-@njit(nogil=True, inline="always")
-def _decode_plain(
-    words: Words, pixel: Pixel, last_us: int, width: int, height: int, events: Events
-) -> tuple[int, int, int]:
-    """Decode words [N] into ``events`` if all are good events in order; only count them if ``events`` is empty.
-
-    Return (N, or 0 if they aren't; the first time; the last), unwrapped from ``last_us`` on. One pass without a
-    branch checks the words and a second writes them, which takes half the time of decoding one word after the other.
-    """
-    some = words[: events.size] if events.size else words
-    if some.size == 0 or not _are_plain(some, pixel, width, height):
-        return 0, last_us, last_us
-    time = np.uint64(0xFFFFFFFF)
-    first = np.int64(some[0] & time)
-    shift_us = unwrap(first, last_us) - first
-    if events.size:
-        _write(some, pixel, shift_us, width, height, events)
-    return some.size, first + shift_us, np.int64(some[some.size - 1] & time) + shift_us
-
-
-@njit(nogil=True, inline="always")
-def decode_pixels(
-    words: Words,
-    pixel: Pixel,
-    first: int,
-    state: State,
-    width: int,
-    height: int,
-    events: Events,
-    counts: Counts,
-) -> tuple[int, int, int, int, bool]:
-    """Decode words of 64 bits; ``state`` [1] is the time of the event before; see `Decode`."""
-    plain, first_us, last_us = _decode_plain(words[first:], pixel, state[0], width, height, events)
-    if plain:
-        state[0] = last_us
-        return first + plain, plain, first_us, last_us, True
-    room, n, span = events.shape[0], 0, (state[0], state[0], True)
-    for i in range(first, words.shape[0]):
-        word = words[i]
-        if word & np.uint64(pixel.frames):
-            kind = word >> np.uint64(42) & np.uint64(3)
-            counts[SAMPLES] += kind == 1  # 0 is a pixel's reset level, 1 its signal
-            counts[IMU] += kind == 3 and word >> np.uint64(60) & np.uint64(7) == 0  # the first of seven words
-            continue
-        if word & np.uint64(pixel.triggers):
-            counts[TRIGGERS] += 1
-            continue
-        x = np.int64(word >> np.uint64(pixel.x[0]) & np.uint64(pixel.x[1]))
-        y = np.int64(word >> np.uint64(pixel.y[0]) & np.uint64(pixel.y[1]))
-        if x >= width or y >= height or word & np.uint64(pixel.others):
-            counts[OUTSIDE] += 1
-            continue
-        t = unwrap(np.int64(word & np.uint64(0xFFFFFFFF)), state[0])
-        if n and (n == room or t < span[1] - DISORDER_US):
-            return i, n, span[0], span[1], span[2]
-        span = extend_span(t, n == 0, span)
-        state[0] = t
-        if room:
-            events[n].t = t
-            events[n].x = width - 1 - x if pixel.mirrored else x
-            events[n].y = height - 1 - y if pixel.mirrored else y
-            events[n].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
-        n += 1
-    return words.shape[0], n, span[0], span[1], span[2]
-
-
-class InMemoryReader(Reader):
-    """One stream of events held in memory; see `Reader`.
+class InMemoryReader(BlockReader):
+    """One stream of events held in memory, sorted by time; see `Reader`.
 
     The reader owns ``events``, EVENTS_DTYPE [N], maybe out of order. ``warnings`` say what was assumed or lost.
     """
@@ -537,35 +237,19 @@ class InMemoryReader(Reader):
     def __init__(
         self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
     ) -> None:
-        self.format = format_name
-        self.camera = camera
-        self.resolution = resolution
-        self.streams = (EventStream("events", camera, resolution),)
-        self._found = SourceCounters()
         # An event outside the sensor may have any time.
-        t = events["t"][(events["x"] < resolution.width) & (events["y"] < resolution.height)]
-        ordered = bool((t[1:] >= t[:-1]).all())
-        back_us = 0 if ordered else int((np.maximum.accumulate(t) - t).max())
+        t = _inside(events, resolution, SourceCounters())["t"]
+        back_us = int((np.maximum.accumulate(t) - t).max(initial=0))
         if back_us > DISORDER_US:
             warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
-        self._events = put_in_order(events, resolution, None, self._found)
-        self._warnings = warnings
-
-    @property
-    def warnings(self) -> list[str]:
-        """What was assumed or lost."""
-        return self._warnings
+        self._found = SourceCounters()
+        blocks = _HeldBlocks(put_in_order(events, resolution, None, self._found))
+        stream = EventStream("events", camera, resolution)
+        super().__init__([(stream, blocks)], format_name=format_name, warnings=warnings)
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
-        first = 0 if start_us is None else int(np.searchsorted(self._events["t"], start_us))
         counters.out_of_order += self._found.out_of_order
         counters.out_of_bounds += self._found.out_of_bounds
         self._found = SourceCounters()  # counted once, however often the file is played
-        for start in range(first, len(self._events), PACKET_EVENTS):
-            yield self._events[start : start + PACKET_EVENTS].copy()
-
-    def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the times of the first and the last event in µs; None if there are no events."""
-        t = self._events["t"]
-        return (int(t[0]), int(t[-1])) if t.size else None
+        yield from super().packets(stream, start_us, counters)

@@ -264,40 +264,24 @@ class Plan(NamedTuple):
 
 def plan(folded: Weights, card: ModelCard) -> Plan:
     """Arrange weights that have batch norm folded in; raises ModelError that names a missing or unfit tensor."""
-    tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), _Memory()
-    shapes = list(card.states.values())
-    rows = list(_rows(tensors, memory, card, shapes))
+    memory = _Memory()
+    shapes = list(card.layer_shapes().values())
+    rows = list(_rows(folded, memory, card, shapes))
     layers = np.array([row.layer for row in rows], np.int64)
     connections = np.array([[row.read, row.skip] for row in rows], np.int64)
     ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-2:]
     tapped = {number: rows[number].layer for number in ends.tolist()}
-    taps = np.array(list(_taps(tensors, memory, card, tapped)), np.int64)
+    taps = np.array(list(_taps(folded, memory, card, tapped)), np.int64)
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
-    bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
+    bias[: shapes[-1][0]] = tensor(folded, "classify.bias", shapes[-1])
     sums, counted = (row.layer.band * row.layer.width * row.layer.outputs for row in rows), rows[1].read
     scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
     weights, rounded = memory.weights()
-    first, *others = (card.neuron.of(layer).alpha for layer in card.states)
+    first, *others = (card.neuron.of(layer).alpha for layer in card.layer_shapes())
     alphas = np.array([0.0, first, 0.0, *others[:-1]], np.float32)
     return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, alphas, reach)
-
-
-class _Tensors:
-    """Weights by name, checked for their shape; ``rounded``: the kernels that run in 8 bits."""
-
-    def __init__(self, weights: Weights, rounded: Mapping[str, Rounded]) -> None:
-        self._weights = weights
-        self.rounded = rounded
-
-    def take(self, name: str, shape: Shape) -> FloatArray:
-        return tensor(self._weights, name, shape)
-
-    def convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[FloatArray, FloatArray]:
-        """Return the weights [O, C, k, k] and the bias [O]."""
-        weights = self.take(f"{name}.conv.weight", (outputs, inputs, kernel, kernel))
-        return weights, self.take(f"{name}.conv.bias", (outputs,))
 
 
 class _Row(NamedTuple):
@@ -306,12 +290,12 @@ class _Row(NamedTuple):
     skip: Connection = Connection()
 
 
-def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
+def _rows(folded: Weights, memory: _Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
     """Yield the frame, the stem, its pool, and two layers a sub-block. A spike in a list of the pool weighs 1/9."""
     spec, size = card.network, (card.input.channels, card.input.height, card.input.width)
     counts = FeatureMap(*size[1:], outputs=size[0], pad=spec.stem_kernel // 2)
     yield _Row(counts)
-    weights, bias = tensors.convolution("stem", shapes[0][0], size[0], spec.stem_kernel)
+    weights, bias = _kernel_and_bias(folded, "stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
     worth = np.minimum(np.arange(256, dtype=np.float32), card.input.count_max) * np.float32(card.input.scale)
     read = memory.read_counts(counts, stem.band, weights, worth, spec.stem_stride)
@@ -319,9 +303,10 @@ def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shap
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
     source, times = memory.map(pooled, times=STEM_POOL_PIXELS), STEM_POOL_PIXELS
     yield _Row(source, memory.listed(stem, kernel=3, stride=spec.stem_pool_stride))
+    rounded = rounded_kernels(folded, spec)
     names = [f"blocks.{k}.{i}" for k, count in enumerate(spec.sub_blocks) for i in range(count)]
     for name, stride, shape in zip(names, _strides(card), shapes[1:-1:2], strict=True):
-        convolved = partial(_convolved, tensors, memory, outputs=shape[0])
+        convolved = partial(_convolved, folded, rounded, memory, outputs=shape[0])
         read, bias = convolved(f"{name}.first", source, kernel=3, stride=stride, times=times)
         inner = memory.map(shape, bias)
         yield _Row(inner, read)
@@ -340,7 +325,8 @@ def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shap
 
 
 def _convolved(
-    tensors: _Tensors,
+    folded: Weights,
+    rounded: Mapping[str, Rounded],
     memory: _Memory,
     name: str,
     source: FeatureMap,
@@ -351,14 +337,21 @@ def _convolved(
     times: int = 1,
 ) -> tuple[Connection, FloatArray]:
     """Return a convolution of a map's lists and its bias; ``times``: how often at most a list names a channel."""
-    weights, bias = tensors.convolution(name, outputs, source.outputs, kernel)
-    rounded = tensors.rounded.get(f"{name}.conv.weight")
-    if rounded is None:
+    weights, bias = _kernel_and_bias(folded, name, outputs, source.outputs, kernel)
+    in_8_bits = rounded.get(f"{name}.conv.weight")
+    if in_8_bits is None:
         return memory.read(source, weights, gain=1 / times, stride=stride), bias
     if times > 1 and (kernel, stride) != (3, 1):  # their sums don't fit into 16 bits
-        floats = rounded[0] * rounded[1][:, None, None, None]
+        floats = in_8_bits[0] * in_8_bits[1][:, None, None, None]
         return memory.read(source, floats, gain=1 / times, stride=stride), bias
-    return memory.read_rounded(source, rounded, times=times, stride=stride), bias
+    return memory.read_rounded(source, in_8_bits, times=times, stride=stride), bias
+
+
+def _kernel_and_bias(
+    folded: Weights, name: str, outputs: int, inputs: int, kernel: int
+) -> tuple[FloatArray, FloatArray]:
+    weights = tensor(folded, f"{name}.conv.weight", (outputs, inputs, kernel, kernel))
+    return weights, tensor(folded, f"{name}.conv.bias", (outputs,))
 
 
 def _strides(card: ModelCard) -> list[int]:
@@ -368,12 +361,12 @@ def _strides(card: ModelCard) -> list[int]:
 
 
 def _taps(
-    tensors: _Tensors, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]
+    folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]
 ) -> Iterator[Tap]:
     """Yield the `Tap` of each layer that the classifier reads; its weights [K, C·rows·columns] follow each other."""
     classes, side = len(card.classes), card.network.final_pool
     maps = [(layer.outputs, layer.height // side, layer.width // side) for layer in layers.values()]
-    features = tensors.take("classify.weight", (classes, sum(map(prod, maps))))
+    features = tensor(folded, "classify.weight", (classes, sum(map(prod, maps))))
     padded = np.zeros((_sixteens(classes), features.shape[1]), np.float32)
     padded[:classes] = features / np.float32(side * side)
     first = 0
@@ -483,7 +476,7 @@ class _Memory:
 
     def lists(self) -> tuple[_Array, _Array, _Array, FloatArray, FloatArray]:
         """Return zeros for lists, begins and marks (borders stay empty), totals and currents."""
-        if self._lists >= 1 << 31:
+        if self._lists > 1 << 28:  # half a GB; HD frames through 64 channels need 110 million
             raise ModelError("its layers are too large for the spike-driven engine: use --engine onnx")
         return (
             zeros(self._lists, np.uint16),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
@@ -147,37 +148,44 @@ class UncutStream(NamedTuple):
     unknown: Sequence[tuple[int, int]] = ()
 
 
-class DataRequest(Protocol):
-    """What a data set must know of a training; see the fields of the same names of `Configuration`."""
+@dataclass(frozen=True)
+class DataRequest:
+    """What a data set must know of a training: a part of its `Configuration`."""
+
+    data: Path = Path("data")
+    """Folder of the data set, in its official layout. Your own recordings belong in <class>/<session>/FILE. Or name a
+    table FILE.csv with the columns file,start,end,label,session and times in seconds."""
+    simulated: int = 0
+    """Number of simulated recordings (MNIST digits in saccades) that are mixed into each epoch."""
+    simulated_pool: int = 20_000
+    """Number of simulated recordings that are made in advance, for the epochs to draw from."""
+    mnist: Path = Path("data/mnist/mnist.npz")
+    """File of MNIST, for simulated recordings."""
+    people: int = 1000
+    """Number of simulated people, each with 12 s of gestures, other movements and rests."""
+    digits: int = 60_000
+    """Number of MNIST's training digits to use, from the first. The validation digits stay the same."""
+    protocol: str = ""
+    """Published split to use: split1 to split3 (UCF-101, HMDB-51), 90/10 or 70/30 (CIFAR10-DVS), archive or npy
+    (DVS-Gesture). Default: the first."""
+    only: tuple[str, ...] = ()
+    """Classes to use. Default: all that have a folder."""
+    windows: int | None = None
+    """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS)."""
+    validation: float = 0.1
+    """Fraction of the training part kept for validation."""
+    seed: int = 0
+    """Seed of the split, the weights, the order and the augmentation. With --init on the same data set, the model's
+    split is kept."""
 
     @property
-    def data(self) -> Path: ...  # noqa: D102
-    @property
-    def input(self) -> InputSpec: ...  # noqa: D102
-    @property
-    def validation(self) -> float: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
-    @property
-    def protocol(self) -> str: ...  # noqa: D102
-    @property
-    def windows(self) -> int | None: ...  # noqa: D102
-    @property
-    def only(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def people(self) -> int: ...  # noqa: D102
-    @property
-    def digits(self) -> int: ...  # noqa: D102
-    @property
-    def simulated(self) -> int: ...  # noqa: D102
-    @property
-    def simulated_pool(self) -> int: ...  # noqa: D102
-    @property
-    def mnist(self) -> Path: ...  # noqa: D102
+    def input(self) -> InputSpec:
+        """Input of the network."""
+        raise NotImplementedError
 
 
 class DataSet(Protocol):
-    """One data set: a module of this package, a `mnist.SequenceSet` or a `videos.VideoSet`.
+    """One data set: a module of this package, or an instance such as `mnist.SequenceSet`.
 
     One with uncut recordings also has ``uncut(data, split, card, minutes, seed)``, see `uncut_streams`.
     """
@@ -236,6 +244,10 @@ def data_set(name: str) -> DataSet:
         from livesnn.train.datasets.videos import VIDEO_SETS
 
         return VIDEO_SETS[cast(VideoName, name)]
+    if name == "recordings":
+        from livesnn.train.datasets.folder import UncutRecordings
+
+        return UncutRecordings()
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
 
 

@@ -1,9 +1,12 @@
-"""Labelled clips of frames, in memory or on disk, and how some of them are kept for validation."""
+"""Labelled clips of frames, in memory, on disk or in the cache, and how some of them are kept for validation."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard, Split
-from livesnn.errors import DataError
-from livesnn.train.datasets import DataRequest
+from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.paths import cache_dir
+from livesnn.train.datasets import DataRequest, Parts
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
@@ -32,11 +36,11 @@ def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.G
 class OnDisk:
     """An array of clips in a .npy file, which is opened only while clips are read: thousands need no open files.
 
-    Raises ValueError or OSError if it is no such file.
+    ``mirrored``: whether the clips are mirrored left to right. Raises ValueError or OSError if it is no such file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, mirrored: bool = False) -> None:
+        self._path, self._mirrored = path, mirrored
         array = np.load(path, mmap_mode="r")
         if array.dtype != np.uint8 or array.ndim != 5:
             raise ValueError(f"{path} holds {array.dtype} {array.shape}, not clips")
@@ -47,7 +51,8 @@ class OnDisk:
 
     def __getitem__(self, index: Index) -> Frames:
         """Return a copy of the clips at ``index``."""
-        return np.asarray(np.load(self._path, mmap_mode="r")[index])
+        clips = np.asarray(np.load(self._path, mmap_mode="r")[index])
+        return clips[..., ::-1] if self._mirrored else clips
 
 
 class Stack:
@@ -168,6 +173,12 @@ class Clips:
         lines = tuple(f"{name}: it was kept for validation, but is missing" for name in absent)
         validation = self.subset(np.flatnonzero(held_out))
         return self.subset(np.flatnonzero(~held_out)), replace(validation, skipped=lines + validation.skipped)
+
+    def parts(self, request: DataRequest, before: ModelCard | None) -> Parts:
+        """Return the parts of a training that follows the model ``before`` it, split by group."""
+        split = self.draw(requested_split(request, before), before.classes if before else ())
+        training, validation = self.split_by_group(split)
+        return Parts(training, validation, split=split)
 
     def shuffled(self, seed: int) -> Clips:
         """Return the same clips in the order of a stream, shuffled by ``seed``."""
@@ -296,3 +307,39 @@ def validation_groups(groups: Sequence[str], labels: Index, fraction: float, see
                 kept.append(group)
                 left.subtract(classes[group])
     return tuple(sorted(kept))
+
+
+def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
+    """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it.
+
+    A damaged file in the cache is made again. Raises DataError if the cache can't be written.
+    """
+    file = cache_file(name, settings)
+    with suppress(*DAMAGED_ARRAY):  # or there is no file
+        array: Frames = np.load(file)
+        if array.dtype == np.uint8:
+            return array
+    made = make()
+    keep(file, made)
+    return made
+
+
+def keep(file: Path, made: Frames) -> None:
+    """Write an array into the cache, whole or not at all; raises DataError if it can't be written."""
+    partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted write is never taken for a whole file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(partly, made)
+        partly.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            partly.unlink()
+        raise DataError(
+            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or set "
+            "LIVESNN_CACHE to another folder"
+        ) from error
+
+
+def cache_file(name: str, settings: object) -> Path:
+    """Return the file in which `cached` keeps the array of these settings."""
+    return cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"

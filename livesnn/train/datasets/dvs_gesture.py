@@ -28,7 +28,7 @@ from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.clips import Clips, Frames, requested_split
+from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import (
     Recording,
@@ -55,10 +55,7 @@ COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the segments of the training users, some of whom are kept for validation by seed."""
     recordings = find_recordings(request.data, request.protocol, "train")
-    clips = _load(recordings, request.input, request.windows)
-    split = clips.draw(requested_split(request, before), GESTURES if before else ())
-    training, validation = clips.split_by_group(split)
-    return Parts(training, validation, split=split)
+    return _load(recordings, request.input, request.windows).parts(request, before)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:

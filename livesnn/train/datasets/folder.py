@@ -9,21 +9,31 @@ A session is all that was recorded of a person or thing at a time. It goes to tr
 class has only one session, its last clips go to validation. Without a name each file is a session, or each folder
 with `*.labels.csv`. A column split (train, validation, test) decides instead. Files and folders whose names begin
 with "." or "_" are ignored. The test part is DIR/test, laid out like DIR, or what the table says.
+
+The data set "recordings" (`UncutRecordings`) is for measuring only. Each recording is of one class or of none:
+
+    DIR/right_hand_wave__ann_monday.aedat4                shows the class right_hand_wave from beginning to end
+    DIR/02_right_hand_wave.npz                            the same, with a number in front
+    DIR/none__street.raw, or any other name               shows none of the classes
+
+A .npz may also give its class as text in the array `name`. Folders in DIR are read too.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
-from livesnn.errors import DataError, LivesnnError
+from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError
 from livesnn.events.formats.registry import FORMATS
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.events.packet import TIME_LIMIT_US
@@ -43,6 +53,7 @@ PROTOCOLS = ("",)
 LABELS = "labels.csv"
 TEST = "test"
 HIDDEN = (".", "_")
+NONE = "none"
 REST = "unlabelled"
 """Name of rest in a measurement."""
 
@@ -377,3 +388,96 @@ def _in_order(stretches: Sequence[Recording]) -> list[tuple[int, int, int]]:
                 ordered.append((label, begun_us, start_us))
         ordered.append((stretch.label, start_us, end_us))
     return ordered
+
+
+@dataclass(frozen=True)
+class UncutRecordings:
+    """Uncut recordings as a `DataSet`."""
+
+    INPUT = INPUT
+    SENSOR = SENSOR
+    MIRRORED = MIRRORED
+    PROTOCOLS: tuple[str, ...] = PROTOCOLS
+    TAKES: str = "your own recordings, {data}/LABEL__NAME.aedat4 or {data}/none__NAME.aedat4"
+
+    def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
+        """Raise DataError: nothing says which of the recordings are one person's, and so how to split them."""
+        raise DataError(
+            f"the recordings in {request.data} are only for measuring: train on --dataset folder, with one folder a "
+            "class"
+        )
+
+    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
+        """Return the windows of the recordings that show a class, whatever ``split`` is."""
+        found = find_uncut(data, card.classes)
+        labelled = [
+            Recording(path, card.classes.index(label), path.name, path.name) for path, label in found if label
+        ]
+        clips = _load(labelled, card.classes, card.input)
+        rest = tuple(
+            f"{path.name}: shows no class, so only --stream measures it" for path, label in found if not label
+        )
+        return replace(clips, skipped=clips.skipped + rest)
+
+    def uncut(
+        self, data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int
+    ) -> Iterator[UncutStream]:
+        """Yield whole recordings, those that show a class first, until so many minutes are played."""
+        left_us = minutes * 60e6
+        for path, label in sorted(find_uncut(data, card.classes), key=lambda each: each[1] is None):
+            with open_recording(path) as recording:
+                performed = [Segment(label, recording.labels_start, recording.t_end + 1)] if label else []
+                yield UncutStream(REST, recording, performed, rests=label is None)
+                left_us -= recording.duration_us
+            if left_us <= 0:
+                return
+
+    def check(self, data: Path) -> list[Finding]:
+        """Count the recordings by what their names say."""
+        counts = Counter(named(path) or NONE for path in _uncut(data))
+        return [
+            Finding("complete", f"{label}: {count} recordings") for label, count in sorted(counts.items())
+        ]
+
+
+def find_uncut(data: Path, classes: Sequence[str]) -> list[tuple[Path, str | None]]:
+    """Return the recordings of a folder with their classes, None for none of them; raises DataError without any."""
+    return [(path, label_of(path, classes)) for path in _uncut(data)]
+
+
+def _uncut(data: Path) -> list[Path]:
+    suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
+    found = sorted(path for path in data.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    if not found:
+        raise DataError(
+            f"no recordings in {data}: give --data a folder with some, such as LABEL__NAME.aedat4"
+        )
+    return found
+
+
+def label_of(path: Path, classes: Sequence[str]) -> str | None:
+    """Return the class that a recording shows, None for none of ``classes``; raises DataError for an unknown one."""
+    label = named(path)
+    if label in classes:
+        return label
+    if label and label != NONE and "__" in path.stem:
+        raise DataError(
+            f"{path.name} names no class of {', '.join(classes)}: rename it, or begin with {NONE}__"
+        )
+    return _within(path, classes)
+
+
+def named(path: Path) -> str:
+    """Return the label in a recording's name, or ""."""
+    before, double, _ = path.stem.partition("__")
+    numbered = re.fullmatch(r"\d+_(\w+)", path.stem, re.ASCII)
+    return before if double else numbered[1] if numbered else ""
+
+
+def _within(path: Path, classes: Sequence[str]) -> str | None:
+    """Return the class in a .npz file's array ``name``, if that is one."""
+    if path.suffix.lower() == ".npz":
+        with suppress(*DAMAGED_ARRAY), np.load(path) as arrays:
+            label = str(arrays["name"])
+            return label if label in classes else None
+    return None

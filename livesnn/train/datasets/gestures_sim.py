@@ -35,7 +35,6 @@ from livesnn.simulate.motions import (
     WALKING,
 )
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.cache import cache_file, cached, keep
 from livesnn.train.datasets.clips import (
     IGNORED,
     UNKNOWN,
@@ -44,6 +43,9 @@ from livesnn.train.datasets.clips import (
     OnDisk,
     Stack,
     Streams,
+    cache_file,
+    cached,
+    keep,
 )
 from livesnn.train.processes import in_processes
 

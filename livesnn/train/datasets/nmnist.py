@@ -17,8 +17,7 @@ from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
-from livesnn.train.datasets.cache import cached
-from livesnn.train.datasets.clips import Clips, check_drawn_from, requested_split, stratified_split
+from livesnn.train.datasets.clips import Clips, cached, check_drawn_from, requested_split, stratified_split
 from livesnn.train.datasets.mnist import load_mnist
 
 TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test"

@@ -1,8 +1,8 @@
-"""Clips and whole streams of recordings or videos on disk, read by all processors and kept in the cache."""
+"""Clips of recordings or videos on disk, read by all processors and kept in the cache."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,21 @@ import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError
-from livesnn.events.denoise import DenoiseState, denoise_packets
-from livesnn.events.packet import TIME_LIMIT_US, Packet, Resolution
+from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
-from livesnn.events.slicer import Frame, Slicer, frames
-from livesnn.sources import open_events, open_source
+from livesnn.events.slicer import Frame, frames
+from livesnn.sources import open_source
 from livesnn.train.datasets import SplitName
-from livesnn.train.datasets.cache import cache_file, cached, keep
-from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack, validation_groups
-from livesnn.train.datasets.clips import Index as ClipIndex
+from livesnn.train.datasets.clips import (
+    Clips,
+    Frames,
+    Index,
+    OnDisk,
+    Stack,
+    cache_file,
+    keep,
+    validation_groups,
+)
 from livesnn.train.processes import in_processes
 
 VERSION = 3
@@ -40,6 +46,8 @@ class Recording(NamedTuple):
         Its beginning and end, counted from the first event; None: all of it.
     use
         Its part of the data set, if a table says so.
+    mirrored
+        Whether its frames are mirrored left to right.
     """
 
     path: Path
@@ -48,6 +56,7 @@ class Recording(NamedTuple):
     group: str
     part_us: tuple[int, int] | None = None
     use: SplitName | None = None
+    mirrored: bool = False
 
 
 Read = Callable[[Recording, InputSpec], Frames]
@@ -112,7 +121,7 @@ def load_recordings(
         if isinstance(file, str):
             skipped.append(f"{recording.name}: {file}")
             continue
-        array = OnDisk(file)
+        array = OnDisk(file, mirrored=recording.mirrored)
         if not len(array):
             skipped.append(f"{recording.name}: {_too_short(recording, spec)}")
             continue
@@ -164,81 +173,6 @@ def whole_side(
     return side
 
 
-class Stream(NamedTuple):
-    """A file whose frames are wanted, all of them, and how its events are read.
-
-    ``open``: returns the sensor and the packets; raises LivesnnError. It must be importable by name. ``version``: of
-    what it makes of a file.
-    """
-
-    path: Path
-    open: Callable[[Path], tuple[Resolution, Iterable[Packet]]]
-    version: int = 0
-
-
-def recorded_packets(path: Path) -> tuple[Resolution, Iterable[Packet]]:
-    """Open a recording, or a video as its events; raises LivesnnError."""
-    opened = open_events(path)
-
-    def packets() -> Iterator[Packet]:
-        with closing(opened):
-            yield from opened
-
-    return opened.resolution, packets()
-
-
-def stream_frames(stream: Stream, spec: InputSpec, *, denoise: bool = False) -> list[Frame]:
-    """Return all frames of a file, as a live source would give them, from the cache if they are there.
-
-    ``denoise``: whether noise is filtered. Raises LivesnnError if the file can't be read.
-    """
-    cells = spec.channels * spec.height * spec.width
-    settings = _stream_settings(stream, spec, denoise=denoise)
-    packed = cached("stream", settings, lambda: _packed(stream, spec, cells, denoise=denoise))
-    data = packed[:, :cells].reshape(-1, spec.channels, spec.height, spec.width)
-    facts = np.ascontiguousarray(packed[:, cells:]).view("<i8")
-    return [
-        Frame(t, picture, n_events, start=bool(start))
-        for picture, (t, n_events, start) in zip(data, facts.tolist(), strict=True)
-    ]
-
-
-def fill_cache(streams: Sequence[Stream], spec: InputSpec, doing: str, *, denoise: bool = False) -> None:
-    """Make what `stream_frames` has to make, in several processes; files that can't be read are passed over."""
-    missing = [stream for stream in dict.fromkeys(streams) if not _is_cached(stream, spec, denoise=denoise)]
-    if len(missing) >= _FEW:
-        in_processes(partial(_fill, spec=spec, denoise=denoise), missing, doing)
-
-
-def _is_cached(stream: Stream, spec: InputSpec, *, denoise: bool) -> bool:
-    with suppress(OSError):
-        return cache_file("stream", _stream_settings(stream, spec, denoise=denoise)).exists()
-    return True
-
-
-def _stream_settings(stream: Stream, spec: InputSpec, *, denoise: bool) -> object:
-    return VERSION, stream.version, denoise, *_made_of(stream.path, spec), _done_to(spec)
-
-
-def _fill(stream: Stream, *, spec: InputSpec, denoise: bool) -> None:
-    with suppress(LivesnnError):
-        stream_frames(stream, spec, denoise=denoise)
-
-
-def _packed(stream: Stream, spec: InputSpec, cells: int, *, denoise: bool) -> Frames:
-    """Return a row for each frame: its counts, and then three whole numbers, t, n_events and start."""
-    resolution, packets = stream.open(stream.path)
-    if denoise:
-        packets = denoise_packets(packets, DenoiseState(resolution))
-    slicer = Slicer(spec.slice, resolution, spec)
-    found = [frame for packet in packets for frame in slicer.push(packet)]
-    packed = np.empty((len(found), cells + 24), np.uint8)
-    for row, frame in zip(packed, found, strict=True):
-        row[:cells] = frame.data.ravel()
-        row[cells:] = np.array([frame.t, frame.n_events, frame.start], "<i8").view(np.uint8)
-    return packed
-
-
 def numbered_lines(path: Path, advice: str) -> list[tuple[int, str]]:
     """Return the lines of a text file that aren't empty, with their numbers from 1; raises DataError."""
     try:
@@ -286,7 +220,7 @@ def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, 
     return sensors.pop() if len(sensors) == 1 else None, tuple(warnings)
 
 
-def _spread(count: int, most: int | None) -> ClipIndex:
+def _spread(count: int, most: int | None) -> Index:
     """Return the numbers of at most ``most`` of ``count`` windows, evenly spread."""
     kept = count if most is None else min(count, most)
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
@@ -294,15 +228,17 @@ def _spread(count: int, most: int | None) -> ClipIndex:
 
 def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
     """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
-    files = [_cached(recording, cache, spec) for recording in recordings]
-    missing = [recording for recording, file in zip(recordings, files, strict=True) if file is None]
-    make = partial(_make, cache=cache, spec=spec, read=read)
+    parts = {(recording.path, recording.part_us): recording for recording in recordings}
+    files = {part: _cached(recording, cache, spec) for part, recording in parts.items()}
+    missing = [part for part, file in files.items() if file is None]
+    make, lacking = partial(_make, cache=cache, spec=spec, read=read), [parts[part] for part in missing]
     if len(missing) < _FEW:
-        made = [make(recording) for recording in missing]
+        made = [make(recording) for recording in lacking]
     else:
-        made = in_processes(make, missing, f"reading recordings of {cache}", at_once=4)
-    rest = iter(made)
-    return [next(rest) if file is None else file for file in files]
+        made = in_processes(make, lacking, f"reading recordings of {cache}", at_once=4)
+    fresh = dict(zip(missing, made, strict=True))
+    wanted = ((recording.path, recording.part_us) for recording in recordings)
+    return [files[part] or fresh[part] for part in wanted]
 
 
 def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,12 +22,13 @@ import numpy.typing as npt
 from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError, LivesnnError
 from livesnn.events.packet import Events, Packet, Resolution
+from livesnn.events.slicer import Slicer
 from livesnn.simulate.motions import GESTURES, MIRRORED, mirrored
 from livesnn.simulate.scene import Scatter, delayed, scattered
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName
-from livesnn.train.datasets.clips import Clips, Frames, requested_split
+from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
-from livesnn.train.datasets.recorded import Stream, fill_cache, stream_frames, windows_of
+from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split"]
@@ -44,7 +45,7 @@ PERFORMED = {
 }
 """Actions that are gestures, as the mirror's picture shows them; all others are "other"."""
 
-KINDS = {3: "wave", 4: "clap", 9: "circles", 10: "circles"}
+OTHER = GESTURES[-1]
 MIDDLE = 0.6
 """Share of a take, in its middle, in which its gesture is performed: it begins and ends with hanging arms."""
 
@@ -98,21 +99,13 @@ class Take(NamedTuple):
 
     def gesture(self, *, mirrored_too: bool) -> str:
         """Return the class that it shows, as it is or mirrored."""
-        shown = PERFORMED.get(self.action, GESTURES[-1])
+        shown = PERFORMED.get(self.action, OTHER)
         return mirrored(shown) if mirrored_too else shown
-
-    @property
-    def stream(self) -> Stream:
-        """Its events, as they are."""
-        return Stream(self.path, depth_packets, VERSION)
 
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the windows of subjects 1, 3, 5 and 7, some of whom are kept for validation by seed."""
-    clips = _load(find_takes(request.data), request.input, test=False)
-    split = clips.draw(requested_split(request, before), GESTURES if before else ())
-    training, validation = clips.split_by_group(split)
-    return Parts(training, validation, split=split)
+    return _load(find_takes(request.data), request.input, test=False).parts(request, before)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -159,53 +152,35 @@ def _load(takes: Sequence[Take], spec: InputSpec, *, test: bool) -> Clips:
     if not wanted:
         subjects = ", ".join(map(str, sorted({take.subject for take in takes})))
         raise DataError(f"only subjects {subjects} are there: add the others, or choose another --split")
-    fill_cache([take.stream for take in wanted], spec, "making events of UTD-MHAD")
-    windows: list[Frames] = []
-    labels, names, owners, groups, skipped = [], [], [], [], []
-    for take in wanted:
-        try:
-            shown = _windows(take, spec)
-        except LivesnnError as error:
-            skipped.append(str(error))
-            continue
-        for mirrored_too in (False, True):
-            windows.append(shown[..., ::-1] if mirrored_too else shown)
-            recording = f"{take.path.stem}{'/mirrored' * mirrored_too}"
-            labels += [GESTURES.index(take.gesture(mirrored_too=mirrored_too))] * len(shown)
-            names += [f"{recording}/{number}" for number in range(len(shown))]
-            owners += [recording] * len(shown)
-            groups += [f"subject {take.subject}"] * len(shown)
-    if not names:
-        raise DataError(
-            f"none of {len(wanted)} takes can be used; the first: {skipped[0] if skipped else 'too short'}"
+    recordings = [
+        Recording(
+            take.path,
+            GESTURES.index(take.gesture(mirrored_too=mirrored_too)),
+            f"{take.path.stem}{'/mirrored' * mirrored_too}",
+            f"subject {take.subject}",
+            mirrored=mirrored_too,
         )
-    frames = np.concatenate(windows)
-    return Clips(
-        frames,
-        np.array(labels, np.int64),
-        tuple(names),
-        GESTURES,
-        tuple(owners),
-        tuple(groups),
-        tuple(skipped),
-    )
+        for take in wanted
+        for mirrored_too in (False, True)
+    ]
+    return load_recordings(f"utd-mhad-{VERSION}", recordings, GESTURES, spec, read=_windows)
 
 
-def _windows(take: Take, spec: InputSpec) -> Frames:
+def _windows(recording: Recording, spec: InputSpec) -> Frames:
     """Return the whole windows of a take, of a gesture only those in its middle."""
-    frames = stream_frames(take.stream, spec)
-    if take.action in PERFORMED:
+    frames = Slicer(spec.slice, SENSOR, spec).push(Packet(take_events(recording.path)))
+    if GESTURES[recording.label] != OTHER:
         aside = round(len(frames) * (1 - MIDDLE) / 2)
         frames = frames[aside : len(frames) - aside]
     return windows_of(frames, spec)
 
 
-def depth_packets(path: Path) -> tuple[Resolution, Iterable[Packet]]:
+def take_events(path: Path) -> Events:
     """Return the events of a take; raises LivesnnError if it can't be read."""
     cv2.setNumThreads(1)  # several processes do this at a time
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))
     look = LOOKS[rng.integers(len(LOOKS))]
-    return SENSOR, [Packet(depth_events(read_depth(path), look, rng))]
+    return depth_events(read_depth(path), look, rng)
 
 
 def read_depth(path: Path) -> Depth:

@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, NamedTuple
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, counted
-from livesnn.train.datasets.clips import Clips, Frames, requested_split
+from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines
 
 INPUT = InputSpec(
@@ -67,10 +67,7 @@ class VideoSet:
             )
         listed, classes = _chosen(official, only, self.name)
         clips = _load(self.name, listed, classes, request.input, request.windows)
-        clips = replace(clips, skipped=absent + clips.skipped)
-        split = clips.draw(requested_split(request, before), before.classes if before else ())
-        training, validation = clips.split_by_group(split)
-        return Parts(training, validation, split=split)
+        return replace(clips, skipped=absent + clips.skipped).parts(request, before)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
         """Return the official test list, or the part of the training list that the card's split kept or left."""

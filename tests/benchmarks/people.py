@@ -1,30 +1,39 @@
-"""How right a model of gestures decides on real people, and how often it names a gesture where there is none."""
+"""How right a model of gestures decides on real people, and how often it names a gesture where there is none.
+
+`python tests/benchmarks/people.py --data DIR`. Frames are made once and then kept.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tyro
 
-from livesnn.card import ModelCard
-from livesnn.console import say
+from livesnn.bench import machine
+from livesnn.card import InputSpec, ModelCard
+from livesnn.console import say, write_json
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events.slicer import Frame
+from livesnn.events.denoise import DenoiseState, denoise_packets
+from livesnn.events.packet import Packet, Resolution
+from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.decide import Decider, FloatArray
 from livesnn.infer.model import Model, State, load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
+from livesnn.sources import open_events
 from livesnn.train.datasets import utd_mhad
-from livesnn.train.datasets.recorded import Stream, fill_cache, recorded_packets, stream_frames
-from livesnn.train.datasets.recordings import label_of
+from livesnn.train.datasets.clips import Frames, cached
+from livesnn.train.datasets.folder import label_of
+from livesnn.train.processes import in_processes
 
-DEFAULT_MODEL = "gestures"
 OTHER = GESTURES[-1]
 NAMED = frozenset(GESTURES) - {OTHER}
 
@@ -37,6 +46,68 @@ SCENES = (
     "hdf5/ecf_refcodec_gen4_first300k.hdf5",
 )
 """Recordings in recordings/, of a window or longer, without a person: moving things, lamps and noise."""
+
+KINDS = {3: "wave", 4: "clap", 9: "circles", 10: "circles"}
+"""Of the actions of UTD-MHAD that are gestures."""
+
+
+class Stream(NamedTuple):
+    """A file all of whose frames are wanted.
+
+    ``open``: returns the sensor and the packets; raises LivesnnError. It must be importable by name.
+    """
+
+    path: Path
+    open: Callable[[Path], tuple[Resolution, Iterable[Packet]]]
+
+
+def depth_packets(path: Path) -> tuple[Resolution, Iterable[Packet]]:
+    """Return the events of a take of UTD-MHAD; raises LivesnnError."""
+    return utd_mhad.SENSOR, [Packet(utd_mhad.take_events(path))]
+
+
+def recorded_packets(path: Path) -> tuple[Resolution, Iterable[Packet]]:
+    """Open a recording, or a video as its events; raises LivesnnError."""
+    opened = open_events(path)
+
+    def packets() -> Iterator[Packet]:
+        with closing(opened):
+            yield from opened
+
+    return opened.resolution, packets()
+
+
+def stream_frames(stream: Stream, spec: InputSpec, *, denoise: bool) -> list[Frame]:
+    """Return all frames of a file, from the cache if they are there; raises LivesnnError, or OSError without it."""
+    cells = spec.channels * spec.height * spec.width
+    stat = stream.path.stat()
+    settings = (utd_mhad.VERSION, denoise, str(stream.path.resolve()), stat.st_size, stat.st_mtime_ns, spec)
+    packed = cached("stream", settings, lambda: _packed(stream, spec, cells, denoise=denoise))
+    data = packed[:, :cells].reshape(-1, spec.channels, spec.height, spec.width)
+    facts = np.ascontiguousarray(packed[:, cells:]).view("<i8")
+    return [
+        Frame(t, picture, n_events, start=bool(start))
+        for picture, (t, n_events, start) in zip(data, facts.tolist(), strict=True)
+    ]
+
+
+def _packed(stream: Stream, spec: InputSpec, cells: int, *, denoise: bool) -> Frames:
+    """Return a row for each frame: its counts, and then three whole numbers, t, n_events and start."""
+    resolution, packets = stream.open(stream.path)
+    if denoise:
+        packets = denoise_packets(packets, DenoiseState(resolution))
+    slicer = Slicer(spec.slice, resolution, spec)
+    found = [frame for packet in packets for frame in slicer.push(packet)]
+    packed = np.empty((len(found), cells + 24), np.uint8)
+    for row, frame in zip(packed, found, strict=True):
+        row[:cells] = frame.data.ravel()
+        row[cells:] = np.array([frame.t, frame.n_events, frame.start], "<i8").view(np.uint8)
+    return packed
+
+
+def _fill_cache(stream: Stream, *, spec: InputSpec, denoise: bool) -> None:
+    with suppress(LivesnnError, OSError):
+        stream_frames(stream, spec, denoise=denoise)
 
 
 class Clip(NamedTuple):
@@ -96,9 +167,9 @@ def _utd_mhad(data: Path, *, gestures: bool) -> list[Clip]:
         for take in utd_mhad.find_takes(data):
             for mirrored in (False, True) if (take.action in utd_mhad.PERFORMED) == gestures else ():
                 label = take.gesture(mirrored_too=mirrored) if gestures else None
-                group, part = (utd_mhad.KINDS[take.action], utd_mhad.MIDDLE) if gestures else ("", 1.0)
+                group, part = (KINDS[take.action], utd_mhad.MIDDLE) if gestures else ("", 1.0)
                 name = f"{take.path.stem}{'/mirrored' * mirrored}"
-                found.append(Clip(name, label, take.stream, group, mirrored, part))
+                found.append(Clip(name, label, Stream(take.path, depth_packets), group, mirrored, part))
     return found
 
 
@@ -132,13 +203,11 @@ class Played(NamedTuple):
 
 def bench_people(
     data: Path,
-    model: str,
-    denoise: bool,
-    threshold: float | None,
-    keep: float | None,
-    smoothing: float | None,
-    leak: float | None,
-    rates: Path | None,
+    model: str = "gestures",
+    *,
+    denoise: bool = False,
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    rates: Path | None = None,
 ) -> dict[str, object]:
     """Decide on every clip of `ROWS` in a folder, each from zero state, at every frame once its window is full.
 
@@ -162,9 +231,7 @@ def bench_people(
     """
     if rates is not None and not rates.parent.is_dir():
         raise DataError(f"{rates}: there is no folder {rates.parent}: make it first")
-    given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing, "leak": leak}
-    decider = Decider().merge({name: value for name, value in given.items() if value is not None})
-    loaded = load_model(model or DEFAULT_MODEL)
+    loaded = load_model(model)
     card = loaded.card
     if not NAMED & {*card.classes} or card.input.kind != "events" or card.input.slice.delta_t_us is None:
         raise DataError(f"{card.name} can't be measured on people: give --model gestures")
@@ -174,7 +241,8 @@ def bench_people(
             f"{data} has no folder people, dvs_gesture, recordings or ucf101: give --data its path"
         )
     streams = [clip.stream for clips in rows.values() for clip in clips]
-    fill_cache(streams, card.input, "making frames of people", denoise=denoise)
+    fill = partial(_fill_cache, spec=card.input, denoise=denoise)
+    in_processes(fill, [*dict.fromkeys(streams)], "making frames of people")
     listening = _Listening(loaded)
     measured: dict[str, object] = {}
     left_out: list[str] = []
@@ -182,7 +250,7 @@ def bench_people(
     for name, clips in rows.items():
         if not clips:
             continue
-        say(f"livesnn bench: {name}, {len(clips)} clips")
+        say(f"{name}, {len(clips)} clips")
         played = []
         for clip in clips:
             try:
@@ -318,3 +386,45 @@ def _write_rates(path: Path, heard: Sequence[_Heard], card: ModelCard) -> None:
         "readout": card.readout,
     }
     np.savez_compressed(path, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
+
+
+def main(
+    data: Path = Path("data"),
+    model: str = "gestures",
+    denoise: bool = False,
+    threshold: float | None = None,
+    keep: float | None = None,
+    smoothing: float | None = None,
+    leak: float | None = None,
+    rates: Path | None = None,
+) -> None:
+    """Measure decisions on real people, and how often a gesture is named where there is none; print JSON.
+
+    Parameters
+    ----------
+    data
+        Folder with people/UTD-MHAD, people/dvs128, dvs_gesture, recordings, dvs128_objects and ucf101, or some of
+        them.
+    model
+        Model of gestures, by name or folder.
+    denoise
+        Filter noise.
+    threshold
+        Smallest probability that makes a decision. Default: 0.7.
+    keep
+        A decision stands until its probability falls below this. Default: 0.3 of --threshold.
+    smoothing
+        Share of the previous frame's probabilities in this frame's. Default: 0.
+    leak
+        How much less a frame of the window counts than the next one. Default: 0.22.
+    rates
+        File NAME.npz that gets the model's output for each frame.
+    """
+    given = {"threshold": threshold, "hysteresis": keep, "smoothing": smoothing, "leak": leak}
+    decider = Decider().merge({name: value for name, value in given.items() if value is not None})
+    figures = bench_people(data, model, denoise=denoise, decider=decider, rates=rates)
+    write_json({"machine": machine(), "people": figures})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

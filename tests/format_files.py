@@ -1,4 +1,4 @@
-"""Made recordings of every format, for benchmarks and tests.
+"""Made recordings of every format, for tests and benchmarks/format_peers.py.
 
 They are written from the descriptions of the formats (see each reader), independently of livesnn's own code, except
 for .aedat4.
@@ -16,13 +16,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.bench.decode import SENSOR, START_US, write_aedat4
+from livesnn.events.packet import Events, Resolution
 
-SENSOR, SMALL_SENSOR = Resolution(1280, 720), Resolution(128, 128)
-START_US = 50_000
-CHUNK_EVENTS = 1_000_000
-_EVENTS_PER_US = 5.0
+SMALL_SENSOR = Resolution(128, 128)
 _PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
 ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
@@ -39,38 +36,6 @@ class MadeFile(NamedTuple):
     suffix: str
     write: Callable[[Path, Iterator[Events]], None]
     share: float = 1.0
-
-
-def make_events(count: int, sensor: Resolution) -> Iterator[Events]:
-    """Yield events of an edge that moves over a sensor read row by row, a fifth of them noise.
-
-    A row's readout has one time, one polarity, and three neighbouring pixels in the mean (3.7 in a real EVT 3.0
-    recording of a busy scene); there are 5 million events a second, in order. Packets of up to CHUNK_EVENTS.
-    """
-    random, t_us, made = np.random.default_rng(7), float(START_US), 0
-    while made < count:
-        rows = CHUNK_EVENTS // 4
-        lengths = np.where(random.random(rows) < 0.5, 1, random.geometric(1 / 6, rows).clip(1, 40))
-        times = t_us + np.cumsum(random.exponential(lengths * 0.8 / _EVENTS_PER_US))
-        t_us = float(times[-1])
-        left = np.where(lengths == 1, random.integers(0, sensor.width, rows), times // 500 % sensor.width)
-        row = np.repeat(np.arange(rows), lengths)
-        across = np.arange(row.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        kept = ((across == 0) | (random.random(row.size) < 0.8)) & (left[row] + across < sensor.width)
-        row, across = row[kept], across[kept]
-        events = np.empty(row.size, EVENTS_DTYPE)
-        events["t"], events["x"] = times[row], left[row] + across
-        events["y"] = random.integers(0, sensor.height, rows)[row]
-        events["p"] = (random.random(rows) < 0.5)[row]
-        for first in range(0, min(events.size, count - made), CHUNK_EVENTS):
-            yield events[first : min(first + CHUNK_EVENTS, count - made)]
-        made += events.size
-
-
-def _aedat4(path: Path, packets: Iterator[Events]) -> None:
-    with Aedat4Writer(path, SENSOR) as writer:
-        for events in packets:
-            writer.write(events)
 
 
 def _write(path: Path, head: bytes, packets: Iterator[Events], encode: Callable[[Events], bytes]) -> None:
@@ -248,7 +213,7 @@ def _csv(path: Path, packets: Iterator[Events]) -> None:
 
 
 MADE_FILES: dict[str, MadeFile] = {
-    "aedat4 (LZ4)": MadeFile(SENSOR, ".aedat4", _aedat4),
+    "aedat4 (LZ4)": MadeFile(SENSOR, ".aedat4", write_aedat4),
     "aedat2": MadeFile(SMALL_SENSOR, ".aedat", _aedat2),
     "aedat3": MadeFile(SMALL_SENSOR, ".aedat", _aedat3),
     "evt2": _prophesee("2", _encode_evt2),

@@ -1,4 +1,7 @@
-"""How right a model of gestures decides: on clips of real people, on sensors of other sizes, on taught movements."""
+"""How right a model of gestures decides: on clips of real people, on sensors of other sizes, on taught movements.
+
+`python tests/benchmarks/accuracy.py transfer --data DIR`, `… sensors` or `… teach`.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import tyro
 
+from livesnn.bench import machine
 from livesnn.card import InputSpec
-from livesnn.console import say
+from livesnn.console import say, write_json
 from livesnn.errors import DataError
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Events, EventSource, Packet, Resolution
@@ -35,8 +40,6 @@ from livesnn.video import emulate
 
 Change = Callable[[Events, Resolution], Events]
 Shares = dict[str, float]
-
-DEFAULT_MODEL = "gestures"
 
 # bench_transfer
 SHIFT_PX, MIRRORED = 12, "mirrored"
@@ -70,12 +73,12 @@ def bench_transfer(data: Path, model: str) -> dict[str, object]:
         other classes.
     """
     files = find_clips(data)
-    loaded = load_model(model or DEFAULT_MODEL)
+    loaded = load_model(model)
     if loaded.card.classes != GESTURES:
         raise DataError(f"{loaded.card.name} knows {', '.join(loaded.card.classes)}: give --model gestures")
     read = {path: read_clip(path) for path in files}
     for warning in (warning for clip in read.values() for warning in clip.warnings):
-        say(f"livesnn bench: {warning}")
+        say(f"{warning}")
     left_out = sorted(path.name for path in data.glob("*.npz") if path not in files)
     measured = {name: _on_clips(loaded, read, name, change) for name, change in _variants().items()}
     return {**measured, "left_out": left_out}
@@ -208,7 +211,7 @@ def bench_sensors(model: str, people: int, sensors: Sequence[Resolution] = SENSO
     DataError
         The model has other classes, or its card doesn't give its sensor's pixels per cell.
     """
-    loaded = load_model(model or DEFAULT_MODEL)
+    loaded = load_model(model)
     card = loaded.card
     if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
         raise DataError(f"{card.name} can't be measured on other sensors: give --model gestures")
@@ -274,14 +277,14 @@ def bench_teach(model: str, repeats: int) -> dict[str, object]:
     mistaken for the movement, of the same person's ten gestures and standing idle. ``known``: mistaken for it, of
     other people's movements that the model knew before.
     """
-    return {way: _lessons(model or DEFAULT_MODEL, repeats, way) for way in WAYS_S}
+    return {way: _lessons(model, repeats, way) for way in WAYS_S}
 
 
 def _lessons(model: str, people: int, way: str) -> dict[str, object]:
     lessons: dict[str, list[Shares]] = {movement: [] for movement in TEACHABLE}
     for movement in TEACHABLE:
         for seed in range(people):
-            say(f"livesnn bench: {movement} ({way}), person {seed + 1} of {people}")
+            say(f"{movement} ({way}), person {seed + 1} of {people}")
             lessons[movement].append(_lesson(model, movement, seed, WAYS_S[way]))
     everything = [lesson for of_one in lessons.values() for lesson in of_one]
     return {
@@ -330,3 +333,46 @@ def _summary(lessons: list[Shares]) -> dict[str, object]:
     of_all = {name: [lesson[name] for lesson in lessons] for name in lessons[0]}
     spread = {name: {"mean": float(np.mean(v)), "from": min(v), "to": max(v)} for name, v in of_all.items()}
     return {"n": len(lessons), **spread}
+
+
+def _transfer(data: Path = Path("data"), model: str = "gestures") -> None:
+    """Measure the accuracy on clips of real people: as recorded, mirrored, faster, slower, moved and scaled.
+
+    Parameters
+    ----------
+    data
+        Folder of the clips, named NN_GESTURE.npz, such as 01_hand_clapping.npz.
+    model
+        Model of gestures, by name or folder.
+    """
+    write_json({"machine": machine(), "transfer": bench_transfer(data, model)})
+
+
+def _sensors(model: str = "gestures", people: int = 100) -> None:
+    """Measure the accuracy on simulated people, seen by sensors of several sizes and by a webcam.
+
+    Parameters
+    ----------
+    model
+        Model of gestures, by name or folder.
+    people
+        Number of simulated people for each gesture.
+    """
+    write_json({"machine": machine(), "sensors": bench_sensors(model, people)})
+
+
+def _teach(model: str = "gestures", repeats: int = 5) -> None:
+    """Teach a model new movements from simulated people, and measure what it then decides.
+
+    Parameters
+    ----------
+    model
+        Model of gestures, by name or folder.
+    repeats
+        Number of simulated people who teach each movement.
+    """
+    write_json({"machine": machine(), "teach": bench_teach(model, repeats)})
+
+
+if __name__ == "__main__":
+    tyro.extras.subcommand_cli_from_dict({"transfer": _transfer, "sensors": _sensors, "teach": _teach})

@@ -47,9 +47,8 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
     import torch
 
     from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step
-    from livesnn.weights import write_graph
+    from livesnn.snn.checkpoint import onnx_step, weights_of
+    from livesnn.weights import write_model
 
     torch.manual_seed(0)
     net = build_network(card)
@@ -57,8 +56,7 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
     with torch.no_grad():
         _level(net, counts, target)
     card = net.with_states()
-    save_network(net, folder / "model.safetensors", card)
-    write_graph(onnx_step(net, list(card.states)), folder / "model.onnx", card)
+    write_model(folder, weights_of(net), onnx_step(net, list(card.states)), card)
 
 
 def _level(net: SpikingNetwork, counts: Tensor, target: float) -> None:

@@ -1,0 +1,410 @@
+"""The dock "Sensitivity": how an event camera's sensor is set up, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from PySide6.QtCore import QLocale, QSignalBlocker, QStandardPaths, Qt
+from PySide6.QtGui import QFont, QHideEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDockWidget,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.menus import Actions
+from livesnn.app.player import Player
+from livesnn.app.widgets.basics import NOTHING, button, fill, help_button, label, note, save_dialog, scrolled
+from livesnn.errors import LivesnnError, SourceError
+from livesnn.events.cameras.driver import Measured, SensorControl
+from livesnn.events.cameras.sensitivity import (
+    PRESETS,
+    Region,
+    SensorSettings,
+    load_settings,
+    save_settings,
+    with_preset,
+)
+from livesnn.events.packet import Resolution
+
+WIDTH = 320  # pixels
+SHOWN_S = 0.2  # between two numbers, so that people can read them
+WHOLE = 100  # steps of a slider to each side
+NO_CAMERA = "Open an event camera (Ctrl+K) whose driver can set its sensor up"
+HOW = "Set up the camera's sensor"
+_KINDS = {".json": "Camera settings (*.json)"}
+_TIPS = {
+    "sensitivity": "To the right: a lower threshold, with more events and more noise",
+    "speed": "To the right: faster pixels, with less delay and more noise",
+    "hold": "Follow this event rate with the sensitivity. It isn't raised where four in five events are noise.",
+    "region": "Only this part of the sensor sends events. Left, top, width and height, in the sensor's own pixels.",
+    "limit": "The sensor itself drops what is beyond this rate",
+    "hot": "Switch off the pixels that fire all the time, in the sensor. They are known after a second.",
+}
+
+
+class SensitivityDock(QDockWidget):
+    """The dock, empty until a camera is open; `poll` follows it.
+
+    ``show_dialog`` shows a dialog over the window, and ``tell`` a message, with its kind, in it.
+    """
+
+    def __init__(
+        self,
+        window: QMainWindow,
+        player: Player,
+        show_dialog: Callable[[QDialog], None],
+        tell: Callable[[str, bool], None],
+    ) -> None:
+        super().__init__("Sensitivity", window)
+        self.setObjectName("sensitivity")  # by which Qt remembers where it was
+        self._player, self._show_dialog, self._tell = player, show_dialog, tell
+        self.panel: SensorPanel | None = None  # of the camera that is open
+        self._sensor: SensorControl | None = None
+        self._shown_s = 0.0
+        window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self)
+        self.hide()
+
+    def poll(self, actions: Actions) -> None:
+        """Follow the camera that is open, and show whether there is one."""
+        opened = self._player.opened
+        if opened is None:  # the same camera may come again, turned otherwise
+            actions["sensitivity"].setEnabled(False)
+            return
+        sensor = opened.playback.sensor
+        able = sensor is not None and bool(sensor.abilities.biases)
+        actions["sensitivity"].setEnabled(able)
+        actions["sensitivity"].setToolTip(HOW if able else NO_CAMERA)
+        actions.check("sensitivity", self.isVisible())
+        if not able:
+            self.hide()
+        if (sensor if able else None) is not self._sensor:
+            self._follow(sensor if able else None)
+        if self._sensor is not None:
+            self._sensor.watched = self.isVisible()
+        now_s = time.perf_counter()
+        if self.panel is not None and self.isVisible() and now_s - self._shown_s >= SHOWN_S:
+            self._shown_s = now_s
+            self.panel.follow()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Measure no noise for nobody."""
+        if self._sensor is not None:
+            self._sensor.watched = False
+        super().hideEvent(event)
+
+    def _follow(self, sensor: SensorControl | None) -> None:
+        self._sensor, self.panel = sensor, None
+        if sensor is None:
+            self.setWidget(QWidget())
+            return
+        opened = self._player.opened
+        serial = "" if opened is None else opened.playback.serial
+        sensors = self._player.sensors
+        self.panel = SensorPanel(sensor, lambda settings: sensors.change(sensor, serial, settings))
+        self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
+        self.panel.save.clicked.connect(lambda _=False: self._ask_where_to_save())
+        area = scrolled(self.panel)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setMinimumWidth(WIDTH)
+        self.setWidget(area)
+
+    def _ask_what_to_load(self) -> None:
+        dialog = QFileDialog(self.window(), "Load camera settings", str(_documents()))
+        dialog.setNameFilters([*_KINDS.values()])
+        dialog.fileSelected.connect(lambda file: self.load(Path(file)))
+        self._show_dialog(dialog)
+
+    def load(self, path: Path) -> None:
+        """Set the camera up as a file says, or say why that isn't possible."""
+        if self.panel is None:
+            return
+        try:
+            self.panel.change(load_settings(path))
+        except LivesnnError as error:
+            self._tell(str(error), False)
+
+    def _ask_where_to_save(self) -> None:
+        dialog = save_dialog(self.window(), "Save camera settings", _documents() / "camera.json", _KINDS)
+        dialog.fileSelected.connect(lambda file: self.save(Path(file)))
+        self._show_dialog(dialog)
+
+    def save(self, path: Path) -> None:
+        """Write the settings to a file that can be shared, and say so."""
+        if self._sensor is None:
+            return
+        try:
+            save_settings(path, self._sensor.settings, self._sensor.camera)
+        except OSError as error:
+            self._tell(
+                f"{path}: the settings can't be saved ({error.strerror or error}): choose another folder",
+                False,
+            )
+        else:
+            self._tell(f"Saved {path}", True)
+
+
+def _documents() -> Path:
+    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+
+
+class SensorPanel(QWidget):
+    """What can be set of one camera; ``change_to`` does it, and raises SourceError where it can't be."""
+
+    def __init__(self, sensor: SensorControl, change_to: Callable[[SensorSettings], None]) -> None:
+        super().__init__()
+        self._sensor, self._change_to = sensor, change_to
+        able, size = sensor.abilities, sensor.resolution
+        self.presets = {name: button(name.capitalize(), height=30, name="narrow") for name in PRESETS}
+        self.sensitivity, self.speed = _slider("Sensitivity", "sensitivity"), _slider("Speed", "speed")
+        self.hold = _box("Hold the rate", "hold")
+        self.held = _rate("Rate that is held")
+        self.held.setValue(usual_rate(size) / 1e3)
+        self.rates = label("", style.text_font(13))
+        self.before = label("", style.text_font(13), "soft")
+        self.region = _box("Only a region", "region")
+        self.corners = [_number(name, 0, most) for name, most in _corners(size).items()]
+        self.limit = _box("Limit the rate", "limit")
+        self.limited = _rate("Rate limit")
+        self.limited.setValue(1000.0)
+        self.mask_hot = button("Switch off hot pixels", height=30)
+        self.mask_hot.setToolTip(_TIPS["hot"])
+        self.unmask = button("Switch all on", height=30)
+        self.own = QCheckBox("The driver's own biases")
+        self.own.setFont(style.text_font(14))
+        self.biases = {bias.name: _number(bias.name, bias.least, bias.most) for bias in able.biases}
+        self.load, self.save = button("Load …", height=30), button("Save …", height=30)
+        self.reset = button("Defaults", height=30)
+        self.error = label("", style.text_font(13), "danger", wrap=True)
+        self.error.hide()
+        self._lay_out()
+        self._connect()
+        self._show_settings()
+
+    def _lay_out(self) -> None:
+        able = self._sensor.abilities
+        sliders = QFormLayout()
+        for name, slider in (("Sensitivity", self.sensitivity), ("Speed", self.speed)):
+            sliders.addRow(label(name, style.text_font(14)), slider)
+        sliders.setRowVisible(self.speed, able.has("speed"))
+        own = QFormLayout()
+        for name, box in self.biases.items():
+            own.addRow(label(name.replace("_", " "), style.text_font(13)), box)
+        self._own = QWidget()
+        self._own.setLayout(own)
+        self._own.hide()
+        title = label(self._sensor.camera, style.text_font(15, weight=QFont.Weight.DemiBold), wrap=True)
+        fill(
+            QVBoxLayout(self),
+            fill(QHBoxLayout(), (title, 1), help_button("cameras.md#sensitivity", "Sensitivity"), spacing=8),
+            fill(QHBoxLayout(), *self.presets.values(), spacing=6),
+            sliders,
+            fill(QHBoxLayout(), (self.hold, 1), self.held, spacing=6),
+            self.rates,
+            self.before,
+            fill(QHBoxLayout(), (self.limit, 1), self.limited, spacing=6),
+            self.region,
+            fill(QHBoxLayout(), *self.corners, spacing=6),
+            fill(QHBoxLayout(), self.mask_hot, self.unmask, spacing=6),
+            self.own,
+            self._own,
+            fill(QHBoxLayout(), self.load, self.save, self.reset, spacing=6),
+            self.error,
+            note("Saved for this camera. Commands take a saved file with --bias."),
+            spacing=10,
+            margins=(4, 8, 12, 8),
+        ).addStretch(1)
+        for widgets, shown in (
+            ([*self.presets.values(), self.hold, self.held, self.sensitivity], able.has("sensitivity")),
+            ([self.limit, self.limited], able.rate_limit),
+            ([self.region, *self.corners], able.region),
+            ([self.mask_hot, self.unmask], able.masked_pixels > 0),
+        ):
+            for widget in widgets:
+                widget.setVisible(shown)
+
+    def _connect(self) -> None:
+        now = lambda: self._sensor.settings  # noqa: E731 (it is asked at each change)
+        for name, preset in self.presets.items():
+            preset.clicked.connect(lambda _=False, name=name: self.change(with_preset(now(), name)))
+        self.sensitivity.valueChanged.connect(
+            lambda value: self.change(replace(now(), sensitivity=value / WHOLE, hold_events_per_s=None))
+        )
+        self.speed.valueChanged.connect(lambda value: self.change(replace(now(), speed=value / WHOLE)))
+        for changed in (self.hold.toggled, self.held.valueChanged):
+            changed.connect(lambda _: self._change_hold())
+        for changed in (self.limit.toggled, self.limited.valueChanged):
+            changed.connect(lambda _: self._change_limit())
+        self.region.toggled.connect(lambda _: self._change_region())
+        for corner in self.corners:
+            corner.valueChanged.connect(lambda _: self._change_region())
+        self.mask_hot.clicked.connect(lambda _=False: self._mask())
+        self.unmask.clicked.connect(lambda _=False: self.change(replace(now(), masked=())))
+        self.own.toggled.connect(self._own.setVisible)
+        for name, box in self.biases.items():
+            box.valueChanged.connect(
+                lambda value, name=name: self.change(replace(now(), biases={**now().biases, name: value}))
+            )
+        self.reset.clicked.connect(lambda _=False: self.change(SensorSettings()))
+
+    def change(self, settings: SensorSettings) -> None:
+        """Set the sensor up this way, and show that; where it can't be, say why."""
+        refused = ""
+        try:
+            self._change_to(settings)
+        except SourceError as error:
+            refused = str(error)
+        self.error.setText(refused)
+        self._show_settings()
+
+    def _change_hold(self) -> None:
+        settings, held = self._sensor.settings, self.hold.isChecked()
+        if held or settings.hold_events_per_s is not None:
+            wanted = self.held.value() * 1e3 if held else None
+            # The sensitivity stays where it is: a search begins there, or what was found is kept.
+            self.change(replace(settings, sensitivity=self._sensor.sensitivity, hold_events_per_s=wanted))
+
+    def _change_limit(self) -> None:
+        limited = self.limited.value() * 1e3 if self.limit.isChecked() else None
+        if limited != self._sensor.settings.limit_events_per_s:
+            self.change(replace(self._sensor.settings, limit_events_per_s=limited))
+
+    def _change_region(self) -> None:
+        region = Region(*(corner.value() for corner in self.corners)) if self.region.isChecked() else None
+        if region != self._sensor.settings.region:
+            self.change(replace(self._sensor.settings, region=region))
+
+    def _mask(self) -> None:
+        settings = self._sensor.settings
+        known = tuple(dict.fromkeys((*settings.masked, *self._sensor.hottest())))
+        self.change(replace(settings, masked=known[: self._sensor.abilities.masked_pixels]))
+
+    def _show_settings(self) -> None:
+        """Show what was asked for last, without changing it."""
+        settings = self._sensor.settings
+        values = settings.bias_values(self._sensor.abilities)
+        shown: dict[QSlider | QSpinBox, int] = {
+            self.speed: round(settings.speed * WHOLE),
+            **{box: values[name] for name, box in self.biases.items()},
+        }
+        region = settings.region or Region(0, 0, *self._sensor.resolution)
+        shown |= dict(zip(self.corners, region, strict=True))
+        _show(shown)
+        for box, rate, value in (
+            (self.hold, self.held, settings.hold_events_per_s),
+            (self.limit, self.limited, settings.limit_events_per_s),
+        ):
+            with QSignalBlocker(box), QSignalBlocker(rate):
+                box.setChecked(value is not None)
+                if value is not None:
+                    rate.setValue(value / 1e3)
+        with QSignalBlocker(self.region):
+            self.region.setChecked(settings.region is not None)
+        for corner in self.corners:
+            corner.setEnabled(settings.region is not None)
+        self.unmask.setEnabled(bool(settings.masked))
+        self.unmask.setText(f"Switch on {len(settings.masked)}" if settings.masked else "Switch all on")
+        self.follow()
+
+    def follow(self) -> None:
+        """Show the sensitivity, which may follow a rate, and what is measured."""
+        sensor = self._sensor
+        _show({self.sensitivity: round(sensor.sensitivity * WHOLE)})
+        self.sensitivity.setEnabled(sensor.settings.hold_events_per_s is None)
+        _write(self.rates, f"Now: {in_words(sensor.now)}")
+        _write(self.before, f"Before the last change: {in_words(sensor.before)}")
+        if sensor.error:
+            _write(self.error, sensor.error)
+        self.error.setVisible(bool(self.error.text()))
+
+
+def usual_rate(sensor: Resolution) -> float:
+    """Return the events a second that a gesture usually has on a sensor: its edges grow as the sensor's side."""
+    return round(20_000 * math.sqrt(sensor.width * sensor.height) / 128, -3)
+
+
+def in_words(measured: Measured) -> str:
+    """Return a rate and its noise as a person reads them."""
+    if math.isnan(measured.events_per_s):
+        return NOTHING
+    noise = "" if math.isnan(measured.noise_share) else f", of which {measured.noise_share:.0%} noise"
+    return f"{measured.events_per_s / 1e3:,.1f} kev/s{noise}"
+
+
+def _corners(size: Resolution) -> Mapping[str, int]:
+    """Return the names and the largest values of a region's fields."""
+    return {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
+
+
+def _write(where: QLabel, words: str) -> None:
+    if where.text() != words:  # each new text makes Qt lay out the window again
+        where.setText(words)
+
+
+def _show(values: Mapping[QSlider | QSpinBox, int]) -> None:
+    """Show values without a signal, except where a person is moving the slider."""
+    for widget, value in values.items():
+        if not (isinstance(widget, QSlider) and widget.isSliderDown()):
+            with QSignalBlocker(widget):
+                widget.setValue(value)
+
+
+def _slider(name: str, tip: str) -> QSlider:
+    slider = QSlider(Qt.Orientation.Horizontal)
+    slider.setRange(-WHOLE, WHOLE)
+    slider.setTickInterval(WHOLE)
+    slider.setTickPosition(QSlider.TickPosition.TicksBelow)
+    slider.setAccessibleName(name)
+    slider.setToolTip(_TIPS[tip])
+    return slider
+
+
+def _box(name: str, tip: str) -> QCheckBox:
+    box = QCheckBox(name)
+    box.setFont(style.text_font(14))
+    box.setToolTip(_TIPS[tip])
+    return box
+
+
+def _number(name: str, least: int, most: int) -> QSpinBox:
+    box = QSpinBox()
+    box.setRange(least, most)
+    box.setToolTip(f"{name}: {least} to {most}")
+    return _number_box(box, name)
+
+
+def _rate(name: str) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(0.1, 1e6)
+    box.setDecimals(1)
+    box.setSuffix(" kev/s")
+    box.setFixedWidth(120)
+    return _number_box(box, name)
+
+
+NumberBox = TypeVar("NumberBox", QSpinBox, QDoubleSpinBox)
+
+
+def _number_box(box: NumberBox, name: str) -> NumberBox:
+    box.setAccessibleName(name)
+    box.setFont(style.text_font(13))
+    box.setKeyboardTracking(False)  # not while a number is half typed
+    box.setLocale(QLocale.c())
+    box.setAlignment(Qt.AlignmentFlag.AlignRight)
+    return box

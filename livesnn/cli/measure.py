@@ -1,0 +1,181 @@
+"""The commands that measure: bench on this machine, tables for the paper's tables and figures."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from livesnn.bench import EngineName, machine
+from livesnn.cli.usage import UsageError
+from livesnn.console import write, write_json
+from livesnn.errors import LivesnnError
+from livesnn.paper import TableOrFigure, run_all, shown
+
+Measurement = Literal["decode", "slicer", "step", "latency", "startup", "simulate", "denoise"]
+MODULES: dict[Measurement, str] = {
+    "decode": "decode",
+    "slicer": "throughput",
+    "step": "step",
+    "latency": "realtime",
+    "startup": "realtime",
+    "simulate": "throughput",
+    "denoise": "throughput",
+}
+"""Each measurement's module in livesnn/bench. Its function is called bench_NAME and takes some of the options."""
+STUDIES = {
+    "people": ("people",),
+    "transfer": ("accuracy", "transfer"),
+    "sensors": ("accuracy", "sensors"),
+    "teach": ("accuracy", "teach"),
+    "formats": ("format_peers",),
+    "sustained": ("sustained",),
+    "train": ("train_peers",),
+}
+"""Measurements of livesnn itself: each one's script in tests/benchmarks, and what follows its name."""
+MOST_SEEDS = 1000
+
+
+def run_study(name: str, *arguments: str) -> int:
+    """Run one of `STUDIES` and return its exit code; raises LivesnnError outside the repository."""
+    repository = Path(__file__).parents[2]
+    script, *first = STUDIES[name]
+    if not (repository / "tests" / "benchmarks" / f"{script}.py").exists():
+        raise LivesnnError(f"{name} is measured by a script of the repository: clone it, and run it there")
+    paths = [str(repository), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-m", f"tests.benchmarks.{script}", *first, *arguments]
+    return subprocess.call(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+
+
+def bench(
+    names: Annotated[tuple[Measurement, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = (),
+    /,
+    *,
+    repeats: int | None = None,
+    model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
+    source: Annotated[str | None, tyro.conf.arg(metavar="RECORDING")] = None,
+    engines: tuple[EngineName, ...] = (),
+    json: bool = False,
+) -> int:
+    """Measure how fast livesnn runs on this machine.
+
+    It prints the figures as JSON. NAME is one of these; without one, all are measured:
+
+      decode     .aedat4 to NumPy, beside other libraries
+      slicer     events to frames, on one core
+      step       one step of a model on each engine, by turns
+      latency    from an event to its decision, in real time
+      startup    from the start to the first picture
+      simulate   how much faster than real time people are simulated
+      denoise    the noise filters on one core
+
+    In the repository there are also people, transfer, sensors, teach, formats, sustained and train. Each has its own
+    options, such as `livesnn bench people --help`.
+
+    In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
+    compared with. A model with 8-bit kernels also runs on ONNX Runtime's own 8-bit kernels.
+
+    Parameters
+    ----------
+    names
+        Measurements to make.
+    repeats
+        How often each is repeated; not of latency. Default: 5.
+    model
+        Model of step, latency and startup, by name or folder. Default: nmnist.
+    source
+        Recording whose frames step uses. Default: a moving blob.
+    engines
+        Engines that step times. Default: all that are installed and can run the model.
+    json
+        Print JSON, as without it.
+    """
+    if repeats is not None and repeats < 1:
+        raise LivesnnError(f"--repeats can't be {repeats}: give 1 or more")
+    asked = {"repeats": repeats, "model": model, "source": source, "engines": engines or None}
+    given = {name: value for name, value in asked.items() if value is not None}
+    usual: dict[str, Any] = {"repeats": 5, "model": ""}
+    chosen: dict[str, Callable[..., object]] = {
+        name: getattr(import_module(f"livesnn.bench.{MODULES[name]}"), f"bench_{name}")
+        for name in names or MODULES
+    }
+    takes = {name: inspect.signature(function).parameters for name, function in chosen.items()}
+    for option in given:
+        if not any(option in parameters for parameters in takes.values()):
+            raise UsageError(f"--{option} has no effect on {' and '.join(chosen)}: leave it out")
+    figures = {
+        name: function(
+            **{option: value for option, value in (usual | given).items() if option in takes[name]}
+        )
+        for name, function in chosen.items()
+    }
+    write_json({"machine": machine()} | figures)
+    return 0
+
+
+def tables(
+    what: Annotated[TableOrFigure, tyro.conf.Positional],
+    /,
+    *,
+    cell: tuple[str, ...] = (),
+    budget: Literal["small", "cpu", "paper"] = "cpu",
+    recipe: Literal["best", "paper"] = "best",
+    seeds: int | None = None,
+    data: Path = Path("data"),
+    runs: Path = Path("runs/tables"),
+    out: Path = Path("models/results/tables"),
+    show: Annotated[bool, tyro.conf.arg(name="print")] = False,
+) -> int:
+    """Run the paper's experiments, or show their results beside the paper's.
+
+    A cell is one network on one data set. Finished cells aren't run again, and interrupted ones are resumed. A cell
+    whose data are missing is skipped with a message. Each cell prints one line of JSON. fig1, fig2 and state have no
+    cells and are always measured anew.
+
+    Parameters
+    ----------
+    what
+        A table or figure of the paper, or one of four others. curves has the learning curves of the spiking networks
+        on MNIST and Seq 1 to 4. reset trains with and without the neuron's reset. operations compares ConvSNN with
+        ANNs of as many operations. state runs shipped models with and without their state.
+    cell
+        Run only these cells, each METHOD:COLUMN, such as cnn_lstm:seq1.
+    budget
+        small only tests the command. cpu takes some hours a cell on two cores, and only times one step of ConvLSTM
+        and C3D, which are too slow. paper is 100 epochs, ten seeds and all digits.
+    recipe
+        paper uses the paper's own loss, optimiser and read-out. best uses what works best here.
+    seeds
+        Number of trainings of each cell, instead of the budget's.
+    data
+        Folder of the data sets, such as mnist/, nmnist/ and ucf101/. `livesnn data get` fills it.
+    runs
+        Folder for the run folders.
+    out
+        Folder for the results, one JSON file a cell.
+    show
+        Run nothing: print the results of this budget or a larger one as Markdown, and draw the figure into --out.
+    """
+    if show:
+        if cell or seeds is not None:
+            raise LivesnnError("--print only shows results: leave --cell and --seeds out")
+        if not out.is_dir():
+            raise LivesnnError(f"no results in {out}: run this in the repository, or give --out")
+        write(shown(what, out, budget, recipe))
+        return 0
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        raise LivesnnError(f"--seeds can't be {seeds}: give 1 to {MOST_SEEDS:,}")
+    from livesnn.paper.results import Folders
+    from livesnn.train.processes import keep_freed_memory
+
+    keep_freed_memory()
+    for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
+        write_json(record)
+    return 0

@@ -1,0 +1,262 @@
+"""The messages of event cameras in ROS: events of dvs_msgs, and packets of event_camera_msgs in four encodings.
+
+ROS 1 packs a message's fields without gaps. ROS 2 writes them as CDR: four bytes that give the byte order, then
+numbers at multiples of their own size. Sources: dvs_msgs, prophesee_event_msgs and event_camera_msgs (formerly
+event_array_msgs), and the decoders of event_camera_codecs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.events.formats.evt import EVT3, HIGH_BITS_3, LOW_BITS_3, NOWHERE, find_beginning
+from livesnn.events.formats.shared_readers import PACKET_EVENTS, WIDEST
+from livesnn.events.formats.table_columns import parse_size
+from livesnn.events.formats.word_reader import OUTSIDE, State, no_counts
+from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
+
+EVENT_TYPES = {
+    "dvs_msgs/msg/EventArray": False,
+    "prophesee_event_msgs/msg/EventArray": False,
+    "event_camera_msgs/msg/EventPacket": True,
+    "event_array_msgs/msg/EventArray": True,
+}
+"""The types of messages with events, and whether a message's events are packed in an encoding."""
+
+_EVENT_BYTES = 13  # x, y: u16; seconds, nanoseconds: u32; polarity: u8
+_ROS1_EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("s", "<u4"), ("ns", "<u4"), ("p", "u1")])
+_CDR_STEP = 16
+_WRAP_US = 1 << 31  # of libcaer's times
+_TIME_HIGH, _TIME_LOW, _COLUMN, _EVENT, _VECTOR_BASE, _VECTOR = range(6)  # types of libcaer_cmp's words
+_EVT3_RANGE_US = 1 << LOW_BITS_3 + HIGH_BITS_3
+
+
+class MessageError(Exception):
+    """A message can't be decoded; ``refused`` if it isn't damaged, but coded in a way that isn't supported."""
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+class Head(NamedTuple):
+    """What a message says before its events.
+
+    ``encoding`` is "" where each event is a message of its own. ``base_ns`` is added to the times
+    of mono and libcaer.
+    ``start`` is where the events begin, ``length`` how many of them, or of their bytes, there are.
+    """
+
+    resolution: Resolution | None = None
+    camera: str = ""
+    encoding: str = ""
+    base_ns: int = 0
+    order: str = "<"
+    cdr: bool = False
+    start: int = 0
+    length: int = 0
+
+
+class _Fields:
+    """A message's fields, read one after the other; raises MessageError where the message ends too early."""
+
+    def __init__(self, octets: bytes, *, cdr: bool) -> None:
+        self._octets, self._cdr = octets, cdr
+        self.position = 4 if cdr else 0
+        if cdr and octets[:2] != b"\x00\x01":
+            raise MessageError("a message isn't CDR in little-endian order")
+
+    def number(self, code: str) -> int:
+        """Return the next number of a `struct` code."""
+        size = struct.calcsize(f"<{code}")
+        if self._cdr:
+            self.position += -(self.position - 4) % size
+        try:
+            (value,) = struct.unpack_from(f"<{code}", self._octets, self.position)
+        except struct.error:
+            raise MessageError("a message ends too early") from None
+        self.position += size
+        return int(value)
+
+    def text(self) -> str:
+        """Return the next text."""
+        size = self.number("I")
+        octets = self._octets[self.position : self.position + min(size, 1000)]
+        self.position += size
+        return octets.rstrip(b"\x00").decode(errors="replace")
+
+
+def read_head(octets: bytes, *, cdr: bool, packed: bool) -> Head:
+    """Return what a message says before its events; ``packed`` as in `EVENT_TYPES`. Raises MessageError."""
+    fields = _Fields(octets, cdr=cdr)
+    for code in "II" if cdr else "III":  # the header: (a number,) seconds, nanoseconds
+        fields.number(code)
+    camera = fields.text()[:100]
+    height, width = fields.number("I"), fields.number("I")
+    size = parse_size(str(width), str(height))
+    encoding, base_ns, order = "", 0, "<"
+    if packed:
+        fields.number("Q")
+        base_ns = fields.number("Q")
+        encoding = fields.text()[:40]
+        order = ">" if fields.number("B") else "<"
+    count = fields.number("I")
+    return Head(size, camera, encoding, base_ns, order, cdr, fields.position, count)
+
+
+class Decoder:
+    """Decodes a topic's messages, one after the other: in EVT 3.0, one goes on where the one before it ended.
+
+    Events outside ``size`` are left out by EVT 3.0's decoder, which counts them in ``counters``; the others leave
+    that to the caller.
+    """
+
+    def __init__(self, size: Resolution, counters: SourceCounters) -> None:
+        self._size = size
+        self._counters = counters
+        self._state: State | None = None
+        self._column, self._base = NOWHERE, 0  # of libcaer_cmp: the last x; polarity and y of the next vector
+
+    def decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
+        """Yield a message's events as they lie in it, EVENTS_DTYPE [N].
+
+        Parameters
+        ----------
+        about_us
+            If the messages before weren't decoded, about when this one's events happened: an EVT 3.0 time is only
+            known to a multiple of 16.8 s.
+
+        Raises
+        ------
+        MessageError
+            When the message is damaged, or its encoding isn't supported.
+        """
+        if not head.encoding:
+            yield _separate_events(octets, head)
+            return
+        packed = octets[head.start : head.start + head.length]
+        if len(packed) < head.length:
+            raise MessageError("a message ends too early")
+        if head.encoding == "evt3":
+            yield from self._evt3(packed, about_us)
+        elif head.encoding == "libcaer_cmp":
+            yield self._libcaer_cmp(packed, head)
+        elif head.encoding in ("mono", "libcaer"):
+            yield (_mono if head.encoding == "mono" else _libcaer)(packed, head)
+        else:
+            raise MessageError(
+                f"its events are coded as {head.encoding!r}: record them as evt3 or libcaer_cmp", refused=True
+            )
+
+    def _evt3(self, packed: bytes, about_us: int | None) -> Iterator[Events]:
+        words, first = EVT3.words(packed), 0
+        if self._state is None:
+            found = find_beginning(words, EVT3)
+            if found is None:
+                return
+            first, self._state = found.first, found.state
+            if about_us is not None:
+                self._state[0] += round((about_us - int(self._state[0])) / _EVT3_RANGE_US) * _EVT3_RANGE_US
+        counts = no_counts()
+        while first < len(words):
+            events = np.empty(PACKET_EVENTS, EVENTS_DTYPE)
+            first, n, _, _, _ = EVT3.decode(words, first, self._state, *self._size, events, counts)
+            if n:
+                yield events[:n]
+        self._counters.out_of_bounds += int(counts[OUTSIDE])
+
+    def _libcaer_cmp(self, packed: bytes, head: Head) -> Events:
+        """Return events of words of 16 bits, a type (4) and a content (12), each of which changes one thing.
+
+        It is EVT 3.0 with x and y exchanged: a vector's pixels lie below one another. Times, 24 bits of µs, count
+        from the message's.
+        """
+        words = np.frombuffer(packed, f"{head.order}u2", len(packed) // 2)
+        if not words.size:
+            return np.empty(0, EVENTS_DTYPE)
+        kinds, contents = words >> 12, (words & 0xFFF).astype(np.int64)
+        times = _newest(kinds, contents, _TIME_HIGH, 0) << 12 | _newest(kinds, contents, _TIME_LOW, 0)
+        columns = _newest(kinds, contents, _COLUMN, self._column)
+        vectors = kinds == _VECTOR
+        # A vector moves the base down by 8.
+        moved = np.cumsum(vectors) * 8
+        at_base = np.maximum.accumulate(np.where(kinds == _VECTOR_BASE, np.arange(words.size), -1))
+        moved -= np.where(at_base < 0, 0, moved[at_base])
+        bases = _newest(kinds, contents, _VECTOR_BASE, self._base) + moved
+        bits = np.where(vectors, contents & 0xFF, kinds == _EVENT).astype(np.uint8)
+        row, below = np.nonzero(np.unpackbits(bits[:, np.newaxis], axis=1, bitorder="little"))
+        places = np.where(vectors, bases - 8, contents)[row]  # polarity (1), y (11)
+        self._column, self._base = int(columns[-1]), int(bases[-1])
+        events = np.empty(row.size, EVENTS_DTYPE)
+        events["t"], events["x"] = _base(head) // 1000 + times[row], columns[row].clip(max=WIDEST.width)
+        events["y"], events["p"] = (places & 0x7FF) + below, places & 0x800 != 0
+        return events
+
+
+def _newest(
+    kinds: npt.NDArray[np.integer], contents: npt.NDArray[np.int64], kind: int, before: int
+) -> npt.NDArray[np.int64]:
+    """Return at each word the content of the last one of a kind so far; ``before`` where none has come."""
+    at = np.maximum.accumulate(np.where(kinds == kind, np.arange(kinds.size), -1))
+    return np.where(at < 0, before, contents[at])
+
+
+def _separate_events(octets: bytes, head: Head) -> Events:
+    """Return the events of dvs_msgs and prophesee_event_msgs.
+
+    In CDR, x of an event but the first lies at once behind the polarity before it, at an even place, and the seconds
+    two bytes later than in the first event, at a multiple of four.
+    """
+    step = _CDR_STEP if head.cdr else _EVENT_BYTES
+    end = head.start + (head.length - 1) * step + _EVENT_BYTES
+    if head.length and end > len(octets):
+        raise MessageError("a message ends too early")
+    events = np.empty(head.length, EVENTS_DTYPE)
+    if not head.length:
+        return events
+    if head.cdr:
+        places = {"x": -2, "y": 0, "s": 4, "ns": 8, "p": 12}
+        fields = {
+            axis: np.ndarray((head.length,), _ROS1_EVENT[axis], octets, head.start + place, (step,))
+            for axis, place in places.items()
+        }
+    else:
+        rows = np.frombuffer(octets, _ROS1_EVENT, head.length, head.start)
+        fields = {axis: rows[axis] for axis in _ROS1_EVENT.names or ()}
+    events["t"] = fields["s"].astype(np.int64) * 1_000_000 + fields["ns"] // 1000
+    events["x"], events["y"], events["p"] = fields["x"], fields["y"], fields["p"] != 0
+    if head.cdr:
+        events["x"][0], events["y"][0] = struct.unpack_from("<HH", octets, head.start)
+    return events
+
+
+def _mono(packed: bytes, head: Head) -> Events:
+    """Return events of 64 bits: polarity, y (15), x (16), ns after the message's time (32)."""
+    words = np.frombuffer(packed, f"{head.order}u8", len(packed) // 8).astype(np.uint64)
+    events = np.empty(words.size, EVENTS_DTYPE)
+    events["t"] = (_base(head) + (words & 0xFFFFFFFF).astype(np.int64)) // 1000
+    events["x"], events["y"] = words >> 32 & 0xFFFF, words >> 48 & 0x7FFF
+    events["p"] = words >> 63 != 0
+    return events
+
+
+def _libcaer(packed: bytes, head: Head) -> Events:
+    """Return events of 2 × 32 bits: x (15), y (15), polarity, valid; µs after the message's time, which may wrap."""
+    words = np.frombuffer(packed, f"{head.order}u4", len(packed) // 8 * 2).astype(np.int64).reshape(-1, 2)
+    events = np.empty(len(words), EVENTS_DTYPE)
+    wraps = np.cumsum(np.diff(words[:, 1], prepend=0) < -(_WRAP_US >> 1))
+    events["t"] = _base(head) // 1000 + words[:, 1] + wraps * _WRAP_US
+    events["x"], events["y"] = words[:, 0] >> 17, words[:, 0] >> 2 & 0x7FFF
+    events["p"] = words[:, 0] >> 1 & 1 != 0
+    return events
+
+
+def _base(head: Head) -> int:
+    if head.base_ns >= TIME_LIMIT_US:
+        raise MessageError("a message's time makes no sense")
+    return head.base_ns

@@ -1,0 +1,219 @@
+"""Bags of robots: ROS 1 (.bag), ROS 2 (.db3, .mcap, or their folder), with the events of each topic as a stream.
+
+The library rosbags finds the messages; what is in them is decoded by ros_messages.py. A bag is indexed by the time at
+which each message was recorded, so a place in the events' own time is found by way of the first message.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag1 import Reader as Bag1
+from rosbags.rosbag1 import ReaderError as Bag1Error
+from rosbags.rosbag2 import ReaderError as Bag2Error
+from rosbags.rosbag2 import storage_mcap, storage_sqlite3
+from rosbags.rosbag2.reader import DirectoryReader
+
+from livesnn.errors import FormatError
+from livesnn.events.formats.ordering import jump_warnings
+from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
+from livesnn.events.formats.shared_readers import WIDEST, LossyBlocks, sorted_packets
+from livesnn.events.formats.table_columns import require_plausible
+from livesnn.events.packet import Events, SourceCounters
+
+_FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+_IMU = ("sensor_msgs/msg/Imu",)
+_BACK_NS = (10**9, 10**10, 10**11, 10**12)  # from a place, until a message is found that lies before it
+_DAMAGE = (
+    Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError, AssertionError, AttributeError,
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, struct.error,
+)  # fmt: skip
+"""What rosbags and the libraries under it raise on damaged bags."""
+
+
+class Topic(NamedTuple):
+    """Where a stream's messages are, the first one's head, and the times of recording it and of its first event."""
+
+    connections: Sequence[Connection]
+    cdr: bool
+    head: Head
+    first_ns: int
+    first_us: int
+
+
+class BagReader(Reader):
+    """An open bag; see `Reader`. Raises FormatError when it can't be read, or its events are coded in another way."""
+
+    def __init__(self, path: Path, bag: Any, format_name: str) -> None:
+        self.format = format_name
+        self._path, self._bag = path, bag
+        self._warnings: list[str] = []
+        self._damaged: dict[str, str] = {}
+        self._jumps: dict[str, int] = {}
+        self._ranges: dict[str, tuple[int, int] | None] = {}
+        try:
+            bag.open()
+        except _DAMAGE as error:
+            raise FormatError(
+                f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}"
+            ) from error
+        try:
+            names = dict.fromkeys(
+                one.topic for one in bag.connections if one.msgtype in EVENT_TYPES and one.topic
+            )
+            self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in names}
+            found = {name: self._find_topic(name) for name in names}
+            self._topics = {name: topic for name, topic in found.items() if topic is not None}
+            if self._warnings and not self._topics:
+                raise FormatError(f"{path}: {self._warnings[0]}")
+        except BaseException:
+            self.close()
+            raise
+        self.streams = tuple(
+            EventStream(name, topic.head.camera, topic.head.resolution)
+            for name, topic in self._topics.items()
+        )
+        self.camera = self.streams[0].camera if self.streams else ""
+        self.resolution = self.streams[0].resolution if self.streams else None
+
+    def _find_topic(self, name: str) -> Topic | None:
+        """Return a topic by its first message with events; None if it has none, or they can't be decoded."""
+        connections = [
+            one for one in self._bag.connections if one.topic == name and one.msgtype in EVENT_TYPES
+        ]
+        topic = Topic(connections, not isinstance(self._bag, Bag1), Head(), 0, 0)
+        for log_ns, octets in self._messages(name, topic, None):
+            try:
+                head = read_head(octets, cdr=topic.cdr, packed=EVENT_TYPES[connections[0].msgtype])
+                decoder = Decoder(head.resolution or WIDEST, SourceCounters())
+                parts = list(decoder.decode(octets, head, None))
+            except MessageError as error:
+                if error.refused:
+                    self._warnings.append(f"the topic {name} is left out: {error}")
+                    return None
+                continue
+            if parts:
+                require_plausible(self._path, parts[0], head.resolution)
+                return Topic(connections, topic.cdr, head, log_ns, int(parts[0]["t"].min()))
+        return None
+
+    def _messages(self, name: str, topic: Topic, from_ns: int | None) -> Iterator[tuple[int, bytes]]:
+        """Yield (when it was recorded, the message), from a time on, up to the first damage of the bag."""
+        try:
+            for _, log_ns, octets in self._bag.messages(topic.connections, from_ns):
+                if not isinstance(log_ns, int):  # SQLite keeps anything in any column
+                    raise TypeError("the time of a message isn't a number")
+                yield log_ns, octets if isinstance(octets, bytes) else b""
+        except _DAMAGE as error:
+            self._damaged[name] = f"{name}: the bag is damaged ({_reason(error)}): the rest of it is left out"
+
+    def _events(
+        self, name: str, topic: Topic, from_ns: int | None, counters: SourceCounters
+    ) -> Iterator[Events]:
+        """Yield the events of each message that was recorded at ``from_ns`` or later."""
+        decoder = Decoder(topic.head.resolution or WIDEST, counters)
+        packed = EVENT_TYPES[topic.connections[0].msgtype]
+        for log_ns, octets in self._messages(name, topic, from_ns):
+            about_us = topic.first_us + (log_ns - topic.first_ns) // 1000
+            try:
+                head = read_head(octets, cdr=topic.cdr, packed=packed)
+                yield from decoder.decode(octets, head, None if from_ns is None else about_us)
+            except MessageError as error:
+                self._lost[name].note_loss(log_ns, 1, str(error))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed in the part read so far."""
+        lost = [line for blocks in self._lost.values() for line in blocks.warnings]
+        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
+        return [*self._warnings, *self._damaged.values(), *lost, *jumped]
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield at least one packet per message; see `Reader.packets`."""
+        topic = self._topics[stream]
+        from_ns = None if start_us is None else self._place(stream, topic, start_us)
+        found = self._events(stream, topic, from_ns, counters)
+        jumps = yield from sorted_packets(found, topic.head.resolution or WIDEST, start_us, counters)
+        if start_us is None:
+            self._jumps[stream] = jumps
+
+    def _place(self, name: str, topic: Topic, start_us: int) -> int | None:
+        """Return a time of recording from which on all events at or after ``start_us`` are found; None: the start."""
+        for back_ns in _BACK_NS:
+            from_ns = topic.first_ns + (start_us - topic.first_us) * 1000 - back_ns
+            if from_ns <= topic.first_ns:
+                return None
+            first = next(self._events(name, topic, from_ns, SourceCounters()), None)
+            if first is not None and first["t"].min() <= start_us:
+                return from_ns
+        return None
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the times of the first message's first event and of the last messages' last, µs."""
+        if stream not in self._ranges:
+            topic = self._topics[stream]
+            last_us = max(self._latest(stream, topic), topic.first_us)
+            self._ranges[stream] = topic.first_us, last_us
+        return self._ranges[stream]
+
+    def _latest(self, name: str, topic: Topic) -> int:
+        end_ns = int(self._bag.end_time if isinstance(self._bag, Bag1) else self._bag.metadata.end_time)
+        size = topic.head.resolution or WIDEST
+        for from_ns in [
+            *(end_ns - back_ns for back_ns in _BACK_NS if end_ns - back_ns > topic.first_ns),
+            None,
+        ]:
+            found = self._events(name, topic, from_ns, SourceCounters())
+            packets = sorted_packets(found, size, None, SourceCounters())
+            if ends := [int(packet["t"][-1]) for packet in packets]:
+                return max(ends)
+        return topic.first_us
+
+    def other_content(self) -> OtherContent:
+        """Count the messages with pictures and with samples of an IMU."""
+        counts = [
+            sum(int(one.msgcount) for one in self._bag.connections if one.msgtype in kinds)
+            for kinds in (_FRAMES, _IMU)
+        ]
+        return OtherContent(*counts)
+
+    def close(self) -> None:
+        """Release the bag; safe to call twice."""
+        bag, self._bag = self._bag, None
+        if bag is not None:
+            bag.close()
+
+
+def _reason(error: Exception) -> str:
+    return " ".join((str(error) or type(error).__name__).split())[:200]
+
+
+def _advice(error: Exception) -> str:
+    if "not indexed" in str(error):
+        return "run rosbag reindex FILE"
+    return "copy it again, or convert it with the tools of ROS"
+
+
+def open_bag1(path: Path) -> BagReader:
+    """Open a ROS 1 bag; raises as `BagReader` does."""
+    return BagReader(path, Bag1(path), "bag")
+
+
+def open_mcap(path: Path) -> BagReader:
+    """Open an MCAP file of ROS 2; raises as `BagReader` does."""
+    return BagReader(path, storage_mcap.McapReader(path), "mcap")
+
+
+def open_sqlite(path: Path) -> BagReader:
+    """Open a .db3 file of ROS 2; raises as `BagReader` does."""
+    return BagReader(path, storage_sqlite3.Sqlite3Reader(path), "db3")
+
+
+def open_folder(path: Path) -> BagReader:
+    """Open the folder of a ROS 2 bag, by its metadata.yaml; raises as `BagReader` does."""
+    return BagReader(path, DirectoryReader(path), "ros2")

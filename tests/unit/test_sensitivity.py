@@ -1,0 +1,560 @@
+"""Sensitivity of cameras: the law that holds a rate, on simulated sensors; what is set, saved, and what is noise."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from livesnn.__main__ import main
+from livesnn.errors import DataError, SourceError
+from livesnn.events.cameras.driver import Device, SensorControl
+from livesnn.events.cameras.sensitivity import (
+    AS_THE_DRIVER_SETS_IT,
+    PRESETS,
+    Abilities,
+    Bias,
+    HoldState,
+    Region,
+    SensorSettings,
+    hold_rate,
+    hot_pixels,
+    load_settings,
+    noise_share,
+    save_settings,
+    with_preset,
+)
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recording import open_recording
+from livesnn.outputs.lines import Row, decide_all
+from tests.fake_source import FakeSource
+from tests.simulated_sensor import DAVIS346, RESPONSES, Light, SimulatedSensor
+
+SENSOR = Resolution(128, 128)
+SOON_S = 3.0
+STEP_S = 0.05
+
+
+@dataclass(frozen=True)
+class Response:
+    """A sensor's event rate by its threshold: signal ∝ 1 / threshold, noise by Rice's formula, steps of a driver."""
+
+    signal_per_s: float = 20_000.0
+    threshold: float = 0.25  # at sensitivity 0; twice that at −1, half at +1
+    noise: float = 0.05
+    noise_per_s: float = 128 * 128 * 200.0
+    step: float = 0.0
+    sway: float = 0.0  # of the signal, to and fro 1.3 times a second
+
+    def at(self, sensitivity: float, t_s: float) -> float:
+        if self.step:
+            sensitivity = round(sensitivity / self.step) * self.step
+        signal = self.signal_per_s * 2**sensitivity * (1 + self.sway * math.sin(2 * math.pi * 1.3 * t_s))
+        threshold = self.threshold * 2**-sensitivity
+        return signal + self.noise_per_s * math.exp(-((threshold / self.noise) ** 2) / 2)
+
+
+class Held:
+    """What the law does with a sensor for some seconds: every change, and the rates."""
+
+    def __init__(self, state: HoldState = HoldState()) -> None:  # noqa: B008 (a value)
+        self.state = state
+        self.t_s = 0.0
+        self.changes_s: list[float] = []
+
+    def hold(
+        self, rate: Callable[[float, float], float], wanted: float, seconds: float, noise: float = 0.0
+    ) -> Held:
+        for _ in range(round(seconds / STEP_S)):
+            measured = rate(self.state.sensitivity, self.t_s)
+            self.t_s += STEP_S
+            before = self.state.sensitivity
+            self.state, sensitivity = hold_rate(self.state, measured, STEP_S, wanted, noise)
+            assert sensitivity == self.state.sensitivity
+            assert -1 <= sensitivity <= 1
+            if sensitivity != before:
+                self.changes_s.append(self.t_s)
+        return self
+
+
+def sensors(count: int) -> Iterator[tuple[Response, float, float]]:
+    """Yield random sensors, a rate that each can reach, and where its sensitivity starts."""
+    rng = np.random.default_rng(42)
+    for _ in range(count):
+        sensor = Response(
+            signal_per_s=10 ** rng.uniform(3, 6),
+            threshold=rng.uniform(0.15, 0.35),
+            noise=rng.uniform(0.03, 0.12),
+            noise_per_s=10 ** rng.uniform(5, 8.5),
+            sway=rng.choice([0, 0.2]),
+        )
+        least, most = sensor.at(-1, 0), sensor.at(1, 0)
+        yield sensor, math.exp(rng.uniform(math.log(1.1 * least), math.log(most / 1.1))), rng.uniform(-1, 1)
+
+
+class TestLaw:
+    def test_any_sensor_is_brought_to_the_wanted_rate_within_three_seconds_and_stays_there(self) -> None:
+        for sensor, wanted, start in sensors(400):
+            held = Held(HoldState(start)).hold(sensor.at, wanted, 15.0)
+            mean = np.mean([sensor.at(held.state.sensitivity, t_s) for t_s in np.arange(0, 10 / 1.3, 0.01)])
+            assert abs(math.log(mean / wanted)) < math.log(1.5), (sensor, wanted, start)
+            assert not held.changes_s or held.changes_s[-1] <= SOON_S, (sensor, wanted, start)
+
+    def test_a_driver_with_few_steps_is_left_at_the_nearest_and_does_not_go_to_and_fro(self) -> None:
+        for sensor, wanted, start in sensors(400):
+            coarse = replace(sensor, step=1 / 8)
+            held = Held(HoldState(start)).hold(coarse.at, wanted, 15.0)
+            steps = [coarse.at(step / 8, 0.0) for step in range(-8, 9)]
+            best = min(abs(math.log(rate / wanted)) for rate in steps)
+            reached = abs(math.log(coarse.at(held.state.sensitivity, 0.0) / wanted))
+            assert reached < best + math.log(1.6), (coarse, wanted, start)
+            assert not held.changes_s or held.changes_s[-1] <= SOON_S, (coarse, wanted, start)
+
+    def test_a_rate_near_the_wanted_one_changes_nothing(self) -> None:
+        held = Held(HoldState(searching=False, settled_per_s=20_000)).hold(lambda *_: 20_000, 28_000, 10.0)
+        assert held.changes_s == []
+
+    def test_a_settled_rate_is_corrected_when_the_scene_changes_for_longer(self) -> None:
+        held = Held().hold(Response().at, 20_000, 5.0)
+        before = held.state.sensitivity
+        held.hold(replace(Response(), signal_per_s=4_000).at, 20_000, 4.0)
+        assert held.state.sensitivity > before
+
+    def test_a_glance_at_something_fast_changes_nothing(self) -> None:
+        held = Held().hold(Response().at, 20_000, 5.0)
+        changes = len(held.changes_s)
+        held.hold(replace(Response(), signal_per_s=60_000).at, 20_000, 0.2)
+        held.hold(Response().at, 20_000, 5.0)
+        assert len(held.changes_s) == changes
+
+    @pytest.mark.parametrize(("wanted", "end"), [(1e9, 1.0), (1.0, -1.0)])
+    def test_a_rate_out_of_reach_ends_at_the_limit(self, wanted: float, end: float) -> None:
+        held = Held().hold(Response().at, wanted, 10.0)
+        assert held.state.sensitivity == end
+        assert held.changes_s[-1] <= SOON_S
+
+    def test_a_still_scene_is_not_turned_into_noise(self) -> None:
+        held = Held().hold(lambda sensitivity, t_s: 500.0, 20_000, 10.0, noise=0.9)
+        assert held.changes_s == []
+
+    def test_noise_is_turned_down(self) -> None:
+        held = Held().hold(replace(Response(), noise=0.15).at, 20_000, 10.0, noise=0.9)
+        assert held.state.sensitivity < 0
+
+    def test_no_events_at_all_raise_the_sensitivity(self) -> None:
+        assert Held().hold(lambda *_: 0.0, 20_000, 3.0).state.sensitivity == 1.0
+
+    def test_it_does_not_matter_how_often_the_rate_is_measured(self) -> None:
+        state = HoldState()
+        for _ in range(20):
+            state, often = hold_rate(state, 1000.0, 0.01, 20_000)
+        _, once = hold_rate(hold_rate(HoldState(), 1000.0, 0.1, 20_000)[0], 1000.0, 0.1, 20_000)
+        assert often == once > 0
+
+
+DIM = Light(luminance=0.02, bandwidth_hz=30.0)
+NOISY, VERY_NOISY = Light(noise=0.09, bandwidth_hz=400.0), Light(noise=0.12, bandwidth_hz=400.0)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a simulated sensor has sent, and what it was set to, by when (µs)."""
+
+    events: Events
+    settings: list[tuple[int, SensorSettings]]
+    noise_share: float
+
+    def per_s(self, from_s: float, to_s: float) -> float:
+        t_s = self.events["t"] / 1e6
+        return float(np.count_nonzero((t_s >= from_s) & (t_s < to_s))) / (to_s - from_s)
+
+
+@cache
+def seen(kind: str, light: Light, wanted: float | None, gesture: str, seconds: float) -> Seen:
+    sensor = SimulatedSensor(kind, light, gesture=gesture, seconds=seconds)
+    control = SensorControl()
+    control.watched = True
+    control.attach(sensor)
+    if wanted is not None:
+        control.change(SensorSettings(hold_events_per_s=wanted))
+    begun_us, parts, settings = sensor.now_us, [], []
+    while (events := sensor.poll()) is not None:
+        parts.append(events)
+        before = len(sensor.configured)
+        control.follow(events, sensor.now_us)
+        settings += [(sensor.now_us - begun_us, each) for each in sensor.configured[before:]]
+    whole = np.concatenate(parts)
+    whole["t"] -= begun_us
+    return Seen(whole, settings, control.now.noise_share)
+
+
+class TestSimulatedSensors:
+    """A person waves at a sensor that responds as published."""
+
+    @pytest.mark.timeout(300)
+    @pytest.mark.parametrize("kind", RESPONSES)
+    @pytest.mark.parametrize(
+        ("light", "gesture", "before", "wanted"),
+        [
+            (DIM, "right_hand_wave", (1_500, 4_000), 8_000.0),
+            (NOISY, "right_hand_wave", (90_000, 400_000), 15_000.0),
+        ],
+        ids=["dim", "noisy"],
+    )
+    def test_the_wanted_rate_is_there_within_three_seconds_and_the_limits_are_kept(
+        self, kind: str, light: Light, gesture: str, before: tuple[float, float], wanted: float
+    ) -> None:
+        first = seen(kind, light, None, gesture, 1.0)
+        assert before[0] < first.per_s(0.3, 1.0) < before[1]
+        held = seen(kind, light, wanted, gesture, 5.0)
+        near = 2.0 if kind == "DVXplorer" else 1.5  # its steps are far apart
+        assert wanted / near < held.per_s(SOON_S, 5.0) < wanted * near
+        assert held.settings[-1][0] <= SOON_S * 1e6
+        abilities = RESPONSES[kind][0]
+        for _, settings in held.settings:
+            for bias in abilities.biases:
+                assert bias.least <= settings.bias_values(abilities)[bias.name] <= bias.most
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(300)
+    @pytest.mark.parametrize(
+        ("light", "wanted"), [(DIM, 8_000.0), (VERY_NOISY, 15_000.0)], ids=["dim", "noisy"]
+    )
+    def test_the_shipped_model_recognises_the_same_person_once_the_rate_is_held(
+        self, light: Light, wanted: float
+    ) -> None:
+        def decided(held: float | None) -> Counter[str | None]:
+            events = seen("DAVIS346", light, held, "right_hand_wave", 6.0).events
+            rows = decide_all(FakeSource([events], resolution=SENSOR, live=False), "gestures")
+            return Counter(row.decision for row in rows if isinstance(row, Row) and row.t > SOON_S * 1e6)
+
+        before, after = decided(None), decided(wanted)
+        assert before["right_hand_wave"] <= 0.5 * before.total()
+        assert after["right_hand_wave"] >= 0.9 * after.total()
+
+    @pytest.mark.timeout(300)
+    def test_noise_is_told_from_a_person(self) -> None:
+        assert seen("DAVIS346", Light(), None, "right_hand_wave", 2.0).noise_share < 0.3
+        assert seen("DAVIS346", NOISY, None, "right_hand_wave", 1.0).noise_share > 0.8
+
+
+class TestBiases:
+    def test_a_dial_reaches_both_ends_and_the_middle_is_the_drivers_own(self) -> None:
+        bias = Bias("diff_on", 0, -150, 200, "sensitivity", 140, -85)
+        assert [bias.at(dial) for dial in (-1, -0.5, 0, 0.5, 1)] == [140, 70, 0, -42, -85]
+
+    def test_no_dial_leaves_a_biass_limits(self) -> None:
+        bias = Bias("contrast", 9, 0, 17, "sensitivity", 40, -30)
+        assert [bias.at(dial) for dial in (-9, -1, 1, 9)] == [17, 17, 0, 0]
+
+    def test_a_threshold_of_currents_follows_the_logarithm_of_their_ratio(self) -> None:
+        thresholds = RESPONSES["DAVIS346"][1]
+        at = [thresholds(SensorSettings(sensitivity=dial).bias_values(DAVIS346))[0] for dial in (-1, 0, 1)]
+        assert at[1] == pytest.approx(0.249, abs=0.001)
+        assert at[0] / at[1] == pytest.approx(1.8, rel=0.02)
+        assert at[2] / at[1] == pytest.approx(0.45, rel=0.02)
+
+    def test_more_sensitive_is_a_lower_threshold_all_the_way(self) -> None:
+        for abilities, thresholds in RESPONSES.values():
+            dials = np.linspace(-1, 1, 41)
+            both = [thresholds(SensorSettings(sensitivity=dial).bias_values(abilities)) for dial in dials]
+            assert np.all(np.diff(both, axis=0) <= 0)
+
+    def test_a_persons_own_bias_is_not_moved_by_the_dials(self) -> None:
+        settings = SensorSettings(sensitivity=1.0, biases={"on": 1500})
+        assert settings.bias_values(DAVIS346)["on"] == 1500
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_a_preset_sets_the_dials_and_leaves_the_rest(self, name: str) -> None:
+        before = SensorSettings(region=Region(0, 0, 9, 9), hold_events_per_s=5e4, biases={"on": 1500})
+        after = with_preset(before, name)
+        assert (after.sensitivity, after.speed) == PRESETS[name]
+        assert after.hold_events_per_s is None
+        assert (after.region, after.biases) == (before.region, before.biases)
+
+
+class TestSettings:
+    ABLE = Abilities(DAVIS346.biases, region=True, masked_pixels=2, rate_limit=True)
+
+    @pytest.mark.parametrize(
+        ("settings", "says"),
+        [
+            (SensorSettings(biases={"onn": 3}), "no bias 'onn'"),
+            (SensorSettings(biases={"on": 9999}), "can't be 9999: give 1 to 2047"),
+            (SensorSettings(masked=((1, 1), (2, 2), (3, 3))), "switch off 2 pixels, not 3"),
+            (SensorSettings(masked=((128, 1),)), "128×128"),
+            (SensorSettings(region=Region(100, 0, 29, 1)), "128×128"),
+            (SensorSettings(region=Region(0, 0, 0, 5)), "128×128"),
+            (SensorSettings(clock="external"), "the clock 'external'"),
+        ],
+    )
+    def test_what_a_camera_cannot_do_is_said(self, settings: SensorSettings, says: str) -> None:
+        with pytest.raises(SourceError, match=says):
+            settings.check(self.ABLE, SENSOR, "DAVIS346 1")
+
+    def test_what_it_can_is_taken(self) -> None:
+        settings = SensorSettings(
+            sensitivity=0.5, biases={"on": 3}, region=Region(0, 0, 128, 128), masked=((127, 127),),
+            limit_events_per_s=1e6,
+        )  # fmt: skip
+        settings.check(self.ABLE, SENSOR, "DAVIS346 1")
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            SensorSettings(sensitivity=0.5),
+            SensorSettings(hold_events_per_s=5.0),
+            SensorSettings(speed=1.0),
+            SensorSettings(region=Region(0, 0, 1, 1)),
+            SensorSettings(masked=((0, 0),)),
+            SensorSettings(limit_events_per_s=1e6),
+        ],
+    )
+    def test_a_camera_without_abilities_takes_none(self, settings: SensorSettings) -> None:
+        with pytest.raises(SourceError, match="leave it out"):
+            settings.check(Abilities(), SENSOR, "other")
+        AS_THE_DRIVER_SETS_IT.check(Abilities(), SENSOR, "other")
+
+    def test_a_file_gives_back_what_was_saved(self, tmp_path: Path) -> None:
+        settings = SensorSettings(
+            sensitivity=0.25, speed=-1.0, hold_events_per_s=3e4, biases={"refr": 9}, region=Region(1, 2, 3, 4),
+            masked=((5, 6),), limit_events_per_s=1e6, clock="output",
+        )  # fmt: skip
+        path = tmp_path / "new" / "camera.json"
+        save_settings(path, settings, "Prophesee EVK4")
+        assert load_settings(path) == settings
+        assert json.loads(path.read_text())["camera"] == "Prophesee EVK4"
+
+    def test_a_file_may_say_only_what_it_changes(self, tmp_path: Path) -> None:
+        path = tmp_path / "camera.json"
+        path.write_text('{"camera": "DVXplorer", "settings": {"sensitivity": 0.5}}')
+        assert load_settings(path) == SensorSettings(sensitivity=0.5)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{}",
+            '{"camera": "x", "settings": {"sensitivity": 2}}',
+            '{"camera": "x", "settings": {"region": 1}}',
+        ],
+    )
+    def test_a_file_of_something_else_is_an_error_in_one_line(self, tmp_path: Path, text: str) -> None:
+        path = tmp_path / "camera.json"
+        path.write_text(text)
+        with pytest.raises(DataError, match="not a file of camera settings") as raised:
+            load_settings(path)
+        assert "\n" not in str(raised.value)
+
+    def test_no_file_is_said(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match="no such file"):
+            load_settings(tmp_path / "camera.json")
+
+
+class TestNoise:
+    def test_even_events_are_noise(self) -> None:
+        counts = np.random.default_rng(1).poisson(0.5, (128, 128))
+        assert noise_share(counts) > 0.95
+
+    def test_events_in_a_part_of_the_picture_are_signal(self) -> None:
+        counts = np.zeros((128, 128), np.int64)
+        counts[30:60, 30:60] = 4
+        assert noise_share(counts) == 0
+
+    def test_both_are_told_apart(self) -> None:
+        counts = np.random.default_rng(1).poisson(1.0, (128, 128))
+        noise = counts.sum()
+        counts[30:60, 30:60] += 20
+        assert noise_share(counts) == pytest.approx(noise / counts.sum(), rel=0.1)
+
+    @pytest.mark.parametrize("per_block", [1, 4, 20, 500])
+    def test_little_noise_is_told_as_much_does(self, per_block: float) -> None:
+        rng = np.random.default_rng(1)
+        shares = [noise_share(rng.poisson(per_block / 64, (128, 128))) for _ in range(20)]
+        assert np.mean(shares) > 0.9
+
+    def test_nothing_is_neither(self) -> None:
+        assert math.isnan(noise_share(np.zeros((128, 128), np.int64)))
+
+    def test_a_hot_pixel_is_much_louder_than_its_neighbours(self) -> None:
+        counts = np.random.default_rng(1).poisson(1.0, (60, 80))
+        counts[10:20, 10:20] += 200  # something moves there
+        counts[0, 0], counts[59, 79], counts[30, 40] = 100, 300, 200
+        assert hot_pixels(counts, 2.0) == [(79, 59), (40, 30), (0, 0)]
+
+    def test_a_quiet_pixel_is_not_hot(self) -> None:
+        counts = np.zeros((60, 80), np.int64)
+        counts[30, 40] = 30
+        assert hot_pixels(counts, 2.0) == []
+        assert hot_pixels(counts, 1.0) == [(40, 30)]
+
+
+class Scripted:
+    """A `Driver` that notes what it is set to, or refuses."""
+
+    name = "DAVIS346 1"
+    resolution = SENSOR
+    abilities = Abilities(DAVIS346.biases, region=True, masked_pixels=64)
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.configured: list[SensorSettings] = []
+        self._refuses = refuses
+
+    def configure(self, settings: SensorSettings) -> None:
+        if self._refuses:
+            raise SourceError("refused: choose others")
+        self.configured.append(settings)
+
+    def poll(self) -> Events | None:
+        return None
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Sending(Scripted):
+    """One that sends an event every 10 ms, from a Unix time on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_us = 1_700_000_000_000_000
+
+    def poll(self) -> Events | None:
+        events = np.zeros(1, EVENTS_DTYPE)
+        events["t"] = self._next_us
+        self._next_us += 10_000
+        time.sleep(0.01)
+        return events
+
+
+def spread(per_s: int, from_s: float, seconds: float) -> Events:
+    """Return events all over the sensor, evenly in time."""
+    events = np.zeros(round(per_s * seconds), EVENTS_DTYPE)
+    rng = np.random.default_rng(2)
+    events["t"] = np.linspace(from_s * 1e6, (from_s + seconds) * 1e6, events.size, endpoint=False)
+    events["x"], events["y"] = rng.integers(0, 128, (2, events.size))
+    return events
+
+
+class TestCommands:
+    @pytest.mark.parametrize("command", ["run", "record", "publish"])
+    def test_what_is_no_event_camera_takes_no_settings(
+        self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "camera.json"
+        save_settings(path, SensorSettings(sensitivity=0.5), "DVXplorer")
+        out = [str(tmp_path / "out.aedat4")] if command == "record" else []
+        ports = ["--events-port", "0"] if command == "publish" else []
+        assert main([command, "simulate:gestures", *out, *ports, "--bias", str(path)]) == 1
+        said = f"livesnn {command}: simulate:gestures has no sensor to set up: leave --bias out"
+        assert capsys.readouterr().err.startswith(said)
+
+    @pytest.mark.parametrize("command", ["run", "gui"])
+    def test_a_file_that_is_not_there_is_one_line(
+        self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([command, "camera", "--bias", str(tmp_path / "none.json")]) == 1
+        assert (
+            "none.json: no such file: give the path of a file of camera settings" in capsys.readouterr().err
+        )
+
+    def test_a_commands_camera_is_set_up_as_the_file_says(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        driver = Sending()
+        vendor = SimpleNamespace(
+            discover=lambda: [Device("camera", "camera:1", "DAVIS346", "1", SENSOR)],
+            open=lambda serial: driver,
+        )
+        monkeypatch.setattr("livesnn.events.cameras.discovery.InivationCameras", lambda: vendor)
+        path = tmp_path / "camera.json"
+        save_settings(path, SensorSettings(sensitivity=0.5), "DAVIS346")
+        out = tmp_path / "out.aedat4"
+        assert main(["record", "camera:1", str(out), "--seconds", "0.3", "--bias", str(path)]) == 0
+        assert driver.configured == [SensorSettings(sensitivity=0.5)]
+        with open_recording(out) as recording:
+            assert recording.t_start == 1_700_000_000_000_000
+
+
+class TestControl:
+    def test_a_camera_that_nobody_sets_up_is_left_as_its_driver_sets_it(self) -> None:
+        driver, control = Scripted(), SensorControl()
+        control.attach(driver)
+        control.follow(spread(1000, 0, 1), None)
+        assert driver.configured == []
+
+    def test_settings_reach_the_camera_in_the_thread_that_reads_it(self) -> None:
+        driver, control = Scripted(), SensorControl()
+        control.attach(driver)
+        control.change(SensorSettings(sensitivity=0.5))
+        assert driver.configured == []
+        control.follow(spread(1000, 0, 0.1), None)
+        assert driver.configured == [SensorSettings(sensitivity=0.5)]
+
+    def test_a_camera_that_comes_back_is_set_up_again(self) -> None:
+        control = SensorControl()
+        for driver in (Scripted(), Scripted()):
+            control.attach(driver)
+            if control.settings == AS_THE_DRIVER_SETS_IT:
+                control.change(SensorSettings(sensitivity=0.5))
+            control.follow(spread(1000, 0, 0.1), None)
+            assert driver.configured == [SensorSettings(sensitivity=0.5)]
+
+    def test_what_a_camera_cannot_do_is_refused_at_once(self) -> None:
+        control = SensorControl()
+        control.attach(Scripted())
+        with pytest.raises(SourceError, match="no bias"):
+            control.change(SensorSettings(biases={"fo": 3}))
+        assert control.settings == AS_THE_DRIVER_SETS_IT
+
+    def test_a_camera_that_refuses_is_an_error_and_goes_on(self) -> None:
+        control = SensorControl()
+        control.attach(Scripted(refuses=True))
+        control.change(SensorSettings(sensitivity=0.5))
+        control.follow(spread(1000, 0, 0.1), None)
+        assert control.error == "refused: choose others"
+
+    def test_rate_and_noise_are_measured_and_kept_from_before_a_change(self) -> None:
+        control = SensorControl()
+        control.attach(Scripted())
+        control.watched = True
+        for second in range(3):
+            control.follow(spread(20_000, second, 1.0), None)
+        assert control.now.events_per_s == pytest.approx(20_000, rel=0.05)
+        assert control.now.noise_share > 0.8
+        before = control.now
+        control.change(SensorSettings(sensitivity=-0.5))
+        for second in range(3, 8):
+            for part in range(10):
+                control.follow(spread(5_000, second + part / 10, 0.1), None)
+        assert control.before == before
+        assert control.now.events_per_s == pytest.approx(5_000, rel=0.1)
+
+    def test_time_goes_by_in_silence(self) -> None:
+        control = SensorControl()
+        control.attach(Scripted())
+        control.follow(spread(20_000, 0, 1.0), None)
+        for tenth in range(11, 40):
+            control.follow(spread(0, 0, 0), tenth * 100_000)
+        assert control.now.events_per_s < 500
+
+    def test_the_hottest_pixels_are_as_many_as_the_sensor_can_switch_off(self) -> None:
+        control, driver = SensorControl(), Scripted()
+        driver.abilities = replace(driver.abilities, masked_pixels=2)
+        control.attach(driver)
+        control.watched = True
+        for second in range(4):
+            events = spread(20_000, second, 1.0)
+            for index, (x, y) in enumerate([(3, 4), (50, 60), (90, 100)], start=2):
+                events["x"][:: 100 // index], events["y"][:: 100 // index] = x, y
+            control.follow(events, None)
+        assert control.hottest() == ((90, 100), (50, 60))
