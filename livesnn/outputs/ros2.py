@@ -134,10 +134,11 @@ class _Node:
         self._diagnostics = publisher(DiagnosticArray, "/diagnostics", _KEPT)
 
     def publish_decision(self, message: Message, decision: str | None) -> None:
-        """Publish a line, the decision that holds after it, and its probability."""
-        self._decision.publish(String(data=_sayable(decision or "")))
-        confidence = 0.0 if message.row is None else message.row.confidence
-        self._confidence.publish(Float32(data=float(confidence)))
+        """Publish a line; and where it isn't a notice, the decision that holds after it, and its probability."""
+        if message.row is not None or decision is None:
+            self._decision.publish(String(data=_sayable(decision or "")))
+            confidence = 0.0 if message.row is None else message.row.confidence
+            self._confidence.publish(Float32(data=float(confidence)))
         self._lines.publish(String(data=message.octets.decode(errors="replace").rstrip("\n")))
 
     def publish_picture(self, picture: Picture) -> None:
