@@ -30,7 +30,8 @@ class OscOutput(asyncio.DatagramProtocol):
         self.name = f"decisions to osc://{place}"
         self._address, self._decisions = address, decisions
         self._say = loop.say
-        self._refused_s: float | None = None  # when nobody listened, last
+        self._refused = False  # nobody listens
+        self._unrefused_s: float | None = None  # when something was sent that hasn't been refused, first
         loop.start(self)
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -53,13 +54,17 @@ class OscOutput(asyncio.DatagramProtocol):
 
     def error_received(self, error: Exception) -> None:
         """Say once that nobody listens. The system knows only where the other computer says so."""
-        if self._refused_s is None:
+        if not self._refused:
             self._say.at_once(f"{self.name}: {reason_of(error)}: livesnn goes on sending, for whoever comes")
-        self._refused_s = time.monotonic()
+        self._refused, self._unrefused_s = True, None
 
     def _say_if_somebody_listens(self) -> None:
-        if self._refused_s is not None and time.monotonic() - self._refused_s > REFUSED_S:
-            self._refused_s = None
+        if not self._refused:
+            return
+        if self._unrefused_s is None:
+            self._unrefused_s = time.monotonic()
+        elif time.monotonic() - self._unrefused_s > REFUSED_S:
+            self._refused = False
             self._say.at_once(f"{self.name}: it works again")
 
 
