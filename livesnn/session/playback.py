@@ -302,6 +302,7 @@ class VideoPlayback(Playback):
 
     def __init__(self, source: FrameSource) -> None:
         super().__init__(source)
+        self._duration_us = source.duration_us  # now: it may take reading all of it
         self.path = None if source.live else Path(source.name)
         self._clock = PlaybackClock()
         self._video = source
@@ -310,7 +311,7 @@ class VideoPlayback(Playback):
     @property
     def duration_us(self) -> int | None:
         """Time of a recorded video."""
-        return self._video.duration_us
+        return self._duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play a recorded video at this multiple of real time, or hold it. A live video can only be paused."""

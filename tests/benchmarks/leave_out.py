@@ -19,7 +19,7 @@ from unittest.mock import patch
 import numpy as np
 
 from livesnn.__main__ import main
-from livesnn.simulate import gestures, motions
+from livesnn.simulate import body, gestures, motions
 from livesnn.simulate.body import IMAGE, Array, Beat, Limbs, draw_beat
 from livesnn.simulate.gestures import practice_frames
 from livesnn.simulate.scene import Scatter, Scene, draw_scene
@@ -87,7 +87,7 @@ PARTS: dict[str, Any] = {
     "sensor": _drawn_as(_sensor),
     "noise": _drawn_as(_noise),
     "trunk": patch.object(gestures, "perform", lambda *of: _still(motions.perform(*of))),
-    "tempo": patch.object(motions, "draw_beat", _one_tempo),
+    "tempo": patch.object(body, "draw_beat", _one_tempo),
 }
 
 
