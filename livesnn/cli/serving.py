@@ -110,8 +110,7 @@ def serve(
     tcp
         Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints.
     events
-        Send events to programs that connect here, in dv-processing's network format. livesnn gui tcp://HOST:PORT shows
-        them.
+        Send events here in dv-processing's network format. livesnn gui tcp://HOST:PORT shows them.
     only
         Send programs a line for every frame, or only one when the decision changes and one a second.
     model
