@@ -37,12 +37,12 @@ _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken U
 def devices(*, json: bool = False) -> int:
     """List the cameras that are plugged in.
 
-    Webcams are listed only on Linux. The exit code is 1 if livesnn can't look for one kind of camera.
+    Webcams are listed only on Linux. The exit code is 1 if livesnn can't search for one kind of camera.
 
     Parameters
     ----------
     json
-        Print JSON, with what an event camera's sensor can be set to.
+        Print JSON, with the settings that each event camera's sensor has.
     """
     from livesnn.sources import discover
 

@@ -70,14 +70,14 @@ def bench(
 
       decode     .aedat4 to NumPy, beside other libraries
       slicer     events to frames, on one core
-      step       one step of a model on each engine, by turns
+      step       one step of a model on each engine, in turn
       latency    from an event to its decision, in real time
       startup    from the start to the first picture
       simulate   how much faster than real time people are simulated
       denoise    the noise filters on one core
 
-    In the repository there are also people, transfer, sensors, teach, formats, sustained and train. Each has its own
-    options, such as `livesnn bench people --help`.
+    In a clone of the repository, NAME can also be people, transfer, sensors, teach, formats, sustained or train.
+    `livesnn bench people --help` describes the options of people, and so on.
 
     In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
     compared with. A model with 8-bit kernels also runs on ONNX Runtime's own 8-bit kernels.
@@ -87,15 +87,15 @@ def bench(
     names
         Measurements to make.
     repeats
-        How often each is repeated; not of latency. Default: 5.
+        How often to repeat each measurement except latency. Default: 5.
     model
-        Model of step, latency and startup, by name or folder. Default: nmnist.
+        Model for step, latency and startup, by name or folder. Default: nmnist.
     source
-        Recording whose frames step uses. Default: a moving blob.
+        Recording for step. Default: a simulated blob that moves.
     engines
-        Engines that step times. Default: all that are installed and can run the model.
+        Engines for step. Default: all that are installed and can run the model.
     json
-        Print JSON, as without it.
+        Has no effect: the figures are always JSON.
     """
     if repeats is not None and repeats < 1:
         raise LivesnnError(f"--repeats can't be {repeats}: give 1 or more")

@@ -37,7 +37,7 @@ class _Mounting:
     """Swap left and right before rotating, for a camera that looks into a mirror."""
 
     bias: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Set up an event camera's sensor as this file says; Camera → Sensitivity in the window saves one."""
+    """Set up an event camera's sensor from this file. Camera → Sensitivity in the window saves such files."""
 
     @property
     def orientation(self) -> Orientation | None:
@@ -78,7 +78,7 @@ class DecisionFlags:
     """Smallest probability that makes a decision. Default: 0.7, or in the window your last choice."""
 
     hysteresis: Annotated[float | None, tyro.conf.arg(name="keep", metavar="PROBABILITY")] = None
-    """A decision stands until its probability falls below this, or until another class reaches its threshold.
+    """A decision stays until its probability falls below this, or until another class reaches its threshold.
     Default: 0.3 of --threshold, or of the class's own threshold if that is higher. In the window: your last
     choice."""
 
@@ -91,7 +91,7 @@ class DecisionFlags:
     steady. At 0 all frames of the window count the same. Default: 0.22, or in the window your last choice."""
 
     class_threshold: tyro.conf.UseAppendAction[tuple[tuple[str, float], ...]] = ()
-    """Set the threshold of one class, such as: other 0.7. In the window, this flag, --allow and --deny apply to the
+    """Set the threshold of one class, such as other 0.7. In the window, this flag, --allow and --deny apply to the
     model that it opens with."""
 
     allow: tuple[str, ...] = ()

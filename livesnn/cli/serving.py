@@ -66,7 +66,7 @@ class PageFlags:
     """Where the page's recordings are written. Default: the current folder."""
 
     auth: bool = True
-    """Ask for a token, where another computer can connect. The printed address has it. With --no-auth, everybody who
+    """Ask for a token if other computers can connect. The printed address contains it. With --no-auth, everybody who
     can reach the port is let in."""
 
     cert: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -156,8 +156,8 @@ def serve(
 ) -> int:
     """Show decisions on a web page, and send them to other programs.
 
-    One network runs for all of them. A slow receiver misses something and delays nobody. Without any receiver, it
-    serves the page on this computer.
+    One network serves them all. A slow receiver misses something, but doesn't delay the others. Without any receiver,
+    the page is served to this computer only.
 
     Parameters
     ----------
@@ -165,14 +165,14 @@ def serve(
         camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
         recording of events, at its own speed.
     web
-        Serve a page with the events and the decision here, and JSON for programs at /decisions, /status and /metrics.
-        127.0.0.1 is the host that you leave out; 0.0.0.0 or * lets other computers connect.
+        Serve the page at this address, with /decisions, /status and /metrics for programs. Without HOST, only this
+        computer can connect. The host 0.0.0.0 or * lets other computers connect.
     tcp
         Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints.
     events
-        Send events here in dv-processing's network format; livesnn gui tcp://HOST:PORT shows them.
+        Send events here in dv-processing's network format. livesnn gui tcp://HOST:PORT shows them.
     only
-        Send a line for every frame to programs, or only when the decision changes, and once a second.
+        Send programs a line for every frame, or only one when the decision changes and one a second.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds

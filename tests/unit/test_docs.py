@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import re
+import runpy
 import shlex
 import sys
 import warnings
@@ -19,6 +20,7 @@ import tyro
 
 from livesnn.__main__ import main
 from livesnn.cli import COMMANDS
+from livesnn.cli.measure import STUDIES
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "models", "recordings", "packaging")
@@ -119,27 +121,47 @@ class Parsed(BaseException):
     """The program's parser took the arguments; nothing was run. Not an Exception, which the program would report."""
 
 
-def parse_only(parse: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `tyro.cli` that ends with `Parsed` where the command would have begun."""
+def unrun(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function with a command's parameters that ends with `Parsed`."""
 
-    def parsed(command: Any, *rest: Any, **options: Any) -> Any:
-        if inspect.isfunction(command):
-
-            @functools.wraps(command)
-            def instead(*_: Any, **__: Any) -> None:
-                raise Parsed
-
-            command = instead
-        parse(command, *rest, **options)
+    @functools.wraps(command)
+    def instead(*_: Any, **__: Any) -> None:
         raise Parsed
 
-    return parsed
+    return instead
+
+
+@pytest.fixture
+def _parsed_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tyro end with `Parsed` where a command would have begun."""
+    parse, choose = tyro.cli, tyro.extras.subcommand_cli_from_dict
+
+    def parsed(command: Any, *rest: Any, **options: Any) -> None:
+        parse(unrun(command) if inspect.isfunction(command) else command, *rest, **options)
+        raise Parsed
+
+    def chosen(commands: dict[str, Callable[..., Any]]) -> None:
+        choose({name: unrun(command) for name, command in commands.items()})
+
+    monkeypatch.setattr(tyro, "cli", parsed)
+    monkeypatch.setattr(tyro.extras, "subcommand_cli_from_dict", chosen)
+
+
+def run_here(arguments: list[str]) -> object:
+    """Run a command in this process, a study of the repository too; returns its exit code."""
+    if arguments[:1] != ["bench"] or arguments[1:2] == [] or arguments[1] not in STUDIES:
+        return main(arguments)
+    script, *first = STUDIES[arguments[1]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [script, *first, *arguments[2:]])
+        runpy.run_path(str(ROOT / f"tests/benchmarks/{script}.py"), run_name="__main__")
+    return 0
 
 
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Return what the program's parser says against arguments; "" if it takes them."""
     try:
-        code: object = main(arguments)
+        code = run_here(arguments)
     except Parsed:
         return ""
     except SystemExit as stop:
@@ -159,13 +181,11 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert not broken
 
 
+@pytest.mark.usefixtures("_parsed_only")
 @pytest.mark.parametrize(
     "page", [page for page in pages() if today(page)], ids=lambda page: str(page.relative_to(ROOT))
 )
-def test_the_program_takes_every_command_of_a_block(
-    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(tyro, "cli", parse_only(tyro.cli))
+def test_the_program_takes_every_command_of_a_block(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks(page):
         for line, arguments in commands(block):
             assert not complaint(arguments, capsys), f"{block}: {line}"
@@ -230,9 +250,13 @@ def test_there_is_a_notebook() -> None:
     assert NOTEBOOKS
 
 
-def test_a_wrong_flag_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(tyro, "cli", parse_only(tyro.cli))
+@pytest.mark.usefixtures("_parsed_only")
+def test_a_wrong_flag_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert not complaint(["run", "clip.aedat4", "--json"], capsys)
     assert complaint(["run", "clip.aedat4", "--jason"], capsys)
     assert complaint(["rnu", "clip.aedat4"], capsys)
     assert complaint(["data", "check", "no-such-set"], capsys)
+    assert not complaint(["bench", "people", "--data", "DIR"], capsys)
+    assert complaint(["bench", "people", "--date", "DIR"], capsys)
+    assert not complaint(["bench", "sensors", "--people", "20"], capsys)
+    assert complaint(["bench", "sensors", "--person", "20"], capsys)
