@@ -7,7 +7,6 @@ import functools
 import inspect
 import json
 import re
-import runpy
 import shlex
 import sys
 import warnings
@@ -20,7 +19,6 @@ import tyro
 
 from livesnn.__main__ import main
 from livesnn.cli import COMMANDS
-from livesnn.cli.measure import STUDIES
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "models", "recordings", "packaging")
@@ -147,21 +145,10 @@ def _parsed_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tyro.extras, "subcommand_cli_from_dict", chosen)
 
 
-def run_here(arguments: list[str]) -> object:
-    """Run a command in this process, a study of the repository too; returns its exit code."""
-    if arguments[:1] != ["bench"] or arguments[1:2] == [] or arguments[1] not in STUDIES:
-        return main(arguments)
-    script, *first = STUDIES[arguments[1]]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [script, *first, *arguments[2:]])
-        runpy.run_path(str(ROOT / f"tests/benchmarks/{script}.py"), run_name="__main__")
-    return 0
-
-
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Return what the program's parser says against arguments; "" if it takes them."""
     try:
-        code = run_here(arguments)
+        code: object = main(arguments)
     except Parsed:
         return ""
     except SystemExit as stop:
