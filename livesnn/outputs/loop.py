@@ -31,7 +31,7 @@ RETRY_S = 2.0
 SELDOM_S = 10.0
 """Least time between two lines about the same kind of trouble."""
 
-_LAST_PORT = 65_535
+LAST_PORT = 65_535
 
 
 class Message(NamedTuple):
@@ -360,8 +360,8 @@ class Seldom:
 
 def listening_socket(address: Address) -> socket.socket:
     """Return a socket that listens; port 0: any that is free. Raises SourceError where that can't be."""
-    if not address.host or not 0 <= address.port <= _LAST_PORT:
-        raise SourceError(f"{address}: can't listen there: give a host, and a port from 1 to {_LAST_PORT}")
+    if not address.host or not 0 <= address.port <= LAST_PORT:
+        raise SourceError(f"{address}: can't listen there: give a host, and a port from 1 to {LAST_PORT}")
     try:
         family, _, _, _, where = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
         return socket.create_server(where, family=family)
