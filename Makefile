@@ -6,7 +6,7 @@ SOURCE ?=
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test test-fast browser check bench peers docs screenshots bundle clean
+.PHONY: run test test-fast browser counterparts check bench peers docs screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -41,6 +41,10 @@ test-fast: .venv/all
 browser: .venv/all
 	for name in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
 	apt-get install --yes --no-install-recommends chromium-headless-shell || $(BIN)/playwright install --only-shell chromium
+
+# What tests of MQTT and OSC are skipped without: a broker and its clients, and liblo's server.
+counterparts:
+	apt-get install --yes --no-install-recommends mosquitto mosquitto-clients liblo-tools
 
 check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging docs

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
+import runpy
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -44,14 +43,15 @@ MOST_SEEDS = 1000
 
 
 def run_study(name: str, *arguments: str) -> int:
-    """Run one of `STUDIES` and return its exit code; raises LivesnnError outside the repository."""
+    """Run the script of one of `STUDIES` and return 0; raises LivesnnError outside the repository."""
     repository = Path(__file__).parents[2]
     script, *first = STUDIES[name]
     if not (repository / "tests" / "benchmarks" / f"{script}.py").exists():
         raise LivesnnError(f"{name} is measured by a script of the repository: clone it, and run it there")
-    paths = [str(repository), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-m", f"tests.benchmarks.{script}", *first, *arguments]
-    return subprocess.call(command, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    sys.path.insert(0, str(repository))
+    sys.argv = [f"livesnn bench {name}", *first, *arguments]
+    runpy.run_module(f"tests.benchmarks.{script}", run_name="__main__", alter_sys=True)
+    return 0
 
 
 def bench(

@@ -6,7 +6,8 @@ import secrets
 import socket
 import sys
 import threading
-from contextlib import ExitStack, closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -45,8 +46,11 @@ if TYPE_CHECKING:
     from livesnn.outputs.decisions import DecisionFeeds
     from livesnn.outputs.lines import Row, Summary
     from livesnn.outputs.loop import OutputLoop
+    from livesnn.outputs.ros2 import Ros2Output
     from livesnn.outputs.served_source import ServedSource
     from livesnn.video.frame_source import FrameSource
+
+    Start = Callable[[OutputLoop, DecisionFeeds], str]
 
 HERE = "127.0.0.1"
 DECISIONS_PORT, PAGE_PORT = 7780, 7788
@@ -95,6 +99,61 @@ Page = Annotated[PageFlags, tyro.conf.arg(name="")]
 PLAIN_PAGE = PageFlags()
 
 
+@dataclass(frozen=True)
+class ReceiverFlags:
+    """Other receivers."""
+
+    mqtt: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None
+    """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
+    Needs livesnn[mqtt]."""
+
+    osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
+    """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
+
+    ros2: bool = False
+    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. Needs ROS 2: source its setup.bash,
+    or install livesnn[ros2]."""
+
+    ros2_namespace: Annotated[str, tyro.conf.arg(metavar="NAME")] = "/"
+    """Namespace of the node and its topics, to tell several cameras apart."""
+
+    def starts(self) -> list[Start]:
+        """Return what starts each that gets only lines, and returns what is to be said. Raises LivesnnError."""
+        starts: list[Start] = []
+        if self.mqtt is not None:
+            with _needing("mqtt"):
+                from livesnn.outputs.mqtt import MqttOutput, parse_broker
+            broker = parse_broker(self.mqtt)
+            starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
+        if (place := _place("--osc", self.osc)) is not None:
+            with _needing("osc"):
+                from livesnn.outputs.osc import OscOutput
+            starts.append(lambda loop, told: OscOutput(loop, place, told).name)
+        return starts
+
+    @property
+    def ros2_node(self) -> str | None:
+        """Namespace of the node; None: there is none. Raises LivesnnError where ROS 2 is missing."""
+        if not self.ros2:
+            return None
+        with _needing("ros2"):
+            import livesnn.outputs.ros2  # noqa: F401
+        return self.ros2_namespace
+
+
+Receivers = Annotated[ReceiverFlags, tyro.conf.arg(name="")]
+NO_RECEIVERS = ReceiverFlags()
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else error
+        raise LivesnnError(f"--{extra} needs {missing}: pip install 'livesnn[{extra}]'") from error
+
+
 def serve(
     source: Source,
     /,
@@ -104,6 +163,7 @@ def serve(
     events: Place = None,
     only: Literal["all", "changes"] = "all",
     page: Page = PLAIN_PAGE,
+    receivers: Receivers = NO_RECEIVERS,
     actions: Actions = NO_ACTION,
     model: Model = None,
     engine: Engine = "auto",
@@ -115,8 +175,8 @@ def serve(
 ) -> int:
     """Show decisions on a web page, and send them to other programs.
 
-    One network runs for all of them. A slow receiver misses something and delays nobody. Without --web, --tcp and
-    --events, it serves the page on this computer.
+    One network runs for all of them. A slow receiver misses something and delays nobody. Without any receiver, it
+    serves the page on this computer.
 
     Parameters
     ----------
@@ -147,14 +207,16 @@ def serve(
         What runs the network. auto uses spike if that is compiled for the model, else onnx. torch needs
         livesnn[train].
     """
-    if web is None and tcp is None and events is None:
+    starts, ros2 = receivers.starts(), receivers.ros2_node
+    others = bool(starts) or ros2 is not None
+    if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
     places = _Places(
         web=_place("--web", web),
         decisions=_place("--tcp", tcp),
         events=_place("--events", events),
     )
-    only_events = web is None and tcp is None and actions == NO_ACTION
+    only_events = web is None and tcp is None and not others and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
         raise SourceError(
             "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
@@ -165,7 +227,9 @@ def serve(
             "--control, --recordings, --no-auth, --cert and --key are for the page: add --web, or leave them out"
         )
     page.check()
-    server = _Server("serve", source, places, mounting, only_changes=only == "changes", page=page)
+    server = _Server(
+        "serve", source, places, mounting, only_changes=only == "changes", page=page, starts=starts, ros2=ros2
+    )
     if only_events:
         return _serve_events(server, seconds, json=json)
     return _decide(server, model, engine, decisions, actions, seconds, denoise=denoise, json=json)
@@ -376,12 +440,16 @@ class _Server(ExitStack):
         *,
         only_changes: bool = False,
         page: PageFlags = PLAIN_PAGE,
+        starts: Sequence[Start] = (),
+        ros2: str | None = None,
     ) -> None:
         super().__init__()
         self.command, self.name = command, name
         self.orientation = mounting.upright
         self.sensor = mounting.sensor
         self._places, self._only_changes, self._page = places, only_changes, page
+        self._starts, self._ros2_namespace = starts, ros2
+        self._ros2: Ros2Output | None = None
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None
 
@@ -396,6 +464,7 @@ class _Server(ExitStack):
         from livesnn.outputs.loop import OutputLoop
         from livesnn.outputs.tcp import EventOutput, TcpOutput
         from livesnn.sources import event_source
+        from livesnn.video.frame_source import FrameSource
 
         if not source.live and not isinstance(source, Recording):
             raise SourceError(
@@ -430,6 +499,15 @@ class _Server(ExitStack):
                 listening += self._listen_for_pages(loop, place, told, self._served)
                 if self._served.sees_events:
                     watching.append(self._served.see_packet)
+            listening += [start(loop, told) for start in self._starts]
+            if self._ros2_namespace is not None:
+                from livesnn.outputs.ros2 import Ros2Output
+
+                video = isinstance(source, FrameSource)
+                picture = None if video else self.orientation.resolution(event_source(source).resolution)
+                self._ros2 = Ros2Output(loop, told, picture, self._ros2_namespace)
+                watching.append(self._ros2.see_packet)
+                listening.append(self._ros2.name)
         for line in listening:  # once nothing can fail any more
             say(f"livesnn {self.command}: {line}")
         return _each(watching)
@@ -468,9 +546,11 @@ class _Server(ExitStack):
             self._decisions.notice(line)
 
     def see(self, result: Result) -> None:
-        """Look at a result, for the page."""
+        """Look at a result, for the page and for ROS."""
         if self._served is not None:
             self._served.see_result(result)
+        if self._ros2 is not None:
+            self._ros2.see_result(result)
 
     def take_reset(self) -> bool:
         """Return whether the page has asked for a reset since the last call."""

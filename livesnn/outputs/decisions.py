@@ -43,6 +43,8 @@ class DecisionFeeds:
     ----------
     greeting
         What every program gets first, plain data.
+    classes
+        Their names.
     programs, page
         What they are fed by.
     last
@@ -71,6 +73,7 @@ class DecisionFeeds:
             "frame_us": card.input.slice.delta_t_us,
             "window": card.input.window,
         }
+        self.classes = card.classes
         self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=_missed)
         self.page = Feed(loop, "page", most_bytes=KEPT_BYTES)
         self.last: Row | None = None
@@ -143,6 +146,16 @@ class DecisionFeeds:
         message = Message(json_line(line))
         self.programs.put(message)
         self.page.put(message)
+
+
+def decided(message: Message, before: str | None) -> str | None:
+    """Return the decision that holds after a message to programs; ``before``: the one until then."""
+    if message.row is not None:
+        return message.row.decision
+    return None if message.octets.startswith(_NO_DECISION) else before
+
+
+_NO_DECISION = (b'{"quiet"', b'{"error"', b'{"summary"')
 
 
 def joined(before: Row, row: Row) -> Row:

@@ -288,7 +288,9 @@ class OutputLoop(Closing):
         self._worker.close(FLUSH_S + 2.0)
 
     def _run(self, stop: threading.Event) -> None:
-        asyncio.run(self._serve())
+        # On Windows too, where asyncio's default can't wait for other libraries' sockets, such as MQTT's.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -1,6 +1,7 @@
 """Show frames and a comparison as fast as they come: python tests/gui/soak.py MODEL_FOLDER FRAMES.
 
-All plots are open. Prints {frames, painted, plots_drawn, rss_after_first, rss_at_end, dropped, decisions} as JSON.
+All plots are open, and the stage is shown at first and in the middle third.
+Prints {frames, painted, plots_drawn, rss_after_first, rss_at_end, dropped, decisions} as JSON.
 The process must end with 0: a crash while painting is what this is for.
 """
 
@@ -72,6 +73,8 @@ def main(model: str, frames: int) -> dict[str, int]:
     shown_s, tick = time.perf_counter(), threading.Event()
     while window.view.shown < frames:
         before = window.view.shown
+        if window.presenting.on != (100 <= before < 500 or frames // 3 <= before < 2 * frames // 3):
+            window.show_stage()
         window.poll()
         if window.view.shown != before:
             window.view.canvas.repaint()

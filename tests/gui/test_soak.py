@@ -1,4 +1,6 @@
-"""Twenty thousand frames on show, all plots open: no crash while painting (DESIGN, trap 1), and memory stays flat.
+"""Twenty thousand frames on show: no crash while painting (DESIGN, trap 1), and memory stays flat.
+
+All plots are open, and a third of the frames is on the stage.
 
 LIVESNN_SOAK_FRAMES=50000 shows more of them, for a minute.
 """

@@ -1,0 +1,118 @@
+"""MQTT: the decision, every line of JSON, and whether livesnn is there, by way of a broker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+
+from livesnn.errors import SourceError
+from livesnn.outputs.decisions import DecisionFeeds, decided
+from livesnn.outputs.loop import OutputLoop
+
+ANSWER_S = 2.0
+"""The broker has so long to connect and to confirm a message."""
+
+KEPT_ALIVE_S = 5
+"""After one and a half times as long without a sign of life, the broker says that livesnn is offline."""
+
+TOPIC = "livesnn"
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_REFUSED = (4, 5, 134, 135)  # CONNACK's codes, of MQTT 3 and 5, for a wrong user or password
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where messages go: ``topic`` is in front of each topic's name; ``tls``: encrypted."""
+
+    host: str
+    port: int
+    topic: str = TOPIC
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+def parse_broker(url: str) -> Broker:
+    """Read ``mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]``. Raises SourceError, which doesn't say the password.
+
+    Without a password in it, LIVESNN_MQTT_PASSWORD of the environment is the user's.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS[parts.scheme]
+        if not parts.hostname or "?" in url or "#" in url:
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        raise SourceError(
+            "--mqtt: give the broker as mqtt://HOST:PORT, or mqtts://USER@HOST:PORT/TOPIC"
+        ) from error
+    topic = unquote(parts.path).strip("/") or TOPIC
+    if re.search(r"[+#\x00-\x1f\x7f]", topic) or topic.startswith("$"):
+        raise SourceError(f"--mqtt: the topic can't be {topic!r}: leave out + and #, and $ at its start")
+    user = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else os.environ.get("LIVESNN_MQTT_PASSWORD")
+    return Broker(parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts")
+
+
+class MqttOutput:
+    """Publishes to a broker, and connects again whenever that is gone. What it can't send meanwhile is left out.
+
+    ``TOPIC/status``, retained: online or offline. ``TOPIC/decision``: the class, or nothing, when that changes
+    (QoS 1). ``TOPIC/lines``: what programs get by TCP (QoS 0).
+    """
+
+    def __init__(self, loop: OutputLoop, broker: Broker, decisions: DecisionFeeds) -> None:
+        self.name = f"decisions to {broker}"
+        self._broker, self._decisions = broker, decisions
+        loop.start(self)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Publish until the feed ends. Raises SourceError where the broker refuses the user."""
+        try:
+            await self._publish(ready)
+        except aiomqtt.MqttCodeError as error:
+            if getattr(error.rc, "value", error.rc) not in _REFUSED:
+                raise
+            raise SourceError(f"{self._broker} refuses the user: give USER:PASSWORD in front of @") from error
+
+    async def _publish(self, ready: Callable[[], None]) -> None:
+        broker = self._broker
+        status, topic, lines = (f"{broker.topic}/{name}" for name in ("status", "decision", "lines"))
+        client = aiomqtt.Client(
+            broker.host,
+            broker.port,
+            username=broker.user,
+            password=broker.password,
+            tls_context=ssl.create_default_context() if broker.tls else None,
+            will=aiomqtt.Will(status, "offline", qos=1, retain=True),
+            keepalive=KEPT_ALIVE_S,
+            timeout=ANSWER_S,
+            logger=logging.Logger("mqtt", logging.CRITICAL + 1),  # the loop says what goes wrong
+        )
+        async with client:
+            receiver = self._decisions.programs.join(str(broker))  # now, so that nothing old waits
+            try:
+                await client.publish(status, "online", qos=1, retain=True)
+                ready()
+                last: str | None = None
+                told = False
+                while (message := await receiver.take()) is not None:
+                    decision = decided(message, last)
+                    if not told or decision != last:
+                        await client.publish(topic, (decision or "").encode(errors="replace"), qos=1)
+                    last, told = decision, True
+                    await client.publish(lines, message.octets.rstrip(b"\n"))
+                await client.publish(status, "offline", qos=1, retain=True)
+            finally:
+                self._decisions.programs.leave(receiver)

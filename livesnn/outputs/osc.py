@@ -1,0 +1,105 @@
+"""OSC over UDP: decisions as numbers and words, for TouchDesigner, Max, Processing and their like."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+
+from livesnn.errors import SourceError
+from livesnn.events.cameras.network import Address, reason_of
+from livesnn.outputs.decisions import QUIET_S, DecisionFeeds, decided
+from livesnn.outputs.lines import Row
+from livesnn.outputs.loop import LAST_PORT, OutputLoop
+
+REFUSED_S = 3 * QUIET_S
+"""Something is sent every second. Where nothing was refused for so long, somebody listens."""
+
+
+class OscOutput(asyncio.DatagramProtocol):
+    """Sends a bundle for each frame, and when there is no decision any more; to one address."""
+
+    def __init__(self, loop: OutputLoop, address: Address, decisions: DecisionFeeds) -> None:
+        place = str(address).removeprefix("tcp://")
+        if not 0 < address.port <= LAST_PORT:
+            raise SourceError(f"--osc can't be {place}: give a port from 1 to {LAST_PORT}")
+        self.name = f"decisions to osc://{place}"
+        self._address, self._decisions = address, decisions
+        self._say = loop.say
+        self._refused = False  # nobody listens
+        self._unrefused_s: float | None = None  # when something was sent that hasn't been refused, first
+        loop.start(self)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Send until the feed ends."""
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: self, remote_addr=self._address
+        )
+        receiver = self._decisions.programs.join(f"osc {self._address.host}:{self._address.port}")
+        try:
+            ready()
+            last: str | None = None
+            while (message := await receiver.take()) is not None:
+                last = decided(message, last)
+                if message.row is not None or last is None:  # not of notices between
+                    transport.sendto(bundle(self._decisions.classes, last, message.row))
+                    self._say_if_somebody_listens()
+        finally:
+            self._decisions.programs.leave(receiver)
+            transport.close()
+
+    def error_received(self, error: Exception) -> None:
+        """Say once that nobody listens. The system knows only where the other computer says so."""
+        if not self._refused:
+            self._say.at_once(f"{self.name}: {reason_of(error)}: livesnn goes on sending, for whoever comes")
+        self._refused, self._unrefused_s = True, None
+
+    def _say_if_somebody_listens(self) -> None:
+        if not self._refused:
+            return
+        if self._unrefused_s is None:
+            self._unrefused_s = time.monotonic()
+        elif time.monotonic() - self._unrefused_s > REFUSED_S:
+            self._refused = False
+            self._say.at_once(f"{self.name}: it works again")
+
+
+def bundle(classes: Sequence[str], decision: str | None, row: Row | None) -> bytes:
+    """Return what is sent of a decision; ``row`` has its numbers, None: there are none any more.
+
+    The names of all classes are in each: who comes later knows them.
+    """
+    index = classes.index(decision) if decision in classes else -1
+    probabilities = [0.0 if row is None else row.probabilities.get(name, 0.0) for name in classes]
+    confidence = 0.0 if row is None else row.confidence
+    messages: list[tuple[str, Sequence[float | str]]] = [
+        ("/livesnn/decision", [_sayable(decision or ""), confidence]),
+        ("/livesnn/index", [index]),
+        ("/livesnn/classes", [_sayable(name) for name in classes]),
+        *(
+            (f"/livesnn/probability/{part_of_address(name)}", [p])
+            for name, p in zip(classes, probabilities, strict=True)
+        ),
+    ]
+    builder = OscBundleBuilder(IMMEDIATELY)
+    for address, values in messages:
+        message = OscMessageBuilder(address)
+        for value in values:
+            kind = {str: "s", int: "i"}.get(type(value), "f")
+            message.add_arg(float(value) if kind == "f" else value, kind)
+        builder.add_content(message.build())
+    octets: bytes = builder.build().dgram
+    return octets
+
+
+def part_of_address(name: str) -> str:
+    """Return a class's name as a part of an OSC address, in which few signs are allowed (OSC 1.0)."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "_"
+
+
+def _sayable(text: str) -> str:
+    return text.encode(errors="replace").decode().replace("\0", "")

@@ -1,0 +1,176 @@
+"""ROS 2: what another process receives by subscribing, and what is published when nothing comes or livesnn ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from livesnn.errors import SourceError
+from livesnn.events.cameras.network import Address
+from livesnn.events.packet import Packet
+from livesnn.infer.model import read_card
+from livesnn.outputs.decisions import DecisionFeeds
+from livesnn.outputs.lines import Row
+from livesnn.outputs.loop import OutputLoop
+from livesnn.outputs.tcp import TcpOutput
+from tests.fake_source import SMALL
+from tests.synthetic import moving_bar
+from tests.waiting import eventually
+
+pytest.importorskip("rclpy", reason="needs ROS 2: pip install 'livesnn[ros2]', or source its setup.bash")
+
+from livesnn.outputs.ros2 import Ros2Output
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore:module 'sre_.*' is deprecated:DeprecationWarning"),  # lark's
+]
+WAIT_S = 60.0  # DDS takes seconds to find others on a busy machine
+OK, ERROR, STALE = 0, 2, 3  # of DiagnosticStatus
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def row(**changes: Any) -> Row:
+    return replace(Row(1, 0, "other", 0.75, {"other": 1.0}, {"other": 0.75}, False, 0, 0.1, 2.0), **changes)
+
+
+class Subscriber:
+    """A process that subscribes, and what it has received."""
+
+    def __init__(self, namespace: str) -> None:
+        command = [sys.executable, "-m", "tests.ros_subscriber", namespace]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self._received: list[tuple[str, Any]] = []
+        threading.Thread(target=self._read, daemon=True).start()
+        eventually(lambda: self.received("ready"), WAIT_S)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            topic, value = json.loads(line)
+            self._received.append((topic, value))
+
+    def received(self, topic: str) -> list[Any]:
+        """Return what has come by a topic until now."""
+        return [value for name, value in list(self._received) if name == topic]
+
+    def stall(self) -> None:
+        """Let it take nothing any more."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[str]:
+    """Yield a namespace of this run of tests, and keep what they say on this computer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        patch.setenv("ROS_DOMAIN_ID", str(os.getpid() % 100))
+        yield f"/run{os.getpid()}"
+
+
+@pytest.fixture(scope="module")
+def subscriber(namespace: str) -> Iterator[Subscriber]:
+    started = Subscriber(namespace)
+    yield started
+    started.kill()
+
+
+def test_another_process_receives_decisions_pictures_and_diagnostics(
+    namespace: str, subscriber: Subscriber
+) -> None:
+    said: list[str] = []
+    with OutputLoop(said.append) as loop:
+        decisions = DecisionFeeds(loop, "camera", read_card("gestures"), quiet_s=0.5)
+        output = Ros2Output(loop, decisions, SMALL, namespace)
+
+        # Nothing is sent to whom ROS hasn't found yet.
+        def tell_of(decision: str | None) -> list[Any]:
+            decisions.tell(row(decision=decision))
+            return subscriber.received("decision")
+
+        eventually(lambda: "other" in tell_of("other"), WAIT_S, 0.05)
+        eventually(lambda: tell_of("größe\n")[-1] == "größe\n", WAIT_S, 0.05)
+        assert 0.75 in subscriber.received("confidence")
+        lines = map(json.loads, subscriber.received("lines"))
+        assert {"other", "größe\n"} <= {line.get("decision") for line in lines}
+
+        def picture() -> list[Any]:
+            decisions.tell(row())
+            output.see_packet(Packet(moving_bar(20_000), time.perf_counter()))
+            return subscriber.received("picture")
+
+        width, height, encoding, step, checksum = eventually(picture, WAIT_S, 0.05)[-1]
+        assert (width, height, encoding, step) == (SMALL.width, SMALL.height, "rgb8", 3 * SMALL.width)
+        assert checksum != zlib.crc32(bytes(3 * SMALL.width * SMALL.height))
+        eventually(lambda: subscriber.received("decision")[-1] == "", WAIT_S)  # half a second without a row
+        name, _, values = eventually(
+            lambda: [each for each in subscriber.received("diagnostics") if each[1] == STALE], WAIT_S
+        )[-1]
+        assert name == f"{namespace}/livesnn"
+        assert values["model"] == "gestures"
+    ended = eventually(
+        lambda: [each for each in subscriber.received("diagnostics") if each[1] == ERROR], WAIT_S
+    )
+    assert ended[-1][0] == name
+    assert not said
+
+
+def test_a_subscriber_that_stalls_or_is_killed_delays_nobody_else(namespace: str) -> None:
+    said: list[str] = []
+    with OutputLoop(said.append) as loop:
+        decisions = DecisionFeeds(loop, "camera", read_card("gestures"), quiet_s=3600)
+        Ros2Output(loop, decisions, SMALL, namespace)
+        output = TcpOutput(loop, Address("127.0.0.1", 0), decisions.programs, b"hello\n")
+        stalls = Subscriber(namespace)
+        eventually(lambda: [decisions.tell(row()), stalls.received("decision")][1], WAIT_S, 0.05)
+        with socket.create_connection(output.address, timeout=WAIT_S) as program:
+            lines = program.makefile()
+            assert lines.readline() == "hello\n"
+
+            def told(t: int) -> bool:
+                decisions.tell(row(t=t))
+                return bool(json.loads(lines.readline())["t"] == t)
+
+            stalls.stall()
+            assert all(told(t) for t in range(1000))
+            stalls.kill()
+            assert all(told(t) for t in range(1000))
+        assert not said
+
+
+def test_a_namespace_that_cannot_be_is_an_error() -> None:
+    with OutputLoop(print) as loop:
+        decisions = DecisionFeeds(loop, "camera", read_card("gestures"))
+        with pytest.raises(SourceError, match="--ros2-namespace"):
+            Ros2Output(loop, decisions, SMALL, "/no space")
+
+
+@pytest.mark.slow
+def test_a_served_source_is_seen_and_decided_about(namespace: str, subscriber: Subscriber) -> None:
+    serve = ["serve", "simulate:gestures", "--ros2", "--ros2-namespace", namespace]
+    process = subprocess.Popen([sys.executable, "-m", "livesnn", *serve], stderr=subprocess.DEVNULL)
+    try:
+        seen, decided = len(subscriber.received("picture")), len(subscriber.received("decision"))
+        eventually(lambda: len(set(map(tuple, subscriber.received("picture")[seen:]))) > 10, WAIT_S)
+        eventually(lambda: any(subscriber.received("decision")[decided:]), WAIT_S)
+    finally:
+        process.kill()
+        process.wait()
