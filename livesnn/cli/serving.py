@@ -36,6 +36,8 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
+    import ssl
+
     from livesnn.card import ModelCard
     from livesnn.events.cameras.network import Address
     from livesnn.events.packet import EventSource, Packet
@@ -74,6 +76,23 @@ class PageFlags:
 
     key: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """The certificate's private key, a PEM file."""
+
+    def check(self) -> None:
+        """Raise SourceError where the page couldn't be served so."""
+        folder = expanded(self.recordings)
+        if folder.exists() and not folder.is_dir():
+            raise SourceError(f"--recordings {folder} is a file: give a folder")
+        self.tls()
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what encrypts connections; None: nothing is encrypted. Raises SourceError."""
+        if self.cert is None and self.key is None:
+            return None
+        if self.cert is None or self.key is None:
+            raise SourceError("--cert and --key belong together: give both, or neither")
+        from livesnn.outputs.web import load_tls
+
+        return load_tls(expanded(self.cert), expanded(self.key))
 
 
 Page = Annotated[PageFlags, tyro.conf.arg(name="")]
@@ -203,6 +222,11 @@ def serve(
             "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
             "for decisions"
         )
+    if web is None and page != PLAIN_PAGE:
+        raise SourceError(
+            "--control, --recordings, --no-auth, --cert and --key are for the page: add --web, or leave them out"
+        )
+    page.check()
     server = _Server(
         "serve", source, places, mounting, only_changes=only == "changes", page=page, starts=starts, ros2=ros2
     )
@@ -296,13 +320,16 @@ class _Places:
 def _place(flag: str, text: str | None) -> Address | None:
     """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
     from livesnn.events.cameras.network import Address
+    from livesnn.outputs.loop import LAST_PORT, listening_socket
 
     if text is None:
         return None
     host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal()):
-        raise LivesnnError(f"{flag} can't be {text!r}: give a port, or HOST:PORT")
-    return Address(_any(host.strip("[]")) or HERE, int(port))
+    if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
+        raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
+    address = Address(_any(host.strip("[]")) or HERE, int(port))
+    listening_socket(address).close()  # before a model is loaded in vain
+    return address
 
 
 def _any(host: str) -> str:
@@ -489,12 +516,10 @@ class _Server(ExitStack):
         self, loop: OutputLoop, place: Address, decisions: DecisionFeeds, served: ServedSource
     ) -> list[str]:
         """Serve the page; return what is to be said about it."""
-        from livesnn.outputs.web import WebOutput, load_tls
+        from livesnn.outputs.web import WebOutput
 
         page = self._page
-        if (page.cert is None) is not (page.key is None):
-            raise SourceError("--cert and --key belong together: give both, or neither")
-        tls = load_tls(expanded(page.cert), expanded(page.key)) if page.cert and page.key else None
+        tls = page.tls()
         outside = not is_loopback(place.host)
         token = secrets.token_urlsafe(16) if outside and page.auth else None
         output = WebOutput(loop, place, decisions, served, token=token, tls=tls, control=page.control)

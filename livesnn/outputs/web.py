@@ -114,12 +114,16 @@ def load_tls(cert: Path, key: Path) -> ssl.SSLContext:
     """Return what encrypts connections. Raises SourceError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(cert, key)
+        context.load_cert_chain(cert, key, _no_pass_phrase)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise SourceError(
             f"{cert}, {key}: can't be used for TLS ({reason_of(error)}): give a certificate and its key as PEM files"
         ) from error
     return context
+
+
+def _no_pass_phrase() -> str:  # else OpenSSL asks for it on the terminal, and waits
+    raise ValueError("the key needs a pass phrase: openssl pkey removes it")
 
 
 @dataclass(frozen=True)

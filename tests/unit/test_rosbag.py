@@ -170,6 +170,14 @@ def test_a_message_of_a_database_that_isn_t_bytes_is_left_out_and_said(tmp_path:
     assert any("1 messages of /camera/events lost" in line for line in describe(path).warnings)
 
 
+def test_a_topic_whose_messages_are_all_damaged_is_said(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag.db3", some(), SENSOR)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE messages SET data = 7")
+    with pytest.raises(FormatError, match=f"the topic {TOPIC} is left out: .* copy the bag again"):
+        open_recording(path)
+
+
 def test_a_message_that_is_damaged_is_left_out_and_said(tmp_path: Path) -> None:
     events = some()
     path = write_bag(tmp_path / "bag.bag", events, SENSOR)

@@ -346,6 +346,7 @@ class TestSettings:
             "{}",
             '{"camera": "x", "settings": {"sensitivity": 2}}',
             '{"camera": "x", "settings": {"region": 1}}',
+            '{"camera": "x", "settings": {"sensitivty": 0.5}}',
         ],
     )
     def test_a_file_of_something_else_is_an_error_in_one_line(self, tmp_path: Path, text: str) -> None:

@@ -21,6 +21,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from livesnn.__main__ import main
 from livesnn.card import ModelCard
 from livesnn.cli.serving import is_loopback
 from livesnn.errors import LivesnnError, SourceError
@@ -275,6 +276,34 @@ def test_a_connection_is_encrypted_with_a_certificate(
         load_tls(key, cert)
     with pytest.raises(SourceError, match=r"no\.pem"):
         load_tls(tmp_path / "no.pem", key)
+    closed = tmp_path / "closed.pem"
+    locked = ("rsa", "-aes128", "-passout", "pass:secret", "-in", key, "-out", closed)
+    subprocess.run([openssl, *locked], check=True, capture_output=True)
+    with pytest.raises(SourceError, match="needs a pass phrase"):
+        load_tls(cert, closed)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--web", "70000"), "--web can't be '70000': give a port from 1 to 65535"),
+        (("--web", "http://localhost:7788"), "--web can't be 'http://localhost:7788'"),
+        (("--tcp", "7780", "--control"), "are for the page: add --web, or leave them out"),
+        (("--recordings", __file__), "is a file: give a folder"),
+        (("--cert", __file__), "--cert and --key belong together"),
+    ],
+)
+def test_flags_that_cannot_be_are_refused_before_the_source_is_opened(
+    flags: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "no-such-recording.raw", *flags]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_said_before_the_source_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["serve", "no-such-recording.raw", "--web", str(taken.getsockname()[1])]) == 1
+    assert "can't listen there (Address already in use)" in capsys.readouterr().err
 
 
 # --- what they get ---

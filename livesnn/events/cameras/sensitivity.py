@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -238,11 +238,23 @@ class _SensorFile:
     settings: SensorSettings
 
 
+@dataclass(frozen=True)
+class _SensorFields:
+    """The same, as it is written."""
+
+    settings: dict[str, object]
+
+
 def load_settings(path: Path) -> SensorSettings:
     """Return the settings in a file that `save_settings` wrote. Raises DataError, and SourceError for no file."""
     require_file(path, "file of camera settings (.json)")
     try:
-        return decode_json(path.read_bytes(), _SensorFile).settings
+        octets = path.read_bytes()
+        settings = decode_json(octets, _SensorFile).settings
+        # A misspelt field would leave the camera as it is, without a word.
+        if unknown := decode_json(octets, _SensorFields).settings.keys() - asdict(settings).keys():
+            raise msgspec.ValidationError(f"unknown field {min(unknown)!r}")
+        return settings
     except (OSError, msgspec.DecodeError, UnicodeError) as error:
         raise DataError(
             f"{path}: not a file of camera settings ({error}): give one that the window saved"

@@ -87,6 +87,7 @@ class BagReader(Reader):
             one for one in self._bag.connections if one.topic == name and one.msgtype in EVENT_TYPES
         ]
         topic = Topic(connections, not isinstance(self._bag, Bag1), Head(), 0, 0)
+        damage = ""
         for log_ns, octets in self._messages(name, topic, None):
             try:
                 head = read_head(octets, cdr=topic.cdr, packed=EVENT_TYPES[connections[0].msgtype])
@@ -96,10 +97,13 @@ class BagReader(Reader):
                 if error.refused:
                     self._warnings.append(f"the topic {name} is left out: {error}")
                     return None
+                damage = str(error)
                 continue
             if parts:
                 require_plausible(self._path, parts[0], head.resolution)
                 return Topic(connections, topic.cdr, head, log_ns, int(parts[0]["t"].min()))
+        if damage:
+            self._warnings.append(f"the topic {name} is left out: {damage}: copy the bag again")
         return None
 
     def _messages(self, name: str, topic: Topic, from_ns: int | None) -> Iterator[tuple[int, bytes]]:
