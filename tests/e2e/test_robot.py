@@ -280,7 +280,7 @@ def test_pages_programs_and_an_action_are_served_together_and_told_of_the_end(tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--web", "here"), "--web can't be 'here': give a port, or HOST:PORT"),
+        (("--web", "here"), "--web can't be 'here': give a port from 1 to 65535, or HOST:PORT"),
         (("--tcp", "localhost:"), "--tcp can't be 'localhost:'"),
         (("--web", "0", "--tcp", "70000"), "a port from 1"),
         (("--web", "0", "--cert", "cert.pem"), "--cert and --key belong together: give both, or neither"),
