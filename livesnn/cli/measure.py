@@ -46,11 +46,12 @@ def run_study(name: str, *arguments: str) -> int:
     """Run the script of one of `STUDIES` and return 0; raises LivesnnError outside the repository."""
     repository = Path(__file__).parents[2]
     script, *first = STUDIES[name]
-    if not (repository / "tests" / "benchmarks" / f"{script}.py").exists():
+    file = repository / "tests" / "benchmarks" / f"{script}.py"
+    if not file.exists():
         raise LivesnnError(f"{name} is measured by a script of the repository: clone it, and run it there")
     sys.path.insert(0, str(repository))
     sys.argv = [f"livesnn bench {name}", *first, *arguments]
-    runpy.run_module(f"tests.benchmarks.{script}", run_name="__main__", alter_sys=True)
+    runpy.run_path(str(file), run_name="__main__")
     return 0
 
 

@@ -169,7 +169,7 @@ def test_when_nothing_comes_the_decision_is_taken_back(
     eventually(lambda: heard)
     telling.decisions.tell(row())
     eventually(lambda: payloads(heard, "decision")[-2:] == ["other", ""])
-    assert '{"quiet":true}' in payloads(heard, "lines")
+    eventually(lambda: '{"quiet":true}' in payloads(heard, "lines"))
 
 
 def test_a_broker_that_is_killed_and_comes_back_is_said_once_and_told_anew(
