@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -516,6 +515,7 @@ class _Server(ExitStack):
         self, loop: OutputLoop, place: Address, decisions: DecisionFeeds, served: ServedSource
     ) -> list[str]:
         """Serve the page; return what is to be said about it."""
+        from livesnn.events.cameras.network import is_loopback, shown_host
         from livesnn.outputs.web import WebOutput
 
         page = self._page
@@ -571,23 +571,6 @@ def _each(watching: list[See]) -> See | None:
             each(packet)
 
     return see
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only programs of this computer reach a server at this address."""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def shown_host(host: str) -> str:
-    """Return what other computers call a host: an address of this one, where it listens at all of them."""
-    if host in ("0.0.0.0", "::"):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
-            try:
-                unsent.connect(("192.0.2.1", 9))  # chooses a route; nothing is sent
-                host = unsent.getsockname()[0]
-            except OSError:
-                host = socket.gethostname()
-    return f"[{host}]" if ":" in host else host
 
 
 def show_qr_code(url: str) -> None:

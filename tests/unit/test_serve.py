@@ -23,9 +23,8 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.card import ModelCard
-from livesnn.cli.serving import is_loopback
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.cameras.network import Address
+from livesnn.events.cameras.network import Address, is_loopback
 from livesnn.events.cameras.reconnecting import ignore
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Packet

@@ -319,3 +319,20 @@ class StreamConnection:
     def close(self) -> None:
         """Hang up; safe to call twice."""
         self._incoming.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs of this computer reach a server at this address."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def shown_host(host: str) -> str:
+    """Return what other computers call a host: an address of this one, where it listens at all of them."""
+    if host in ("0.0.0.0", "::"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+            try:
+                unsent.connect(("192.0.2.1", 9))  # chooses a route; nothing is sent
+                host = unsent.getsockname()[0]
+            except OSError:
+                host = socket.gethostname()
+    return f"[{host}]" if ":" in host else host
