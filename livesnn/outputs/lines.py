@@ -113,7 +113,7 @@ def decide_all(
     engine: Engine = "auto",
     state: StateMode = "carry",
     every: Literal["window", "frame"] = "window",
-    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
     seconds: float | None = None,
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
@@ -132,8 +132,10 @@ def decide_all(
 
     Parameters
     ----------
-    source, engine, state, decider, seconds, denoise, orientation
+    source, engine, state, seconds, denoise, orientation
         As for `livesnn.run`.
+    decider
+        As for `run_frames`.
     model
         A name or a folder; None: the shipped model that fits the source.
     sensor
@@ -168,7 +170,7 @@ def decide_all(
         loaded = load_model(model or _fitting(source, opened, orientation, notify), engine, notify=notify)
         if isinstance(loaded, SwitchingModel):
             closed.enter_context(closing(loaded))
-        decider.check(loaded.card)
+        (decider() if callable(decider) else decider).check(loaded.card)
         record = listen(opened, loaded.card)
         stop = threading.Event()
         totals = _Totals(loaded)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events.packet import Events, Packet, Resolution
+from livesnn.events.packet import Events, Packet
 from livesnn.sources import open_source
 
 pytest.importorskip("rclpy", reason="needs ROS 2: pip install 'livesnn[ros2]', or source its setup.bash")
-for package in ("event_camera_msgs", "dvs_msgs"):
-    pytest.importorskip(package, reason=f"needs the ROS package {package}: see tests/build_ros_messages.py")
+pytest.importorskip("event_camera_msgs", reason="needs its ROS package: see tests/build_ros_messages.py")
+pytest.importorskip("dvs_msgs", reason="needs its ROS package: see tests/build_ros_messages.py")
 
 from livesnn.events.cameras.ros2 import TopicConnection
 from tests.ros_publisher import EVENTS, EVERY_US, SIZE, events_of

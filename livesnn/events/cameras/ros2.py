@@ -49,9 +49,7 @@ class RosNode(Closing):
         from rclpy.signals import SignalHandlerOptions
 
         self._context = rclpy.Context()
-        rclpy.init(
-            args=[*arguments], context=self._context, signal_handler_options=SignalHandlerOptions.NO
-        )
+        rclpy.init(args=[*arguments], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         try:
             self.node = rclpy.create_node(name, context=self._context, **options)
             self._executor = SingleThreadedExecutor(context=self._context)
@@ -63,6 +61,10 @@ class RosNode(Closing):
     def spin(self, timeout_s: float) -> None:
         """Wait at most so long for a message, a request or a timer, and let it be handled in this thread."""
         self._executor.spin_once(timeout_sec=timeout_s)
+
+    def wake(self) -> None:
+        """End `spin` at once; from any thread."""
+        self._executor.wake()
 
     def close(self) -> None:
         """Take the node out of the graph; not while it spins. Safe to call twice."""
