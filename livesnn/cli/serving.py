@@ -107,6 +107,9 @@ class ReceiverFlags:
     """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
     Needs livesnn[mqtt]."""
 
+    mqtt_ca: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Trust a broker that has a certificate by one of these, a PEM file. Default: those of the system."""
+
     osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
     """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
 
@@ -123,7 +126,7 @@ class ReceiverFlags:
         if self.mqtt is not None:
             with _needing("mqtt"):
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
-            broker = parse_broker(self.mqtt)
+            broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
         if (place := _place("--osc", self.osc)) is not None:
             with _needing("osc"):
