@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import rclpy
@@ -68,6 +69,15 @@ def main(namespace: str) -> None:
     node.create_subscription(String, at + "decision", lambda m: say("decision", m.data), 10)
     node.create_subscription(Float32, at + "confidence", lambda m: say("confidence", m.data), 10)
     node.create_subscription(String, at + "lines", lambda m: say("lines", m.data), 10)
+    with suppress(ImportError):
+        from vision_msgs.msg import Classification
+
+        node.create_subscription(
+            Classification,
+            at + "classification",
+            lambda m: say("classification", {each.class_id: each.score for each in m.results}),
+            10,
+        )
     node.create_subscription(
         Image,
         at + "picture",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -29,6 +30,7 @@ from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import TcpOutput
 from tests.fake_source import SMALL, FakeSource
+from tests.served import free_port
 from tests.synthetic import moving_bar
 from tests.waiting import eventually
 
@@ -151,24 +153,28 @@ def test_another_process_receives_decisions_pictures_and_diagnostics(
     assert not said
 
 
+class Node(NamedTuple):
+    """An output that another process can ask, what it tells and shows, and what is said."""
+
+    output: Ros2Output
+    decisions: DecisionFeeds
+    source: ServedSource
+    said: list[str]
+
+
 @pytest.fixture
-def node(
-    namespace: str, subscriber: Subscriber, tmp_path: Path
-) -> Iterator[tuple[Ros2Output, ServedSource, list[str]]]:
-    """Yield an output that another process can ask, the source, and what is said."""
+def node(namespace: str, subscriber: Subscriber, tmp_path: Path) -> Iterator[Node]:
     said: list[str] = []
     source = served(tmp_path, said.append)
     with OutputLoop(said.append) as loop:
         decisions = DecisionFeeds(loop, "camera", read_card("gestures"))
-        yield Ros2Output(loop, decisions, source, namespace, Decider(threshold=0.8)), source, said
+        output = Ros2Output(loop, decisions, source, namespace, Decider(threshold=0.8))
+        yield Node(output, decisions, source, said)
     source.close()
 
 
-Node = tuple[Ros2Output, ServedSource, list[str]]
-
-
 def test_parameters_change_when_there_is_a_decision(node: Node, subscriber: Subscriber) -> None:
-    output, _, _ = node
+    output = node.output
     names = ["source", "model", "threshold", "keep", "allow"]
     assert subscriber.ask("get", names) == ["camera", "gestures", 0.8, None, None]
     changes = {
@@ -185,7 +191,7 @@ def test_parameters_change_when_there_is_a_decision(node: Node, subscriber: Subs
 
 
 def test_parameters_that_cannot_be_are_refused_in_words(node: Node, subscriber: Subscriber) -> None:
-    output, _, _ = node
+    output = node.output
     for changes, reason in (
         ({"model": "nmnist"}, "model can't change while livesnn runs: start the node again"),
         ({"threshold": 7.0}, "give a probability from 0 to 1"),
@@ -201,7 +207,7 @@ def test_parameters_that_cannot_be_are_refused_in_words(node: Node, subscriber: 
 
 
 def test_services_reset_the_state_and_record(node: Node, subscriber: Subscriber, tmp_path: Path) -> None:
-    _, source, said = node
+    source = node.source
     assert not source.take_reset()
     assert subscriber.ask("reset")[0]
     assert source.take_reset()
@@ -211,9 +217,24 @@ def test_services_reset_the_state_and_record(node: Node, subscriber: Subscriber,
     assert not done
     assert "is being recorded: stop it first" in why
     assert subscriber.ask("record", False) == [True, ""]
-    eventually(lambda: said, WAIT_S)  # told by the diagnostics of the next second
+    eventually(lambda: node.said, WAIT_S)  # told by the diagnostics of the next second
     (recording,) = tmp_path.glob("livesnn-*.aedat4")
-    assert str(recording) in said[0]
+    assert str(recording) in node.said[0]
+
+
+def test_probabilities_are_a_classification_where_vision_msgs_is_installed(
+    node: Node, subscriber: Subscriber
+) -> None:
+    pytest.importorskip("vision_msgs", reason="needs its ROS package: see tests/build_ros_messages.py")
+
+    likely = {"other": 0.75, "größe": 0.25}
+
+    def is_classified() -> bool:
+        node.decisions.tell(row(probabilities=likely))
+        return likely in subscriber.received("classification")
+
+    eventually(is_classified, WAIT_S, 0.05)
+    eventually(lambda: subscriber.received("classification")[-1] == {}, WAIT_S)  # a second without a row
 
 
 def test_a_lost_camera_is_an_error_in_the_diagnostics_and_the_node_goes_on(
@@ -263,6 +284,32 @@ def test_a_namespace_that_cannot_be_is_an_error(tmp_path: Path) -> None:
         decisions = DecisionFeeds(loop, "camera", read_card("gestures"))
         with pytest.raises(SourceError, match="--ros2-namespace"):
             Ros2Output(loop, decisions, served(tmp_path, print), "/no space")
+
+
+@pytest.mark.slow
+def test_when_the_discovery_server_is_killed_decisions_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bins = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
+    if (program := shutil.which("fast-discovery-server", path=bins)) is None:
+        pytest.skip("needs Fast DDS's discovery server, which the wheels have")
+    port = str(free_port())
+    monkeypatch.setenv("ROS_DISCOVERY_SERVER", f"127.0.0.1:{port}")
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE", raising=False)
+    command = [program, "42", "-i", "0", "-l", "127.0.0.1", "-p", port]  # 42: it isn't a daemon
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server, OutputLoop(print) as loop:
+        decisions = DecisionFeeds(loop, "camera", read_card("gestures"))
+        Ros2Output(loop, decisions, served(tmp_path, print), "/found")
+        finds = Subscriber("/found")
+        try:
+            eventually(lambda: [decisions.tell(row()), finds.received("decision")][1], WAIT_S, 0.05)
+            server.kill()
+            server.wait()
+            decisions.tell(row(decision="arm_roll"))
+            eventually(lambda: finds.received("decision")[-1] == "arm_roll", 2.0)
+        finally:
+            server.kill()
+            finds.kill()
 
 
 @pytest.mark.slow
