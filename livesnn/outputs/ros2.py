@@ -53,8 +53,8 @@ def given_parameters() -> dict[str, str]:
     options = {"allow_undeclared_parameters": True, "automatically_declare_parameters_from_overrides": True}
     try:
         with RosNode(NAME, sys.argv, start_parameter_services=False, **options) as ros:
-            names = [name for name in ("source", "model") if ros.node.has_parameter(name)]
-            return {name: str(ros.node.get_parameter(name).value) for name in names}
+            given = {name: ros.node.get_parameter_or(name).value for name in _FIXED}
+            return {name: str(value) for name, value in given.items() if value not in (None, "")}
     except RuntimeError as error:
         raise SourceError(f"{ARGUMENTS} can't be read: {_line(error)}") from error
 
@@ -75,6 +75,8 @@ class Ros2Output:
     ----------
     decider
         As it is now.
+    declared
+        Whether the parameters that the command line gives are in it.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Ros2Output:
         namespace: str,
         decider: Decider = Decider(),  # noqa: B008 (frozen)
     ) -> None:
-        self.decider = decider
+        self.decider, self.declared = decider, False
         self.name = f"decisions to ROS 2 as {_absolute(namespace).rstrip('/')}/{NAME}"
         self._namespace = namespace
         self._loop, self._decisions, self._source = loop, decisions, source
@@ -239,12 +241,14 @@ class _Node(RosNode):
         return response
 
     def _declare_parameters(self, started: Mapping[str, object]) -> None:
-        """Declare what is given by ROS, else what livesnn was started with. Raises SourceError."""
+        """Declare what ROS gives at the start; and where the node is made anew, what holds. Raises LivesnnError."""
         values = {name: started[name] for name in _FIXED} | _parameters(self._output.decider)
         for name, value in values.items():
             described = ParameterDescriptor(description=_DESCRIPTIONS[name], dynamic_typing=True)
-            self._values[name] = self.node.declare_parameter(name, value, described).value
-        self._output.decider = _decider(self._values, self._card)
+            ignored = name in _FIXED or self._output.declared
+            declared = self.node.declare_parameter(name, value, described, ignore_override=ignored)
+            self._values[name] = declared.value
+        self._output.decider, self._output.declared = _decider(self._values, self._card), True
         self.node.add_on_set_parameters_callback(self._set)
 
     def _set(self, parameters: Sequence[Any]) -> SetParametersResult:

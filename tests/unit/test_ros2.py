@@ -313,13 +313,43 @@ def test_when_the_discovery_server_is_killed_decisions_go_on(
 
 
 @pytest.mark.slow
-def test_a_served_source_is_seen_and_decided_about(namespace: str, subscriber: Subscriber) -> None:
-    serve = ["serve", "simulate:gestures", "--ros2", "--ros2-namespace", namespace]
-    process = subprocess.Popen([sys.executable, "-m", "livesnn", *serve], stderr=subprocess.DEVNULL)
+def test_the_ros_package_serves_the_source_that_is_its_parameter(
+    namespace: str, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'packaging' / 'ros2'}:{os.environ.get('PYTHONPATH', '')}")
+    given = ("-p", "source:=simulate:gestures", "-p", "threshold:=0.6", "-r", f"__ns:={namespace}")
+    command = [sys.executable, "-c", "import livesnn_node; livesnn_node.main()", "--ros-args", *given]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
+        assert subscriber.ask("get", ["source", "model", "threshold"]) == [
+            "simulate:gestures",
+            "gestures",
+            0.6,
+        ]
         seen, decided = len(subscriber.received("picture")), len(subscriber.received("decision"))
         eventually(lambda: len(set(map(tuple, subscriber.received("picture")[seen:]))) > 10, WAIT_S)
         eventually(lambda: any(subscriber.received("decision")[decided:]), WAIT_S)
+        assert subscriber.ask("set", {"threshold": 1.0, "allow": ["other"]}) == [True, ""]
+        decided = len(subscriber.received("decision"))
+        eventually(lambda: len(subscriber.received("decision")) > decided + 20, WAIT_S)
+        assert set(subscriber.received("decision")[-10:]) <= {"", "other"}
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("-p", "threshold:=7"), "the decision threshold is 7.0: give a probability from 0 to 1"),
+        (("-p", "source:=no.aedat4"), "no.aedat4"),
+        (("-p", "threshold=0.5"), "--ros-args can't be read"),
+    ],
+)
+def test_what_ros_cannot_give_is_an_error_of_one_line(given: tuple[str, ...], message: str) -> None:
+    command = [sys.executable, "-m", "livesnn", "serve", "simulate:gestures", "--ros2", "--ros-args", *given]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 1
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1
