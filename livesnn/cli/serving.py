@@ -184,8 +184,8 @@ def serve(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
-        recording of events, at its own speed.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
+        Ctrl-C; or a recording of events, at its own speed.
     web
         Serve the page at this address, with /decisions, /status and /metrics for programs. Without HOST, only this
         computer can connect. The host 0.0.0.0 or * lets other computers connect.
@@ -266,8 +266,8 @@ def publish(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
-        recording of events, at its own speed.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
+        Ctrl-C; or a recording of events, at its own speed.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     decisions_port

@@ -1,4 +1,4 @@
-"""`ros2 run livesnn_ros livesnn`: livesnn serve as a node, whose source and model may be parameters."""
+"""`ros2 run livesnn_ros node`: livesnn serve as a node, whose source and model may be parameters."""
 
 import sys
 

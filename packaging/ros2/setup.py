@@ -11,5 +11,5 @@ setup(
         ("share/livesnn_ros", ["package.xml"]),
         ("share/livesnn_ros/launch", ["launch/livesnn.launch.py"]),
     ],
-    entry_points={"console_scripts": ["livesnn = livesnn_node:main"]},
+    entry_points={"console_scripts": ["node = livesnn_node:main"]},
 )

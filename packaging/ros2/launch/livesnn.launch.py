@@ -17,7 +17,7 @@ def generate_launch_description() -> LaunchDescription:
     """Return the node, with a launch argument for each of these parameters and for the namespace."""
     node = Node(
         package="livesnn_ros",
-        executable="livesnn",
+        executable="node",
         name="livesnn",
         namespace=LaunchConfiguration("namespace"),
         parameters=[
