@@ -242,7 +242,7 @@ class _Node(RosNode):
 
     def _declare_parameters(self, started: Mapping[str, object]) -> None:
         """Declare what ROS gives at the start; and where the node is made anew, what holds. Raises LivesnnError."""
-        values = {name: started[name] for name in _FIXED} | _parameters(self._output.decider)
+        values = {name: _sayable(str(started[name])) for name in _FIXED} | _parameters(self._output.decider)
         for name, value in values.items():
             described = ParameterDescriptor(description=_DESCRIPTIONS[name], dynamic_typing=True)
             ignored = name in _FIXED or self._output.declared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from livesnn.errors import SourceError
 from livesnn.events.packet import Events, Packet
+from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 
 pytest.importorskip("rclpy", reason="needs ROS 2: pip install 'livesnn[ros2]', or source its setup.bash")
@@ -145,6 +147,25 @@ def first_packet(packets: Iterator[Packet], wanted: Callable[[Packet], bool]) ->
             return packet
         assert time.monotonic() < ends_s
     raise AssertionError("it ended")
+
+
+@pytest.mark.slow
+def test_what_a_driver_shows_is_decided_until_two_seconds_after_it_is_killed(publish: Publish) -> None:
+    driver = publish("/arms", "evt3", str(recordings_dir() / "arm_roll.aedat4"))
+    connect("/arms").close()  # it is there
+    command = [sys.executable, "-m", "livesnn", "run", "ros2:/arms", "--json", "--every", "frame"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            rows = map(json.loads, process.stdout)
+            assert any(row["decision"] == "arm_roll" for row in rows)
+            driver.kill()
+            killed_s = time.monotonic()
+            silent = next(row for row in rows if row["silence_s"] is not None)
+            assert silent["decision"] is None
+            assert time.monotonic() - killed_s < 2.0
+        finally:
+            process.kill()
 
 
 def test_a_topic_that_nobody_publishes_is_an_error() -> None:
