@@ -44,24 +44,17 @@ _Whole = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DenoiseSpec:
-    """What is noise. The three criteria apply in this order; 0 leaves one out.
+    """What is noise. The three criteria apply in this order; 0 leaves one out."""
 
-    Attributes
-    ----------
-    hot_hz
-        A pixel is hot that makes at least so many events a second, and five times as many as its eight neighbours
-        do on average, in 6 of the 8 intervals in which it is learned. Things that move make neighbours busy and
-        stay nowhere, so that a waving hand makes no hot pixels.
-    refractory_us
-        An event is dropped that comes earlier than this after the last one of its pixel that wasn't.
-    activity_us
-        An event is isolated, and dropped, if none of its eight neighbours had one less than so many µs ago, of either
-        polarity: Delbruck 2008 ("Frame-free dynamic digital vision"). Isolated events count as activity; those of
-        hot pixels, or dropped by the refractory time, don't.
-    """
-
+    # A pixel is hot that makes at least so many events a second, and five times as many as its eight
+    # neighbours do on average, in 6 of the 8 intervals in which it is learned. Things that move make
+    # neighbours busy and stay nowhere, so that a waving hand makes no hot pixels.
     hot_hz: float = 20.0
+    # An event is dropped that comes earlier than this after the last one of its pixel that wasn't
     refractory_us: int = 200
+    # An event is isolated, and dropped, if none of its eight neighbours had one less than so many µs ago, of
+    # either polarity: Delbruck 2008 ("Frame-free dynamic digital vision"). Isolated events count as activity;
+    # those of hot pixels, or dropped by the refractory time, don't.
     activity_us: int = 10_000
 
     def __post_init__(self) -> None:

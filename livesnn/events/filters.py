@@ -22,22 +22,17 @@ from livesnn.events.packet import TIME_LIMIT_US, Events, Packet, Resolution
 class Orientation:
     """What is done to a picture to make it upright: first mirrored, then turned.
 
-    Attributes
-    ----------
-    quarter_turns
-        How often the picture is turned by 90° clockwise, 0..3: 2 where the camera hangs upside down, 1 where
-        the top of the scene is at the left of the picture, 3 where it is at the right.
-    mirrored
-        Whether left and right are exchanged: for a camera that looks into a mirror, or whose driver mirrors.
-        For a camera that looks at a person it is False, or the right hand is taken for the left.
-
     Raises
     ------
     SourceError
         The number of turns isn't one of 0..3.
     """
 
+    # How often the picture is turned by 90° clockwise, 0..3: 2 where the camera hangs upside down, 1 where
+    # the top of the scene is at the left of the picture, 3 where it is at the right
     quarter_turns: int = 0
+    # Whether left and right are exchanged: for a camera that looks into a mirror, or whose driver mirrors.
+    # For a camera that looks at a person it is False, or the right hand is taken for the left.
     mirrored: bool = False
 
     def __post_init__(self) -> None:

@@ -165,21 +165,11 @@ def only_model_for(source: str) -> str | None:
 
 
 class Fit(NamedTuple):
-    """How a model fits a source.
+    """How a model fits a source."""
 
-    Attributes
-    ----------
-    plays
-        Whether it can take the source at all: events or pictures.
-    better
-        A shipped model that was trained for such a source; None: none is better.
-    why
-        What speaks for that one, as the beginning of a sentence.
-    """
-
-    plays: bool
-    better: str | None = None
-    why: str = ""
+    plays: bool  # Whether it can take the source at all: events or pictures
+    better: str | None = None  # A shipped model that was trained for such a source; None: none is better
+    why: str = ""  # What speaks for that one, as the beginning of a sentence
 
 
 def fit_events(card: ModelCard, size: Resolution) -> Fit:

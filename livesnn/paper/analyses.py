@@ -74,25 +74,14 @@ Maps = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """How far the maps of the two directions differ half-way round, by method and layer.
+    """How far the maps of the two directions differ half-way round, by method and layer."""
 
-    Attributes
-    ----------
-    n
-        Number of digits.
-    differences
-        Mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise), of the frame itself and of the
-        maps of both convolutions as the next layer reads them.
-    frame
-        The first digit half-way round [H, W].
-    shown
-        Its first maps [direction, channel, H, W], the most active channels only.
-    """
-
-    n: int
+    n: int  # Number of digits
+    # Mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise), of the frame itself and of
+    # the maps of both convolutions as the next layer reads them
     differences: dict[str, dict[str, float]]
-    frame: tuple[tuple[int, ...], ...]
-    shown: dict[str, Any]
+    frame: tuple[tuple[int, ...], ...]  # The first digit half-way round [H, W]
+    shown: dict[str, Any]  # Its first maps [direction, channel, H, W], the most active channels only
     commit: str
     command: str
 

@@ -100,32 +100,18 @@ SEQ5 = "the paper leaves its task open, and this is one reading of it. The paper
 
 
 class Column(NamedTuple):
-    """A data set of a table.
-
-    Attributes
-    ----------
-    beside
-        The column or data set of the paper that it stands beside.
-    note
-        How it differs from the paper's.
-    clips
-        Number of training and validation clips, if the column takes only a part of a data set.
-    by_window
-        A decision counts per window, not per recording.
-    folder
-        Folder in --data of a data set that has no name of its own.
-    settings
-        Fields of `Configuration` that the best recipe gets.
-    """
+    """A data set of a table."""
 
     label: str
-    beside: str
+    beside: str  # The column or data set of the paper that it stands beside
     dataset: Name
-    note: str = ""
+    note: str = ""  # How it differs from the paper's
     split: SplitName = "test"
+    # Number of training and validation clips, if the column takes only a part of a data set
     clips: int | None = None
-    by_window: bool = False
-    folder: str = ""
+    by_window: bool = False  # A decision counts per window, not per recording
+    folder: str = ""  # Folder in --data of a data set that has no name of its own
+    # Fields of `Configuration` that the best recipe gets
     settings: dict[str, Any] = {}  # noqa: RUF012 (never changed)
 
 

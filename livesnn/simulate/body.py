@@ -37,30 +37,14 @@ SIDES = np.array([-1.0, 1.0])
 
 
 class Limbs(NamedTuple):
-    """The pose of arms, trunk and head at T moments. Poses can be blended: all values are vectors.
+    """The pose of arms, trunk and head at T moments. Poses can be blended: all values are vectors."""
 
-    Attributes
-    ----------
-    wrist
-        float64 [T, 2, 3], from the shoulder, in arm lengths, (out, up, forward).
-    elbow
-        float64 [T, 2, 3], direction the elbow points to, any length.
-    hand
-        float64 [T, 2, 3], added to the forearm's direction to give the hand's.
-    trunk
-        float64 [T, 3], how far the trunk is from its place: x to the right, y down, yaw in radians.
-    head
-        float64 [T, 2], how far the head is from its place on the trunk: x, y.
-    feet
-        float64 [T, 2], how far each foot is lifted.
-    """
-
-    wrist: Array
-    elbow: Array
-    hand: Array
-    trunk: Array
-    head: Array
-    feet: Array
+    wrist: Array  # float64 [T, 2, 3], from the shoulder, in arm lengths, (out, up, forward)
+    elbow: Array  # float64 [T, 2, 3], direction the elbow points to, any length
+    hand: Array  # float64 [T, 2, 3], added to the forearm's direction to give the hand's
+    trunk: Array  # float64 [T, 3], how far it is from its place: x to the right, y down, yaw in radians
+    head: Array  # float64 [T, 2], how far the head is from its place on the trunk: x, y
+    feet: Array  # float64 [T, 2], how far each foot is lifted
 
     def part(self, first: int, last: int | None = None) -> Limbs:
         """Return the moments from ``first`` up to, but not including, ``last``."""

@@ -43,34 +43,21 @@ NOISE_HZ = (0.5, 3.0)
 
 
 class Stroke(NamedTuple):
-    """A movement through a few points, written for the right arm.
+    """A movement through a few points, written for the right arm."""
 
-    Attributes
-    ----------
-    points
-        Of the wrist.
-    step_s
-        Shortest and longest time from one point to the next; a person's time is log-uniform.
-    other
-        Points of the left wrist, in its own axes; the same as ``points`` if ``both`` is set; empty: it rests.
-    stops
-        Whether the wrist halts at each point, as at the corners of a drawing. Otherwise it passes them smoothly.
-    turns
-        Whether half of the people go the other way.
-    trunk
-        Where the trunk is at each point: x and y in pixels, yaw in radians; empty: it rests.
-    weight
-        See `Motion`.
-    """
-
-    points: Sequence[Point] | Array
+    points: Sequence[Point] | Array  # Of the wrist
+    # Shortest and longest time from one point to the next; a person's time is log-uniform
     step_s: tuple[float, float] = (0.2, 0.6)
+    # Points of the left wrist, in its own axes; the same as ``points`` if ``both`` is set; empty: it rests
     other: tuple[Point, ...] = ()
     both: bool = False
+    # Whether the wrist halts at each point, as at the corners of a drawing. Otherwise it passes them
+    # smoothly.
     stops: bool = False
-    turns: bool = False
+    turns: bool = False  # Whether half of the people go the other way
+    # Where the trunk is at each point: x and y in pixels, yaw in radians; empty: it rests
     trunk: tuple[Point, ...] = ()
-    weight: float = 0.5
+    weight: float = 0.5  # See `Motion`
 
 
 _LOW = (0.1, -0.9, 0.25)

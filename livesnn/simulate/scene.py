@@ -63,21 +63,13 @@ Moving = Callable[[Array], Array]
 
 
 class Surroundings(NamedTuple):
-    """What moves besides the person.
+    """What moves besides the person."""
 
-    Attributes
-    ----------
-    behind, before
-        Return shapes [T, S, 11] in pixels of the sensor, painted behind or before the person.
-    camera
-        Returns how far everything is displaced, [T, 2], in pixels.
-    curtain
-        Returns how far each column of the background is displaced besides, [T, W], in pixels.
-    """
-
+    # Return shapes [T, S, 11] in pixels of the sensor, painted behind or before the person
     behind: tuple[Moving, ...] = ()
     before: tuple[Moving, ...] = ()
-    camera: Moving | None = None
+    camera: Moving | None = None  # Returns how far everything is displaced, [T, 2], in pixels
+    # Returns how far each column of the background is displaced besides, [T, W], in pixels
     curtain: Moving | None = None
 
 

@@ -31,37 +31,23 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a model has learned, and how well.
+    """What a model has learned, and how well."""
 
-    Attributes
-    ----------
-    folder
-        The new model.
-    windows
-        Windows that the class was learned from.
-    right, kept_aside
-        Of its last windows, which were first held out, how many were decided right, and how many there were.
-    taken, known
-        Of windows of known classes, how many were taken for the new class, and how many there were.
-    resembles, resembling
-        The class as which the model decided most of these windows before, and how many; "" and 0 if none.
-    movement
-        How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement.
-    at_rest
-        Whether that is no more than people at rest have; False for models that know no people.
-    """
-
-    folder: str
+    folder: str  # The new model
     gesture: str
-    windows: int
+    windows: int  # Windows that the class was learned from
+    # Of its last windows, which were first held out, how many were decided right, and how many there were
     right: int
     kept_aside: int
+    # Of windows of known classes, how many were taken for the new class, and how many there were
     taken: int
     known: int
+    # The class as which the model decided most of these windows before, and how many; "" and 0 if none
     resembles: str
     resembling: int
+    # How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement
     movement: float
-    at_rest: bool
+    at_rest: bool  # Whether that is no more than people at rest have; False for models that know no people
 
     @property
     def poor(self) -> bool:

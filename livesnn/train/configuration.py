@@ -29,24 +29,13 @@ _OF_SPIKES = (
 
 
 class NetworkKind(NamedTuple):
-    """What a network takes.
+    """What a network takes."""
 
-    Attributes
-    ----------
-    spiking
-        Whether it has a state and makes a model folder.
-    blocks
-        How many numbers --widths takes.
-    width
-        The paper's number of channels, which --width has when it is left out.
-    refused
-        Fields of `Configuration` that have no effect on it and are refused. Other fields may have no effect either,
-        but a pair of commands may share them.
-    """
-
-    spiking: bool = False
-    blocks: int = 2
-    width: int = 256
+    spiking: bool = False  # Whether it has a state and makes a model folder
+    blocks: int = 2  # How many numbers --widths takes
+    width: int = 256  # The paper's number of channels, which --width has when it is left out
+    # Fields of `Configuration` that have no effect on it and are refused. Other fields may have no effect
+    # either, but a pair of commands may share them.
     refused: tuple[str, ...] = _OF_SPIKES
 
 

@@ -65,28 +65,14 @@ FEW_STEPS = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training.
+    """The result of a training."""
 
-    Attributes
-    ----------
-    folder
-        The model folder; a baseline makes no model, and this is its run folder.
-    validation
-        Accuracies on validation.
-    network
-        With its final weights (see `load_final`), in eval mode.
-    skipped, warnings
-        See `Clips`.
-    unmeasured
-        Classes without a validation clip.
-    """
-
-    folder: Path
+    folder: Path  # The model folder; a baseline makes no model, and this is its run folder
     validation: Evaluation | Measured
-    network: Network
+    network: Network  # With its final weights (see `load_final`), in eval mode
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    unmeasured: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()  # Classes without a validation clip
 
 
 def train_all(config: Configuration) -> list[Trained]:

@@ -16,22 +16,12 @@ EMULATED = "emulated"
 
 
 class FrameSource(Closing, ABC):
-    """What yields frames itself and has no events, such as a video.
+    """What yields frames itself and has no events, such as a video."""
 
-    Attributes
-    ----------
-    name
-        What it is called in errors.
-    live
-        Whether it runs in real time.
-    warnings
-        What was damaged or assumed so far, one line each.
-    """
-
-    name: str
+    name: str  # What it is called in errors
     resolution: Resolution
-    live: bool = True
-    warnings: tuple[str, ...] = ()
+    live: bool = True  # Whether it runs in real time
+    warnings: tuple[str, ...] = ()  # What was damaged or assumed so far, one line each
 
     @property
     def duration_us(self) -> int | None:

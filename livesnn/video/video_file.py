@@ -151,34 +151,19 @@ class Video(FrameSource):
 
     Nothing is held open between readings. Picture j is shown from `time_us(j)` to `time_us(j + 1)`: by the
     container's frame rate, taken as constant.
-
-    Attributes
-    ----------
-    path, format
-        The file, and its container: avi, mp4, mov, matroska or webm.
-    fps
-        Pictures a second.
-    resolution
-        Of the upright pictures; pixels are taken as square.
-    claimed
-        Number of pictures, as the file says; below 1: it doesn't.
-    progress
-        Reports while all of it is read for its duration, see `count_frames`.
-    end_us
-        Frames at or after this time aren't yielded.
-    warnings
-        What is damaged or was assumed, one line each; known once the video has been read to its end.
     """
 
     live = False
 
+    # The file, and its container: avi, mp4, mov, matroska or webm
     path: Path
     format: str
-    fps: Fraction
-    resolution: Resolution
-    claimed: int
-    progress: Progress
-    end_us: float = math.inf
+    fps: Fraction  # Pictures a second
+    resolution: Resolution  # Of the upright pictures; pixels are taken as square
+    claimed: int  # Number of pictures, as the file says; below 1: it doesn't
+    progress: Progress  # Reports while all of it is read for its duration, see `count_frames`
+    end_us: float = math.inf  # Frames at or after this time aren't yielded
+    # What is damaged or was assumed, one line each; known once the video has been read to its end
     warnings: tuple[str, ...] = ()
 
     @property

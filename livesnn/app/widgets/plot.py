@@ -40,33 +40,17 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PlotLook:
-    """What a plot says, and how its values are written.
-
-    Attributes
-    ----------
-    title, tip
-        Its name, and what it shows.
-    unit
-        Of the values, behind each of them: "ms".
-    over
-        "time": s since the source was opened, or "latency": a histogram over ms, on a logarithmic axis.
-    digits
-        Decimal places of the values under the cross-hair.
-    most
-        Upper end of the value axis; None: as the values are.
-    signed
-        Whether values below 0 are possible.
-    named_from
-        A curve is named in the legend only where it has reached this value; None: always.
-    """
+    """What a plot says, and how its values are written."""
 
     title: str
-    tip: str
-    unit: str = ""
+    tip: str  # what it shows
+    unit: str = ""  # Of the values, behind each of them: "ms"
+    # "time": s since the source was opened, or "latency": a histogram over ms, on a logarithmic axis
     over: str = "time"
-    digits: int = 2
-    most: float | None = None
-    signed: bool = False
+    digits: int = 2  # Decimal places of the values under the cross-hair
+    most: float | None = None  # Upper end of the value axis; None: as the values are
+    signed: bool = False  # Whether values below 0 are possible
+    # A curve is named in the legend only where it has reached this value; None: always
     named_from: float | None = None
 
 

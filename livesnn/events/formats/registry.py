@@ -59,26 +59,13 @@ class OtherContent(NamedTuple):
 
 
 class Reader(ABC):
-    """An open file. Use it from one thread at a time.
+    """An open file. Use it from one thread at a time."""
 
-    Attributes
-    ----------
-    format
-        Short name, e.g. ``aedat4``.
-    camera
-        What recorded it according to the file, or "".
-    orientation
-        How the file's coordinates lie, in words.
-    streams
-        Its event streams in the file's order; there may be none.
-    resolution
-        Of the first event stream, else of the frames; None if the file doesn't give it.
-    """
-
-    format: str
-    camera: str = ""
-    orientation: str = "x to the right, y down"
-    streams: Sequence[EventStream]
+    format: str  # Short name, e.g. aedat4
+    camera: str = ""  # What recorded it according to the file, or ""
+    orientation: str = "x to the right, y down"  # How the file's coordinates lie, in words
+    streams: Sequence[EventStream]  # Its event streams in the file's order; there may be none
+    # Of the first event stream, else of the frames; None if the file doesn't give it
     resolution: Resolution | None
 
     @property

@@ -90,37 +90,21 @@ class Stack:
 
 @dataclass(frozen=True)
 class Clips:
-    """Labelled clips of equal length.
+    """Labelled clips of equal length."""
 
-    Attributes
-    ----------
-    frames
-        uint8 [N, T, C, H, W], or a `Stack` of that shape.
-    labels
-        int64 [N], indices into `classes`.
-    names
-        Where each clip comes from.
-    recordings
-        The recording or video that each clip is a part of; empty if each clip is a recording of its own.
-    groups
-        The person, session or group of videos that each clip belongs to; or empty. A split keeps a group on one side
-        where a class has two or more groups.
-    skipped
-        Recordings that can't be read and were left out, with the reason; one line each.
-    warnings
-        What opening the recordings reported, such as damage; one line each.
-    sensor
-        Width and height of the camera that recorded them; None if unknown, or if there are several.
-    """
-
-    frames: Frames | Stack
-    labels: Index
-    names: tuple[str, ...]
+    frames: Frames | Stack  # uint8 [N, T, C, H, W], or a `Stack` of that shape
+    labels: Index  # int64 [N], indices into `classes`
+    names: tuple[str, ...]  # Where each clip comes from
     classes: tuple[str, ...]
+    # The recording or video that each clip is a part of; empty if each clip is a recording of its own
     recordings: tuple[str, ...] = ()
+    # The person, session or group of videos that each clip belongs to; or empty. A split keeps a group on one
+    # side where a class has two or more groups.
     groups: tuple[str, ...] = ()
+    # Recordings that can't be read and were left out, with the reason; one line each
     skipped: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # What opening the recordings reported, such as damage; one line each
+    # Width and height of the camera that recorded them; None if unknown, or if there are several
     sensor: tuple[int, int] | None = None
 
     def __len__(self) -> int:
@@ -187,30 +171,16 @@ class Clips:
 
 @dataclass(frozen=True)
 class Streams:
-    """Uncut streams with a label for each frame; every epoch cuts other stretches out of them.
+    """Uncut streams with a label for each frame; every epoch cuts other stretches out of them."""
 
-    Attributes
-    ----------
-    frames
-        uint8 [N, F, C, H, W].
-    frame_labels
-        int64 [N, F]: indices into `classes` and the `kinds` behind them, `UNKNOWN` or `IGNORED`.
-    stretch
-        Frames of a stretch.
-    seed
-        Decides the stretches, together with the epoch.
-    kinds
-        What is shown besides the classes.
-    class_of
-        Class of each class and kind: an index into `classes`, or `UNKNOWN`. Empty if there are no kinds.
-    """
-
-    frames: Stack
+    frames: Stack  # uint8 [N, F, C, H, W]
+    # int64 [N, F]: indices into `classes` and the `kinds` behind them, `UNKNOWN` or `IGNORED`
     frame_labels: Index
     classes: tuple[str, ...]
-    stretch: int
-    seed: int
-    kinds: tuple[str, ...] = ()
+    stretch: int  # Frames of a stretch
+    seed: int  # Decides the stretches, together with the epoch
+    kinds: tuple[str, ...] = ()  # What is shown besides the classes
+    # Class of each class and kind: an index into `classes`, or `UNKNOWN`. Empty if there are no kinds.
     class_of: tuple[int, ...] = ()
     skipped: tuple[str, ...] = ()
 

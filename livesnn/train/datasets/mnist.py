@@ -100,20 +100,13 @@ _FIXED = 1 << 31  # the epoch of clips that never change: validation, test
 
 @dataclass(frozen=True)
 class SequenceSamples:
-    """Sequences of some digits, each in every direction of its kind; random kinds are made anew in every epoch.
-
-    Attributes
-    ----------
-    digits, digit_labels
-        uint8 [N, 28, 28] and int64 [N].
-    seed
-        Decides the random numbers, together with the epoch and the sample's index.
-    """
+    """Sequences of some digits, each in every direction of its kind; random kinds are made anew in every epoch."""
 
     kind: SequenceName
+    # uint8 [N, 28, 28] and int64 [N]
     digits: Frames
     digit_labels: Index
-    seed: int
+    seed: int  # Decides the random numbers, together with the epoch and the sample's index
     skipped: tuple[str, ...] = ()
 
     @property

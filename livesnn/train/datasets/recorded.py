@@ -36,27 +36,16 @@ _FEW = 8  # fewer files than this are read without starting other processes
 
 
 class Recording(NamedTuple):
-    """A file, or a part of one, that shows one class.
-
-    Attributes
-    ----------
-    group
-        The person, session or group of videos it belongs to; see `Clips`.
-    part_us
-        Its beginning and end, counted from the first event; None: all of it.
-    use
-        Its part of the data set, if a table says so.
-    mirrored
-        Whether its frames are mirrored left to right.
-    """
+    """A file, or a part of one, that shows one class."""
 
     path: Path
     label: int
     name: str
-    group: str
+    group: str  # The person, session or group of videos it belongs to; see `Clips`
+    # Its beginning and end, counted from the first event; None: all of it
     part_us: tuple[int, int] | None = None
-    use: SplitName | None = None
-    mirrored: bool = False
+    use: SplitName | None = None  # Its part of the data set, if a table says so
+    mirrored: bool = False  # Whether its frames are mirrored left to right
 
 
 Read = Callable[[Recording, InputSpec], Frames]
