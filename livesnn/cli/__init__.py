@@ -70,11 +70,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "Measure": {
-        "bench": Command("measure", "bench", "Measure how fast livesnn runs on this machine."),
+        "bench": Command("machine", "bench", "Measure how fast livesnn runs on this machine."),
         "tables": Command(
-            "measure",
-            "tables",
-            "Run the paper's experiments, or show their results beside the paper's.",
+            "models", "tables", "Run the paper's experiments, or show their results beside the paper's."
         ),
     },
 }

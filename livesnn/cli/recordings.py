@@ -182,7 +182,7 @@ def simulate(
         The same seed gives the same events.
     """
     from livesnn.events.formats.aedat4_writer import Aedat4Writer
-    from livesnn.simulate.recordings import check_scene, scene_resolution, simulate_scene
+    from livesnn.simulate.sources import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
     resolution = scene_resolution(scene, sensor)

@@ -19,7 +19,6 @@ from livesnn.errors import DataError
 from livesnn.events.slicer import count_gain
 from livesnn.simulate.body import Breadth
 from livesnn.simulate.gestures import IDLE_LAMP_SHARE, RESOLUTION, VERSION, Use, clip_frames, practice_frames
-from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import (
     CURTAIN,
     EVERYDAY,
@@ -34,6 +33,7 @@ from livesnn.simulate.motions import (
     TWO_PEOPLE,
     WALKING,
 )
+from livesnn.simulate.sources import SimulatedPerson
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.clips import (
     IGNORED,
