@@ -103,7 +103,6 @@ class Acting:
         player.see = self._see
 
     def ask(self) -> None:
-        """Ask for the rules."""
         card = self._player.card
         dialog = ActionsDialog(self._settings.now.actions, () if card is None else card.classes, self._window)
         dialog.chosen.connect(lambda rules: self._settings.change(actions=tuple(rules)))
@@ -166,7 +165,6 @@ class Toast(QLabel):
         self._gone.timeout.connect(self.hide)
 
     def show_words(self, words: str) -> None:
-        """Show these words."""
         most = self._over.width() - 80
         self.setText(self.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, most))
         self.adjustSize()
@@ -211,7 +209,6 @@ class Draft:
 
     @property
     def problem(self) -> str:
-        """Why it is impossible; "": it isn't."""
         try:
             self.rule  # noqa: B018 (it may raise)
         except LivesnnError as error:
@@ -220,7 +217,6 @@ class Draft:
 
     @property
     def words(self) -> str:
-        """The rule as a person reads it."""
         held = f" for {self.held_ms} ms" if self.held_ms else ""
         words = KINDS[self.kind][0]
         done = words[:1].lower() + words[1:] if self.problem else self.rule.action.words
@@ -228,14 +224,12 @@ class Draft:
 
 
 def draft_of(rule: Rule) -> Draft:
-    """Return a rule as it was typed."""
     action = rule.action
     text = shlex.join(action.arguments) if action.kind == "command" else action.address
     return Draft(action.kind, text, rule.label, rule.held_ms, rule.every_s, rule.active)
 
 
 def gesture(name: str) -> str:
-    """Return a rule's class as a person reads it."""
     return ANY_GESTURE if name == ANY else style.readable(name)
 
 
@@ -279,7 +273,6 @@ class ActionsDialog(Dialog):
 
     @property
     def drafts(self) -> list[Draft]:
-        """Every rule as it is typed."""
         return [self._draft(self.list.item(row)) for row in range(self.list.count())]
 
     def accept(self) -> None:
@@ -398,7 +391,6 @@ class RuleForm(QWidget):
         return Draft(kind, self.text.text(), gesture, self.held.value(), self.every.value())
 
     def show_draft(self, draft: Draft) -> None:
-        """Let the fields say this."""
         if self.gesture.findData(draft.label) < 0:  # of another model
             self.gesture.addItem(gesture(draft.label), draft.label)
         blockers = [QSignalBlocker(field) for field in self._fields]

@@ -328,7 +328,6 @@ def try_out() -> None:
 
 
 def xcb_plugin() -> Path:
-    """Return the file of Qt's plugin for X11."""
     package = importlib.util.find_spec("PySide6")
     if package is None or not package.submodule_search_locations:
         raise LivesnnError("PySide6 is not installed: pip install PySide6-Essentials")

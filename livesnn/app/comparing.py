@@ -63,7 +63,6 @@ class Comparing:
         self._result: ShownResult | None = None
 
     def ask(self) -> None:
-        """Ask for the second model and its settings."""
         player = self._player
         has_events = player.opened is None or player.opened.playback.has_events
         second = player.second or Second(player.model, player.engine)
@@ -90,7 +89,6 @@ class Comparing:
             self.panel.show_name(words_of(second, self._player.choices))
 
     def poll(self) -> None:
-        """Show the newest."""
         session = self._player.session
         if self.panel is None or session is None:
             return
@@ -206,7 +204,6 @@ class CompareDialog(Dialog):
         super().accept()
 
     def add(self, model: str, *, chosen: bool = False) -> None:
-        """List a model, but only once."""
         if self.model.findData(model) < 0:
             self.model.addItem(Path(model).name, model)
         if chosen:
@@ -286,7 +283,6 @@ class AgreementView(Painted):
         self.times: tuple[tuple[str, str, str], ...] = ()  # caption, of the first, of the second
 
     def show_note(self, note: str) -> None:
-        """Show words in place of numbers; "": no numbers either."""
         self.note, self.percent, self.total, self.times = note, NOTHING, "", ()
         self.setToolTip(note or _TIP)
         self.update()
@@ -308,7 +304,6 @@ class AgreementView(Painted):
         self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint the numbers or the note."""
         theme, small = style.theme, style.text_font(11)
         if self.note:
             write(painter, QRectF(self.rect()), self.note, theme.soft, _WORDS, style.text_font(13))

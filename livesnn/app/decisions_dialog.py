@@ -105,7 +105,6 @@ class DecisionsDialog(Dialog):
         self.classes.show_rules(decider.deny, decider.thresholds)
 
     def accept(self) -> None:
-        """Emit what was chosen."""
         for box in self.findChildren(QDoubleSpinBox):
             box.interpretText()
         decider = replace(
@@ -172,7 +171,6 @@ class ClassRules(QTreeWidget):
             box.show_own(thresholds.get(name))
 
     def mark(self, name: str, *, marked: bool) -> None:
-        """Mark a class, or remove its mark."""
         state = Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked
         self._rows[name][0].setCheckState(_NAME, state)
 
@@ -182,18 +180,15 @@ class ClassRules(QTreeWidget):
             box.usual_percent = percent
 
     def threshold(self, name: str) -> OwnShareBox:
-        """Return the box of a class's threshold."""
         return self._rows[name][1]
 
     @property
     def denied(self) -> tuple[str, ...]:
-        """The classes without a mark."""
         unmarked = Qt.CheckState.Unchecked
         return tuple(name for name, (item, _) in self._rows.items() if item.checkState(_NAME) == unmarked)
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The thresholds of classes that have their own, 0..1."""
         shares = {name: box.own_share for name, (_, box) in self._rows.items()}
         return {name: share for name, share in shares.items() if share is not None}
 
@@ -257,7 +252,6 @@ class OwnShareBox(ShareBox):
 
     @property
     def own_share(self) -> float | None:
-        """The share, 0..1; None: there is none."""
         return None if self.value() < 0 else self.share
 
     def show_own(self, share: float | None) -> None:

@@ -94,7 +94,6 @@ class Exporting:
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
-        """Return what the actions of exporting do."""
         return {
             "copy_picture": self.copy_picture,
             "save_picture": lambda: self._ask(self.save_picture, PNG),
@@ -144,7 +143,6 @@ class Exporting:
         self._save(self._window.view.canvas.picture(LEAST_PIXELS), out)
 
     def save_window(self, out: Path) -> None:
-        """Save the window as it looks."""
         self._save(self._window.grab().toImage(), out)
 
     def _save(self, image: QImage, out: Path) -> None:
@@ -187,12 +185,10 @@ class Exporting:
     # How it goes
 
     def cancel(self) -> None:
-        """End the export; nothing is written."""
         if self._job is not None:
             self._job.worker.stop.set()
 
     def end(self) -> None:
-        """Cancel, and wait for the thread."""
         if self._job is not None:
             self._job.worker.close(LAST_PATIENCE_S)
             self._job = None
@@ -237,7 +233,6 @@ class Exporting:
     # What a person is asked
 
     def _ask(self, write: Callable[[Path], None], *suffixes: str) -> None:
-        """Ask for a file with one of these suffixes, then write it."""
         now, opened = datetime.now(), self._player.opened
         path = None if opened is None else opened.playback.path
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem

@@ -347,7 +347,6 @@ class Player:
             self.session.control.reset()
 
     def learn_hot_pixels(self) -> None:
-        """Learn again which pixels are hot, while noise is filtered."""
         if self.session is not None:
             self.session.control.learn_hot_pixels()
 
@@ -415,7 +414,6 @@ class Player:
 
     @property
     def model(self) -> str:
-        """The model in use, by the name or folder that a person gave."""
         return _name(self._named)
 
     @property
@@ -440,7 +438,6 @@ class Player:
             self._recorders.append(self.recorder)
 
     def stop_recording(self) -> None:
-        """Stop recording; the file is complete soon after."""
         if self.recorder is not None:
             if self.session is not None:
                 self.session.control.use_recorder(None)
@@ -495,7 +492,6 @@ class Player:
             end_preparing()  # also of models that were left before they were ready
 
     def summary(self, frames_shown: int) -> Summary:
-        """Return what all ended sessions did together."""
         return Summary(
             frames_shown=frames_shown,
             decisions=self._n_decisions,

@@ -46,7 +46,6 @@ class RecordingControls:
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
-        """Return what the actions of recording do."""
         labels = {entry.name: lambda number=number: self.label(number) for number, entry in enumerate(LABELS)}
         return {"record": self.toggle, "recording": self.ask_how, **labels}
 
@@ -81,7 +80,6 @@ class RecordingControls:
             recorder.label(self._label)
 
     def ask_how(self) -> None:
-        """Ask for the pre-roll and the labels."""
         pre_roll_s, labels = self._player.choices.pre_roll_s, self._settings.now.labels
         dialog = RecordingDialog(pre_roll_s, labels, self._window)
         dialog.chosen.connect(self.set_up)
@@ -164,7 +162,6 @@ def proposed_name(source: str, now: datetime) -> str:
 
 
 def documents() -> Path:
-    """Return the folder where a person keeps documents."""
     folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
     return folder if folder.is_dir() else Path.home()
 
@@ -191,7 +188,6 @@ class RecordingDialog(Dialog):
         self.labels.textChanged.connect(self._typed)
 
     def accept(self) -> None:
-        """Emit what was chosen."""
         self.chosen.emit(self.pre_roll.currentData(), listed_labels(self.labels.text()))
         super().accept()
 

@@ -132,7 +132,6 @@ class SensitivityDock(QDockWidget):
         self._show_dialog(dialog)
 
     def load(self, path: Path) -> None:
-        """Set the camera up as a file says, or say why that isn't possible."""
         if self.panel is None:
             return
         try:
@@ -340,7 +339,6 @@ def usual_rate(sensor: Resolution) -> float:
 
 
 def in_words(measured: Measured) -> str:
-    """Return a rate and its noise as a person reads them."""
     if math.isnan(measured.events_per_s):
         return NOTHING
     noise = "" if math.isnan(measured.noise_share) else f", of which {measured.noise_share:.0%} noise"
@@ -348,7 +346,6 @@ def in_words(measured: Measured) -> str:
 
 
 def _corners(size: Resolution) -> Mapping[str, int]:
-    """Return the names and the largest values of a region's fields."""
     return {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
 
 

@@ -52,7 +52,6 @@ class Settings:
 
 
 def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """Return the recent sources with this one as the newest."""
     return (source, *(other for other in recent if other != source))[:MOST_RECENT]
 
 

@@ -60,18 +60,15 @@ class Row:
     whole: QWidget  # with everything of it
 
     def has(self, words: str) -> bool:
-        """Return whether each of these words is in its texts."""
         text = f"{self.group} {self.name} {self.hint}".casefold()
         return all(word in text for word in words.casefold().split())
 
 
 def field_of(settings: Settings, path: str) -> Any:
-    """Return the field at a path, such as "choices.view.mode"."""
     return reduce(getattr, path.split("."), settings)
 
 
 def with_field(settings: Any, path: str, value: object) -> Any:
-    """Return settings with another value at a path."""
     first, _, rest = path.partition(".")
     return replace(settings, **{first: with_field(getattr(settings, first), rest, value) if rest else value})
 
@@ -118,7 +115,6 @@ class SettingsDialog(Dialog):
 
     @property
     def rows(self) -> list[Row]:
-        """Every setting."""
         while self._missing:
             self._build_next()
         return self._rows
@@ -309,7 +305,6 @@ class SettingsDialog(Dialog):
     # What a person does
 
     def show_settings(self, settings: Settings) -> None:
-        """Show these settings from now on."""
         self.settings = settings
         for show in self._shows:
             show()

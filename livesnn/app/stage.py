@@ -120,12 +120,10 @@ class Caption(QWidget):
         self.setAccessibleName(". ".join(filter(None, (said.words, said.why))))
 
     def forget(self) -> None:
-        """Forget the decisions that are over."""
         self.said, self.trail, self.note = Said(""), (), ""
         self._repaint()
 
     def show_note(self, note: str, now_s: float) -> None:
-        """Show a few words for some seconds."""
         self.note, self._noted_s = note, now_s
         self._repaint(now_s)
 
@@ -158,11 +156,9 @@ class Caption(QWidget):
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Paint it in the new size."""
         self._paint_scrim()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint it over the picture."""
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._painted)
 
@@ -309,7 +305,6 @@ class Stage(QWidget):
         self.setFocus()
 
     def end(self) -> None:
-        """Let go of the canvas."""
         for timer in (self._hold, self._release, self._idle):
             timer.stop()
         self._held_long = False
@@ -322,7 +317,6 @@ class Stage(QWidget):
         self._canvas = None
 
     def set_palette(self, palette: Palette) -> None:
-        """Take the picture's ground."""
         self._ground = QColor(*palette.background)
         self.caption.set_palette(palette)
         self.update()
@@ -336,11 +330,9 @@ class Stage(QWidget):
         self.bar.setGeometry(12, 12, width - 24, self.bar.sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Fill the new size."""
         self._place()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the ground around the picture."""
         painter = QPainter(self)
         painter.fillRect(event.rect(), self._ground)
 
@@ -454,7 +446,6 @@ class Presenting:
 
     @property
     def on(self) -> bool:
-        """Whether the stage is shown."""
         return self.pages.currentWidget() is self.stage
 
     @property
@@ -463,7 +454,6 @@ class Presenting:
         return self.on and self.stage.kiosk
 
     def enter(self, *, kiosk: bool = False) -> None:
-        """Show the stage over the whole screen."""
         window, player = self._window, self._player
         if self.on:
             return
@@ -489,7 +479,6 @@ class Presenting:
         self.poll()
 
     def leave(self) -> None:
-        """Show the window as it was."""
         if not self.on:
             return
         window = self._window

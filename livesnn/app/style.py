@@ -324,7 +324,6 @@ QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical { height: 0; }
 
 
 def style_sheet(theme: Theme) -> str:
-    """Return the application's style sheet in the colours of a theme."""
     tones = (
         f'QLabel[tone="{tone}"] {{ color: {colour}; }} QLabel#dot[tone="{tone}"] {{ background: {colour}; }}'
         for tone, colour in vars(theme).items()
@@ -334,7 +333,6 @@ def style_sheet(theme: Theme) -> str:
 
 
 def palette(theme: Theme) -> QPalette:
-    """Return the colours of what the style sheet doesn't name: Qt's own dialogs, selections, disabled text."""
     result, role = QPalette(), QPalette.ColorRole
     colours = {
         role.Window: theme.surface,

@@ -25,7 +25,6 @@ class Stop(NamedTuple):
 
 
 def stops(window: WindowLayout) -> tuple[Stop, ...]:
-    """Return the five steps."""
     return (
         Stop(
             window.view,
@@ -92,7 +91,6 @@ class Tour(QFrame):
 
     @Slot()
     def begin(self) -> None:
-        """Show the first step."""
         self._window.installEventFilter(self)
         self._show(0)
 
@@ -132,7 +130,6 @@ class Tour(QFrame):
         self.move(beside(around, QRect(QPoint(), self.size()), self._window.rect()))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the part when the window's size changes."""
         if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
             self._place()
         return super().eventFilter(watched, event)

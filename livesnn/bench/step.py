@@ -287,13 +287,11 @@ class BoundOnnx:
         self._bindings = [self._bind(*self._states), self._bind(*reversed(self._states))]
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         for membrane in self._states[0]:
             membrane[...] = 0
         return self._states[0]
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Return the output [K] and the next state."""
         turn = int(state is self._states[1])
         self._frame[0] = frame.data
         self._session.run_with_iobinding(self._bindings[turn])

@@ -160,14 +160,12 @@ Reader = Callable[[Path], Iterator[Columns]]
 
 
 def by_livesnn(path: Path) -> Iterator[Columns]:
-    """Open and read a recording with livesnn, packet by packet."""
     with open_recording(path) as recording:
         for packet in recording:
             yield columns(packet.events, "t", "x", "y", "p")
 
 
 def by_dv_processing(path: Path) -> Iterator[Columns]:
-    """Read an .aedat4 file with dv-processing."""
     reader = import_module("dv_processing").io.MonoCameraRecording(str(path))
     while reader.isRunning():
         batch = reader.getNextEventBatch()
@@ -176,7 +174,6 @@ def by_dv_processing(path: Path) -> Iterator[Columns]:
 
 
 def by_aedat(path: Path) -> Iterator[Columns]:
-    """Read an .aedat4 file with aedat."""
     for packet in import_module("aedat").Decoder(str(path)):
         if "events" in packet:
             yield columns(packet["events"], "t", "x", "y", "on")
@@ -273,7 +270,6 @@ def make_events(count: int, sensor: Resolution) -> Iterator[Events]:
 
 
 def write_aedat4(path: Path, packets: Iterator[Events]) -> None:
-    """Write packets of events to an .aedat4 file, compressed with LZ4."""
     with Aedat4Writer(path, SENSOR) as writer:
         for events in packets:
             writer.write(events)

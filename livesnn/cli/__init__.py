@@ -23,7 +23,6 @@ class Command(NamedTuple):
     arguments: str = ""
 
     def load(self) -> Callable[..., int]:
-        """Import the command's function."""
         return getattr(import_module(f"livesnn.cli.{self.module}"), self.function)
 
     def takes(self, line: Sequence[str] = ()) -> list[Argument]:

@@ -160,7 +160,6 @@ def run_all(
 
 
 def _start(name: str) -> subprocess.Popen[str]:
-    """Start this program again for one probe."""
     return start(itself.command("doctor"), **{PROBE: name})
 
 

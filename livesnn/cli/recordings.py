@@ -247,5 +247,4 @@ def _size(info: RecordingInfo) -> str:
 
 
 def table(lines: dict[str, str]) -> str:
-    """Return a line for each property: its name, and what it is."""
     return "\n".join(f"{name:>14}  {one_line(text)}" for name, text in lines.items())

@@ -169,7 +169,6 @@ def _keep_labels(out: Path, kept: tuple[Label, ...], known: int, notes: list[str
 
 
 def check_free(source: Path | None, out: Path, *, overwrite: bool) -> None:
-    """Raise SourceError where a file can't be made or may not be replaced."""
     if not os.path.lexists(out):
         if not out.parent.is_dir():
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")

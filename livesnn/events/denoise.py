@@ -78,7 +78,6 @@ class DenoiseCounts(NamedTuple):
 
     @property
     def kept(self) -> int:
-        """Events handed on."""
         return self.events - self.dropped
 
     def summary(self) -> dict[str, int]:

@@ -54,7 +54,6 @@ class Orientation:
         return Orientation(turns % 4, mirrored)
 
     def resolution(self, sensor: Resolution) -> Resolution:
-        """Return the size of the upright picture."""
         return Resolution(sensor.height, sensor.width) if self.quarter_turns % 2 else sensor
 
 

@@ -155,7 +155,6 @@ class Decider:
         return replace(self, **fields)
 
     def denied(self, card: ModelCard) -> tuple[str, ...]:
-        """Return the classes of a model that are never decided."""
         return tuple(label for label in card.classes if not self._may(label))
 
     def check(self, card: ModelCard) -> None:
@@ -229,7 +228,6 @@ class Percentiles(NamedTuple):
 
     @classmethod
     def of(cls, values: Collection[float]) -> Percentiles:
-        """Return the percentiles of the finite values."""
         numbers = np.fromiter(values, np.float64, len(values))
         known = numbers[np.isfinite(numbers)]
         return cls(*np.percentile(known, (50, 95, 99)).tolist()) if known.size else cls()

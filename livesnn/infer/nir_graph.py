@@ -97,7 +97,6 @@ class _Graph:
         return name
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a node's output."""
         return tuple(int(length) for length in self.nodes[name].output_type["output"])
 
     def conv(

@@ -90,7 +90,6 @@ class OnnxModel(CheckedModel):
         return model
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Step without checking."""
         # Plain run, not IO binding: 31 µs a call against 88 µs, measured with 17 states of [64, 8, 8]. It reads
         # the arrays in place and returns its own buffers: nothing is copied either way.
         output, *membranes = self._session.run(self._outputs, feeds(self.card, frame, state))
@@ -148,5 +147,4 @@ def _check_tensors(session: onnxruntime.InferenceSession, card: ModelCard, path:
 
 
 def _describe(tensor: _Tensor | None) -> str:
-    """Return type and shape in words."""
     return "absent" if tensor is None else f"{tensor[0]} {list(tensor[1])}"

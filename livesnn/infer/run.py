@@ -204,7 +204,6 @@ class FrameStream(Closing):
             raise
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames until the source ends; one iteration."""
         return (item for item in self.with_silences() if isinstance(item, Frame))
 
     def with_silences(self) -> Iterator[Frame | Silence]:
@@ -238,7 +237,6 @@ class FrameStream(Closing):
 
     @property
     def counters(self) -> SourceCounters:
-        """Of the events so far; see `Pipeline.counters`."""
         return SourceCounters() if self._pipeline is None else self._pipeline.counters
 
     @property
@@ -249,11 +247,9 @@ class FrameStream(Closing):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """Of the source, so far."""
         return self.source.warnings if self._pipeline is not None else self._video.warnings
 
     def close(self) -> None:
-        """Stop reading, and close the source. Safe to call twice."""
         if self._pipeline is None:
             self._video.close()
             self.source.close()
@@ -504,7 +500,6 @@ class _Window:
         return self._count >= self._length
 
     def restart(self) -> None:
-        """Forget everything."""
         self._count = 0
         self._outputs.clear()
         self._blocks.clear()
@@ -521,7 +516,6 @@ class _Window:
         self._blocks.append(count_blocks(frame))
 
     def outputs(self) -> FloatArray:
-        """Return the outputs held [frames, K], oldest first, a new array."""
         return np.array(self._outputs, np.float32)
 
     def reason(self, decision: str | None) -> Reason | None:

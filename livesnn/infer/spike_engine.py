@@ -149,11 +149,9 @@ class SpikeModel(CheckedModel):
         return cls(SpikeNetwork.read(folder), threads)
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._layers)), np.float32), 0.0)
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
-        """Step without checking."""
         before = self._together(state)
         after, output = aligned(self._size, np.float32), np.empty(len(self.card.classes), np.float32)
         shares_and_means = np.empty((2, len(self._layers)), np.float32)
@@ -235,7 +233,6 @@ class ThreadTeam:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken."""
         return int(self._shared.board[EPOCH])
 
     @property

@@ -115,11 +115,9 @@ class SwitchingModel(CheckedModel):
         return PREPARING if self._worker.running else ""
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return (self._onnx if self._spike is None else self._spike).initial_state()
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Step without checking."""
         if self._spike is None and (ready := self._ready.take()) is not None:
             self._use(ready)
         if self._spike is None:

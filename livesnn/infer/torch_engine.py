@@ -40,7 +40,6 @@ class TorchModel(CheckedModel):
 
     @torch.no_grad()
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Step without checking."""
         # Copied: PyTorch warns of numpy arrays that are read-only.
         membranes = tuple(torch.tensor(membrane[np.newaxis]) for membrane in state)
         output, after = self._net.step(torch.tensor(frame.data[np.newaxis]), membranes)

@@ -162,7 +162,6 @@ def _difference(maps: Maps) -> float:
 
 
 def feature_maps_page(out: Path) -> str:
-    """Return Figure 1 as Markdown, drawn into ``out``."""
     measured = load(out / FEATURE_MAPS_FILE, FeatureMaps)
     if measured is None:
         return f"Figure 1 isn't measured yet: `{FEATURE_MAPS_COMMAND}`"
@@ -258,7 +257,6 @@ def measure_gradients(folders: Folders) -> Gradients:
 
 
 def gradients_page(out: Path) -> str:
-    """Return Figure 2 as Markdown, drawn into ``out``."""
     measured = load(out / GRADIENTS_FILE, Gradients)
     if measured is None:
         return f"Figure 2 isn't measured yet: `{GRADIENTS_COMMAND}`"
@@ -339,16 +337,13 @@ class Stateless:
         self._model = model
 
     def initial_state(self) -> State:
-        """Return the model's zero state."""
         return self._model.initial_state()
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Return the model's step from zero state."""
         return self._model.step(frame, self._model.initial_state())
 
 
 def measure_state(folders: Folders) -> Ablations:
-    """Measure the shipped models and save the result."""
     models = tuple(_measure(name, dataset, folders.data) for name, dataset in SUBJECTS.items())
     measured = Ablations(models, own_commit(), STATE_COMMAND)
     save(folders.out / STATE_FILE, measured)
@@ -371,7 +366,6 @@ def _measure(name: str, dataset: Name, data: Path) -> Ablation:
 
 
 def shuffled(clips: Clips) -> Clips:
-    """Return the clips with each clip's frames in random order."""
     steps = clips.frames.shape[1]
     orders = [clip_random("order", 0, 0, number).permutation(steps) for number in range(len(clips))]
     mixed = np.stack([clip[order] for clip, order in zip(clips.frames, orders, strict=True)])
@@ -379,7 +373,6 @@ def shuffled(clips: Clips) -> Clips:
 
 
 def state_page(out: Path) -> str:
-    """Return the state's value as Markdown, drawn into ``out``."""
     measured = load(out / STATE_FILE, Ablations)
     if measured is None:
         return f"Not measured yet: `{STATE_COMMAND}`"

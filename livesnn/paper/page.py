@@ -140,7 +140,6 @@ def notes(table: TableName, records: Records) -> str:
 
 
 def details(records: Sequence[Record]) -> str:
-    """Return a table with a row of details for each cell."""
     if not records:
         return ""
     head = [

@@ -96,7 +96,6 @@ class Run:
 
     @property
     def decisions(self) -> int:
-        """Return the number of decisions behind ``published``."""
         return self.n if self.accuracy_recordings is None else self.recordings
 
 
@@ -160,7 +159,6 @@ class Record:
 
     @property
     def cell(self) -> Cell:
-        """Return the cell."""
         return Cell(self.table, self.method, self.column, self.budget, self.recipe)
 
     def with_run(self, run: Run) -> Record:
@@ -172,12 +170,10 @@ class Record:
 
 
 def record_file(out: Path, cell: Cell) -> Path:
-    """Return the file of a cell's record."""
     return out / f"{cell.name}.json"
 
 
 def write_record(out: Path, record: Record) -> None:
-    """Save a cell's record; raises DataError if it can't be written."""
     save(record_file(out, record.cell), record)
 
 

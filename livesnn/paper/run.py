@@ -291,7 +291,6 @@ def _hooked(net: nn.Module, totals: list[float]) -> Iterator[None]:
 
 
 def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
-    """Return the MACs and synops of one call."""
     if isinstance(layer, nn.LSTM):
         return _of_lstm(layer, x, output)
     assert isinstance(output, Tensor)

@@ -234,22 +234,18 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the name of its files."""
         return "-".join(self)
 
     @property
     def data_column(self) -> Column:
-        """Return its column's data set."""
         return COLUMNS[self.table][self.column]
 
     @property
     def row(self) -> Method:
-        """Return its row's network."""
         return ROWS[self.table][self.method]
 
     @property
     def seeds(self) -> int:
-        """Return the least number of trainings."""
         return max(SEEDS if self.budget == "paper" else 1, _TRIES if self.table == "fig7" else 1)
 
     @property
@@ -292,7 +288,6 @@ class Cell(NamedTuple):
         return {"epochs": _CPU_EPOCHS.get(self.table, _CPU_EPOCHS.get(self.column, 16))}
 
     def config(self, seed: int, data: Path, runs: Path) -> Configuration:
-        """Return the configuration of the training with one seed."""
         return resolve({**self._given(data), "seed": seed, "out": runs, "name": f"{self.name}-{seed}"})
 
     def _given(self, data: Path) -> dict[str, Any]:
@@ -304,7 +299,6 @@ class Cell(NamedTuple):
         return {**names, **changed, "data": data / self.data_column.folder}
 
     def command(self, seeds: int) -> str:
-        """Return the command that runs the cell with this number of seeds."""
         recipe = ["--recipe", self.recipe] * (self.recipe != "best")
         more = ["--seeds", str(seeds)] * (seeds != self.seeds)
         cell = ["--cell", f"{self.method}:{self.column}", "--budget", self.budget]

@@ -112,7 +112,6 @@ class Comparison:
         self._lock = threading.Lock()  # held for microseconds
 
     def see(self, packet: Packet) -> None:
-        """Cut a packet on its way to the first network, where the second takes other frames."""
         if self._slices is not None:
             self._waiting += self._slices.push(packet)
 
@@ -141,12 +140,10 @@ class Comparison:
             self._slices.reset()
 
     def reset(self) -> None:
-        """Reset the state before the next frame."""
         self._reset_by_hand = True
         self.forget()
 
     def forget(self) -> None:
-        """Forget the last decision."""
         self._tracker.reset(0, "")
 
     @property
@@ -241,7 +238,6 @@ class _Agreement:
 
     @property
     def now(self) -> Agreement:
-        """What has been counted."""
         if not self._frames:
             return Agreement()
         in_minute = sum(same for _, same in self._minute) / len(self._minute)

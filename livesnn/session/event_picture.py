@@ -141,7 +141,6 @@ class Accumulator:
         self._start_us, self._slot = NEVER_US, 0  # of the current period
 
     def add(self, packet: Events) -> None:
-        """Add a packet."""
         take, _, _ = _kernels()
         events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
         self._start_us, self._slot = take(
@@ -227,7 +226,6 @@ class Display:
         )
 
     def show(self) -> None:
-        """Make a picture at once if there is any event, as when a recording stops or the view changes."""
         self._show(self._newest_us, 0.0)
 
     def set_view(self, view: ViewSpec) -> None:

@@ -250,7 +250,6 @@ class EventRate:
                 self._events -= self._packets.popleft()[1]
 
     def forget(self) -> None:
-        """Start again."""
         with self._lock:
             self._forget()
 
@@ -260,7 +259,6 @@ class EventRate:
 
     @property
     def per_s(self) -> float:
-        """Events a second; nan while unknown."""
         with self._lock:
             if len(self._packets) < 2 or self._packets[-1][0] <= self._packets[0][0]:
                 return float("nan")

@@ -80,7 +80,6 @@ class DecisionRow(NamedTuple):
 
     @classmethod
     def of(cls, result: Result) -> DecisionRow:
-        """Return the row of a result."""
         return cls(result.t, result.decision, result.confidence, result.probabilities)
 
 

@@ -93,7 +93,6 @@ class Body:
 
     @property
     def arm(self) -> float:
-        """Length from shoulder to wrist."""
         return self.upper_arm + self.forearm
 
 
@@ -203,7 +202,6 @@ def joints(body: Body, limbs: Limbs) -> Array:
 
 
 def _in_image(body: Body, limbs: Limbs, arms: Array) -> Array:
-    """Return joints [T, 2, 4, 3], given in each arm's own axes, as (x, y, towards the camera)."""
     x = (arms[..., 0] + body.half_shoulders) * SIDES[:, None]
     y, z = -arms[..., 1], arms[..., 2]
     yaw = limbs.trunk[:, 2, None, None]
@@ -258,7 +256,6 @@ class Motion(NamedTuple):
 
 
 def one_of(motions: Sequence[Motion], rng: Random) -> Motion:
-    """Return a motion, drawn by weight."""
     weights = np.array([each.weight for each in motions])
     return motions[rng.choice(len(motions), p=weights / weights.sum())]
 
@@ -277,7 +274,6 @@ def resting(beat: Beat, rng: Random) -> Limbs:
 
 
 def vectors(*parts: npt.ArrayLike) -> Array:
-    """Return vectors [T, 3] of three components, each a number or [T]."""
     return np.stack(np.broadcast_arrays(*[np.asarray(part, float) for part in parts]), axis=-1)
 
 

@@ -388,7 +388,6 @@ def _cycles(times_s: Array, cycle: Array, step_s: float, rng: Random, *, stops: 
 
 
 def _elbow(rng: Random) -> Array:
-    """Return where an elbow points to, [3]: out and down, more or less."""
     return np.array([0.8, -1.0, -0.3]) + rng.normal(0, 0.3, 3)
 
 

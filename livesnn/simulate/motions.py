@@ -129,7 +129,6 @@ MIRRORED = {
 
 
 def mirrored(gesture: str) -> str:
-    """Return what a gesture becomes in a mirror."""
     return MIRRORED.get(gesture, gesture)
 
 

@@ -107,7 +107,6 @@ class SimulatedPerson(Closing):
 
     @property
     def counters(self) -> SourceCounters:
-        """Events so far. None is ever lost."""
         return SourceCounters(events=self._events)
 
     def __iter__(self) -> Iterator[Packet]:
@@ -132,7 +131,6 @@ class SimulatedPerson(Closing):
                 return
 
     def close(self) -> None:
-        """End the iteration, from any thread; safe to call twice."""
         self._closed.set()
 
 
@@ -206,7 +204,6 @@ class TurningDigits(FrameSource):
         return part
 
     def close(self) -> None:
-        """End the iteration, from any thread; safe to call twice."""
         self._closed.set()
 
 

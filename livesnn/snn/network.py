@@ -136,7 +136,6 @@ class SpikingNetwork(nn.Module):
         self.analog_ceiling = float("inf")
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
-        """Run the network on float x [N, C, H, W]; returns [N, K]."""
         raise NotImplementedError
 
     def synapse(self, number: int) -> Synapse:
@@ -149,7 +148,6 @@ class SpikingNetwork(nn.Module):
         return Synapse(neuron, self.surrogate, analog, self.analog_slope, self.analog_ceiling, fires)
 
     def scale_input(self, frames: Tensor) -> Tensor:
-        """Return min(counts, count_max) · scale: uint8 [..., C, H, W] to float32."""
         return frames.float().clamp(max=self.card.input.count_max) * self.card.input.scale
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -184,7 +182,6 @@ class SpikingNetwork(nn.Module):
         return outputs, tuple(synapses.after), rates
 
     def with_states(self) -> ModelCard:
-        """Return the card with `states` filled in."""
         return replace(self.card, states=self.state_shapes())
 
 

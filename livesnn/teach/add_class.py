@@ -344,7 +344,6 @@ def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
 
 
 def joined(parts: Iterable[FloatArray]) -> FloatArray:
-    """Return the windows of all parts; some parts may have none."""
     return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
 
 
@@ -440,5 +439,4 @@ def probability(x: FloatArray, row: FloatArray, rows: FloatArray, temperature: f
 
 
 def sigmoid(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return 1 / (1 + exp(−z)), for any z."""
     return 0.5 * (1 + np.tanh(z / 2))

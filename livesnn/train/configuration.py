@@ -363,12 +363,10 @@ class Configuration(DataRequest):
 
     @property
     def run(self) -> Path:
-        """The run folder."""
         return self.out / self.run_name
 
     @property
     def run_name(self) -> str:
-        """Name of the run, as given or made from the rest."""
         return self.name or f"{self.base_name}-{self.seed}"
 
     @property
@@ -380,7 +378,6 @@ class Configuration(DataRequest):
 
     @property
     def input(self) -> InputSpec:
-        """Input of the network: the data set's, with what the flags change."""
         spec = data_set(self.dataset).INPUT
         if self.delta_t_us or self.n_events:
             lift_to = spec.lift_to if self.delta_t_us else None  # frames of so many events need none

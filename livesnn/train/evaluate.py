@@ -297,7 +297,6 @@ def _classes(measured: Evaluation) -> Iterator[str]:
 
 
 def _favourite(measured: Evaluation) -> Iterator[str]:
-    """Yield a line if nearly everything is taken for one class."""
     for name, decided in zip(measured.classes, zip(*measured.confusion, strict=True), strict=True):
         if sum(decided) > ONE_SIDED * measured.n and len(measured.classes) > 2:
             yield f"nearly everything is decided as {name}: train longer"

@@ -232,7 +232,6 @@ class MeasuredNorms(Callback):
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Measure before each validation."""
         net = pl_module.net
         assert isinstance(net, Network)
         self.measure(net, trainer.current_epoch, pl_module.device)

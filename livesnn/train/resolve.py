@@ -285,5 +285,4 @@ def read_record(record: Path) -> dict[str, Any]:
 
 
 def as_record(config: Configuration) -> bytes:
-    """Return the contents of config.json."""
     return msgspec.json.format(msgspec.json.encode(replace(config, resume=False), enc_hook=str), indent=2)

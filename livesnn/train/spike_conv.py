@@ -68,7 +68,6 @@ class SpikeConv2d(nn.Conv2d):
 
     @classmethod
     def like(cls, conv: nn.Conv2d) -> SpikeConv2d:
-        """Return one that shares the weights of another convolution."""
         kernel, stride = conv.kernel_size[0], conv.stride[0]
         made = cls(conv.in_channels, conv.out_channels, kernel, stride, kernel // 2, device="meta")
         made.weight, made.bias = conv.weight, conv.bias

@@ -167,7 +167,6 @@ def _outputs(config: Configuration, parts: Parts) -> tuple[str, ...]:
 def _fit(
     trainer: lightning.Trainer, module: HybridModule, loaders: Loaders, run: Path, resume_from: Path | None
 ) -> None:
-    """Train; raises StoppedError when a signal ends it."""
     try:
         trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
     except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -294,11 +293,9 @@ class EpochLines(Callback):
         self._begun_s = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the time."""
         self._begun_s = time.monotonic()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Say the epoch's figures."""
         if not trainer.is_global_zero:
             return
         known = {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -152,7 +152,6 @@ class VideoReader(Reader):
                 yield events
 
     def time_range(self, stream: str) -> tuple[int, int]:
-        """Return when the video begins and ends, µs."""
         return 0, self._video.duration_us
 
 
@@ -257,7 +256,6 @@ class WebcamConnection:
         return events, self._now_us
 
     def close(self) -> None:
-        """Close the webcam. Safe to call twice."""
         if self._capture is not None:
             self._capture.release()
         self._capture = None

@@ -42,14 +42,12 @@ class FrameSource(Closing, ABC):
         """Return the first seconds of it, of its own time; a live one ends when ``stop`` is set, too."""
 
     def no_events(self) -> SourceError:
-        """Return the error for a command that needs events."""
         return SourceError(
             f"{self.name}: a video has no events: give a recording of events, a camera, or a video file that "
             "livesnn convert has made events of"
         )
 
     def not_turned(self) -> SourceError:
-        """Return the error for a command that would turn it."""
         return SourceError(
             f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out"
         )

@@ -52,7 +52,6 @@ class Reading:
         self._capture = _capture(path)
 
     def get(self, property_id: int) -> float:
-        """Return one of OpenCV's CAP_PROP_…."""
         return self._capture.get(property_id)
 
     def skip_to(self, frame: int) -> None:
@@ -168,7 +167,6 @@ class Video(FrameSource):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """Its path."""
         return str(self.path)
 
     @cached_property
@@ -232,7 +230,6 @@ class Video(FrameSource):
                 yield self.time_us(frame), image
 
     def limited(self, seconds: float, stop: threading.Event) -> Video:
-        """Return the first seconds of it, of its own time."""
         return self if math.isinf(seconds) else replace(self, end_us=round(seconds * 1e6))
 
     def count_frames(self, progress: Progress = untold) -> int:
@@ -318,7 +315,6 @@ def open_video(path: str | Path, progress: Progress = untold) -> Video:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is called a video, or begins like one."""
     if path.suffix.lower() in SUFFIXES:
         return True
     try:

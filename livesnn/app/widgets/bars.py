@@ -70,7 +70,6 @@ class Header(QWidget):
         self.show_state("empty")
 
     def set_open_menu(self, menu: QMenu) -> None:
-        """Let the Open button show this menu."""
         menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)  # the button's is for its arrow
         self.open.setMenu(menu)
         under_mouse = Qt.WidgetAttribute.WA_UnderMouse
@@ -91,7 +90,6 @@ class Header(QWidget):
         self.model.setText(words.replace("&", "&&"))  # a single & would underline a letter
 
     def show_state(self, state: ShownState) -> None:
-        """Show a state of a session in words."""
         words, tone = _STATES[state]
         self.state.setText(words)
         style.set_rule(self._dot, "tone", tone)
@@ -241,7 +239,6 @@ class Transport(QFrame):
         self.record.setAccessibleName(tip)
 
     def show_state(self, state: ShownState) -> None:
-        """Show what the buttons would do."""
         self._state = state
         self._fit()
 

@@ -58,12 +58,10 @@ def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) ->
 
 
 def heading(words: str) -> QLabel:
-    """Return the name of a field or a list in a dialog."""
     return label(words, style.text_font(14, weight=QFont.Weight.DemiBold))
 
 
 def note(words: str, pixels: int = 13) -> QLabel:
-    """Return an explanation in a dialog."""
     return label(words, style.text_font(pixels), "soft", wrap=True)
 
 
@@ -109,17 +107,14 @@ def docs_address(page: str) -> str:
 
 
 def open_docs(page: str) -> None:
-    """Show a page of the documentation in the system's browser."""
     QDesktopServices.openUrl(QUrl(docs_address(page)))
 
 
 def open_folder(folder: Path) -> None:
-    """Show a folder in the system's file manager."""
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 def png(image: QImage) -> bytes:
-    """Return an image as PNG."""
     buffer = QBuffer()
     QImageWriter(buffer, b"png").write(image)
     return bytes(buffer.data().data())
@@ -197,12 +192,10 @@ def write(
 
 
 def elided(painter: QPainter, words: str, width: float) -> str:
-    """Return as much from the beginning of words as fits into a width, in the painter's font."""
     return painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(width))
 
 
 def rounded(painter: QPainter, box: QRectF, radius: float, ground: str | QColor) -> None:
-    """Fill a box with round corners."""
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(ground))
     painter.drawRoundedRect(box, radius, radius)
@@ -243,7 +236,6 @@ class Painted(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def sizeHint(self) -> QSize:
-        """Return `hint`."""
         return self.hint
 
     def paint(self, painter: QPainter) -> None:
@@ -255,14 +247,12 @@ class Painted(QWidget):
         return self.toolTip()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint ground and contents."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(style.theme.surface))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.paint(painter)
 
     def event(self, event: QEvent) -> bool:
-        """Show the tooltip of the place."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             QToolTip.showText(event.globalPos(), self.tip_at(QPointF(event.pos())), self)
             return True
@@ -280,13 +270,11 @@ class CaptionRow(Painted):
         self.setFixedHeight(18)
 
     def set_remark(self, words: str) -> None:
-        """Show a remark, shortened where it doesn't fit."""
         if words != self.remark:
             self.remark = words
             self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint both."""
         box = QRectF(self.rect())
         write(painter, box, self.caption, style.theme.soft, LEFT, style.caption_font())
         room = box.width() - painter.fontMetrics().horizontalAdvance(self.caption) - 12
@@ -318,7 +306,6 @@ class ChoiceBox(QComboBox):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # after a click the space bar still plays and pauses
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the arrow over Qt's box."""
         super().paintEvent(event)
         painter = QPainter(self)
         colour = style.theme.soft if self.isEnabled() else style.theme.faint
@@ -334,11 +321,9 @@ class ShorteningLabel(QLabel):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
 
     def minimumSizeHint(self) -> QSize:
-        """Return room for a few letters."""
         return QSize(min(60, super().minimumSizeHint().width()), super().minimumSizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint what fits."""
         painter = QPainter(self)
         painter.setPen(QColor(style.theme.text))
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
@@ -368,7 +353,6 @@ class Dialog(QDialog):
         return first
 
     def add_close(self) -> None:
-        """Add a button that closes it."""
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         box.rejected.connect(self.reject)
         self.column.addWidget(box)

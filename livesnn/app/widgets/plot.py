@@ -68,13 +68,11 @@ class Legend(Painted):
         self.setFixedHeight(_LINE)
 
     def show_curves(self, curves: Named) -> None:
-        """Name these curves, as many as fit."""
         if curves != self.curves:
             self.curves = curves
             self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint one line."""
         self.draw(painter, self.width(), self.curves)
 
     def whole_height(self, width: int, curves: Named) -> int:
@@ -121,7 +119,6 @@ class LatencyAxis(pyqtgraph.AxisItem):
     """A logarithmic axis of milliseconds."""
 
     def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """Return plain numbers."""
         return [f"{value:g} ms" for value in 10.0 ** np.array(values)]
 
 
@@ -133,7 +130,6 @@ class ValueAxis(pyqtgraph.AxisItem):
         self._unit = unit
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """Return the numbers as a person writes them."""
         for size, letter in ((1e6, " M"), (1e3, " k")):
             if spacing >= size / 10 and max(map(abs, values), default=0.0) >= size:
                 return [f"{value / size:g}{letter}" if value else "0" for value in values]
@@ -146,12 +142,10 @@ class View(pyqtgraph.ViewBox):
     taken = Signal(int)  # a person chose another part of the horizontal axis (0), or of the vertical one (1)
 
     def wheelEvent(self, event: Any, axis: int | None = None) -> None:
-        """Zoom about the pointer."""
         super().wheelEvent(event, axis=axis or 0)
         self.taken.emit(axis or 0)
 
     def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
-        """Move, or with the right button zoom."""
         super().mouseDragEvent(event, axis=axis or 0)
         self.taken.emit(axis or 0)
 
@@ -171,7 +165,6 @@ class Curves(pyqtgraph.GraphicsObject):
         self._place = QRectF()
 
     def set_paths(self, paths: Sequence[QPainterPath]) -> None:
-        """Draw these, one for each curve."""
         self.prepareGeometryChange()
         self._paths = paths
         self._place = functools.reduce(QRectF.united, (path.boundingRect() for path in paths), QRectF())
@@ -183,7 +176,6 @@ class Curves(pyqtgraph.GraphicsObject):
         self.update()
 
     def boundingRect(self) -> QRectF:
-        """Return where they are."""
         return self._place
 
     def paint(self, painter: QPainter, *_: object) -> None:
@@ -272,12 +264,10 @@ class Plot(QFrame):
         self._restyle()
 
     def clear(self) -> None:
-        """Show no values."""
         self._curves.set_paths(())
         self.values = (np.zeros(0), np.zeros((0, len(self.names))))
 
     def set_colours(self, colours: Sequence[QColor]) -> None:
-        """Paint in other colours."""
         self._colours = tuple(colours)
         self._restyle()
 
@@ -318,17 +308,14 @@ class Plot(QFrame):
 
     @property
     def shown_range(self) -> tuple[float, float]:
-        """The ends of the horizontal axis; of a histogram, powers of ten."""
         left, right = self.view.viewRange()[0]
         return left, right
 
     def set_range(self, left: float, right: float) -> None:
-        """Show this part of the horizontal axis."""
         if self.shown_range != (left, right):
             self.view.setXRange(left, right, padding=0)
 
     def show_all(self) -> None:
-        """Forget how a person has zoomed."""
         self._fits = True
         if self.look.most is not None:
             self._fit_values(0.0, self.look.most)
@@ -410,7 +397,6 @@ class Plot(QFrame):
     # How it looks
 
     def changeEvent(self, event: QEvent) -> None:
-        """Paint in the new theme's colours."""
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
             self._restyle()
         super().changeEvent(event)
@@ -478,7 +464,6 @@ class Plot(QFrame):
         )
 
     def _render(self, device: QPaintDevice) -> None:
-        """Draw the legend with every name, and below it the plot."""
         size = self._saved_size()
         painter = QPainter(device)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

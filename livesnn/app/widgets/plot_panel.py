@@ -108,7 +108,6 @@ class PlotPanel(QWidget):
     # Which plots
 
     def choose(self, names: Sequence[str]) -> None:
-        """Show these plots, of `LOOKS`."""
         for name, action in zip(LOOKS, self.menu.actions(), strict=True):
             action.setChecked(name in names)
 
@@ -137,7 +136,6 @@ class PlotPanel(QWidget):
             self._grid.setRowStretch(index, 1 if index * columns < len(self.chosen) else 0)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Arrange the plots for the new size."""
         super().resizeEvent(event)
         self._arrange()
 
@@ -167,7 +165,6 @@ class PlotPanel(QWidget):
         return [style.class_colour(index) for index in range(count)]
 
     def changeEvent(self, event: QEvent) -> None:
-        """Paint in the new theme's colours."""
         if event.type() == QEvent.Type.StyleChange:
             for name, plot in self.plots.items():
                 plot.set_colours(self._colours(name, len(plot.names)))
@@ -231,7 +228,6 @@ class PlotPanel(QWidget):
 
     @Slot()
     def follow(self) -> None:
-        """Follow the newest values."""
         self.live.setChecked(True)
 
     @Slot(float, float)
@@ -265,7 +261,6 @@ def layer_colour(depth: float) -> QColor:
 
 
 def _quantity(name: str) -> Quantity:
-    """Return what a plot is made of."""
     return "latency" if name == HISTOGRAM else cast(Quantity, name)
 
 

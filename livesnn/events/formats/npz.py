@@ -203,7 +203,6 @@ class StoredBlocks:
         return np.frombuffer(octets, member.dtype)
 
     def read(self, number: int) -> Events:
-        """Return a block's events."""
         return columns_to_events(self.columns(number), self.unit)
 
 

@@ -45,7 +45,7 @@ class Decode(Protocol):
     updated, ``counts`` is added to.
     """
 
-    def __call__(  # noqa: D102
+    def __call__(
         self, words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
     ) -> tuple[int, int, int, int, bool]: ...
 

@@ -38,7 +38,7 @@ class Samples(Protocol):
         ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    def classes(self) -> tuple[str, ...]: ...
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -159,7 +159,6 @@ class DataRequest:
 
     @property
     def input(self) -> InputSpec:
-        """Input of the network."""
         raise NotImplementedError
 
 
@@ -171,7 +170,6 @@ class DataSet(Protocol):
 
     @property
     def INPUT(self) -> InputSpec:  # noqa: N802 (a constant of a module)
-        """Input of a network."""
         ...
 
     @property
@@ -214,7 +212,6 @@ class DataSet(Protocol):
 
 
 def data_set(name: str) -> DataSet:
-    """Return the data set of that `Name`."""
     if name in get_args(SequenceName):
         from livesnn.train.datasets.mnist import SequenceSet
 

@@ -93,7 +93,6 @@ def find_recordings(data: Path) -> list[Recording]:
 
 
 def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recording]:
-    """Return the test or the training part of a protocol."""
     numbers = np.array([int(recording.group.rpartition("/")[2]) for recording in recordings])
     if protocol == "70/30":
         is_test = numbers >= 700
@@ -110,7 +109,6 @@ def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recor
 
 
 def _halves(recordings: list[Recording], split: Split) -> tuple[list[Recording], list[Recording]]:
-    """Return (training, validation)."""
     labels: Index = np.array([recording.label for recording in recordings], np.int64)
     train, validation = stratified_split(labels, split.fraction, split.seed)
     return [recordings[i] for i in train], [recordings[i] for i in validation]

@@ -50,7 +50,6 @@ class OnDisk:
         return self.shape[0]
 
     def __getitem__(self, index: Index) -> Frames:
-        """Return a copy of the clips at ``index``."""
         clips = np.asarray(np.load(self._path, mmap_mode="r")[index])
         return clips[..., ::-1] if self._mirrored else clips
 
@@ -71,7 +70,6 @@ class Stack:
         return len(self._order)
 
     def __getitem__(self, index: slice | Index) -> Frames:
-        """Return a copy of the clips at ``index``."""
         chosen = self._order[index]
         holder = np.searchsorted(self._first, chosen, side="right") - 1
         taken = np.empty((len(chosen), *self.shape[1:]), np.uint8)
@@ -111,15 +109,12 @@ class Clips:
         return len(self.labels)
 
     def take(self, index: Index, epoch: int) -> Frames:
-        """Return the clips at ``index``, uint8 [B, T, C, H, W], the same in every epoch (see `Samples`)."""
         return self.frames[index]
 
     def labels_of(self, index: Index, epoch: int) -> Index:
-        """Return the labels of the clips at ``index``, int64 [B]."""
         return self.labels[index]
 
     def subset(self, index: Index) -> Clips:
-        """Return the clips at ``index``, in that order."""
         frames = self.frames.subset(index) if isinstance(self.frames, Stack) else self.frames[index]
         return replace(
             self,
@@ -199,12 +194,10 @@ class Streams:
         return len(self.frame_labels) * self._cuts
 
     def take(self, index: Index, epoch: int) -> Frames:
-        """Return the stretches at ``index`` in an epoch, uint8 [B, stretch, C, H, W]."""
         streams = self.frames[index // self._cuts]
         return np.stack([stream[cut] for stream, cut in zip(streams, self._cut(index, epoch), strict=True)])
 
     def labels_of(self, index: Index, epoch: int) -> Index:
-        """Return the labels of their frames, int64 [B, stretch]."""
         labels = self.frame_labels[index // self._cuts]
         return np.stack([each[cut] for each, cut in zip(labels, self._cut(index, epoch), strict=True)])
 

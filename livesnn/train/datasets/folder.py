@@ -168,7 +168,6 @@ def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = 
 
 
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
-    """Return (training, validation)."""
     uses = {recording.name: recording.use for recording in recordings}
     if split.protocol == BY_TABLE:
         kept = np.array([uses[name] == "validation" for name in clips.recordings])
@@ -235,7 +234,6 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
 
 
 def _side(recording: Recording, by_table: bool) -> object:
-    """Return what decides on which side of the split a recording goes."""
     return (recording.use or "train") if by_table else (recording.use, recording.group)
 
 

@@ -127,7 +127,6 @@ def _check_classes(card: ModelCard) -> None:
 
 
 def check(data: Path) -> list[Finding]:
-    """Say that no files are needed."""
     return [Finding("complete", "simulated on the spot: no files are needed")]
 
 
@@ -173,7 +172,6 @@ def _practised(seed: int, spec: InputSpec) -> tuple[Frames, npt.NDArray[np.uint8
 
 
 def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
-    """Return uint8 [N, windows · window, C, H, W]; all processors make what the cache lacks."""
     chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
     make = partial(_chunk, spec=spec, use=use, windows=windows)
     files = [cache_file(NAME, _settings(chunk, spec, use, windows)) for chunk in chunks]

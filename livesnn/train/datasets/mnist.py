@@ -111,7 +111,6 @@ class SequenceSamples:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes."""
         from livesnn.train.datasets.sequences import classes_of
 
         return classes_of(self.kind)
@@ -142,7 +141,6 @@ class SequenceSamples:
         return made
 
     def labels_of(self, index: Index, epoch: int) -> Index:
-        """Return their labels, int64 [B]."""
         return self.labels[index]
 
     def fixed(self, name: str) -> Clips:
@@ -189,7 +187,6 @@ class SequenceSet:
         return self._samples(mnist.train_images[train], mnist.train_labels[train], seed).fixed("train")
 
     def check(self, data: Path) -> list[Finding]:
-        """Say whether mnist.npz is there and complete."""
         mnist = _mnist(data)
         return [
             counted("training", len(mnist.train_images), 60_000, "digits"),
@@ -213,6 +210,5 @@ def _split(mnist: Mnist, split: Split) -> tuple[Index, Index]:
 
 
 def _mnist(data: Path) -> Mnist:
-    """Read mnist.npz in ``data`` or in its folder mnist."""
     inner = data / "mnist"
     return load_mnist(inner if inner.is_dir() else data)

@@ -210,7 +210,6 @@ def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, 
 
 
 def _spread(count: int, most: int | None) -> Index:
-    """Return the numbers of at most ``most`` of ``count`` windows, evenly spread."""
     kept = count if most is None else min(count, most)
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 
@@ -260,7 +259,6 @@ def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
 
 
 def _done_to(spec: InputSpec) -> tuple[str, ...]:
-    """Return what is done to the counts of a frame, in words."""
     lifted = () if spec.lift_to is None else (f"lifted to {spec.lift_to}",)
     return *("without flicker",) * spec.without_flicker, *lifted
 

@@ -98,7 +98,6 @@ class Take(NamedTuple):
     subject: int
 
     def gesture(self, *, mirrored_too: bool) -> str:
-        """Return the class that it shows, as it is or mirrored."""
         shown = PERFORMED.get(self.action, OTHER)
         return mirrored(shown) if mirrored_too else shown
 
@@ -176,7 +175,6 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
 
 
 def take_events(path: Path) -> Events:
-    """Return the events of a take; raises LivesnnError if it can't be read."""
     cv2.setNumThreads(1)  # several processes do this at a time
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))
     look = LOOKS[rng.integers(len(LOOKS))]
