@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, get_args
 
-from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
@@ -27,7 +26,17 @@ from livesnn.app.player import Player
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import SettingsFile
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, dialog_button, fill, heading, label, line_edit, note
+from livesnn.app.widgets.basics import (
+    ChoiceBox,
+    Dialog,
+    dialog_button,
+    fill,
+    heading,
+    label,
+    line_edit,
+    note,
+    number_box,
+)
 from livesnn.errors import LivesnnError, error_message
 from livesnn.infer.run import Result
 from livesnn.outputs.action import (
@@ -350,16 +359,17 @@ class RuleForm(QWidget):
 
     def __init__(self, classes: Sequence[str]) -> None:
         super().__init__()
-        self.gesture = _wide(ChoiceBox("When"))
-        for name in (ANY, *classes):
-            self.gesture.addItem(gesture(name), name)
-        self.held = _spin(QSpinBox(), "Decided for", LONGEST_HELD_MS, " ms", 100, HELD_HINT)
-        self.kind = _wide(ChoiceBox("Then"))
-        for kind in get_args(ActionKind):
-            self.kind.addItem(KINDS[kind][0], kind)
+        self.gesture = ChoiceBox("When", {name: gesture(name) for name in (ANY, *classes)}, width=280)
+        self.held = number_box(QSpinBox(), "Decided for", 0, LONGEST_HELD_MS, unit=" ms", width=120)
+        self.held.setSingleStep(100)
+        self.held.setToolTip(HELD_HINT)
+        self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint, self.outcome = note(""), note("")
-        self.every = _spin(QDoubleSpinBox(), "At most once every", LONGEST_EVERY_S, " s", 1, EVERY_HINT)
+        self.every = number_box(
+            QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120
+        )
+        self.every.setToolTip(EVERY_HINT)
         self.every.setDecimals(1)
         self.trial = dialog_button("Try", self._try)
         self._worker: Worker | None = None
@@ -391,11 +401,9 @@ class RuleForm(QWidget):
         return Draft(kind, self.text.text(), gesture, self.held.value(), self.every.value())
 
     def show_draft(self, draft: Draft) -> None:
-        if self.gesture.findData(draft.label) < 0:  # of another model
-            self.gesture.addItem(gesture(draft.label), draft.label)
         blockers = [QSignalBlocker(field) for field in self._fields]
-        self.gesture.setCurrentIndex(self.gesture.findData(draft.label))
-        self.kind.setCurrentIndex(self.kind.findData(draft.kind))
+        self.gesture.choose(draft.label, gesture(draft.label))  # which may be of another model
+        self.kind.choose(draft.kind)
         self.held.setValue(min(draft.held_ms, LONGEST_HELD_MS))  # a file may say more than Qt can hold
         self.every.setValue(draft.every_s)
         self.text.setText(draft.text)
@@ -445,22 +453,3 @@ class RuleForm(QWidget):
             outcome = DONE if error is None else error_message(error)
             self.outcome.setText(outcome[:1].upper() + outcome[1:])
             self.trial.setEnabled(True)
-
-
-def _wide(box: ChoiceBox) -> ChoiceBox:
-    box.setFixedSize(280, 36)
-    return box
-
-
-def _spin(box: Any, name: str, most: float, unit: str, step: int, tip: str) -> Any:
-    """Return a QSpinBox or QDoubleSpinBox from 0 to ``most``."""
-    box.setAccessibleName(name)
-    box.setToolTip(tip)
-    box.setFont(style.text_font(14))
-    box.setRange(0, type(box.value())(most))
-    box.setSingleStep(step)
-    box.setSuffix(unit)
-    box.setFixedSize(120, 30)
-    box.setLocale(QLocale.c())
-    box.setAlignment(Qt.AlignmentFlag.AlignRight)
-    return box

@@ -140,8 +140,14 @@ class CompareDialog(Dialog):
     ) -> None:
         super().__init__("Compare with …", parent)
         self._first, self._choices, self._has_events = first, choices, has_events
-        self.model = _box("Model")
-        self.engine, self.state = _box("Engine"), _box("State")
+        engines = {
+            engine: words
+            for engine, (words, module) in ENGINES.items()
+            if not module or find_spec(module) is not None
+        }
+        self.model = ChoiceBox("Model", {}, width=260)
+        self.engine = ChoiceBox("Engine", engines, width=260)
+        self.state = ChoiceBox("State", STATES, width=260)
         self.threshold, self.leak = ShareBox("Threshold"), ShareBox("Leak", 99.9)
         self.denoise = QCheckBox(NOISE_FOR_BOTH if choices.denoise else NOISE)
         self.note = label("", style.text_font(13), "warning", wrap=True)
@@ -155,11 +161,6 @@ class CompareDialog(Dialog):
     def _lay_out(self) -> None:
         self.denoise.setFont(style.text_font(14))
         self.denoise.setEnabled(self._has_events and not self._choices.denoise)
-        for engine, (words, module) in ENGINES.items():
-            if not module or find_spec(module) is not None:
-                self.engine.addItem(words, engine)
-        for mode, words in STATES.items():
-            self.state.addItem(words, mode)
         self.column.addWidget(note(HINT, 14))
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
@@ -179,7 +180,7 @@ class CompareDialog(Dialog):
         decider = self._choices.decider
         self.add(listed(second.model), chosen=True)
         self.engine.setCurrentIndex(max(self.engine.findData(second.engine), 0))
-        self.state.setCurrentIndex([*STATES].index(second.state_mode))
+        self.state.choose(second.state_mode)
         self.threshold.show_share(decider.threshold if second.threshold is None else second.threshold)
         self.leak.show_share(decider.leak if second.leak is None else second.leak)
         self.denoise.setChecked(second.denoise)
@@ -195,7 +196,7 @@ class CompareDialog(Dialog):
         second = Second(
             self.model.currentData(),
             self.engine.currentData(),
-            [*STATES][self.state.currentIndex()],
+            self.state.currentData(),
             None if threshold == decider.threshold else threshold,
             None if leak == decider.leak else leak,
             self.denoise.isEnabled() and self.denoise.isChecked(),
@@ -220,12 +221,6 @@ class CompareDialog(Dialog):
         self.note.setText(why)
         self.note.setVisible(bool(why))
         self.use.setEnabled(not why)
-
-
-def _box(name: str) -> ChoiceBox:
-    box = ChoiceBox(name)
-    box.setFixedSize(260, 34)
-    return box
 
 
 _TIP = (

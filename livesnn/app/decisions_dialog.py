@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import (
     QDialogButtonBox,
@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note
+from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note, number_box
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
@@ -204,16 +204,9 @@ class ShareBox(QDoubleSpinBox):
 
     def __init__(self, name: str, most_percent: float = 100.0) -> None:
         super().__init__()
-        self.setAccessibleName(name)
-        self.setFont(style.text_font(14))
+        number_box(self, name, 0.0, most_percent, unit=" %", width=96)
         self.setDecimals(1)
-        self.setRange(0.0, most_percent)
         self.setSingleStep(5.0)
-        self.setSuffix(" %")
-        self.setFixedSize(96, BOX_PIXELS)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setKeyboardTracking(False)  # not while a number is half typed
-        self.setLocale(QLocale.c())  # a decimal point, as in `textFromValue`; a typed comma counts as one
         self._shown = 0.0
 
     def show_share(self, share: float) -> None:

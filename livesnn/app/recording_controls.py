@@ -145,6 +145,11 @@ class RecordingControls:
             actions.check(entry.name, known and labels[number] == self._label)
 
 
+def pre_rolls(now_s: float) -> dict[float, str]:
+    """Return the pre-rolls to choose from, seconds, one of which is the present one."""
+    return {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now_s})}
+
+
 def progress(recorder: Recorder, label: str | None) -> str:
     """Return the time recorded, the label, the file's size, the losses, and the free space if there is little."""
     minutes, seconds = divmod(int(recorder.seconds), 60)
@@ -173,10 +178,8 @@ class RecordingDialog(Dialog):
 
     def __init__(self, pre_roll_s: float, labels: Iterable[str], parent: QWidget | None = None) -> None:
         super().__init__("Pre-roll and labels", parent)
-        self.pre_roll = ChoiceBox("Pre-roll")
-        for seconds in sorted({*PRE_ROLLS_S, pre_roll_s}):
-            self.pre_roll.addItem(f"{seconds:g} s" if seconds else "None", seconds)
-        self.pre_roll.setCurrentIndex(self.pre_roll.findData(pre_roll_s))
+        self.pre_roll = ChoiceBox("Pre-roll", pre_rolls(pre_roll_s))
+        self.pre_roll.choose(pre_roll_s)
         self.labels = line_edit(
             ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
         )

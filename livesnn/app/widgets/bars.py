@@ -162,11 +162,10 @@ class Transport(QFrame):
         self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
         self.record = _icon_button(RECORD)
-        self.speed = ChoiceBox("Speed")
+        speeds = {speed: "Max" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
+        self.speed = ChoiceBox("Speed", speeds)
         self.speed.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
-        for speed in SPEEDS:
-            self.speed.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
-        self.speed.setCurrentIndex(SPEEDS.index(1.0))
+        self.speed.choose(1.0)
         self.loop = _icon_button("Repeat (L): each repetition starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = Timeline()
@@ -292,7 +291,7 @@ class Transport(QFrame):
 
     def choose_speed(self, speed: float) -> None:
         """Choose one of `SPEEDS`, for this recording or the next."""
-        self.speed.setCurrentIndex(SPEEDS.index(speed))
+        self.speed.choose(speed)
 
     @Slot(float)
     def _show_sought(self, seconds: float) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from PySide6.QtCore import QBuffer, QEvent, QPointF, QRectF, QSize, Qt, QUrl
+from PySide6.QtCore import QBuffer, QEvent, QLocale, QPointF, QRectF, QSize, Qt, QUrl
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QDoubleSpinBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
@@ -31,6 +32,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QSpinBox,
     QToolTip,
     QVBoxLayout,
     QWidget,
@@ -153,6 +155,26 @@ def line_edit(text: str, placeholder: str, name: str, *, least_width: int = 0) -
     widget.setAccessibleName(name)
     widget.setMinimumWidth(least_width)
     return widget
+
+
+NumberBox = TypeVar("NumberBox", QSpinBox, QDoubleSpinBox)
+
+
+def number_box(
+    box: NumberBox, name: str, least: float, most: float, *, unit: str = "", width: int = 0
+) -> NumberBox:
+    """Return a field for a number, set up: with a decimal point in every country; ``width`` 0 is as needed."""
+    kind = type(box.value())
+    box.setRange(kind(least), kind(most))
+    box.setAccessibleName(name)
+    box.setFont(style.text_font(14))
+    box.setSuffix(unit)
+    box.setLocale(QLocale.c())
+    box.setAlignment(Qt.AlignmentFlag.AlignRight)
+    box.setKeyboardTracking(False)  # not while a number is half typed
+    if width:
+        box.setFixedSize(width, 30)
+    return box
 
 
 Part = QWidget | QLayout | int | tuple[QWidget | QLayout, int]
@@ -296,14 +318,26 @@ class Card(QFrame):
 
 
 class ChoiceBox(QComboBox):
-    """A drop-down list with its own arrow, which a styled QComboBox lacks; ``name`` is for screen readers."""
+    """A drop-down list with its own arrow, which a styled QComboBox lacks; ``name`` is for screen readers.
 
-    def __init__(self, name: str) -> None:
+    ``options`` are the values to choose from, with what a person reads.
+    """
+
+    def __init__(self, name: str, options: Mapping[Any, str], *, width: int = 84, height: int = 36) -> None:
         super().__init__()
-        self.setFixedSize(84, 36)
+        for value, words in options.items():
+            self.addItem(words, value)
+        self.setFixedSize(width, height)
         self.setFont(style.text_font(14))
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # after a click the space bar still plays and pauses
+
+    def choose(self, value: object, words: str = "") -> None:
+        """Choose a value; one that isn't an option yet becomes one, with these words."""
+        values = [self.itemData(row) for row in range(self.count())]
+        if value not in values:
+            self.addItem(words, value)
+        self.setCurrentIndex(values.index(value) if value in values else len(values))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

@@ -66,10 +66,8 @@ class PlotPanel(QWidget):
         self._cross_hair_s = math.nan
         self._turn = 0
         self._drawn_s = 0.0  # when the last one was
-        self.span = ChoiceBox("Time shown")
-        self.span.addItems(list(SPANS))
+        self.span = ChoiceBox("Time shown", {seconds: words for words, seconds in SPANS.items()}, height=28)
         self.span.setCurrentIndex(1)
-        self.span.setFixedHeight(28)
         self.span.activated.connect(lambda _: self.follow())
         self.live = button("Live", height=28, pixels=13, tip=_LIVE_TIP)
         self.live.setCheckable(True)
@@ -188,7 +186,7 @@ class PlotPanel(QWidget):
             self._draw_next(history)
 
     def _follow_newest(self, history: PlotHistory) -> None:
-        span_s = SPANS[self.span.currentText()]
+        span_s = self.span.currentData()
         newest_s = max(history.newest_s, span_s)
         self.range_s = (newest_s - span_s, newest_s)
 
