@@ -41,12 +41,8 @@ def run_apart(
 ) -> str:
     """Run a command to its end and return what it wrote to stdout; "" when ``stop`` was set, which ends it.
 
-    ``variables``: its environment; None: that of livesnn's own commands.
-
-    Raises
-    ------
-    LivesnnError
-        It couldn't be started, failed (its last line of errors), or takes longer than ``limit_s``.
+    ``variables``: its environment; None: that of livesnn's own commands. Raises LivesnnError if it couldn't be
+    started, failed (its last line of errors), or takes longer than ``limit_s``.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:  # a full pipe would hold it up
         try:

@@ -67,6 +67,9 @@ def bench_step(
 ) -> dict[str, object]:
     """Time one step of each engine on the same frames by turns: ``repeats`` passes with the state carried.
 
+    Raises ModelError if there is no such model, or one of the ``engines`` given can't run it, and DataError if the
+    source is shorter than a frame.
+
     Parameters
     ----------
     model
@@ -83,13 +86,6 @@ def bench_step(
     What was run; engines, with ms_p50, ms_p95, ms_p99 and fps of each; engines_left_out, with the reason; what
     `_compared` and `_agreement` return. With ``peers`` also peers: for each its times, ``ratio``, how many times as
     fast ours is, and ``same_decision``, the share of frames with the same argmax as ours.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, or one of the ``engines`` given can't run it.
-    DataError
-        The source is shorter than a frame.
     """
     if len(set(engines)) < len(engines):
         raise LivesnnError(f"--engines {' '.join(engines)} names an engine twice: give each once")
@@ -242,12 +238,8 @@ def times_as_fast(others: Sequence[Times], ours: Sequence[Times]) -> dict[str, f
 def onnx_ways(folder: Path, frames: Sequence[Frame], *, threads: int) -> dict[str, Model]:
     """Return the model on ONNX Runtime in each of its ways: `FLOAT32`, and `INT8` if its kernels have 8 bits.
 
-    The first `RANGED` frames give the range of the currents. `INT8` needs the package onnx.
-
-    Raises
-    ------
-    ModelError
-        The folder has no graph that can be run.
+    The first `RANGED` frames give the range of the currents. `INT8` needs the package onnx. Raises ModelError if the
+    folder has no graph that can be run.
     """
     path = folder / "model.onnx"
     onnx = load_model(folder, "onnx", threads=threads)

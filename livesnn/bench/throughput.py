@@ -193,17 +193,12 @@ def bench_decode(repeats: int, *, events: int = EVENTS) -> dict[str, Any]:
     """Decode an .aedat4 file with each library by turns, ``repeats`` times, by the clock.
 
     The file is made in a temporary folder: LZ4, 1280×720, a moving edge in noise. It is so large that opening it
-    hardly counts.
+    hardly counts. Raises DataError if the libraries find different numbers of events.
 
     Returns
     -------
     ``files``, by name: events, and for each library mev_per_s {n, median, min, max} in millions of events a second;
     ``ratio``: livesnn's median over that of each other library; ``ratio_file``: the name of the file.
-
-    Raises
-    ------
-    DataError
-        The libraries find different numbers of events.
     """
     readers: dict[str, Reader] = {"livesnn": by_livesnn}
     readers |= {name: read for name, read in AEDAT4_READERS.items() if find_spec(name)}

@@ -22,10 +22,7 @@ from livesnn.events.packet import TIME_LIMIT_US, Events, Packet, Resolution
 class Orientation:
     """What is done to a picture to make it upright: first mirrored, then turned.
 
-    Raises
-    ------
-    SourceError
-        The number of turns isn't one of 0..3.
+    Raises SourceError if the number of turns isn't one of 0..3.
     """
 
     # How often the picture is turned by 90° clockwise, 0..3: 2 where the camera hangs upside down, 1 where
@@ -135,10 +132,7 @@ def take_seconds(
 class Stretch:
     """A part of a recording: from ``from_s`` on and before ``to_s``, seconds after its first event.
 
-    Raises
-    ------
-    SourceError
-        It doesn't begin at 0 or later, or doesn't end after its beginning.
+    Raises SourceError if it doesn't begin at 0 or later, or doesn't end after its beginning.
     """
 
     from_s: float = 0.0

@@ -73,6 +73,8 @@ def open_pipeline(
 ) -> Pipeline:
     """Return the packets of a source as the network gets them.
 
+    Raises SourceError if ``seconds`` isn't above 0. The source is closed then, if it is owned.
+
     Parameters
     ----------
     clock
@@ -100,11 +102,6 @@ def open_pipeline(
         Of the queue; a packet that waited longer is dropped, unless the policy is "block".
     owns_source
         Whether closing the pipeline closes the source.
-
-    Raises
-    ------
-    SourceError
-        ``seconds`` isn't above 0. The source is closed then, if it is owned.
     """
     try:
         check_seconds(seconds)

@@ -32,7 +32,8 @@ def open_recording(
 ) -> Recording:
     """Open a recording: its first event stream, or the one that ``stream`` or ``FILE?stream=NAME`` names.
 
-    ``stream`` may also name the camera of one.
+    ``stream`` may also name the camera of one. Raises SourceError when the file can't be opened, or holds no such
+    event stream, and FormatError when its format isn't known, or it is damaged beyond use.
 
     Parameters
     ----------
@@ -41,13 +42,6 @@ def open_recording(
     at_once
         Don't wait until a file without an index has been read: until then, `Recording.t_end` is that of the part
         read so far.
-
-    Raises
-    ------
-    SourceError
-        When the file can't be opened, or holds no such event stream.
-    FormatError
-        When its format isn't known, or it is damaged beyond use.
     """
     path = Path(path)
     reader = open_reader(path, progress, at_once=at_once)

@@ -58,11 +58,8 @@ class OnnxModel(CheckedModel):
     def load(cls, path: Path, *, threads: int | None = None) -> OnnxModel:
         """Open model.onnx and check its tensors against its card.
 
-        Raises
-        ------
-        ModelError
-            The file is missing or damaged, has no card, its network or a tensor isn't what the card says, or a step
-            gives NaN or infinity.
+        Raises ModelError if the file is missing or damaged, has no card, its network or a tensor isn't what the card
+        says, or a step gives NaN or infinity.
         """
         if not path.is_file():
             raise ModelError(f"{path} is missing: copy the model again, or use --engine spike")

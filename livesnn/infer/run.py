@@ -138,6 +138,9 @@ class Result:
 class FrameStream(Closing):
     """The frames of an open source: of events, through `open_pipeline`; of a video, its own.
 
+    Raises SourceError if a video is to be turned or filtered, the sensor is too large for the noise filter, or
+    ``seconds`` isn't above 0. The source is closed then.
+
     Parameters
     ----------
     source
@@ -152,12 +155,6 @@ class FrameStream(Closing):
         Whether noise is filtered.
     clock, record, gate
         See `open_pipeline`.
-
-    Raises
-    ------
-    SourceError
-        A video is to be turned or filtered, the sensor is too large for the noise filter, or ``seconds`` isn't above
-        0. The source is closed then.
     """
 
     def __init__(
@@ -381,7 +378,8 @@ def run_frames(
 ) -> Iterator[Result | _Passed]:
     """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
 
-    A `Silence` among the frames passes through, too.
+    A `Silence` among the frames passes through, too. Raises LivesnnError if a frame doesn't fit the model, ``state``
+    is something else, ``decider`` names a class it hasn't, or the network gives something else than numbers.
 
     Parameters
     ----------
@@ -397,12 +395,6 @@ def run_frames(
         windows and forget the outputs so far.
     silence
         Asked once a frame; while it returns one, there is no decision.
-
-    Raises
-    ------
-    LivesnnError
-        A frame doesn't fit the model, ``state`` is something else, ``decider`` names a class it hasn't, or the
-        network gives something else than numbers.
     """
     card = model.card
     deciding = _decider(decider, card)

@@ -140,11 +140,8 @@ class SpikeModel(CheckedModel):
     def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
         """Read model.safetensors.
 
-        Raises
-        ------
-        ModelError
-            The file is missing or damaged, a tensor is missing or doesn't fit its card, its network isn't an
-            STS-ResNet with widths that are multiples of 16, or a step gives NaN or infinity.
+        Raises ModelError if the file is missing or damaged, a tensor is missing or doesn't fit its card, its network
+        isn't an STS-ResNet with widths that are multiples of 16, or a step gives NaN or infinity.
         """
         return cls(SpikeNetwork.read(folder), threads)
 

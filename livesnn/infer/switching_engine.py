@@ -263,11 +263,8 @@ def _compile_apart(network: SpikeNetwork, stop: threading.Event) -> bool:
     """Let another process compile a network's step; return whether the code is there: False if ``stop`` was set.
 
     A thread of this process can't compile. If the interpreter ended meanwhile, LLVM would call back and abort it.
-
-    Raises
-    ------
-    ModelError
-        It can't be started, fails, takes too long, or its code isn't found where this process looks for it.
+    Raises ModelError if it can't be started, fails, takes too long, or its code isn't found where this process looks
+    for it.
     """
     while not _ONE_AT_A_TIME.acquire(timeout=subprocesses.LOOK_S):
         if stop.is_set():

@@ -76,12 +76,7 @@ class Comparison:
     If it takes other frames, these are made of the same events, and it follows the first in time: where the first
     has decided on a frame, the second has seen its own frames up to there.
 
-    For the pipeline's thread, except `compared`.
-
-    Raises
-    ------
-    LivesnnError
-        The two can't be compared.
+    For the pipeline's thread, except `compared`. Raises LivesnnError if the two can't be compared.
     """
 
     def __init__(

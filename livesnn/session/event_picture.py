@@ -84,10 +84,7 @@ COUNTS = 64  # steps from no event to FULL_COUNT
 class ViewSpec:
     """How events are shown.
 
-    Raises
-    ------
-    ValueError
-        There is no such view.
+    Raises ValueError if there is no such view.
     """
 
     # "decay": each pixel's last event, brightness exp(−age / FADE_US). "accumulate": its ON and OFF events
@@ -108,12 +105,8 @@ class Accumulator:
     There are counts for the current period and for the one before, which fades out while the current one goes on.
     So a steady movement doesn't flicker. Without further events the current period fades out after its end.
 
-    Events outside the sensor are ignored here; the source counts them.
-
-    Raises
-    ------
-    SourceError
-        The sensor is so large that a picture would fill the memory.
+    Events outside the sensor are ignored here; the source counts them. Raises SourceError if the sensor is so large
+    that a picture would fill the memory.
     """
 
     def __init__(self, resolution: Resolution, view: ViewSpec = ViewSpec()) -> None:

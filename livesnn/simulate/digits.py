@@ -84,10 +84,7 @@ USUAL_HAND = HandSpec()
 def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = USUAL_HAND) -> npt.NDArray[np.uint8]:
     """Return one handwritten ``digit`` as in MNIST: uint8 [28, 28], bright on black, centred by mass.
 
-    Raises
-    ------
-    DataError
-        ``digit`` isn't 0 to 9.
+    Raises DataError if ``digit`` isn't 0 to 9.
     """
     if digit not in STYLES:
         raise DataError(f"digit {digit!r} can't be drawn: choose 0 to 9")

@@ -102,6 +102,8 @@ def saccade_recording(
 ) -> Events:
     """Return the events of an image seen in ``repeat`` cycles of three saccades.
 
+    Raises DataError if the image isn't a uint8 [h, w], or ``repeat`` < 1.
+
     Parameters
     ----------
     image
@@ -117,11 +119,6 @@ def saccade_recording(
     -------
     events
         EVENTS_DTYPE [N] of a 34×34 sensor, 0 < t < 315,000 × ``repeat``.
-
-    Raises
-    ------
-    DataError
-        The image isn't a uint8 [h, w], or ``repeat`` < 1.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or repeat < 1:
         raise DataError(

@@ -41,10 +41,7 @@ Bytes = npt.NDArray[np.uint8]
 def open_simulation(uri: str) -> EventSource | FrameSource:
     """Open "simulate:gestures", "simulate:digits" or "simulate:NAME", NAME one of `PEOPLE`; each may end in ":SEED".
 
-    Raises
-    ------
-    SourceError
-        The address is none of these.
+    Raises SourceError if the address is none of these.
     """
     found = re.fullmatch(r"(simulate:(\w+))(?::([0-9]{1,18}))?", uri, re.ASCII)
     if found is None or (found[1] not in _SEEDS and found[2] not in PEOPLE):
@@ -248,12 +245,8 @@ def check_scene(scene: str, *, seed: int, seconds: float) -> None:
 def scene_resolution(scene: str, sensor: str = "") -> Resolution:
     """Return the size of the sensor that sees a scene: ``sensor``, such as "346x260", or the scene's default.
 
-    People fill the shorter side. Digits have only N-MNIST's sensor.
-
-    Raises
-    ------
-    SourceError
-        The size can't be read, is outside `SIDES`, or isn't that of digits.
+    People fill the shorter side. Digits have only N-MNIST's sensor. Raises SourceError if the size can't be read, is
+    outside `SIDES`, or isn't that of digits.
     """
     own = saccades.RESOLUTION if scene in DIGITS else gestures.RESOLUTION
     if not sensor:
@@ -277,12 +270,8 @@ def simulate_scene(
 ) -> Iterator[Events]:
     """Yield the events of one scene. The same seed and sensor give the same events.
 
-    ``resolution`` comes from `scene_resolution`; None is the scene's default.
-
-    Raises
-    ------
-    SourceError
-        See `check_scene`.
+    ``resolution`` comes from `scene_resolution`; None is the scene's default. Raises SourceError as `check_scene`
+    does.
     """
     check_scene(scene, seed=seed, seconds=seconds)
     if scene in DIGITS:

@@ -101,14 +101,9 @@ def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
 def open_video_events(path: Path, stream: str | None, progress: Progress) -> Recording:
     """Open a video as its events: the stream `EMULATED`, of a sensor of 128×128.
 
-    ``progress`` reports while all of it is read for its duration, where the file doesn't give it.
-
-    Raises
-    ------
-    SourceError
-        There is no such file, another stream is asked for, or it has too few pictures a second.
-    FormatError
-        It isn't a video that can be decoded.
+    ``progress`` reports while all of it is read for its duration, where the file doesn't give it. Raises SourceError
+    if there is no such file, another stream is asked for, or it has too few pictures a second, and FormatError if it
+    isn't a video that can be decoded.
     """
     if stream not in (None, EMULATED):
         raise SourceError(f"{path}: a video has no event stream {stream!r}: leave --stream out")
@@ -219,12 +214,8 @@ class WebcamConnection:
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Wait for the next picture, however long it takes, and return its events and time.
 
-        Raises
-        ------
-        SourceLost
-            When the webcam has been unplugged, or closed.
-        SourceError
-            When its pictures aren't of 8 bits and one, three or four channels.
+        Raises SourceLost when the webcam has been unplugged, or closed, and SourceError when its pictures aren't of 8
+        bits and one, three or four channels.
         """
         if self._capture is None:
             raise SourceLost(f"{self.name} is closed: open it again")

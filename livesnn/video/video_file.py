@@ -189,16 +189,10 @@ class Video(FrameSource):
 
         From the first of these times at or after ``from_us`` on; where that is beyond the end, there are none.
 
-        Frame k is the newest picture at k·Δt, as if the video were live; there is one for each k·Δt before the end
-        of the last picture. The video is read up to the first damage that can be seen, and `warnings` says so; of an
-        .avi that is cut short, the last picture may be half of one, and is left out.
-
-        Raises
-        ------
-        ModelError
-            The model doesn't take videos.
-        FormatError
-            Not one whole frame can be read.
+        Frame k is the newest picture at k·Δt, as if the video were live; there is one for each k·Δt before the end of
+        the last picture. The video is read up to the first damage that can be seen, and `warnings` says so; of an
+        .avi that is cut short, the last picture may be half of one, and is left out. Raises ModelError if the model
+        doesn't take videos, and FormatError if not one whole frame can be read.
         """
         delta_t_us = check_takes_video(
             replace(input, slice=rule),
@@ -287,12 +281,8 @@ class Video(FrameSource):
 def open_video(path: str | Path, progress: Progress = untold) -> Video:
     """Open a video file and look at its first frame; ``progress``: see `Video`.
 
-    Raises
-    ------
-    SourceError
-        When there is no such file, or it can't be opened.
-    FormatError
-        When it isn't a video, none that can be decoded, or one of an impossible size or rate.
+    Raises SourceError when there is no such file, or it can't be opened, and FormatError when it isn't a video, none
+    that can be decoded, or one of an impossible size or rate.
     """
     path = Path(path)
     container = container_of(file_head(path, HEAD_BYTES, "video"))

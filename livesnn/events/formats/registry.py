@@ -168,14 +168,8 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
 
     For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see `text.open_text`.
     All streams of a file are opened, even if one is named. ``progress`` is called if the format must be read through.
-    With ``at_once``, the reader may not be `indexed` yet.
-
-    Raises
-    ------
-    SourceError
-        When the file can't be opened.
-    FormatError
-        When its format isn't known, or its beginning is too damaged to use.
+    With ``at_once``, the reader may not be `indexed` yet. Raises SourceError when the file can't be opened, and
+    FormatError when its format isn't known, or its beginning is too damaged to use.
     """
     from livesnn.events.formats.word_reader import unwrap
 
