@@ -16,8 +16,7 @@ from typing import IO
 from livesnn.errors import LivesnnError
 
 LOOK_S, PATIENCE_S = 0.1, 1.5
-LONGEST_MESSAGE = 500
-"""Characters of another program's last line of errors that are passed on."""
+LONGEST_MESSAGE = 500  # Characters of another program's last line of errors that are passed on
 
 
 def command(*arguments: str) -> list[str]:

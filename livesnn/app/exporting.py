@@ -53,8 +53,7 @@ class _Cancelled(Exception):  # noqa: N818 (nothing is wrong)
     """A person has cancelled the export."""
 
 
-Write = Callable[[Progress], str]
-"""Writes a file, tells how far it is, and returns what to say of the file."""
+Write = Callable[[Progress], str]  # Writes a file, tells how far it is, and returns what to say of the file
 
 
 class Job:

@@ -73,8 +73,7 @@ class Past(NamedTuple):
     ended_s: float
 
 
-Trail = tuple[Past, ...]
-"""The newest first."""
+Trail = tuple[Past, ...]  # The newest first
 
 
 def follow_trail(trail: Trail, before: Said, now: Said, now_s: float) -> Trail:

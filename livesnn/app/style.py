@@ -113,8 +113,7 @@ Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accen
 
 _CHOICE = "livesnn_theme"  # names of properties of the application and of buttons
 _ICON = "livesnn_icon"
-theme = DARK
-"""The theme in use. Read its colours while painting and never keep them: `use` replaces it."""
+theme = DARK  # The theme in use. Read its colours while painting and never keep them: `use` replaces it.
 
 
 def use(name: ThemeName, application: QApplication) -> None:

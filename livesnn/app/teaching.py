@@ -58,8 +58,7 @@ HINT = (
 )
 
 
-LEARNING_LIMIT_S = 600.0
-"""Learning takes up to 40 s of a processor, which it has to share."""
+LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
 
 
 class Learning:
@@ -111,8 +110,7 @@ class Step(NamedTuple):
     names: bool = False
 
 
-Steps = Generator[Step, bool | None, None]
-"""Gets True where the step's button was pressed."""
+Steps = Generator[Step, bool | None, None]  # Gets True where the step's button was pressed
 
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:

@@ -48,8 +48,7 @@ PAUSE_S = 0.1
 FLOAT32 = ("onnx", "onnx_bound")
 """ONNX Runtime's two ways to run a graph in float32: plain, and with IO binding."""
 INT8 = "onnx_int8"
-RANGED = 10
-"""Frames from which ONNX Runtime's 8-bit kernels take the range of their currents."""
+RANGED = 10  # Frames from which ONNX Runtime's 8-bit kernels take the range of their currents
 
 Times = npt.NDArray[np.float64]
 StepTimes = dict[str, float]

@@ -27,15 +27,13 @@ from livesnn.simulate.gestures import gesture_stream
 CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128, 128), 128))
 """Sensors, and the side of the model's square input."""
 
-PACKET_EVENTS = 10_000
-"""Events of a packet: those of a busy camera in about 5 ms."""
+PACKET_EVENTS = 10_000  # Events of a packet: those of a busy camera in about 5 ms
 
 _CHUNK_EVENTS = 1_000_000
 
 SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
 
-SIMULATED_S = 10.0
-"""Duration of each simulated person in `bench_simulate`."""
+SIMULATED_S = 10.0  # Duration of each simulated person in `bench_simulate`
 
 
 def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
@@ -155,8 +153,7 @@ EVENTS_PER_US = 5.0
 
 Columns = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 """t in µs, x, y and p of some events, [N] each."""
-Reader = Callable[[Path], Iterator[Columns]]
-"""Reads a whole file."""
+Reader = Callable[[Path], Iterator[Columns]]  # Reads a whole file
 
 
 def by_livesnn(path: Path) -> Iterator[Columns]:

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from livesnn.train.evaluate import Evaluation
     from livesnn.train.trainer import Trained
 
-MOST_MISSING = 5
-"""Classes without a file that `data check` names one by one."""
+MOST_MISSING = 5  # Classes without a file that `data check` names one by one
 MOST_SEEDS = 1000
 
 TRAINING_GROUPS = {

@@ -19,8 +19,7 @@ from livesnn.progress import Progress
 if TYPE_CHECKING:
     from livesnn.events.recording import RecordingInfo
 
-LONG_S = 2.0
-"""Reading or converting that takes longer shows how much is done."""
+LONG_S = 2.0  # Reading or converting that takes longer shows how much is done
 
 
 def info(

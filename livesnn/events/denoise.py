@@ -22,20 +22,16 @@ from livesnn.events.packet import (
     require_usual_size,
 )
 
-INTERVAL_US = 125_000
-"""A pixel's events are counted over this time while hot pixels are learned."""
+INTERVAL_US = 125_000  # A pixel's events are counted over this time while hot pixels are learned
 
-TICK_US = 10_000
-"""While no event is kept, the time that has passed is reported at least this often."""
+TICK_US = 10_000  # While no event is kept, the time that has passed is reported at least this often
 
 NEVER = -TIME_LIMIT_US
-NEWEST, REPORTED, INTERVAL_END, INTERVALS_LEFT = range(4)
-"""Of a clock."""
+NEWEST, REPORTED, INTERVAL_END, INTERVALS_LEFT = range(4)  # Of a clock
 KEPT, HOT, REFRACTORY, ISOLATED, OUTSIDE = range(5)
 """What becomes of an event, in the order of `DenoiseCounts` but for its first."""
 
-LEARN_INTERVALS = 8
-"""Hot pixels are learned in so many intervals: a second of a stream's time."""
+LEARN_INTERVALS = 8  # Hot pixels are learned in so many intervals: a second of a stream's time
 
 _HOT_IN = 6  # of these intervals
 _HOT_TIMES = 5  # as many events as the mean of its eight neighbours

@@ -14,8 +14,7 @@ from livesnn.errors import SourceError
 EVENTS_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "?")])
 """One event: t in µs (signed, so that differences can't wrap), x to the right, y down, p True = ON."""
 
-Events = npt.NDArray[np.void]
-"""A time-ordered array of EVENTS_DTYPE [N], maybe empty."""
+Events = npt.NDArray[np.void]  # A time-ordered array of EVENTS_DTYPE [N], maybe empty
 
 DISORDER_US = 10_000
 """An event older than the newest by at most this is out of order and takes the newest's time. An older one is a jump

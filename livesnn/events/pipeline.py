@@ -25,8 +25,7 @@ from livesnn.events.packet import (
 from livesnn.events.playback_clock import PlaybackClock, paced
 from livesnn.threads import BoundedQueue, Policy, Worker
 
-Stage = Callable[[Iterable[Packet]], Iterator[Packet]]
-"""A generator function from packets to packets."""
+Stage = Callable[[Iterable[Packet]], Iterator[Packet]]  # A generator function from packets to packets
 
 See = Callable[[Packet], None]
 """Looks at a packet on its way, in the thread that reads the source. It must be quick."""

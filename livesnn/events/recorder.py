@@ -109,11 +109,9 @@ class RecordingTimeline:
         return 0 if self._first_us is None else max(self._expected_us(at_s) - self._first_us, 0)
 
 
-BUFFER_BYTES = 256_000_000
-"""20 million events, a second of the fastest camera."""
+BUFFER_BYTES = 256_000_000  # 20 million events, a second of the fastest camera
 
-FLUSH_S = 0.02
-"""Nothing waits longer before it is in the file, unless the disk is late: what a kill can lose."""
+FLUSH_S = 0.02  # Nothing waits longer before it is in the file, unless the disk is late: what a kill can lose
 
 
 @dataclass(frozen=True)
@@ -301,8 +299,7 @@ def with_kept(error: str, recorder: Recorder) -> str:
     return f"{error}; {kept}" if error else kept
 
 
-LONGEST_PRE_ROLL_S = 60.0
-"""How much of what came before the start a recording may include."""
+LONGEST_PRE_ROLL_S = 60.0  # How much of what came before the start a recording may include
 
 RING_BUFFER_BYTES = 128_000_000
 """10 million events, 5 s of 2 million a second: half of what may wait for the disk."""

@@ -18,8 +18,7 @@ from livesnn.card import ModelCard
 FloatArray = npt.NDArray[np.floating]
 Shape = tuple[int, ...]
 
-PJ_PER_MAC = 4.6
-"""Energy of a MAC in pJ: a multiplication (3.7) and an addition (0.9) of 32-bit floats."""
+PJ_PER_MAC = 4.6  # Energy of a MAC in pJ: a multiplication (3.7) and an addition (0.9) of 32-bit floats
 
 PJ_PER_AC = {32: 0.9, 8: 0.1}
 """Energy of an AC in pJ, by the bits of the blocks' kernels: an addition of 32-bit floats, or of 32-bit integers."""

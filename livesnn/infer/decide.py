@@ -41,12 +41,10 @@ class Decision(NamedTuple):
     probabilities: FloatArray = _NONE
 
 
-UNDECIDED = Decision(None, 0.0)
-"""Before anything can be said."""
+UNDECIDED = Decision(None, 0.0)  # Before anything can be said
 
 
-STALE_S = 1.0
-"""After so long without events of a live source, the last decision is about the past."""
+STALE_S = 1.0  # After so long without events of a live source, the last decision is about the past
 
 
 class Silence(NamedTuple):
@@ -261,11 +259,9 @@ class Tally:
         return most[0][0] if most else None
 
 
-OTHER = "other"
-"""The class of everything that isn't one of the gestures, in the models that have it."""
+OTHER = "other"  # The class of everything that isn't one of the gestures, in the models that have it
 
-SIDE = 8
-"""The picture is cut into so many blocks across and down."""
+SIDE = 8  # The picture is cut into so many blocks across and down
 
 QUIET = SIDE * SIDE // 4
 """Blocks in which nothing but noise is expected: who gestures leaves more than a quarter of the picture still."""

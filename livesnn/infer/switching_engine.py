@@ -47,8 +47,7 @@ RETURN_BELOW = 0.8
 COUNT_EVERY = 16
 """Steps that ONNX Runtime takes before spikes are counted again. Counting takes 10 µs, a step of 16 channels 200."""
 
-PATIENCE_S = 1.0
-"""Work that ends sooner, such as a script on a short recording, starts no other process."""
+PATIENCE_S = 1.0  # Work that ends sooner, such as a script on a short recording, starts no other process
 
 COMMAND = "prepare"
 LIMIT_S = 900.0  # compiling takes 15 s of a processor that it may have to share

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 """Figures drawn from the cells of a table."""
-AnalysisName = Literal["fig1", "fig2", "state"]
-"""Analyses without cells: one measurement each."""
+AnalysisName = Literal["fig1", "fig2", "state"]  # Analyses without cells: one measurement each
 TableOrFigure = Literal["table1", "table2", AnalysisName, FigureName]
 
 

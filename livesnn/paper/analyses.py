@@ -39,15 +39,13 @@ from livesnn.train.network import Network, build, measure_norms
 from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, load_best
 
-DATASET: Literal["mnist-seq2"] = "mnist-seq2"
-"""Data set of Figures 1 and 2."""
+DATASET: Literal["mnist-seq2"] = "mnist-seq2"  # Data set of Figures 1 and 2
 
 # Figure 1
 FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
 """The two methods, which take as many operations, and the layer that reads their second convolution's maps."""
 COLUMN = "seq2"
-HALF_WAY = 5
-"""The frame in which the digit stands on its head."""
+HALF_WAY = 5  # The frame in which the digit stands on its head
 SHOWN_CHANNELS, MOST_DIGITS, AT_ONCE = 6, 500, 20
 FEATURE_MAPS_FILE = "fig1.json"
 FEATURE_MAPS_COMMAND = "livesnn tables fig1 --data DIR --runs RUNS"

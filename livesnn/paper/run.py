@@ -46,14 +46,11 @@ from livesnn.train.run_folder import LAST, epochs_done, logged
 from livesnn.train.trainer import train
 
 _COUNTED_LAYERS = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
-COUNTED = 20
-"""Clips whose synaptic operations are counted."""
-TIMED = 3
-"""Training steps that are timed after a first one that isn't."""
+COUNTED = 20  # Clips whose synaptic operations are counted
+TIMED = 3  # Training steps that are timed after a first one that isn't
 FEW = 10
 """Clips of a step that is only timed. More of ConvLSTM's would need more memory than many machines have."""
-FEW_MEASURED = 500
-"""Clips measured with the budget "small"."""
+FEW_MEASURED = 500  # Clips measured with the budget "small"
 
 
 def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Iterator[dict[str, object]]:

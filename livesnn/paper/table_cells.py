@@ -92,8 +92,7 @@ EPOCHS, SEEDS, DIGITS = 100, 10, 60_000
 
 TableName = Literal["table1", "table2", "fig7"]
 BudgetName = Literal["small", "cpu", "paper"]
-BUDGETS: tuple[BudgetName, ...] = get_args(BudgetName)
-"""From the smallest to the largest."""
+BUDGETS: tuple[BudgetName, ...] = get_args(BudgetName)  # From the smallest to the largest
 
 UCF6 = ("Archery", "BasketballDunk", "HorseRace", "PlayingPiano", "PlayingViolin", "Surfing")
 SEQ5 = "the paper leaves its task open, and this is one reading of it. The paper's figure may be of another"
@@ -219,8 +218,7 @@ _OTHERWISE = {
 long as the rest."""
 _CPU_EPOCHS = {"nmnist-1000": 40, "fig7": 20}
 """Epochs of the other columns or figures; 16 where nothing is given."""
-_TRIES = 3
-"""Trainings of each cell of Figure 7."""
+_TRIES = 3  # Trainings of each cell of Figure 7
 
 
 class Cell(NamedTuple):

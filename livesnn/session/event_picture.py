@@ -74,8 +74,7 @@ Bytes = npt.NDArray[np.uint8]
 NEVER_US = -(1 << 62)  # before any event, see TIME_LIMIT_US
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
 AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
-FADE_US = 30_000
-"""Time constant of what fades, and period of what is counted."""
+FADE_US = 30_000  # Time constant of what fades, and period of what is counted
 FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
 COUNTS = 64  # steps from no event to FULL_COUNT
 

@@ -55,8 +55,7 @@ from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import silence
 
-Picture = npt.NDArray[np.uint8]
-"""uint8 [H, W, 3], RGB."""
+Picture = npt.NDArray[np.uint8]  # uint8 [H, W, 3], RGB
 
 NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
 _LONGEST_SIDE = {MP4: 960, GIF: 480}  # pixels, of a picture that is made larger; a GIF's is made smaller too

@@ -21,8 +21,7 @@ from livesnn.events.recording import Recording, choose_stream
 from livesnn.progress import Progress
 from livesnn.threads import Latest, Worker
 
-BINS = 2048
-"""More than a time line has pixels."""
+BINS = 2048  # More than a time line has pixels
 
 _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25

@@ -18,10 +18,8 @@ from livesnn.infer.cost import dense_synops, energy_estimate_uj, macs, mean_dens
 from livesnn.infer.decide import Decision, Percentiles, Tally
 from livesnn.infer.run import Result
 
-HISTORY_US = 10_000_000
-"""Stream time that a `History` goes back."""
-HISTORY_STEP_US = 20_000
-"""Values nearer to each other than this would fall on one pixel."""
+HISTORY_US = 10_000_000  # Stream time that a `History` goes back
+HISTORY_STEP_US = 20_000  # Values nearer to each other than this would fall on one pixel
 
 
 class History(NamedTuple):

@@ -16,11 +16,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Random = np.random.Generator
 
-IMAGE = 128.0
-"""Edge of the image that lengths are given for."""
+IMAGE = 128.0  # Edge of the image that lengths are given for
 
-RIGHT, LEFT = 0, 1
-"""Numbers of the arms."""
+RIGHT, LEFT = 0, 1  # Numbers of the arms
 
 Breadth = Literal["narrow", "wide"]
 """How varied people, sensors and movements are. "narrow" is what gestures-sim tests and the demo shows. "wide", for
@@ -29,11 +27,9 @@ training, adds what real people do: other styles, farther away, in dim light (do
 NARROW_SHARE = 0.35
 """Share of wide people who stand as narrow ones do, and share of those who perform a gesture as narrow ones do."""
 
-NEAR_SHARE = 0.4
-"""Share of the others who sit near the camera. The rest stand farther away."""
+NEAR_SHARE = 0.4  # Share of the others who sit near the camera. The rest stand farther away.
 
-SIDES = np.array([-1.0, 1.0])
-"""Image direction of each arm's `out`: right arm, left arm."""
+SIDES = np.array([-1.0, 1.0])  # Image direction of each arm's `out`: right arm, left arm
 
 
 class Limbs(NamedTuple):

@@ -32,14 +32,12 @@ Point = tuple[float, float, float]
 AGAIN_SHARE = 0.5
 """Share of people who repeat a stroke from its first point; the others come from rest and go back to it."""
 
-PAUSE_S = (0.05, 0.6)
-"""How long half of the people pause between two strokes."""
+PAUSE_S = (0.05, 0.6)  # How long half of the people pause between two strokes
 
 MOVE_S, STAY_S = (0.17, 0.9), 0.2
 """How long a hand moves to its next place (log-uniform), and how long it stays there (mean of an exponential)."""
 
-NOISE_HZ = (0.5, 3.0)
-"""Bandwidth of random joint paths."""
+NOISE_HZ = (0.5, 3.0)  # Bandwidth of random joint paths
 
 
 class Stroke(NamedTuple):

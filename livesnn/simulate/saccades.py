@@ -22,8 +22,7 @@ from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.body import minimum_jerk
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
-Range = tuple[float, float]
-"""Lowest and highest value of a uniform distribution."""
+Range = tuple[float, float]  # Lowest and highest value of a uniform distribution
 
 RESOLUTION = Resolution(34, 34)
 CYCLE_US = 315_000

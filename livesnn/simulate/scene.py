@@ -19,11 +19,9 @@ from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.body import IMAGE, Array, Body, Breadth, Limbs, draw_body, joints, log_uniform
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
-LAMP_SHARE = 0.1
-"""Share of people under a flickering lamp."""
+LAMP_SHARE = 0.1  # Share of people under a flickering lamp
 
-FRAME_US = 4000
-"""Time between two pictures. In it the fastest gesture moves an edge by less than two pixels."""
+FRAME_US = 4000  # Time between two pictures. In it the fastest gesture moves an edge by less than two pixels.
 
 _BLOCK = 64  # pictures in memory at once
 
@@ -58,8 +56,7 @@ class Drift(NamedTuple):
     down: Array
 
 
-Moving = Callable[[Array], Array]
-"""Returns what is true at the moments [T], in s."""
+Moving = Callable[[Array], Array]  # Returns what is true at the moments [T], in s
 
 
 class Surroundings(NamedTuple):

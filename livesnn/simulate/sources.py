@@ -29,10 +29,8 @@ _SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}
 """Seeds used when none is given: a well-lit person whom the model recognises, and a clear digit."""
 
 PACKET_US = 10_000
-STEPS = 10
-"""Frames of a whole turn."""
-TURNS = 3
-"""Turns of one digit before the next digit comes."""
+STEPS = 10  # Frames of a whole turn
+TURNS = 3  # Turns of one digit before the next digit comes
 WAYS = ("clockwise", "counter-clockwise")
 
 Bytes = npt.NDArray[np.uint8]

@@ -114,8 +114,7 @@ class Kernels(NamedTuple):
     propagate: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Synapse], tuple[Tensor, Tensor]]
 
 
-LONGEST = 10
-"""Steps of the longest sequence that is compiled: its loop is unrolled."""
+LONGEST = 10  # Steps of the longest sequence that is compiled: its loop is unrolled
 
 
 def lif_sequence(

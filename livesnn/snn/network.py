@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from livesnn.card import ModelCard
 from livesnn.snn.lif import EAGER, Surrogate, Synapse, lif_sequence, lif_step
 
-State = tuple[Tensor, ...]
-"""Membranes U [B, ...] of each layer, in the order of `state_shapes()`."""
+State = tuple[Tensor, ...]  # Membranes U [B, ...] of each layer, in the order of `state_shapes()`
 
 
 class Synapses(Protocol):

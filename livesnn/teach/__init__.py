@@ -17,16 +17,14 @@ from livesnn.weights import GRAPH, WEIGHTS, load_card
 SIMULATED = "gestures-sim"
 """Data set of models that know simulated people. Any other model needs recordings of what it knows."""
 
-NOT_NAMES = ("none", "–")
-"""What is shown where there is no decision."""
+NOT_NAMES = ("none", "–")  # What is shown where there is no decision
 
 NOISE, AT_REST = 4.0, 100.0
 """Less movement than this is noise, or a person at rest; for models of simulated people. Simulated noise has 0.7 to
 3, people at rest 2 to 410 (half of them below 80), and people who gesture 43 to 16,000 (half of each gesture above
 860). Four real gestures had 1,600 to 4,100."""
 
-LONGEST_NAME = 40
-"""Characters in a gesture's name, which becomes part of a folder's."""
+LONGEST_NAME = 40  # Characters in a gesture's name, which becomes part of a folder's
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,12 @@ from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights, write_model
 TAUGHT = "taught.safetensors"
 """File with the windows that each taught class was learned from, float16 [N, F + 1]. A class that is taught later is
 learned against them."""
-KEY = "class: "
-"""Prefix of each name in it, since safetensors has a name of its own."""
+KEY = "class: "  # Prefix of each name in it, since safetensors has a name of its own
 WEIGHT, BIAS = "classify.weight", "classify.bias"
 LEAST_WINDOWS = 8
 """Least number of windows of a gesture: four seconds, of which a quarter is held out at first."""
 
-KEPT_ASIDE = 4
-"""One in so many windows is held out at first: the last ones of each clip."""
+KEPT_ASIDE = 4  # One in so many windows is held out at first: the last ones of each clip
 
 MOST_OTHERS = 2000
 """Largest number of windows of ``others``, evenly drawn; memory grows with the square of the number."""
@@ -304,10 +302,8 @@ FloatArray = npt.NDArray[np.float32]
 
 PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8
 """People for each gesture, for idle and for walking by, to learn from; and other people to measure with."""
-CLIP_WINDOWS = 2
-"""Windows in the clip of each person."""
-DECAY = 1.0
-"""Weight of the row's squared norm; from 0.3 to 10 only the last window in thirty changed."""
+CLIP_WINDOWS = 2  # Windows in the clip of each person
+DECAY = 1.0  # Weight of the row's squared norm; from 0.3 to 10 only the last window in thirty changed
 MOST_STEPS, CONVERGED = 500, 1e-3
 """Largest number of steps of the fit, and the change of the outputs at which it ends."""
 

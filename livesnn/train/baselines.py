@@ -22,8 +22,7 @@ from livesnn.train.evaluate import accuracy_recordings, confusion, count_recordi
 if TYPE_CHECKING:
     from torchvision.models import ResNet
 
-HIDDEN = 128
-"""Units of the fully connected layer before the classifier, as in ConvSNN."""
+HIDDEN = 128  # Units of the fully connected layer before the classifier, as in ConvSNN
 LSTM_UNITS = 256
 
 

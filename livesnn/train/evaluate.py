@@ -21,18 +21,13 @@ from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
 from livesnn.train.datasets.clips import Clips, Index
 
-MISTAKES = 50
-"""Largest number of mistakes that are listed."""
+MISTAKES = 50  # Largest number of mistakes that are listed
 TEMPERATURES = np.geomspace(1, 10, 101)
 """None is below 1: a model that has learned to doubt would lose that, and name gestures of people who stand idle."""
-BINS = 15
-"""Bins of confidence, for the calibration error."""
-SHOWN = 5
-"""Confusions and mistakes that are put in words."""
-ONE_SIDED = 0.8
-"""Share of all decisions that one class of several shouldn't have."""
-FAR = 2.0
-"""Ratio of events to those in training, either way, that makes a result doubtful."""
+BINS = 15  # Bins of confidence, for the calibration error
+SHOWN = 5  # Confusions and mistakes that are put in words
+ONE_SIDED = 0.8  # Share of all decisions that one class of several shouldn't have
+FAR = 2.0  # Ratio of events to those in training, either way, that makes a result doubtful
 
 
 class Mistake(NamedTuple):

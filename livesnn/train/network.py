@@ -44,14 +44,11 @@ from livesnn.train.run_folder import (
 from livesnn.train.spike_conv import convolve_spikes
 from livesnn.weights import Weights, load_weights
 
-Network = SpikingNetwork | Baseline
-"""What `HybridModule` trains."""
+Network = SpikingNetwork | Baseline  # What `HybridModule` trains
 
-HEAD = "classify."
-"""Prefix of the names of the last layer's tensors, whose first axis is the classes."""
+HEAD = "classify."  # Prefix of the names of the last layer's tensors, whose first axis is the classes
 
-MEASURED_CLIPS = 500
-"""Largest number of training clips on which batch norms are measured."""
+MEASURED_CLIPS = 500  # Largest number of training clips on which batch norms are measured
 
 
 def build(config: Configuration, classes: tuple[str, ...]) -> Network:

@@ -59,8 +59,7 @@ from livesnn.train.run_folder import (
 )
 from livesnn.weights import load_weights
 
-FEW_STEPS = 10
-"""Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs."""
+FEW_STEPS = 10  # Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,7 @@ class VideoReader(Reader):
         return 0, self._video.duration_us
 
 
-FIRST_PICTURE_S = 5.0
-"""So long a webcam that was just opened may take for its first picture."""
+FIRST_PICTURE_S = 5.0  # So long a webcam that was just opened may take for its first picture
 
 _NAMED = re.compile(r"webcam(?::(\d{1,3}))?", re.ASCII)
 _LISTED = Path("/sys/class/video4linux")

@@ -54,8 +54,7 @@ class PlotLook:
     named_from: float | None = None
 
 
-Named = Sequence[tuple[str, QColor]]
-"""Names of curves, with their colours."""
+Named = Sequence[tuple[str, QColor]]  # Names of curves, with their colours
 
 
 class Legend(Painted):

@@ -38,8 +38,7 @@ LOOKS: dict[str, PlotLook] = {
 }
 _PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
-DRAW_S = 0.04
-"""Least time between two plots, each of which takes the GUI thread some 5 ms."""
+DRAW_S = 0.04  # Least time between two plots, each of which takes the GUI thread some 5 ms
 LEAST_PLOT = (190, 104)  # width and height, pixels; where there is less room they are scrolled
 _ASPECT = 2.0  # width of a plot to its height, best
 _LIVE_TIP = "Follow the newest values. Zooming or moving a plot stops this. A double click starts it again."

@@ -23,8 +23,7 @@ from livesnn.infer.cost import fan_out
 from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, SHORT_BYTES, records
 from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
 
-LANES = (64, 32, 16)
-"""Output channels computed at a time: the largest of these that divides a layer's width."""
+LANES = (64, 32, 16)  # Output channels computed at a time: the largest of these that divides a layer's width
 _HOST = config.CPU_NAME is None and config.CPU_FEATURES is None  # not what NUMBA_CPU_NAME says
 _WIDE = _HOST and binding.get_host_cpu_features().get("avx512bw", False)
 FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
@@ -33,8 +32,7 @@ FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
 AVX-512 has 32 registers of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels have 37 kB at most,
 and stay in the first cache.
 """
-TICKET_WORDS = 8
-"""int64 from one thread's ticket to the next, so that each has a cache line of its own."""
+TICKET_WORDS = 8  # int64 from one thread's ticket to the next, so that each has a cache line of its own
 EPOCH, CALLED, ADDRESSES = 0, 8, 16
 """Indices into the board, int64 [·]: the number of the step, that of the last step that helpers were called to, and
 the first of the `Addresses`."""
@@ -42,8 +40,7 @@ MIN_BAND_ROWS, MAX_BAND_ROWS, BAND_BYTES = 4, 8, 1 << 15
 """Rows of a band: as many as have their sums in ``BAND_BYTES``, a part of the first cache, within these limits."""
 GAP = 32
 """float32 between the currents of two bands: two cache lines, so that no two threads write to the same one."""
-TOTALS = 2
-"""float32 a band: how many of its neurons spiked, and the sum of their membranes."""
+TOTALS = 2  # float32 a band: how many of its neurons spiked, and the sum of their membranes
 MAX_BANDS = 1 << 20
 """More bands than a layer has. A ticket is the step's number times this, plus the next band."""
 FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
@@ -56,8 +53,7 @@ FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
 - COUNTS: for the frame, float32 [chunk, C, tile, tile, 8, 8, lanes], with zeros beyond the kernel.
 - POOL_LISTS: none; the lists under each window are joined.
 """
-TILE = 8
-"""Side of the square of kernel taps that are tested at once on the frame, one bit each."""
+TILE = 8  # Side of the square of kernel taps that are tested at once on the frame, one bit each
 SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes no product for a literal
 
 
@@ -202,8 +198,7 @@ FloatArray = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 _Array = npt.NDArray[Any]
 
-PAD = 1
-"""Border of a feature map, in pixels, so that kernels of 3×3 may read beyond its edge."""
+PAD = 1  # Border of a feature map, in pixels, so that kernels of 3×3 may read beyond its edge
 LINE = 64
 """Bytes of a cache line, and of the widest vector, which would take two lines if it didn't begin with one."""
 

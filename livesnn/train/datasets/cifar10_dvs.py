@@ -26,8 +26,7 @@ PROTOCOLS = ("90/10", "70/30")
 """The data set has no official split. In "90/10" a tenth of each class, drawn by seed 0, is the test part, as in most
 publications. In "70/30" recordings 0 to 699 of each class are for training, 700 to 999 for testing (the paper)."""
 PER_CLASS = 1000
-WINDOWS = 3
-"""Windows from a recording, evenly spread over its twenty or so."""
+WINDOWS = 3  # Windows from a recording, evenly spread over its twenty or so
 
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:

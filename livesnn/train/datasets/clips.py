@@ -21,11 +21,9 @@ from livesnn.train.datasets import DataRequest, Parts
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
-UNKNOWN = -1
-"""Label of what is of no class, which teaches a network to doubt."""
+UNKNOWN = -1  # Label of what is of no class, which teaches a network to doubt
 
-IGNORED = -2
-"""Label of a frame that isn't scored."""
+IGNORED = -2  # Label of a frame that isn't scored
 
 
 def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:

@@ -54,8 +54,7 @@ LABELS = "labels.csv"
 TEST = "test"
 HIDDEN = (".", "_")
 NONE = "none"
-REST = "unlabelled"
-"""Name of rest in a measurement."""
+REST = "unlabelled"  # Name of rest in a measurement
 
 Span = tuple[int, int]
 

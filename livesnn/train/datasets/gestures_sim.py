@@ -57,22 +57,18 @@ INPUT = InputSpec(
     64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True, lift_to=0.3
 )
 
-VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
-"""Clips of each class, each by another person."""
+VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100  # Clips of each class, each by another person
 
 TEST_WINDOWS = 3
 """Windows in a test clip, which lasts 1.5 s like some cuts of DVS-Gesture; all other clips have one."""
 
-STREAM_FRAMES, STRETCH = 240, 40
-"""Frames of a training stream, and of the stretches that are cut out of it."""
+STREAM_FRAMES, STRETCH = 240, 40  # Frames of a training stream, and of the stretches that are cut out of it
 
-STREAMS_AT_ONCE = 20
-"""Streams in a cache file."""
+STREAMS_AT_ONCE = 20  # Streams in a cache file
 
 NAME = "gestures-sim"
 STREAMS = f"{NAME}-streams"
-KINDS = (*EVERYDAY, *NOTHING)
-"""What people in the streams do besides the gestures."""
+KINDS = (*EVERYDAY, *NOTHING)  # What people in the streams do besides the gestures
 
 _CLASS_OF = (*range(len(GESTURES)), *[GESTURES.index("other")] * len(EVERYDAY), *[UNKNOWN] * len(NOTHING))
 _LABELS = {name: label for label, name in enumerate((*GESTURES, *KINDS))}

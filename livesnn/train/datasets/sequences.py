@@ -17,8 +17,7 @@ from livesnn.train.datasets import SequenceName
 
 STEPS = 10
 SIZE = 28
-MASK = 14
-"""Side of Seq 4's square, in pixels."""
+MASK = 14  # Side of Seq 4's square, in pixels
 
 
 def make_sequences(kind: SequenceName, digits: Tensor, directions: Tensor, random: Tensor) -> Tensor:
