@@ -103,14 +103,8 @@ def take_seconds(
 ) -> Iterator[Packet]:
     """Yield the first seconds of a source; the last packet may be cut.
 
-    Parameters
-    ----------
-    seconds
-        Above 0; None: to the end of the source.
-    live
-        Whether the time is the clock's, from the first packet on, or the events' own.
-    stop
-        Ends it after the packet just yielded.
+    ``seconds`` are above 0; None: to the end of the source. ``live``: whether the time is the clock's, from the first
+    packet on, or the events' own. ``stop`` ends it after the packet just yielded.
     """
     limit_s = math.inf if seconds is None or seconds > TIME_LIMIT_US / 1e6 else seconds
     end_s = end_us = math.inf

@@ -149,15 +149,6 @@ class Pipeline(Closing):
     One iteration, from one thread. An error of the source is raised after the packets before it, at this pull and
     every later one: timing must not decide what a damaged file gives. The thread, where there is one, starts with the
     iteration.
-
-    Attributes
-    ----------
-    source
-        What is read.
-    resolution
-        Of the upright picture.
-    noise
-        State of the noise filter; None: there is none.
     """
 
     def __init__(

@@ -151,13 +151,6 @@ class Recorder:
         What had arrived before, which comes first.
     clock
         Monotonic seconds.
-
-    Attributes
-    ----------
-    file_bytes, room_bytes
-        Size of the file, and what it may still grow by, a moment ago.
-    recorded
-        What is in it, as `Recorded`.
     """
 
     def __init__(
@@ -174,8 +167,8 @@ class Recorder:
     ) -> None:
         self.path = path
         self.orientation = orientation
-        self.file_bytes = 0
-        self.room_bytes = PLENTY
+        self.file_bytes = 0  # size of the file a moment ago
+        self.room_bytes = PLENTY  # what it may still grow by
         self.recorded = Recorded(path, events=0, dropped=0, seconds=0.0)
         self._resolution = resolution
         self._name = name or "livesnn"

@@ -56,15 +56,7 @@ class Costs(TypedDict):
 
 
 def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
-    """Return a frame's costs.
-
-    Parameters
-    ----------
-    density
-        Of each hidden layer [layers − 1].
-    active
-        How many values of the frame aren't 0.
-    """
+    """Return a frame's costs, from the density of each hidden layer [layers − 1] and how many values aren't 0."""
     acs, effective_macs = synops(density, card), macs(active, card)
     return Costs(
         synops_per_frame=acs,

@@ -65,12 +65,7 @@ def silence(events_s: float, now_s: float, *, live: bool) -> Silence | None:
 def winner(rates: FloatArray, membrane: FloatArray) -> int:
     """Return the index of the highest rate; ties go to the higher membrane, then to the first class.
 
-    Parameters
-    ----------
-    rates
-        float32 [K], mean output over the window.
-    membrane
-        float32 [K], U of the output layer after the window's last step.
+    Both are float32 [K]: the mean output over the window, and U of the output layer after its last step.
     """
     return int(np.argmax(np.where(rates == rates.max(), membrane, -np.inf)))
 
@@ -172,16 +167,10 @@ class Decider:
     def decide(
         self, evidence: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
     ) -> Decision:
-        """Return the decision.
+        """Return the decision on the last window's evidence, float32 [K].
 
-        Parameters
-        ----------
-        evidence
-            float32 [K], of the last window.
-        membrane
-            float32 [K], U of the output layer after its last step, to break ties.
-        before
-            The previous frame's decision; UNDECIDED after a reset.
+        ``membrane`` float32 [K], U of the output layer after its last step, breaks ties. ``before`` is the previous
+        frame's decision; UNDECIDED after a reset.
         """
         likely = probabilities(evidence, card, temperature=card.temperature)
         best = winner(evidence, membrane)
@@ -232,19 +221,11 @@ class Percentiles(NamedTuple):
 
 
 class Tally:
-    """Counts the decisions of windows.
-
-    Attributes
-    ----------
-    windows
-        All windows so far.
-    decisions
-        Windows with a decision, by label.
-    """
+    """Counts the decisions of windows."""
 
     def __init__(self) -> None:
-        self.windows = 0
-        self.decisions: Counter[str] = Counter()
+        self.windows = 0  # all of them
+        self.decisions: Counter[str] = Counter()  # windows with a decision, by label
 
     def add(self, decision: str | None) -> None:
         """Count one window; None: nothing was decided."""

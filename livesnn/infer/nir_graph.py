@@ -39,11 +39,6 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     NIR's neurons spike above their threshold, livesnn's also at it, so NIR's is the next smaller 32-bit float. Raises
     ModelError if a tensor is missing, doesn't fit the card, or holds NaN or infinity.
 
-    Parameters
-    ----------
-    weights
-        As `load_weights` returns them.
-
     Returns
     -------
     Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot. What

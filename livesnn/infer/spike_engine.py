@@ -118,12 +118,7 @@ class Membranes(CountedState):
 class SpikeModel(CheckedModel):
     """A Model (`livesnn.infer.model`) whose time grows with the spikes; to be stepped from one thread at a time.
 
-    Parameters
-    ----------
-    network
-        For this model only: its steps write into the plan.
-    threads
-        None: `default_threads`.
+    ``network`` is for this model only: its steps write into the plan. ``threads`` None: `default_threads`.
     """
 
     engine = "spike"

@@ -77,22 +77,13 @@ class SwitchingModel(CheckedModel):
     Once the spike engine is there, the state says which engine takes a step: by its spikes, and by how long ago they
     were counted. Until then ONNX Runtime takes them all.
 
-    Parameters
-    ----------
-    onnx
-        Of the same weights and card as the spike engine.
-    spike
-        The spike engine; or what prepares it, called in a thread with a stop event. It returns None once that is set,
-        and raises ModelError if there will be no spike engine: ONNX Runtime then goes on, and `note` says why.
-
-    Attributes
-    ----------
-    engine
-        What ran the last step, or will run the first: "spike" or "onnx".
+    ``onnx`` has the same weights and card as ``spike``: the spike engine, or what prepares it, called in a thread
+    with a stop event. That returns None once the event is set, and raises ModelError if there will be no spike
+    engine: ONNX Runtime then goes on, and `note` says why.
     """
 
     def __init__(self, onnx: OnnxModel, spike: SpikeModel | Prepare) -> None:
-        self.card, self.engine = onnx.card, onnx.engine
+        self.card, self.engine = onnx.card, onnx.engine  # what ran the last step, or will run the first
         self._onnx = onnx
         self._spike: SpikeModel | None = None
         self._worker: Worker | None = None

@@ -77,17 +77,8 @@ def export(
 ) -> Exported:
     """Write a film of a recording or a video, or a table of its decisions: all of it, or nothing after an error.
 
-    Raises LivesnnError if ``source`` or the model can't be opened or don't fit each other, ``out`` can't be written
-    or exists, or there is nothing in ``stretch``.
-
-    Parameters
-    ----------
-    source
-        The path of a recording or a video.
-    out
-        Its suffix says the format, see `FILMS_AND_TABLES`.
-    stretch
-        What to show of it.
+    The suffix of ``out`` says the format, see `FILMS_AND_TABLES`. Raises LivesnnError if ``source`` or the model
+    can't be opened or don't fit each other, ``out`` can't be written or exists, or there is nothing in ``stretch``.
     """
     suffix = out.suffix.lower()
     if suffix not in FILMS_AND_TABLES:

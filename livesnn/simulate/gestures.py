@@ -152,12 +152,7 @@ def gesture_clip(
 ) -> Events:
     """Return the events of one person performing one gesture, from time 0.
 
-    Parameters
-    ----------
-    gesture
-        One of `motions.PEOPLE`.
-    seed
-        Seed of the body, the background, the sensor and the movement.
+    ``gesture`` is one of `motions.PEOPLE`. ``seed`` draws the body, the background, the sensor and the movement.
     """
     for attempt in range(ATTEMPTS):
         scene, limbs, times_us, rng = performance(

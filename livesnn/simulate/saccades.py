@@ -99,25 +99,11 @@ def saccade_recording(
     *,
     repeat: int = 1,
 ) -> Events:
-    """Return the events of an image seen in ``repeat`` cycles of three saccades.
+    """Return the events of an image seen in ``repeat`` cycles of three saccades, of 315 ms each, without a pause.
 
-    Raises DataError if the image isn't a uint8 [h, w], or ``repeat`` < 1.
-
-    Parameters
-    ----------
-    image
-        uint8 [h, w], bright on black as in MNIST. 28×28 fills the sensor as in N-MNIST.
-    rng
-        Draws the settings and the noise. The same generator state gives the same events.
-    spec
-        Distributions of the settings.
-    repeat
-        Cycles of 315 ms without a pause.
-
-    Returns
-    -------
-    events
-        EVENTS_DTYPE [N] of a 34×34 sensor, 0 < t < 315,000 × ``repeat``.
+    ``image`` is uint8 [h, w], bright on black as in MNIST; 28×28 fills the 34×34 sensor as in N-MNIST. ``rng`` draws
+    the settings and the noise: the same state gives the same events, 0 < t < 315,000 × ``repeat``. Raises DataError
+    if the image is anything else, or ``repeat`` < 1.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or repeat < 1:
         raise DataError(

@@ -56,24 +56,10 @@ def open_simulation(uri: str) -> EventSource | FrameSource:
 class SimulatedPerson(Closing):
     """A live `EventSource`: one person performing one gesture after another.
 
-    Parameters
-    ----------
-    seed
-        Seed of the person, the sensor and the movements.
-    duration_us
-        When the person stops; None means never.
-    paced
-        Play in real time. A late reader gets the waiting packets at once, and none is dropped. If False, packets
-        come as fast as they are made.
-    lamp_share
-        Probability of a flickering lamp.
-    clock
-        Returns monotonic seconds.
-
-    Attributes
-    ----------
-    segments
-        What has been performed so far and when, the current gesture last.
+    ``seed`` draws the person, the sensor and the movements. The person stops after ``duration_us``; None: never.
+    Where it is ``paced``, by the monotonic seconds of ``clock``, a late reader gets the waiting packets at once, and
+    none is dropped; otherwise packets come as fast as they are made. ``lamp_share``: probability of a flickering
+    lamp.
     """
 
     live = True
@@ -92,7 +78,7 @@ class SimulatedPerson(Closing):
         lamp_share: float = LAMP_SHARE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.segments: list[Segment] = []
+        self.segments: list[Segment] = []  # performed so far, the current one last
         self._events = 0
         self._stream = gesture_stream(seed, use=use, gestures=gestures, lamp_share=lamp_share)
         self._duration_us = duration_us
@@ -139,27 +125,15 @@ class Turn(NamedTuple):
 class TurningDigits(FrameSource):
     """One digit after another, each turning three times about its middle: the paper's task Seq 2 as a live source.
 
-    Parameters
-    ----------
-    seed
-        Seed of the digits, their handwriting and directions.
-    paced
-        Play in real time: a late reader gets the waiting frames at once. If False, frames come as fast as they are
-        asked for.
-    clock
-        Returns monotonic seconds.
-
-    Attributes
-    ----------
-    turns
-        What has been shown so far and when, the current digit last.
+    ``seed`` draws the digits, their handwriting and directions. Where it is ``paced``, by the monotonic seconds of
+    ``clock``, a late reader gets the waiting frames at once; otherwise frames come as fast as they are asked for.
     """
 
     resolution = Resolution(SIZE, SIZE)
     name = DIGITS_URI
 
     def __init__(self, seed: int, *, paced: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self.turns: list[Turn] = []
+        self.turns: list[Turn] = []  # shown so far, the current one last
         self._seed = seed
         self._paced = paced
         self._clock = clock

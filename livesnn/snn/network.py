@@ -116,21 +116,14 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 class SpikingNetwork(nn.Module):
-    """A feed-forward spiking network that keeps nothing from step to step: the state is the caller's.
-
-    Attributes
-    ----------
-    analog
-        Whether the network is in the analog phase of the hybrid method, see lif.py; ``analog_slope`` and
-        ``analog_ceiling`` are that phase's.
-    """
+    """A feed-forward spiking network that keeps nothing from step to step: the state is the caller's."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
         self.card = card
         self.surrogate = Surrogate()
         self.kernels = EAGER
-        self.analog = False
+        self.analog = False  # whether it is in the analog phase of the hybrid method, see lif.py
         self.analog_slope = -0.01
         self.analog_ceiling = float("inf")
 

@@ -62,11 +62,7 @@ class Emulator:
         How bright the picture is as a whole doesn't matter, as far as it isn't black or clipped: the camera's
         exposure, a lamp switched on or one that flickers are no events.
 
-        Parameters
-        ----------
-        picture
-            uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
-
+        ``picture`` is uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
         Raises SourceError when ``t_us`` isn't later than the last one.
         """
         light, before = _seen(picture), self._before

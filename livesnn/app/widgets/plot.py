@@ -419,14 +419,8 @@ class Plot(QFrame):
     def save_to(self, path: Path, axis_values: Sequence[tuple[str, FloatArray]]) -> None:
         """Write the plot as PNG or SVG as it is on the screen, or its values as CSV.
 
-        Raises OSError if it can't be written.
-
-        Parameters
-        ----------
-        path
-            Its suffix is the format, one of `FORMATS`.
-        axis_values
-            The first columns of a CSV file with their names, [N] each: one row for each of `values`.
+        The suffix is the format, one of `FORMATS`. ``axis_values`` are the first columns of a CSV file with their
+        names, [N] each: one row for each of `values`. Raises OSError if it can't be written.
         """
         if path.suffix.lower() == ".csv":
             replace_file(path, self._table(axis_values).encode())
