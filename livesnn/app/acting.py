@@ -142,7 +142,6 @@ class Acting:
         self._runner.close()
 
     def _see(self, result: Result) -> None:
-        """Take a result, in the session's thread."""
         self._fired.extend(self._runner.see(result))
 
     def _record(self, firing: Firing) -> None:
@@ -436,7 +435,6 @@ class RuleForm(QWidget):
         self.hint.setText(hint)
 
     def _try(self) -> None:
-        """Do the action now, in a thread."""
         rule = self.draft.rule
         classes = [self.gesture.itemData(place) for place in range(self.gesture.count())]
         firing = Firing(rule, rule.label or next(filter(None, classes), "wave"), 1.0, 0)

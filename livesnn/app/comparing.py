@@ -212,7 +212,6 @@ class CompareDialog(Dialog):
 
     @Slot()
     def _look(self) -> None:
-        """Say why the chosen model can't be compared, if so."""
         try:
             card = read_card(self.model.currentData())
             why = "" if self._first is None else why_not(self._first, card, has_events=self._has_events)

@@ -259,7 +259,6 @@ class Exporting:
         self._window.show_dialog(dialog)
 
     def _words(self, suffix: str) -> str:
-        """Return what is exported in a file with this suffix."""
         if suffix == PNG:
             return "a picture"
         what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a video")

@@ -173,7 +173,6 @@ class MainWindow(Page):
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def _show_remembered(self) -> None:
-        """Look as the window was left, and check the actions that say so."""
         now = self.settings.now
         self.restoreGeometry(QByteArray(now.geometry))
         for name, splitter in self.splitters.items():
@@ -359,7 +358,6 @@ class MainWindow(Page):
         self.commands.check("mirrored_camera", shown.mirrored)
 
     def _show_opened(self) -> None:
-        """Show how the source is turned and filtered, and keep it among the recent ones."""
         self._show_choices()
         if isinstance(self.player.source, str | Path):
             self.remember(str(self.player.source))
@@ -419,7 +417,6 @@ class MainWindow(Page):
             self.banner.show_message(words, "error" if held.wrong else "info")
 
     def _use_dropped(self, held: Dropped) -> list[str]:
-        """Return what to say about it."""
         said = []
         for model in held.models[:1]:
             self.set_model(model, self.player.engine)

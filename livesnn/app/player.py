@@ -189,7 +189,6 @@ class Player:
         return replace(choices, loop=choices.loop and not self.place_in_list)
 
     def _take(self, opening: Opening, session: Session) -> None:
-        """Leave what plays, and go on with another session."""
         self.stop_recording()
         named = opening.model or self._chosen
         if _name(named) != self.model:  # the one in use stays loaded

@@ -211,7 +211,6 @@ class SettingsDialog(Dialog):
     # A row for each
 
     def _row(self, name: str, hint: str, page: str, paths: tuple[str, ...], control: QWidget) -> None:
-        """Add a row to the group that is being filled."""
         whole, group = QWidget(), [*self._headings][-1]
         control.setAccessibleName(name)
         control.setAccessibleDescription(hint)

@@ -183,7 +183,6 @@ class _CaptionPainter:
         self._paint_trail(self._row(top - (_PAST + 3) * unit, _PAST + 2), trail, note, now_s)
 
     def _row(self, top: float, height: float) -> QRectF:
-        """Return a row of the whole width, with its height in units."""
         return QRectF(self._box.left(), top, self._box.width(), height * self._unit)
 
     def _font(self, height: float) -> QFont:
@@ -193,7 +192,6 @@ class _CaptionPainter:
         return QColor(self._theme.classes[number % len(self._theme.classes)])
 
     def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
-        """Paint the probability above ``bottom``, and return what is the bottom then."""
         track = self._row(bottom - 2 * _BAR * self._unit, _BAR)
         track.setRight(track.right() - 15 * self._unit)
         draw_bar(
@@ -231,7 +229,6 @@ class _CaptionPainter:
         self._painter.setOpacity(1.0)
 
     def _paint_note(self, row: QRectF, note: str) -> float:
-        """Paint a note at the right of the row, and return its width."""
         self._painter.setFont(style.text_font(round(2.6 * self._unit)))
         shown = elided(self._painter, note, row.width() / 2)
         width = self._painter.fontMetrics().horizontalAdvance(shown) + 4 * self._unit
@@ -553,7 +550,6 @@ class Presenting:
         return Said(decision.text, decision.why)
 
     def _keep_going(self, session: Session, now_s: float) -> None:
-        """Start the source again, some time after it has failed or ended."""
         if session.control.state in ("failed", "ended"):
             self._playing_since_s = None
             if self._restart_at_s is None:

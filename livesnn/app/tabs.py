@@ -80,7 +80,6 @@ class Tabs(QWidget):
 
     @property
     def _needed(self) -> int:
-        """The width that all need side by side, pixels."""
         return self._pages.count() * LEAST_TILE
 
     def add(self, page: Page) -> None:
@@ -144,14 +143,12 @@ class Tabs(QWidget):
 
     @Slot(QWidget, QWidget)
     def _follow_focus(self, _old: QWidget | None, new: QWidget | None) -> None:
-        """Make the window current that has the focus now."""
         for index, page in enumerate(self.pages):
             if new is not None and page.isAncestorOf(new):
                 self.bar.setCurrentIndex(index)
 
     @Slot(QWidget)
     def _forget(self, page: Page) -> None:
-        """Remove a window that has been closed."""
         self._player = page.player
         self._shown += page.view.shown
         self.bar.blockSignals(True)  # until the window has gone, too

@@ -103,7 +103,6 @@ class Tour(QFrame):
         self._window.settings.change(toured=True)
 
     def _show(self, step: int) -> None:
-        """Show a step; the one after the last ends the tour."""
         if step == len(self._stops):
             self.end()
             return
@@ -122,7 +121,6 @@ class Tour(QFrame):
         self._place()
 
     def _place(self) -> None:
-        """Put the outline around the part, and the card beside it."""
         part = self._stops[self.step].part
         around = QRect(part.mapTo(self._window, QPoint()), part.size())
         self._outline.setGeometry(around.adjusted(-4, -4, 4, 4))

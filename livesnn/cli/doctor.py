@@ -350,7 +350,6 @@ def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _is_for(rule: str, maker: str) -> bool:
-    """Return whether a line of rules, in lower case, names one of a maker's cameras."""
     if rule.lstrip().startswith("#"):
         return False
     vendors, products = (

@@ -216,7 +216,6 @@ def how_to_learn_more(name: str) -> str:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process that still runs, with the processes that it has started."""
     if process.poll() is not None:
         return
     with contextlib.suppress(ProcessLookupError):

@@ -107,7 +107,6 @@ def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
 
 
 def _accuracy(measured: Evaluation | Measured) -> str:
-    """Return the accuracy at the end of a training in words."""
     carried = getattr(measured, "accuracy_carried", None)
     more = f", {carried:.1%} with the state carried" if carried is not None else ""
     return (
@@ -246,7 +245,6 @@ def evaluate(
 
 
 def _show(measured: dict[str, object], words: Iterable[str], *, json: bool) -> None:
-    """Write a measurement as JSON, or its numbers and then the words."""
     if json:
         write_json(measured)
         return

@@ -263,7 +263,6 @@ def gradients_page(out: Path) -> str:
 
 
 def _draw_gradients(measured: Gradients) -> Picture:
-    """Draw Figure 2: a line per recipe and side, the range of seeds around it. Gradients of zero aren't drawn."""
     picture = Picture(figsize=(7, 4.5), layout="constrained", dpi=110)
     axes = picture.add_subplot()
     depth = np.arange(1, len(measured.layers) + 1)

@@ -55,7 +55,6 @@ def below_paper(record: Record) -> bool:
 
 
 def _percent(record: Record | None, beside: float | None) -> str:
-    """Return a cell: our figure with its marks, the paper's in brackets."""
     printed = f" ({beside:g})" if beside is not None else ""
     if record is None or record.mean is None:
         return EMPTY + printed
@@ -80,7 +79,6 @@ def _table1(records: Records) -> str:
 
 
 def _size(method: str, records: Records) -> list[str]:
-    """Return the size of a method's network. It varies a little with the number of classes; the largest is given."""
     label, known = METHODS[method].label, [record for (row, _), record in records.items() if row == method]
     if not known:
         return [label, EMPTY, EMPTY, EMPTY]
@@ -89,7 +87,6 @@ def _size(method: str, records: Records) -> list[str]:
 
 
 def _synops(records: Sequence[Record]) -> str:
-    """Return the range of synaptic operations of all runs, or of fresh weights without a run."""
     counts = [run.synops for record in records for run in record.runs]
     fresh = [record.synops for record in records if record.synops is not None]
     known = counts or fresh
@@ -115,7 +112,6 @@ def _table2(records: Records) -> str:
 
 
 def _of_key(records: Records, method: str | None, key: str) -> str:
-    """Return one of our cells, with the name of its data set if that isn't the paper's."""
     column = COLUMNS["table2"][key]
     name = "" if column.label == column.beside else f"{column.label}: "
     return name + _percent(records.get((method or "", key)), None)
@@ -302,7 +298,6 @@ def _tries(records: Records) -> Picture:
 
 
 def _panels(count: int, more_width: float, ylabel: str) -> tuple[Picture, list[Axes]]:
-    """Return a picture with so many panels by epoch side by side, which share their y axis."""
     picture = Picture(figsize=(more_width + 5.5 * count, 4.5), layout="constrained", dpi=110)
     panels: list[Axes] = list(np.atleast_1d(picture.subplots(1, count, sharey=True)))
     panels[0].set(ylabel=ylabel)
@@ -347,7 +342,6 @@ def _curve(axes: Axes, record: Record, number: int) -> None:
 
 
 def _by_column(records: Records) -> Picture:
-    """Draw each method's accuracy by column."""
     picture = Picture(**LARGE)  # type: ignore[arg-type]
     axes = picture.add_subplot()
     methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))

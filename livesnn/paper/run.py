@@ -228,13 +228,11 @@ def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
 
 
 def _advised(error: str, run: Path) -> str:
-    """Return a training's error with the flags of `livesnn tables` in place of those of `livesnn train`."""
     error = re.sub(r"(resume with its .*|choose another --name)", "give another --runs", error)
     return error.replace("start again under another --name", f"delete {run} and run the same command again")
 
 
 def _some(clips: Clips, net: Network) -> torch.Tensor:
-    """Return clips from all over a data set, uint8 [B, T, C, H, W]."""
     chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
     return torch.from_numpy(np.asarray(clips.frames[chosen])).to(next(net.parameters()).device)
 

@@ -289,7 +289,6 @@ class Cell(NamedTuple):
         return resolve({**self._given(data), "seed": seed, "out": runs, "name": f"{self.name}-{seed}"})
 
     def _given(self, data: Path) -> dict[str, Any]:
-        """Return the fields that flags give."""
         changed = self.settings()
         if "simulated" in changed:
             changed["mnist"] = inner if (inner := data / "mnist").is_dir() else data
@@ -331,7 +330,6 @@ def cells(
 
 
 def _usual(table: TableName) -> tuple[str, ...]:
-    """Return the cells that are run when none is named: those of the paper."""
     columns = COLUMNS[table]
     if table == "table2":
         return tuple(

@@ -216,7 +216,6 @@ def on_sensor(scene: Scene, shapes: Array) -> Array:
 
 def _cone(start: Array, r0: float, end: Array, r1: float, depth: Array | float, body: Body, *,
           luminance: float, texture: float, phase: float) -> Array:  # fmt: skip
-    """Return one shape [T, 11] between two points [T, 2]."""
     shape = np.empty((len(start), 11))
     shape[:, _X0], shape[:, _Y0], shape[:, _R0] = start[:, 0], start[:, 1], r0
     shape[:, _X1], shape[:, _Y1], shape[:, _R1] = end[:, 0], end[:, 1], r1

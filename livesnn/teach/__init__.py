@@ -147,7 +147,6 @@ def check_name(gesture: str, card: ModelCard) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what a person may overlook."""
     return name.replace("_", " ").casefold()
 
 

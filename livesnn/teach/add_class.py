@@ -170,7 +170,6 @@ def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: Model
 
 
 def _drawn(windows: FloatArray, most: int) -> FloatArray:
-    """Return at most so many of the windows, evenly drawn."""
     return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
 
 

@@ -145,7 +145,6 @@ def _labelled(
 
 
 def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tuple[float, float]]:
-    """Return the start and end in µs of each stretch with this label."""
     zero_us = recording.labels_start
     return [(zero_us + 1e6 * one.start, zero_us + 1e6 * one.end) for one in labels if one.label == name]
 

@@ -409,7 +409,6 @@ class Configuration(DataRequest):
 
 
 def _check_limits(config: Configuration) -> None:
-    """Raise TrainError for a number out of its range, and for a flag that this data set doesn't have."""
     for name, (low, high) in RANGES.items():
         value = getattr(config, name)
         if value is not None and not low <= value <= high:

@@ -169,7 +169,6 @@ def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iter
 
 
 def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]]) -> _Rest:
-    """Return the windows of a stream that don't overlap with the busy stretches."""
     us, wrong = 0, 0
     for frame in decided:
         begun_us = frame.begun_us

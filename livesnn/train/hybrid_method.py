@@ -312,7 +312,6 @@ def _clips_by_class(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[
 
 
 def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of the clips of a class that are decided right; 0 if there are none."""
     known = labels >= 0
     return ((outputs.mean(0).argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
 

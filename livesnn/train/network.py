@@ -101,7 +101,6 @@ def start_from(net: SpikingNetwork, start: Start) -> None:
 
 
 def _head(theirs: Weights, known: Sequence[str], fresh: Weights, classes: Sequence[str]) -> Weights:
-    """Return the last layer: the model's rows for the classes it knows, and fresh ones for the others."""
     head = {name: array.copy() for name, array in fresh.items() if name.startswith(HEAD)}
     for name, rows in head.items():
         if name not in theirs or theirs[name].shape[1:] != rows.shape[1:]:
@@ -325,7 +324,6 @@ def read_teacher(run: Path, balance: str = "weights") -> Configuration:
 
 @contextmanager
 def _naming(run: Path) -> Iterator[None]:
-    """Say in an error that it is the teacher's."""
     try:
         yield
     except (TrainError, OSError) as error:

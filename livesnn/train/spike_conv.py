@@ -89,7 +89,6 @@ class SpikeConv2d(nn.Conv2d):
 
 
 def _share(x: Tensor) -> float:
-    """Return the share of x that isn't zero, from a sample of it."""
     sample = x[::SAMPLED]
     return int(sample.count_nonzero()) / max(sample.numel(), 1)
 

@@ -146,7 +146,6 @@ def check_streams(config: Configuration, streams: Streams) -> None:
 
 
 def _module(net: Network, config: Configuration, parts: Parts, total_steps: int) -> HybridModule:
-    """Return what Lightning trains: the network, with its teacher and with classes that count alike."""
     teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
@@ -266,7 +265,6 @@ def _finish(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Lightning's advice, not its errors."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     advice = "num_workers|many workers|lr_scheduler.step|GPU available|exists and is not empty|LeafSpec"

@@ -247,7 +247,6 @@ class Transport(QFrame):
         return self._total_s is None and self._state in RUNNING
 
     def _fit(self) -> None:
-        """Show and enable what makes sense for the source in its state."""
         seekable, live = self._total_s is not None, self.is_live
         of_live = (self.dot, self.live, self.elapsed, self.recorded, self.record)
         of_recordings = (

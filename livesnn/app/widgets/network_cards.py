@@ -411,7 +411,6 @@ class NumbersPanel(Card):
 
 
 def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
-    """Return what more there is to say about a number, by its row."""
     noise, out_of_order, outside = statistics.noise, statistics.out_of_order, statistics.out_of_bounds
     came = max(statistics.events + statistics.unread + statistics.dropped + statistics.skipped, 1)
     notes = {
@@ -464,7 +463,6 @@ class _Numbers(Painted):
         return [name for name in _RATES if name not in self._hidden]
 
     def _rows(self) -> tuple[float, float]:
-        """Return the height of a row, and where the single numbers begin."""
         height = min(self.height() / max(len(self.rates), 5), 22.0)
         return height, self.width() - min(max(self.width() - 195, 104), 170)
 

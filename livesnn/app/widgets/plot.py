@@ -441,7 +441,6 @@ class Plot(QFrame):
         return bytes(buffer.data().data())
 
     def _picture(self) -> bytes:
-        """Return the plot as PNG, sharp at twice its size."""
         image = QImage(self._saved_size() * _SAVED_SCALE, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(_SAVED_SCALE)
         self._render(image)
@@ -487,7 +486,6 @@ def _line(x: FloatArray, y: FloatArray) -> QPainterPath:
 
 
 def _steps(edges: FloatArray, y: FloatArray) -> QPainterPath:
-    """Return the outline of bars between edges."""
     x = np.repeat(edges, 2)
     return pyqtgraph.arrayToQPath(x, np.concatenate([[0.0], np.repeat(y, 2), [0.0]]))
 

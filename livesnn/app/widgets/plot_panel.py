@@ -114,7 +114,6 @@ class PlotPanel(QWidget):
         self.chosen_changed.emit()
 
     def _arrange(self) -> None:
-        """Put the plots into as many columns as let them be largest."""
         for name, place in self._places.items():
             place.setMinimumHeight(LEAST_PLOT[1])
             self._grid.removeWidget(place)

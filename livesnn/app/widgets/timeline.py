@@ -368,7 +368,6 @@ class Timeline(QWidget):
             self._paint_label(painter, span, label)
 
     def _paint_label(self, painter: QPainter, span: int, label: Label) -> None:
-        """Paint a label paler than a decision, with an edge on the left."""
         first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
         place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
         colour = style.class_colour(self._track.classes.index(label.label))

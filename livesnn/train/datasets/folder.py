@@ -101,7 +101,6 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
-    """Return the test part, or the recordings of the other parts, with labels as in the card."""
     recordings, classes = find_recordings(data)
     if split == "test":
         recordings, classes = _test_part(data, recordings, classes)
@@ -285,7 +284,6 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _from_table(table: Path, below: Path = Path()) -> list[tuple[str, Recording]]:
-    """Return what a table says; ``below`` is its folder, relative to the data set's."""
     header, rows = read_table(table)
     known = (*COLUMNS, "split")
     if odd := [name for name in header if name not in known and name.strip().lower() in known]:

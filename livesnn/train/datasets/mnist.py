@@ -82,7 +82,6 @@ def _read(file: Path) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def _fault(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
-    """Return why these can't be MNIST's; "" if they can."""
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
         return f"images {images.dtype} {list(images.shape)}, not uint8 [N, 28, 28]"
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:

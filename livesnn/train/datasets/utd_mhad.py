@@ -161,7 +161,6 @@ def _load(takes: Sequence[Take], spec: InputSpec, *, test: bool) -> Clips:
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
-    """Return the whole windows of a take, of a gesture only those in its middle."""
     frames = Slicer(spec.slice, SENSOR, spec).push(Packet(take_events(recording.path)))
     if GESTURES[recording.label] != OTHER:
         aside = round(len(frames) * (1 - MIDDLE) / 2)
