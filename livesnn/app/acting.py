@@ -65,7 +65,6 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
         "The program runs without a shell. LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
         f"decision. It is ended after {COMMAND_LIMIT_S:g}\u00a0s.",
     ),
-    "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "get": (
         "Call an address (GET)",
         "http://lamp.local/on?gesture={decision}",
@@ -76,6 +75,7 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
         "http://lamp.local/gesture",
         "The decision is sent as the JSON that livesnn run --json prints.",
     ),
+    "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "record": ("Start recording", "", "A new file is written to the folder of the last recording."),
     "stop_recording": ("Stop recording", "", ""),
 }
@@ -370,6 +370,8 @@ class RuleForm(QWidget):
         )
         self.every.setToolTip(EVERY_HINT)
         self.every.setDecimals(1)
+        for number in (self.held, self.every):
+            number.setKeyboardTracking(True)  # the list shows what is being typed
         self.trial = dialog_button("Try", self._try)
         self._worker: Worker | None = None
         self._look = QTimer(self, interval=LOOK_MS)
