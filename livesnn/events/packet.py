@@ -51,12 +51,16 @@ class Packet(NamedTuple):
         a quiet scene it tells that time goes by without events.
     epoch
         A number that changes where the packet doesn't follow on from the one before, as after a reconnection.
+    to_utc_us
+        What to add to a camera's times for Unix times by the computer's clock, as it is estimated so far. None where
+        the times aren't a camera's, or are shared with another camera.
     """
 
     events: Events
     arrived_s: float = 0.0
     now_us: int | None = None
     epoch: int = 0
+    to_utc_us: int | None = None
 
     def __repr__(self) -> str:
         count = self.events.size

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Connection, NotUnderstood, ReconnectingSource, SourceLost
+from livesnn.events.cameras.reconnecting import (
+    Connection,
+    NotUnderstood,
+    ReconnectingSource,
+    SourceLost,
+    follow_clock,
+)
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
 from livesnn.events.pipeline import open_pipeline
 from livesnn.events.slicer import frames
@@ -327,3 +335,39 @@ def test_what_was_left_out_or_put_in_order_is_a_warning() -> None:
             "7 events were out of order, and are sorted by time",
             "1,200 events outside the sensor, or without a usable time, are left out",
         ]
+
+
+class TestClock:
+    """The estimate of a simulated camera, which runs too fast, and whose packets are 0.3 ms late or later."""
+
+    @staticmethod
+    def followed(drift: float, minutes: float, set_at_min: float = math.inf) -> npt.NDArray[np.float64]:
+        """Return by how much the estimate is wrong after each packet, in ms; one comes every 0.1 s.
+
+        The computer's clock is set an hour on at one minute.
+        """
+        random = np.random.default_rng(3)
+        utc_us = np.arange(0, minutes * 60e6, 1e5)
+        camera_us = 5e6 + utc_us * (1 + drift)
+        late_us = 300 + random.exponential(3000, utc_us.size)
+        late_us[random.random(utc_us.size) < 0.02] += 80_000  # the computer is busy
+        utc_us = utc_us + np.where(utc_us >= set_at_min * 60e6, 3600e6, 0.0)
+        known, wrong = None, []
+        for t_us, now_us, arrived_us in zip(camera_us, utc_us, utc_us + late_us, strict=True):
+            known = follow_clock(known, round(t_us), round(arrived_us))
+            wrong.append((known.to_utc_us - (now_us - t_us)) / 1e3)
+        return np.array(wrong)
+
+    @pytest.mark.parametrize("drift", [-1e-4, 0.0, 5e-5, 1e-4])
+    def test_it_is_right_to_two_milliseconds_for_as_long_as_the_camera_runs(self, drift: float) -> None:
+        settled = self.followed(drift, 60)[600:]
+        assert abs(settled).max() < 2.0
+
+    def test_it_follows_a_computer_whose_clock_is_set(self) -> None:
+        wrong = self.followed(5e-5, 10, set_at_min=5)
+        assert abs(wrong[3000:3050]).max() > 1e6
+        assert abs(wrong[3300:]).max() < 2.0
+
+    def test_one_late_packet_changes_nothing(self) -> None:
+        known = follow_clock(follow_clock(None, 0, 1000), 10_000, 11_000)
+        assert follow_clock(known, 20_000, 90_000).to_utc_us == 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import (
     Abilities,
     Bias,
+    Clock,
     Region,
     Scale,
     SensorSettings,
@@ -190,13 +192,45 @@ def _listed_abilities(model: str) -> Abilities | None:
     return Abilities(tuple(biases), region=True)
 
 
+class CommonClock:
+    """Gives two cameras one clock, once both are open; a synchronisation cable connects them. From any thread.
+
+    Which one leads depends on the cable's ends. dv-processing 2.0.4 has functions for more cameras, but they take a
+    span of C++, which Python can't make. ``synchronize`` is dv_processing.io.camera.synchronizeAnyTwo.
+    """
+
+    def __init__(self, synchronize: Callable[[Any, Any], object]) -> None:
+        self.lock = threading.Lock()
+        """Held while clocks are set, and to be held while one of these cameras is read."""
+        self._synchronize = synchronize
+        self._cameras: list[CameraInput] = []
+
+    def join(self, camera: CameraInput) -> None:
+        """Give a camera the clock of the one that joined before. Raises SourceError, and as dv-processing does."""
+        with self.lock:
+            others = [each for each in self._cameras if each is not camera]
+            if len(others) > 1:
+                raise SourceError("two cameras have one clock already: give this one its own")
+            for other in others:
+                self._synchronize(other, camera)
+            self._cameras = [*others, camera]
+
+    def leave(self, camera: CameraInput | None) -> None:
+        """Forget a camera, also one that hasn't joined."""
+        with self.lock:
+            self._cameras = [each for each in self._cameras if each is not camera]
+
+
+_COMMON_CLOCK = CommonClock(lambda one, other: _dv_camera().synchronizeAnyTwo(one, other))
+
+
 class InivationDriver:
     """A `Driver`. Its times are µs of the camera's own clock, by dv-processing offset to about Unix time.
 
     Raises SourceError for a camera that can't be read, or that has no events.
     """
 
-    def __init__(self, camera: CameraInput) -> None:
+    def __init__(self, camera: CameraInput, common_clock: CommonClock = _COMMON_CLOCK) -> None:
         try:
             size, name = camera.getEventResolution(), camera.getCameraName()
             settable = _settable(camera)
@@ -213,10 +247,13 @@ class InivationDriver:
         self.abilities = Abilities(
             tuple(bias for bias, _ in settable),
             region=hasattr(camera, "setCropArea"),
-            clocks=("internal", "external") if hasattr(camera, "setMaster") else ("internal",),
+            clocks=("internal", "output", "external")
+            if hasattr(camera, "synchronizeWith")
+            else ("internal",),
         )
         self._values = {bias.name: bias.default for bias, _ in settable}  # as the sensor has them
         self._region, self._clock = Region(0, 0, *self.resolution), SensorSettings().clock
+        self._common_clock = common_clock
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
@@ -231,15 +268,30 @@ class InivationDriver:
                 camera.setCropArea(tuple(region))
                 self._region = region
             if settings.clock != self._clock:
-                camera.setMaster(settings.clock != "external")
+                self._set_clock(settings.clock)
                 self._clock = settings.clock
         except _DRIVER_ERRORS as error:
             raise SourceError(
                 f"camera {self.name} refuses these settings ({_reason(error)}): choose others"
             ) from error
 
+    def _set_clock(self, clock: Clock) -> None:
+        camera: Any = self._camera
+        if hasattr(camera, "setMaster"):  # others see it by the cable
+            camera.setMaster(clock != "external")
+        if clock == "internal":
+            self._common_clock.leave(camera)
+        else:
+            self._common_clock.join(camera)
+
     def poll(self) -> Events | None:
         """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
+        if self._clock == "internal":
+            return self._poll()
+        with self._common_clock.lock:
+            return self._poll()
+
+    def _poll(self) -> Events | None:
         assert self._camera is not None
         try:
             batch = self._camera.getNextEventBatch()
@@ -254,6 +306,7 @@ class InivationDriver:
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
+        self._common_clock.leave(self._camera)
         self._camera = None  # its destructor closes it
 
 
