@@ -186,14 +186,14 @@ class PropheseeDriver:
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up. Raises SourceError."""
         assert self._device is not None
-        with _errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
+        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
             self._device.update_configuration(self._configuration_of(settings))
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
         assert self._device is not None
         lost = f"camera {self.name} is lost ({{}}): plug it in again"
-        with _errors_as(SourceLost, lost):
+        with errors_as(SourceLost, lost):
             received = next(self._device, None)
             if received is not None:
                 self._note_clock(received[0])
@@ -234,7 +234,7 @@ class PropheseeCameras:
         library = self._library()
         if sys.platform.startswith("linux") and not self._usb.is_dir():
             return []  # the library calls it an error
-        with _errors_as(
+        with errors_as(
             SourceError,
             "livesnn can't search for Prophesee cameras ({}): check the cable and the USB permissions",
         ):
@@ -266,7 +266,7 @@ class PropheseeCameras:
             f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
             "use it (udev rules on Linux)"
         )
-        with _errors_as(SourceError, cannot):
+        with errors_as(SourceError, cannot):
             try:
                 device = library.open(serial=serial, iterator_timeout=WAIT_S)
                 name, size = device.name().value, device.properties()
@@ -287,7 +287,7 @@ class PropheseeCameras:
 
 
 @contextmanager
-def _errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
+def errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
     """Raise what the library raises as ``kind``, in words with {} for why; Rust's panics aren't even Exceptions."""
     try:
         yield
