@@ -44,8 +44,8 @@ class Packet(NamedTuple):
     events
         EVENTS_DTYPE [N] in order of time, maybe empty. It is never changed after it was yielded.
     arrived_s
-        When the packet arrived, by `time.perf_counter`. 0 if that doesn't matter, as for a recording that is read as
-        fast as possible.
+        When the packet arrived, by `time.perf_counter`: of a camera, at the computer, also if a busy computer took it
+        later. 0 if that doesn't matter, as for a recording that is read as fast as possible.
     now_us
         Stream time that has passed with the packet: every event before it has been yielded. None when unknown. In
         a quiet scene it tells that time goes by without events.

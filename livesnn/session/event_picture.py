@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -78,6 +79,10 @@ FADE_US = 30_000
 """Time constant of what fades, and period of what is counted."""
 FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
 COUNTS = 64  # steps from no event to FULL_COUNT
+LONGEST_PAUSE_S = 1 / 40  # between pictures of a fast source that take long
+SHOWN_LATE_S = 0.05
+LATE_SHARE = 8
+"""Of a packet that is later than that when it is shown, one event in so many is."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,8 @@ class Display:
 
     `add` is for the thread that reads the source, and `begin` is called before that starts. The rest may be called
     from any thread: a picture that has half of a packet does no harm. ``every_s`` is the least real time between two
-    pictures; 0: one for each packet.
+    pictures; 0: one for each packet. The pause is longer where a picture takes long, and a late packet isn't shown
+    whole: the network goes first.
     """
 
     def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:
@@ -189,6 +195,7 @@ class Display:
         self._every_s = every_s
         self._showing = threading.Lock()
         self._shown_s = 0.0
+        self._pause_s = every_s  # until the next picture
         self._jumps = 0
         self._start_us = self._newest_us = 0
         self._arrived_s = 0.0  # of the newest event; 0: there is none yet
@@ -213,9 +220,10 @@ class Display:
             newest_us = int(packet["t"][-1])
             if self._arrived_s and newest_us < self._newest_us:
                 self._forget()
-            self._accumulator.add(packet)
+            late = arrived_s and time.perf_counter() - arrived_s > SHOWN_LATE_S
+            self._accumulator.add(packet[::LATE_SHARE] if late else packet)
             self._newest_us, self._arrived_s = newest_us, arrived_s
-        if arrived_s - self._shown_s >= self._every_s:
+        if arrived_s - self._shown_s >= self._pause_s:
             self._shown_s = arrived_s
             quiet_us = 0 if packet.size else round(1e6 * (arrived_s - self._arrived_s))
             self._show(self._newest_us + quiet_us, arrived_s if packet.size else 0.0)
@@ -239,9 +247,12 @@ class Display:
         if not self._arrived_s:
             return
         with self._showing:
-            self._pictures.put(
-                Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps)
-            )
+            begun_s = time.perf_counter()
+            rgb = self._accumulator.picture(t_us)
+            took_s = time.perf_counter() - begun_s
+            if self._every_s:
+                self._pause_s = max(self._every_s, min(3 * took_s, LONGEST_PAUSE_S))
+            self._pictures.put(Picture(rgb, t_us - self._start_us, arrived_s, self._jumps))
 
 
 def video_picture(data: Bytes) -> Bytes:

@@ -129,9 +129,7 @@ class FakeDevice:
     An item is EVENTS_DTYPE [N], None (nothing yet), an error, or END.
     """
 
-    def __init__(
-        self, items: Iterable[object] = (), sensor: str = "GenX320"
-    ) -> None:
+    def __init__(self, items: Iterable[object] = (), sensor: str = "GenX320") -> None:
         self._items = iter(items)
         self._sensor = sensor
         self._buffer: Any = None

@@ -69,13 +69,13 @@ class ClockOffset(NamedTuple):
 
     Attributes
     ----------
-    to_utc_us
-        What to add to the camera's times for Unix times by the computer's clock.
+    offset_us
+        What to add to the camera's times for those of the computer's clock.
     least_us, since_us
         The least delay in this window, and when the window began, by the computer's clock.
     """
 
-    to_utc_us: int
+    offset_us: int
     least_us: int
     since_us: int
 
@@ -84,8 +84,9 @@ CLOCK_WINDOW_US = 5_000_000
 DRIFT_US = 1_000
 """Clocks of cameras and computers drift apart by less than this in a window: quartz is right to 100 in a million."""
 
-CLOCK_SET_US = 100_000
-"""Where the least delay of a whole window has risen by more, a clock was set."""
+CLOCK_SET_US, CLOCK_JUMP_US = 100_000, 1_000_000
+"""The camera's clock was set where the least delay of a whole window has risen by more than the first, or one delay
+by more than the second."""
 
 
 def follow_clock(known: ClockOffset | None, t_us: int, arrived_us: int) -> ClockOffset:
@@ -96,14 +97,14 @@ def follow_clock(known: ClockOffset | None, t_us: int, arrived_us: int) -> Clock
     drift.
     """
     delay_us = arrived_us - t_us
-    if known is None:
+    if known is None or delay_us - known.offset_us > CLOCK_JUMP_US:
         return ClockOffset(delay_us, delay_us, arrived_us)
-    to_utc_us, least_us = min(known.to_utc_us, delay_us), min(known.least_us, delay_us)
-    if 0 <= arrived_us - known.since_us < CLOCK_WINDOW_US:
-        return ClockOffset(to_utc_us, least_us, known.since_us)
-    rise_us = least_us - to_utc_us
-    to_utc_us += rise_us if rise_us > CLOCK_SET_US else min(rise_us, DRIFT_US)
-    return ClockOffset(to_utc_us, delay_us, arrived_us)
+    offset_us, least_us = min(known.offset_us, delay_us), min(known.least_us, delay_us)
+    if arrived_us - known.since_us < CLOCK_WINDOW_US:
+        return ClockOffset(offset_us, least_us, known.since_us)
+    rise_us = least_us - offset_us
+    offset_us += rise_us if rise_us > CLOCK_SET_US else min(rise_us, DRIFT_US)
+    return ClockOffset(offset_us, delay_us, arrived_us)
 
 
 class Connection(Protocol):
@@ -243,11 +244,17 @@ class ReconnectingSource(Closing):
         return self._packet(events, now_us)
 
     def _packet(self, events: Events = NO_EVENTS, now_us: int | None = None) -> Packet:
-        if events.size and self.sensor is not None:
-            self._clock = follow_clock(self._clock, int(events["t"][-1]), time.time_ns() // 1000)
-        own = self.sensor is not None and self.sensor.settings.clock == "internal"
-        to_utc_us = self._clock.to_utc_us if own and self._clock is not None else None
-        return Packet(events, time.perf_counter(), now_us, self._epoch, to_utc_us)
+        now_s = time.perf_counter()
+        if not events.size or self.sensor is None:
+            return Packet(events, now_s, now_us, self._epoch)
+        t_us, clock_us = int(events["t"][-1]), round(now_s * 1e6)
+        self._clock = follow_clock(self._clock, t_us, clock_us)
+        offset_us = self._clock.offset_us
+        # A driver keeps what a busy computer doesn't take: that arrived when it was sent.
+        arrived_s = min(now_s, (t_us + offset_us) / 1e6)
+        own = self.sensor.settings.clock == "internal"
+        to_utc_us = offset_us + time.time_ns() // 1000 - clock_us if own else None
+        return Packet(events, arrived_s, now_us, self._epoch, to_utc_us)
 
     def _wait(self) -> Iterator[Packet]:
         """Yield empty packets until an attempt to connect has ended, or it is closed."""
