@@ -115,7 +115,8 @@ def _encode_evt21(events: Events) -> bytes:
     return _joined([high, words | bits], [_changed(t >> 6), np.ones(t.size, np.bool_)])
 
 
-def _encode_evt3(events: Events) -> bytes:
+def encode_evt3(events: Events) -> bytes:
+    """Return the words of a RAW file, version 3, without its header."""
     first, bits = _vectors(events)
     t, y = first["t"], first["y"].astype(np.int64)
     alone = bits & (bits - 1) == 0
@@ -218,7 +219,7 @@ MADE_FILES: dict[str, MadeFile] = {
     "aedat3": MadeFile(SMALL_SENSOR, ".aedat", _aedat3),
     "evt2": _prophesee("2", _encode_evt2),
     "evt21": _prophesee("21", _encode_evt21),
-    "evt3": _prophesee("3", _encode_evt3),
+    "evt3": _prophesee("3", encode_evt3),
     "dat": MadeFile(SENSOR, ".dat", _dat),
     "hdf5": MadeFile(SENSOR, ".h5", _hdf5),
     "dsec (HDF5)": MadeFile(SENSOR, ".h5", _dsec),

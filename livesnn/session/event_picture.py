@@ -80,9 +80,6 @@ FADE_US = 30_000
 FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
 COUNTS = 64  # steps from no event to FULL_COUNT
 LONGEST_PAUSE_S = 1 / 40  # between pictures of a fast source that take long
-SHOWN_LATE_S = 0.05
-LATE_SHARE = 8
-"""Of a packet that is later than that when it is shown, one event in so many is."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +179,7 @@ class Display:
 
     `add` is for the thread that reads the source, and `begin` is called before that starts. The rest may be called
     from any thread: a picture that has half of a packet does no harm. ``every_s`` is the least real time between two
-    pictures; 0: one for each packet. The pause is longer where a picture takes long, and a late packet isn't shown
-    whole: the network goes first.
+    pictures; 0: one for each packet. It is longer where a picture takes long: the network goes first.
     """
 
     def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:
@@ -220,8 +216,7 @@ class Display:
             newest_us = int(packet["t"][-1])
             if self._arrived_s and newest_us < self._newest_us:
                 self._forget()
-            late = arrived_s and time.perf_counter() - arrived_s > SHOWN_LATE_S
-            self._accumulator.add(packet[::LATE_SHARE] if late else packet)
+            self._accumulator.add(packet)
             self._newest_us, self._arrived_s = newest_us, arrived_s
         if arrived_s - self._shown_s >= self._pause_s:
             self._shown_s = arrived_s

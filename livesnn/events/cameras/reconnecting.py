@@ -13,7 +13,15 @@ from typing import NamedTuple, Protocol
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.formats.ordering import order_warnings
-from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, Resolution, SourceCounters
+from livesnn.events.packet import (
+    DISORDER_US,
+    NO_EVENTS,
+    Closing,
+    Events,
+    Packet,
+    Resolution,
+    SourceCounters,
+)
 from livesnn.threads import Latest, Worker
 
 Notify = Callable[[str], None]
@@ -73,20 +81,22 @@ class ClockOffset(NamedTuple):
         What to add to the camera's times for those of the computer's clock.
     least_us, since_us
         The least delay in this window, and when the window began, by the computer's clock.
+    t_us
+        When the last packet ended, by the camera's.
     """
 
     offset_us: int
     least_us: int
     since_us: int
+    t_us: int
 
 
 CLOCK_WINDOW_US = 5_000_000
 DRIFT_US = 1_000
 """Clocks of cameras and computers drift apart by less than this in a window: quartz is right to 100 in a million."""
 
-CLOCK_SET_US, CLOCK_JUMP_US = 100_000, 1_000_000
-"""The camera's clock was set where the least delay of a whole window has risen by more than the first, or one delay
-by more than the second."""
+CLOCK_SET_US = 100_000
+"""Where the least delay of a whole window has risen by more, the camera's clock was set."""
 
 
 def follow_clock(known: ClockOffset | None, t_us: int, arrived_us: int) -> ClockOffset:
@@ -97,14 +107,14 @@ def follow_clock(known: ClockOffset | None, t_us: int, arrived_us: int) -> Clock
     drift.
     """
     delay_us = arrived_us - t_us
-    if known is None or delay_us - known.offset_us > CLOCK_JUMP_US:
-        return ClockOffset(delay_us, delay_us, arrived_us)
+    if known is None or t_us < known.t_us - DISORDER_US:  # it begins anew
+        return ClockOffset(delay_us, delay_us, arrived_us, t_us)
     offset_us, least_us = min(known.offset_us, delay_us), min(known.least_us, delay_us)
     if arrived_us - known.since_us < CLOCK_WINDOW_US:
-        return ClockOffset(offset_us, least_us, known.since_us)
+        return ClockOffset(offset_us, least_us, known.since_us, t_us)
     rise_us = least_us - offset_us
     offset_us += rise_us if rise_us > CLOCK_SET_US else min(rise_us, DRIFT_US)
-    return ClockOffset(offset_us, delay_us, arrived_us)
+    return ClockOffset(offset_us, delay_us, arrived_us, t_us)
 
 
 class Connection(Protocol):
