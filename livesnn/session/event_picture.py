@@ -262,8 +262,11 @@ def count_colours(palette: Palette) -> Bytes:
 
 
 @cache
-def _tables(palette: str) -> tuple[Bytes, Bytes]:
-    """Return colours by age, uint8 [2, AGES + 1, 3] (OFF, ON), and by counts, uint8 [COUNTS + 1 OFF, … ON, 3]."""
+def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
+    """Return colours by age, uint32 [2, AGES + 1] (OFF, ON), and by counts, uint8 [COUNTS + 1 OFF, … ON, 3].
+
+    Those by age are 0xBBGGRR: one number is looked up twice as fast as three.
+    """
     colours = PALETTES[palette]
     levels = np.exp(-np.linspace(0.0, FADED, AGES + 1))
     levels[-1] = 0.0
@@ -272,7 +275,8 @@ def _tables(palette: str) -> tuple[Bytes, Bytes]:
     total = np.minimum(off + on, 1.0)
     share = (on / np.maximum(off + on, 1e-9))[..., None]
     by_count = share * colours.shades(total, on=True) + (1 - share) * colours.shades(total, on=False)
-    return np.rint(by_age).astype(np.uint8), np.rint(by_count).astype(np.uint8)
+    packed = (np.rint(by_age).astype(np.uint32) << np.array([0, 8, 16], np.uint32)).sum(-1, dtype=np.uint32)
+    return packed, np.rint(by_count).astype(np.uint8)
 
 
 def _take(
@@ -299,7 +303,7 @@ def _take(
 
 
 def _paint_ages(
-    last: npt.NDArray[np.int64], now_us: int, faded_us: float, colours: Bytes, rgb: Bytes
+    last: npt.NDArray[np.int64], now_us: int, faded_us: float, colours: npt.NDArray[np.uint32], rgb: Bytes
 ) -> None:
     height, width = last.shape
     steps = AGES / faded_us
@@ -308,8 +312,10 @@ def _paint_ages(
             event = last[y, x]
             age_us = max(now_us - (event >> 1), 0)
             step = int(age_us * steps + 0.5) if age_us < faded_us else AGES
-            for channel in range(3):
-                rgb[y, x, channel] = colours[event & 1, step, channel]
+            colour = colours[event & 1, step]
+            rgb[y, x, 0] = colour & 255
+            rgb[y, x, 1] = colour >> 8 & 255
+            rgb[y, x, 2] = colour >> 16 & 255
 
 
 def _paint_counts(
@@ -339,6 +345,7 @@ def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Cal
     compile_take = numba.njit(
         ends(packet, last, numba.uint8[:, :, :, ::1], whole, whole, whole), nogil=True, cache=True
     )
-    compile_ages = numba.njit(none(last, whole, real, picture, picture), nogil=True, cache=True)
+    ages = numba.uint32[:, ::1]
+    compile_ages = numba.njit(none(last, whole, real, ages, picture), nogil=True, cache=True)
     compile_counts = numba.njit(none(picture, picture, real, real, picture, picture), nogil=True, cache=True)
     return compile_take(_take), compile_ages(_paint_ages), compile_counts(_paint_counts)
