@@ -92,8 +92,9 @@ class ClockOffset(NamedTuple):
 
 
 CLOCK_WINDOW_US = 5_000_000
-DRIFT_US = 1_000
-"""Clocks of cameras and computers drift apart by less than this in a window: quartz is right to 100 in a million."""
+DRIFT_US = 5_000
+"""Clocks of cameras and computers drift apart by less than this in a window: quartz is right to 100 in a million, and
+poor oscillators to 1000."""
 
 CLOCK_SET_US = 100_000
 """Where the least delay of a whole window has risen by more, the camera's clock was set."""
