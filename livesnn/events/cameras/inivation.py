@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events
+from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import (
     Abilities,
@@ -27,7 +27,6 @@ from livesnn.events.packet import Events, Resolution
 
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
 _FIELDS = ("timestamp", "x", "y", "polarity")
-_DRIVER_ERRORS = (RuntimeError, IndexError, ValueError, OSError)  # what C++ exceptions become
 
 
 class Batch(Protocol):
@@ -231,11 +230,9 @@ class InivationDriver:
     """
 
     def __init__(self, camera: CameraInput, common_clock: CommonClock = _COMMON_CLOCK) -> None:
-        try:
+        with errors_as(SourceError, "the camera can't be read ({}): plug it in again"):
             size, name = camera.getEventResolution(), camera.getCameraName()
             settable = _settable(camera)
-        except _DRIVER_ERRORS as error:
-            raise SourceError(f"the camera can't be read ({_reason(error)}): plug it in again") from error
         if size is None:
             raise SourceError(
                 f"camera {name} sends no events: choose an event camera that `livesnn devices` lists"
@@ -259,7 +256,7 @@ class InivationDriver:
         """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
         camera: Any = self._camera
         region = settings.region or Region(0, 0, *self.resolution)
-        try:
+        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
             for name, value in settings.bias_values(self.abilities).items():
                 if value != self._values[name]:
                     self._set[name](value)
@@ -270,10 +267,6 @@ class InivationDriver:
             if settings.clock != self._clock:
                 self._set_clock(settings.clock)
                 self._clock = settings.clock
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"camera {self.name} refuses these settings ({_reason(error)}): choose others"
-            ) from error
 
     def _set_clock(self, clock: Clock) -> None:
         camera: Any = self._camera
@@ -293,16 +286,14 @@ class InivationDriver:
 
     def _poll(self) -> Events | None:
         assert self._camera is not None
-        try:
+        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        with errors_as(SourceLost, lost):
             batch = self._camera.getNextEventBatch()
             if batch is not None:
                 return copy_events(batch.numpy(), _FIELDS)
-            running = self._camera.isRunning()
-        except _DRIVER_ERRORS as error:
-            raise SourceLost(f"camera {self.name} is lost ({_reason(error)}): plug it in again") from error
-        if not running:
-            raise SourceLost(f"camera {self.name} is lost (unplugged or switched off): plug it in again")
-        return None
+            if self._camera.isRunning():
+                return None
+        raise SourceLost(lost.format("unplugged or switched off"))
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
@@ -316,12 +307,9 @@ class InivationCameras:
     def discover(self) -> list[Device]:
         """Return what is plugged in, by USB."""
         driver = _dv_camera()
-        try:
+        cannot = "livesnn can't search for cameras ({}): check the cable and the USB permissions"
+        with errors_as(SourceError, cannot):
             found = [(each.cameraModel.name, each.serialNumber) for each in driver.discover()]
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"livesnn can't search for cameras ({_reason(error)}): check the cable and the USB permissions"
-            ) from error
         return [
             Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model), _listed_abilities(model))
             for model, serial in found
@@ -329,13 +317,12 @@ class InivationCameras:
 
     def open(self, serial: str) -> Driver:
         """Open the camera of that serial number. Raises SourceError."""
-        try:
+        cannot = (
+            f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
+            "use it (udev rules on Linux)"
+        )
+        with errors_as(SourceError, cannot):
             camera: CameraInput = _dv_camera().open(serial)
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"camera:{serial} can't be opened ({_reason(error)}): close other programs that use it, and "
-                f"check the permission to use it (udev rules on Linux)"
-            ) from error
         return InivationDriver(camera)
 
 
@@ -349,9 +336,3 @@ def _dv_camera() -> ModuleType:
         ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera
-
-
-def _reason(error: BaseException) -> str:
-    """Return what an error of dv-processing says, without where in its source and the stack trace."""
-    lines = [line.strip() for line in str(error).partition("Stacktrace")[0].splitlines() if line.strip()]
-    return lines[-1].removeprefix("RuntimeError: ") if lines else type(error).__name__

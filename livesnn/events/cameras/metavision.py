@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events
-from livesnn.events.cameras.prophesee import errors_as
+from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
 from livesnn.events.packet import Events, Resolution

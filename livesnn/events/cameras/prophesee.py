@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events
+from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
@@ -26,7 +25,6 @@ INIVATION = "iniVation"
 """Begins the names of that vendor's cameras, which dv-processing opens where it is installed."""
 
 _STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")])
-_DRIVER_ERRORS = (RuntimeError, ValueError, OSError)  # what Rust's errors become
 _USB = Path("/dev/bus/usb")
 
 
@@ -286,17 +284,6 @@ class PropheseeCameras:
             abilities,
             lambda settings: _configuration(library, name, settings, abilities, resolution),
         )
-
-
-@contextmanager
-def errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
-    """Raise what the library raises as ``kind``, in words with {} for why; Rust's panics aren't even Exceptions."""
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, _DRIVER_ERRORS) and type(error).__name__ != "PanicException":
-            raise
-        raise kind(words.format(str(error) or type(error).__name__)) from error
 
 
 def _dv_processing_is_there() -> bool:
