@@ -79,7 +79,7 @@ FADE_US = 30_000
 """Time constant of what fades, and period of what is counted."""
 FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
 COUNTS = 64  # steps from no event to FULL_COUNT
-LONGEST_PAUSE_S = 1 / 40  # between pictures of a fast source that take long
+LONGEST_PAUSE_S = 0.1  # between pictures that take long, because other programs are busy too
 
 
 @dataclass(frozen=True)

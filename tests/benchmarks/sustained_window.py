@@ -10,9 +10,7 @@ import sys
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -158,30 +156,50 @@ class SimulatedEvk4:
         cuts = np.searchsorted(events["t"], ends[:-1])
         self._packets = list(zip(np.split(stored, cuts), ends.tolist(), strict=True))
         self._duration_us, self._resolution = duration_us, resolution
-        self._sent = self._send()
+        self._index = 0  # of the next packet
+        self._begun_s: float | None = None
         self.waited_s = array("d")  # time, and for how long what it gives then has waited
 
     def __next__(self) -> tuple[Any, Any]:
         """Return a status, and a packet or, after `WAIT_S`, None."""
-        return next(self._sent)
+        if self._begun_s is None:
+            self._begun_s = time.perf_counter()
+        stored, begun_us, end_us = self._at(self._index)
+        left_s = self._due_s(end_us) - time.perf_counter()
+        if left_s > 0:
+            time.sleep(min(left_s, WAIT_S))
+            if left_s > WAIT_S:
+                return SimpleNamespace(ring=None), None
+        self._index += 1
+        now_s, unix_s = time.perf_counter(), time.time()
+        waited_s = now_s - self._due_s(end_us)
+        self.waited_s.extend((now_s, waited_s))
+        events = stored.copy()
+        events["t"] += np.uint64(begun_us)
+        ring = SimpleNamespace(
+            system_time=unix_s - waited_s, current_t=end_us, raw_packets=1, backlog=self._waiting()
+        )
+        return SimpleNamespace(ring=ring, system_time=unix_s), SimpleNamespace(polarity_events=events)
 
-    def _send(self) -> Iterator[tuple[Any, Any]]:
-        nothing = SimpleNamespace(ring=None)
-        begun_s = time.perf_counter()
-        for number in count():
-            begun_us = number * self._duration_us
-            for stored, end_us in self._packets:
-                due_s = begun_s + (begun_us + end_us) / 1e6
-                while (left_s := due_s - time.perf_counter()) > 0:
-                    time.sleep(min(left_s, WAIT_S))
-                    if left_s > WAIT_S:
-                        yield nothing, None
-                now_s = time.perf_counter()
-                self.waited_s.extend((now_s, now_s - due_s))
-                events = stored.copy()
-                events["t"] += np.uint64(begun_us)
-                ring = SimpleNamespace(system_time=time.time() - now_s + due_s, current_t=begun_us + end_us)
-                yield SimpleNamespace(ring=ring), SimpleNamespace(polarity_events=events)
+    def clear_backlog(self, until: int) -> None:
+        """Leave what is due out, up to so many packets."""
+        self._index += max(self._waiting() - until, 0)
+
+    def _at(self, index: int) -> tuple[npt.NDArray[np.void], int, int]:
+        """Return a packet's events, the time that is added to theirs, and the end of the packet, in µs."""
+        number, of_these = divmod(index, len(self._packets))
+        stored, end_us = self._packets[of_these]
+        return stored, number * self._duration_us, number * self._duration_us + end_us
+
+    def _due_s(self, end_us: int) -> float:
+        return (self._begun_s or 0.0) + end_us / 1e6
+
+    def _waiting(self) -> int:
+        """Return how many packets are due."""
+        passed_us = round((time.perf_counter() - (self._begun_s or 0.0)) * 1e6)
+        number, within_us = divmod(passed_us, self._duration_us)
+        of_these = sum(end_us <= within_us for _, end_us in self._packets)
+        return max(number * len(self._packets) + of_these - self._index, 0)
 
     def close(self) -> None:
         """Do nothing."""

@@ -405,6 +405,7 @@ class Scripted:
     name = "DAVIS346 1"
     resolution = SENSOR
     abilities = Abilities(DAVIS346.biases, region=True, masked_pixels=64)
+    dropped = 0
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.configured: list[SensorSettings] = []

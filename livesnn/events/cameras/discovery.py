@@ -128,7 +128,7 @@ class CameraConnection:
     ) -> None:
         self.name = f"camera {driver.name}"
         self.resolution = driver.resolution
-        self.counters = SourceCounters()  # without what the driver itself loses
+        self.counters = SourceCounters()  # without what the driver loses and doesn't tell
         self._driver: Driver | None = driver
         self._clock = clock
         self._newest_us: int | None = None
@@ -150,6 +150,7 @@ class CameraConnection:
                 self._sensor.follow(NO_EVENTS, self._quiet.now_us)
                 return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
+        self.counters.dropped = self._driver.dropped
         packet = put_in_order(packet, self.resolution, self._newest_us, self.counters)
         if packet.size:
             self._newest_us = int(packet["t"][-1])

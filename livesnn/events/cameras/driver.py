@@ -48,6 +48,8 @@ class Driver(Protocol):
     name: str
     resolution: Resolution
     abilities: Abilities
+    dropped: int
+    """How many events, about, were left in the driver's queue because a busy computer was too late for them."""
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; it was checked that it can be. Raises SourceError where the camera refuses."""

@@ -239,6 +239,7 @@ class InivationDriver:
             )
         self._camera: CameraInput | None = camera
         self.name = name.replace("_", " ")
+        self.dropped = 0  # dv-processing doesn't tell
         self.resolution = Resolution(int(size[0]), int(size[1]))
         self._set = {bias.name: put for bias, put in settable}
         self.abilities = Abilities(

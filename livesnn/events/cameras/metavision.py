@@ -65,6 +65,7 @@ class MetavisionDriver:
             part for part in (hardware.get_integrator(), sensor, hardware.get_serial()) if part
         )
         self.resolution = Resolution(geometry.get_width(), geometry.get_height())
+        self.dropped = 0  # Metavision doesn't tell
         self._library = library
         self._device: Any = device  # its parts live as long as it does
         self._biases, self._roi, self._limiter = (

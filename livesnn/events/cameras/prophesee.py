@@ -21,6 +21,9 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 WAIT_S = 0.005
 """Of a poll, for something to come."""
 
+TOO_LATE_S = 0.5
+"""What has waited longer in the driver's queue, of 512 MB, is followed by nothing else that is in it."""
+
 INIVATION = "iniVation"
 """Begins the names of that vendor's cameras, which dv-processing opens where it is installed."""
 
@@ -40,6 +43,10 @@ class OpenDevice(Protocol):
 
     def __next__(self) -> tuple[Any, Packet | None]:
         """Return a status, and what has come."""
+        ...
+
+    def clear_backlog(self, until: int) -> None:
+        """Leave what has come out, up to so many USB packets."""
         ...
 
     def biases_bounds(self) -> object:
@@ -181,6 +188,7 @@ class PropheseeDriver:
         self._device: OpenDevice | None = device
         self._configuration_of = configuration_of
         self._clock_us: int | None = None  # Unix time of the camera's time 0, once it is known
+        self.dropped = 0
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up. Raises SourceError."""
@@ -195,8 +203,13 @@ class PropheseeDriver:
         with errors_as(SourceLost, lost):
             received = next(self._device, None)
             if received is not None:
-                self._note_clock(received[0])
-                events = None if received[1] is None else received[1].polarity_events
+                status, packet = received
+                self._note_clock(status)
+                events = None if packet is None else packet.polarity_events
+                if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
+                    n_events = 0 if events is None else events.size
+                    self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
+                    self._device.clear_backlog(until=0)
                 return None if events is None else self._shifted(events)
         raise SourceLost(lost.format("it has ended"))
 
