@@ -9,6 +9,7 @@ Source: dv-processing 2.0.4 and the files it writes.
 from __future__ import annotations
 
 import struct
+import threading
 import xml.etree.ElementTree as ElementTree
 from array import array
 from collections.abc import Iterator
@@ -164,8 +165,8 @@ def compress(content: bytes, compression: Compression) -> bytes:
     return zstandard.ZstdCompressor().compress(content)
 
 
-class Decompressor:
-    """Decompresses packets one after the other, without the GIL. Not for use from two threads at once."""
+class Decompressor(threading.local):
+    """Decompresses packets without the GIL, in any number of threads: each has attributes of its own."""
 
     def __init__(self, compression: Compression) -> None:
         self._lz4_context: object = None
