@@ -443,7 +443,7 @@ def test_packets_that_unpack_to_more_than_is_held_ahead_are_read_too(tmp_path: P
 def test_a_recording_closed_while_it_is_read_ends_and_leaves_no_thread(tmp_path: Path) -> None:
     recording = open_recording(write(tmp_path / "f.aedat4", make_events(1_000_000)))
     packets = packets_of(recording)
-    assert sum(next(packets).size for _ in range(20)) == 200_000
+    assert all(next(packets).size for _ in range(500))
     recording.close()
     assert [*packets] == []
     assert not [name for name in map(str, threading.enumerate()) if "livesnn-ahead" in name]
