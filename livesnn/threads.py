@@ -35,8 +35,13 @@ def usable_processors() -> int:
 
 
 def decoding_threads() -> int:
-    """Return how many threads decode a recording: more than four wait for the one that takes their events."""
-    return min(4, usable_processors())
+    """Return how many threads decode a recording: four at most, as more would wait for whoever takes their events.
+
+    A process that was started to share work with others (train/processes.py) has one.
+    """
+    from multiprocessing import parent_process
+
+    return min(4, usable_processors()) if parent_process() is None else 1
 
 
 _DECODING = threading.Lock()
@@ -57,9 +62,6 @@ def pool(name: str, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, f"pool-{name}")
 
 
-_KEPT_BYTES = 4 << 20
-
-
 def ahead(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) -> Iterator[R]:
     """Yield what ``work`` yields for each item, in order, while other threads work on the next ``2 * threads`` items.
 
@@ -70,9 +72,9 @@ def ahead(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) ->
     for item in left if threads == 1 else islice(left, 1):
         yield from work(item)
     waiting: deque[Future[list[R]]] = deque()
-    # glibc gives a thread's freed memory back to the kernel beyond twice the largest block it has freed whole, and to
-    # get it again page by page took as long as half of LZ4.
-    bytes(_KEPT_BYTES)
+    # glibc keeps of a thread's freed memory as much as twice the largest block it has ever given back to the kernel.
+    # Without this one, which is never touched, getting pages from the kernel again took as long as LZ4 itself.
+    bytes(4 << 20)
     with ThreadPoolExecutor(threads, "livesnn-ahead") as workers:
         try:
             while True:

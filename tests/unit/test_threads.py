@@ -8,12 +8,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import get_args
 
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.threads import BoundedQueue, Latest, Policy, Worker, ahead, ending_sets, usable_processors
+from livesnn.threads import (
+    BoundedQueue,
+    Latest,
+    Policy,
+    Worker,
+    ahead,
+    decoding_threads,
+    ending_sets,
+    usable_processors,
+)
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 
@@ -29,6 +40,12 @@ def test_only_the_processors_a_process_may_use_count() -> None:
         assert usable_processors() == 1
     finally:
         os.sched_setaffinity(0, usable)
+
+
+def test_a_process_that_shares_work_with_others_decodes_with_one_thread() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:
+        assert processes.submit(decoding_threads).result(PATIENCE_S * 5) == 1
+    assert decoding_threads() == min(4, usable_processors())
 
 
 def test_latest_hands_out_the_newest_value_once() -> None:

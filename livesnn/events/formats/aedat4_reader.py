@@ -1,4 +1,4 @@
-"""Reading .aedat4: a reader that survives damaged files, releases the GIL to decompress, and copies nothing.
+"""Reading .aedat4: a reader that survives damaged files, decompresses on several threads, and copies nothing.
 
 Where the packets lie comes from the file's table, or from a walk through the file if it has none.
 """
@@ -95,7 +95,7 @@ class Aedat4Reader(Reader):
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield one packet per packet of the file; see `Reader.packets`."""
+        """Yield one packet per packet of the file, a few unpacked ahead in other threads; see `Reader.packets`."""
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or _WIDEST
         newest_us: int | None = None
@@ -193,8 +193,8 @@ class Aedat4Reader(Reader):
 
     def _readable(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[TimedEvents]:
         for row in rows.each(order):
-            if (right := self._read(row, resolution, None, SourceCounters())) is not None:
-                yield right
+            if (found := self._read(row, resolution, None, SourceCounters())) is not None:
+                yield found
 
     def _first_row(self, rows: PacketTable, start_us: int) -> int:
         """Return the first packet that may hold an event at or after ``start_us``."""
