@@ -403,7 +403,10 @@ def write_with_faults(path: Path) -> tuple[Path, Events]:
     order = np.argsort(sound[20][::-1]["t"], kind="stable")
     sound[20] = sound[20][::-1][order]
     left = [part for number, part in enumerate(sound) if number not in (7, 8, 30, 31, 40, 59)]
-    return write_raw(path, *map(bytes, contents)), np.concatenate(left)
+    header, _ = build_header(Compression.LZ4, SENSOR, "made")
+    packed = [lz4.frame.compress(bytes(content)) for content in contents]
+    path.write_bytes(header + b"".join(PACKET_HEADER.pack(0, len(p)) + p for p in packed))
+    return path, np.concatenate(left)
 
 
 @pytest.mark.usefixtures("cores")
