@@ -302,7 +302,7 @@ def _decompress_block(block: memoryview, size: int, limit: int, history: memoryv
         filled = decompress(packed.ctypes.data, content.ctypes.data, packed.size, limit)
         if filled < 0:
             raise ValueError
-        return memoryview(content)[:filled]
+        return content.data[:filled]
     known = {} if history is None else {"dict": history.tobytes()}
     return memoryview(lz4.block.decompress(block, uncompressed_size=limit, return_bytearray=True, **known))
 
