@@ -56,8 +56,9 @@ def open_source(
     Parameters
     ----------
     uri
-        A path; ``camera``, ``camera:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``;
-        ``ros2:/TOPIC``; ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a model of video).
+        A path; ``camera``, ``camera:SERIAL``, ``camera:metavision:SERIAL``; ``webcam``, ``webcam:NUMBER``;
+        ``tcp://HOST:PORT``; ``ros2:/TOPIC``; ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a
+        model of video).
     notify
         Gets a line when a live source is lost and when it is back; called in the thread that iterates.
     progress
