@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import threading
@@ -82,6 +83,10 @@ class PageFlags:
         if folder.exists() and not folder.is_dir():
             raise SourceError(f"--recordings {folder} is a file: give a folder")
         self.tls()
+        if os.environ.get("LIVESNN_TOKEN"):
+            from livesnn.outputs.web import given_token
+
+            given_token()
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what encrypts connections; None: nothing is encrypted. Raises SourceError."""
@@ -124,7 +129,7 @@ class ReceiverFlags:
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
             broker = parse_broker(self.mqtt)
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
-        if (place := _place("--osc", self.osc)) is not None:
+        if (place := place_of("--osc", self.osc)) is not None:
             with _needing("osc"):
                 from livesnn.outputs.osc import OscOutput
             starts.append(lambda loop, told: OscOutput(loop, place, told).name)
@@ -161,6 +166,7 @@ def serve(
     tcp: Place = None,
     events: Place = None,
     only: Literal["all", "changes"] = "all",
+    all: bool = False,  # noqa: A002 (all_cameras.py deals with it)
     page: Page = PLAIN_PAGE,
     receivers: Receivers = NO_RECEIVERS,
     actions: Actions = NO_ACTION,
@@ -191,6 +197,8 @@ def serve(
         Send events here in dv-processing's network format. livesnn gui tcp://HOST:PORT shows them.
     only
         Send programs a line for every frame, or only one when the decision changes and one a second.
+    all
+        Serve every event camera that is plugged in, each by a process of its own. Leave out SOURCE.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
@@ -211,9 +219,9 @@ def serve(
     if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
     places = _Places(
-        web=_place("--web", web),
-        decisions=_place("--tcp", tcp),
-        events=_place("--events", events),
+        web=place_of("--web", web),
+        decisions=place_of("--tcp", tcp),
+        events=place_of("--events", events),
     )
     only_events = web is None and tcp is None and not others and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
@@ -316,7 +324,7 @@ class _Places:
     events: Address | None = None
 
 
-def _place(flag: str, text: str | None) -> Address | None:
+def place_of(flag: str, text: str | None) -> Address | None:
     """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
     from livesnn.events.cameras.network import Address
     from livesnn.outputs.loop import LAST_PORT, listening_socket
@@ -516,22 +524,25 @@ class _Server(ExitStack):
     ) -> list[str]:
         """Serve the page; return what is to be said about it."""
         from livesnn.events.cameras.network import is_loopback, shown_host
-        from livesnn.outputs.web import WebOutput
+        from livesnn.outputs.web import WebOutput, given_token
 
         page = self._page
         tls = page.tls()
         outside = not is_loopback(place.host)
-        token = secrets.token_urlsafe(16) if outside and page.auth else None
+        given = given_token()
+        token = (given or secrets.token_urlsafe(16)) if outside and page.auth else None
         output = WebOutput(loop, place, decisions, served, token=token, tls=tls, control=page.control)
         scheme = "http" if tls is None else "https"
-        url = f"{scheme}://{shown_host(place.host)}:{output.port}/" + (f"?token={token}" if token else "")
+        url = f"{scheme}://{shown_host(place.host)}:{output.port}/"
+        if token is not None:
+            url += f"?token={'$LIVESNN_TOKEN' if given else token}"  # the log keeps no secret of long life
         said = [f"page at {url}"]
         if outside and tls is None:
             said.append("the page isn't encrypted: everybody on the way can read it. Give --cert and --key")
         if outside and token is None:
             control = " and control it" * page.control
             said.append(f"the page has no token: everybody who reaches this computer can see it{control}")
-        if outside:
+        if outside and not given:
             show_qr_code(url)
         return said
 

@@ -15,6 +15,7 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
@@ -86,7 +87,7 @@ def row(recording: Path, model_folder: Path) -> bytes:
 def as_cells(values: dict[str, Any]) -> dict[str, Any]:
     """Return values with lists and objects as JSON."""
     return {
-        name: json.dumps(value, separators=(",", ":")) if isinstance(value, list | dict) else value
+        name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
         for name, value in values.items()
     }
 
@@ -125,9 +126,8 @@ def test_two_programs_cannot_write_the_same_table(row: bytes, tmp_path: Path) ->
         with closing(open_table(tmp_path / f"table.{kind}")) as one:
             with closing(open_table(tmp_path / f"table.{kind}")) as other:
                 other.add(row)
-            with pytest.raises(LivesnnError, match="another program writes to it"):
+            with pytest.raises(LivesnnError, match="another program writes to it"), closing(one):
                 one.add(row)
-                one.close()
         with closing(open_table(tmp_path / f"table.{kind}")) as table:
             assert [*table.done] == ["bar"]
 
