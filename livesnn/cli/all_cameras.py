@@ -101,14 +101,16 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
     for number, serial in enumerate(serials):
         mine = own[serial] = []
         for name, place in places.items():
-            if (first := place_of(f"--{name}", place)) is None:
+            if place is None:
                 continue
-            port = first.port + number
-            if port in taken:
+            first = place_of(f"--{name}", place, listens=name != "osc")
+            port = first.port + number if first.port else 0  # 0: any that is free
+            if name != "osc" and port in taken:
                 raise LivesnnError(
                     f"--{name} reaches port {port}, which is {taken[port]}'s: give ports further apart"
                 )
-            taken[port] = f"--{name}"
+            if name != "osc" and port:
+                taken[port] = f"--{name}"
             mine += [f"--{name}", f"{place.rpartition(':')[0] or first.host}:{port}"]
         if receivers.mqtt is not None:
             topic = "" if urlsplit(receivers.mqtt).path.strip("/") else "/livesnn"
@@ -124,12 +126,14 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
 def _check(flags: dict[str, Any]) -> None:
     """Raise LivesnnError where each process would."""
     from livesnn.infer.decide import Decider
-    from livesnn.infer.model import DEFAULT_MODEL, read_card
+    from livesnn.infer.model import read_card
 
     flags["page"].check()
     flags["receivers"].starts()
     _ = flags["receivers"].ros2_node, flags["mounting"].upright, flags["mounting"].sensor
-    Decider().merge(flags["decisions"].given).check(read_card(flags["model"] or DEFAULT_MODEL))
+    decider = Decider().merge(flags["decisions"].given)
+    if flags["model"] is not None:
+        decider.check(read_card(flags["model"]))
 
 
 class CameraProcess:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +64,8 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
     if flags.shard is not None:
         out = out.with_stem(f"{out.stem}-{part}of{parts}")
     jobs = _jobs(flags)
+    if options.model is not None and expanded(options.model).is_dir():  # a worker's folder is another one
+        options = replace(options, model=str(expanded(options.model).absolute()))
     options.check()
     failed = decided = 0
     with closing(open_table(out)) as table:

@@ -129,7 +129,7 @@ class ReceiverFlags:
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
             broker = parse_broker(self.mqtt)
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
-        if (place := place_of("--osc", self.osc)) is not None:
+        if (place := place_of("--osc", self.osc, listens=False)) is not None:
             with _needing("osc"):
                 from livesnn.outputs.osc import OscOutput
             starts.append(lambda loop, told: OscOutput(loop, place, told).name)
@@ -324,8 +324,8 @@ class _Places:
     events: Address | None = None
 
 
-def place_of(flag: str, text: str | None) -> Address | None:
-    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
+def place_of(flag: str, text: str | None, *, listens: bool = True) -> Address | None:
+    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError, also where nobody can listen there."""
     from livesnn.events.cameras.network import Address
     from livesnn.outputs.loop import LAST_PORT, listening_socket
 
@@ -335,7 +335,8 @@ def place_of(flag: str, text: str | None) -> Address | None:
     if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
         raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
     address = Address(_any(host.strip("[]")) or HERE, int(port))
-    listening_socket(address).close()  # before a model is loaded in vain
+    if listens:
+        listening_socket(address).close()  # before a model is loaded in vain
     return address
 
 

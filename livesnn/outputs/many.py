@@ -158,7 +158,7 @@ def _in_pool(
     others = {*active_children()}
     pool = ProcessPoolExecutor(min(jobs, len(waiting)), get_context("spawn"), _begin_process, (threads,))
     try:
-        return (yield from _outcomes(pool, waiting, work, 2 * jobs))
+        return (yield from _outcomes(pool, waiting, work, jobs + 1))
     finally:
         for process in {*active_children()} - others:  # they would finish what they have begun
             process.terminate()

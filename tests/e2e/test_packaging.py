@@ -1,4 +1,4 @@
-"""What is installed: a wheel carries models and recordings, the app carries no torch; the container and the service."""
+"""What is installed: the wheel with models and recordings, the app without torch, the container, the service."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def taken_by_serve(*arguments: str) -> bool:
 
 @pytest.mark.slow
 def test_the_package_can_be_built_from_what_the_container_copies(tmp_path: Path) -> None:
-    """pip does the same in the container, with what the package depends on."""
+    """In the container, pip builds it, and installs what it depends on."""
     source = tmp_path / "source"
     source.mkdir()
     for *paths, to in map(str.split, re.findall(r"^COPY (?!--)(.+)$", DOCKERFILE, re.MULTILINE)):
@@ -163,7 +163,8 @@ def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token
             assert server.stderr is not None
             heard = ""
             while "page at" not in heard:
-                assert (line := server.stderr.readline())
+                line = server.stderr.readline()
+                assert line, heard
                 heard += line
             assert healthy(token)
             assert not healthy("another one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -61,6 +62,11 @@ def test_ports_are_counted_up_and_names_have_the_serial_number() -> None:
     assert named["A"] == ["--mqtt", "mqtts://me:pass@hall/north/A"]
 
 
+def test_osc_goes_to_ports_of_another_computer() -> None:
+    own = flags_of_each(["A", "B"], flags(receivers={"osc": "192.0.2.1:9000"}))
+    assert own == {"A": ["--osc", "192.0.2.1:9000"], "B": ["--osc", "192.0.2.1:9001"]}
+
+
 def test_without_a_receiver_each_camera_has_a_page() -> None:
     own = flags_of_each(["A", "B"], flags())
     assert [mine[0] for mine in own.values()] == ["--web", "--web"]
@@ -113,6 +119,24 @@ def test_a_process_that_ends_well_is_not_started_again() -> None:
     said: list[str] = []
     CameraProcess("A1", [sys.executable, "-c", ""], said.append).run(threading.Event())
     assert said == []
+
+
+def test_a_process_that_is_asked_to_end_is_not_started_again() -> None:
+    said: list[str] = []
+    ready = threading.Event()
+
+    def hear(line: str) -> None:
+        said.append(line)
+        ready.set()
+
+    program = "import signal, sys; print('ready', file=sys.stderr, flush=True); signal.pause()"
+    camera = CameraProcess("A1", [sys.executable, "-c", program], hear)
+    worker = Worker("test", camera.run).start()
+    assert ready.wait(WAIT_S)
+    worker.stop.set()
+    camera.send(signal.SIGTERM)
+    assert worker.wait(WAIT_S)
+    assert said == ["livesnn serve A1: ready\n"]
 
 
 def test_each_camera_is_served_by_a_process_that_comes_back_when_it_is_killed(model_folder: Path) -> None:
