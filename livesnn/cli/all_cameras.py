@@ -101,9 +101,9 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
     for number, serial in enumerate(serials):
         mine = own[serial] = []
         for name, place in places.items():
-            if place is None:
-                continue
             first = place_of(f"--{name}", place, listens=name != "osc")
+            if place is None or first is None:
+                continue
             port = first.port + number if first.port else 0  # 0: any that is free
             if name != "osc" and port in taken:
                 raise LivesnnError(

@@ -325,7 +325,7 @@ class _Places:
 
 
 def place_of(flag: str, text: str | None, *, listens: bool = True) -> Address | None:
-    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError, also where nobody can listen there."""
+    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError, also if it can't listen there."""
     from livesnn.events.cameras.network import Address
     from livesnn.outputs.loop import LAST_PORT, listening_socket
 
