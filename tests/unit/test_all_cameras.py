@@ -25,8 +25,8 @@ from tests.fake_cameras_program import SERIALS
 from tests.served import free_port
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(240)
-WAIT_S = 200.0  # never reached, unless something hangs
+pytestmark = pytest.mark.timeout(500)
+WAIT_S = 400.0  # never reached, unless something hangs
 
 
 def flags(**given: Any) -> dict[str, Any]:

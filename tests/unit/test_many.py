@@ -24,8 +24,8 @@ from livesnn.errors import LivesnnError
 from livesnn.outputs.many import Failed, File, RunOptions, decide, in_processes, open_table
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(240)
-WAIT_S = 200.0  # never reached, unless something hangs
+pytestmark = pytest.mark.timeout(500)
+WAIT_S = 400.0  # never reached, unless something hangs
 TIMED = ("seconds", "latency_ms")
 """Fields that differ from run to run."""
 
@@ -176,29 +176,29 @@ def test_a_run_that_is_killed_leaves_whole_rows_and_goes_on_from_there(
     recordings: Callable[[int], Path], model_folder: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "table.jsonl"
-    command = ("run", recordings(60) / "**/*.npz", "--model", model_folder, "--out", table, "--jobs", "2")
+    command = ("run", recordings(24) / "**/*.npz", "--model", model_folder, "--out", table, "--jobs", "2")
     with started("livesnn", *command) as process:
         eventually(lambda: table.exists() and len(table.read_bytes().splitlines()) >= 3, WAIT_S)
         workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
     done = names_of(table)
-    assert 3 <= len(done) < 60
+    assert 3 <= len(done) < 24
     eventually(lambda: not any(map(psutil.Process.is_running, workers)))
     assert main([*map(str, command)]) == 0
-    assert names_of(table) == numbered(60)
+    assert names_of(table) == numbered(24)
 
 
 def test_a_process_that_is_killed_costs_no_recording(
     recordings: Callable[[int], Path], model_folder: Path
 ) -> None:
-    files = [File(path.name, str(path)) for path in sorted(recordings(12).rglob("*.npz"))]
+    files = [File(path.name, str(path)) for path in sorted(recordings(8).rglob("*.npz"))]
     outcomes = {}
     for file, outcome in in_processes(files, RunOptions(str(model_folder)), jobs=2):
         if not outcomes:
             active_children()[0].kill()
         assert file.name not in outcomes
         outcomes[file.name] = outcome
-    assert sorted(outcomes) == numbered(12)
+    assert sorted(outcomes) == numbered(8)
     assert not [outcome for outcome in outcomes.values() if isinstance(outcome, Failed)]
 
 
@@ -242,7 +242,7 @@ def test_every_recording_has_one_row_although_a_worker_of_the_cluster_is_killed(
         address = eventually(lambda: place.exists() and json.loads(place.read_text())["address"], WAIT_S)
         command = (
             "run",
-            recordings(60) / "**/*.npz",
+            recordings(24) / "**/*.npz",
             "--model",
             model_folder,
             "--out",
@@ -251,14 +251,14 @@ def test_every_recording_has_one_row_although_a_worker_of_the_cluster_is_killed(
             address,
         )
         with started("livesnn", *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            eventually(lambda: table.exists() and len(table.read_bytes().splitlines()) >= 10, WAIT_S)
+            eventually(lambda: table.exists() and len(table.read_bytes().splitlines()) >= 5, WAIT_S)
             killed.kill()
             at_that_time = len(table.read_bytes().splitlines())
             output, errors = process.communicate(timeout=WAIT_S)
-    assert at_that_time < 60
+    assert at_that_time < 24
     assert process.returncode == 0, errors
-    assert "60 decided, 0 skipped, 0 failed" in output
-    assert names_of(table) == numbered(60)
+    assert "24 decided, 0 skipped, 0 failed" in output
+    assert names_of(table) == numbered(24)
     assert all(line.startswith("livesnn run: ") for line in errors.splitlines()), errors
 
 
