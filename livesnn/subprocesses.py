@@ -102,6 +102,17 @@ def end_with_parent() -> None:
         end_with(parent.pid)
 
 
+def begin_worker(threads: int) -> None:
+    """Begin a process of a pool: it ends with its parent, is not for Ctrl-C, and its libraries use so many threads.
+
+    It is here because this module imports none of them: they read their variables when they are imported.
+    """
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for library in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ[library] = str(threads)
+
+
 def _end(helper: subprocess.Popen[bytes]) -> None:
     """End a process, so that it can leave nothing behind, or at once if it doesn't."""
     helper.terminate()

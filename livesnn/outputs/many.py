@@ -6,7 +6,6 @@ import csv
 import io
 import logging
 import os
-import signal
 import threading
 import time
 from collections import deque
@@ -34,7 +33,7 @@ from livesnn.infer.run import StateMode
 from livesnn.infer.spike_engine import SpikeNetwork, runs
 from livesnn.infer.switching_engine import load_spike
 from livesnn.outputs.lines import Summary, decide_all
-from livesnn.subprocesses import end_with_parent
+from livesnn.subprocesses import begin_worker
 from livesnn.threads import WAKE_S, usable_processors
 from livesnn.video.frame_source import FrameSource
 from livesnn.weights import WEIGHTS
@@ -156,20 +155,13 @@ def _in_pool(
 ) -> Outcomes[list[File]]:
     """Yield outcomes until nothing waits, or a process is killed; return the files that were given out then."""
     others = {*active_children()}
-    pool = ProcessPoolExecutor(min(jobs, len(waiting)), get_context("spawn"), _begin_process, (threads,))
+    pool = ProcessPoolExecutor(min(jobs, len(waiting)), get_context("spawn"), begin_worker, (threads,))
     try:
         return (yield from _outcomes(pool, waiting, work, jobs + 1))
     finally:
         for process in {*active_children()} - others:  # they would finish what they have begun
             process.terminate()
         pool.shutdown()  # cancelling what waits would be an error in the pool's own thread (Python 3.11)
-
-
-def _begin_process(threads: int) -> None:
-    end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that ends this one
-    for library in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-        os.environ[library] = str(threads)  # none is imported yet
 
 
 def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify: Notify) -> Outcomes[None]:

@@ -149,6 +149,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 
 def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token() -> None:
     token, port = "a token of its own", free_port()
+    command = ("serve", "simulate:gestures", "--engine", "onnx", "--web", f"0.0.0.0:{port}")
     check = [sys.executable, REPOSITORY / "packaging/container/health.py", str(port)]
 
     def healthy(given: str) -> bool:
@@ -158,7 +159,7 @@ def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token
         )
 
     assert not healthy(token)
-    with livesnn("serve", "simulate:gestures", "--web", f"0.0.0.0:{port}", LIVESNN_TOKEN=token) as server:
+    with livesnn(*command, LIVESNN_TOKEN=token) as server:
         try:
             assert server.stderr is not None
             heard = ""
@@ -170,7 +171,7 @@ def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token
             assert not healthy("another one")
         finally:
             server.terminate()
-            _, rest = server.communicate(timeout=60)
+            _, rest = server.communicate(timeout=250)
     assert "?token=$LIVESNN_TOKEN" in heard
     assert token not in heard + rest
 
