@@ -67,6 +67,7 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
         "livesnn.cli.streams",
         "livesnn.app.application",
         "livesnn.outputs.lines",
+        "livesnn.outputs.many",
         "livesnn.outputs.web",
     ],
 )
