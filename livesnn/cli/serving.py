@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -31,7 +30,7 @@ from livesnn.cli.options import (
 )
 from livesnn.cli.recordings import reading
 from livesnn.cli.streams import notice, write_decision
-from livesnn.console import say, write, write_json
+from livesnn.console import say, show_qr_code, write, write_json
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
@@ -583,15 +582,3 @@ def _each(watching: list[See]) -> See | None:
             each(packet)
 
     return see
-
-
-def show_qr_code(url: str) -> None:
-    """Draw an address for a phone, on a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        return
-    try:
-        import segno
-    except ModuleNotFoundError:
-        say("for a QR code of the address: pip install 'livesnn[qr]'")
-    else:
-        segno.make_qr(url).terminal(sys.stderr, compact=True)
