@@ -64,6 +64,10 @@ def _main(arguments: list[str] | None) -> int:
     accept_any_text()
     keep_compiled()
     arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
+    if (
+        "--ros2" in arguments and "--ros-args" in arguments
+    ):  # outputs/ros2.py gives the rest of the line to ROS
+        arguments = arguments[: arguments.index("--ros-args")]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:
         return _run_command(name, rest)

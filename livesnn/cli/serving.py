@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from livesnn.events.cameras.network import Address
     from livesnn.events.packet import EventSource, Packet
     from livesnn.events.pipeline import See
+    from livesnn.infer.decide import Decider
     from livesnn.infer.run import Result
     from livesnn.outputs.decisions import DecisionFeeds
     from livesnn.outputs.lines import Row, Summary
@@ -64,7 +65,7 @@ class PageFlags:
     """Let the page start and stop recordings, and reset the network's state."""
 
     recordings: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
-    """Where the page's recordings are written. Default: the current folder."""
+    """Where recordings that the page or ROS 2 starts are written. Default: the current folder."""
 
     auth: bool = True
     """Ask for a token if other computers can connect. The printed address contains it. With --no-auth, everybody who
@@ -110,12 +111,15 @@ class ReceiverFlags:
     """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
     Needs livesnn[mqtt]."""
 
+    mqtt_ca: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Trust a broker that has a certificate by one of these, a PEM file. Default: those of the system."""
+
     osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
     """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
 
     ros2: bool = False
-    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. Needs ROS 2: source its setup.bash,
-    or install livesnn[ros2]."""
+    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. It has parameters and services, and
+    takes --ros-args at the end of the line. Needs ROS 2: source its setup.bash, or install livesnn[ros2]."""
 
     ros2_namespace: Annotated[str, tyro.conf.arg(metavar="NAME")] = "/"
     """Namespace of the node and its topics, to tell several cameras apart."""
@@ -126,7 +130,7 @@ class ReceiverFlags:
         if self.mqtt is not None:
             with _needing("mqtt"):
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
-            broker = parse_broker(self.mqtt)
+            broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
         if (place := place_of("--osc", self.osc, listens=False)) is not None:
             with _needing("osc"):
@@ -185,8 +189,8 @@ def serve(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
-        recording of events, at its own speed.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
+        Ctrl-C; or a recording of events, at its own speed.
     web
         Serve the page at this address, with /decisions, /status and /metrics for programs. Without HOST, only this
         computer can connect. The host 0.0.0.0 or * lets other computers connect.
@@ -214,6 +218,11 @@ def serve(
         livesnn[train].
     """
     starts, ros2 = receivers.starts(), receivers.ros2_node
+    if ros2 is not None:
+        from livesnn.outputs.ros2 import given_parameters
+
+        given = given_parameters()
+        source, model = given.get("source", source), given.get("model", model)
     others = bool(starts) or ros2 is not None
     if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
@@ -228,7 +237,7 @@ def serve(
             "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
             "for decisions"
         )
-    if web is None and page != PLAIN_PAGE:
+    if web is None and (page if ros2 is None else replace(page, recordings=Path())) != PLAIN_PAGE:
         raise SourceError(
             "--control, --recordings, --no-auth, --cert and --key are for the page: add --web, or leave them out"
         )
@@ -264,8 +273,8 @@ def publish(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
-        recording of events, at its own speed.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
+        Ctrl-C; or a recording of events, at its own speed.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     decisions_port
@@ -360,6 +369,7 @@ def _decide(
 
     _check_seconds(seconds)
     command, source = server.command, server.name
+    server.decider = Decider().merge(decisions.given)
     with server, actions.following(notice(command), live=True) as act:
 
         def see(result: Result) -> None:
@@ -371,7 +381,7 @@ def _decide(
             model,
             engine=engine,
             every="frame",
-            decider=Decider().merge(decisions.given),
+            decider=server.decider_now,
             seconds=seconds,
             denoise=denoise,
             orientation=server.orientation,
@@ -456,6 +466,7 @@ class _Server(ExitStack):
         self.sensor = mounting.sensor
         self._places, self._only_changes, self._page = places, only_changes, page
         self._starts, self._ros2_namespace = starts, ros2
+        self.decider: Decider  # as it was asked for, where something is decided
         self._ros2: Ros2Output | None = None
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None
@@ -471,7 +482,6 @@ class _Server(ExitStack):
         from livesnn.outputs.loop import OutputLoop
         from livesnn.outputs.tcp import EventOutput, TcpOutput
         from livesnn.sources import event_source
-        from livesnn.video.frame_source import FrameSource
 
         if not source.live and not isinstance(source, Recording):
             raise SourceError(
@@ -479,7 +489,7 @@ class _Server(ExitStack):
             )
         if isinstance(source, Recording) and source.empty:
             raise SourceError(f"{self.name}: the recording has no events: give another one")
-        if card is not None and self._places.web is not None:
+        if card is not None and (self._places.web is not None or self._ros2_namespace is not None):
             from livesnn.outputs.served_source import ServedSource
 
             # Before the loop, so that it is closed after everybody has been told of the end.
@@ -502,18 +512,15 @@ class _Server(ExitStack):
                 greeting = json_line(told.greeting)
                 decisions = TcpOutput(loop, place, told.programs, greeting, buffer_bytes=KEPT_BYTES)
                 listening.append(f"decisions at {decisions.address}")
-            if (place := self._places.web) is not None and self._served is not None:
-                listening += self._listen_for_pages(loop, place, told, self._served)
-                if self._served.sees_events:
-                    watching.append(self._served.see_packet)
+            if (served := self._served) is not None and served.sees_events:
+                watching.append(served.see_packet)
+            if (place := self._places.web) is not None and served is not None:
+                listening += self._listen_for_pages(loop, place, told, served)
             listening += [start(loop, told) for start in self._starts]
-            if self._ros2_namespace is not None:
+            if self._ros2_namespace is not None and served is not None:
                 from livesnn.outputs.ros2 import Ros2Output
 
-                video = isinstance(source, FrameSource)
-                picture = None if video else self.orientation.resolution(event_source(source).resolution)
-                self._ros2 = Ros2Output(loop, told, picture, self._ros2_namespace)
-                watching.append(self._ros2.see_packet)
+                self._ros2 = Ros2Output(loop, told, served, self._ros2_namespace, self.decider_now())
                 listening.append(self._ros2.name)
         for line in listening:  # once nothing can fail any more
             say(f"livesnn {self.command}: {line}")
@@ -560,11 +567,13 @@ class _Server(ExitStack):
         """Look at a result, for the page and for ROS."""
         if self._served is not None:
             self._served.see_result(result)
-        if self._ros2 is not None:
-            self._ros2.see_result(result)
+
+    def decider_now(self) -> Decider:
+        """Return when there is a decision: as it was asked for, until a parameter of ROS changes it."""
+        return self.decider if self._ros2 is None else self._ros2.decider
 
     def take_reset(self) -> bool:
-        """Return whether the page has asked for a reset since the last call."""
+        """Return whether the page or ROS has asked for a reset since the last call."""
         return self._served is not None and self._served.take_reset()
 
     def tell(self, row: Row | Summary) -> None:

@@ -53,8 +53,8 @@ def gui(
     Parameters
     ----------
     sources
-        A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT or simulate:gestures. simulate:digits is
-        for a model that reads videos. Several open as tabs. Default: the demo.
+        A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC or simulate:gestures.
+        simulate:digits is for a model that reads videos. Several open as tabs. Default: the demo.
     model
         Name of a model, or a model folder.
     compare
@@ -118,7 +118,7 @@ def run(
     ----------
     source
         A recording, which is read as fast as possible. Or a live source, which runs until Ctrl-C: camera,
-        camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits.
+        camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits.
     more
         More recordings, for --out. A pattern in quotation marks names them too: 'FOLDER/**/*.aedat4'.
     model
@@ -202,7 +202,7 @@ def record(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or a recording.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures, or a recording.
     out
         The .aedat4 file to write. A file that exists is never replaced.
     seconds

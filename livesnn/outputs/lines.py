@@ -113,7 +113,7 @@ def decide_all(
     engine: Engine = "auto",
     state: StateMode = "carry",
     every: Literal["window", "frame"] = "window",
-    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
     seconds: float | None = None,
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
@@ -133,8 +133,10 @@ def decide_all(
 
     Parameters
     ----------
-    source, engine, state, decider, seconds, denoise, orientation
+    source, engine, state, seconds, denoise, orientation
         As for `livesnn.run`.
+    decider
+        As for `run_frames`.
     model
         A name or a folder; None: the shipped model that fits the source.
     sensor
@@ -172,7 +174,7 @@ def decide_all(
         loaded = load_model(name, engine, notify=notify) if load is None else load(name)
         if load is None and isinstance(loaded, SwitchingModel):
             closed.enter_context(closing(loaded))
-        decider.check(loaded.card)
+        (decider() if callable(decider) else decider).check(loaded.card)
         record = listen(opened, loaded.card)
         stop = threading.Event()
         totals = _Totals(loaded)

@@ -272,7 +272,7 @@ class WebOutput:
         self._silent: set[web.RequestHandler] = set()  # new connections that have asked for nothing yet
         self._viewers: list[_Viewer] = []
         self._picture: _Shared | None = None
-        source.pictures.notify = lambda: loop.call(self._share_picture)
+        self._view = source.view(lambda: loop.call(self._share_picture))
         loop.start(self)
 
     @property
@@ -358,7 +358,7 @@ class WebOutput:
         keep_little(request.transport, None)
         viewer = _Viewer(self._decisions.page.join(str(request.remote)))
         self._viewers.append(viewer)
-        self._source.watched = True
+        self._view.watched = True
         telling = asyncio.create_task(self._tell(page, viewer, request))
         try:
             async for message in page:
@@ -372,7 +372,7 @@ class WebOutput:
         finally:
             telling.cancel()
             self._viewers.remove(viewer)
-            self._source.watched = bool(self._viewers)
+            self._view.watched = bool(self._viewers)
             self._decisions.page.leave(viewer.receiver)
         return page
 
@@ -432,7 +432,7 @@ class WebOutput:
 
     def _share_picture(self) -> None:
         """Take the newest picture for all pages."""
-        picture = self._source.pictures.take()
+        picture = self._view.take()
         if picture is not None and self._viewers:
             number = 1 if self._picture is None else self._picture.number + 1
             self._picture = _Shared(number, picture)
