@@ -151,6 +151,12 @@ def _run_command(name: str, arguments: list[str]) -> int:
     command = COMMANDS[name]
     try:
         takes = partial(command.takes, arguments)
+        if name == "serve":
+            from livesnn.cli.all_cameras import ALL, end_with_supervisor, serve_all
+
+            if ALL in arguments:
+                return serve_all(arguments, takes)
+            end_with_supervisor()
         return call(command.load(), arguments, f"livesnn {name}", takes)
     except UsageError as error:
         say(f"livesnn {name}: {error}")

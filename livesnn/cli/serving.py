@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
@@ -30,7 +30,7 @@ from livesnn.cli.options import (
 )
 from livesnn.cli.recordings import reading
 from livesnn.cli.streams import notice, write_decision
-from livesnn.console import say, write, write_json
+from livesnn.console import say, show_qr_code, write, write_json
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
@@ -83,6 +83,10 @@ class PageFlags:
         if folder.exists() and not folder.is_dir():
             raise SourceError(f"--recordings {folder} is a file: give a folder")
         self.tls()
+        if os.environ.get("LIVESNN_TOKEN"):
+            from livesnn.outputs.web import given_token
+
+            given_token()
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what encrypts connections; None: nothing is encrypted. Raises SourceError."""
@@ -128,7 +132,7 @@ class ReceiverFlags:
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
             broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
-        if (place := _place("--osc", self.osc)) is not None:
+        if (place := place_of("--osc", self.osc, listens=False)) is not None:
             with _needing("osc"):
                 from livesnn.outputs.osc import OscOutput
             starts.append(lambda loop, told: OscOutput(loop, place, told).name)
@@ -165,6 +169,7 @@ def serve(
     tcp: Place = None,
     events: Place = None,
     only: Literal["all", "changes"] = "all",
+    all: bool = False,  # noqa: A002 (all_cameras.py deals with it)
     page: Page = PLAIN_PAGE,
     receivers: Receivers = NO_RECEIVERS,
     actions: Actions = NO_ACTION,
@@ -195,6 +200,8 @@ def serve(
         Send events here in dv-processing's network format. livesnn gui tcp://HOST:PORT shows them.
     only
         Send programs a line for every frame, or only one when the decision changes and one a second.
+    all
+        Serve every event camera that is plugged in, each by a process of its own. Leave out SOURCE.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
@@ -220,9 +227,9 @@ def serve(
     if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
     places = _Places(
-        web=_place("--web", web),
-        decisions=_place("--tcp", tcp),
-        events=_place("--events", events),
+        web=place_of("--web", web),
+        decisions=place_of("--tcp", tcp),
+        events=place_of("--events", events),
     )
     only_events = web is None and tcp is None and not others and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
@@ -325,8 +332,8 @@ class _Places:
     events: Address | None = None
 
 
-def _place(flag: str, text: str | None) -> Address | None:
-    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
+def place_of(flag: str, text: str | None, *, listens: bool = True) -> Address | None:
+    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError, also if it can't listen there."""
     from livesnn.events.cameras.network import Address
     from livesnn.outputs.loop import LAST_PORT, listening_socket
 
@@ -336,7 +343,8 @@ def _place(flag: str, text: str | None) -> Address | None:
     if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
         raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
     address = Address(_any(host.strip("[]")) or HERE, int(port))
-    listening_socket(address).close()  # before a model is loaded in vain
+    if listens:
+        listening_socket(address).close()  # before a model is loaded in vain
     return address
 
 
@@ -523,22 +531,25 @@ class _Server(ExitStack):
     ) -> list[str]:
         """Serve the page; return what is to be said about it."""
         from livesnn.events.cameras.network import is_loopback, shown_host
-        from livesnn.outputs.web import WebOutput
+        from livesnn.outputs.web import WebOutput, given_token
 
         page = self._page
         tls = page.tls()
         outside = not is_loopback(place.host)
-        token = secrets.token_urlsafe(16) if outside and page.auth else None
+        given = given_token()
+        token = (given or secrets.token_urlsafe(16)) if outside and page.auth else None
         output = WebOutput(loop, place, decisions, served, token=token, tls=tls, control=page.control)
         scheme = "http" if tls is None else "https"
-        url = f"{scheme}://{shown_host(place.host)}:{output.port}/" + (f"?token={token}" if token else "")
+        url = f"{scheme}://{shown_host(place.host)}:{output.port}/"
+        if token is not None:
+            url += f"?token={'$LIVESNN_TOKEN' if given else token}"  # the log keeps no secret of long life
         said = [f"page at {url}"]
         if outside and tls is None:
             said.append("the page isn't encrypted: everybody on the way can read it. Give --cert and --key")
         if outside and token is None:
             control = " and control it" * page.control
             said.append(f"the page has no token: everybody who reaches this computer can see it{control}")
-        if outside:
+        if outside and not given:
             show_qr_code(url)
         return said
 
@@ -580,15 +591,3 @@ def _each(watching: list[See]) -> See | None:
             each(packet)
 
     return see
-
-
-def show_qr_code(url: str) -> None:
-    """Draw an address for a phone, on a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        return
-    try:
-        import segno
-    except ModuleNotFoundError:
-        say("for a QR code of the address: pip install 'livesnn[qr]'")
-    else:
-        segno.make_qr(url).terminal(sys.stderr, compact=True)

@@ -122,6 +122,7 @@ def decide_all(
     listen: Callable[[EventSource | FrameSource, ModelCard], See | None] = lambda source, card: None,
     see: Callable[[Result], object] = lambda result: None,
     reset_requested: Callable[[], bool] = lambda: False,
+    load: Callable[[str], Model] | None = None,
     notify: Notify = ignore,
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
@@ -149,6 +150,8 @@ def decide_all(
         Called with each result, before its row.
     reset_requested
         Asked once a frame; see `run_frames`.
+    load
+        Returns the model of that name, which is left open; None: ``engine`` runs it, and it is closed at the end.
     notify
         Gets a line when a live source is lost, when it is back, when something takes long, and when the model that
         fits isn't the usual one.
@@ -167,8 +170,9 @@ def decide_all(
             else source
         )
     with closing(opened), ExitStack() as closed:
-        loaded = load_model(model or _fitting(source, opened, orientation, notify), engine, notify=notify)
-        if isinstance(loaded, SwitchingModel):
+        name = model or _fitting(source, opened, orientation, notify)
+        loaded = load_model(name, engine, notify=notify) if load is None else load(name)
+        if load is None and isinstance(loaded, SwitchingModel):
             closed.enter_context(closing(loaded))
         (decider() if callable(decider) else decider).check(loaded.card)
         record = listen(opened, loaded.card)
