@@ -270,7 +270,7 @@ _DESCRIPTIONS = {
     "source": "Source of the events. It can only be given at the start.",
     "model": "Name or folder of the model. It can only be given at the start.",
     "threshold": "Smallest probability that makes a decision.",
-    "keep": "A decision stays until its probability falls below this. Not set: 0.3 of the threshold.",
+    "keep": "A decision stays until its probability falls below this. Not set: 0.2 of the threshold.",
     "smoothing": "Share of the previous frame's probabilities, from 0 to below 1.",
     "leak": "How much less a frame counts than the next one, from 0 to below 1.",
     "class_threshold": "Classes with a threshold of their own, such as ['other 0.9'].",
