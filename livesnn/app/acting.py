@@ -27,7 +27,17 @@ from livesnn.app.player import Player
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.settings import SettingsFile
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, dialog_button, fill, heading, label, line_edit, note
+from livesnn.app.widgets.basics import (
+    ChoiceBox,
+    Dialog,
+    dialog_button,
+    fill,
+    heading,
+    label,
+    line_edit,
+    note,
+    plain_tip,
+)
 from livesnn.errors import LivesnnError, error_message
 from livesnn.infer.run import Result
 from livesnn.outputs.action import (
@@ -318,7 +328,7 @@ class ActionsDialog(Dialog):
         with QSignalBlocker(self.list):
             item.setData(Qt.ItemDataRole.UserRole, draft)
             item.setText(draft.words)
-            item.setToolTip(draft.words)
+            item.setToolTip(plain_tip(draft.words))
             item.setCheckState(Qt.CheckState.Checked if draft.active else Qt.CheckState.Unchecked)
 
     @Slot(QListWidgetItem)

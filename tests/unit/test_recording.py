@@ -331,3 +331,10 @@ def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
     assert recording.warnings == []
     with pytest.raises(SourceError, match="the recording is closed: open it again"):
         next(packets_of(recording))
+
+
+def test_a_stream_that_a_file_does_not_have_is_an_error_in_a_description_too(tmp_path: Path) -> None:
+    path = record(tmp_path / "f.aedat4", make_events([1, 2, 3]))
+    assert list(describe(f"{path}?stream=events").streams) == ["events"]
+    with pytest.raises(SourceError, match="no event stream called '/nix'; it has events: choose one of these"):
+        describe(f"{path}?stream=/nix")

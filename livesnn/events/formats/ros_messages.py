@@ -123,7 +123,7 @@ class Decoder:
         self._column, self._base = NOWHERE, 0  # of libcaer_cmp: the last x; polarity and y of the next vector
 
     def decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
-        """Yield a message's events as they lie in it, EVENTS_DTYPE [N].
+        """Yield a message's events as they lie in it, EVENTS_DTYPE [N]; nothing where it has none.
 
         Parameters
         ----------
@@ -136,6 +136,9 @@ class Decoder:
         MessageError
             When the message is damaged, or its encoding isn't supported.
         """
+        yield from (events for events in self._decode(octets, head, about_us) if events.size)
+
+    def _decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
         if not head.encoding:
             yield _separate_events(octets, head)
             return
