@@ -187,7 +187,9 @@ def check_graph(model: bytes) -> None:
 def _check_node(node: memoryview) -> None:
     for number, content, _ in _fields(node):
         text = bytes(content).decode(errors="replace") if number in (_OPERATOR, _DOMAIN) else ""
-        if (number == _OPERATOR and text not in OPERATORS) or (number == _DOMAIN and text not in ("", "ai.onnx")):
+        if (number == _OPERATOR and text not in OPERATORS) or (
+            number == _DOMAIN and text not in ("", "ai.onnx")
+        ):
             raise ModelError(f"it has the operator {text[:40]!r}, which no export has")
 
 

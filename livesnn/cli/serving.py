@@ -325,7 +325,9 @@ class _Places:
         given = [(flag, place) for flag, place in places if place is not None]
         for (one_flag, one), (other_flag, other) in combinations(given, 2):
             if one == other and one.port:
-                raise SourceError(f"{one_flag} and {other_flag} are both {one.port}: give two different ports")
+                raise SourceError(
+                    f"{one_flag} and {other_flag} are both {one.port}: give two different ports"
+                )
         with ExitStack() as open_at_once:
             for _, place in given:
                 open_at_once.enter_context(listening_socket(place))

@@ -356,7 +356,11 @@ class Attributes:
             return ""
         kept = owner.attrs.get_id(name)
         string = h5py.check_string_dtype(kept.dtype)
-        if kept.shape is None or int(np.prod(kept.shape)) > _MAX_VALUES or kept.dtype.itemsize > _MAX_TEXT_BYTES:
+        if (
+            kept.shape is None
+            or int(np.prod(kept.shape)) > _MAX_VALUES
+            or kept.dtype.itemsize > _MAX_TEXT_BYTES
+        ):
             return ""
         if kept.dtype.hasobject and (string is None or not self._is_sound(name)):
             self.warn(f"the attribute {name} is damaged, and left out")
