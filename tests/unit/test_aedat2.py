@@ -76,7 +76,7 @@ def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
     assert np.array_equal(read(path), events)
     found = describe(path)
     assert (found.format, found.camera, found.resolution) == ("aedat2", chip, SIZES[chip])
-    assert found.warnings == []
+    assert found.warnings == [NOTHING] * (not events.size)
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
@@ -124,7 +124,7 @@ def test_aedat_1_is_read_as_it_was_written(
     path = write(tmp_path / "f.aedat", aedat1(events, b"# Timestamps tick is 1 us\r\n"))
     assert np.array_equal(read(path), events)
     found = describe(path)
-    assert (found.format, found.camera, found.warnings) == ("aedat1", "DVS128", [])
+    assert (found.format, found.camera, found.warnings) == ("aedat1", "DVS128", [NOTHING] * (not events.size))
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])

@@ -256,9 +256,7 @@ def test_a_network_that_never_ends_is_refused_by_its_operator(tmp_path: Path) ->
 def test_functions_of_a_models_own_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "model.onnx")
     model = onnx.load(path)
-    model.functions.append(
-        helper.make_function("own", "F", ["a"], ["b"], [], [helper.make_opsetid("", 18)])
-    )
+    model.functions.append(helper.make_function("own", "F", ["a"], ["b"], [], [helper.make_opsetid("", 18)]))
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="it defines functions"):
         OnnxModel.load(path)
