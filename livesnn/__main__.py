@@ -175,7 +175,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
         for number in usual_handlers():
             signal.signal(number, _interrupt)
     if name == "bench":
-        from livesnn.cli.measure import STUDIES, run_study
+        from livesnn.cli.machine import STUDIES, run_study
 
         if arguments and arguments[0] in STUDIES:
             return run_study(*arguments)

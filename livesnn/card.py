@@ -42,41 +42,22 @@ class SliceRule:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The architecture (Samadzadeh et al.: Fig. 5 for the STS-ResNet, Table 1 for the ConvSNN).
-
-    Attributes
-    ----------
-    kind
-        "sts_resnet" or "conv_snn".
-    widths
-        Channels of each of the four blocks; of a ConvSNN's two convolutions.
-    strides, sub_blocks
-        Stride and number of sub-blocks of each block.
-    stem_kernel, stem_stride, stem_pool_stride
-        The stem is a convolution with an odd kernel, and an average pool of 3×3.
-    final_pool
-        Side of the classifier's average pools.
-    hidden
-        Width of a ConvSNN's hidden dense layer.
-    norm
-        Threshold-scaled batch norm in training, folded into the convolutions at export.
-    dropout
-        Share of units dropped in training.
-    weight_bits
-        Bits of the blocks' kernels, as every engine runs them. They are trained in 32.
-    """
+    """The architecture (Samadzadeh et al.: Fig. 5 for the STS-ResNet, Table 1 for the ConvSNN)."""
 
     kind: Literal["sts_resnet", "conv_snn"] = "sts_resnet"
-    widths: _Sizes = (64, 64, 64, 64)
+    widths: _Sizes = (64, 64, 64, 64)  # Channels of each of the four blocks; of a ConvSNN's two convolutions
+    # Stride and number of sub-blocks of each block
     strides: _Sizes = (1, 1, 1, 1)
     sub_blocks: _Sizes = (2, 2, 2, 2)
+    # The stem is a convolution with an odd kernel, and an average pool of 3×3
     stem_kernel: _Size = 7
     stem_stride: _Size = 2
     stem_pool_stride: _Size = 2
-    final_pool: _Size = 3
-    hidden: _Size = 128
-    norm: bool = True
-    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
+    final_pool: _Size = 3  # Side of the classifier's average pools
+    hidden: _Size = 128  # Width of a ConvSNN's hidden dense layer
+    norm: bool = True  # Threshold-scaled batch norm in training, folded into the convolutions at export
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2  # Share of units dropped in training
+    # Bits of the blocks' kernels, as every engine runs them. They are trained in 32.
     weight_bits: Literal[8, 32] = 32
 
 
@@ -134,23 +115,12 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class NeuronSpec:
-    """Parameters of the LIF neuron (`livesnn.snn.lif`), which aren't learned.
-
-    Attributes
-    ----------
-    alpha
-        Decay.
-    threshold
-        T.
-    reset
-        Whether a spike sets the membrane to zero.
-    block_alphas
-        Decay in each of the four blocks of an STS-ResNet; empty: ``alpha`` everywhere.
-    """
+    """Parameters of the LIF neuron (`livesnn.snn.lif`), which aren't learned."""
 
     alpha: _Decay = 0.5
     threshold: Annotated[float, Meta(ge=1e-6, lt=1e6)] = 0.5
-    reset: bool = True
+    reset: bool = True  # Whether a spike sets the membrane to zero
+    # Decay in each of the four blocks of an STS-ResNet; empty: ``alpha`` everywhere
     block_alphas: tuple[_Decay, ...] = ()
 
     def of(self, layer: str) -> NeuronSpec:
@@ -174,31 +144,20 @@ BY_TABLE = "table"
 
 @dataclass(frozen=True)
 class Split:
-    """Which clips were kept for validation, so that `livesnn eval` finds them again.
+    """Which clips were kept for validation, so that `livesnn eval` finds them again."""
 
-    Attributes
-    ----------
-    fraction, seed
-        What share of the clips was drawn, with which seed.
-    protocol
-        Which of the data set's published splits the training part is of; "" if it has only one. `BY_TABLE` if the
-        data's own table says what is kept; fraction and seed then mean nothing.
-    groups
-        The persons, sessions or groups of videos that were kept whole.
-    clips
-        For classes that are in none of those groups: the names of each group's last clips.
-    windows
-        The most windows of a recording that were used; None: all.
-    drawn_from
-        From how many recordings the draw was made, if they were drawn one by one: from others it would keep others.
-    """
-
+    # What share of the clips was drawn, with which seed
     fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     seed: Annotated[int, Meta(ge=0)] = 0
+    # Which of the data set's published splits the training part is of; "" if it has only one. `BY_TABLE` if
+    # the data's own table says what is kept; fraction and seed then mean nothing.
     protocol: str = ""
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()  # The persons, sessions or groups of videos that were kept whole
+    # For classes that are in none of those groups: the names of each group's last clips
     clips: tuple[str, ...] = ()
+    # The most windows of a recording that were used; None: all
     windows: Annotated[int, Meta(ge=1)] | None = None
+    # From how many recordings the draw was made, if one by one: from others it would keep others
     drawn_from: Annotated[int, Meta(ge=1)] | None = None
 
 

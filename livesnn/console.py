@@ -74,10 +74,7 @@ def share_done(
 ) -> Iterator[Progress]:
     """Yield a function that shows how much is done: a line on stderr and, on a terminal, a bar below it.
 
-    Parameters
-    ----------
-    after_s
-        Nothing is shown in this time after the first report.
+    Nothing is shown in ``after_s`` after the first report.
     """
     begun_s: float | None = None
     show: Progress | None = None

@@ -25,15 +25,8 @@ def expanded(path: str | Path) -> Path:
 def require_file(path: Path, what: str = "recording") -> int:
     """Return a file's size in bytes, before it is opened: opening a pipe or a device may block for ever.
 
-    Parameters
-    ----------
-    what
-        What is wanted: "recording", "recording (.aedat4, .npz)".
-
-    Raises
-    ------
-    SourceError
-        When there is no such file, it can't be seen, or it isn't a regular file.
+    Raises SourceError when there is no such file, it can't be seen, or it isn't a regular file. ``what`` says what is
+    wanted: "recording (.aedat4, .npz)".
     """
     try:
         status = path.stat()

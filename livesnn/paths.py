@@ -13,8 +13,7 @@ from typing import Any
 import platformdirs
 
 _PACKAGE = Path(__file__).resolve().parent
-MADE_OF = "made-of.txt"
-"""The file beside cached code that holds the hash of the sources it was compiled from."""
+MADE_OF = "made-of.txt"  # The file beside cached code that holds the hash of the sources it was compiled from
 
 
 def models_dir() -> Path:

@@ -33,7 +33,7 @@ def is_live(uri: str) -> bool:
 def discover(tell: Callable[[str], None]) -> list[Device]:
     """Return the event cameras that are plugged in, then the webcams; ``tell`` gets why some can't be found."""
     from livesnn.events.cameras import discovery as cameras
-    from livesnn.video.webcam import webcams
+    from livesnn.video.emulate import webcams
 
     try:
         found = cameras.discover()
@@ -160,11 +160,11 @@ def _open_live(name: str, notify: Notify, sensor: SensorSettings | None) -> Sour
 
         return open_stream(name, notify=notify)
     if name.startswith("simulate:"):
-        from livesnn.simulate.live_sources import open_simulation
+        from livesnn.simulate.sources import open_simulation
 
         return open_simulation(name)
     if name.startswith("webcam"):
-        from livesnn.video.webcam import open_webcam
+        from livesnn.video.emulate import open_webcam
 
         return open_webcam(name, notify=notify)
     from livesnn.events.cameras.discovery import open_camera

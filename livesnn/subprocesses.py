@@ -16,8 +16,7 @@ from typing import IO
 from livesnn.errors import LivesnnError
 
 LOOK_S, PATIENCE_S = 0.1, 1.5
-LONGEST_MESSAGE = 500
-"""Characters of another program's last line of errors that are passed on."""
+LONGEST_MESSAGE = 500  # Characters of another program's last line of errors that are passed on
 
 
 def command(*arguments: str) -> list[str]:
@@ -41,12 +40,8 @@ def run_apart(
 ) -> str:
     """Run a command to its end and return what it wrote to stdout; "" when ``stop`` was set, which ends it.
 
-    ``variables``: its environment; None: that of livesnn's own commands.
-
-    Raises
-    ------
-    LivesnnError
-        It couldn't be started, failed (its last line of errors), or takes longer than ``limit_s``.
+    ``variables``: its environment; None: that of livesnn's own commands. Raises LivesnnError if it couldn't be
+    started, failed (its last line of errors), or takes longer than ``limit_s``.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:  # a full pipe would hold it up
         try:

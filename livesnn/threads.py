@@ -73,16 +73,9 @@ class Latest(Generic[T]):
 
 
 class Worker:
-    """A thread that runs ``target(stop)`` once and ends when ``target`` returns, soon after ``stop`` is set.
+    """A thread, "livesnn-NAME", that runs ``target(stop)`` once, which must end soon after the event ``stop`` is set.
 
-    Parameters
-    ----------
-    name
-        The thread is called "livesnn-<name>".
-    target
-        Gets the stop event; must look at it.
-    on_error
-        Called in the thread with what ``target`` raised, e.g. a Latest's `put`; `error` keeps it as well.
+    ``on_error`` is called in the thread with what ``target`` raised, e.g. a Latest's `put`; `error` keeps it as well.
     """
 
     def __init__(
@@ -148,11 +141,6 @@ class BoundedQueue(Generic[T]):
         An item that arrived longer ago is dropped instead of taken.
     clock
         Seconds, as ``arrived_s``.
-
-    Attributes
-    ----------
-    taken, dropped
-        Counts so far.
     """
 
     def __init__(

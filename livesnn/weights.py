@@ -25,8 +25,7 @@ Weights = dict[str, npt.NDArray[np.float32]]
 Rounded = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
 """A kernel [O, C, k, k] in 8 bits, and the scale [O] of each output channel."""
 
-WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
-"""The files of a model folder."""
+WEIGHTS, GRAPH = "model.safetensors", "model.onnx"  # The files of a model folder
 
 CARD_KEY = "livesnn"
 _KINDS = ("F16", "F32", "F64")  # numpy has others only if some other package adds them
@@ -39,10 +38,7 @@ POOL_READERS = ("blocks.0.0.first.conv.weight", "blocks.0.0.skip.conv.weight")
 def load_weights(path: Path) -> tuple[Weights, ModelCard]:
     """Read a model.safetensors: the trainable weights, and the card in its metadata.
 
-    Raises
-    ------
-    ModelError
-        The file is missing, damaged, or carries no card; or its weights aren't the card's.
+    Raises ModelError if the file is missing, damaged, or carries no card; or its weights aren't the card's.
     """
     with _opened(path) as file:
         weights = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118

@@ -27,7 +27,7 @@ from livesnn.events.slicer import frames
 from livesnn.infer.model import DEFAULT_MODEL, read_card
 from livesnn.paths import recordings_dir
 from livesnn.session.comparison import Second
-from livesnn.simulate.live_sources import SimulatedPerson
+from livesnn.simulate.sources import SimulatedPerson
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
 

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.bench.decode import SENSOR, START_US, write_aedat4
+from livesnn.bench.throughput import SENSOR, START_US, write_aedat4
 from livesnn.events.packet import Events, Resolution
 
 SMALL_SENSOR = Resolution(128, 128)

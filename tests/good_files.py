@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import h5py
 import numpy as np
 
-from livesnn.bench.decode import SENSOR, make_events
+from livesnn.bench.throughput import SENSOR, make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording

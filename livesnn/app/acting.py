@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, get_args
 
-from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
@@ -36,6 +35,7 @@ from livesnn.app.widgets.basics import (
     label,
     line_edit,
     note,
+    number_box,
     plain_tip,
 )
 from livesnn.errors import LivesnnError, error_message
@@ -66,7 +66,6 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
         "The program runs without a shell. LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
         f"decision. It is ended after {COMMAND_LIMIT_S:g}\u00a0s.",
     ),
-    "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "get": (
         "Call an address (GET)",
         "http://lamp.local/on?gesture={decision}",
@@ -77,6 +76,7 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
         "http://lamp.local/gesture",
         "The decision is sent as the JSON that livesnn run --json prints.",
     ),
+    "sound": ("Play a sound", "A WAV file, or nothing for a chime", "The system's player plays it."),
     "record": ("Start recording", "", "A new file is written to the folder of the last recording."),
     "stop_recording": ("Stop recording", "", ""),
 }
@@ -113,7 +113,6 @@ class Acting:
         player.see = self._see
 
     def ask(self) -> None:
-        """Ask for the rules."""
         card = self._player.card
         dialog = ActionsDialog(self._settings.now.actions, () if card is None else card.classes, self._window)
         dialog.chosen.connect(lambda rules: self._settings.change(actions=tuple(rules)))
@@ -144,7 +143,6 @@ class Acting:
         self._runner.close()
 
     def _see(self, result: Result) -> None:
-        """Take a result, in the session's thread."""
         self._fired.extend(self._runner.see(result))
 
     def _record(self, firing: Firing) -> None:
@@ -176,7 +174,6 @@ class Toast(QLabel):
         self._gone.timeout.connect(self.hide)
 
     def show_words(self, words: str) -> None:
-        """Show these words."""
         most = self._over.width() - 80
         self.setText(self.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, most))
         self.adjustSize()
@@ -221,7 +218,6 @@ class Draft:
 
     @property
     def problem(self) -> str:
-        """Why it is impossible; "": it isn't."""
         try:
             self.rule  # noqa: B018 (it may raise)
         except LivesnnError as error:
@@ -230,7 +226,6 @@ class Draft:
 
     @property
     def words(self) -> str:
-        """The rule as a person reads it."""
         held = f" for {self.held_ms} ms" if self.held_ms else ""
         words = KINDS[self.kind][0]
         done = words[:1].lower() + words[1:] if self.problem else self.rule.action.words
@@ -238,14 +233,12 @@ class Draft:
 
 
 def draft_of(rule: Rule) -> Draft:
-    """Return a rule as it was typed."""
     action = rule.action
     text = shlex.join(action.arguments) if action.kind == "command" else action.address
     return Draft(action.kind, text, rule.label, rule.held_ms, rule.every_s, rule.active)
 
 
 def gesture(name: str) -> str:
-    """Return a rule's class as a person reads it."""
     return ANY_GESTURE if name == ANY else style.readable(name)
 
 
@@ -289,7 +282,6 @@ class ActionsDialog(Dialog):
 
     @property
     def drafts(self) -> list[Draft]:
-        """Every rule as it is typed."""
         return [self._draft(self.list.item(row)) for row in range(self.list.count())]
 
     def accept(self) -> None:
@@ -367,17 +359,20 @@ class RuleForm(QWidget):
 
     def __init__(self, classes: Sequence[str]) -> None:
         super().__init__()
-        self.gesture = _wide(ChoiceBox("When"))
-        for name in (ANY, *classes):
-            self.gesture.addItem(gesture(name), name)
-        self.held = _spin(QSpinBox(), "Decided for", LONGEST_HELD_MS, " ms", 100, HELD_HINT)
-        self.kind = _wide(ChoiceBox("Then"))
-        for kind in get_args(ActionKind):
-            self.kind.addItem(KINDS[kind][0], kind)
+        self.gesture = ChoiceBox("When", {name: gesture(name) for name in (ANY, *classes)}, width=280)
+        self.held = number_box(QSpinBox(), "Decided for", 0, LONGEST_HELD_MS, unit=" ms", width=120)
+        self.held.setSingleStep(100)
+        self.held.setToolTip(HELD_HINT)
+        self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint, self.outcome = note(""), note("")
-        self.every = _spin(QDoubleSpinBox(), "At most once every", LONGEST_EVERY_S, " s", 1, EVERY_HINT)
+        self.every = number_box(
+            QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120
+        )
+        self.every.setToolTip(EVERY_HINT)
         self.every.setDecimals(1)
+        for number in (self.held, self.every):
+            number.setKeyboardTracking(True)  # the list shows what is being typed
         self.trial = dialog_button("Try", self._try)
         self._worker: Worker | None = None
         self._look = QTimer(self, interval=LOOK_MS)
@@ -408,12 +403,9 @@ class RuleForm(QWidget):
         return Draft(kind, self.text.text(), gesture, self.held.value(), self.every.value())
 
     def show_draft(self, draft: Draft) -> None:
-        """Let the fields say this."""
-        if self.gesture.findData(draft.label) < 0:  # of another model
-            self.gesture.addItem(gesture(draft.label), draft.label)
         blockers = [QSignalBlocker(field) for field in self._fields]
-        self.gesture.setCurrentIndex(self.gesture.findData(draft.label))
-        self.kind.setCurrentIndex(self.kind.findData(draft.kind))
+        self.gesture.choose(draft.label, gesture(draft.label))  # which may be of another model
+        self.kind.choose(draft.kind)
         self.held.setValue(min(draft.held_ms, LONGEST_HELD_MS))  # a file may say more than Qt can hold
         self.every.setValue(draft.every_s)
         self.text.setText(draft.text)
@@ -446,7 +438,6 @@ class RuleForm(QWidget):
         self.hint.setText(hint)
 
     def _try(self) -> None:
-        """Do the action now, in a thread."""
         rule = self.draft.rule
         classes = [self.gesture.itemData(place) for place in range(self.gesture.count())]
         firing = Firing(rule, rule.label or next(filter(None, classes), "wave"), 1.0, 0)
@@ -463,22 +454,3 @@ class RuleForm(QWidget):
             outcome = DONE if error is None else error_message(error)
             self.outcome.setText(outcome[:1].upper() + outcome[1:])
             self.trial.setEnabled(True)
-
-
-def _wide(box: ChoiceBox) -> ChoiceBox:
-    box.setFixedSize(280, 36)
-    return box
-
-
-def _spin(box: Any, name: str, most: float, unit: str, step: int, tip: str) -> Any:
-    """Return a QSpinBox or QDoubleSpinBox from 0 to ``most``."""
-    box.setAccessibleName(name)
-    box.setToolTip(tip)
-    box.setFont(style.text_font(14))
-    box.setRange(0, type(box.value())(most))
-    box.setSingleStep(step)
-    box.setSuffix(unit)
-    box.setFixedSize(120, 30)
-    box.setLocale(QLocale.c())
-    box.setAlignment(Qt.AlignmentFlag.AlignRight)
-    return box

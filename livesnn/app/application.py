@@ -71,6 +71,9 @@ def run_app(
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
+    Raises LivesnnError if there is no screen, if `QUIT_AFTER`, ``pre_roll_s`` or ``decisions`` are impossible, or,
+    after the window has been closed, if nothing was ever shown because the source or the model failed.
+
     Parameters
     ----------
     source, model, engine, pre_roll_s, orientation
@@ -88,12 +91,6 @@ def run_app(
         Whether the picture and the decision fill the screen, and whether that can't be left by accident.
     tour
         Whether the first start begins with the tour, where a person may see it.
-
-    Raises
-    ------
-    LivesnnError
-        There is no screen; nothing was ever shown, because the source or the model failed (after the window has
-        been closed); or `QUIT_AFTER`, ``pre_roll_s`` or ``decisions`` are impossible.
     """
     quit_after = _quit_after()
     if not 0 <= (pre_roll_s or 0.0) <= LONGEST_PRE_ROLL_S:
@@ -328,7 +325,6 @@ def try_out() -> None:
 
 
 def xcb_plugin() -> Path:
-    """Return the file of Qt's plugin for X11."""
     package = importlib.util.find_spec("PySide6")
     if package is None or not package.submodule_search_locations:
         raise LivesnnError("PySide6 is not installed: pip install PySide6-Essentials")

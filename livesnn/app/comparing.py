@@ -63,7 +63,6 @@ class Comparing:
         self._result: ShownResult | None = None
 
     def ask(self) -> None:
-        """Ask for the second model and its settings."""
         player = self._player
         has_events = player.opened is None or player.opened.playback.has_events
         second = player.second or Second(player.model, player.engine)
@@ -90,7 +89,6 @@ class Comparing:
             self.panel.show_name(words_of(second, self._player.choices))
 
     def poll(self) -> None:
-        """Show the newest."""
         session = self._player.session
         if self.panel is None or session is None:
             return
@@ -142,8 +140,14 @@ class CompareDialog(Dialog):
     ) -> None:
         super().__init__("Compare with …", parent)
         self._first, self._choices, self._has_events = first, choices, has_events
-        self.model = _box("Model")
-        self.engine, self.state = _box("Engine"), _box("State")
+        engines = {
+            engine: words
+            for engine, (words, module) in ENGINES.items()
+            if not module or find_spec(module) is not None
+        }
+        self.model = ChoiceBox("Model", {}, width=260)
+        self.engine = ChoiceBox("Engine", engines, width=260)
+        self.state = ChoiceBox("State", STATES, width=260)
         self.threshold, self.leak = ShareBox("Threshold"), ShareBox("Leak", 99.9)
         self.denoise = QCheckBox(NOISE_FOR_BOTH if choices.denoise else NOISE)
         self.note = label("", style.text_font(13), "warning", wrap=True)
@@ -157,11 +161,6 @@ class CompareDialog(Dialog):
     def _lay_out(self) -> None:
         self.denoise.setFont(style.text_font(14))
         self.denoise.setEnabled(self._has_events and not self._choices.denoise)
-        for engine, (words, module) in ENGINES.items():
-            if not module or find_spec(module) is not None:
-                self.engine.addItem(words, engine)
-        for mode, words in STATES.items():
-            self.state.addItem(words, mode)
         self.column.addWidget(note(HINT, 14))
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
@@ -181,7 +180,7 @@ class CompareDialog(Dialog):
         decider = self._choices.decider
         self.add(listed(second.model), chosen=True)
         self.engine.setCurrentIndex(max(self.engine.findData(second.engine), 0))
-        self.state.setCurrentIndex([*STATES].index(second.state_mode))
+        self.state.choose(second.state_mode)
         self.threshold.show_share(decider.threshold if second.threshold is None else second.threshold)
         self.leak.show_share(decider.leak if second.leak is None else second.leak)
         self.denoise.setChecked(second.denoise)
@@ -197,7 +196,7 @@ class CompareDialog(Dialog):
         second = Second(
             self.model.currentData(),
             self.engine.currentData(),
-            [*STATES][self.state.currentIndex()],
+            self.state.currentData(),
             None if threshold == decider.threshold else threshold,
             None if leak == decider.leak else leak,
             self.denoise.isEnabled() and self.denoise.isChecked(),
@@ -206,7 +205,6 @@ class CompareDialog(Dialog):
         super().accept()
 
     def add(self, model: str, *, chosen: bool = False) -> None:
-        """List a model, but only once."""
         if self.model.findData(model) < 0:
             self.model.addItem(Path(model).name, model)
         if chosen:
@@ -214,7 +212,6 @@ class CompareDialog(Dialog):
 
     @Slot()
     def _look(self) -> None:
-        """Say why the chosen model can't be compared, if so."""
         try:
             card = read_card(self.model.currentData())
             why = "" if self._first is None else why_not(self._first, card, has_events=self._has_events)
@@ -223,12 +220,6 @@ class CompareDialog(Dialog):
         self.note.setText(why)
         self.note.setVisible(bool(why))
         self.use.setEnabled(not why)
-
-
-def _box(name: str) -> ChoiceBox:
-    box = ChoiceBox(name)
-    box.setFixedSize(260, 34)
-    return box
 
 
 _TIP = (
@@ -286,7 +277,6 @@ class AgreementView(Painted):
         self.times: tuple[tuple[str, str, str], ...] = ()  # caption, of the first, of the second
 
     def show_note(self, note: str) -> None:
-        """Show words in place of numbers; "": no numbers either."""
         self.note, self.percent, self.total, self.times = note, NOTHING, "", ()
         self.setToolTip(note or _TIP)
         self.update()
@@ -308,7 +298,6 @@ class AgreementView(Painted):
         self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint the numbers or the note."""
         theme, small = style.theme, style.text_font(11)
         if self.note:
             write(painter, QRectF(self.rect()), self.note, theme.soft, _WORDS, style.text_font(13))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import (
     QDialogButtonBox,
@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note, plain_tip
+from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note, number_box, plain_tip
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
@@ -105,7 +105,6 @@ class DecisionsDialog(Dialog):
         self.classes.show_rules(decider.deny, decider.thresholds)
 
     def accept(self) -> None:
-        """Emit what was chosen."""
         for box in self.findChildren(QDoubleSpinBox):
             box.interpretText()
         decider = replace(
@@ -172,7 +171,6 @@ class ClassRules(QTreeWidget):
             box.show_own(thresholds.get(name))
 
     def mark(self, name: str, *, marked: bool) -> None:
-        """Mark a class, or remove its mark."""
         state = Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked
         self._rows[name][0].setCheckState(_NAME, state)
 
@@ -182,18 +180,15 @@ class ClassRules(QTreeWidget):
             box.usual_percent = percent
 
     def threshold(self, name: str) -> OwnShareBox:
-        """Return the box of a class's threshold."""
         return self._rows[name][1]
 
     @property
     def denied(self) -> tuple[str, ...]:
-        """The classes without a mark."""
         unmarked = Qt.CheckState.Unchecked
         return tuple(name for name, (item, _) in self._rows.items() if item.checkState(_NAME) == unmarked)
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """The thresholds of classes that have their own, 0..1."""
         shares = {name: box.own_share for name, (_, box) in self._rows.items()}
         return {name: share for name, share in shares.items() if share is not None}
 
@@ -209,16 +204,9 @@ class ShareBox(QDoubleSpinBox):
 
     def __init__(self, name: str, most_percent: float = 100.0) -> None:
         super().__init__()
-        self.setAccessibleName(name)
-        self.setFont(style.text_font(14))
+        number_box(self, name, 0.0, most_percent, unit=" %", width=96)
         self.setDecimals(1)
-        self.setRange(0.0, most_percent)
         self.setSingleStep(5.0)
-        self.setSuffix(" %")
-        self.setFixedSize(96, BOX_PIXELS)
-        self.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.setKeyboardTracking(False)  # not while a number is half typed
-        self.setLocale(QLocale.c())  # a decimal point, as in `textFromValue`; a typed comma counts as one
         self._shown = 0.0
 
     def show_share(self, share: float) -> None:
@@ -257,7 +245,6 @@ class OwnShareBox(ShareBox):
 
     @property
     def own_share(self) -> float | None:
-        """The share, 0..1; None: there is none."""
         return None if self.value() < 0 else self.share
 
     def show_own(self, share: float | None) -> None:

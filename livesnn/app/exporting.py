@@ -53,8 +53,7 @@ class _Cancelled(Exception):  # noqa: N818 (nothing is wrong)
     """A person has cancelled the export."""
 
 
-Write = Callable[[Progress], str]
-"""Writes a file, tells how far it is, and returns what to say of the file."""
+Write = Callable[[Progress], str]  # Writes a file, tells how far it is, and returns what to say of the file
 
 
 class Job:
@@ -94,7 +93,6 @@ class Exporting:
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
-        """Return what the actions of exporting do."""
         return {
             "copy_picture": self.copy_picture,
             "save_picture": lambda: self._ask(self.save_picture, PNG),
@@ -144,7 +142,6 @@ class Exporting:
         self._save(self._window.view.canvas.picture(LEAST_PIXELS), out)
 
     def save_window(self, out: Path) -> None:
-        """Save the window as it looks."""
         self._save(self._window.grab().toImage(), out)
 
     def _save(self, image: QImage, out: Path) -> None:
@@ -187,12 +184,10 @@ class Exporting:
     # How it goes
 
     def cancel(self) -> None:
-        """End the export; nothing is written."""
         if self._job is not None:
             self._job.worker.stop.set()
 
     def end(self) -> None:
-        """Cancel, and wait for the thread."""
         if self._job is not None:
             self._job.worker.close(LAST_PATIENCE_S)
             self._job = None
@@ -237,7 +232,6 @@ class Exporting:
     # What a person is asked
 
     def _ask(self, write: Callable[[Path], None], *suffixes: str) -> None:
-        """Ask for a file with one of these suffixes, then write it."""
         now, opened = datetime.now(), self._player.opened
         path = None if opened is None else opened.playback.path
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
@@ -265,7 +259,6 @@ class Exporting:
         self._window.show_dialog(dialog)
 
     def _words(self, suffix: str) -> str:
-        """Return what is exported in a file with this suffix."""
         if suffix == PNG:
             return "a picture"
         what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a video")

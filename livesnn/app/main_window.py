@@ -87,11 +87,9 @@ class MainWindow(Page):
 
     @property
     def session(self) -> Session | None:
-        """What plays now."""
         return self.player.session
 
     def _slots(self) -> dict[str, Callable[..., object]]:
-        """Return what each action does."""
         player, transport = self.player, self.transport
         return {
             **self.source_chooser.slots(),
@@ -175,7 +173,6 @@ class MainWindow(Page):
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def _show_remembered(self) -> None:
-        """Look as the window was left, and check the actions that say so."""
         now = self.settings.now
         self.restoreGeometry(QByteArray(now.geometry))
         for name, splitter in self.splitters.items():
@@ -224,7 +221,6 @@ class MainWindow(Page):
         self.session_display.begin()
 
     def choose_model(self) -> None:
-        """Ask for a model and an engine."""
         dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
         dialog.chosen.connect(self.set_model)
         self.show_dialog(dialog)
@@ -235,7 +231,6 @@ class MainWindow(Page):
         self.session_display.begin()
 
     def show_settings(self) -> None:
-        """Show every setting, with a search."""
         dialog = SettingsDialog(replace(self.settings.now, choices=self.player.choices), self)
         dialog.changed.connect(self.use_settings)
         dialog.asked.connect(lambda name: self.commands[name].trigger())
@@ -301,7 +296,6 @@ class MainWindow(Page):
         self._show_choices()
 
     def set_theme(self, theme: ThemeName) -> None:
-        """Give the whole application this theme."""
         self.settings.change(theme=theme)
         self.commands.check(f"theme:{theme}")
         style.use(theme, cast(QApplication, QApplication.instance()))
@@ -323,7 +317,6 @@ class MainWindow(Page):
             self.set_full_screen(False)
 
     def show_stage(self) -> None:
-        """Show the stage, or leave it."""
         if self.tour.isVisible():
             self.tour.end()
         (self.presenting.leave if self.presenting.on else self.presenting.enter)()
@@ -340,7 +333,6 @@ class MainWindow(Page):
         self._show_choices()
 
     def _show_choices(self) -> None:
-        """Let menus, buttons and picture say how the source is played, and how it is turned, if it can be."""
         orientation, choices = self.player.orientation, self.player.choices
         for group, chosen in (
             ("palette", choices.view.palette),
@@ -366,13 +358,11 @@ class MainWindow(Page):
         self.commands.check("mirrored_camera", shown.mirrored)
 
     def _show_opened(self) -> None:
-        """Show how the source is turned and filtered, and keep it among the recent ones."""
         self._show_choices()
         if isinstance(self.player.source, str | Path):
             self.remember(str(self.player.source))
 
     def remember(self, source: str) -> None:
-        """Keep a source among the recent ones."""
         self.source_chooser.remember(source)
         self._show_recent()
 
@@ -391,7 +381,6 @@ class MainWindow(Page):
     # As time goes by
 
     def poll(self) -> None:
-        """Show the newest of everything."""
         self.playlist.poll()
         self.session_display.poll()
         self.comparing.poll()
@@ -415,7 +404,6 @@ class MainWindow(Page):
             self.drop_target.show_words(held.words)
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
-        """Show the window again."""
         self.drop_target.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
@@ -429,7 +417,6 @@ class MainWindow(Page):
             self.banner.show_message(words, "error" if held.wrong else "info")
 
     def _use_dropped(self, held: Dropped) -> list[str]:
-        """Return what to say about it."""
         said = []
         for model in held.models[:1]:
             self.set_model(model, self.player.engine)
@@ -470,5 +457,4 @@ class MainWindow(Page):
         self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
 
     def summary(self) -> Summary:
-        """Return what all ended sessions did together."""
         return self.player.summary(self.view.shown)

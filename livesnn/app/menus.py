@@ -210,8 +210,6 @@ WHOLE = {GESTURES_URI: "All gestures in turn", DIGITS_URI: "Turning digits"}
 
 
 def fill_scenes(menu: QMenu, watch: Callable[[str], None]) -> None:
-    """Fill a menu with every scene; ``watch`` is called with the address of the chosen one."""
-
     def add(where: QMenu, words: str, address: str) -> None:
         action = where.addAction(words)
         action.setToolTip(address)

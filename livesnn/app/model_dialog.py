@@ -47,12 +47,10 @@ ENGINES: dict[Engine, tuple[str, str]] = {  # name → words, the module it need
 
 
 def engine_name(engine: str) -> str:
-    """Return an engine's name as a person reads it."""
     return next((text for name, (text, _) in ENGINES.items() if name == engine), engine)
 
 
 def card_rows(card: ModelCard) -> list[tuple[str, str]]:
-    """Return a model's card as captions and words."""
     accuracy = card.accuracy
     of_layers = [card.density.get(name, np.nan) for name in [*card.states][:-1]]
     density = mean_density(np.array(of_layers), card)
@@ -139,7 +137,6 @@ def renamed(folder: Path, name: str) -> Path:
 
 
 def move_to_trash(folder: str) -> bool:
-    """Move a folder to the system's trash; return whether that worked."""
     return bool(QFile.moveToTrash(folder))
 
 
@@ -219,7 +216,6 @@ class ModelDialog(Dialog):
         return row
 
     def add(self, model: str, *, chosen: bool = False) -> None:
-        """List a model, but only once."""
         rows = [row for row in range(self.models.count()) if self._model(self.models.item(row)) == model]
         if not rows:
             item = QListWidgetItem(Path(model).name)

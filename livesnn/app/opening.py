@@ -15,8 +15,7 @@ from livesnn.session.session import SourceLike, source_name
 from livesnn.sources import is_live
 from livesnn.video.frame_source import EMULATED
 
-Play = Callable[[SourceLike, str | None], None]
-"""Plays a source, with a model of its own if one is named."""
+Play = Callable[[SourceLike, str | None], None]  # Plays a source, with a model of its own if one is named
 
 
 class Opening(NamedTuple):
@@ -28,8 +27,7 @@ class Opening(NamedTuple):
     insists: bool
 
 
-Action = tuple[str, Callable[[], None]]
-"""The words of a button, and what it does."""
+Action = tuple[str, Callable[[], None]]  # The words of a button, and what it does
 
 
 class Notice(NamedTuple):

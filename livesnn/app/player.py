@@ -189,7 +189,6 @@ class Player:
         return replace(choices, loop=choices.loop and not self.place_in_list)
 
     def _take(self, opening: Opening, session: Session) -> None:
-        """Leave what plays, and go on with another session."""
         self.stop_recording()
         named = opening.model or self._chosen
         if _name(named) != self.model:  # the one in use stays loaded
@@ -347,7 +346,6 @@ class Player:
             self.session.control.reset()
 
     def learn_hot_pixels(self) -> None:
-        """Learn again which pixels are hot, while noise is filtered."""
         if self.session is not None:
             self.session.control.learn_hot_pixels()
 
@@ -415,7 +413,6 @@ class Player:
 
     @property
     def model(self) -> str:
-        """The model in use, by the name or folder that a person gave."""
         return _name(self._named)
 
     @property
@@ -440,7 +437,6 @@ class Player:
             self._recorders.append(self.recorder)
 
     def stop_recording(self) -> None:
-        """Stop recording; the file is complete soon after."""
         if self.recorder is not None:
             if self.session is not None:
                 self.session.control.use_recorder(None)
@@ -495,7 +491,6 @@ class Player:
             end_preparing()  # also of models that were left before they were ready
 
     def summary(self, frames_shown: int) -> Summary:
-        """Return what all ended sessions did together."""
         return Summary(
             frames_shown=frames_shown,
             decisions=self._n_decisions,

@@ -76,7 +76,6 @@ class PlotsDock(QDockWidget):
             self.panel.poll(history)
 
     def end(self) -> None:
-        """Hide it, also where it floats, and wait for its thread."""
         self.hide()
         self._import.close()
 

@@ -46,7 +46,6 @@ class RecordingControls:
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
-        """Return what the actions of recording do."""
         labels = {entry.name: lambda number=number: self.label(number) for number, entry in enumerate(LABELS)}
         return {"record": self.toggle, "recording": self.ask_how, **labels}
 
@@ -81,7 +80,6 @@ class RecordingControls:
             recorder.label(self._label)
 
     def ask_how(self) -> None:
-        """Ask for the pre-roll and the labels."""
         pre_roll_s, labels = self._player.choices.pre_roll_s, self._settings.now.labels
         dialog = RecordingDialog(pre_roll_s, labels, self._window)
         dialog.chosen.connect(self.set_up)
@@ -147,6 +145,11 @@ class RecordingControls:
             actions.check(entry.name, known and labels[number] == self._label)
 
 
+def pre_rolls(now_s: float) -> dict[float, str]:
+    """Return the pre-rolls to choose from, seconds, one of which is the present one."""
+    return {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now_s})}
+
+
 def progress(recorder: Recorder, label: str | None) -> str:
     """Return the time recorded, the label, the file's size, the losses, and the free space if there is little."""
     minutes, seconds = divmod(int(recorder.seconds), 60)
@@ -164,7 +167,6 @@ def proposed_name(source: str, now: datetime) -> str:
 
 
 def documents() -> Path:
-    """Return the folder where a person keeps documents."""
     folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
     return folder if folder.is_dir() else Path.home()
 
@@ -176,10 +178,8 @@ class RecordingDialog(Dialog):
 
     def __init__(self, pre_roll_s: float, labels: Iterable[str], parent: QWidget | None = None) -> None:
         super().__init__("Pre-roll and labels", parent)
-        self.pre_roll = ChoiceBox("Pre-roll")
-        for seconds in sorted({*PRE_ROLLS_S, pre_roll_s}):
-            self.pre_roll.addItem(f"{seconds:g} s" if seconds else "None", seconds)
-        self.pre_roll.setCurrentIndex(self.pre_roll.findData(pre_roll_s))
+        self.pre_roll = ChoiceBox("Pre-roll", pre_rolls(pre_roll_s))
+        self.pre_roll.choose(pre_roll_s)
         self.labels = line_edit(
             ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
         )
@@ -191,7 +191,6 @@ class RecordingDialog(Dialog):
         self.labels.textChanged.connect(self._typed)
 
     def accept(self) -> None:
-        """Emit what was chosen."""
         self.chosen.emit(self.pre_roll.currentData(), listed_labels(self.labels.text()))
         super().accept()
 

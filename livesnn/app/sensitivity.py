@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-from PySide6.QtCore import QLocale, QSignalBlocker, QStandardPaths, Qt
+from PySide6.QtCore import QSignalBlocker, QStandardPaths, Qt
 from PySide6.QtGui import QFont, QHideEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -30,7 +29,17 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
-from livesnn.app.widgets.basics import NOTHING, button, fill, help_button, label, note, save_dialog, scrolled
+from livesnn.app.widgets.basics import (
+    NOTHING,
+    button,
+    fill,
+    help_button,
+    label,
+    note,
+    number_box,
+    save_dialog,
+    scrolled,
+)
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.driver import Measured, SensorControl
 from livesnn.events.cameras.sensitivity import (
@@ -132,7 +141,6 @@ class SensitivityDock(QDockWidget):
         self._show_dialog(dialog)
 
     def load(self, path: Path) -> None:
-        """Set the camera up as a file says, or say why that isn't possible."""
         if self.panel is None:
             return
         try:
@@ -340,7 +348,6 @@ def usual_rate(sensor: Resolution) -> float:
 
 
 def in_words(measured: Measured) -> str:
-    """Return a rate and its noise as a person reads them."""
     if math.isnan(measured.events_per_s):
         return NOTHING
     noise = "" if math.isnan(measured.noise_share) else f", of which {measured.noise_share:.0%} noise"
@@ -348,7 +355,6 @@ def in_words(measured: Measured) -> str:
 
 
 def _corners(size: Resolution) -> Mapping[str, int]:
-    """Return the names and the largest values of a region's fields."""
     return {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
 
 
@@ -383,28 +389,12 @@ def _box(name: str, tip: str) -> QCheckBox:
 
 
 def _number(name: str, least: int, most: int) -> QSpinBox:
-    box = QSpinBox()
-    box.setRange(least, most)
+    box = number_box(QSpinBox(), name, least, most)
     box.setToolTip(f"{name}: {least} to {most}")
-    return _number_box(box, name)
+    return box
 
 
 def _rate(name: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(0.1, 1e6)
+    box = number_box(QDoubleSpinBox(), name, 0.1, 1e6, unit=" kev/s", width=120)
     box.setDecimals(1)
-    box.setSuffix(" kev/s")
-    box.setFixedWidth(120)
-    return _number_box(box, name)
-
-
-NumberBox = TypeVar("NumberBox", QSpinBox, QDoubleSpinBox)
-
-
-def _number_box(box: NumberBox, name: str) -> NumberBox:
-    box.setAccessibleName(name)
-    box.setFont(style.text_font(13))
-    box.setKeyboardTracking(False)  # not while a number is half typed
-    box.setLocale(QLocale.c())
-    box.setAlignment(Qt.AlignmentFlag.AlignRight)
     return box

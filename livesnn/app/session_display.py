@@ -181,7 +181,6 @@ class WindowLayout(QMainWindow):
 
 
 def window_title(name: str, source: object) -> str:
-    """Return the window's title: the source, of a file with its folder, since names are often the same."""
     folder = folder_of(source)
     return f"{name} – livesnn" if folder is None else f"{name} ({folder.name or folder}) – livesnn"
 
@@ -194,7 +193,6 @@ def folder_of(source: object) -> Path | None:
 
 
 def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
-    """Return a splitter of widgets, each with its share of the space."""
     splitter = QSplitter(orientation)
     splitter.setHandleWidth(GAP)
     splitter.setChildrenCollapsible(False)
@@ -225,7 +223,6 @@ class SessionDisplay:
         window.view.show_words(*WELCOME, ways=True)
 
     def begin(self) -> None:
-        """Show that another session has begun, if one has."""
         session = self._player.session
         if session is None or session is self._session:
             return
@@ -249,7 +246,6 @@ class SessionDisplay:
             self._profile_reader = None
 
     def poll(self) -> None:
-        """Show the newest of everything."""
         self._follow_opened()
         session = self._session
         self._window.plots.poll(None if session is None else session.history)
@@ -279,7 +275,6 @@ class SessionDisplay:
         self._follow_results(session, read=read)
 
     def _forget(self) -> None:
-        """Forget everything about the last source."""
         self.end(PATIENCE_S)
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"

@@ -23,8 +23,7 @@ from livesnn.infer.model import Engine
 from livesnn.outputs.action import Rule
 from livesnn.session.control import Choices
 
-FILE = "LIVESNN_SETTINGS"
-"""Environment variable: the settings file to use in place of the user's own."""
+FILE = "LIVESNN_SETTINGS"  # Environment variable: the settings file to use in place of the user's own
 
 _LOCKED_S = 3.0
 MOST_RECENT = 10
@@ -56,7 +55,6 @@ class Settings:
 
 
 def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """Return the recent sources with this one as the newest."""
     return (source, *(other for other in recent if other != source))[:MOST_RECENT]
 
 

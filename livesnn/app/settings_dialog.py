@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.decisions_dialog import SHARES, OwnShareBox, ShareBox
 from livesnn.app.model_dialog import ENGINES
-from livesnn.app.recording_controls import PRE_ROLL_HINT, PRE_ROLLS_S, listed_labels
+from livesnn.app.recording_controls import PRE_ROLL_HINT, listed_labels, pre_rolls
 from livesnn.app.settings import MOST_LABELS, Settings
 from livesnn.app.widgets.bars import SPEEDS
 from livesnn.app.widgets.basics import (
@@ -60,18 +60,15 @@ class Row:
     whole: QWidget  # with everything of it
 
     def has(self, words: str) -> bool:
-        """Return whether each of these words is in its texts."""
         text = f"{self.group} {self.name} {self.hint}".casefold()
         return all(word in text for word in words.casefold().split())
 
 
 def field_of(settings: Settings, path: str) -> Any:
-    """Return the field at a path, such as "choices.view.mode"."""
     return reduce(getattr, path.split("."), settings)
 
 
 def with_field(settings: Any, path: str, value: object) -> Any:
-    """Return settings with another value at a path."""
     first, _, rest = path.partition(".")
     return replace(settings, **{first: with_field(getattr(settings, first), rest, value) if rest else value})
 
@@ -118,7 +115,6 @@ class SettingsDialog(Dialog):
 
     @property
     def rows(self) -> list[Row]:
-        """Every setting."""
         while self._missing:
             self._build_next()
         return self._rows
@@ -180,8 +176,7 @@ class SettingsDialog(Dialog):
 
     def _recording(self) -> None:
         page, now = "window.md#record-a-live-source", self.settings.choices.pre_roll_s
-        times = {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now})}
-        self._choice("Pre-roll", PRE_ROLL_HINT, page, "choices.pre_roll_s", times)
+        self._choice("Pre-roll", PRE_ROLL_HINT, page, "choices.pre_roll_s", pre_rolls(now))
         hint = f"At most {MOST_LABELS}, separated by commas. While you record, the keys 1 to 9 begin and end them."
         words = line_edit("", "wave, clap, point", "Labels")
         words.editingFinished.connect(
@@ -216,7 +211,6 @@ class SettingsDialog(Dialog):
     # A row for each
 
     def _row(self, name: str, hint: str, page: str, paths: tuple[str, ...], control: QWidget) -> None:
-        """Add a row to the group that is being filled."""
         whole, group = QWidget(), [*self._headings][-1]
         control.setAccessibleName(name)
         control.setAccessibleDescription(hint)
@@ -230,13 +224,9 @@ class SettingsDialog(Dialog):
         self._rows.append(Row(group, name, hint, paths, whole))
 
     def _choice(self, name: str, hint: str, page: str, path: str, options: Mapping[Any, str]) -> None:
-        box = ChoiceBox(name)
-        box.setFixedWidth(_BOX)
-        for value, words in options.items():
-            box.addItem(words, value)
-        values = [*options]
-        box.activated.connect(lambda index: self._change(path, values[index]))
-        self._shows.append(lambda: box.setCurrentIndex(values.index(field_of(self.settings, path))))
+        box = ChoiceBox(name, options, width=_BOX)
+        box.activated.connect(lambda _: self._change(path, box.currentData()))
+        self._shows.append(lambda: box.choose(field_of(self.settings, path)))
         self._row(name, hint, page, (path,), box)
 
     def _tick(self, name: str, hint: str, page: str, path: str, *kept: str) -> None:
@@ -309,7 +299,6 @@ class SettingsDialog(Dialog):
     # What a person does
 
     def show_settings(self, settings: Settings) -> None:
-        """Show these settings from now on."""
         self.settings = settings
         for show in self._shows:
             show()

@@ -55,7 +55,6 @@ class SourceChooser:
         self.folder = recordings_dir()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[..., object]]:
-        """Return what the actions that open a source do."""
         return {
             "open": self.choose_file,
             "camera": lambda: self._ask(CameraDialog(self._window)),
@@ -69,7 +68,6 @@ class SourceChooser:
         }
 
     def choose_file(self) -> None:
-        """Ask for a recording."""
         dialog = QFileDialog(self._window, "Open a recording", str(self.folder), FILE_FILTER)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.fileSelected.connect(self._open)
@@ -138,7 +136,6 @@ class StreamDialog(Dialog):
         self._typed(address)
 
     def accept(self) -> None:
-        """Emit the address."""
         text = self.address.text().strip()
         self.chosen.emit(text if text.startswith(SCHEME) else SCHEME + text)
         super().accept()
@@ -172,7 +169,7 @@ UNLISTED = 4  # webcams to choose from where the system lists none
 
 def listed_webcams(tell: Tell) -> list[Device]:
     """Return the webcams that the system lists; where it never does, the first numbers."""
-    from livesnn.video.webcam import webcams  # with OpenCV, a quarter of a second
+    from livesnn.video.emulate import webcams  # with OpenCV, a quarter of a second
 
     if sys.platform != "linux":
         numbers = range(UNLISTED)
@@ -240,7 +237,6 @@ class CameraDialog(Dialog):
         self._timer.start(POLL_MS)
 
     def accept(self) -> None:
-        """Emit the chosen camera."""
         if self.cameras.currentRow() >= 0:
             self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
             super().accept()
@@ -292,7 +288,6 @@ class Dropped(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What a drop would do, as a person reads it."""
         use = f"use the model {Path(self.models[0]).name}" if self.models else ""
         if len(self.recordings) > 1:
             play = f"play {len(self.recordings)} files one after another"
@@ -341,7 +336,6 @@ class DropTarget(QLabel):
         self.hide()
 
     def show_words(self, words: str) -> None:
-        """Cover the parent with these words."""
         self.setText(words)
         self.setGeometry(self._covered.rect())
         self.raise_()

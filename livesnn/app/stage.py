@@ -73,8 +73,7 @@ class Past(NamedTuple):
     ended_s: float
 
 
-Trail = tuple[Past, ...]
-"""The newest first."""
+Trail = tuple[Past, ...]  # The newest first
 
 
 def follow_trail(trail: Trail, before: Said, now: Said, now_s: float) -> Trail:
@@ -120,12 +119,10 @@ class Caption(QWidget):
         self.setAccessibleName(". ".join(filter(None, (said.words, said.why))))
 
     def forget(self) -> None:
-        """Forget the decisions that are over."""
         self.said, self.trail, self.note = Said(""), (), ""
         self._repaint()
 
     def show_note(self, note: str, now_s: float) -> None:
-        """Show a few words for some seconds."""
         self.note, self._noted_s = note, now_s
         self._repaint(now_s)
 
@@ -158,11 +155,9 @@ class Caption(QWidget):
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Paint it in the new size."""
         self._paint_scrim()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint it over the picture."""
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._painted)
 
@@ -188,7 +183,6 @@ class _CaptionPainter:
         self._paint_trail(self._row(top - (_PAST + 3) * unit, _PAST + 2), trail, note, now_s)
 
     def _row(self, top: float, height: float) -> QRectF:
-        """Return a row of the whole width, with its height in units."""
         return QRectF(self._box.left(), top, self._box.width(), height * self._unit)
 
     def _font(self, height: float) -> QFont:
@@ -198,7 +192,6 @@ class _CaptionPainter:
         return QColor(self._theme.classes[number % len(self._theme.classes)])
 
     def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
-        """Paint the probability above ``bottom``, and return what is the bottom then."""
         track = self._row(bottom - 2 * _BAR * self._unit, _BAR)
         track.setRight(track.right() - 15 * self._unit)
         draw_bar(
@@ -236,7 +229,6 @@ class _CaptionPainter:
         self._painter.setOpacity(1.0)
 
     def _paint_note(self, row: QRectF, note: str) -> float:
-        """Paint a note at the right of the row, and return its width."""
         self._painter.setFont(style.text_font(round(2.6 * self._unit)))
         shown = elided(self._painter, note, row.width() / 2)
         width = self._painter.fontMetrics().horizontalAdvance(shown) + 4 * self._unit
@@ -309,7 +301,6 @@ class Stage(QWidget):
         self.setFocus()
 
     def end(self) -> None:
-        """Let go of the canvas."""
         for timer in (self._hold, self._release, self._idle):
             timer.stop()
         self._held_long = False
@@ -322,7 +313,6 @@ class Stage(QWidget):
         self._canvas = None
 
     def set_palette(self, palette: Palette) -> None:
-        """Take the picture's ground."""
         self._ground = QColor(*palette.background)
         self.caption.set_palette(palette)
         self.update()
@@ -336,11 +326,9 @@ class Stage(QWidget):
         self.bar.setGeometry(12, 12, width - 24, self.bar.sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Fill the new size."""
         self._place()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the ground around the picture."""
         painter = QPainter(self)
         painter.fillRect(event.rect(), self._ground)
 
@@ -454,7 +442,6 @@ class Presenting:
 
     @property
     def on(self) -> bool:
-        """Whether the stage is shown."""
         return self.pages.currentWidget() is self.stage
 
     @property
@@ -463,7 +450,6 @@ class Presenting:
         return self.on and self.stage.kiosk
 
     def enter(self, *, kiosk: bool = False) -> None:
-        """Show the stage over the whole screen."""
         window, player = self._window, self._player
         if self.on:
             return
@@ -489,7 +475,6 @@ class Presenting:
         self.poll()
 
     def leave(self) -> None:
-        """Show the window as it was."""
         if not self.on:
             return
         window = self._window
@@ -565,7 +550,6 @@ class Presenting:
         return Said(decision.text, decision.why)
 
     def _keep_going(self, session: Session, now_s: float) -> None:
-        """Start the source again, some time after it has failed or ended."""
         if session.control.state in ("failed", "ended"):
             self._playing_since_s = None
             if self._restart_at_s is None:

@@ -113,8 +113,7 @@ Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accen
 
 _CHOICE = "livesnn_theme"  # names of properties of the application and of buttons
 _ICON = "livesnn_icon"
-theme = DARK
-"""The theme in use. Read its colours while painting and never keep them: `use` replaces it."""
+theme = DARK  # The theme in use. Read its colours while painting and never keep them: `use` replaces it.
 
 
 def use(name: ThemeName, application: QApplication) -> None:
@@ -324,7 +323,6 @@ QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical { height: 0; }
 
 
 def style_sheet(theme: Theme) -> str:
-    """Return the application's style sheet in the colours of a theme."""
     tones = (
         f'QLabel[tone="{tone}"] {{ color: {colour}; }} QLabel#dot[tone="{tone}"] {{ background: {colour}; }}'
         for tone, colour in vars(theme).items()
@@ -334,7 +332,6 @@ def style_sheet(theme: Theme) -> str:
 
 
 def palette(theme: Theme) -> QPalette:
-    """Return the colours of what the style sheet doesn't name: Qt's own dialogs, selections, disabled text."""
     result, role = QPalette(), QPalette.ColorRole
     colours = {
         role.Window: theme.surface,

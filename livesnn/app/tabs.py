@@ -80,11 +80,9 @@ class Tabs(QWidget):
 
     @property
     def _needed(self) -> int:
-        """The width that all need side by side, pixels."""
         return self._pages.count() * LEAST_TILE
 
     def add(self, page: Page) -> None:
-        """Add a window, and show it."""
         page.setWindowState(Qt.WindowState.WindowNoState)  # its own
         page.tabs = self
         page.setMinimumSize(LEAST_TILE, page.minimumHeight())
@@ -103,7 +101,6 @@ class Tabs(QWidget):
         self.show_pages()
 
     def show_next(self) -> None:
-        """Go on to the next window, or from the last to the first."""
         self.bar.setCurrentIndex((self.bar.currentIndex() + 1) % self.bar.count())
 
     def tile(self) -> None:
@@ -146,14 +143,12 @@ class Tabs(QWidget):
 
     @Slot(QWidget, QWidget)
     def _follow_focus(self, _old: QWidget | None, new: QWidget | None) -> None:
-        """Make the window current that has the focus now."""
         for index, page in enumerate(self.pages):
             if new is not None and page.isAncestorOf(new):
                 self.bar.setCurrentIndex(index)
 
     @Slot(QWidget)
     def _forget(self, page: Page) -> None:
-        """Remove a window that has been closed."""
         self._player = page.player
         self._shown += page.view.shown
         self.bar.blockSignals(True)  # until the window has gone, too
@@ -167,13 +162,11 @@ class Tabs(QWidget):
             QTimer.singleShot(0, self, self.close)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Show tabs where there is no room for all."""
         super().resizeEvent(event)
         if self.tiled.isEnabled() != (self.width() >= self._needed):
             self.show_pages()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Let the windows' menus say whether the screen is filled."""
         if event.type() == QEvent.Type.WindowStateChange:
             for page in self.pages:
                 page.changeEvent(event)
@@ -189,5 +182,4 @@ class Tabs(QWidget):
         event.accept()
 
     def summary(self) -> Summary:
-        """Return what all windows did together, once they are closed."""
         return self._player.summary(self._shown)

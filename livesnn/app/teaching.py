@@ -58,8 +58,7 @@ HINT = (
 )
 
 
-LEARNING_LIMIT_S = 600.0
-"""Learning takes up to 40 s of a processor, which it has to share."""
+LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
 
 
 class Learning:
@@ -86,7 +85,6 @@ class Learning:
         return self._learned
 
     def close(self) -> None:
-        """Stop learning."""
         self._worker.close()
 
     def _learn(self, stop: threading.Event) -> None:
@@ -112,8 +110,7 @@ class Step(NamedTuple):
     names: bool = False
 
 
-Steps = Generator[Step, bool | None, None]
-"""Gets True where the step's button was pressed."""
+Steps = Generator[Step, bool | None, None]  # Gets True where the step's button was pressed
 
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:
@@ -135,7 +132,6 @@ class Teaching:
         self._pressed = False  # the button of the last step
 
     def ask(self) -> None:
-        """Ask for the name of a gesture."""
         dialog = TeachDialog(self._window)
         dialog.show_step(Step("", HINT.format(seconds=PERFORMED_S), button="Start", names=True))
         dialog.pressed.connect(self._go_on)
@@ -155,7 +151,6 @@ class Teaching:
             self._steps = self._give(self._dialog.name.text().strip())
 
     def poll(self) -> None:
-        """Go on with the lesson, and show whether one can begin."""
         why_not, action = self._why_not(), self._window.commands["teach"]
         action.setEnabled(not why_not)
         action.setToolTip(why_not or HOW)
@@ -210,7 +205,6 @@ class Teaching:
         self._window.model_requested.emit(learned.folder, self._player.engine)
 
     def _ask_about(self, known: Recognised, gesture: str) -> Steps:
-        """Yield a question until a person wants to go on."""
         words = (
             f"If you go on, {known.label} may later be taken for {gesture}. Cancel keeps the model as it is."
         )
@@ -267,13 +261,11 @@ class Teaching:
 
 
 def _forget(recording: Path) -> None:
-    """Delete a recording and its labels."""
     for file in (recording, labels_file(recording)):
         file.unlink(missing_ok=True)
 
 
 def _new_file(gesture: str) -> Path:
-    """Return the file that a lesson is recorded to."""
     folder = own_models_dir() / LESSONS
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,6 @@ class Stop(NamedTuple):
 
 
 def stops(window: WindowLayout) -> tuple[Stop, ...]:
-    """Return the five steps."""
     return (
         Stop(
             window.view,
@@ -92,7 +91,6 @@ class Tour(QFrame):
 
     @Slot()
     def begin(self) -> None:
-        """Show the first step."""
         self._window.installEventFilter(self)
         self._show(0)
 
@@ -105,7 +103,6 @@ class Tour(QFrame):
         self._window.settings.change(toured=True)
 
     def _show(self, step: int) -> None:
-        """Show a step; the one after the last ends the tour."""
         if step == len(self._stops):
             self.end()
             return
@@ -124,7 +121,6 @@ class Tour(QFrame):
         self._place()
 
     def _place(self) -> None:
-        """Put the outline around the part, and the card beside it."""
         part = self._stops[self.step].part
         around = QRect(part.mapTo(self._window, QPoint()), part.size())
         self._outline.setGeometry(around.adjusted(-4, -4, 4, 4))
@@ -132,7 +128,6 @@ class Tour(QFrame):
         self.move(beside(around, QRect(QPoint(), self.size()), self._window.rect()))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the part when the window's size changes."""
         if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
             self._place()
         return super().eventFilter(watched, event)

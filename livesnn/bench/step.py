@@ -1,8 +1,10 @@
-"""The time of one step on each engine, ONNX Runtime at its best among them, on the same frames by turns."""
+"""How fast a model runs: one step on each engine, decisions in real time, and the start of the window."""
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from livesnn import subprocesses
 from livesnn.bench import EngineName, spread
 from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.packet import EventSource, Resolution
+from livesnn.events.pipeline import open_pipeline
 from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.cost import mean_density
@@ -44,8 +48,7 @@ PAUSE_S = 0.1
 FLOAT32 = ("onnx", "onnx_bound")
 """ONNX Runtime's two ways to run a graph in float32: plain, and with IO binding."""
 INT8 = "onnx_int8"
-RANGED = 10
-"""Frames from which ONNX Runtime's 8-bit kernels take the range of their currents."""
+RANGED = 10  # Frames from which ONNX Runtime's 8-bit kernels take the range of their currents
 
 Times = npt.NDArray[np.float64]
 StepTimes = dict[str, float]
@@ -63,6 +66,9 @@ def bench_step(
 ) -> dict[str, object]:
     """Time one step of each engine on the same frames by turns: ``repeats`` passes with the state carried.
 
+    Raises ModelError if there is no such model, or one of the ``engines`` given can't run it, and DataError if the
+    source is shorter than a frame.
+
     Parameters
     ----------
     model
@@ -79,13 +85,6 @@ def bench_step(
     What was run; engines, with ms_p50, ms_p95, ms_p99 and fps of each; engines_left_out, with the reason; what
     `_compared` and `_agreement` return. With ``peers`` also peers: for each its times, ``ratio``, how many times as
     fast ours is, and ``same_decision``, the share of frames with the same argmax as ours.
-
-    Raises
-    ------
-    ModelError
-        There is no such model, or one of the ``engines`` given can't run it.
-    DataError
-        The source is shorter than a frame.
     """
     if len(set(engines)) < len(engines):
         raise LivesnnError(f"--engines {' '.join(engines)} names an engine twice: give each once")
@@ -238,12 +237,8 @@ def times_as_fast(others: Sequence[Times], ours: Sequence[Times]) -> dict[str, f
 def onnx_ways(folder: Path, frames: Sequence[Frame], *, threads: int) -> dict[str, Model]:
     """Return the model on ONNX Runtime in each of its ways: `FLOAT32`, and `INT8` if its kernels have 8 bits.
 
-    The first `RANGED` frames give the range of the currents. `INT8` needs the package onnx.
-
-    Raises
-    ------
-    ModelError
-        The folder has no graph that can be run.
+    The first `RANGED` frames give the range of the currents. `INT8` needs the package onnx. Raises ModelError if the
+    folder has no graph that can be run.
     """
     path = folder / "model.onnx"
     onnx = load_model(folder, "onnx", threads=threads)
@@ -283,13 +278,11 @@ class BoundOnnx:
         self._bindings = [self._bind(*self._states), self._bind(*reversed(self._states))]
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         for membrane in self._states[0]:
             membrane[...] = 0
         return self._states[0]
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Return the output [K] and the next state."""
         turn = int(state is self._states[1])
         self._frame[0] = frame.data
         self._session.run_with_iobinding(self._bindings[turn])
@@ -345,3 +338,51 @@ def _feeds_of(model: Model, frames: Sequence[Frame]) -> Iterator[Feeds]:
     for frame in frames:
         yield feeds(model.card, frame, state)
         _, state = model.step(frame, state)
+
+
+STARTUP_LIMIT_S = 120
+
+
+def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, float]]:
+    """Play events in real time through buffer, slicer and network; return ms from the last packet to the decision.
+
+    The first second is left out of the times and of `frames`, but not of `dropped`.
+    """
+    loaded = load_model(model or DEFAULT_MODEL)
+    measured = {}
+    for events_per_s in (100_000, 1_000_000):
+        duration_us = int(seconds * 1e6)
+        events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
+        paced = MemorySource(events, SENSOR, duration_us=duration_us)
+        with open_pipeline(paced) as source:
+            results = list(run_frames(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
+        late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
+        measured[f"{events_per_s:.0e} ev/s"] = {
+            **Percentiles.of(late).named(),
+            "frames": len(late),
+            "dropped": source.counters.dropped,
+        }
+    return measured
+
+
+def bench_startup(model: str, repeats: int) -> dict[str, dict[str, float]]:
+    """Time the whole program from its start to its first picture, in seconds, offscreen and with warm caches."""
+    return {"s": spread([_startup_s(model or DEFAULT_MODEL) for _ in range(repeats + 1)][1:])}
+
+
+def _startup_s(model: str) -> float:
+    command, begun_s = subprocesses.command("gui", "--model", model), time.perf_counter()
+    offscreen = subprocesses.environment(QT_QPA_PLATFORM="offscreen", LIVESNN_QUIT_AFTER="first-frame")
+    try:
+        done = subprocess.run(
+            command, env=offscreen, capture_output=True, text=True, timeout=STARTUP_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LivesnnError(
+            f"the window took longer than {STARTUP_LIMIT_S} s: run livesnn gui to see why"
+        ) from error
+    took_s, summary = time.perf_counter() - begun_s, done.stdout.strip().splitlines()
+    if not summary or not json.loads(summary[-1])["frames_shown"]:
+        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise LivesnnError(f"the window showed nothing ({why}): run livesnn gui --model {model} to see why")
+    return took_s

@@ -23,7 +23,6 @@ class Command(NamedTuple):
     arguments: str = ""
 
     def load(self) -> Callable[..., int]:
-        """Import the command's function."""
         return getattr(import_module(f"livesnn.cli.{self.module}"), self.function)
 
     def takes(self, line: Sequence[str] = ()) -> list[Argument]:
@@ -70,11 +69,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "Measure": {
-        "bench": Command("measure", "bench", "Measure how fast livesnn runs on this machine."),
+        "bench": Command("machine", "bench", "Measure how fast livesnn runs on this machine."),
         "tables": Command(
-            "measure",
-            "tables",
-            "Run the paper's experiments, or show their results beside the paper's.",
+            "models", "tables", "Run the paper's experiments, or show their results beside the paper's."
         ),
     },
 }

@@ -56,7 +56,6 @@ class Findings:
 
 
 def finding(name: str, state: State, what: str, do: str = "", **versions: str) -> Findings:
-    """Return the findings of a single check."""
     return Findings((Check(name, state, what, do),), versions=versions)
 
 
@@ -125,7 +124,6 @@ def _nothing() -> None:
 
 
 def window() -> Findings:
-    """Open Qt's platform as the window does."""
     from livesnn.app.application import PLATFORM, WITHOUT_SCREEN, check_screen, open_screen
 
     if importlib.util.find_spec("PySide6") is None:
@@ -305,7 +303,6 @@ def self_test() -> Findings:
 
 
 def training() -> Findings:
-    """Look for what training needs, without importing it, which takes seconds."""
     do = "pip install 'livesnn[train]'"
     missing = [name for name in ("torch", "lightning") if importlib.util.find_spec(name) is None]
     if missing:
@@ -353,7 +350,6 @@ def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _is_for(rule: str, maker: str) -> bool:
-    """Return whether a line of rules, in lower case, names one of a maker's cameras."""
     if rule.lstrip().startswith("#"):
         return False
     vendors, products = (
@@ -376,7 +372,6 @@ def check_rules(rules: dict[str, Path]) -> Check:
 
 
 def install_rules() -> str:
-    """Return the command that installs our rules."""
     rules = udev_dir() / "65-event-cameras.rules"
     return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
 

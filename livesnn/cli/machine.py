@@ -1,27 +1,35 @@
-"""The commands for this machine: devices, doctor, prepare. What doctor looks at is in doctor.py."""
+"""The commands for this machine: devices, doctor, prepare, bench. What doctor looks at is in doctor.py."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import platform
+import runpy
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import msgspec
 import tyro
 
 from livesnn import __version__
 from livesnn import subprocesses as itself
+from livesnn.bench import EngineName, machine
 from livesnn.cli.doctor import PROBES, Check, Findings
+from livesnn.cli.usage import UsageError
 from livesnn.console import one_line, say, write, write_json
+from livesnn.errors import LivesnnError
 from livesnn.threads import Worker, usable_processors
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
@@ -152,7 +160,6 @@ def run_all(
 
 
 def _start(name: str) -> subprocess.Popen[str]:
-    """Start this program again for one probe."""
     return start(itself.command("doctor"), **{PROBE: name})
 
 
@@ -209,10 +216,111 @@ def how_to_learn_more(name: str) -> str:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process that still runs, with the processes that it has started."""
     if process.poll() is not None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.communicate(timeout=_KILLED_S)
+
+
+Measurement = Literal["decode", "slicer", "step", "latency", "startup", "simulate", "denoise"]
+MODULES: dict[Measurement, str] = {
+    "decode": "throughput",
+    "slicer": "throughput",
+    "step": "step",
+    "latency": "step",
+    "startup": "step",
+    "simulate": "throughput",
+    "denoise": "throughput",
+}
+"""Each measurement's module in livesnn/bench. Its function is called bench_NAME and takes some of the options."""
+STUDIES = {
+    "people": ("people",),
+    "transfer": ("accuracy", "transfer"),
+    "sensors": ("accuracy", "sensors"),
+    "teach": ("accuracy", "teach"),
+    "formats": ("format_peers",),
+    "sustained": ("sustained",),
+    "train": ("train_peers",),
+}
+"""Measurements of livesnn itself: each one's script in tests/benchmarks, and what follows its name."""
+
+
+def run_study(name: str, *arguments: str) -> int:
+    """Run the script of one of `STUDIES` and return 0; raises LivesnnError outside the repository."""
+    repository = Path(__file__).parents[2]
+    script, *first = STUDIES[name]
+    file = repository / "tests" / "benchmarks" / f"{script}.py"
+    if not file.exists():
+        raise LivesnnError(f"{name} is measured by a script of the repository: clone it, and run it there")
+    sys.path.insert(0, str(repository))
+    sys.argv = [f"livesnn bench {name}", *first, *arguments]
+    runpy.run_path(str(file), run_name="__main__")
+    return 0
+
+
+def bench(
+    names: Annotated[tuple[Measurement, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = (),
+    /,
+    *,
+    repeats: int | None = None,
+    model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
+    source: Annotated[str | None, tyro.conf.arg(metavar="RECORDING")] = None,
+    engines: tuple[EngineName, ...] = (),
+    json: bool = False,
+) -> int:
+    """Measure how fast livesnn runs on this machine.
+
+    It prints the figures as JSON. NAME is one of these; without one, all are measured:
+
+      decode     .aedat4 to NumPy, beside other libraries
+      slicer     events to frames, on one core
+      step       one step of a model on each engine, in turn
+      latency    from an event to its decision, in real time
+      startup    from the start to the first picture
+      simulate   how much faster than real time people are simulated
+      denoise    the noise filters on one core
+
+    In a clone of the repository, NAME can also be people, transfer, sensors, teach, formats, sustained or train.
+    `livesnn bench people --help` describes the options of people, and so on.
+
+    In step, ONNX Runtime runs with IO binding and without. The faster of the two is the "best" that engines are
+    compared with. A model with 8-bit kernels also runs on ONNX Runtime's own 8-bit kernels.
+
+    Parameters
+    ----------
+    names
+        Measurements to make.
+    repeats
+        How often to repeat each measurement except latency. Default: 5.
+    model
+        Model for step, latency and startup, by name or folder. Default: nmnist.
+    source
+        Recording for step. Default: a simulated blob that moves.
+    engines
+        Engines for step. Default: all that are installed and can run the model.
+    json
+        Has no effect: the figures are always JSON.
+    """
+    if repeats is not None and repeats < 1:
+        raise LivesnnError(f"--repeats can't be {repeats}: give 1 or more")
+    asked = {"repeats": repeats, "model": model, "source": source, "engines": engines or None}
+    given = {name: value for name, value in asked.items() if value is not None}
+    usual: dict[str, Any] = {"repeats": 5, "model": ""}
+    chosen: dict[str, Callable[..., object]] = {
+        name: getattr(import_module(f"livesnn.bench.{MODULES[name]}"), f"bench_{name}")
+        for name in names or MODULES
+    }
+    takes = {name: inspect.signature(function).parameters for name, function in chosen.items()}
+    for option in given:
+        if not any(option in parameters for parameters in takes.values()):
+            raise UsageError(f"--{option} has no effect on {' and '.join(chosen)}: leave it out")
+    figures = {
+        name: function(
+            **{option: value for option, value in (usual | given).items() if option in takes[name]}
+        )
+        for name, function in chosen.items()
+    }
+    write_json({"machine": machine()} | figures)
+    return 0

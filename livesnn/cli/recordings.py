@@ -19,8 +19,7 @@ from livesnn.progress import Progress
 if TYPE_CHECKING:
     from livesnn.events.recording import RecordingInfo
 
-LONG_S = 2.0
-"""Reading or converting that takes longer shows how much is done."""
+LONG_S = 2.0  # Reading or converting that takes longer shows how much is done
 
 
 def info(
@@ -182,7 +181,7 @@ def simulate(
         The same seed gives the same events.
     """
     from livesnn.events.formats.aedat4_writer import Aedat4Writer
-    from livesnn.simulate.recordings import check_scene, scene_resolution, simulate_scene
+    from livesnn.simulate.sources import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
     resolution = scene_resolution(scene, sensor)
@@ -247,5 +246,4 @@ def _size(info: RecordingInfo) -> str:
 
 
 def table(lines: dict[str, str]) -> str:
-    """Return a line for each property: its name, and what it is."""
     return "\n".join(f"{name:>14}  {one_line(text)}" for name, text in lines.items())

@@ -265,7 +265,6 @@ def _corrected(summary: Summary) -> str:
 
 
 def _noise(counts: dict[str, int]) -> str:
-    """Return what the noise filters have dropped; "" if there were none."""
     if not counts:
         return ""
     reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
@@ -274,7 +273,6 @@ def _noise(counts: dict[str, int]) -> str:
 
 
 def _engines(summary: Summary) -> str:
-    """Return the engine in use at the end, and when it replaced another one."""
     if summary.engine_switched_at_frame is None:
         return summary.engine
     frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())

@@ -64,7 +64,6 @@ class Argument:
 
     @property
     def is_flag(self) -> bool:
-        """Return whether it is given by name."""
         return self.name.startswith("--")
 
     @property
@@ -229,7 +228,6 @@ def first_page(groups: Mapping[str, Mapping[str, Command]]) -> str:
 
 
 def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -> str:
-    """Return the help page of one command."""
     words = _words(command)
     lines = [f"usage: {usage_line(prog, takes)}", "", *_wrapped(words.summary)]
     for paragraph in words.more.split("\n\n") if words.more else []:

@@ -56,6 +56,11 @@ def convert(
     ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a file beside it,
     .livesnn-…, is written; see `write_npz` for its need of space.
 
+    Raises SourceError when ``source`` can't be read or has nothing in ``stretch``, or ``out`` or its labels can't be
+    written, exist, or ``out`` is the source; DataError when the labels can't be added to those that are beside
+    ``out``; and FormatError when ``source`` isn't a recording, is damaged beyond use, or its sensor too large for the
+    format.
+
     Parameters
     ----------
     out
@@ -70,16 +75,6 @@ def convert(
         Reports how much has been read, where opening ``source`` takes reading, then how much is written.
     opener
         Opens ``source``, as `open_recording`; `sources.open_events` also makes events of a video.
-
-    Raises
-    ------
-    SourceError
-        When ``source`` can't be read or has nothing in ``stretch``, or ``out`` or its labels can't be written, exist,
-        or ``out`` is the source.
-    DataError
-        When the labels can't be added to those that are beside ``out``.
-    FormatError
-        When ``source`` isn't a recording, is damaged beyond use, or its sensor too large for the format.
     """
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
@@ -112,10 +107,7 @@ def convert(
 def written_whole(out: Path, source: Path | None, *, overwrite: bool) -> Iterator[Path]:
     """Yield the file to write, .livesnn-… beside ``out``, which becomes ``out`` at the end; not after an error.
 
-    Raises
-    ------
-    SourceError
-        ``out`` can't be written, exists, or is the source.
+    Raises SourceError if ``out`` can't be written, exists, or is the source.
     """
     check_free(source, out, overwrite=overwrite)
     part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
@@ -169,7 +161,6 @@ def _keep_labels(out: Path, kept: tuple[Label, ...], known: int, notes: list[str
 
 
 def check_free(source: Path | None, out: Path, *, overwrite: bool) -> None:
-    """Raise SourceError where a file can't be made or may not be replaced."""
     if not os.path.lexists(out):
         if not out.parent.is_dir():
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")

@@ -22,20 +22,16 @@ from livesnn.events.packet import (
     require_usual_size,
 )
 
-INTERVAL_US = 125_000
-"""A pixel's events are counted over this time while hot pixels are learned."""
+INTERVAL_US = 125_000  # A pixel's events are counted over this time while hot pixels are learned
 
-TICK_US = 10_000
-"""While no event is kept, the time that has passed is reported at least this often."""
+TICK_US = 10_000  # While no event is kept, the time that has passed is reported at least this often
 
 NEVER = -TIME_LIMIT_US
-NEWEST, REPORTED, INTERVAL_END, INTERVALS_LEFT = range(4)
-"""Of a clock."""
+NEWEST, REPORTED, INTERVAL_END, INTERVALS_LEFT = range(4)  # Of a clock
 KEPT, HOT, REFRACTORY, ISOLATED, OUTSIDE = range(5)
 """What becomes of an event, in the order of `DenoiseCounts` but for its first."""
 
-LEARN_INTERVALS = 8
-"""Hot pixels are learned in so many intervals: a second of a stream's time."""
+LEARN_INTERVALS = 8  # Hot pixels are learned in so many intervals: a second of a stream's time
 
 _HOT_IN = 6  # of these intervals
 _HOT_TIMES = 5  # as many events as the mean of its eight neighbours
@@ -44,24 +40,17 @@ _Whole = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DenoiseSpec:
-    """What is noise. The three criteria apply in this order; 0 leaves one out.
+    """What is noise. The three criteria apply in this order; 0 leaves one out."""
 
-    Attributes
-    ----------
-    hot_hz
-        A pixel is hot that makes at least so many events a second, and five times as many as its eight neighbours
-        do on average, in 6 of the 8 intervals in which it is learned. Things that move make neighbours busy and
-        stay nowhere, so that a waving hand makes no hot pixels.
-    refractory_us
-        An event is dropped that comes earlier than this after the last one of its pixel that wasn't.
-    activity_us
-        An event is isolated, and dropped, if none of its eight neighbours had one less than so many µs ago, of either
-        polarity: Delbruck 2008 ("Frame-free dynamic digital vision"). Isolated events count as activity; those of
-        hot pixels, or dropped by the refractory time, don't.
-    """
-
+    # A pixel is hot that makes at least so many events a second, and five times as many as its eight
+    # neighbours do on average, in 6 of the 8 intervals in which it is learned. Things that move make
+    # neighbours busy and stay nowhere, so that a waving hand makes no hot pixels.
     hot_hz: float = 20.0
+    # An event is dropped that comes earlier than this after the last one of its pixel that wasn't
     refractory_us: int = 200
+    # An event is isolated, and dropped, if none of its eight neighbours had one less than so many µs ago, of
+    # either polarity: Delbruck 2008 ("Frame-free dynamic digital vision"). Isolated events count as activity;
+    # those of hot pixels, or dropped by the refractory time, don't.
     activity_us: int = 10_000
 
     def __post_init__(self) -> None:
@@ -85,7 +74,6 @@ class DenoiseCounts(NamedTuple):
 
     @property
     def kept(self) -> int:
-        """Events handed on."""
         return self.events - self.dropped
 
     def summary(self) -> dict[str, int]:

@@ -22,22 +22,14 @@ from livesnn.events.packet import TIME_LIMIT_US, Events, Packet, Resolution
 class Orientation:
     """What is done to a picture to make it upright: first mirrored, then turned.
 
-    Attributes
-    ----------
-    quarter_turns
-        How often the picture is turned by 90° clockwise, 0..3: 2 where the camera hangs upside down, 1 where
-        the top of the scene is at the left of the picture, 3 where it is at the right.
-    mirrored
-        Whether left and right are exchanged: for a camera that looks into a mirror, or whose driver mirrors.
-        For a camera that looks at a person it is False, or the right hand is taken for the left.
-
-    Raises
-    ------
-    SourceError
-        The number of turns isn't one of 0..3.
+    Raises SourceError if the number of turns isn't one of 0..3.
     """
 
+    # How often the picture is turned by 90° clockwise, 0..3: 2 where the camera hangs upside down, 1 where
+    # the top of the scene is at the left of the picture, 3 where it is at the right
     quarter_turns: int = 0
+    # Whether left and right are exchanged: for a camera that looks into a mirror, or whose driver mirrors.
+    # For a camera that looks at a person it is False, or the right hand is taken for the left.
     mirrored: bool = False
 
     def __post_init__(self) -> None:
@@ -59,7 +51,6 @@ class Orientation:
         return Orientation(turns % 4, mirrored)
 
     def resolution(self, sensor: Resolution) -> Resolution:
-        """Return the size of the upright picture."""
         return Resolution(sensor.height, sensor.width) if self.quarter_turns % 2 else sensor
 
 
@@ -112,14 +103,8 @@ def take_seconds(
 ) -> Iterator[Packet]:
     """Yield the first seconds of a source; the last packet may be cut.
 
-    Parameters
-    ----------
-    seconds
-        Above 0; None: to the end of the source.
-    live
-        Whether the time is the clock's, from the first packet on, or the events' own.
-    stop
-        Ends it after the packet just yielded.
+    ``seconds`` are above 0; None: to the end of the source. ``live``: whether the time is the clock's, from the first
+    packet on, or the events' own. ``stop`` ends it after the packet just yielded.
     """
     limit_s = math.inf if seconds is None or seconds > TIME_LIMIT_US / 1e6 else seconds
     end_s = end_us = math.inf
@@ -141,10 +126,7 @@ def take_seconds(
 class Stretch:
     """A part of a recording: from ``from_s`` on and before ``to_s``, seconds after its first event.
 
-    Raises
-    ------
-    SourceError
-        It doesn't begin at 0 or later, or doesn't end after its beginning.
+    Raises SourceError if it doesn't begin at 0 or later, or doesn't end after its beginning.
     """
 
     from_s: float = 0.0

@@ -118,12 +118,8 @@ def moved(labels: Iterable[Label], by_s: float, lasts_s: float = math.inf) -> tu
 def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
     """Write these labels beside a recording in place of those it has; lines of other recordings stay as they are.
 
-    Raises
-    ------
-    DataError
-        When there is a file already that can't be read.
-    SourceError
-        When it can't be written; it is as before then.
+    Raises DataError when there is a file already that can't be read. Raises SourceError when it can't be written; it
+    is as before then.
     """
     table = labels_file(recording)
     header, lines = read_table(table)

@@ -14,8 +14,7 @@ from livesnn.errors import SourceError
 EVENTS_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "?")])
 """One event: t in µs (signed, so that differences can't wrap), x to the right, y down, p True = ON."""
 
-Events = npt.NDArray[np.void]
-"""A time-ordered array of EVENTS_DTYPE [N], maybe empty."""
+Events = npt.NDArray[np.void]  # A time-ordered array of EVENTS_DTYPE [N], maybe empty
 
 DISORDER_US = 10_000
 """An event older than the newest by at most this is out of order and takes the newest's time. An older one is a jump
@@ -69,24 +68,12 @@ NO_EVENTS: Events = np.empty(0, EVENTS_DTYPE)
 
 @dataclass
 class SourceCounters:
-    """Events that a source has yielded, lost and repaired since it was opened.
+    """Events that a source has yielded, lost and repaired since it was opened."""
 
-    Attributes
-    ----------
-    events
-        Yielded, noise included.
-    dropped
-        Lost, because the driver or the reader was too slow.
-    out_of_order
-        Yielded events that came out of order and took the newest event's time.
-    out_of_bounds
-        Left out because they lie outside the sensor.
-    """
-
-    events: int = 0
-    dropped: int = 0
-    out_of_order: int = 0
-    out_of_bounds: int = 0
+    events: int = 0  # Yielded, noise included
+    dropped: int = 0  # Lost, because the driver or the reader was too slow
+    out_of_order: int = 0  # Yielded events that came out of order and took the newest event's time
+    out_of_bounds: int = 0  # Left out because they lie outside the sensor
 
 
 class PacketStream(Protocol):

@@ -25,8 +25,7 @@ from livesnn.events.packet import (
 from livesnn.events.playback_clock import PlaybackClock, paced
 from livesnn.threads import BoundedQueue, Policy, Worker
 
-Stage = Callable[[Iterable[Packet]], Iterator[Packet]]
-"""A generator function from packets to packets."""
+Stage = Callable[[Iterable[Packet]], Iterator[Packet]]  # A generator function from packets to packets
 
 See = Callable[[Packet], None]
 """Looks at a packet on its way, in the thread that reads the source. It must be quick."""
@@ -73,6 +72,8 @@ def open_pipeline(
 ) -> Pipeline:
     """Return the packets of a source as the network gets them.
 
+    Raises SourceError if ``seconds`` isn't above 0. The source is closed then, if it is owned.
+
     Parameters
     ----------
     clock
@@ -100,11 +101,6 @@ def open_pipeline(
         Of the queue; a packet that waited longer is dropped, unless the policy is "block".
     owns_source
         Whether closing the pipeline closes the source.
-
-    Raises
-    ------
-    SourceError
-        ``seconds`` isn't above 0. The source is closed then, if it is owned.
     """
     try:
         check_seconds(seconds)
@@ -153,15 +149,6 @@ class Pipeline(Closing):
     One iteration, from one thread. An error of the source is raised after the packets before it, at this pull and
     every later one: timing must not decide what a damaged file gives. The thread, where there is one, starts with the
     iteration.
-
-    Attributes
-    ----------
-    source
-        What is read.
-    resolution
-        Of the upright picture.
-    noise
-        State of the noise filter; None: there is none.
     """
 
     def __init__(

@@ -21,19 +21,9 @@ _MAX_LAG_S = 0.25  # what is later than this goes on from where it is, instead o
 
 
 class PlaybackClock:
-    """A multiple of real time, or a pause. Every method may be called from any thread.
+    """A multiple of real time, None or infinity for as fast as possible, or a pause.
 
-    Parameters
-    ----------
-    speed
-        None or infinity: as fast as possible.
-    clock
-        Monotonic seconds.
-
-    Attributes
-    ----------
-    speed, paused
-        To be read; the methods change them.
+    Every method may be called from any thread; only they change `speed` and `paused`. ``clock``: monotonic seconds.
     """
 
     def __init__(self, speed: float | None = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -151,18 +141,10 @@ MEMORY_PACKET_US = 1000
 
 
 class MemorySource(Closing):
-    """Events in memory as a live `EventSource`, in packets of a millisecond.
+    """Events in memory, EVENTS_DTYPE [N] within [0, duration_us), as a live `EventSource`, a packet a millisecond.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N], in order, within [0, duration_us).
-    duration_us
-        Until the last packet, or until they begin again.
-    paced
-        In real time. A late reader gets every packet, one after another. Otherwise all come at once.
-    repeated
-        Again and again, until `close`, the time going on; otherwise once.
+    They come once, or where ``repeated`` again and again until `close`, the time going on. Where they are ``paced``,
+    they come in real time, and a late reader gets every packet, one after another; otherwise all come at once.
     """
 
     live = True

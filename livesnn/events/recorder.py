@@ -109,11 +109,9 @@ class RecordingTimeline:
         return 0 if self._first_us is None else max(self._expected_us(at_s) - self._first_us, 0)
 
 
-BUFFER_BYTES = 256_000_000
-"""20 million events, a second of the fastest camera."""
+BUFFER_BYTES = 256_000_000  # 20 million events, a second of the fastest camera
 
-FLUSH_S = 0.02
-"""Nothing waits longer before it is in the file, unless the disk is late: what a kill can lose."""
+FLUSH_S = 0.02  # Nothing waits longer before it is in the file, unless the disk is late: what a kill can lose
 
 
 @dataclass(frozen=True)
@@ -153,13 +151,6 @@ class Recorder:
         What had arrived before, which comes first.
     clock
         Monotonic seconds.
-
-    Attributes
-    ----------
-    file_bytes, room_bytes
-        Size of the file, and what it may still grow by, a moment ago.
-    recorded
-        What is in it, as `Recorded`.
     """
 
     def __init__(
@@ -176,8 +167,8 @@ class Recorder:
     ) -> None:
         self.path = path
         self.orientation = orientation
-        self.file_bytes = 0
-        self.room_bytes = PLENTY
+        self.file_bytes = 0  # size of the file a moment ago
+        self.room_bytes = PLENTY  # what it may still grow by
         self.recorded = Recorded(path, events=0, dropped=0, seconds=0.0)
         self._resolution = resolution
         self._name = name or "livesnn"
@@ -301,8 +292,7 @@ def with_kept(error: str, recorder: Recorder) -> str:
     return f"{error}; {kept}" if error else kept
 
 
-LONGEST_PRE_ROLL_S = 60.0
-"""How much of what came before the start a recording may include."""
+LONGEST_PRE_ROLL_S = 60.0  # How much of what came before the start a recording may include
 
 RING_BUFFER_BYTES = 128_000_000
 """10 million events, 5 s of 2 million a second: half of what may wait for the disk."""

@@ -34,22 +34,12 @@ def open_recording(
 ) -> Recording:
     """Open a recording: its first event stream, or the one that ``stream`` or ``FILE?stream=NAME`` names.
 
-    ``stream`` may also name the camera of one.
+    ``stream`` may also name the camera of one. Raises SourceError when the file can't be opened, or holds no such
+    event stream, and FormatError when its format isn't known, or it is damaged beyond use.
 
-    Parameters
-    ----------
-    progress
-        Reports how much has been read, where all of it must be read first. What it raises ends the opening.
-    at_once
-        Don't wait until a file without an index has been read: until then, `Recording.t_end` is that of the part
-        read so far.
-
-    Raises
-    ------
-    SourceError
-        When the file can't be opened, or holds no such event stream.
-    FormatError
-        When its format isn't known, or it is damaged beyond use.
+    ``progress`` reports how much has been read, where all of it must be read first; what it raises ends the opening.
+    ``at_once`` doesn't wait until a file without an index has been read: until then, `Recording.t_end` is that of the
+    part read so far.
     """
     path = Path(path)
     reader = open_reader(path, progress, at_once=at_once)

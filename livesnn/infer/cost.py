@@ -18,8 +18,7 @@ from livesnn.card import ModelCard
 FloatArray = npt.NDArray[np.floating]
 Shape = tuple[int, ...]
 
-PJ_PER_MAC = 4.6
-"""Energy of a MAC in pJ: a multiplication (3.7) and an addition (0.9) of 32-bit floats."""
+PJ_PER_MAC = 4.6  # Energy of a MAC in pJ: a multiplication (3.7) and an addition (0.9) of 32-bit floats
 
 PJ_PER_AC = {32: 0.9, 8: 0.1}
 """Energy of an AC in pJ, by the bits of the blocks' kernels: an addition of 32-bit floats, or of 32-bit integers."""
@@ -57,15 +56,7 @@ class Costs(TypedDict):
 
 
 def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
-    """Return a frame's costs.
-
-    Parameters
-    ----------
-    density
-        Of each hidden layer [layers − 1].
-    active
-        How many values of the frame aren't 0.
-    """
+    """Return a frame's costs, from the density of each hidden layer [layers − 1] and how many values aren't 0."""
     acs, effective_macs = synops(density, card), macs(active, card)
     return Costs(
         synops_per_frame=acs,

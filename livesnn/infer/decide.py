@@ -41,12 +41,10 @@ class Decision(NamedTuple):
     probabilities: FloatArray = _NONE
 
 
-UNDECIDED = Decision(None, 0.0)
-"""Before anything can be said."""
+UNDECIDED = Decision(None, 0.0)  # Before anything can be said
 
 
-STALE_S = 1.0
-"""After so long without events of a live source, the last decision is about the past."""
+STALE_S = 1.0  # After so long without events of a live source, the last decision is about the past
 
 
 class Silence(NamedTuple):
@@ -67,12 +65,7 @@ def silence(events_s: float, now_s: float, *, live: bool) -> Silence | None:
 def winner(rates: FloatArray, membrane: FloatArray) -> int:
     """Return the index of the highest rate; ties go to the higher membrane, then to the first class.
 
-    Parameters
-    ----------
-    rates
-        float32 [K], mean output over the window.
-    membrane
-        float32 [K], U of the output layer after the window's last step.
+    Both are float32 [K]: the mean output over the window, and U of the output layer after its last step.
     """
     return int(np.argmax(np.where(rates == rates.max(), membrane, -np.inf)))
 
@@ -155,7 +148,6 @@ class Decider:
         return replace(self, **fields)
 
     def denied(self, card: ModelCard) -> tuple[str, ...]:
-        """Return the classes of a model that are never decided."""
         return tuple(label for label in card.classes if not self._may(label))
 
     def check(self, card: ModelCard) -> None:
@@ -175,16 +167,10 @@ class Decider:
     def decide(
         self, evidence: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
     ) -> Decision:
-        """Return the decision.
+        """Return the decision on the last window's evidence, float32 [K].
 
-        Parameters
-        ----------
-        evidence
-            float32 [K], of the last window.
-        membrane
-            float32 [K], U of the output layer after its last step, to break ties.
-        before
-            The previous frame's decision; UNDECIDED after a reset.
+        ``membrane`` float32 [K], U of the output layer after its last step, breaks ties. ``before`` is the previous
+        frame's decision; UNDECIDED after a reset.
         """
         likely = probabilities(evidence, card, temperature=card.temperature)
         best = winner(evidence, membrane)
@@ -229,26 +215,17 @@ class Percentiles(NamedTuple):
 
     @classmethod
     def of(cls, values: Collection[float]) -> Percentiles:
-        """Return the percentiles of the finite values."""
         numbers = np.fromiter(values, np.float64, len(values))
         known = numbers[np.isfinite(numbers)]
         return cls(*np.percentile(known, (50, 95, 99)).tolist()) if known.size else cls()
 
 
 class Tally:
-    """Counts the decisions of windows.
-
-    Attributes
-    ----------
-    windows
-        All windows so far.
-    decisions
-        Windows with a decision, by label.
-    """
+    """Counts the decisions of windows."""
 
     def __init__(self) -> None:
-        self.windows = 0
-        self.decisions: Counter[str] = Counter()
+        self.windows = 0  # all of them
+        self.decisions: Counter[str] = Counter()  # windows with a decision, by label
 
     def add(self, decision: str | None) -> None:
         """Count one window; None: nothing was decided."""
@@ -263,11 +240,9 @@ class Tally:
         return most[0][0] if most else None
 
 
-OTHER = "other"
-"""The class of everything that isn't one of the gestures, in the models that have it."""
+OTHER = "other"  # The class of everything that isn't one of the gestures, in the models that have it
 
-SIDE = 8
-"""The picture is cut into so many blocks across and down."""
+SIDE = 8  # The picture is cut into so many blocks across and down
 
 QUIET = SIDE * SIDE // 4
 """Blocks in which nothing but noise is expected: who gestures leaves more than a quarter of the picture still."""

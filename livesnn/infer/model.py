@@ -65,7 +65,6 @@ class CheckedModel:
     engine: str
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return zero_state(self.card)
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
@@ -74,7 +73,6 @@ class CheckedModel:
         return self.advance(frame, state)
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Step without checking."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -165,21 +163,11 @@ def only_model_for(source: str) -> str | None:
 
 
 class Fit(NamedTuple):
-    """How a model fits a source.
+    """How a model fits a source."""
 
-    Attributes
-    ----------
-    plays
-        Whether it can take the source at all: events or pictures.
-    better
-        A shipped model that was trained for such a source; None: none is better.
-    why
-        What speaks for that one, as the beginning of a sentence.
-    """
-
-    plays: bool
-    better: str | None = None
-    why: str = ""
+    plays: bool  # Whether it can take the source at all: events or pictures
+    better: str | None = None  # A shipped model that was trained for such a source; None: none is better
+    why: str = ""  # What speaks for that one, as the beginning of a sentence
 
 
 def fit_events(card: ModelCard, size: Resolution) -> Fit:
@@ -268,7 +256,6 @@ def _is_model(folder: Path) -> bool:
 
 
 def zero_state(card: ModelCard) -> State:
-    """Return fresh arrays of zeros, float32, one a layer."""
     return tuple(np.zeros(shape, np.float32) for shape in card.states.values())
 
 
@@ -365,5 +352,4 @@ def _is_array(value: object, dtype: type[np.generic], shape: tuple[int, ...]) ->
 
 
 def _describe(value: object) -> str:
-    """Return an array's dtype and shape, or the type of anything else."""
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

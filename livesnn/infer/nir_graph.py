@@ -36,23 +36,14 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     - Neurons that fire but don't reset. They are an integrator and a threshold.
     - Scaling and clipping of counts. The scale is in the first kernel; the caller clips at the metadata's count_max.
 
-    NIR's neurons spike above their threshold, livesnn's also at it, so NIR's is the next smaller 32-bit float.
-
-    Parameters
-    ----------
-    weights
-        As `load_weights` returns them.
+    NIR's neurons spike above their threshold, livesnn's also at it, so NIR's is the next smaller 32-bit float. Raises
+    ModelError if a tensor is missing, doesn't fit the card, or holds NaN or infinity.
 
     Returns
     -------
     Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot. What
     they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata: "dt" (s),
     "count_max", "window", "readout", and the card as JSON under "livesnn".
-
-    Raises
-    ------
-    ModelError
-        A tensor is missing, doesn't fit the card, or holds NaN or infinity.
     """
     graph = _Graph(card, weights_to_run(weights, card.network), dt_s)
     metadata = {
@@ -97,7 +88,6 @@ class _Graph:
         return name
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a node's output."""
         return tuple(int(length) for length in self.nodes[name].output_type["output"])
 
     def conv(

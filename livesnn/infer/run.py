@@ -138,6 +138,9 @@ class Result:
 class FrameStream(Closing):
     """The frames of an open source: of events, through `open_pipeline`; of a video, its own.
 
+    Raises SourceError if a video is to be turned or filtered, the sensor is too large for the noise filter, or
+    ``seconds`` isn't above 0. The source is closed then.
+
     Parameters
     ----------
     source
@@ -152,12 +155,6 @@ class FrameStream(Closing):
         Whether noise is filtered.
     clock, record, gate
         See `open_pipeline`.
-
-    Raises
-    ------
-    SourceError
-        A video is to be turned or filtered, the sensor is too large for the noise filter, or ``seconds`` isn't above
-        0. The source is closed then.
     """
 
     def __init__(
@@ -204,7 +201,6 @@ class FrameStream(Closing):
             raise
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames until the source ends; one iteration."""
         return (item for item in self.with_silences() if isinstance(item, Frame))
 
     def with_silences(self) -> Iterator[Frame | Silence]:
@@ -238,7 +234,6 @@ class FrameStream(Closing):
 
     @property
     def counters(self) -> SourceCounters:
-        """Of the events so far; see `Pipeline.counters`."""
         return SourceCounters() if self._pipeline is None else self._pipeline.counters
 
     @property
@@ -249,11 +244,9 @@ class FrameStream(Closing):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """Of the source, so far."""
         return self.source.warnings if self._pipeline is not None else self._video.warnings
 
     def close(self) -> None:
-        """Stop reading, and close the source. Safe to call twice."""
         if self._pipeline is None:
             self._video.close()
             self.source.close()
@@ -385,7 +378,8 @@ def run_frames(
 ) -> Iterator[Result | _Passed]:
     """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
 
-    A `Silence` among the frames passes through, too.
+    A `Silence` among the frames passes through, too. Raises LivesnnError if a frame doesn't fit the model, ``state``
+    is something else, ``decider`` names a class it hasn't, or the network gives something else than numbers.
 
     Parameters
     ----------
@@ -401,12 +395,6 @@ def run_frames(
         windows and forget the outputs so far.
     silence
         Asked once a frame; while it returns one, there is no decision.
-
-    Raises
-    ------
-    LivesnnError
-        A frame doesn't fit the model, ``state`` is something else, ``decider`` names a class it hasn't, or the
-        network gives something else than numbers.
     """
     card = model.card
     deciding = _decider(decider, card)
@@ -504,7 +492,6 @@ class _Window:
         return self._count >= self._length
 
     def restart(self) -> None:
-        """Forget everything."""
         self._count = 0
         self._outputs.clear()
         self._blocks.clear()
@@ -521,7 +508,6 @@ class _Window:
         self._blocks.append(count_blocks(frame))
 
     def outputs(self) -> FloatArray:
-        """Return the outputs held [frames, K], oldest first, a new array."""
         return np.array(self._outputs, np.float32)
 
     def reason(self, decision: str | None) -> Reason | None:

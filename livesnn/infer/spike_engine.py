@@ -119,12 +119,7 @@ class Membranes(CountedState):
 class SpikeModel(CheckedModel):
     """A Model (`livesnn.infer.model`) whose time grows with the spikes; to be stepped from one thread at a time.
 
-    Parameters
-    ----------
-    network
-        For this model only: its steps write into the plan.
-    threads
-        None: `default_threads`.
+    ``network`` is for this model only: its steps write into the plan. ``threads`` None: `default_threads`.
     """
 
     engine = "spike"
@@ -141,20 +136,15 @@ class SpikeModel(CheckedModel):
     def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
         """Read model.safetensors.
 
-        Raises
-        ------
-        ModelError
-            The file is missing or damaged, a tensor is missing or doesn't fit its card, its network isn't an
-            STS-ResNet with widths that are multiples of 16, or a step gives NaN or infinity.
+        Raises ModelError if the file is missing or damaged, a tensor is missing or doesn't fit its card, its network
+        isn't an STS-ResNet with widths that are multiples of 16, or a step gives NaN or infinity.
         """
         return cls(SpikeNetwork.read(folder), threads)
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._layers)), np.float32), 0.0)
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
-        """Step without checking."""
         before = self._together(state)
         after, output = aligned(self._size, np.float32), np.empty(len(self.card.classes), np.float32)
         shares_and_means = np.empty((2, len(self._layers)), np.float32)
@@ -236,7 +226,6 @@ class ThreadTeam:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken."""
         return int(self._shared.board[EPOCH])
 
     @property

@@ -47,8 +47,7 @@ RETURN_BELOW = 0.8
 COUNT_EVERY = 16
 """Steps that ONNX Runtime takes before spikes are counted again. Counting takes 10 µs, a step of 16 channels 200."""
 
-PATIENCE_S = 1.0
-"""Work that ends sooner, such as a script on a short recording, starts no other process."""
+PATIENCE_S = 1.0  # Work that ends sooner, such as a script on a short recording, starts no other process
 
 COMMAND = "prepare"
 LIMIT_S = 900.0  # compiling takes 15 s of a processor that it may have to share
@@ -78,22 +77,13 @@ class SwitchingModel(CheckedModel):
     Once the spike engine is there, the state says which engine takes a step: by its spikes, and by how long ago they
     were counted. Until then ONNX Runtime takes them all.
 
-    Parameters
-    ----------
-    onnx
-        Of the same weights and card as the spike engine.
-    spike
-        The spike engine; or what prepares it, called in a thread with a stop event. It returns None once that is set,
-        and raises ModelError if there will be no spike engine: ONNX Runtime then goes on, and `note` says why.
-
-    Attributes
-    ----------
-    engine
-        What ran the last step, or will run the first: "spike" or "onnx".
+    ``onnx`` has the same weights and card as ``spike``: the spike engine, or what prepares it, called in a thread
+    with a stop event. That returns None once the event is set, and raises ModelError if there will be no spike
+    engine: ONNX Runtime then goes on, and `note` says why.
     """
 
     def __init__(self, onnx: OnnxModel, spike: SpikeModel | Prepare) -> None:
-        self.card, self.engine = onnx.card, onnx.engine
+        self.card, self.engine = onnx.card, onnx.engine  # what ran the last step, or will run the first
         self._onnx = onnx
         self._spike: SpikeModel | None = None
         self._worker: Worker | None = None
@@ -115,11 +105,9 @@ class SwitchingModel(CheckedModel):
         return PREPARING if self._worker.running else ""
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return (self._onnx if self._spike is None else self._spike).initial_state()
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Step without checking."""
         if self._spike is None and (ready := self._ready.take()) is not None:
             self._use(ready)
         if self._spike is None:
@@ -265,11 +253,8 @@ def _compile_apart(network: SpikeNetwork, stop: threading.Event) -> bool:
     """Let another process compile a network's step; return whether the code is there: False if ``stop`` was set.
 
     A thread of this process can't compile. If the interpreter ended meanwhile, LLVM would call back and abort it.
-
-    Raises
-    ------
-    ModelError
-        It can't be started, fails, takes too long, or its code isn't found where this process looks for it.
+    Raises ModelError if it can't be started, fails, takes too long, or its code isn't found where this process looks
+    for it.
     """
     while not _ONE_AT_A_TIME.acquire(timeout=subprocesses.LOOK_S):
         if stop.is_set():

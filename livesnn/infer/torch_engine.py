@@ -26,10 +26,8 @@ class TorchModel(CheckedModel):
     def load(cls, folder: Path, *, threads: int | None = None) -> TorchModel:
         """Rebuild the network from model.safetensors; ``threads`` holds for the whole process.
 
-        Raises
-        ------
-        ModelError
-            The file is missing or damaged, its tensors don't fit its card, or a step gives NaN or infinity.
+        Raises ModelError if the file is missing or damaged, its tensors don't fit its card, or a step gives NaN or
+        infinity.
         """
         path = folder / "model.safetensors"
         if threads is not None:
@@ -40,7 +38,6 @@ class TorchModel(CheckedModel):
 
     @torch.no_grad()
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Step without checking."""
         # Copied: PyTorch warns of numpy arrays that are read-only.
         membranes = tuple(torch.tensor(membrane[np.newaxis]) for membrane in state)
         output, after = self._net.step(torch.tensor(frame.data[np.newaxis]), membranes)

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 """Figures drawn from the cells of a table."""
-AnalysisName = Literal["fig1", "fig2", "state"]
-"""Analyses without cells: one measurement each."""
+AnalysisName = Literal["fig1", "fig2", "state"]  # Analyses without cells: one measurement each
 TableOrFigure = Literal["table1", "table2", AnalysisName, FigureName]
 
 
@@ -34,7 +33,7 @@ def run_all(
     are missing, the others run first.
     """
     from livesnn.paper.analyses import ANALYSES
-    from livesnn.paper.figures import FIGURES
+    from livesnn.paper.page import FIGURES
     from livesnn.paper.results import check_writable
     from livesnn.paper.run import run_each
     from livesnn.paper.table_cells import cells
@@ -60,8 +59,7 @@ def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName
     Raises DataError if the saved results are damaged.
     """
     from livesnn.paper.analyses import ANALYSES
-    from livesnn.paper.figures import figure_page
-    from livesnn.paper.page import page
+    from livesnn.paper.page import figure_page, page
 
     try:
         if what == "fig1" or what == "fig2" or what == "state":

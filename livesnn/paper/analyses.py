@@ -39,15 +39,13 @@ from livesnn.train.network import Network, build, measure_norms
 from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, load_best
 
-DATASET: Literal["mnist-seq2"] = "mnist-seq2"
-"""Data set of Figures 1 and 2."""
+DATASET: Literal["mnist-seq2"] = "mnist-seq2"  # Data set of Figures 1 and 2
 
 # Figure 1
 FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
 """The two methods, which take as many operations, and the layer that reads their second convolution's maps."""
 COLUMN = "seq2"
-HALF_WAY = 5
-"""The frame in which the digit stands on its head."""
+HALF_WAY = 5  # The frame in which the digit stands on its head
 SHOWN_CHANNELS, MOST_DIGITS, AT_ONCE = 6, 500, 20
 FEATURE_MAPS_FILE = "fig1.json"
 FEATURE_MAPS_COMMAND = "livesnn tables fig1 --data DIR --runs RUNS"
@@ -74,25 +72,14 @@ Maps = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """How far the maps of the two directions differ half-way round, by method and layer.
+    """How far the maps of the two directions differ half-way round, by method and layer."""
 
-    Attributes
-    ----------
-    n
-        Number of digits.
-    differences
-        Mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise), of the frame itself and of the
-        maps of both convolutions as the next layer reads them.
-    frame
-        The first digit half-way round [H, W].
-    shown
-        Its first maps [direction, channel, H, W], the most active channels only.
-    """
-
-    n: int
+    n: int  # Number of digits
+    # Mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise), of the frame itself and of
+    # the maps of both convolutions as the next layer reads them
     differences: dict[str, dict[str, float]]
-    frame: tuple[tuple[int, ...], ...]
-    shown: dict[str, Any]
+    frame: tuple[tuple[int, ...], ...]  # The first digit half-way round [H, W]
+    shown: dict[str, Any]  # Its first maps [direction, channel, H, W], the most active channels only
     commit: str
     command: str
 
@@ -173,7 +160,6 @@ def _difference(maps: Maps) -> float:
 
 
 def feature_maps_page(out: Path) -> str:
-    """Return Figure 1 as Markdown, drawn into ``out``."""
     measured = load(out / FEATURE_MAPS_FILE, FeatureMaps)
     if measured is None:
         return f"Figure 1 isn't measured yet: `{FEATURE_MAPS_COMMAND}`"
@@ -269,7 +255,6 @@ def measure_gradients(folders: Folders) -> Gradients:
 
 
 def gradients_page(out: Path) -> str:
-    """Return Figure 2 as Markdown, drawn into ``out``."""
     measured = load(out / GRADIENTS_FILE, Gradients)
     if measured is None:
         return f"Figure 2 isn't measured yet: `{GRADIENTS_COMMAND}`"
@@ -278,7 +263,6 @@ def gradients_page(out: Path) -> str:
 
 
 def _draw_gradients(measured: Gradients) -> Picture:
-    """Draw Figure 2: a line per recipe and side, the range of seeds around it. Gradients of zero aren't drawn."""
     picture = Picture(figsize=(7, 4.5), layout="constrained", dpi=110)
     axes = picture.add_subplot()
     depth = np.arange(1, len(measured.layers) + 1)
@@ -350,16 +334,13 @@ class Stateless:
         self._model = model
 
     def initial_state(self) -> State:
-        """Return the model's zero state."""
         return self._model.initial_state()
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Return the model's step from zero state."""
         return self._model.step(frame, self._model.initial_state())
 
 
 def measure_state(folders: Folders) -> Ablations:
-    """Measure the shipped models and save the result."""
     models = tuple(_measure(name, dataset, folders.data) for name, dataset in SUBJECTS.items())
     measured = Ablations(models, own_commit(), STATE_COMMAND)
     save(folders.out / STATE_FILE, measured)
@@ -382,7 +363,6 @@ def _measure(name: str, dataset: Name, data: Path) -> Ablation:
 
 
 def shuffled(clips: Clips) -> Clips:
-    """Return the clips with each clip's frames in random order."""
     steps = clips.frames.shape[1]
     orders = [clip_random("order", 0, 0, number).permutation(steps) for number in range(len(clips))]
     mixed = np.stack([clip[order] for clip, order in zip(clips.frames, orders, strict=True)])
@@ -390,7 +370,6 @@ def shuffled(clips: Clips) -> Clips:
 
 
 def state_page(out: Path) -> str:
-    """Return the state's value as Markdown, drawn into ``out``."""
     measured = load(out / STATE_FILE, Ablations)
     if measured is None:
         return f"Not measured yet: `{STATE_COMMAND}`"

@@ -70,45 +70,24 @@ class Folders(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """One training and its accuracy (0..1) on the test part, or on the record's ``split``.
-
-    Attributes
-    ----------
-    accuracy
-        One decision a clip, from zero state.
-    accuracy_carried
-        With the state carried from clip to clip; only of spiking networks.
-    accuracy_recordings
-        One decision a recording or video, if clips are parts of these and whole ones count.
-    confusion
-        Rows true, columns decided, of the decisions of ``accuracy``.
-    density
-        Spikes a hidden neuron and step.
-    synops
-        Synaptic operations a clip, the mean of some clips.
-    wall_s
-        Duration since the last start, which resumed after ``resumed_epochs``.
-    curve
-        Training accuracy by epoch; None where an interruption lost it.
-    commit
-        Commit of the last start; "" if unknown.
-    """
+    """One training and its accuracy (0..1) on the test part, or on the record's ``split``."""
 
     seed: int
-    accuracy: Share
-    accuracy_carried: Share | None
+    accuracy: Share  # One decision a clip, from zero state
+    accuracy_carried: Share | None  # With the state carried from clip to clip; only of spiking networks
+    # One decision a recording or video, if clips are parts of these and whole ones count
     accuracy_recordings: Share | None
     n: Count
     recordings: Count
     validation_accuracy: Share
     validation_n: Count
-    confusion: tuple[tuple[Count, ...], ...]
-    density: Share | None
-    synops: Amount
-    wall_s: Amount
+    confusion: tuple[tuple[Count, ...], ...]  # Rows true, columns decided, of the decisions of ``accuracy``
+    density: Share | None  # Spikes a hidden neuron and step
+    synops: Amount  # Synaptic operations a clip, the mean of some clips
+    wall_s: Amount  # Duration since the last start, which resumed after ``resumed_epochs``
     resumed_epochs: int
-    curve: tuple[float | None, ...]
-    commit: str = ""
+    curve: tuple[float | None, ...]  # Training accuracy by epoch; None where an interruption lost it
+    commit: str = ""  # Commit of the last start; "" if unknown
 
     @property
     def published(self) -> float:
@@ -117,7 +96,6 @@ class Run:
 
     @property
     def decisions(self) -> int:
-        """Return the number of decisions behind ``published``."""
         return self.n if self.accuracy_recordings is None else self.recordings
 
 
@@ -133,21 +111,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Record:
-    """A cell, its runs, and the time and size of its training. A cell out of reach has no runs.
-
-    Attributes
-    ----------
-    training_samples
-        Clips of an epoch.
-    macs
-        Multiply-accumulates of a clip.
-    synops
-        Synaptic operations of a clip with fresh weights, if nothing is trained; otherwise see `Run`.
-    mean, sd
-        Mean and standard deviation of the runs' ``published`` accuracy. One run has no deviation.
-    commit, device, machine, step
-        Those of the first start.
-    """
+    """A cell, its runs, and the time and size of its training. A cell out of reach has no runs."""
 
     table: TableName
     method: str
@@ -160,10 +124,11 @@ class Record:
     note: str
     epochs: int
     seeds: int
-    training_samples: int
+    training_samples: int  # Clips of an epoch
     classes: tuple[str, ...]
     parameters: int
-    macs: Amount
+    macs: Amount  # Multiply-accumulates of a clip
+    # Those of the first start
     step: StepTime
     device: str
     machine: dict[str, Any]
@@ -171,8 +136,10 @@ class Record:
     command: str
     trainings: tuple[str, ...]
     out_of_reach: bool = False
+    # Synaptic operations of a clip with fresh weights, if nothing is trained; otherwise see `Run`
     synops: Amount | None = None
     runs: tuple[Run, ...] = ()
+    # Mean and standard deviation of the runs' ``published`` accuracy. One run has no deviation.
     mean: Share | None = None
     sd: Amount | None = None
 
@@ -192,7 +159,6 @@ class Record:
 
     @property
     def cell(self) -> Cell:
-        """Return the cell."""
         return Cell(self.table, self.method, self.column, self.budget, self.recipe)
 
     def with_run(self, run: Run) -> Record:
@@ -204,12 +170,10 @@ class Record:
 
 
 def record_file(out: Path, cell: Cell) -> Path:
-    """Return the file of a cell's record."""
     return out / f"{cell.name}.json"
 
 
 def write_record(out: Path, record: Record) -> None:
-    """Save a cell's record; raises DataError if it can't be written."""
     save(record_file(out, record.cell), record)
 
 

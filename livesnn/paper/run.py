@@ -46,14 +46,11 @@ from livesnn.train.run_folder import LAST, epochs_done, logged
 from livesnn.train.trainer import train
 
 _COUNTED_LAYERS = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
-COUNTED = 20
-"""Clips whose synaptic operations are counted."""
-TIMED = 3
-"""Training steps that are timed after a first one that isn't."""
+COUNTED = 20  # Clips whose synaptic operations are counted
+TIMED = 3  # Training steps that are timed after a first one that isn't
 FEW = 10
 """Clips of a step that is only timed. More of ConvLSTM's would need more memory than many machines have."""
-FEW_MEASURED = 500
-"""Clips measured with the budget "small"."""
+FEW_MEASURED = 500  # Clips measured with the budget "small"
 
 
 def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Iterator[dict[str, object]]:
@@ -231,13 +228,11 @@ def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
 
 
 def _advised(error: str, run: Path) -> str:
-    """Return a training's error with the flags of `livesnn tables` in place of those of `livesnn train`."""
     error = re.sub(r"(resume with its .*|choose another --name)", "give another --runs", error)
     return error.replace("start again under another --name", f"delete {run} and run the same command again")
 
 
 def _some(clips: Clips, net: Network) -> torch.Tensor:
-    """Return clips from all over a data set, uint8 [B, T, C, H, W]."""
     chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
     return torch.from_numpy(np.asarray(clips.frames[chosen])).to(next(net.parameters()).device)
 
@@ -291,7 +286,6 @@ def _hooked(net: nn.Module, totals: list[float]) -> Iterator[None]:
 
 
 def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
-    """Return the MACs and synops of one call."""
     if isinstance(layer, nn.LSTM):
         return _of_lstm(layer, x, output)
     assert isinstance(output, Tensor)

@@ -92,40 +92,25 @@ EPOCHS, SEEDS, DIGITS = 100, 10, 60_000
 
 TableName = Literal["table1", "table2", "fig7"]
 BudgetName = Literal["small", "cpu", "paper"]
-BUDGETS: tuple[BudgetName, ...] = get_args(BudgetName)
-"""From the smallest to the largest."""
+BUDGETS: tuple[BudgetName, ...] = get_args(BudgetName)  # From the smallest to the largest
 
 UCF6 = ("Archery", "BasketballDunk", "HorseRace", "PlayingPiano", "PlayingViolin", "Surfing")
 SEQ5 = "the paper leaves its task open, and this is one reading of it. The paper's figure may be of another"
 
 
 class Column(NamedTuple):
-    """A data set of a table.
-
-    Attributes
-    ----------
-    beside
-        The column or data set of the paper that it stands beside.
-    note
-        How it differs from the paper's.
-    clips
-        Number of training and validation clips, if the column takes only a part of a data set.
-    by_window
-        A decision counts per window, not per recording.
-    folder
-        Folder in --data of a data set that has no name of its own.
-    settings
-        Fields of `Configuration` that the best recipe gets.
-    """
+    """A data set of a table."""
 
     label: str
-    beside: str
+    beside: str  # The column or data set of the paper that it stands beside
     dataset: Name
-    note: str = ""
+    note: str = ""  # How it differs from the paper's
     split: SplitName = "test"
+    # Number of training and validation clips, if the column takes only a part of a data set
     clips: int | None = None
-    by_window: bool = False
-    folder: str = ""
+    by_window: bool = False  # A decision counts per window, not per recording
+    folder: str = ""  # Folder in --data of a data set that has no name of its own
+    # Fields of `Configuration` that the best recipe gets
     settings: dict[str, Any] = {}  # noqa: RUF012 (never changed)
 
 
@@ -233,8 +218,7 @@ _OTHERWISE = {
 long as the rest."""
 _CPU_EPOCHS = {"nmnist-1000": 40, "fig7": 20}
 """Epochs of the other columns or figures; 16 where nothing is given."""
-_TRIES = 3
-"""Trainings of each cell of Figure 7."""
+_TRIES = 3  # Trainings of each cell of Figure 7
 
 
 class Cell(NamedTuple):
@@ -248,22 +232,18 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the name of its files."""
         return "-".join(self)
 
     @property
     def data_column(self) -> Column:
-        """Return its column's data set."""
         return COLUMNS[self.table][self.column]
 
     @property
     def row(self) -> Method:
-        """Return its row's network."""
         return ROWS[self.table][self.method]
 
     @property
     def seeds(self) -> int:
-        """Return the least number of trainings."""
         return max(SEEDS if self.budget == "paper" else 1, _TRIES if self.table == "fig7" else 1)
 
     @property
@@ -306,11 +286,9 @@ class Cell(NamedTuple):
         return {"epochs": _CPU_EPOCHS.get(self.table, _CPU_EPOCHS.get(self.column, 16))}
 
     def config(self, seed: int, data: Path, runs: Path) -> Configuration:
-        """Return the configuration of the training with one seed."""
         return resolve({**self._given(data), "seed": seed, "out": runs, "name": f"{self.name}-{seed}"})
 
     def _given(self, data: Path) -> dict[str, Any]:
-        """Return the fields that flags give."""
         changed = self.settings()
         if "simulated" in changed:
             changed["mnist"] = inner if (inner := data / "mnist").is_dir() else data
@@ -318,7 +296,6 @@ class Cell(NamedTuple):
         return {**names, **changed, "data": data / self.data_column.folder}
 
     def command(self, seeds: int) -> str:
-        """Return the command that runs the cell with this number of seeds."""
         recipe = ["--recipe", self.recipe] * (self.recipe != "best")
         more = ["--seeds", str(seeds)] * (seeds != self.seeds)
         cell = ["--cell", f"{self.method}:{self.column}", "--budget", self.budget]
@@ -353,7 +330,6 @@ def cells(
 
 
 def _usual(table: TableName) -> tuple[str, ...]:
-    """Return the cells that are run when none is named: those of the paper."""
     columns = COLUMNS[table]
     if table == "table2":
         return tuple(

@@ -82,10 +82,7 @@ class HotPixelFiles:
     def load(self, serial: str, sensor: Resolution, orientation: Orientation) -> npt.NDArray[np.bool_] | None:
         """Return which pixels of the upright picture are hot, bool [H, W]; None where nothing was saved.
 
-        Raises
-        ------
-        DataError
-            The camera's file can't be read, or is for another sensor.
+        Raises DataError if the camera's file can't be read, or is for another sensor.
         """
         if self._folder is None or not serial or not (file := self._file(serial)).is_file():
             return None

@@ -76,12 +76,7 @@ class Comparison:
     If it takes other frames, these are made of the same events, and it follows the first in time: where the first
     has decided on a frame, the second has seen its own frames up to there.
 
-    For the pipeline's thread, except `compared`.
-
-    Raises
-    ------
-    LivesnnError
-        The two can't be compared.
+    For the pipeline's thread, except `compared`. Raises LivesnnError if the two can't be compared.
     """
 
     def __init__(
@@ -112,7 +107,6 @@ class Comparison:
         self._lock = threading.Lock()  # held for microseconds
 
     def see(self, packet: Packet) -> None:
-        """Cut a packet on its way to the first network, where the second takes other frames."""
         if self._slices is not None:
             self._waiting += self._slices.push(packet)
 
@@ -141,12 +135,10 @@ class Comparison:
             self._slices.reset()
 
     def reset(self) -> None:
-        """Reset the state before the next frame."""
         self._reset_by_hand = True
         self.forget()
 
     def forget(self) -> None:
-        """Forget the last decision."""
         self._tracker.reset(0, "")
 
     @property
@@ -241,7 +233,6 @@ class _Agreement:
 
     @property
     def now(self) -> Agreement:
-        """What has been counted."""
         if not self._frames:
             return Agreement()
         in_minute = sum(same for _, same in self._minute) / len(self._minute)

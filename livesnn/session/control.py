@@ -116,7 +116,6 @@ class Control:
 
     @property
     def state(self) -> SessionState:
-        """What the session is doing."""
         state = self._state
         return "waiting" if state == "playing" and self.lost else state
 
@@ -167,19 +166,16 @@ class Control:
                 self._jump(starts_us, SEEKING)
 
     def reset(self) -> None:
-        """Reset the network's state before its next frame."""
         with self._changed:
             if self._state in RUNNING:
                 self.resets += 1
                 self._reset_by_hand = True
 
     def learn_hot_pixels(self) -> None:
-        """Learn again which pixels are hot, while noise is filtered."""
         if isinstance(self._playback, EventPlayback):
             self._playback.noise.learn_again()
 
     def apply(self, choices: Choices) -> None:
-        """Play by these choices from now on; another view is shown at once."""
         with self._changed:
             before, self.choices = self.choices, choices
             display = self._display

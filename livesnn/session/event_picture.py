@@ -74,8 +74,7 @@ Bytes = npt.NDArray[np.uint8]
 NEVER_US = -(1 << 62)  # before any event, see TIME_LIMIT_US
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
 AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
-FADE_US = 30_000
-"""Time constant of what fades, and period of what is counted."""
+FADE_US = 30_000  # Time constant of what fades, and period of what is counted
 FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
 COUNTS = 64  # steps from no event to FULL_COUNT
 
@@ -84,10 +83,7 @@ COUNTS = 64  # steps from no event to FULL_COUNT
 class ViewSpec:
     """How events are shown.
 
-    Raises
-    ------
-    ValueError
-        There is no such view.
+    Raises ValueError if there is no such view.
     """
 
     # "decay": each pixel's last event, brightness exp(−age / FADE_US). "accumulate": its ON and OFF events
@@ -108,12 +104,8 @@ class Accumulator:
     There are counts for the current period and for the one before, which fades out while the current one goes on.
     So a steady movement doesn't flicker. Without further events the current period fades out after its end.
 
-    Events outside the sensor are ignored here; the source counts them.
-
-    Raises
-    ------
-    SourceError
-        The sensor is so large that a picture would fill the memory.
+    Events outside the sensor are ignored here; the source counts them. Raises SourceError if the sensor is so large
+    that a picture would fill the memory.
     """
 
     def __init__(self, resolution: Resolution, view: ViewSpec = ViewSpec()) -> None:
@@ -141,7 +133,6 @@ class Accumulator:
         self._start_us, self._slot = NEVER_US, 0  # of the current period
 
     def add(self, packet: Events) -> None:
-        """Add a packet."""
         take, _, _ = _kernels()
         events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
         self._start_us, self._slot = take(
@@ -227,7 +218,6 @@ class Display:
         )
 
     def show(self) -> None:
-        """Make a picture at once if there is any event, as when a recording stops or the view changes."""
         self._show(self._newest_us, 0.0)
 
     def set_view(self, view: ViewSpec) -> None:

@@ -55,8 +55,7 @@ from livesnn.threads import WAKE_S
 from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import silence
 
-Picture = npt.NDArray[np.uint8]
-"""uint8 [H, W, 3], RGB."""
+Picture = npt.NDArray[np.uint8]  # uint8 [H, W, 3], RGB
 
 NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
 _LONGEST_SIDE = {MP4: 960, GIF: 480}  # pixels, of a picture that is made larger; a GIF's is made smaller too
@@ -78,20 +77,8 @@ def export(
 ) -> Exported:
     """Write a film of a recording or a video, or a table of its decisions: all of it, or nothing after an error.
 
-    Parameters
-    ----------
-    source
-        The path of a recording or a video.
-    out
-        Its suffix says the format, see `FILMS_AND_TABLES`.
-    stretch
-        What to show of it.
-
-    Raises
-    ------
-    LivesnnError
-        ``source`` or the model can't be opened or don't fit each other, ``out`` can't be written or exists, or there
-        is nothing in ``stretch``.
+    The suffix of ``out`` says the format, see `FILMS_AND_TABLES`. Raises LivesnnError if ``source`` or the model
+    can't be opened or don't fit each other, ``out`` can't be written or exists, or there is nothing in ``stretch``.
     """
     suffix = out.suffix.lower()
     if suffix not in FILMS_AND_TABLES:

@@ -64,7 +64,6 @@ class Playback(ABC):
 
     @property
     def live(self) -> bool:
-        """Whether it isn't a recording."""
         return self.duration_us is None
 
     @property
@@ -84,12 +83,10 @@ class Playback(ABC):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The source's warnings, and the notes."""
         return (*self.source.warnings, *self.notes)
 
     @property
     def counts(self) -> Counts:
-        """Where the events went."""
         return Counts()
 
     @abstractmethod
@@ -140,7 +137,6 @@ class EventPlayback(Playback):
 
     @property
     def counts(self) -> Counts:
-        """Where the events went."""
         pipeline = self._pipeline
         counters = replace(self._events.counters, events=0) if pipeline is None else pipeline.counters
         return Counts(
@@ -189,7 +185,6 @@ class RecordedPlayback(EventPlayback):
 
     @property
     def duration_us(self) -> int:
-        """Time from the first event to the last, of the part that is indexed."""
         return self._recording.duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
@@ -246,7 +241,6 @@ class LivePlayback(EventPlayback):
         self._begun = False  # an event has come
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
-        """Pause or go on. The speed is the source's own."""
         self._pauses += paused and not self._paused
         self._paused = paused
 

@@ -21,8 +21,7 @@ from livesnn.events.recording import Recording, choose_stream
 from livesnn.progress import Progress
 from livesnn.threads import Latest, Worker
 
-BINS = 2048
-"""More than a time line has pixels."""
+BINS = 2048  # More than a time line has pixels
 
 _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25
@@ -56,16 +55,8 @@ def profile(
     the playback, with at most ``cpu_share`` of a core. A file that can't be read has no profile, and a damaged one
     has the profile of what is left. No error is raised, because playing the file reports it.
 
-    Parameters
-    ----------
-    path
-        Of the file; it may name a stream, otherwise the first one is taken.
-    bins
-        Most parts, from 1.
-    stop
-        Once it is set, nothing more is read.
-    cpu_share, work_s
-        0..1; seconds of computing between two rests.
+    ``path`` may name a stream, otherwise the first one is taken. There are at most so many ``bins``. Once ``stop`` is
+    set, nothing more is read. ``work_s``: seconds of computing between two rests.
     """
     go_on = _resting_progress(stop or threading.Event(), cpu_share, work_s)
     try:

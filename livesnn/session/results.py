@@ -18,10 +18,8 @@ from livesnn.infer.cost import dense_synops, energy_estimate_uj, macs, mean_dens
 from livesnn.infer.decide import Decision, Percentiles, Tally
 from livesnn.infer.run import Result
 
-HISTORY_US = 10_000_000
-"""Stream time that a `History` goes back."""
-HISTORY_STEP_US = 20_000
-"""Values nearer to each other than this would fall on one pixel."""
+HISTORY_US = 10_000_000  # Stream time that a `History` goes back
+HISTORY_STEP_US = 20_000  # Values nearer to each other than this would fall on one pixel
 
 
 class History(NamedTuple):
@@ -250,7 +248,6 @@ class EventRate:
                 self._events -= self._packets.popleft()[1]
 
     def forget(self) -> None:
-        """Start again."""
         with self._lock:
             self._forget()
 
@@ -260,7 +257,6 @@ class EventRate:
 
     @property
     def per_s(self) -> float:
-        """Events a second; nan while unknown."""
         with self._lock:
             if len(self._packets) < 2 or self._packets[-1][0] <= self._packets[0][0]:
                 return float("nan")

@@ -122,7 +122,6 @@ class Session:
 
     @property
     def statistics(self) -> Statistics:
-        """What has been counted and measured so far."""
         counts = Counts() if self.opened is None else self.opened.playback.counts
         now = self._rolling.snapshot(counts, now_s=time.perf_counter())
         return replace(now, events_per_s=math.nan, filtered_per_s=math.nan) if self.control.lost else now

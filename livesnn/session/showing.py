@@ -25,8 +25,7 @@ from livesnn.session.control import Choices
 MP4, GIF, CSV, AEDAT4 = ".mp4", ".gif", ".csv", ".aedat4"
 FILMS_AND_TABLES = (MP4, GIF, CSV)
 PICTURES_PER_S = {MP4: 30, GIF: 20}  # of films; GIF counts in hundredths of a second
-MOST_DECISIONS = 50_000
-"""Of a live source, kept for a table: 40 minutes at 20 frames a second."""
+MOST_DECISIONS = 50_000  # Of a live source, kept for a table: 40 minutes at 20 frames a second
 
 # They maximise the smallest distance between two of them (OKLab) on both grounds, in normal sight and in each colour
 # blindness (Machado et al. 2009). A colour on light is the one on dark with 0.22 less lightness.
@@ -80,7 +79,6 @@ class DecisionRow(NamedTuple):
 
     @classmethod
     def of(cls, result: Result) -> DecisionRow:
-        """Return the row of a result."""
         return cls(result.t, result.decision, result.confidence, result.probabilities)
 
 

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 GESTURES_URI, DIGITS_URI = "simulate:gestures", "simulate:digits"
-"""The live sources that the program offers by name; `live_sources.open_simulation` opens them."""
+"""The live sources that the program offers by name; `sources.open_simulation` opens them."""

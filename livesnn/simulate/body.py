@@ -16,11 +16,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Random = np.random.Generator
 
-IMAGE = 128.0
-"""Edge of the image that lengths are given for."""
+IMAGE = 128.0  # Edge of the image that lengths are given for
 
-RIGHT, LEFT = 0, 1
-"""Numbers of the arms."""
+RIGHT, LEFT = 0, 1  # Numbers of the arms
 
 Breadth = Literal["narrow", "wide"]
 """How varied people, sensors and movements are. "narrow" is what gestures-sim tests and the demo shows. "wide", for
@@ -29,38 +27,20 @@ training, adds what real people do: other styles, farther away, in dim light (do
 NARROW_SHARE = 0.35
 """Share of wide people who stand as narrow ones do, and share of those who perform a gesture as narrow ones do."""
 
-NEAR_SHARE = 0.4
-"""Share of the others who sit near the camera. The rest stand farther away."""
+NEAR_SHARE = 0.4  # Share of the others who sit near the camera. The rest stand farther away.
 
-SIDES = np.array([-1.0, 1.0])
-"""Image direction of each arm's `out`: right arm, left arm."""
+SIDES = np.array([-1.0, 1.0])  # Image direction of each arm's `out`: right arm, left arm
 
 
 class Limbs(NamedTuple):
-    """The pose of arms, trunk and head at T moments. Poses can be blended: all values are vectors.
+    """The pose of arms, trunk and head at T moments. Poses can be blended: all values are vectors."""
 
-    Attributes
-    ----------
-    wrist
-        float64 [T, 2, 3], from the shoulder, in arm lengths, (out, up, forward).
-    elbow
-        float64 [T, 2, 3], direction the elbow points to, any length.
-    hand
-        float64 [T, 2, 3], added to the forearm's direction to give the hand's.
-    trunk
-        float64 [T, 3], how far the trunk is from its place: x to the right, y down, yaw in radians.
-    head
-        float64 [T, 2], how far the head is from its place on the trunk: x, y.
-    feet
-        float64 [T, 2], how far each foot is lifted.
-    """
-
-    wrist: Array
-    elbow: Array
-    hand: Array
-    trunk: Array
-    head: Array
-    feet: Array
+    wrist: Array  # float64 [T, 2, 3], from the shoulder, in arm lengths, (out, up, forward)
+    elbow: Array  # float64 [T, 2, 3], direction the elbow points to, any length
+    hand: Array  # float64 [T, 2, 3], added to the forearm's direction to give the hand's
+    trunk: Array  # float64 [T, 3], how far it is from its place: x to the right, y down, yaw in radians
+    head: Array  # float64 [T, 2], how far the head is from its place on the trunk: x, y
+    feet: Array  # float64 [T, 2], how far each foot is lifted
 
     def part(self, first: int, last: int | None = None) -> Limbs:
         """Return the moments from ``first`` up to, but not including, ``last``."""
@@ -109,7 +89,6 @@ class Body:
 
     @property
     def arm(self) -> float:
-        """Length from shoulder to wrist."""
         return self.upper_arm + self.forearm
 
 
@@ -219,7 +198,6 @@ def joints(body: Body, limbs: Limbs) -> Array:
 
 
 def _in_image(body: Body, limbs: Limbs, arms: Array) -> Array:
-    """Return joints [T, 2, 4, 3], given in each arm's own axes, as (x, y, towards the camera)."""
     x = (arms[..., 0] + body.half_shoulders) * SIDES[:, None]
     y, z = -arms[..., 1], arms[..., 2]
     yaw = limbs.trunk[:, 2, None, None]
@@ -274,7 +252,6 @@ class Motion(NamedTuple):
 
 
 def one_of(motions: Sequence[Motion], rng: Random) -> Motion:
-    """Return a motion, drawn by weight."""
     weights = np.array([each.weight for each in motions])
     return motions[rng.choice(len(motions), p=weights / weights.sum())]
 
@@ -293,7 +270,6 @@ def resting(beat: Beat, rng: Random) -> Limbs:
 
 
 def vectors(*parts: npt.ArrayLike) -> Array:
-    """Return vectors [T, 3] of three components, each a number or [T]."""
     return np.stack(np.broadcast_arrays(*[np.asarray(part, float) for part in parts]), axis=-1)
 
 

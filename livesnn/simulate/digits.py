@@ -68,30 +68,14 @@ STYLES: dict[int, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class HandSpec:
-    """Distributions of a handwriting. A pair gives the limits of a uniform distribution.
+    """Distributions of a handwriting. A pair gives the limits of a uniform distribution."""
 
-    Attributes
-    ----------
-    slant
-        How far the top leans to the right, in heights.
-    rotation_degrees
-        Rotation of the whole digit.
-    width
-        Width of the box divided by its height.
-    pen_pixels
-        Diameter of the pen.
-    bend
-        Standard deviation of a smooth warp of the paper, in heights.
-    tremor
-        Standard deviation of each point, in heights.
-    """
-
-    slant: tuple[float, float] = (-0.1, 0.4)
-    rotation_degrees: tuple[float, float] = (-6.0, 6.0)
-    width: tuple[float, float] = (0.6, 0.95)
-    pen_pixels: tuple[float, float] = (1.8, 3.2)
-    bend: float = 0.04
-    tremor: float = 0.012
+    slant: tuple[float, float] = (-0.1, 0.4)  # How far the top leans to the right, in heights
+    rotation_degrees: tuple[float, float] = (-6.0, 6.0)  # Rotation of the whole digit
+    width: tuple[float, float] = (0.6, 0.95)  # Width of the box divided by its height
+    pen_pixels: tuple[float, float] = (1.8, 3.2)  # Diameter of the pen
+    bend: float = 0.04  # Standard deviation of a smooth warp of the paper, in heights
+    tremor: float = 0.012  # Standard deviation of each point, in heights
 
 
 USUAL_HAND = HandSpec()
@@ -100,10 +84,7 @@ USUAL_HAND = HandSpec()
 def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = USUAL_HAND) -> npt.NDArray[np.uint8]:
     """Return one handwritten ``digit`` as in MNIST: uint8 [28, 28], bright on black, centred by mass.
 
-    Raises
-    ------
-    DataError
-        ``digit`` isn't 0 to 9.
+    Raises DataError if ``digit`` isn't 0 to 9.
     """
     if digit not in STYLES:
         raise DataError(f"digit {digit!r} can't be drawn: choose 0 to 9")

@@ -32,45 +32,30 @@ Point = tuple[float, float, float]
 AGAIN_SHARE = 0.5
 """Share of people who repeat a stroke from its first point; the others come from rest and go back to it."""
 
-PAUSE_S = (0.05, 0.6)
-"""How long half of the people pause between two strokes."""
+PAUSE_S = (0.05, 0.6)  # How long half of the people pause between two strokes
 
 MOVE_S, STAY_S = (0.17, 0.9), 0.2
 """How long a hand moves to its next place (log-uniform), and how long it stays there (mean of an exponential)."""
 
-NOISE_HZ = (0.5, 3.0)
-"""Bandwidth of random joint paths."""
+NOISE_HZ = (0.5, 3.0)  # Bandwidth of random joint paths
 
 
 class Stroke(NamedTuple):
-    """A movement through a few points, written for the right arm.
+    """A movement through a few points, written for the right arm."""
 
-    Attributes
-    ----------
-    points
-        Of the wrist.
-    step_s
-        Shortest and longest time from one point to the next; a person's time is log-uniform.
-    other
-        Points of the left wrist, in its own axes; the same as ``points`` if ``both`` is set; empty: it rests.
-    stops
-        Whether the wrist halts at each point, as at the corners of a drawing. Otherwise it passes them smoothly.
-    turns
-        Whether half of the people go the other way.
-    trunk
-        Where the trunk is at each point: x and y in pixels, yaw in radians; empty: it rests.
-    weight
-        See `Motion`.
-    """
-
-    points: Sequence[Point] | Array
+    points: Sequence[Point] | Array  # Of the wrist
+    # Shortest and longest time from one point to the next; a person's time is log-uniform
     step_s: tuple[float, float] = (0.2, 0.6)
+    # Points of the left wrist, in its own axes; the same as ``points`` if ``both`` is set; empty: it rests
     other: tuple[Point, ...] = ()
     both: bool = False
+    # Whether the wrist halts at each point, as at the corners of a drawing. Otherwise it passes them
+    # smoothly.
     stops: bool = False
-    turns: bool = False
+    turns: bool = False  # Whether half of the people go the other way
+    # Where the trunk is at each point: x and y in pixels, yaw in radians; empty: it rests
     trunk: tuple[Point, ...] = ()
-    weight: float = 0.5
+    weight: float = 0.5  # See `Motion`
 
 
 _LOW = (0.1, -0.9, 0.25)
@@ -401,7 +386,6 @@ def _cycles(times_s: Array, cycle: Array, step_s: float, rng: Random, *, stops: 
 
 
 def _elbow(rng: Random) -> Array:
-    """Return where an elbow points to, [3]: out and down, more or less."""
     return np.array([0.8, -1.0, -0.3]) + rng.normal(0, 0.3, 3)
 
 

@@ -55,20 +55,17 @@ VERSION = 6
 WARM_UP_US = 20_000
 """Cut off at the beginning: pixels that have just seen their first picture respond too evenly."""
 
-CHANGE_S = (0.35, 0.8)
-"""How long a person takes from one gesture to the next."""
+CHANGE_S = (0.35, 0.8)  # How long a person takes from one gesture to the next
 
 TAKE_FRAMES = 25
 """Pictures in a take, 0.1 s. Simulating them takes a tenth of that, so a live stream doesn't stutter."""
 
-IDLE_LAMP_SHARE = 0.4
-"""Share of idle people under a flickering lamp, which must not be taken for a gesture."""
+IDLE_LAMP_SHARE = 0.4  # Share of idle people under a flickering lamp, which must not be taken for a gesture
 
 POSE_S = (0.3, 2.0)
 """How long idle people keep a pose. Short, since models decide wrongly on the change from one pose to the next."""
 
-NOTHING_SHARE = 0.12
-"""Share of those who practise who perform nothing."""
+NOTHING_SHARE = 0.12  # Share of those who practise who perform nothing
 
 NOTHING_SHARES = {
     WALKING: 0.3, IDLE: 0.16, TWO_PEOPLE: 0.14, OBJECTS: 0.12, SHAKE: 0.12, PAN: 0.06, CURTAIN: 0.06, NOBODY: 0.04,
@@ -85,16 +82,14 @@ PRACTISED = {
 PERFORMED_S, SWIFT_S, LONG_S = (0.6, 4.0), (0.15, 0.7), (60.0, 60.0)
 """How long (log-uniform), how long the change to it takes (log-uniform), and how long nothing is performed."""
 
-REST_SHARE, REST_S = 0.45, (0.2, 1.5)
-"""How often a rest follows, and how long it is."""
+REST_SHARE, REST_S = 0.45, (0.2, 1.5)  # How often a rest follows, and how long it is
 
 FEWEST_EV_S, FEWEST_SHARE, ATTEMPTS = 800.0, 0.1, 4
 """A clip of a wide person needs so many events a second besides the sensor's noise, and at least this share of the
 noise. Otherwise another person is drawn, at most so many in all. Where nobody could see a gesture, a network would
 learn to guess."""
 
-DENOISED_SHARE = 1 / 3
-"""Share of wide clips whose events have passed the noise filter."""
+DENOISED_SHARE = 1 / 3  # Share of wide clips whose events have passed the noise filter
 
 AROUND: dict[str, Kind] = {
     OBJECTS: "objects", SHAKE: "shake", PAN: "pan", CURTAIN: "curtain", TWO_PEOPLE: "passer_by",
@@ -106,16 +101,13 @@ AROUND_SHARES: dict[Kind, float] = {
 }  # fmt: skip
 """Shares of all wide people around whom it moves."""
 
-TEXTURED_SHARE = 0.4
-"""Share of wide people before a background with a texture."""
+TEXTURED_SHARE = 0.4  # Share of wide people before a background with a texture
 
-LONGEST_S = 60.0
-"""The longest clip that is simulated."""
+LONGEST_S = 60.0  # The longest clip that is simulated
 
 FPS = 30.0
 EXPOSURE_US = 16_000
-NOISE = 1.0
-"""Standard deviation of the noise of a webcam's pixel, of 255."""
+NOISE = 1.0  # Standard deviation of the noise of a webcam's pixel, of 255
 
 _BRIGHT = 0.8  # the exposure brings the 95th percentile of a picture to this share of full scale
 
@@ -160,12 +152,7 @@ def gesture_clip(
 ) -> Events:
     """Return the events of one person performing one gesture, from time 0.
 
-    Parameters
-    ----------
-    gesture
-        One of `motions.PEOPLE`.
-    seed
-        Seed of the body, the background, the sensor and the movement.
+    ``gesture`` is one of `motions.PEOPLE`. ``seed`` draws the body, the background, the sensor and the movement.
     """
     for attempt in range(ATTEMPTS):
         scene, limbs, times_us, rng = performance(

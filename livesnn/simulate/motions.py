@@ -129,7 +129,6 @@ MIRRORED = {
 
 
 def mirrored(gesture: str) -> str:
-    """Return what a gesture becomes in a mirror."""
     return MIRRORED.get(gesture, gesture)
 
 
@@ -147,8 +146,7 @@ TEACHABLE = ("wander", "circle_both", "flap", "push", "wave_both")
 EVERYDAY = (*TEACHABLE, *everyday.MOVEMENTS)
 """The movements that make up "other". Shipped models know them only as "other", so they can be taught."""
 
-PEOPLE = (*GESTURES, *EVERYDAY, *NOTHING)
-"""Everything that a simulated person can do."""
+PEOPLE = (*GESTURES, *EVERYDAY, *NOTHING)  # Everything that a simulated person can do
 
 
 def names_like(name: str) -> str:

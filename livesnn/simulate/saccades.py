@@ -22,8 +22,7 @@ from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.body import minimum_jerk
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
-Range = tuple[float, float]
-"""Lowest and highest value of a uniform distribution."""
+Range = tuple[float, float]  # Lowest and highest value of a uniform distribution
 
 RESOLUTION = Resolution(34, 34)
 CYCLE_US = 315_000
@@ -74,44 +73,20 @@ class SaccadeSpec:
 
     The means are N-MNIST's. Its measured spread is 1.7 ms in start, 0.1 pixels in shift, 0.03 in amplitude and 4 % in
     the number of events of the same digit. The defaults are somewhat wider.
-
-    Attributes
-    ----------
-    black
-        Luminance of full ink; the paper has 1.
-    threshold
-        Factor on both thresholds of the pixels.
-    pixel
-        The sensor's pixels.
-    blur
-        Share of its light that a point gives to each horizontal and vertical neighbour.
-    corner
-        Sensor position (x, y) of the upper left pixel of a 28×28 image at rest.
-    shift
-        Added to each of ``corner``'s coordinates.
-    amplitude
-        Factor on all moves.
-    start_ms
-        Delay of the whole cycle.
-    speed
-        Factor on speed: with 1.1 all moves come a tenth earlier and faster.
-    scale
-        Sensor pixels per image pixel.
-    rotation_degrees
-        Clockwise rotation of the image about its middle.
     """
 
-    black: Range = (0.14, 0.165)
-    threshold: Range = (0.92, 1.08)
-    pixel: DvsPixelSpec = _ATIS
-    blur: float = 0.075
+    black: Range = (0.14, 0.165)  # Luminance of full ink; the paper has 1
+    threshold: Range = (0.92, 1.08)  # Factor on both thresholds of the pixels
+    pixel: DvsPixelSpec = _ATIS  # The sensor's pixels
+    blur: float = 0.075  # Share of its light that a point gives to each horizontal and vertical neighbour
+    # Sensor position (x, y) of the upper left pixel of a 28×28 image at rest
     corner: tuple[float, float] = (0.43, 1.36)
-    shift: Range = (-0.25, 0.25)
-    amplitude: Range = (0.95, 1.05)
-    start_ms: Range = (-3.0, 3.0)
-    speed: Range = (0.98, 1.02)
-    scale: Range = (0.99, 1.04)
-    rotation_degrees: Range = (-1.1, 2.9)
+    shift: Range = (-0.25, 0.25)  # Added to each of ``corner``'s coordinates
+    amplitude: Range = (0.95, 1.05)  # Factor on all moves
+    start_ms: Range = (-3.0, 3.0)  # Delay of the whole cycle
+    speed: Range = (0.98, 1.02)  # Factor on speed: with 1.1 all moves come a tenth earlier and faster
+    scale: Range = (0.99, 1.04)  # Sensor pixels per image pixel
+    rotation_degrees: Range = (-1.1, 2.9)  # Clockwise rotation of the image about its middle
 
 
 NMNIST = SaccadeSpec()
@@ -124,28 +99,11 @@ def saccade_recording(
     *,
     repeat: int = 1,
 ) -> Events:
-    """Return the events of an image seen in ``repeat`` cycles of three saccades.
+    """Return the events of an image seen in ``repeat`` cycles of three saccades, of 315 ms each, without a pause.
 
-    Parameters
-    ----------
-    image
-        uint8 [h, w], bright on black as in MNIST. 28×28 fills the sensor as in N-MNIST.
-    rng
-        Draws the settings and the noise. The same generator state gives the same events.
-    spec
-        Distributions of the settings.
-    repeat
-        Cycles of 315 ms without a pause.
-
-    Returns
-    -------
-    events
-        EVENTS_DTYPE [N] of a 34×34 sensor, 0 < t < 315,000 × ``repeat``.
-
-    Raises
-    ------
-    DataError
-        The image isn't a uint8 [h, w], or ``repeat`` < 1.
+    ``image`` is uint8 [h, w], bright on black as in MNIST; 28×28 fills the 34×34 sensor as in N-MNIST. ``rng`` draws
+    the settings and the noise: the same state gives the same events, 0 < t < 315,000 × ``repeat``. Raises DataError
+    if the image is anything else, or ``repeat`` < 1.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or repeat < 1:
         raise DataError(

@@ -19,11 +19,9 @@ from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.body import IMAGE, Array, Body, Breadth, Limbs, draw_body, joints, log_uniform
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
-LAMP_SHARE = 0.1
-"""Share of people under a flickering lamp."""
+LAMP_SHARE = 0.1  # Share of people under a flickering lamp
 
-FRAME_US = 4000
-"""Time between two pictures. In it the fastest gesture moves an edge by less than two pixels."""
+FRAME_US = 4000  # Time between two pictures. In it the fastest gesture moves an edge by less than two pixels.
 
 _BLOCK = 64  # pictures in memory at once
 
@@ -58,26 +56,17 @@ class Drift(NamedTuple):
     down: Array
 
 
-Moving = Callable[[Array], Array]
-"""Returns what is true at the moments [T], in s."""
+Moving = Callable[[Array], Array]  # Returns what is true at the moments [T], in s
 
 
 class Surroundings(NamedTuple):
-    """What moves besides the person.
+    """What moves besides the person."""
 
-    Attributes
-    ----------
-    behind, before
-        Return shapes [T, S, 11] in pixels of the sensor, painted behind or before the person.
-    camera
-        Returns how far everything is displaced, [T, 2], in pixels.
-    curtain
-        Returns how far each column of the background is displaced besides, [T, W], in pixels.
-    """
-
+    # Return shapes [T, S, 11] in pixels of the sensor, painted behind or before the person
     behind: tuple[Moving, ...] = ()
     before: tuple[Moving, ...] = ()
-    camera: Moving | None = None
+    camera: Moving | None = None  # Returns how far everything is displaced, [T, 2], in pixels
+    # Returns how far each column of the background is displaced besides, [T, W], in pixels
     curtain: Moving | None = None
 
 
@@ -227,7 +216,6 @@ def on_sensor(scene: Scene, shapes: Array) -> Array:
 
 def _cone(start: Array, r0: float, end: Array, r1: float, depth: Array | float, body: Body, *,
           luminance: float, texture: float, phase: float) -> Array:  # fmt: skip
-    """Return one shape [T, 11] between two points [T, 2]."""
     shape = np.empty((len(start), 11))
     shape[:, _X0], shape[:, _Y0], shape[:, _R0] = start[:, 0], start[:, 1], r0
     shape[:, _X1], shape[:, _Y1], shape[:, _R1] = end[:, 0], end[:, 1], r1

@@ -50,7 +50,6 @@ def textured(background: FloatImage, rng: Random) -> FloatImage:
 
 
 def _stretched(values: Array, size: int) -> Array:
-    """Return values [size, N] interpolated linearly between those of cells [K, N]."""
     place = np.linspace(0, len(values) - 1, size)
     before = np.minimum(place.astype(int), len(values) - 2)
     return values[before] + (place - before)[:, None] * (values[before + 1] - values[before])
@@ -63,7 +62,6 @@ def _wandering(rng: Random, shape: tuple[int, ...], fastest_hz: float) -> Moving
 
 
 def _to_and_fro(far: float, speed: float, start: float) -> Moving:
-    """Return movement of even speed between −far and far."""
     turn = speed / far * np.pi / 2
     return lambda times_s: far * 2 / np.pi * np.arcsin(np.sin(turn * times_s + start))
 

@@ -32,7 +32,6 @@ def weights_of(net: SpikingNetwork) -> Weights:
 
 
 def save_network(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
-    """Write the trainable weights and the card."""
     save_weights(weights_of(net), path, card)
 
 

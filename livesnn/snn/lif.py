@@ -61,31 +61,17 @@ class Surrogate:
 
 @dataclass(frozen=True)
 class Synapse:
-    """The activation f of one layer: how membrane potentials become outputs.
+    """The activation f of one layer: how membrane potentials become outputs."""
 
-    Attributes
-    ----------
-    neuron
-        α, T and whether spikes reset.
-    surrogate
-        dO/dU of the spikes.
-    analog
-        The analog phase: f(U) = min(U, ceiling) if U ≥ T else slope · U. The caller turns the reset off.
-    slope
-        −β as the paper prints it in Eq. 7; +β is the ordinary leaky ReLU.
-    ceiling
-        An upper bound that the paper doesn't have. Along the skips the leak multiplies a constant input by 1/(1−α)
-        for each sub-block: by 2⁸ for eight of them and α = 0.5.
-    fires
-        False for a membrane read-out, whose output is U itself and which never resets.
-    """
-
-    neuron: NeuronSpec
-    surrogate: Surrogate = Surrogate()
+    neuron: NeuronSpec  # α, T and whether spikes reset
+    surrogate: Surrogate = Surrogate()  # dO/dU of the spikes
+    # The analog phase: f(U) = min(U, ceiling) if U ≥ T else slope · U. The caller turns the reset off.
     analog: bool = False
-    slope: float = -0.01
+    slope: float = -0.01  # −β as the paper prints it in Eq. 7; +β is the ordinary leaky ReLU
+    # An upper bound that the paper doesn't have. Along the skips the leak multiplies a constant input by
+    # 1/(1−α) for each sub-block: by 2⁸ for eight of them and α = 0.5.
     ceiling: float = float("inf")
-    fires: bool = True
+    fires: bool = True  # False for a membrane read-out, whose output is U itself and which never resets
 
     @property
     def resets(self) -> bool:
@@ -128,8 +114,7 @@ class Kernels(NamedTuple):
     propagate: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Synapse], tuple[Tensor, Tensor]]
 
 
-LONGEST = 10
-"""Steps of the longest sequence that is compiled: its loop is unrolled."""
+LONGEST = 10  # Steps of the longest sequence that is compiled: its loop is unrolled
 
 
 def lif_sequence(

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from livesnn.card import ModelCard
 from livesnn.snn.lif import EAGER, Surrogate, Synapse, lif_sequence, lif_step
 
-State = tuple[Tensor, ...]
-"""Membranes U [B, ...] of each layer, in the order of `state_shapes()`."""
+State = tuple[Tensor, ...]  # Membranes U [B, ...] of each layer, in the order of `state_shapes()`
 
 
 class Synapses(Protocol):
@@ -117,26 +116,18 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 class SpikingNetwork(nn.Module):
-    """A feed-forward spiking network that keeps nothing from step to step: the state is the caller's.
-
-    Attributes
-    ----------
-    analog
-        Whether the network is in the analog phase of the hybrid method, see lif.py; ``analog_slope`` and
-        ``analog_ceiling`` are that phase's.
-    """
+    """A feed-forward spiking network that keeps nothing from step to step: the state is the caller's."""
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
         self.card = card
         self.surrogate = Surrogate()
         self.kernels = EAGER
-        self.analog = False
+        self.analog = False  # whether it is in the analog phase of the hybrid method, see lif.py
         self.analog_slope = -0.01
         self.analog_ceiling = float("inf")
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
-        """Run the network on float x [N, C, H, W]; returns [N, K]."""
         raise NotImplementedError
 
     def synapse(self, number: int) -> Synapse:
@@ -149,7 +140,6 @@ class SpikingNetwork(nn.Module):
         return Synapse(neuron, self.surrogate, analog, self.analog_slope, self.analog_ceiling, fires)
 
     def scale_input(self, frames: Tensor) -> Tensor:
-        """Return min(counts, count_max) · scale: uint8 [..., C, H, W] to float32."""
         return frames.float().clamp(max=self.card.input.count_max) * self.card.input.scale
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -184,7 +174,6 @@ class SpikingNetwork(nn.Module):
         return outputs, tuple(synapses.after), rates
 
     def with_states(self) -> ModelCard:
-        """Return the card with `states` filled in."""
         return replace(self.card, states=self.state_shapes())
 
 

@@ -74,7 +74,6 @@ class STSResNet(SpikingNetwork):
         self.classify = nn.Linear(sum(features), len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
-        """Run the network on float x [N, C, H, W]; returns [N, K]."""
         return synapses(self.classify(self._features(x, synapses)), output=True)
 
     def _features(self, x: Tensor, synapses: Synapses) -> Tensor:
@@ -103,7 +102,6 @@ class ConvSNN(SpikingNetwork):
         self.classify = nn.Linear(spec.hidden, len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
-        """Run the network on float x [N, C, H, W]; returns [N, K]."""
         x = F.avg_pool2d(synapses(self.first(x)), 2)
         x = F.avg_pool2d(synapses(self.second(x)), 2)
         x = synapses(self.hidden(x.flatten(1)))

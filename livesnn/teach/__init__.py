@@ -17,51 +17,35 @@ from livesnn.weights import GRAPH, WEIGHTS, load_card
 SIMULATED = "gestures-sim"
 """Data set of models that know simulated people. Any other model needs recordings of what it knows."""
 
-NOT_NAMES = ("none", "–")
-"""What is shown where there is no decision."""
+NOT_NAMES = ("none", "–")  # What is shown where there is no decision
 
 NOISE, AT_REST = 4.0, 100.0
 """Less movement than this is noise, or a person at rest; for models of simulated people. Simulated noise has 0.7 to
 3, people at rest 2 to 410 (half of them below 80), and people who gesture 43 to 16,000 (half of each gesture above
 860). Four real gestures had 1,600 to 4,100."""
 
-LONGEST_NAME = 40
-"""Characters in a gesture's name, which becomes part of a folder's."""
+LONGEST_NAME = 40  # Characters in a gesture's name, which becomes part of a folder's
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a model has learned, and how well.
+    """What a model has learned, and how well."""
 
-    Attributes
-    ----------
-    folder
-        The new model.
-    windows
-        Windows that the class was learned from.
-    right, kept_aside
-        Of its last windows, which were first held out, how many were decided right, and how many there were.
-    taken, known
-        Of windows of known classes, how many were taken for the new class, and how many there were.
-    resembles, resembling
-        The class as which the model decided most of these windows before, and how many; "" and 0 if none.
-    movement
-        How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement.
-    at_rest
-        Whether that is no more than people at rest have; False for models that know no people.
-    """
-
-    folder: str
+    folder: str  # The new model
     gesture: str
-    windows: int
+    windows: int  # Windows that the class was learned from
+    # Of its last windows, which were first held out, how many were decided right, and how many there were
     right: int
     kept_aside: int
+    # Of windows of known classes, how many were taken for the new class, and how many there were
     taken: int
     known: int
+    # The class as which the model decided most of these windows before, and how many; "" and 0 if none
     resembles: str
     resembling: int
+    # How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement
     movement: float
-    at_rest: bool
+    at_rest: bool  # Whether that is no more than people at rest have; False for models that know no people
 
     @property
     def poor(self) -> bool:
@@ -163,7 +147,6 @@ def check_name(gesture: str, card: ModelCard) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what a person may overlook."""
     return name.replace("_", " ").casefold()
 
 

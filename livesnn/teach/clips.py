@@ -23,18 +23,15 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.run import FrameStream
 from livesnn.sources import is_live, open_source
 
-Clip = npt.NDArray[np.uint8]
-"""Frames uint8 [T, C, H, W] without a gap in time between them."""
+Clip = npt.NDArray[np.uint8]  # Frames uint8 [T, C, H, W] without a gap in time between them
 
 MOVES = ((0.08, 0.0, 1.15), (-0.08, 0.0, 0.87), (0.0, 0.08, 0.87), (0.0, -0.08, 1.15))
 """Shift right and down, as parts of the picture, and size of the copies that are learned with a clip, since nobody
 stands in the same place twice."""
 
-PARTS = 8
-"""Parts along each side of the picture in which events are counted, to measure movement."""
+PARTS = 8  # Parts along each side of the picture in which events are counted, to measure movement
 
-READY_S = 3.0
-"""Time to get ready in front of a live source."""
+READY_S = 3.0  # Time to get ready in front of a live source
 
 
 def read_clips(
@@ -148,7 +145,6 @@ def _labelled(
 
 
 def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tuple[float, float]]:
-    """Return the start and end in µs of each stretch with this label."""
     zero_us = recording.labels_start
     return [(zero_us + 1e6 * one.start, zero_us + 1e6 * one.end) for one in labels if one.label == name]
 

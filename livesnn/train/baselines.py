@@ -22,8 +22,7 @@ from livesnn.train.evaluate import accuracy_recordings, confusion, count_recordi
 if TYPE_CHECKING:
     from torchvision.models import ResNet
 
-HIDDEN = 128
-"""Units of the fully connected layer before the classifier, as in ConvSNN."""
+HIDDEN = 128  # Units of the fully connected layer before the classifier, as in ConvSNN
 LSTM_UNITS = 256
 
 
@@ -44,21 +43,17 @@ class Baseline(nn.Module):
         raise NotImplementedError
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return an empty dict."""
         return {}
 
     def initial_state(self, batch: int = 1) -> State:
-        """Return the empty state."""
         return ()
 
     def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
-        """Return outputs float32 [T', B, K] of uint8 [T, B, C, H, W], and the empty state."""
         spec = self.card.input
         outputs = self.window(frames.float().clamp(max=spec.count_max) * spec.scale)
         return outputs.float(), ()
 
     def forward_rates(self, frames: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        """Return the same as `forward`, and no firing rates [0]."""
         outputs, state = self(frames, state)
         return outputs, state, outputs.new_zeros(0)
 
@@ -79,7 +74,6 @@ class CNN(Baseline):
         self.classify = _classifier(second * _pooled_pixels(card), card)
 
     def window(self, x: Tensor) -> Tensor:
-        """Return [1, B, K] of float x [T, B, C, H, W]."""
         stacked = channels_last(x.transpose(0, 1).flatten(1, 2))
         return self.classify(self.second(self.first(stacked)).flatten(1)).unsqueeze(0)
 
@@ -102,7 +96,6 @@ class CNNLSTM(Baseline):
         self.classify = nn.Linear(LSTM_UNITS, len(card.classes))
 
     def window(self, x: Tensor) -> Tensor:
-        """Return [T, B, K] of float x [T, B, C, H, W]."""
         frames = channels_last(x.flatten(0, 1))
         features = self.second(self.first(frames)).flatten(1).unflatten(0, x.shape[:2])
         outputs, _ = self.lstm(features)
@@ -124,7 +117,6 @@ class ConvLSTM(Baseline):
         self.classify = _classifier(second * _pooled_pixels(card), card)
 
     def window(self, x: Tensor) -> Tensor:
-        """Return [T, B, K] of float x [T, B, C, H, W]."""
         for layer in (self.first, self.second):
             x = F.max_pool2d(layer(x).flatten(0, 1), 2).unflatten(0, x.shape[:2])
         return self.classify(x.flatten(2))
@@ -179,7 +171,6 @@ class C3D(Baseline):
         self.classify = _classifier(second * (card.input.window // 2) * _pooled_pixels(card), card)
 
     def window(self, x: Tensor) -> Tensor:
-        """Return [1, B, K] of float x [T, B, C, H, W]."""
         x = x.permute(1, 2, 0, 3, 4).contiguous()
         x = F.relu(F.max_pool3d(self.norms[0](self.first(x)), (1, 2, 2)))
         x = F.relu(F.max_pool3d(self.norms[1](self.second(x)), 2))
@@ -198,7 +189,6 @@ class ResNet18(Baseline):
         self.network = _resnet(card.input.channels, len(card.classes))
 
     def window(self, x: Tensor) -> Tensor:
-        """Return [T, B, K] of float x [T, B, C, H, W]."""
         frames = channels_last(x.flatten(0, 1))
         return self.network(frames).unflatten(0, x.shape[:2])
 
@@ -211,7 +201,6 @@ class ResNet18Stacked(Baseline):
         self.network = _resnet(card.input.window * card.input.channels, len(card.classes))
 
     def window(self, x: Tensor) -> Tensor:
-        """Return [1, B, K] of float x [T, B, C, H, W]."""
         return self.network(channels_last(x.transpose(0, 1).flatten(1, 2))).unsqueeze(0)
 
 
@@ -239,7 +228,6 @@ def _classifier(features: int, card: ModelCard) -> nn.Module:
 
 
 def _pooled_pixels(card: ModelCard) -> int:
-    """Return the pixels that are left of the input after two pools of 2."""
     return (card.input.height // 4) * (card.input.width // 4)
 
 
@@ -264,7 +252,6 @@ _CLASSES: dict[str, type[Baseline]] = {
 
 
 def build_baseline(name: NetworkName, card: ModelCard) -> Baseline:
-    """Build a baseline with random weights, for the input and the classes of a card."""
     return _CLASSES[name](card)
 
 

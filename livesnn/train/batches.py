@@ -90,7 +90,6 @@ class EpochBatches(Sampler[Draw]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -115,7 +114,6 @@ class Loaders(lightning.LightningDataModule):
         self._parts, self._batch, self._seed = parts, batch, seed
 
     def batches(self, *, rank: int = 0, workers: int = 1) -> EpochBatches:
-        """Return the batches that one worker draws."""
         parts = self._parts
         return EpochBatches(
             len(parts.training), len(parts.extra or ()), parts.extra_per_epoch, self._batch, self._seed,
@@ -123,7 +121,6 @@ class Loaders(lightning.LightningDataModule):
         )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return a loader of training batches."""
         sampler = self.batches(rank=self.trainer.global_rank, workers=self.trainer.world_size)
         return DataLoader(
             BatchDataset(self._parts.training, self._parts.extra), sampler=sampler, batch_size=None

@@ -29,24 +29,13 @@ _OF_SPIKES = (
 
 
 class NetworkKind(NamedTuple):
-    """What a network takes.
+    """What a network takes."""
 
-    Attributes
-    ----------
-    spiking
-        Whether it has a state and makes a model folder.
-    blocks
-        How many numbers --widths takes.
-    width
-        The paper's number of channels, which --width has when it is left out.
-    refused
-        Fields of `Configuration` that have no effect on it and are refused. Other fields may have no effect either,
-        but a pair of commands may share them.
-    """
-
-    spiking: bool = False
-    blocks: int = 2
-    width: int = 256
+    spiking: bool = False  # Whether it has a state and makes a model folder
+    blocks: int = 2  # How many numbers --widths takes
+    width: int = 256  # The paper's number of channels, which --width has when it is left out
+    # Fields of `Configuration` that have no effect on it and are refused. Other fields may have no effect
+    # either, but a pair of commands may share them.
     refused: tuple[str, ...] = _OF_SPIKES
 
 
@@ -374,12 +363,10 @@ class Configuration(DataRequest):
 
     @property
     def run(self) -> Path:
-        """The run folder."""
         return self.out / self.run_name
 
     @property
     def run_name(self) -> str:
-        """Name of the run, as given or made from the rest."""
         return self.name or f"{self.base_name}-{self.seed}"
 
     @property
@@ -391,7 +378,6 @@ class Configuration(DataRequest):
 
     @property
     def input(self) -> InputSpec:
-        """Input of the network: the data set's, with what the flags change."""
         spec = data_set(self.dataset).INPUT
         if self.delta_t_us or self.n_events:
             lift_to = spec.lift_to if self.delta_t_us else None  # frames of so many events need none
@@ -423,7 +409,6 @@ class Configuration(DataRequest):
 
 
 def _check_limits(config: Configuration) -> None:
-    """Raise TrainError for a number out of its range, and for a flag that this data set doesn't have."""
     for name, (low, high) in RANGES.items():
         value = getattr(config, name)
         if value is not None and not low <= value <= high:

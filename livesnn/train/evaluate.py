@@ -21,18 +21,13 @@ from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
 from livesnn.train.datasets.clips import Clips, Index
 
-MISTAKES = 50
-"""Largest number of mistakes that are listed."""
+MISTAKES = 50  # Largest number of mistakes that are listed
 TEMPERATURES = np.geomspace(1, 10, 101)
 """None is below 1: a model that has learned to doubt would lose that, and name gestures of people who stand idle."""
-BINS = 15
-"""Bins of confidence, for the calibration error."""
-SHOWN = 5
-"""Confusions and mistakes that are put in words."""
-ONE_SIDED = 0.8
-"""Share of all decisions that one class of several shouldn't have."""
-FAR = 2.0
-"""Ratio of events to those in training, either way, that makes a result doubtful."""
+BINS = 15  # Bins of confidence, for the calibration error
+SHOWN = 5  # Confusions and mistakes that are put in words
+ONE_SIDED = 0.8  # Share of all decisions that one class of several shouldn't have
+FAR = 2.0  # Ratio of events to those in training, either way, that makes a result doubtful
 
 
 class Mistake(NamedTuple):
@@ -49,48 +44,33 @@ class Mistake(NamedTuple):
 class Evaluation:
     """What `livesnn eval` prints. Accuracies are fractions 0 to 1.
 
-    Attributes
-    ----------
-    n
-        Clips.
-    accuracy_reset, confusion_reset, mistakes
-        With zero state at the beginning of each clip; ``mistakes`` are the `MISTAKES` most confident ones.
-    accuracy_carried, confusion, calibration_error, temperature, density, densities
-        With the state carried through all clips as one stream. In a confusion matrix rows are true classes and
-        columns decisions. ``temperature`` would suit these clips best. ``density`` is spikes per neuron and step over
-        all hidden neurons, ``densities`` by layer.
-    accuracy_recordings
-        One decision for each recording or video, by the mean rates of its clips, each from zero state; None where
-        each clip is a recording of its own.
-    synops_per_frame, macs_per_frame, energy_estimate_uj_per_frame
-        See `Costs`.
-    mean_count
-        Mean count of a pixel.
-    saturated
-        Share of the pixels with events (in a video, of all pixels) at the model's maximum count or above.
-    empty
-        Share of the frames that have nothing in them.
+    Clips are decided twice: each from zero state (``accuracy_reset``, ``accuracy_recordings``, ``confusion_reset``,
+    ``mistakes``), and all as one stream that carries the state (everything else). Rows of a confusion matrix are true
+    classes, columns decisions.
     """
 
-    n: int
+    n: int  # clips
     accuracy_reset: float
     accuracy_carried: float
     recordings: int
+    # One decision for each recording or video, by the mean rates of its clips; None where each clip is a recording
     accuracy_recordings: float | None
-    density: float
-    densities: dict[str, float]
-    synops_per_frame: float
+    density: float  # spikes per neuron and step over all hidden neurons
+    densities: dict[str, float]  # by layer
+    synops_per_frame: float  # see `Costs`, as for the following two
     macs_per_frame: float
     energy_estimate_uj_per_frame: float
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
     confusion_reset: tuple[tuple[int, ...], ...]
     calibration_error: float
-    temperature: float
-    mistakes: tuple[Mistake, ...]
-    mean_count: float
-    saturated: float
-    empty: float
+    temperature: float  # that would suit these clips best
+    mistakes: tuple[Mistake, ...]  # the `MISTAKES` most confident ones
+    mean_count: float  # of a pixel
+    saturated: (
+        float  # share of the pixels with events (in a video: of all) at the model's maximum count or above
+    )
+    empty: float  # share of the frames that have nothing in them
     seconds: float
 
 
@@ -312,7 +292,6 @@ def _classes(measured: Evaluation) -> Iterator[str]:
 
 
 def _favourite(measured: Evaluation) -> Iterator[str]:
-    """Yield a line if nearly everything is taken for one class."""
     for name, decided in zip(measured.classes, zip(*measured.confusion, strict=True), strict=True):
         if sum(decided) > ONE_SIDED * measured.n and len(measured.classes) > 2:
             yield f"nearly everything is decided as {name}: train longer"

@@ -33,48 +33,30 @@ class StreamEvaluation:
 
     A frame counts if the window that ends with it lies wholly within one gesture. Its decision is right if it is that
     gesture's label; no decision is wrong. Accuracies are fractions 0 to 1.
-
-    Attributes
-    ----------
-    n, accuracy, accuracy_first_minute, accuracy_last_minute, recall
-        Frames that count, and the share that is right: of all, in the first and the last minute, and by class.
-    latency_ms
-        From a gesture's onset to the first right decision: ``p50`` and ``p90`` over the ``n`` gestures that had one,
-        and the share ``missed`` of those that never had.
-    accuracy_after_ms
-        Share of the gestures of that length whose decision is right so many ms after the onset.
-    flickers_a_minute
-        How often the decision changes within a gesture, to another or to none, between frames that count.
-    false_decisions_a_minute
-        Windows with any decision where nothing is performed, per minute and by the stream's name; and windows with
-        another decision than "other" while that is performed.
-    idle_decisions_a_minute
-        The same over all streams where nothing is performed; nan if there are none.
-    density
-        Spikes per neuron and step over all hidden neurons, in frames that count.
-    minutes, seconds
-        Duration up to the last frame that counts, and how long measuring took.
-    unmeasured
-        Gestures of each class without a frame that counts: shorter than a window, cut off, or without events.
-    warnings
-        From the recordings' readers: damage, times out of order.
     """
 
-    n: int
+    n: int  # frames that count
     accuracy: float
     accuracy_first_minute: float
     accuracy_last_minute: float
-    recall: dict[str, float]
+    recall: dict[str, float]  # accuracy by class
+    # From a gesture's onset to the first right decision: p50 and p90 over the n gestures that had one, and the share
+    # missed of those that never had.
     latency_ms: dict[str, float]
+    # Share of the gestures of that length whose decision is right so many ms after the onset
     accuracy_after_ms: dict[str, float]
+    # How often the decision changes within a gesture, to another or to none, between frames that count
     flickers_a_minute: float
+    # Windows with any decision where nothing is performed, by the stream's name; and windows with another decision
+    # than "other" while that is performed.
     false_decisions_a_minute: dict[str, float]
-    idle_decisions_a_minute: float
-    density: float
-    minutes: float
+    idle_decisions_a_minute: float  # the same over all streams where nothing is performed; nan without any
+    density: float  # spikes per neuron and step over all hidden neurons, in frames that count
+    minutes: float  # up to the last frame that counts
+    # Gestures of each class without a frame that counts: shorter than a window, cut off, or without events
     unmeasured: dict[str, int] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()  # of the recordings' readers: damage, times out of order
+    seconds: float = 0.0  # that measuring took
 
 
 class _Decided(NamedTuple):
@@ -187,7 +169,6 @@ def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iter
 
 
 def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]]) -> _Rest:
-    """Return the windows of a stream that don't overlap with the busy stretches."""
     us, wrong = 0, 0
     for frame in decided:
         begun_us = frame.begun_us

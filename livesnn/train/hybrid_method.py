@@ -86,7 +86,6 @@ class HybridModule(lightning.LightningModule):
                 cast(torch.optim.Optimizer, self.optimizers()).state.clear()
 
     def _record_switch(self) -> None:
-        """Write what the switch changes to switch.json beside the log."""
         batch = next(iter(self.trainer.val_dataloaders))
         frames, labels = batch.frames[:AT_ONCE], batch.labels[:AT_ONCE]
         assert isinstance(self.net, SpikingNetwork)  # a baseline has no analog epochs
@@ -95,7 +94,6 @@ class HybridModule(lightning.LightningModule):
         (self.config.run / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the loss of one batch of clips."""
         loss, figures = self.loss_of(batch, self.global_step)
         how = {"prog_bar": True, "batch_size": len(batch.labels), "sync_dist": self.trainer.world_size > 1}
         self.log_dict(figures, on_step=False, on_epoch=True, **how)
@@ -283,7 +281,6 @@ class HybridModule(lightning.LightningModule):
 
 
 def _only(state: State, carried: Tensor) -> State:
-    """Return the state of some clips, and zeros for the others."""
     return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
 
@@ -315,7 +312,6 @@ def _clips_by_class(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[
 
 
 def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of the clips of a class that are decided right; 0 if there are none."""
     known = labels >= 0
     return ((outputs.mean(0).argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
 

@@ -89,7 +89,6 @@ def _confusion(measured: Evaluation) -> str:
 
 
 def _validation(split: Split | None) -> str:
-    """Say what the validation clips are."""
     if split is None:
         return "clips of its own"
     if split.protocol == BY_TABLE:

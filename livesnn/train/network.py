@@ -44,14 +44,11 @@ from livesnn.train.run_folder import (
 from livesnn.train.spike_conv import convolve_spikes
 from livesnn.weights import Weights, load_weights
 
-Network = SpikingNetwork | Baseline
-"""What `HybridModule` trains."""
+Network = SpikingNetwork | Baseline  # What `HybridModule` trains
 
-HEAD = "classify."
-"""Prefix of the names of the last layer's tensors, whose first axis is the classes."""
+HEAD = "classify."  # Prefix of the names of the last layer's tensors, whose first axis is the classes
 
-MEASURED_CLIPS = 500
-"""Largest number of training clips on which batch norms are measured."""
+MEASURED_CLIPS = 500  # Largest number of training clips on which batch norms are measured
 
 
 def build(config: Configuration, classes: tuple[str, ...]) -> Network:
@@ -104,7 +101,6 @@ def start_from(net: SpikingNetwork, start: Start) -> None:
 
 
 def _head(theirs: Weights, known: Sequence[str], fresh: Weights, classes: Sequence[str]) -> Weights:
-    """Return the last layer: the model's rows for the classes it knows, and fresh ones for the others."""
     head = {name: array.copy() for name, array in fresh.items() if name.startswith(HEAD)}
     for name, rows in head.items():
         if name not in theirs or theirs[name].shape[1:] != rows.shape[1:]:
@@ -232,7 +228,6 @@ class MeasuredNorms(Callback):
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Measure before each validation."""
         net = pl_module.net
         assert isinstance(net, Network)
         self.measure(net, trainer.current_epoch, pl_module.device)
@@ -329,7 +324,6 @@ def read_teacher(run: Path, balance: str = "weights") -> Configuration:
 
 @contextmanager
 def _naming(run: Path) -> Iterator[None]:
-    """Say in an error that it is the teacher's."""
     try:
         yield
     except (TrainError, OSError) as error:

@@ -20,14 +20,10 @@ from livesnn.threads import usable_processors
 T = TypeVar("T")
 R = TypeVar("R")
 
-LAUNCHER = "LIVESNN_LAUNCHER"
-"""Environment variable with the process that Lightning starts the others from."""
-PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h: the signal that a process is sent when its parent ends."""
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""From glibc's malloc.h."""
-MOST_PROCESSES = 61
-"""Windows can't wait for more."""
+LAUNCHER = "LIVESNN_LAUNCHER"  # Environment variable with the process that Lightning starts the others from
+PR_SET_PDEATHSIG = 1  # From linux/prctl.h: the signal that a process is sent when its parent ends
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # From glibc's malloc.h
+MOST_PROCESSES = 61  # Windows can't wait for more
 
 
 def shares_another() -> bool:

@@ -171,7 +171,6 @@ def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
 
 
 def _check_network(config: Configuration, start: ModelCard) -> None:
-    """Raise TrainError where the network isn't the model's, apart from what only training or export needs."""
     ours = config.card(()).network
     theirs = replace(start.network, dropout=ours.dropout, weight_bits=ours.weight_bits)
     for name, value in asdict(theirs).items():
@@ -196,7 +195,6 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
 
 
 def _check_together(config: Configuration) -> None:
-    """Raise TrainError for values that contradict each other or the data set."""
     source = data_set(config.dataset)
     config.mirrored(())
     if config.burn_in % source.INPUT.window:
@@ -285,5 +283,4 @@ def read_record(record: Path) -> dict[str, Any]:
 
 
 def as_record(config: Configuration) -> bytes:
-    """Return the contents of config.json."""
     return msgspec.json.format(msgspec.json.encode(replace(config, resume=False), enc_hook=str), indent=2)

@@ -29,15 +29,13 @@ from livesnn.infer.spikes.intrinsics import (
 )
 from livesnn.threads import pool
 
-LANES = (32, 16)
-"""Channels that are computed at a time: the larger that divides both sides of a kernel."""
+LANES = (32, 16)  # Channels that are computed at a time: the larger that divides both sides of a kernel
 DENSEST = {torch.float32: 0.2, torch.bfloat16: 0.03}
 """Share of non-zero inputs above which torch's convolution is used. Both are equally fast at 0.25 to 0.3 in float32
 (64 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2) and at 0.1 in bfloat16 (64 and 128 channels, 8×8 to
 16×16, one thread of an AMD EPYC with AVX512-BF16). With two threads and small images the limit is far lower: a step
 on N-MNIST with a density of 0.065 took an eighth longer with 0.08 than with 0.03."""
-SAMPLED = 8
-"""The share is counted on every eighth image."""
+SAMPLED = 8  # The share is counted on every eighth image
 PARTS, MOST_PARTS = 4, 32
 """Parts of a batch, for each thread and in all. A thread takes the next part when it can, since torch's own threads
 occupy a processor for some milliseconds after each operation."""
@@ -68,7 +66,6 @@ class SpikeConv2d(nn.Conv2d):
 
     @classmethod
     def like(cls, conv: nn.Conv2d) -> SpikeConv2d:
-        """Return one that shares the weights of another convolution."""
         kernel, stride = conv.kernel_size[0], conv.stride[0]
         made = cls(conv.in_channels, conv.out_channels, kernel, stride, kernel // 2, device="meta")
         made.weight, made.bias = conv.weight, conv.bias
@@ -92,7 +89,6 @@ class SpikeConv2d(nn.Conv2d):
 
 
 def _share(x: Tensor) -> float:
-    """Return the share of x that isn't zero, from a sample of it."""
     sample = x[::SAMPLED]
     return int(sample.count_nonzero()) / max(sample.numel(), 1)
 

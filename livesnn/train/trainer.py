@@ -59,34 +59,19 @@ from livesnn.train.run_folder import (
 )
 from livesnn.weights import load_weights
 
-FEW_STEPS = 10
-"""Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs."""
+FEW_STEPS = 10  # Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training.
+    """The result of a training."""
 
-    Attributes
-    ----------
-    folder
-        The model folder; a baseline makes no model, and this is its run folder.
-    validation
-        Accuracies on validation.
-    network
-        With its final weights (see `load_final`), in eval mode.
-    skipped, warnings
-        See `Clips`.
-    unmeasured
-        Classes without a validation clip.
-    """
-
-    folder: Path
+    folder: Path  # The model folder; a baseline makes no model, and this is its run folder
     validation: Evaluation | Measured
-    network: Network
+    network: Network  # With its final weights (see `load_final`), in eval mode
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    unmeasured: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()  # Classes without a validation clip
 
 
 def train_all(config: Configuration) -> list[Trained]:
@@ -161,7 +146,6 @@ def check_streams(config: Configuration, streams: Streams) -> None:
 
 
 def _module(net: Network, config: Configuration, parts: Parts, total_steps: int) -> HybridModule:
-    """Return what Lightning trains: the network, with its teacher and with classes that count alike."""
     teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
@@ -181,7 +165,6 @@ def _outputs(config: Configuration, parts: Parts) -> tuple[str, ...]:
 def _fit(
     trainer: lightning.Trainer, module: HybridModule, loaders: Loaders, run: Path, resume_from: Path | None
 ) -> None:
-    """Train; raises StoppedError when a signal ends it."""
     try:
         trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
     except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -282,7 +265,6 @@ def _finish(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Lightning's advice, not its errors."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     advice = "num_workers|many workers|lr_scheduler.step|GPU available|exists and is not empty|LeafSpec"
@@ -308,11 +290,9 @@ class EpochLines(Callback):
         self._begun_s = 0.0
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Note the time."""
         self._begun_s = time.monotonic()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Say the epoch's figures."""
         if not trainer.is_global_zero:
             return
         known = {name: float(value) for name, value in trainer.callback_metrics.items()}

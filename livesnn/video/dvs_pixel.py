@@ -24,38 +24,24 @@ LEAST_THRESHOLD = 0.01  # log units; v2e's bound against endless events of a bad
 
 @dataclass(frozen=True)
 class DvsPixelSpec:
-    """What a sensor's pixels are like. The defaults are a quiet DVS in good light.
+    """What a sensor's pixels are like. The defaults are a quiet DVS in good light."""
 
-    Attributes
-    ----------
-    threshold_on, threshold_off
-        Change of log luminance (natural log, no unit, both > 0) that makes an ON or OFF event.
-    mismatch
-        Standard deviation from pixel to pixel of each threshold, log units.
-    leak_hz
-        Rate of the ON events a pixel makes by itself, because its reference drifts (Hz).
-    noise_hz
-        Mean rate of shot noise events a pixel, half ON and half OFF, whatever the light (Hz).
-    hot_fraction, hot_hz
-        Share of pixels, drawn at random, that have the noise rate ``hot_hz`` in place of ``noise_hz``.
-    refractory_us
-        Time after an event in which the pixel is held in reset: it sees no change (µs).
-    cutoff_hz
-        First-order low pass before the comparators, −3 dB at this frequency (Hz); None = none.
-    dark_luminance
-        Added to the luminance before the logarithm: the photodiode's dark current, in the caller's unit of
-        luminance, > 0.
-    """
-
+    # Change of log luminance (natural log, no unit, both > 0) that makes an ON or OFF event
     threshold_on: float = 0.2
     threshold_off: float = 0.2
-    mismatch: float = 0.03
-    leak_hz: float = 0.1
+    mismatch: float = 0.03  # Standard deviation from pixel to pixel of each threshold, log units
+    leak_hz: float = 0.1  # Rate of the ON events a pixel makes by itself, because its reference drifts (Hz)
+    # Mean rate of shot noise events a pixel, half ON and half OFF, whatever the light (Hz)
     noise_hz: float = 0.1
+    # Share of pixels, drawn at random, that have the noise rate ``hot_hz`` in place of ``noise_hz``
     hot_fraction: float = 0.0
     hot_hz: float = 50.0
+    # Time after an event in which the pixel is held in reset: it sees no change (µs)
     refractory_us: float = 500.0
+    # First-order low pass before the comparators, −3 dB at this frequency (Hz); None = none
     cutoff_hz: float | None = None
+    # Added to the luminance before the logarithm: the photodiode's dark current, in the caller's unit of
+    # luminance, > 0
     dark_luminance: float = 0.02
 
     def __post_init__(self) -> None:
@@ -70,30 +56,14 @@ class DvsPixelSpec:
 
 
 class DvsState(NamedTuple):
-    """All that pixels remember between two frames; every array is [H, W] and never changed in place.
+    """All that pixels remember between two frames; every array is [H, W] and never changed in place."""
 
-    Attributes
-    ----------
-    t_us
-        Time of the last frame, µs.
-    level
-        float64, low-passed log luminance at ``t_us``.
-    reference
-        float64, level that the comparators measure change from, at ``t_us``.
-    ready_us
-        float64, when the pixel leaves its refractory time.
-    noise_us
-        float64, when the next noise event falls due.
-    random
-        uint64, each pixel's own random stream: noise doesn't depend on how a sequence is cut.
-    """
-
-    t_us: int
-    level: npt.NDArray[np.float64]
-    reference: npt.NDArray[np.float64]
-    ready_us: npt.NDArray[np.float64]
-    noise_us: npt.NDArray[np.float64]
-    random: npt.NDArray[np.uint64]
+    t_us: int  # of the last frame
+    level: npt.NDArray[np.float64]  # low-passed log luminance at ``t_us``
+    reference: npt.NDArray[np.float64]  # that the comparators measure change from, at ``t_us``
+    ready_us: npt.NDArray[np.float64]  # when the pixel leaves its refractory time
+    noise_us: npt.NDArray[np.float64]  # when the next noise event falls due
+    random: npt.NDArray[np.uint64]  # each pixel's own stream, so that noise doesn't depend on the cuts
 
 
 class DvsPixels:

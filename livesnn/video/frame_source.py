@@ -16,22 +16,12 @@ EMULATED = "emulated"
 
 
 class FrameSource(Closing, ABC):
-    """What yields frames itself and has no events, such as a video.
+    """What yields frames itself and has no events, such as a video."""
 
-    Attributes
-    ----------
-    name
-        What it is called in errors.
-    live
-        Whether it runs in real time.
-    warnings
-        What was damaged or assumed so far, one line each.
-    """
-
-    name: str
+    name: str  # What it is called in errors
     resolution: Resolution
-    live: bool = True
-    warnings: tuple[str, ...] = ()
+    live: bool = True  # Whether it runs in real time
+    warnings: tuple[str, ...] = ()  # What was damaged or assumed so far, one line each
 
     @property
     def duration_us(self) -> int | None:
@@ -52,14 +42,12 @@ class FrameSource(Closing, ABC):
         """Return the first seconds of it, of its own time; a live one ends when ``stop`` is set, too."""
 
     def no_events(self) -> SourceError:
-        """Return the error for a command that needs events."""
         return SourceError(
             f"{self.name}: a video has no events: give a recording of events, a camera, or a video file that "
             "livesnn convert has made events of"
         )
 
     def not_turned(self) -> SourceError:
-        """Return the error for a command that would turn it."""
         return SourceError(
             f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out"
         )

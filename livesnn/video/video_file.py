@@ -52,7 +52,6 @@ class Reading:
         self._capture = _capture(path)
 
     def get(self, property_id: int) -> float:
-        """Return one of OpenCV's CAP_PROP_…."""
         return self._capture.get(property_id)
 
     def skip_to(self, frame: int) -> None:
@@ -151,39 +150,23 @@ class Video(FrameSource):
 
     Nothing is held open between readings. Picture j is shown from `time_us(j)` to `time_us(j + 1)`: by the
     container's frame rate, taken as constant.
-
-    Attributes
-    ----------
-    path, format
-        The file, and its container: avi, mp4, mov, matroska or webm.
-    fps
-        Pictures a second.
-    resolution
-        Of the upright pictures; pixels are taken as square.
-    claimed
-        Number of pictures, as the file says; below 1: it doesn't.
-    progress
-        Reports while all of it is read for its duration, see `count_frames`.
-    end_us
-        Frames at or after this time aren't yielded.
-    warnings
-        What is damaged or was assumed, one line each; known once the video has been read to its end.
     """
 
     live = False
 
+    # The file, and its container: avi, mp4, mov, matroska or webm
     path: Path
     format: str
-    fps: Fraction
-    resolution: Resolution
-    claimed: int
-    progress: Progress
-    end_us: float = math.inf
+    fps: Fraction  # Pictures a second
+    resolution: Resolution  # Of the upright pictures; pixels are taken as square
+    claimed: int  # Number of pictures, as the file says; below 1: it doesn't
+    progress: Progress  # Reports while all of it is read for its duration, see `count_frames`
+    end_us: float = math.inf  # Frames at or after this time aren't yielded
+    # What is damaged or was assumed, one line each; known once the video has been read to its end
     warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """Its path."""
         return str(self.path)
 
     @cached_property
@@ -206,16 +189,10 @@ class Video(FrameSource):
 
         From the first of these times at or after ``from_us`` on; where that is beyond the end, there are none.
 
-        Frame k is the newest picture at k·Δt, as if the video were live; there is one for each k·Δt before the end
-        of the last picture. The video is read up to the first damage that can be seen, and `warnings` says so; of an
-        .avi that is cut short, the last picture may be half of one, and is left out.
-
-        Raises
-        ------
-        ModelError
-            The model doesn't take videos.
-        FormatError
-            Not one whole frame can be read.
+        Frame k is the newest picture at k·Δt, as if the video were live; there is one for each k·Δt before the end of
+        the last picture. The video is read up to the first damage that can be seen, and `warnings` says so; of an
+        .avi that is cut short, the last picture may be half of one, and is left out. Raises ModelError if the model
+        doesn't take videos, and FormatError if not one whole frame can be read.
         """
         delta_t_us = check_takes_video(
             replace(input, slice=rule),
@@ -247,7 +224,6 @@ class Video(FrameSource):
                 yield self.time_us(frame), image
 
     def limited(self, seconds: float, stop: threading.Event) -> Video:
-        """Return the first seconds of it, of its own time."""
         return self if math.isinf(seconds) else replace(self, end_us=round(seconds * 1e6))
 
     def count_frames(self, progress: Progress = untold) -> int:
@@ -305,12 +281,8 @@ class Video(FrameSource):
 def open_video(path: str | Path, progress: Progress = untold) -> Video:
     """Open a video file and look at its first frame; ``progress``: see `Video`.
 
-    Raises
-    ------
-    SourceError
-        When there is no such file, or it can't be opened.
-    FormatError
-        When it isn't a video, none that can be decoded, or one of an impossible size or rate.
+    Raises SourceError when there is no such file, or it can't be opened, and FormatError when it isn't a video, none
+    that can be decoded, or one of an impossible size or rate.
     """
     path = Path(path)
     container = container_of(file_head(path, HEAD_BYTES, "video"))
@@ -333,7 +305,6 @@ def open_video(path: str | Path, progress: Progress = untold) -> Video:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is called a video, or begins like one."""
     if path.suffix.lower() in SUFFIXES:
         return True
     try:

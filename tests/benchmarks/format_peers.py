@@ -24,7 +24,15 @@ import numpy as np
 import tyro
 
 from livesnn.bench import installed_versions, machine, spread
-from livesnn.bench.decode import Columns, Reader, by_aedat, by_dv_processing, by_livesnn, columns, make_events
+from livesnn.bench.throughput import (
+    Columns,
+    Reader,
+    by_aedat,
+    by_dv_processing,
+    by_livesnn,
+    columns,
+    make_events,
+)
 from livesnn.console import write_json
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.bench.decode import SENSOR, make_events
+from livesnn.bench.throughput import SENSOR, make_events
 from livesnn.events.packet import Events
 from tests.format_files import MADE_FILES
 

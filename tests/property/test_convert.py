@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livesnn.bench.decode import START_US
+from livesnn.bench.throughput import START_US
 from livesnn.events.convert import convert
 from livesnn.events.packet import Events
 from tests.ecf_writer import write_ecf

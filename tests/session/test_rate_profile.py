@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from livesnn.bench.decode import make_events
+from livesnn.bench.throughput import make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording

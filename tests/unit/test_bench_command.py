@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.cli.measure import STUDIES
+from livesnn.cli.machine import STUDIES
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

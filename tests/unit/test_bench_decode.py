@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from livesnn.bench.decode import bench_decode
+from livesnn.bench.throughput import bench_decode
 
 
 def test_the_libraries_agree_on_the_events_and_each_has_its_rates() -> None:

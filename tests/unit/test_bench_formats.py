@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.decode import START_US, Columns, by_livesnn, make_events
+from livesnn.bench.throughput import START_US, Columns, by_livesnn, make_events
 from livesnn.events.packet import Resolution
 from tests.benchmarks import format_peers
 from tests.benchmarks.format_peers import Library, Sums, agree, bench_formats

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.realtime import bench_startup
-from livesnn.bench.step import bench_step, best_float32, by_turns, onnx_ways
+from livesnn.bench.step import bench_startup, bench_step, best_float32, by_turns, onnx_ways
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.slicer import Frame

@@ -23,7 +23,6 @@ from livesnn.simulate.gestures import (
     gesture_stream,
     performance,
 )
-from livesnn.simulate.live_sources import SimulatedPerson, open_simulation
 from livesnn.simulate.motions import (
     CURTAIN,
     EVERYDAY,
@@ -40,7 +39,6 @@ from livesnn.simulate.motions import (
     mirrored,
     perform,
 )
-from livesnn.simulate.recordings import scene_resolution, simulate_scene
 from livesnn.simulate.scene import (
     JITTER_US,
     Scatter,
@@ -51,6 +49,7 @@ from livesnn.simulate.scene import (
     shapes_of,
     surrounded,
 )
+from livesnn.simulate.sources import SimulatedPerson, open_simulation, scene_resolution, simulate_scene
 from livesnn.simulate.surroundings import with_surroundings
 
 TIMES_S = np.arange(0, 2, 0.004)

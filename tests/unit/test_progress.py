@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.bench.decode import make_events
+from livesnn.bench.throughput import make_events
 from livesnn.console import share_done, write_json
 from livesnn.events.convert import convert
 from livesnn.events.recording import describe, open_recording

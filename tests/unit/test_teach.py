@@ -30,9 +30,17 @@ from livesnn.teach import (
     own_folder,
     recognised_already,
 )
-from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
+from livesnn.teach.add_class import (
+    LEAST_WINDOWS,
+    fit_row,
+    known_people,
+    probability,
+    rows_of,
+    taught_before,
+    teach,
+    window_features,
+)
 from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
-from livesnn.teach.readout import fit_row, known_people, probability, window_features
 from livesnn.weights import load_weights
 from tests.networks import write_network
 

@@ -16,7 +16,7 @@ from livesnn.errors import ModelError, SourceError
 from livesnn.infer.model import load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.digits import draw_digit
-from livesnn.simulate.live_sources import STEPS, TURNS, TurningDigits, open_simulation, turned
+from livesnn.simulate.sources import STEPS, TURNS, TurningDigits, open_simulation, turned
 from livesnn.sources import event_source
 
 RULE = SliceRule(delta_t_us=100_000)

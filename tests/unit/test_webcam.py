@@ -19,8 +19,7 @@ from livesnn.infer.model import load_model
 from livesnn.simulate.gestures import FPS, gesture_pictures
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker
-from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator
-from livesnn.video.webcam import WebcamConnection, open_webcam, webcams
+from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator, WebcamConnection, open_webcam, webcams
 from tests.fake_source import PATIENCE_S
 
 Picture = npt.NDArray[np.uint8]

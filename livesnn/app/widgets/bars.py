@@ -71,7 +71,6 @@ class Header(QWidget):
         self.show_state("empty")
 
     def set_open_menu(self, menu: QMenu) -> None:
-        """Let the Open button show this menu."""
         menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)  # the button's is for its arrow
         self.open.setMenu(menu)
         under_mouse = Qt.WidgetAttribute.WA_UnderMouse
@@ -92,7 +91,6 @@ class Header(QWidget):
         self.model.setText(words.replace("&", "&&"))  # a single & would underline a letter
 
     def show_state(self, state: ShownState) -> None:
-        """Show a state of a session in words."""
         words, tone = _STATES[state]
         self.state.setText(words)
         style.set_rule(self._dot, "tone", tone)
@@ -165,11 +163,10 @@ class Transport(QFrame):
         self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
         self.record = _icon_button(RECORD)
-        self.speed = ChoiceBox("Speed")
+        speeds = {speed: "Max" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
+        self.speed = ChoiceBox("Speed", speeds)
         self.speed.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
-        for speed in SPEEDS:
-            self.speed.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
-        self.speed.setCurrentIndex(SPEEDS.index(1.0))
+        self.speed.choose(1.0)
         self.loop = _icon_button("Repeat (L): each repetition starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = Timeline()
@@ -242,7 +239,6 @@ class Transport(QFrame):
         self.record.setAccessibleName(tip)
 
     def show_state(self, state: ShownState) -> None:
-        """Show what the buttons would do."""
         self._state = state
         self._fit()
 
@@ -252,7 +248,6 @@ class Transport(QFrame):
         return self._total_s is None and self._state in RUNNING
 
     def _fit(self) -> None:
-        """Show and enable what makes sense for the source in its state."""
         seekable, live = self._total_s is not None, self.is_live
         of_live = (self.dot, self.live, self.elapsed, self.recorded, self.record)
         of_recordings = (
@@ -296,7 +291,7 @@ class Transport(QFrame):
 
     def choose_speed(self, speed: float) -> None:
         """Choose one of `SPEEDS`, for this recording or the next."""
-        self.speed.setCurrentIndex(SPEEDS.index(speed))
+        self.speed.choose(speed)
 
     @Slot(float)
     def _show_sought(self, seconds: float) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from PySide6.QtCore import QBuffer, QEvent, QPointF, QRectF, QSize, Qt, QUrl
+from PySide6.QtCore import QBuffer, QEvent, QLocale, QPointF, QRectF, QSize, Qt, QUrl
 from PySide6.QtGui import (
     QColor,
     QDesktopServices,
@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QDoubleSpinBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
@@ -32,6 +33,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QSpinBox,
     QToolTip,
     QVBoxLayout,
     QWidget,
@@ -66,12 +68,10 @@ def plain_tip(words: str) -> str:
 
 
 def heading(words: str) -> QLabel:
-    """Return the name of a field or a list in a dialog."""
     return label(words, style.text_font(14, weight=QFont.Weight.DemiBold))
 
 
 def note(words: str, pixels: int = 13) -> QLabel:
-    """Return an explanation in a dialog."""
     return label(words, style.text_font(pixels), "soft", wrap=True)
 
 
@@ -117,17 +117,14 @@ def docs_address(page: str) -> str:
 
 
 def open_docs(page: str) -> None:
-    """Show a page of the documentation in the system's browser."""
     QDesktopServices.openUrl(QUrl(docs_address(page)))
 
 
 def open_folder(folder: Path) -> None:
-    """Show a folder in the system's file manager."""
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 def png(image: QImage) -> bytes:
-    """Return an image as PNG."""
     buffer = QBuffer()
     QImageWriter(buffer, b"png").write(image)
     return bytes(buffer.data().data())
@@ -168,6 +165,26 @@ def line_edit(text: str, placeholder: str, name: str, *, least_width: int = 0) -
     return widget
 
 
+NumberBox = TypeVar("NumberBox", QSpinBox, QDoubleSpinBox)
+
+
+def number_box(
+    box: NumberBox, name: str, least: float, most: float, *, unit: str = "", width: int = 0
+) -> NumberBox:
+    """Return a field for a number, set up: with a decimal point in every country; ``width`` 0 is as needed."""
+    kind = type(box.value())
+    box.setRange(kind(least), kind(most))
+    box.setAccessibleName(name)
+    box.setFont(style.text_font(14))
+    box.setSuffix(unit)
+    box.setLocale(QLocale.c())
+    box.setAlignment(Qt.AlignmentFlag.AlignRight)
+    box.setKeyboardTracking(False)  # not while a number is half typed
+    if width:
+        box.setFixedSize(width, 30)
+    return box
+
+
 Part = QWidget | QLayout | int | tuple[QWidget | QLayout, int]
 """Of a row or column: a widget or a layout, also with its share of the room that is left; or a space in pixels."""
 
@@ -205,12 +222,10 @@ def write(
 
 
 def elided(painter: QPainter, words: str, width: float) -> str:
-    """Return as much from the beginning of words as fits into a width, in the painter's font."""
     return painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(width))
 
 
 def rounded(painter: QPainter, box: QRectF, radius: float, ground: str | QColor) -> None:
-    """Fill a box with round corners."""
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(ground))
     painter.drawRoundedRect(box, radius, radius)
@@ -251,7 +266,6 @@ class Painted(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def sizeHint(self) -> QSize:
-        """Return `hint`."""
         return self.hint
 
     def paint(self, painter: QPainter) -> None:
@@ -263,14 +277,12 @@ class Painted(QWidget):
         return self.toolTip()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint ground and contents."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(style.theme.surface))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.paint(painter)
 
     def event(self, event: QEvent) -> bool:
-        """Show the tooltip of the place."""
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             QToolTip.showText(event.globalPos(), plain_tip(self.tip_at(QPointF(event.pos()))), self)
             return True
@@ -288,13 +300,11 @@ class CaptionRow(Painted):
         self.setFixedHeight(18)
 
     def set_remark(self, words: str) -> None:
-        """Show a remark, shortened where it doesn't fit."""
         if words != self.remark:
             self.remark = words
             self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint both."""
         box = QRectF(self.rect())
         write(painter, box, self.caption, style.theme.soft, LEFT, style.caption_font())
         room = box.width() - painter.fontMetrics().horizontalAdvance(self.caption) - 12
@@ -316,17 +326,28 @@ class Card(QFrame):
 
 
 class ChoiceBox(QComboBox):
-    """A drop-down list with its own arrow, which a styled QComboBox lacks; ``name`` is for screen readers."""
+    """A drop-down list with its own arrow, which a styled QComboBox lacks; ``name`` is for screen readers.
 
-    def __init__(self, name: str) -> None:
+    ``options`` are the values to choose from, with what a person reads.
+    """
+
+    def __init__(self, name: str, options: Mapping[Any, str], *, width: int = 84, height: int = 36) -> None:
         super().__init__()
-        self.setFixedSize(84, 36)
+        for value, words in options.items():
+            self.addItem(words, value)
+        self.setFixedSize(width, height)
         self.setFont(style.text_font(14))
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # after a click the space bar still plays and pauses
 
+    def choose(self, value: object, words: str = "") -> None:
+        """Choose a value; one that isn't an option yet becomes one, with these words."""
+        values = [self.itemData(row) for row in range(self.count())]
+        if value not in values:
+            self.addItem(words, value)
+        self.setCurrentIndex(values.index(value) if value in values else len(values))
+
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the arrow over Qt's box."""
         super().paintEvent(event)
         painter = QPainter(self)
         colour = style.theme.soft if self.isEnabled() else style.theme.faint
@@ -343,11 +364,9 @@ class ShorteningLabel(QLabel):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
 
     def minimumSizeHint(self) -> QSize:
-        """Return room for a few letters."""
         return QSize(min(60, super().minimumSizeHint().width()), super().minimumSizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint what fits."""
         painter = QPainter(self)
         painter.setPen(QColor(style.theme.text))
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
@@ -377,7 +396,6 @@ class Dialog(QDialog):
         return first
 
     def add_close(self) -> None:
-        """Add a button that closes it."""
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         box.rejected.connect(self.reject)
         self.column.addWidget(box)

@@ -111,7 +111,6 @@ class Choice(QPushButton):
             fill(box, column, spacing=0, margins=(3, 14, 3, 0))
 
     def sizeHint(self) -> QSize:
-        """Return room for every word."""
         return self._roomy
 
     def hasHeightForWidth(self) -> bool:
@@ -154,7 +153,6 @@ class WordsPage(QWidget):
         return ways
 
     def set_words(self, title: str, hint: str, *, ways: bool) -> None:
-        """Show these words, with or without the ways."""
         self.title.setText(title)
         self.hint.setText(hint)
         self._ways.setVisible(ways)
@@ -206,7 +204,6 @@ class PictureCanvas(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def sizeHint(self) -> QSize:
-        """Return a common sensor's size."""
         return QSize(640, 480)
 
     # What is shown
@@ -233,12 +230,10 @@ class PictureCanvas(QWidget):
         return image.scaled(self._image.size() * max(least_pixels // longer, 1))
 
     def set_palette(self, palette: Palette) -> None:
-        """Use the background and ink of this palette."""
         self._palette = palette
         self.update()
 
     def set_crop(self, crop: QRectF) -> None:
-        """Outline this part of the picture, in pixels of the sensor; an empty one isn't outlined."""
         self._crop = crop
         self.update()
 
@@ -263,7 +258,6 @@ class PictureCanvas(QWidget):
     # Zoom and pan
 
     def fit(self) -> None:
-        """Show the whole picture."""
         self.zoom = 1.0
         self._look_at(QPointF())
 
@@ -304,40 +298,33 @@ class PictureCanvas(QWidget):
         return QRectF(corner, corner + size)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Keep the same point in the middle, if the picture's edges allow."""
         self._look_at(self._centre)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Zoom about the cursor."""
         notches = event.angleDelta().y() / _NOTCH
         self.zoom_about(2.0 ** (notches / NOTCHES_TO_DOUBLE), event.position())
         event.accept()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Begin to drag the picture."""
         if event.button() == Qt.MouseButton.LeftButton and self.zoom > 1:
             self._held_at = event.position()
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Drag the picture."""
         if self._held_at is not None:
             moved, self._held_at = event.position() - self._held_at, event.position()
             self._look_at(self._centre - moved / self.scale)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """End the drag."""
         self._held_at = None
         self._look_at(self._centre)
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Show the whole picture."""
         self.fit()
 
     # Painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the picture, its edge, the outline of the crop and a note in the corner."""
         painter = QPainter(self)
         painter.fillRect(event.rect(), QColor(*self._palette.background))
         if not self._image.isNull():
@@ -453,7 +440,6 @@ class EventView(QFrame):
         self._show_size()
 
     def set_palette(self, palette: Palette) -> None:
-        """Use the colours of the next pictures."""
         self.canvas.set_palette(palette)
         self.legend.setText(legend_words(palette))
         red, green, blue = palette.ink
@@ -468,19 +454,16 @@ class EventView(QFrame):
         self.strip.setVisible(on and self.height() >= ROOMY)
 
     def minimumSizeHint(self) -> QSize:
-        """Return room for the words, or for the picture only."""
         least = super().minimumSizeHint()
         return QSize(least.width(), LEAST_PICTURE) if self.has_picture else least
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave out what is around the picture where it would be small."""
         self._below.setVisible(self.height() >= ROOMY)
         self.show_ways_on(self._simulated)
         super().resizeEvent(event)
 
     @property
     def has_picture(self) -> bool:
-        """Whether there is a picture, not words."""
         return self._stack.currentIndex() == 1
 
     def _show_size(self) -> None:
@@ -503,7 +486,6 @@ class EventView(QFrame):
     # Words
 
     def show_words(self, title: str, hint: str, *, ways: bool = False) -> None:
-        """Show words instead of a picture; with the ways to get one, if a person can."""
         self.page.set_words(title, hint, ways=ways)
         self._stack.setCurrentIndex(0)
 

@@ -56,7 +56,6 @@ class WindowPanel(Card):
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
-        """Show no frames, in windows of this model."""
         self.strip.set_input(None if card is None else card.input)
         self.caption.set_remark(NOTHING)
         self.caption.setToolTip(_WINDOW_TIP if card is None else window_words(card.input))
@@ -67,7 +66,6 @@ class WindowPanel(Card):
         self.caption.set_remark(NOTHING)
 
     def show_result(self, shown: ShownResult) -> None:
-        """Show the frames of the current window."""
         self.strip.show_frames(shown.frames)
         self.caption.set_remark(f"frame {shown.result.frame_in_window} of {self.strip.length}")
 
@@ -86,7 +84,6 @@ class FrameStrip(Painted):
 
     @property
     def seen(self) -> int:
-        """How many frames are shown."""
         return len(self._frames)
 
     def set_input(self, spec: InputSpec | None) -> None:
@@ -96,7 +93,6 @@ class FrameStrip(Painted):
         self.show_frames(())
 
     def set_palette(self, palette: Palette) -> None:
-        """Show events in these colours."""
         self._colours = count_colours(palette)
         frames, self._frames, self._images = self._frames, (), []
         self.show_frames(frames)
@@ -113,7 +109,6 @@ class FrameStrip(Painted):
         self.update()
 
     def boxes(self) -> list[QRectF]:
-        """Return where the thumbnails are: in as many rows as make them largest, the first at the top left."""
         rows, width = max(
             ((rows, self._thumbnail_width(rows)) for rows in range(1, self.length + 1)),
             key=lambda fit: fit[1],
@@ -134,7 +129,6 @@ class FrameStrip(Painted):
         return max(min(width, height * self._ratio), 2.0)
 
     def tip_at(self, place: QPointF) -> str:
-        """Say which frame this is."""
         for index, box in enumerate(self.boxes()):
             if box.contains(place):
                 yet = "" if index < self.seen else ", still to come"
@@ -142,7 +136,6 @@ class FrameStrip(Painted):
         return ""
 
     def paint(self, painter: QPainter) -> None:
-        """Paint the frames, and empty places for those still to come."""
         boxes = self.boxes()
         pixels = self._images[0].width() if self._images else 0
         shrunk = pixels > boxes[0].width() * self.devicePixelRatioF()
@@ -222,7 +215,6 @@ class StatePanel(Card):
         self.clear(None)
 
     def show_mode(self, mode: StateMode) -> None:
-        """Show which mode is chosen."""
         self.modes[mode].setChecked(True)
 
     def show_state(self, state: ShownState) -> None:
@@ -230,7 +222,6 @@ class StatePanel(Card):
         self.reset.setEnabled(state in RUNNING)
 
     def clear(self, card: ModelCard | None) -> None:
-        """Show this model's layers, without values."""
         self.bars.set_model(card)
         self.caption.set_remark(NOTHING)
 
@@ -240,7 +231,6 @@ class StatePanel(Card):
         self.caption.set_remark(WAITING)
 
     def show_result(self, shown: ShownResult) -> None:
-        """Show for how long the state has been carried, and each layer's activity."""
         self.caption.set_remark(state_words(shown))
         self.bars.set_values(shown.result.density, shown.result.membrane)
 
@@ -257,13 +247,11 @@ class LayerBars(Painted):
         self.setMinimumSize(120, 44)
 
     def set_model(self, card: ModelCard | None) -> None:
-        """Show a model's layers, without values."""
         self._layers = () if card is None else tuple(card.states)
         self._threshold = 1.0 if card is None else card.neuron.threshold
         self.forget()
 
     def forget(self) -> None:
-        """Show no values."""
         self.density, self.membrane = None, None
         self.update()
 
@@ -273,7 +261,6 @@ class LayerBars(Painted):
         self.update()
 
     def boxes(self) -> list[QRectF]:
-        """Return where the bars are."""
         count = max(len(self._layers), 1)
         step = self.width() / count
         width = min(max(step * 0.62, 3.0), 22.0)
@@ -281,7 +268,6 @@ class LayerBars(Painted):
         return [QRectF((i + 0.5) * step - width / 2, 0, width, height) for i in range(len(self._layers))]
 
     def tip_at(self, place: QPointF) -> str:
-        """Return a layer's name and its two numbers."""
         if not self._layers or place.y() > self.height() - _LEGEND:
             return f"Bars: neurons that spiked in the last frame. A full bar is {100 * FULL_DENSITY:.0f} %.\n{_SCALE}"
         index = min(int(place.x() * len(self._layers) / self.width()), len(self._layers) - 1)
@@ -293,7 +279,6 @@ class LayerBars(Painted):
         return "\n".join(words)
 
     def paint(self, painter: QPainter) -> None:
-        """Paint the bars and their legend."""
         boxes = self.boxes()
         for box in boxes:
             rounded(painter, box, 2, style.theme.raised)
@@ -383,7 +368,6 @@ class NumbersPanel(Card):
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
-        """Show no values."""
         self._constants = energy_constants(card) if card is not None else ""
         self.show_statistics(Statistics(), Percentiles())
         self.show_engine("")
@@ -427,7 +411,6 @@ class NumbersPanel(Card):
 
 
 def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
-    """Return what more there is to say about a number, by its row."""
     noise, out_of_order, outside = statistics.noise, statistics.out_of_order, statistics.out_of_bounds
     came = max(statistics.events + statistics.unread + statistics.dropped + statistics.skipped, 1)
     notes = {
@@ -466,7 +449,6 @@ class _Numbers(Painted):
         self.setMinimumSize(272, 5 * 14)
 
     def show_row(self, name: str, shown: bool) -> None:
-        """Show or hide a single number."""
         (self._hidden.discard if shown else self._hidden.add)(name)
         self.update()
 
@@ -481,7 +463,6 @@ class _Numbers(Painted):
         return [name for name in _RATES if name not in self._hidden]
 
     def _rows(self) -> tuple[float, float]:
-        """Return the height of a row, and where the single numbers begin."""
         height = min(self.height() / max(len(self.rates), 5), 22.0)
         return height, self.width() - min(max(self.width() - 195, 104), 170)
 
@@ -496,11 +477,9 @@ class _Numbers(Painted):
         return self.explained(self.rates[min(row, len(self.rates) - 1)])
 
     def explained(self, name: str) -> str:
-        """Explain a single number."""
         return "\n".join([_RATES[name][1], *([self._notes[name]] if name in self._notes else [])])
 
     def paint(self, painter: QPainter) -> None:
-        """Paint both halves."""
         height, half = self._rows()
         painter.setFont(style.text_font(12 if self.width() >= 300 and height >= 15 else 11))
         left = half - max(self.width() * 0.06, 14)

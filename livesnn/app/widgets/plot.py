@@ -40,38 +40,21 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PlotLook:
-    """What a plot says, and how its values are written.
-
-    Attributes
-    ----------
-    title, tip
-        Its name, and what it shows.
-    unit
-        Of the values, behind each of them: "ms".
-    over
-        "time": s since the source was opened, or "latency": a histogram over ms, on a logarithmic axis.
-    digits
-        Decimal places of the values under the cross-hair.
-    most
-        Upper end of the value axis; None: as the values are.
-    signed
-        Whether values below 0 are possible.
-    named_from
-        A curve is named in the legend only where it has reached this value; None: always.
-    """
+    """What a plot says, and how its values are written."""
 
     title: str
-    tip: str
-    unit: str = ""
+    tip: str  # what it shows
+    unit: str = ""  # Of the values, behind each of them: "ms"
+    # "time": s since the source was opened, or "latency": a histogram over ms, on a logarithmic axis
     over: str = "time"
-    digits: int = 2
-    most: float | None = None
-    signed: bool = False
+    digits: int = 2  # Decimal places of the values under the cross-hair
+    most: float | None = None  # Upper end of the value axis; None: as the values are
+    signed: bool = False  # Whether values below 0 are possible
+    # A curve is named in the legend only where it has reached this value; None: always
     named_from: float | None = None
 
 
-Named = Sequence[tuple[str, QColor]]
-"""Names of curves, with their colours."""
+Named = Sequence[tuple[str, QColor]]  # Names of curves, with their colours
 
 
 class Legend(Painted):
@@ -84,13 +67,11 @@ class Legend(Painted):
         self.setFixedHeight(_LINE)
 
     def show_curves(self, curves: Named) -> None:
-        """Name these curves, as many as fit."""
         if curves != self.curves:
             self.curves = curves
             self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint one line."""
         self.draw(painter, self.width(), self.curves)
 
     def whole_height(self, width: int, curves: Named) -> int:
@@ -137,7 +118,6 @@ class LatencyAxis(pyqtgraph.AxisItem):
     """A logarithmic axis of milliseconds."""
 
     def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """Return plain numbers."""
         return [f"{value:g} ms" for value in 10.0 ** np.array(values)]
 
 
@@ -149,7 +129,6 @@ class ValueAxis(pyqtgraph.AxisItem):
         self._unit = unit
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """Return the numbers as a person writes them."""
         for size, letter in ((1e6, " M"), (1e3, " k")):
             if spacing >= size / 10 and max(map(abs, values), default=0.0) >= size:
                 return [f"{value / size:g}{letter}" if value else "0" for value in values]
@@ -162,12 +141,10 @@ class View(pyqtgraph.ViewBox):
     taken = Signal(int)  # a person chose another part of the horizontal axis (0), or of the vertical one (1)
 
     def wheelEvent(self, event: Any, axis: int | None = None) -> None:
-        """Zoom about the pointer."""
         super().wheelEvent(event, axis=axis or 0)
         self.taken.emit(axis or 0)
 
     def mouseDragEvent(self, event: Any, axis: int | None = None) -> None:
-        """Move, or with the right button zoom."""
         super().mouseDragEvent(event, axis=axis or 0)
         self.taken.emit(axis or 0)
 
@@ -187,7 +164,6 @@ class Curves(pyqtgraph.GraphicsObject):
         self._place = QRectF()
 
     def set_paths(self, paths: Sequence[QPainterPath]) -> None:
-        """Draw these, one for each curve."""
         self.prepareGeometryChange()
         self._paths = paths
         self._place = functools.reduce(QRectF.united, (path.boundingRect() for path in paths), QRectF())
@@ -199,7 +175,6 @@ class Curves(pyqtgraph.GraphicsObject):
         self.update()
 
     def boundingRect(self) -> QRectF:
-        """Return where they are."""
         return self._place
 
     def paint(self, painter: QPainter, *_: object) -> None:
@@ -288,12 +263,10 @@ class Plot(QFrame):
         self._restyle()
 
     def clear(self) -> None:
-        """Show no values."""
         self._curves.set_paths(())
         self.values = (np.zeros(0), np.zeros((0, len(self.names))))
 
     def set_colours(self, colours: Sequence[QColor]) -> None:
-        """Paint in other colours."""
         self._colours = tuple(colours)
         self._restyle()
 
@@ -334,17 +307,14 @@ class Plot(QFrame):
 
     @property
     def shown_range(self) -> tuple[float, float]:
-        """The ends of the horizontal axis; of a histogram, powers of ten."""
         left, right = self.view.viewRange()[0]
         return left, right
 
     def set_range(self, left: float, right: float) -> None:
-        """Show this part of the horizontal axis."""
         if self.shown_range != (left, right):
             self.view.setXRange(left, right, padding=0)
 
     def show_all(self) -> None:
-        """Forget how a person has zoomed."""
         self._fits = True
         if self.look.most is not None:
             self._fit_values(0.0, self.look.most)
@@ -426,7 +396,6 @@ class Plot(QFrame):
     # How it looks
 
     def changeEvent(self, event: QEvent) -> None:
-        """Paint in the new theme's colours."""
         if event.type() in (QEvent.Type.StyleChange, QEvent.Type.PaletteChange):
             self._restyle()
         super().changeEvent(event)
@@ -450,17 +419,8 @@ class Plot(QFrame):
     def save_to(self, path: Path, axis_values: Sequence[tuple[str, FloatArray]]) -> None:
         """Write the plot as PNG or SVG as it is on the screen, or its values as CSV.
 
-        Parameters
-        ----------
-        path
-            Its suffix is the format, one of `FORMATS`.
-        axis_values
-            The first columns of a CSV file with their names, [N] each: one row for each of `values`.
-
-        Raises
-        ------
-        OSError
-            It can't be written.
+        The suffix is the format, one of `FORMATS`. ``axis_values`` are the first columns of a CSV file with their
+        names, [N] each: one row for each of `values`. Raises OSError if it can't be written.
         """
         if path.suffix.lower() == ".csv":
             replace_file(path, self._table(axis_values).encode())
@@ -481,7 +441,6 @@ class Plot(QFrame):
         return bytes(buffer.data().data())
 
     def _picture(self) -> bytes:
-        """Return the plot as PNG, sharp at twice its size."""
         image = QImage(self._saved_size() * _SAVED_SCALE, QImage.Format.Format_RGB32)
         image.setDevicePixelRatio(_SAVED_SCALE)
         self._render(image)
@@ -494,7 +453,6 @@ class Plot(QFrame):
         )
 
     def _render(self, device: QPaintDevice) -> None:
-        """Draw the legend with every name, and below it the plot."""
         size = self._saved_size()
         painter = QPainter(device)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -528,7 +486,6 @@ def _line(x: FloatArray, y: FloatArray) -> QPainterPath:
 
 
 def _steps(edges: FloatArray, y: FloatArray) -> QPainterPath:
-    """Return the outline of bars between edges."""
     x = np.repeat(edges, 2)
     return pyqtgraph.arrayToQPath(x, np.concatenate([[0.0], np.repeat(y, 2), [0.0]]))
 

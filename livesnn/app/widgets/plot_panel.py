@@ -38,8 +38,7 @@ LOOKS: dict[str, PlotLook] = {
 }
 _PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
-DRAW_S = 0.04
-"""Least time between two plots, each of which takes the GUI thread some 5 ms."""
+DRAW_S = 0.04  # Least time between two plots, each of which takes the GUI thread some 5 ms
 LEAST_PLOT = (190, 104)  # width and height, pixels; where there is less room they are scrolled
 _ASPECT = 2.0  # width of a plot to its height, best
 _LIVE_TIP = "Follow the newest values. Zooming or moving a plot stops this. A double click starts it again."
@@ -66,10 +65,8 @@ class PlotPanel(QWidget):
         self._cross_hair_s = math.nan
         self._turn = 0
         self._drawn_s = 0.0  # when the last one was
-        self.span = ChoiceBox("Time shown")
-        self.span.addItems(list(SPANS))
+        self.span = ChoiceBox("Time shown", {seconds: words for words, seconds in SPANS.items()}, height=28)
         self.span.setCurrentIndex(1)
-        self.span.setFixedHeight(28)
         self.span.activated.connect(lambda _: self.follow())
         self.live = button("Live", height=28, pixels=13, tip=_LIVE_TIP)
         self.live.setCheckable(True)
@@ -108,7 +105,6 @@ class PlotPanel(QWidget):
     # Which plots
 
     def choose(self, names: Sequence[str]) -> None:
-        """Show these plots, of `LOOKS`."""
         for name, action in zip(LOOKS, self.menu.actions(), strict=True):
             action.setChecked(name in names)
 
@@ -118,7 +114,6 @@ class PlotPanel(QWidget):
         self.chosen_changed.emit()
 
     def _arrange(self) -> None:
-        """Put the plots into as many columns as let them be largest."""
         for name, place in self._places.items():
             place.setMinimumHeight(LEAST_PLOT[1])
             self._grid.removeWidget(place)
@@ -137,7 +132,6 @@ class PlotPanel(QWidget):
             self._grid.setRowStretch(index, 1 if index * columns < len(self.chosen) else 0)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Arrange the plots for the new size."""
         super().resizeEvent(event)
         self._arrange()
 
@@ -167,7 +161,6 @@ class PlotPanel(QWidget):
         return [style.class_colour(index) for index in range(count)]
 
     def changeEvent(self, event: QEvent) -> None:
-        """Paint in the new theme's colours."""
         if event.type() == QEvent.Type.StyleChange:
             for name, plot in self.plots.items():
                 plot.set_colours(self._colours(name, len(plot.names)))
@@ -191,7 +184,7 @@ class PlotPanel(QWidget):
             self._draw_next(history)
 
     def _follow_newest(self, history: PlotHistory) -> None:
-        span_s = SPANS[self.span.currentText()]
+        span_s = self.span.currentData()
         newest_s = max(history.newest_s, span_s)
         self.range_s = (newest_s - span_s, newest_s)
 
@@ -231,7 +224,6 @@ class PlotPanel(QWidget):
 
     @Slot()
     def follow(self) -> None:
-        """Follow the newest values."""
         self.live.setChecked(True)
 
     @Slot(float, float)
@@ -265,7 +257,6 @@ def layer_colour(depth: float) -> QColor:
 
 
 def _quantity(name: str) -> Quantity:
-    """Return what a plot is made of."""
     return "latency" if name == HISTOGRAM else cast(Quantity, name)
 
 

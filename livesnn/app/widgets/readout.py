@@ -67,7 +67,6 @@ class ClassRows(Painted):
         self.set_classes(())
 
     def set_classes(self, classes: Sequence[str]) -> None:
-        """Show these classes, without values."""
         self.classes = tuple(classes)
         self._names = [style.readable(name) for name in classes]
         self.probabilities, self.decision, self._history = None, None, NO_HISTORY
@@ -81,7 +80,6 @@ class ClassRows(Painted):
     def set_values(
         self, probabilities: Probabilities, decision: str | None, history: History = NO_HISTORY
     ) -> None:
-        """Show probabilities float [K], 0..1, and their history."""
         self.probabilities, self.decision, self._history = probabilities, decision, history
         self.texts = [f"{100 * value:.0f} %" for value in probabilities]
         self.dimmed = False
@@ -95,7 +93,6 @@ class ClassRows(Painted):
             self.update()
 
     def tip_at(self, place: QPointF) -> str:
-        """Return the class and its probability."""
         if not self.classes:
             return ""
         index = int(place.y() / self._row_height())
@@ -120,7 +117,6 @@ class ClassRows(Painted):
         return min(needed, room - _LEAST_STRIP if room - _LEAST_STRIP >= _TOLD_APART * needed else room)
 
     def paint(self, painter: QPainter) -> None:
-        """Paint dot, name, strip and number of each class."""
         if not self.classes:
             middle, font = Qt.AlignmentFlag.AlignCenter, style.text_font(14)
             write(painter, QRectF(self.rect()), NOTHING_YET, style.theme.faint, middle, font)
@@ -226,7 +222,6 @@ def _levels(history: History, columns: int) -> npt.NDArray[np.float32]:
 
 @cache
 def _shades(colour: int) -> npt.NDArray[np.uint32]:
-    """Return a colour at each of 256 opacities, premultiplied."""
     alpha = np.arange(256)
     red, green, blue = ((colour >> shift & 255) * alpha // 255 for shift in (16, 8, 0))
     return (alpha << 24 | red << 16 | green << 8 | blue).astype(np.uint32)
@@ -249,7 +244,6 @@ class ReadoutPanel(QWidget):
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
-        """Show this model's classes, and no decision."""
         self._note = ""
         self.show_doubt("")
         self.rows.set_classes(() if card is None else card.classes)
@@ -292,7 +286,6 @@ class ReadoutPanel(QWidget):
 
 
 def _scrolled(rows: ClassRows) -> QScrollArea:
-    """Return the rows in an area that scrolls if there are too many."""
     area = scrolled(rows)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setMinimumHeight(rows.minimumHeight())
@@ -315,7 +308,6 @@ class DecisionView(Painted):
 
     @property
     def decided(self) -> bool:
-        """Whether a class is named now."""
         return not self._waiting
 
     def clear(self, words: str = NOTHING_YET) -> None:
@@ -349,7 +341,6 @@ class DecisionView(Painted):
         self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint the label, the sentence below it, and the confidence as a bar and a number."""
         width, top = self.width(), self.height() - 32
         room = top - (_WHY if self.why else 0)
         pixels = fitting_pixels(self.text, width, room, largest=32 if self._waiting else 64)

@@ -72,7 +72,6 @@ class DecisionTrack:
         self._total_s = total_s
 
     def at(self, seconds: float) -> str | None:
-        """Return the label decided at a time; None: none was."""
         decided = int(self._cells[min(self._cell(seconds), _CELLS - 1)])
         return None if decided == _UNDECIDED else self.classes[decided]
 
@@ -160,12 +159,10 @@ class Timeline(QWidget):
         self.set_recording(None)
 
     def sizeHint(self) -> QSize:
-        """Return a usual width; it takes what there is."""
         return QSize(600, self.height())
 
     @property
     def is_dragging(self) -> bool:
-        """Whether a person holds the handle."""
         return self._dragged
 
     def set_recording(
@@ -196,12 +193,10 @@ class Timeline(QWidget):
         self._paint_anew()
 
     def set_profile(self, profile: RateProfile) -> None:
-        """Show this event rate."""
         self._profile = profile
         self._paint_anew()
 
     def set_marks(self, marks: Stretch) -> None:
-        """Mark a stretch; the whole recording: nothing is marked."""
         self.marks = marks
         self.update()
 
@@ -212,7 +207,6 @@ class Timeline(QWidget):
         self.update()
 
     def decision_at(self, seconds: float) -> str | None:
-        """Return the decision marked at a time."""
         return self._track.at(seconds)
 
     def labels_at(self, seconds: float) -> list[str]:
@@ -220,7 +214,6 @@ class Timeline(QWidget):
         return [label.label for label in self._labels if label.start <= seconds < label.end]
 
     def show_position(self, seconds: float) -> None:
-        """Move the handle, unless a person holds it."""
         if not self._dragged:
             self._move_to(seconds)
 
@@ -242,13 +235,11 @@ class Timeline(QWidget):
     # What a person does
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Seek to the pointer, and begin to drag the handle."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._dragged = True
             self._drag_to(event.position().x())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Seek while dragging, and say what is under the pointer."""
         self._hover = event.position().x()
         if self._dragged:
             self._drag_to(self._hover)
@@ -265,7 +256,6 @@ class Timeline(QWidget):
         return "  ·  ".join(words)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """End the drag, at the place last dragged to."""
         if event.button() == Qt.MouseButton.LeftButton and self._dragged:
             self._seek_to_newest()
             self._drag_timer.stop()
@@ -273,7 +263,6 @@ class Timeline(QWidget):
             self.update()
 
     def leaveEvent(self, event: QEvent) -> None:
-        """Forget the pointer."""
         self._hover = None
         self.update()
 
@@ -300,7 +289,6 @@ class Timeline(QWidget):
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Seek by a step, or to either end."""
         seconds = self._seek_target(event)
         if seconds is None:
             super().keyPressEvent(event)
@@ -328,11 +316,9 @@ class Timeline(QWidget):
     # Painting
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Paint in the new size."""
         self._paint_anew()
 
     def changeEvent(self, event: QEvent) -> None:
-        """Paint in the new colours or fonts."""
         self._paint_anew()
         super().changeEvent(event)
 
@@ -382,7 +368,6 @@ class Timeline(QWidget):
             self._paint_label(painter, span, label)
 
     def _paint_label(self, painter: QPainter, span: int, label: Label) -> None:
-        """Paint a label paler than a decision, with an edge on the left."""
         first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
         place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
         colour = style.class_colour(self._track.classes.index(label.label))
@@ -395,7 +380,6 @@ class Timeline(QWidget):
         _write(painter, place.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint what has been played, what follows, the pointer and the handle."""
         span = self._span()
         if self._rates is None or self._rates[0].devicePixelRatio() != self.devicePixelRatioF():
             ahead, played = (self._layer(partial(self._paint_rate, opacity)) for opacity in (0.28, 0.65))

@@ -60,7 +60,6 @@ class Chip(NamedTuple):
 
     @property
     def orientation(self) -> str:
-        """How the file's coordinates lie, in words."""
         if self.leftwards:
             return "x to the left, y up (x and y as in the address)"
         return f"x to the right, y up (x = {self.resolution.width - 1} - address, y = address)"

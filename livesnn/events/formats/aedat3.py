@@ -122,13 +122,11 @@ class Aedat3Reader(Reader):
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed; of invalid events, those read so far."""
         invalid = sum(self._invalid.values())
         left_out = f"{invalid:,} events that the recording software marked as invalid are left out"
         return [*self._warnings, *([left_out] if invalid else [])]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most SEGMENT_EVENTS events; see `Reader.packets`."""
         source, size = self._sources[stream], self._sizes[stream]
         sorter = PacketSorter(size, start_us, counters)
         for segment in self._tracks[source].segments[self._first_segment(source, start_us) :]:
@@ -149,7 +147,6 @@ class Aedat3Reader(Reader):
         return next(holds, len(segments))
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the least and greatest time by decoding the segments they are in; None if there are no events."""
         source, size = self._sources[stream], self._sizes[stream]
         segments = self._tracks[source].segments
         by_start = sorted(segments, key=lambda segment: segment.t_min)
@@ -169,7 +166,6 @@ class Aedat3Reader(Reader):
         return self._content
 
     def close(self) -> None:
-        """Release the file; packets stay valid."""
         self._file.close()
 
 

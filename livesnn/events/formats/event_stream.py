@@ -176,7 +176,6 @@ class EventStreamBlocks:
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged or left out in the whole file; one line each."""
         skipped, crossings = self._counts[_SKIPPED], self._counts[_CROSSINGS]
         lines = []
         if crossings:
@@ -188,11 +187,9 @@ class EventStreamBlocks:
         return lines
 
     def read(self, number: int) -> Events:
-        """Return a block's events, in order of time."""
         return self._decode(self._blocks[number], np.zeros(4, np.int64))[2]
 
     def close(self) -> None:
-        """Release the file."""
         self._file.close()
 
 

@@ -123,7 +123,6 @@ class Hdf5Blocks(LossyBlocks):
         self._block_events = block_events
 
     def read(self, number: int) -> Events:
-        """Return a block's events; none if a part of it is damaged."""
         start = number * self._block_events
         size = min(self._block_events, self._place.n - start)
         try:

@@ -289,23 +289,18 @@ class WatchedFile(io.RawIOBase):
         self._watched_bytes = 0
 
     def readable(self) -> bool:
-        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position in the file."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Return the position in the file."""
         return self._file.tell()
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill ``buffer`` from the file."""
         start = self._file.tell()
         filled = self._file.readinto(buffer) or 0
         if filled <= _MAX_READ_BYTES and self._watched_bytes < _MAX_WATCHED_BYTES:
@@ -314,7 +309,6 @@ class WatchedFile(io.RawIOBase):
         return filled
 
     def read_at(self, start: int, size: int) -> bytes:
-        """Return ``size`` bytes, fewer at the end of the file."""
         self._file.seek(start)
         return self._file.read(size) or b""
 
@@ -329,7 +323,6 @@ class WatchedFile(io.RawIOBase):
             end = max(end, last)
 
     def close(self) -> None:
-        """Release the file; safe to call twice."""
         self._file.close()
         super().close()
 

@@ -204,7 +204,6 @@ class StoredBlocks:
         return np.frombuffer(octets, member.dtype)
 
     def read(self, number: int) -> Events:
-        """Return a block's events."""
         return columns_to_events(self.columns(number), self.unit)
 
 
@@ -294,14 +293,9 @@ def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, cam
     """Write packets one after the other to a new file, in their order and in bounded memory.
 
     Each column is first collected in a nameless file beside it, because its length comes before it. The disk needs
-    room for twice 13 bytes per event. Nothing is compressed, so that large files can be read in blocks.
-
-    Raises
-    ------
-    FormatError
-        When the sensor is too large for `open_npz`; no file is made then.
-    OSError
-        When the file exists or can't be written; what was written stays.
+    room for twice 13 bytes per event. Nothing is compressed, so that large files can be read in blocks. Raises
+    FormatError when the sensor is too large for `open_npz`; no file is made then. Raises OSError when the file exists
+    or can't be written; what was written stays.
     """
     width, height = resolution
     if max(resolution) > MAX_COORDINATE + 1:

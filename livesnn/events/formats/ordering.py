@@ -17,17 +17,9 @@ def put_in_order(
 ) -> Events:
     """Return the packet's events that lie inside the sensor, sorted by time.
 
-    Parameters
-    ----------
-    packet
-        EVENTS_DTYPE [N]; not changed.
-    resolution
-        Of the sensor.
-    newest_us
-        Time of the last event before this packet. An event that is older by at most DISORDER_US gets this time.
-        A packet that starts even earlier follows a jump in time and keeps its times.
-    counters
-        ``out_of_bounds`` and ``out_of_order`` are added to.
+    ``newest_us`` is the time of the last event before it. An event that is older by at most DISORDER_US gets this
+    time. A packet that starts even earlier follows a jump in time and keeps its times. ``out_of_bounds`` and
+    ``out_of_order`` of the ``counters`` are added to.
     """
     inside = (packet["x"] < resolution.width) & (packet["y"] < resolution.height)
     inside &= packet["p"].view(np.uint8) <= 1  # in damaged files that store a whole byte

@@ -59,26 +59,13 @@ class OtherContent(NamedTuple):
 
 
 class Reader(ABC):
-    """An open file. Use it from one thread at a time.
+    """An open file. Use it from one thread at a time."""
 
-    Attributes
-    ----------
-    format
-        Short name, e.g. ``aedat4``.
-    camera
-        What recorded it according to the file, or "".
-    orientation
-        How the file's coordinates lie, in words.
-    streams
-        Its event streams in the file's order; there may be none.
-    resolution
-        Of the first event stream, else of the frames; None if the file doesn't give it.
-    """
-
-    format: str
-    camera: str = ""
-    orientation: str = "x to the right, y down"
-    streams: Sequence[EventStream]
+    format: str  # Short name, e.g. aedat4
+    camera: str = ""  # What recorded it according to the file, or ""
+    orientation: str = "x to the right, y down"  # How the file's coordinates lie, in words
+    streams: Sequence[EventStream]  # Its event streams in the file's order; there may be none
+    # Of the first event stream, else of the frames; None if the file doesn't give it
     resolution: Resolution | None
 
     @property
@@ -181,14 +168,8 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
 
     For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see `text.open_text`.
     All streams of a file are opened, even if one is named. ``progress`` is called if the format must be read through.
-    With ``at_once``, the reader may not be `indexed` yet.
-
-    Raises
-    ------
-    SourceError
-        When the file can't be opened.
-    FormatError
-        When its format isn't known, or its beginning is too damaged to use.
+    With ``at_once``, the reader may not be `indexed` yet. Raises SourceError when the file can't be opened, and
+    FormatError when its format isn't known, or its beginning is too damaged to use.
     """
     from livesnn.events.formats.word_reader import unwrap
 

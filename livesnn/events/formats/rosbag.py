@@ -132,13 +132,11 @@ class BagReader(Reader):
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed in the part read so far."""
         lost = [line for blocks in self._lost.values() for line in blocks.warnings]
         jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
         return [*self._warnings, *self._damaged.values(), *lost, *jumped]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield at least one packet per message; see `Reader.packets`."""
         topic = self._topics[stream]
         from_ns = None if start_us is None else self._place(stream, topic, start_us)
         found = self._events(stream, topic, from_ns, counters)
@@ -187,7 +185,6 @@ class BagReader(Reader):
         return OtherContent(*counts)
 
     def close(self) -> None:
-        """Release the bag; safe to call twice."""
         bag, self._bag = self._bag, None
         if bag is not None:
             bag.close()
@@ -204,20 +201,16 @@ def _advice(error: Exception) -> str:
 
 
 def open_bag1(path: Path) -> BagReader:
-    """Open a ROS 1 bag; raises as `BagReader` does."""
     return BagReader(path, Bag1(path), "bag")
 
 
 def open_mcap(path: Path) -> BagReader:
-    """Open an MCAP file of ROS 2; raises as `BagReader` does."""
     return BagReader(path, storage_mcap.McapReader(path), "mcap")
 
 
 def open_sqlite(path: Path) -> BagReader:
-    """Open a .db3 file of ROS 2; raises as `BagReader` does."""
     return BagReader(path, storage_sqlite3.Sqlite3Reader(path), "db3")
 
 
 def open_folder(path: Path) -> BagReader:
-    """Open the folder of a ROS 2 bag, by its metadata.yaml; raises as `BagReader` does."""
     return BagReader(path, DirectoryReader(path), "ros2")

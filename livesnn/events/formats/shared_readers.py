@@ -41,9 +41,7 @@ class Blocks(Protocol):
         ...
 
     @property
-    def warnings(self) -> list[str]:
-        """What is damaged in the part read so far; one line each."""
-        ...
+    def warnings(self) -> list[str]: ...
 
 
 class LossyBlocks:
@@ -99,13 +97,11 @@ class BlockReader(Reader):
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed in the part read so far."""
         lost = [line for blocks in self._blocks.values() for line in blocks.warnings]
         jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
         return [*self._warnings, *lost, *jumped]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield one packet per block, more where time jumps back; see `Reader.packets`."""
         blocks, first = self._blocks[stream], 0 if start_us is None else self._first_block(stream, start_us)
         found = (blocks.read(number) for number in range(first, blocks.count))
         jumps = yield from sorted_packets(found, self._sizes[stream], start_us, counters)

@@ -20,8 +20,7 @@ UNUSABLE = 0xFFFF
 """The x given to an event with an invalid value: it lies outside every sensor and is dropped for that."""
 
 SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS = "s", "ms", "µs", "ns"
-POWER = {SECONDS: 6, MILLISECONDS: 3, MICROSECONDS: 0, NANOSECONDS: -3}
-"""A unit in µs, as a power of ten."""
+POWER = {SECONDS: 6, MILLISECONDS: 3, MICROSECONDS: 0, NANOSECONDS: -3}  # A unit in µs, as a power of ten
 
 Numbers = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]

@@ -83,12 +83,9 @@ def looks_like_text(path: Path, head: bytes) -> bool:
 def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
     """Open a text file of events.
 
-    Parameters
-    ----------
-    columns
-        The names of the columns from the left: t, x, y, p, and anything else for the others. t may be t_s, t_ms,
-        t_us or t_ns. They override the file's header. If empty, the header names the columns; without one, they are
-        inferred from the numbers with a warning.
+    ``columns`` are the names of the columns from the left: t, x, y, p, and anything else for the others. t may be
+    t_s, t_ms, t_us or t_ns. They override the file's header. If empty, the header names the columns; without one,
+    they are inferred from the numbers with a warning.
 
     Raises FormatError when it isn't such a table, a column is missing, or it isn't clear what the columns or t's unit
     are.

@@ -23,8 +23,7 @@ OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
 _FIRST_BLOCKS = 32  # 8 MB are indexed before a file is played, the rest while it is
 _LATEST = np.iinfo(np.int64).max
 
-Words = npt.NDArray[np.unsignedinteger]
-"""uint16, uint32 or uint64 [N], in the machine's byte order, aligned."""
+Words = npt.NDArray[np.unsignedinteger]  # uint16, uint32 or uint64 [N], in the machine's byte order, aligned
 
 State = npt.NDArray[np.int64]
 """What a decoder knows from the words before: int64 [S], with a meaning of its own; slot 0 is always a time in µs."""
@@ -33,8 +32,7 @@ Counts = npt.NDArray[np.int64]
 """What a decoder leaves out, int64 [5]: events OUTSIDE the sensor, TRIGGERS, words of a STRANGE (unknown) type,
 SAMPLES of frames (one per pixel), samples of the IMU."""
 
-Span = tuple[int, int, bool]
-"""The least time of some events, the greatest, and whether they are in order."""
+Span = tuple[int, int, bool]  # The least time of some events, the greatest, and whether they are in order
 
 
 class Decode(Protocol):
@@ -45,7 +43,7 @@ class Decode(Protocol):
     updated, ``counts`` is added to.
     """
 
-    def __call__(  # noqa: D102
+    def __call__(
         self, words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
     ) -> tuple[int, int, int, int, bool]: ...
 

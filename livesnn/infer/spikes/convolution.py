@@ -324,8 +324,7 @@ def int8_convolution(lanes: int) -> Callable[..., None]:
     return add_rounded
 
 
-FUSED = ("contract",)
-"""LLVM may round a product and its sum only once."""
+FUSED = ("contract",)  # LLVM may round a product and its sum only once
 EACH_BYTE = 0x0101010101010101
 
 

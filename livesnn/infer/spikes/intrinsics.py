@@ -83,7 +83,6 @@ def place_of(builder: Any, address: Any, index: Any, kind: Any) -> Any:
 
 
 def load_number(builder: Any, address: Any, index: Any, kind: Any) -> Any:
-    """Load one number of an array."""
     return builder.load(place_of(builder, address, index, kind))
 
 
@@ -95,12 +94,10 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
 
     @instruction(types.int64, types.intp, types.int64)
     def number_at(builder, address, index):  # type: ignore[no-untyped-def]
-        """Return the number at an index."""
         return builder.zext(load_number(builder, address, index, kind), WORD)
 
     @instruction(types.void, types.intp, types.int64, types.int64)
     def put_number(builder, address, index, number):  # type: ignore[no-untyped-def]
-        """Write the number at an index."""
         builder.store(builder.trunc(number, kind), place_of(builder, address, index, kind))
 
     return number_at, put_number
@@ -147,7 +144,6 @@ def trailing_zeros(builder, bits):  # type: ignore[no-untyped-def]
 
 @instruction(types.int64, types.uint64)
 def popcount(builder, bits):  # type: ignore[no-untyped-def]
-    """Return how many bits are set."""
     return builder.ctpop(bits)
 
 
@@ -186,7 +182,6 @@ def splat(builder: Any, number: Any, lanes: int) -> Any:
 
 
 def plus(builder: Any, kind: Any, one: Any, other: Any) -> Any:
-    """Return the sum of two vectors of a kind."""
     return builder.fadd(one, other) if kind is FLOAT else builder.add(one, other)
 
 
@@ -262,13 +257,11 @@ def add_marked(builder, lanes, sums, marks, number):  # type: ignore[no-untyped-
 
 @instruction(types.float32, types.intp)
 def float_at(builder, address):  # type: ignore[no-untyped-def]
-    """Return the float32 at an address."""
     return builder.load(builder.inttoptr(address, FLOAT.as_pointer()))
 
 
 @instruction(types.float64, types.intp)
 def double_at(builder, address):  # type: ignore[no-untyped-def]
-    """Return the float64 at an address."""
     return builder.load(builder.inttoptr(address, ir.DoubleType().as_pointer()))
 
 

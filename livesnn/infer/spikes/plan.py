@@ -23,8 +23,7 @@ from livesnn.infer.cost import fan_out
 from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, SHORT_BYTES, records
 from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
 
-LANES = (64, 32, 16)
-"""Output channels computed at a time: the largest of these that divides a layer's width."""
+LANES = (64, 32, 16)  # Output channels computed at a time: the largest of these that divides a layer's width
 _HOST = config.CPU_NAME is None and config.CPU_FEATURES is None  # not what NUMBA_CPU_NAME says
 _WIDE = _HOST and binding.get_host_cpu_features().get("avx512bw", False)
 FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
@@ -33,8 +32,7 @@ FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
 AVX-512 has 32 registers of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels have 37 kB at most,
 and stay in the first cache.
 """
-TICKET_WORDS = 8
-"""int64 from one thread's ticket to the next, so that each has a cache line of its own."""
+TICKET_WORDS = 8  # int64 from one thread's ticket to the next, so that each has a cache line of its own
 EPOCH, CALLED, ADDRESSES = 0, 8, 16
 """Indices into the board, int64 [·]: the number of the step, that of the last step that helpers were called to, and
 the first of the `Addresses`."""
@@ -42,8 +40,7 @@ MIN_BAND_ROWS, MAX_BAND_ROWS, BAND_BYTES = 4, 8, 1 << 15
 """Rows of a band: as many as have their sums in ``BAND_BYTES``, a part of the first cache, within these limits."""
 GAP = 32
 """float32 between the currents of two bands: two cache lines, so that no two threads write to the same one."""
-TOTALS = 2
-"""float32 a band: how many of its neurons spiked, and the sum of their membranes."""
+TOTALS = 2  # float32 a band: how many of its neurons spiked, and the sum of their membranes
 MAX_BANDS = 1 << 20
 """More bands than a layer has. A ticket is the step's number times this, plus the next band."""
 FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
@@ -56,78 +53,44 @@ FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
 - COUNTS: for the frame, float32 [chunk, C, tile, tile, 8, 8, lanes], with zeros beyond the kernel.
 - POOL_LISTS: none; the lists under each window are joined.
 """
-TILE = 8
-"""Side of the square of kernel taps that are tested at once on the frame, one bit each."""
+TILE = 8  # Side of the square of kernel taps that are tested at once on the frame, one bit each
 SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes no product for a literal
 
 
 class FeatureMap(NamedTuple):
-    """Neurons [height, width, outputs]. A pool has lists but no neurons (0 lanes), a frame nothing but a border.
-
-    Attributes
-    ----------
-    lanes
-        Channels of a chunk.
-    bias, membranes, totals, marks, lists, begin
-        Where these start in their arrays: totals are [band, TOTALS]; marks [pixel, chunk] have a bit for each neuron
-        that spikes; begins say where each pixel's list begins.
-    row, across
-        How far apart rows of lists are, and rows of begins and marks, in pixels.
-    pad
-        Width of the border, in pixels without spikes.
-    band
-        Rows of a band.
-    """
+    """Neurons [height, width, outputs]. A pool has lists but no neurons (0 lanes), a frame nothing but a border."""
 
     height: int
     width: int
     outputs: int
-    lanes: int = 0
+    lanes: int = 0  # channels of a chunk
+    # Where its parts begin in their arrays:
     bias: int = 0
     membranes: int = 0
-    totals: int = 0
-    marks: int = 0
+    totals: int = 0  # [band, TOTALS]
+    marks: int = 0  # [pixel, chunk], a bit for each neuron that spikes
     lists: int = 0
-    row: int = 0
-    begin: int = 0
-    across: int = 0
-    pad: int = 0
-    band: int = 0
+    row: int = 0  # how far apart rows of lists are, in pixels
+    begin: int = 0  # where the begins are, which say where each pixel's list begins
+    across: int = 0  # how far apart rows of begins and marks are, in pixels
+    pad: int = 0  # width of the border, in pixels without spikes
+    band: int = 0  # rows of a band
 
 
 class Connection(NamedTuple):
-    """What a layer reads: a convolution of another map's lists (`IDENTITY`: of its marks). Kernel 0 means nothing.
+    """What a layer reads: a convolution of another map's lists (`IDENTITY`: of its marks). Kernel 0 means nothing."""
 
-    Attributes
-    ----------
-    begin, across
-        Where the begins of the other map's lists start, and how many a row there are.
-    weights, scales
-        Where the weights [chunk, C, k, k, lanes] and the scales start. For `COUNTS` the scales say what each count
-        is worth, float32 [256].
-    inputs, kernel, stride
-        C, k and the stride.
-    offset
-        How far the first tap is from the corner of the border, in pixels.
-    kind
-        One of the kinds above.
-    rows
-        Rows of weights in a chunk.
-    high
-        For `COUNTS`: the marks of a band are [C, across, high], see `convolution.mark_counts`.
-    """
-
-    begin: int = 0
-    across: int = 0
-    weights: int = 0
-    scales: int = 0
-    inputs: int = 0
-    kernel: int = 0
+    begin: int = 0  # where the begins of the other map's lists start
+    across: int = 0  # how many begins a row there are
+    weights: int = 0  # where the weights [chunk, C, k, k, lanes] start
+    scales: int = 0  # where the scales start; for `COUNTS` they say what each count is worth, float32 [256]
+    inputs: int = 0  # C
+    kernel: int = 0  # k
     stride: int = 0
-    offset: int = 0
-    kind: int = 0
-    rows: int = 0
-    high: int = 0
+    offset: int = 0  # how far the first tap is from the corner of the border, in pixels
+    kind: int = 0  # one of the kinds above
+    rows: int = 0  # rows of weights in a chunk
+    high: int = 0  # for `COUNTS`: the marks of a band are [C, across, high], see `convolution.mark_counts`
 
 
 class Tap(NamedTuple):
@@ -151,26 +114,13 @@ class Addresses(NamedTuple):
 
     With arrays in their place numba would count references. That took 6 % of a step, as threads wait for each
     other's count.
-
-    Attributes
-    ----------
-    frame, before, after
-        Of this step: uint8 [C, H, W], and all membranes before and after it.
-    layers to reach
-        The arrays of a `Plan`.
-    tickets
-        int64 [depth, threads, TICKET_WORDS]: which bands of each layer each thread has begun.
-    finished
-        int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in.
-    depth, taps_in_all, classes, currents_in_all
-        How many layers and taps there are, float32 of the bias (classes and zeros), and float32 of the currents.
-    threads, bands
-        Sizes of tickets and finished.
     """
 
+    # Of this step: uint8 [C, H, W], and all membranes before and after it
     frame: int
     before: int
     after: int
+    # The arrays of a `Plan`
     layers: int
     connections: int
     taps: int
@@ -184,14 +134,14 @@ class Addresses(NamedTuple):
     currents: int
     alphas: int
     reach: int
-    tickets: int
-    finished: int
-    depth: int
+    tickets: int  # int64 [depth, threads, TICKET_WORDS]: which bands of each layer each thread has begun
+    finished: int  # int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in
+    depth: int  # how many layers there are
     taps_in_all: int
-    classes: int
-    currents_in_all: int
-    threads: int
-    bands: int
+    classes: int  # float32 of the bias: classes and zeros
+    currents_in_all: int  # float32 of the currents
+    threads: int  # of the tickets
+    bands: int  # of finished
 
 
 FRAME, BEFORE, AFTER = (ADDRESSES + Addresses._fields.index(name) for name in ("frame", "before", "after"))
@@ -202,8 +152,7 @@ FloatArray = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 _Array = npt.NDArray[Any]
 
-PAD = 1
-"""Border of a feature map, in pixels, so that kernels of 3×3 may read beyond its edge."""
+PAD = 1  # Border of a feature map, in pixels, so that kernels of 3×3 may read beyond its edge
 LINE = 64
 """Bytes of a cache line, and of the widest vector, which would take two lines if it didn't begin with one."""
 
@@ -224,31 +173,14 @@ def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 class Plan(NamedTuple):
-    """A network as `step.run_step` takes it. A step writes into its arrays, so only one team may step a plan.
+    """A network as `step.run_step` takes it. A step writes into its arrays, so only one team may step a plan."""
 
-    Attributes
-    ----------
-    layers
-        int64, `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others.
-    connections
-        int64, `Connection` [n, 2]: what each layer reads, and its skip.
-    taps
-        int64, `Tap` [2].
-    weights, rounded, lists, begins, marks, totals, currents
-        float32, int8, uint16, int32, int64, float32 and float32 [·]: the arrays that those records point into.
-    bias
-        float32 [16·n]: the read-out's, with zeros behind it.
-    scratch
-        The most sums that a band has; or the int16 that the marks of its counts need, if that is more.
-    alphas
-        float32 [n]: the decay of each layer; 0 for the frame and the pool.
-    reach
-        float64 [n]: the mean number of synapses that a spike of each layer reaches; 0 for the frame and the pool.
-    """
-
-    layers: npt.NDArray[np.int64]
-    connections: npt.NDArray[np.int64]
-    taps: npt.NDArray[np.int64]
+    layers: npt.NDArray[
+        np.int64
+    ]  # `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others
+    connections: npt.NDArray[np.int64]  # `Connection` [n, 2]: what each layer reads, and its skip
+    taps: npt.NDArray[np.int64]  # `Tap` [2]
+    # The arrays that these records point into, [·] each; but the read-out's bias is [16·n], with zeros behind it
     weights: FloatArray
     rounded: npt.NDArray[np.int8]
     bias: FloatArray
@@ -257,8 +189,10 @@ class Plan(NamedTuple):
     marks: npt.NDArray[np.int64]
     totals: FloatArray
     currents: FloatArray
+    # The most sums that a band has; or the int16 that the marks of its counts need, if that is more
     scratch: int
-    alphas: FloatArray
+    alphas: FloatArray  # [n]: the decay of each layer; 0 for the frame and the pool
+    # [n]: the mean number of synapses that a spike of each layer reaches; 0 for the frame and the pool
     reach: npt.NDArray[np.float64]
 
 

@@ -38,7 +38,7 @@ class Samples(Protocol):
         ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    def classes(self) -> tuple[str, ...]: ...
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -57,24 +57,14 @@ class Samples(Protocol):
 
 
 class Parts(NamedTuple):
-    """The samples of a training.
+    """The samples of a training."""
 
-    Attributes
-    ----------
-    training
-        Drawn in every epoch.
-    validation
-        Choose the best epoch.
-    extra, extra_per_epoch
-        More training samples, and how many of them each epoch draws.
-    split
-        How validation was separated from the training part; None if it consists of clips of its own.
-    """
-
-    training: Samples
-    validation: Clips
+    training: Samples  # Drawn in every epoch
+    validation: Clips  # Choose the best epoch
+    # More training samples, and how many of them each epoch draws
     extra: Clips | None = None
     extra_per_epoch: int = 0
+    # How validation was separated from the training part; None if it consists of clips of its own
     split: Split | None = None
 
 
@@ -127,25 +117,14 @@ def counted(name: str, there: int, official: int, what: str) -> Finding:
 
 
 class UncutStream(NamedTuple):
-    """A stream, and what is performed in it when.
+    """A stream, and what is performed in it when."""
 
-    Attributes
-    ----------
-    name
-        Of its kind.
-    segments
-        May grow while the stream is read.
-    rests
-        Whether nothing is performed outside the segments; otherwise that is the change from one to the next.
-    unknown
-        Stretches, (start, end) in µs, that count as neither.
-    """
-
-    name: str
+    name: str  # Of its kind
     source: EventSource
-    segments: Sequence[Segment]
+    segments: Sequence[Segment]  # May grow while the stream is read
+    # Whether nothing is performed outside the segments; otherwise that is the change from one to the next
     rests: bool
-    unknown: Sequence[tuple[int, int]] = ()
+    unknown: Sequence[tuple[int, int]] = ()  # Stretches, (start, end) in µs, that count as neither
 
 
 @dataclass(frozen=True)
@@ -180,7 +159,6 @@ class DataRequest:
 
     @property
     def input(self) -> InputSpec:
-        """Input of the network."""
         raise NotImplementedError
 
 
@@ -192,7 +170,6 @@ class DataSet(Protocol):
 
     @property
     def INPUT(self) -> InputSpec:  # noqa: N802 (a constant of a module)
-        """Input of a network."""
         ...
 
     @property
@@ -235,7 +212,6 @@ class DataSet(Protocol):
 
 
 def data_set(name: str) -> DataSet:
-    """Return the data set of that `Name`."""
     if name in get_args(SequenceName):
         from livesnn.train.datasets.mnist import SequenceSet
 

@@ -26,8 +26,7 @@ PROTOCOLS = ("90/10", "70/30")
 """The data set has no official split. In "90/10" a tenth of each class, drawn by seed 0, is the test part, as in most
 publications. In "70/30" recordings 0 to 699 of each class are for training, 700 to 999 for testing (the paper)."""
 PER_CLASS = 1000
-WINDOWS = 3
-"""Windows from a recording, evenly spread over its twenty or so."""
+WINDOWS = 3  # Windows from a recording, evenly spread over its twenty or so
 
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
@@ -93,7 +92,6 @@ def find_recordings(data: Path) -> list[Recording]:
 
 
 def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recording]:
-    """Return the test or the training part of a protocol."""
     numbers = np.array([int(recording.group.rpartition("/")[2]) for recording in recordings])
     if protocol == "70/30":
         is_test = numbers >= 700
@@ -110,7 +108,6 @@ def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recor
 
 
 def _halves(recordings: list[Recording], split: Split) -> tuple[list[Recording], list[Recording]]:
-    """Return (training, validation)."""
     labels: Index = np.array([recording.label for recording in recordings], np.int64)
     train, validation = stratified_split(labels, split.fraction, split.seed)
     return [recordings[i] for i in train], [recordings[i] for i in validation]

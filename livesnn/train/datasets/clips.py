@@ -21,11 +21,9 @@ from livesnn.train.datasets import DataRequest, Parts
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
-UNKNOWN = -1
-"""Label of what is of no class, which teaches a network to doubt."""
+UNKNOWN = -1  # Label of what is of no class, which teaches a network to doubt
 
-IGNORED = -2
-"""Label of a frame that isn't scored."""
+IGNORED = -2  # Label of a frame that isn't scored
 
 
 def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:
@@ -50,7 +48,6 @@ class OnDisk:
         return self.shape[0]
 
     def __getitem__(self, index: Index) -> Frames:
-        """Return a copy of the clips at ``index``."""
         clips = np.asarray(np.load(self._path, mmap_mode="r")[index])
         return clips[..., ::-1] if self._mirrored else clips
 
@@ -71,7 +68,6 @@ class Stack:
         return len(self._order)
 
     def __getitem__(self, index: slice | Index) -> Frames:
-        """Return a copy of the clips at ``index``."""
         chosen = self._order[index]
         holder = np.searchsorted(self._first, chosen, side="right") - 1
         taken = np.empty((len(chosen), *self.shape[1:]), np.uint8)
@@ -90,52 +86,33 @@ class Stack:
 
 @dataclass(frozen=True)
 class Clips:
-    """Labelled clips of equal length.
+    """Labelled clips of equal length."""
 
-    Attributes
-    ----------
-    frames
-        uint8 [N, T, C, H, W], or a `Stack` of that shape.
-    labels
-        int64 [N], indices into `classes`.
-    names
-        Where each clip comes from.
-    recordings
-        The recording or video that each clip is a part of; empty if each clip is a recording of its own.
-    groups
-        The person, session or group of videos that each clip belongs to; or empty. A split keeps a group on one side
-        where a class has two or more groups.
-    skipped
-        Recordings that can't be read and were left out, with the reason; one line each.
-    warnings
-        What opening the recordings reported, such as damage; one line each.
-    sensor
-        Width and height of the camera that recorded them; None if unknown, or if there are several.
-    """
-
-    frames: Frames | Stack
-    labels: Index
-    names: tuple[str, ...]
+    frames: Frames | Stack  # uint8 [N, T, C, H, W], or a `Stack` of that shape
+    labels: Index  # int64 [N], indices into `classes`
+    names: tuple[str, ...]  # Where each clip comes from
     classes: tuple[str, ...]
+    # The recording or video that each clip is a part of; empty if each clip is a recording of its own
     recordings: tuple[str, ...] = ()
+    # The person, session or group of videos that each clip belongs to; or empty. A split keeps a group on one
+    # side where a class has two or more groups.
     groups: tuple[str, ...] = ()
+    # Recordings that can't be read and were left out, with the reason; one line each
     skipped: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # What opening the recordings reported, such as damage; one line each
+    # Width and height of the camera that recorded them; None if unknown, or if there are several
     sensor: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: Index, epoch: int) -> Frames:
-        """Return the clips at ``index``, uint8 [B, T, C, H, W], the same in every epoch (see `Samples`)."""
         return self.frames[index]
 
     def labels_of(self, index: Index, epoch: int) -> Index:
-        """Return the labels of the clips at ``index``, int64 [B]."""
         return self.labels[index]
 
     def subset(self, index: Index) -> Clips:
-        """Return the clips at ``index``, in that order."""
         frames = self.frames.subset(index) if isinstance(self.frames, Stack) else self.frames[index]
         return replace(
             self,
@@ -187,30 +164,16 @@ class Clips:
 
 @dataclass(frozen=True)
 class Streams:
-    """Uncut streams with a label for each frame; every epoch cuts other stretches out of them.
+    """Uncut streams with a label for each frame; every epoch cuts other stretches out of them."""
 
-    Attributes
-    ----------
-    frames
-        uint8 [N, F, C, H, W].
-    frame_labels
-        int64 [N, F]: indices into `classes` and the `kinds` behind them, `UNKNOWN` or `IGNORED`.
-    stretch
-        Frames of a stretch.
-    seed
-        Decides the stretches, together with the epoch.
-    kinds
-        What is shown besides the classes.
-    class_of
-        Class of each class and kind: an index into `classes`, or `UNKNOWN`. Empty if there are no kinds.
-    """
-
-    frames: Stack
+    frames: Stack  # uint8 [N, F, C, H, W]
+    # int64 [N, F]: indices into `classes` and the `kinds` behind them, `UNKNOWN` or `IGNORED`
     frame_labels: Index
     classes: tuple[str, ...]
-    stretch: int
-    seed: int
-    kinds: tuple[str, ...] = ()
+    stretch: int  # Frames of a stretch
+    seed: int  # Decides the stretches, together with the epoch
+    kinds: tuple[str, ...] = ()  # What is shown besides the classes
+    # Class of each class and kind: an index into `classes`, or `UNKNOWN`. Empty if there are no kinds.
     class_of: tuple[int, ...] = ()
     skipped: tuple[str, ...] = ()
 
@@ -229,12 +192,10 @@ class Streams:
         return len(self.frame_labels) * self._cuts
 
     def take(self, index: Index, epoch: int) -> Frames:
-        """Return the stretches at ``index`` in an epoch, uint8 [B, stretch, C, H, W]."""
         streams = self.frames[index // self._cuts]
         return np.stack([stream[cut] for stream, cut in zip(streams, self._cut(index, epoch), strict=True)])
 
     def labels_of(self, index: Index, epoch: int) -> Index:
-        """Return the labels of their frames, int64 [B, stretch]."""
         labels = self.frame_labels[index // self._cuts]
         return np.stack([each[cut] for each, cut in zip(labels, self._cut(index, epoch), strict=True)])
 

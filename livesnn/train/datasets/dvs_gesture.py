@@ -163,14 +163,12 @@ def _load(recordings: list[Recording], spec: InputSpec, most: int | None) -> Cli
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
-    """Return the whole windows of one gesture."""
     path, part_us = recording.path, recording.part_us
     events = _events_of_copy(path) if part_us is None else _events_of(path, part_us)
     return windows_of(Slicer(spec.slice, SENSOR, spec).push(Packet(events)), spec)
 
 
 def _events_of(path: Path, part_us: tuple[int, int]) -> Events:
-    """Return the events of one segment, given by its times on the recording's clock."""
     try:
         cut = cut_segments(Trial(path))
         return next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
@@ -197,12 +195,10 @@ class Trial(NamedTuple):
 
     @property
     def labels(self) -> Path:
-        """The table of its gestures."""
         return self.recording.with_name(f"{self.recording.stem}_labels.csv")
 
     @property
     def person(self) -> str:
-        """The person in it, like user01."""
         number = self.recording.name.removeprefix("user").partition("_")[0]
         return f"user{int(number):02d}"
 

@@ -54,8 +54,7 @@ LABELS = "labels.csv"
 TEST = "test"
 HIDDEN = (".", "_")
 NONE = "none"
-REST = "unlabelled"
-"""Name of rest in a measurement."""
+REST = "unlabelled"  # Name of rest in a measurement
 
 Span = tuple[int, int]
 
@@ -102,7 +101,6 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
-    """Return the test part, or the recordings of the other parts, with labels as in the card."""
     recordings, classes = find_recordings(data)
     if split == "test":
         recordings, classes = _test_part(data, recordings, classes)
@@ -168,7 +166,6 @@ def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = 
 
 
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
-    """Return (training, validation)."""
     uses = {recording.name: recording.use for recording in recordings}
     if split.protocol == BY_TABLE:
         kept = np.array([uses[name] == "validation" for name in clips.recordings])
@@ -235,7 +232,6 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
 
 
 def _side(recording: Recording, by_table: bool) -> object:
-    """Return what decides on which side of the split a recording goes."""
     return (recording.use or "train") if by_table else (recording.use, recording.group)
 
 
@@ -288,7 +284,6 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _from_table(table: Path, below: Path = Path()) -> list[tuple[str, Recording]]:
-    """Return what a table says; ``below`` is its folder, relative to the data set's."""
     header, rows = read_table(table)
     known = (*COLUMNS, "split")
     if odd := [name for name in header if name not in known and name.strip().lower() in known]:

@@ -19,7 +19,6 @@ from livesnn.errors import DataError
 from livesnn.events.slicer import count_gain
 from livesnn.simulate.body import Breadth
 from livesnn.simulate.gestures import IDLE_LAMP_SHARE, RESOLUTION, VERSION, Use, clip_frames, practice_frames
-from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import (
     CURTAIN,
     EVERYDAY,
@@ -34,6 +33,7 @@ from livesnn.simulate.motions import (
     TWO_PEOPLE,
     WALKING,
 )
+from livesnn.simulate.sources import SimulatedPerson
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.clips import (
     IGNORED,
@@ -57,22 +57,18 @@ INPUT = InputSpec(
     64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True, lift_to=0.3
 )
 
-VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
-"""Clips of each class, each by another person."""
+VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100  # Clips of each class, each by another person
 
 TEST_WINDOWS = 3
 """Windows in a test clip, which lasts 1.5 s like some cuts of DVS-Gesture; all other clips have one."""
 
-STREAM_FRAMES, STRETCH = 240, 40
-"""Frames of a training stream, and of the stretches that are cut out of it."""
+STREAM_FRAMES, STRETCH = 240, 40  # Frames of a training stream, and of the stretches that are cut out of it
 
-STREAMS_AT_ONCE = 20
-"""Streams in a cache file."""
+STREAMS_AT_ONCE = 20  # Streams in a cache file
 
 NAME = "gestures-sim"
 STREAMS = f"{NAME}-streams"
-KINDS = (*EVERYDAY, *NOTHING)
-"""What people in the streams do besides the gestures."""
+KINDS = (*EVERYDAY, *NOTHING)  # What people in the streams do besides the gestures
 
 _CLASS_OF = (*range(len(GESTURES)), *[GESTURES.index("other")] * len(EVERYDAY), *[UNKNOWN] * len(NOTHING))
 _LABELS = {name: label for label, name in enumerate((*GESTURES, *KINDS))}
@@ -127,7 +123,6 @@ def _check_classes(card: ModelCard) -> None:
 
 
 def check(data: Path) -> list[Finding]:
-    """Say that no files are needed."""
     return [Finding("complete", "simulated on the spot: no files are needed")]
 
 
@@ -173,7 +168,6 @@ def _practised(seed: int, spec: InputSpec) -> tuple[Frames, npt.NDArray[np.uint8
 
 
 def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
-    """Return uint8 [N, windows · window, C, H, W]; all processors make what the cache lacks."""
     chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
     make = partial(_chunk, spec=spec, use=use, windows=windows)
     files = [cache_file(NAME, _settings(chunk, spec, use, windows)) for chunk in chunks]

@@ -82,7 +82,6 @@ def _read(file: Path) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def _fault(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
-    """Return why these can't be MNIST's; "" if they can."""
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
         return f"images {images.dtype} {list(images.shape)}, not uint8 [N, 28, 28]"
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
@@ -100,25 +99,17 @@ _FIXED = 1 << 31  # the epoch of clips that never change: validation, test
 
 @dataclass(frozen=True)
 class SequenceSamples:
-    """Sequences of some digits, each in every direction of its kind; random kinds are made anew in every epoch.
-
-    Attributes
-    ----------
-    digits, digit_labels
-        uint8 [N, 28, 28] and int64 [N].
-    seed
-        Decides the random numbers, together with the epoch and the sample's index.
-    """
+    """Sequences of some digits, each in every direction of its kind; random kinds are made anew in every epoch."""
 
     kind: SequenceName
+    # uint8 [N, 28, 28] and int64 [N]
     digits: Frames
     digit_labels: Index
-    seed: int
+    seed: int  # Decides the random numbers, together with the epoch and the sample's index
     skipped: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes."""
         from livesnn.train.datasets.sequences import classes_of
 
         return classes_of(self.kind)
@@ -149,7 +140,6 @@ class SequenceSamples:
         return made
 
     def labels_of(self, index: Index, epoch: int) -> Index:
-        """Return their labels, int64 [B]."""
         return self.labels[index]
 
     def fixed(self, name: str) -> Clips:
@@ -196,7 +186,6 @@ class SequenceSet:
         return self._samples(mnist.train_images[train], mnist.train_labels[train], seed).fixed("train")
 
     def check(self, data: Path) -> list[Finding]:
-        """Say whether mnist.npz is there and complete."""
         mnist = _mnist(data)
         return [
             counted("training", len(mnist.train_images), 60_000, "digits"),
@@ -220,6 +209,5 @@ def _split(mnist: Mnist, split: Split) -> tuple[Index, Index]:
 
 
 def _mnist(data: Path) -> Mnist:
-    """Read mnist.npz in ``data`` or in its folder mnist."""
     inner = data / "mnist"
     return load_mnist(inner if inner.is_dir() else data)

@@ -151,7 +151,6 @@ def simulated_digits(
 
 
 def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec) -> npt.NDArray[np.uint8]:
-    """Return uint8 [N, window, C, H, W]."""
     spec = input_spec
     recordings = (simulated_digit(images, index, seed=SIMULATED_SEED) for index in range(len(images)))
     return np.stack([stack_clip(events, spec.slice, RESOLUTION, spec, spec.window) for events in recordings])

@@ -36,27 +36,16 @@ _FEW = 8  # fewer files than this are read without starting other processes
 
 
 class Recording(NamedTuple):
-    """A file, or a part of one, that shows one class.
-
-    Attributes
-    ----------
-    group
-        The person, session or group of videos it belongs to; see `Clips`.
-    part_us
-        Its beginning and end, counted from the first event; None: all of it.
-    use
-        Its part of the data set, if a table says so.
-    mirrored
-        Whether its frames are mirrored left to right.
-    """
+    """A file, or a part of one, that shows one class."""
 
     path: Path
     label: int
     name: str
-    group: str
+    group: str  # The person, session or group of videos it belongs to; see `Clips`
+    # Its beginning and end, counted from the first event; None: all of it
     part_us: tuple[int, int] | None = None
-    use: SplitName | None = None
-    mirrored: bool = False
+    use: SplitName | None = None  # Its part of the data set, if a table says so
+    mirrored: bool = False  # Whether its frames are mirrored left to right
 
 
 Read = Callable[[Recording, InputSpec], Frames]
@@ -221,7 +210,6 @@ def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, 
 
 
 def _spread(count: int, most: int | None) -> Index:
-    """Return the numbers of at most ``most`` of ``count`` windows, evenly spread."""
     kept = count if most is None else min(count, most)
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 
@@ -271,7 +259,6 @@ def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
 
 
 def _done_to(spec: InputSpec) -> tuple[str, ...]:
-    """Return what is done to the counts of a frame, in words."""
     lifted = () if spec.lift_to is None else (f"lifted to {spec.lift_to}",)
     return *("without flicker",) * spec.without_flicker, *lifted
 

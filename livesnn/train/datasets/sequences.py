@@ -17,8 +17,7 @@ from livesnn.train.datasets import SequenceName
 
 STEPS = 10
 SIZE = 28
-MASK = 14
-"""Side of Seq 4's square, in pixels."""
+MASK = 14  # Side of Seq 4's square, in pixels
 
 
 def make_sequences(kind: SequenceName, digits: Tensor, directions: Tensor, random: Tensor) -> Tensor:
@@ -37,7 +36,6 @@ def make_sequences(kind: SequenceName, digits: Tensor, directions: Tensor, rando
 
 
 def randoms_needed(kind: SequenceName) -> int:
-    """Return how many random numbers a sample takes."""
     return _KINDS[kind].randoms
 
 
@@ -114,7 +112,6 @@ _KINDS: dict[SequenceName, _Kind] = {
 
 
 def _steps(digits: Tensor) -> Tensor:
-    """Return 0 … 9, float64, where ``digits`` are."""
     return torch.arange(STEPS, dtype=torch.float64, device=digits.device)
 
 
@@ -126,7 +123,6 @@ def _zoomed(digits: Tensor, first: float) -> Tensor:
 
 
 def _turned(digits: Tensor, degrees: Tensor) -> Tensor:
-    """Return frames turned clockwise by ``degrees`` [1 or B, 10]."""
     angle = torch.deg2rad(degrees)
     return _sampled(digits, torch.complex(angle.cos(), -angle.sin()))
 

@@ -64,21 +64,17 @@ class Look(NamedTuple):
 
 SENSOR = Resolution(128, 128)
 FRAME_US = 1_000_000 / 30
-STEPS = 8
-"""Pictures for each of the depth camera's, 4.2 ms apart."""
+STEPS = 8  # Pictures for each of the depth camera's, 4.2 ms apart
 
-FOCAL_PX = 285.6
-"""Focal length of the Kinect's depth camera at 320×240, in pixels."""
+FOCAL_PX = 285.6  # Focal length of the Kinect's depth camera at 320×240, in pixels
 
 SIDE_M = 1.5
 """Edge of the square that the sensor sees at the person's distance: a person is as large as in DVS-Gesture."""
 
-ABOVE_M = 0.5
-"""Of that square, above the head."""
+ABOVE_M = 0.5  # Of that square, above the head
 
 PIXEL = DvsPixelSpec(threshold_on=0.12, threshold_off=0.12, cutoff_hz=100.0)
-SCATTER, LATE_US = Scatter(0.15, 9.0), 50.0
-"""Events of a middling simulated sensor (simulate/scene.py)."""
+SCATTER, LATE_US = Scatter(0.15, 9.0), 50.0  # Events of a middling simulated sensor (simulate/scene.py)
 
 STILL = 0.03
 """Change of log luminance in 5 pictures, of a few pixels together, below which nothing moves; twice that does."""
@@ -86,8 +82,7 @@ STILL = 0.03
 LOOKS = (Look(1.0, 0.6, 0.3), Look(0.2, 0.3, 0.55))
 """Before a bright wall, and before a dark one. As in DVS-Gesture, arms have more contrast than clothes."""
 
-NEAR_MM = 300.0
-"""Bare is what is at least so much nearer than the trunk; less, in part."""
+NEAR_MM = 300.0  # Bare is what is at least so much nearer than the trunk; less, in part
 
 
 class Take(NamedTuple):
@@ -98,7 +93,6 @@ class Take(NamedTuple):
     subject: int
 
     def gesture(self, *, mirrored_too: bool) -> str:
-        """Return the class that it shows, as it is or mirrored."""
         shown = PERFORMED.get(self.action, OTHER)
         return mirrored(shown) if mirrored_too else shown
 
@@ -167,7 +161,6 @@ def _load(takes: Sequence[Take], spec: InputSpec, *, test: bool) -> Clips:
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
-    """Return the whole windows of a take, of a gesture only those in its middle."""
     frames = Slicer(spec.slice, SENSOR, spec).push(Packet(take_events(recording.path)))
     if GESTURES[recording.label] != OTHER:
         aside = round(len(frames) * (1 - MIDDLE) / 2)
@@ -176,7 +169,6 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
 
 
 def take_events(path: Path) -> Events:
-    """Return the events of a take; raises LivesnnError if it can't be read."""
     cv2.setNumThreads(1)  # several processes do this at a time
     rng = np.random.default_rng(zlib.crc32(path.name.encode()))
     look = LOOKS[rng.integers(len(LOOKS))]

@@ -99,7 +99,6 @@ class VideoSet:
 
 
 def _fault(video: Path) -> str:
-    """Return why a video can't be read; "" if it can."""
     from livesnn.video.video_file import video_clips
 
     try:

@@ -1,4 +1,4 @@
-"""Simulated live sources: a person who gestures and digits that turn; `open_simulation` opens them by name."""
+"""What is simulated by name: recordings of a scene; live sources, a person who gestures and digits that turn."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.packet import Closing, EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.packet import Closing, Events, EventSource, Packet, Resolution, SourceCounters
 from livesnn.events.slicer import Frame
-from livesnn.simulate import DIGITS_URI, GESTURES_URI
+from livesnn.simulate import DIGITS_URI, GESTURES_URI, digits, gestures, saccades
 from livesnn.simulate.digits import SIZE, draw_digit
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES, PEOPLE, names_like
@@ -29,10 +29,8 @@ _SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}
 """Seeds used when none is given: a well-lit person whom the model recognises, and a clear digit."""
 
 PACKET_US = 10_000
-STEPS = 10
-"""Frames of a whole turn."""
-TURNS = 3
-"""Turns of one digit before the next digit comes."""
+STEPS = 10  # Frames of a whole turn
+TURNS = 3  # Turns of one digit before the next digit comes
 WAYS = ("clockwise", "counter-clockwise")
 
 Bytes = npt.NDArray[np.uint8]
@@ -41,10 +39,7 @@ Bytes = npt.NDArray[np.uint8]
 def open_simulation(uri: str) -> EventSource | FrameSource:
     """Open "simulate:gestures", "simulate:digits" or "simulate:NAME", NAME one of `PEOPLE`; each may end in ":SEED".
 
-    Raises
-    ------
-    SourceError
-        The address is none of these.
+    Raises SourceError if the address is none of these.
     """
     found = re.fullmatch(r"(simulate:(\w+))(?::([0-9]{1,18}))?", uri, re.ASCII)
     if found is None or (found[1] not in _SEEDS and found[2] not in PEOPLE):
@@ -61,24 +56,10 @@ def open_simulation(uri: str) -> EventSource | FrameSource:
 class SimulatedPerson(Closing):
     """A live `EventSource`: one person performing one gesture after another.
 
-    Parameters
-    ----------
-    seed
-        Seed of the person, the sensor and the movements.
-    duration_us
-        When the person stops; None means never.
-    paced
-        Play in real time. A late reader gets the waiting packets at once, and none is dropped. If False, packets
-        come as fast as they are made.
-    lamp_share
-        Probability of a flickering lamp.
-    clock
-        Returns monotonic seconds.
-
-    Attributes
-    ----------
-    segments
-        What has been performed so far and when, the current gesture last.
+    ``seed`` draws the person, the sensor and the movements. The person stops after ``duration_us``; None: never.
+    Where it is ``paced``, by the monotonic seconds of ``clock``, a late reader gets the waiting packets at once, and
+    none is dropped; otherwise packets come as fast as they are made. ``lamp_share``: probability of a flickering
+    lamp.
     """
 
     live = True
@@ -97,7 +78,7 @@ class SimulatedPerson(Closing):
         lamp_share: float = LAMP_SHARE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.segments: list[Segment] = []
+        self.segments: list[Segment] = []  # performed so far, the current one last
         self._events = 0
         self._stream = gesture_stream(seed, use=use, gestures=gestures, lamp_share=lamp_share)
         self._duration_us = duration_us
@@ -107,7 +88,6 @@ class SimulatedPerson(Closing):
 
     @property
     def counters(self) -> SourceCounters:
-        """Events so far. None is ever lost."""
         return SourceCounters(events=self._events)
 
     def __iter__(self) -> Iterator[Packet]:
@@ -132,7 +112,6 @@ class SimulatedPerson(Closing):
                 return
 
     def close(self) -> None:
-        """End the iteration, from any thread; safe to call twice."""
         self._closed.set()
 
 
@@ -146,27 +125,15 @@ class Turn(NamedTuple):
 class TurningDigits(FrameSource):
     """One digit after another, each turning three times about its middle: the paper's task Seq 2 as a live source.
 
-    Parameters
-    ----------
-    seed
-        Seed of the digits, their handwriting and directions.
-    paced
-        Play in real time: a late reader gets the waiting frames at once. If False, frames come as fast as they are
-        asked for.
-    clock
-        Returns monotonic seconds.
-
-    Attributes
-    ----------
-    turns
-        What has been shown so far and when, the current digit last.
+    ``seed`` draws the digits, their handwriting and directions. Where it is ``paced``, by the monotonic seconds of
+    ``clock``, a late reader gets the waiting frames at once; otherwise frames come as fast as they are asked for.
     """
 
     resolution = Resolution(SIZE, SIZE)
     name = DIGITS_URI
 
     def __init__(self, seed: int, *, paced: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self.turns: list[Turn] = []
+        self.turns: list[Turn] = []  # shown so far, the current one last
         self._seed = seed
         self._paced = paced
         self._clock = clock
@@ -206,7 +173,6 @@ class TurningDigits(FrameSource):
         return part
 
     def close(self) -> None:
-        """End the iteration, from any thread; safe to call twice."""
         self._closed.set()
 
 
@@ -228,3 +194,65 @@ def turned(image: Bytes, degrees: float) -> Bytes:
         weight = (1 - abs(x - column)) * (1 - abs(y - row))
         total += weight * padded[np.clip(row + 2, 0, height + 3), np.clip(column + 2, 0, width + 3)]
     return np.round(total + 1e-6).astype(np.uint8)
+
+
+ALL_GESTURES = "gestures"
+DIGITS = tuple(f"digit-{digit}" for digit in range(10))
+SCENES = (ALL_GESTURES, *PEOPLE, *DIGITS)
+SIDES = (16, 1280)
+"""Fewest and most pixels of a sensor's side: smaller sensors show nothing, and HD cameras have the most."""
+
+
+def check_scene(scene: str, *, seed: int, seconds: float) -> None:
+    """Raise SourceError for an unknown scene, a negative seed, or an impossible length."""
+    if scene not in SCENES:
+        more = f"{ALL_GESTURES}, {DIGITS[0]} to {DIGITS[-1]}"
+        raise SourceError(f"no scene {scene!r} to simulate: give one of {more}, {names_like(scene)}")
+    if seed < 0:
+        raise SourceError(f"--seed can't be {seed}: give 0 or more")
+    if not 0 < seconds <= 3600:
+        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, and at most 3600")
+
+
+def scene_resolution(scene: str, sensor: str = "") -> Resolution:
+    """Return the size of the sensor that sees a scene: ``sensor``, such as "346x260", or the scene's default.
+
+    People fill the shorter side. Digits have only N-MNIST's sensor. Raises SourceError if the size can't be read, is
+    outside `SIDES`, or isn't that of digits.
+    """
+    own = saccades.RESOLUTION if scene in DIGITS else gestures.RESOLUTION
+    if not sensor:
+        return own
+    found = re.fullmatch(r"([0-9]{1,9})[x×]([0-9]{1,9})", sensor.lower(), re.ASCII)
+    least, most = SIDES
+    if found is None or not all(least <= int(side) <= most for side in found.groups()):
+        raise SourceError(
+            f"{sensor!r} isn't a sensor size: give width and height from {least} to {most}, such as 346x260"
+        )
+    wanted = Resolution(*map(int, found.groups()))
+    if scene in DIGITS and wanted != own:
+        raise SourceError(
+            f"the scene {scene} always has N-MNIST's {own.width}x{own.height} pixels: leave --sensor out"
+        )
+    return wanted
+
+
+def simulate_scene(
+    scene: str, *, seed: int, seconds: float, resolution: Resolution | None = None
+) -> Iterator[Events]:
+    """Yield the events of one scene. The same seed and sensor give the same events.
+
+    ``resolution`` comes from `scene_resolution`; None is the scene's default. Raises SourceError as `check_scene`
+    does.
+    """
+    check_scene(scene, seed=seed, seconds=seconds)
+    if scene in DIGITS:
+        yield digits.digit_recording(DIGITS.index(scene), np.random.default_rng(seed), seconds)
+        return
+    wanted = GESTURES if scene == ALL_GESTURES else (scene,)
+    end_us = round(seconds * 1e6)
+    sensor = resolution or scene_resolution(scene)
+    for take in gestures.gesture_stream(seed, use="show", gestures=wanted, resolution=sensor):
+        yield take.events[take.events["t"] < end_us]
+        if take.end_us >= end_us:
+            return
