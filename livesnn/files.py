@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -73,10 +74,20 @@ def open_unbuffered(path: Path) -> FileIO:
         raise _closed(path, error) from error
 
 
+class _Buffer(threading.local):
+    """What a thread has read last of a file."""
+
+    def __init__(self) -> None:
+        self.start = 0
+        self.octets = memoryview(b"")
+        self.reused = np.empty(_READ_BYTES, np.uint8).data
+
+
 class BufferedFile:
     """A file read through a buffer: packets that lie close together cost one read, and memory stays bounded.
 
-    A view is valid until the next call of `view`, or for as long as it is referred to if ``lasting`` is set.
+    Each thread has a buffer of its own. A view is valid until the thread's next call of `view`, or for as long as it
+    is referred to if ``lasting`` is set.
     """
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
@@ -84,29 +95,30 @@ class BufferedFile:
         self._progress = progress
         self.path = path
         self.size = os.fstat(self._file.fileno()).st_size
-        self._start = 0
-        self._buffer = memoryview(b"")
-        self._reused = np.empty(_READ_BYTES, np.uint8).data
+        self._buffer = _Buffer()
+        self._reading = threading.Lock()
         self.lasting = False
 
     def view(self, position: int, size: int, read_bytes: int = _READ_BYTES) -> memoryview:
         """Return ``size`` bytes, fewer at the end of the file; raises FormatError if the file has become shorter."""
-        start = position - self._start
-        if start < 0 or start + size > len(self._buffer):
+        buffer = self._buffer
+        start = position - buffer.start
+        if start < 0 or start + size > len(buffer.octets):
             wanted = max(0, min(max(size, read_bytes), self.size - position))
-            fresh = self.lasting or wanted > len(self._reused)
-            buffer = np.empty(wanted, np.uint8).data if fresh else self._reused[:wanted]
+            fresh = self.lasting or wanted > len(buffer.reused)
+            octets = np.empty(wanted, np.uint8).data if fresh else buffer.reused[:wanted]
             try:
-                self._file.seek(position)
-                filled = self._file.readinto(buffer) or 0
+                with self._reading:
+                    self._file.seek(position)
+                    filled = self._file.readinto(octets) or 0
             except OSError as error:
                 raise SourceError(
                     f"{self.path}: reading failed at byte {position} ({error.strerror}): check the disk"
                 ) from error
             if filled < wanted:
                 raise FormatError(f"{self.path}: the file became shorter while it was read: open it again")
-            self._buffer, self._start, start = buffer, position, 0
-        return self._buffer[start : start + size]
+            buffer.octets, buffer.start, start = octets, position, 0
+        return buffer.octets[start : start + size]
 
     def passed(self, position: int) -> None:
         """Report how much of the file has been looked through; passes on what the callback raises."""

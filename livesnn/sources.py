@@ -56,7 +56,7 @@ def open_source(
     Parameters
     ----------
     uri
-        A path; ``camera``, ``camera:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``;
+        A path; ``camera``, ``camera:SERIAL``, ``camera:metavision:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``;
         ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a model of video).
     notify
         Gets a line when a live source is lost and when it is back; called in the thread that iterates.

@@ -11,16 +11,18 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from itertools import islice
 from types import FrameType
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+R = TypeVar("R")
 Policy = Literal["drop_oldest", "block"]
 
 WAKE_S = 0.2  # a wait without end can't be interrupted by Ctrl-C on Windows
@@ -30,6 +32,16 @@ def usable_processors() -> int:
     """Return how many logical processors this process may run on, 1 or more."""
     known = hasattr(os, "sched_getaffinity")  # nowhere but on Linux
     return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+
+
+def decoding_threads() -> int:
+    """Return how many threads decode a recording: four at most, as more would wait for whoever takes their events.
+
+    A process that was started to share work with others (train/processes.py) has one.
+    """
+    from multiprocessing import parent_process
+
+    return min(4, usable_processors()) if parent_process() is None else 1
 
 
 _DECODING = threading.Lock()
@@ -48,6 +60,31 @@ def decode_json(text: str | bytes, kind: type[T]) -> T:
 def pool(name: str, threads: int) -> ThreadPoolExecutor:
     """Return so many threads, the same ones for each who asks, for work of milliseconds that its caller waits for."""
     return ThreadPoolExecutor(threads, f"pool-{name}")
+
+
+def ahead(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) -> Iterator[R]:
+    """Yield what ``work`` yields for each item, in order, while other threads work on the next ``2 * threads`` items.
+
+    ``work`` is a generator function. What it raises is raised where its results would come. The first item, and with
+    one thread every item, is worked on here, when it is needed: a look at the beginning costs little.
+    """
+    left = iter(items)
+    for item in left if threads == 1 else islice(left, 1):
+        yield from work(item)
+    waiting: deque[Future[list[R]]] = deque()
+    # glibc keeps of a thread's freed memory as much as twice the largest block it has ever given back to the kernel.
+    # Without this one, which is never touched, getting pages from the kernel again took as long as LZ4 itself.
+    bytes(4 << 20)
+    with ThreadPoolExecutor(threads, "livesnn-ahead") as workers:
+        try:
+            while True:
+                some = islice(left, 1 + 2 * threads - len(waiting))
+                waiting.extend(workers.submit(list, work(item)) for item in some)
+                if not waiting:
+                    return
+                yield from waiting.popleft().result()
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
 
 
 class Latest(Generic[T]):

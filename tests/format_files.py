@@ -1,12 +1,13 @@
 """Made recordings of every format, for tests and benchmarks/format_peers.py.
 
 They are written from the descriptions of the formats (see each reader), independently of livesnn's own code, except
-for .aedat4.
+for .aedat4. Bags are written by rosbags.
 """
 
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,10 +19,12 @@ import numpy.typing as npt
 
 from livesnn.bench.throughput import SENSOR, START_US, write_aedat4
 from livesnn.events.packet import Events, Resolution
+from tests.bag_writer import write_bag
 
 SMALL_SENSOR = Resolution(128, 128)
 _PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
+_MESSAGE_EVENTS = 1000  # of bags
 ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
 
 _ECF_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")], align=True)
@@ -43,6 +46,17 @@ def _write(path: Path, head: bytes, packets: Iterator[Events], encode: Callable[
         file.write(head)
         for events in packets:
             file.write(encode(events))
+
+
+def _encode_aedat1(events: Events) -> bytes:
+    words = np.empty((events.size, 3), ">u2")
+    words[:, 0] = (127 - events["y"]) << 8 | (127 - events["x"]) << 1 | ~events["p"]
+    words[:, 1], words[:, 2] = events["t"] >> 16, events["t"] & 0xFFFF
+    return words.tobytes()
+
+
+def _aedat1(path: Path, packets: Iterator[Events]) -> None:
+    _write(path, b"#!AER-DAT1.0\r\n# Timestamps tick is 1 us\r\n", packets, _encode_aedat1)
 
 
 def _encode_aedat2(events: Events) -> bytes:
@@ -115,7 +129,8 @@ def _encode_evt21(events: Events) -> bytes:
     return _joined([high, words | bits], [_changed(t >> 6), np.ones(t.size, np.bool_)])
 
 
-def _encode_evt3(events: Events) -> bytes:
+def encode_evt3(events: Events) -> bytes:
+    """Return the words of a RAW file, version 3, without its header."""
     first, bits = _vectors(events)
     t, y = first["t"], first["y"].astype(np.int64)
     alone = bits & (bits - 1) == 0
@@ -212,18 +227,28 @@ def _csv(path: Path, packets: Iterator[Events]) -> None:
             file.writelines(f"{t},{x},{y},{p:d}\n" for t, x, y, p in events.tolist())
 
 
+def _bag(path: Path, packets: Iterator[Events]) -> None:
+    events = np.concatenate(list(packets))
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        write_bag(Path(folder) / path.name, events, SENSOR, each=_MESSAGE_EVENTS, others=False).rename(path)
+
+
 MADE_FILES: dict[str, MadeFile] = {
     "aedat4 (LZ4)": MadeFile(SENSOR, ".aedat4", write_aedat4),
+    "aedat1": MadeFile(SMALL_SENSOR, ".aedat", _aedat1),
     "aedat2": MadeFile(SMALL_SENSOR, ".aedat", _aedat2),
     "aedat3": MadeFile(SMALL_SENSOR, ".aedat", _aedat3),
     "evt2": _prophesee("2", _encode_evt2),
     "evt21": _prophesee("21", _encode_evt21),
-    "evt3": _prophesee("3", _encode_evt3),
+    "evt3": _prophesee("3", encode_evt3),
     "dat": MadeFile(SENSOR, ".dat", _dat),
     "hdf5": MadeFile(SENSOR, ".h5", _hdf5),
     "dsec (HDF5)": MadeFile(SENSOR, ".h5", _dsec),
     "ecf (HDF5)": MadeFile(SENSOR, ".hdf5", _ecf, share=0.1),
     "es": MadeFile(SENSOR, ".es", _es),
+    "bag (dvs_msgs)": MadeFile(SENSOR, ".bag", _bag, share=0.02),
+    "mcap (dvs_msgs)": MadeFile(SENSOR, ".mcap", _bag, share=0.02),
+    "db3 (dvs_msgs)": MadeFile(SENSOR, ".db3", _bag, share=0.02),
     "npz": MadeFile(SENSOR, ".npz", _npz),
     "csv": MadeFile(SENSOR, ".csv", _csv, share=0.2),
 }

@@ -122,14 +122,6 @@ def csv_plain(path: Path) -> None:
     path.write_text("# geometry:1280,720\n" + "".join(rows))
 
 
-def aedat1(path: Path) -> None:
-    events = some(Resolution(128, 128))
-    words = np.empty((events.size, 3), ">u2")
-    words[:, 0] = (127 - events["y"]) << 8 | (127 - events["x"]) << 1 | ~events["p"]
-    words[:, 1], words[:, 2] = events["t"] >> 16, events["t"] & 0xFFFF
-    path.write_bytes(b"#!AER-DAT1.0\r\n# Timestamps tick is 1 us\r\n" + words.tobytes())
-
-
 def dat1(path: Path) -> None:
     events = some(Resolution(304, 240))
     words = np.empty((events.size, 2), "<u4")
@@ -159,7 +151,6 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "aedat4 (none)": (".aedat4", aedat4(None)),
     "aedat2 (DAVIS)": (".aedat", aedat2_davis),
     "aedat3 (mixed)": (".aedat", aedat3_mixed),
-    "aedat1": (".aedat", aedat1),
     "dat (version 1)": (".dat", dat1),
     "bag (dvs_msgs)": (".bag", bag(".bag")),
     "bag (LZ4)": (".bag", bag(".bag", "mono", compress=True)),

@@ -133,6 +133,7 @@ class SimulatedSensor:
         self._canvas = np.empty((8, *scene.background.shape), np.float32)
         self.settings = SensorSettings()
         self.configured: list[SensorSettings] = []
+        self.dropped = 0
         self._pixels = self._made_pixels()
         self._state = self._pixels.initial_state(self._pictures(0, 1)[0], int(self._times_us[0]), rng)
         self._next = 1

@@ -190,7 +190,8 @@ def bench_decode(repeats: int, *, events: int = EVENTS) -> dict[str, Any]:
     """Decode an .aedat4 file with each library by turns, ``repeats`` times, by the clock.
 
     The file is made in a temporary folder: LZ4, 1280×720, a moving edge in noise. It is so large that opening it
-    hardly counts. Raises DataError if the libraries find different numbers of events.
+    hardly counts. livesnn decodes on up to four cores; `taskset -c 0` in front of the command leaves it one.
+    Raises DataError if the libraries find different numbers of events.
 
     Returns
     -------

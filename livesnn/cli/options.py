@@ -75,11 +75,11 @@ class DecisionFlags:
     """When there is a decision."""
 
     threshold: Annotated[float | None, tyro.conf.arg(metavar="PROBABILITY")] = None
-    """Smallest probability that makes a decision. Default: 0.7, or in the window your last choice."""
+    """Smallest probability that makes a decision. Default: 0.5, or in the window your last choice."""
 
     hysteresis: Annotated[float | None, tyro.conf.arg(name="keep", metavar="PROBABILITY")] = None
     """A decision stays until its probability falls below this, or until another class reaches its threshold.
-    Default: 0.3 of --threshold, or of the class's own threshold if that is higher. In the window: your last
+    Default: 0.2 of --threshold, or of the class's own threshold if that is higher. In the window: your last
     choice."""
 
     smoothing: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None

@@ -43,19 +43,23 @@ class Packet(NamedTuple):
     events
         EVENTS_DTYPE [N] in order of time, maybe empty. It is never changed after it was yielded.
     arrived_s
-        When the packet arrived, by `time.perf_counter`. 0 if that doesn't matter, as for a recording that is read as
-        fast as possible.
+        When the packet arrived, by `time.perf_counter`: of a camera, at the computer, also if a busy computer took it
+        later. 0 if that doesn't matter, as for a recording that is read as fast as possible.
     now_us
         Stream time that has passed with the packet: every event before it has been yielded. None when unknown. In
         a quiet scene it tells that time goes by without events.
     epoch
         A number that changes where the packet doesn't follow on from the one before, as after a reconnection.
+    to_utc_us
+        What to add to a camera's times for Unix times by the computer's clock, as it is estimated so far. None where
+        the times aren't a camera's, or are shared with another camera.
     """
 
     events: Events
     arrived_s: float = 0.0
     now_us: int | None = None
     epoch: int = 0
+    to_utc_us: int | None = None
 
     def __repr__(self) -> str:
         count = self.events.size

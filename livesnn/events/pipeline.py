@@ -1,6 +1,6 @@
 """The one chain from a source to the network, for the window, run, serve, record and teach: `open_pipeline`.
 
-source → playback clock → time limit → orient → record → gate → denoise → show → buffer
+source → playback clock → time limit → orient → record → gate → drop what is late → denoise → show → buffer
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.filters import Orientation, check_seconds, orient_packets, take_seconds
 from livesnn.events.packet import (
+    NO_EVENTS,
     Closing,
     EventSource,
     Packet,
@@ -32,7 +33,8 @@ See = Callable[[Packet], None]
 
 LIVE_BUFFER_BYTES = 16_000_000
 LIVE_MAX_AGE_S = 0.1
-"""A live packet that waited longer for the network is dropped: a late decision is worse than a missing event."""
+"""A live packet that waited longer, in a camera's driver or for the network, is dropped. A late decision is worse
+than a missing event."""
 
 
 def packet_bytes(packet: Packet) -> int:
@@ -127,6 +129,8 @@ def open_pipeline(
     packets = seen(packets, count)
     if arrived is not None:
         packets = seen(packets, arrived)
+    if policy == "drop_oldest":
+        packets = on_time(packets, max_age_s, arrivals)
     if noise is not None:
         packets = denoise_packets(packets, noise, enabled=denoise)
     if show is not None:
@@ -140,6 +144,15 @@ def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
     """Yield packets after ``see`` has looked at each."""
     for packet in packets:
         see(packet)
+        yield packet
+
+
+def on_time(packets: Iterable[Packet], max_age_s: float, counters: SourceCounters) -> Iterator[Packet]:
+    """Yield packets, without the events of those that arrived longer ago; ``counters.dropped`` counts these."""
+    for packet in packets:
+        if packet.arrived_s and time.perf_counter() - packet.arrived_s > max_age_s:
+            counters.dropped += packet.events.size
+            packet = packet._replace(events=NO_EVENTS, now_us=None)
         yield packet
 
 
@@ -166,7 +179,7 @@ class Pipeline(Closing):
         self.resolution = resolution
         self.noise = noise
         self._packets = packets
-        self._arrivals = arrivals  # through the gate, noise included
+        self._arrivals = arrivals  # through the gate, noise included, and dropped because they were late
         self._queue = queue
         self._owns_source = owns_source
         self._worker = Worker("capture", self._capture, on_error=lambda error: self._end())
@@ -175,7 +188,7 @@ class Pipeline(Closing):
     def counters(self) -> SourceCounters:
         """Events that came and weren't lost, noise included; and those lost, in the source or on the way here."""
         counters = self.source.counters
-        lost = 0 if self._queue is None else self._queue.dropped
+        lost = self._arrivals.dropped + (0 if self._queue is None else self._queue.dropped)
         events = self._arrivals.events - lost - self.unread
         return replace(counters, events=events, dropped=counters.dropped + lost)
 

@@ -55,6 +55,7 @@ SAME_CLOCK_US = 5_000_000
 class RecordingTimeline:
     """The times of a recording; ``continuous`` ones don't jump back.
 
+    A camera's recording begins at the computer's UTC, as it is estimated then, and goes on by the camera's clock.
     A camera that comes back, or a stream that begins anew, may count from another zero than before. Where time jumps
     back, or another epoch's is far from what the clock says, all later times are shifted: they go on after the last
     event as the clock did.
@@ -80,10 +81,11 @@ class RecordingTimeline:
             return events
         first_us = int(events["t"][0])
         if self._first_us is None:
-            self._first_us = self._last_us = first_us
+            self._shift_us = packet.to_utc_us or 0
+            self._first_us = self._last_us = first_us + self._shift_us
             self._epoch = packet.epoch
         elif not self._continuous:
-            self._first_us = min(self._first_us, first_us)
+            self._first_us = min(self._first_us, first_us + self._shift_us)
         elif self._begins_anew(packet, first_us + self._shift_us):
             self._shift_us = self._expected_us(packet.arrived_s) - first_us
         if self._shift_us:

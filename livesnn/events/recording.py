@@ -205,6 +205,9 @@ class Recording(Closing):
         if start_us is not None and start_us <= self.t_start:
             start_us = None  # all of it, wherever time jumps back to
         for events in self._reader.packets(self.stream, start_us, self._counters):
+            if events.size <= MAX_PACKET_EVENTS:
+                yield events
+                continue
             for first in range(0, events.size, MAX_PACKET_EVENTS):
                 yield events[first : first + MAX_PACKET_EVENTS]
 

@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float32]
 
 _NONE = np.zeros(0, np.float32)
 
-LEAK, THRESHOLD, HYSTERESIS = 0.22, 0.7, 0.3
+LEAK, THRESHOLD, HYSTERESIS = 0.22, 0.5, 0.2
 """The defaults of a `Decider`, chosen on simulated validation people and a half of the real ones
 (docs/experiments/real-people.md#the-decision-rule).
 

@@ -36,12 +36,13 @@ from livesnn.bench.throughput import (
 from livesnn.console import write_json
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
+from tests.bag_writer import read_with_rosbags
 from tests.format_files import MADE_FILES
 
 INSTALL = "pip install expelliarmus evutils faery event_stream evlib pandas polars"
 
 EVENTS = 10_000_000
-"""Events of a file; text files have fewer."""
+"""Events of a file; text, ECF and bags have fewer."""
 UNIT = "million events a second of one core's time"
 
 _PART_EVENTS = 1 << 17
@@ -113,6 +114,10 @@ def _by_polars(path: Path) -> Iterator[Columns]:
     yield t, x, y, p
 
 
+def _by_rosbags(path: Path) -> Iterator[Columns]:
+    yield columns(read_with_rosbags(path, 1 if path.suffix == ".bag" else 2), "t", "x", "y", "p")
+
+
 PEERS: dict[str, Library] = {
     "dv-processing": Library("dv_processing", by_dv_processing, ("aedat4",)),
     "aedat": Library("aedat", by_aedat, ("aedat4",)),
@@ -127,9 +132,10 @@ PEERS: dict[str, Library] = {
     "evlib": Library(
         "evlib",
         _by_evlib,
-        ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "hdf5", "dsec", "ecf", "csv"),
+        ("aedat4", "aedat1", "aedat2", "aedat3", "evt2", "evt21", "evt3", "hdf5", "dsec", "ecf", "csv"),
     ),
     "h5py": Library("h5py", _by_h5py, ("hdf5", "dsec")),
+    "rosbags": Library("rosbags", _by_rosbags, ("bag", "mcap", "db3")),
     "numpy": Library("numpy", _by_numpy, ("npz",)),
     "pandas": Library("pandas", _by_pandas, ("csv",)),
     "polars": Library("polars", _by_polars, ("csv",)),

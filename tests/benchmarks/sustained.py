@@ -22,6 +22,7 @@ import tyro
 
 from livesnn import subprocesses
 from livesnn.bench import machine
+from livesnn.bench.throughput import moving_blob
 from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Events, Resolution
@@ -32,7 +33,8 @@ from livesnn.infer.model import Engine, load_model
 from livesnn.paths import recordings_dir
 from livesnn.sources import event_source, open_source
 from tests.benchmarks.random_network import card_of, write_levelled
-from tests.benchmarks.sustained_window import Measured, Order
+from tests.benchmarks.sustained_window import SUSTAINED_SHARE, Measured, Order
+from tests.format_files import encode_evt3
 
 RECORDING = "arm_roll.aedat4"
 SIDE = 128
@@ -48,6 +50,13 @@ WARM_UP_S = 3.0
 CORES = 2
 PATIENCE_S = 120.0
 """Time that a window may take to start."""
+HD = Resolution(1280, 720)
+HD_MODEL = "gestures"
+HD_RATES = (20_000_000, 50_000_000)
+"""Events a second of the simulated EVK4; a recording has the first."""
+HD_PERIOD_US = 25 * 4096
+"""Of the events that repeat: whole steps of EVT 3.0's higher time, so that only these words change."""
+HD_ON_TIME_MS, HD_MEMORY_MB, HD_PICTURES_PER_S = 100.0, 100.0, 30.0
 NETWORKS: tuple[tuple[Engine, int], ...] = (("spike", 32), ("spike", 8), ("onnx", 32))
 """Engine, and bits of the network's kernels. ONNX Runtime isn't run with 8 bits, as it would compute in floats."""
 
@@ -94,6 +103,72 @@ def bench_sustained(
         "packet_us": MEMORY_PACKET_US,
         "engines": engines,
     }
+
+
+def bench_hd(seconds: float, rates: Sequence[int] = ()) -> dict[str, object]:
+    """Play HD events to the window, from a simulated EVK4 and from a recording of it in real time.
+
+    Four fifths of the events are of a blob that circles once a second, and a fifth is noise. The model is `HD_MODEL`.
+
+    Returns
+    -------
+    For each source, its `Measured` and whether it held: `in_real_time` (99 % of the rate arrived), `nothing_dropped`,
+    `on_time` (99 % of the decisions within `HD_ON_TIME_MS` of the frame's last event, the driver's queue included),
+    `view` (`HD_PICTURES_PER_S`) and `memory` (it grew by less than `HD_MEMORY_MB`).
+    """
+    cases: dict[str, object] = {}
+    rates = rates or HD_RATES
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for rate in rates:
+            events = moving_blob(rate * HD_PERIOD_US // 1_000_000, HD, seed=1, duration_us=HD_PERIOD_US)
+            order = Order(
+                events=str(folder / "events.npy"),
+                duration_us=HD_PERIOD_US,
+                resolution=(HD.width, HD.height),
+                events_per_s=rate,
+                model=HD_MODEL,
+                engine="auto",
+                threads=None,
+                warm_up_s=WARM_UP_S,
+                seconds=seconds,
+                cores=CORES,
+                source="camera",
+            )
+            np.save(order.events, events)
+            cases[f"camera, {rate:,} events/s"] = _held(measure_window(order, folder))
+            if rate == rates[0]:
+                raw = folder / "hd.raw"
+                write_hd(raw, events, seconds + 2 * WARM_UP_S)
+                played = measure_window(replace(order, events=str(raw), source="recording"), folder)
+                cases[f"recording, {rate:,} events/s"] = _held(played)
+                raw.unlink()
+    return cases
+
+
+def write_hd(path: Path, events: Events, seconds: float) -> None:
+    """Write events of `HD_PERIOD_US` to a RAW file, EVT 3.0, again and again."""
+    words = np.frombuffer(encode_evt3(events), "<u2").copy()
+    (times,) = np.nonzero(words >> 12 == 8)
+    first = words[times] & 0xFFF
+    with path.open("xb") as file:
+        file.write(b"% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n")
+        for number in range(math.ceil(seconds * 1e6 / HD_PERIOD_US)):
+            words[times] = 8 << 12 | (first + number * (HD_PERIOD_US >> 12)) & 0xFFF
+            file.write(words.tobytes())
+
+
+def _held(measured: Measured) -> dict[str, object]:
+    late_ms = measured.latency_ms["p99"] if measured.frames_per_s else None
+    whole = asdict(measured)
+    del whole["sustained"]  # the network sees the middle of the picture only
+    return {
+        "in_real_time": measured.events_per_s >= SUSTAINED_SHARE * measured.asked_events_per_s,
+        "nothing_dropped": measured.dropped == 0,
+        "on_time": late_ms is not None and late_ms <= HD_ON_TIME_MS,
+        "view": measured.pictures_per_s >= HD_PICTURES_PER_S,
+        "memory": measured.memory_growth_mb < HD_MEMORY_MB,
+    } | whole
 
 
 def _bench_engine(
@@ -181,7 +256,9 @@ def measure_window(order: Order, folder: Path) -> Measured:
     return msgspec.convert(answer, Measured)
 
 
-def main(seconds: float = SECONDS, rates: tuple[int, ...] = (), threads: int | None = None) -> None:
+def main(
+    seconds: float = SECONDS, rates: tuple[int, ...] = (), threads: int | None = None, *, hd: bool = False
+) -> None:
     """Play events to the window at rising rates, up to the first rate at which it drops events; print JSON.
 
     Parameters
@@ -192,7 +269,13 @@ def main(seconds: float = SECONDS, rates: tuple[int, ...] = (), threads: int | N
         Events a second, in any order. Default: from 250,000 to 2,000,000.
     threads
         Threads of a step. Default: as many as the window uses.
+    hd
+        Play 1280×720 events instead, of a simulated EVK4 and of a RAW file in real time. Default: at 20,000,000 and
+        50,000,000 a second.
     """
+    if hd:
+        write_json({"machine": machine(), "hd": bench_hd(seconds, rates)})
+        return
     write_json(
         {"machine": machine(), "sustained": bench_sustained(seconds=seconds, rates=rates, threads=threads)}
     )

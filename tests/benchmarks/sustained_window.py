@@ -10,22 +10,28 @@ import sys
 import time
 from array import array
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from livesnn.app.application import check_screen, make_application
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
-from livesnn.events.packet import Resolution
+from livesnn.events.cameras.discovery import open_camera
+from livesnn.events.cameras.driver import Device, Driver
+from livesnn.events.cameras.prophesee import WAIT_S, PropheseeDriver
+from livesnn.events.packet import Events, EventSource, Resolution
 from livesnn.events.playback_clock import MemorySource
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, Model, State, load_model
+from livesnn.sources import Source
 
 if TYPE_CHECKING:
     from livesnn.app.main_window import MainWindow
@@ -43,7 +49,9 @@ PENDING_FRAMES = 2
 class Order:
     """What to measure."""
 
-    events: str  # a .npy file: EVENTS_DTYPE, which lasts ``duration_us`` and is repeated
+    # A .npy file: EVENTS_DTYPE, which lasts ``duration_us`` and is repeated, in packets of a millisecond or by a
+    # camera's driver. Or a recording, which is played once.
+    events: str
     duration_us: int
     resolution: tuple[int, int]  # width and height of the sensor
     events_per_s: float  # how many arrive in a second, all of them inside the model's crop
@@ -54,6 +62,7 @@ class Order:
     warm_up_s: float
     seconds: float
     cores: int  # number of logical processors to run on, where the system lets a process choose
+    source: Literal["memory", "camera", "recording"] = "memory"
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,9 @@ class Measured:
     engine_steps: dict[str, int]  # steps of each engine, those of the warm-up included
     cores: int | None  # number of processors on which it ran; None: unknown
     seconds: float
+    memory_growth_mb: float = 0.0
+    # Percentiles of the time that packets waited in the camera's driver, and the longest.
+    driver_ms: dict[str, float] = field(default_factory=dict)
 
 
 class TimedModel:
@@ -120,6 +132,91 @@ class Look(NamedTuple):
     dropped: int
     pictures: int
     density: float
+    memory_bytes: int = 0
+
+
+STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")])
+"""Of neuromorphic_drivers.Evt3Packet.polarity_events."""
+
+USB_US = 4_000
+"""Events that the simulated driver gives at once."""
+
+
+class SimulatedEvk4:
+    """A neuromorphic_drivers.device.Device in real time, and the `Cameras` that find it.
+
+    It gives the same events again and again. What nobody takes waits, as in the driver's queue of 512 MB.
+    """
+
+    def __init__(self, events: Events, duration_us: int, resolution: Resolution) -> None:
+        stored = np.empty(events.size, STORED_DTYPE)
+        for ours, theirs in zip(("t", "x", "y", "p"), STORED_DTYPE.names or (), strict=True):
+            stored[theirs] = events[ours]
+        ends = np.append(np.arange(USB_US, duration_us, USB_US), duration_us)
+        cuts = np.searchsorted(events["t"], ends[:-1])
+        self._packets = list(zip(np.split(stored, cuts), ends.tolist(), strict=True))
+        self._duration_us, self._resolution = duration_us, resolution
+        self._index = 0  # of the next packet
+        self._begun_s: float | None = None
+        self.waited_s = array("d")  # time, and for how long what it gives then has waited
+
+    def __next__(self) -> tuple[Any, Any]:
+        """Return a status, and a packet or, after `WAIT_S`, None."""
+        if self._begun_s is None:
+            self._begun_s = time.perf_counter()
+        stored, begun_us, end_us = self._at(self._index)
+        left_s = self._due_s(end_us) - time.perf_counter()
+        if left_s > 0:
+            time.sleep(min(left_s, WAIT_S))
+            if left_s > WAIT_S:
+                return SimpleNamespace(ring=None), None
+        self._index += 1
+        now_s, unix_s = time.perf_counter(), time.time()
+        waited_s = now_s - self._due_s(end_us)
+        self.waited_s.extend((now_s, waited_s))
+        events = stored.copy()
+        events["t"] += np.uint64(begun_us)
+        ring = SimpleNamespace(
+            system_time=unix_s - waited_s, current_t=end_us, raw_packets=1, backlog=self._waiting()
+        )
+        return SimpleNamespace(ring=ring, system_time=unix_s), SimpleNamespace(polarity_events=events)
+
+    def clear_backlog(self, until: int) -> None:
+        """Leave what is due out, up to so many packets."""
+        self._index += max(self._waiting() - until, 0)
+
+    def _at(self, index: int) -> tuple[npt.NDArray[np.void], int, int]:
+        """Return a packet's events, the time that is added to theirs, and the end of the packet, in µs."""
+        number, of_these = divmod(index, len(self._packets))
+        stored, end_us = self._packets[of_these]
+        return stored, number * self._duration_us, number * self._duration_us + end_us
+
+    def _due_s(self, end_us: int) -> float:
+        return (self._begun_s or 0.0) + end_us / 1e6
+
+    def _waiting(self) -> int:
+        """Return how many packets are due."""
+        passed_us = round((time.perf_counter() - (self._begun_s or 0.0)) * 1e6)
+        number, within_us = divmod(passed_us, self._duration_us)
+        of_these = sum(end_us <= within_us for _, end_us in self._packets)
+        return max(number * len(self._packets) + of_these - self._index, 0)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def discover(self) -> list[Device]:
+        """Return the camera."""
+        return [Device("camera", "camera:HD", "simulated EVK4", "HD", self._resolution)]
+
+    def open(self, serial: str) -> Driver:
+        """Return its driver."""
+        return PropheseeDriver(f"simulated EVK4 {serial}", self._resolution, self)  # type: ignore[arg-type]
+
+    def waited_ms(self, from_s: float, to_s: float) -> dict[str, float]:
+        """Return percentiles of the time that packets waited, and the longest."""
+        at_s, waited_s = np.array(self.waited_s).reshape(-1, 2).T
+        waited_ms = 1e3 * waited_s[(at_s >= from_s) & (at_s < to_s)]
+        return Percentiles.of(waited_ms)._asdict() | {"longest": float(waited_ms.max(initial=0.0))}
 
 
 def sum_up(order: Order, model: TimedModel, first: Look, last: Look, cores: int | None) -> Measured:
@@ -146,6 +243,7 @@ def sum_up(order: Order, model: TimedModel, first: Look, last: Look, cores: int 
         engine_steps=dict(model.engines),
         cores=cores,
         seconds=seconds,
+        memory_growth_mb=(last.memory_bytes - first.memory_bytes) / 1e6,
     )
 
 
@@ -160,8 +258,14 @@ def measure_window(order: Order) -> Measured:
 
     settings = SettingsFile()
     application = make_application(settings)
-    events, resolution = np.load(order.events), Resolution(*order.resolution)
-    source = MemorySource(events, resolution, duration_us=order.duration_us, repeated=True)
+    camera = None
+    source: str | Source = order.events
+    if order.source != "recording":
+        events, resolution = np.load(order.events), Resolution(*order.resolution)
+        source = MemorySource(events, resolution, duration_us=order.duration_us, repeated=True)
+    if order.source == "camera":
+        camera = SimulatedEvk4(events, order.duration_us, resolution)
+        source = open_camera("camera", cameras=camera)
     model = TimedModel(load_model(order.model, order.engine, threads=order.threads))
     window = MainWindow(model, settings=settings)
     window.show()
@@ -173,7 +277,9 @@ def measure_window(order: Order) -> Measured:
     if len(looks) < 2:
         raise LivesnnError(window.player.last_error or "the window was closed before it was measured")
     first, last = looks
-    return sum_up(order, model, first, last, cores)
+    measured = sum_up(order, model, first, last, cores)
+    waited_ms = {} if camera is None else camera.waited_ms(first.at_s, last.at_s)
+    return replace(measured, driver_ms=waited_ms)
 
 
 def _use_cores(number: int) -> int | None:
@@ -185,15 +291,21 @@ def _use_cores(number: int) -> int | None:
     return len(usable)
 
 
-def _look_and_close(window: MainWindow, source: MemorySource, order: Order, looks: list[Look]) -> None:
+def _look_and_close(window: MainWindow, source: str | Source, order: Order, looks: list[Look]) -> None:
     """Append a look after the warm-up, which begins with the first picture, and one at the end; then close."""
     from PySide6.QtCore import QTimer
 
     def look() -> None:
         if window.session is not None:
             counts, pictures = window.session.statistics, window.view.shown
-            came = source.counters.events
-            looks.append(Look(time.perf_counter(), came, counts.dropped, pictures, counts.density))
+            if isinstance(source, EventSource):
+                came = source.counters.events
+            else:
+                came = counts.events + counts.dropped + counts.skipped + counts.unread
+            memory_bytes = psutil.Process().memory_info().rss
+            looks.append(
+                Look(time.perf_counter(), came, counts.dropped, pictures, counts.density, memory_bytes)
+            )
 
     def end() -> None:
         look()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import lz4.frame
@@ -389,3 +392,86 @@ def test_packets_of_a_stream_that_the_header_does_not_name_are_said_to_be_left_o
         "5 packets are of no stream that the file's header names, and are left out",
         NOTHING,
     ]
+
+
+@pytest.fixture(params=["one core", "all cores"])
+def cores(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the process use one core, where the system can, then all that it may use."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    if usable is not None and request.param == "one core":
+        os.sched_setaffinity(0, {min(usable)})
+    yield
+    if usable is not None:
+        os.sched_setaffinity(0, usable)
+
+
+def write_with_faults(path: Path) -> tuple[Path, Events]:
+    """Write 60 packets of which 5 are damaged, 1 is empty and 1 out of order; return what is left of them."""
+    sound = np.array_split(make_events(600_000), 60)
+    contents = [bytearray(build_events(part)) for part in sound]
+    for number in (7, 8, 30, 31, 59):
+        contents[number][28:32] = struct.pack("<I", 0xFFFFFFFF)
+    contents[40] = bytearray(build_events(sound[40][:0]))
+    contents[20] = bytearray(build_events(sound[20][::-1]))
+    order = np.argsort(sound[20][::-1]["t"], kind="stable")
+    sound[20] = sound[20][::-1][order]
+    left = [part for number, part in enumerate(sound) if number not in (7, 8, 30, 31, 40, 59)]
+    header, _ = build_header(Compression.LZ4, SENSOR, "made")
+    packed = [lz4.frame.compress(bytes(content)) for content in contents]
+    path.write_bytes(header + b"".join(PACKET_HEADER.pack(0, len(p)) + p for p in packed))
+    return path, np.concatenate(left)
+
+
+@pytest.mark.usefixtures("cores")
+def test_on_every_number_of_cores_the_same_packets_are_left_out_and_named(tmp_path: Path) -> None:
+    path, left = write_with_faults(tmp_path / "f.aedat4")
+    recording = open_recording(path)
+    found = read(recording)
+    assert np.array_equal(found, left)
+    assert recording.counters.out_of_order > 9_000
+    assert sum("left out: a list is longer" in warning for warning in recording.warnings) == 5
+
+
+@pytest.mark.usefixtures("cores")
+def test_damage_that_is_not_reached_is_not_named(tmp_path: Path) -> None:
+    path, left = write_with_faults(tmp_path / "f.aedat4")
+    with open_recording(path) as recording:
+        packets = packets_of(recording)
+        first = [next(packets) for _ in range(7)]
+        known = [warning for warning in recording.warnings if "left out" in warning]
+    assert np.array_equal(np.concatenate(first), left[:70_000])
+    assert len(known) == 1  # the last packet's, which was looked at for the recording's end
+
+
+@pytest.mark.usefixtures("cores")
+def test_packets_that_unpack_to_more_than_is_held_ahead_are_read_too(tmp_path: Path) -> None:
+    events = np.zeros(1_100_000, EVENTS_DTYPE)
+    header, _ = build_header(Compression.ZSTD, SENSOR, "made")
+    packed = zstandard.compress(build_events(events))
+    path = tmp_path / "f.aedat4"
+    path.write_bytes(header + (PACKET_HEADER.pack(0, len(packed)) + packed) * 3)
+    recording = open_recording(path)
+    assert read(recording).size == 3 * events.size
+    assert not any("left out" in warning for warning in recording.warnings)
+
+
+@pytest.mark.usefixtures("cores")
+def test_a_recording_closed_while_it_is_read_ends_and_leaves_no_thread(tmp_path: Path) -> None:
+    recording = open_recording(write(tmp_path / "f.aedat4", make_events(1_000_000)))
+    packets = packets_of(recording)
+    assert all(next(packets).size for _ in range(500))
+    recording.close()
+    assert [*packets] == []
+    assert not [name for name in map(str, threading.enumerate()) if "livesnn-ahead" in name]
+
+
+@pytest.mark.usefixtures("cores")
+def test_a_file_that_becomes_shorter_is_an_error_after_what_could_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat4", make_events(1_000_000))
+    with open_recording(path) as recording:
+        packets = packets_of(recording)
+        sizes = [next(packets).size]
+        os.truncate(path, path.stat().st_size // 2)
+        with pytest.raises(FormatError, match="became shorter"):
+            sizes.extend(packet.size for packet in packets)
+    assert 400_000 < sum(sizes) < 500_000

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from livesnn.bench.throughput import moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import LivesnnError
-from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.cameras.discovery import open_camera
+from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from tests.benchmarks.random_network import SETTLING, card_of, write_levelled
-from tests.benchmarks.sustained import bench_sustained, measure_ramp, measure_window
-from tests.benchmarks.sustained_window import Look, Measured, Order, TimedModel, sum_up
+from tests.benchmarks.sustained import (
+    HD,
+    HD_PERIOD_US,
+    bench_sustained,
+    measure_ramp,
+    measure_window,
+    write_hd,
+)
+from tests.benchmarks.sustained_window import Look, Measured, Order, SimulatedEvk4, TimedModel, sum_up
+from tests.fake_source import joined
 from tests.synthetic import CARD, write_model
 
 pytestmark = pytest.mark.slow
@@ -108,6 +121,33 @@ def test_the_window_is_measured_in_a_process_of_its_own(model: Path, tmp_path: P
     assert measured.pictures_per_s > 5
     assert 0 < measured.step_ms["p50"] <= measured.latency_ms["p50"]
     assert measured.seconds >= 0.9
+
+
+HD_EVENTS = moving_blob(5000, HD, seed=1, duration_us=HD_PERIOD_US)
+
+
+def repeated(times: int) -> Events:
+    rounds = [HD_EVENTS.copy() for _ in range(times)]
+    for number, events in enumerate(rounds):
+        events["t"] += number * HD_PERIOD_US
+    return np.concatenate(rounds)
+
+
+def test_an_hd_file_has_its_events_again_and_again(tmp_path: Path) -> None:
+    write_hd(tmp_path / "hd.raw", HD_EVENTS, 3 * HD_PERIOD_US / 1e6)
+    with open_recording(tmp_path / "hd.raw") as recording:
+        assert recording.resolution == HD
+        np.testing.assert_array_equal(joined(recording), repeated(3))
+
+
+def test_a_simulated_evk4_gives_its_events_again_and_again_in_real_time() -> None:
+    begun_s = time.perf_counter()
+    with open_camera("camera", cameras=SimulatedEvk4(HD_EVENTS, HD_PERIOD_US, HD)) as camera:
+        came = joined(takewhile(lambda packet: camera.counters.events <= 10_000, camera))
+    assert time.perf_counter() - begun_s > came.size / HD_EVENTS.size * HD_PERIOD_US / 1e6 - 0.01
+    assert came.size > HD_EVENTS.size
+    came["t"] -= came["t"][0] - HD_EVENTS["t"][0]
+    np.testing.assert_array_equal(came, repeated(2)[: came.size])
 
 
 def test_what_the_window_says_went_wrong_is_said(tmp_path: Path) -> None:

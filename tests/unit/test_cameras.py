@@ -18,9 +18,9 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.discovery import DELIVERED_US, CameraConnection, discover, open_camera
 from livesnn.events.cameras.driver import Device
-from livesnn.events.cameras.inivation import InivationCameras, InivationDriver
+from livesnn.events.cameras.inivation import CommonClock, InivationCameras, InivationDriver
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.cameras.sensitivity import Region, SensorSettings
+from livesnn.events.cameras.sensitivity import Clock, Region, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Packet, Resolution, SourceCounters
 from livesnn.events.slicer import Slicer, frames
 from tests.fake_camera import (
@@ -411,6 +411,9 @@ class Dvs128(FakeDriver):
         self.biases = dict(zip(self.Bias, (30153, 482443, 132, 217, 51, 969), strict=True))
         self.master = True
 
+    def synchronizeWith(self, secondary: object) -> None:  # noqa: N802
+        raise AssertionError("synchronizeAnyTwo is called")
+
     def getBias(self, bias: enum.Enum) -> int:  # noqa: N802
         return self.biases[bias]
 
@@ -422,6 +425,16 @@ class Dvs128(FakeDriver):
         self.master = master
 
 
+class Connected(FakeDriver):
+    """A camera with a socket for a synchronisation cable."""
+
+    def __init__(self, serial: str, *items: Item) -> None:
+        super().__init__(items, serial=serial)
+
+    def synchronizeWith(self, secondary: object) -> None:  # noqa: N802
+        raise AssertionError("synchronizeAnyTwo is called")
+
+
 Sensor = TypeVar("Sensor", bound=FakeDriver)
 
 
@@ -430,6 +443,68 @@ def set_up(sensor: Sensor, settings: SensorSettings) -> Sensor:
     with open_camera("camera", cameras=FakeCameras([sensor]), settings=settings) as camera:
         next(packet for packet in camera if packet.events.size)
     return sensor
+
+
+class TestOneClock:
+    def test_two_cameras_have_one_clock_once_both_are_open(self) -> None:
+        set_together: list[tuple[object, object]] = []
+        clock = CommonClock(lambda one, other: set_together.append((one, other)))
+        first, second = Connected("A"), Connected("B", ArrayBatch.of(at(7)))
+        drivers = [InivationDriver(camera, clock) for camera in (first, second)]
+        drivers[0].configure(SensorSettings(clock="output"))
+        assert set_together == []
+        drivers[1].configure(SensorSettings(clock="external"))
+        assert set_together == [(first, second)]
+        came = drivers[1].poll()
+        assert came is not None
+        assert came["t"].tolist() == [7]
+
+    def test_a_camera_that_is_back_gets_the_clock_again(self) -> None:
+        set_together: list[tuple[object, object]] = []
+        clock = CommonClock(lambda one, other: set_together.append((one, other)))
+        first, second, again = Connected("A"), Connected("B"), Connected("B")
+        drivers = [InivationDriver(camera, clock) for camera in (first, second, again)]
+        for driver in drivers[:2]:
+            driver.configure(SensorSettings(clock="external"))
+        drivers[1].close()
+        drivers[2].configure(SensorSettings(clock="external"))
+        assert set_together == [(first, second), (first, again)]
+
+    def test_cameras_that_no_cable_connects_are_an_error(self) -> None:
+        def refuse(one: object, other: object) -> None:
+            raise RuntimeError("RuntimeError: Cameras have not been synchronized!\nStacktrace:\n 0# dv\n")
+
+        clock = CommonClock(refuse)
+        drivers = [InivationDriver(Connected(serial), clock) for serial in "AB"]
+        drivers[0].configure(SensorSettings(clock="output"))
+        with pytest.raises(
+            SourceError, match=r"B refuses these settings \(Cameras have not been synchronized!"
+        ):
+            drivers[1].configure(SensorSettings(clock="external"))
+
+    def test_a_third_camera_is_refused(self) -> None:
+        clock = CommonClock(lambda one, other: None)
+        drivers = [InivationDriver(Connected(serial), clock) for serial in "ABC"]
+        for driver in drivers[:2]:
+            driver.configure(SensorSettings(clock="external"))
+        with pytest.raises(SourceError, match="two cameras have one clock already"):
+            drivers[2].configure(SensorSettings(clock="external"))
+        drivers[0].configure(SensorSettings())
+        drivers[2].configure(SensorSettings(clock="external"))
+
+    def test_dv_processing_has_what_is_asked_of_it(self) -> None:
+        camera = pytest.importorskip("dv_processing").io.camera
+        assert callable(camera.synchronizeAnyTwo)
+        for kind in (camera.DVXplorer, camera.DAVIS, camera.DVS128):
+            assert hasattr(kind, "synchronizeWith")
+        assert not hasattr(camera.DVXplorerM, "synchronizeWith")
+
+    @pytest.mark.parametrize("clock", ["internal", "external"])
+    def test_the_times_of_a_common_clock_are_left_as_they_are(self, clock: Clock) -> None:
+        cameras = FakeCameras([Connected(SERIAL, ArrayBatch.of(at(7)))])
+        with open_camera("camera", cameras=cameras, settings=SensorSettings(clock=clock)) as camera:
+            packet = next(packet for packet in camera if packet.events.size)
+        assert (packet.to_utc_us is None) == (clock == "external")
 
 
 class TestSettingUp:

@@ -89,6 +89,18 @@ class TestOrder:
             assert times(recorded) == [*range(40)]
             assert pipeline.counters == SourceCounters(events=20)
 
+    def test_what_arrived_too_long_ago_is_recorded_but_neither_shown_nor_taken_and_it_is_counted(
+        self,
+    ) -> None:
+        recorded: list[Packet] = []
+        shown: list[Packet] = []
+        now_s = time.perf_counter()
+        late, new = Packet(at(1, 2, 3), now_s - 60), Packet(at(4, 5), now_s + 60)
+        with open_pipeline(FakeSource([late, new]), record=recorded.append, show=shown.append) as pipeline:
+            assert times(pipeline) == times(shown) == [4, 5]
+            assert times(recorded) == [1, 2, 3, 4, 5]
+            assert pipeline.counters == SourceCounters(events=2, dropped=3)
+
     def test_a_time_limit_ends_the_recording_too(self) -> None:
         recorded: list[Packet] = []
         source = FakeSource([at(0, 400_000), at(600_000)], live=False)

@@ -56,7 +56,7 @@ class FakeDevice:
 
     def __init__(self, items: Iterable[Packet | At | Exception | None] = ()) -> None:
         self._items = iter(items)
-        self.closed = 0
+        self.closed = self.cleared = 0
         self.refuses = False
         self.configured: list[Any] = []
 
@@ -68,9 +68,15 @@ class FakeDevice:
         if isinstance(item, Exception):
             raise item
         if isinstance(item, At):
-            ring = SimpleNamespace(system_time=item.unix_s, current_t=item.camera_us)
-            return SimpleNamespace(ring=ring), item.packet
+            ring = SimpleNamespace(
+                system_time=item.unix_s, current_t=item.camera_us, raw_packets=2, backlog=10
+            )
+            return SimpleNamespace(ring=ring, system_time=item.unix_s + item.late_s), item.packet
         return SimpleNamespace(ring=None), item
+
+    def clear_backlog(self, until: int) -> None:
+        assert until == 0
+        self.cleared += 1
 
     def name(self) -> Name:
         return Name.EVK4
@@ -191,6 +197,7 @@ class At(NamedTuple):
     packet: Packet
     unix_s: float
     camera_us: int
+    late_s: float = 0.0
 
 
 def test_times_are_unix_times_by_when_the_computer_got_the_first_data() -> None:
@@ -204,6 +211,17 @@ def test_times_are_unix_times_by_when_the_computer_got_the_first_data() -> None:
         [start_us + 990, start_us + 1_000],
         [start_us + 2_000],  # the camera's clock, not the computer's
     ]
+
+
+def test_what_a_busy_computer_left_in_the_drivers_queue_for_too_long_is_dropped_and_counted() -> None:
+    given = [At(packet(at(t)), 1.7e9 + t / 1e6, t, late_s) for t, late_s in ((10, 0.4), (20, 0.6), (30, 0.0))]
+    device = FakeDevice(given)
+    with open_camera("camera", cameras=cameras(FakeLibrary(device))) as camera:
+        came = [*islice((packet for packet in camera if packet.events.size), 3)]
+        assert [packet.events.size for packet in came] == [1, 1, 1]
+        assert device.cleared == 1
+        assert camera.counters.dropped == 5  # ten USB packets of half an event
+    assert camera.counters.events == 3
 
 
 def set_up(settings: SensorSettings, *, refuses: bool = False) -> tuple[Any, list[str]]:
@@ -354,7 +372,7 @@ def test_the_library_has_what_is_asked_of_it() -> None:
     properties = library.generated.unions.name_to_properties(library.Name.PROPHESEE_EVK4)
     assert (properties.width, properties.height) == HD
     assert library.Name.INIVATION_DVXPLORER.value.startswith("iniVation")
-    for name in ("name", "properties", "close", "__iter__", "__next__"):
+    for name in ("name", "properties", "close", "clear_backlog", "__iter__", "__next__"):
         assert callable(getattr(library.device.Device, name))
     for kind in ("Evt3Packet", "Davis346Packet", "DvxplorerPacket"):
         assert "polarity_events" in getattr(library, kind).__annotations__

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Connection, NotUnderstood, ReconnectingSource, SourceLost
+from livesnn.events.cameras.driver import SensorControl
+from livesnn.events.cameras.reconnecting import (
+    Connection,
+    NotUnderstood,
+    ReconnectingSource,
+    SourceLost,
+    follow_clock,
+)
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
 from livesnn.events.pipeline import open_pipeline
 from livesnn.events.slicer import frames
@@ -327,3 +336,54 @@ def test_what_was_left_out_or_put_in_order_is_a_warning() -> None:
             "7 events were out of order, and are sorted by time",
             "1,200 events outside the sensor, or without a usable time, are left out",
         ]
+
+
+class TestClock:
+    """The estimate of a simulated camera, which runs too fast, and whose packets are 0.3 ms late or later."""
+
+    @staticmethod
+    def followed(drift: float, minutes: float, *, jump_at_min: float = math.inf) -> npt.NDArray[np.float64]:
+        """Return by how much the estimate is wrong after each packet, in ms; one comes every 0.1 s.
+
+        The camera's clock jumps back by an hour at one minute.
+        """
+        random = np.random.default_rng(3)
+        real_us = np.arange(0, minutes * 60e6, 1e5)
+        jumped_us = np.where(real_us >= jump_at_min * 60e6, 3600e6, 0.0)
+        camera_us = 9e9 + real_us * (1 + drift) - jumped_us
+        late_us = 300 + random.exponential(3000, real_us.size)
+        late_us[random.random(real_us.size) < 0.02] += 80_000  # the computer is busy
+        known, wrong = None, []
+        for t_us, now_us, arrived_us in zip(camera_us, real_us, real_us + late_us, strict=True):
+            known = follow_clock(known, round(t_us), round(arrived_us))
+            wrong.append((known.offset_us - (now_us - t_us)) / 1e3)
+        return np.array(wrong)
+
+    @pytest.mark.parametrize("drift", [-1e-4, 0.0, 5e-5, 1e-4])
+    def test_it_is_right_to_two_milliseconds_for_as_long_as_the_camera_runs(self, drift: float) -> None:
+        assert abs(self.followed(drift, 60)[600:]).max() < 2.0
+
+    def test_it_follows_a_camera_whose_clock_begins_anew(self) -> None:
+        wrong = abs(self.followed(5e-5, 10, jump_at_min=5))
+        assert wrong[3000] < 100.0
+        assert wrong[3060:].max() < 2.0
+
+    def test_one_late_packet_changes_nothing(self) -> None:
+        known = follow_clock(follow_clock(None, 0, 1000), 10_000, 11_000)
+        assert follow_clock(known, 20_000, 90_000).offset_us == 1000
+
+    def test_a_camera_that_sends_all_of_it_later_from_now_on_is_not_late_for_ever(self) -> None:
+        known = None
+        for t_us in range(0, 20_000_000, 10_000):
+            known = follow_clock(known, t_us, t_us + (1_000 if t_us < 5_000_000 else 301_000))
+        assert known is not None
+        assert known.offset_us == 301_000
+
+
+def test_what_a_camera_sent_long_ago_arrived_when_it_was_sent() -> None:
+    silence = [None] * 5  # of 20 ms
+    live = ReconnectingSource(connects([Wire(at(500_000), *silence, at(500_001))]), sensor=SensorControl())
+    begun_s = time.perf_counter()
+    first, *_, second = until(live, lambda: live.counters.events == 2)
+    assert begun_s <= first.arrived_s <= time.perf_counter() - 0.1
+    assert second.arrived_s == pytest.approx(first.arrived_s, abs=1e-4)

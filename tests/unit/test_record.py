@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,11 +150,32 @@ def test_a_camera_that_is_lost_and_comes_back_is_recorded_on(tmp_path: Path) -> 
         return float(live.counters.events == BLOB.size)
 
     recorded = record(live, tmp_path / "out.aedat4", seconds=1.0, clock=clock)
-    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
+    kept = read(tmp_path / "out.aedat4")
+    kept["t"] -= kept["t"][0] - BLOB["t"][0]  # UTC
+    np.testing.assert_array_equal(kept, BLOB)
     assert recorded.dropped == 0
     assert len(told) == 2
     with open_recording(tmp_path / "out.aedat4") as recording:
         assert recording.name == "camera DVXplorer DXA00093"
+
+
+def test_a_cameras_recording_begins_at_the_computers_utc_and_goes_on_by_the_cameras_clock(
+    tmp_path: Path,
+) -> None:
+    first, second = np.split(BLOB, 2)
+    cameras = FakeCameras([FakeDriver([ArrayBatch.of(first), ArrayBatch.of(second)])])
+    live = open_camera("camera", cameras=cameras)
+
+    def clock() -> float:
+        return float(live.counters.events == BLOB.size)
+
+    begun_us = time.time_ns() // 1000
+    record(live, tmp_path / "out.aedat4", seconds=1.0, clock=clock)
+    ended_us = time.time_ns() // 1000
+    dv = pytest.importorskip("dv_processing", reason="needs dv-processing: pip install dv-processing")
+    lowest_us, highest_us = dv.io.MonoCameraRecording(str(tmp_path / "out.aedat4")).getTimeRange()
+    assert highest_us - lowest_us == BLOB["t"][-1] - BLOB["t"][0]
+    assert begun_us <= lowest_us + int(first["t"][-1] - first["t"][0]) <= ended_us
 
 
 def test_a_camera_in_the_dark_makes_an_empty_recording(tmp_path: Path) -> None:

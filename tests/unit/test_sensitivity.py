@@ -405,6 +405,7 @@ class Scripted:
     name = "DAVIS346 1"
     resolution = SENSOR
     abilities = Abilities(DAVIS346.biases, region=True, masked_pixels=64)
+    dropped = 0
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.configured: list[SensorSettings] = []
@@ -483,7 +484,7 @@ class TestCommands:
         assert main(["record", "camera:1", str(out), "--seconds", "0.3", "--bias", str(path)]) == 0
         assert driver.configured == [SensorSettings(sensitivity=0.5)]
         with open_recording(out) as recording:
-            assert recording.t_start == 1_700_000_000_000_000
+            assert time.time_ns() // 1000 - recording.t_start < 60_000_000  # Unix time
 
 
 class TestControl:

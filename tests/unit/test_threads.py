@@ -7,12 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import get_args
 
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.threads import BoundedQueue, Latest, Policy, Worker, ending_sets, usable_processors
+from livesnn.threads import (
+    BoundedQueue,
+    Latest,
+    Policy,
+    Worker,
+    ahead,
+    decoding_threads,
+    ending_sets,
+    usable_processors,
+)
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 
@@ -28,6 +40,12 @@ def test_only_the_processors_a_process_may_use_count() -> None:
         assert usable_processors() == 1
     finally:
         os.sched_setaffinity(0, usable)
+
+
+def test_a_process_that_shares_work_with_others_decodes_with_one_thread() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:
+        assert processes.submit(decoding_threads).result(PATIENCE_S * 5) == 1
+    assert decoding_threads() == min(4, usable_processors())
 
 
 def test_latest_hands_out_the_newest_value_once() -> None:
@@ -233,3 +251,64 @@ def test_a_process_ends_with_its_output_though_a_thread_of_it_never_does() -> No
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "said\n")
+
+
+def counted_up_to(number: int) -> Iterator[int]:
+    yield from range(number)
+
+
+def workers_ahead() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("livesnn-ahead")]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_worked_on_ahead_comes_in_order(threads: int) -> None:
+    numbers = [3, 0, 2, 5, 1] * 20
+    assert [*ahead(counted_up_to, numbers, threads)] == [one for number in numbers for one in range(number)]
+    assert not workers_ahead()
+
+
+def test_work_goes_on_in_other_threads_while_the_results_are_used() -> None:
+    begun = threading.Event()
+
+    def work(item: int) -> Iterator[str]:
+        if item == 4:
+            begun.set()
+        yield threading.current_thread().name
+
+    found = ahead(work, range(5), 2)
+    assert next(found) == threading.current_thread().name
+    assert not begun.is_set()  # a look at the beginning is all that was asked for
+    assert next(found).startswith("livesnn-ahead")
+    assert begun.wait(PATIENCE_S)
+    found.close()
+
+
+@pytest.mark.parametrize(("threads", "most"), [(1, 2), (2, 7)])
+def test_no_more_is_worked_on_ahead_than_the_bound(threads: int, most: int) -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(1000):
+            taken.append(item)
+            yield item
+
+    found = ahead(lambda item: iter([item]), items(), threads)
+    assert [next(found), next(found)] == [0, 1]
+    assert len(taken) <= most
+    found.close()
+    assert not workers_ahead()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_comes_after_all_results_before_it(threads: int) -> None:
+    def work(item: int) -> Iterator[int]:
+        if item == 3:
+            raise SourceError("unplugged")
+        yield item
+
+    found = ahead(work, range(10), threads)
+    assert [next(found), next(found), next(found)] == [0, 1, 2]
+    with pytest.raises(SourceError, match="unplugged"):
+        next(found)
+    assert not workers_ahead()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from livesnn.errors import SourceError
+from livesnn.events.cameras import metavision
 from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
@@ -21,10 +22,16 @@ _POLL_S = 0.001  # drivers' packets come every 10 ms
 
 
 class EveryVendor:
-    """`Cameras` of several vendors, iniVation and Prophesee by default; one that fails hides no other's."""
+    """`Cameras` of several vendors: by default iniVation, Prophesee and, where it is installed, Metavision.
+
+    One that fails hides no other's. A camera that two of them find is the first one's.
+    """
 
     def __init__(self, vendors: Sequence[Cameras] | None = None) -> None:
-        self._vendors = (InivationCameras(), PropheseeCameras()) if vendors is None else vendors
+        if vendors is None:
+            others = [metavision.MetavisionCameras()] if metavision.is_installed() else []
+            vendors = [InivationCameras(), PropheseeCameras(), *others]
+        self._vendors = vendors
         self._vendor_of: dict[str, Cameras] = {}  # by serial number
 
     def discover(self) -> list[Device]:
@@ -63,12 +70,16 @@ def open_camera(
 ) -> ReconnectingSource:
     """Open ``camera``, the first one found, or ``camera:SERIAL``; after a loss, that very one again.
 
+    ``camera:metavision`` and ``camera:metavision:SERIAL`` are opened by Metavision.
     ``uri``, ``notify`` and ``settings`` are as for `livesnn.sources.open_source`. ``cameras`` is where to look, by
     default every vendor's. Raises SourceError when there is no such camera, it can't be opened or set up so, or none
     can be looked for.
     """
-    known = EveryVendor() if cameras is None else cameras
     serial = uri.partition(":")[2]
+    chosen, _, rest = serial.partition(":")
+    known = cameras or EveryVendor()
+    if chosen == metavision.NAME:
+        known, serial = cameras or metavision.MetavisionCameras(), rest
     if not serial:
         found = known.discover()
         if not found:
@@ -117,7 +128,7 @@ class CameraConnection:
     ) -> None:
         self.name = f"camera {driver.name}"
         self.resolution = driver.resolution
-        self.counters = SourceCounters()  # without what the driver itself loses
+        self.counters = SourceCounters()  # without what the driver loses and doesn't tell
         self._driver: Driver | None = driver
         self._clock = clock
         self._newest_us: int | None = None
@@ -139,6 +150,7 @@ class CameraConnection:
                 self._sensor.follow(NO_EVENTS, self._quiet.now_us)
                 return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
+        self.counters.dropped = self._driver.dropped
         packet = put_in_order(packet, self.resolution, self._newest_us, self.counters)
         if packet.size:
             self._newest_us = int(packet["t"][-1])

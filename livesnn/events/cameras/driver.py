@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -47,6 +48,8 @@ class Driver(Protocol):
     name: str
     resolution: Resolution
     abilities: Abilities
+    dropped: int
+    """How many events, about, were left in the driver's queue because a busy computer was too late for them."""
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; it was checked that it can be. Raises SourceError where the camera refuses."""
@@ -86,6 +89,26 @@ def copy_events(stored: npt.NDArray[np.void], fields: Sequence[str]) -> Events:
     for ours, theirs in zip(("t", "x", "y", "p"), fields, strict=True):
         events[ours] = stored[theirs]
     return events
+
+
+_LIBRARY_ERRORS = (RuntimeError, IndexError, ValueError, OSError)  # what errors of C++ and Rust become
+
+
+@contextmanager
+def errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
+    """Raise what a vendor's library raises as ``kind``, in words with {} for why.
+
+    Rust's panics aren't even Exceptions. Of dv-processing's words, where in its source and the stack trace are left
+    out.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, _LIBRARY_ERRORS) and type(error).__name__ != "PanicException":
+            raise
+        lines = [line.strip() for line in str(error).partition("Stacktrace")[0].splitlines() if line.strip()]
+        why = lines[-1].removeprefix("RuntimeError: ") if lines else type(error).__name__
+        raise kind(words.format(why)) from error
 
 
 class Measured(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
@@ -10,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events
+from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import (
     Abilities,
     Bias,
+    Clock,
     Region,
     Scale,
     SensorSettings,
@@ -25,7 +27,6 @@ from livesnn.events.packet import Events, Resolution
 
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
 _FIELDS = ("timestamp", "x", "y", "polarity")
-_DRIVER_ERRORS = (RuntimeError, IndexError, ValueError, OSError)  # what C++ exceptions become
 
 
 class Batch(Protocol):
@@ -190,39 +191,73 @@ def _listed_abilities(model: str) -> Abilities | None:
     return Abilities(tuple(biases), region=True)
 
 
+class CommonClock:
+    """Gives two cameras one clock, once both are open; a synchronisation cable connects them. From any thread.
+
+    Which one leads depends on the cable's ends. dv-processing 2.0.4 has functions for more cameras, but they take a
+    span of C++, which Python can't make. ``synchronize`` is dv_processing.io.camera.synchronizeAnyTwo.
+    """
+
+    def __init__(self, synchronize: Callable[[Any, Any], object]) -> None:
+        self.lock = threading.Lock()
+        """Held while clocks are set, and to be held while one of these cameras is read."""
+        self._synchronize = synchronize
+        self._cameras: list[CameraInput] = []
+
+    def join(self, camera: CameraInput) -> None:
+        """Give a camera the clock of the one that joined before. Raises SourceError, and as dv-processing does."""
+        with self.lock:
+            others = [each for each in self._cameras if each is not camera]
+            if len(others) > 1:
+                raise SourceError("two cameras have one clock already: give this one its own")
+            for other in others:
+                self._synchronize(other, camera)
+            self._cameras = [*others, camera]
+
+    def leave(self, camera: CameraInput | None) -> None:
+        """Forget a camera, also one that hasn't joined."""
+        with self.lock:
+            self._cameras = [each for each in self._cameras if each is not camera]
+
+
+_COMMON_CLOCK = CommonClock(lambda one, other: _dv_camera().synchronizeAnyTwo(one, other))
+
+
 class InivationDriver:
     """A `Driver`. Its times are µs of the camera's own clock, by dv-processing offset to about Unix time.
 
     Raises SourceError for a camera that can't be read, or that has no events.
     """
 
-    def __init__(self, camera: CameraInput) -> None:
-        try:
+    def __init__(self, camera: CameraInput, common_clock: CommonClock = _COMMON_CLOCK) -> None:
+        with errors_as(SourceError, "the camera can't be read ({}): plug it in again"):
             size, name = camera.getEventResolution(), camera.getCameraName()
             settable = _settable(camera)
-        except _DRIVER_ERRORS as error:
-            raise SourceError(f"the camera can't be read ({_reason(error)}): plug it in again") from error
         if size is None:
             raise SourceError(
                 f"camera {name} sends no events: choose an event camera that `livesnn devices` lists"
             )
         self._camera: CameraInput | None = camera
         self.name = name.replace("_", " ")
+        self.dropped = 0  # dv-processing doesn't tell
         self.resolution = Resolution(int(size[0]), int(size[1]))
         self._set = {bias.name: put for bias, put in settable}
         self.abilities = Abilities(
             tuple(bias for bias, _ in settable),
             region=hasattr(camera, "setCropArea"),
-            clocks=("internal", "external") if hasattr(camera, "setMaster") else ("internal",),
+            clocks=("internal", "output", "external")
+            if hasattr(camera, "synchronizeWith")
+            else ("internal",),
         )
         self._values = {bias.name: bias.default for bias, _ in settable}  # as the sensor has them
         self._region, self._clock = Region(0, 0, *self.resolution), SensorSettings().clock
+        self._common_clock = common_clock
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
         camera: Any = self._camera
         region = settings.region or Region(0, 0, *self.resolution)
-        try:
+        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
             for name, value in settings.bias_values(self.abilities).items():
                 if value != self._values[name]:
                     self._set[name](value)
@@ -231,29 +266,39 @@ class InivationDriver:
                 camera.setCropArea(tuple(region))
                 self._region = region
             if settings.clock != self._clock:
-                camera.setMaster(settings.clock != "external")
+                self._set_clock(settings.clock)
                 self._clock = settings.clock
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"camera {self.name} refuses these settings ({_reason(error)}): choose others"
-            ) from error
+
+    def _set_clock(self, clock: Clock) -> None:
+        camera: Any = self._camera
+        if hasattr(camera, "setMaster"):  # others see it by the cable
+            camera.setMaster(clock != "external")
+        if clock == "internal":
+            self._common_clock.leave(camera)
+        else:
+            self._common_clock.join(camera)
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
+        if self._clock == "internal":
+            return self._poll()
+        with self._common_clock.lock:
+            return self._poll()
+
+    def _poll(self) -> Events | None:
         assert self._camera is not None
-        try:
+        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        with errors_as(SourceLost, lost):
             batch = self._camera.getNextEventBatch()
             if batch is not None:
                 return copy_events(batch.numpy(), _FIELDS)
-            running = self._camera.isRunning()
-        except _DRIVER_ERRORS as error:
-            raise SourceLost(f"camera {self.name} is lost ({_reason(error)}): plug it in again") from error
-        if not running:
-            raise SourceLost(f"camera {self.name} is lost (unplugged or switched off): plug it in again")
-        return None
+            if self._camera.isRunning():
+                return None
+        raise SourceLost(lost.format("unplugged or switched off"))
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
+        self._common_clock.leave(self._camera)
         self._camera = None  # its destructor closes it
 
 
@@ -263,12 +308,9 @@ class InivationCameras:
     def discover(self) -> list[Device]:
         """Return what is plugged in, by USB."""
         driver = _dv_camera()
-        try:
+        cannot = "livesnn can't search for cameras ({}): check the cable and the USB permissions"
+        with errors_as(SourceError, cannot):
             found = [(each.cameraModel.name, each.serialNumber) for each in driver.discover()]
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"livesnn can't search for cameras ({_reason(error)}): check the cable and the USB permissions"
-            ) from error
         return [
             Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model), _listed_abilities(model))
             for model, serial in found
@@ -276,13 +318,12 @@ class InivationCameras:
 
     def open(self, serial: str) -> Driver:
         """Open the camera of that serial number. Raises SourceError."""
-        try:
+        cannot = (
+            f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
+            "use it (udev rules on Linux)"
+        )
+        with errors_as(SourceError, cannot):
             camera: CameraInput = _dv_camera().open(serial)
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"camera:{serial} can't be opened ({_reason(error)}): close other programs that use it, and "
-                f"check the permission to use it (udev rules on Linux)"
-            ) from error
         return InivationDriver(camera)
 
 
@@ -296,9 +337,3 @@ def _dv_camera() -> ModuleType:
         ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera
-
-
-def _reason(error: BaseException) -> str:
-    """Return what an error of dv-processing says, without where in its source and the stack trace."""
-    lines = [line.strip() for line in str(error).partition("Stacktrace")[0].splitlines() if line.strip()]
-    return lines[-1].removeprefix("RuntimeError: ") if lines else type(error).__name__

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
@@ -14,18 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events
+from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 WAIT_S = 0.005
 """Of a poll, for something to come."""
 
+TOO_LATE_S = 0.5
+"""What has waited longer in the driver's queue, of 512 MB, is followed by nothing else that is in it."""
+
 INIVATION = "iniVation"
 """Begins the names of that vendor's cameras, which dv-processing opens where it is installed."""
 
-_DRIVER_ERRORS = (RuntimeError, ValueError, OSError)  # what Rust's errors become
+_STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")])
 _USB = Path("/dev/bus/usb")
 
 
@@ -41,6 +43,10 @@ class OpenDevice(Protocol):
 
     def __next__(self) -> tuple[Any, Packet | None]:
         """Return a status, and what has come."""
+        ...
+
+    def clear_backlog(self, until: int) -> None:
+        """Leave what has come out, up to so many USB packets."""
         ...
 
     def biases_bounds(self) -> object:
@@ -182,22 +188,28 @@ class PropheseeDriver:
         self._device: OpenDevice | None = device
         self._configuration_of = configuration_of
         self._clock_us: int | None = None  # Unix time of the camera's time 0, once it is known
+        self.dropped = 0
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up. Raises SourceError."""
         assert self._device is not None
-        with _errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
+        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
             self._device.update_configuration(self._configuration_of(settings))
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
         assert self._device is not None
         lost = f"camera {self.name} is lost ({{}}): plug it in again"
-        with _errors_as(SourceLost, lost):
+        with errors_as(SourceLost, lost):
             received = next(self._device, None)
             if received is not None:
-                self._note_clock(received[0])
-                events = None if received[1] is None else received[1].polarity_events
+                status, packet = received
+                self._note_clock(status)
+                events = None if packet is None else packet.polarity_events
+                if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
+                    n_events = 0 if events is None else events.size
+                    self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
+                    self._device.clear_backlog(until=0)
                 return None if events is None else self._shifted(events)
         raise SourceLost(lost.format("it has ended"))
 
@@ -207,9 +219,10 @@ class PropheseeDriver:
             self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
 
     def _shifted(self, events: npt.NDArray[np.void]) -> Events:
-        copied = copy_events(events, events.dtype.names or ())
-        copied["t"] += self._clock_us or 0
-        return copied
+        same = events.dtype == _STORED_DTYPE and events.flags.writeable  # always, in version 0.18
+        ours = events.view(EVENTS_DTYPE) if same else copy_events(events, events.dtype.names or ())
+        ours["t"] += self._clock_us or 0
+        return ours
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
@@ -234,7 +247,7 @@ class PropheseeCameras:
         library = self._library()
         if sys.platform.startswith("linux") and not self._usb.is_dir():
             return []  # the library calls it an error
-        with _errors_as(
+        with errors_as(
             SourceError,
             "livesnn can't search for Prophesee cameras ({}): check the cable and the USB permissions",
         ):
@@ -266,7 +279,7 @@ class PropheseeCameras:
             f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
             "use it (udev rules on Linux)"
         )
-        with _errors_as(SourceError, cannot):
+        with errors_as(SourceError, cannot):
             try:
                 device = library.open(serial=serial, iterator_timeout=WAIT_S)
                 name, size = device.name().value, device.properties()
@@ -284,17 +297,6 @@ class PropheseeCameras:
             abilities,
             lambda settings: _configuration(library, name, settings, abilities, resolution),
         )
-
-
-@contextmanager
-def _errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
-    """Raise what the library raises as ``kind``, in words with {} for why; Rust's panics aren't even Exceptions."""
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, _DRIVER_ERRORS) and type(error).__name__ != "PanicException":
-            raise
-        raise kind(words.format(str(error) or type(error).__name__)) from error
 
 
 def _dv_processing_is_there() -> bool:

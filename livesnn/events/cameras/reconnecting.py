@@ -8,12 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.formats.ordering import order_warnings
-from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, Resolution, SourceCounters
+from livesnn.events.packet import (
+    DISORDER_US,
+    NO_EVENTS,
+    Closing,
+    Events,
+    Packet,
+    Resolution,
+    SourceCounters,
+)
 from livesnn.threads import Latest, Worker
 
 Notify = Callable[[str], None]
@@ -62,6 +70,52 @@ class QuietTime:
             passed_us = self._newest_us if self.now_us is None else self.now_us
             quiet_us = round((self._clock() - self._noted_s) * 1e6) - self._late_us
             self.now_us = min(self._newest_us + max(quiet_us, 0), passed_us + round(2e6 * waited_s))
+
+
+class ClockOffset(NamedTuple):
+    """What `follow_clock` knows, in µs.
+
+    Attributes
+    ----------
+    offset_us
+        What to add to the camera's times for those of the computer's clock.
+    least_us, since_us
+        The least delay in this window, and when the window began, by the computer's clock.
+    t_us
+        When the last packet ended, by the camera's.
+    """
+
+    offset_us: int
+    least_us: int
+    since_us: int
+    t_us: int
+
+
+CLOCK_WINDOW_US = 5_000_000
+DRIFT_US = 5_000
+"""Clocks of cameras and computers drift apart by less than this in a window: quartz is right to 100 in a million, and
+poor oscillators to 1000."""
+
+CLOCK_SET_US = 100_000
+"""Where the least delay of a whole window has risen by more, the camera's clock was set."""
+
+
+def follow_clock(known: ClockOffset | None, t_us: int, arrived_us: int) -> ClockOffset:
+    """Return what is known of a camera's clock after a packet that ended at ``t_us`` arrived at ``arrived_us``.
+
+    The way from the camera to here takes some time, never less than the least. So the offset is the least
+    difference of the two clocks, to that least time. It falls at once, and rises with each window as far as clocks
+    drift.
+    """
+    delay_us = arrived_us - t_us
+    if known is None or t_us < known.t_us - DISORDER_US:  # it begins anew
+        return ClockOffset(delay_us, delay_us, arrived_us, t_us)
+    offset_us, least_us = min(known.offset_us, delay_us), min(known.least_us, delay_us)
+    if arrived_us - known.since_us < CLOCK_WINDOW_US:
+        return ClockOffset(offset_us, least_us, known.since_us, t_us)
+    rise_us = least_us - offset_us
+    offset_us += rise_us if rise_us > CLOCK_SET_US else min(rise_us, DRIFT_US)
+    return ClockOffset(offset_us, delay_us, arrived_us, t_us)
 
 
 class Connection(Protocol):
@@ -126,6 +180,7 @@ class ReconnectingSource(Closing):
         sensor: SensorControl | None = None,
     ) -> None:
         self._connect = connect
+        self._clock: ClockOffset | None = None  # of this connection
         self._notify = notify
         self._pauses = max(1, math.ceil(retry_s / _PAUSE_S))
         self._pause_s = retry_s / self._pauses
@@ -193,13 +248,24 @@ class ReconnectingSource(Closing):
         except SourceLost as error:
             self._release()
             self._epoch += 1
+            self._clock = None
             self._why = str(error)
             self.lost = f"{error}. livesnn waits and goes on when it is back"
             self._notify(self.lost)
         return self._packet(events, now_us)
 
     def _packet(self, events: Events = NO_EVENTS, now_us: int | None = None) -> Packet:
-        return Packet(events, time.perf_counter(), now_us, self._epoch)
+        now_s = time.perf_counter()
+        if not events.size or self.sensor is None:
+            return Packet(events, now_s, now_us, self._epoch)
+        t_us, clock_us = int(events["t"][-1]), round(now_s * 1e6)
+        self._clock = follow_clock(self._clock, t_us, clock_us)
+        offset_us = self._clock.offset_us
+        # A driver keeps what a busy computer doesn't take: that arrived when it was sent.
+        arrived_s = min(now_s, (t_us + offset_us) / 1e6)
+        own = self.sensor.settings.clock == "internal"
+        to_utc_us = offset_us + time.time_ns() // 1000 - clock_us if own else None
+        return Packet(events, arrived_s, now_us, self._epoch, to_utc_us)
 
     def _wait(self) -> Iterator[Packet]:
         """Yield empty packets until an attempt to connect has ended, or it is closed."""

@@ -1,4 +1,4 @@
-"""Reading .aedat4: a reader that survives damaged files, releases the GIL to decompress, and copies nothing.
+"""Reading .aedat4: a reader that survives damaged files, decompresses on several threads, and copies nothing.
 
 Where the packets lie comes from the file's table, or from a walk through the file if it has none.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.compiled import njit
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, LivesnnError
 from livesnn.events.formats.aedat4_layout import (
     EVENT_BYTES,
     MAGIC,
     MAX_HEADER_BYTES,
+    MAX_PACKET_BYTES,
     PACKET_HEADER,
     Compression,
     DamageError,
@@ -41,10 +43,13 @@ from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
+from livesnn.threads import ahead, decoding_threads
 
 MAX_TABLE_BYTES = 512 << 20
 """The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
 
+_BATCH_BYTES = 1 << 19  # of the file, unpacked by one thread at a time; to hand it over costs some 60 µs
+_BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
 _WALK_BYTES = 4096
 _SEARCH_BYTES = 1 << 16
 _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
@@ -93,18 +98,24 @@ class Aedat4Reader(Reader):
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield one packet per packet of the file; see `Reader.packets`."""
+        """Yield one packet per packet of the file, a few unpacked ahead in other threads; see `Reader.packets`."""
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or _WIDEST
         newest_us: int | None = None
         first = 0 if start_us is None else self._first_row(rows, start_us)
         whole, jumps = start_us is None, 0
-        for row in rows.each(range(first, len(rows.offset))):
-            packet = self._read(row, resolution, newest_us, counters)
-            if packet is None or not packet.size:
+        batches = _batches(rows.each(range(first, len(rows.offset))))
+        threads = (
+            1 if self._file.lasting else decoding_threads()
+        )  # without compression, there is little to do
+        for row, content, found in ahead(partial(self._unpack, resolution), batches, threads):
+            if found is None or (newest_us is not None and found.first_us < newest_us):
+                found = self._read(row, resolution, newest_us, counters, content)
+            if found is None:
                 continue
-            jumps += newest_us is not None and packet["t"].item(0) < newest_us
-            newest_us = packet["t"].item(-1)
+            packet, first_us, last_us = found
+            jumps += newest_us is not None and first_us < newest_us
+            newest_us = last_us
             if start_us is not None:
                 packet = packet[np.searchsorted(packet["t"], start_us) :]
                 start_us = None if packet.size else start_us
@@ -113,27 +124,55 @@ class Aedat4Reader(Reader):
         if whole:
             self._jumps[stream] = jumps
 
+    def _unpack(
+        self, resolution: Resolution, batch: list[PacketRow]
+    ) -> Iterator[tuple[PacketRow, memoryview | None, TimedEvents | None]]:
+        """Yield each packet, its content, and its events if they need no `_read`; may run in any thread.
+
+        There is no content if it can't be unpacked, or is too large to be held until it is needed.
+        """
+        room = _BATCH_ROOM_BYTES
+        for row in batch:
+            content = found = None
+            try:
+                content = self._content(row, room)
+                room -= len(content)
+                found = find_plain_events(content, resolution)
+                if found is not None:
+                    _check_against_table(found, found.events.size, row)
+            except (DamageError, LivesnnError):  # met and reported again by `_read`, in its turn
+                found = None
+            yield row, content, found
+
     def _read(
-        self, row: PacketRow, resolution: Resolution, newest_us: int | None, counters: SourceCounters
-    ) -> Events | None:
-        """Return one packet, put in order; None if it is damaged, with a warning."""
+        self,
+        row: PacketRow,
+        resolution: Resolution,
+        newest_us: int | None,
+        counters: SourceCounters,
+        content: memoryview | None = None,
+    ) -> TimedEvents | None:
+        """Return one packet, put in order; None if it has no events, with a warning if it is damaged."""
         try:
-            content = self._content(row)
+            content = self._content(row) if content is None else content
             packet, count = decode_events(content, resolution, newest_us, counters)
-            _check_against_table(packet, count, row)
+            if not packet.size:
+                return None
+            found = TimedEvents(packet, packet["t"].item(0), packet["t"].item(-1))
+            _check_against_table(found, count, row)
         except DamageError as error:
             self._note_damage(row, str(error))
             return None
-        return packet
+        return found
 
-    def _content(self, row: PacketRow) -> memoryview:
+    def _content(self, row: PacketRow, limit: int = MAX_PACKET_BYTES) -> memoryview:
         size = PACKET_HEADER.size + row.size
         octets = self._file.view(row.offset - PACKET_HEADER.size, size)
         if len(octets) < size:
             raise DamageError("it ends with the file")
         if PACKET_HEADER.unpack_from(octets) != (row.stream, row.size):
             raise DamageError("its header isn't what the file's table says")
-        return self._decompressor.decompress(octets[PACKET_HEADER.size :])
+        return self._decompressor.decompress(octets[PACKET_HEADER.size :], limit)
 
     def _note_damage(self, row: PacketRow, reason: str) -> None:
         lost = f"{row.items:,} events or samples" if row.items >= 0 else f"{row.size:,} bytes"
@@ -156,13 +195,12 @@ class Aedat4Reader(Reader):
         last = next(self._readable(rows, order[::-1], resolution), None)
         if first is None or last is None:
             return None
-        return min(first["t"].item(0), last["t"].item(0)), max(first["t"].item(-1), last["t"].item(-1))
+        return min(first.first_us, last.first_us), max(first.last_us, last.last_us)
 
-    def _readable(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[Events]:
+    def _readable(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[TimedEvents]:
         for row in rows.each(order):
-            packet = self._read(row, resolution, None, SourceCounters())
-            if packet is not None and packet.size:
-                yield packet
+            if (found := self._read(row, resolution, None, SourceCounters())) is not None:
+                yield found
 
     def _first_row(self, rows: PacketTable, start_us: int) -> int:
         """Return the first packet that may hold an event at or after ``start_us``."""
@@ -310,15 +348,33 @@ def _next_packet(file: BufferedFile, header: Header, known: frozenset[int], star
     return end
 
 
+def _batches(rows: Iterator[PacketRow]) -> Iterator[list[PacketRow]]:
+    """Yield rows together that lie within _BATCH_BYTES; a larger packet comes alone."""
+    batch: list[PacketRow] = []
+    for row in rows:
+        if batch and row.offset + row.size - batch[0].offset > _BATCH_BYTES:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+class TimedEvents(NamedTuple):
+    """Events in order of time, at least one, and the times of the first and the last."""
+
+    events: Events
+    first_us: int
+    last_us: int
+
+
 @njit(nogil=True, cache=True)
-def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: int) -> int:
-    """Return 0 if a packet needs no sorting and no dropping; int64 [N, 2] are its events as they lie in the file.
+def _are_plain(words: npt.NDArray[np.int64], width: int, height: int) -> bool:
+    """Return whether a packet needs no sorting and no dropping; int64 [N, 2] are its events as they lie in the file.
 
     The loop has no branch and no comparison. A coordinate that is too large sets the highest of its 16 bits when the
     rest of the range is added to it, and a falling time sets the sign of its difference.
     """
-    if words.shape[0] == 0:
-        return 0
     seen, falls, last_us = np.uint64(0), np.int64(0), words[0, 0]
     rest_of_16 = np.uint64((0x8000 - width) | (0x8000 - height) << 16)
     for i in range(words.shape[0]):
@@ -327,7 +383,30 @@ def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: in
         falls |= words[i, 0] - last_us
         last_us = words[i, 0]
     odd = seen & np.uint64(0xFE_8000_8000)  # or a polarity that is neither 0 nor 1
-    return int((odd != 0) | (falls < 0) | (words[0, 0] < newest_us))
+    return bool((odd == 0) & (falls >= 0))
+
+
+def find_plain_events(content: memoryview, resolution: Resolution) -> TimedEvents | None:
+    """Return the events of a decompressed packet, a view of it, if it has some and nothing must be put right.
+
+    Raises DamageError when the packet is damaged.
+    """
+    start, count = events_in(content)
+    words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
+    if not count or not _are_plain(words, resolution.width, resolution.height):
+        return None
+    first_us, last_us = words.item(0), words.item(-2)
+    _check_times(first_us, last_us)
+    return TimedEvents(_view(content, start, count), first_us, last_us)
+
+
+def _view(content: memoryview, start: int, count: int) -> Events:
+    return np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
+
+
+def _check_times(first_us: int, last_us: int) -> None:
+    if last_us - first_us > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first_us <= last_us < TIME_LIMIT_US:
+        raise DamageError("its times are damaged")
 
 
 def decode_events(
@@ -335,18 +414,15 @@ def decode_events(
 ) -> tuple[Events, int]:
     """Return (the events of a decompressed packet as `put_in_order` leaves them, how many there were before).
 
-    The events are a view of ``content`` if nothing had to be done. Raises DamageError when the packet is damaged.
+    Raises DamageError when the packet is damaged.
     """
+    found = find_plain_events(content, resolution)
+    if found is not None and (newest_us is None or found.first_us >= newest_us):
+        return found.events, found.events.size
     start, count = events_in(content)
-    words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
-    packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
-    newest = _MIN_I64 if newest_us is None else newest_us
-    if _survey(words, resolution.width, resolution.height, newest):
-        packet = put_in_order(packet, resolution, newest_us, counters)
+    packet = put_in_order(_view(content, start, count), resolution, newest_us, counters)
     if packet.size:
-        first, last = packet["t"].item(0), packet["t"].item(-1)
-        if last - first > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first <= last < TIME_LIMIT_US:
-            raise DamageError("its times are damaged")
+        _check_times(packet["t"].item(0), packet["t"].item(-1))
     return packet, count
 
 
@@ -360,10 +436,10 @@ def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
     return dict(zip(names, streams, strict=True))
 
 
-def _check_against_table(packet: Events, count: int, row: PacketRow) -> None:
+def _check_against_table(found: TimedEvents, count: int, row: PacketRow) -> None:
     """Raise DamageError when times or count aren't the table's: damage that decompression didn't notice."""
-    if not packet.size or row.items < 0 or row.t_last == 0:
+    if row.items < 0 or row.t_last == 0:
         return
-    strays = max(row.t_first - packet["t"].item(0), packet["t"].item(-1) - row.t_last) > _TABLE_TOLERANCE_US
+    strays = max(row.t_first - found.first_us, found.last_us - row.t_last) > _TABLE_TOLERANCE_US
     if count != row.items or strays:
         raise DamageError("its events aren't those of the file's table")

@@ -1,0 +1,209 @@
+"""Prophesee's cameras, by the Metavision SDK or OpenEB of the user's system, imported when one is looked for.
+
+Its interface is documented at https://docs.prophesee.ai/stable/api/python/hal/bindings.html.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from itertools import zip_longest
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import SourceError
+from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
+from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
+from livesnn.events.packet import Events, Resolution
+
+NAME = "metavision"
+"""In ``camera:metavision:SERIAL``."""
+
+_MODULE = "metavision_hal"
+_FIELDS = ("t", "x", "y", "p")
+_MOST_BUFFERS = 64
+"""Of a poll: more would keep the others waiting."""
+
+_RISING = ("IMX636", "GenX320", "GenX320MP")
+"""Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Of older ones, some
+fall."""
+
+
+def is_installed() -> bool:
+    """Return whether this Python has Metavision's modules."""
+    return importlib.util.find_spec(_MODULE) is not None
+
+
+class MetavisionDriver:
+    """A `Driver` of an open metavision_hal.Device; ``library`` is metavision_hal.
+
+    Its times are µs since the camera was started, shifted to about Unix time by when the first events came. Raises
+    SourceError for a device that has no events.
+    """
+
+    def __init__(self, device: Any, library: Any) -> None:
+        needed = (
+            "events_stream",
+            "events_stream_decoder",
+            "event_cd_decoder",
+            "geometry",
+            "hw_identification",
+        )
+        found = {name: _facility(device, name) for name in needed}
+        if missing := [name for name, facility in found.items() if facility is None]:
+            raise SourceError(
+                f"Metavision's camera has no {missing[0]}: choose an event camera, and install Metavision 4 or newer"
+            )
+        self._stream, self._decoder, events_decoder, geometry, hardware = found.values()
+        sensor = hardware.get_sensor_info().name
+        self.name = " ".join(
+            part for part in (hardware.get_integrator(), sensor, hardware.get_serial()) if part
+        )
+        self.resolution = Resolution(geometry.get_width(), geometry.get_height())
+        self.dropped = 0  # Metavision doesn't tell
+        self._library = library
+        self._device: Any = device  # its parts live as long as it does
+        self._biases, self._roi, self._limiter = (
+            _facility(device, name) for name in ("ll_biases", "roi", "erc_module")
+        )
+        masks = _facility(device, "digital_event_mask")
+        self._masks = [] if masks is None else masks.get_pixel_masks()
+        self.abilities = Abilities(
+            tuple(_biases(self._biases, rising=sensor in _RISING)),
+            region=self._roi is not None,
+            masked_pixels=len(self._masks),
+            rate_limit=self._limiter is not None,
+        )
+        self._values = {bias.name: bias.default for bias in self.abilities.biases}  # as the sensor has them
+        self._settings = SensorSettings()
+        self._to_unix_us: int | None = None
+        self._came: list[npt.NDArray[np.void]] = []
+        events_decoder.add_event_buffer_callback(self._came.append)
+        self._stream.start()
+
+    def configure(self, settings: SensorSettings) -> None:
+        """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
+        refused = f"camera {self.name} refuses these settings ({{}}): choose others"
+        with errors_as(SourceError, refused):
+            for name, value in settings.bias_values(self.abilities).items():
+                if value != self._values[name]:
+                    if not self._biases.set(name, value):
+                        raise SourceError(refused.format(name))
+                    self._values[name] = value
+            before, self._settings = self._settings, settings
+            if settings.region != before.region:
+                if settings.region is not None:
+                    self._roi.set_window(self._library.I_ROI.Window(*settings.region))
+                self._roi.enable(settings.region is not None)
+            if settings.masked != before.masked:
+                for mask, pixel in zip_longest(self._masks, settings.masked):
+                    mask.set_mask(*(pixel or (0, 0)), pixel is not None)
+            if settings.limit_events_per_s != before.limit_events_per_s:
+                if settings.limit_events_per_s is not None:
+                    self._limiter.set_cd_event_rate(round(settings.limit_events_per_s))
+                self._limiter.enable(settings.limit_events_per_s is not None)
+
+    def poll(self) -> Events | None:
+        """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
+        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        with errors_as(SourceLost, lost):
+            for _ in range(_MOST_BUFFERS):
+                if (state := self._stream.poll_buffer()) <= 0:
+                    break
+                if (buffer := self._stream.get_latest_raw_data()) is not None:
+                    self._decoder.decode(buffer)  # hands its events to _came
+        if self._came:
+            events = copy_events(np.concatenate(self._came), _FIELDS)
+            self._came.clear()
+            return self._shifted(events)
+        if state < 0:
+            raise SourceLost(lost.format("it has ended"))
+        return None
+
+    def _shifted(self, events: Events) -> Events:
+        if self._to_unix_us is None and events.size:
+            self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
+        events["t"] += self._to_unix_us or 0
+        return events
+
+    def close(self) -> None:
+        """Close the camera. Safe to call twice."""
+        if self._device is not None:
+            self._stream.stop()
+        self._device = self._stream = self._decoder = self._biases = self._roi = self._limiter = None
+        self._masks = []
+
+
+def _facility(device: Any, name: str) -> Any:
+    """Return a part of a device; None where it, or this version of Metavision, has none."""
+    getter = getattr(device, f"get_i_{name}", None)
+    return None if getter is None else getter()
+
+
+def _biases(facility: Any, *, rising: bool) -> list[Bias]:
+    """Return a camera's biases as they are now; where they are ``rising``, dials turn some to their limits."""
+    biases = []
+    for name, value in ({} if facility is None else facility.get_all_biases()).items():
+        info = facility.get_bias_info(name)
+        least, most = info.get_bias_range()
+        if not info.is_modifiable():
+            continue
+        if rising and name in ("bias_diff_on", "bias_diff_off"):
+            biases.append(Bias(name, value, least, most, "sensitivity", most, least))
+        elif rising and name == "bias_fo":
+            biases.append(Bias(name, value, least, most, "speed", least, most))
+        else:
+            biases.append(Bias(name, value, least, most))
+    return biases
+
+
+class MetavisionCameras:
+    """`Cameras` by Metavision; every method raises SourceError where it isn't installed.
+
+    ``library`` imports and returns metavision_hal.
+    """
+
+    def __init__(self, library: Callable[[], Any] | None = None) -> None:
+        self._library = library or _metavision_hal
+
+    def discover(self) -> list[Device]:
+        """Return what is plugged in, by Metavision's plug-ins for cameras."""
+        library = self._library()
+        with errors_as(
+            SourceError, "Metavision can't search for cameras ({}): check the cable and the USB permissions"
+        ):
+            found = library.DeviceDiscovery.list_available_sources()
+        return [
+            Device("camera", f"camera:{NAME}:{each.serial}", each.integrator_name or NAME, each.serial, None)
+            for each in found
+        ]
+
+    def open(self, serial: str) -> Driver:
+        """Open the camera of that serial number, as Metavision sets it up. Raises SourceError."""
+        library = self._library()
+        cannot = (
+            f"camera:{NAME}:{serial} can't be opened ({{}}): close other programs that use it, and check the "
+            "permission to use it (udev rules on Linux)"
+        )
+        with errors_as(SourceError, cannot):
+            device = library.DeviceDiscovery.open(serial)
+            if device is None:
+                raise SourceError(cannot.format("Metavision doesn't say why"))
+            return MetavisionDriver(device, library)
+
+
+def _metavision_hal() -> ModuleType:
+    try:
+        import metavision_hal
+    except ImportError as error:
+        raise SourceError(
+            f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB, which this Python doesn't find ({error}): "
+            "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
+        ) from error
+    library: ModuleType = metavision_hal
+    return library
