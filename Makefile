@@ -42,7 +42,8 @@ browser: .venv/all
 	for name in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
 	apt-get install --yes --no-install-recommends chromium-headless-shell || $(BIN)/playwright install --only-shell chromium
 
-# What tests of MQTT and OSC are skipped without: a broker and its clients, and liblo's server.
+# What tests of MQTT and OSC are skipped without: a broker and its clients, and liblo's server. Those of ROS 2 need
+# livesnn[ros2], and the messages of tests/build_ros_messages.py.
 counterparts:
 	apt-get install --yes --no-install-recommends mosquitto mosquitto-clients liblo-tools
 

@@ -95,6 +95,10 @@ def _main(arguments: list[str] | None) -> int:
     accept_any_text()
     keep_compiled()
     arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
+    if (
+        "--ros2" in arguments and "--ros-args" in arguments
+    ):  # outputs/ros2.py gives the rest of the line to ROS
+        arguments = arguments[: arguments.index("--ros-args")]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:
         return _run_command(name, rest)
@@ -182,6 +186,12 @@ def _run_command(name: str, arguments: list[str]) -> int:
     command = COMMANDS[name]
     try:
         takes = partial(command.takes, arguments)
+        if name == "serve":
+            from livesnn.cli.all_cameras import ALL, end_with_supervisor, serve_all
+
+            if ALL in arguments:
+                return serve_all(arguments, takes)
+            end_with_supervisor()
         return call(command.load(), arguments, f"livesnn {name}", takes)
     except UsageError as error:
         say(f"livesnn {name}: {error}")

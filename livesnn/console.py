@@ -124,3 +124,15 @@ def say(message: str) -> None:
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{one_line(message)}\n")  # at once: two threads may say something
         sys.stderr.flush()
+
+
+def show_qr_code(url: str) -> None:
+    """Draw an address for a phone, on a terminal."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return
+    try:
+        import segno
+    except ModuleNotFoundError:
+        say("for a QR code of the address: pip install 'livesnn[qr]'")
+    else:
+        segno.make_qr(url).terminal(sys.stderr, compact=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # modules that take long to import
 
 Source = EventSource | FrameSource
 
-_LIVE = ("camera:", "webcam:", "tcp://", "simulate:")
+_LIVE = ("camera:", "webcam:", "tcp://", "ros2:", "simulate:")
 _FIRST = ("camera", "webcam")
 
 
@@ -56,8 +56,9 @@ def open_source(
     Parameters
     ----------
     uri
-        A path; ``camera``, ``camera:SERIAL``, ``camera:metavision:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``;
-        ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a model of video).
+        A path; ``camera``, ``camera:SERIAL``, ``camera:metavision:SERIAL``; ``webcam``, ``webcam:NUMBER``;
+        ``tcp://HOST:PORT``; ``ros2:/TOPIC``; ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a
+        model of video).
     notify
         Gets a line when a live source is lost and when it is back; called in the thread that iterates.
     progress
@@ -159,6 +160,10 @@ def _open_live(name: str, notify: Notify, sensor: SensorSettings | None) -> Sour
         from livesnn.events.cameras.network import open_stream
 
         return open_stream(name, notify=notify)
+    if name.startswith("ros2:"):
+        from livesnn.events.cameras.ros2 import open_topic
+
+        return open_topic(name, notify=notify)
     if name.startswith("simulate:"):
         from livesnn.simulate.sources import open_simulation
 

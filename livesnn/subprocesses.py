@@ -1,19 +1,25 @@
-"""Running livesnn again in another process, frozen or not, and which commit this is."""
+"""Running livesnn again in another process, frozen or not; ending with its parent; and which commit this is."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import IO
 
 from livesnn.errors import LivesnnError
+
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h: the signal that a process is sent when its parent ends."""
 
 LOOK_S, PATIENCE_S = 0.1, 1.5
 LONGEST_MESSAGE = 500  # Characters of another program's last line of errors that are passed on
@@ -73,6 +79,33 @@ def run_apart(
         raise LivesnnError(f"signal {-helper.returncode} ended it: check that there is enough memory")
     message = (messages.strip().splitlines() or [f"exit code {helper.returncode}"])[-1]
     raise LivesnnError(message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…")
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent with this process number is killed; only on Linux."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it was killed in between
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_with_parent() -> None:
+    """Let a process of multiprocessing end when its parent is killed; only on Linux."""
+    parent = parent_process()
+    if parent is not None and parent.pid is not None:
+        end_with(parent.pid)
+
+
+def begin_worker(threads: int) -> None:
+    """Begin a process of a pool: it ends with its parent, is not for Ctrl-C, and its libraries use so many threads.
+
+    It is here because this module imports none of them: they read their variables when they are imported.
+    """
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for library in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ[library] = str(threads)
 
 
 def _end(helper: subprocess.Popen[bytes]) -> None:

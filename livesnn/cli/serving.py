@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,7 +31,7 @@ from livesnn.cli.options import (
 )
 from livesnn.cli.recordings import reading
 from livesnn.cli.streams import notice, write_decision
-from livesnn.console import say, write, write_json
+from livesnn.console import say, show_qr_code, write, write_json
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from livesnn.events.cameras.network import Address
     from livesnn.events.packet import EventSource, Packet
     from livesnn.events.pipeline import See
+    from livesnn.infer.decide import Decider
     from livesnn.infer.run import Result
     from livesnn.outputs.decisions import DecisionFeeds
     from livesnn.outputs.lines import Row, Summary
@@ -65,7 +66,7 @@ class PageFlags:
     """Let the page start and stop recordings, and reset the network's state."""
 
     recordings: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
-    """Where the page's recordings are written. Default: the current folder."""
+    """Where recordings that the page or ROS 2 starts are written. Default: the current folder."""
 
     auth: bool = True
     """Ask for a token if other computers can connect. The printed address contains it. With --no-auth, everybody who
@@ -83,6 +84,10 @@ class PageFlags:
         if folder.exists() and not folder.is_dir():
             raise SourceError(f"--recordings {folder} is a file: give a folder")
         self.tls()
+        if os.environ.get("LIVESNN_TOKEN"):
+            from livesnn.outputs.web import given_token
+
+            given_token()
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what encrypts connections; None: nothing is encrypted. Raises SourceError."""
@@ -107,12 +112,15 @@ class ReceiverFlags:
     """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
     Needs livesnn[mqtt]."""
 
+    mqtt_ca: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Trust a broker that has a certificate by one of these, a PEM file. Default: those of the system."""
+
     osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
     """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
 
     ros2: bool = False
-    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. Needs ROS 2: source its setup.bash,
-    or install livesnn[ros2]."""
+    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. It has parameters and services, and
+    takes --ros-args at the end of the line. Needs ROS 2: source its setup.bash, or install livesnn[ros2]."""
 
     ros2_namespace: Annotated[str, tyro.conf.arg(metavar="NAME")] = "/"
     """Namespace of the node and its topics, to tell several cameras apart."""
@@ -123,9 +131,9 @@ class ReceiverFlags:
         if self.mqtt is not None:
             with _needing("mqtt"):
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
-            broker = parse_broker(self.mqtt)
+            broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
-        if (place := _place("--osc", self.osc)) is not None:
+        if (place := place_of("--osc", self.osc)) is not None:
             with _needing("osc"):
                 from livesnn.outputs.osc import OscOutput
             starts.append(lambda loop, told: OscOutput(loop, place, told).name)
@@ -162,6 +170,7 @@ def serve(
     tcp: Place = None,
     events: Place = None,
     only: Literal["all", "changes"] = "all",
+    all: bool = False,  # noqa: A002 (all_cameras.py deals with it)
     page: Page = PLAIN_PAGE,
     receivers: Receivers = NO_RECEIVERS,
     actions: Actions = NO_ACTION,
@@ -181,8 +190,8 @@ def serve(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
-        recording of events, at its own speed.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
+        Ctrl-C; or a recording of events, at its own speed.
     web
         Serve the page at this address, with /decisions, /status and /metrics for programs. Without HOST, only this
         computer can connect. The host 0.0.0.0 or * lets other computers connect.
@@ -192,6 +201,8 @@ def serve(
         Send events here in dv-processing's network format. livesnn gui tcp://HOST:PORT shows them.
     only
         Send programs a line for every frame, or only one when the decision changes and one a second.
+    all
+        Serve every event camera that is plugged in, each by a process of its own. Leave out SOURCE.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
@@ -208,13 +219,18 @@ def serve(
         livesnn[train].
     """
     starts, ros2 = receivers.starts(), receivers.ros2_node
+    if ros2 is not None:
+        from livesnn.outputs.ros2 import given_parameters
+
+        given = given_parameters()
+        source, model = given.get("source", source), given.get("model", model)
     others = bool(starts) or ros2 is not None
     if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
     places = _Places(
-        web=_place("--web", web),
-        decisions=_place("--tcp", tcp),
-        events=_place("--events", events),
+        web=place_of("--web", web),
+        decisions=place_of("--tcp", tcp),
+        events=place_of("--events", events),
     )
     only_events = web is None and tcp is None and not others and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
@@ -222,7 +238,7 @@ def serve(
             "--events only sends events: add --web, --tcp, --mqtt, --osc, --ros2 or --on-decision, or leave out "
             "--model, --engine, --denoise and the flags for decisions"
         )
-    if web is None and page != PLAIN_PAGE:
+    if web is None and (page if ros2 is None else replace(page, recordings=Path())) != PLAIN_PAGE:
         raise SourceError(
             "--control, --recordings, --no-auth, --cert and --key are for the page: add --web, or leave them out"
         )
@@ -259,8 +275,8 @@ def publish(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
-        recording of events, at its own speed.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits, until
+        Ctrl-C; or a recording of events, at its own speed.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     decisions_port
@@ -333,7 +349,7 @@ class _Places:
                 open_at_once.enter_context(listening_socket(place))
 
 
-def _place(flag: str, text: str | None) -> Address | None:
+def place_of(flag: str, text: str | None) -> Address | None:
     """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
     from livesnn.events.cameras.network import Address
     from livesnn.outputs.loop import LAST_PORT
@@ -367,6 +383,7 @@ def _decide(
 
     _check_seconds(seconds)
     command, source = server.command, server.name
+    server.decider = Decider().merge(decisions.given)
     with server, actions.following(notice(command), live=True) as act:
 
         def see(result: Result) -> None:
@@ -378,7 +395,7 @@ def _decide(
             model,
             engine=engine,
             every="frame",
-            decider=Decider().merge(decisions.given),
+            decider=server.decider_now,
             seconds=seconds,
             denoise=denoise,
             orientation=server.orientation,
@@ -463,6 +480,7 @@ class _Server(ExitStack):
         self.sensor = mounting.sensor
         self._places, self._only_changes, self._page = places, only_changes, page
         self._starts, self._ros2_namespace = starts, ros2
+        self.decider: Decider  # as it was asked for, where something is decided
         self._ros2: Ros2Output | None = None
         self._decisions: DecisionFeeds | None = None
         self._served: ServedSource | None = None
@@ -478,7 +496,6 @@ class _Server(ExitStack):
         from livesnn.outputs.loop import OutputLoop
         from livesnn.outputs.tcp import EventOutput, TcpOutput
         from livesnn.sources import event_source
-        from livesnn.video.frame_source import FrameSource
 
         if not source.live and not isinstance(source, Recording):
             raise SourceError(
@@ -486,7 +503,7 @@ class _Server(ExitStack):
             )
         if isinstance(source, Recording) and source.empty:
             raise SourceError(f"{self.name}: the recording has no events: give another one")
-        if card is not None and self._places.web is not None:
+        if card is not None and (self._places.web is not None or self._ros2_namespace is not None):
             from livesnn.outputs.served_source import ServedSource
 
             # Before the loop, so that it is closed after everybody has been told of the end.
@@ -509,18 +526,15 @@ class _Server(ExitStack):
                 greeting = json_line(told.greeting)
                 decisions = TcpOutput(loop, place, told.programs, greeting, buffer_bytes=KEPT_BYTES)
                 listening.append(f"decisions at {decisions.address}")
-            if (place := self._places.web) is not None and self._served is not None:
-                listening += self._listen_for_pages(loop, place, told, self._served)
-                if self._served.sees_events:
-                    watching.append(self._served.see_packet)
+            if (served := self._served) is not None and served.sees_events:
+                watching.append(served.see_packet)
+            if (place := self._places.web) is not None and served is not None:
+                listening += self._listen_for_pages(loop, place, told, served)
             listening += [start(loop, told) for start in self._starts]
-            if self._ros2_namespace is not None:
+            if self._ros2_namespace is not None and served is not None:
                 from livesnn.outputs.ros2 import Ros2Output
 
-                video = isinstance(source, FrameSource)
-                picture = None if video else self.orientation.resolution(event_source(source).resolution)
-                self._ros2 = Ros2Output(loop, told, picture, self._ros2_namespace)
-                watching.append(self._ros2.see_packet)
+                self._ros2 = Ros2Output(loop, told, served, self._ros2_namespace, self.decider_now())
                 listening.append(self._ros2.name)
         for line in listening:  # once nothing can fail any more
             say(f"livesnn {self.command}: {line}")
@@ -531,22 +545,25 @@ class _Server(ExitStack):
     ) -> list[str]:
         """Serve the page; return what is to be said about it."""
         from livesnn.events.cameras.network import is_loopback, shown_host
-        from livesnn.outputs.web import WebOutput
+        from livesnn.outputs.web import WebOutput, given_token
 
         page = self._page
         tls = page.tls()
         outside = not is_loopback(place.host)
-        token = secrets.token_urlsafe(16) if outside and page.auth else None
+        given = given_token()
+        token = (given or secrets.token_urlsafe(16)) if outside and page.auth else None
         output = WebOutput(loop, place, decisions, served, token=token, tls=tls, control=page.control)
         scheme = "http" if tls is None else "https"
-        url = f"{scheme}://{shown_host(place.host)}:{output.port}/" + (f"?token={token}" if token else "")
+        url = f"{scheme}://{shown_host(place.host)}:{output.port}/"
+        if token is not None:
+            url += f"?token={'$LIVESNN_TOKEN' if given else token}"  # the log keeps no secret of long life
         said = [f"page at {url}"]
         if outside and tls is None:
             said.append("the page isn't encrypted: everybody on the way can read it. Give --cert and --key")
         if outside and token is None:
             control = " and control it" * page.control
             said.append(f"the page has no token: everybody who reaches this computer can see it{control}")
-        if outside:
+        if outside and not given:
             show_qr_code(url)
         return said
 
@@ -564,11 +581,13 @@ class _Server(ExitStack):
         """Look at a result, for the page and for ROS."""
         if self._served is not None:
             self._served.see_result(result)
-        if self._ros2 is not None:
-            self._ros2.see_result(result)
+
+    def decider_now(self) -> Decider:
+        """Return when there is a decision: as it was asked for, until a parameter of ROS changes it."""
+        return self.decider if self._ros2 is None else self._ros2.decider
 
     def take_reset(self) -> bool:
-        """Return whether the page has asked for a reset since the last call."""
+        """Return whether the page or ROS has asked for a reset since the last call."""
         return self._served is not None and self._served.take_reset()
 
     def tell(self, row: Row | Summary) -> None:
@@ -586,15 +605,3 @@ def _each(watching: list[See]) -> See | None:
             each(packet)
 
     return see
-
-
-def show_qr_code(url: str) -> None:
-    """Draw an address for a phone, on a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        return
-    try:
-        import segno
-    except ModuleNotFoundError:
-        say("for a QR code of the address: pip install 'livesnn[qr]'")
-    else:
-        segno.make_qr(url).terminal(sys.stderr, compact=True)

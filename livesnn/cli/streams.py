@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from livesnn.cli.many import ONE, Many, are_many, run_many
 from livesnn.cli.options import (
     AS_IT_COMES,
     AS_USUAL,
@@ -24,6 +25,7 @@ from livesnn.cli.options import (
 )
 from livesnn.cli.recordings import reading, table
 from livesnn.console import say, write, write_json
+from livesnn.errors import SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ def gui(
     Parameters
     ----------
     sources
-        A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT or simulate:gestures. simulate:digits is
-        for a model that reads videos. Several open as tabs. Default: the demo.
+        A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC or simulate:gestures.
+        simulate:digits is for a model that reads videos. Several open as tabs. Default: the demo.
     model
         Name of a model, or a model folder.
     compare
@@ -92,6 +94,7 @@ def gui(
 
 def run(
     source: Source,
+    more: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = (),
     /,
     *,
     model: Model = None,
@@ -103,18 +106,21 @@ def run(
     denoise: bool = False,
     actions: Actions = NO_ACTION,
     mounting: Mounting = AS_IT_COMES,
+    many: Many = ONE,
     json: bool = False,
 ) -> int:
     """Print decisions about a camera, a stream or a recording.
 
     It prints one line for each window of frames, then a summary. "–" means no decision, and the likeliest class
-    follows in brackets.
+    follows in brackets. With --out, it decides on many recordings, and writes a table.
 
     Parameters
     ----------
     source
         A recording, which is read as fast as possible. Or a live source, which runs until Ctrl-C: camera,
-        camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits.
+        camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits.
+    more
+        More recordings, for --out. A pattern in quotation marks names them too: 'FOLDER/**/*.aedat4'.
     model
         Name of a model, or a model folder. Default: the shipped model that fits the source, gestures for most.
     seconds
@@ -139,6 +145,14 @@ def run(
     from livesnn.outputs.lines import decide_all
     from livesnn.sources import is_live
 
+    if are_many((source, *more), many):
+        from livesnn.outputs.many import RunOptions
+
+        if actions != NO_ACTION or mounting.bias is not None:
+            raise SourceError("--on-decision and --bias are for one source: leave them out")
+        decider, orientation = Decider().merge(decisions.given), mounting.upright
+        options = RunOptions(model, engine, state, every, decider, seconds, denoise, orientation)
+        return run_many((source, *more), options, many, json=json)
     with actions.following(notice("run"), live=is_live(source)) as see:
         rows = decide_all(
             source,
@@ -188,7 +202,7 @@ def record(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or a recording.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures, or a recording.
     out
         The .aedat4 file to write. A file that exists is never replaced.
     seconds

@@ -349,10 +349,14 @@ def plain_refusal(
                 raise
             why = refusal(arguments, prog, takes()) or re.sub(r"[╭╮╰╯│─]+", " ", said.getvalue())
             raise UsageError(why) from None
-    if bare := _without_values(arguments):
-        for each in takes():
-            if each.many and each.name in bare:
-                raise UsageError(_wrong(each, ()))
+    bare = _without_values(arguments)
+    flags = [token for token in arguments[: _end_of_flags(arguments)] if _is_flag(token)]
+    valued = dict(token.split("=", 1) for token in flags if "=" in token)
+    for each in takes() if bare or valued else ():
+        if each.many and each.name in bare:
+            raise UsageError(_wrong(each, ()))
+        if not each.kinds and each.name in valued:  # tyro takes the value for one more SOURCE
+            raise UsageError(_wrong(each, (valued[each.name],)))
 
 
 def _without_values(arguments: Sequence[str]) -> set[str]:

@@ -43,8 +43,8 @@ class DecisionFeeds:
     ----------
     greeting
         What every program gets first, plain data.
-    classes
-        Their names.
+    card
+        Of the model.
     programs, page
         What they are fed by.
     last
@@ -73,7 +73,7 @@ class DecisionFeeds:
             "frame_us": card.input.slice.delta_t_us,
             "window": card.input.window,
         }
-        self.classes = card.classes
+        self.card = card
         self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=_missed)
         self.page = Feed(loop, "page", most_bytes=KEPT_BYTES)
         self.last: Row | None = None

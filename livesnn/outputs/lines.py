@@ -113,7 +113,7 @@ def decide_all(
     engine: Engine = "auto",
     state: StateMode = "carry",
     every: Literal["window", "frame"] = "window",
-    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
     seconds: float | None = None,
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
@@ -122,6 +122,7 @@ def decide_all(
     listen: Callable[[EventSource | FrameSource, ModelCard], See | None] = lambda source, card: None,
     see: Callable[[Result], object] = lambda result: None,
     reset_requested: Callable[[], bool] = lambda: False,
+    load: Callable[[str], Model] | None = None,
     notify: Notify = ignore,
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
@@ -132,8 +133,10 @@ def decide_all(
 
     Parameters
     ----------
-    source, engine, state, decider, seconds, denoise, orientation
+    source, engine, state, seconds, denoise, orientation
         As for `livesnn.run`.
+    decider
+        As for `run_frames`.
     model
         A name or a folder; None: the shipped model that fits the source.
     sensor
@@ -147,6 +150,8 @@ def decide_all(
         Called with each result, before its row.
     reset_requested
         Asked once a frame; see `run_frames`.
+    load
+        Returns the model of that name, which is left open; None: ``engine`` runs it, and it is closed at the end.
     notify
         Gets a line when a live source is lost, when it is back, when something takes long, and when the model that
         fits isn't the usual one.
@@ -165,10 +170,11 @@ def decide_all(
             else source
         )
     with closing(opened), ExitStack() as closed:
-        loaded = load_model(model or _fitting(source, opened, orientation, notify), engine, notify=notify)
-        if isinstance(loaded, SwitchingModel):
+        name = model or _fitting(source, opened, orientation, notify)
+        loaded = load_model(name, engine, notify=notify) if load is None else load(name)
+        if load is None and isinstance(loaded, SwitchingModel):
             closed.enter_context(closing(loaded))
-        decider.check(loaded.card)
+        (decider() if callable(decider) else decider).check(loaded.card)
         record = listen(opened, loaded.card)
         stop = threading.Event()
         totals = _Totals(loaded)

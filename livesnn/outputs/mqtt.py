@@ -8,11 +8,13 @@ import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
 from livesnn.errors import SourceError
+from livesnn.events.cameras.network import reason_of
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import OutputLoop
 
@@ -29,7 +31,10 @@ _REFUSED = (4, 5, 134, 135)  # CONNACK's codes, of MQTT 3 and 5, for a wrong use
 
 @dataclass(frozen=True)
 class Broker:
-    """Where messages go: ``topic`` is in front of each topic's name; ``tls``: encrypted."""
+    """Where messages go: ``topic`` is in front of each topic's name; ``tls``: encrypted.
+
+    ``ca`` is a PEM file with the certificates that are trusted; None: the system's.
+    """
 
     host: str
     port: int
@@ -37,16 +42,28 @@ class Broker:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: bool = False
+    ca: Path | None = None
+
+    def encryption(self) -> ssl.SSLContext | None:
+        """Return what encrypts and checks who answers; None: nothing does. Raises SourceError."""
+        if not self.tls:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca)
+        except OSError as error:
+            raise SourceError(
+                f"--mqtt-ca {self.ca} can't be used ({reason_of(error)}): give a PEM file of certificates"
+            ) from error
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
-def parse_broker(url: str) -> Broker:
+def parse_broker(url: str, ca: Path | None = None) -> Broker:
     """Read ``mqtt[s]://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]``. Raises SourceError, which doesn't say the password.
 
-    Without a password in it, LIVESNN_MQTT_PASSWORD of the environment is the user's.
+    Without them in it, user and password are LIVESNN_MQTT_USER and LIVESNN_MQTT_PASSWORD of the environment.
     """
     try:
         parts = urlsplit(url)
@@ -60,9 +77,15 @@ def parse_broker(url: str) -> Broker:
     topic = unquote(parts.path).strip("/") or TOPIC
     if re.search(r"[+#\x00-\x1f\x7f]", topic) or topic.startswith("$"):
         raise SourceError(f"--mqtt: the topic can't be {topic!r}: leave out + and #, and $ at its start")
-    user = unquote(parts.username) if parts.username else None
+    user = unquote(parts.username) if parts.username else os.environ.get("LIVESNN_MQTT_USER")
     password = unquote(parts.password) if parts.password else os.environ.get("LIVESNN_MQTT_PASSWORD")
-    return Broker(parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts")
+    broker = Broker(
+        parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts", ca
+    )
+    if ca is not None and not broker.tls:
+        raise SourceError("--mqtt-ca is for encrypted connections: write mqtts:// instead of mqtt://")
+    broker.encryption()  # before a model is loaded in vain
+    return broker
 
 
 class MqttOutput:
@@ -78,13 +101,20 @@ class MqttOutput:
         loop.start(self)
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Publish until the feed ends. Raises SourceError where the broker refuses the user."""
+        """Publish until the feed ends. Raises SourceError where broker and livesnn don't trust one another."""
         try:
             await self._publish(ready)
         except aiomqtt.MqttCodeError as error:
             if getattr(error.rc, "value", error.rc) not in _REFUSED:
                 raise
             raise SourceError(f"{self._broker} refuses the user: give USER:PASSWORD in front of @") from error
+        except aiomqtt.MqttError as error:
+            if not isinstance(refused := error.__context__, ssl.SSLCertVerificationError):
+                raise
+            raise SourceError(
+                f"{self._broker} isn't trusted ({refused.verify_message}): give the certificate of who signed its "
+                "own as --mqtt-ca FILE"
+            ) from error
 
     async def _publish(self, ready: Callable[[], None]) -> None:
         broker = self._broker
@@ -94,7 +124,7 @@ class MqttOutput:
             broker.port,
             username=broker.user,
             password=broker.password,
-            tls_context=ssl.create_default_context() if broker.tls else None,
+            tls_context=broker.encryption(),
             will=aiomqtt.Will(status, "offline", qos=1, retain=True),
             keepalive=KEPT_ALIVE_S,
             timeout=ANSWER_S,

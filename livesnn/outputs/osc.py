@@ -46,7 +46,7 @@ class OscOutput(asyncio.DatagramProtocol):
             while (message := await receiver.take()) is not None:
                 last = decided(message, last)
                 if message.row is not None or last is None:  # not of notices between
-                    transport.sendto(bundle(self._decisions.classes, last, message.row))
+                    transport.sendto(bundle(self._decisions.card.classes, last, message.row))
                     self._say_if_somebody_listens()
         finally:
             self._decisions.programs.leave(receiver)

@@ -1,37 +1,62 @@
-"""ROS 2: a node that publishes decisions, the picture and diagnostics."""
+"""ROS 2: a node that publishes decisions, the picture and diagnostics, with parameters and services."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidNamespaceException
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.signals import SignalHandlerOptions
 from rclpy.validate_namespace import validate_namespace
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32, String
+from std_srvs.srv import SetBool, Trigger
 
+from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.packet import Packet, Resolution
-from livesnn.infer.run import Result
+from livesnn.events.cameras.ros2 import RosNode
+from livesnn.infer.decide import Decider
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver
-from livesnn.outputs.served_source import PICTURES_PER_S, Notifying
-from livesnn.session.event_picture import Display, Picture
-from livesnn.threads import pool
+from livesnn.outputs.served_source import ServedSource
+from livesnn.session.event_picture import Picture
+from livesnn.threads import Worker, pool
+
+try:
+    from vision_msgs.msg import Classification, ObjectHypothesis
+except ImportError:  # it has no wheel
+    Classification = None
 
 NAME = "livesnn"
 DIAGNOSTICS_S = 1.0
+ARGUMENTS = "--ros-args"
+"""In a command line, ROS takes what follows: names, a namespace, parameters."""
+
 _KEPT = 10  # messages that ROS keeps for a slow subscriber
+_SPUN_S = 0.2  # how late the end of services and parameters can be
 
 T = TypeVar("T")
+
+
+def given_parameters() -> dict[str, str]:
+    """Return source and model, where the command line gives them as parameters of the node. Raises SourceError."""
+    if ARGUMENTS not in sys.argv:
+        return {}
+    options = {"allow_undeclared_parameters": True, "automatically_declare_parameters_from_overrides": True}
+    try:
+        with RosNode(NAME, sys.argv, start_parameter_services=False, **options) as ros:
+            given = {name: ros.node.get_parameter_or(name).value for name in _FIXED}
+            return {name: str(value) for name, value in given.items() if value not in (None, "")}
+    except RuntimeError as error:
+        raise SourceError(f"{ARGUMENTS} can't be read: {_line(error)}") from error
 
 
 class Ros2Output:
@@ -39,45 +64,53 @@ class Ros2Output:
 
     Parameters
     ----------
-    size
-        Of the pictures of events; None: the source is a video.
+    source
+        What is seen, recorded and reset.
     namespace
         Of the node and its topics.
+    decider
+        As it was asked for; the node's parameters may change it.
+
+    Attributes
+    ----------
+    decider
+        As it is now.
+    declared
+        Whether the parameters that the command line gives are in it.
     """
 
     def __init__(
-        self, loop: OutputLoop, decisions: DecisionFeeds, size: Resolution | None, namespace: str
+        self,
+        loop: OutputLoop,
+        decisions: DecisionFeeds,
+        source: ServedSource,
+        namespace: str,
+        decider: Decider = Decider(),  # noqa: B008 (frozen)
     ) -> None:
-        self._namespace = "/" + namespace.strip("/")
-        self.name = f"decisions to ROS 2 as {self._namespace.rstrip('/')}/{NAME}"
-        self._loop, self._decisions = loop, decisions
-        self._pictures = Notifying()
-        self._pictures.notify = self._wake
-        self._display = Display(size or Resolution(1, 1), self._pictures, every_s=1 / PICTURES_PER_S)
-        self._is_video = size is None
+        self.decider, self.declared = decider, False
+        self.name = f"decisions to ROS 2 as {_absolute(namespace).rstrip('/')}/{NAME}"
+        self._namespace = namespace
+        self._loop, self._decisions, self._source = loop, decisions, source
+        self._view = source.view(self._wake)
         self._receiver: Receiver | None = None
-        self._watched = False  # somebody subscribes to the picture
         loop.start(self)
-
-    def see_packet(self, packet: Packet) -> None:
-        """Look at an upright packet, noise included, in the thread that reads the source."""
-        if self._watched:
-            self._display.add(packet.events, packet.arrived_s or time.perf_counter(), 0)
-
-    def see_result(self, result: Result) -> None:
-        """Look at a result: the picture of a video is its frame."""
-        if self._is_video and self._watched:
-            self._display.show_frame(result.frame, 0)
 
     def _wake(self) -> None:
         if (receiver := self._receiver) is not None:
             self._loop.call(receiver.wake)
 
+    def say_failure(self, error: BaseException) -> None:
+        """Say why nothing that others ask of the node is done any more."""
+        self._loop.say(
+            "ros2", f"{self.name}: services and parameters have failed ({error}): start livesnn again"
+        )
+
     async def run(self, ready: Callable[[], None]) -> None:
-        """Publish until the feed ends. Raises SourceError where ROS takes nothing, or refuses the namespace."""
-        node = await _in_thread(_Node, self._namespace)
+        """Publish until the feed ends. Raises SourceError where ROS takes nothing, or refuses what it is given."""
+        node = await _in_thread(_Node, self._namespace, self._decisions, self._source, self)
         receiver = self._receiver = self._decisions.programs.join("ros2")
         try:
+            self.name = f"decisions to ROS 2 as {node.node.get_fully_qualified_name()}"
             ready()
             last: str | None = None
             told_s = 0.0
@@ -86,17 +119,20 @@ class Ros2Output:
                 for message in receiver.take_all():
                     last = decided(message, last)
                     await _in_thread(node.publish_decision, message, last)
-                if (picture := self._pictures.take()) is not None:
+                if (picture := self._view.take()) is not None:
                     await _in_thread(node.publish_picture, picture)
                 if time.monotonic() - told_s >= DIAGNOSTICS_S or receiver.ended:
                     told_s = time.monotonic()
-                    status = _status(self._decisions, ended=receiver.ended)
-                    self._watched = await _in_thread(node.publish_diagnostics, status)
+                    status = _status(self._decisions, self._source, ended=receiver.ended)
+                    self._view.watched = await _in_thread(node.publish_diagnostics, status)
         finally:
-            self._watched, self._receiver = False, None
-            self._decisions.programs.leave(receiver)
-            with suppress(LivesnnError):
-                await _in_thread(node.close)
+            self._view.watched, self._receiver = False, None
+            try:  # to its end, even where this is cancelled meanwhile
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STUCK_S):
+                        await asyncio.shield(asyncio.wrap_future(pool("ros2", 1).submit(node.close)))
+            finally:
+                self._decisions.programs.leave(receiver)
 
 
 async def _in_thread(do: Callable[..., T], *arguments: object) -> T:
@@ -108,30 +144,51 @@ async def _in_thread(do: Callable[..., T], *arguments: object) -> T:
         raise SourceError(f"ROS takes nothing for {STUCK_S:g} s") from error
 
 
-class _Node:
-    """A node with its publishers, in a context of its own: signals stay livesnn's, and ROS may be used beside it.
+class _Node(RosNode):
+    """A node with its publishers; what others ask of it is answered in a thread of its own."""
 
-    Nothing is spun: it has no subscriptions, services or timers.
-    """
-
-    def __init__(self, namespace: str) -> None:
+    def __init__(
+        self, namespace: str, decisions: DecisionFeeds, source: ServedSource, output: Ros2Output
+    ) -> None:
         try:
-            validate_namespace(namespace)
+            validate_namespace(_absolute(namespace))
         except InvalidNamespaceException as error:
             raise SourceError(
                 f"--ros2-namespace can't be {namespace!r}: give a name such as /hall/east"
             ) from error
-        self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node(
-            NAME, namespace=namespace, context=self._context, start_parameter_services=False
-        )
-        publisher = self._node.create_publisher
+        super().__init__(NAME, sys.argv, namespace=_absolute(namespace))
+        self._source, self._output, self._card = source, output, decisions.card
+        self._values: dict[str, Any] = {}
+        publisher = self.node.create_publisher
         self._decision = publisher(String, "~/decision", _KEPT)
         self._confidence = publisher(Float32, "~/confidence", _KEPT)
         self._lines = publisher(String, "~/lines", _KEPT)
         self._picture = publisher(Image, "~/picture", qos_profile_sensor_data)
         self._diagnostics = publisher(DiagnosticArray, "/diagnostics", _KEPT)
+        self._classification: Any = None
+        if Classification is not None:
+            self._classification = publisher(Classification, "~/classification", _KEPT)
+        self.node.create_service(Trigger, "~/reset", self._reset)
+        self.node.create_service(SetBool, "~/record", self._record)
+        try:
+            self._declare_parameters(decisions.greeting)
+        except BaseException:
+            super().close()
+            raise
+        self._spinning = Worker("ros2", self._spin, on_error=output.say_failure).start()
+
+    def _spin(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.spin(_SPUN_S)
+
+    def close(self) -> None:
+        """Take the node out of the graph."""
+        self._spinning.stop.set()
+        self.wake()
+        self._spinning.close()
+        super().close()
+
+    # What it publishes
 
     def publish_decision(self, message: Message, decision: str | None) -> None:
         """Publish a line; and where it isn't a notice, the decision that holds after it, and its probability."""
@@ -139,50 +196,161 @@ class _Node:
             self._decision.publish(String(data=_sayable(decision or "")))
             confidence = 0.0 if message.row is None else message.row.confidence
             self._confidence.publish(Float32(data=float(confidence)))
+            if self._classification is not None:
+                self._publish_classes({} if message.row is None else message.row.probabilities)
         self._lines.publish(String(data=message.octets.decode(errors="replace").rstrip("\n")))
+
+    def _publish_classes(self, probabilities: Mapping[str, float]) -> None:
+        results = [ObjectHypothesis(class_id=_sayable(name), score=p) for name, p in probabilities.items()]
+        self._classification.publish(self._stamped(Classification(results=results)))
 
     def publish_picture(self, picture: Picture) -> None:
         """Publish a picture, rgb8."""
         height, width, _ = picture.rgb.shape
         image = Image(height=height, width=width, encoding="rgb8", step=3 * width)
         image.data = array("B", picture.rgb.tobytes())
-        image.header.stamp = self._node.get_clock().now().to_msg()
-        image.header.frame_id = NAME
-        self._picture.publish(image)
+        self._picture.publish(self._stamped(image))
 
     def publish_diagnostics(self, status: DiagnosticStatus) -> bool:
         """Publish how it goes; return whether somebody subscribes to the picture."""
-        status.name = self._node.get_fully_qualified_name()
-        diagnostics = DiagnosticArray(status=[status])
-        diagnostics.header.stamp = self._node.get_clock().now().to_msg()
-        self._diagnostics.publish(diagnostics)
+        status.name = self.node.get_fully_qualified_name()
+        self._diagnostics.publish(self._stamped(DiagnosticArray(status=[status])))
         return bool(self._picture.get_subscription_count() > 0)
 
-    def close(self) -> None:
-        """Take the node out of the graph."""
-        self._node.destroy_node()
-        self._context.shutdown()
+    def _stamped(self, message: Any) -> Any:
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        message.header.frame_id = NAME
+        return message
+
+    # What others ask of it
+
+    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._source.reset()
+        response.success, response.message = True, "the network's state is reset before its next frame"
+        return response
+
+    def _record(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        try:
+            if request.data:
+                self._source.record()
+            else:
+                self._source.stop_recording()
+            response.success = True
+        except LivesnnError as error:
+            response.message = str(error)
+        return response
+
+    def _declare_parameters(self, started: Mapping[str, object]) -> None:
+        """Declare what ROS gives at the start; and where the node is made anew, what holds. Raises LivesnnError."""
+        values = {name: _sayable(str(started[name])) for name in _FIXED} | _parameters(self._output.decider)
+        for name, value in values.items():
+            described = ParameterDescriptor(description=_DESCRIPTIONS[name], dynamic_typing=True)
+            ignored = name in _FIXED or self._output.declared
+            declared = self.node.declare_parameter(name, value, described, ignore_override=ignored)
+            self._values[name] = declared.value
+        self._output.decider, self._output.declared = _decider(self._values, self._card), True
+        self.node.add_on_set_parameters_callback(self._set)
+
+    def _set(self, parameters: Sequence[Any]) -> SetParametersResult:
+        """Decide by other rules from the next frame on, or say why not."""
+        changes = {each.name: each.value for each in parameters if each.name in self._values}
+        if fixed := [name for name in _FIXED if changes.get(name, self._values[name]) != self._values[name]]:
+            reason = f"{fixed[0]} can't change while livesnn runs: start the node again with another one"
+            return SetParametersResult(successful=False, reason=reason)
+        try:
+            self._output.decider = _decider(self._values | changes, self._card)
+        except LivesnnError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._values |= changes
+        return SetParametersResult(successful=True)
 
 
-def _status(decisions: DecisionFeeds, *, ended: bool) -> Any:
-    """Return how it goes, without the node's name: stale where nothing comes, an error once it has ended."""
+_FIXED = ("source", "model")
+_DESCRIPTIONS = {
+    "source": "Source of the events. It can only be given at the start.",
+    "model": "Name or folder of the model. It can only be given at the start.",
+    "threshold": "Smallest probability that makes a decision.",
+    "keep": "A decision stays until its probability falls below this. Not set: 0.3 of the threshold.",
+    "smoothing": "Share of the previous frame's probabilities, from 0 to below 1.",
+    "leak": "How much less a frame counts than the next one, from 0 to below 1.",
+    "class_threshold": "Classes with a threshold of their own, such as ['other 0.9'].",
+    "allow": "Decide only these classes.",
+    "deny": "Never decide these classes.",
+}
+"""Of the node's parameters, by the names of livesnn serve's flags."""
+
+
+def _parameters(decider: Decider) -> dict[str, object]:
+    """Return the rules as values of parameters; None: not set."""
+    return {
+        "threshold": decider.threshold,
+        "keep": decider.hysteresis,
+        "smoothing": decider.smoothing,
+        "leak": decider.leak,
+        "class_threshold": [f"{name} {value:g}" for name, value in decider.thresholds.items()] or None,
+        "allow": [*decider.allow] or None,
+        "deny": [*decider.deny] or None,
+    }
+
+
+def _decider(values: Mapping[str, Any], card: ModelCard) -> Decider:
+    """Return the rules that values of parameters describe. Raises LivesnnError where they can't be."""
+    try:
+        own = (text.rsplit(maxsplit=1) for text in values["class_threshold"] or ())
+        decider = Decider(
+            threshold=float(values["threshold"]),
+            hysteresis=None if values["keep"] is None else float(values["keep"]),
+            smoothing=float(values["smoothing"]),
+            leak=float(values["leak"]),
+            thresholds={name: float(number) for name, number in own},
+            allow=_names(values["allow"]),
+            deny=_names(values["deny"]),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LivesnnError(
+            f"the parameters can't be {values}: give numbers, and lists of names in allow and deny"
+        ) from error
+    decider.check(card)
+    return decider
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise TypeError(value)
+    return tuple(value or ())
+
+
+def _status(decisions: DecisionFeeds, source: ServedSource, *, ended: bool) -> Any:
+    """Return how it goes, without the node's name: stale where nothing comes, an error where the source is lost."""
     level, said = DiagnosticStatus.OK, "decides"
     if ended:
         level, said = DiagnosticStatus.ERROR, "livesnn has ended"
+    elif source.lost:
+        level, said = DiagnosticStatus.ERROR, source.lost
     elif decisions.last is None:
         level, said = DiagnosticStatus.STALE, "nothing comes from the source"
     latency_ms = decisions.latency_ms() or {}
+    recording = source.recording() or {"path": ""}
     values = {
         "source": decisions.greeting["source"],
         "model": decisions.greeting["model"],
         "frames": decisions.counts.total(),
         "dropped_events": decisions.dropped,
+        "recording": recording["path"],
         **{f"latency_{name}_ms": f"{ms:.2f}" for name, ms in latency_ms.items()},
     }
     pairs = [KeyValue(key=key, value=_sayable(str(value))) for key, value in values.items()]
     return DiagnosticStatus(
-        level=level, message=said, hardware_id=_sayable(str(values["source"])), values=pairs
+        level=level, message=_sayable(said), hardware_id=_sayable(str(values["source"])), values=pairs
     )
+
+
+def _absolute(namespace: str) -> str:
+    return "/" + namespace.strip("/")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _sayable(text: str) -> str:

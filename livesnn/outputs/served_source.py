@@ -1,4 +1,4 @@
-"""An open source as the page sees it: its newest picture, how many events came, a recording, a reset."""
+"""An open source as the page and ROS see it: its newest picture, how many events came, a recording, a reset."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Closing, Packet, Resolution
 from livesnn.events.recorder import Recorder, RingBuffer, with_kept
+from livesnn.events.slicer import Frame
 from livesnn.infer.run import Result
 from livesnn.session.event_picture import Display, Picture
 from livesnn.sources import Source
@@ -41,22 +42,19 @@ class ServedSource(Closing):
     ----------
     events
         How many have come.
-    pictures
-        The newest one, `PICTURES_PER_S` at most, as long as ``watched`` is set.
     """
 
     def __init__(self, source: Source, orientation: Orientation, folder: Path, notify: Notify) -> None:
         self.events = 0
-        self.pictures = Notifying()
-        self.watched = False
-        self._live = source.live
+        self._source = source
         self._folder, self._notify = folder, notify
         self._ring_buffer: RingBuffer | None = None
-        size = Resolution(1, 1)  # a video's pictures are its frames
+        self._size = Resolution(1, 1)  # a video's pictures are its frames
         if not isinstance(source, FrameSource):
-            size = orientation.resolution(source.resolution)
+            self._size = orientation.resolution(source.resolution)
             self._ring_buffer = RingBuffer(source, orientation)
-        self._display = Display(size, self.pictures, every_s=1 / PICTURES_PER_S)
+        self._views: list[View] = []
+        self._lock = threading.RLock()  # of the recording
         self._recorder: Recorder | None = None
         self._reset = threading.Event()
 
@@ -65,18 +63,29 @@ class ServedSource(Closing):
         """Whether it has events; False of a video."""
         return self._ring_buffer is not None
 
+    @property
+    def lost(self) -> str:
+        """Why nothing comes, in one line that says what to do; "" while the source is connected."""
+        return getattr(self._source, "lost", "")
+
+    def view(self, notify: Callable[[], None]) -> View:
+        """Return what gets its pictures; see `View`."""
+        self._views.append(View(self._size, notify))
+        return self._views[-1]
+
     def see_packet(self, packet: Packet) -> None:
         """Look at an upright packet, noise included, in the thread that reads the source."""
         self.events += packet.events.size
         if self._ring_buffer is not None:
             self._ring_buffer.put(packet)
-        if self.watched:
-            self._display.add(packet.events, packet.arrived_s or time.perf_counter(), 0)
+        for view in self._views:
+            view.see_packet(packet)
 
     def see_result(self, result: Result) -> None:
         """Look at a result: the picture of a video is its frame."""
-        if not self.sees_events and self.watched:
-            self._display.show_frame(result.frame, 0)
+        if not self.sees_events:
+            for view in self._views:
+                view.see_frame(result.frame)
 
     def reset(self) -> None:
         """Let the network's state be reset before its next frame."""
@@ -93,28 +102,31 @@ class ServedSource(Closing):
 
         Raises SourceError where there are no live events, or something is being recorded.
         """
-        if self._ring_buffer is None or not self._live:
+        if self._ring_buffer is None or not self._source.live:
             raise SourceError("only live events can be recorded: serve a camera or a stream")
-        if (recording := self.recording()) is not None:
-            raise SourceError(f"{recording['path']} is being recorded: stop it first")
-        name = datetime.now().strftime("livesnn-%Y%m%d-%H%M%S")
-        self._recorder = self._ring_buffer.record(self._folder / f"{name}.aedat4")
+        with self._lock:
+            if (recording := self.recording()) is not None:
+                raise SourceError(f"{recording['path']} is being recorded: stop it first")
+            name = datetime.now().strftime("livesnn-%Y%m%d-%H%M%S")
+            self._recorder = self._ring_buffer.record(self._folder / f"{name}.aedat4")
 
     def stop_recording(self) -> None:
         """End the recording; what came until now is still written."""
-        if self._ring_buffer is not None and self._recorder is not None:
-            self._ring_buffer.use(None)
-            self._recorder.stop()
+        with self._lock:
+            if self._ring_buffer is not None and self._recorder is not None:
+                self._ring_buffer.use(None)
+                self._recorder.stop()
 
     def recording(self) -> dict[str, object] | None:
-        """Return how the recording goes; None: there is none."""
-        recorder = self._recorder
-        if recorder is None:
-            return None
-        if recorder.finished:
-            self._recorder = None
-            self._notify(_outcome(recorder))
-            return None
+        """Return how the recording goes; None: there is none. Asked once a second, it tells of the end."""
+        with self._lock:
+            recorder = self._recorder
+            if recorder is None:
+                return None
+            if recorder.finished:
+                self._recorder = None
+                self._notify(_outcome(recorder))
+                return None
         return asdict(recorder.recorded) | {"path": recorder.path.name, "seconds": recorder.seconds}
 
     def close(self) -> None:
@@ -125,17 +137,32 @@ class ServedSource(Closing):
             self.recording()
 
 
-class Notifying(Latest[Picture]):
-    """A mailbox that calls ``notify`` after each picture, in the thread that puts it."""
+class View(Latest[Picture]):
+    """The newest picture for one output, `PICTURES_PER_S` at most, as long as ``watched`` is set.
 
-    def __init__(self) -> None:
+    ``notify`` is called after each picture, in the thread that reads the source.
+    """
+
+    def __init__(self, size: Resolution, notify: Callable[[], None]) -> None:
         super().__init__()
-        self.notify: Callable[[], None] = lambda: None
+        self.watched = False
+        self._notify = notify
+        self._display = Display(size, self, every_s=1 / PICTURES_PER_S)
 
     def put(self, value: Picture) -> None:
         """Leave the picture, and tell so; never waits."""
         super().put(value)
-        self.notify()
+        self._notify()
+
+    def see_packet(self, packet: Packet) -> None:
+        """Look at an upright packet."""
+        if self.watched:
+            self._display.add(packet.events, packet.arrived_s or time.perf_counter(), 0)
+
+    def see_frame(self, frame: Frame) -> None:
+        """Look at a frame of a video."""
+        if self.watched:
+            self._display.show_frame(frame, 0)
 
 
 def _outcome(recorder: Recorder) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
+import os
 import socket
 import ssl
 import time
@@ -39,6 +40,7 @@ KEPT_ALIVE_S = 15.0
 PING_S = 10.0
 """Between two questions whether a page is still there. It has half of that to answer."""
 
+TOKEN, SHORTEST_TOKEN = "LIVESNN_TOKEN", 16
 LONGEST_MESSAGE = 1000
 """Octets of what a page sends."""
 
@@ -108,6 +110,17 @@ def is_own_host(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def given_token() -> str:
+    """Return LIVESNN_TOKEN of the environment, for programs that connect again; "" if there is none.
+
+    Raises SourceError where it could be guessed.
+    """
+    token = os.environ.get(TOKEN, "")
+    if 0 < len(token) < SHORTEST_TOKEN:
+        raise SourceError(f"{TOKEN} is shorter than {SHORTEST_TOKEN} characters: choose a longer one")
+    return token
 
 
 def load_tls(cert: Path, key: Path) -> ssl.SSLContext:
@@ -259,7 +272,7 @@ class WebOutput:
         self._silent: set[web.RequestHandler] = set()  # new connections that have asked for nothing yet
         self._viewers: list[_Viewer] = []
         self._picture: _Shared | None = None
-        source.pictures.notify = lambda: loop.call(self._share_picture)
+        self._view = source.view(lambda: loop.call(self._share_picture))
         loop.start(self)
 
     @property
@@ -345,7 +358,7 @@ class WebOutput:
         keep_little(request.transport, None)
         viewer = _Viewer(self._decisions.page.join(str(request.remote)))
         self._viewers.append(viewer)
-        self._source.watched = True
+        self._view.watched = True
         telling = asyncio.create_task(self._tell(page, viewer, request))
         try:
             async for message in page:
@@ -359,7 +372,7 @@ class WebOutput:
         finally:
             telling.cancel()
             self._viewers.remove(viewer)
-            self._source.watched = bool(self._viewers)
+            self._view.watched = bool(self._viewers)
             self._decisions.page.leave(viewer.receiver)
         return page
 
@@ -419,7 +432,7 @@ class WebOutput:
 
     def _share_picture(self) -> None:
         """Take the newest picture for all pages."""
-        picture = self._source.pictures.take()
+        picture = self._view.take()
         if picture is not None and self._viewers:
             number = 1 if self._picture is None else self._picture.number + 1
             self._picture = _Shared(number, picture)

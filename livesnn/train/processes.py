@@ -5,23 +5,21 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import signal
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
 from livesnn.console import share_done
 from livesnn.errors import DataError
+from livesnn.subprocesses import end_with, end_with_parent
 from livesnn.threads import usable_processors
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 LAUNCHER = "LIVESNN_LAUNCHER"  # Environment variable with the process that Lightning starts the others from
-PR_SET_PDEATHSIG = 1  # From linux/prctl.h: the signal that a process is sent when its parent ends
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # From glibc's malloc.h
 MOST_PROCESSES = 61  # Windows can't wait for more
 
@@ -45,15 +43,6 @@ def end_with_launcher() -> None:
         end_with(parent)
 
 
-def end_with(parent: int) -> None:
-    """End this process when its parent with this process number is killed; only on Linux."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it was killed in between
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def keep_freed_memory() -> None:
     """Make glibc keep freed memory for later use; nothing happens with another allocator.
 
@@ -75,7 +64,7 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
     """
     processes = min(MOST_PROCESSES, usable_processors(), len(items))
     others = {*active_children()}
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent)
     try:
         parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
         futures = [pool.submit(_each, make, part) for part in parts]
@@ -99,9 +88,3 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
 
 def _each(make: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [make(item) for item in items]
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None and parent.pid is not None:
-        end_with(parent.pid)

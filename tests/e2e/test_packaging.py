@@ -1,15 +1,27 @@
-"""What is installed: a wheel carries models and recordings, and the app carries no torch."""
+"""What is installed: the wheel with models and recordings, the app without torch, the container, the service."""
 
 from __future__ import annotations
 
+import configparser
+import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from livesnn.cli import COMMANDS
+from livesnn.cli.usage import refusal
+from tests.served import free_port
+
+from .conftest import livesnn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -55,6 +67,7 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
         "livesnn.cli.streams",
         "livesnn.app.application",
         "livesnn.outputs.lines",
+        "livesnn.outputs.many",
         "livesnn.outputs.web",
     ],
 )
@@ -68,3 +81,106 @@ def test_importing_livesnn_loads_no_qt() -> None:
     program = "import livesnn, sys; print('PySide6' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+DOCKERFILE = (REPOSITORY / "packaging/container/Dockerfile").read_text()
+SERVICE = REPOSITORY / "packaging/systemd/livesnn.service"
+
+
+def instruction(name: str) -> str:
+    """Return what follows the last instruction of the Dockerfile of this name."""
+    return re.findall(rf"^{name} (.+)$", DOCKERFILE, re.MULTILINE)[-1]
+
+
+def taken_by_serve(*arguments: str) -> bool:
+    """Return whether `livesnn serve` can be run with these arguments, and no SOURCE."""
+    return not refusal(["camera", *arguments], "livesnn serve", COMMANDS["serve"].takes())
+
+
+@pytest.mark.slow
+def test_the_package_can_be_built_from_what_the_container_copies(tmp_path: Path) -> None:
+    """In the container, pip builds it, and installs what it depends on."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for *paths, to in map(str.split, re.findall(r"^COPY (?!--)(.+)$", DOCKERFILE, re.MULTILINE)):
+        for path in paths:
+            target = source / to if len(paths) == 1 else source / to / path
+            if target.is_relative_to(source):  # the rest is installed elsewhere
+                target.parent.mkdir(parents=True, exist_ok=True)
+                copy = shutil.copytree if (REPOSITORY / path).is_dir() else shutil.copy
+                copy(REPOSITORY / path, target)
+            else:
+                assert (REPOSITORY / path).is_file()
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = zipfile.ZipFile(wheel).namelist()
+    assert "livesnn/_shipped/models/gestures/model.onnx" in held
+    assert "livesnn/outputs/page/index.html" in held
+    assert "packaging/constraints.txt" in DOCKERFILE.split("pip install")[1]
+
+
+def test_the_container_runs_a_command_of_livesnn_and_not_as_root() -> None:
+    entry, command = (json.loads(instruction(name)) for name in ("ENTRYPOINT", "CMD"))
+    health = json.loads(instruction("HEALTHCHECK").partition(" CMD ")[2])
+    assert [*entry, *command[:2]] == ["livesnn", "serve", "--all"]
+    assert taken_by_serve(*command[1:])
+    assert health[-1] in command[-1]
+    assert instruction("USER") == "livesnn"
+
+
+def test_the_service_runs_a_command_of_livesnn() -> None:
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(SERVICE)
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_string("[set]\n" + SERVICE.with_suffix(".conf").read_text())
+    program, *words = shlex.split(unit["Service"]["ExecStart"])
+    assert (program.rpartition("/")[2], *words) == ("livesnn", "serve", "--all", "$LIVESNN_FLAGS")
+    assert taken_by_serve("--all", *settings["set"]["LIVESNN_FLAGS"].split())
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / "livesnn.service"
+    unit.write_text(SERVICE.read_text().replace("/opt/livesnn/bin/livesnn", sys.executable))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token() -> None:
+    token, port = "a token of its own", free_port()
+    command = ("serve", "simulate:gestures", "--engine", "onnx", "--web", f"0.0.0.0:{port}")
+    check = [sys.executable, REPOSITORY / "packaging/container/health.py", str(port)]
+
+    def healthy(given: str) -> bool:
+        return (
+            subprocess.run(check, env=os.environ | {"LIVESNN_TOKEN": given}, capture_output=True).returncode
+            == 0
+        )
+
+    assert not healthy(token)
+    with livesnn(*command, LIVESNN_TOKEN=token) as server:
+        try:
+            assert server.stderr is not None
+            heard = ""
+            while "page at" not in heard:
+                line = server.stderr.readline()
+                assert line, heard
+                heard += line
+            assert healthy(token)
+            assert not healthy("another one")
+        finally:
+            server.terminate()
+            _, rest = server.communicate(timeout=250)
+    assert "?token=$LIVESNN_TOKEN" in heard
+    assert token not in heard + rest
+
+
+def test_a_token_that_could_be_guessed_is_refused() -> None:
+    with livesnn(
+        "serve", "simulate:gestures", "--web", f"0.0.0.0:{free_port()}", LIVESNN_TOKEN="short"
+    ) as server:
+        _, errors = server.communicate(timeout=120)
+    assert server.returncode == 1
+    assert "LIVESNN_TOKEN is shorter than 16 characters" in errors

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 import urllib.request
@@ -140,21 +142,24 @@ def test_when_livesnn_is_killed_the_page_says_so_within_two_seconds(browser: pla
         page.context.close()
 
 
-def test_when_the_browser_is_gone_livesnn_knows_within_two_seconds(
-    browser: playwright.Browser, gestures: tuple[subprocess.Popen[str], str]
+def test_when_the_browser_is_killed_livesnn_knows_within_two_seconds(
+    browser: playwright.Browser, gestures: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
-    _, url = gestures
+    program, url = browser.browser_type.executable_path, gestures[1]
+    program = next(filter(None, map(shutil.which, BROWSERS)), program)
+    profile = ("--headless", "--no-sandbox", f"--user-data-dir={tmp_path}", "--remote-debugging-port=0")
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
     def pages() -> int:
         with urllib.request.urlopen(f"{url}status", timeout=20) as answer:
             return int(json.load(answer)["outputs"]["page"]["receivers"])
 
-    page = opened(browser, url)
-    eventually(lambda: pages() == 1)
-    page.context.close()
-    gone_s = time.monotonic()
-    eventually(lambda: pages() == 0)
-    assert time.monotonic() - gone_s < 2.0
+    with subprocess.Popen([program, *profile, url], start_new_session=True, **silent) as process:
+        eventually(lambda: pages() == 1, PATIENCE_MS / 1000)
+        os.killpg(process.pid, signal.SIGKILL)  # and the processes of its own
+        killed_s = time.monotonic()
+        eventually(lambda: pages() == 0)
+        assert time.monotonic() - killed_s < 2.0
 
 
 def test_a_recording_is_shown_to_its_end(browser: playwright.Browser) -> None:

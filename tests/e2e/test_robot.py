@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -275,6 +276,29 @@ def test_pages_programs_and_an_action_are_served_together_and_told_of_the_end(tm
     assert "arm_roll" in changes
     assert len(changes) < lines[-1]["summary"]["frames"] / 2
     assert told.read_text() == "arm_roll"
+
+
+def test_when_the_camera_process_is_killed_page_and_programs_know_within_two_seconds() -> None:
+    camera = livesnn("publish", "simulate:gestures", "--events-port", "0", "--json")
+    source = f"tcp://{address_said(camera, 'events')}"
+    with livesnn("serve", source, "--tcp", "0", "--web", "0") as process:
+        try:
+            assert process.stderr is not None
+            port, url = (process.stderr.readline().rpartition(" ")[2].strip() for _ in range(2))
+            with socket.create_connection(("127.0.0.1", int(port.rpartition(":")[2])), 100) as connected:
+                lines = (json.loads(line) for line in connected.makefile())
+                assert any(line.get("decision") for line in lines)
+                camera.kill()
+                killed_s = time.monotonic()
+                assert any("the server is lost" in line.get("notice", "") for line in lines)
+                assert any(line.get("quiet") or line.get("decision", "") is None for line in lines)
+                assert time.monotonic() - killed_s < 2.0
+            with urllib.request.urlopen(f"{url}status", timeout=100) as answer:
+                now = json.load(answer)["now"]
+            assert now is None or now["decision"] is None
+        finally:
+            process.kill()
+            camera.communicate()
 
 
 @pytest.mark.parametrize(

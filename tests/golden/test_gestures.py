@@ -25,10 +25,11 @@ def test_clips_of_gestures_are_shipped() -> None:
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.stem)
-def test_nine_of_ten_windows_of_each_clip_are_right(clip: Path) -> None:
+def test_each_clip_s_gesture_is_named_in_all_windows_but_one_and_no_other(clip: Path) -> None:
     decided = decisions(clip)
     assert len(decided) >= 9
-    assert decided.count(clip.stem) >= 0.9 * len(decided)
+    assert decided.count(clip.stem) >= len(decided) - 1
+    assert set(decided) <= {clip.stem, None}
 
 
 def test_real_people_are_recognised_though_no_training_has_seen_one(data_dir: Path) -> None:

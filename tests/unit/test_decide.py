@@ -218,6 +218,6 @@ def test_a_class_with_a_low_threshold_does_not_stand_against_a_far_likelier_one(
 def test_what_stands_ends_at_a_share_of_its_own_class_s_threshold() -> None:
     decider = Decider(threshold=0.5, thresholds={"one": 0.9})
     before = Decision("one", 0.95)
-    for share, label in ((0.3, "one"), (0.2, None)):  # 0.3 of 0.9 lies between
+    for share, label in ((0.2, "one"), (0.15, None)):  # 0.2 of 0.9 lies between
         rates = np.log(np.array([(1 - share) / 2, share, (1 - share) / 2], np.float32))
         assert decider.decide(rates, rates, card("membrane"), before).label == label

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -137,6 +138,14 @@ def test_where_nobody_listens_the_line_says_what_where_and_what_to_do() -> None:
     address = Address("127.0.0.1", free_port())
     with pytest.raises(SourceError, match=f"^{address}: can't connect .*start the server.*host and port$"):
         open_source(str(address))
+
+
+def test_a_topic_of_ros_needs_ros(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    with pytest.raises(
+        SourceError, match=r"ros2:/events needs ROS 2, and rclpy is missing: source its setup\.bash"
+    ):
+        open_source("ros2:/events")
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 80])

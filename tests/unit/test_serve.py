@@ -671,9 +671,10 @@ def test_of_the_same_trouble_a_line_is_said_seldom_and_tells_how_often() -> None
 
 def test_the_picture_of_a_page_is_of_the_upright_sensor(tmp_path: Path) -> None:
     served = ServedSource(FakeSource(resolution=SMALL._replace(width=50)), Orientation(1), tmp_path, ignore)
-    served.watched = True
+    view = served.view(lambda: None)
+    view.watched = True
     served.see_packet(Packet(moving_bar(20_000), time.perf_counter()))
-    picture = served.pictures.take()
+    picture = view.take()
     assert picture is not None
     assert picture.rgb.shape == (50, SMALL.height, 3)
     assert np.any(picture.rgb != picture.rgb[0, 0])

@@ -47,14 +47,15 @@ class MessageError(Exception):
 class Head(NamedTuple):
     """What a message says before its events.
 
-    ``encoding`` is "" where each event is a message of its own. ``base_ns`` is added to the times
-    of mono and libcaer.
+    ``encoding`` is "" where each event is a message of its own. ``number`` counts a camera's packets; it is
+    None where nothing counts them. ``base_ns`` is added to the times of mono and libcaer.
     ``start`` is where the events begin, ``length`` how many of them, or of their bytes, there are.
     """
 
     resolution: Resolution | None = None
     camera: str = ""
     encoding: str = ""
+    number: int | None = None
     base_ns: int = 0
     order: str = "<"
     cdr: bool = False
@@ -99,14 +100,14 @@ def read_head(octets: bytes, *, cdr: bool, packed: bool) -> Head:
     camera = fields.text()[:100]
     height, width = fields.number("I"), fields.number("I")
     size = parse_size(str(width), str(height))
-    encoding, base_ns, order = "", 0, "<"
+    encoding, number, base_ns, order = "", None, 0, "<"
     if packed:
-        fields.number("Q")
+        number = fields.number("Q")
         base_ns = fields.number("Q")
         encoding = fields.text()[:40]
         order = ">" if fields.number("B") else "<"
     count = fields.number("I")
-    return Head(size, camera, encoding, base_ns, order, cdr, fields.position, count)
+    return Head(size, camera, encoding, number, base_ns, order, cdr, fields.position, count)
 
 
 class Decoder:

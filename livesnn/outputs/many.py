@@ -1,0 +1,421 @@
+"""Decisions about many recordings, a row each in a table: by several processes, or by a Dask cluster."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures.process import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache, partial
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple, Protocol, TypeVar, get_type_hints
+
+import msgspec
+
+from livesnn.card import ModelCard
+from livesnn.console import json_line
+from livesnn.errors import LivesnnError, ModelError, error_message
+from livesnn.events.cameras.reconnecting import Notify
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Closing, EventSource
+from livesnn.files import replace_file
+from livesnn.infer.decide import Decider
+from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_folder, read_card
+from livesnn.infer.run import StateMode
+from livesnn.infer.spike_engine import SpikeNetwork, runs
+from livesnn.infer.switching_engine import load_spike
+from livesnn.outputs.lines import Summary, decide_all
+from livesnn.subprocesses import begin_worker
+from livesnn.threads import WAKE_S, usable_processors
+from livesnn.video.frame_source import FrameSource
+from livesnn.weights import WEIGHTS
+
+SAVE_S = 2.0
+"""Least time between two savings of a Parquet file, which is written anew each time."""
+
+MOST_JOBS = 61
+"""Windows can't wait for more processes."""
+
+_MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
+_CONNECT_S = 10
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How each recording is decided on; see `decide_all`. Rows of a table all have the same."""
+
+    model: str | None = None
+    engine: Engine = "auto"
+    state: StateMode = "carry"
+    every: Literal["window", "frame"] = "window"
+    decider: Decider = field(default_factory=Decider)
+    seconds: float | None = None
+    denoise: bool = False
+    orientation: Orientation = field(default_factory=Orientation)
+
+    def check(self) -> None:
+        """Raise LivesnnError where no recording could be decided on: before all of them fail."""
+        if self.model is not None:
+            self.decider.check(read_card(self.model))
+
+    def prepare(self, notify: Notify) -> None:
+        """Compile the spike-driven engine, so that not every process does, and none runs on another one meanwhile."""
+        if self.engine not in ("auto", "spike"):
+            return
+        try:
+            folder = model_folder(self.model or DEFAULT_MODEL)
+            spikes = (folder / WEIGHTS).is_file() and runs(read_card(folder))
+            if spikes and not SpikeNetwork.read(folder).is_compiled():
+                load_spike(folder, notify=notify)
+        except ModelError:
+            if self.model is not None and self.engine == "spike":
+                raise
+
+
+class File(NamedTuple):
+    """A recording: what it is called in the table, and its path where work is done."""
+
+    name: str
+    path: str
+
+
+class Failed(NamedTuple):
+    """Why a recording has no row."""
+
+    why: str
+
+
+Outcome = bytes | Failed
+"""A recording's row as a line of JSON, or why there is none."""
+
+R = TypeVar("R")
+Outcomes = Generator[tuple[File, Outcome], None, R]
+
+
+def decide(file: File, options: RunOptions, threads: int) -> Outcome:
+    """Decide on a recording, in a worker. Its row has the fields of `Summary`, and `lines`, those of `decide_all`."""
+    used = ""
+
+    def note_model(source: EventSource | FrameSource, card: ModelCard) -> None:
+        nonlocal used
+        used = card.name
+
+    try:
+        *lines, summary = decide_all(
+            file.path,
+            options.model,
+            state=options.state,
+            every=options.every,
+            decider=options.decider,
+            seconds=options.seconds,
+            denoise=options.denoise,
+            orientation=options.orientation,
+            listen=note_model,
+            load=lambda name: _loaded(name, options.engine, threads, threading.get_ident()),
+        )
+    except Exception as error:
+        return Failed(error_message(error))
+    about = {"file": file.name, "model": used, "options": options}
+    return json_line(about | vars(summary) | {"lines": lines})
+
+
+@cache
+def _loaded(name: str, engine: Engine, threads: int, thread: int) -> Model:
+    """Load a model once in a worker; a worker of Dask has several threads, and a model steps in one at a time."""
+    return load_model(name, engine, threads)
+
+
+# Who does the work
+
+
+def in_processes(files: Sequence[File], options: RunOptions, jobs: int) -> Outcomes[None]:
+    """Yield the outcome of each file as it comes, from so many processes, which end with this one.
+
+    Where a process is killed, the files that it may have been are tried again, each by itself.
+    """
+    threads = max(1, usable_processors() // jobs)
+    work = partial(decide, options=options, threads=threads)
+    waiting = deque(files)
+    while waiting:
+        for file in (yield from _in_pool(waiting, work, jobs, threads)):
+            if (yield from _in_pool(deque([file]), work, 1, threads)):
+                yield file, Failed("its process was killed, maybe for lack of memory: give fewer --jobs")
+
+
+def _in_pool(
+    waiting: deque[File], work: Callable[[File], Outcome], jobs: int, threads: int
+) -> Outcomes[list[File]]:
+    """Yield outcomes until nothing waits, or a process is killed; return the files that were given out then."""
+    others = {*active_children()}
+    pool = ProcessPoolExecutor(min(jobs, len(waiting)), get_context("spawn"), begin_worker, (threads,))
+    try:
+        return (yield from _outcomes(pool, waiting, work, jobs + 1))
+    finally:
+        for process in {*active_children()} - others:  # they would finish what they have begun
+            process.terminate()
+        pool.shutdown()  # cancelling what waits would be an error in the pool's own thread (Python 3.11)
+
+
+def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify: Notify) -> Outcomes[None]:
+    """Yield the outcome of each file as it comes, from the workers of a Dask scheduler.
+
+    What a lost worker had begun is begun again by another. Raises LivesnnError where there is no scheduler, or it is
+    lost.
+    """
+    try:
+        import distributed
+    except ModuleNotFoundError as error:
+        raise LivesnnError(f"--dask needs {error.name}: pip install 'livesnn[cluster]'") from error
+    for name in ("distributed", "distributed.client", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said here
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise LivesnnError(
+            f"--dask: no scheduler answers at {address}: give the address that dask scheduler prints"
+        ) from error
+    with client, client.get_executor(pure=False) as cluster:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        notify(f"{len(workers)} workers at {address}" + ": waiting for some" * (not workers))
+        work = partial(decide, options=options, threads=1)
+        yield from _outcomes(cluster, deque(files), work, _MOST_SUBMITTED)
+
+
+def _outcomes(
+    executor: Executor, waiting: deque[File], work: Callable[[File], Outcome], most: int
+) -> Outcomes[list[File]]:
+    """Yield outcomes, so many submitted at a time; return the files that were when a process of the pool broke."""
+    running: dict[Future[Outcome], File] = {}
+    lost: list[File] = []
+    while running or (waiting and not lost):
+        while waiting and not lost and len(running) < most:
+            file = waiting.popleft()
+            try:
+                running[executor.submit(work, file)] = file
+            except BrokenExecutor:
+                lost.append(file)
+        for future in wait(running, WAKE_S, FIRST_COMPLETED).done:
+            file = running.pop(future)
+            try:
+                outcome = future.result()
+            except BrokenExecutor:
+                lost.append(file)
+                continue
+            except CancelledError as error:
+                raise LivesnnError("the scheduler is lost: start it, and run this again to go on") from error
+            except Exception as error:  # of Dask, as where a file has ended several workers
+                outcome = Failed(f"{type(error).__name__}: {error}")
+            yield file, outcome
+    return lost
+
+
+# Where rows go
+
+
+class Table(Protocol):
+    """A file of rows that can be read at any time, even after its writer was killed."""
+
+    done: dict[str, str]
+    """The files that have a row, each with its `RunOptions` as JSON."""
+
+    def add(self, line: bytes) -> None:
+        """Add a row, a line of JSON. Raises LivesnnError where it can't be written."""
+        ...
+
+    def close(self) -> None:
+        """Write what isn't yet. Safe to call twice."""
+        ...
+
+
+def open_table(path: Path) -> Table:
+    """Open a table to add to it. Raises LivesnnError where that can't be, or the file isn't one."""
+    kinds: dict[str, Callable[[Path], Table]] = {
+        ".jsonl": JsonTable,
+        ".csv": CsvTable,
+        ".parquet": ParquetTable,
+    }
+    if path.suffix.lower() not in kinds:
+        raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl, .csv or .parquet")
+    try:
+        return kinds[path.suffix.lower()](path)
+    except OSError as error:
+        raise LivesnnError(f"--out {path}: {error.strerror}: give another file") from error
+    except (ValueError, LookupError, csv.Error) as error:  # msgspec's and pyarrow's are ValueErrors
+        raise LivesnnError(f"--out {path} isn't a table of livesnn run: give another file") from error
+
+
+_CELLS = str | int | float | None
+_COLUMNS: dict[str, Any] = {
+    "file": str,
+    "model": str,
+    "options": dict,
+    **get_type_hints(Summary),
+    "lines": list,
+}
+
+
+def _cells(line: bytes) -> dict[str, _CELLS]:
+    """Return a row as plain cells; lists and objects are JSON in theirs."""
+    row = msgspec.json.decode(line)
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
+        for name, value in row.items()
+    }
+
+
+class _Text(Closing):
+    """A text file that a row is added to in one step. Half a row, as of a full disk, is cut off when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: dict[str, str] = {}
+        self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 (see close)
+        try:
+            self._file.seek(0)
+            text = self._file.read()
+            self._size = text.rfind(b"\n") + 1
+            self._file.truncate(self._size)
+            self._read(text[: self._size])
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, text: bytes) -> None:
+        """Fill `done`; raises ValueError, LookupError or csv.Error where the text isn't a table."""
+        raise NotImplementedError
+
+    def _write(self, text: bytes) -> None:
+        if self._file.seek(0, os.SEEK_END) != self._size:
+            raise LivesnnError(f"{self.path}: another program writes to it: give each an --out of its own")
+        try:
+            written = self._file.write(text)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self._size += written
+        if written < len(text):
+            raise _unwritable(self.path, OSError(0, "the disk is full"))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class _Known(msgspec.Struct):
+    file: str
+    options: msgspec.Raw
+
+
+class JsonTable(_Text):
+    """A line of JSON for each recording."""
+
+    def _read(self, text: bytes) -> None:
+        for line in text.splitlines():
+            known = msgspec.json.decode(line, type=_Known)
+            self.done[known.file] = bytes(known.options).decode()
+
+    def add(self, line: bytes) -> None:
+        """Add a row."""
+        self._write(line)
+
+
+class CsvTable(_Text):
+    """A row for each recording, without `lines`."""
+
+    _columns = tuple(name for name in _COLUMNS if name != "lines")
+
+    def _read(self, text: bytes) -> None:
+        if not text:
+            self._write(self._encoded(dict(zip(self._columns, self._columns, strict=True))))
+            return
+        rows = csv.DictReader(io.StringIO(text.decode(), newline=""))
+        if tuple(rows.fieldnames or ()) != self._columns:
+            raise ValueError
+        self.done = {row["file"]: row["options"] for row in rows}
+
+    def add(self, line: bytes) -> None:
+        """Add a row."""
+        self._write(self._encoded(_cells(line)))
+
+    def _encoded(self, row: dict[str, Any]) -> bytes:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerow([row[name] for name in self._columns])
+        return text.getvalue().encode()
+
+
+class ParquetTable(Closing):
+    """A Parquet file, written anew every few seconds, because rows can't be added to one."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ModuleNotFoundError as error:
+            raise LivesnnError(f"{path.name} needs pyarrow: pip install 'livesnn[parquet]'") from error
+        self.path = path
+        self._arrow = pyarrow
+        numbers = {int: pyarrow.int64(), int | None: pyarrow.int64(), float: pyarrow.float64()}
+        self._schema = pyarrow.schema(
+            [(name, numbers.get(kind, pyarrow.string())) for name, kind in _COLUMNS.items()]
+        )
+        self._table = self._schema.empty_table()
+        if path.exists():
+            self._table = pyarrow.parquet.read_table(path)
+            if not self._table.schema.equals(self._schema):
+                raise ValueError
+        names, options = (self._table.column(name).to_pylist() for name in ("file", "options"))
+        self.done = dict(zip(names, options, strict=True))
+        self._new: list[dict[str, _CELLS]] = []
+        self._written: os.stat_result | None = path.stat() if path.exists() else None
+        self._next_s = 0.0
+        self._save()  # now, so that work isn't done in vain
+
+    def add(self, line: bytes) -> None:
+        """Add a row, which is written soon."""
+        self._new.append(_cells(line))
+        if time.monotonic() >= self._next_s:
+            self._save()
+
+    def _save(self) -> None:
+        begun_s = time.monotonic()
+        new = self._arrow.Table.from_pylist(self._new, self._schema)
+        self._table = self._arrow.concat_tables([self._table, new])
+        self._new.clear()
+        octets = io.BytesIO()
+        self._arrow.parquet.write_table(self._table, octets)
+        try:
+            now = self.path.stat() if self.path.exists() else None
+            if not _same(now, self._written):
+                raise LivesnnError(
+                    f"{self.path}: another program writes to it: give each an --out of its own"
+                )
+            replace_file(self.path, octets.getvalue())
+            self._written = self.path.stat()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        took_s = time.monotonic() - begun_s
+        self._next_s = time.monotonic() + max(SAVE_S, 20 * took_s)
+
+    def close(self) -> None:
+        """Write the rows that aren't yet."""
+        if self._new:
+            self._save()
+
+
+def _same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.st_ino, one.st_mtime_ns, one.st_size) == (other.st_ino, other.st_mtime_ns, other.st_size)
+
+
+def _unwritable(path: Path, error: OSError) -> LivesnnError:
+    return LivesnnError(
+        f"{path} can't be written ({error.strerror}): free some space and run this again, what is there is kept"
+    )
