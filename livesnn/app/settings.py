@@ -230,11 +230,20 @@ def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
         decider = {"hysteresis" if name == "keep" else name: value for name, value in decider.items()}
         untouched = all(decider.get(name, value) == value for name, value in _OLD_DECIDER.items())
         choices["decider"] = {} if untouched else {**_OLD_DECIDER, "leak": 0.0, **decider}
+    elif isinstance(decider, dict) and decider.items() >= _FIRST_LEAKY_DECIDER.items():
+        choices["decider"] = {
+            name: value for name, value in decider.items() if name not in _FIRST_LEAKY_DECIDER
+        }
     return {**now, "choices": choices}
 
 
-_OLD_DECIDER = {"threshold": 0.5, "hysteresis": None, "smoothing": 0.0}
-"""The defaults while there was no leak: who never changed them gets today's."""
+_OLD_DECIDER = {
+    "threshold": 0.5,
+    "hysteresis": None,
+    "smoothing": 0.0,
+}  # The defaults while there was no leak
+_FIRST_LEAKY_DECIDER = {"threshold": 0.7, "hysteresis": None, "smoothing": 0.0, "leak": 0.22}
+"""Earlier defaults: who never changed them gets today's."""
 
 _OLD_VIEW = {"mode": "view_mode", "palette": "palette"}
 _OLD_CHOICES = (

@@ -198,9 +198,14 @@ def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
 
 def test_who_never_changed_the_old_defaults_of_decisions_gets_todays(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    old = '{"choices": {"decider": {"threshold": %s, "hysteresis": null, "smoothing": 0.0, "allow": []}}}'
-    for threshold, decider in ((0.5, Decider()), (0.6, Decider(threshold=0.6, leak=0.0))):
-        file.write_text(old % threshold)
+    old = '{"choices": {"decider": {"threshold": %s, "hysteresis": null, "smoothing": 0.0%s, "allow": []}}}'
+    for threshold, leak, decider in (
+        (0.5, "", Decider()),
+        (0.6, "", Decider(threshold=0.6, leak=0.0)),
+        (0.7, ', "leak": 0.22', Decider()),
+        (0.6, ', "leak": 0.22', Decider(threshold=0.6)),
+    ):
+        file.write_text(old % (threshold, leak))
         assert SettingsFile(file).now.choices.decider == decider
 
 
