@@ -1,7 +1,7 @@
 """How late decisions reach receivers: python tests/benchmarks/outputs_latency.py.
 
 20 decisions a second go to 50 receivers by TCP, SSE, WebSocket and MQTT, and to one by OSC, which has one address.
-TCP and SSE are measured again with five more receivers that take nothing. Both processes read the same monotonic clock.
+TCP and SSE are measured again with five more receivers that take nothing. Both processes read one monotonic clock.
 """
 
 from __future__ import annotations
