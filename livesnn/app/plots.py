@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QDialog, QDockWidget, QMainWindow, QVBoxLayout, QW
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import fill, label, save_dialog
-from livesnn.session.plot_history import PlotHistory
+from livesnn.session.results import PlotHistory
 from livesnn.threads import Worker
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from livesnn.infer.switching_engine import load_spike
 from livesnn.outputs.lines import Summary, decide_all
 from livesnn.subprocesses import begin_worker
 from livesnn.threads import WAKE_S, usable_processors
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 from livesnn.weights import WEIGHTS
 
 SAVE_S = 2.0

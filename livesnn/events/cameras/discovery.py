@@ -12,8 +12,7 @@ from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
-from livesnn.events.formats.ordering import put_in_order
-from livesnn.events.packet import NO_EVENTS, Events, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 
 DELIVERED_US = 100_000
 """Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import SensorControl
-from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.packet import (
     DISORDER_US,
     NO_EVENTS,
@@ -21,6 +20,7 @@ from livesnn.events.packet import (
     Packet,
     Resolution,
     SourceCounters,
+    order_warnings,
 )
 from livesnn.threads import Latest, Worker
 

@@ -21,9 +21,8 @@ from livesnn.events.cameras.reconnecting import (
     ReconnectingSource,
     SourceLost,
 )
-from livesnn.events.formats.ordering import put_in_order
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
-from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 
 NODE = "livesnn_source"
 FOUND_S = 5.0

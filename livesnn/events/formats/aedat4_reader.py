@@ -38,9 +38,16 @@ from livesnn.events.formats.aedat4_layout import (
     read_u32,
     table_of,
 )
-from livesnn.events.formats.ordering import jump_warnings, put_in_order
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
-from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
+from livesnn.events.packet import (
+    EVENTS_DTYPE,
+    TIME_LIMIT_US,
+    Events,
+    Resolution,
+    SourceCounters,
+    jump_warnings,
+    put_in_order,
+)
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 from livesnn.threads import ahead, decoding_threads
