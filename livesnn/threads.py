@@ -37,7 +37,7 @@ def usable_processors() -> int:
 def decoding_threads() -> int:
     """Return how many threads decode a recording: four at most, as more would wait for whoever takes their events.
 
-    A process that was started to share work with others (train/processes.py) has one.
+    A process that was started to share work with others (subprocesses.py) has one.
     """
     from multiprocessing import parent_process
 

@@ -424,15 +424,15 @@ def _shard(text: str | None) -> tuple[int, int]:
 
 
 def _jobs(flags: ManyFlags) -> int:
-    from livesnn.outputs.many import MOST_JOBS
+    from livesnn.subprocesses import MOST_PROCESSES
     from livesnn.threads import usable_processors
 
     if flags.jobs is None:
-        return min(MOST_JOBS, usable_processors())
+        return min(MOST_PROCESSES, usable_processors())
     if flags.dask is not None:
         raise LivesnnError("--jobs is for this computer: leave it out, or leave out --dask")
-    if not 1 <= flags.jobs <= MOST_JOBS:
-        raise LivesnnError(f"--jobs can't be {flags.jobs}: give 1 to {MOST_JOBS}")
+    if not 1 <= flags.jobs <= MOST_PROCESSES:
+        raise LivesnnError(f"--jobs can't be {flags.jobs}: give 1 to {MOST_PROCESSES}")
     return flags.jobs
 
 

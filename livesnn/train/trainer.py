@@ -23,7 +23,7 @@ from livesnn.card import ModelCard
 from livesnn.console import say
 from livesnn.errors import ModelError, StoppedError, TrainError
 from livesnn.snn import SpikingNetwork
-from livesnn.subprocesses import own_commit
+from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
 from livesnn.train.configuration import NETWORKS, Configuration
@@ -47,7 +47,6 @@ from livesnn.train.network import (
     trained_before,
     with_classes,
 )
-from livesnn.train.processes import end_with_launcher
 from livesnn.train.run_folder import (
     BEST,
     LAST,
