@@ -1,17 +1,22 @@
-"""The command line: finds the command (cli/), runs it, and turns each error into one line and an exit code."""
+"""The command line: finds the command (cli/), runs it, and turns each error into one line and an exit code.
+
+Little is imported before `start` handles signals: until then, a Ctrl-C ends in a traceback of Python's.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-import threading
-from functools import partial
-from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
-from livesnn.threads import ENDING, usual_handlers
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if __name__ == "__main__" and __spec__ is not None and not sys.flags.safe_path and sys.path[0] != _ROOT:
+    del sys.path[0]  # `python -m` puts the current folder first, where a hdf5plugin.py may be anybody's
+
+import signal  # noqa: E402
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 TRAINING = (
     "torch",
@@ -33,27 +38,53 @@ def start() -> None:
     A thread that hasn't ended in its time may hold a lock that the interpreter's end waits for, as h5py's: then the
     process ends without.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stopped)
+    _fill_closed()
     code = main()
+    import contextlib
+    import threading
+
+    from livesnn.threads import ENDING
+
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     if any(thread.daemon for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
-                stream.flush()
+                if stream is not None:
+                    stream.flush()
         os._exit(code)
     sys.exit(code)
 
 
+def _fill_closed() -> None:
+    """Let the numbers of standard streams that the shell has closed lead nowhere: the next file would get them."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns 0, 1 after one line about an error, 130 after a signal. Bad usage exits with 2."""
+    """Run one command; returns 0, 1 after one line about an error, or 2 after one about bad usage.
+
+    A signal that cuts the command short gives 128 and its number: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    from livesnn.threads import usual_handlers
+
     before = usual_handlers()
     for number in before:  # while what follows is imported
         signal.signal(number, _stopped)
+    _came[:] = [signal.SIGINT]
     try:
         return _main(arguments)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+_came: list[int] = []
+"""Signals that have interrupted the command, behind the one that is assumed where none has."""
 
 
 def _main(arguments: list[str] | None) -> int:
@@ -75,10 +106,10 @@ def _main(arguments: list[str] | None) -> int:
         if debug:
             raise
         say(f"livesnn {name}: {error}")
-        return 130 if isinstance(error, StoppedError) else 1
+        return 128 + _came[-1] if isinstance(error, StoppedError) else 1
     except KeyboardInterrupt as error:
         say(f"livesnn {name}: stopped" + f"; {error}" * bool(str(error)))
-        return 130
+        return 128 + _came[-1]
     except BrokenPipeError:
         discard_output()
         return 0
@@ -115,14 +146,18 @@ def _stopped(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    _came.append(number)
     raise KeyboardInterrupt
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
     """Run the command of that name; returns 2 where there is none, or where it doesn't take these arguments."""
+    from functools import partial
+
     from livesnn.cli import COMMANDS, GROUPS
     from livesnn.cli.usage import HELP, UsageError, call, first_page, hint
     from livesnn.console import say, write
+    from livesnn.threads import usual_handlers
 
     if name in (*HELP, "help"):
         write(first_page(GROUPS))
@@ -135,7 +170,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         there = (
             f"to open the file, run livesnn gui {name}"
-            if Path(name).exists()
+            if os.path.exists(name)
             else hint(name, COMMANDS, "livesnn")
         )
         say(f"livesnn: no command {name!r}: {there}")

@@ -32,6 +32,8 @@ def accept_any_text() -> None:
 
 def write(text: str) -> None:
     """Write to stdout; raises LivesnnError if it can't be written, BrokenPipeError if its reader is gone."""
+    if sys.stdout is None:
+        raise LivesnnError("can't write the output (stdout is closed)")
     try:
         print(text, flush=True)  # noqa: T201
     except BrokenPipeError:
@@ -108,6 +110,8 @@ def _bar(doing: str) -> Iterator[Progress]:
 
 def discard_output() -> None:
     """Send stdout nowhere from now on, and what is buffered too: Python would fail on it at exit."""
+    if sys.stdout is None:
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -76,17 +76,3 @@ def forget_stale(function: Any) -> None:
         for code in folder.glob("*.nb?"):
             code.unlink(missing_ok=True)
         hash_file.write_text(made_of)
-
-
-def is_cached(function: Any, *arguments: object) -> bool:
-    """Return whether calling a compiled function with such arguments would compile nothing."""
-    signature = tuple(map(function.typeof_pyval, arguments))
-    if signature in function.overloads:
-        return True
-    cached = function._cache
-    try:
-        # numba has no public way to ask. If these names change, the code counts as missing: it is looked for, or
-        # compiled, once more.
-        return cached._index_key(signature, function.targetctx.codegen()) in cached._cache_file._load_index()
-    except AttributeError:
-        return False

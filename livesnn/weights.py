@@ -106,13 +106,16 @@ def write_graph(model: Any, path: Path, card: ModelCard) -> None:
     """Write an onnx.ModelProto with the card and its own hash as its only metadata, whole or not at all.
 
     The exporter's notes on each node, such as the place in its source, are left out: they name paths of this machine.
+    Raises ModelError where the network has an operator that `check_graph` doesn't let in again.
     """
     import onnx  # half a second
 
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
         del noted.metadata_props[:]
-    card = replace(card, graph_sha256=graph_hash(model.SerializeToString()))
+    octets = model.SerializeToString()
+    check_graph(octets)
+    card = replace(card, graph_sha256=graph_hash(octets))
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     replace_file(path, model.SerializeToString())
 
@@ -134,37 +137,97 @@ def _weights_hash(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-_METADATA = 14  # Number of ModelProto's field metadata_props, which holds the card
+OPERATORS = frozenset({
+    "Add", "AveragePool", "Cast", "Concat", "Conv", "Flatten", "Gemm", "GreaterOrEqual", "Identity", "Less", "MatMul",
+    "Min", "Mul", "Reshape",
+})  # fmt: skip
+"""Operators of ONNX that an exported network has. Others may never end, such as Loop, or take any memory."""
+
+MOST_GRAPH_BYTES = 1 << 29
+MOST_NODES = 10_000  # an STS-ResNet of twice the paper's depth has 300
+# Numbers of fields in onnx.proto: of a model, a graph, a node and a tensor.
+_GRAPH, _METADATA, _TRAINING, _FUNCTIONS = 7, 14, 20, 25
+_NODE, _INITIALIZER, _SPARSE = 1, 5, 15
+_OPERATOR, _DOMAIN = 4, 7
+_EXTERNAL, _LOCATION = 13, 14
 
 
 def graph_hash(model: bytes) -> str:
-    """Return the SHA-256 of a serialized onnx.ModelProto without its metadata; raises ModelError if it is none.
-
-    A message of protocol buffers is a row of fields. Each begins with a key, number · 8 + kind, and then has a number
-    (kind 0), or a length and so many bytes (kind 2).
-    """
-    digest, at = hashlib.sha256(), 0
-    while at < len(model):
-        first = at
-        key, at = _varint(model, at)
-        number, at = _varint(model, at)
-        if key & 7 not in (0, 2) or at > len(model):
-            raise ModelError("it isn't an ONNX model")
-        at += number if key & 7 == 2 else 0
-        if key >> 3 != _METADATA:
-            digest.update(model[first:at])
+    """Return the SHA-256 of a serialized onnx.ModelProto without its metadata; raises ModelError if it is none."""
+    digest = hashlib.sha256()
+    for number, _, octets in _fields(memoryview(model)):
+        if number != _METADATA:
+            digest.update(octets)
     return digest.hexdigest()
 
 
-def _varint(octets: bytes, at: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, lowest first, and where it ends."""
-    number = shift = 0
-    while True:
+def check_graph(model: bytes) -> None:
+    """Raise ModelError where a serialized onnx.ModelProto isn't a network as livesnn exports it.
+
+    ONNX Runtime gets only what passes: it follows loops and nested functions without end, and reads other files.
+    """
+    fields = [(number, content) for number, content, _ in _fields(memoryview(model))]
+    if any(number in (_FUNCTIONS, _TRAINING) for number, _ in fields):
+        raise ModelError("it defines functions, which no export has")
+    nodes = 0
+    for number, content, _ in (each for key, graph in fields if key == _GRAPH for each in _fields(graph)):
+        if number == _NODE:
+            nodes += 1
+            _check_node(content)
+        elif number == _SPARSE or (number == _INITIALIZER and _lies_elsewhere(content)):
+            raise ModelError("its weights aren't in it, or are sparse, which no export has")
+    if not 0 < nodes <= MOST_NODES:
+        raise ModelError(f"it has {nodes:,} operators, not 1 to {MOST_NODES:,}")
+
+
+def _check_node(node: memoryview) -> None:
+    for number, content, _ in _fields(node):
+        text = bytes(content).decode(errors="replace") if number in (_OPERATOR, _DOMAIN) else ""
+        if (number == _OPERATOR and text not in OPERATORS) or (
+            number == _DOMAIN and text not in ("", "ai.onnx")
+        ):
+            raise ModelError(f"it has the operator {text[:40]!r}, which no export has")
+
+
+def _lies_elsewhere(tensor: memoryview) -> bool:
+    return any(
+        number == _EXTERNAL or (number == _LOCATION and bytes(content) != b"\0")
+        for number, content, _ in _fields(tensor)
+    )
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """Yield the fields of a message of protocol buffers: the number, the content, and all octets of each.
+
+    A field begins with a key, number · 8 + kind. Then comes a number (kind 0), a length and so many octets (kind 2),
+    or 8 or 4 octets (kinds 1 and 5). Raises ModelError where that isn't so.
+    """
+    at = 0
+    while at < len(message):
+        first = at
+        key, at = _varint(message, at)
+        start = at
+        if key & 7 in (0, 2):
+            number, at = _varint(message, at)
+        if key & 7 == 2:
+            start, at = at, at + number
+        elif key & 7 in (1, 5):
+            at += 8 if key & 7 == 1 else 4
+        if key & 7 not in (0, 1, 2, 5) or at > len(message):
+            raise ModelError("it isn't an ONNX model")
+        yield key >> 3, message[start:at], message[first:at]
+
+
+def _varint(octets: memoryview, at: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte, lowest first, and where it ends; raises ModelError beyond 64 bits."""
+    number = 0
+    for shift in range(0, 70, 7):
         octet = octets[at] if at < len(octets) else 0
         number |= (octet & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        at += 1
         if octet < 0x80:
             return number, at
+    raise ModelError("it isn't an ONNX model")
 
 
 def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,14 +125,19 @@ def write_bag(
     each: int = 100,
     others: bool = True,
     compress: bool = False,
+    empty_first: bool = False,
 ) -> Path:
     """Write a bag with the events, and with pictures and samples of an IMU; its kind is by the file's suffix.
 
-    Return its path: a .db3 or .mcap lies in a folder with its metadata.
+    Return its path: a .db3 or .mcap lies in a folder with its metadata. ``empty_first``: a message without events is
+    the first one.
     """
     ros = 1 if path.suffix == ".bag" else 2
     store = typestore(ros)
     rows = messages(store, kind, events, size, encode, encoding, each)
+    if empty_first:
+        log_ns, message = rows[0]
+        rows.insert(0, (log_ns - 1, replace(message, events=[])))
     writer: Any
     if ros == 1:
         writer = Writer1(path)

@@ -36,6 +36,7 @@ from livesnn.app.widgets.basics import (
     line_edit,
     note,
     number_box,
+    plain_tip,
 )
 from livesnn.errors import LivesnnError, error_message
 from livesnn.infer.run import Result
@@ -319,7 +320,7 @@ class ActionsDialog(Dialog):
         with QSignalBlocker(self.list):
             item.setData(Qt.ItemDataRole.UserRole, draft)
             item.setText(draft.words)
-            item.setToolTip(draft.words)
+            item.setToolTip(plain_tip(draft.words))
             item.setCheckState(Qt.CheckState.Checked if draft.active else Qt.CheckState.Unchecked)
 
     @Slot(QListWidgetItem)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note, number_box
+from livesnn.app.widgets.basics import NOTHING, Dialog, fill, heading, note, number_box, plain_tip
 from livesnn.card import ModelCard
 from livesnn.infer.decide import HYSTERESIS, Decider
 
@@ -159,7 +159,7 @@ class ClassRules(QTreeWidget):
         item = QTreeWidgetItem([style.readable(name)])
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
         box = OwnShareBox(f"Threshold of {style.readable(name)}")
-        item.setToolTip(_NAME, name)
+        item.setToolTip(_NAME, plain_tip(name))
         self.addTopLevelItem(item)
         self.setItemWidget(item, _THRESHOLD, box)
         return item, box

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLa
 from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, scrolled
+from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, plain_tip, scrolled
 from livesnn.card import ModelCard
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.event_picture import PALETTES
@@ -172,7 +172,7 @@ class Actions:
         for number, source in enumerate(sources, start=1):
             action = QAction(shown(source).replace("&", "&&"), self.recent)  # one would underline
             action.setShortcut(QKeySequence(f"Alt+{number % 10}"))
-            action.setToolTip(source)
+            action.setToolTip(plain_tip(source))
             action.triggered.connect(lambda _=False, source=source: open_(source))
             self.recent.addAction(action)
         self.recent.addSeparator()

@@ -22,7 +22,16 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, dialog_button, fill, heading, label, open_folder, scrolled
+from livesnn.app.widgets.basics import (
+    Dialog,
+    dialog_button,
+    fill,
+    heading,
+    label,
+    open_folder,
+    plain_tip,
+    scrolled,
+)
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.cost import mean_density
@@ -211,7 +220,7 @@ class ModelDialog(Dialog):
         if not rows:
             item = QListWidgetItem(Path(model).name)
             item.setData(Qt.ItemDataRole.UserRole, model)
-            item.setToolTip(model)
+            item.setToolTip(plain_tip(model))
             if not why_unchangeable(model, self._in_use, self._chosen):
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             self.models.addItem(item)
@@ -238,7 +247,7 @@ class ModelDialog(Dialog):
         why_not = why_unchangeable(self._shown, self._in_use, self._chosen)
         for button in (self.name, self.trash):
             button.setEnabled(not why_not)
-            button.setToolTip(why_not or self._shown)
+            button.setToolTip(plain_tip(why_not or self._shown))
         try:
             rows, usable = card_rows(read_card(self._shown)), True
         except ModelError as error:
@@ -268,7 +277,7 @@ class ModelDialog(Dialog):
             self._show_rows([("This model can't be renamed", str(error))])
         item.setText(model.name)
         item.setData(Qt.ItemDataRole.UserRole, str(model))
-        item.setToolTip(str(model))
+        item.setToolTip(plain_tip(str(model)))
         self.models.blockSignals(False)
 
     @Slot()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from contextlib import suppress
-from dataclasses import dataclass, field, is_dataclass, replace
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -22,6 +25,7 @@ from livesnn.session.control import Choices
 
 FILE = "LIVESNN_SETTINGS"  # Environment variable: the settings file to use in place of the user's own
 
+_LOCKED_S = 3.0
 MOST_RECENT = 10
 MOST_LABELS = 9  # a key each
 ThemeName = Literal["dark", "light", "system"]
@@ -80,24 +84,63 @@ class SettingsFile:
         return None if self._path is None else self._path.parent
 
     def change(self, **fields: Any) -> None:
-        """Change fields of the settings, on disk too; a disk that can't be written is no error here."""
-        self._now = replace(self.now, **fields)
+        """Change fields of the settings, on disk too; a disk that can't be written is no error here.
+
+        What another livesnn changes at the same time stays, other entries of the same dictionary too.
+        """
+        before = self._now  # which the caller has seen
+        mine = self._now = replace(before, **fields)
         if self._path is not None:
             with suppress(OSError, UnicodeError):  # a path may have bytes that JSON can't hold
-                text = msgspec.json.format(msgspec.json.encode(self._now))
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                replace_file(self._path, text)
-                self._written = _stamp(self._path)
+                with _locked(self._path):
+                    self._now = before
+                    self._now = _merged(before, mine, self.now)
+                    replace_file(self._path, msgspec.json.format(msgspec.json.encode(self._now)))
+                    self._written = _stamp(self._path)
 
     def choose(self, **fields: Any) -> None:
         """Change fields of the choices."""
-        self.change(choices=replace(self.now.choices, **fields))
+        self.change(choices=replace(self._now.choices, **fields))
 
 
 def user_settings() -> SettingsFile:
     """Return the settings of the person at this machine, or of the file that the environment names (`FILE`)."""
     own = platformdirs.user_config_path("livesnn", appauthor=False) / "settings.json"
     return SettingsFile(Path(os.environ.get(FILE) or own))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let no other livesnn write a file meanwhile; one that hangs is waited for only a few seconds."""
+    from PySide6.QtCore import QLockFile  # not before it is known that Qt's libraries are there
+
+    lock = QLockFile(f"{path}.lock")
+    ends_s = time.monotonic() + _LOCKED_S
+    while not lock.tryLock(0) and time.monotonic() < ends_s:  # itself, it would sleep longer and longer
+        time.sleep(0.005)
+    try:
+        yield
+    finally:
+        lock.unlock()
+
+
+def _merged(before: Any, mine: Any, theirs: Any) -> Any:
+    """Return ``theirs`` with what ``mine`` changes in ``before``, field by field and entry by entry."""
+    if mine == before or theirs == before:
+        return theirs if mine == before else mine
+    if not type(before) is type(mine) is type(theirs):
+        return mine
+    if is_dataclass(mine) and not isinstance(mine, type):
+        names = [each.name for each in fields(mine)]
+        parts = {name: _merged(*(getattr(each, name) for each in (before, mine, theirs))) for name in names}
+        return replace(mine, **parts)
+    if isinstance(mine, dict):
+        changed = {key for key in {*before, *mine} if before.get(key) != mine.get(key)}
+        return {key: value for key, value in theirs.items() if key not in changed} | {
+            key: _merged(before.get(key), mine[key], theirs.get(key)) for key in mine if key in changed
+        }
+    return mine
 
 
 _UNREADABLE = (OSError, msgspec.DecodeError, UnicodeError, RecursionError, LivesnnError)
@@ -130,11 +173,20 @@ def _read(path: Path) -> Settings | None:
     except _UNREADABLE as error:
         problem = f"{error}: starting with the default settings"
     if problem:
-        aside = path.with_name(f"{path.name}.unread")
         with suppress(OSError):
-            replace_file(aside, path.read_bytes())
+            aside = _keep_aside(path)
             say(f"{path}: {problem}; the old file is kept as {aside.name}")
     return settings
+
+
+def _keep_aside(path: Path) -> Path:
+    """Copy a file beside itself, under a name that no other content has; return that."""
+    octets = path.read_bytes()
+    names = (f"{path.name}.unread" + f"-{number}" * (number > 1) for number in itertools.count(1))
+    asides = map(path.with_name, names)
+    aside = next(each for each in asides if not each.exists() or each.read_bytes() == octets)
+    replace_file(aside, octets)
+    return aside
 
 
 def _usable(fields: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[str]]:
@@ -178,11 +230,20 @@ def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
         decider = {"hysteresis" if name == "keep" else name: value for name, value in decider.items()}
         untouched = all(decider.get(name, value) == value for name, value in _OLD_DECIDER.items())
         choices["decider"] = {} if untouched else {**_OLD_DECIDER, "leak": 0.0, **decider}
+    elif isinstance(decider, dict) and decider.items() >= _FIRST_LEAKY_DECIDER.items():
+        choices["decider"] = {
+            name: value for name, value in decider.items() if name not in _FIRST_LEAKY_DECIDER
+        }
     return {**now, "choices": choices}
 
 
-_OLD_DECIDER = {"threshold": 0.5, "hysteresis": None, "smoothing": 0.0}
-"""The defaults while there was no leak: who never changed them gets today's."""
+_OLD_DECIDER = {
+    "threshold": 0.5,
+    "hysteresis": None,
+    "smoothing": 0.0,
+}  # The defaults while there was no leak
+_FIRST_LEAKY_DECIDER = {"threshold": 0.7, "hysteresis": None, "smoothing": 0.0, "leak": 0.22}
+"""Earlier defaults: who never changed them gets today's."""
 
 _OLD_VIEW = {"mode": "view_mode", "palette": "palette"}
 _OLD_CHOICES = (

@@ -12,7 +12,7 @@ from livesnn.app import style
 from livesnn.app.player import Summary
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.stage import Presenting
-from livesnn.app.widgets.basics import button, fill
+from livesnn.app.widgets.basics import button, fill, plain_tip
 
 LEAST_TILE = 720  # width of a window beside another, pixels
 SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
@@ -137,7 +137,7 @@ class Tabs(QWidget):
             title = page.windowTitle()
             name = title.removesuffix(" – livesnn") if page.player.source is not None else NEW
             self.bar.setTabText(index, name.replace("&", "&&"))
-            self.bar.setTabToolTip(index, title)
+            self.bar.setTabToolTip(index, plain_tip(title))
         if self.current is not None:
             self.setWindowTitle(self.current.windowTitle())
 

@@ -91,6 +91,7 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
     ``flags`` are those of `serve`. Raises LivesnnError where a place can't be, or two cameras would have the same.
     """
     from livesnn.cli.serving import PAGE_PORT, place_of
+    from livesnn.outputs.loop import listening_socket
 
     receivers = flags["receivers"]
     places = {name: flags[name] for name in ("web", "tcp", "events")} | {"osc": receivers.osc}
@@ -101,9 +102,11 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
     for number, serial in enumerate(serials):
         mine = own[serial] = []
         for name, place in places.items():
-            first = place_of(f"--{name}", place, listens=name != "osc")
+            first = place_of(f"--{name}", place)
             if place is None or first is None:
                 continue
+            if name != "osc":
+                listening_socket(first).close()  # before a process is started in vain
             port = first.port + number if first.port else 0  # 0: any that is free
             if name != "osc" and port in taken:
                 raise LivesnnError(

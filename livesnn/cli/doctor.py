@@ -99,7 +99,7 @@ def _installed_version(package: str) -> str:
 
 
 def compiler() -> Findings:
-    """Import numba, and ask where it keeps compiled code; without such a place livesnn doesn't start."""
+    """Import numba, and ask where it keeps compiled code; without such a place it compiles at each start."""
     found = library("numba", "numba")
     return found + numba_cache(os.environ.get("NUMBA_CACHE_DIR", "")) if found.ok else found
 

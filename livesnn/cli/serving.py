@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -132,7 +133,7 @@ class ReceiverFlags:
                 from livesnn.outputs.mqtt import MqttOutput, parse_broker
             broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
             starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
-        if (place := place_of("--osc", self.osc, listens=False)) is not None:
+        if (place := place_of("--osc", self.osc)) is not None:
             with _needing("osc"):
                 from livesnn.outputs.osc import OscOutput
             starts.append(lambda loop, told: OscOutput(loop, place, told).name)
@@ -234,14 +235,15 @@ def serve(
     only_events = web is None and tcp is None and not others and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
         raise SourceError(
-            "--events only sends events: add --web or --tcp, or leave out --model, --engine, --denoise and the flags "
-            "for decisions"
+            "--events only sends events: add --web, --tcp, --mqtt, --osc, --ros2 or --on-decision, or leave out "
+            "--model, --engine, --denoise and the flags for decisions"
         )
     if web is None and (page if ros2 is None else replace(page, recordings=Path())) != PLAIN_PAGE:
         raise SourceError(
             "--control, --recordings, --no-auth, --cert and --key are for the page: add --web, or leave them out"
         )
     page.check()
+    places.check("--web", "--tcp", "--events")
     server = _Server(
         "serve", source, places, mounting, only_changes=only == "changes", page=page, starts=starts, ros2=ros2
     )
@@ -306,10 +308,6 @@ def publish(
             "--events-port without --decisions-port sends only events: add --decisions-port, or leave out "
             "--model, --engine, --denoise and the flags for decisions"
         )
-    if events_port and events_port == decisions_port:
-        raise SourceError(
-            f"--events-port and --decisions-port are both {events_port}: give two different ports"
-        )
     host = _any(host)
     places = _Places(
         decisions=None
@@ -317,6 +315,7 @@ def publish(
         else Address(host, DECISIONS_PORT if decisions_port is None else decisions_port),
         events=None if events_port is None else Address(host, events_port),
     )
+    places.check("", "--decisions-port", "--events-port")
     server = _Server("publish", source, places, mounting)
     if only_events:
         return _serve_events(server, seconds, json=json)
@@ -331,21 +330,36 @@ class _Places:
     decisions: Address | None = None
     events: Address | None = None
 
+    def check(self, *flags: str) -> None:
+        """Raise SourceError where two of them are one, or nobody can listen; before a model is loaded in vain.
 
-def place_of(flag: str, text: str | None, *, listens: bool = True) -> Address | None:
-    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError, also if it can't listen there."""
+        ``flags``: what gives each.
+        """
+        from livesnn.outputs.loop import listening_socket
+
+        places = zip(flags, (self.web, self.decisions, self.events), strict=True)
+        given = [(flag, place) for flag, place in places if place is not None]
+        for (one_flag, one), (other_flag, other) in combinations(given, 2):
+            if one == other and one.port:
+                raise SourceError(
+                    f"{one_flag} and {other_flag} are both {one.port}: give two different ports"
+                )
+        with ExitStack() as open_at_once:
+            for _, place in given:
+                open_at_once.enter_context(listening_socket(place))
+
+
+def place_of(flag: str, text: str | None) -> Address | None:
+    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
     from livesnn.events.cameras.network import Address
-    from livesnn.outputs.loop import LAST_PORT, listening_socket
+    from livesnn.outputs.loop import LAST_PORT
 
     if text is None:
         return None
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
         raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
-    address = Address(_any(host.strip("[]")) or HERE, int(port))
-    if listens:
-        listening_socket(address).close()  # before a model is loaded in vain
-    return address
+    return Address(_any(host.strip("[]")) or HERE, int(port))
 
 
 def _any(host: str) -> str:

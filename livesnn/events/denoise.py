@@ -290,6 +290,8 @@ def kernel() -> Callable[..., tuple[int, int]]:
     import numba
     from numba.extending import register_jitable
 
+    from livesnn.compiled import njit
+
     register_jitable(inline="always")(_judge)  # a call costs a tenth of the speed
     event = numba.from_dtype(EVENTS_DTYPE)
     packet = numba.types.Array(event, 1, "A", readonly=True)
@@ -298,4 +300,4 @@ def kernel() -> Callable[..., tuple[int, int]]:
         packet, whole, event[::1], whole, whole, times, numba.int32[::1], numba.boolean[::1], times, times,
         whole, whole,
     )  # fmt: skip
-    return numba.njit(signature, nogil=True, cache=True)(_filter)
+    return njit(signature, nogil=True, cache=True)(_filter)

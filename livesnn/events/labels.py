@@ -21,6 +21,9 @@ from livesnn.files import replace_file, require_file
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
+MOST_LABELS = 10_000
+"""Of one recording: the window draws each of them."""
+
 _HEADER = f"{','.join(COLUMNS)}\n".encode()
 
 Row = dict[str, str | None]
@@ -44,8 +47,8 @@ def labels_file(recording: Path) -> Path:
 def read_labels(recording: Path) -> tuple[Label, ...]:
     """Return a recording's labels, in the order of their file, lines of other recordings left out; none without one.
 
-    Raises DataError when the file can't be read, a line of it doesn't say from when to when what holds, or all lines
-    are of recordings that are called otherwise, as after both files were renamed.
+    Raises DataError when the file can't be read, a line of it doesn't say from when to when what holds, there are
+    more than `MOST_LABELS`, or all lines are of recordings that are called otherwise, as after both were renamed.
     """
     recording = parse_recording_path(recording).file
     table = labels_file(recording)
@@ -53,7 +56,10 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     names = [row["file"] or "" for _, row in lines]
     if names and recording.stem not in {Path(name).stem for name in names}:
         raise DataError(f"{table}: its lines name {names[0]!r}: write {recording.name} in the column file")
-    return tuple(_label(table, number, row) for number, row in lines if row["file"] == recording.name)
+    own = [(number, row) for number, row in lines if row["file"] == recording.name]
+    if len(own) > MOST_LABELS:
+        raise DataError(f"{table}: {len(own):,} labels are more than {MOST_LABELS:,}: split the recording")
+    return tuple(_label(table, number, row) for number, row in own)
 
 
 def has_labels(recording: Path) -> bool:

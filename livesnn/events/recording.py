@@ -24,6 +24,8 @@ from livesnn.progress import Progress, share_of_time, untold
 from livesnn.threads import Worker
 
 MAX_PACKET_EVENTS = 1 << 16
+NOTHING = "no events were found in it: if it should have some, it is damaged, or was never written to its end"
+"""The warning about a recording without events."""
 
 
 def open_recording(
@@ -41,17 +43,19 @@ def open_recording(
     path = Path(path)
     reader = open_reader(path, progress, at_once=at_once)
     stream = parse_recording_path(path).stream if stream is None else stream
-    chosen = choose_stream(reader, stream)
-    if chosen is None:
-        try:
-            raise SourceError(f"{path}: {_what_is_missing(reader, stream)}")
-        finally:
-            reader.close()
     try:
-        return Recording(path, reader, chosen, progress)
+        return Recording(path, reader, _require_stream(path, reader, stream), progress)
     except BaseException:
         reader.close()
         raise
+
+
+def _require_stream(path: Path, reader: Reader, name: str | None) -> EventStream:
+    """Return the stream that `choose_stream` finds; raises SourceError where it finds none."""
+    chosen = choose_stream(reader, name)
+    if chosen is None:
+        raise SourceError(f"{path}: {_what_is_missing(reader, name)}")
+    return chosen
 
 
 def choose_stream(reader: Reader, name: str | None) -> EventStream | None:
@@ -103,6 +107,7 @@ class Recording(Closing):
         times = reader.time_range(stream.name)
         self.empty = times is None
         self.t_start, self.t_end = times or (0, 0)
+        self._assumed += [NOTHING] * self.empty
         self._indexing = None if reader.indexed else Worker("index", self._index).start()
 
     def _index(self, stop: threading.Event) -> None:
@@ -259,12 +264,20 @@ class RecordingInfo:
 
 
 def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
-    """Read a whole recording and return what is in it; raises as `open_recording` does, and as ``progress``."""
-    reader = open_reader(Path(path), progress)
+    """Read a whole recording and return what is in it; of ``FILE?stream=NAME``, that stream.
+
+    Raises as `open_recording` does, and as ``progress``.
+    """
+    path = Path(path)
+    named = parse_recording_path(path).stream
+    reader = open_reader(path, progress)
     try:
         notes: list[str] = []
-        streams = {stream.name: _summarise(reader, stream, notes, progress) for stream in reader.streams}
+        chosen = reader.streams if named is None else [_require_stream(path, reader, named)]
+        streams = {stream.name: _summarise(reader, stream, notes, progress) for stream in chosen}
         other = reader.other_content()
+        if not any((*other, *(stream.n for stream in streams.values()))):
+            notes.append(NOTHING)
         starts = [summary.t0 for summary in streams.values() if summary.t0 is not None]
         ends = [summary.t1 for summary in streams.values() if summary.t1 is not None]
         return RecordingInfo(
@@ -277,7 +290,7 @@ def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
             frames=other.frames,
             imu=other.imu,
             triggers=other.triggers,
-            labels=_labels(Path(path), notes),
+            labels=_labels(path, notes),
             warnings=[*reader.warnings, *notes],
         )
     finally:

@@ -336,13 +336,15 @@ def _kernel() -> Callable[..., tuple[int, int, int, int]]:
     """Compile `_fill` on first use, for any packet, strided or read-only too; it releases the GIL."""
     import numba
 
+    from livesnn.compiled import njit
+
     packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
     table = numba.types.Array(numba.int32, 1, "C", readonly=True)
     whole = numba.int64
     signature = numba.types.UniTuple(whole, 4)(
         packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
     )
-    return numba.njit(signature, nogil=True, cache=True)(_fill)
+    return njit(signature, nogil=True, cache=True)(_fill)
 
 
 Count = TypeVar("Count", np.uint8, np.uint16, np.float64)

@@ -287,10 +287,12 @@ def _kernel(layers: int) -> Callable[[tuple[FloatArray, ...], float, npt.NDArray
     """Compile `_count_and_sum` on first use, for read-only arrays too; it releases the GIL."""
     import numba
 
+    from livesnn.compiled import njit
+
     membranes = numba.types.UniTuple(numba.types.Array(numba.float32, 1, "C", readonly=True), layers)
     signature = numba.void(membranes, numba.float32, numba.float64[:, ::1])
     any_order = {"reassoc", "nsz"}  # lets LLVM sum 16 numbers at once
-    return numba.njit(signature, nogil=True, cache=True, fastmath=any_order)(_count_and_sum)
+    return njit(signature, nogil=True, cache=True, fastmath=any_order)(_count_and_sum)
 
 
 def _count_and_sum(

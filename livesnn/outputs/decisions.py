@@ -84,13 +84,14 @@ class DecisionFeeds:
         self._lock = threading.Lock()  # guards what follows
         self._told: Row | None = None  # to programs, last
         self._told_s = time.monotonic()
+        self._ended = False
         self._held: Row | None = None  # not told yet, with what was reset and dropped since the one before
         loop.start(self)
 
     def tell(self, row: Row | Summary) -> None:
         """Tell a decision or the summary."""
         if isinstance(row, Summary):
-            self._tell_all({"summary": row})
+            self._tell_all({"summary": row}, last=True)
             return
         self.counts[row.decision] += 1
         self.dropped += row.dropped
@@ -115,15 +116,16 @@ class DecisionFeeds:
     def fail(self, error: BaseException) -> None:
         """Tell why it ends."""
         stopped = isinstance(error, KeyboardInterrupt)
-        self._tell_all({"error": str(error) or ("stopped" if stopped else type(error).__name__)})
+        told = str(error) or ("stopped" if stopped else type(error).__name__)
+        self._tell_all({"error": told}, last=True)
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Tell the row again, or that it is quiet, each time that nothing was told for a second."""
+        """Tell the row again, or that it is quiet, each time that nothing was told for a second, to the last line."""
         ready()
-        while True:
+        while not self._ended:
             await asyncio.sleep(max(self._told_s + self._quiet_s - time.monotonic(), 0.0))
             with self._lock:
-                if time.monotonic() - self._told_s < self._quiet_s:
+                if self._ended or time.monotonic() - self._told_s < self._quiet_s:
                     continue
                 if self._held is not None:
                     self._tell_held()
@@ -137,8 +139,9 @@ class DecisionFeeds:
         self._held = None
         self.programs.put(Message(json_line(self._told), self._told))
 
-    def _tell_all(self, line: dict[str, object]) -> None:
+    def _tell_all(self, line: dict[str, object], *, last: bool = False) -> None:
         with self._lock:
+            self._ended |= last
             self._put_all(line)
 
     def _put_all(self, line: dict[str, object]) -> None:

@@ -327,15 +327,17 @@ def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Cal
     """Compile on first use; they release the GIL."""
     import numba  # 0.5 s: not before the window is up
 
+    from livesnn.compiled import njit
+
     packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "C", readonly=True)
     whole, real, none = numba.int64, numba.float64, numba.void
     last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
     ends = numba.types.UniTuple(whole, 2)
 
-    compile_take = numba.njit(
+    compile_take = njit(
         ends(packet, last, numba.uint8[:, :, :, ::1], whole, whole, whole), nogil=True, cache=True
     )
     ages = numba.uint32[:, ::1]
-    compile_ages = numba.njit(none(last, whole, real, ages, picture), nogil=True, cache=True)
-    compile_counts = numba.njit(none(picture, picture, real, real, picture, picture), nogil=True, cache=True)
+    compile_ages = njit(none(last, whole, real, ages, picture), nogil=True, cache=True)
+    compile_counts = njit(none(picture, picture, real, real, picture, picture), nogil=True, cache=True)
     return compile_take(_take), compile_ages(_paint_ages), compile_counts(_paint_counts)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from livesnn.compiled import njit
 from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.body import IMAGE, Array, Body, Breadth, Limbs, draw_body, joints, log_uniform
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage

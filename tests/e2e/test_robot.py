@@ -308,7 +308,7 @@ def test_when_the_camera_process_is_killed_page_and_programs_know_within_two_sec
         (("--tcp", "localhost:"), "--tcp can't be 'localhost:'"),
         (("--web", "0", "--tcp", "70000"), "a port from 1"),
         (("--web", "0", "--cert", "cert.pem"), "--cert and --key belong together: give both, or neither"),
-        (("--events", "0", "--model", "nmnist"), "--events only sends events: add --web or --tcp"),
+        (("--events", "0", "--model", "nmnist"), "--events only sends events: add --web, --tcp, --mqtt"),
         (("--web", "0", "--seconds", "0"), "give more than 0"),
         (("--web", "0", "--on-decision", "no-such-program"), "there is no program 'no-such-program'"),
     ],
@@ -333,7 +333,7 @@ def test_what_cannot_be_served_is_an_error_of_one_line(
         ((CLIP, "--seconds", "0"), "give more than 0"),
         (
             (CLIP, "--events-port", "7780", "--decisions-port", "7780"),
-            "--events-port and --decisions-port are both 7780: give two different ports",
+            "--decisions-port and --events-port are both 7780: give two different ports",
         ),
         ((CLIP, "--events-port", "0", "--decisions-port", "70000"), "a port from 1"),
         (

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QTextDocument
+from PySide6.QtGui import Qt as QtText
+from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
@@ -132,3 +136,31 @@ def test_a_camera_is_let_go_of_before_it_is_opened_again(playing: str | None, so
 def test_a_source_that_is_handed_over_open_replaces_what_plays() -> None:
     assert not may_go_on("a.aedat4", FakeSource())
     assert not may_go_on(FakeSource(), "camera")
+
+
+HOSTILE = '<img src="x.png"> <b>bar</b>'
+
+
+def read_as(tip: str) -> str:
+    """Return a tooltip as Qt shows it."""
+    document = QTextDocument()
+    document.setHtml(tip)
+    return document.toPlainText() if QtText.mightBeRichText(tip) else tip
+
+
+def test_html_in_a_files_name_is_shown_as_it_is(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{HOSTILE.replace('/', '')}.npz"
+    write_recording(path, moving_bar(300_000))
+    window = make_window(loop=True)
+    play(qtbot, window, str(path))
+    window.open(str(tmp_path / f"{HOSTILE.replace('/', '')} missing.npz"))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    named = [*window.findChildren(QWidget), *window.findChildren(QAction)]
+    tips = [each.toolTip() for each in named if "bar" in each.toolTip() and "<" in each.toolTip()]
+    assert any(path.name in read_as(tip) for tip in tips)
+    assert all("<img" in read_as(tip) for tip in tips)
+    labels = [each for each in window.findChildren(QLabel) if "<img" in each.text()]
+    assert {window.header.source, window.banner.message} <= set(labels)
+    assert all(each.textFormat() is Qt.TextFormat.PlainText for each in labels)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +109,64 @@ def test_two_programs_on_one_file_keep_what_the_other_has_changed(tmp_path: Path
         assert settings.recent == ("/b.aedat4", "/a.aedat4")
 
 
+MOUNTS = """
+import sys
+from pathlib import Path
+from livesnn.app.settings import SettingsFile
+from livesnn.events.filters import Orientation
+from livesnn.infer.decide import Decider
+
+file, who = sys.argv[1:]
+settings = SettingsFile(Path(file))
+print("ready", flush=True)
+input()
+for camera in (f"{who}{number}" for number in range(40)):
+    settings.change(mounted={**settings.now.mounted, camera: Orientation(1)})
+    settings.choose(by_model={**settings.now.choices.by_model, camera: Decider(deny=("other",))})
+"""
+
+
+@pytest.mark.timeout(120)
+def test_two_programs_that_write_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "settings.json", subprocess.PIPE
+    programs = [
+        subprocess.Popen([sys.executable, "-c", MOUNTS, file, who], stdin=pipe, stdout=pipe, text=True)
+        for who in "AB"
+    ]
+    for program in programs:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+    for program in programs:
+        assert program.stdin is not None
+        program.stdin.write("go\n")
+        program.stdin.flush()
+    for program in programs:
+        program.communicate()
+        assert program.returncode == 0
+    now = SettingsFile(file).now
+    assert set(now.mounted) == {f"{who}{number}" for who in "AB" for number in range(40)}
+    assert set(now.choices.by_model) == set(now.mounted)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_one_program_removes_the_other_does_not_write_again(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    SettingsFile(file).change(mounted={"A": Orientation(1), "B": Orientation(2)})
+    one, other = SettingsFile(file), SettingsFile(file)
+    one.change(mounted={"B": Orientation(2)})
+    other.change(mounted={**other.now.mounted, "C": Orientation(3)})
+    assert SettingsFile(file).now.mounted == {"B": Orientation(2), "C": Orientation(3)}
+
+
+def test_a_second_file_that_cannot_be_read_leaves_the_copy_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    for damage in (b"first", b"second", b"second"):
+        file.write_bytes(damage)
+        assert SettingsFile(file).now == Settings()
+    copies = {each.name: each.read_bytes() for each in tmp_path.glob("*.unread*")}
+    assert copies == {"settings.json.unread": b"first", "settings.json.unread-2": b"second"}
+
+
 def test_a_file_that_another_program_damages_or_deletes_changes_nothing_here(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     settings = SettingsFile(file)
@@ -138,9 +198,14 @@ def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
 
 def test_who_never_changed_the_old_defaults_of_decisions_gets_todays(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    old = '{"choices": {"decider": {"threshold": %s, "hysteresis": null, "smoothing": 0.0, "allow": []}}}'
-    for threshold, decider in ((0.5, Decider()), (0.6, Decider(threshold=0.6, leak=0.0))):
-        file.write_text(old % threshold)
+    old = '{"choices": {"decider": {"threshold": %s, "hysteresis": null, "smoothing": 0.0%s, "allow": []}}}'
+    for threshold, leak, decider in (
+        (0.5, "", Decider()),
+        (0.6, "", Decider(threshold=0.6, leak=0.0)),
+        (0.7, ', "leak": 0.22', Decider()),
+        (0.6, ', "leak": 0.22', Decider(threshold=0.6)),
+    ):
+        file.write_text(old % (threshold, leak))
         assert SettingsFile(file).now.choices.decider == decider
 
 

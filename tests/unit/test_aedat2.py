@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.word_reader import BLOCK_BYTES
-from livesnn.events.packet import Events, Resolution
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.reading import damaged_versions, events_at, packets_of, read, recordings, write
 
 FIRST_LINE = b"#!AER-DAT2.0\r\n"
@@ -76,7 +76,7 @@ def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
     assert np.array_equal(read(path), events)
     found = describe(path)
     assert (found.format, found.camera, found.resolution) == ("aedat2", chip, SIZES[chip])
-    assert found.warnings == []
+    assert found.warnings == [NOTHING] * (not events.size)
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
@@ -124,7 +124,7 @@ def test_aedat_1_is_read_as_it_was_written(
     path = write(tmp_path / "f.aedat", aedat1(events, b"# Timestamps tick is 1 us\r\n"))
     assert np.array_equal(read(path), events)
     found = describe(path)
-    assert (found.format, found.camera, found.warnings) == ("aedat1", "DVS128", [])
+    assert (found.format, found.camera, found.warnings) == ("aedat1", "DVS128", [NOTHING] * (not events.size))
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
@@ -269,3 +269,11 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path) -> 
         assert (events["x"] < 240).all()
         assert (events["y"] < 180).all()
     assert readable > 100
+
+
+def test_a_file_of_nothing_but_a_header_says_that_it_has_no_events(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", aedat1(np.empty(0, EVENTS_DTYPE)))
+    assert describe(path).warnings == [NOTHING]
+    with open_recording(path) as recording:
+        assert recording.empty
+        assert recording.warnings == [NOTHING]

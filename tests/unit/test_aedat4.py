@@ -30,7 +30,7 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.aedat4_reader import MAX_TABLE_BYTES, Aedat4Reader
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
-from livesnn.events.recording import Recording, describe, open_recording
+from livesnn.events.recording import NOTHING, Recording, describe, open_recording
 from tests.fake_source import joined
 from tests.reading import packets_of
 
@@ -379,6 +379,19 @@ def test_seeking_reads_a_handful_of_packets_not_the_whole_file(tmp_path: Path) -
     reader.close()
     assert first["t"][0] == sought
     assert first.size <= 100
+
+
+def test_packets_of_a_stream_that_the_header_does_not_name_are_said_to_be_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat4", make_events(5000))
+    octets = path.read_bytes()
+    assert octets.count(b'name="0"') == 1
+    path.write_bytes(octets.replace(b'name="0"', b'name="1"'))
+    found = describe(path)
+    assert found.streams["events"].n == 0
+    assert found.warnings == [
+        "5 packets are of no stream that the file's header names, and are left out",
+        NOTHING,
+    ]
 
 
 @pytest.fixture(params=["one core", "all cores"])

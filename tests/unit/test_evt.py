@@ -17,7 +17,7 @@ from livesnn.errors import FormatError
 from livesnn.events.formats.shared_readers import PACKET_EVENTS
 from livesnn.events.formats.word_reader import BLOCK_BYTES
 from livesnn.events.packet import EVENTS_DTYPE, Events
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
 from tests.reading import damaged_versions, events_at, packets_of, read, write
 
@@ -169,7 +169,7 @@ def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
     path = write(tmp_path / "f.raw", octets_of(version, version.encode(events)))
     assert np.array_equal(read(path), events)
     found = describe(path)
-    assert (found.resolution, found.triggers, found.warnings) == (PIXELS, 0, [])
+    assert (found.resolution, found.triggers, found.warnings) == (PIXELS, 0, [NOTHING] * (not events.size))
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])

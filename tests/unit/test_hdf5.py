@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
-from livesnn.events.formats.hdf5_layout import Attributes, WatchedFile, find_places
+from livesnn.events.formats.hdf5_layout import MAX_OBJECTS, Attributes, WatchedFile, find_places
 from livesnn.events.packet import EVENTS_DTYPE, Events
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.ecf_writer import CHUNK_EVENTS, STYLES, write_ecf
 from tests.fake_source import joined
 from tests.format_files import encode_ecf
@@ -67,7 +67,8 @@ def test_what_is_read_of_ecf_is_what_was_written(
     path = write_ecf(tmp_path / "f.hdf5", events, tuple(styles), geometry="2048x720")
     assert np.array_equal(read(path), events)
     found = describe(path)
-    assert (found.format, found.resolution, found.warnings) == ("hdf5", (2048, 720), [])
+    assert (found.format, found.resolution) == ("hdf5", (2048, 720))
+    assert found.warnings == [NOTHING] * (not events.size)
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
@@ -444,3 +445,21 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path, pac
         readable += 1
         assert all(stream.n <= 1_500 for stream in found.streams.values())
     assert readable
+
+
+@pytest.mark.timeout(60)
+def test_events_beside_groups_without_end_are_found(tmp_path: Path) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(1000), group="")
+    with h5py.File(path, "r+", libver="latest") as file:
+        group = file.create_group("a/b")
+        for _ in range(500):
+            group = group.create_group("c")
+        group["up"] = file["a"]  # and round in a circle
+        for number in range(MAX_OBJECTS):
+            file["a"].create_group(f"d{number}")
+    assert np.array_equal(read(path), make_events(1000))
+
+
+def test_an_attribute_without_a_value_costs_nothing(tmp_path: Path) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(100), geometry="640x480", camera=h5py.Empty("f4"))
+    assert describe(path).resolution == (640, 480)

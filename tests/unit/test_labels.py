@@ -16,7 +16,15 @@ from livesnn.cli.recordings import describe_recording
 from livesnn.errors import DataError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.labels import Label, LabelWriter, has_labels, keep_labels, labels_file, read_labels
+from livesnn.events.labels import (
+    MOST_LABELS,
+    Label,
+    LabelWriter,
+    has_labels,
+    keep_labels,
+    labels_file,
+    read_labels,
+)
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.recording import describe
 from livesnn.train.datasets import data_set
@@ -273,3 +281,10 @@ def test_the_command_says_how_many_labels_went_along(
     record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
     assert main(["convert", str(tmp_path / "a.aedat4"), str(tmp_path / "b.npz")]) == 0
     assert json.loads(capsys.readouterr().out)["labels"] == 1
+
+
+def test_more_labels_than_anybody_gives_are_refused(tmp_path: Path) -> None:
+    lines = "".join(f"a.aedat4,{i},{i + 1},wave\n" for i in range(MOST_LABELS + 1))
+    labels_file(tmp_path / "a.aedat4").write_text(f"file,start,end,label\n{lines}")
+    with pytest.raises(DataError, match="10,001 labels are more than 10,000"):
+        read_labels(tmp_path / "a.aedat4")

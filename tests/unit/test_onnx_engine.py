@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -217,11 +218,107 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, damage: float) 
 
 def test_what_onnx_runtime_says_is_cut_to_one_sentence(tmp_path: Path) -> None:
     step = graph()
-    step.node[1].op_type = "Nope"
+    step.node[1].input[0] = "nothing"
     path = write(tmp_path / "model.onnx", step=step)
     with pytest.raises(ModelError) as caught:
         OnnxModel.load(path)
-    assert str(caught.value) == f"{path} can't be loaded, copy it again: This is an invalid model"
+    assert str(caught.value) == f"{path} can't be loaded, copy it again: Invalid model"
+
+
+def endless() -> onnx.GraphProto:
+    """Return the step with a loop that never ends within."""
+    step, real = graph(), TensorProto.FLOAT
+    body = helper.make_graph(
+        [helper.make_node("Identity", [one], [f"{one}_"]) for one in ("go", "turning")],
+        "body",
+        [
+            helper.make_tensor_value_info("number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("turning", real, [1, 2, 4, 4]),
+        ],
+        [
+            helper.make_tensor_value_info("go_", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("turning_", real, [1, 2, 4, 4]),
+        ],
+    )
+    step.node.insert(1, helper.make_node("Loop", ["", "true", "counts"], ["turned"], body=body))
+    step.node[2].input[0] = "turned"
+    step.initializer.append(numpy_helper.from_array(np.array(True), "true"))
+    return step
+
+
+def test_a_network_that_never_ends_is_refused_by_its_operator(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.onnx", step=endless())
+    with pytest.raises(ModelError, match="it has the operator 'Loop', which no export has"):
+        OnnxModel.load(path)
+
+
+def test_functions_of_a_models_own_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    model.functions.append(helper.make_function("own", "F", ["a"], ["b"], [], [helper.make_opsetid("", 18)]))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="it defines functions"):
+        OnnxModel.load(path)
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
+    step = graph()
+    outside = step.initializer[1]
+    outside.ClearField("raw_data")
+    outside.data_location = TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="secrets.txt")
+    with pytest.raises(ModelError, match="its weights aren't in it"):
+        OnnxModel.load(write(tmp_path / "model.onnx", step=step))
+
+
+@pytest.mark.parametrize("where", ["metadata", "input"])
+def test_a_name_that_is_not_utf_8_is_one_line(tmp_path: Path, where: str) -> None:
+    path = write(tmp_path / "model.onnx")
+    name = {"metadata": b"livesnn", "input": b"frame"}[where]
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" * len(name)))
+    with pytest.raises(ModelError, match="a name in it isn't UTF-8"):
+        OnnxModel.load(path)
+
+
+def test_numbers_of_any_length_end(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\xff" * 10_000_000)
+    with pytest.raises(ModelError, match="it isn't an ONNX model"):
+        OnnxModel.load(path)
+
+
+def laborious() -> onnx.GraphProto:
+    """Return the step with 300 products of matrices of 256×256 in its last current."""
+    step = graph()
+    names = ["seed", *(f"product{number}" for number in range(300))]
+    nodes = [
+        helper.make_node("MatMul", ["classify", "column"], ["sum"]),
+        helper.make_node("Add", ["wide", "sum"], ["seed"]),
+        *(helper.make_node("MatMul", [one, "wide"], [other]) for one, other in itertools.pairwise(names)),
+        helper.make_node("AveragePool", [names[-1]], ["mean"], kernel_shape=[256, 256]),
+        helper.make_node("Reshape", ["mean", "shape"], ["more"]),
+        helper.make_node("Add", ["drive", "more"], ["driven"]),
+    ]
+    others = [*step.node]
+    del step.node[:]
+    step.node.extend([*others[:-2], *nodes, *others[-2:]])
+    step.node[-2].input[1] = "driven"
+    weights = {
+        "wide": np.full((1, 1, 256, 256), 1e-9, np.float32),
+        "column": np.ones((3, 1), np.float32),
+        "shape": np.array([1, 1]),
+    }
+    step.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
+    return step
+
+
+def test_a_first_step_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "model.onnx", step=laborious())
+    assert OnnxModel.load(path).card == CARD
+    monkeypatch.setattr("livesnn.infer.onnx_engine.FIRST_STEP_S", 0.0)
+    with pytest.raises(ModelError, match="can't take a step"):
+        OnnxModel.load(path)
 
 
 @pytest.mark.parametrize(

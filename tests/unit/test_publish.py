@@ -282,6 +282,20 @@ def test_where_nothing_is_told_for_long_everyone_hears_so(listen: Callable[[Addr
         assert [json.loads(lines.readline()) for _ in range(2)] == 2 * [{"quiet": True}]
 
 
+def test_nothing_is_told_behind_the_last_line(listen: Callable[[Address], socket.socket]) -> None:
+    with telling(only_changes=True, quiet_s=0.01) as (decisions, address):
+        connected = listen(address)
+        lines = connected.makefile()
+        lines.readline()
+        decisions.tell(row(t=1))
+        decisions.tell(row(t=2))
+        decisions.fail(SourceError("gone"))
+        assert any("error" in json.loads(line) for line in lines)
+        connected.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            lines.readline()
+
+
 def test_only_changes_are_told_with_what_was_lost_and_reset_since(
     listen: Callable[[Address], socket.socket],
 ) -> None:

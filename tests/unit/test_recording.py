@@ -219,7 +219,7 @@ def test_an_npz_with_its_sensor_size_needs_no_guess(tmp_path: Path) -> None:
             {"width": 0, "height": 3},
             "width and height must each be one integer from 1 to 32768: correct them",
         ),
-        ({"t": [{}, 1]}, "not a sound"),
+        ({"t": [{}, 1]}, "t must be numbers, not object"),
         ({"t": np.array([-(2**62), 2**62])}, "2 of the first 2 events have .* no time"),
         ({"t": np.array([2**64 - 2, 2**64 - 1], np.uint64)}, "no time"),
         ({"x": np.array([2**15, 2**63 + 1], np.uint64)}, "within 0..32767"),
@@ -331,3 +331,12 @@ def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
     assert recording.warnings == []
     with pytest.raises(SourceError, match="the recording is closed: open it again"):
         next(packets_of(recording))
+
+
+def test_a_stream_that_a_file_does_not_have_is_an_error_in_a_description_too(tmp_path: Path) -> None:
+    path = record(tmp_path / "f.aedat4", make_events([1, 2, 3]))
+    assert list(describe(f"{path}?stream=events").streams) == ["events"]
+    with pytest.raises(
+        SourceError, match="no event stream called '/nix'; it has events: choose one of these"
+    ):
+        describe(f"{path}?stream=/nix")

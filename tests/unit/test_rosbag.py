@@ -188,3 +188,19 @@ def test_a_message_that_is_damaged_is_left_out_and_said(tmp_path: Path) -> None:
     assert np.array_equal(read(path), events[100:])
     lost = "1 messages of /camera/events lost: a message ends too early"
     assert lost in describe(path).warnings
+
+
+@pytest.mark.parametrize("suffix", [".mcap", ".db3"])
+def test_the_folder_of_a_ros_2_bag_without_its_metadata_says_what_to_do(tmp_path: Path, suffix: str) -> None:
+    path = write_bag(tmp_path / f"bag{suffix}", some(), SENSOR)
+    (path.parent / "metadata.yaml").unlink()
+    with pytest.raises(SourceError, match=r"no metadata\.yaml: run ros2 bag reindex") as caught:
+        open_recording(path.parent)
+    assert str(caught.value).endswith(f"give a file in it, such as {path}")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_first_message_without_events_is_passed_over(tmp_path: Path, suffix: str) -> None:
+    path = write_bag(tmp_path / f"bag{suffix}", some(), SENSOR, empty_first=True)
+    assert np.array_equal(read(path), some())
+    assert describe(path).warnings == []

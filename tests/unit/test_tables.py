@@ -16,8 +16,8 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.formats.npz import BLOCK_EVENTS, LARGE_EVENTS
 from livesnn.events.formats.text import BLOCK_BYTES, open_text, read_rows, scaled
-from livesnn.events.packet import Events, SourceCounters
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events, SourceCounters
+from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
 from tests.reading import damaged_versions, events_at, packets_of, read, recordings
 
@@ -60,7 +60,7 @@ def test_what_is_read_is_what_was_written_in_any_order_of_columns(
     (tmp_path / "f.csv").write_bytes(end.join([head, *rows, ""]).encode())
     assert np.array_equal(read(tmp_path / "f.csv"), events)
     found = describe(tmp_path / "f.csv")
-    assert (found.format, found.resolution, found.warnings) == ("csv", None, [])
+    assert (found.format, found.resolution, found.warnings) == ("csv", None, [NOTHING] * (not events.size))
     if events.size:
         sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
         assert np.array_equal(read(tmp_path / "f.csv", sought), events[events["t"] >= sought])
@@ -419,3 +419,32 @@ def test_whole_numbers_of_a_clocks_nanoseconds_are_told_in_an_npz(tmp_path: Path
     assert np.array_equal(read(tmp_path / "f.npz"), events)
     (warning,) = describe(tmp_path / "f.npz").warnings
     assert "ns assumed" in warning
+
+
+def test_a_compressed_npz_takes_little_more_memory_than_its_events(tmp_path: Path) -> None:
+    n = 3_000_000
+    t = np.arange(n)
+    np.savez_compressed(tmp_path / "f.npz", t=t, x=t % 300, y=t * 0, p=t % 2, width=346, height=260)
+    del t
+    tracemalloc.start()
+    try:
+        with open_recording(tmp_path / "f.npz") as recording:
+            assert joined(recording).size == n
+        assert tracemalloc.get_traced_memory()[1] < 4 * n * EVENTS_DTYPE.itemsize
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_npz_compressed_as_numpy_never_does_is_refused_before_it_is_unpacked(
+    tmp_path: Path, method: int
+) -> None:
+    np.savez(tmp_path / "sound.npz", t=np.zeros(10**6), x=np.zeros(1), y=np.zeros(1), p=np.zeros(1))
+    with (
+        zipfile.ZipFile(tmp_path / "sound.npz") as sound,
+        zipfile.ZipFile(tmp_path / "f.npz", "w", method) as f,
+    ):
+        for name in sound.namelist():
+            f.writestr(name, sound.read(name))
+    with pytest.raises(FormatError, match=r"t\.npy is compressed in a way that numpy doesn't write"):
+        open_recording(tmp_path / "f.npz")

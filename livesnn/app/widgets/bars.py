@@ -22,6 +22,7 @@ from livesnn.app.widgets.basics import (
     fill,
     help_button,
     label,
+    plain_tip,
 )
 from livesnn.app.widgets.timeline import Timeline, clock
 from livesnn.events.labels import Label
@@ -78,11 +79,11 @@ class Header(QWidget):
     def show_names(self, source: str, model: str = "", *, engine: str = "", about_model: str = "") -> None:
         """Name the source, the model and its engine; "": there is none. ``about_model`` is a tooltip."""
         self.source.setText(source)
-        self.source.setToolTip(source)
+        self.source.setToolTip(plain_tip(source))
         self._named = f"Model: {model}" if model else "Choose a model"
         self.show_engine(engine)
         choose = "Choose a model and an engine"
-        self.model.setToolTip(f"{about_model}\n{choose}" if about_model else choose)
+        self.model.setToolTip(plain_tip(f"{about_model}\n{choose}") if about_model else choose)
 
     def show_engine(self, engine: str) -> None:
         """Name the engine that runs the model now; "": none does."""
@@ -230,7 +231,7 @@ class Transport(QFrame):
     def show_recording(self, words: str) -> None:
         """Show how a live source's recording goes; "": there is none."""
         self.recorded.setText(words)
-        self.recorded.setToolTip(words)  # all words, even where there is no room
+        self.recorded.setToolTip(plain_tip(words))  # all words, even where there is no room
         style.set_icon(self.record, *(("stop", "danger") if words else ("record", "text")))
         style.set_rule(self.record, "on", "yes" if words else "no")
         tip = STOP if words else RECORD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +58,13 @@ def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) ->
     widget.setWordWrap(wrap)
     widget.setProperty("tone", tone)
     return widget
+
+
+def plain_tip(words: str) -> str:
+    """Return words for a tooltip that shows them as they are: Qt would follow HTML in the name of a file."""
+    if "<" not in words:
+        return words
+    return f"<p>{escape(words, quote=False)}</p>".replace("\n", "<br>")
 
 
 def heading(words: str) -> QLabel:
@@ -276,7 +284,7 @@ class Painted(QWidget):
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            QToolTip.showText(event.globalPos(), self.tip_at(QPointF(event.pos())), self)
+            QToolTip.showText(event.globalPos(), plain_tip(self.tip_at(QPointF(event.pos()))), self)
             return True
         return super().event(event)
 
@@ -351,6 +359,7 @@ class ShorteningLabel(QLabel):
 
     def __init__(self, font: QFont) -> None:
         super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)  # as `label`'s
         self.setFont(font)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
 

@@ -27,7 +27,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import elided, write
+from livesnn.app.widgets.basics import elided, plain_tip, write
 from livesnn.events.filters import Stretch
 from livesnn.events.labels import Label
 from livesnn.session.rate_profile import RateProfile
@@ -244,7 +244,7 @@ class Timeline(QWidget):
         if self._dragged:
             self._drag_to(self._hover)
         words = self._words_at(self._seconds_at(self._hover))
-        QToolTip.showText(event.globalPosition().toPoint(), words, self)
+        QToolTip.showText(event.globalPosition().toPoint(), plain_tip(words), self)
         self.update()
 
     def _words_at(self, seconds: float) -> str:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.packet import (

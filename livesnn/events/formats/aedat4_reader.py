@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from livesnn.compiled import njit
 from livesnn.errors import FormatError, LivesnnError
 from livesnn.events.formats.aedat4_layout import (
     EVENT_BYTES,
@@ -88,6 +88,8 @@ class Aedat4Reader(Reader):
         ordered = sorted(header.streams, key=lambda stream: stream.type != "EVTS")
         self.camera = next((stream.source for stream in ordered if stream.source), "")
         self.resolution = next((stream.resolution for stream in ordered if stream.resolution), None)
+        strange = ~np.isin(self._index.packets.stream, list(self._kinds))
+        self._strange = int(np.count_nonzero(strange))
         self._damaged: dict[int, str] = {}
         self._jumps: dict[str, int] = {}
 
@@ -96,7 +98,8 @@ class Aedat4Reader(Reader):
         """What is damaged or missing in the part read so far; at most nine lines."""
         damaged = list(self._damaged.values())
         jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        found = [*self._index.warnings, *jumped, *damaged]
+        strange = f"{self._strange:,} packets are of no stream that the file's header names, and are left out"
+        found = [*self._index.warnings, *[strange] * bool(self._strange), *jumped, *damaged]
         if len(found) <= _MAX_WARNINGS:
             return found
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.shared_readers import WIDEST, BlockReader

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.dat import (
     TextHeader,

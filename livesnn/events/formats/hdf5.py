@@ -14,8 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.hdf5_layout import (
     DAMAGE,

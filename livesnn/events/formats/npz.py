@@ -44,7 +44,6 @@ from livesnn.files import BufferedFile, closed_on_error
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, if possible
 MAX_EVENTS = 20_000_000  # held in memory, which takes 1 GB during reading, however small the file
-MAX_BYTES = 2 << 30
 _HEAD_BYTES = 1 << 16  # of an array; numpy takes headers of 10,000 at most
 _NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
 _COPY_BYTES = 1 << 20
@@ -52,12 +51,18 @@ _SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260)
 
 
 class Member(NamedTuple):
-    """An array of the archive: its size by its own header, and where its items lie, or None if compressed."""
+    """An array of the archive, by its own header; ``start`` is where its items lie, or None if compressed."""
 
     name: str
-    items: int
+    shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
+    header_bytes: int
     start: int | None
+
+    @property
+    def items(self) -> int:
+        """How many it has."""
+        return math.prod(self.shape)
 
     @property
     def octets(self) -> int:
@@ -110,24 +115,18 @@ def _open(path: Path) -> BlockReader:
         ):
             del members["camera"]
         in_blocks = _lie_in_blocks(members)
-        if not in_blocks and (
-            max(member.items for member in members.values()) > MAX_EVENTS
-            or sum(member.octets for member in members.values()) > MAX_BYTES
-        ):
-            raise FormatError(
-                f"{path}: more than {MAX_EVENTS:,} events or {MAX_BYTES:,} bytes are too many to hold: "
-                f"save it with numpy.savez, uncompressed, so that it can be read in parts, or split it"
-            )
+        if not in_blocks:
+            _check_columns(path, members)
         read = {
             name: _read_array(archive, member.name)
             for name, member in members.items()
-            if not in_blocks or name not in AXES
+            if name not in AXES and member.octets <= _NAME_BYTES
         }
-    resolution = _stated_resolution(path, read)
-    camera = str(read["camera"].item()) if "camera" in read else ""
-    if in_blocks:
-        return _open_blocks(path, members, named, EventStream("events", camera, resolution))
-    events, warnings = _events(path, read, named)
+        resolution = _stated_resolution(path, read)
+        camera = str(read["camera"].item()) if "camera" in read else ""
+        if in_blocks:
+            return _open_blocks(path, members, named, EventStream("events", camera, resolution))
+        events, warnings = _events(path, archive, members, named)
     require_plausible(path, events, resolution)
     if resolution is None:
         resolution, assumed = _guess_resolution(events)
@@ -138,6 +137,8 @@ def _open(path: Path) -> BlockReader:
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:
     """Return an array's size and position by its own header, before any memory of that size is taken."""
     known = archive.getinfo(member)
+    if known.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member} is compressed in a way that numpy doesn't write")
     with archive.open(member) as file:
         head = io.BytesIO(file.read(_HEAD_BYTES))  # numpy reads as much as the header claims to be
     version = np.lib.format.read_magic(head)
@@ -146,10 +147,10 @@ def _measure(archive: zipfile.ZipFile, member: str) -> Member:
     header_bytes = head.tell()
     if min(shape, default=0) < 0:
         raise ValueError(f"{member} has a negative size")
-    items = math.prod(shape)
     stored = known.compress_type == zipfile.ZIP_STORED and not known.flag_bits & 1 and len(shape) == 1
-    whole = known.file_size == header_bytes + items * dtype.itemsize
-    return Member(member, items, dtype, _start(archive, known) + header_bytes if stored and whole else None)
+    whole = known.file_size == header_bytes + math.prod(shape) * dtype.itemsize
+    start = _start(archive, known) + header_bytes if stored and whole else None
+    return Member(member, shape, dtype, header_bytes, start)
 
 
 def _start(archive: zipfile.ZipFile, known: zipfile.ZipInfo) -> int:
@@ -223,16 +224,46 @@ def _unit(path: Path, t: Numbers, named: ColumnNames) -> tuple[str, list[str]]:
     return unit, [assumed]
 
 
-def _events(path: Path, columns: Mapping[str, Numbers], named: ColumnNames) -> tuple[Events, list[str]]:
-    shapes = {columns[axis].shape for axis in AXES}
+def _check_columns(path: Path, members: Mapping[str, Member]) -> None:
+    """Raise FormatError unless t, x, y and p are lists of numbers, of one length, that can be held."""
+    shapes = {members[axis].shape for axis in AXES}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise FormatError(f"{path}: t, x, y, p must be lists of one length, not {sorted(map(str, shapes))}")
     for axis in AXES:
-        if columns[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
-            raise FormatError(f"{path}: {axis} must be numbers, not {columns[axis].dtype}: convert it")
-    unit, warnings = _unit(path, columns["t"], named)
-    require_polarity(path, columns["p"])
-    return columns_to_events(columns, unit), warnings
+        if members[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
+            raise FormatError(f"{path}: {axis} must be numbers, not {members[axis].dtype}: convert it")
+    if members["t"].items > MAX_EVENTS:
+        raise FormatError(
+            f"{path}: more than {MAX_EVENTS:,} events are too many to hold: "
+            f"save it with numpy.savez, uncompressed, so that it can be read in parts, or split it"
+        )
+
+
+def _events(
+    path: Path, archive: zipfile.ZipFile, members: Mapping[str, Member], named: ColumnNames
+) -> tuple[Events, list[str]]:
+    """Return all events, of columns that are decompressed block by block, and what was assumed."""
+    events = np.empty(members["t"].items, EVENTS_DTYPE)
+    unit, warnings = MICROSECONDS, list[str]()
+    with contextlib.ExitStack() as stack:
+        files = {axis: stack.enter_context(archive.open(members[axis].name)) for axis in AXES}
+        for axis, file in files.items():
+            file.read(members[axis].header_bytes)
+        for first in range(0, events.size, BLOCK_EVENTS):
+            block = events[first : first + BLOCK_EVENTS]
+            columns = {axis: _read_items(file, members[axis], block.size) for axis, file in files.items()}
+            if not first:
+                unit, warnings = _unit(path, columns["t"], named)
+                require_polarity(path, columns["p"])
+            block[:] = columns_to_events(columns, unit)
+    return events, warnings
+
+
+def _read_items(file: IO[bytes], member: Member, count: int) -> Numbers:
+    octets = file.read(count * member.dtype.itemsize)
+    if len(octets) < count * member.dtype.itemsize:
+        raise ValueError(f"{member.name} ends before its last number")
+    return np.frombuffer(octets, member.dtype)
 
 
 def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution | None:
@@ -251,8 +282,8 @@ def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution
 
 
 def _guess_resolution(events: Events) -> tuple[Resolution, str]:
-    usable = events[events["x"] != UNUSABLE]
-    right, bottom = (int(usable[axis].max(initial=0)) for axis in ("x", "y"))
+    usable = events["x"] != UNUSABLE
+    right, bottom = (int(events[axis].max(initial=0, where=usable)) for axis in ("x", "y"))
     fits = (Resolution(*size) for size in _SENSORS if right < size[0] and bottom < size[1])
     sensor = next(fits, Resolution(right + 1, bottom + 1))
     return sensor, f"the file doesn't give width and height: {sensor.width}×{sensor.height} assumed"

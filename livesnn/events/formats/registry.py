@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, SourceError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
 from livesnn.paths import forget_stale
@@ -179,6 +179,11 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
         from livesnn.events.formats.rosbag import open_folder
 
         return open_folder(path)
+    if pieces := [name for name in _names_in(path) if name.endswith((".db3", ".mcap"))]:
+        raise SourceError(
+            f"{path}: this folder of a ROS 2 bag has no metadata.yaml: run ros2 bag reindex {path}, or give a file "
+            f"in it, such as {path / min(pieces)}"
+        )
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:
         from livesnn.events.formats.text import is_text, open_text
@@ -197,6 +202,13 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
                 raise
             return reader
     raise FormatError(f"{path}: {_describe(head)}: give a recording that livesnn reads ({_suffixes()})")
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):  # a file, nothing, or no name at all
+        return []
 
 
 def _describe(head: bytes) -> str:

@@ -124,7 +124,7 @@ class Decoder:
         self._column, self._base = NOWHERE, 0  # of libcaer_cmp: the last x; polarity and y of the next vector
 
     def decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
-        """Yield a message's events as they lie in it, EVENTS_DTYPE [N].
+        """Yield a message's events as they lie in it, EVENTS_DTYPE [N]; nothing where it has none.
 
         Raises MessageError when the message is damaged, or its encoding isn't supported.
 
@@ -134,6 +134,9 @@ class Decoder:
             If the messages before weren't decoded, about when this one's events happened: an EVT 3.0 time is only
             known to a multiple of 16.8 s.
         """
+        yield from (events for events in self._decode(octets, head, about_us) if events.size)
+
+    def _decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
         if not head.encoding:
             yield _separate_events(octets, head)
             return

@@ -12,8 +12,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from livesnn.compiled import njit
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
 from livesnn.events.packet import (

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 

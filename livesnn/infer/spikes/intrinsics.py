@@ -12,8 +12,10 @@ from functools import partial, reduce, wraps
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from livesnn.compiled import njit
 
 entry_point = njit(nogil=True, cache=True)
 """Compiles a function that Python calls, and caches it on disk with all that it calls."""

@@ -1,0 +1,95 @@
+"""numba's `njit`, with a cache on disk that notices damage: what is damaged there is compiled again.
+
+numba itself runs code in which a bit has flipped, and fails at each start where a power cut left an empty file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numba
+from numba.core import caching
+
+_HASH_BYTES = 32
+
+
+class _CheckedFile(caching.IndexDataCacheFile):
+    """A function's files in the cache, each with its SHA-256 at its end, which pickle doesn't read."""
+
+    def holds(self, key: object) -> bool:
+        """Return whether there is sound code under a key of `Cache._index_key`."""
+        name = self._load_index().get(key)
+        return name is not None and _is_sound(_octets(self._data_path(name)))
+
+    def _load_index(self) -> dict[object, str]:
+        octets, version = _octets(self._index_path), pickle.dumps(self._version, protocol=-1)
+        if not octets.startswith(version) or not _is_sound(octets[len(version) :]):
+            return {}
+        return super()._load_index()
+
+    def _load_data(self, name: str) -> object:
+        if not _is_sound(_octets(self._data_path(name))):
+            raise OSError(f"{name} is damaged")  # as if it were missing
+        return super()._load_data(name)
+
+    def _dump(self, value: object) -> bytes:
+        octets: bytes = super()._dump(value)
+        return octets + hashlib.sha256(octets).digest()
+
+    @contextmanager
+    def _open_for_write(self, path: str) -> Iterator[IO[bytes]]:
+        with super()._open_for_write(path) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _octets(path: str) -> bytes:
+    with suppress(OSError):
+        return Path(path).read_bytes()
+    return b""
+
+
+def _is_sound(octets: bytes) -> bool:
+    return hashlib.sha256(octets[:-_HASH_BYTES]).digest() == octets[-_HASH_BYTES:]
+
+
+def njit(signature: Any = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator as numba's `njit` does; with a ``signature``, it compiles at once.
+
+    Where ``cache=True`` finds no place on disk to write to, code is kept in memory, and compiled at each start.
+    """
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        try:
+            made = numba.njit(**options)(function)
+        except RuntimeError:
+            made = numba.njit(**{**options, "cache": False})(function)
+        if isinstance(kept := getattr(made._cache, "_cache_file", None), caching.IndexDataCacheFile):
+            kept.__class__ = _CheckedFile
+        if signature is not None:
+            made.compile(signature)
+            made.disable_compile()
+        return made
+
+    return decorated
+
+
+def is_cached(function: Any, *arguments: object) -> bool:
+    """Return whether calling a compiled function with such arguments would compile nothing."""
+    signature = tuple(map(function.typeof_pyval, arguments))
+    if signature in function.overloads:
+        return True
+    cached = function._cache
+    try:
+        # numba has no public way to ask. If these names change, the code counts as missing: it is looked for, or
+        # compiled, once more.
+        return bool(cached._cache_file.holds(cached._index_key(signature, function.targetctx.codegen())))
+    except AttributeError:
+        return False
