@@ -56,16 +56,21 @@ def json_line(value: object) -> bytes:
     try:
         octets = msgspec.json.encode(value)
     except UnicodeEncodeError:
-        octets = msgspec.json.encode(_sayable(msgspec.to_builtins(value)))
+        octets = msgspec.json.encode(_all_sayable(msgspec.to_builtins(value)))
     return octets + b"\n"
 
 
-def _sayable(value: object) -> object:
+def sayable(text: str) -> str:
+    """Return the text with "?" for what UTF-8 can't say."""
+    return text.encode(errors="replace").decode()
+
+
+def _all_sayable(value: object) -> object:
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()
+        return sayable(value)
     if isinstance(value, dict):
-        return {_sayable(key): _sayable(each) for key, each in value.items()}
-    return [*map(_sayable, value)] if isinstance(value, list | tuple) else value
+        return {_all_sayable(key): _all_sayable(each) for key, each in value.items()}
+    return [*map(_all_sayable, value)] if isinstance(value, list | tuple) else value
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ from livesnn.cli.options import (
     Source,
 )
 from livesnn.cli.recordings import reading, table
-from livesnn.console import say, share_done, write, write_json
+from livesnn.console import say, sayable, share_done, write, write_json
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
@@ -409,7 +409,7 @@ def _files(sources: Sequence[str]) -> Iterator[File]:
         for name in names:
             if is_live(name):
                 raise SourceError(f"{name}: it never ends: give recordings, or run it without --out")
-            file = File(str(Path(name)).encode(errors="replace").decode(), str(expanded(name).absolute()))
+            file = File(sayable(str(Path(name))), str(expanded(name).absolute()))
             if file not in seen:
                 yield file
             seen.add(file)
