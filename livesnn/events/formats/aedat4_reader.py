@@ -112,9 +112,8 @@ class Aedat4Reader(Reader):
         first = 0 if start_us is None else self._first_row(rows, start_us)
         whole, jumps = start_us is None, 0
         batches = _batches(rows.each(range(first, len(rows.offset))))
-        threads = (
-            1 if self._file.lasting else decoding_threads()
-        )  # without compression, there is little to do
+        # Without compression, there is little to do.
+        threads = 1 if self._file.lasting else decoding_threads()
         for row, content, found in ahead(partial(self._unpack, resolution), batches, threads):
             if found is None or (newest_us is not None and found.first_us < newest_us):
                 found = self._read(row, resolution, newest_us, counters, content)
