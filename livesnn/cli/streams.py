@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -35,9 +34,6 @@ from livesnn.files import expanded
 if TYPE_CHECKING:
     from livesnn.outputs.lines import Row, Summary
     from livesnn.outputs.many import File, RunOptions
-
-SAID_S = 60.0
-"""Between two lines about how far it is, where there is no terminal that shows a bar."""
 
 
 @dataclass(frozen=True)
@@ -355,7 +351,6 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
             if flags.dask is None
             else on_cluster(flags.dask, missing, options, _notify)
         )
-        said_s = time.monotonic()
         doing = f"livesnn run: {len(missing):,} recordings to {out}"
         with closing(outcomes), share_done(doing, after_s=0.0) as show:
             show(0.0)
@@ -368,9 +363,6 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
                     decided += 1
                     table.add(outcome)
                 show((decided + failed) / len(missing))
-                if not _on_terminal() and time.monotonic() - said_s > SAID_S:
-                    said_s = time.monotonic()
-                    _notify(f"{decided + failed:,} of {len(missing):,} done")
     skipped = len(files) - len(missing)
     if json:
         seconds = time.monotonic() - begun_s
@@ -383,10 +375,6 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
 
 def _notify(line: str) -> None:
     say(f"livesnn run: {line}")
-
-
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _is_pattern(source: str) -> bool:
