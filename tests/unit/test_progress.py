@@ -80,9 +80,8 @@ def test_what_is_done_soon_shows_nothing(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_what_takes_long_is_said_once_a_minute(capfd: pytest.CaptureFixture[str]) -> None:
-    with share_done(
-        "reading f.raw", after_s=1.0, clock=iter([5.0, 6.5, 6.5, 66.0, 66.5, 126.0]).__next__
-    ) as progress:
+    clock = iter([5.0, 6.5, 6.5, 6.5, 66.0, 66.5, 126.0])
+    with share_done("reading f.raw", after_s=1.0, clock=clock.__next__) as progress:
         for share in (0.1, 0.2, 0.3, 0.4, 0.5):
             progress(share)
     assert capfd.readouterr().err == "reading f.raw\nreading f.raw: 40% done\n"
