@@ -130,7 +130,6 @@ class CameraConnection:
         self.counters = SourceCounters()  # without what the driver loses and doesn't tell
         self._driver: Driver | None = driver
         self._clock = clock
-        self._newest_us: int | None = None
         self._quiet = QuietTime(DELIVERED_US, clock)
         self._sensor = sensor or SensorControl()
         self._sensor.attach(driver)
@@ -150,11 +149,9 @@ class CameraConnection:
                 return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
         self.counters.dropped = self._driver.dropped
-        packet = put_in_order(packet, self.resolution, self._newest_us, self.counters)
-        if packet.size:
-            self._newest_us = int(packet["t"][-1])
-            self._quiet.note_packet(self._newest_us)
-            self.counters.events += packet.size
+        packet = put_in_order(packet, self.resolution, self._quiet.newest_us, self.counters)
+        self._quiet.note_packet(packet)
+        self.counters.events += packet.size
         self._sensor.follow(packet, self._quiet.now_us)
         return packet, self._quiet.now_us
 
