@@ -50,7 +50,7 @@ from livesnn.events.packet import (
 )
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
-from livesnn.threads import ahead, decoding_threads
+from livesnn.threads import decoding_threads, prefetch
 
 MAX_TABLE_BYTES = 512 << 20
 """The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
@@ -114,7 +114,7 @@ class Aedat4Reader(Reader):
         batches = _batches(rows.each(range(first, len(rows.offset))))
         # Without compression, there is little to do.
         threads = 1 if self._file.lasting else decoding_threads()
-        for row, content, found in ahead(partial(self._unpack, resolution), batches, threads):
+        for row, content, found in prefetch(partial(self._unpack, resolution), batches, threads):
             if found is None or (newest_us is not None and found.first_us < newest_us):
                 found = self._read(row, resolution, newest_us, counters, content)
             if found is None:
