@@ -60,7 +60,7 @@ def _serve_each(rest: Sequence[str], flags: dict[str, Any]) -> int:
 
     serials = sorted(device.serial for device in discover())
     if not serials:
-        raise SourceError(f"{ALL}: no camera found: plug one in, livesnn devices lists what is found")
+        raise SourceError(f"{ALL}: no camera found: plug one in, and check with livesnn devices")
     commands = {}
     for serial, own in flags_of_each(serials, flags).items():
         commands[serial] = subprocesses.command("serve", f"camera:{serial}", *rest, *own)
@@ -111,7 +111,7 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
             port = first.port + number if first.port else 0  # 0: any that is free
             if name != "osc" and port in taken:
                 raise LivesnnError(
-                    f"--{name} reaches port {port}, which is {taken[port]}'s: give ports further apart"
+                    f"--{name} needs port {port}, which {taken[port]} uses: give ports further apart"
                 )
             if name != "osc" and port:
                 taken[port] = f"--{name}"
@@ -169,8 +169,8 @@ class CameraProcess:
                 return
             if time.monotonic() - begun_s > LONGEST_S:
                 wait_s = self._first_s
-            how = f"signal {-code} ended it" if code < 0 else f"it failed with exit code {code}"
-            self._tell(f"{how}: it starts again in {wait_s:g} s")
+            how = f"killed by signal {-code}" if code < 0 else f"failed with exit code {code}"
+            self._tell(f"{how}: starting again in {wait_s:g} s")
             stop.wait(wait_s)
             wait_s = min(2 * wait_s, LONGEST_S)
 

@@ -179,7 +179,7 @@ class PageFlags:
     """Let the page start and stop recordings, and reset the network's state."""
 
     recordings: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
-    """Where recordings that the page or ROS 2 starts are written. Default: the current folder."""
+    """Folder for recordings that the page or ROS 2 starts. Default: the current folder."""
 
     auth: bool = True
     """Ask for a token if other computers can connect. The printed address contains it. With --no-auth, everybody who
@@ -234,7 +234,7 @@ class ReceiverFlags:
     Needs livesnn[mqtt]."""
 
     mqtt_ca: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Trust a broker that has a certificate by one of these, a PEM file. Default: those of the system."""
+    """Trust the certificate authorities in this PEM file for the broker. Default: the system's."""
 
     osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
     """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""

@@ -42,7 +42,7 @@ class ManyFlags:
 
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write a row for each recording to this file: FILE.jsonl, FILE.csv or FILE.parquet. Recordings that have a row
-    there are skipped, so a run that was cut short goes on. Parquet needs livesnn[parquet]."""
+    there are skipped, so an interrupted run goes on. Parquet needs livesnn[parquet]."""
 
     jobs: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
     """Decide on this many recordings at once. Default: one for each processor."""
@@ -51,7 +51,7 @@ class ManyFlags:
     """Decide only on part K of N, from 1/N to N/N, as for a job array. FILE becomes FILE-KofN."""
 
     dask: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
-    """Let the workers of this Dask scheduler decide, such as tcp://HOST:8786. Needs livesnn[cluster]."""
+    """Use the workers of this Dask scheduler, such as tcp://HOST:8786. Needs livesnn[cluster]."""
 
 
 Many = Annotated[ManyFlags, tyro.conf.arg(name="")]
@@ -393,7 +393,7 @@ def _files(sources: Sequence[str]) -> Iterator[File]:
         if _is_pattern(source):
             names = sorted(glob.glob(str(expanded(source)), recursive=True))
             if not names:
-                raise SourceError(f"{source}: no file has such a name: check the pattern")
+                raise SourceError(f"{source}: no file matches: check the pattern")
         for name in names:
             if is_live(name):
                 raise SourceError(f"{name}: it never ends: give recordings, or run it without --out")
@@ -418,7 +418,7 @@ def _jobs(flags: ManyFlags) -> int:
     if flags.jobs is None:
         return min(MOST_PROCESSES, usable_processors())
     if flags.dask is not None:
-        raise LivesnnError("--jobs is for this computer: leave it out, or leave out --dask")
+        raise LivesnnError("--jobs and --dask can't be combined: leave one out")
     if not 1 <= flags.jobs <= MOST_PROCESSES:
         raise LivesnnError(f"--jobs can't be {flags.jobs}: give 1 to {MOST_PROCESSES}")
     return flags.jobs

@@ -24,7 +24,7 @@ from livesnn.progress import Progress, share_of_time, untold
 from livesnn.threads import Worker
 
 MAX_PACKET_EVENTS = 1 << 16
-NOTHING = "no events were found in it: if it should have some, it is damaged, or was never written to its end"
+NOTHING = "no events were found in it: if it should have some, it is damaged or incomplete"
 """The warning about a recording without events."""
 
 

@@ -73,7 +73,7 @@ class OnnxModel(CheckedModel):
             raise ModelError(f"{path} is missing: copy the model again, or use --engine spike")
         try:
             if (size := path.stat().st_size) > MOST_GRAPH_BYTES:
-                raise ModelError(f"{path} has {size:,} bytes, more than a model of livesnn's: copy it again")
+                raise ModelError(f"{path} has {size:,} bytes, more than any livesnn model: copy it again")
             octets = path.read_bytes()
         except OSError as error:
             raise ModelError(f"{path} can't be read: {error.strerror}") from error

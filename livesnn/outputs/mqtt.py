@@ -112,8 +112,8 @@ class MqttOutput:
             if not isinstance(refused := error.__context__, ssl.SSLCertVerificationError):
                 raise
             raise SourceError(
-                f"{self._broker} isn't trusted ({refused.verify_message}): give the certificate of who signed its "
-                "own as --mqtt-ca FILE"
+                f"{self._broker} isn't trusted ({refused.verify_message}): give its certificate "
+                "authority's certificate as --mqtt-ca FILE"
             ) from error
 
     async def _publish(self, ready: Callable[[], None]) -> None:

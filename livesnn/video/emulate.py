@@ -198,8 +198,8 @@ class WebcamConnection:
         if not capture.isOpened():
             capture.release()
             raise SourceError(
-                f"webcam:{number} can't be opened: plug one in, close other programs that use it, and let this one "
-                "use the camera (the system's privacy settings)"
+                f"webcam:{number} can't be opened: plug one in, close other programs that use it, and allow this "
+                "one in the system's privacy settings"
             )
         self._capture: cv2.VideoCapture | None = capture
         self._clock, self._opened_s = clock, clock()

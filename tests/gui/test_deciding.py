@@ -236,7 +236,7 @@ def test_the_wheel_changes_no_threshold_that_is_not_being_edited(qtbot: QtBot) -
 def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider())
     dialog.threshold.setValue(80.0)
-    assert dialog.hysteresis.value() == 24.0
+    assert dialog.hysteresis.value() == 16.0
     dialog.hysteresis.setValue(70.0)
     dialog.threshold.setValue(90.0)
     assert dialog.hysteresis.value() == 70.0
@@ -292,7 +292,7 @@ def test_flags_are_on_top_of_what_was_chosen_last() -> None:
     ("flags", "error"),
     [
         ({"threshold": 1.5}, "the decision threshold is 1.5: give a probability from 0 to 1"),
-        ({"hysteresis": 0.9}, "is 0.9: give a probability from 0 to the threshold, 0.7"),
+        ({"hysteresis": 0.9}, "is 0.9: give a probability from 0 to the threshold, 0.5"),
         ({"thresholds": {"3": 2.0}}, "the decision threshold of '3' is 2.0: give a probability from 0 to 1"),
         ({"smoothing": 1.0}, "the smoothing is 1.0: give a number from 0 to below 1"),
         ({"leak": 1.0}, "the leak is 1.0: give a number from 0 to below 1"),

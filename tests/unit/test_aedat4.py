@@ -389,7 +389,7 @@ def test_packets_of_a_stream_that_the_header_does_not_name_are_said_to_be_left_o
     found = describe(path)
     assert found.streams["events"].n == 0
     assert found.warnings == [
-        "5 packets are of no stream that the file's header names, and are left out",
+        "5 packets belong to no stream in the file's header, and are left out",
         NOTHING,
     ]
 

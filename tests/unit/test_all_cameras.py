@@ -75,7 +75,7 @@ def test_without_a_receiver_each_camera_has_a_page() -> None:
 
 def test_ports_that_would_meet_are_refused() -> None:
     port = two_free_ports()
-    with pytest.raises(LivesnnError, match=f"--web reaches port {port + 1}, which is --tcp's"):
+    with pytest.raises(LivesnnError, match=f"--web needs port {port + 1}, which --tcp uses"):
         flags_of_each(["A", "B"], flags(tcp=str(port + 1), web=str(port)))
 
 
@@ -111,7 +111,7 @@ def test_a_process_that_fails_is_started_again_after_longer_and_longer_pauses() 
     assert worker.close(WAIT_S)
     assert [line.rstrip("\n") for line in said[::2]] == ["livesnn serve A1: no light"] * 3
     assert said[1:6:2] == [
-        f"livesnn serve A1: it failed with exit code 3: it starts again in {pause} s"
+        f"livesnn serve A1: failed with exit code 3: starting again in {pause} s"
         for pause in ("0.01", "0.02", "0.04")
     ]
 
@@ -182,5 +182,5 @@ def test_each_camera_is_served_by_a_process_that_comes_back_when_it_is_killed(mo
         supervisor.stderr.close()
     assert f"livesnn serve A1: page at http://127.0.0.1:{port}/\n" in said
     assert [
-        line for line in said if line.startswith("livesnn serve B2: signal 9 ended it: it starts again in ")
+        line for line in said if line.startswith("livesnn serve B2: killed by signal 9: starting again in ")
     ], said

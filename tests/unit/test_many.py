@@ -291,10 +291,13 @@ def test_a_table_of_other_options_or_of_others_is_left_alone(
         (["--out", "table.csv", "--shard", "1"], "--shard can't be '1'"),
         (["--out", "table.csv", "--jobs", "0"], "--jobs can't be 0"),
         (["camera", "--out", "table.csv"], "camera: it never ends"),
-        (["no*.npz", "--out", "table.csv"], "no*.npz: no file has such a name"),
+        (["no*.npz", "--out", "table.csv"], "no*.npz: no file matches"),
         (["--out", "table.csv", "--model", "none"], "Model 'none' not found"),
         (["--out", "table.csv", "--on-decision", "true"], "--on-decision and --bias are for one source"),
-        (["--out", "table.csv", "--jobs", "2", "--dask", "tcp://127.0.0.1:1"], "--jobs is for this computer"),
+        (
+            ["--out", "table.csv", "--jobs", "2", "--dask", "tcp://127.0.0.1:1"],
+            "--jobs and --dask can't be combined",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_before_any_work(

@@ -269,7 +269,7 @@ def test_by_tls_a_subscriber_hears_livesnn_if_it_trusts_the_broker(
         decisions = DecisionFeeds(loop, "camera", read_card("gestures"))
         for ca in (None, stranger):
             with pytest.raises(
-                SourceError, match=r"isn't trusted .*: give the certificate of who signed its own"
+                SourceError, match=r"isn't trusted .*: give its certificate authority's certificate"
             ):
                 MqttOutput(loop, parse_broker(url, ca), decisions)
         gc.collect()

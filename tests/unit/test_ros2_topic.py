@@ -174,7 +174,7 @@ def test_a_topic_that_nobody_publishes_is_an_error() -> None:
 
 
 def test_a_topic_of_something_else_is_an_error(publish: Publish) -> None:
-    with pytest.raises(SourceError, match="these are std_msgs/msg/String, not events"):
+    with pytest.raises(SourceError, match="has std_msgs/msg/String, not events"):
         publish_strings_and_connect()
 
 

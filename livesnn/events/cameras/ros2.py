@@ -132,7 +132,7 @@ class TopicConnection:
             self._ros.spin(_SPUN_S)
         kind = next((kind for kind in found if kind in EVENT_TYPES), None)
         if kind is None:
-            raise NotUnderstood(f"{self.name}: these are {found[0]}, not events: give a topic of events")
+            raise NotUnderstood(f"{self.name} has {found[0]}, not events: give a topic of events")
         package, _, name = kind.split("/")
         try:
             message = getattr(import_module(f"{package}.msg"), name)

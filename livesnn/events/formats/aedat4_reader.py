@@ -98,7 +98,7 @@ class Aedat4Reader(Reader):
         """What is damaged or missing in the part read so far; at most nine lines."""
         damaged = list(self._damaged.values())
         jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        strange = f"{self._strange:,} packets are of no stream that the file's header names, and are left out"
+        strange = f"{self._strange:,} packets belong to no stream in the file's header, and are left out"
         found = [*self._index.warnings, *[strange] * bool(self._strange), *jumped, *damaged]
         if len(found) <= _MAX_WARNINGS:
             return found
