@@ -95,9 +95,7 @@ def _main(arguments: list[str] | None) -> int:
     accept_any_text()
     keep_compiled()
     arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
-    if (
-        "--ros2" in arguments and "--ros-args" in arguments
-    ):  # outputs/ros2.py gives the rest of the line to ROS
+    if "--ros2" in arguments and "--ros-args" in arguments:  # outputs/ros2.py gives ROS what follows
         arguments = arguments[: arguments.index("--ros-args")]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:

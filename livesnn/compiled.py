@@ -10,12 +10,14 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import numba
 from numba.core import caching
 
+MADE_OF = "made-of.txt"  # The file beside cached code that holds the hash of the sources it was compiled from
 _HASH_BYTES = 32
 
 
@@ -93,3 +95,23 @@ def is_cached(function: Any, *arguments: object) -> bool:
         return bool(cached._cache_file.holds(cached._index_key(signature, function.targetctx.codegen())))
     except AttributeError:
         return False
+
+
+@cache
+def forget_stale(function: Any) -> None:
+    """Delete the cached code of a compiled function's folder if any module there has changed since.
+
+    Call it before any function of that folder; it looks only once a process. numba compares only a function's own
+    module, and would go on with old code of the functions that it calls.
+    """
+    modules = sorted(Path(function.py_func.__code__.co_filename).parent.glob("*.py"))
+    made_of = hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
+    with suppress(OSError):  # a folder that can't be written holds what it was installed with
+        folder = Path(function.stats.cache_path)
+        folder.mkdir(parents=True, exist_ok=True)
+        hash_file = folder / MADE_OF
+        if hash_file.is_file() and hash_file.read_text() == made_of:
+            return
+        for code in folder.glob("*.nb?"):
+            code.unlink(missing_ok=True)
+        hash_file.write_text(made_of)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from livesnn.errors import LivesnnError
-from livesnn.progress import Progress, untold
+from livesnn.progress import Progress
+
+SAID_S = 60.0  # Between two lines about how far it is, where no terminal shows a bar
 
 
 def one_line(text: str) -> str:
@@ -56,23 +58,30 @@ def json_line(value: object) -> bytes:
     try:
         octets = msgspec.json.encode(value)
     except UnicodeEncodeError:
-        octets = msgspec.json.encode(_sayable(msgspec.to_builtins(value)))
+        octets = msgspec.json.encode(_all_sayable(msgspec.to_builtins(value)))
     return octets + b"\n"
 
 
-def _sayable(value: object) -> object:
+def sayable(text: str) -> str:
+    """Return the text with "?" for what UTF-8 can't say."""
+    return text.encode(errors="replace").decode()
+
+
+def _all_sayable(value: object) -> object:
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()
+        return sayable(value)
     if isinstance(value, dict):
-        return {_sayable(key): _sayable(each) for key, each in value.items()}
-    return [*map(_sayable, value)] if isinstance(value, list | tuple) else value
+        return {_all_sayable(key): _all_sayable(each) for key, each in value.items()}
+    return [*map(_all_sayable, value)] if isinstance(value, list | tuple) else value
 
 
 @contextlib.contextmanager
 def share_done(
     doing: str, *, after_s: float, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Progress]:
-    """Yield a function that shows how much is done: a line on stderr and, on a terminal, a bar below it.
+    """Yield a function that shows how much is done: a line on stderr and below it, on a terminal, a bar.
+
+    Elsewhere, as in a log, a line follows every minute.
 
     Nothing is shown in ``after_s`` after the first report.
     """
@@ -86,7 +95,7 @@ def share_done(
             begun_s = now_s if begun_s is None else begun_s
             if now_s - begun_s < after_s:
                 return
-            show = shown.enter_context(_bar(doing))
+            show = shown.enter_context(_bar(doing, clock))
         show(share)
 
     with contextlib.ExitStack() as shown:
@@ -94,18 +103,30 @@ def share_done(
 
 
 @contextlib.contextmanager
-def _bar(doing: str) -> Iterator[Progress]:
+def _bar(doing: str, clock: Callable[[], float]) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     say(doing)
     if not console.is_terminal:
-        yield untold
+        yield _lines(doing, clock)
         return
     with Bars(console=console, transient=True) as bars:
         bar = bars.add_task("", total=1.0)
         yield lambda share: bars.update(bar, completed=share)
+
+
+def _lines(doing: str, clock: Callable[[], float]) -> Progress:
+    said_s = clock()
+
+    def tell(share: float) -> None:
+        nonlocal said_s
+        if (now_s := clock()) - said_s >= SAID_S:
+            said_s = now_s
+            say(f"{doing}: {share:.0%} done")
+
+    return tell
 
 
 def discard_output() -> None:
@@ -126,9 +147,14 @@ def say(message: str) -> None:
         sys.stderr.flush()
 
 
+def on_terminal() -> bool:
+    """Whether messages go to a terminal, and not to a file or a log."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def show_qr_code(url: str) -> None:
     """Draw an address for a phone, on a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not on_terminal():
         return
     try:
         import segno

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
 _PACKAGE = Path(__file__).resolve().parent
-MADE_OF = "made-of.txt"  # The file beside cached code that holds the hash of the sources it was compiled from
 
 
 def models_dir() -> Path:
@@ -56,23 +51,3 @@ def _shipped(name: str) -> Path:
     """Return the wheel's copy (pyproject, force-include) or the checkout's top level folder."""
     in_wheel = _PACKAGE / "_shipped" / name
     return in_wheel if in_wheel.is_dir() else _PACKAGE.parent / name
-
-
-@cache
-def forget_stale(function: Any) -> None:
-    """Delete the cached code of a compiled function's folder if any module there has changed since.
-
-    Call it before any function of that folder; it looks only once a process. numba compares only a function's own
-    module, and would go on with old code of the functions that it calls.
-    """
-    modules = sorted(Path(function.py_func.__code__.co_filename).parent.glob("*.py"))
-    made_of = hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
-    with suppress(OSError):  # a folder that can't be written holds what it was installed with
-        folder = Path(function.stats.cache_path)
-        folder.mkdir(parents=True, exist_ok=True)
-        hash_file = folder / MADE_OF
-        if hash_file.is_file() and hash_file.read_text() == made_of:
-            return
-        for code in folder.glob("*.nb?"):
-            code.unlink(missing_ok=True)
-        hash_file.write_text(made_of)

@@ -14,7 +14,7 @@ from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import EventSource
 from livesnn.files import expanded
 from livesnn.progress import Progress, untold
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 
 if TYPE_CHECKING:  # modules that take long to import
     from livesnn.events.recording import Recording, RecordingInfo

@@ -37,7 +37,7 @@ def usable_processors() -> int:
 def decoding_threads() -> int:
     """Return how many threads decode a recording: four at most, as more would wait for whoever takes their events.
 
-    A process that was started to share work with others (train/processes.py) has one.
+    A process that was started to share work with others (subprocesses.py) has one.
     """
     from multiprocessing import parent_process
 
@@ -62,7 +62,7 @@ def pool(name: str, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, f"pool-{name}")
 
 
-def ahead(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) -> Iterator[R]:
+def prefetch(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) -> Iterator[R]:
     """Yield what ``work`` yields for each item, in order, while other threads work on the next ``2 * threads`` items.
 
     ``work`` is a generator function. What it raises is raised where its results would come. The first item, and with
@@ -75,7 +75,7 @@ def ahead(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) ->
     # glibc keeps of a thread's freed memory as much as twice the largest block it has ever given back to the kernel.
     # Without this one, which is never touched, getting pages from the kernel again took as long as LZ4 itself.
     bytes(4 << 20)
-    with ThreadPoolExecutor(threads, "livesnn-ahead") as workers:
+    with ThreadPoolExecutor(threads, "livesnn-prefetch") as workers:
         try:
             while True:
                 some = islice(left, 1 + 2 * threads - len(waiting))

@@ -13,7 +13,7 @@ from livesnn.infer.model import Fit, fit_events, fit_video
 from livesnn.session.playback import Playback
 from livesnn.session.session import SourceLike, source_name
 from livesnn.sources import is_live
-from livesnn.video.frame_source import EMULATED
+from livesnn.video import EMULATED
 
 Play = Callable[[SourceLike, str | None], None]  # Plays a source, with a model of its own if one is named
 

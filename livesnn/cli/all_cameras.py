@@ -90,7 +90,8 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
 
     ``flags`` are those of `serve`. Raises LivesnnError where a place can't be, or two cameras would have the same.
     """
-    from livesnn.cli.serving import PAGE_PORT, place_of
+    from livesnn.cli.options import place_of
+    from livesnn.cli.serving import PAGE_PORT
     from livesnn.outputs.loop import listening_socket
 
     receivers = flags["receivers"]

@@ -23,9 +23,9 @@ from livesnn.errors import DataError, LivesnnError, ModelError, SourceError
 from livesnn.files import expanded, replace_file
 from livesnn.paper import TableOrFigure, run_all, shown
 from livesnn.paths import own_models_dir
+from livesnn.subprocesses import keep_freed_memory
 from livesnn.teach import Recognised, describe_lesson
 from livesnn.train.datasets import Name as DataSetName
-from livesnn.train.processes import keep_freed_memory
 
 if TYPE_CHECKING:
     from livesnn.train.baselines import Measured

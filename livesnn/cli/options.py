@@ -1,7 +1,8 @@
-"""What several commands take: a source, a model, the camera's mounting, when there is a decision, what follows."""
+"""What commands take: a source, a model, the camera's mounting, when there is a decision, who is told of it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from livesnn.errors import LivesnnError, SourceError
+from livesnn.files import expanded
 
 if TYPE_CHECKING:
+    import ssl
+
+    from livesnn.events.cameras.network import Address
     from livesnn.events.cameras.sensitivity import SensorSettings
     from livesnn.events.filters import Orientation
     from livesnn.infer.run import Result
+    from livesnn.outputs.decisions import DecisionFeeds
+    from livesnn.outputs.loop import OutputLoop
+
+    Start = Callable[[OutputLoop, DecisionFeeds], str]
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
@@ -24,6 +33,10 @@ Model = Annotated[str | None, tyro.conf.arg(metavar="MODEL")]
 Engine = Literal["auto", "onnx", "spike", "torch"]
 Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS")]
 Port = Annotated[int | None, tyro.conf.arg(metavar="PORT")]
+Place = Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")]
+
+HERE = "127.0.0.1"
+TOKEN, SHORTEST_TOKEN = "LIVESNN_TOKEN", 16
 
 
 @dataclass(frozen=True)
@@ -156,3 +169,132 @@ class ActionFlags:
 
 Actions = Annotated[ActionFlags, tyro.conf.arg(name="")]
 NO_ACTION = ActionFlags()
+
+
+@dataclass(frozen=True)
+class PageFlags:
+    """Web page."""
+
+    control: bool = False
+    """Let the page start and stop recordings, and reset the network's state."""
+
+    recordings: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
+    """Folder for recordings that the page or ROS 2 starts. Default: the current folder."""
+
+    auth: bool = True
+    """Ask for a token if other computers can connect. The printed address contains it. With --no-auth, everybody who
+    can reach the port is let in."""
+
+    cert: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Encrypt with this certificate, a PEM file."""
+
+    key: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """The certificate's private key, a PEM file."""
+
+    def check(self) -> None:
+        """Raise SourceError where the page couldn't be served so."""
+        folder = expanded(self.recordings)
+        if folder.exists() and not folder.is_dir():
+            raise SourceError(f"--recordings {folder} is a file: give a folder")
+        self.tls()
+        self.token()
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what encrypts connections; None: nothing is encrypted. Raises SourceError."""
+        if self.cert is None and self.key is None:
+            return None
+        if self.cert is None or self.key is None:
+            raise SourceError("--cert and --key belong together: give both, or neither")
+        from livesnn.outputs.web import load_tls
+
+        return load_tls(expanded(self.cert), expanded(self.key))
+
+    @staticmethod
+    def token() -> str:
+        """Return LIVESNN_TOKEN of the environment, for programs that connect again; "" if there is none.
+
+        Raises SourceError where it could be guessed.
+        """
+        token = os.environ.get(TOKEN, "")
+        if 0 < len(token) < SHORTEST_TOKEN:
+            raise SourceError(f"{TOKEN} is shorter than {SHORTEST_TOKEN} characters: choose a longer one")
+        return token
+
+
+Page = Annotated[PageFlags, tyro.conf.arg(name="")]
+PLAIN_PAGE = PageFlags()
+
+
+@dataclass(frozen=True)
+class ReceiverFlags:
+    """Other receivers."""
+
+    mqtt: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None
+    """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
+    Needs livesnn[mqtt]."""
+
+    mqtt_ca: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Trust the certificate authorities in this PEM file for the broker. Default: the system's."""
+
+    osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
+    """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
+
+    ros2: bool = False
+    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. It has parameters and services, and
+    takes --ros-args at the end of the line. Needs ROS 2: source its setup.bash, or install livesnn[ros2]."""
+
+    ros2_namespace: Annotated[str, tyro.conf.arg(metavar="NAME")] = "/"
+    """Namespace of the node and its topics, to tell several cameras apart."""
+
+    def starts(self) -> list[Start]:
+        """Return what starts each that gets only lines, and returns what is to be said. Raises LivesnnError."""
+        starts: list[Start] = []
+        if self.mqtt is not None:
+            with _needing("mqtt"):
+                from livesnn.outputs.mqtt import MqttOutput, parse_broker
+            broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
+            starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
+        if (place := place_of("--osc", self.osc)) is not None:
+            with _needing("osc"):
+                from livesnn.outputs.osc import OscOutput
+            starts.append(lambda loop, told: OscOutput(loop, place, told).name)
+        return starts
+
+    @property
+    def ros2_node(self) -> str | None:
+        """Namespace of the node; None: there is none. Raises LivesnnError where ROS 2 is missing."""
+        if not self.ros2:
+            return None
+        with _needing("ros2"):
+            import livesnn.outputs.ros2  # noqa: F401
+        return self.ros2_namespace
+
+
+Receivers = Annotated[ReceiverFlags, tyro.conf.arg(name="")]
+NO_RECEIVERS = ReceiverFlags()
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else error
+        raise LivesnnError(f"--{extra} needs {missing}: pip install 'livesnn[{extra}]'") from error
+
+
+def place_of(flag: str, text: str | None) -> Address | None:
+    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
+    from livesnn.events.cameras.network import Address
+    from livesnn.outputs.loop import LAST_PORT
+
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
+        raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
+    return Address(any_host(host.strip("[]")) or HERE, int(port))
+
+
+def any_host(host: str) -> str:
+    return "0.0.0.0" if host == "*" else host

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +16,10 @@ import tyro
 from livesnn.cli.options import (
     AS_IT_COMES,
     AS_USUAL,
+    HERE,
     NO_ACTION,
+    NO_RECEIVERS,
+    PLAIN_PAGE,
     ActionFlags,
     Actions,
     DecisionFlags,
@@ -25,20 +27,25 @@ from livesnn.cli.options import (
     Engine,
     Model,
     Mounting,
+    Page,
+    PageFlags,
+    Place,
     Port,
+    Receivers,
     Seconds,
     Source,
+    any_host,
+    place_of,
 )
 from livesnn.cli.recordings import reading
 from livesnn.cli.streams import notice, write_decision
 from livesnn.console import say, show_qr_code, write, write_json
-from livesnn.errors import LivesnnError, SourceError
+from livesnn.errors import SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
-    import ssl
-
     from livesnn.card import ModelCard
+    from livesnn.cli.options import Start
     from livesnn.events.cameras.network import Address
     from livesnn.events.packet import EventSource, Packet
     from livesnn.events.pipeline import See
@@ -49,117 +56,9 @@ if TYPE_CHECKING:
     from livesnn.outputs.loop import OutputLoop
     from livesnn.outputs.ros2 import Ros2Output
     from livesnn.outputs.served_source import ServedSource
-    from livesnn.video.frame_source import FrameSource
+    from livesnn.video import FrameSource
 
-    Start = Callable[[OutputLoop, DecisionFeeds], str]
-
-HERE = "127.0.0.1"
 DECISIONS_PORT, PAGE_PORT = 7780, 7788
-Place = Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")]
-
-
-@dataclass(frozen=True)
-class PageFlags:
-    """Web page."""
-
-    control: bool = False
-    """Let the page start and stop recordings, and reset the network's state."""
-
-    recordings: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path()
-    """Folder for recordings that the page or ROS 2 starts. Default: the current folder."""
-
-    auth: bool = True
-    """Ask for a token if other computers can connect. The printed address contains it. With --no-auth, everybody who
-    can reach the port is let in."""
-
-    cert: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Encrypt with this certificate, a PEM file."""
-
-    key: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """The certificate's private key, a PEM file."""
-
-    def check(self) -> None:
-        """Raise SourceError where the page couldn't be served so."""
-        folder = expanded(self.recordings)
-        if folder.exists() and not folder.is_dir():
-            raise SourceError(f"--recordings {folder} is a file: give a folder")
-        self.tls()
-        if os.environ.get("LIVESNN_TOKEN"):
-            from livesnn.outputs.web import given_token
-
-            given_token()
-
-    def tls(self) -> ssl.SSLContext | None:
-        """Return what encrypts connections; None: nothing is encrypted. Raises SourceError."""
-        if self.cert is None and self.key is None:
-            return None
-        if self.cert is None or self.key is None:
-            raise SourceError("--cert and --key belong together: give both, or neither")
-        from livesnn.outputs.web import load_tls
-
-        return load_tls(expanded(self.cert), expanded(self.key))
-
-
-Page = Annotated[PageFlags, tyro.conf.arg(name="")]
-PLAIN_PAGE = PageFlags()
-
-
-@dataclass(frozen=True)
-class ReceiverFlags:
-    """Other receivers."""
-
-    mqtt: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None
-    """Publish decisions by this MQTT broker: mqtt://HOST:PORT, or mqtts://USER:PASSWORD@HOST:PORT/TOPIC with TLS.
-    Needs livesnn[mqtt]."""
-
-    mqtt_ca: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Trust the certificate authorities in this PEM file for the broker. Default: the system's."""
-
-    osc: Annotated[str | None, tyro.conf.arg(metavar="[HOST:]PORT")] = None
-    """Send decisions by OSC here, such as to TouchDesigner, Max or Processing. Needs livesnn[osc]."""
-
-    ros2: bool = False
-    """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. It has parameters and services, and
-    takes --ros-args at the end of the line. Needs ROS 2: source its setup.bash, or install livesnn[ros2]."""
-
-    ros2_namespace: Annotated[str, tyro.conf.arg(metavar="NAME")] = "/"
-    """Namespace of the node and its topics, to tell several cameras apart."""
-
-    def starts(self) -> list[Start]:
-        """Return what starts each that gets only lines, and returns what is to be said. Raises LivesnnError."""
-        starts: list[Start] = []
-        if self.mqtt is not None:
-            with _needing("mqtt"):
-                from livesnn.outputs.mqtt import MqttOutput, parse_broker
-            broker = parse_broker(self.mqtt, None if self.mqtt_ca is None else expanded(self.mqtt_ca))
-            starts.append(lambda loop, told: MqttOutput(loop, broker, told).name)
-        if (place := place_of("--osc", self.osc)) is not None:
-            with _needing("osc"):
-                from livesnn.outputs.osc import OscOutput
-            starts.append(lambda loop, told: OscOutput(loop, place, told).name)
-        return starts
-
-    @property
-    def ros2_node(self) -> str | None:
-        """Namespace of the node; None: there is none. Raises LivesnnError where ROS 2 is missing."""
-        if not self.ros2:
-            return None
-        with _needing("ros2"):
-            import livesnn.outputs.ros2  # noqa: F401
-        return self.ros2_namespace
-
-
-Receivers = Annotated[ReceiverFlags, tyro.conf.arg(name="")]
-NO_RECEIVERS = ReceiverFlags()
-
-
-@contextmanager
-def _needing(extra: str) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else error
-        raise LivesnnError(f"--{extra} needs {missing}: pip install 'livesnn[{extra}]'") from error
 
 
 def serve(
@@ -308,7 +207,7 @@ def publish(
             "--events-port without --decisions-port sends only events: add --decisions-port, or leave out "
             "--model, --engine, --denoise and the flags for decisions"
         )
-    host = _any(host)
+    host = any_host(host)
     places = _Places(
         decisions=None
         if only_events
@@ -347,23 +246,6 @@ class _Places:
         with ExitStack() as open_at_once:
             for _, place in given:
                 open_at_once.enter_context(listening_socket(place))
-
-
-def place_of(flag: str, text: str | None) -> Address | None:
-    """Read [HOST:]PORT; an IPv6 address stands in brackets. Raises LivesnnError."""
-    from livesnn.events.cameras.network import Address
-    from livesnn.outputs.loop import LAST_PORT
-
-    if text is None:
-        return None
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
-        raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
-    return Address(_any(host.strip("[]")) or HERE, int(port))
-
-
-def _any(host: str) -> str:
-    return "0.0.0.0" if host == "*" else host
 
 
 def _decide(
@@ -545,12 +427,12 @@ class _Server(ExitStack):
     ) -> list[str]:
         """Serve the page; return what is to be said about it."""
         from livesnn.events.cameras.network import is_loopback, shown_host
-        from livesnn.outputs.web import WebOutput, given_token
+        from livesnn.outputs.web import WebOutput
 
         page = self._page
         tls = page.tls()
         outside = not is_loopback(place.host)
-        given = given_token()
+        given = page.token()
         token = (given or secrets.token_urlsafe(16)) if outside and page.auth else None
         output = WebOutput(loop, place, decisions, served, token=token, tls=tls, control=page.control)
         scheme = "http" if tls is None else "https"

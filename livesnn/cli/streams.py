@@ -1,15 +1,18 @@
-"""The commands that show a source, decide on it, or record it: gui, run, record. Serving it is in serving.py."""
+"""The commands that show sources, decide on them, or record one: gui, run, record. Serving one is in serving.py."""
 
 from __future__ import annotations
 
+import glob
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from livesnn.cli.many import ONE, Many, are_many, run_many
 from livesnn.cli.options import (
     AS_IT_COMES,
     AS_USUAL,
@@ -24,12 +27,35 @@ from livesnn.cli.options import (
     Source,
 )
 from livesnn.cli.recordings import reading, table
-from livesnn.console import say, write, write_json
-from livesnn.errors import SourceError
+from livesnn.console import say, sayable, share_done, write, write_json
+from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
     from livesnn.outputs.lines import Row, Summary
+    from livesnn.outputs.many import File, RunOptions
+
+
+@dataclass(frozen=True)
+class ManyFlags:
+    """Many recordings."""
+
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write a row for each recording to this file: FILE.jsonl, FILE.csv or FILE.parquet. Recordings that have a row
+    there are skipped, so an interrupted run goes on. Parquet needs livesnn[parquet]."""
+
+    jobs: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
+    """Decide on this many recordings at once. Default: one for each processor."""
+
+    shard: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
+    """Decide only on part K of N, from 1/N to N/N, as for a job array. FILE becomes FILE-KofN."""
+
+    dask: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """Use the workers of this Dask scheduler, such as tcp://HOST:8786. Needs livesnn[cluster]."""
+
+
+Many = Annotated[ManyFlags, tyro.conf.arg(name="")]
+ONE = ManyFlags()
 
 
 def gui(
@@ -291,3 +317,118 @@ def _engines(summary: Summary) -> str:
         return summary.engine
     frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())
     return f"{summary.engine} ({frames}; switched at frame {summary.engine_switched_at_frame})"
+
+
+def are_many(sources: Sequence[str], flags: ManyFlags) -> bool:
+    """Return whether this is about a table of recordings, and not about one source."""
+    return flags != ONE or len(sources) > 1 or any(map(_is_pattern, sources))
+
+
+def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, json: bool) -> int:
+    """Decide on each recording that has no row yet; return 1 if any has failed."""
+    from livesnn.outputs.many import Failed, in_processes, on_cluster, open_table
+
+    begun_s = time.monotonic()
+    part, parts = _shard(flags.shard)
+    files = [*_files(sources)][part - 1 :: parts]
+    if flags.out is None:
+        raise SourceError("several recordings need a table for their decisions: add --out decisions.jsonl")
+    out = expanded(flags.out)
+    if flags.shard is not None:
+        out = out.with_stem(f"{out.stem}-{part}of{parts}")
+    jobs = _jobs(flags)
+    if options.model is not None and expanded(options.model).is_dir():  # a worker's folder is another one
+        options = replace(options, model=str(expanded(options.model).absolute()))
+    options.check()
+    failed = decided = 0
+    with closing(open_table(out)) as table:
+        _check_options(table.done, options, out)
+        missing = [file for file in files if file.name not in table.done]
+        if missing and flags.dask is None:
+            options.prepare(_notify)
+        outcomes = (
+            in_processes(missing, options, jobs)
+            if flags.dask is None
+            else on_cluster(flags.dask, missing, options, _notify)
+        )
+        doing = f"livesnn run: {len(missing):,} recordings to {out}"
+        with closing(outcomes), share_done(doing, after_s=0.0) as show:
+            show(0.0)
+            for file, outcome in outcomes if missing else ():
+                if isinstance(outcome, Failed):
+                    failed += 1
+                    about = "" if file.path in outcome.why else f"{file.name}: "
+                    _notify(f"{about}{outcome.why}")
+                else:
+                    decided += 1
+                    table.add(outcome)
+                show((decided + failed) / len(missing))
+    skipped = len(files) - len(missing)
+    if json:
+        seconds = time.monotonic() - begun_s
+        counts = {"recordings": len(files), "decided": decided, "skipped": skipped, "failed": failed}
+        write_json({"summary": counts | {"out": str(out), "seconds": seconds}})
+    else:
+        write(f"{decided:,} decided, {skipped:,} skipped, {failed:,} failed: {out}")
+    return int(failed > 0)
+
+
+def _notify(line: str) -> None:
+    say(f"livesnn run: {line}")
+
+
+def _is_pattern(source: str) -> bool:
+    """Return whether a source names several files; FILE?stream=NAME doesn't, nor does a file with such a name."""
+    return any(sign in source for sign in "*[") and not expanded(source).exists()
+
+
+def _files(sources: Sequence[str]) -> Iterator[File]:
+    """Yield each recording once, those of a pattern in order of their names. Raises SourceError."""
+    from livesnn.outputs.many import File
+    from livesnn.sources import is_live
+
+    seen = set()
+    for source in sources:
+        names = [source]
+        if _is_pattern(source):
+            names = sorted(glob.glob(str(expanded(source)), recursive=True))
+            if not names:
+                raise SourceError(f"{source}: no file matches: check the pattern")
+        for name in names:
+            if is_live(name):
+                raise SourceError(f"{name}: it never ends: give recordings, or run it without --out")
+            file = File(sayable(str(Path(name))), str(expanded(name).absolute()))
+            if file not in seen:
+                yield file
+            seen.add(file)
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    part, _, parts = (text or "1/1").partition("/")
+    numbers = part.isdecimal() and parts.isdecimal()
+    if not numbers or not 1 <= int(part) <= int(parts):
+        raise LivesnnError(f"--shard can't be {text!r}: give K/N, from 1/N to N/N")
+    return int(part), int(parts)
+
+
+def _jobs(flags: ManyFlags) -> int:
+    from livesnn.subprocesses import MOST_PROCESSES
+    from livesnn.threads import usable_processors
+
+    if flags.jobs is None:
+        return min(MOST_PROCESSES, usable_processors())
+    if flags.dask is not None:
+        raise LivesnnError("--jobs and --dask can't be combined: leave one out")
+    if not 1 <= flags.jobs <= MOST_PROCESSES:
+        raise LivesnnError(f"--jobs can't be {flags.jobs}: give 1 to {MOST_PROCESSES}")
+    return flags.jobs
+
+
+def _check_options(done: dict[str, str], options: RunOptions, out: Path) -> None:
+    from livesnn.console import json_line
+
+    ours = json_line(options).decode().rstrip()
+    if any(theirs != ours for theirs in done.values()):
+        raise LivesnnError(
+            f"--out {out} has rows of other options, such as another --model: give another file"
+        )

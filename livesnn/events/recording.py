@@ -11,7 +11,6 @@ from typing import Literal
 import numpy as np
 
 from livesnn.errors import DataError, LivesnnError, SourceError
-from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.formats.registry import (
     EventStream,
     OtherContent,
@@ -20,7 +19,7 @@ from livesnn.events.formats.registry import (
     parse_recording_path,
 )
 from livesnn.events.labels import Label, read_labels
-from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
+from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters, order_warnings
 from livesnn.progress import Progress, share_of_time, untold
 from livesnn.threads import Worker
 

@@ -44,7 +44,7 @@ from livesnn.infer.decide import (
 )
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
 from livesnn.sources import open_source
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 
 StateMode = Literal["carry", "reset"]
 """Whether the state lives for ever, or is zeroed at the beginning of each window as well."""

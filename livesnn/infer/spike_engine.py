@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
-from livesnn.compiled import is_cached
+from livesnn.compiled import forget_stale, is_cached
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
@@ -34,7 +34,6 @@ from livesnn.infer.spikes.plan import (
     zeros,
 )
 from livesnn.infer.spikes.step import help_steps, run_step
-from livesnn.paths import forget_stale
 from livesnn.threads import WAKE_S, Worker, usable_processors
 from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
 

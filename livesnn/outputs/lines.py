@@ -40,7 +40,7 @@ from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
 from livesnn.threads import ending_sets
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 
 MANY = 0.25
 """Share of the windows without a gesture for one reason that is worth a word in the summary."""

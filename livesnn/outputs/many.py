@@ -11,10 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from concurrent.futures.process import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache, partial
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, Protocol, TypeVar, get_type_hints
 
@@ -33,16 +31,13 @@ from livesnn.infer.run import StateMode
 from livesnn.infer.spike_engine import SpikeNetwork, runs
 from livesnn.infer.switching_engine import load_spike
 from livesnn.outputs.lines import Summary, decide_all
-from livesnn.subprocesses import begin_worker
+from livesnn.subprocesses import process_pool
 from livesnn.threads import WAKE_S, usable_processors
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 from livesnn.weights import WEIGHTS
 
 SAVE_S = 2.0
 """Least time between two savings of a Parquet file, which is written anew each time."""
-
-MOST_JOBS = 61
-"""Windows can't wait for more processes."""
 
 _MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
 _CONNECT_S = 10
@@ -154,14 +149,8 @@ def _in_pool(
     waiting: deque[File], work: Callable[[File], Outcome], jobs: int, threads: int
 ) -> Outcomes[list[File]]:
     """Yield outcomes until nothing waits, or a process is killed; return the files that were given out then."""
-    others = {*active_children()}
-    pool = ProcessPoolExecutor(min(jobs, len(waiting)), get_context("spawn"), begin_worker, (threads,))
-    try:
+    with process_pool(min(jobs, len(waiting)), threads=threads) as pool:
         return (yield from _outcomes(pool, waiting, work, jobs + 1))
-    finally:
-        for process in {*active_children()} - others:  # they would finish what they have begun
-            process.terminate()
-        pool.shutdown()  # cancelling what waits would be an error in the pool's own thread (Python 3.11)
 
 
 def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify: Notify) -> Outcomes[None]:

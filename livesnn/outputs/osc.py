@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from livesnn.console import sayable
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import Address, reason_of
 from livesnn.outputs.decisions import QUIET_S, DecisionFeeds, decided
@@ -77,9 +78,9 @@ def bundle(classes: Sequence[str], decision: str | None, row: Row | None) -> byt
     probabilities = [0.0 if row is None else row.probabilities.get(name, 0.0) for name in classes]
     confidence = 0.0 if row is None else row.confidence
     messages: list[tuple[str, Sequence[float | str]]] = [
-        ("/livesnn/decision", [_sayable(decision or ""), confidence]),
+        ("/livesnn/decision", [_string(decision or ""), confidence]),
         ("/livesnn/index", [index]),
-        ("/livesnn/classes", [_sayable(name) for name in classes]),
+        ("/livesnn/classes", [_string(name) for name in classes]),
         *(
             (f"/livesnn/probability/{part_of_address(name)}", [p])
             for name, p in zip(classes, probabilities, strict=True)
@@ -101,5 +102,5 @@ def part_of_address(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name) or "_"
 
 
-def _sayable(text: str) -> str:
-    return text.encode(errors="replace").decode().replace("\0", "")
+def _string(text: str) -> str:
+    return sayable(text).replace("\0", "")

@@ -21,9 +21,10 @@ from std_msgs.msg import Float32, String
 from std_srvs.srv import SetBool, Trigger
 
 from livesnn.card import ModelCard
+from livesnn.console import one_line, sayable
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.ros2 import RosNode
-from livesnn.infer.decide import Decider
+from livesnn.infer.decide import HYSTERESIS, Decider
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver
 from livesnn.outputs.served_source import ServedSource
@@ -56,7 +57,7 @@ def given_parameters() -> dict[str, str]:
             given = {name: ros.node.get_parameter_or(name).value for name in _FIXED}
             return {name: str(value) for name, value in given.items() if value not in (None, "")}
     except RuntimeError as error:
-        raise SourceError(f"{ARGUMENTS} can't be read: {_line(error)}") from error
+        raise SourceError(f"{ARGUMENTS} can't be read: {one_line(str(error))}") from error
 
 
 class Ros2Output:
@@ -193,7 +194,7 @@ class _Node(RosNode):
     def publish_decision(self, message: Message, decision: str | None) -> None:
         """Publish a line; and where it isn't a notice, the decision that holds after it, and its probability."""
         if message.row is not None or decision is None:
-            self._decision.publish(String(data=_sayable(decision or "")))
+            self._decision.publish(String(data=sayable(decision or "")))
             confidence = 0.0 if message.row is None else message.row.confidence
             self._confidence.publish(Float32(data=float(confidence)))
             if self._classification is not None:
@@ -201,7 +202,7 @@ class _Node(RosNode):
         self._lines.publish(String(data=message.octets.decode(errors="replace").rstrip("\n")))
 
     def _publish_classes(self, probabilities: Mapping[str, float]) -> None:
-        results = [ObjectHypothesis(class_id=_sayable(name), score=p) for name, p in probabilities.items()]
+        results = [ObjectHypothesis(class_id=sayable(name), score=p) for name, p in probabilities.items()]
         self._classification.publish(self._stamped(Classification(results=results)))
 
     def publish_picture(self, picture: Picture) -> None:
@@ -242,7 +243,7 @@ class _Node(RosNode):
 
     def _declare_parameters(self, started: Mapping[str, object]) -> None:
         """Declare what ROS gives at the start; and where the node is made anew, what holds. Raises LivesnnError."""
-        values = {name: _sayable(str(started[name])) for name in _FIXED} | _parameters(self._output.decider)
+        values = {name: sayable(str(started[name])) for name in _FIXED} | _parameters(self._output.decider)
         for name, value in values.items():
             described = ParameterDescriptor(description=_DESCRIPTIONS[name], dynamic_typing=True)
             ignored = name in _FIXED or self._output.declared
@@ -270,7 +271,7 @@ _DESCRIPTIONS = {
     "source": "Source of the events. It can only be given at the start.",
     "model": "Name or folder of the model. It can only be given at the start.",
     "threshold": "Smallest probability that makes a decision.",
-    "keep": "A decision stays until its probability falls below this. Not set: 0.2 of the threshold.",
+    "keep": f"A decision stays until its probability falls below this. Not set: {HYSTERESIS:g} of the threshold.",
     "smoothing": "Share of the previous frame's probabilities, from 0 to below 1.",
     "leak": "How much less a frame counts than the next one, from 0 to below 1.",
     "class_threshold": "Classes with a threshold of their own, such as ['other 0.9'].",
@@ -339,19 +340,11 @@ def _status(decisions: DecisionFeeds, source: ServedSource, *, ended: bool) -> A
         "recording": recording["path"],
         **{f"latency_{name}_ms": f"{ms:.2f}" for name, ms in latency_ms.items()},
     }
-    pairs = [KeyValue(key=key, value=_sayable(str(value))) for key, value in values.items()]
+    pairs = [KeyValue(key=key, value=sayable(str(value))) for key, value in values.items()]
     return DiagnosticStatus(
-        level=level, message=_sayable(said), hardware_id=_sayable(str(values["source"])), values=pairs
+        level=level, message=sayable(said), hardware_id=sayable(str(values["source"])), values=pairs
     )
 
 
 def _absolute(namespace: str) -> str:
     return "/" + namespace.strip("/")
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _sayable(text: str) -> str:
-    return text.encode(errors="replace").decode()

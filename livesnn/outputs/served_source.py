@@ -19,7 +19,7 @@ from livesnn.infer.run import Result
 from livesnn.session.event_picture import Display, Picture
 from livesnn.sources import Source
 from livesnn.threads import Latest
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 
 PICTURES_PER_S = 30
 

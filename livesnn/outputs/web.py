@@ -9,7 +9,6 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-import os
 import socket
 import ssl
 import time
@@ -40,7 +39,6 @@ KEPT_ALIVE_S = 15.0
 PING_S = 10.0
 """Between two questions whether a page is still there. It has half of that to answer."""
 
-TOKEN, SHORTEST_TOKEN = "LIVESNN_TOKEN", 16
 LONGEST_MESSAGE = 1000
 """Octets of what a page sends."""
 
@@ -110,17 +108,6 @@ def is_own_host(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def given_token() -> str:
-    """Return LIVESNN_TOKEN of the environment, for programs that connect again; "" if there is none.
-
-    Raises SourceError where it could be guessed.
-    """
-    token = os.environ.get(TOKEN, "")
-    if 0 < len(token) < SHORTEST_TOKEN:
-        raise SourceError(f"{TOKEN} is shorter than {SHORTEST_TOKEN} characters: choose a longer one")
-    return token
 
 
 def load_tls(cert: Path, key: Path) -> ssl.SSLContext:

@@ -52,7 +52,7 @@ from livesnn.session.showing import (
 )
 from livesnn.sources import is_live, open_source
 from livesnn.threads import WAKE_S
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 from livesnn.video.video_file import silence
 
 Picture = npt.NDArray[np.uint8]  # uint8 [H, W, 3], RGB

@@ -23,9 +23,9 @@ from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
-from livesnn.session.plot_history import PlotHistory
 from livesnn.session.results import (
     Counts,
+    PlotHistory,
     ResultTracker,
     RollingStatistics,
     ShownResult,

@@ -22,7 +22,7 @@ from livesnn.simulate.digits import SIZE, draw_digit
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES, PEOPLE, names_like
 from livesnn.simulate.scene import LAMP_SHARE
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 from livesnn.video.video_file import check_takes_video, fit
 
 _SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}

@@ -15,6 +15,7 @@ from livesnn.card import ModelCard
 from livesnn.console import say
 from livesnn.errors import ModelError, TrainError
 from livesnn.infer.model import model_folder
+from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import (
     NETWORKS,
     NO_AUGMENTATION,
@@ -27,7 +28,6 @@ from livesnn.train.configuration import (
     flag,
 )
 from livesnn.train.datasets import Name, data_set
-from livesnn.train.processes import shares_another
 from livesnn.weights import load_card
 
 Given = Mapping[str, Any]

@@ -18,10 +18,10 @@ from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from livesnn.errors import TrainError
+from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import Configuration, as_flags
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.processes import shares_another
 from livesnn.train.resolve import CONFIG_FILE, as_record, read_record
 
 LAST, BEST, LOCK, CLIPS_FILE = "last.ckpt", "best.ckpt", "lock", "clips.blake2b"

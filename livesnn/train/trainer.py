@@ -20,10 +20,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
-from livesnn.console import say
+from livesnn.console import on_terminal, say
 from livesnn.errors import ModelError, StoppedError, TrainError
 from livesnn.snn import SpikingNetwork
-from livesnn.subprocesses import own_commit
+from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
 from livesnn.train.configuration import NETWORKS, Configuration
@@ -47,7 +47,6 @@ from livesnn.train.network import (
     trained_before,
     with_classes,
 )
-from livesnn.train.processes import end_with_launcher
 from livesnn.train.run_folder import (
     BEST,
     LAST,
@@ -279,8 +278,7 @@ def _quiet() -> Iterator[None]:
 
 def progress() -> Callback:
     """Return a callback that shows on stderr how far the training is: a bar on a terminal, else a line an epoch."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    return RichProgressBar(console_kwargs={"stderr": True}) if terminal else EpochLines()
+    return RichProgressBar(console_kwargs={"stderr": True}) if on_terminal() else EpochLines()
 
 
 class EpochLines(Callback):

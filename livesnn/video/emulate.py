@@ -26,8 +26,8 @@ from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
+from livesnn.video import EMULATED
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
-from livesnn.video.frame_source import EMULATED
 from livesnn.video.video_file import Video, open_video, silence
 
 RESOLUTION = Resolution(128, 128)

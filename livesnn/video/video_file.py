@@ -23,7 +23,7 @@ from livesnn.events.recording import RecordingInfo
 from livesnn.events.slicer import Frame
 from livesnn.files import file_head
 from livesnn.progress import Progress, untold
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 
 Picture = npt.NDArray[np.uint8]
 

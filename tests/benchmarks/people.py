@@ -30,9 +30,8 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
 from livesnn.sources import open_events
 from livesnn.train.datasets import utd_mhad
-from livesnn.train.datasets.clips import Frames, cached
+from livesnn.train.datasets.clips import Frames, cached, in_processes
 from livesnn.train.datasets.folder import label_of
-from livesnn.train.processes import in_processes
 
 OTHER = GESTURES[-1]
 NAMED = frozenset(GESTURES) - {OTHER}

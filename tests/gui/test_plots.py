@@ -25,8 +25,7 @@ from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.plot import Plot, thinned
 from livesnn.app.widgets.plot_panel import DRAW_S, LOOKS, PlotPanel
-from livesnn.session.plot_history import KEPT_S, LATENCY_PARTS, PlotHistory
-from livesnn.session.results import Statistics
+from livesnn.session.results import KEPT_S, LATENCY_PARTS, PlotHistory, Statistics
 
 from .shown_results import CARD, GESTURES, even_but, make_result
 

@@ -462,7 +462,7 @@ def test_a_recording_closed_while_it_is_read_ends_and_leaves_no_thread(tmp_path:
     assert all(next(packets).size for _ in range(500))
     recording.close()
     assert [*packets] == []
-    assert not [name for name in map(str, threading.enumerate()) if "livesnn-ahead" in name]
+    assert not [name for name in map(str, threading.enumerate()) if "livesnn-prefetch" in name]
 
 
 @pytest.mark.usefixtures("cores")

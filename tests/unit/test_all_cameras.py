@@ -19,7 +19,7 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.cli.all_cameras import CameraProcess, flags_of_each
-from livesnn.cli.serving import PageFlags, ReceiverFlags
+from livesnn.cli.options import PageFlags, ReceiverFlags
 from livesnn.errors import LivesnnError
 from livesnn.threads import Worker
 from tests.fake_cameras_program import SERIALS

@@ -13,14 +13,14 @@ from tests.waiting import eventually
 
 CHILD = """
 import time
-from livesnn.train.processes import end_with_launcher
+from livesnn.subprocesses import end_with_launcher
 end_with_launcher()
 print("ready", flush=True)
 time.sleep(600)
 """
 LAUNCHER = f"""
 import os, subprocess, sys, time
-from livesnn.train.processes import end_with_launcher
+from livesnn.subprocesses import end_with_launcher
 end_with_launcher()
 rank = os.environ | {{"LOCAL_RANK": "1"}}
 child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE, env=rank)

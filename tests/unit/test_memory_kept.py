@@ -9,7 +9,7 @@ import pytest
 FAULTS = """
 import resource
 import torch
-from livesnn.train.processes import keep_freed_memory
+from livesnn.subprocesses import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 torch.empty(1 << 26, dtype=torch.uint8).fill_(1)

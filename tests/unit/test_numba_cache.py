@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.paths import MADE_OF, forget_stale
+from livesnn.compiled import MADE_OF, forget_stale
 
 
 class Compiled:

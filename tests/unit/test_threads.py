@@ -20,9 +20,9 @@ from livesnn.threads import (
     Latest,
     Policy,
     Worker,
-    ahead,
     decoding_threads,
     ending_sets,
+    prefetch,
     usable_processors,
 )
 
@@ -258,13 +258,15 @@ def counted_up_to(number: int) -> Iterator[int]:
 
 
 def workers_ahead() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("livesnn-ahead")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("livesnn-prefetch")]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_is_worked_on_ahead_comes_in_order(threads: int) -> None:
     numbers = [3, 0, 2, 5, 1] * 20
-    assert [*ahead(counted_up_to, numbers, threads)] == [one for number in numbers for one in range(number)]
+    assert [*prefetch(counted_up_to, numbers, threads)] == [
+        one for number in numbers for one in range(number)
+    ]
     assert not workers_ahead()
 
 
@@ -276,10 +278,10 @@ def test_work_goes_on_in_other_threads_while_the_results_are_used() -> None:
             begun.set()
         yield threading.current_thread().name
 
-    found = ahead(work, range(5), 2)
+    found = prefetch(work, range(5), 2)
     assert next(found) == threading.current_thread().name
     assert not begun.is_set()  # a look at the beginning is all that was asked for
-    assert next(found).startswith("livesnn-ahead")
+    assert next(found).startswith("livesnn-prefetch")
     assert begun.wait(PATIENCE_S)
     found.close()
 
@@ -293,7 +295,7 @@ def test_no_more_is_worked_on_ahead_than_the_bound(threads: int, most: int) -> N
             taken.append(item)
             yield item
 
-    found = ahead(lambda item: iter([item]), items(), threads)
+    found = prefetch(lambda item: iter([item]), items(), threads)
     assert [next(found), next(found)] == [0, 1]
     assert len(taken) <= most
     found.close()
@@ -307,7 +309,7 @@ def test_an_error_comes_after_all_results_before_it(threads: int) -> None:
             raise SourceError("unplugged")
         yield item
 
-    found = ahead(work, range(10), threads)
+    found = prefetch(work, range(10), threads)
     assert [next(found), next(found), next(found)] == [0, 1, 2]
     with pytest.raises(SourceError, match="unplugged"):
         next(found)

@@ -19,7 +19,7 @@ from livesnn.events.recording import open_recording
 from livesnn.infer.run import FrameStream
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
-from livesnn.video.frame_source import FrameSource
+from livesnn.video import FrameSource
 from tests.fake_source import joined
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
 

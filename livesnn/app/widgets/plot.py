@@ -1,6 +1,6 @@
 """One plot in a card: curves over time or a histogram, with axes, zoom, pan, a cross-hair, and saving to a file.
 
-Importing it takes some 0.3 s, most of it pyqtgraph's: app/plots.py does so when plots are first shown.
+Importing it takes some 0.3 s, most of it pyqtgraph's: session_display.py does so when plots are first shown.
 """
 
 from __future__ import annotations

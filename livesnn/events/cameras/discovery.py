@@ -12,8 +12,7 @@ from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
-from livesnn.events.formats.ordering import put_in_order
-from livesnn.events.packet import NO_EVENTS, Events, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 
 DELIVERED_US = 100_000
 """Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
@@ -131,7 +130,6 @@ class CameraConnection:
         self.counters = SourceCounters()  # without what the driver loses and doesn't tell
         self._driver: Driver | None = driver
         self._clock = clock
-        self._newest_us: int | None = None
         self._quiet = QuietTime(DELIVERED_US, clock)
         self._sensor = sensor or SensorControl()
         self._sensor.attach(driver)
@@ -151,11 +149,9 @@ class CameraConnection:
                 return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
         self.counters.dropped = self._driver.dropped
-        packet = put_in_order(packet, self.resolution, self._newest_us, self.counters)
-        if packet.size:
-            self._newest_us = int(packet["t"][-1])
-            self._quiet.note_packet(self._newest_us)
-            self.counters.events += packet.size
+        packet = put_in_order(packet, self.resolution, self._quiet.newest_us, self.counters)
+        self._quiet.note_packet(packet)
+        self.counters.events += packet.size
         self._sensor.follow(packet, self._quiet.now_us)
         return packet, self._quiet.now_us
 

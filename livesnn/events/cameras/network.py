@@ -249,7 +249,6 @@ class StreamConnection:
         self._stall_s = stall_s
         self._decompressor = Decompressor(streams.compression)
         self.counters = SourceCounters()  # nothing is dropped here
-        self._newest_us: int | None = None
         self._begun: tuple[int, int] | None = None
         self._quiet = QuietTime(DELIVERED_US)
 
@@ -307,13 +306,11 @@ class StreamConnection:
     def _decode(self, packed: memoryview) -> Events:
         try:
             content = self._decompressor.decompress(packed)
-            packet, _ = decode_events(content, self.resolution, self._newest_us, self.counters)
+            packet, _ = decode_events(content, self.resolution, self._quiet.newest_us, self.counters)
         except DamageError as error:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
-        if packet.size:
-            self._newest_us = int(packet["t"][-1])
-            self._quiet.note_packet(self._newest_us)
-            self.counters.events += packet.size
+        self._quiet.note_packet(packet)
+        self.counters.events += packet.size
         return packet
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import SensorControl
-from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.packet import (
     DISORDER_US,
     NO_EVENTS,
@@ -21,6 +20,7 @@ from livesnn.events.packet import (
     Packet,
     Resolution,
     SourceCounters,
+    order_warnings,
 )
 from livesnn.threads import Latest, Worker
 
@@ -55,21 +55,23 @@ class QuietTime:
     def __init__(self, late_us: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._late_us = late_us
         self._clock = clock
-        self._newest_us: int | None = None
+        self.newest_us: int | None = None
+        """Time of the last event; None before."""
         self._noted_s = 0.0
         self.now_us: int | None = None
         """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
 
-    def note_packet(self, newest_us: int) -> None:
-        """Note that a packet has come, by its last event's time."""
-        self._newest_us, self._noted_s, self.now_us = newest_us, self._clock(), None
+    def note_packet(self, events: Events) -> None:
+        """Note that events have come, or none."""
+        if events.size:
+            self.newest_us, self._noted_s, self.now_us = int(events["t"][-1]), self._clock(), None
 
     def go_on(self, waited_s: float) -> None:
         """Advance a little at a time: a reader that was busy elsewhere for longer must not see a jump in time."""
-        if self._newest_us is not None:
-            passed_us = self._newest_us if self.now_us is None else self.now_us
+        if self.newest_us is not None:
+            passed_us = self.newest_us if self.now_us is None else self.now_us
             quiet_us = round((self._clock() - self._noted_s) * 1e6) - self._late_us
-            self.now_us = min(self._newest_us + max(quiet_us, 0), passed_us + round(2e6 * waited_s))
+            self.now_us = min(self.newest_us + max(quiet_us, 0), passed_us + round(2e6 * waited_s))
 
 
 class ClockOffset(NamedTuple):

@@ -21,9 +21,8 @@ from livesnn.events.cameras.reconnecting import (
     ReconnectingSource,
     SourceLost,
 )
-from livesnn.events.formats.ordering import put_in_order
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
-from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 
 NODE = "livesnn_source"
 FOUND_S = 5.0
@@ -95,7 +94,6 @@ class TopicConnection:
         self._topic = topic
         self._messages: deque[bytes] = deque()
         self._quiet = QuietTime(LATE_US)
-        self._newest_us: int | None = None
         self._number: int | None = None  # of the newest message
         self._looked_s = time.monotonic()
         try:
@@ -202,13 +200,12 @@ class TopicConnection:
             self._number = head.number
         if missed:  # EVT 3.0 goes on where the message before ended
             self._decoder = Decoder(self.resolution, self.counters)
-        parts = [NO_EVENTS, *self._decoder.decode(octets, head, self._newest_us if missed else None)]
-        events = put_in_order(np.concatenate(parts), self.resolution, self._newest_us, self.counters)
+        newest_us = self._quiet.newest_us
+        parts = [NO_EVENTS, *self._decoder.decode(octets, head, newest_us if missed else None)]
+        events = put_in_order(np.concatenate(parts), self.resolution, newest_us, self.counters)
         self.counters.events += events.size
         self.counters.dropped += missed * events.size  # about as many as now
-        if events.size:
-            self._newest_us = int(events["t"][-1])
-            self._quiet.note_packet(self._newest_us)
+        self._quiet.note_packet(events)
         return events
 
     def close(self) -> None:

@@ -38,12 +38,19 @@ from livesnn.events.formats.aedat4_layout import (
     read_u32,
     table_of,
 )
-from livesnn.events.formats.ordering import jump_warnings, put_in_order
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
-from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
+from livesnn.events.packet import (
+    EVENTS_DTYPE,
+    TIME_LIMIT_US,
+    Events,
+    Resolution,
+    SourceCounters,
+    jump_warnings,
+    put_in_order,
+)
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
-from livesnn.threads import ahead, decoding_threads
+from livesnn.threads import decoding_threads, prefetch
 
 MAX_TABLE_BYTES = 512 << 20
 """The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
@@ -105,10 +112,9 @@ class Aedat4Reader(Reader):
         first = 0 if start_us is None else self._first_row(rows, start_us)
         whole, jumps = start_us is None, 0
         batches = _batches(rows.each(range(first, len(rows.offset))))
-        threads = (
-            1 if self._file.lasting else decoding_threads()
-        )  # without compression, there is little to do
-        for row, content, found in ahead(partial(self._unpack, resolution), batches, threads):
+        # Without compression, there is little to do.
+        threads = 1 if self._file.lasting else decoding_threads()
+        for row, content, found in prefetch(partial(self._unpack, resolution), batches, threads):
             if found is None or (newest_us is not None and found.first_us < newest_us):
                 found = self._read(row, resolution, newest_us, counters, content)
             if found is None:

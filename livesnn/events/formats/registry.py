@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
-from livesnn.paths import forget_stale
 from livesnn.progress import Progress, untold
 
 HEAD_BYTES = 64
@@ -171,6 +170,7 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
     With ``at_once``, the reader may not be `indexed` yet. Raises SourceError when the file can't be opened, and
     FormatError when its format isn't known, or its beginning is too damaged to use.
     """
+    from livesnn.compiled import forget_stale
     from livesnn.events.formats.word_reader import unwrap
 
     forget_stale(unwrap)  # the decoders call one another

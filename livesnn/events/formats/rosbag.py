@@ -19,12 +19,11 @@ from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 from rosbags.rosbag2.reader import DirectoryReader
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.ordering import jump_warnings
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.formats.shared_readers import WIDEST, LossyBlocks, sorted_packets
 from livesnn.events.formats.table_columns import require_plausible
-from livesnn.events.packet import Events, SourceCounters
+from livesnn.events.packet import Events, SourceCounters, jump_warnings
 
 _FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _IMU = ("sensor_msgs/msg/Imu",)

@@ -14,10 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.compiled import njit
-from livesnn.events.formats.ordering import PacketSorter, jump_warnings, put_in_order
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
-from livesnn.events.packet import DISORDER_US, TIME_LIMIT_US, Events, Resolution, SourceCounters
+from livesnn.events.packet import (
+    DISORDER_US,
+    TIME_LIMIT_US,
+    Events,
+    PacketSorter,
+    Resolution,
+    SourceCounters,
+    jump_warnings,
+    put_in_order,
+)
 
 WIDEST = Resolution(MAX_COORDINATE + 1, MAX_COORDINATE + 1)
 PACKET_EVENTS = 1 << 14

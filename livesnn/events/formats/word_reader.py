@@ -11,10 +11,17 @@ import numpy.typing as npt
 
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
-from livesnn.events.formats.ordering import PacketSorter, jump_warnings
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.shared_readers import PACKET_EVENTS
-from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.packet import (
+    DISORDER_US,
+    EVENTS_DTYPE,
+    Events,
+    PacketSorter,
+    Resolution,
+    SourceCounters,
+    jump_warnings,
+)
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
 
+from livesnn.console import sayable
 from livesnn.errors import DataError
 
 if TYPE_CHECKING:  # the command line needs the names at once
@@ -79,7 +80,7 @@ def check_parts(parts: Parts) -> tuple[str, ...]:
             f"{wrong[0]!r} can't be a class's name: rename its folder or label in printable letters"
         )
     kept = (*parts.split.groups, *parts.split.clips) if parts.split else ()
-    if odd := [name for name in kept if name != name.encode(errors="replace").decode()]:
+    if odd := [name for name in kept if name != sayable(name)]:
         raise DataError(
             f"{odd[0]!r} can't go into the model's card, as it isn't UTF-8: rename that file or folder"
         )

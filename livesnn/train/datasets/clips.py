@@ -6,18 +6,25 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard, Split
+from livesnn.console import share_done
 from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.paths import cache_dir
+from livesnn.subprocesses import MOST_PROCESSES, process_pool
+from livesnn.threads import usable_processors
 from livesnn.train.datasets import DataRequest, Parts
 
+T = TypeVar("T")
+R = TypeVar("R")
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
@@ -304,3 +311,30 @@ def keep(file: Path, made: Frames) -> None:
 def cache_file(name: str, settings: object) -> Path:
     """Return the file in which `cached` keeps the array of these settings."""
     return cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"
+
+
+def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_once: int = 1) -> list[R]:
+    """Return the result of ``make`` for each item, computed by several processes that end with this one.
+
+    A process gets ``at_once`` items at a time. ``make`` must be importable by name; what it raises is raised here
+    too, and ends the other processes. ``doing`` is shown with the progress. Raises DataError if a process was killed.
+    """
+    processes = min(MOST_PROCESSES, usable_processors(), len(items))
+    parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
+    made: list[R] = []
+    try:
+        with process_pool(processes) as pool, share_done(f"{doing}: {len(items):,}", after_s=0.0) as show:
+            show(0.0)
+            for future in [pool.submit(_each, make, part) for part in parts]:
+                made += future.result()
+                show(len(made) / len(items))
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"{doing}: one of {processes} processes was killed, maybe for lack of memory: free some and start again, "
+            "finished work is kept"
+        ) from error
+    return made
+
+
+def _each(make: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [make(item) for item in items]

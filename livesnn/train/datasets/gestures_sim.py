@@ -45,9 +45,9 @@ from livesnn.train.datasets.clips import (
     Streams,
     cache_file,
     cached,
+    in_processes,
     keep,
 )
-from livesnn.train.processes import in_processes
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION

@@ -24,10 +24,10 @@ from livesnn.train.datasets.clips import (
     OnDisk,
     Stack,
     cache_file,
+    in_processes,
     keep,
     validation_groups,
 )
-from livesnn.train.processes import in_processes
 
 VERSION = 3
 """Version of what is made of a file: raise it with every change, so that nothing outdated is taken from the cache."""

@@ -6,10 +6,12 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from livesnn.infer.decide import THRESHOLD
+
 ARGUMENTS = {
     "source": ("camera", str, "camera, camera:SERIAL, ros2:/TOPIC, tcp://HOST:PORT or simulate:gestures"),
     "model": ("", str, "name or folder of a model; default: the one that fits the source"),
-    "threshold": ("0.7", float, "smallest probability that makes a decision"),
+    "threshold": (str(THRESHOLD), float, "smallest probability that makes a decision"),
 }
 
 
