@@ -16,7 +16,7 @@ import pytest
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
 
 SENSOR = Resolution(640, 480)
@@ -96,7 +96,7 @@ def test_a_closed_file_is_read_without_a_warning_and_says_who_recorded_it(tmp_pa
 def test_nothing_recorded_is_a_file_without_events(tmp_path: Path) -> None:
     path = record(tmp_path / "f.aedat4", make_events(0), "lz4")
     found = describe(path)
-    assert (found.streams["events"].n, found.streams["events"].t0, found.warnings) == (0, None, [])
+    assert (found.streams["events"].n, found.streams["events"].t0, found.warnings) == (0, None, [NOTHING])
     with open_recording(path) as recording:
         assert list(recording) == []
         assert recording.duration_us == 0
