@@ -25,7 +25,7 @@ LEAK, THRESHOLD, HYSTERESIS = 0.22, 0.5, 0.2
 """The defaults of a `Decider`, chosen on simulated validation people and a half of the real ones
 (docs/experiments/real-people.md#a-rule-for-the-new-weights).
 
-The leak makes decisions 80 ms earlier. A high threshold names fewer movements that are no gesture. A low hysteresis
+The leak makes decisions 90 ms earlier. A high threshold names fewer movements that are no gesture. A low hysteresis
 holds a gesture, once named, through weak moments. It is a share of the threshold.
 """
 
