@@ -97,15 +97,17 @@ def encode_3(events: Events) -> Iterator[int]:
 def runs(columns: list[int], on: bool) -> Iterator[int]:
     while columns:
         x = columns[0]
-        near = [c for c, before in zip(columns, [-1, *columns], strict=False) if before < c < x + 32]
-        near = [c for c, n in zip(columns, near, strict=False) if c == n]
-        if len(near) == 1:
+        count = 1
+        while count < len(columns) and columns[count - 1] < columns[count] < x + 32:
+            count += 1
+        near = columns[:count]
+        if count == 1:
             yield 2 << 12 | on << 11 | x
         else:
             bits = sum(1 << c - x for c in near)
             yield from (3 << 12 | on << 11 | x, 4 << 12 | bits & 0xFFF, 4 << 12 | bits >> 12 & 0xFFF)
             yield 5 << 12 | bits >> 24
-        columns = columns[len(near) :]
+        columns = columns[count:]
 
 
 EVT2 = Version("% evt 2.0\n", "<u4", 1 << 34, encode_2)
