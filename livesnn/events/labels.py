@@ -169,6 +169,14 @@ class LabelWriter(Closing):
         self.count += self._row_at == self._end
         self._write(_line(self._recording, replace(self._holds, end=self._reached_us / 1e6)))
 
+    def sync(self) -> None:
+        """Wait until the disk has what is written; may run in another thread than the rest, but not during `close`."""
+        try:
+            if self._file is not None:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
     def close(self) -> None:
         """Write no more; safe to call twice."""
         if self._file is not None:

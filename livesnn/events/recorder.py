@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -111,6 +111,8 @@ class RecordingTimeline:
         return 0 if self._first_us is None else max(self._expected_us(at_s) - self._first_us, 0)
 
 
+SYNC_S = 1.0  # What a power failure can lose, unless the disk is late
+
 BUFFER_BYTES = 256_000_000  # 20 million events, a second of the fastest camera
 
 FLUSH_S = 0.02  # Nothing waits longer before it is in the file, unless the disk is late: what a kill can lose
@@ -131,7 +133,7 @@ class Recorded:
 
 
 class Recorder:
-    """Writes packets to a new .aedat4 file, in a thread of its own, until `stop`.
+    """Writes packets to a new .aedat4 file, in a thread of its own, until `stop`; another one syncs it to the disk.
 
     Events in the file + dropped = events put from the start to `stop`, exactly. After an error, such as a full disk,
     the file has what had reached it, and `put` does nothing.
@@ -237,15 +239,16 @@ class Recorder:
         with LabelWriter(self.path) as labels:
             writer = Aedat4Writer(self.path, self._resolution, self._name)
             try:
-                with writer:
-                    self._follow(writer, labels)
+                with writer, _synced(writer, labels) as syncing:
+                    self._follow(writer, labels, syncing)
+                labels.sync()
             finally:
                 self._queue.end()  # after an error too: what comes now isn't counted any more
                 never = self._queue.taken - writer.written + self._queue.unread
                 self._count(writer.written, self.dropped + never, labels)
                 self._update_size()
 
-    def _follow(self, writer: Aedat4Writer, labels: LabelWriter) -> None:
+    def _follow(self, writer: Aedat4Writer, labels: LabelWriter, syncing: Worker) -> None:
         """Write what comes, and nothing later than FLUSH_S after it came."""
         due_s = self._clock()
         while True:
@@ -260,6 +263,8 @@ class Recorder:
             if self._clock() >= due_s:
                 due_s = self._clock() + FLUSH_S
                 self._keep_up(writer, labels, now_s)
+                if syncing.error is not None:
+                    raise syncing.error
         self._apply_labels(labels, self._clock())
 
     def _apply_labels(self, labels: LabelWriter, until_s: float) -> None:
@@ -284,6 +289,23 @@ class Recorder:
             raise SourceError(
                 f"{self.path}: the file has gone ({error.strerror}): record to another folder"
             ) from error
+
+
+@contextlib.contextmanager
+def _synced(writer: Aedat4Writer, labels: LabelWriter) -> Iterator[Worker]:
+    """Sync files every SYNC_S, in a thread: writing goes on while a slow disk takes seconds for it."""
+
+    def sync(stop: threading.Event) -> None:
+        while not stop.wait(SYNC_S):
+            writer.sync()
+            labels.sync()
+
+    worker = Worker("sync", sync).start()
+    try:
+        yield worker
+    finally:
+        while not worker.close(WAKE_S):
+            pass
 
 
 def with_kept(error: str, recorder: Recorder) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -314,3 +316,67 @@ def test_a_camera_without_a_name_is_livesnn(tmp_path: Path) -> None:
     assert recorder.close(PATIENCE_S)
     with open_recording(recorder.path) as recording:
         assert recording.name == "livesnn"
+
+
+class WatchedDisk:
+    """Notes what is synced, and may be slow: `fsync` waits until ``go_on`` is set."""
+
+    def __init__(self) -> None:
+        self.synced: list[tuple[str, int]] = []  # the file, and its size then
+        self.go_on = threading.Event()
+        self.waiting = False
+        self._fsync = os.fsync
+
+    def fsync(self, file: int) -> None:
+        self.waiting = True
+        self.go_on.wait(PATIENCE_S)
+        size = os.fstat(file).st_size
+        self._fsync(file)
+        self.synced.append((Path(os.readlink(f"/proc/self/fd/{file}")).name, size))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> WatchedDisk:
+    if sys.platform != "linux":
+        pytest.skip("which file is synced can only be seen on Linux")
+    watched = WatchedDisk()
+    monkeypatch.setattr(os, "fsync", watched.fsync)
+    return watched
+
+
+def test_what_is_recorded_is_synced_to_the_disk_meanwhile_and_at_the_end(
+    tmp_path: Path, disk: WatchedDisk
+) -> None:
+    disk.go_on.set()
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera")
+    recorder.label("wave")
+    put_until(recorder, lambda: {"a.aedat4", "a.labels.csv"} <= {name for name, _ in disk.synced})
+    assert not recorder.finished
+    assert recorder.close(PATIENCE_S)
+    sizes = dict(disk.synced)
+    assert sizes["a.aedat4"] == recorder.file_bytes
+    assert sizes["a.labels.csv"] == (tmp_path / "a.labels.csv").stat().st_size
+
+
+def test_recording_goes_on_while_the_disk_is_slow_to_sync(tmp_path: Path, disk: WatchedDisk) -> None:
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera")
+    put_until(recorder, lambda: disk.waiting)
+    size = recorder.file_bytes
+    put_until(recorder, lambda: recorder.file_bytes > size)
+    disk.go_on.set()
+    assert recorder.close(PATIENCE_S)
+    assert recorder.recorded.dropped == 0
+
+
+def test_a_disk_that_fails_to_sync_ends_the_recording_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera")
+    put_until(recorder, lambda: recorder.finished)
+    assert re.search(
+        r"a\.aedat4: can't be written \(Input/output error\): check the folder", str(recorder.error)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.errors import FormatError, SourceError
+from livesnn.events.formats.aedat4_layout import Compression, build_header
+from livesnn.events.formats.aedat4_reader import UNSOUND_HEADER
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import NOTHING, describe, open_recording
@@ -91,6 +94,58 @@ def test_a_closed_file_is_read_without_a_warning_and_says_who_recorded_it(tmp_pa
     found = describe(record(tmp_path / "f.aedat4", events, "lz4"))
     assert found.warnings == []
     assert (found.camera, found.resolution, found.duration_us) == ("TEST_CAM", SENSOR, 7 * 19_999)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_a_bit_that_flips_in_a_packet_or_the_table_is_said_with_its_place(
+    tmp_path: Path, compression: str
+) -> None:
+    events = make_events(20_000)
+    path = record(tmp_path / "f.aedat4", events, compression)
+    whole, random = path.read_bytes(), np.random.default_rng(3)
+    header, position_at = build_header(Compression[compression.upper()], SENSOR, "TEST_CAM")
+    table_at = int.from_bytes(whole[position_at : position_at + 8], "little")
+    assert len(header) < table_at < len(whole)
+    for at in [int(place) for place in random.integers(len(header), len(whole), 40)]:
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << int(random.integers(8))
+        path.write_bytes(flipped)
+        found = describe(path)
+        if at >= table_at:
+            assert "the file's table is missing" in found.warnings[0]
+        elif compression == "lz4" or not np.array_equal(
+            read(path), events
+        ):  # ZSTD has bits that mean nothing
+            said = [
+                re.search(r"the packet at byte ([\d,]+) is left out: its", line) for line in found.warnings
+            ]
+            start = max(int(place[1].replace(",", "")) for place in said if place)
+            assert 0 <= at - start < 60_000
+            assert found.streams["events"].n < 20_000
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [(b">640<", b">648<"), (b"TEST_CAM", b"TEST_CAL"), (b"livesnn", b"mivesnn")]
+)
+def test_a_bit_that_flips_in_the_header_is_said(tmp_path: Path, was: bytes, now: bytes) -> None:
+    path = record(tmp_path / "f.aedat4", make_events(20_000), "lz4")
+    whole = path.read_bytes()
+    assert whole.count(was) == 1
+    path.write_bytes(whole.replace(was, now))
+    found = describe(path)
+    assert found.warnings == [UNSOUND_HEADER]
+    assert found.streams["events"].n == 20_000
+
+
+def test_what_a_power_failure_left_unwritten_is_said(tmp_path: Path) -> None:
+    path = record(tmp_path / "f.aedat4", make_events(100_000), "lz4")
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole[: len(whole) // 2] + bytes(len(whole) // 2)
+    )  # zeros where nothing had reached the disk
+    found = describe(path)
+    assert 40_000 < found.streams["events"].n < 60_000
+    assert any(line.startswith("no whole packet from byte") for line in found.warnings)
 
 
 def test_nothing_recorded_is_a_file_without_events(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import struct
 import threading
 import xml.etree.ElementTree as ElementTree
+import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ _LZ4_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
 _LZ4_MAX_RATIO = 255  # the most one byte of LZ4 can stand for
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
 _LZ4_VERSION, _LZ4_INDEPENDENT, _LZ4_CONTENT_SIZE = 0x40, 0x20, 0x08  # flags of a frame
-_LZ4_CHECKSUMS, _LZ4_DICTIONARY = 0x10 | 0x04, 0x01
+_LZ4_BLOCK_CHECKSUM, _LZ4_CONTENT_CHECKSUM, _LZ4_DICTIONARY = 0x10, 0x04, 0x01
 _LZ4_STORED = 0x80000000  # in a block's size: it isn't compressed
 _LZ4_WINDOW = 1 << 16  # how far back a linked block may point
 _LZ4_LARGE = 1 << 15  # bytes that take longer to copy than to call a function by ctypes
@@ -159,12 +160,19 @@ class Compression(IntEnum):
 
 
 def compress(content: bytes, compression: Compression) -> bytes:
-    """Return the content of one packet, compressed."""
+    """Return the content of one packet, compressed, with a checksum of what is compressed.
+
+    Of LZ4's two, the one of blocks takes half as long: it is of the compressed data.
+    """
     if compression is Compression.NONE:
         return content
     if compression <= Compression.LZ4_HIGH:
-        return bytes(lz4.frame.compress(content, block_size=_LZ4_BLOCK, block_linked=False, store_size=False))
-    return zstandard.ZstdCompressor().compress(content)
+        return bytes(
+            lz4.frame.compress(
+                content, block_size=_LZ4_BLOCK, block_linked=False, store_size=False, block_checksum=True
+            )
+        )
+    return zstandard.ZstdCompressor(write_checksum=True).compress(content)
 
 
 class Decompressor(threading.local):
@@ -265,23 +273,32 @@ def _first_literal_u32(packed: memoryview) -> int:
 def _decompress_plain_frame(packed: memoryview, expected: int) -> memoryview | None:
     """Return the content of one LZ4 frame of at most ``expected`` bytes; None if it must be left to the library.
 
-    That is a frame with checksums or a dictionary, a longer one, a damaged one, or one without its end mark. Block by
-    block takes half the time of the library's frame decoder, which copies twice.
+    That is a frame with a checksum of its content or a dictionary, a longer one, a damaged one, or one without its
+    end mark. Block by block takes half the time of the library's frame decoder, which copies twice.
     Source: LZ4 Frame Format Description 1.6.4.
     """
-    if len(packed) < 15 or packed[4] & 0xC0 != _LZ4_VERSION:
+    if len(packed) < 15 or packed[:4] != _LZ4_MAGIC or packed[4] & 0xC0 != _LZ4_VERSION:
         return None
-    flags = packed[4]
-    if flags & (_LZ4_CHECKSUMS | _LZ4_DICTIONARY):
+    flags, functions = packed[4], _lz4_functions()
+    if flags & (_LZ4_CONTENT_CHECKSUM | _LZ4_DICTIONARY):
         return None
     linked = not flags & _LZ4_INDEPENDENT
     position = 15 if flags & _LZ4_CONTENT_SIZE else 7
+    checked = bool(flags & _LZ4_BLOCK_CHECKSUM)
+    if checked and (
+        functions is None or functions.checksum(packed[4 : position - 1]) >> 8 & 0xFF != packed[position - 1]
+    ):
+        return None
     parts: list[memoryview] = []
     left = expected
     try:
         while size := _U32.unpack_from(packed, position)[0]:
             block = packed[position + 4 : position + 4 + (size & ~_LZ4_STORED)]
-            position += 4 + (size & ~_LZ4_STORED)
+            position += 4 + len(block)
+            if checked and functions is not None:
+                if functions.checksum(block) != _U32.unpack_from(packed, position)[0]:
+                    return None
+                position += 4
             history = parts[-1][-_LZ4_WINDOW:] if linked and parts else None
             parts.append(_decompress_block(block, size, left, history))
             left -= len(parts[-1])
@@ -296,10 +313,9 @@ def _decompress_block(block: memoryview, size: int, limit: int, history: memoryv
         if len(block) > limit:
             raise ValueError
         return memoryview(bytearray(block))
-    if history is None and limit >= _LZ4_LARGE and (decompress := _lz4_function()) is not None:
+    if history is None and limit >= _LZ4_LARGE and (functions := _lz4_functions()) is not None:
         content = np.empty(limit, np.uint8)
-        packed = np.frombuffer(block, np.uint8)
-        filled = decompress(packed.ctypes.data, content.ctypes.data, packed.size, limit)
+        filled = functions.decompress(_address(block), content.ctypes.data, len(block), limit)
         if filled < 0:
             raise ValueError
         return content.data[:filled]
@@ -307,19 +323,35 @@ def _decompress_block(block: memoryview, size: int, limit: int, history: memoryv
     return memoryview(lz4.block.decompress(block, uncompressed_size=limit, return_bytearray=True, **known))
 
 
-@cache
-def _lz4_function() -> Callable[[int, int, int, int], int] | None:
-    """Return LZ4's own LZ4_decompress_safe, which lz4's module has in it; None where it doesn't export it (Windows).
+class _Lz4Functions(NamedTuple):
+    """LZ4's own LZ4_decompress_safe and XXH32, called without the GIL.
 
     lz4.block.decompress holds the GIL to copy what it has unpacked. With two threads that took 7 % of the time.
     """
+
+    decompress: Callable[[int, int, int, int], int]
+    xxh32: Callable[[int, int, int], int]
+
+    def checksum(self, octets: memoryview) -> int:
+        return self.xxh32(_address(octets), len(octets), 0)
+
+
+@cache
+def _lz4_functions() -> _Lz4Functions | None:
+    """Return what lz4's module has in it; None where it doesn't export it (Windows)."""
     try:
-        function = ctypes.CDLL(lz4.block._block.__file__).LZ4_decompress_safe
+        library = ctypes.CDLL(lz4.frame._frame.__file__)
+        functions = _Lz4Functions(library.LZ4_decompress_safe, library.XXH32)
     except (AttributeError, OSError):
         return None
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
-    found: Callable[[int, int, int, int], int] = function
-    return found
+    library.LZ4_decompress_safe.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+    library.XXH32.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32]
+    library.XXH32.restype = ctypes.c_uint32
+    return functions
+
+
+def _address(octets: memoryview) -> int:
+    return int(np.frombuffer(octets, np.uint8).ctypes.data)
 
 
 @dataclass(frozen=True)
@@ -334,11 +366,12 @@ class StreamHeader:
 
 
 class Header(NamedTuple):
-    """``table_position`` is -1 in a file that wasn't closed."""
+    """``table_position`` is -1 in a file that wasn't closed; ``sound``: there is no checksum, or it is right."""
 
     compression: Compression
     table_position: int
     streams: tuple[StreamHeader, ...]
+    sound: bool
 
 
 class PacketRow(NamedTuple):
@@ -397,7 +430,7 @@ def parse_header(content: memoryview) -> Header:
     streams = tuple(_parse_stream(node) for node in nodes if (node.get("name") or "").isdecimal())
     if not streams:
         raise DamageError("the header describes no streams")
-    return Header(Compression(number), table, streams)
+    return Header(Compression(number), table, streams, _is_sound(bytes(content), position))
 
 
 def _parse_stream(node: ElementTree.Element) -> StreamHeader:
@@ -424,6 +457,17 @@ def _whole_number(digits: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
+def _checksum(header: bytes, position: int) -> bytes:
+    """Return the XML comment for a header before it, but for the table's place at ``position``, which is filled in."""
+    return b"<!--crc32 %08x-->" % zlib.crc32(header[:position] + header[position + 8 :])
+
+
+def _is_sound(content: bytes, position: int) -> bool:
+    before, comment, found = content.rpartition(b"</dv><!--")
+    checksum = _checksum(before + b"</dv>", position)
+    return not comment or b"<!--" + found.rstrip(b"\0") == checksum
+
+
 _HEADER_XML = (
     '<dv version="2.0"><node name="outInfo" path="/outInfo/"><node name="0" path="/outInfo/0/">'
     '<attr key="compression" type="string">{}</attr>'
@@ -439,6 +483,7 @@ _HEADER_XML = (
 def build_header(compression: Compression, resolution: Resolution, camera: str) -> tuple[bytes, int]:
     """Return (MAGIC and header of a file with one event stream, where in it the table's position is stored)."""
     xml = _HEADER_XML.format(compression.name, resolution.width, resolution.height, escape(camera))
+    xml += _checksum(b"", 0).decode()  # to be filled in
     builder = flatbuffers.Builder(1024)
     description = builder.CreateString(xml)
     builder.StartObject(3)
@@ -449,7 +494,9 @@ def build_header(compression: Compression, resolution: Resolution, camera: str) 
     builder.FinishSizePrefixed(builder.EndObject(), file_identifier=b"IOHE")
     content = bytes(builder.Output())
     position = field(content, root_table(content, 4), 1)
-    return MAGIC + content, len(MAGIC) + position
+    before, comment, after = content.rpartition(b"<!--")
+    checksum = _checksum(before[4:], position - 4)
+    return MAGIC + before + checksum + after[len(checksum) - len(comment) :], len(MAGIC) + position
 
 
 def events_in(content: memoryview) -> tuple[int, int]:

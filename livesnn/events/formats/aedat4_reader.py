@@ -55,6 +55,7 @@ from livesnn.threads import decoding_threads, prefetch
 MAX_TABLE_BYTES = 512 << 20
 """The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
 
+UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _BATCH_BYTES = 1 << 19  # of the file, unpacked by one thread at a time; to hand it over costs some 60 µs
 _BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
 _WALK_BYTES = 4096
@@ -76,6 +77,7 @@ class Aedat4Reader(Reader):
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             header, first = read_header(self._file)
             self._index = build_index(self._file, header, first)
+        self._notes = [] if header.sound else [UNSOUND_HEADER]
         self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
         self._decompressor = Decompressor(header.compression)
         self._kinds = {stream.id: stream.type for stream in header.streams}
@@ -99,7 +101,7 @@ class Aedat4Reader(Reader):
         damaged = list(self._damaged.values())
         jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
         strange = f"{self._strange:,} packets belong to no stream in the file's header, and are left out"
-        found = [*self._index.warnings, *[strange] * bool(self._strange), *jumped, *damaged]
+        found = [*self._notes, *self._index.warnings, *[strange] * bool(self._strange), *jumped, *damaged]
         if len(found) <= _MAX_WARNINGS:
             return found
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]

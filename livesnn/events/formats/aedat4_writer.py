@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from array import array
 from pathlib import Path
@@ -35,8 +36,9 @@ _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compres
 class Aedat4Writer(Closing):
     """Writes one event stream; a context manager.
 
-    Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events. `close`
-    writes the table, which only seeking needs. If the disk is full, the file ends with the last whole packet.
+    Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events; `sync` saves
+    them from a power failure. `close` writes the table, which only seeking needs, and syncs. If the disk is full, the
+    file ends with the last whole packet. Header, packets and table have checksums.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ class Aedat4Writer(Closing):
     camera
         The camera's name; see `storable`.
     compression
-        "lz4" (fast), "zstd" (small), or None.
+        "lz4" (fast), "zstd" (small), or None, without checksums of packets.
 
     Raises
     ------
@@ -150,8 +152,15 @@ class Aedat4Writer(Closing):
             self._write_packet(events[first:last])
             first = last
 
+    def sync(self) -> None:
+        """Wait until the disk has what is written; may run in another thread than the rest, but not during `close`."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error) from error
+
     def close(self) -> None:
-        """Write what is left and the table; safe to call twice."""
+        """Write what is left and the table, and wait until the disk has all; safe to call twice."""
         if self._file.closed:
             return
         try:
@@ -160,6 +169,7 @@ class Aedat4Writer(Closing):
             self._append(compress(build_table(table_of(self._rows)), self._compression))
             self._file.seek(self._table_position_at)
             self._file.write(position.to_bytes(8, "little"))
+            os.fsync(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from error
         finally:
