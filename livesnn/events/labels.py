@@ -170,7 +170,7 @@ class LabelWriter(Closing):
         self._write(_line(self._recording, replace(self._holds, end=self._reached_us / 1e6)))
 
     def sync(self) -> None:
-        """Wait until the disk has what is written; may run in another thread than the rest, but not during `close`."""
+        """Wait until the disk has what is written; may run in another thread, but not during `close`."""
         try:
             if self._file is not None:
                 os.fsync(self._file.fileno())

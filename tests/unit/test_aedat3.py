@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import tracemalloc
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.aedat3_writer import (
     POLARITY,
     RESET,
     RISING_EDGE,
+    SPECIAL,
     frames,
     header,
     imu,
@@ -36,6 +38,7 @@ from tests.reading import packets_of
 
 RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WRAP_US = 1 << 31
+OTHER = packet(100, bytes(12), 3, event_bytes=4)
 
 
 def write(path: Path, *parts: bytes) -> Path:
@@ -71,7 +74,7 @@ def recordings(draw: st.DrawFn) -> tuple[Events, list[bytes]]:
     for index, (_, (x, y, p)) in enumerate(rows):
         events["x"][index], events["y"][index], events["p"][index] = x, y, p
     cuts = sorted(draw(st.lists(st.integers(0, len(rows)), max_size=6)))
-    others = [b"", special([RISING_EDGE], 5), imu(IMU6, 2), packet(100, bytes(12), 3, event_bytes=4)]
+    others = [b"", special([RISING_EDGE], 5), imu(IMU6, 2), OTHER]
     parts = []
     for first, last in zip([0, *cuts], [*cuts, len(rows)], strict=True):
         parts += [polarity(events[first:last]), draw(st.sampled_from(others))]
@@ -89,7 +92,9 @@ def test_what_is_read_is_what_was_written_however_it_is_packed_and_the_clock_wra
     found = describe(path)
     assert (found.format, found.camera, found.resolution) == ("aedat3", "DVS128", (128, 128))
     nothing = not any((events.size, found.frames, found.imu, found.triggers))
-    assert found.warnings == [NOTHING] * nothing
+    said = [line for line in found.warnings if "of an unknown type" in line]
+    assert found.warnings == said + [NOTHING] * nothing
+    assert len(said) == any(part == OTHER for part in parts)
     if events.size:
         with open_recording(path) as recording:
             assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
@@ -148,7 +153,7 @@ def test_an_event_has_its_bits_where_the_specification_has_them(tmp_path: Path) 
     assert describe(path).orientation == "x to the right, y down"
 
 
-def test_frames_inertial_samples_and_triggers_are_counted_and_what_is_unknown_is_skipped(
+def test_frames_inertial_samples_and_triggers_are_counted_and_what_is_unknown_is_said(
     tmp_path: Path,
 ) -> None:
     events = make_events([100, 200, 300])
@@ -161,7 +166,23 @@ def test_frames_inertial_samples_and_triggers_are_counted_and_what_is_unknown_is
     )  # fmt: skip
     assert np.array_equal(read(path), events)
     found = describe(path)
-    assert (found.frames, found.imu, found.triggers, found.warnings) == (4, 7, 3, [])
+    assert (found.frames, found.imu, found.triggers) == (4, 7, 3)
+    (warning,) = found.warnings
+    assert re.fullmatch(
+        r"2 packets are of an unknown type, the first at byte [\d,]+: they are left out", warning
+    )
+
+
+@pytest.mark.parametrize("kind", [SPECIAL, FRAME + 1, IMU6 + 2, 9, 33])
+def test_a_packet_of_events_whose_type_is_damaged_is_said_with_its_place(tmp_path: Path, kind: int) -> None:
+    events = make_events(range(0, 9_000, 3))
+    first, damaged, last = (bytearray(polarity(part)) for part in np.split(events, 3))
+    damaged[:2] = struct.pack("<h", kind)
+    found = describe(write(tmp_path / "f.aedat", header(), first, damaged, last))
+    assert found.streams["events"].n == 2_000
+    assert found.warnings == [
+        f"1 packets are of an unknown type, the first at byte {len(header() + first):,}: they are left out"
+    ]
 
 
 def test_invalid_events_are_left_out_and_counted_once(tmp_path: Path) -> None:

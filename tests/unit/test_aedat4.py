@@ -395,6 +395,14 @@ def test_packets_of_a_stream_that_the_header_does_not_name_are_said_to_be_left_o
     ]
 
 
+def test_packets_of_a_type_that_is_not_known_are_said_to_be_left_out(tmp_path: Path) -> None:
+    header, _ = build_header(Compression.NONE, SENSOR, "made")
+    path = tmp_path / "f.aedat4"
+    content = build_events(make_events(3))
+    path.write_bytes(header.replace(b"EVTS", b"EVTR") + (PACKET_HEADER.pack(0, len(content)) + content) * 2)
+    assert "2 packets are of an unknown type, 'EVTR', and are left out" in describe(path).warnings
+
+
 @pytest.fixture(params=["one core", "all cores"])
 def cores(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let the process use one core, where the system can, then all that it may use."""

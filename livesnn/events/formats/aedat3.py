@@ -41,6 +41,8 @@ _SEGMENT_BYTES = 1 << 20  # frames may lie between the packets of a segment
 _WALK_BYTES = 4096
 _HEADER = struct.Struct("<hhiiiiii")
 _TIME = struct.Struct("<4xI")
+_SAMPLE_BYTES = {IMU6: 36, IMU9: 48}
+_SPECIAL_TYPES = 32  # cAER has fewer
 _RESET = 1
 _TRIGGERS = (2, 3, 4, *range(6, 14))  # others are about the clock, rows without events, or frames
 _SENSORS = {
@@ -76,7 +78,7 @@ class Aedat3Reader(Reader):
             self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
             self._sizes = {stream.name: stream.resolution or _WIDEST for stream in self.streams}
             self._invalid: dict[tuple[int, int], int] = {}
-            self._warnings += [index.loss] if index.loss else []
+            self._warnings += index.warnings
             for stream in self.streams:
                 self._judge(stream)
 
@@ -256,11 +258,11 @@ class Track:
 
 
 class Index(NamedTuple):
-    """``tracks`` by the source's number; ``loss`` says which part can't be read, or is empty."""
+    """``tracks`` by the source's number; ``warnings`` say which part can't be read or isn't known."""
 
     tracks: dict[int, Track]
     content: OtherContent
-    loss: str
+    warnings: list[str]
 
 
 def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
@@ -331,25 +333,33 @@ def walk(file: BufferedFile, start: int) -> Index:
     """Find every whole packet from the headers only; raises FormatError when the first one is damaged."""
     tracks: dict[int, Track] = {}
     frames = imu = triggers = 0
-    position, loss = start, ""
+    position, warnings, unknown = start, list[str](), list[int]()
     while position < file.size:
         file.passed(position)
         packet = read_packet(file, position)
         if isinstance(packet, PacketHeader) and packet.source not in tracks and len(tracks) == _MAX_SOURCES:
             packet = Flaw(f"it is of a source beyond the first {_MAX_SOURCES}")
         if isinstance(packet, Flaw):
-            loss = _describe_loss(file, position, packet, first=position == start)
+            warnings.append(_describe_loss(file, position, packet, first=position == start))
             break
         track = tracks.setdefault(packet.source, Track())
+        valid = min(max(packet.valid, 0), packet.events)
         if packet.kind == POLARITY:
             track.add(position, packet, _ends(file, packet))
-        elif packet.kind == SPECIAL:
-            triggers += _read_special(file, packet, track)
-        elif packet.kind in (FRAME, IMU6, IMU9):
-            valid = min(max(packet.valid, 0), packet.events)
-            frames, imu = (frames + valid, imu) if packet.kind == FRAME else (frames, imu + valid)
+        elif packet.kind == SPECIAL and (found := _read_special(file, packet, track)) is not None:
+            triggers += found
+        elif packet.kind == FRAME:
+            frames += valid
+        elif packet.event_bytes == _SAMPLE_BYTES.get(packet.kind):
+            imu += valid
+        elif packet.events:
+            unknown.append(position)
         position = packet.end
-    return Index(tracks, OtherContent(frames, imu, triggers), loss)
+    if unknown:
+        warnings.append(
+            f"{len(unknown):,} packets are of an unknown type, the first at byte {unknown[0]:,}: they are left out"
+        )
+    return Index(tracks, OtherContent(frames, imu, triggers), warnings)
 
 
 def _describe_loss(file: BufferedFile, position: int, flaw: Flaw, *, first: bool) -> str:
@@ -369,11 +379,16 @@ def _ends(file: BufferedFile, packet: PacketHeader) -> list[int]:
     return [(packet.overflow << 31) + _TIME.unpack(event)[0] for event in octets if len(event) == EVENT_BYTES]
 
 
-def _read_special(file: BufferedFile, packet: PacketHeader, track: Track) -> int:
-    """Return how many triggers a packet of special events holds; note in ``track`` if the clock was reset."""
+def _read_special(file: BufferedFile, packet: PacketHeader, track: Track) -> int | None:
+    """Return how many triggers a packet of special events holds, and note in ``track`` if the clock was reset.
+
+    None if some are of no known type: it isn't such a packet, unless it is damaged.
+    """
     triggers = 0
     for words in read_words(file, packet):
         valid = words[words[:, 0] & 1 == 1, 0] >> 1 & 0x7F
+        if valid.max(initial=0) >= _SPECIAL_TYPES:
+            return None
         triggers += int(np.isin(valid, _TRIGGERS).sum())
         if (valid == _RESET).any():
             track.reset()

@@ -458,7 +458,7 @@ def _whole_number(digits: str) -> int:
 
 
 def _checksum(header: bytes, position: int) -> bytes:
-    """Return the XML comment for a header before it, but for the table's place at ``position``, which is filled in."""
+    """Return the XML comment for a header before it; the table's place, at ``position``, is filled in later."""
     return b"<!--crc32 %08x-->" % zlib.crc32(header[:position] + header[position + 8 :])
 
 

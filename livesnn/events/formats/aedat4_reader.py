@@ -56,6 +56,7 @@ MAX_TABLE_BYTES = 512 << 20
 """The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
 
 UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
+_KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
 _BATCH_BYTES = 1 << 19  # of the file, unpacked by one thread at a time; to hand it over costs some 60 µs
 _BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
 _WALK_BYTES = 4096
@@ -77,7 +78,7 @@ class Aedat4Reader(Reader):
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             header, first = read_header(self._file)
             self._index = build_index(self._file, header, first)
-        self._notes = [] if header.sound else [UNSOUND_HEADER]
+        self._notes = [*[UNSOUND_HEADER] * (not header.sound), *self._index.warnings]
         self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
         self._decompressor = Decompressor(header.compression)
         self._kinds = {stream.id: stream.type for stream in header.streams}
@@ -90,8 +91,7 @@ class Aedat4Reader(Reader):
         ordered = sorted(header.streams, key=lambda stream: stream.type != "EVTS")
         self.camera = next((stream.source for stream in ordered if stream.source), "")
         self.resolution = next((stream.resolution for stream in ordered if stream.resolution), None)
-        strange = ~np.isin(self._index.packets.stream, list(self._kinds))
-        self._strange = int(np.count_nonzero(strange))
+        self._notes += self._left_out()
         self._damaged: dict[int, str] = {}
         self._jumps: dict[str, int] = {}
 
@@ -100,11 +100,19 @@ class Aedat4Reader(Reader):
         """What is damaged or missing in the part read so far; at most nine lines."""
         damaged = list(self._damaged.values())
         jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        strange = f"{self._strange:,} packets belong to no stream in the file's header, and are left out"
-        found = [*self._notes, *self._index.warnings, *[strange] * bool(self._strange), *jumped, *damaged]
+        found = [*self._notes, *jumped, *damaged]
         if len(found) <= _MAX_WARNINGS:
             return found
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
+
+    def _left_out(self) -> Iterator[str]:
+        """Yield a warning about packets of no known stream, and of each stream that isn't of a known type."""
+        streams = self._index.packets.stream
+        if nobodys := np.count_nonzero(~np.isin(streams, list(self._kinds))):
+            yield f"{nobodys:,} packets belong to no stream in the file's header, and are left out"
+        for number, kind in self._kinds.items():
+            if kind not in _KINDS and (count := np.count_nonzero(streams == number)):
+                yield f"{count:,} packets are of an unknown type, {kind[:20]!r}, and are left out"
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield one packet per packet of the file, a few unpacked ahead in other threads; see `Reader.packets`."""

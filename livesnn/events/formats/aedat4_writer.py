@@ -36,9 +36,9 @@ _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compres
 class Aedat4Writer(Closing):
     """Writes one event stream; a context manager.
 
-    Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events; `sync` saves
-    them from a power failure. `close` writes the table, which only seeking needs, and syncs. If the disk is full, the
-    file ends with the last whole packet. Header, packets and table have checksums.
+    Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events. What `sync`
+    has put on the disk outlives a power failure. `close` writes the table, which only seeking needs, and syncs. If
+    the disk is full, the file ends with the last whole packet. Header, packets and table have checksums.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class Aedat4Writer(Closing):
             first = last
 
     def sync(self) -> None:
-        """Wait until the disk has what is written; may run in another thread than the rest, but not during `close`."""
+        """Wait until the disk has what is written; may run in another thread, but not during `close`."""
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
