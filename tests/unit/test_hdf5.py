@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import zlib
 from pathlib import Path
 
 import h5py
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
-from livesnn.events.formats.hdf5_layout import MAX_OBJECTS, Attributes, WatchedFile, find_places
+from livesnn.events.formats.hdf5_layout import MAX_OBJECTS, MAX_STREAMS, Attributes, WatchedFile, find_places
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.ecf_writer import CHUNK_EVENTS, STYLES, write_ecf
@@ -187,6 +189,106 @@ def test_an_offset_in_another_file_is_left_out_and_said(tmp_path: Path, virtual:
             file.create_dataset("t_offset", (1,), "i8", external=[(str(other), 0, 8)])
     assert np.array_equal(read(path), make_events(10))
     assert "t_offset lies in other files, and isn't added to the times" in describe(path).warnings
+
+
+def test_an_offset_behind_a_link_or_in_a_chunk_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    events = make_events(10)
+    path = write_columns(tmp_path / "f.h5", events, height=480, width=640)
+    with h5py.File(path, "r+") as file:
+        file["t_offset"], file["u"] = h5py.SoftLink("/u"), h5py.SoftLink("/t_offset")
+    assert np.array_equal(read(path), events)
+    with h5py.File(path, "r+") as file:
+        del file["t_offset"]
+        chunk = {
+            "shape": (1,),
+            "maxshape": (None,),
+            "chunks": (1 << 30,),
+            "dtype": "u1",
+            "compression": "gzip",
+        }
+        file.create_dataset("t_offset", **chunk).id.write_direct_chunk((0,), zlib.compress(b"\5"))
+    assert np.array_equal(read(path), events)
+    assert "t_offset isn't one whole number of µs, and isn't added to the times" in describe(path).warnings
+
+
+def test_triggers_without_a_value_or_behind_a_link_are_none(tmp_path: Path) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(10))
+    with h5py.File(path, "r+") as file:
+        file["EXT_TRIGGER/events"] = h5py.Empty("i8")
+    assert describe(path).triggers == 0
+    with h5py.File(path, "r+") as file:
+        del file["EXT_TRIGGER"]
+        file["EXT_TRIGGER"] = h5py.ExternalLink("other.h5", "/")
+    assert describe(path).triggers == 0
+
+
+def zeros(octets: int) -> bytes:
+    """Return as many zeros as zlib packs them, from pieces: packing all of them takes long."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 15)
+    head = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    piece = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return head + piece * (octets // (1 << 20) - 1) + packer.flush()
+
+
+def lzf_zeros(octets: int) -> bytes:
+    """Return as many zeros as LZF packs them: one, then copies of 264 bytes from one byte before."""
+    return b"\x00\x00" + b"\xe0\xff\x00" * (octets // 264)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("compression", "packed", "rows"),
+    [
+        ("gzip", zeros(32 << 20), 1 << 10),
+        ("gzip", zeros(1 << 30), 1 << 18),
+        ("lzf", lzf_zeros(1 << 30), 3 << 20),
+    ],
+)
+def test_a_chunk_that_unpacks_to_more_than_a_chunk_is_lost_and_said(
+    tmp_path: Path, compression: str, packed: bytes, rows: int
+) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for axis in "txyp":
+            file.create_dataset(axis, (2 * rows,), "i8", chunks=(rows,), compression=compression)
+            file[axis][rows:] = 0
+        for axis in "txyp":
+            file[axis].id.write_direct_chunk((0,), packed)
+        file["t"].attrs["unit"] = "us"
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = describe(tmp_path / "f.h5")
+    assert found.streams["events"].n == max(2 * rows - BLOCK_EVENTS, 0) // BLOCK_EVENTS * BLOCK_EVENTS - 0
+    assert "damaged from event 0 on" in found.warnings[0]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 400_000
+
+
+def test_columns_compressed_twice_or_in_chunks_of_single_events_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk((64,))
+        for _ in range(2):
+            made.set_filter(h5py.h5z.FILTER_DEFLATE, 0, (9,))
+        for axis in "txyp":
+            space = h5py.h5s.create_simple((64,))
+            dataset = h5py.h5d.create(file.id, axis.encode(), h5py.h5t.NATIVE_INT64, space, made)
+            dataset.write_direct_chunk((0,), zlib.compress(zlib.compress(bytes(512))))
+    with pytest.raises(FormatError, match="compressed more than once, which isn't supported: repack it"):
+        open_recording(tmp_path / "f.h5")
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        for axis in "txyp":
+            file.create_dataset(axis, data=np.zeros(1_100, "u1"), chunks=(1,))
+    with pytest.raises(FormatError, match="chunks of 1 items, which take too long to read: repack it"):
+        open_recording(tmp_path / "g.h5")
+
+
+def test_more_streams_than_any_recording_has_are_refused(tmp_path: Path) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(1), group="0")
+    with h5py.File(path, "r+") as file:
+        for number in range(1, MAX_STREAMS + 2):
+            file[f"{number}/t"] = [number]
+            for axis in "xyp":
+                file[f"{number}/{axis}"] = file[f"0/{axis}"]
+    with pytest.raises(FormatError, match="more than 64 streams of events: split it into several files"):
+        open_recording(path)
 
 
 def test_columns_that_are_no_numbers_are_named(tmp_path: Path) -> None:

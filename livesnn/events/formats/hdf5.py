@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from livesnn.events.formats.hdf5_layout import (
     WatchedFile,
     count_triggers,
     damage_as_errors,
+    filters_of,
     find_places,
 )
 from livesnn.events.formats.registry import EventStream, OtherContent
@@ -44,6 +46,7 @@ from livesnn.files import require_file
 
 BLOCK_EVENTS = 1 << 16
 _CAMERA_KEYS = ("camera", "camera_name", "sensor_name", "integrator_name")
+_TRUSTED_BYTES = 1 << 17  # a chunk of fewer unpacks to 135 MB at most
 _MAX_EVENT_BYTES = 16  # of a compressed one, far above what any takes
 _ECF_HEADER_BYTES = 12
 
@@ -144,13 +147,12 @@ class ColumnBlocks(Hdf5Blocks):
     def __init__(self, place: Place) -> None:
         super().__init__(place, BLOCK_EVENTS)
         self.unit = place.unit or MICROSECONDS
-        self._short: dict[str, list[int]] = {}
+        self._chunks: dict[str, Chunks] = {}
 
     def columns(self, start: int, end: int) -> Mapping[str, Numbers]:
         """Return t, x, y, p of the events from ``start`` to ``end`` as they lie in the file.
 
-        An incomplete part raises one of `DAMAGE`. HDF5 itself would fill the rest of its chunk with whatever lies in
-        memory, for example when damage has removed the name of its compression.
+        An incomplete part raises one of `DAMAGE`.
         """
         if self._place.fields is None:
             return {axis: self._rows(axis, start, end) for axis in AXES}
@@ -159,17 +161,87 @@ class ColumnBlocks(Hdf5Blocks):
 
     def _rows(self, axis: str, start: int, end: int) -> npt.NDArray[np.void]:
         dataset = self._place.parts[axis]
-        if axis not in self._short:
-            self._short[axis] = _short_chunks(dataset)
-        short = self._short[axis]
-        next_short = bisect_left(short, start // dataset.chunks[0] * dataset.chunks[0]) if short else 0
-        if next_short < len(short) and short[next_short] < end:
-            raise OSError(f"the chunk from {short[next_short]} on isn't all there")
+        if dataset.chunks is not None:
+            if axis not in self._chunks:
+                self._chunks[axis] = Chunks(dataset)
+            self._chunks[axis].require_sound(start, end)
         found: npt.NDArray[np.void] = dataset[start:end]
         return found
 
     def _read(self, start: int, end: int) -> Events:
         return columns_to_events(self.columns(start, end), self.unit, self._place.offset_us)
+
+
+class Chunks:
+    """The chunks of a dataset, each of which is looked at before HDF5 reads it.
+
+    Of one that isn't compressed and isn't all there, HDF5 would fill the rest with whatever lies in memory, for
+    example when damage has removed the name of its compression. One that unpacks to more than a chunk, even to
+    gigabytes, HDF5 would unpack nevertheless.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+        self._rows = int(dataset.chunks[0])
+        self._bytes = self._rows * dataset.dtype.itemsize
+        self._filters = filters_of(dataset)
+        least, most = (
+            (1, self._bytes + self._bytes // 64 + 1024) if self._filters else (self._bytes, self._bytes)
+        )
+        sizes = _chunk_sizes(dataset)
+        self._unsound = sorted(first for first, size in sizes.items() if not least <= size <= most)
+        self._large = {first for first, size in sizes.items() if self._filters and size > _TRUSTED_BYTES}
+
+    def require_sound(self, start: int, end: int) -> None:
+        """Raise OSError if a chunk of these rows can't be read."""
+        begin = start // self._rows * self._rows
+        number = bisect_left(self._unsound, begin)
+        if number < len(self._unsound) and self._unsound[number] < end:
+            raise OSError(f"the chunk from {self._unsound[number]} on isn't all there")
+        for first in range(begin, end, self._rows) if self._large else ():
+            if first in self._large:
+                self._require_size(first)
+                self._large.remove(first)
+
+    def _require_size(self, first: int) -> None:
+        left_out, octets = self._dataset.id.read_direct_chunk((first,))
+        for number, known in enumerate(self._filters):
+            if left_out >> number & 1:
+                continue
+            if (known == h5py.h5z.FILTER_DEFLATE and not _inflates_to(octets, self._bytes)) or (
+                known == h5py.h5z.FILTER_LZF and _lzf_size(np.frombuffer(octets, np.uint8)) > self._bytes + 64
+            ):
+                raise OSError(f"the chunk from {first} on unpacks to more than a chunk")
+
+
+def _inflates_to(octets: bytes, most: int) -> bool:
+    """Return whether zlib unpacks no more than that, if anything."""
+    unpacker, size = zlib.decompressobj(), 0
+    with contextlib.suppress(zlib.error):  # as HDF5 will find too
+        while octets and size <= most:
+            size += len(unpacker.decompress(octets, 1 << 24))
+            octets = unpacker.unconsumed_tail
+    return size <= most
+
+
+@njit(nogil=True, cache=True)
+def _lzf_size(octets: npt.NDArray[np.uint8]) -> int:
+    """Return how many bytes LZF unpacks to. Source: lzf_d.c of LibLZF 3.6."""
+    position, size = 0, 0
+    while position < octets.size:
+        control = int(octets[position])
+        if control < 32:
+            size += control + 1
+            position += control + 2
+            continue
+        length = control >> 5
+        position += 1
+        if length == 7 and position < octets.size:
+            length += int(octets[position])
+            position += 1
+        size += length + 2
+        position += 1
+    return size
 
 
 class EcfBlocks(Hdf5Blocks):
@@ -195,14 +267,6 @@ class EcfBlocks(Hdf5Blocks):
         if (events := decode_ecf(octets)) is not None:
             events["t"] += self._place.offset_us
         return events
-
-
-def _short_chunks(dataset: h5py.Dataset) -> list[int]:
-    """Return the first rows of the uncompressed chunks that are, or may be, incomplete."""
-    if dataset.chunks is None or dataset.id.get_create_plist().get_nfilters():
-        return []
-    whole = dataset.chunks[0] * dataset.dtype.itemsize
-    return sorted(first for first, size in _chunk_sizes(dataset).items() if size != whole)
 
 
 def _chunk_sizes(dataset: h5py.Dataset) -> dict[int, int]:

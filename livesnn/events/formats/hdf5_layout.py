@@ -32,6 +32,9 @@ ECF_FILTER = 36559
 MAX_CHUNK_EVENTS = 65535  # in ECF
 MAX_CHUNK_BYTES = 128 << 20
 MAX_OBJECTS, MAX_DEPTH = 10_000, 16
+MAX_STREAMS = 64
+_REORDERING = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_NBIT, h5py.h5z.FILTER_SCALEOFFSET)
+_FEW_ROWS, _MANY_CHUNKS = 64, 1_000  # in a chunk, of which each takes some 50 µs
 _MAX_ITEM_BYTES = 256
 _CACHE_SLOTS = 521
 DAMAGE = (
@@ -71,7 +74,7 @@ class Place(NamedTuple):
     @property
     def packed(self) -> bool:
         """Whether the events are compressed by Prophesee's ECF."""
-        return _filters(self.parts["t"]) == [ECF_FILTER]
+        return filters_of(self.parts["t"]) == [ECF_FILTER]
 
 
 @contextmanager
@@ -97,6 +100,7 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
         groups.setdefault(group, []).append(member)
     places = []
     for name, dataset in datasets.items():
+        _require_few(path, places)
         if dataset.dtype.names is not None:
             columns = find_columns(dataset.dtype.names)
             if not columns.missing and _numeric([dataset.dtype[field] for field in dataset.dtype.names]):
@@ -106,6 +110,7 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
         prefix = f"{group}/" if group else ""
         plain = [member for member in members if _numeric([datasets[prefix + member].dtype])]
         columns = find_columns(plain)
+        _require_few(path, places)
         if not columns.missing:
             parts = {axis: datasets[prefix + columns.by_axis[axis]] for axis in AXES}
             places.append(_place(path, file, attributes, group or "events", parts, columns, fields=None))
@@ -117,10 +122,28 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
     return places
 
 
+def _require_few(path: Path, places: list[Place]) -> None:
+    if len(places) > MAX_STREAMS:
+        raise FormatError(
+            f"{path}: it has more than {MAX_STREAMS} streams of events: split it into several files"
+        )
+
+
 def count_triggers(file: h5py.File) -> int:
     """Return how many external triggers a Prophesee file has."""
-    triggers = file.get("EXT_TRIGGER/events")
-    return int(triggers.shape[0]) if isinstance(triggers, h5py.Dataset) and len(triggers.shape) == 1 else 0
+    home = _own(file, "EXT_TRIGGER")
+    triggers = _own(home, "events") if isinstance(home, h5py.Group) else None
+    shape = triggers.shape if isinstance(triggers, h5py.Dataset) else None
+    return int(shape[0]) if shape is not None and len(shape) == 1 else 0
+
+
+def _own(group: h5py.Group, name: str) -> object:
+    """Return what a group has under a name; None if there is nothing, or a link, which may lead anywhere."""
+    links, known = group.id.links, name.encode()
+    if not links.exists(known) or links.get_info(known).type != h5py.h5l.TYPE_HARD:
+        return None
+    found: object = group[name]
+    return found
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -206,7 +229,7 @@ def _place(
     )
 
 
-def _filters(dataset: h5py.Dataset) -> list[int]:
+def filters_of(dataset: h5py.Dataset) -> list[int]:
     made = dataset.id.get_create_plist()
     return [made.get_filter(i)[0] for i in range(made.get_nfilters())]
 
@@ -221,6 +244,10 @@ def _check(path: Path, dataset: h5py.Dataset) -> None:
         raise FormatError(
             f"{path}: {name} has chunks of {chunk:,} items, which don't fit in memory: repack it"
         )
+    if 0 < chunk < _FEW_ROWS and n > chunk * _MANY_CHUNKS:
+        raise FormatError(
+            f"{path}: {name} has chunks of {chunk} items, which take too long to read: repack it"
+        )
     stored = (
         dataset.id.get_num_chunks() * chunk
         if chunk
@@ -230,11 +257,15 @@ def _check(path: Path, dataset: h5py.Dataset) -> None:
         raise FormatError(
             f"{path}: {name} claims {n:,} items, but has {stored:,}: it is damaged or unfinished"
         )
-    filters = _filters(dataset)
+    filters = filters_of(dataset)
     if filters == [ECF_FILTER]:
         if dataset.dtype.names is None or chunk > MAX_CHUNK_EVENTS:
             raise FormatError(f"{path}: {name} can't be ECF events ({chunk:,} in a chunk): it is damaged")
         return
+    order = [known for known in filters if known != h5py.h5z.FILTER_FLETCHER32]
+    packing = [known for known in order if known not in _REORDERING]
+    if packing and packing != order[-1:]:  # how much it unpacks to couldn't be told
+        raise FormatError(f"{path}: {name} is compressed more than once, which isn't supported: repack it")
     missing = [known for known in filters if not h5py.h5z.filter_avail(known)]
     if missing and not _plugins_help(missing):
         raise FormatError(
@@ -264,13 +295,12 @@ def _open_with_cache(file: h5py.File, name: str, chunk_bytes: int) -> h5py.Datas
 def _offset(home: h5py.Group, file: h5py.File, attributes: Attributes) -> int:
     """Return what must be added to the times, DSEC's ``t_offset`` in µs; warn if it is invalid."""
     for owner in (home, file):
-        offset = owner.get("t_offset") if owner.get("t_offset", getlink=True, default=None) else None
-        if not isinstance(offset, h5py.Dataset):
+        if not isinstance(offset := _own(owner, "t_offset"), h5py.Dataset):
             continue
         if offset.is_virtual or offset.external:  # libhdf5 may crash on it, or read a file of somebody else
             attributes.warn("t_offset lies in other files, and isn't added to the times")
             return 0
-        if offset.size == 1 and offset.dtype.kind in "iuf":
+        if offset.size == 1 and offset.dtype.kind in "iuf" and offset.chunks is None:
             value = float(np.asarray(offset[()]).item())
             if value.is_integer() and abs(value) < TIME_LIMIT_US // 2:
                 return int(value)
