@@ -241,7 +241,7 @@ def lzf_zeros(octets: int) -> bytes:
     [
         ("gzip", zeros(32 << 20), 1 << 10),
         ("gzip", zeros(1 << 30), 1 << 18),
-        ("lzf", lzf_zeros(1 << 30), 3 << 20),
+        ("lzf", lzf_zeros(1 << 27), 1 << 18),
     ],
 )
 def test_a_chunk_that_unpacks_to_more_than_a_chunk_is_lost_and_said(
@@ -256,7 +256,9 @@ def test_a_chunk_that_unpacks_to_more_than_a_chunk_is_lost_and_said(
         file["t"].attrs["unit"] = "us"
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = describe(tmp_path / "f.h5")
-    assert found.streams["events"].n == max(2 * rows - BLOCK_EVENTS, 0) // BLOCK_EVENTS * BLOCK_EVENTS - 0
+    assert found.streams["events"].n == (
+        rows if rows % BLOCK_EVENTS == 0 else 0
+    )  # the rest of its blocks is lost
     assert "damaged from event 0 on" in found.warnings[0]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 400_000
 
@@ -281,12 +283,11 @@ def test_columns_compressed_twice_or_in_chunks_of_single_events_are_refused(tmp_
 
 
 def test_more_streams_than_any_recording_has_are_refused(tmp_path: Path) -> None:
-    path = write_columns(tmp_path / "f.h5", make_events(1), group="0")
-    with h5py.File(path, "r+") as file:
-        for number in range(1, MAX_STREAMS + 2):
-            file[f"{number}/t"] = [number]
-            for axis in "xyp":
-                file[f"{number}/{axis}"] = file[f"0/{axis}"]
+    path = tmp_path / "f.h5"
+    with h5py.File(path, "w") as file:
+        for number in range(MAX_STREAMS + 1):
+            for axis in "txyp":
+                file[f"{number}/{axis}"] = [0]
     with pytest.raises(FormatError, match="more than 64 streams of events: split it into several files"):
         open_recording(path)
 

@@ -100,18 +100,18 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
         groups.setdefault(group, []).append(member)
     places = []
     for name, dataset in datasets.items():
-        _require_few(path, places)
         if dataset.dtype.names is not None:
             columns = find_columns(dataset.dtype.names)
             if not columns.missing and _numeric([dataset.dtype[field] for field in dataset.dtype.names]):
+                _require_few(path, places)
                 whole = dict.fromkeys(AXES, dataset)
                 places.append(_place(path, file, attributes, name, whole, columns, fields=columns.by_axis))
     for group, members in groups.items():
         prefix = f"{group}/" if group else ""
         plain = [member for member in members if _numeric([datasets[prefix + member].dtype])]
         columns = find_columns(plain)
-        _require_few(path, places)
         if not columns.missing:
+            _require_few(path, places)
             parts = {axis: datasets[prefix + columns.by_axis[axis]] for axis in AXES}
             places.append(_place(path, file, attributes, group or "events", parts, columns, fields=None))
     if not places:
@@ -123,7 +123,7 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
 
 
 def _require_few(path: Path, places: list[Place]) -> None:
-    if len(places) > MAX_STREAMS:
+    if len(places) >= MAX_STREAMS:
         raise FormatError(
             f"{path}: it has more than {MAX_STREAMS} streams of events: split it into several files"
         )
