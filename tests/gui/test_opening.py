@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QTextDocument
 from PySide6.QtGui import Qt as QtText
 from PySide6.QtWidgets import QLabel, QWidget
@@ -136,6 +137,37 @@ def test_a_camera_is_let_go_of_before_it_is_opened_again(playing: str | None, so
 def test_a_source_that_is_handed_over_open_replaces_what_plays() -> None:
     assert not may_go_on("a.aedat4", FakeSource())
     assert not may_go_on(FakeSource(), "camera")
+
+
+def test_each_hostile_file_plays_or_is_refused_while_the_window_answers(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, data_dir: Path
+) -> None:
+    if not (data_dir / "hostile").is_dir():
+        pytest.skip(f"no folder {data_dir / 'hostile'}, which holds files that once broke something")
+    window = make_window()
+    play(qtbot, window, str(recording))
+    longest_s = answered_s = time.thread_time()  # of the thread that draws the window
+
+    def answer() -> None:
+        nonlocal longest_s, answered_s
+        longest_s, answered_s = max(longest_s, time.thread_time() - answered_s), time.thread_time()
+
+    ticking = QTimer()
+    ticking.timeout.connect(answer)
+    ticking.start(20)
+    longest_s = 0.0
+    for path in sorted(path for path in (data_dir / "hostile").iterdir() if path.is_file()):
+        begun_s, before = time.process_time(), window.session
+        window.open(str(path))
+        qtbot.waitUntil(
+            lambda before=before, name=path.name: (
+                window.session is not before
+                or (window.banner.kind == "error" and name in window.banner.message.text())
+            ),
+            timeout=20_000,
+        )
+        assert time.process_time() - begun_s < 5.0, path.name
+    assert longest_s < 1.0
 
 
 HOSTILE = '<img src="x.png"> <b>bar</b>'

@@ -25,10 +25,10 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast, get_args
+from typing import NoReturn, cast, get_args
 
 import numpy as np
 
@@ -40,7 +40,7 @@ from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import Recording as Opened
 from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment
-from livesnn.sources import open_source
+from livesnn.sources import describe
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.clips import Clips, requested_split
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings, whole_side
@@ -55,6 +55,8 @@ TEST = "test"
 HIDDEN = (".", "_")
 NONE = "none"
 REST = "unlabelled"  # Name of rest in a measurement
+
+MOST_FILES = 200_000  # In a folder, which takes 3 s to look through
 
 Span = tuple[int, int]
 
@@ -150,8 +152,8 @@ def check(data: Path) -> list[Finding]:
 def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = "") -> list[Finding]:
     findings = []
     for path in dict.fromkeys(recording.path for recording in recordings):
-        with suppress(LivesnnError), closing(open_source(str(path))) as source:
-            findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
+        with suppress(LivesnnError):  # said below
+            findings += _damage(path)
     # A text that is no table of events may be somebody's notes.
     suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}
     for recording, why, unread in left_out("folder", recordings, INPUT):
@@ -163,6 +165,10 @@ def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = 
         counts = f"{len(of_class)} recordings of {sessions} sessions"
         findings.append(Finding("complete", f"{before}{name}: {counts}"))
     return findings
+
+
+def _damage(path: Path) -> list[Finding]:
+    return [Finding("damaged", f"{path}: {line}") for line in describe(path).warnings]
 
 
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
@@ -268,10 +274,17 @@ def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return all files in a folder and below it, except hidden ones; links are followed, each folder once."""
+    """Return all files in a folder and below it, except hidden ones; links are followed, each folder once.
+
+    Raises DataError when a folder can't be read, or there are more than `MOST_FILES`.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise DataError(f"{error.filename}: can't be read ({error.strerror}): check the folder's permissions")
+
     found: list[Path] = []
     seen: set[Path] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = Path(root).resolve()
         if real in seen:
             folders.clear()
@@ -280,6 +293,10 @@ def _files(folder: Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
         visible = (Path(root) / name for name in names if not name.startswith(HIDDEN))
         found += [path for path in visible if path.is_file()]
+        if len(found) > MOST_FILES:
+            raise DataError(
+                f"{folder} has more than {MOST_FILES:,} files: give a folder with nothing but recordings"
+            )
     return sorted(found)
 
 
@@ -428,10 +445,18 @@ class UncutRecordings:
                 return
 
     def check(self, data: Path) -> list[Finding]:
-        """Count the recordings by what their names say."""
-        counts = Counter(named(path) or NONE for path in _uncut(data))
+        """Count the recordings by what their names say, and name those that are damaged."""
+        paths = _uncut(data)
+        findings = []
+        for path in paths:
+            try:
+                findings += _damage(path)
+            except LivesnnError as error:
+                findings.append(Finding("damaged", str(error)))
+        counts = Counter(named(path) or NONE for path in paths)
         return [
-            Finding("complete", f"{label}: {count} recordings") for label, count in sorted(counts.items())
+            *findings,
+            *(Finding("complete", f"{label}: {count} recordings") for label, count in sorted(counts.items())),
         ]
 
 
@@ -442,7 +467,7 @@ def find_uncut(data: Path, classes: Sequence[str]) -> list[tuple[Path, str | Non
 
 def _uncut(data: Path) -> list[Path]:
     suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
-    found = sorted(path for path in data.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    found = [path for path in _files(data) if path.suffix.lower() in suffixes] if data.is_dir() else []
     if not found:
         raise DataError(
             f"no recordings in {data}: give --data a folder with some, such as LABEL__NAME.aedat4"
