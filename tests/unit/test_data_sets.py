@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +21,7 @@ from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
 from livesnn.train.configuration import Augmentation, Configuration
-from livesnn.train.datasets import Name, Parts, check_parts, data_set, mirrored_labels
+from livesnn.train.datasets import Name, Parts, check_parts, data_set, folder, mirrored_labels
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.folder import find_recordings
@@ -322,6 +325,37 @@ def test_check_tells_short_recordings_from_damaged_ones_and_reads_the_test_part(
     assert found[3][0] == "damaged"
     assert found[3][1].startswith("test/nod/ann/0.aedat4: ")
     assert found[4][1] == "test/nod: 6 recordings of 3 sessions"
+
+
+def test_check_finds_a_bit_that_has_flipped_anywhere_in_a_recording(lab: Path) -> None:
+    file = lab / "nod" / "ann" / "0.aedat4"
+    octets = bytearray(file.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    file.write_bytes(octets)
+    findings = data_set("folder").check(lab)
+    assert findings[0].state == "damaged"
+    assert re.match(
+        rf"{file}: the packet at byte [\d,]+ is left out: its LZ4 data is damaged", findings[0].what
+    )
+
+
+def test_a_folder_that_cannot_be_read_or_has_countless_files_is_said(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(folder: Path) -> object:
+        if str(folder).endswith("ann"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse)
+        with pytest.raises(DataError, match=r"ann: can't be read \(Permission denied\): check the folder's"):
+            data_set("folder").check(lab)
+    monkeypatch.setattr(folder, "MOST_FILES", 3)
+    with pytest.raises(DataError, match="has more than 3 files: give a folder with nothing but recordings"):
+        data_set("folder").check(lab)
 
 
 @pytest.mark.parametrize(

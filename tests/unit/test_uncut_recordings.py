@@ -46,6 +46,14 @@ def test_what_shows_a_class_is_measured_by_windows_and_the_rest_only_as_a_stream
     assert [stream.rests for stream in shown] == [False, True]
 
 
+def test_check_counts_them_and_names_what_is_damaged(tmp_path: Path) -> None:
+    record(tmp_path / f"{WAVE}__ann.npz")
+    (tmp_path / "none__bob.aedat4").write_bytes(b"nothing")
+    findings = data_set("recordings").check(tmp_path)
+    assert [finding.state for finding in findings] == ["damaged", "complete", "complete"]
+    assert "none__bob.aedat4" in findings[0].what
+
+
 def test_nothing_is_trained_on_them_and_an_empty_folder_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no recordings in"):
         data_set("recordings").load_split(tmp_path, "test", CARD)
