@@ -282,6 +282,14 @@ def test_columns_compressed_twice_or_in_chunks_of_single_events_are_refused(tmp_
         open_recording(tmp_path / "g.h5")
 
 
+def test_a_filter_that_crashes_on_damaged_parameters_is_never_run(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for axis in "txyp":
+            file.create_dataset(axis, data=np.arange(1_000), chunks=(100,), scaleoffset=0)
+    with pytest.raises(FormatError, match=r"HDF5's scale-offset filter, which isn't safe to read: repack it"):
+        open_recording(tmp_path / "f.h5")
+
+
 def test_more_streams_than_any_recording_has_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.h5"
     with h5py.File(path, "w") as file:
