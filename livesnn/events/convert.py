@@ -114,6 +114,8 @@ def written_whole(out: Path, source: Path | None, *, overwrite: bool) -> Iterato
     try:
         yield part
         check_free(source, out, overwrite=overwrite)
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())  # a power failure leaves what was there before, or all of this
         part.replace(out)
     except OSError as error:
         raise SourceError(
