@@ -297,6 +297,18 @@ def test_a_filter_that_crashes_on_damaged_parameters_is_never_run(
         open_recording(tmp_path / "f.h5")
 
 
+def test_billions_of_equal_events_in_a_small_file_are_refused(tmp_path: Path) -> None:
+    packed = zlib.compress(bytes(8 << 20))
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for axis in "txyp":
+            rows = {"shape": (16 << 20,), "chunks": (1 << 20,), "dtype": "i8", "compression": "gzip"}
+            dataset = file.create_dataset(axis, **rows)
+            for first in range(0, 16 << 20, 1 << 20):
+                dataset.id.write_direct_chunk((first,), packed)
+    with pytest.raises(FormatError, match=r"claims 16,777,216 events whose times take \d+,\d+ bytes"):
+        open_recording(tmp_path / "f.h5")
+
+
 def test_more_streams_than_any_recording_has_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.h5"
     with h5py.File(path, "w") as file:

@@ -33,6 +33,10 @@ MAX_CHUNK_EVENTS = 65535  # in ECF
 MAX_CHUNK_BYTES = 128 << 20
 MAX_OBJECTS, MAX_DEPTH = 10_000, 16
 MAX_STREAMS = 64
+_FEW_EVENTS, _EVENTS_A_BYTE = (
+    10_000_000,
+    32,
+)  # even times in equal steps pack to more than a byte for 12 events
 _UNSAFE = {
     h5py.h5z.FILTER_NBIT: "N-bit",
     h5py.h5z.FILTER_SCALEOFFSET: "scale-offset",
@@ -214,6 +218,12 @@ def _place(
         raise FormatError(f"{path}: {name} has columns of different lengths {sorted(lengths)}: it is damaged")
     for dataset in {dataset.id: dataset for dataset in parts.values()}.values():
         _check(path, dataset)
+    n, octets = lengths.pop(), parts["t"].id.get_storage_size()
+    if n > max(_FEW_EVENTS, octets * _EVENTS_A_BYTE):
+        raise FormatError(
+            f"{path}: {name} claims {n:,} events whose times take {octets:,} bytes, which no recording does: "
+            "it is damaged"
+        )
     home = parts["t"].parent
     owners = [parts["t"], home, file]
     from_dsec = "ms_to_idx" in home or "ms_to_idx" in file
@@ -223,7 +233,7 @@ def _place(
         name=name,
         parts=parts,
         fields=fields,
-        n=lengths.pop(),
+        n=n,
         unit=columns.unit
         or next((unit for unit in units if unit), None)
         or ("µs" if from_dsec or from_prophesee else None),
