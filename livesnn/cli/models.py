@@ -39,8 +39,8 @@ TRAINING_GROUPS = {
     "What to train": ("dataset", "data", "recipe", "network", "name", "out", "init", "resume", "runs", "seed"),
     "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
     "Data": (
-        "delta_t_us", "n_events", "cell_pixels", "light_flicker", "lift_to", "validation", "protocol", "only",
-        "windows", "people", "digits", "simulated", "simulated_pool", "mnist",
+        "delta_t_us", "n_events", "side", "cell_pixels", "light_flicker", "lift_to", "validation", "protocol", "only",
+        "windows", "people", "digits", "images", "simulated", "simulated_pool", "mnist",
     ),
     "Network": (
         "width", "widths", "strides", "sub_blocks", "final_pool", "weight_bits", "norm", "measured_norms", "dropout",

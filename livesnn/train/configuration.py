@@ -75,12 +75,14 @@ RANGES = {
     "simulated_pool": (1, 59_000),
     "people": (1, 1_000_000),
     "digits": (10, 60_000),
+    "images": (10, 50_000),
     "windows": (1, 100_000),
     "runs": (1, 1000),
     "devices": (1, 1024),
     "num_nodes": (1, 100_000),
     "delta_t_us": (1, 10_000_000),
     "n_events": (1, 10_000_000),
+    "side": (8, 1024),
     "cell_pixels": (1e-3, 1e7),
     "lift_to": (0, 255),
     "validation": (0.01, 0.9),
@@ -91,7 +93,7 @@ RANGES = {
 }
 """Lowest and highest value of each number, both allowed."""
 
-_EVENT_SETS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
+_EVENT_SETS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "cifar10-dvs-sim", "gestures-sim", "folder")
 ONLY_FOR = {
     "people": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),
@@ -99,8 +101,10 @@ ONLY_FOR = {
     "simulated": ("nmnist",),
     "simulated_pool": ("nmnist",),
     "digits": ("mnist-",),
+    "images": ("cifar10-dvs-sim",),
     "only": ("ucf101", "hmdb51"),
     "n_events": _EVENT_SETS,
+    "side": _EVENT_SETS,
     "cell_pixels": _EVENT_SETS,
     "light_flicker": _EVENT_SETS,
     "lift_to": _EVENT_SETS,
@@ -263,6 +267,8 @@ class Configuration(DataRequest):
     """Duration of a frame in µs. Default: the data set's."""
     n_events: int | None = None
     """Number of events in a frame, instead of a duration."""
+    side: int | None = None
+    """Width and height of the input in pixels. Default: as in the model of --init, or the data set's."""
     cell_pixels: float | None = None
     """Number of sensor pixels that make one pixel of the input. Counts of other cameras are scaled to it. Default:
     as in the model of --init, or no scaling."""
@@ -382,6 +388,8 @@ class Configuration(DataRequest):
         if self.delta_t_us or self.n_events:
             lift_to = spec.lift_to if self.delta_t_us else None  # frames of so many events need none
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events), lift_to=lift_to)
+        if self.side:
+            spec = replace(spec, width=self.side, height=self.side)
         if self.cell_pixels:
             spec = replace(spec, cell_pixels=self.cell_pixels)
         if self.light_flicker:

@@ -191,7 +191,9 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     lift_to = config.lift_to
     if lift_to is None and config.input.slice.delta_t_us:
         lift_to = start.input.lift_to or 0.0
-    return replace(config, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
+    theirs = start.input.width if start.input.width == start.input.height else None
+    side = config.side or (theirs if theirs != config.input.width else None)
+    return replace(config, side=side, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
 
 
 def _check_together(config: Configuration) -> None:

@@ -27,7 +27,7 @@ from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, 
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
 from livesnn.video import EMULATED
-from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
+from livesnn.video.dvs_pixel import SRGB_LIGHT, DvsPixels, DvsPixelSpec, DvsState, FloatImage
 from livesnn.video.video_file import Video, open_video, silence
 
 RESOLUTION = Resolution(128, 128)
@@ -42,8 +42,6 @@ _BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel say
 _LEAST_USABLE = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
 _MIDDLE = 0.18  # median luminance of a picture of exposure 1: after a dark first one it is no less sensitive
 
-_CODED = np.arange(256) / 255
-_LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 class Emulator:
@@ -90,7 +88,7 @@ def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
     side = min(picture.shape[:2])
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
     grey = cv2.cvtColor(picture[top : top + side, left : left + side], cv2.COLOR_BGR2GRAY)
-    scaled = cv2.resize(_LINEAR[grey], RESOLUTION, interpolation=cv2.INTER_AREA)
+    scaled = cv2.resize(SRGB_LIGHT[grey], RESOLUTION, interpolation=cv2.INTER_AREA)
     return np.asarray(scaled, np.float32)
 
 

@@ -1,0 +1,220 @@
+"""cifar10-dvs-sim: CIFAR-10's images as CIFAR10-DVS was recorded, simulated; clips are made once, then cached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.events.packet import Events
+from livesnn.events.slicer import stack_clip
+from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
+from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
+from livesnn.train.datasets.clips import (
+    Clips,
+    Index,
+    OnDisk,
+    Stack,
+    cache_file,
+    check_drawn_from,
+    in_processes,
+    keep,
+    requested_split,
+    stratified_split,
+)
+from livesnn.train.datasets.recorded import spread
+
+INPUT = InputSpec(64, 64, SliceRule(n_events=1000), count_max=4, scale=0.5)
+SENSOR = DVS128
+MIRRORED: dict[str, str] = {}
+PROTOCOLS = ("",)
+TAKES = "cifar-10-binary.tar.gz (162 MB) from www.cs.toronto.edu/~kriz/cifar.html, unpacked in {data}"
+NAME = "cifar10-dvs-sim"
+VERSION = 1
+"""Raise it with every change of a simulated recording that its settings don't show, so that nothing outdated is taken
+from the cache."""
+
+MEASURED_IMAGES = 1000
+"""Largest number of validation images: more cost minutes in every epoch, and hardly change which one is best."""
+
+_BINARY = "cifar-10-batches-bin"
+_FILES = {False: tuple(f"data_batch_{number}.bin" for number in range(1, 6)), True: ("test_batch.bin",)}
+_ROW = 1 + 3 * 32 * 32  # Octets of an image in the binary files: its label, then red, green and blue
+_IMAGES_AT_ONCE = 200  # Images whose clips are in one cache file
+_SECONDS = 1.3  # Length of a recording, as in the real set
+_LONGEST_S = 60.0
+
+Image = npt.NDArray[np.uint8]
+
+
+class Cifar10(NamedTuple):
+    """Images of the training or the test part, each uint8 [32, 32, 3], RGB, and their labels int64 [N]."""
+
+    images: Sequence[Image]
+    labels: Index
+    names: tuple[str, ...]
+
+
+def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
+    """Return clips of the training images, a fraction of each class kept for validation by seed."""
+    images = load_cifar10(request.data, test=False)
+    split = requested_split(request, before)
+    check_drawn_from(split, len(images.labels), "leave --init out")
+    split = replace(split, windows=request.windows or WINDOWS, drawn_from=len(images.labels))
+    train, validation = stratified_split(images.labels, split.fraction, split.seed)
+    if len(train) > request.images:  # evenly from all: the files may be sorted by class
+        train = train[np.arange(request.images) * len(train) // request.images]
+    simulated = partial(simulated_clips, images, spec=request.input, windows=split.windows or WINDOWS)
+    return Parts(simulated(train), simulated(_measured(validation)), split=split)
+
+
+def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+    """Return clips of the test images, or of what the card's split kept or left of the training images."""
+    windows = WINDOWS if card.split is None else card.split.windows or WINDOWS
+    images = load_cifar10(data, test=split == "test")
+    if split == "test":
+        return simulated_clips(images, np.arange(len(images.labels)), spec=card.input, windows=windows)
+    if card.split is None:
+        raise DataError(f"the card of {card.name} doesn't say which images were kept: add --split test")
+    check_drawn_from(card.split, len(images.labels))
+    train, validation = stratified_split(images.labels, card.split.fraction, card.split.seed)
+    chosen = validation if split == "validation" else train
+    return simulated_clips(images, _measured(chosen), spec=card.input, windows=windows)
+
+
+def _measured(index: Index) -> Index:
+    """Return at most `MEASURED_IMAGES` of some images, evenly from all."""
+    return index[:: -(-len(index) // MEASURED_IMAGES) or 1]
+
+
+def check(data: Path) -> list[Finding]:
+    """Count the images of each part."""
+    return [
+        counted(part, len(load_cifar10(data, test=test).labels), official, "images")
+        for part, test, official in (("training", False, 50_000), ("test", True, 10_000))
+    ]
+
+
+def load_cifar10(data: Path, *, test: bool) -> Cifar10:
+    """Read CIFAR-10's binary version, or a .npz file of its images as JPEG files.
+
+    Such a file has ``jpeg``, all files one after another, ``offsets`` [N + 1], ``label`` and ``test``. Raises
+    DataError if there is neither, or something is damaged.
+    """
+    for folder in (data, data / "cifar10", data / "cifar-10"):
+        for binary in (folder, folder / _BINARY):
+            if any((binary / name).is_file() for names in _FILES.values() for name in names):
+                return _read_binary(binary, test=test)
+        if files := sorted(folder.glob("cifar10*.npz")):
+            return _read_npz(files[0], test=test)
+    raise DataError(
+        f"no CIFAR-10 in {data}: expected {data}/{_BINARY}/data_batch_1.bin … (get {TAKES.format(data=data)})"
+    )
+
+
+def _read_binary(folder: Path, *, test: bool) -> Cifar10:
+    images: list[Image] = []
+    labels: list[int] = []
+    names: list[str] = []
+    for path in (folder / name for name in _FILES[test]):
+        try:
+            rows = np.fromfile(path, np.uint8)
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror or error}: unpack the archive again") from error
+        if not rows.size or rows.size % _ROW or (rows := rows.reshape(-1, _ROW))[:, 0].max() > 9:
+            raise DataError(f"{path} is damaged or not CIFAR-10's: unpack the archive again")
+        images += list(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        labels += rows[:, 0].tolist()
+        names += [f"{path.stem}/{number}" for number in range(len(rows))]
+    return Cifar10(images, np.array(labels, np.int64), tuple(names))
+
+
+def _read_npz(file: Path, *, test: bool) -> Cifar10:
+    try:
+        with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
+            octets, offsets, labels, of_test = (archive[key] for key in ("jpeg", "offsets", "label", "test"))
+        chosen = np.flatnonzero(of_test == test)
+        files = [octets[offsets[i] : offsets[i + 1]] for i in chosen]
+        images = [cv2.cvtColor(cv2.imdecode(each, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for each in files]
+    except (*DAMAGED_ARRAY, cv2.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{file} can't be read ({reason}): get {TAKES.format(data=file.parent)}") from error
+    if not images or not all(image.shape == (32, 32, 3) for image in images) or labels.max() > 9:
+        part = "test" if test else "training"
+        raise DataError(f"{file} has no {part} images of CIFAR-10: get {TAKES.format(data=file.parent)}")
+    part = "test" if test else "train"
+    return Cifar10(images, labels[chosen].astype(np.int64), tuple(f"{part}/{i}" for i in chosen))
+
+
+def simulated_clips(images: Cifar10, chosen: Index, *, spec: InputSpec, windows: int) -> Clips:
+    """Return so many windows of the simulated recording of each chosen image, evenly spread over it."""
+    chunks = [chosen[first : first + _IMAGES_AT_ONCE] for first in range(0, len(chosen), _IMAGES_AT_ONCE)]
+    settings = (VERSION, CIFAR10_DVS, spec.width, spec.height, spec.slice, spec.window, windows)
+    jobs = []
+    for chunk in chunks:
+        pictures = np.stack([images.images[i] for i in chunk])
+        digest = hashlib.sha256(pictures.tobytes()).hexdigest()
+        jobs.append(_Job(cache_file(NAME, (*settings, digest)), pictures, spec, windows))
+    if missing := [job for job in jobs if not job.file.exists()]:
+        in_processes(_fill, missing, f"simulating recordings of images, in parts of {_IMAGES_AT_ONCE}")
+    names = [images.names[i] for i in chosen]
+    return Clips(
+        Stack([OnDisk(job.file) for job in jobs]),
+        np.repeat(images.labels[chosen], windows),
+        tuple(f"{name}/{number}" for name in names for number in range(windows)),
+        CLASSES,
+        tuple(name for name in names for _ in range(windows)) if windows > 1 else (),
+        sensor=SENSOR,
+    )
+
+
+class _Job(NamedTuple):
+    """The images [N, 32, 32, 3] whose windows belong into one cache file."""
+
+    file: Path
+    images: Image
+    spec: InputSpec
+    windows: int
+
+
+def _fill(job: _Job) -> None:
+    clips = [_windows(image, job.spec, job.windows) for image in job.images]
+    keep(job.file, np.concatenate(clips))
+
+
+def _windows(image: Image, spec: InputSpec, windows: int) -> Image:
+    """Return windows of an image's recording, uint8 [windows, T, C, H, W]; one with few events lasts longer."""
+    seconds = _SECONDS
+    while True:
+        events = recorded(image, seconds)
+        frames = _frames(events, spec)
+        whole = len(frames) // spec.window
+        if whole >= windows or seconds > _LONGEST_S:
+            break
+        seconds *= 2
+    if whole < windows:
+        raise DataError(f"no {windows} windows in {_LONGEST_S:g} s of an image: give fewer, or shorter frames")
+    clips = frames[: whole * spec.window].reshape(whole, spec.window, *frames.shape[1:])
+    return clips[spread(whole, windows)]
+
+
+def recorded(image: Image, seconds: float = _SECONDS) -> Events:
+    """Return an image's simulated recording; the same image always gives the same events."""
+    seed = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "little")
+    return loop_recording(image, np.random.default_rng(seed), duration_us=round(seconds * 1e6))
+
+
+def _frames(events: Events, spec: InputSpec) -> Image:
+    rule = spec.slice
+    most = len(events) // rule.n_events if rule.n_events else int(events["t"][-1]) // (rule.delta_t_us or 1)
+    return stack_clip(events, rule, DVS128, spec, most)
