@@ -143,8 +143,8 @@ LOOP_PIXELS = 10
 """Length of each of the four moves along x and along y, in screen pixels."""
 
 _DVS128 = DvsPixelSpec(
-    threshold_on=0.22,
-    threshold_off=0.22,
+    threshold_on=0.215,
+    threshold_off=0.215,
     mismatch=0.02,
     leak_hz=0.1,
     noise_hz=0.1,
@@ -164,7 +164,10 @@ class LoopSpec:
     blur: float = 0.1  # As in `SaccadeSpec`
     response_ms: Range = (4.0, 10.0)  # Time in which the screen goes from one picture to the next
     shift: Range = (-1.0, 1.0)  # Offset of the image's middle, in sensor pixels
-    scale: Range = (1.07, 1.1)  # Sensor pixels per quarter of the screen's: so the image is larger than the view
+    scale: Range = (
+        1.07,
+        1.1,
+    )  # Sensor pixels per quarter of the screen's: so the image is larger than the view
     rotation_degrees: Range = (-1.0, 1.0)
 
 

@@ -50,7 +50,7 @@ MEASURED_IMAGES = 1000
 _BINARY = "cifar-10-batches-bin"
 _FILES = {False: tuple(f"data_batch_{number}.bin" for number in range(1, 6)), True: ("test_batch.bin",)}
 _ROW = 1 + 3 * 32 * 32  # Octets of an image in the binary files: its label, then red, green and blue
-_IMAGES_AT_ONCE = 200  # Images whose clips are in one cache file
+_AT_ONCE = 20  # Images that a process simulates at a time
 _SECONDS = 1.3  # Length of a recording, as in the real set
 _LONGEST_S = 60.0
 
@@ -144,8 +144,7 @@ def _read_npz(file: Path, *, test: bool) -> Cifar10:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             octets, offsets, labels, of_test = (archive[key] for key in ("jpeg", "offsets", "label", "test"))
         chosen = np.flatnonzero(of_test == test)
-        files = [octets[offsets[i] : offsets[i + 1]] for i in chosen]
-        images = [cv2.cvtColor(cv2.imdecode(each, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB) for each in files]
+        images = [_decoded(octets[offsets[i] : offsets[i + 1]]) for i in chosen]
     except (*DAMAGED_ARRAY, cv2.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} can't be read ({reason}): get {TAKES.format(data=file.parent)}") from error
@@ -156,17 +155,19 @@ def _read_npz(file: Path, *, test: bool) -> Cifar10:
     return Cifar10(images, labels[chosen].astype(np.int64), tuple(f"{part}/{i}" for i in chosen))
 
 
+def _decoded(octets: npt.NDArray[np.uint8]) -> Image:
+    """Return a JPEG file as RGB; raises cv2.error or ValueError if it is damaged."""
+    picture = cv2.imdecode(octets, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("an image can't be decoded")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
 def simulated_clips(images: Cifar10, chosen: Index, *, spec: InputSpec, windows: int) -> Clips:
     """Return so many windows of the simulated recording of each chosen image, evenly spread over it."""
-    chunks = [chosen[first : first + _IMAGES_AT_ONCE] for first in range(0, len(chosen), _IMAGES_AT_ONCE)]
-    settings = (VERSION, CIFAR10_DVS, spec.width, spec.height, spec.slice, spec.window, windows)
-    jobs = []
-    for chunk in chunks:
-        pictures = np.stack([images.images[i] for i in chunk])
-        digest = hashlib.sha256(pictures.tobytes()).hexdigest()
-        jobs.append(_Job(cache_file(NAME, (*settings, digest)), pictures, spec, windows))
+    jobs = [_job(images.images[i], spec, windows) for i in chosen]
     if missing := [job for job in jobs if not job.file.exists()]:
-        in_processes(_fill, missing, f"simulating recordings of images, in parts of {_IMAGES_AT_ONCE}")
+        in_processes(_fill, missing, "simulating recordings of images", at_once=_AT_ONCE)
     names = [images.names[i] for i in chosen]
     return Clips(
         Stack([OnDisk(job.file) for job in jobs]),
@@ -179,17 +180,25 @@ def simulated_clips(images: Cifar10, chosen: Index, *, spec: InputSpec, windows:
 
 
 class _Job(NamedTuple):
-    """The images [N, 32, 32, 3] whose windows belong into one cache file."""
+    """An image whose windows belong into a file of the cache."""
 
     file: Path
-    images: Image
+    image: Image
     spec: InputSpec
     windows: int
 
 
+def _job(image: Image, spec: InputSpec, windows: int) -> _Job:
+    settings = (VERSION, CIFAR10_DVS, spec.width, spec.height, spec.slice, spec.window, windows)
+    return _Job(cache_file(NAME, (*settings, _digest(image).hex())), image, spec, windows)
+
+
+def _digest(image: Image) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()
+
+
 def _fill(job: _Job) -> None:
-    clips = [_windows(image, job.spec, job.windows) for image in job.images]
-    keep(job.file, np.concatenate(clips))
+    keep(job.file, _windows(job.image, job.spec, job.windows))
 
 
 def _windows(image: Image, spec: InputSpec, windows: int) -> Image:
@@ -203,14 +212,16 @@ def _windows(image: Image, spec: InputSpec, windows: int) -> Image:
             break
         seconds *= 2
     if whole < windows:
-        raise DataError(f"no {windows} windows in {_LONGEST_S:g} s of an image: give fewer, or shorter frames")
+        raise DataError(
+            f"no {windows} windows in {_LONGEST_S:g} s of an image: give fewer, or shorter frames"
+        )
     clips = frames[: whole * spec.window].reshape(whole, spec.window, *frames.shape[1:])
     return clips[spread(whole, windows)]
 
 
 def recorded(image: Image, seconds: float = _SECONDS) -> Events:
     """Return an image's simulated recording; the same image always gives the same events."""
-    seed = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "little")
+    seed = int.from_bytes(_digest(image)[:8], "little")
     return loop_recording(image, np.random.default_rng(seed), duration_us=round(seconds * 1e6))
 
 
