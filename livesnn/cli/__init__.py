@@ -56,7 +56,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Your own models": {
         "teach": Command("models", "teach", "Teach a model a gesture of your own from a few seconds of it."),
         "train": Command("models", "train", "Train a model on a data set.", "training_arguments"),
-        "eval": Command("models", "evaluate", "Measure a model on a data set."),
+        "eval": Command("models", "evaluate", "Measure a model on a data set, or compare two."),
         "data": Command("models", "data", "Download or check a data set."),
         "export": Command("models", "export", "Export a model to one file for other programs and chips."),
     },
@@ -71,7 +71,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Measure": {
         "bench": Command("machine", "bench", "Measure how fast livesnn runs on this machine."),
         "tables": Command(
-            "models", "tables", "Run the paper's experiments, or show their results beside the paper's."
+            "machine", "tables", "Run the paper's experiments, or show their results beside the paper's."
         ),
     },
 }

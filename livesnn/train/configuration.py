@@ -21,7 +21,7 @@ NetworkName = Literal[
     "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
 ]
 
-_OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
+_OF_BLOCKS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
 _OF_SPIKES = (
     "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
     "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_OF_BLOCKS,
@@ -62,6 +62,8 @@ RANGES = {
     "alpha": (0, 1),
     "threshold": (1e-3, 1e3),
     "width": (1, 4096),
+    "stem_stride": (1, 4096),
+    "stem_pool_stride": (1, 4096),
     "final_pool": (1, 4096),
     "dropout": (0, 0.95),
     "unknown_weight": (0, 1e3),
@@ -132,7 +134,8 @@ ONLY_FOR = {
 """Fields that only some data sets have, and how the names of these data sets begin."""
 
 OF_MODEL = (
-    "widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "block_alphas", "threshold", "reset", "readout",
+    "widths", "stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "norm", "alpha",
+    "block_alphas", "threshold", "reset", "readout",
 )  # fmt: skip
 """Fields that a training takes from the model it starts from."""
 
@@ -245,6 +248,10 @@ class Configuration(DataRequest):
     """Channels of every block or convolution."""
     widths: tuple[int, ...] = ()
     """Channels of each of the four blocks, or of the two convolutions. Default: --width for all."""
+    stem_stride: int = 2
+    """Stride of the first convolution. 1 suits small pictures."""
+    stem_pool_stride: int = 2
+    """Stride of the average pool after it. 1 suits small pictures."""
     strides: tuple[int, ...] = (1, 1, 1, 1)
     """Stride of each of the four blocks. 2 halves the width and height of the maps."""
     sub_blocks: tuple[int, ...] = (2, 2, 2, 2)

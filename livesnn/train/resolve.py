@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field, fields, is_dataclass, make_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args, get_type_hints
@@ -66,12 +66,22 @@ _PAPER_FOR: dict[str, Given] = {
 """Where the paper (Section 5.3) has other values for a network or a data set."""
 
 
+@dataclass(frozen=True)
+class Flags(Configuration):
+    """The flags of `livesnn train`: a configuration, and what doesn't change the training."""
+
+    dry_run: bool = False
+    """Don't train. Read the data, time a few steps, and show the data, the network and how long it will take."""
+    json: bool = False
+    """Print JSON."""
+
+
 def given_flags(arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse the flags of `livesnn train`: return the fields of `Configuration` that they give.
+    """Parse the flags of `livesnn train`: return the fields of `Flags` that they give.
 
     Bad usage ends the program with exit code 2, --help with 0.
     """
-    kind: type[Any] = _open(Configuration)
+    kind: type[Any] = _open(Flags)
     return _given(tyro.cli(kind, args=arguments, prog="livesnn train"))
 
 
