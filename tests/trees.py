@@ -54,7 +54,7 @@ def cifar10(root: Path, train: int = 4, test: int = 1) -> Path:
 
     rng = np.random.default_rng(0)
     label = np.tile(np.arange(10, dtype=np.uint8), train + test)
-    coarse = rng.integers(0, 256, (len(label), 4, 4, 3)).astype(np.uint8)
+    coarse = rng.integers(0, 256, (len(label), 9, 9, 3)).astype(np.uint8)
     files = [
         cv2.imencode(".jpg", cv2.resize(each, (32, 32), interpolation=cv2.INTER_CUBIC))[1] for each in coarse
     ]

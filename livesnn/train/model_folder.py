@@ -205,7 +205,7 @@ def draw_comparison(compared: ModelComparison, path: Path) -> None:
     p = compared.reset.p
     axes.set(xlim=(0, 1.02), xlabel=f"accuracy; all clips, state reset: McNemar's p = {p:.2g}")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower left", fontsize=8)
+    figure.legend(loc="outside upper center", ncols=2)
     figure.savefig(path)
 
 
