@@ -51,7 +51,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "convert": Command(
             "recordings", "convert", "Convert a recording to another format, a video or a table of decisions."
         ),
-        "simulate": Command("recordings", "simulate", "Simulate a recording of gestures or of a digit."),
+        "simulate": Command(
+            "recordings", "simulate", "Simulate a recording of gestures, a digit or a picture."
+        ),
     },
     "Your own models": {
         "teach": Command("models", "teach", "Teach a model a gesture of your own from a few seconds of it."),

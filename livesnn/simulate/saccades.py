@@ -18,6 +18,7 @@ the camera never sees the image's border.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.compiled import njit
-from livesnn.errors import DataError
+from livesnn.errors import DataError, SourceError
 from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.body import minimum_jerk
 from livesnn.video.dvs_pixel import SRGB_LIGHT, DvsPixels, DvsPixelSpec, FloatImage
@@ -201,6 +202,25 @@ def loop_recording(
     order = np.repeat((np.arange(count) + rng.integers(REFRESHES)) % REFRESHES, 2)
     events = _seen(shown[order], times, pixels, rng)
     return events[: np.searchsorted(events["t"], duration_us)]
+
+
+def recording_of_file(path: Path, *, seed: int, seconds: float) -> Events:
+    """Return the `loop_recording` of the centre of a picture file, reduced to the size of CIFAR-10's images.
+
+    Raises SourceError if it isn't a picture that OpenCV can read.
+    """
+    try:
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is empty or damaged"
+        raise SourceError(f"{path} can't be read ({reason}): give a PNG or JPEG file") from error
+    if picture is None:
+        raise SourceError(f"{path} isn't a picture that livesnn reads: give a PNG or JPEG file")
+    side = min(picture.shape[:2])
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    square = cv2.resize(picture[top : top + side, left : left + side], (32, 32), interpolation=cv2.INTER_AREA)
+    image = np.asarray(cv2.cvtColor(square, cv2.COLOR_BGR2RGB), np.uint8)
+    return loop_recording(image, np.random.default_rng(seed), duration_us=round(seconds * 1e6))
 
 
 def _on_screen(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

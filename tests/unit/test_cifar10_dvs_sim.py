@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from livesnn.__main__ import main
 from livesnn.card import Split
 from livesnn.errors import DataError
+from livesnn.events.recording import open_recording
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, LOOP_US, loop_recording
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.cifar10_dvs_sim import INPUT, check, load_cifar10, recorded
+from livesnn.train.resolve import resolve
 from tests import trees
 from tests.trees import configured
 
@@ -29,7 +33,7 @@ def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
 
 @pytest.fixture
 def cifar10(tmp_path: Path) -> Path:
-    return trees.cifar10(tmp_path / "data")
+    return trees.cifar10(tmp_path / "data", train=2)
 
 
 def striped() -> np.ndarray:
@@ -74,8 +78,8 @@ def test_recordings_have_as_many_events_as_the_real_set_s(data_dir: Path) -> Non
 def test_clips_are_windows_of_the_recordings_and_the_validation_images_never_change(cifar10: Path) -> None:
     config = configured(dataset="cifar10-dvs-sim", data=cifar10, validation=0.25, windows=2)
     parts = data_set("cifar10-dvs-sim").load_parts(config)
-    assert parts.split == Split(0.25, 0, windows=2, drawn_from=40)
-    assert (len(parts.training), len(parts.validation)) == (60, 20)
+    assert parts.split == Split(0.25, 0, windows=2, drawn_from=20)
+    assert (len(parts.training), len(parts.validation)) == (30, 10)
     image = load_cifar10(cifar10, test=False).images[int(parts.validation.recordings[0].rpartition("/")[2])]
     events = recorded(image)
     frames = stack_clip(events, INPUT.slice, DVS128, INPUT, len(events) // 1000)
@@ -110,7 +114,7 @@ def test_the_official_binary_files_and_jpeg_files_are_read(cifar10: Path, tmp_pa
         binary = load_cifar10(tmp_path / "official", test=test)
         np.testing.assert_array_equal(binary.images, jpeg.images)
         np.testing.assert_array_equal(binary.labels, jpeg.labels)
-    assert [found.there for found in check(tmp_path / "official")] == [40, 10]
+    assert [found.there for found in check(tmp_path / "official")] == [20, 10]
 
 
 def test_damaged_files_are_said_in_one_line(cifar10: Path, tmp_path: Path) -> None:
@@ -137,6 +141,32 @@ def test_damaged_files_are_said_in_one_line(cifar10: Path, tmp_path: Path) -> No
         load_cifar10(cifar10, test=False)
 
 
-def test_the_input_s_side_is_a_flag_and_comes_with_the_model_of_init() -> None:
-    small = configured(dataset="cifar10-dvs-sim", side=32)
-    assert (small.input.width, small.input.height) == (32, 32)
+def test_the_input_s_side_and_the_stem_are_flags_and_come_with_the_model_of_init() -> None:
+    small = configured(dataset="cifar10-dvs-sim", side=32, stem_pool_stride=1)
+    card = small.card(("cat", "dog"))
+    assert (card.input.width, card.input.height) == (32, 32)
+    assert card.layer_shapes()["block1.1.first"] == (64, 16, 16)
+    real = resolve({"dataset": "cifar10-dvs", "init": Path("small")}, start=card)
+    assert (real.side, real.stem_pool_stride) == (32, 1)
+    assert real.card(("cat", "dog")).layer_shapes() == card.layer_shapes()
+    assert resolve({"dataset": "cifar10-dvs", "init": Path("small"), "side": 64}, start=card).side == 64
+
+
+def test_a_picture_of_one_s_own_is_recorded_by_livesnn_simulate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, out = tmp_path / "cat.png", tmp_path / "cat.aedat4"
+    assert cv2.imwrite(str(picture), cv2.resize(striped(), (320, 200), interpolation=cv2.INTER_NEAREST))
+    assert main(["simulate", str(out), "--image", str(picture), "--seconds", "0.3"]) == 0
+    with open_recording(out) as recording:
+        assert recording.resolution == DVS128
+        assert sum(packet.events.size for packet in recording) > 5000
+    (tmp_path / "text.png").write_text("no picture")
+    for more, says in (
+        (("--scene", "idle"), "leave --scene and --sensor out"),
+        (("--seconds", "90"), "--seconds can't be 90 with --image: give at most 60"),
+        (("--image", str(tmp_path / "none.png")), "none.png can't be read (No such file or directory)"),
+        (("--image", str(tmp_path / "text.png")), "text.png isn't a picture that livesnn reads"),
+    ):
+        assert main(["simulate", str(tmp_path / "out.aedat4"), "--image", str(picture), *more]) == 1
+        assert says in capsys.readouterr().err

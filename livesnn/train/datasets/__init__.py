@@ -247,6 +247,15 @@ def download(name: str, data: Path) -> Path | None:
     return download_mnist(data)
 
 
+def absent(name: str, title: str, data: Path, expected: str) -> DataError:
+    """Return the error for a data set that isn't in a folder: what was expected there, and where to get it."""
+    takes = (data_set(name).TAKES or "").format(data=data)
+    return DataError(
+        f"no {title} in {data}: expected {data}/{expected}. Get {takes}. "
+        f"Then: livesnn data check {name} --data {data}"
+    )
+
+
 def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
     """Return the label of each class in a mirror; raises DataError if a mirrored clip may be of no class."""
     swaps = data_set(name).MIRRORED

@@ -13,7 +13,7 @@ from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
 from livesnn.train.datasets.clips import Clips, Index, check_drawn_from, requested_split, stratified_split
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
@@ -21,7 +21,7 @@ INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = Resolution(128, 128)
 MIRRORED: dict[str, str] = {}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-TAKES = "ten zips from figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, unpacked in {data}"
+TAKES = "ten zips from figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, unpacked in {data} (16 GB)"
 PROTOCOLS = ("90/10", "70/30")
 """The data set has no official split. In "90/10" a tenth of each class, drawn by seed 0, is the test part, as in most
 publications. In "70/30" recordings 0 to 699 of each class are for training, 700 to 999 for testing (the paper)."""
@@ -73,9 +73,7 @@ def find_recordings(data: Path) -> list[Recording]:
     folders = (data, data / "cifar10-dvs", data / "CIFAR10DVS")
     root = next((each for each in folders if any((each / name).is_dir() for name in CLASSES)), None)
     if root is None:
-        raise DataError(
-            f"no CIFAR10-DVS in {data}: expected {data}/airplane/cifar10_airplane_0.aedat … (unpack the ten archives)"
-        )
+        raise absent("cifar10-dvs", "CIFAR10-DVS", data, "airplane/cifar10_airplane_0.aedat …")
     recordings = []
     for label, name in enumerate(CLASSES):
         files = {int(found[1]): path for path in (root / name).glob("*.aedat")

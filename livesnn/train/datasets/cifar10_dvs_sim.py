@@ -18,7 +18,7 @@ from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.events.packet import Events
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
 from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
 from livesnn.train.datasets.clips import (
     Clips,
@@ -117,9 +117,7 @@ def load_cifar10(data: Path, *, test: bool) -> Cifar10:
                 return _read_binary(binary, test=test)
         if files := sorted(folder.glob("cifar10*.npz")):
             return _read_npz(files[0], test=test)
-    raise DataError(
-        f"no CIFAR-10 in {data}: expected {data}/{_BINARY}/data_batch_1.bin … (get {TAKES.format(data=data)})"
-    )
+    raise absent(NAME, "CIFAR-10", data, f"{_BINARY}/data_batch_1.bin …")
 
 
 def _read_binary(folder: Path, *, test: bool) -> Cifar10:

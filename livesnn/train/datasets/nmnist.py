@@ -16,11 +16,11 @@ from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
 from livesnn.train.datasets.clips import Clips, cached, check_drawn_from, requested_split, stratified_split
 from livesnn.train.datasets.mnist import load_mnist
 
-TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test"
+TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test (1.5 GB)"
 PROTOCOLS = ("",)
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5)
 CLASSES = tuple("0123456789")
@@ -92,9 +92,7 @@ def find_root(data: Path) -> Path:
     for folder in (data, data / "nmnist", data / "N-MNIST"):
         if any((folder / part).is_dir() for part in PARTS):
             return folder
-    raise DataError(
-        f"no N-MNIST in {data}: expected {data}/Train/<digit>/NNNNN.bin (unpack Train.zip and Test.zip there)"
-    )
+    raise absent("nmnist", "N-MNIST", data, "Train/<digit>/NNNNN.bin")
 
 
 def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:
