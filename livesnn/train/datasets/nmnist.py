@@ -20,7 +20,7 @@ from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absen
 from livesnn.train.datasets.clips import Clips, cached, check_drawn_from, requested_split, stratified_split
 from livesnn.train.datasets.mnist import load_mnist
 
-TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test (1.5 GB)"
+TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, in {data}/Train and Test (1.5 GB)"
 PROTOCOLS = ("",)
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5)
 CLASSES = tuple("0123456789")
