@@ -327,7 +327,8 @@ def _worst(measured: Evaluation) -> Iterator[str]:
         yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """A fraction 0 to 1, and the limits of its 95 % score interval."""
 
     value: float
@@ -335,7 +336,8 @@ class Share(NamedTuple):
     high: float
 
 
-class Paired(NamedTuple):
+@dataclass(frozen=True)
+class Paired:
     """Two models on the same ``n`` clips or recordings."""
 
     n: int
@@ -344,7 +346,8 @@ class Paired(NamedTuple):
     p: float  # Two-sided, of McNemar's exact test
 
 
-class Differing(NamedTuple):
+@dataclass(frozen=True)
+class Differing:
     """A clip on which two models decide differently, with the state reset."""
 
     clip: str

@@ -197,9 +197,10 @@ def draw_comparison(compared: ModelComparison, path: Path) -> None:
     axes = figure.add_subplot()
     places = np.arange(len(rows))
     for number, name in enumerate(compared.models):
-        shares = np.array([paired.accuracy[number] for paired in rows.values()]).T
-        spread = [shares[0] - shares[1], shares[2] - shares[0]]
-        axes.barh(places + 0.4 * number - 0.2, shares[0], 0.36, xerr=spread, capsize=3, label=name)
+        shares = [paired.accuracy[number] for paired in rows.values()]
+        spread = np.array([(share.value - share.low, share.high - share.value) for share in shares]).T
+        values = [share.value for share in shares]
+        axes.barh(places + 0.4 * number - 0.2, values, 0.36, xerr=spread, capsize=3, label=name)
     axes.set_yticks(places, [f"{name} ({paired.n:,})" for name, paired in rows.items()])
     axes.invert_yaxis()
     p = compared.reset.p

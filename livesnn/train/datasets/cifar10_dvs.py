@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
-from livesnn.train.datasets.clips import Clips, Index, check_drawn_from, requested_split, stratified_split
+from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
@@ -33,12 +33,9 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the training part of a protocol; a fraction of each class is kept for validation by seed."""
     most = request.windows or WINDOWS
     recordings = _of(find_recordings(request.data), request.protocol, test=False)
-    split = requested_split(request, before)
-    check_drawn_from(split, len(recordings), "leave --init out")
-    split = replace(split, windows=most, drawn_from=len(recordings))
-    training, validation = _halves(recordings, split)
-    spec = request.input
-    return Parts(_load(training, spec, most), _load(validation, spec, most), split=split)
+    split, training, validation = draw_by_class(request, before, _labels(recordings), most)
+    load = partial(_load, recordings, request.input, most)
+    return Parts(load(training), load(validation), split=split)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -46,10 +43,9 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
     recordings = _of(find_recordings(data), card.split.protocol, test=split == "test")
-    if split != "test":
-        check_drawn_from(card.split, len(recordings))
-        recordings = _halves(recordings, card.split)[split == "validation"]
-    return _load(recordings, card.input, card.split.windows or WINDOWS)
+    labels = _labels(recordings)
+    chosen = np.arange(len(labels)) if split == "test" else drawn_by_class(card, labels, split)
+    return _load(recordings, card.input, card.split.windows or WINDOWS, chosen)
 
 
 def check(data: Path) -> list[Finding]:
@@ -105,11 +101,9 @@ def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recor
     return part
 
 
-def _halves(recordings: list[Recording], split: Split) -> tuple[list[Recording], list[Recording]]:
-    labels: Index = np.array([recording.label for recording in recordings], np.int64)
-    train, validation = stratified_split(labels, split.fraction, split.seed)
-    return [recordings[i] for i in train], [recordings[i] for i in validation]
+def _labels(recordings: list[Recording]) -> Index:
+    return np.array([recording.label for recording in recordings], np.int64)
 
 
-def _load(recordings: list[Recording], spec: InputSpec, most: int) -> Clips:
-    return load_recordings("cifar10-dvs", recordings, CLASSES, spec, most=most)
+def _load(recordings: list[Recording], spec: InputSpec, most: int, chosen: Index) -> Clips:
+    return load_recordings("cifar10-dvs", [recordings[i] for i in chosen], CLASSES, spec, most=most)

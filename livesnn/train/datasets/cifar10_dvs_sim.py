@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -26,11 +25,10 @@ from livesnn.train.datasets.clips import (
     OnDisk,
     Stack,
     cache_file,
-    check_drawn_from,
+    draw_by_class,
+    drawn_by_class,
     in_processes,
     keep,
-    requested_split,
-    stratified_split,
 )
 from livesnn.train.datasets.recorded import spread
 
@@ -68,13 +66,11 @@ class Cifar10(NamedTuple):
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return clips of the training images, a fraction of each class kept for validation by seed."""
     images = load_cifar10(request.data, test=False)
-    split = requested_split(request, before)
-    check_drawn_from(split, len(images.labels), "leave --init out")
-    split = replace(split, windows=request.windows or WINDOWS, drawn_from=len(images.labels))
-    train, validation = stratified_split(images.labels, split.fraction, split.seed)
+    windows = request.windows or WINDOWS
+    split, train, validation = draw_by_class(request, before, images.labels, windows)
     if len(train) > request.images:  # evenly from all: the files may be sorted by class
         train = train[np.arange(request.images) * len(train) // request.images]
-    simulated = partial(simulated_clips, images, spec=request.input, windows=split.windows or WINDOWS)
+    simulated = partial(simulated_clips, images, spec=request.input, windows=windows)
     return Parts(simulated(train), simulated(_measured(validation)), split=split)
 
 
@@ -82,14 +78,10 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return clips of the test images, or of what the card's split kept or left of the training images."""
     windows = WINDOWS if card.split is None else card.split.windows or WINDOWS
     images = load_cifar10(data, test=split == "test")
-    if split == "test":
-        return simulated_clips(images, np.arange(len(images.labels)), spec=card.input, windows=windows)
-    if card.split is None:
-        raise DataError(f"the card of {card.name} doesn't say which images were kept: add --split test")
-    check_drawn_from(card.split, len(images.labels))
-    train, validation = stratified_split(images.labels, card.split.fraction, card.split.seed)
-    chosen = validation if split == "validation" else train
-    return simulated_clips(images, _measured(chosen), spec=card.input, windows=windows)
+    chosen = np.arange(len(images.labels))
+    if split != "test":
+        chosen = _measured(drawn_by_class(card, images.labels, split, "images"))
+    return simulated_clips(images, chosen, spec=card.input, windows=windows)
 
 
 def _measured(index: Index) -> Index:
