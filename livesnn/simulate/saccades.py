@@ -9,8 +9,8 @@ the right, then left to its start.
 
 CIFAR10-DVS: Li et al. 2017, "CIFAR10-DVS: An Event-Stream Dataset for Object Classification" (Frontiers in
 Neuroscience 11:309). A DVS128 looks at an LCD of 60 Hz, which shows the image enlarged to 512×512 by bicubic
-interpolation. The image moves along four diagonals and back to its start within 200 ms, again and again. The real
-set's 10,000 recordings have 205,071 events in 1.298 s on average (github.com/jackd/stsc, dataset-info.py); the
+interpolation. The image moves along four diagonals, 10 pixels along x and y in 50 ms each, back to its start, again
+and again (as programs that repeat the recording give it). The real set's 10,000 recordings have 205,071 events in 1.298 s on average (github.com/jackd/stsc, dataset-info.py); the
 thresholds here were chosen to make as many. What isn't published is assumed: the lens, the screen's black, and that
 the camera never sees the image's border.
 """
@@ -165,10 +165,8 @@ class LoopSpec:
     blur: float = 0.1  # As in `SaccadeSpec`
     response_ms: Range = (4.0, 10.0)  # Time in which the screen goes from one picture to the next
     shift: Range = (-1.0, 1.0)  # Offset of the image's middle, in sensor pixels
-    scale: Range = (
-        1.07,
-        1.1,
-    )  # Sensor pixels per quarter of the screen's: so the image is larger than the view
+    # Sensor pixels for four of the screen's. At 1 the image would be as large as the view, and its border seen.
+    scale: Range = (1.07, 1.1)
     rotation_degrees: Range = (-1.0, 1.0)
 
 

@@ -55,13 +55,15 @@ _PAPER: Given = {
     "augmentation": NO_AUGMENTATION,
     "weight_bits": 32,
 }
+_CIFAR10_DVS: Given = {"optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8}
 _PAPER_FOR: dict[str, Given] = {
     "conv_snn": {"batch": 20, "learning_rate": 5e-4, "dropout": 0.0},
     "conv_lstm": {"loss": "bce", "dropout": 0.0},
     "cnn": {"dropout": 0.0},
     "cnn_lstm": {"dropout": 0.0},
     "c3d": {"dropout": 0.0},
-    "cifar10-dvs": {"optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8},
+    "cifar10-dvs": _CIFAR10_DVS,
+    "cifar10-dvs-sim": _CIFAR10_DVS,
 }
 """Where the paper (Section 5.3) has other values for a network or a data set."""
 

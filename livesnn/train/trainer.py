@@ -254,10 +254,8 @@ def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
     yield (
         f"accuracy on {measured.n:,} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}"
     )
-    chosen = "the model has the mean weights of the last ones" if config.averaged else "it is the model's"
-    yield f"best of {config.epochs} epochs on validation: {trained.best_epoch}" + (
-        f"; {chosen}" if config.epochs > 1 else ""
-    )
+    mean = f"; the model has the mean weights of the last {len(config.averaged)}" if config.averaged else ""
+    yield f"best epoch on validation: {trained.best_epoch} of {config.epochs}{mean}"
     if isinstance(trained.network, Baseline):
         yield f"an ordinary network makes no model; its run folder is {trained.folder}"
         return

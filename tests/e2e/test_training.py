@@ -263,7 +263,7 @@ def test_a_training_is_planned_and_ends_in_plain_words_and_the_next_two_commands
     assert re.match(
         r"accuracy on \d+ validation clips: \d+\.\d% with the state reset, \d+\.\d% with", lines[0]
     )
-    assert re.fullmatch(r"best of 2 epochs on validation: [12]; it is the model's", lines[1])
+    assert re.fullmatch(r"best epoch on validation: [12] of 2", lines[1])
     assert lines[2:] == [
         f"the model is {run / 'model'}",
         f"livesnn eval --model {run} --dataset nmnist --data {drawn_nmnist} --split test",
