@@ -10,9 +10,9 @@ the right, then left to its start.
 CIFAR10-DVS: Li et al. 2017, "CIFAR10-DVS: An Event-Stream Dataset for Object Classification" (Frontiers in
 Neuroscience 11:309). A DVS128 looks at an LCD of 60 Hz, which shows the image enlarged to 512×512 by bicubic
 interpolation. The image moves along four diagonals, 10 pixels along x and y in 50 ms each, back to its start, again
-and again (as programs that repeat the recording give it). The real set's 10,000 recordings have 205,071 events in 1.298 s on average (github.com/jackd/stsc, dataset-info.py); the
-thresholds here were chosen to make as many. What isn't published is assumed: the lens, the screen's black, and that
-the camera never sees the image's border.
+and again (as programs that repeat the recording give it). The real set's 10,000 recordings have 205,071 events in
+1.298 s on average (github.com/jackd/stsc, dataset-info.py); the thresholds here were chosen to make as many. What
+isn't published is assumed: the lens, the screen's black, and that the camera never sees the image's border.
 """
 
 from __future__ import annotations
