@@ -1,4 +1,4 @@
-"""A robot that drives off when somebody claps, and stops when somebody waves a hand or anything is wrong.
+"""A robot that drives when somebody circles an arm, and stops when somebody waves a hand or anything is wrong.
 
 livesnn run camera --json --every frame | python drive.py
 livesnn publish camera     and, there or on another computer     python drive.py HOST:7780
@@ -6,8 +6,16 @@ livesnn publish camera     and, there or on another computer     python drive.py
 
 from follow import Follower, main, parsed
 
-GO = ("hand_clapping",)
 STOP = ("left_hand_wave", "right_hand_wave")
+GO = (
+    "left_arm_clockwise",
+    "left_arm_counter_clockwise",
+    "right_arm_clockwise",
+    "right_arm_counter_clockwise",
+)
+GO_FRAMES = (
+    20  # that a circle lasts before the robot drives, one second: the start of a wave looks like a circle
+)
 
 
 class Driver:
@@ -16,13 +24,16 @@ class Driver:
     def __init__(self):
         self.drives = False
         self._follower = Follower()
+        self._circled = 0  # frames
 
     def hear(self, said):
-        """Take the next line, parsed. A wave or a doubt stops at once; only a steady clap starts."""
+        """Take the next line, parsed. A wave or a doubt stops at once; only a steady circle starts."""
         self._follower.hear(said)
-        if not self._follower.trusted or self._follower.seen in STOP:
+        seen = self._follower.seen
+        self._circled = self._circled + 1 if seen in GO else 0
+        if not self._follower.trusted or seen in STOP:
             self.drives = False
-        elif self._follower.gesture in GO:
+        elif self._circled >= GO_FRAMES:
             self.drives = True
 
 

@@ -1,4 +1,4 @@
-"""A ROS 2 node that does what drive.py does: it listens to /livesnn/lines and publishes cmd_vel.
+"""A ROS 2 node that does what drive.py does: it listens to livesnn/lines and publishes cmd_vel.
 
 livesnn serve camera --ros2     and     python drive_ros2.py
 python drive_ros2.py --ros-args -r cmd_vel:=turtle1/cmd_vel -p speed:=0.5
@@ -28,7 +28,7 @@ class DriveNode(Node):
         self._moving = False
         self._heard_s = time.monotonic()
         self._velocity = self.create_publisher(Twist, "cmd_vel", 10)
-        self.create_subscription(String, "/livesnn/lines", self._hear, 10)
+        self.create_subscription(String, "livesnn/lines", self._hear, 10)
         self.create_timer(0.1, self._drive)
 
     def _hear(self, line):
