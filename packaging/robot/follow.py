@@ -5,6 +5,7 @@ livesnn publish camera     and, there or on another computer     python follow.p
 """
 
 import json
+import os
 import signal
 import socket
 import sys
@@ -79,7 +80,7 @@ def follow(lines):
 
 def main(act, stop, usage):
     """Call act with livesnn's lines, by a pipe or from HOST:PORT; then stop, however it ends."""
-    program = sys.argv[0].rpartition("/")[2]
+    program = os.path.basename(sys.argv[0])
     if len(sys.argv) > 2 or (len(sys.argv) == 2 and not sys.argv[1].rpartition(":")[2].isdecimal()):
         print(usage, file=sys.stderr)
         sys.exit(2)
