@@ -166,7 +166,7 @@ def simulate(
     seed: int = 0,
     seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 5.0,
 ) -> int:
-    """Simulate a recording of gestures, of a digit or of a picture.
+    """Simulate a recording of gestures, a digit or a picture.
 
     A drawn person performs gestures, a drawn digit moves in saccades, or a picture moves on a screen. No camera is
     needed.
