@@ -95,15 +95,7 @@ RANGES = {
 }
 """Lowest and highest value of each number, both allowed."""
 
-_EVENT_SETS = (
-    "nmnist",
-    "dvs-gesture",
-    "utd-mhad",
-    "cifar10-dvs",
-    "cifar10-dvs-sim",
-    "gestures-sim",
-    "folder",
-)
+_EVENT_SETS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
 ONLY_FOR = {
     "people": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),

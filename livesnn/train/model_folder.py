@@ -121,6 +121,8 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     chose = (
         "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
     )
+    simulated = "All recordings are simulated. On real ones the model may be worse.\n\n"
+    simulated *= card.dataset.endswith("-sim")
     read_out = {
         "membrane": "mean membrane potential of the output layer",
         "spikes": "spike rate of the output layer",
@@ -147,7 +149,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 | commit | {card.commit} |
 | command of the last step | `{card.command}` |
 
-{chose}Confusion on validation, state carried. A row is the true class and a column the decision.
+{simulated}{chose}Confusion on validation, state carried. A row is the true class and a column the decision.
 
 {_confusion(measured)}
 
