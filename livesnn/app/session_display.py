@@ -34,6 +34,7 @@ from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPa
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.events.formats.registry import parse_recording_path
+from livesnn.events.recording import Recording
 from livesnn.files import expanded
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.switching_engine import PREPARING, note_of
@@ -418,7 +419,8 @@ class SessionDisplay:
         window.view.set_input(card.input)
         window.view.show_ways_on(source.startswith(SIMULATION))
         if playback.path is not None and duration_s and playback.has_events:
-            self._profile_reader = ProfileReader(playback.path)
+            played = playback.source if isinstance(playback.source, Recording) else None
+            self._profile_reader = ProfileReader(playback.path, played)
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window

@@ -74,11 +74,14 @@ ViewMode = Literal["decay", "accumulate"]
 Bytes = npt.NDArray[np.uint8]
 NEVER_US = -(1 << 62)  # before any event, see TIME_LIMIT_US
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
-AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
 FADE_US = 30_000  # Time constant of what fades, and period of what is counted
-FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
+AGE_BITS = 6  # a step of age, 64 µs: less than a level of 255
+AGES = 2953  # of these steps from an event to nothing, 6.3 times FADE_US: exp(−6.3) is less than half a level
 COUNTS = 64  # steps from no event to FULL_COUNT
 LONGEST_PAUSE_S = 0.1  # between pictures that take long, because other programs are busy too
+OFTEN_PAUSE_S = (
+    0.026  # between those of a large sensor: 30 a second and more, for the least of the events' time
+)
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,8 @@ class Accumulator:
 
     def add(self, packet: Events) -> None:
         take, _, _ = _kernels()
-        events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
         self._start_us, self._slot = take(
-            events, self._last, self._counts, self._start_us, self._slot, FADE_US
+            packet, self._last, self._counts, self._start_us, self._slot, FADE_US
         )
 
     def picture(self, now_us: int) -> Bytes:
@@ -147,7 +149,7 @@ class Accumulator:
         rgb = np.empty((*self._last.shape, 3), np.uint8)
         _, paint_ages, paint_counts = _kernels()
         if view.mode == "decay":
-            paint_ages(self._last, now_us, FADED * FADE_US, by_age, rgb)
+            paint_ages(self._last, now_us, by_age, rgb)
         else:
             periods = (now_us - self._start_us) / FADE_US
             newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
@@ -236,7 +238,9 @@ class Display:
             rgb = self._accumulator.picture(t_us)
             took_s = time.perf_counter() - begun_s
             if self._every_s:
-                self._pause_s = max(self._every_s, min(3 * took_s, LONGEST_PAUSE_S))
+                self._pause_s = max(
+                    self._every_s, min(24 * took_s, OFTEN_PAUSE_S), min(3 * took_s, LONGEST_PAUSE_S)
+                )
             self._pictures.put(Picture(rgb, t_us - self._start_us, arrived_s, self._jumps))
 
 
@@ -258,7 +262,7 @@ def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
     Those by age are 0xBBGGRR: one number is looked up twice as fast as three.
     """
     colours = PALETTES[palette]
-    levels = np.exp(-np.linspace(0.0, FADED, AGES + 1))
+    levels = np.exp(-(np.arange(AGES + 1) << AGE_BITS) / FADE_US)
     levels[-1] = 0.0
     by_age = np.stack([colours.shades(levels, on=on) for on in (False, True)])
     off, on = np.meshgrid(*[np.linspace(0.0, 1.0, COUNTS + 1)] * 2, indexing="ij")
@@ -274,8 +278,11 @@ def _take(
 ) -> tuple[int, int]:
     """Change ``last`` and ``counts`` in place; return when the current period began, and its index in counts."""
     height, width = last.shape
-    for event in packet:
-        elapsed_us = event.t - start_us
+    pixels, each_count = last.reshape(-1), counts.reshape(-1)
+    row, period = np.uint64(width), np.uint64(2 * width * height)  # unsigned indexes are never from the end
+    index = 0
+    while index < packet.size:
+        elapsed_us = packet[index].t - start_us
         if elapsed_us >= period_us or elapsed_us < -period_us:
             slot = 1 - slot
             counts[slot] = 0
@@ -283,29 +290,34 @@ def _take(
                 start_us += period_us
             else:
                 counts[1 - slot] = 0
-                start_us = event.t
-        if event.x < width and event.y < height:
-            polarity = 1 if event.p else 0
-            last[event.y, event.x] = 2 * event.t + polarity
-            count = counts[slot, event.y, event.x, polarity]
-            counts[slot, event.y, event.x, polarity] = count + (count < 255)
+                start_us = packet[index].t
+        base = np.uint64(slot) * period
+        while index < packet.size:
+            event = packet[index]
+            if not start_us - period_us <= event.t < start_us + period_us:
+                break
+            index += 1
+            if event.x < width and event.y < height:
+                pixel = event.y * row + event.x
+                pixels[pixel] = 2 * event.t + event.p
+                at = base + np.uint64(2) * pixel + np.uint64(event.p)
+                count = each_count[at]
+                each_count[at] = count + (count < 255)
     return start_us, slot
 
 
 def _paint_ages(
-    last: npt.NDArray[np.int64], now_us: int, faded_us: float, colours: npt.NDArray[np.uint32], rgb: Bytes
+    last: npt.NDArray[np.int64], now_us: int, colours: npt.NDArray[np.uint32], rgb: Bytes
 ) -> None:
-    height, width = last.shape
-    steps = AGES / faded_us
-    for y in range(height):
-        for x in range(width):
-            event = last[y, x]
-            age_us = max(now_us - (event >> 1), 0)
-            step = int(age_us * steps + 0.5) if age_us < faded_us else AGES
-            colour = colours[event & 1, step]
-            rgb[y, x, 0] = colour & 255
-            rgb[y, x, 1] = colour >> 8 & 255
-            rgb[y, x, 2] = colour >> 16 & 255
+    pixels, octets = last.reshape(-1), rgb.reshape(-1)
+    for index in range(pixels.size):
+        event = pixels[index]
+        step = min(max(now_us - (event >> 1), 0) >> AGE_BITS, AGES)
+        colour = colours[np.uint64(event & 1), np.uint64(step)]
+        octet = np.uint64(3 * index)
+        octets[octet] = colour & 255
+        octets[octet + np.uint64(1)] = colour >> 8 & 255
+        octets[octet + np.uint64(2)] = colour >> 16 & 255
 
 
 def _paint_counts(
@@ -329,7 +341,7 @@ def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Cal
 
     from livesnn.compiled import njit
 
-    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "C", readonly=True)
+    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
     whole, real, none = numba.int64, numba.float64, numba.void
     last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
     ends = numba.types.UniTuple(whole, 2)
@@ -338,6 +350,6 @@ def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Cal
         ends(packet, last, numba.uint8[:, :, :, ::1], whole, whole, whole), nogil=True, cache=True
     )
     ages = numba.uint32[:, ::1]
-    compile_ages = njit(none(last, whole, real, ages, picture), nogil=True, cache=True)
+    compile_ages = njit(none(last, whole, ages, picture), nogil=True, cache=True)
     compile_counts = njit(none(picture, picture, real, real, picture, picture), nogil=True, cache=True)
     return compile_take(_take), compile_ages(_paint_ages), compile_counts(_paint_counts)

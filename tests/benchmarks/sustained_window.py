@@ -174,7 +174,7 @@ class SimulatedEvk4:
         now_s, unix_s = time.perf_counter(), time.time()
         waited_s = now_s - self._due_s(end_us)
         self.waited_s.extend((now_s, waited_s))
-        events = stored.copy()
+        events = stored.view(np.uint8).copy().view(STORED_DTYPE)  # 20 times as fast as a copy of structures
         events["t"] += np.uint64(begun_us)
         ring = SimpleNamespace(
             system_time=unix_s - waited_s, current_t=end_us, raw_packets=1, backlog=self._waiting()

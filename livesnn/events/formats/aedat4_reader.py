@@ -38,7 +38,7 @@ from livesnn.events.formats.aedat4_layout import (
     read_u32,
     table_of,
 )
-from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
 from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
@@ -189,6 +189,11 @@ class Aedat4Reader(Reader):
         """Return the stream's packets that hold events, from the file's table; None if that has no times."""
         rows = self._rows[stream]
         return rows.rows(rows.items > 0) if self._index.has_times else None
+
+    def parts(self, stream: str) -> Parts | None:
+        """Return the stream's packets, from the file's table."""
+        rows = self.filled(stream)
+        return None if rows is None else Parts(rows.items, rows.t_first, rows.t_last)
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and greatest time in µs from the file's table, else from the packets at its ends."""
