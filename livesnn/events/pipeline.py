@@ -38,7 +38,7 @@ LIVE_MAX_AGE_S = 0.1
 """A live packet that waited longer, in a camera's driver or for the network, is dropped. A late decision is worse
 than a missing event."""
 
-THINNED = ((0.7, 1), (0.8, 2), (0.9, 4), (1.0, 8))
+THINNED = ((0.7, 1), (0.8, 2), (0.9, 4), (0.95, 8), (1.0, 32))
 """Up to this share of the greatest age, one of so many events is kept."""
 
 
@@ -154,7 +154,11 @@ def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
 
 
 def on_time(
-    packets: Iterable[Packet], max_age_s: float, counters: SourceCounters, waited_s: Callable[[], float]
+    packets: Iterable[Packet],
+    max_age_s: float,
+    counters: SourceCounters,
+    waited_s: Callable[[], float] = lambda: 0.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Packet]:
     """Yield packets, thinned so that what follows keeps up with them; ``counters.dropped`` counts what is left out.
 
@@ -162,7 +166,7 @@ def on_time(
     it have waited for what follows.
     """
     for packet in packets:
-        late_s = time.perf_counter() - packet.arrived_s if packet.arrived_s else 0.0
+        late_s = clock() - packet.arrived_s if packet.arrived_s else 0.0
         one_of = thinning(max(late_s, waited_s()), max_age_s)
         if one_of != 1 and packet.events.size:
             kept = packet.events[::one_of] if one_of else NO_EVENTS
