@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,9 @@ class Accumulator:
     There are counts for the current period and for the one before, which fades out while the current one goes on.
     So a steady movement doesn't flicker. Without further events the current period fades out after its end.
 
+    Only what the view shows is kept up to date. For counts, the packets of two periods are kept until they are shown:
+    to count an event takes longer than to note its time.
+
     Events outside the sensor are ignored here; the source counts them. Raises SourceError if the sensor is so large
     that a picture would fill the memory.
     """
@@ -119,6 +123,7 @@ class Accumulator:
         self.resolution = resolution
         self._last = np.empty(shape, np.int64)  # 2 t + p
         self._counts = np.empty((2, *shape, 2), np.uint8)  # period (as `_slot` says), OFF and ON
+        self._uncounted: deque[Events] = deque()
         self.clear()
         self.set_view(view)
 
@@ -135,25 +140,39 @@ class Accumulator:
         """Forget every event, as after a seek: the old ones may lie in the future."""
         self._last.fill(2 * NEVER_US)
         self._counts.fill(0)
+        self._uncounted.clear()
         self._start_us, self._slot = NEVER_US, 0  # of the current period
 
     def add(self, packet: Events) -> None:
-        take, _, _ = _kernels()
-        self._start_us, self._slot = take(
-            packet, self._last, self._counts, self._start_us, self._slot, FADE_US
+        if not packet.size:
+            return
+        _kernels().note(packet, self._last)
+        if self.view.mode == "accumulate":
+            self._count(packet)
+            return
+        self._uncounted.append(packet)
+        newest_us = packet["t"][-1]
+        while not 0 <= newest_us - self._uncounted[0]["t"][-1] <= 2 * FADE_US:
+            self._uncounted.popleft()
+
+    def _count(self, packet: Events) -> None:
+        self._start_us, self._slot = _kernels().count(
+            packet, self._counts, self._start_us, self._slot, FADE_US
         )
 
     def picture(self, now_us: int) -> Bytes:
         """Return uint8 [H, W, 3], a fresh array, as seen at ``now_us``."""
         view, (by_age, by_count) = self._view_and_tables
         rgb = np.empty((*self._last.shape, 3), np.uint8)
-        _, paint_ages, paint_counts = _kernels()
         if view.mode == "decay":
-            paint_ages(self._last, now_us, by_age, rgb)
+            _kernels().paint_ages(self._last, now_us, by_age, rgb)
         else:
+            while self._uncounted:
+                self._count(self._uncounted.popleft())
             periods = (now_us - self._start_us) / FADE_US
             newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
-            paint_counts(self._counts[self._slot], self._counts[1 - self._slot], newer, older, by_count, rgb)
+            counts = self._counts[self._slot], self._counts[1 - self._slot]
+            _kernels().paint_counts(*counts, newer, older, by_count, rgb)
         return rgb
 
 
@@ -273,13 +292,19 @@ def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
     return packed, np.rint(by_count).astype(np.uint8)
 
 
-def _take(
-    packet: Events, last: npt.NDArray[np.int64], counts: Bytes, start_us: int, slot: int, period_us: int
-) -> tuple[int, int]:
-    """Change ``last`` and ``counts`` in place; return when the current period began, and its index in counts."""
+def _note(packet: Events, last: npt.NDArray[np.int64]) -> None:
     height, width = last.shape
-    pixels, each_count = last.reshape(-1), counts.reshape(-1)
-    row, period = np.uint64(width), np.uint64(2 * width * height)  # unsigned indexes are never from the end
+    pixels, row = last.reshape(-1), np.uint64(width)  # unsigned indexes are never from the end
+    for index in range(packet.size):
+        event = packet[index]
+        if event.x < width and event.y < height:
+            pixels[event.y * row + event.x] = 2 * event.t + event.p
+
+
+def _count(packet: Events, counts: Bytes, start_us: int, slot: int, period_us: int) -> tuple[int, int]:
+    """Change ``counts`` in place; return when the current period began, and its index in counts."""
+    _, height, width, _ = counts.shape
+    each_count, row, period = counts.reshape(-1), np.uint64(width), np.uint64(2 * width * height)
     index = 0
     while index < packet.size:
         elapsed_us = packet[index].t - start_us
@@ -298,9 +323,7 @@ def _take(
                 break
             index += 1
             if event.x < width and event.y < height:
-                pixel = event.y * row + event.x
-                pixels[pixel] = 2 * event.t + event.p
-                at = base + np.uint64(2) * pixel + np.uint64(event.p)
+                at = base + np.uint64(2) * (event.y * row + event.x) + np.uint64(event.p)
                 count = each_count[at]
                 each_count[at] = count + (count < 255)
     return start_us, slot
@@ -334,9 +357,16 @@ def _paint_counts(
                 rgb[y, x, channel] = colours[off, on, channel]
 
 
+class _Kernels(NamedTuple):
+    note: Callable[..., None]
+    count: Callable[..., tuple[int, int]]
+    paint_ages: Callable[..., None]
+    paint_counts: Callable[..., None]
+
+
 @cache
-def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Callable[..., None]]:
-    """Compile on first use; they release the GIL."""
+def _kernels() -> _Kernels:
+    """Compile on first use, for any packet, strided or read-only too; they release the GIL."""
     import numba  # 0.5 s: not before the window is up
 
     from livesnn.compiled import njit
@@ -344,12 +374,13 @@ def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Cal
     packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
     whole, real, none = numba.int64, numba.float64, numba.void
     last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
-    ends = numba.types.UniTuple(whole, 2)
-
-    compile_take = njit(
-        ends(packet, last, numba.uint8[:, :, :, ::1], whole, whole, whole), nogil=True, cache=True
+    ends, colours = numba.types.UniTuple(whole, 2), numba.uint32[:, ::1]
+    signatures = _Kernels(
+        none(packet, last),
+        ends(packet, numba.uint8[:, :, :, ::1], whole, whole, whole),
+        none(last, whole, colours, picture),
+        none(picture, picture, real, real, picture, picture),
     )
-    ages = numba.uint32[:, ::1]
-    compile_ages = njit(none(last, whole, ages, picture), nogil=True, cache=True)
-    compile_counts = njit(none(picture, picture, real, real, picture, picture), nogil=True, cache=True)
-    return compile_take(_take), compile_ages(_paint_ages), compile_counts(_paint_counts)
+    functions = (_note, _count, _paint_ages, _paint_counts)
+    compiled = zip(signatures, functions, strict=True)
+    return _Kernels(*(njit(signature, nogil=True, cache=True)(function) for signature, function in compiled))
