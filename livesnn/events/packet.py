@@ -57,6 +57,8 @@ class Packet(NamedTuple):
     to_utc_us
         What to add to a camera's times for Unix times by the computer's clock, as it is estimated so far. None where
         the times aren't a camera's, or are shared with another camera.
+    one_of
+        Of so many events that came there is one: the others were left out evenly, because they were late.
     """
 
     events: Events
@@ -64,6 +66,7 @@ class Packet(NamedTuple):
     now_us: int | None = None
     epoch: int = 0
     to_utc_us: int | None = None
+    one_of: int = 1
 
     def __repr__(self) -> str:
         count = self.events.size

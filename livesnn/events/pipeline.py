@@ -171,7 +171,8 @@ def on_time(
         if one_of != 1 and packet.events.size:
             kept = packet.events[::one_of] if one_of else NO_EVENTS
             counters.dropped += packet.events.size - kept.size
-            packet = packet._replace(events=kept, now_us=packet.now_us if one_of else None)
+            now_us = packet.now_us if one_of else None
+            packet = packet._replace(events=kept, now_us=now_us, one_of=max(one_of, 1))
         yield packet
 
 

@@ -88,8 +88,9 @@ class Slicer:
 
     Fixed Δt: slices are [t0 + k·Δt, t0 + (k+1)·Δt), t0 the time of the first event (inside the crop or not).
     A slice ends with the first event at or after its end, or when a packet says that the time has passed.
-    Silence of at most a window (``input.window``·Δt) becomes empty frames. Fixed count: a slice ends with its
-    n-th event inside the crop, whose time is the frame's; events outside the crop are not counted.
+    Silence of at most a window (``input.window``·Δt) becomes empty frames. Each event of a thinned packet counts for
+    those left out (`Packet.one_of`). Fixed count: a slice ends with its n-th event inside the crop, whose time is
+    the frame's; events outside the crop are not counted.
 
     Order: an event older than the newest one by at most `DISORDER_US` is read as if it came at the newest's
     time, so it is counted in the current slice. An event older than that, or later than the newest by more
@@ -163,7 +164,7 @@ class Slicer:
         ended: list[Frame] = []
         position = 0
         while position < events.size:
-            position, why = self._read(events, position)
+            position, why = self._read(events, position, packet.one_of)
             if why == SLICE_ENDED:
                 ended.append(self._finish(packet))
             elif why == TIME_JUMPED:
@@ -177,7 +178,7 @@ class Slicer:
                 ended.append(self._finish(packet))
         return ended
 
-    def _read(self, events: Events, position: int) -> tuple[int, int]:
+    def _read(self, events: Events, position: int, one_of: int) -> tuple[int, int]:
         if not self._running:
             first_us = int(events["t"][position])
             if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
@@ -191,6 +192,7 @@ class Slicer:
         position, why, self._newest_us, self._n_events = _kernel()(
             events, position, self._columns, self._rows, self._counts,
             self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
+            1 if self._delta_t_us is None else one_of,
         )  # fmt: skip
         return position, why
 
@@ -307,8 +309,9 @@ def _fill(
     longest_gap_us: int,
     n_events: int,
     stop_at: int,
+    each: int,
 ) -> tuple[int, int, int, int]:
-    """Add events to ``counts`` (flat [C*H*W + 1], changed in place) until the slice ends or time jumps.
+    """Add ``each`` to ``counts`` (flat [C*H*W + 1], changed in place) for events until the slice ends or time jumps.
 
     Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``. What is
     outside the crop is counted last: a branch that no processor can foresee takes as long as all the rest.
@@ -328,8 +331,7 @@ def _fill(
         place = rows[event.y] + columns[event.x]
         inside = place < channel_size
         cell = np.uint64((place if inside else nowhere) + (channel_size if inside & event.p else 0))
-        count = counts[cell]
-        counts[cell] = count + (count != 0xFFFF)
+        counts[cell] = min(counts[cell] + each, 0xFFFF)
         n_events += inside
         if n_events == stop_at:
             return index + 1, SLICE_ENDED, newest_us, n_events
@@ -347,7 +349,7 @@ def _kernel() -> Callable[..., tuple[int, int, int, int]]:
     table = numba.types.Array(numba.int32, 1, "C", readonly=True)
     whole = numba.int64
     signature = numba.types.UniTuple(whole, 4)(
-        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
+        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole, whole
     )
     return njit(signature, nogil=True, cache=True)(_fill)
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +146,7 @@ class Accumulator:
     def add(self, packet: Events) -> None:
         if not packet.size:
             return
-        _kernels().note(packet, self._last)
+        _kernels().note_times(packet, self._last)
         if self.view.mode == "accumulate":
             self._count(packet)
             return
@@ -156,7 +156,7 @@ class Accumulator:
             self._uncounted.popleft()
 
     def _count(self, packet: Events) -> None:
-        self._start_us, self._slot = _kernels().count(
+        self._start_us, self._slot = _kernels().count_events(
             packet, self._counts, self._start_us, self._slot, FADE_US
         )
 
@@ -292,7 +292,7 @@ def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
     return packed, np.rint(by_count).astype(np.uint8)
 
 
-def _note(packet: Events, last: npt.NDArray[np.int64]) -> None:
+def _note_times(packet: Events, last: npt.NDArray[np.int64]) -> None:
     height, width = last.shape
     pixels, row = last.reshape(-1), np.uint64(width)  # unsigned indexes are never from the end
     for index in range(packet.size):
@@ -301,7 +301,7 @@ def _note(packet: Events, last: npt.NDArray[np.int64]) -> None:
             pixels[event.y * row + event.x] = 2 * event.t + event.p
 
 
-def _count(packet: Events, counts: Bytes, start_us: int, slot: int, period_us: int) -> tuple[int, int]:
+def _count_events(packet: Events, counts: Bytes, start_us: int, slot: int, period_us: int) -> tuple[int, int]:
     """Change ``counts`` in place; return when the current period began, and its index in counts."""
     _, height, width, _ = counts.shape
     each_count, row, period = counts.reshape(-1), np.uint64(width), np.uint64(2 * width * height)
@@ -358,8 +358,8 @@ def _paint_counts(
 
 
 class _Kernels(NamedTuple):
-    note: Callable[..., None]
-    count: Callable[..., tuple[int, int]]
+    note_times: Callable[..., None]
+    count_events: Callable[..., tuple[int, int]]
     paint_ages: Callable[..., None]
     paint_counts: Callable[..., None]
 
@@ -381,6 +381,6 @@ def _kernels() -> _Kernels:
         none(last, whole, colours, picture),
         none(picture, picture, real, real, picture, picture),
     )
-    functions = (_note, _count, _paint_ages, _paint_counts)
+    functions: tuple[Callable[..., Any], ...] = (_note_times, _count_events, _paint_ages, _paint_counts)
     compiled = zip(signatures, functions, strict=True)
     return _Kernels(*(njit(signature, nogil=True, cache=True)(function) for signature, function in compiled))
