@@ -38,7 +38,7 @@ LIVE_MAX_AGE_S = 0.1
 """A live packet that waited longer, in a camera's driver or for the network, is dropped. A late decision is worse
 than a missing event."""
 
-THINNED = ((0.7, 1), (0.8, 2), (0.9, 4), (0.95, 8), (1.0, 32))
+THINNED = ((0.6, 1), (0.7, 2), (0.8, 4), (0.9, 8), (1.0, 32))
 """Up to this share of the greatest age, one of so many events is kept."""
 
 

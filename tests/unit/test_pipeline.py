@@ -128,14 +128,8 @@ class TestOrder:
         assert counters.dropped == 100_000 - sum(kept)
 
     def test_a_short_delay_costs_no_event_and_a_longer_one_thins_first(self) -> None:
-        assert [thinning(late_s, 0.1) for late_s in (0.0, 0.06, 0.075, 0.085, 0.1, 0.11)] == [
-            1,
-            1,
-            2,
-            4,
-            32,
-            0,
-        ]
+        late_ms = (50, 65, 75, 85, 99, 101)
+        assert [thinning(late / 1e3, 0.1) for late in late_ms] == [1, 2, 4, 8, 32, 0]
 
     def test_a_time_limit_ends_the_recording_too(self) -> None:
         recorded: list[Packet] = []
