@@ -124,6 +124,7 @@ class Accumulator:
         self._last = np.empty(shape, np.int64)  # 2 t + p
         self._counts = np.empty((2, *shape, 2), np.uint8)  # period (as `_slot` says), OFF and ON
         self._uncounted: deque[Events] = deque()
+        self._keeping = threading.Lock()  # guards these: another thread may ask for a picture
         self.clear()
         self.set_view(view)
 
@@ -140,7 +141,8 @@ class Accumulator:
         """Forget every event, as after a seek: the old ones may lie in the future."""
         self._last.fill(2 * NEVER_US)
         self._counts.fill(0)
-        self._uncounted.clear()
+        with self._keeping:
+            self._uncounted.clear()
         self._start_us, self._slot = NEVER_US, 0  # of the current period
 
     def add(self, packet: Events) -> None:
@@ -150,10 +152,11 @@ class Accumulator:
         if self.view.mode == "accumulate":
             self._count(packet)
             return
-        self._uncounted.append(packet)
         newest_us = packet["t"][-1]
-        while not 0 <= newest_us - self._uncounted[0]["t"][-1] <= 2 * FADE_US:
-            self._uncounted.popleft()
+        with self._keeping:
+            self._uncounted.append(packet)
+            while not 0 <= newest_us - self._uncounted[0]["t"][-1] <= 2 * FADE_US:
+                self._uncounted.popleft()
 
     def _count(self, packet: Events) -> None:
         self._start_us, self._slot = _kernels().count_events(
@@ -167,8 +170,9 @@ class Accumulator:
         if view.mode == "decay":
             _kernels().paint_ages(self._last, now_us, by_age, rgb)
         else:
-            while self._uncounted:
-                self._count(self._uncounted.popleft())
+            with self._keeping:
+                while self._uncounted:
+                    self._count(self._uncounted.popleft())
             periods = (now_us - self._start_us) / FADE_US
             newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
             counts = self._counts[self._slot], self._counts[1 - self._slot]
