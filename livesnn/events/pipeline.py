@@ -168,7 +168,7 @@ def on_time(
     for packet in packets:
         late_s = clock() - packet.arrived_s if packet.arrived_s else 0.0
         one_of = thinning(max(late_s, waited_s()), max_age_s)
-        if one_of != 1 and packet.events.size:
+        if one_of != 1:
             kept = packet.events[::one_of] if one_of else NO_EVENTS
             counters.dropped += packet.events.size - kept.size
             now_us = packet.now_us if one_of else None
