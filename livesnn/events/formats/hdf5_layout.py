@@ -107,7 +107,7 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
     for name in datasets:
         group, _, member = name.rpartition("/")
         groups.setdefault(group, []).append(member)
-    places = []
+    places: list[Place] = []
     for name, dataset in datasets.items():
         if dataset.dtype.names is not None:
             columns = find_columns(dataset.dtype.names)
