@@ -24,7 +24,7 @@ from livesnn.events.packet import Events, Packet
 from livesnn.events.recorder import Recorder
 from livesnn.events.recording import describe, open_recording
 from livesnn.threads import Policy
-from tests.disks import real_disk, small_disk, standing_still
+from tests.disks import fill, real_disk, small_disk, standing_still
 from tests.fake_camera import VGA
 from tests.fake_source import at, joined
 from tests.waiting import PATIENCE_S, eventually
@@ -161,6 +161,7 @@ def test_a_full_disk_ends_it_cleanly_and_says_how_much_is_left(tmp_path: Path) -
         events = read(recorder.path)  # it has its table
         assert events.size == recorder.recorded.events
         assert shutil.disk_usage(disk).free > 0
+        fill(disk)  # the table has left more than a page where it is packed small
         again = Recorder(disk / "b.aedat4", VGA, "camera")
         assert again.close(PATIENCE_S)
         assert "left on its disk" in str(again.error)
