@@ -298,3 +298,9 @@ def place_of(flag: str, text: str | None) -> Address | None:
 
 def any_host(host: str) -> str:
     return "0.0.0.0" if host == "*" else host
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise SourceError where nothing could be read for so long: before any work, and before anybody is let in."""
+    if seconds is not None and not seconds > 0:
+        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")
