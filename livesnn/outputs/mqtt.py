@@ -12,11 +12,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
 
 from livesnn.console import sayable
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import reason_of
-from livesnn.files import require_file
+from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import OutputLoop
 
@@ -57,9 +58,9 @@ class Broker:
         """Return what encrypts and checks who answers; None: nothing does. Raises SourceError."""
         if not self.tls:
             return None
-        if self.ca is not None:
-            require_file(self.ca, "PEM file of certificates")
         try:
+            if self.ca is not None:
+                refuse_pipe(self.ca)
             return ssl.create_default_context(cafile=self.ca)
         except OSError as error:
             raise SourceError(
@@ -124,7 +125,7 @@ class MqttOutput:
         """Publish until the feed ends. Raises SourceError where broker and livesnn don't trust one another."""
         try:
             await self._publish(ready)
-        except aiomqtt.MqttCodeError as error:
+        except MqttConnectError as error:  # other errors have codes of other meanings
             if getattr(error.rc, "value", error.rc) not in _REFUSED:
                 raise
             raise SourceError(f"{self._broker} refuses the user: give USER:PASSWORD in front of @") from error

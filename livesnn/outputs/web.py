@@ -24,7 +24,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.network import Address, reason_of
-from livesnn.files import require_file
+from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket
 from livesnn.outputs.served_source import PICTURES_PER_S, ServedSource
@@ -117,9 +117,9 @@ def is_own_host(host: str) -> bool:
 def load_tls(cert: Path, key: Path) -> ssl.SSLContext:
     """Return what encrypts connections. Raises SourceError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    for path in (cert, key):
-        require_file(path, "PEM file")
     try:
+        for path in (cert, key):
+            refuse_pipe(path)
         context.load_cert_chain(cert, key, _no_pass_phrase)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise SourceError(
