@@ -394,7 +394,7 @@ def _files(sources: Sequence[str]) -> Iterator[File]:
     for source in sources:
         names = [source]
         if _is_pattern(source):
-            names = sorted(name for name in _matches(str(expanded(source))) if not os.path.isdir(name))
+            names = sorted(_matches(str(expanded(source))))
             if not names:
                 raise SourceError(f"{source}: no file matches: check the pattern")
         elif is_live(source):
