@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
-from aiomqtt.exceptions import MqttConnectError
 
 from livesnn.console import sayable
 from livesnn.errors import SourceError
@@ -30,13 +29,8 @@ KEPT_ALIVE_S = 5
 TOPIC = "livesnn"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 LONGEST_TOPIC = 1000
-_NOT_THE_AUTHORITY = (
-    9,
-    10,
-    62,
-    64,
-)  # OpenSSL's X509_V_ERR_…: not valid yet, expired, another host or address
-_REFUSED = (4, 5, 134, 135)  # CONNACK's codes, of MQTT 3 and 5, for a wrong user or password
+_NOT_THE_AUTHORITY = (9, 10, 62, 64)  # OpenSSL: not valid yet, expired, of another host or address
+_REFUSED = (134, 135)  # the broker's reasons for a wrong user or password; paho's own codes have no value
 
 
 @dataclass(frozen=True)
@@ -125,8 +119,8 @@ class MqttOutput:
         """Publish until the feed ends. Raises SourceError where broker and livesnn don't trust one another."""
         try:
             await self._publish(ready)
-        except MqttConnectError as error:  # other errors have codes of other meanings
-            if getattr(error.rc, "value", error.rc) not in _REFUSED:
+        except aiomqtt.MqttCodeError as error:
+            if getattr(error.rc, "value", None) not in _REFUSED:
                 raise
             raise SourceError(f"{self._broker} refuses the user: give USER:PASSWORD in front of @") from error
         except aiomqtt.MqttError as error:
