@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,6 +14,8 @@ from livesnn.errors import ModelError
 from livesnn.threads import decode_json
 
 FORMAT = "livesnn-model/1"
+MOST_NEURONS = 50_000_000
+"""Of a network: their membranes take 200 MB, and a step makes others. 64 channels on 640×480 pixels have 25 million."""
 
 # Limits that msgspec checks in `ModelCard.from_json`.
 _Size = Annotated[int, Meta(ge=1, le=4096)]
@@ -298,3 +301,8 @@ def _check(card: ModelCard) -> None:
         raise ModelError("input.lift_to applies only to event frames of a fixed duration")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")
+    for shapes in (card.layer_shapes(), card.states):
+        if (neurons := sum(map(prod, shapes.values()))) > MOST_NEURONS:
+            raise ModelError(f"its layers have {neurons:,} neurons, more than {MOST_NEURONS:,}")
+        if empty := [name for name, shape in shapes.items() if not all(shape)]:
+            raise ModelError(f"its layer {empty[0]} has no neurons: the input is too small")

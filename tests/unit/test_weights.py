@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import load_model, model_folder
 from livesnn.infer.spike_engine import SpikeNetwork
+from livesnn.paths import models_dir
 from livesnn.weights import CARD_KEY, Weights, load_card, load_weights, write_model
 
 
@@ -157,3 +159,22 @@ def test_a_model_from_before_the_hashes_loads(own: Path, engine: Any) -> None:
     onnx.save(model, own / "model.onnx")
     write(own / "model.safetensors", weights, older)
     assert load_model(own, engine).card == older
+
+
+PATH_OF_A_MACHINE = re.compile(
+    rb"/(home|root|tmp|usr|opt|Users|work|mnt|data|workspace)/|site-packages|[A-Z]:\\\\|[a-z_]{4}\.py\b"
+)
+
+
+@pytest.mark.parametrize("file", sorted(models_dir().rglob("model.*")), ids=lambda file: file.parent.name)
+def test_no_shipped_file_names_a_path_of_the_machine_that_wrote_it(file: Path) -> None:
+    assert PATH_OF_A_MACHINE.findall(file.read_bytes()) == []
+
+
+def test_a_graph_with_paths_in_its_notes_is_written_without_them(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    model = onnx.load(own / "model.onnx")
+    model.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/anna/net.py, line 3")
+    model.graph.initializer[0].doc_string = "/home/anna/net.py"
+    write_model(own, weights, model, card)
+    assert not PATH_OF_A_MACHINE.search((own / "model.onnx").read_bytes())
