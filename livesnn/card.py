@@ -246,6 +246,14 @@ class ModelCard:
                 shapes |= dict.fromkeys(layers, (channels, height, width))
         return shapes | readout
 
+    def pooled_shapes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Return the shapes [C, H, W] of an STS-ResNet's third and fourth block behind the classifier's pools."""
+        shapes, spec = self.layer_shapes(), self.network
+        ends = (shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4))
+        pool = spec.final_pool
+        third, fourth = ((channels, height // pool, width // pool) for channels, height, width in ends)
+        return third, fourth
+
     def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
         """Return the card with the training cameras' sensor, to which the counts of others are scaled."""
         spec = self.input
@@ -306,3 +314,5 @@ def _check(card: ModelCard) -> None:
             raise ModelError(f"its layers have {neurons:,} neurons, more than {MOST_NEURONS:,}")
         if empty := [name for name, shape in shapes.items() if not all(shape)]:
             raise ModelError(f"its layer {empty[0]} has no neurons: the input is too small")
+    if network.kind == "sts_resnet" and not prod(map(prod, card.pooled_shapes())):
+        raise ModelError(f"network.final_pool is {network.final_pool}, larger than what the classifier reads")

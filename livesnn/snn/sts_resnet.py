@@ -11,6 +11,7 @@ A synapse is a layer of LIF neurons (lif.py), the paper's threshold layer. Sizes
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -64,13 +65,10 @@ class STSResNet(SpikingNetwork):
                 )
                 channels = width
             self.blocks.append(sub_blocks)
-        shapes, pool = card.layer_shapes(), spec.final_pool
-        ends = [shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4)]
-        features = [channels * (height // pool) * (width // pool) for channels, height, width in ends]
+        features = [prod(shape) for shape in card.pooled_shapes()]
         if not all(features):
-            raise ModelError(
-                f"the classifier's pools of {pool}×{pool} are larger than what they read, {ends[1][1]}×{ends[1][2]}"
-            )
+            pool = f"{spec.final_pool}×{spec.final_pool}"
+            raise ModelError(f"the classifier's pools of {pool} are larger than what they read")
         self.classify = nn.Linear(sum(features), len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:

@@ -343,7 +343,7 @@ def test_an_input_of_any_size_is_refused(tmp_path: Path, side: int, says: str) -
 def test_weights_of_another_size_than_they_say_are_refused(tmp_path: Path, side: int) -> None:
     step = graph()
     step.initializer[1].dims[0] = side
-    with pytest.raises(ModelError, match="its weights aren't in it|of another size than it says"):
+    with pytest.raises(ModelError, match=r"its weights aren't in it|of another size than it says"):
         OnnxModel.load(write(tmp_path / "model.onnx", step=step))
 
 
