@@ -39,7 +39,7 @@ test-fast: .venv/all
 
 # Damaged files of every kind by turns, on one core at low priority. What fails is kept in fuzz-failures.
 fuzz: .venv/all
-	nice -n 10 $(BIN)/python -m tests.mutations --minutes $(or $(MINUTES),10) --workers 1 --seed $(or $(SEED),0) \
+	nice -n 10 $(BIN)/python -m tests.mutations --minutes $(or $(MINUTES),10) --workers 1 --seed $(or $(SEED),$(shell date +%s)) \
 	  --keep fuzz-failures $(if $(KINDS),--formats $(KINDS))
 
 # Chromium for the tests of the web page, which are skipped without: the system's, or playwright's own.

@@ -15,7 +15,7 @@ from livesnn.threads import decode_json
 
 FORMAT = "livesnn-model/1"
 MOST_NEURONS = 50_000_000
-"""Of a network: their membranes take 200 MB, and a step makes others. 64 channels on 640×480 pixels have 25 million."""
+"""Their membranes take 200 MB, and a step makes others. A network of 64 channels on 640×480 pixels has 25 million."""
 
 # Limits that msgspec checks in `ModelCard.from_json`.
 _Size = Annotated[int, Meta(ge=1, le=4096)]
