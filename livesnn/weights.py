@@ -92,7 +92,7 @@ def _card(file: Any, path: Path) -> ModelCard:
 
 
 def _layer(state: tuple[str, tuple[int, ...]] | None) -> str:
-    return "no more layers" if state is None else f"the layer {state[0]} {list(state[1])}"
+    return "no more layers" if state is None else f"the layer {state[0]!r} {list(state[1])}"
 
 
 def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:

@@ -29,7 +29,9 @@ def model_subjects() -> list[Subject]:
     return [
         Subject("card", _damaged_card, small, _read_spike),
         Subject("safetensors", _damaged_weights, small, _read_spike),
-        Subject("onnx", _damaged_graph, lambda: one_file(GRAPH, _graph().SerializeToString()), _read_onnx),
+        Subject(
+            "onnx", _damaged_graph, lambda: one_file(GRAPH, shipped_graph().SerializeToString()), _read_onnx
+        ),
     ]
 
 
@@ -179,7 +181,7 @@ def _stepped(model: Model) -> tuple[str, str]:
 _GRAPHS: list[onnx.ModelProto] = []  # read once a process
 
 
-def _graph() -> onnx.ModelProto:
+def shipped_graph() -> onnx.ModelProto:
     """Return the graph of a shipped model, whose card names no hash."""
     if not _GRAPHS:
         model = onnx.load(model_folder("nmnist") / GRAPH)
@@ -343,7 +345,7 @@ def _damaged_graph(random: Random) -> Case:
         _other_model,
         _other_card,
     )
-    model, names = _graph(), []
+    model, names = shipped_graph(), []
     for _ in range(int(random.integers(1, 4))):
         change = pick(random, kinds)
         names.append(change.__name__)
