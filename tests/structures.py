@@ -463,7 +463,7 @@ STATEMENTS = (
     "UPDATE messages SET data = zeroblob(3000000)", "INSERT INTO topics SELECT * FROM topics WHERE 0",
     f"DROP TABLE schema; CREATE VIEW schema AS {ENDLESS} SELECT i AS schema_version FROM c WHERE i < 0",
     f"DROP TABLE message_definitions; CREATE VIEW message_definitions AS {ENDLESS} SELECT i AS id, "
-    "'a' AS topic_type, 'ros2msg' AS encoding, 'b' AS encoded_message_definition, 'c' AS type_description_hash FROM c",
+    "'a' AS topic_type, 'ros2msg' AS encoding, 'b' AS encoded_message_definition, '' AS type_description_hash FROM c",
     "DROP TABLE topics; CREATE VIRTUAL TABLE topics USING fts5(id, name, type, serialization_format)",
     "UPDATE messages SET data = CAST(id AS TEXT)", "PRAGMA user_version = 77", "CREATE TABLE more(a)",
 )  # fmt: skip
