@@ -146,7 +146,8 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 def damaged_json(octets: bytes, random: Random) -> bytes:
     value = json.loads(octets)
     for _ in range(int(random.integers(1, 4))):
-        holder, key = pick(random, [*_places(value)] or [([0], 0)])
+        places = [*_places(value)] or [([0], 0)]
+        holder, key = pick(random, places)
         was = holder[key]
         action = random.integers(6)
         if action == 0 and isinstance(holder, dict):
@@ -154,7 +155,7 @@ def damaged_json(octets: bytes, random: Random) -> bytes:
         elif action == 1 and isinstance(was, int | float):
             holder[key] = was * pick(random, (2, -1, 0.5, 1000)) + pick(random, (0, 1, -1))
         elif action == 2:
-            other, theirs = pick(random, [*_places(value)])
+            other, theirs = pick(random, places)
             holder[key] = json.loads(json.dumps(other[theirs]))
         elif action == 3 and isinstance(was, list):
             holder[key] = was * int(random.integers(0, 200 if len(was) < 1_000 else 2))

