@@ -101,14 +101,14 @@ def make_case(subject: Subject, seed: int, number: int) -> Case:
 def run_case(subject: Subject, case: Case, folder: Path, number: int = 0) -> Outcome:
     """Read a damaged file in every way; what is raised but LivesnnError is the caller's."""
     keep(case, folder)
-    before_bytes = _forget_peak()
+    before_bytes = forget_peak()
     begun_s = time.process_time()
     try:
         result, said = subject.read(folder)
     except LivesnnError as error:
         said = str(error)
         result = "refused" if "\n" not in said else "raised"
-    if (taken := _peak_bytes() - before_bytes) > LIMIT_BYTES:
+    if (taken := peak_bytes() - before_bytes) > LIMIT_BYTES:
         result, said = "over 1 GB", f"{taken >> 20} MB: {said}"
     return Outcome(number, subject.name, case.kind, result, time.process_time() - begun_s, said)
 
@@ -122,15 +122,15 @@ def keep(case: Case, folder: Path) -> None:
         (folder / name).write_bytes(octets)
 
 
-def _forget_peak() -> int:
+def forget_peak() -> int:
     """Begin to measure anew; return the memory that this process has now."""
     with suppress(OSError):  # not Linux
         Path("/proc/self/clear_refs").write_text("5")
-    return _peak_bytes()
+    return peak_bytes()
 
 
-def _peak_bytes() -> int:
-    """Return the most memory that this process has had since `_forget_peak`; 0 where it can't be asked."""
+def peak_bytes() -> int:
+    """Return the most memory that this process has had since `forget_peak`; 0 where it can't be asked."""
     with suppress(OSError):
         found = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
         return int(found[1]) << 10 if found else 0

@@ -21,6 +21,7 @@ from livesnn.infer.model import load_model, model_folder
 from livesnn.infer.spike_engine import SpikeNetwork
 from livesnn.paths import models_dir
 from livesnn.weights import CARD_KEY, Weights, load_card, load_weights, write_model
+from tests.mutations import forget_peak, peak_bytes
 
 
 def written(path: Path, kind: str, size: int) -> Path:
@@ -181,3 +182,21 @@ def test_a_graph_with_paths_in_its_notes_is_written_without_them(own: Path) -> N
     model.graph.initializer[0].doc_string = "/home/anna/net.py"
     write_model(own, weights, model, card)
     assert not PATH_OF_A_MACHINE.search((own / "model.onnx").read_bytes())
+
+
+def test_a_layer_s_name_never_makes_a_message_of_two_lines(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    write(own / "model.safetensors", weights, replace(card, states=card.states | {"a\nb": (1,)}))
+    with pytest.raises(ModelError, match=r"the card gives the layer 'a\\nb' \[1\]"):
+        load_weights(own / "model.safetensors")
+
+
+def test_a_card_of_other_widths_takes_no_memory_in_torch(own: Path) -> None:
+    pytest.importorskip("torch", reason="needs livesnn[train]")
+    weights, card = load_weights(own / "model.safetensors")
+    wide = replace(card, network=replace(card.network, widths=(4096,) * 4), weights_sha256="", states={})
+    write(own / "model.safetensors", weights, wide)
+    before_bytes = forget_peak()
+    with pytest.raises(ModelError, match=r"\(64, 2, 7, 7\), not \(4096, 2, 7, 7\) as in this network"):
+        load_model(own, "torch")
+    assert peak_bytes() - before_bytes < 700 << 20  # with torch itself, where no test has imported it yet
