@@ -247,11 +247,16 @@ class ModelCard:
         return shapes | readout
 
     def pooled_shapes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """Return the shapes [C, H, W] of an STS-ResNet's third and fourth block behind the classifier's pools."""
+        """Return the shapes [C, H, W] of an STS-ResNet's third and fourth block behind the classifier's pools.
+
+        Raises ModelError if a pool is larger than the block.
+        """
         shapes, spec = self.layer_shapes(), self.network
         ends = (shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4))
         pool = spec.final_pool
         third, fourth = ((channels, height // pool, width // pool) for channels, height, width in ends)
+        if not all((*third, *fourth)):
+            raise ModelError(f"the classifier's pools of {pool}×{pool} are larger than what they read")
         return third, fourth
 
     def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
@@ -314,5 +319,3 @@ def _check(card: ModelCard) -> None:
             raise ModelError(f"its layers have {neurons:,} neurons, more than {MOST_NEURONS:,}")
         if empty := [name for name, shape in shapes.items() if not all(shape)]:
             raise ModelError(f"its layer {empty[0]} has no neurons: the input is too small")
-    if network.kind == "sts_resnet" and not prod(map(prod, card.pooled_shapes())):
-        raise ModelError(f"network.final_pool is {network.final_pool}, larger than what the classifier reads")

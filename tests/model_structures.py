@@ -115,13 +115,14 @@ def _other_numbers(random: Random) -> bytes:
     for _ in range(int(random.integers(1, 5))):
         part = value[pick(random, ("network", "input", "neuron"))]
         name = pick(
-            random, [name for name, each in part.items() if isinstance(each, int | float | list) and each]
+            random,
+            [name for name, each in part.items() if isinstance(each, int | float | list) and each != []],
         )
         was, number = part[name], pick(random, (1, 2, 3, 4, 5, 9, 16, 17, 31, 32, 64, 128, 300, 2_048))
         if isinstance(was, list):
             was[int(random.integers(len(was)))] = number
         else:
-            part[name] = number if isinstance(was, int) and not isinstance(was, bool) else not was
+            part[name] = not was if isinstance(was, bool) else number if isinstance(was, int) else number / 16
     value["classes"] = [str(number) for number in range(pick(random, (1, 2, 3, 15, 16, 17, 64, 1_000)))]
     return json.dumps(value).encode()
 

@@ -230,7 +230,9 @@ def _damaged_labels(random: Random) -> Case:
         elif action == 3:
             rows.remove(row) if len(rows) > 1 else None
         else:
-            rows += [row] * pick(random, (1, 2, 30_000 if sum(map(len, row)) < 1_000 else 30))
+            rows += [
+                row.copy() for _ in range(pick(random, (1, 2, 30_000 if sum(map(len, row)) < 1_000 else 30)))
+            ]
     text = pick(random, ("\n", "\r\n", "\r")).join(map(pick(random, (",", ",", ";", "\t")).join, rows))
     coded = text.encode(pick(random, ("utf-8", "utf-8-sig", "utf-16", "latin-1")), errors="replace")
     return Case("labels", {"f.labels.csv": maybe_broken(coded, random)})

@@ -18,7 +18,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
 from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
 
 
@@ -65,11 +64,7 @@ class STSResNet(SpikingNetwork):
                 )
                 channels = width
             self.blocks.append(sub_blocks)
-        features = [prod(shape) for shape in card.pooled_shapes()]
-        if not all(features):
-            pool = f"{spec.final_pool}×{spec.final_pool}"
-            raise ModelError(f"the classifier's pools of {pool} are larger than what they read")
-        self.classify = nn.Linear(sum(features), len(card.classes))
+        self.classify = nn.Linear(sum(map(prod, card.pooled_shapes())), len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         return synapses(self.classify(self._features(x, synapses)), output=True)

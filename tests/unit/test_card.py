@@ -105,7 +105,6 @@ def test_a_wrong_card_names_the_field(old: str, new: str, says: str) -> None:
         (replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.5, 0.5, 1.1))), r"neuron\.block_alphas"),
         (replace(CARD, network=NetworkSpec(strides=(1, 2))), r"network\.strides has 2 entries, not 4"),
         (replace(CARD, network=NetworkSpec(sub_blocks=(1, 2, 0, 1))), r"network\.sub_blocks\[2\]"),
-        (replace(CARD, network=NetworkSpec(final_pool=100)), r"network\.final_pool is 100, larger than"),
         (
             replace(CARD, network=NetworkSpec(widths=(4096, 8, 8, 8)), input=replace(CARD.input, width=4096)),
             "neurons",
