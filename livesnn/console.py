@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import io
 import os
 import sys
@@ -162,7 +163,8 @@ def keep_log(command: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_file() and file.stat().st_size > LOG_BYTES:
             file.replace(file.with_suffix(".old.log"))
-        _log = file.open("a", encoding="utf-8", errors="replace")
+        private = functools.partial(os.open, mode=0o600)  # an address of the web page has its token
+        _log = open(file, "a", encoding="utf-8", errors="replace", opener=private)  # noqa: SIM115
         faulthandler.enable(_log)
         log(f"livesnn {command}, process {os.getpid()}")
 

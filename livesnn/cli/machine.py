@@ -108,11 +108,14 @@ def write_report(folder: Path, found: Findings) -> Path:
 
     file = folder / time.strftime("livesnn-report-%Y%m%d-%H%M%S.zip")
     packages = {each.metadata["Name"]: each.version for each in metadata.distributions()}
-    variables = ("LIVESNN_", "NUMBA_", "OMP_", "ORT_", "QT_", "PYTHON")
+    variables = ("NUMBA_", "OMP_", "ORT_", "QT_", "PYTHON")
     system = {
         "machine": machine(),
         "packages": dict(sorted(packages.items())),
         "environment": {name: value for name, value in os.environ.items() if name.startswith(variables)},
+        "own variables": sorted(
+            name for name in os.environ if name.startswith("LIVESNN_")
+        ),  # some are secrets
     }
     parts = {
         "checks.json": asdict(found),

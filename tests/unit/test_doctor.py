@@ -297,7 +297,7 @@ def of_anna(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     shutil.move(model, own / "anna-waves")
     named = {"HOME": home, "USERPROFILE": home, "LOGNAME": "anna.smith", "USERNAME": "anna.smith"}
     ours = {"LIVESNN_MODELS": own, "LIVESNN_CACHE": home / "cache", "LIVESNN_SETTINGS": home / "s.json"}
-    for name, value in (named | ours).items():
+    for name, value in (named | ours | {"LIVESNN_TOKEN": "annas-secret"}).items():
         monkeypatch.setenv(name, str(value))
     SettingsFile(home / "s.json").change(
         recent=(str(home / "clips of anna.smith" / "x.aedat4"),),
@@ -320,7 +320,7 @@ def test_a_report_holds_no_name_and_no_path_of_a_person(of_anna: Path, tmp_path:
         assert "anna" not in text.lower(), name
         assert str(tmp_path) not in text, name
     assert json.loads(parts["checks.json"])["checks"][0]["state"] == "ok"
-    assert {"LIVESNN_CACHE", "LIVESNN_SETTINGS"} <= json.loads(parts["system.json"])["environment"].keys()
+    assert {"LIVESNN_CACHE", "LIVESNN_TOKEN"} <= {*json.loads(parts["system.json"])["own variables"]}
     settings = json.loads(parts["settings.json"])
     assert (settings["theme"], settings["labels"]) == ("light", ["…"])
     assert settings["choices"]["by_model"][0]["threshold"] == 0.25
@@ -353,3 +353,16 @@ def test_a_log_that_has_grown_is_kept_beside_the_next(tmp_path: Path) -> None:
     )
     assert log.with_suffix(".old.log").read_text().startswith("old\n")
     assert [line.split(maxsplit=2)[2][:11] for line in log.read_text().splitlines()] == ["livesnn ser", "new"]
+
+
+def test_a_long_command_keeps_what_it_says_in_a_log_that_others_may_not_read(tmp_path: Path) -> None:
+    environment = {**os.environ, "LIVESNN_CACHE": str(tmp_path)}
+    for command in ("info", "run"):
+        asked = [sys.executable, "-m", "livesnn", command, "no.aedat4"]
+        subprocess.run(asked, env=environment, capture_output=True, check=False)
+    log = tmp_path / "logs" / "livesnn.log"
+    first, second = (line.split(maxsplit=2)[2] for line in log.read_text().splitlines())
+    assert first.startswith("livesnn run, process ")
+    assert second.startswith("livesnn run: no.aedat4: no such file")
+    if os.name == "posix":
+        assert log.stat().st_mode & 0o077 == 0
