@@ -253,7 +253,8 @@ def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
     for bug in found["bugs"] if arguments.keep else ():
         subject = several[bug["number"] % len(several)]
         folder = arguments.keep / f"{subject.name.replace(' ', '-')}-{arguments.seed}-{bug['number']}"
-        keep(make_case(subject, arguments.seed, bug["number"]), folder)
+        with suppress(Exception):  # the case can't even be made, which the bug says
+            keep(make_case(subject, arguments.seed, bug["number"]), folder)
     return {"seed": arguments.seed, **found, "peak_rss_mb": max(worker.peak_kb for worker in workers) // 1024}
 
 
