@@ -44,10 +44,11 @@ def recorded(path: str) -> Iterator[tuple[Events, Resolution]]:
         events, size = np.concatenate([packet.events for packet in recording]), recording.resolution
     events["t"] -= events["t"][0]
     edges = np.arange(EVERY_US, events["t"][-1], EVERY_US)
-    for around in itertools.count():
-        for part in np.split(events, np.searchsorted(events["t"], edges)):
-            part["t"] += around and (len(edges) + 1) * EVERY_US
+    parts = np.split(events, np.searchsorted(events["t"], edges))
+    while True:
+        for part in parts:
             yield part, size
+            part["t"] += len(parts) * EVERY_US
 
 
 def message(number: int, coding: str, events: Events, size: Resolution) -> EventPacket | EventArray:

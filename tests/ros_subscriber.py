@@ -1,4 +1,4 @@
-"""A ROS 2 program in another process: prints a line of JSON for each message that livesnn publishes.
+"""A ROS 2 program in another process: prints a line of JSON for each message that livesnn or a robot publishes.
 
 It asks livesnn's node for what it reads from stdin, as JSON too: ["reset", null], ["record", true],
 ["set", {"threshold": 0.9}], ["get", ["threshold"]]. What is answered is another line.
@@ -15,6 +15,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Twist
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
@@ -69,6 +70,9 @@ def main(namespace: str) -> None:
     node.create_subscription(String, at + "decision", lambda m: say("decision", m.data), 10)
     node.create_subscription(Float32, at + "confidence", lambda m: say("confidence", m.data), 10)
     node.create_subscription(String, at + "lines", lambda m: say("lines", m.data), 10)
+    node.create_subscription(
+        Twist, namespace.rstrip("/") + "/cmd_vel", lambda m: say("cmd_vel", m.linear.x), 10
+    )
     with suppress(ImportError):
         from vision_msgs.msg import Classification
 

@@ -26,7 +26,7 @@ KEPT_ALIVE_S = 5
 
 TOPIC = "livesnn"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_REFUSED = (4, 5, 134, 135)  # CONNACK's codes, of MQTT 3 and 5, for a wrong user or password
+_REFUSED = (134, 135)  # the broker's reasons for a wrong user or password; paho's own codes have no value
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class MqttOutput:
         try:
             await self._publish(ready)
         except aiomqtt.MqttCodeError as error:
-            if getattr(error.rc, "value", error.rc) not in _REFUSED:
+            if getattr(error.rc, "value", None) not in _REFUSED:
                 raise
             raise SourceError(f"{self._broker} refuses the user: give USER:PASSWORD in front of @") from error
         except aiomqtt.MqttError as error:

@@ -1,4 +1,4 @@
-"""What goes to robots: the two scripts say what livesnn decides, and it publishes what it decides and sees."""
+"""What goes to robots: the scripts act on what livesnn decides, and it publishes what it decides and sees."""
 
 from __future__ import annotations
 
@@ -115,11 +115,11 @@ def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(
     assert told[-1] == "stop"
 
 
-def followed(*lines: object) -> tuple[int, list[str]]:
-    """Return how follow.py ends after these lines, of JSON but for texts, and what it tells, without times."""
+def followed(*lines: object, script: str = "follow.py") -> tuple[int, list[str]]:
+    """Return how a script ends after these lines, of JSON but for texts, and what it tells, without times."""
     text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
     done = subprocess.run(
-        [sys.executable, SCRIPTS / "follow.py"], input=text, capture_output=True, text=True, timeout=30
+        [sys.executable, SCRIPTS / script], input=text, capture_output=True, text=True, timeout=30
     )
     return done.returncode, [line.rpartition(" ")[2] for line in done.stdout.splitlines()]
 
@@ -156,6 +156,27 @@ def test_a_robot_doubts_what_follows_a_line_without_a_decision(row: dict[str, ob
 
 def test_a_robot_does_not_act_on_what_is_late(row: dict[str, object]) -> None:
     assert followed(*[row | {"total_ms": 900.0}] * 20) == (0, ["stop"])
+
+
+def test_a_robot_drives_after_a_second_of_a_circle_and_stops_at_the_first_wave(
+    row: dict[str, object],
+) -> None:
+    circle, wave = row | {"decision": "left_arm_clockwise"}, row | {"decision": "right_hand_wave"}
+    nothing = row | {"decision": None}
+    assert followed(*[circle] * 19, nothing, *[circle] * 19, script="drive.py") == (0, ["stop"])
+    lines = [*[circle] * 20, *[nothing] * 50, wave, *[circle] * 19]
+    assert followed(*lines[:-20], script="drive.py") == (0, ["drive", "stop"])
+    assert followed(*lines, script="drive.py") == (0, ["drive", "stop", "stop"])
+    assert followed(*lines, circle, script="drive.py") == (0, ["drive", "stop", "drive", "stop"])
+
+
+def test_a_robot_that_drives_stops_when_it_may_have_missed_a_wave(row: dict[str, object]) -> None:
+    circle = row | {"decision": "left_arm_clockwise"}
+    for doubt in ({"quiet": True}, {"notice": "lost"}, circle | {"dropped": 5}, circle | {"total_ms": 900.0}):
+        assert followed(*[circle] * 20, doubt, *[circle] * 19, script="drive.py") == (
+            0,
+            ["drive", "stop", "stop"],
+        )
 
 
 def address_said(process: subprocess.Popen[str], what: str) -> str:

@@ -179,7 +179,8 @@ def test_a_broker_that_is_killed_and_comes_back_is_said_once_and_told_anew(
 ) -> None:
     telling = tell_by(broker.port, quiet_s=0.1)
     broker.process.kill()
-    eventually(lambda: telling.said, 2.0)
+    # The telling may fail before the loss is noticed: that is no refusal.
+    assert "refuses" not in eventually(lambda: [telling.decisions.tell(row()), telling.said][1], 2.0, 0.05)[0]
     broker.process.communicate()
     old = row(decision="arm_roll")
     telling.decisions.tell(old)  # nobody is told of it later

@@ -347,6 +347,32 @@ def test_the_ros_package_serves_the_source_that_is_its_parameter(
 
 
 @pytest.mark.slow
+def test_a_robot_is_told_to_drive_and_to_stop_when_livesnn_is_gone(
+    namespace: str, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    script = ROOT / "packaging" / "robot" / "drive_ros2.py"
+    given = ("--ros-args", "-r", f"__ns:={namespace}", "-p", "speed:=0.5")
+    with subprocess.Popen([sys.executable, script, *given], stderr=subprocess.DEVNULL) as robot:
+        try:
+            eventually(lambda: subscriber.received("cmd_vel"), WAIT_S)
+            assert set(subscriber.received("cmd_vel")) == {0.0}
+            with OutputLoop(print) as loop:
+                decisions = DecisionFeeds(loop, "camera", read_card("gestures"))
+                Ros2Output(loop, decisions, served(tmp_path, print), namespace)
+
+                def speed_after(decision: str) -> float:
+                    decisions.tell(row(decision=decision))
+                    return float(subscriber.received("cmd_vel")[-1])
+
+                eventually(lambda: speed_after("left_arm_clockwise") == 0.5, WAIT_S, 0.05)
+                eventually(lambda: speed_after("left_hand_wave") == 0.0, WAIT_S, 0.05)
+                eventually(lambda: speed_after("left_arm_clockwise") == 0.5, WAIT_S, 0.05)
+            eventually(lambda: subscriber.received("cmd_vel")[-1] == 0.0, WAIT_S)
+        finally:
+            robot.kill()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "message"),
     [
