@@ -149,7 +149,7 @@ def _weights_hash(weights: Weights) -> str:
 
 
 MOST_BYTES = 1 << 28  # 65 million weights
-MOST_NODES = 4_000  # an STS-ResNet of twice the paper's depth has 300
+MOST_NODES = 2_000  # and as many constants; an STS-ResNet of twice the paper's depth has 300
 MOST_VALUES = 100_000_000
 """Numbers that a step may hold at a time, 400 MB: a network of 64 channels on 640×480 pixels holds 60 million."""
 MOST_MACS = 20_000_000_000
@@ -173,16 +173,8 @@ _OPSETS, _DOMAINS = range(13, 26), ("", "ai.onnx")  # in which the operators are
 _ELEMENTWISE = ("Add", "Cast", "GreaterOrEqual", "Identity", "Less", "Min", "Mul")
 _SET = {"auto_pad": b"NOTSET", "ceil_mode": 0, "dilations": [1, 1], "group": 1, "to": 1, "transA": 0}
 _FREE = (
-    "allowzero",
-    "alpha",
-    "axis",
-    "beta",
-    "count_include_pad",
-    "kernel_shape",
-    "pads",
-    "strides",
-    "transB",
-)
+    "allowzero", "alpha", "axis", "beta", "count_include_pad", "kernel_shape", "pads", "strides", "transB",
+)  # fmt: skip
 
 Shape = tuple[int, ...]
 _Found = dict[int, list[Any]]
@@ -211,8 +203,8 @@ def graph_card(model: bytes) -> str:
 def check_graph(model: bytes) -> None:
     """Raise ModelError where a serialized onnx.ModelProto isn't a network as livesnn exports it.
 
-    A step holds at most `MOST_VALUES` numbers at a time, and takes at most `MOST_MACS`
-    multiplications. Each operator reads something that isn't constant: ONNX Runtime would run it at load.
+    A step holds at most `MOST_VALUES` numbers at a time, and takes at most `MOST_MACS` multiplications. Each operator
+    reads something that isn't constant: ONNX Runtime would run it at load.
     """
     read = _Reader()
     found = read.fields(memoryview(model), _MODEL)
@@ -221,8 +213,10 @@ def check_graph(model: bytes) -> None:
     if len(versions) != 1 or versions[0] not in _OPSETS:
         raise ModelError("it has operators of another version than exports have")
     graph = read.fields(_one(found, 7), _GRAPH)
-    if not 0 < len(graph[1]) <= MOST_NODES:
-        raise ModelError(f"it has {len(graph[1]):,} operators, not 1 to {MOST_NODES:,}")
+    if not 0 < len(graph[1]) <= MOST_NODES or len(graph[5]) > MOST_NODES:
+        raise ModelError(
+            f"it has {len(graph[1]):,} operators and {len(graph[5]):,} constants, not 1 to {MOST_NODES:,}"
+        )
     nodes = [_node(read, octets) for octets in graph[1]]
     inputs = dict(_input(read, octets) for octets in graph[11])
     constants = dict(_constant(read, octets) for octets in graph[5])
@@ -230,7 +224,7 @@ def check_graph(model: bytes) -> None:
     if len(shapes) < len(graph[11]) + len(graph[5]):
         raise ModelError("two of its tensors have the same name")
     last_read = {name: number for number, node in enumerate(nodes) for name in node.reads}
-    kept = {_text(read.fields(each, _VALUE), 1) for each in graph[12]}
+    always = {*shapes, *(_text(read.fields(each, _VALUE), 1) for each in graph[12])}
     held, macs = sum(map(prod, inputs.values())), 0
     for number, node in enumerate(nodes):
         if (
@@ -245,7 +239,7 @@ def check_graph(model: bytes) -> None:
         if held > MOST_VALUES or macs > MOST_MACS:
             raise ModelError("a step of it takes more memory or time than any network of livesnn's")
         unread = {name for name in (*node.reads, node.writes) if last_read.get(name, number) == number}
-        held -= sum(prod(shapes[name]) for name in unread - kept - constants.keys() - inputs.keys())
+        held -= sum(prod(shapes[name]) for name in unread if name not in always)
 
 
 class _Node(NamedTuple):

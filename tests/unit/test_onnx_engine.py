@@ -339,6 +339,13 @@ def test_an_input_of_any_size_is_refused(tmp_path: Path, side: int, says: str) -
         OnnxModel.load(write(tmp_path / "model.onnx", step=step))
 
 
+def test_thousands_of_operators_are_refused(tmp_path: Path) -> None:
+    step = graph()
+    step.node.extend(helper.make_node("Identity", ["output"], [f"copy{number}"]) for number in range(2_000))
+    with pytest.raises(ModelError, match="it has 2,014 operators"):
+        OnnxModel.load(write(tmp_path / "model.onnx", step=step))
+
+
 @pytest.mark.parametrize("side", [1 << 40, -8, 0, 9])
 def test_weights_of_another_size_than_they_say_are_refused(tmp_path: Path, side: int) -> None:
     step = graph()
