@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 Progress = Callable[[float], None]
@@ -11,6 +13,24 @@ work."""
 
 def untold(share: float) -> None:
     """Do nothing."""
+
+
+WORK_S = 0.01
+"""Seconds of computing between two rests."""
+
+
+def resting(stop: threading.Event, cpu_share: float, work_s: float = WORK_S) -> Progress:
+    """Return a callback that rests so that its thread takes no more than a share of a core, until ``stop`` is set."""
+    rested_at_s = time.thread_time()
+
+    def rest(_: float) -> None:
+        nonlocal rested_at_s
+        busy_s = time.thread_time() - rested_at_s
+        if busy_s >= work_s and cpu_share < 1:
+            stop.wait(busy_s * (1 / cpu_share - 1))
+            rested_at_s = time.thread_time()
+
+    return rest
 
 
 def share_of_time(t_us: int, start_us: int, end_us: int) -> float:

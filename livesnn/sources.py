@@ -30,6 +30,11 @@ def is_live(uri: str) -> bool:
     return (uri in _FIRST or uri.startswith(_LIVE)) and not os.path.isfile(expanded(uri))
 
 
+def is_webcam(source: object) -> bool:
+    """Whether a SOURCE of the command line is a webcam, which can give events or pictures."""
+    return isinstance(source, str) and source.startswith("webcam") and is_live(source)
+
+
 def discover(tell: Callable[[str], None]) -> list[Device]:
     """Return the event cameras that are plugged in, then the webcams; ``tell`` gets why some can't be found."""
     from livesnn.events.cameras import discovery as cameras
@@ -50,6 +55,7 @@ def open_source(
     progress: Progress = untold,
     at_once: bool = False,
     sensor: SensorSettings | None = None,
+    pictures: bool = False,
 ) -> Source:
     """Open a SOURCE of the command line: the path of a recording or a video, or a live source.
 
@@ -67,6 +73,8 @@ def open_source(
         Don't wait until a recording without an index has been read; see `open_recording`.
     sensor
         How an event camera's sensor is set up; None: as its driver does.
+    pictures
+        A webcam gives its pictures themselves, as a model of video reads them; otherwise events made of them.
 
     Raises
     ------
@@ -85,7 +93,7 @@ def open_source(
     if sensor is not None and not (live and name.startswith("camera")):
         raise SourceError(f"{name} has no sensor to set up: leave --bias out, or give an event camera")
     if live:
-        return _open_live(name, notify, sensor)
+        return _open_live(name, notify, sensor, pictures=pictures)
     if name.startswith(("unix://", "http://", "https://", "rtsp://")):
         raise SourceError(
             f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera"
@@ -155,7 +163,7 @@ def _open_file(path: Path, progress: Progress, *, at_once: bool) -> Source:
     return open_video(path, progress)
 
 
-def _open_live(name: str, notify: Notify, sensor: SensorSettings | None) -> Source:
+def _open_live(name: str, notify: Notify, sensor: SensorSettings | None, *, pictures: bool) -> Source:
     if name.startswith("tcp://"):
         from livesnn.events.cameras.network import open_stream
 
@@ -171,7 +179,7 @@ def _open_live(name: str, notify: Notify, sensor: SensorSettings | None) -> Sour
     if name.startswith("webcam"):
         from livesnn.video.emulate import open_webcam
 
-        return open_webcam(name, notify=notify)
+        return open_webcam(name, pictures=pictures, notify=notify)
     from livesnn.events.cameras.discovery import open_camera
 
     return open_camera(name, notify=notify, settings=sensor)

@@ -208,6 +208,12 @@ class BoundedQueue(Generic[T]):
         with self._changed:
             return sum(map(self._count, self._queue))
 
+    def waited_s(self) -> float:
+        """Return how long ago the oldest item that counts arrived; 0 where there is none."""
+        with self._changed:
+            oldest = next((item for item in self._queue if self._count(item)), None)
+            return 0.0 if oldest is None else self._clock() - self._arrived_s(oldest)
+
     def put(self, item: T) -> None:
         """Leave an item, after making room or waiting for it. Once ended, it is neither kept nor counted."""
         size = self._size(item)

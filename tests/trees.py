@@ -48,6 +48,23 @@ def write_aedat2(path: Path, events: Events) -> None:
     path.write_bytes(b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + words.astype(">u4").tobytes())
 
 
+def cifar10(root: Path, train: int = 4, test: int = 1) -> Path:
+    """Write so many smooth random pictures a class as CIFAR-10's JPEG files in one .npz."""
+    import cv2
+
+    rng = np.random.default_rng(0)
+    label = np.tile(np.arange(10, dtype=np.uint8), train + test)
+    coarse = rng.integers(0, 256, (len(label), 9, 9, 3)).astype(np.uint8)
+    files = [
+        cv2.imencode(".jpg", cv2.resize(each, (32, 32), interpolation=cv2.INTER_CUBIC))[1] for each in coarse
+    ]
+    offsets = np.cumsum([0, *map(len, files)])
+    is_test = np.arange(len(label)) >= 10 * train
+    root.mkdir(parents=True, exist_ok=True)
+    np.savez(root / "cifar10.npz", jpeg=np.concatenate(files), offsets=offsets, label=label, test=is_test)
+    return root
+
+
 def cifar10_dvs(root: Path, numbers: tuple[int, ...] = (0, 1, 2, 3, 699, 700, 999)) -> Path:
     """Write CIFAR10-DVS with so many recordings a class."""
     for label, name in enumerate(CLASSES):

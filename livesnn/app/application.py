@@ -125,7 +125,7 @@ def run_app(
             _open_beside(window, beside, model, orientation)
         elif model is not None:
             window.view.show_words(
-                "Open a video", f"{model} needs a video, and livesnn includes none.", ways=True
+                "Open a video or a webcam", f"{model} reads videos, and livesnn includes none.", ways=True
             )
         if stage or kiosk:
             window.presenting.enter(kiosk=kiosk)

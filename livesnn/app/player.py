@@ -26,6 +26,7 @@ from livesnn.infer.model import (
     only_model_for,
     read_card,
     shipped_models,
+    wants_pictures,
 )
 from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
@@ -42,6 +43,7 @@ from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
 from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
+from livesnn.sources import is_webcam
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
 WONDER_S = 0.5  # before a person wonders whether anything happens
@@ -135,7 +137,7 @@ class Player:
         """
         self._drop_next()
         opening = Opening(source, model, orientation, insists)
-        session = self._session(opening)
+        session = self._session(opening, model or self._chosen)
         if may_go_on(self.source, source) and self.opened is not None:
             self._next, self._asked_s = (opening, session), time.perf_counter()
         else:
@@ -156,7 +158,7 @@ class Player:
             place = _Place(0 if self.opened.playback.live else shown_us, paused)
             self._insists = True  # what there is to say has been said
         self.leave()
-        session = self._session(Opening(self.source, None, self.orientation, self._insists))
+        session = self._session(Opening(self.source, None, self.orientation, self._insists), self._named)
         self._begin(session, self.source, place)
         session.start(hold=True)
 
@@ -173,7 +175,9 @@ class Player:
         session = self._next[1]
         return f"Opening {session.name} …" + (f" {session.reading:.0%}" if session.reading else "")
 
-    def _session(self, opening: Opening) -> Session:
+    def _session(self, opening: Opening, model: str | Model) -> Session:
+        """Return a session that is to play to this model, if it takes the source."""
+        asked = self._asked or opening.model is not None  # otherwise the model follows the source
         return Session(
             opening.source,
             self._model,
@@ -183,6 +187,7 @@ class Player:
             hot_pixels=HotPixelFiles(self._settings.folder),
             sensors=self.sensors,
             see=self.see,
+            pictures=asked and wants_pictures(opening.source, model),
         )
 
     def _of_session(self, choices: Choices) -> Choices:
@@ -389,7 +394,7 @@ class Player:
         fits = True
         if self.opened is not None:
             try:
-                fits = takes(read_card(model), self.opened.playback)
+                fits = takes(read_card(model), self.opened.playback) or is_webcam(self.source)
             except ModelError as error:
                 self._notice = Notice(str(error), "error")
                 return

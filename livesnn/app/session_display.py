@@ -34,13 +34,14 @@ from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPa
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.events.formats.registry import parse_recording_path
+from livesnn.events.recording import Recording
 from livesnn.files import expanded
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
-from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult
+from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult, Statistics
 from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.sources import is_live
 from livesnn.threads import Worker
@@ -53,6 +54,7 @@ MARGIN = 16  # pixels at the left and the right
 READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
 FRAME_MADE_MS = 200
 LEAST_WITH_CARDS = (780, 610)  # width and height of the window's middle, pixels
+LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
@@ -277,14 +279,22 @@ class SessionDisplay:
             self._read_at_s = now_s
             statistics = session.statistics
             self._window.numbers.show_statistics(statistics, Percentiles.of(self._show_ms))
+            self._follow_loss(statistics)
             if session.history is not None and self._state in ("playing", "waiting"):
                 session.history.add_statistics(statistics, session.history.now_s())
             self._follow_time_line(session)
             self._follow_engine()
         self._follow_results(session, read=read)
 
+    def _follow_loss(self, statistics: Statistics) -> None:
+        """Say on the picture which share of the last seconds' events was dropped."""
+        self._came.append((statistics.events + statistics.unread + statistics.dropped, statistics.dropped))
+        came, dropped = (last - first for first, last in zip(self._came[0], self._came[-1], strict=True))
+        self._window.view.canvas.set_loss(dropped / max(came, 1))
+
     def _forget(self) -> None:
         self.end(PATIENCE_S)
+        self._came: deque[tuple[int, int]] = deque(maxlen=LOSS_READS)  # events that came, and were dropped
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
         self._note = self._lost = self._engine_note = ""
@@ -418,7 +428,8 @@ class SessionDisplay:
         window.view.set_input(card.input)
         window.view.show_ways_on(source.startswith(SIMULATION))
         if playback.path is not None and duration_s and playback.has_events:
-            self._profile_reader = ProfileReader(playback.path)
+            played = playback.source if isinstance(playback.source, Recording) else None
+            self._profile_reader = ProfileReader(playback.path, played)
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window

@@ -159,7 +159,7 @@ OF_CAMERAS = Words("Connect a camera", LOOKING, "Choose a camera:", False, "came
 OF_WEBCAMS = Words(
     "Use a webcam",
     "Looking for webcams …",
-    "Which webcam should livesnn turn into events?",
+    "Which webcam should livesnn use?",
     True,
     "cameras.md#webcams",
 )

@@ -51,12 +51,14 @@ GROUPS: dict[str, dict[str, Command]] = {
         "convert": Command(
             "recordings", "convert", "Convert a recording to another format, a video or a table of decisions."
         ),
-        "simulate": Command("recordings", "simulate", "Simulate a recording of gestures or of a digit."),
+        "simulate": Command(
+            "recordings", "simulate", "Simulate a recording of gestures, a digit or a picture."
+        ),
     },
     "Your own models": {
         "teach": Command("models", "teach", "Teach a model a gesture of your own from a few seconds of it."),
         "train": Command("models", "train", "Train a model on a data set.", "training_arguments"),
-        "eval": Command("models", "evaluate", "Measure a model on a data set."),
+        "eval": Command("models", "evaluate", "Measure a model on a data set, or compare two."),
         "data": Command("models", "data", "Download or check a data set."),
         "export": Command("models", "export", "Export a model to one file for other programs and chips."),
     },
@@ -71,7 +73,7 @@ GROUPS: dict[str, dict[str, Command]] = {
     "Measure": {
         "bench": Command("machine", "bench", "Measure how fast livesnn runs on this machine."),
         "tables": Command(
-            "models", "tables", "Run the paper's experiments, or show their results beside the paper's."
+            "machine", "tables", "Run the paper's experiments, or show their results beside the paper's."
         ),
     },
 }

@@ -1,4 +1,4 @@
-"""The commands for models: train, eval, data, teach, export, tables. Using a model is in streams.py."""
+"""The commands for models: train, eval, data, teach, export. Using a model is in streams.py."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ import tyro
 
 from livesnn.card import ModelCard
 from livesnn.cli.options import AS_IT_COMES, AS_USUAL, Decisions, Engine, Mounting, Out, Seconds
-from livesnn.cli.usage import Argument, arguments_of, plain_refusal
+from livesnn.cli.usage import Argument, UsageError, arguments_of, plain_refusal
 from livesnn.console import one_line, say, share_done, write, write_json
-from livesnn.errors import DataError, LivesnnError, ModelError, SourceError
+from livesnn.errors import DataError, ModelError, SourceError
 from livesnn.files import expanded, replace_file
-from livesnn.paper import TableOrFigure, run_all, shown
 from livesnn.paths import own_models_dir
 from livesnn.subprocesses import keep_freed_memory
 from livesnn.teach import Recognised, describe_lesson
 from livesnn.train.datasets import Name as DataSetName
+from livesnn.train.datasets import SplitName
 
 if TYPE_CHECKING:
-    from livesnn.train.baselines import Measured
-    from livesnn.train.evaluate import Evaluation
     from livesnn.train.trainer import Trained
 
 MOST_MISSING = 5  # Classes without a file that `data check` names one by one
-MOST_SEEDS = 1000
 
 TRAINING_GROUPS = {
-    "What to train": ("dataset", "data", "recipe", "network", "name", "out", "init", "resume", "runs", "seed"),
+    "What to train": (
+        "dataset", "data", "recipe", "network", "name", "out", "init", "resume", "runs", "seed", "dry_run", "json",
+    ),
     "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
     "Data": (
-        "delta_t_us", "n_events", "cell_pixels", "light_flicker", "lift_to", "validation", "protocol", "only",
-        "windows", "people", "digits", "simulated", "simulated_pool", "mnist",
+        "delta_t_us", "n_events", "side", "cell_pixels", "light_flicker", "lift_to", "validation", "protocol", "only",
+        "windows", "people", "digits", "images", "simulated", "simulated_pool", "mnist",
     ),
     "Network": (
-        "width", "widths", "strides", "sub_blocks", "final_pool", "weight_bits", "norm", "measured_norms", "dropout",
+        "width", "widths", "stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits",
+        "norm", "measured_norms", "dropout",
     ),
     "Neuron": (
         "readout", "reset", "alpha", "block_alphas", "threshold", "surrogate", "surrogate_width", "surrogate_peak",
@@ -64,38 +64,43 @@ def train(arguments: list[str]) -> int:
 
     --data names the folder of the data set, in its official layout: livesnn train --dataset nmnist --data DIR
     """
-    from livesnn.train.configuration import NETWORKS  # without torch
     from livesnn.train.resolve import configure, given_flags
 
     with plain_refusal(arguments, "livesnn train", training_arguments):
         given = given_flags(arguments)
+    json, only_shown = given.pop("json", False), given.pop("dry_run", False)
     config = configure(given)
-    from livesnn.train.trainer import train_all
+    from livesnn.train.trainer import describe_plan, describe_trained, plan, train_all
 
     keep_freed_memory()
+    if only_shown:
+        planned = plan(config)
+        write_json(asdict(planned)) if json else write("\n".join(describe_plan(planned)))
+        return 0
     done = train_all(config)
     for trained in done:
-        spiking = NETWORKS[config.network].spiking
-        what = "model written to" if spiking else "a baseline makes no model; its run folder is"
-        say(f"{what} {trained.folder}")
         _say_skipped(trained.skipped, trained.warnings)
         if trained.unmeasured:
             missing = ", ".join(trained.unmeasured)
             say(f"no validation clip shows {missing}, so the accuracy says nothing about it: add sessions")
         _say_same_groups(trained.network.card)
-        say(_accuracy(trained.validation))
-    rows = [_row(trained) for trained in done]
-    if len(rows) > 1:
-        write_json({"runs": rows, **spreads([trained.validation for trained in done])})
-    elif rows:  # none on a machine that shares another's training
-        write_json(rows[0])
+    spread = spreads([trained.validation for trained in done]) if len(done) > 1 else {}
+    if not json:
+        for trained in done:
+            write("\n".join(describe_trained(trained, config)))
+        for name, each in spread.items():
+            write(f"{name} of {each['n']} runs: {each['mean']:.4f} ± {each['sd']:.4f} (mean ± sd)")
+    elif len(done) > 1:
+        write_json({"runs": [_row(trained) for trained in done], **spread})
+    elif done:  # none on a machine that shares another's training
+        write_json(_row(done[0]))
     return 0
 
 
 def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
     """Return the flags of a training, with the defaults of the recipe, network and data set of a command line."""
     from livesnn.train.configuration import NETWORKS, Configuration
-    from livesnn.train.resolve import RECIPES, recipe
+    from livesnn.train.resolve import RECIPES, Flags, recipe
 
     values = dict(itertools.pairwise(line))
     known = {"recipe": RECIPES, "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
@@ -103,15 +108,7 @@ def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
         name: value if (value := values.get(f"--{name}")) in choices else getattr(Configuration, name)
         for name, choices in known.items()
     }
-    return arguments_of(Configuration, recipe(*chosen.values()), TRAINING_GROUPS)
-
-
-def _accuracy(measured: Evaluation | Measured) -> str:
-    carried = getattr(measured, "accuracy_carried", None)
-    more = f", {carried:.1%} with the state carried" if carried is not None else ""
-    return (
-        f"accuracy on {measured.n} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}"
-    )
+    return arguments_of(Flags, Flags(**vars(recipe(*chosen.values()))), TRAINING_GROUPS)
 
 
 def _row(trained: Trained) -> dict[str, object]:
@@ -148,18 +145,20 @@ def _say_same_groups(card: ModelCard) -> None:
 
 def evaluate(
     *,
-    model: str,
+    model: str | None = None,
+    compare: tuple[str, str] | None = None,
     dataset: DataSetName,
     data: Path = Path("data"),
-    split: Literal["validation", "train", "test"] = "validation",
+    split: SplitName = "validation",
     stream: Annotated[float | None, tyro.conf.arg(metavar="MINUTES")] = None,
     decisions: Decisions = AS_USUAL,
     seed: int = 0,
     engine: Engine = "onnx",
     to_card: bool = False,
+    picture: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Measure a model on a data set.
+    """Measure a model on a data set, or compare two.
 
     The accuracy is measured twice: with the state reset before each clip, and carried through all clips. The report
     then says where the model goes wrong.
@@ -168,6 +167,9 @@ def evaluate(
     ----------
     model
         Name of a model, or a model folder.
+    compare
+        Two models, by name or folder, to measure on the same clips: accuracies with their intervals, McNemar's test,
+        and the clips on which they differ. On validation these are the clips that neither was trained on.
     dataset
         The data set. gestures-sim is simulated once and then kept.
     data
@@ -182,6 +184,8 @@ def evaluate(
     stream
         Measure on about this many minutes of uncut gestures, with the state carried. This works for gestures-sim,
         dvs-gesture and a folder of recordings with tables of labels. Time between labels counts as no gesture.
+    picture
+        With --compare, draw the accuracies into this new .png or .svg file.
     to_card
         Record the accuracy on the test split in the model's card.
     seed
@@ -203,6 +207,16 @@ def evaluate(
         raise DataError(
             "--threshold, --keep, --smoothing, --leak, --class-threshold, --allow and --deny only apply with "
             "--stream: add it, or leave them out"
+        )
+    if compare is not None:
+        if model is not None or stream is not None or to_card:
+            raise UsageError(
+                "--compare measures two models on clips: leave --model, --stream and --to-card out"
+            )
+        return _compare(compare, dataset, data, split, seed, engine, picture, json=json)
+    if model is None or picture is not None:
+        raise UsageError(
+            "name a model with --model NAME, or two with --compare NAME NAME (then also --picture)"
         )
     loaded = load_model(model, engine)
     decider.check(loaded.card)
@@ -241,6 +255,39 @@ def evaluate(
         explain(measured, loaded.card, clips.sensor or source.SENSOR),
         json=json,
     )
+    return 0
+
+
+def _compare(
+    models: tuple[str, str],
+    dataset: DataSetName,
+    data: Path,
+    split: SplitName,
+    seed: int,
+    engine: Engine,
+    picture: Path | None,
+    *,
+    json: bool,
+) -> int:
+    from livesnn.infer.model import load_model
+    from livesnn.train.datasets import data_set
+    from livesnn.train.evaluate import compare, describe_comparison
+
+    if picture is not None:
+        from livesnn.train.model_folder import draw_comparison
+
+        if picture.suffix not in (".png", ".svg") or picture.exists() or not picture.parent.is_dir():
+            raise DataError(f"--picture {picture}: give a new .png or .svg file in a folder that is there")
+    first, second = (load_model(model, engine) for model in models)
+    clips, others = (data_set(dataset).load_split(data, split, each.card) for each in (first, second))
+    _say_skipped(clips.skipped, clips.warnings)
+    compared = compare((first, second), (clips, others), seed=seed)
+    if picture is not None:
+        draw_comparison(compared, picture)
+    if json:
+        write_json(compared)
+    else:
+        write("\n".join(describe_comparison(compared)))
     return 0
 
 
@@ -507,63 +554,3 @@ def _onnx(folder: Path) -> tuple[bytes, ModelCard]:
         raise ModelError(f"{file} is missing: export to .nir, or train the model again")
     card = OnnxModel.load(file).card  # checks that it runs
     return file.read_bytes(), card
-
-
-def tables(
-    what: Annotated[TableOrFigure, tyro.conf.Positional],
-    /,
-    *,
-    cell: tuple[str, ...] = (),
-    budget: Literal["small", "cpu", "paper"] = "cpu",
-    recipe: Literal["best", "paper"] = "best",
-    seeds: int | None = None,
-    data: Path = Path("data"),
-    runs: Path = Path("runs/tables"),
-    out: Path = Path("models/results/tables"),
-    show: Annotated[bool, tyro.conf.arg(name="print")] = False,
-) -> int:
-    """Run the paper's experiments, or show their results beside the paper's.
-
-    A cell is one network on one data set. Finished cells aren't run again, and interrupted ones are resumed. A cell
-    whose data are missing is skipped with a message. Each cell prints one line of JSON. fig1, fig2 and state have no
-    cells and are always measured anew.
-
-    Parameters
-    ----------
-    what
-        A table or figure of the paper, or one of four others. curves has the learning curves of the spiking networks
-        on MNIST and Seq 1 to 4. reset trains with and without the neuron's reset. operations compares ConvSNN with
-        ANNs of as many operations. state runs shipped models with and without their state.
-    cell
-        Run only these cells, each METHOD:COLUMN, such as cnn_lstm:seq1.
-    budget
-        small only tests the command. cpu takes some hours a cell on two cores, and only times one step of ConvLSTM
-        and C3D, which are too slow. paper is 100 epochs, ten seeds and all digits.
-    recipe
-        paper uses the paper's own loss, optimiser and read-out. best uses what works best here.
-    seeds
-        Number of trainings of each cell, instead of the budget's.
-    data
-        Folder of the data sets, such as mnist/, nmnist/ and ucf101/. `livesnn data get` fills it.
-    runs
-        Folder for the run folders.
-    out
-        Folder for the results, one JSON file a cell.
-    show
-        Run nothing: print the results of this budget or a larger one as Markdown, and draw the figure into --out.
-    """
-    if show:
-        if cell or seeds is not None:
-            raise LivesnnError("--print only shows results: leave --cell and --seeds out")
-        if not out.is_dir():
-            raise LivesnnError(f"no results in {out}: run this in the repository, or give --out")
-        write(shown(what, out, budget, recipe))
-        return 0
-    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
-        raise LivesnnError(f"--seeds can't be {seeds}: give 1 to {MOST_SEEDS:,}")
-    from livesnn.paper.results import Folders
-
-    keep_freed_memory()
-    for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
-        write_json(record)
-    return 0

@@ -153,18 +153,23 @@ def _shown(
     return asdict(done) | {"out": str(done.out)}
 
 
+MOST_IMAGE_S = 60.0  # All events of an image's recording are in memory at once
+
+
 def simulate(
     out: Out,
     /,
     *,
     scene: str = "gestures",
+    image: Path | None = None,
     sensor: Annotated[str, tyro.conf.arg(metavar="WxH")] = "",
     seed: int = 0,
     seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 5.0,
 ) -> int:
-    """Simulate a recording of gestures or of a digit.
+    """Simulate a recording of gestures, a digit or a picture.
 
-    A drawn person performs gestures, or a drawn digit moves in saccades. No camera is needed.
+    A drawn person performs gestures, a drawn digit moves in saccades, or a picture moves on a screen. No camera is
+    needed.
 
     Parameters
     ----------
@@ -173,6 +178,8 @@ def simulate(
     scene
         gestures shows one gesture after another. Other scenes are a single gesture such as hand_clapping, idle,
         walking, nobody, a movement such as throw or swipe, and digit-0 to digit-9. docs/recordings.md lists all.
+    image
+        A picture to record instead of a scene, as CIFAR10-DVS was: its centre, reduced to 32x32 pixels.
     seconds
         Length of the recording.
     sensor
@@ -184,19 +191,32 @@ def simulate(
     from livesnn.simulate.sources import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
-    resolution = scene_resolution(scene, sensor)
+    resolution, shown = scene_resolution(scene, sensor), scene
+    if image is None:
+        made = simulate_scene(scene, seed=seed, seconds=seconds, resolution=resolution)
+    else:
+        from livesnn.simulate.saccades import DVS128, recording_of_file
+
+        if scene != "gestures" or sensor:
+            raise SourceError(
+                "--image is recorded by a DVS128 instead of a scene: leave --scene and --sensor out"
+            )
+        if seconds > MOST_IMAGE_S:
+            raise SourceError(f"--seconds can't be {seconds:g} with --image: give at most {MOST_IMAGE_S:g}")
+        resolution, shown = DVS128, image.name
+        made = iter([recording_of_file(expanded(image), seed=seed, seconds=seconds)])
     out = expanded(out)
     count = 0
-    writer = Aedat4Writer(out, resolution, f"simulated {scene}, seed {seed}")
+    writer = Aedat4Writer(out, resolution, f"simulated {shown}, seed {seed}")
     try:
         with writer:
-            for events in simulate_scene(scene, seed=seed, seconds=seconds, resolution=resolution):
+            for events in made:
                 writer.write(events)
                 count += len(events)
     except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
         out.unlink(missing_ok=True)
         raise
-    say(f"{count} events of {scene} written to {out}")
+    say(f"{count} events of {shown} written to {out}")
     return 0
 
 

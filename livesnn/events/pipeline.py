@@ -1,6 +1,6 @@
 """The one chain from a source to the network, for the window, run, serve, record and teach: `open_pipeline`.
 
-source → playback clock → time limit → orient → record → gate → drop what is late → denoise → show → buffer
+source → playback clock → time limit → orient → record → gate → thin what is late → denoise → show → buffer
 """
 
 from __future__ import annotations
@@ -31,10 +31,15 @@ Stage = Callable[[Iterable[Packet]], Iterator[Packet]]  # A generator function f
 See = Callable[[Packet], None]
 """Looks at a packet on its way, in the thread that reads the source. It must be quick."""
 
-LIVE_BUFFER_BYTES = 16_000_000
+LIVE_BUFFER_BYTES = 64_000_000
+"""As much as comes in `LIVE_MAX_AGE_S` at 50 million events a second."""
+
 LIVE_MAX_AGE_S = 0.1
 """A live packet that waited longer, in a camera's driver or for the network, is dropped. A late decision is worse
 than a missing event."""
+
+THINNED = ((0.6, 1), (0.7, 2), (0.8, 4), (0.9, 8), (1.0, 32))
+"""Up to this share of the greatest age, one of so many events is kept."""
 
 
 def packet_bytes(packet: Packet) -> int:
@@ -100,7 +105,8 @@ def open_pipeline(
         A thread of its own reads the source ahead into a bounded queue: "drop_oldest" for a live source, "block"
         for a recording that is played in its own time. None: no thread; packets are read when they are needed.
     max_bytes, max_age_s
-        Of the queue; a packet that waited longer is dropped, unless the policy is "block".
+        Of the queue; a packet that waited longer is dropped, unless the policy is "block". Before that, packets
+        are thinned (`on_time`).
     owns_source
         Whether closing the pipeline closes the source.
     """
@@ -129,13 +135,13 @@ def open_pipeline(
     packets = seen(packets, count)
     if arrived is not None:
         packets = seen(packets, arrived)
-    if policy == "drop_oldest":
-        packets = on_time(packets, max_age_s, arrivals)
+    queue = policy and packet_queue(policy, max_bytes, math.inf if policy == "block" else max_age_s)
+    if queue is not None and policy == "drop_oldest":
+        packets = on_time(packets, max_age_s, arrivals, queue.waited_s)
     if noise is not None:
         packets = denoise_packets(packets, noise, enabled=denoise)
     if show is not None:
         packets = seen(packets, show)
-    queue = policy and packet_queue(policy, max_bytes, math.inf if policy == "block" else max_age_s)
     resolution = orientation.resolution(source.resolution)
     return Pipeline(packets, source, arrivals, queue, resolution, noise, owns_source=owns_source)
 
@@ -147,13 +153,35 @@ def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
         yield packet
 
 
-def on_time(packets: Iterable[Packet], max_age_s: float, counters: SourceCounters) -> Iterator[Packet]:
-    """Yield packets, without the events of those that arrived longer ago; ``counters.dropped`` counts these."""
+def on_time(
+    packets: Iterable[Packet],
+    max_age_s: float,
+    counters: SourceCounters,
+    waited_s: Callable[[], float] = lambda: 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Packet]:
+    """Yield packets, thinned so that what follows keeps up with them; ``counters.dropped`` counts what is left out.
+
+    A packet that arrived longer ago than ``max_age_s`` loses all of its events. ``waited_s``: how long those before
+    it have waited for what follows.
+    """
     for packet in packets:
-        if packet.arrived_s and time.perf_counter() - packet.arrived_s > max_age_s:
-            counters.dropped += packet.events.size
-            packet = packet._replace(events=NO_EVENTS, now_us=None)
+        late_s = clock() - packet.arrived_s if packet.arrived_s else 0.0
+        one_of = thinning(max(late_s, waited_s()), max_age_s)
+        if one_of != 1:
+            kept = packet.events[::one_of] if one_of else NO_EVENTS
+            counters.dropped += packet.events.size - kept.size
+            now_us = packet.now_us if one_of else None
+            packet = packet._replace(events=kept, now_us=now_us, one_of=max(one_of, 1))
         yield packet
+
+
+def thinning(late_s: float, max_age_s: float) -> int:
+    """Return of how many events one is kept, 1 or more, in a packet that is this late; 0: none of them.
+
+    Every k-th event is a fair sample of a slice. Whole packets left out one after the other would be gaps in it.
+    """
+    return next((one_of for share, one_of in THINNED if late_s <= share * max_age_s), 0)
 
 
 class Pipeline(Closing):

@@ -14,7 +14,7 @@ from itertools import count
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
+from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters, copied
 from livesnn.threads import WAKE_S
 
 _MAX_LAG_S = 0.25  # what is later than this goes on from where it is, instead of catching up
@@ -134,6 +134,8 @@ def _piece_end(events: Events, first: int, speed: float | None) -> int:
         return events.size
     longest_us = max(int(PACED_PACKET_US * min(speed, 1.0)), _MIN_PACKET_US)
     times = events["t"][first:]
+    if times[-1] < times[0] + longest_us:  # numpy would copy them all to search in them
+        return events.size
     return first + int(np.searchsorted(times, times[0] + longest_us))
 
 
@@ -181,10 +183,7 @@ class MemorySource(Closing):
                 if self._closed.wait(max(0.0, due_s - time.perf_counter())):
                     return
                 self.counters.events += events.size
-                if begun_us:
-                    events = events.copy()
-                    events["t"] += begun_us
-                yield Packet(events, time.perf_counter())
+                yield Packet(copied(events, begun_us) if begun_us else events, time.perf_counter())
 
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""

@@ -15,7 +15,7 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, check_seconds, orient, orient_packets, take_seconds
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import LabelWriter
-from livesnn.events.packet import DISORDER_US, Events, EventSource, Packet, Resolution
+from livesnn.events.packet import DISORDER_US, Events, EventSource, Packet, Resolution, copied
 from livesnn.events.pipeline import packet_bytes, packet_queue
 from livesnn.threads import WAKE_S, Policy, Worker, ending_sets
 
@@ -89,8 +89,7 @@ class RecordingTimeline:
         elif self._begins_anew(packet, first_us + self._shift_us):
             self._shift_us = self._expected_us(packet.arrived_s) - first_us
         if self._shift_us:
-            events = events.copy()
-            events["t"] += self._shift_us
+            events = copied(events, self._shift_us)
         self._last_us = max(self._last_us, int(events["t"][-1]))
         self._last_arrived_s = packet.arrived_s
         self._epoch = packet.epoch

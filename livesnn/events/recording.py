@@ -14,16 +14,19 @@ from livesnn.errors import DataError, LivesnnError, SourceError
 from livesnn.events.formats.registry import (
     EventStream,
     OtherContent,
+    Parts,
     Reader,
     open_reader,
     parse_recording_path,
 )
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters, order_warnings
-from livesnn.progress import Progress, share_of_time, untold
+from livesnn.progress import Progress, resting, share_of_time, untold
 from livesnn.threads import Worker
 
 MAX_PACKET_EVENTS = 1 << 16
+INDEXING_SHARE = 0.5
+"""Of a core, while a recording is played: 20 million HD events a second need the rest."""
 NOTHING = "no events were found in it: if it should have some, it is damaged or incomplete"
 """The warning about a recording without events."""
 
@@ -111,14 +114,17 @@ class Recording(Closing):
         self._indexing = None if reader.indexed else Worker("index", self._index).start()
 
     def _index(self, stop: threading.Event) -> None:
-        def note(_: float) -> None:
+        rest = resting(stop, INDEXING_SHARE)
+
+        def note(share: float) -> None:
+            rest(share)
             if stop.is_set():
                 raise SourceError(f"{self.path}: closed")
             _, self.t_end = self._reader.time_range(self.stream) or (0, self.t_end)
 
         try:
             self._reader.index(note)
-            note(1.0)
+            _, self.t_end = self._reader.time_range(self.stream) or (0, self.t_end)
         except LivesnnError as error:
             if not stop.is_set():
                 self._assumed.append(str(error))
@@ -152,6 +158,15 @@ class Recording(Closing):
     def other_streams(self) -> list[str]:
         """Names of the file's event streams that this isn't."""
         return [known.name for known in self._reader.streams if known.name != self.stream]
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the times of the whole recording are known."""
+        return self._reader.indexed
+
+    def parts(self) -> Parts | None:
+        """Return how many events it has when, as far as it is indexed; None where it must be read for that."""
+        return self._reader.parts(self.stream)
 
     def other_content(self) -> OtherContent:
         """Count what isn't events; reads all of it. Raises SourceError once closed."""

@@ -5,6 +5,7 @@ Clipping and scaling of the counts happen in the network (`ModelCard.input`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +37,8 @@ LIFT_MOST, LIFT_RELEASE = 8.0, 0.1
 """By how much counts are multiplied at most, and how fast the multiplier rises again: a share of the way a frame."""
 
 NEVER = int(np.iinfo(np.int64).max)
+FAR = 1 << 29
+"""A column or row × width outside the crop: beyond every cell, also added to another one."""
 READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
 
 
@@ -85,8 +88,9 @@ class Slicer:
 
     Fixed Δt: slices are [t0 + k·Δt, t0 + (k+1)·Δt), t0 the time of the first event (inside the crop or not).
     A slice ends with the first event at or after its end, or when a packet says that the time has passed.
-    Silence of at most a window (``input.window``·Δt) becomes empty frames. Fixed count: a slice ends with its
-    n-th event inside the crop, whose time is the frame's; events outside the crop are not counted.
+    Silence of at most a window (``input.window``·Δt) becomes empty frames. Each event of a thinned packet counts for
+    those left out (`Packet.one_of`). Fixed count: a slice ends with its n-th event inside the crop, whose time is
+    the frame's; events outside the crop are not counted.
 
     Order: an event older than the newest one by at most `DISORDER_US` is read as if it came at the newest's
     time, so it is counted in the current slice. An event older than that, or later than the newest by more
@@ -160,7 +164,7 @@ class Slicer:
         ended: list[Frame] = []
         position = 0
         while position < events.size:
-            position, why = self._read(events, position)
+            position, why = self._read(events, position, packet.one_of)
             if why == SLICE_ENDED:
                 ended.append(self._finish(packet))
             elif why == TIME_JUMPED:
@@ -174,7 +178,7 @@ class Slicer:
                 ended.append(self._finish(packet))
         return ended
 
-    def _read(self, events: Events, position: int) -> tuple[int, int]:
+    def _read(self, events: Events, position: int, one_of: int) -> tuple[int, int]:
         if not self._running:
             first_us = int(events["t"][position])
             if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
@@ -188,12 +192,13 @@ class Slicer:
         position, why, self._newest_us, self._n_events = _kernel()(
             events, position, self._columns, self._rows, self._counts,
             self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
+            1 if self._delta_t_us is None else one_of,
         )  # fmt: skip
         return position, why
 
     def _finish(self, packet: Packet) -> Frame:
         t = self._newest_us if self._delta_t_us is None else self._end_us
-        counts = self._counts.reshape(self._shape)
+        counts = self._counts[:-1].reshape(self._shape)
         scaled = counts if self._gain == 1.0 else np.rint(counts * self._gain)
         flicker = 0
         if self._without_flicker:
@@ -213,7 +218,9 @@ class Slicer:
         return frame
 
     def _clear(self) -> None:
-        self._counts = np.zeros(self._shape[0] * self._shape[1] * self._shape[2], np.uint16)
+        self._counts = np.zeros(
+            math.prod(self._shape) + 1, np.uint16
+        )  # the last: of what is outside the crop
         self._n_events = 0
 
 
@@ -279,17 +286,16 @@ def count_gain(spec: InputSpec, width: int, height: int) -> float:
 def _lookup_tables(
     sensor: Resolution, spec: InputSpec
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return each x's column [sensor.width] and each y's row × width [sensor.height]; -1 outside the crop."""
+    """Return each x's column [sensor.width] and each y's row × width [sensor.height]; FAR outside the crop."""
     crop_width, crop_height = spec.cropped(sensor.width, sensor.height)
-    columns = _scale_axis(sensor.width, crop_width, spec.width)
-    rows = _scale_axis(sensor.height, crop_height, spec.height)
-    return columns, np.where(rows < 0, -1, rows * spec.width).astype(np.int32)
+    columns = _scale_axis(sensor.width, crop_width, spec.width, 1)
+    return columns, _scale_axis(sensor.height, crop_height, spec.height, spec.width)
 
 
-def _scale_axis(sensor_size: int, crop_size: int, size: int) -> npt.NDArray[np.int32]:
+def _scale_axis(sensor_size: int, crop_size: int, size: int, step: int) -> npt.NDArray[np.int32]:
     offset = np.arange(sensor_size) - (sensor_size - crop_size) // 2
     inside = (offset >= 0) & (offset < crop_size)
-    return np.where(inside, offset * size // crop_size, -1).astype(np.int32)
+    return np.where(inside, offset * size // crop_size * step, FAR).astype(np.int32)
 
 
 def _fill(
@@ -303,29 +309,30 @@ def _fill(
     longest_gap_us: int,
     n_events: int,
     stop_at: int,
+    each: int,
 ) -> tuple[int, int, int, int]:
-    """Add events to ``counts`` (flat [C*H*W], changed in place) until the slice ends or time jumps.
+    """Add ``each`` to ``counts`` (flat [C*H*W + 1], changed in place) for events until the slice ends or time jumps.
 
-    Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``.
+    Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``. What is
+    outside the crop is counted last: a branch that no processor can foresee takes as long as all the rest.
     """
     channel_size = counts.size // 2
+    nowhere = counts.size - 1
     for index in range(position, events.size):
         event = events[index]
         elapsed_us = event.t - newest_us
         if elapsed_us > longest_gap_us or elapsed_us < -DISORDER_US:
             return index, TIME_JUMPED, newest_us, n_events
         newest_us += max(elapsed_us, 0)
-        if newest_us >= end_us and end_us != NEVER:
+        if newest_us >= end_us:
             return index, SLICE_ENDED, newest_us, n_events
         if event.x >= columns.size or event.y >= rows.size:
             continue
-        column, row = columns[event.x], rows[event.y]
-        if column < 0 or row < 0:
-            continue
-        cell = row + column + (channel_size if event.p else 0)
-        if counts[cell] != 0xFFFF:
-            counts[cell] += 1
-        n_events += 1
+        place = rows[event.y] + columns[event.x]
+        inside = place < channel_size
+        cell = np.uint64((place if inside else nowhere) + (channel_size if inside & event.p else 0))
+        counts[cell] = min(counts[cell] + each, 0xFFFF)
+        n_events += inside
         if n_events == stop_at:
             return index + 1, SLICE_ENDED, newest_us, n_events
     return events.size, READ_ALL, newest_us, n_events
@@ -342,7 +349,7 @@ def _kernel() -> Callable[..., tuple[int, int, int, int]]:
     table = numba.types.Array(numba.int32, 1, "C", readonly=True)
     whole = numba.int64
     signature = numba.types.UniTuple(whole, 4)(
-        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
+        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole, whole
     )
     return njit(signature, nogil=True, cache=True)(_fill)
 

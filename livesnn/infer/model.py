@@ -17,6 +17,7 @@ from livesnn.events.packet import Resolution
 from livesnn.events.slicer import Frame
 from livesnn.paths import models_dir, own_models_dir
 from livesnn.simulate import DIGITS_URI
+from livesnn.sources import is_webcam
 from livesnn.weights import GRAPH, WEIGHTS, load_card
 
 FloatArray = npt.NDArray[np.float32]
@@ -160,6 +161,16 @@ def only_model_for(source: str) -> str | None:
     """Return the only shipped model that knows what is in a SOURCE of the command line; None: any may."""
     turning = source.startswith(DIGITS_URI) and TURNING_DIGITS in shipped_models()
     return TURNING_DIGITS if turning else None
+
+
+def wants_pictures(source: object, model: str | Path | Model | None) -> bool:
+    """Whether a webcam should give its pictures themselves, because the model reads video; see `open_source`."""
+    if model is None or not is_webcam(source):
+        return False
+    with suppress(ModelError):  # loading it says why
+        card = read_card(model) if isinstance(model, str | Path) else model.card
+        return card.input.kind == "video"
+    return False
 
 
 class Fit(NamedTuple):

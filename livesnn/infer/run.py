@@ -42,7 +42,7 @@ from livesnn.infer.decide import (
     reason,
     silence,
 )
-from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
+from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card, wants_pictures
 from livesnn.sources import open_source
 from livesnn.video import FrameSource
 
@@ -321,7 +321,7 @@ def run(
         if not isinstance(value, kind):
             raise LivesnnError(f"{name} can't be {value!r}: give a {kind.__name__}, or leave it out")
     decider.check(loaded.card)
-    opened = _opened(source)
+    opened = _opened(source, loaded)
     with FrameStream(
         opened, loaded.card.input, seconds=seconds, denoise=denoise, orientation=orientation
     ) as stream:
@@ -333,7 +333,7 @@ def run(
 def frames(source: str | Path | EventSource | FrameSource, model: str | Path | Model) -> Iterator[Frame]:
     """Yield the frames of a source as a model takes them; parameters and errors as for `run`."""
     card = read_card(model) if isinstance(model, str | Path) else _loaded(model).card
-    with FrameStream(_opened(source), card.input) as stream:
+    with FrameStream(_opened(source, model), card.input) as stream:
         yield from stream
 
 
@@ -344,10 +344,12 @@ def _loaded(model: Model) -> Model:
     return model
 
 
-def _opened(source: str | Path | EventSource | FrameSource) -> EventSource | FrameSource:
+def _opened(
+    source: str | Path | EventSource | FrameSource, model: str | Path | Model
+) -> EventSource | FrameSource:
     """Open a source that isn't open yet; raises SourceError where it can't be one."""
     if isinstance(source, str | Path):
-        return open_source(source, at_once=True)
+        return open_source(source, at_once=True, pictures=wants_pictures(source, model))
     if isinstance(source, FrameSource):
         return source
     members = ("resolution", "name", "live", "counters", "warnings", "close", "__iter__")

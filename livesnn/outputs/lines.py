@@ -34,6 +34,7 @@ from livesnn.infer.model import (
     only_model_for,
     read_card,
     shipped_for,
+    wants_pictures,
 )
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
@@ -163,9 +164,12 @@ def decide_all(
     LivesnnError
         The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
+    pictures = wants_pictures(source, model)
     with reading as progress:
         opened = (
-            open_source(source, notify=notify, progress=progress, at_once=True, sensor=sensor)
+            open_source(
+                source, notify=notify, progress=progress, at_once=True, sensor=sensor, pictures=pictures
+            )
             if isinstance(source, str)
             else source
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -74,11 +75,14 @@ ViewMode = Literal["decay", "accumulate"]
 Bytes = npt.NDArray[np.uint8]
 NEVER_US = -(1 << 62)  # before any event, see TIME_LIMIT_US
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
-AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
 FADE_US = 30_000  # Time constant of what fades, and period of what is counted
-FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
+AGE_BITS = 6  # a step of age, 64 µs: less than a level of 255
+AGES = 2953  # of these steps from an event to nothing, 6.3 times FADE_US: exp(−6.3) is less than half a level
 COUNTS = 64  # steps from no event to FULL_COUNT
 LONGEST_PAUSE_S = 0.1  # between pictures that take long, because other programs are busy too
+OFTEN_PAUSE_S = (
+    0.026  # between those of a large sensor: 30 a second and more, for the least of the events' time
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,9 @@ class Accumulator:
     There are counts for the current period and for the one before, which fades out while the current one goes on.
     So a steady movement doesn't flicker. Without further events the current period fades out after its end.
 
+    Only what the view shows is kept up to date. For counts, the packets of two periods are kept until they are shown:
+    to count an event takes longer than to note its time.
+
     Events outside the sensor are ignored here; the source counts them. Raises SourceError if the sensor is so large
     that a picture would fill the memory.
     """
@@ -116,6 +123,8 @@ class Accumulator:
         self.resolution = resolution
         self._last = np.empty(shape, np.int64)  # 2 t + p
         self._counts = np.empty((2, *shape, 2), np.uint8)  # period (as `_slot` says), OFF and ON
+        self._uncounted: deque[Events] = deque()
+        self._keeping = threading.Lock()  # guards these: another thread may ask for a picture
         self.clear()
         self.set_view(view)
 
@@ -132,26 +141,42 @@ class Accumulator:
         """Forget every event, as after a seek: the old ones may lie in the future."""
         self._last.fill(2 * NEVER_US)
         self._counts.fill(0)
+        with self._keeping:
+            self._uncounted.clear()
         self._start_us, self._slot = NEVER_US, 0  # of the current period
 
     def add(self, packet: Events) -> None:
-        take, _, _ = _kernels()
-        events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
-        self._start_us, self._slot = take(
-            events, self._last, self._counts, self._start_us, self._slot, FADE_US
+        if not packet.size:
+            return
+        _kernels().note_times(packet, self._last)
+        if self.view.mode == "accumulate":
+            self._count(packet)
+            return
+        newest_us = packet["t"][-1]
+        with self._keeping:
+            self._uncounted.append(packet)
+            while not 0 <= newest_us - self._uncounted[0]["t"][-1] <= 2 * FADE_US:
+                self._uncounted.popleft()
+
+    def _count(self, packet: Events) -> None:
+        self._start_us, self._slot = _kernels().count_events(
+            packet, self._counts, self._start_us, self._slot, FADE_US
         )
 
     def picture(self, now_us: int) -> Bytes:
         """Return uint8 [H, W, 3], a fresh array, as seen at ``now_us``."""
         view, (by_age, by_count) = self._view_and_tables
         rgb = np.empty((*self._last.shape, 3), np.uint8)
-        _, paint_ages, paint_counts = _kernels()
         if view.mode == "decay":
-            paint_ages(self._last, now_us, FADED * FADE_US, by_age, rgb)
+            _kernels().paint_ages(self._last, now_us, by_age, rgb)
         else:
+            with self._keeping:
+                while self._uncounted:
+                    self._count(self._uncounted.popleft())
             periods = (now_us - self._start_us) / FADE_US
             newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
-            paint_counts(self._counts[self._slot], self._counts[1 - self._slot], newer, older, by_count, rgb)
+            counts = self._counts[self._slot], self._counts[1 - self._slot]
+            _kernels().paint_counts(*counts, newer, older, by_count, rgb)
         return rgb
 
 
@@ -236,7 +261,9 @@ class Display:
             rgb = self._accumulator.picture(t_us)
             took_s = time.perf_counter() - begun_s
             if self._every_s:
-                self._pause_s = max(self._every_s, min(3 * took_s, LONGEST_PAUSE_S))
+                self._pause_s = max(
+                    self._every_s, min(24 * took_s, OFTEN_PAUSE_S), min(3 * took_s, LONGEST_PAUSE_S)
+                )
             self._pictures.put(Picture(rgb, t_us - self._start_us, arrived_s, self._jumps))
 
 
@@ -258,7 +285,7 @@ def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
     Those by age are 0xBBGGRR: one number is looked up twice as fast as three.
     """
     colours = PALETTES[palette]
-    levels = np.exp(-np.linspace(0.0, FADED, AGES + 1))
+    levels = np.exp(-(np.arange(AGES + 1) << AGE_BITS) / FADE_US)
     levels[-1] = 0.0
     by_age = np.stack([colours.shades(levels, on=on) for on in (False, True)])
     off, on = np.meshgrid(*[np.linspace(0.0, 1.0, COUNTS + 1)] * 2, indexing="ij")
@@ -269,13 +296,22 @@ def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
     return packed, np.rint(by_count).astype(np.uint8)
 
 
-def _take(
-    packet: Events, last: npt.NDArray[np.int64], counts: Bytes, start_us: int, slot: int, period_us: int
-) -> tuple[int, int]:
-    """Change ``last`` and ``counts`` in place; return when the current period began, and its index in counts."""
+def _note_times(packet: Events, last: npt.NDArray[np.int64]) -> None:
     height, width = last.shape
-    for event in packet:
-        elapsed_us = event.t - start_us
+    pixels, row = last.reshape(-1), np.uint64(width)  # unsigned indexes are never from the end
+    for index in range(packet.size):
+        event = packet[index]
+        if event.x < width and event.y < height:
+            pixels[event.y * row + event.x] = 2 * event.t + event.p
+
+
+def _count_events(packet: Events, counts: Bytes, start_us: int, slot: int, period_us: int) -> tuple[int, int]:
+    """Change ``counts`` in place; return when the current period began, and its index in counts."""
+    _, height, width, _ = counts.shape
+    each_count, row, period = counts.reshape(-1), np.uint64(width), np.uint64(2 * width * height)
+    index = 0
+    while index < packet.size:
+        elapsed_us = packet[index].t - start_us
         if elapsed_us >= period_us or elapsed_us < -period_us:
             slot = 1 - slot
             counts[slot] = 0
@@ -283,29 +319,32 @@ def _take(
                 start_us += period_us
             else:
                 counts[1 - slot] = 0
-                start_us = event.t
-        if event.x < width and event.y < height:
-            polarity = 1 if event.p else 0
-            last[event.y, event.x] = 2 * event.t + polarity
-            count = counts[slot, event.y, event.x, polarity]
-            counts[slot, event.y, event.x, polarity] = count + (count < 255)
+                start_us = packet[index].t
+        base = np.uint64(slot) * period
+        while index < packet.size:
+            event = packet[index]
+            if not start_us - period_us <= event.t < start_us + period_us:
+                break
+            index += 1
+            if event.x < width and event.y < height:
+                at = base + np.uint64(2) * (event.y * row + event.x) + np.uint64(event.p)
+                count = each_count[at]
+                each_count[at] = count + (count < 255)
     return start_us, slot
 
 
 def _paint_ages(
-    last: npt.NDArray[np.int64], now_us: int, faded_us: float, colours: npt.NDArray[np.uint32], rgb: Bytes
+    last: npt.NDArray[np.int64], now_us: int, colours: npt.NDArray[np.uint32], rgb: Bytes
 ) -> None:
-    height, width = last.shape
-    steps = AGES / faded_us
-    for y in range(height):
-        for x in range(width):
-            event = last[y, x]
-            age_us = max(now_us - (event >> 1), 0)
-            step = int(age_us * steps + 0.5) if age_us < faded_us else AGES
-            colour = colours[event & 1, step]
-            rgb[y, x, 0] = colour & 255
-            rgb[y, x, 1] = colour >> 8 & 255
-            rgb[y, x, 2] = colour >> 16 & 255
+    pixels, octets = last.reshape(-1), rgb.reshape(-1)
+    for index in range(pixels.size):
+        event = pixels[index]
+        step = min(max(now_us - (event >> 1), 0) >> AGE_BITS, AGES)
+        colour = colours[np.uint64(event & 1), np.uint64(step)]
+        octet = np.uint64(3 * index)
+        octets[octet] = colour & 255
+        octets[octet + np.uint64(1)] = colour >> 8 & 255
+        octets[octet + np.uint64(2)] = colour >> 16 & 255
 
 
 def _paint_counts(
@@ -322,22 +361,30 @@ def _paint_counts(
                 rgb[y, x, channel] = colours[off, on, channel]
 
 
+class _Kernels(NamedTuple):
+    note_times: Callable[..., None]
+    count_events: Callable[..., tuple[int, int]]
+    paint_ages: Callable[..., None]
+    paint_counts: Callable[..., None]
+
+
 @cache
-def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Callable[..., None]]:
-    """Compile on first use; they release the GIL."""
+def _kernels() -> _Kernels:
+    """Compile on first use, for any packet, strided or read-only too; they release the GIL."""
     import numba  # 0.5 s: not before the window is up
 
     from livesnn.compiled import njit
 
-    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "C", readonly=True)
+    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
     whole, real, none = numba.int64, numba.float64, numba.void
     last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
-    ends = numba.types.UniTuple(whole, 2)
-
-    compile_take = njit(
-        ends(packet, last, numba.uint8[:, :, :, ::1], whole, whole, whole), nogil=True, cache=True
+    ends, colours = numba.types.UniTuple(whole, 2), numba.uint32[:, ::1]
+    signatures = _Kernels(
+        none(packet, last),
+        ends(packet, numba.uint8[:, :, :, ::1], whole, whole, whole),
+        none(last, whole, colours, picture),
+        none(picture, picture, real, real, picture, picture),
     )
-    ages = numba.uint32[:, ::1]
-    compile_ages = njit(none(last, whole, real, ages, picture), nogil=True, cache=True)
-    compile_counts = njit(none(picture, picture, real, real, picture, picture), nogil=True, cache=True)
-    return compile_take(_take), compile_ages(_paint_ages), compile_counts(_paint_counts)
+    functions: tuple[Callable[..., Any], ...] = (_note_times, _count_events, _paint_ages, _paint_counts)
+    compiled = zip(signatures, functions, strict=True)
+    return _Kernels(*(njit(signature, nogil=True, cache=True)(function) for signature, function in compiled))

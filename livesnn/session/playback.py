@@ -79,7 +79,7 @@ class Playback(ABC):
     @property
     def lost(self) -> str:
         """Why a live source yields nothing, in one line that says what to do; "" otherwise."""
-        return self.source.lost if isinstance(self.source, ReconnectingSource) else ""
+        return getattr(self.source, "lost", "")
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -373,13 +373,21 @@ class VideoPlayback(Playback):
             missed = False
 
 
-def open_playback(source: str | Path | Source, mounting: Mounting, progress: Progress = untold) -> Playback:
-    """Return a playback of a SOURCE of the command line, or of an open source.
+def open_playback(
+    source: str | Path | Source,
+    mounting: Mounting,
+    progress: Progress = untold,
+    *,
+    pictures: bool = False,
+) -> Playback:
+    """Return a playback of a SOURCE of the command line, or of an open source; ``pictures``: see `open_source`.
 
     Raises what `open_source` raises, and SourceError for a video that should be turned.
     """
     opened = (
-        open_source(source, progress=progress, at_once=True) if isinstance(source, str | Path) else source
+        open_source(source, progress=progress, at_once=True, pictures=pictures)
+        if isinstance(source, str | Path)
+        else source
     )
     orientation = mounting.orientation_of(opened, source)
     try:

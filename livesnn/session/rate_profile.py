@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
-from livesnn.events.formats.aedat4_layout import PacketTable
-from livesnn.events.formats.aedat4_reader import Aedat4Reader
-from livesnn.events.formats.registry import open_reader, parse_recording_path
+from livesnn.events.formats.registry import Parts, open_reader, parse_recording_path
 from livesnn.events.packet import Closing, Events
 from livesnn.events.recording import Recording, choose_stream
-from livesnn.progress import Progress
+from livesnn.progress import WORK_S, Progress, resting
 from livesnn.threads import Latest, Worker
 
 BINS = 2048  # More than a time line has pixels
@@ -26,7 +23,7 @@ BINS = 2048  # More than a time line has pixels
 _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25
 _REFINEMENTS = 64
-_WORK_S = 0.01
+_LOOK_S = 0.25  # between two looks at what is indexed
 
 
 class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
@@ -47,58 +44,68 @@ def profile(
     bins: int = BINS,
     stop: threading.Event | None = None,
     cpu_share: float = _CPU_SHARE,
-    work_s: float = _WORK_S,
+    work_s: float = WORK_S,
 ) -> Iterator[RateProfile]:
     """Yield the rate profile of a file's event stream, of more and more of it and finally of all.
 
-    A file whose table of packets has all counts is not read. Any other file is read by a reader of its own, beside
+    A file whose parts are known is not read (`Reader.parts`). Any other file is read by a reader of its own, beside
     the playback, with at most ``cpu_share`` of a core. A file that can't be read has no profile, and a damaged one
     has the profile of what is left. No error is raised, because playing the file reports it.
 
     ``path`` may name a stream, otherwise the first one is taken. There are at most so many ``bins``. Once ``stop`` is
     set, nothing more is read. ``work_s``: seconds of computing between two rests.
     """
-    go_on = _resting_progress(stop or threading.Event(), cpu_share, work_s)
+    stop = stop or threading.Event()
+    rest = resting(stop, cpu_share, work_s)
+
+    def go_on(share: float) -> None:
+        rest(share)
+        if stop.is_set():
+            raise _Stopped
+
     try:
         with closing(open_reader(Path(path), go_on)) as reader:
             stream = choose_stream(reader, parse_recording_path(Path(path)).stream)
             if stream is None:
                 return
-            rows = reader.filled(stream.name) if isinstance(reader, Aedat4Reader) else None
-            if rows is None:
+            parts = reader.parts(stream.name)
+            if parts is None:
                 yield from _read(Recording(Path(path), reader, stream, go_on), bins, go_on)
-            elif rows.items.size:
-                yield _from_table(rows, bins)
+            elif parts.items.size:
+                yield _of_parts(parts, bins)
     except (LivesnnError, _Stopped):
         return
 
 
-def _resting_progress(stop: threading.Event, cpu_share: float, work_s: float) -> Progress:
-    """Return a progress callback that rests to keep to a share of a core, and raises `_Stopped` once stopped."""
-    rested_at_s = time.thread_time()
-
-    def go_on(_: float) -> None:
-        nonlocal rested_at_s
-        busy_s = time.thread_time() - rested_at_s
-        if busy_s >= work_s and cpu_share < 1:
-            stop.wait(busy_s * (1 / cpu_share - 1))
-            rested_at_s = time.thread_time()
-        if stop.is_set():
-            raise _Stopped
-
-    return go_on
+def profile_as_indexed(recording: Recording, stop: threading.Event) -> Iterator[RateProfile]:
+    """Yield the profile of an open recording that knows its parts, while it is indexed; nothing for any other."""
+    indexed = False
+    while not (indexed or stop.wait(_LOOK_S)):
+        indexed = recording.indexed
+        parts = recording.parts()
+        if parts is None:
+            return
+        if parts.items.size:
+            yield _of_parts(parts, BINS)
 
 
 class ProfileReader(Closing):
-    """A thread that makes the profile of a recording; ``latest`` holds the newest one until `close`."""
+    """A thread that makes the profile of a recording; ``latest`` holds the newest one until `close`.
 
-    def __init__(self, path: str | Path) -> None:
+    ``played`` is the recording where it is open: what it knows needs no reading.
+    """
+
+    def __init__(self, path: str | Path, played: Recording | None = None) -> None:
         self.latest: Latest[RateProfile] = Latest()
-        self._path = path
+        self._path, self._played = path, played
         self._worker = Worker("profile", self._work).start()
 
     def _work(self, stop: threading.Event) -> None:
-        for known in profile(self._path, stop=stop):
+        if self._played is not None and self._played.parts() is not None:
+            found = profile_as_indexed(self._played, stop)
+        else:
+            found = profile(self._path, stop=stop)
+        for known in found:
             self.latest.put(known)
 
     def close(self, timeout_s: float = 2.0) -> None:
@@ -110,8 +117,8 @@ def _bin_us(duration_us: int, bins: int) -> int:
     return max(duration_us // bins + 1, _MIN_BIN_US)
 
 
-def _from_table(rows: PacketTable, bins: int) -> RateProfile:
-    """Return the whole profile; the events of each packet are spread evenly over its time."""
+def _of_parts(rows: Parts, bins: int) -> RateProfile:
+    """Return the profile of all parts; the events of each are spread evenly over its time."""
     start_us = int(rows.t_first.min())
     duration_us = int(rows.t_last.max()) - start_us
     bin_us = _bin_us(duration_us, bins)

@@ -74,6 +74,8 @@ class Session:
         Where the settings of a camera's sensor are loaded from.
     see
         Called in the pipeline's thread with each result.
+    pictures
+        See `livesnn.sources.open_source`.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Session:
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
         sensors: SensorFiles = SensorFiles(None),  # noqa: B008 (has no files)
         see: Callable[[Result], object] = lambda result: None,
+        pictures: bool = False,
     ) -> None:
         self.name = source_name(source)
         self.control = Control(choices)  # its state, and what a person can do with it
@@ -111,6 +114,7 @@ class Session:
         self._hot_pixels = hot_pixels
         self._sensors = sensors
         self._see = see
+        self._pictures = pictures
         self._events_s = 0.0  # when the last events came for the network
         self._times_learned = 0  # hot pixels, as far as they are saved
         self._rolling = RollingStatistics()
@@ -179,7 +183,7 @@ class Session:
     # In the pipeline's thread
 
     def _work(self, stop: threading.Event) -> None:
-        playback = open_playback(self._source, self._mounting, self._follow_reading)
+        playback = open_playback(self._source, self._mounting, self._follow_reading, pictures=self._pictures)
         try:
             self.reading, self.found = None, playback
             while not self._going.wait(WAKE_S):

@@ -21,7 +21,7 @@ NetworkName = Literal[
     "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
 ]
 
-_OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
+_OF_BLOCKS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
 _OF_SPIKES = (
     "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
     "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_OF_BLOCKS,
@@ -62,6 +62,8 @@ RANGES = {
     "alpha": (0, 1),
     "threshold": (1e-3, 1e3),
     "width": (1, 4096),
+    "stem_stride": (1, 4096),
+    "stem_pool_stride": (1, 4096),
     "final_pool": (1, 4096),
     "dropout": (0, 0.95),
     "unknown_weight": (0, 1e3),
@@ -75,12 +77,14 @@ RANGES = {
     "simulated_pool": (1, 59_000),
     "people": (1, 1_000_000),
     "digits": (10, 60_000),
+    "images": (10, 50_000),
     "windows": (1, 100_000),
     "runs": (1, 1000),
     "devices": (1, 1024),
     "num_nodes": (1, 100_000),
     "delta_t_us": (1, 10_000_000),
     "n_events": (1, 10_000_000),
+    "side": (8, 1024),
     "cell_pixels": (1e-3, 1e7),
     "lift_to": (0, 255),
     "validation": (0.01, 0.9),
@@ -99,8 +103,10 @@ ONLY_FOR = {
     "simulated": ("nmnist",),
     "simulated_pool": ("nmnist",),
     "digits": ("mnist-",),
+    "images": ("cifar10-dvs-sim",),
     "only": ("ucf101", "hmdb51"),
     "n_events": _EVENT_SETS,
+    "side": _EVENT_SETS,
     "cell_pixels": _EVENT_SETS,
     "light_flicker": _EVENT_SETS,
     "lift_to": _EVENT_SETS,
@@ -120,7 +126,8 @@ ONLY_FOR = {
 """Fields that only some data sets have, and how the names of these data sets begin."""
 
 OF_MODEL = (
-    "widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "block_alphas", "threshold", "reset", "readout",
+    "widths", "stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "norm", "alpha",
+    "block_alphas", "threshold", "reset", "readout",
 )  # fmt: skip
 """Fields that a training takes from the model it starts from."""
 
@@ -233,6 +240,10 @@ class Configuration(DataRequest):
     """Channels of every block or convolution."""
     widths: tuple[int, ...] = ()
     """Channels of each of the four blocks, or of the two convolutions. Default: --width for all."""
+    stem_stride: int = 2
+    """Stride of the first convolution. 1 suits small pictures."""
+    stem_pool_stride: int = 2
+    """Stride of the average pool after it. 1 suits small pictures."""
     strides: tuple[int, ...] = (1, 1, 1, 1)
     """Stride of each of the four blocks. 2 halves the width and height of the maps."""
     sub_blocks: tuple[int, ...] = (2, 2, 2, 2)
@@ -263,6 +274,8 @@ class Configuration(DataRequest):
     """Duration of a frame in µs. Default: the data set's."""
     n_events: int | None = None
     """Number of events in a frame, instead of a duration."""
+    side: int | None = None
+    """Width and height of the input in pixels. Default: as in the model of --init, or the data set's."""
     cell_pixels: float | None = None
     """Number of sensor pixels that make one pixel of the input. Counts of other cameras are scaled to it. Default:
     as in the model of --init, or no scaling."""
@@ -382,6 +395,8 @@ class Configuration(DataRequest):
         if self.delta_t_us or self.n_events:
             lift_to = spec.lift_to if self.delta_t_us else None  # frames of so many events need none
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events), lift_to=lift_to)
+        if self.side:
+            spec = replace(spec, width=self.side, height=self.side)
         if self.cell_pixels:
             spec = replace(spec, cell_pixels=self.cell_pixels)
         if self.light_flicker:

@@ -18,7 +18,7 @@ from livesnn.infer.model import load_model
 from livesnn.snn.checkpoint import onnx_step, weights_of
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.evaluate import Evaluation, evaluate
+from livesnn.train.evaluate import Evaluation, ModelComparison, evaluate
 from livesnn.train.run_folder import logged
 from livesnn.weights import GRAPH, WEIGHTS, load_weights, write_graph, write_model
 
@@ -121,6 +121,8 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     chose = (
         "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
     )
+    simulated = "All recordings are simulated. On real ones the model may be worse.\n\n"
+    simulated *= card.dataset.endswith("-sim")
     read_out = {
         "membrane": "mean membrane potential of the output layer",
         "spikes": "spike rate of the output layer",
@@ -147,7 +149,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 | commit | {card.commit} |
 | command of the last step | `{card.command}` |
 
-{chose}Confusion on validation, state carried. A row is the true class and a column the decision.
+{simulated}{chose}Confusion on validation, state carried. A row is the true class and a column the decision.
 
 {_confusion(measured)}
 
@@ -188,26 +190,49 @@ def shade_confusion(
     return shares
 
 
+def draw_comparison(compared: ModelComparison, path: Path) -> None:
+    """Draw the accuracy of two models on each class and on all clips, with their 95 % intervals."""
+    rows = {"all, reset": compared.reset, "all, carried": compared.carried, **compared.by_class}
+    if compared.by_recording is not None:
+        rows = {"all recordings": compared.by_recording, **rows}
+    figure = Figure(figsize=(7, 1.5 + 0.4 * len(rows)), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    places = np.arange(len(rows))
+    for number, name in enumerate(compared.models):
+        shares = [paired.accuracy[number] for paired in rows.values()]
+        spread = np.array([(share.value - share.low, share.high - share.value) for share in shares]).T
+        values = [share.value for share in shares]
+        axes.barh(places + 0.4 * number - 0.2, values, 0.36, xerr=spread, capsize=3, label=name)
+    axes.set_yticks(places, [f"{name} ({paired.n:,})" for name, paired in rows.items()])
+    axes.invert_yaxis()
+    p = compared.reset.p
+    axes.set(xlim=(0, 1.02), xlabel=f"accuracy; all clips, state reset: McNemar's p = {p:.2g}")
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside upper center", ncols=2)
+    figure.savefig(path)
+
+
 def draw_learning_curve(run: Path, path: Path) -> None:
     """Draw loss, accuracies and density of a run by epoch, with the analog epochs shaded."""
-    figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=110)
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure = Figure(figsize=(7, 6), layout="constrained", dpi=110)
+    upper, middle, lower = figure.subplots(3, 1, sharex=True)
     for axes, name, label in (
         (upper, "val_accuracy_reset", "accuracy, reset"),
         (upper, "val_accuracy_carried", "accuracy, carried"),
-        (upper, "val_density", "density"),
+        (middle, "val_density", "density"),
         (lower, "loss", "loss, training"),
         (lower, "val_loss", "loss, validation"),
     ):
         values = logged(run, name)
         axes.plot([epoch + 1 for epoch in values], list(values.values()), marker=".", label=label)
     end = max((epoch for epoch, analog in logged(run, "analog").items() if analog), default=None)
-    for axes in (upper, lower):
+    for axes in (upper, middle, lower):
         if end is not None:
             axes.axvspan(0.5, end + 1.5, color="0.9", label="analog phase" if axes is upper else None)
         axes.legend(loc="best", fontsize=8)
         axes.grid(alpha=0.3)
     upper.set(ylim=(0, 1.02))
+    middle.set(ylim=(0, None))
     lower.set(xlabel="epoch", xlim=(0.5, max(logged(run, "loss"), default=0) + 1.5))
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(path)

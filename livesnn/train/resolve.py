@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field, fields, is_dataclass, make_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args, get_type_hints
@@ -55,23 +55,35 @@ _PAPER: Given = {
     "augmentation": NO_AUGMENTATION,
     "weight_bits": 32,
 }
+_CIFAR10_DVS: Given = {"optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8}
 _PAPER_FOR: dict[str, Given] = {
     "conv_snn": {"batch": 20, "learning_rate": 5e-4, "dropout": 0.0},
     "conv_lstm": {"loss": "bce", "dropout": 0.0},
     "cnn": {"dropout": 0.0},
     "cnn_lstm": {"dropout": 0.0},
     "c3d": {"dropout": 0.0},
-    "cifar10-dvs": {"optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8},
+    "cifar10-dvs": _CIFAR10_DVS,
+    "cifar10-dvs-sim": _CIFAR10_DVS,
 }
 """Where the paper (Section 5.3) has other values for a network or a data set."""
 
 
+@dataclass(frozen=True)
+class Flags(Configuration):
+    """The flags of `livesnn train`: a configuration, and what doesn't change the training."""
+
+    dry_run: bool = False
+    """Don't train. Read the data, time a few steps, and show the data, the network and how long it will take."""
+    json: bool = False
+    """Print JSON."""
+
+
 def given_flags(arguments: Sequence[str]) -> dict[str, Any]:
-    """Parse the flags of `livesnn train`: return the fields of `Configuration` that they give.
+    """Parse the flags of `livesnn train`: return the fields of `Flags` that they give.
 
     Bad usage ends the program with exit code 2, --help with 0.
     """
-    kind: type[Any] = _open(Configuration)
+    kind: type[Any] = _open(Flags)
     return _given(tyro.cli(kind, args=arguments, prog="livesnn train"))
 
 
@@ -191,7 +203,9 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     lift_to = config.lift_to
     if lift_to is None and config.input.slice.delta_t_us:
         lift_to = start.input.lift_to or 0.0
-    return replace(config, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
+    theirs = start.input.width if start.input.width == start.input.height else None
+    side = config.side or (theirs if theirs != config.input.width else None)
+    return replace(config, side=side, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
 
 
 def _check_together(config: Configuration) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shlex
 import sys
 import time
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import torch
@@ -58,6 +59,7 @@ from livesnn.train.run_folder import (
 )
 from livesnn.weights import load_weights
 
+TIMED_STEPS = 5  # Steps of `plan`, of which the first isn't timed
 FEW_STEPS = 10  # Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs
 
 
@@ -71,6 +73,7 @@ class Trained:
     skipped: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()  # Classes without a validation clip
+    best_epoch: int = 0  # On validation, counted from 1
 
 
 def train_all(config: Configuration) -> list[Trained]:
@@ -95,21 +98,9 @@ def train(config: Configuration) -> Trained | None:
     """
     end_with_launcher()
     check_run_folder(config)
-    start = read_start(config.init) if config.init else None
-    if config.teacher:
-        read_teacher(config.teacher, config.balance)
     commit = own_commit()
-    before = trained_before(start, config)
-    parts = data_set(config.dataset).load_parts(config, before)
-    unmeasured = check_parts(parts)
-    if isinstance(parts.training, Streams):
-        check_streams(config, parts.training)
+    start, before, parts, unmeasured, net = _prepare(config)
     loaders = Loaders(parts, config.batch, config.seed)
-    torch.manual_seed(config.seed)
-    net = build(config, _outputs(config, parts))
-    if start is not None:
-        assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
-        start_from(net, start)
     module = _module(net, config, parts, config.epochs * len(loaders.batches()))
     with run_folder(config) as (run, resume_from), _quiet():
         record_clips(run, parts, resumed=resume_from is not None)
@@ -127,6 +118,154 @@ def train(config: Configuration) -> Trained | None:
         net = with_classes(net, parts.training.classes)
         made = _made(run / "model") if done else None
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
+
+
+class _Prepared(NamedTuple):
+    """What a training begins with."""
+
+    start: Start | None
+    before: ModelCard | None  # See `trained_before`
+    parts: Parts
+    unmeasured: tuple[str, ...]  # Classes without a validation clip
+    net: Network
+
+
+def _prepare(config: Configuration) -> _Prepared:
+    start = read_start(config.init) if config.init else None
+    if config.teacher:
+        read_teacher(config.teacher, config.balance)
+    before = trained_before(start, config)
+    parts = data_set(config.dataset).load_parts(config, before)
+    unmeasured = check_parts(parts)
+    if isinstance(parts.training, Streams):
+        check_streams(config, parts.training)
+    torch.manual_seed(config.seed)
+    net = build(config, _outputs(config, parts))
+    if start is not None:
+        assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
+        start_from(net, start)
+    return _Prepared(start, before, parts, unmeasured, net)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training would be, without its validation."""
+
+    dataset: str
+    classes: tuple[str, ...]
+    input: tuple[int, int, int]  # Channels, height and width
+    training: int  # Clips
+    validation: int
+    network: str
+    weights: int
+    precision: str
+    steps_per_epoch: int
+    epochs: int
+    step_s: float  # Time of a step with spikes, after the first one
+    training_s: float  # Of one run
+
+
+def plan(config: Configuration) -> Plan:
+    """Read the data, build the network and time a few steps; writes nothing but the cache.
+
+    Raises what `train` raises before its first epoch.
+    """
+    _, _, parts, _, net = _prepare(config)
+    loaders = Loaders(parts, config.batch, config.seed)
+    steps = len(loaders.batches())
+    times = _StepTimes()
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_steps=TIMED_STEPS,
+            precision=config.precision,
+            callbacks=[times],
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(_module(net, replace(config, analog_epochs=0), parts, config.epochs * steps), loaders)
+    step_s = times.shortest_s
+    spec = config.input
+    return Plan(
+        dataset=config.dataset,
+        classes=parts.training.classes,
+        input=(spec.channels, spec.height, spec.width),
+        training=len(parts.training) + min(len(parts.extra or ()), parts.extra_per_epoch),
+        validation=len(parts.validation),
+        network=config.network,
+        weights=sum(weight.numel() for weight in net.parameters()),
+        precision=config.precision,
+        steps_per_epoch=steps,
+        epochs=config.epochs,
+        step_s=step_s,
+        training_s=step_s * steps * config.epochs,
+    )
+
+
+class _StepTimes(Callback):
+    """Notes how long steps take, their batches' loading included; the first, which compiles, doesn't count."""
+
+    def __init__(self) -> None:
+        self.shortest_s = math.inf
+        self._ended_s = math.nan
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        before, self._ended_s = self._ended_s, time.perf_counter()
+        if before == before:
+            self.shortest_s = min(self.shortest_s, self._ended_s - before)
+
+
+def describe_plan(planned: Plan) -> Iterator[str]:
+    """Yield lines for a person."""
+    channels, height, width = planned.input
+    yield (
+        f"{planned.dataset}: {planned.training:,} clips to train on, {planned.validation:,} for validation, "
+        f"{len(planned.classes)} classes"
+    )
+    yield f"{planned.network}: {planned.weights:,} weights, input {channels}×{height}×{width}, {planned.precision}"
+    epoch_s = planned.step_s * planned.steps_per_epoch
+    yield (
+        f"{planned.steps_per_epoch:,} steps an epoch of {planned.step_s:.2f} s each: an epoch takes about "
+        f"{_long(epoch_s)}, all {planned.epochs} take {_long(planned.training_s)}, and validation some more"
+    )
+
+
+def _long(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
+    """Yield lines for a person: how good the model is, where it is, and what to do next."""
+    measured = trained.validation
+    carried = getattr(measured, "accuracy_carried", None)
+    more = f", {carried:.1%} with the state carried" if carried is not None else ""
+    yield (
+        f"accuracy on {measured.n:,} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}"
+    )
+    mean = f"; the model has the mean weights of the last {len(config.averaged)}" if config.averaged else ""
+    yield f"best epoch on validation: {trained.best_epoch} of {config.epochs}{mean}"
+    if isinstance(trained.network, Baseline):
+        yield f"an ordinary network makes no model; its run folder is {trained.folder}"
+        return
+    run = shlex.quote(str(trained.folder.parent))
+    data = f" --data {shlex.quote(str(config.data))}" if data_set(config.dataset).TAKES is not None else ""
+    test = "" if config.dataset == "folder" else " --split test"
+    source = "webcam" if config.input.kind == "video" else "camera"
+    yield f"the model is {trained.folder}"
+    yield f"livesnn eval --model {run} --dataset {config.dataset}{data}{test}"
+    yield f"livesnn gui {source} --model {run}"
 
 
 def check_streams(config: Configuration, streams: Streams) -> None:
@@ -248,8 +387,10 @@ def _finish(
     warnings = parts.validation.warnings  # both parts were read together
     net.eval()
     net.card = replace(net.card, split=parts.split)
+    best = epochs_done(run / BEST)
     if isinstance(net, Baseline):
-        return Trained(run, measure_baseline(net, parts.validation), net, skipped, warnings)
+        measured_baseline = measure_baseline(net, parts.validation)
+        return Trained(run, measured_baseline, net, skipped, warnings, best_epoch=best)
     card = replace(
         net.card.trained_with(net.card.sensor or parts.validation.sensor),
         seeds=(config.seed,),
@@ -259,7 +400,7 @@ def _finish(
     if made is not None:
         card = replace(card, commit=made.commit, command=made.command, test=made.test)
     measured = write_model_folder(net, run / "model", card, parts.validation, run, chosen=not config.averaged)
-    return Trained(run / "model", measured, net, skipped, warnings)
+    return Trained(run / "model", measured, net, skipped, warnings, best_epoch=best)
 
 
 @contextmanager
@@ -278,7 +419,14 @@ def _quiet() -> Iterator[None]:
 
 def progress() -> Callback:
     """Return a callback that shows on stderr how far the training is: a bar on a terminal, else a line an epoch."""
-    return RichProgressBar(console_kwargs={"stderr": True}) if on_terminal() else EpochLines()
+    return _EpochBar(console_kwargs={"stderr": True}) if on_terminal() else EpochLines()
+
+
+class _EpochBar(RichProgressBar):
+    """Counts epochs from 1, as everything else does."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
 
 
 class EpochLines(Callback):

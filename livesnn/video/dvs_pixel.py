@@ -18,6 +18,9 @@ _TOGETHER = 32
 """Pixels: most have no event for most of the time, and so many such are advanced in a few instructions."""
 
 FloatImage = npt.NDArray[np.float32]
+_CODED = np.arange(256) / 255
+SRGB_LIGHT = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
+"""The luminance 0 to 1 of each code of an sRGB picture, float32 [256] (IEC 61966-2-1)."""
 _AT_ONCE = 8  # frames whose logarithms are in memory: larger arrays the system takes back, and zeroes anew
 LEAST_THRESHOLD = 0.01  # log units; v2e's bound against endless events of a badly matched pixel
 

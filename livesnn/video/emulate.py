@@ -8,10 +8,14 @@ movements: between two pictures each pixel's logarithm goes in a line, which for
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +23,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, SourceLost, ignore
 from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import Recording
+from livesnn.events.slicer import Frame
 from livesnn.progress import Progress
-from livesnn.video import EMULATED
-from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
-from livesnn.video.video_file import Video, open_video, silence
+from livesnn.threads import Latest
+from livesnn.video import EMULATED, FrameSource
+from livesnn.video.dvs_pixel import SRGB_LIGHT, DvsPixels, DvsPixelSpec, DvsState, FloatImage
+from livesnn.video.video_file import Picture, Video, check_takes_video, fit, open_video, silence
 
 RESOLUTION = Resolution(128, 128)
 PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)
@@ -41,9 +48,6 @@ _MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
 _BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel says nothing of the exposure
 _LEAST_USABLE = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
 _MIDDLE = 0.18  # median luminance of a picture of exposure 1: after a dark first one it is no less sensitive
-
-_CODED = np.arange(256) / 255
-_LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 class Emulator:
@@ -90,7 +94,7 @@ def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
     side = min(picture.shape[:2])
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
     grey = cv2.cvtColor(picture[top : top + side, left : left + side], cv2.COLOR_BGR2GRAY)
-    scaled = cv2.resize(_LINEAR[grey], RESOLUTION, interpolation=cv2.INTER_AREA)
+    scaled = cv2.resize(SRGB_LIGHT[grey], RESOLUTION, interpolation=cv2.INTER_AREA)
     return np.asarray(scaled, np.float32)
 
 
@@ -146,6 +150,9 @@ class VideoReader(Reader):
         return 0, self._video.duration_us
 
 
+SeePicture = Callable[[Picture, int], Events]
+"""Gets a picture uint8 [H, W, 3], BGR, and its time, µs; returns the events that it makes."""
+
 FIRST_PICTURE_S = 5.0  # So long a webcam that was just opened may take for its first picture
 
 _NAMED = re.compile(r"webcam(?::(\d{1,3}))?", re.ASCII)
@@ -166,19 +173,82 @@ def webcams(listed: Path = _LISTED) -> list[Device]:
 def open_webcam(
     uri: str,
     *,
+    pictures: bool = False,
     notify: Notify = ignore,
     capture: Callable[[int], cv2.VideoCapture] | None = None,
-) -> EventSource:
+    clock: Callable[[], float] = time.monotonic,
+) -> EventSource | FrameSource:
     """Open ``webcam``, the first one, or ``webcam:NUMBER``, from 0; after a loss, that very one again.
 
-    ``uri`` and ``notify`` are as for `livesnn.sources.open_source`. ``capture`` opens the camera of a number, by
-    default with OpenCV. Raises SourceError when there is no such webcam, or it can't be opened.
+    ``uri``, ``pictures`` and ``notify`` are as for `livesnn.sources.open_source`. ``capture`` opens the camera of a
+    number, by default with OpenCV. Raises SourceError when there is no such webcam, or it can't be opened.
     """
     named = _NAMED.fullmatch(uri)
     if named is None:
         raise SourceError(f"{uri}: give webcam, or webcam:0 and up")
     number, opened = int(named[1] or 0), capture or _capture
-    return ReconnectingSource(lambda: WebcamConnection(number, opened(number)), notify=notify)
+
+    def connect(see: SeePicture | None = None) -> WebcamConnection:
+        return WebcamConnection(number, opened(number), see=see, clock=clock)
+
+    return WebcamPictures(connect, notify) if pictures else ReconnectingSource(connect, notify=notify)
+
+
+class WebcamPictures(FrameSource):
+    """A webcam's pictures as frames, for a model of video. Lost, it is waited for, and the frames begin anew."""
+
+    def __init__(self, connect: Callable[[SeePicture], WebcamConnection], notify: Notify) -> None:
+        newest: Latest[tuple[Picture, int]] = Latest()
+
+        def see(picture: Picture, t_us: int) -> Events:
+            newest.put((picture, t_us))
+            return NO_EVENTS
+
+        self._newest = newest
+        self._source = ReconnectingSource(lambda: connect(see), notify=notify)
+        self.name, self.resolution = self._source.name, self._source.resolution
+        self._end_us = math.inf
+        self._stop = threading.Event()
+
+    @property
+    def lost(self) -> str:
+        """Why nothing comes, in one line that says what to do; "" while it is connected."""
+        return self._source.lost
+
+    def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
+        """Yield the first picture at or after each multiple of Δt, as the model takes it, until `close`.
+
+        Where pictures come more rarely than that, the one before is repeated, as in a video file. After a gap of more
+        than a window the frames begin anew.
+        """
+        spec = replace(input, slice=rule)
+        delta_t_us = check_takes_video(spec, self.name, "choose a model for video (ucf6)")
+        epoch, t_us, due_us = -1, 0, 0  # ``due_us``: by the webcam's clock, when the frame of ``t_us`` is due
+        before: Picture | None = None
+        for packet in self._source:
+            if self._stop.is_set() or t_us >= self._end_us:
+                return
+            if (came := self._newest.take()) is None or (came[1] < due_us and packet.epoch == epoch):
+                continue
+            start = packet.epoch != epoch or came[1] - due_us > spec.window * delta_t_us
+            if start:
+                epoch, due_us = packet.epoch, came[1]
+            data = fit(came[0], spec)
+            late = (came[1] - due_us) // delta_t_us
+            for picture in (*[data if before is None else before] * late, data):
+                yield Frame(t_us, picture, 0, packet.arrived_s, start)
+                t_us += delta_t_us
+            due_us += (late + 1) * delta_t_us
+            before = data
+
+    def limited(self, seconds: float, stop: threading.Event) -> WebcamPictures:
+        """Return the same webcam, which ends after ``seconds`` or when ``stop`` is set."""
+        part = copy(self)
+        part._end_us, part._stop = seconds * 1e6, stop
+        return part
+
+    def close(self) -> None:
+        self._source.close()
 
 
 class WebcamConnection:
@@ -188,10 +258,15 @@ class WebcamConnection:
     the picture came, so that its exposure and the way to here are before. It owns ``capture``.
     """
 
-    resolution = RESOLUTION  # of the sensor that its pictures are made events of
+    resolution = RESOLUTION  # of the sensor that its pictures are made events of; pictures may have any
 
     def __init__(
-        self, number: int, capture: cv2.VideoCapture, *, clock: Callable[[], float] = time.monotonic
+        self,
+        number: int,
+        capture: cv2.VideoCapture,
+        *,
+        see: SeePicture | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = f"webcam {number}"
         self.counters = SourceCounters()  # without pictures that the system loses
@@ -203,7 +278,7 @@ class WebcamConnection:
             )
         self._capture: cv2.VideoCapture | None = capture
         self._clock, self._opened_s = clock, clock()
-        self._emulator = Emulator()
+        self._see = see or Emulator().push
         self._now_us: int | None = None
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
@@ -237,7 +312,7 @@ class WebcamConnection:
             raise SourceError(f"{self.name} gives pictures of an unknown kind ({kind}): choose another")
         now_us = round((self._clock() - self._opened_s) * 1e6)
         self._now_us = now_us if self._now_us is None else max(now_us, self._now_us + 1)
-        events = self._emulator.push(picture, self._now_us)
+        events = self._see(picture, self._now_us)
         self.counters.events += events.size
         return events, self._now_us
 

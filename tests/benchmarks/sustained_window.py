@@ -88,6 +88,7 @@ class Measured:
     cores: int | None  # number of processors on which it ran; None: unknown
     seconds: float
     memory_growth_mb: float = 0.0
+    processor_s_per_mev: float = 0.0  # of all threads, per million events that came
     # Percentiles of the time that packets waited in the camera's driver, and the longest.
     driver_ms: dict[str, float] = field(default_factory=dict)
 
@@ -133,6 +134,7 @@ class Look(NamedTuple):
     pictures: int
     density: float
     memory_bytes: int = 0
+    processor_s: float = 0.0
 
 
 STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")])
@@ -174,7 +176,7 @@ class SimulatedEvk4:
         now_s, unix_s = time.perf_counter(), time.time()
         waited_s = now_s - self._due_s(end_us)
         self.waited_s.extend((now_s, waited_s))
-        events = stored.copy()
+        events = stored.view(np.uint8).copy().view(STORED_DTYPE)  # 20 times as fast as a copy of structures
         events["t"] += np.uint64(begun_us)
         ring = SimpleNamespace(
             system_time=unix_s - waited_s, current_t=end_us, raw_packets=1, backlog=self._waiting()
@@ -244,6 +246,7 @@ def sum_up(order: Order, model: TimedModel, first: Look, last: Look, cores: int 
         cores=cores,
         seconds=seconds,
         memory_growth_mb=(last.memory_bytes - first.memory_bytes) / 1e6,
+        processor_s_per_mev=1e6 * (last.processor_s - first.processor_s) / max(arrived, 1),
     )
 
 
@@ -302,9 +305,10 @@ def _look_and_close(window: MainWindow, source: str | Source, order: Order, look
                 came = source.counters.events
             else:
                 came = counts.events + counts.dropped + counts.skipped + counts.unread
-            memory_bytes = psutil.Process().memory_info().rss
+            density, memory_bytes = counts.density, psutil.Process().memory_info().rss
+            passed_s = time.perf_counter(), time.process_time()
             looks.append(
-                Look(time.perf_counter(), came, counts.dropped, pictures, counts.density, memory_bytes)
+                Look(passed_s[0], came, counts.dropped, pictures, density, memory_bytes, passed_s[1])
             )
 
     def end() -> None:

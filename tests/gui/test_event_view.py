@@ -356,3 +356,9 @@ def test_the_welcome_fits_a_small_stage(view: EventView) -> None:
         place = QRectF(choice.mapTo(view, QPoint()), choice.size())
         assert QRectF(view.rect()).contains(place)
     assert view.size().width() == 440 and view.size().height() == 270  # noqa: PT018
+
+
+def test_the_picture_says_which_share_of_the_events_is_dropped_while_some_are(view: EventView) -> None:
+    for share, said in ((0.009, []), (0.4, ["40% of the events dropped: too many to keep up"]), (0.0, [])):
+        view.canvas.set_loss(share)
+        assert view.canvas.notes == said

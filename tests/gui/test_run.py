@@ -192,7 +192,7 @@ run_app(None, sys.argv[1])
 def test_a_model_of_videos_without_a_demo_asks_for_a_video() -> None:
     done = python("-c", WORDS, "ucf6")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "Open a video|ucf6 needs a video, and livesnn includes none."
+    assert done.stdout.strip() == "Open a video or a webcam|ucf6 reads videos, and livesnn includes none."
 
 
 def test_without_a_source_the_demo_plays_at_once() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import pytest
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.player import Player
 from livesnn.app.settings import SettingsFile
+from tests.fake_webcam import LoopedFile
 from tests.synthetic import next_picture_us
 from tests.waiting import eventually
 
@@ -63,3 +65,22 @@ def test_recent_digits_are_opened_with_the_model_that_knows_them(
     window.commands.recent.actions()[0].trigger()
     eventually(lambda: window.poll() or window.view.shown > 3)
     assert window.player.model == "mnist-seq2"
+
+
+def test_a_webcam_gives_a_chosen_model_of_videos_pictures_and_one_of_events_events(
+    make_window: Callable[..., MainWindow], video_model: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webcams = iter([LoopedFile(clip) for _ in range(3)])  # opened anew for each model
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: next(webcams))
+    window = make_window("gestures")
+    window.open("webcam")
+    eventually(lambda: window.poll() or window.player.opened is not None)
+    assert window.player.model == "gestures"
+    assert window.player.can_record
+    for model, events in ((str(video_model), False), ("gestures", True)):
+        window.set_model(model, "onnx")
+        eventually(
+            lambda model=model: window.poll() or (window.player.opened and window.player.model == model)
+        )
+        assert window.player.can_record == events
+        eventually(lambda: window.poll() or window.view.shown > 3)

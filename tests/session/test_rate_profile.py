@@ -166,6 +166,24 @@ def test_a_thread_leaves_the_newest_profile_and_ends(tmp_path: Path) -> None:
     assert "livesnn-profile" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_a_large_recording_that_is_played_is_profiled_by_what_it_knows_of_itself(tmp_path: Path) -> None:
+    path, header, words = tmp_path / "large.raw", b"% evt 2.0\n% geometry 1280x720\n", 34_000_000
+    with path.open("wb") as file:  # all 0 but for a time each second: events of one pixel
+        for second in range(8):
+            file.seek(len(header) + 4 * (words // 8) * second)
+            file.write(np.array(8 << 28 | second * 1_000_000 >> 6, "<u4").tobytes())
+        file.seek(0)
+        file.write(header)
+        file.truncate(len(header) + 4 * words)
+    with open_recording(path, at_once=True) as recording, ProfileReader(path, recording) as profiling:
+        newest = profiling.latest.take()
+        while newest is None or newest.counts.sum() < words - 8:
+            newest = profiling.latest.take() or newest
+    assert newest.counts.sum() == words - 8
+    at_seconds = newest.counts[1_000_000 * np.arange(8) // newest.bin_us]
+    assert at_seconds == pytest.approx(words // 8, rel=0.03)
+
+
 class SlowDisk:
     """A path that nobody can look at until the disk answers."""
 

@@ -214,6 +214,16 @@ def test_another_view_shows_what_there_is(before: ViewMode, after: ViewMode) -> 
     assert np.array_equal(changed.picture(60_000), from_the_start.picture(60_000))
 
 
+def test_another_view_counts_the_last_events_after_a_long_time_without_counting() -> None:
+    painter = accumulator("decay")
+    for number in range(100):
+        painter.add(packet((10_000 * number, number % 7, number // 98, True)))
+    painter.set_view(ViewSpec("accumulate"))
+    lit = (painter.picture(990_000) != DEFAULT_PALETTE.background).any(axis=-1)
+    assert lit[1].tolist() == [column in (98 % 7, 99 % 7) for column in range(7)]
+    assert 2 <= lit[0].sum() <= 5  # of two periods, the older one faded
+
+
 # What can't be
 
 

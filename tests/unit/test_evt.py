@@ -20,6 +20,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
 from tests.reading import damaged_versions, events_at, packets_of, read, write
+from tests.waiting import eventually
 
 RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZE = "% geometry 1280x720\n"
@@ -468,3 +469,17 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path, ver
             assert (events["x"] < PIXELS[0]).all()
             assert (events["y"] < PIXELS[1]).all()
     assert readable > 50
+
+
+def test_a_file_that_is_read_while_it_is_indexed_has_every_event_once(tmp_path: Path) -> None:
+    t = np.arange(64 * 40_000).reshape(-1, 64)  # 10 MB: more than what is indexed before it is open
+    places = t % 1280 << 11 | t % 720
+    words = np.concatenate([8 << 28 | t[:, :1] >> 6, 1 << 28 | (t & 63) << 22 | places], axis=1)
+    path = tmp_path / "long.raw"
+    path.write_bytes(f"% evt 2.0\n{SIZE}".encode() + words.astype("<u4").tobytes())
+    with open_recording(path, at_once=True) as recording:
+        found = joined(recording)
+        eventually(lambda: recording.indexed)
+        assert (recording.t_start, recording.t_end) == (0, t.size - 1)
+    assert np.array_equal(found["t"], t.ravel())
+    assert np.array_equal(found["x"], t.ravel() % 1280)

@@ -89,6 +89,12 @@ class TestFixedTime:
         assert told(cut.push(Packet(at(10_500)))) == [(10_500, 2, True)]
         assert told(cut.push(Packet(at(20_500)))) == [(20_500, 1, False)]
 
+    def test_each_event_of_a_thinned_packet_counts_for_those_left_out(self) -> None:
+        cut = slicer()
+        cut.push(Packet(at(0, 10, x=1), one_of=4))
+        (frame,) = cut.push(Packet(at(20, 10_000, x=1)))
+        assert (int(frame.data[1, 0, 1]), frame.n_events) == (9, 3)
+
     def test_an_event_outside_the_crop_starts_the_clock_and_ends_slices_uncounted(self) -> None:
         assert told(slicer().push(Packet(np.concatenate([at(0, x=9), at(10_000, y=9)])))) == [
             (10_000, 0, True)

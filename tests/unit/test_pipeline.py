@@ -15,7 +15,7 @@ from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
-from livesnn.events.pipeline import open_pipeline, packet_bytes
+from livesnn.events.pipeline import on_time, open_pipeline, packet_bytes, thinning
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import frames
 from livesnn.threads import Latest, Worker
@@ -100,6 +100,36 @@ class TestOrder:
             assert times(pipeline) == times(shown) == [4, 5]
             assert times(recorded) == [1, 2, 3, 4, 5]
             assert pipeline.counters == SourceCounters(events=2, dropped=3)
+
+    def test_where_what_follows_is_too_slow_every_slice_keeps_a_fair_share_and_none_of_it_is_late(
+        self,
+    ) -> None:
+        now_s, counters = 0.0, SourceCounters()
+
+        def clock() -> float:
+            return now_s
+
+        def camera() -> Iterator[Packet]:
+            """Yield 100 events every 4 ms, each packet a millisecond after it came or after it was asked for."""
+            nonlocal now_s
+            for number in range(1000):
+                arrived_s = 0.004 * (number + 1)
+                now_s = max(now_s, arrived_s) + 0.001
+                yield Packet(at(*range(4000 * number, 4000 * number + 4000, 40)), arrived_s)
+
+        kept, late_s = [], []
+        for packet in on_time(camera(), 0.1, counters, clock=clock):
+            now_s += 0.00008 * packet.events.size  # 8 ms for all of them: for 3 / 8 there is time
+            kept.append(packet.events.size)
+            late_s.append(now_s - packet.arrived_s)
+        slices = [sum(kept[first : first + 12]) / 1200 for first in range(100, 988, 12)]
+        assert 0.3 < min(slices) <= max(slices) < 0.45
+        assert max(late_s) <= 0.1
+        assert counters.dropped == 100_000 - sum(kept)
+
+    def test_a_short_delay_costs_no_event_and_a_longer_one_thins_first(self) -> None:
+        late_ms = (50, 65, 75, 85, 99, 101)
+        assert [thinning(late / 1e3, 0.1) for late in late_ms] == [1, 2, 4, 8, 32, 0]
 
     def test_a_time_limit_ends_the_recording_too(self) -> None:
         recorded: list[Packet] = []

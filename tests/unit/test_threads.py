@@ -202,6 +202,21 @@ def test_what_has_waited_too_long_is_dropped_instead_of_taken() -> None:
     assert (queue.taken, queue.dropped) == (2, 2)
 
 
+def test_a_queue_has_waited_for_as_long_as_its_oldest_item_that_counts() -> None:
+    queue = BoundedQueue[float](
+        policy="drop_oldest",
+        max_bytes=99,
+        size=lambda item: 1,
+        count=lambda item: int(item > 1.0),
+        arrived_s=float,
+        clock=lambda: 9.0,
+    )
+    assert queue.waited_s() == 0.0
+    for arrived_s in (1.0, 5.0, 8.0):
+        queue.put(arrived_s)
+    assert queue.waited_s() == 4.0
+
+
 def test_an_ended_queue_takes_nothing_in_and_a_closed_one_lets_nothing_out() -> None:
     queue = queue_of_words("drop_oldest", max_bytes=99)
     queue.put("banana")

@@ -17,7 +17,7 @@ from livesnn.cli import COMMANDS, GROUPS
 from livesnn.cli.completion import bash_script, fish_script, zsh_script
 from livesnn.cli.models import TRAINING_GROUPS
 from livesnn.cli.usage import MORE_OPTIONS, Argument, arguments_of, first_page
-from livesnn.train.configuration import Configuration
+from livesnn.train.resolve import Flags
 
 WIDTH = 72
 SUMMARIES = {name: command.summary for name, command in COMMANDS.items()}
@@ -110,7 +110,7 @@ def test_flags_stand_in_groups_the_most_needed_first(capsys: pytest.CaptureFixtu
 def test_every_flag_of_a_training_is_in_a_named_group(takes: Mapping[str, Sequence[Argument]]) -> None:
     named = [name for names in TRAINING_GROUPS.values() for name in names]
     assert len(named) == len(set(named))
-    assert set(named) <= set(Configuration.__dataclass_fields__)
+    assert set(named) <= set(Flags.__dataclass_fields__)
     assert MORE_OPTIONS not in {each.group for each in takes["train"]}
     assert "--augmentation.mirror" in {each.name for each in takes["train"]}
 
@@ -145,7 +145,7 @@ def test_every_flag_of_a_training_is_in_a_named_group(takes: Mapping[str, Sequen
         (["train", "--epochs", "few"], "livesnn train: --epochs takes a whole number, not 'few'"),
         (
             ["eval", "--model", "nmnist"],
-            "livesnn eval: --dataset is missing: livesnn eval --model NAME --dataset NAME [OPTIONS]",
+            "livesnn eval: --dataset is missing: livesnn eval --dataset NAME [OPTIONS]",
         ),
         (["data", "chek", "nmnist"], "livesnn data: ACTION can't be 'chek': did you mean check?"),
     ],

@@ -5,24 +5,30 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from livesnn.errors import SourceError
+import livesnn
+from livesnn.card import SliceRule
+from livesnn.errors import ModelError, SourceError
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.infer.model import load_model
+from livesnn.outputs.lines import decide_all
 from livesnn.simulate.gestures import FPS, gesture_pictures
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker
+from livesnn.video import FrameSource
 from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator, WebcamConnection, open_webcam, webcams
+from livesnn.video.video_file import open_video
 from tests.fake_source import PATIENCE_S
-
-Picture = npt.NDArray[np.uint8]
+from tests.fake_webcam import FakeCapture, LoopedFile, Picture
+from tests.synthetic import VIDEO_CARD, VIDEO_FPS
 
 
 def picture(bar: int = -1, level: int = 80, size: tuple[int, int] = (240, 320)) -> Picture:
@@ -31,27 +37,6 @@ def picture(bar: int = -1, level: int = 80, size: tuple[int, int] = (240, 320)) 
     if bar >= 0:
         shown[:, bar : bar + 40] = 200
     return shown
-
-
-class FakeCapture:
-    """A `cv2.VideoCapture`: gives these pictures, an error raised instead, then none."""
-
-    def __init__(self, pictures: Iterable[Picture | Exception] = (), *, opened: bool = True) -> None:
-        self._pictures = iter(pictures)
-        self._opened = opened
-        self.released = 0
-
-    def isOpened(self) -> bool:  # noqa: N802
-        return self._opened
-
-    def read(self) -> tuple[bool, Picture | None]:
-        given = next(self._pictures, None)
-        if isinstance(given, Exception):
-            raise given
-        return given is not None, given
-
-    def release(self) -> None:
-        self.released += 1
 
 
 def ticking(step_s: float = 1 / FPS) -> Callable[[], float]:
@@ -277,3 +262,68 @@ def test_people_before_a_webcam_are_recognised(gesture: str) -> None:
                 outputs.append(output)
         right += model.card.classes[int(np.mean(outputs, axis=0).argmax())] == gesture
     assert right >= 2
+
+
+def frames_of(captures: Iterable[FakeCapture], clock: Callable[[], float]) -> FrameSource:
+    left = iter(captures)
+    webcam = open_webcam("webcam", pictures=True, capture=lambda number: next(left), clock=clock)
+    assert isinstance(webcam, FrameSource)
+    return webcam
+
+
+def test_a_model_of_videos_gets_a_webcam_s_pictures_as_it_gets_those_of_a_file(clip: Path) -> None:
+    spec = VIDEO_CARD.input
+    of_file = list(open_video(clip).frames(spec.slice, spec))
+    with frames_of([LoopedFile(clip)], ticking(1 / VIDEO_FPS)) as webcam:
+        live = list(itertools.islice(webcam.frames(spec.slice, spec), 2 * len(of_file)))
+    for frame, twice in zip(live, [*of_file, *of_file], strict=True):
+        np.testing.assert_array_equal(frame.data, twice.data)
+    assert [frame.t for frame in live[: len(of_file)]] == [frame.t for frame in of_file]
+    assert [frame.start for frame in live] == [True] + [False] * (len(live) - 1)
+
+
+def test_rare_pictures_are_repeated_and_after_a_long_gap_the_frames_begin_anew() -> None:
+    spec = replace(VIDEO_CARD.input, slice=SliceRule(delta_t_us=100_000))
+    shown = [picture(level=level) for level in (10, 20, 30, 40)]
+    times_s = iter([0.0, 0.0, 0.1, 0.42, 9.0])  # of the opening, then of each picture
+    with frames_of([FakeCapture(shown)], lambda: next(times_s)) as webcam:
+        frames = list(itertools.islice(webcam.frames(spec.slice, spec), 6))
+    assert [round(float(frame.data.mean())) for frame in frames] == [10, 20, 20, 20, 30, 40]
+    assert [frame.t for frame in frames] == [0, 100_000, 200_000, 300_000, 400_000, 500_000]
+    assert [frame.start for frame in frames] == [True, False, False, False, False, True]
+
+
+def test_a_lost_webcam_goes_on_with_new_frames() -> None:
+    spec = VIDEO_CARD.input
+    captures = [FakeCapture([picture(level=50)]), FakeCapture(itertools.repeat(picture(level=90)))]
+    with frames_of(captures, ticking(spec.window * (spec.slice.delta_t_us or 0) / 1e7)) as webcam:
+        frames = list(itertools.islice(webcam.frames(spec.slice, spec), 3))
+    assert [(round(float(frame.data.mean())), frame.start) for frame in frames] == [
+        (50, True),
+        (90, True),
+        (90, False),
+    ]
+
+
+def test_pictures_of_a_webcam_are_no_frames_for_a_model_of_events() -> None:
+    spec = load_model("gestures", engine="onnx").card.input
+    with (
+        frames_of([FakeCapture([picture()])], ticking()) as webcam,
+        pytest.raises(ModelError, match="webcam 0 is a video, but the model reads events: choose a model"),
+    ):
+        next(webcam.frames(spec.slice, spec))
+
+
+def test_what_reads_video_gets_pictures_and_other_models_events(
+    monkeypatch: pytest.MonkeyPatch, clip: Path, video_model: Path
+) -> None:
+    looped = LoopedFile(clip)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda number: looped)
+    results = itertools.islice(livesnn.run("webcam", video_model), 3)
+    assert {result.frame.data.shape[0] for result in results} == {VIDEO_CARD.input.channels}
+    (summary,) = (
+        row for row in decide_all("webcam:0", str(video_model), seconds=0.2) if hasattr(row, "frames")
+    )
+    assert summary.frames > 1
+    with open_source("webcam") as events:
+        assert not isinstance(events, FrameSource)

@@ -44,6 +44,7 @@ _APART = 8  # space between the parts of the strip, pixels
 SIMULATED, OPEN_ELSE = "This person is simulated.", " Open something else:"
 
 LARGEST_ZOOM = 64.0
+LEAST_LOSS = 0.01  # share of the events that is worth a word
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
 LEAST_PICTURE, ROOMY = (
@@ -197,6 +198,7 @@ class PictureCanvas(QWidget):
         self._image = QImage()
         self._crop = QRectF()
         self._changes: list[str] = []
+        self._loss = ""
         self._centre = QPointF()  # the point of the picture in the middle of the widget
         self._arrived_s: float | None = None  # of a picture not painted yet
         self._held_at: QPointF | None = None
@@ -242,6 +244,13 @@ class PictureCanvas(QWidget):
         self._changes = [change for change in changes if change]
         self.update()
 
+    def set_loss(self, share: float) -> None:
+        """Say on the picture which share of the events is dropped; of less than a hundredth, nothing."""
+        loss = f"{share:.0%} of the events dropped: too many to keep up" if share >= LEAST_LOSS else ""
+        if loss != self._loss:
+            self._loss = loss
+            self.update()
+
     def set_mirrored(self, mirrored: bool) -> None:
         """Swap left and right, and go on showing the same part."""
         if mirrored != self.mirrored:
@@ -252,8 +261,8 @@ class PictureCanvas(QWidget):
     @property
     def notes(self) -> list[str]:
         """What the badge on the picture says: why it isn't as the sensor sees it."""
-        mirrored = ["mirrored picture"] * self.mirrored
-        return [*self._changes, *mirrored, *[f"zoom {self.zoom:.1f}×"] * (self.zoom > 1)]
+        said = [*self._changes, self._loss, "mirrored picture" * self.mirrored]
+        return [*filter(None, said), *[f"zoom {self.zoom:.1f}×"] * (self.zoom > 1)]
 
     # Zoom and pan
 

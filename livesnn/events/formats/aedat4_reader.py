@@ -38,7 +38,7 @@ from livesnn.events.formats.aedat4_layout import (
     read_u32,
     table_of,
 )
-from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
 from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
@@ -185,15 +185,17 @@ class Aedat4Reader(Reader):
         start = row.offset - PACKET_HEADER.size
         self._damaged[start] = f"the packet at byte {start:,} is left out: {reason}; {lost} lost"
 
-    def filled(self, stream: str) -> PacketTable | None:
+    def parts(self, stream: str) -> Parts | None:
         """Return the stream's packets that hold events, from the file's table; None if that has no times."""
         rows = self._rows[stream]
-        return rows.rows(rows.items > 0) if self._index.has_times else None
+        filled = rows.items > 0
+        times = rows.t_first[filled], rows.t_last[filled]
+        return Parts(rows.items[filled], *times) if self._index.has_times else None
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and greatest time in µs from the file's table, else from the packets at its ends."""
-        if (filled := self.filled(stream)) is not None:
-            return (int(filled.t_first.min()), int(filled.t_last.max())) if filled.items.size else None
+        if (parts := self.parts(stream)) is not None:
+            return (int(parts.t_first.min()), int(parts.t_last.max())) if parts.items.size else None
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or _WIDEST
         order = range(len(rows.offset))

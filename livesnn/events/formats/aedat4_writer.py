@@ -21,7 +21,7 @@ from livesnn.events.formats.aedat4_layout import (
     compress,
     table_of,
 )
-from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events
+from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events, copied
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
@@ -120,7 +120,7 @@ class Aedat4Writer(Closing):
         if not packet.size:
             return
         self._check(packet)
-        packet = packet.copy()
+        packet = copied(packet)
         first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
         if self._pending and not 0 <= first_us - self._pending_since_us < PACKET_US:
             self.flush()

@@ -14,6 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
@@ -57,6 +60,14 @@ class OtherContent(NamedTuple):
     triggers: int = 0
 
 
+class Parts(NamedTuple):
+    """Parts of a stream, int64 [N] each: events of a part, above 0, its least time and its greatest, µs."""
+
+    items: npt.NDArray[np.int64]
+    t_first: npt.NDArray[np.int64]
+    t_last: npt.NDArray[np.int64]
+
+
 class Reader(ABC):
     """An open file. Use it from one thread at a time."""
 
@@ -92,6 +103,10 @@ class Reader(ABC):
     @abstractmethod
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and the greatest time in µs, judged by the stream's ends; None if it has no events."""
+
+    def parts(self, stream: str) -> Parts | None:
+        """Return the parts of a stream, as far as it is indexed; None where they are unknown, or few."""
+        return None
 
     def other_content(self) -> OtherContent:
         """Count what isn't events; nothing, unless a format overrides it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
-from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
 from livesnn.events.formats.shared_readers import PACKET_EVENTS
 from livesnn.events.packet import (
     DISORDER_US,
@@ -28,6 +28,7 @@ from livesnn.progress import Progress
 BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
 OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
 _FIRST_BLOCKS = 32  # 8 MB are indexed before a file is played, the rest while it is
+_MANY_BLOCKS = 512  # `parts` of a file: as many as a time line needs
 _LATEST = np.iinfo(np.int64).max
 
 Words = npt.NDArray[np.unsignedinteger]  # uint16, uint32 or uint64 [N], in the machine's byte order, aligned
@@ -38,6 +39,9 @@ State = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
 """What a decoder leaves out, int64 [5]: events OUTSIDE the sensor, TRIGGERS, words of a STRANGE (unknown) type,
 SAMPLES of frames (one per pixel), samples of the IMU."""
+
+Decoded = tuple[Events, int, int, int, bool]
+"""Some events, and what `Decode` returns of them."""
 
 Span = tuple[int, int, bool]  # The least time of some events, the greatest, and whether they are in order
 
@@ -147,13 +151,14 @@ class WordReader(Reader):
         self._states = np.zeros((blocks, body.state.size), np.int64)
         self._earliest = np.full(blocks, _LATEST)
         self._latest = np.full(blocks, -_LATEST)
+        self._items = np.zeros(blocks, np.int64)
         self._state = body.state.copy()  # before the first block that isn't indexed
         self._indexed = self._events = self._jumps = 0
         self._newest_us: int | None = None
         self._indexing = threading.Lock()
         with closed_on_error(self._indexed_file):
             while self._indexed < min(blocks, _FIRST_BLOCKS) or (self._events == 0 and not self.indexed):
-                self._index_block()
+                self._index_block(no_counts())
             self._judge()
 
     @property
@@ -174,24 +179,31 @@ class WordReader(Reader):
         """Find the times of the whole file; raises FormatError when most events are outside the sensor."""
         while not self.indexed:
             progress(self._indexed / len(self._states))
-            self._index_block()
+            self._index_block(no_counts())
         self._judge()
 
-    def _index_block(self) -> None:
-        """Note the decoder's state before the next block, and the block's times."""
+    def _index_block(self, counts: Counts, room: int = 0, number: int | None = None) -> list[Decoded] | None:
+        """Note the decoder's state before the next block, and its times; return what `_decode` yields of it.
+
+        None where all blocks are indexed, or the next one isn't the ``number`` that is asked for.
+        """
         with self._indexing:
+            if self.indexed or number not in (None, self._indexed):
+                return None
             number = self._indexed
-            if self.indexed:
-                return
             self._states[number] = self._state
             words = self._read(self._indexed_file, number)
-            for _, n, earliest_us, latest_us, _ in self._decode(words, self._state, 0, self._counts):
-                self._events += n
+            decoded = list(self._decode(words, self._state, room, counts))
+            for _, n, earliest_us, latest_us, _ in decoded:
+                self._items[number] += n
                 self._jumps += self._newest_us is not None and earliest_us < self._newest_us - DISORDER_US
                 self._newest_us = latest_us
                 self._earliest[number] = min(self._earliest[number], earliest_us)
                 self._latest[number] = max(self._latest[number], latest_us)
+            self._events += int(self._items[number])
+            self._counts += counts
             self._indexed = number + 1
+            return decoded
 
     def _judge(self) -> None:
         outside = int(self._counts[OUTSIDE])
@@ -207,9 +219,7 @@ class WordReader(Reader):
         size = min(self._block_words, self._words - first) * each
         return self._body.layout.words(file.view(self._body.start + first * each, size))
 
-    def _decode(
-        self, words: Words, state: State, room: int, counts: Counts
-    ) -> Iterator[tuple[Events, int, int, int, bool]]:
+    def _decode(self, words: Words, state: State, room: int, counts: Counts) -> Iterator[Decoded]:
         """Yield a block's events as in the file, and what `Decode` returns of them, split where time jumps back.
 
         There are at most ``room`` events at a time; with 0, they are only counted.
@@ -227,11 +237,13 @@ class WordReader(Reader):
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
-            while number >= self._indexed:
-                self._index_block()
+            while number > self._indexed:
+                self._index_block(no_counts())
             counts = no_counts()
-            words, state = self._read(self._file, number), self._states[number].copy()
-            decoded = self._decode(words, state, PACKET_EVENTS, counts)
+            decoded: Iterable[Decoded] | None = self._index_block(counts, PACKET_EVENTS, number)
+            if decoded is None:
+                words, state = self._read(self._file, number), self._states[number].copy()
+                decoded = self._decode(words, state, PACKET_EVENTS, counts)
             yield from sorter.sort((events, ordered) for events, _, _, _, ordered in decoded)
             counters.out_of_bounds += int(counts[OUTSIDE])
 
@@ -239,6 +251,13 @@ class WordReader(Reader):
         """Return the first block with an event at or after ``start_us``, of those that are indexed."""
         holds = np.flatnonzero(self._latest >= start_us)
         return int(holds[0]) if holds.size else self._indexed
+
+    def parts(self, stream: str) -> Parts | None:
+        """Return the blocks that are indexed, unless the file has too few for a time line."""
+        if len(self._states) < _MANY_BLOCKS:
+            return None
+        filled = np.flatnonzero(self._items[: self._indexed])
+        return Parts(self._items[filled], self._earliest[filled], self._latest[filled])
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and the greatest time in µs of what is indexed; None if there are no events."""

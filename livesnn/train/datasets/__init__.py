@@ -25,7 +25,8 @@ SequenceName = Literal[
 """The paper's MNIST sequences; sequences.py makes each."""
 VideoName = Literal["ucf101", "hmdb51"]
 Name = Literal[
-    "nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", VideoName, "gestures-sim", "folder", "recordings",
+    "nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "cifar10-dvs-sim", VideoName, "gestures-sim", "folder",
+    "recordings",
     SequenceName,
 ]  # fmt: skip
 
@@ -145,13 +146,16 @@ class DataRequest:
     """Number of simulated people, each with 12 s of gestures, other movements and rests."""
     digits: int = 60_000
     """Number of MNIST's training digits to use, from the first. The validation digits stay the same."""
+    images: int = 50_000
+    """Number of CIFAR-10's training images to use, evenly from all. The validation images stay the same."""
     protocol: str = ""
     """Published split to use: split1 to split3 (UCF-101, HMDB-51), 90/10 or 70/30 (CIFAR10-DVS), archive or npy
     (DVS-Gesture). Default: the first."""
     only: tuple[str, ...] = ()
     """Classes to use. Default: all that have a folder."""
     windows: int | None = None
-    """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS)."""
+    """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS,
+    real or simulated)."""
     validation: float = 0.1
     """Fraction of the training part kept for validation."""
     seed: int = 0
@@ -241,6 +245,15 @@ def download(name: str, data: Path) -> Path | None:
     from livesnn.train.datasets.mnist import download_mnist
 
     return download_mnist(data)
+
+
+def absent(name: str, title: str, data: Path, expected: str) -> DataError:
+    """Return the error for a data set that isn't in a folder: what was expected there, and where to get it."""
+    takes = (data_set(name).TAKES or "").format(data=data)
+    return DataError(
+        f"no {title} in {data}: expected {data}/{expected}. Get {takes}. "
+        f"Then: livesnn data check {name} --data {data}"
+    )
 
 
 def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Index, check_drawn_from, requested_split, stratified_split
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
+from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = Resolution(128, 128)
 MIRRORED: dict[str, str] = {}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-TAKES = "ten zips from figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, unpacked in {data}"
+TAKES = "ten zips from figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, unpacked in {data} (16 GB)"
 PROTOCOLS = ("90/10", "70/30")
 """The data set has no official split. In "90/10" a tenth of each class, drawn by seed 0, is the test part, as in most
 publications. In "70/30" recordings 0 to 699 of each class are for training, 700 to 999 for testing (the paper)."""
@@ -33,12 +33,9 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the training part of a protocol; a fraction of each class is kept for validation by seed."""
     most = request.windows or WINDOWS
     recordings = _of(find_recordings(request.data), request.protocol, test=False)
-    split = requested_split(request, before)
-    check_drawn_from(split, len(recordings), "leave --init out")
-    split = replace(split, windows=most, drawn_from=len(recordings))
-    training, validation = _halves(recordings, split)
-    spec = request.input
-    return Parts(_load(training, spec, most), _load(validation, spec, most), split=split)
+    split, training, validation = draw_by_class(request, before, _labels(recordings), most)
+    load = partial(_load, recordings, request.input, most)
+    return Parts(load(training), load(validation), split=split)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -46,10 +43,9 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
     recordings = _of(find_recordings(data), card.split.protocol, test=split == "test")
-    if split != "test":
-        check_drawn_from(card.split, len(recordings))
-        recordings = _halves(recordings, card.split)[split == "validation"]
-    return _load(recordings, card.input, card.split.windows or WINDOWS)
+    labels = _labels(recordings)
+    chosen = np.arange(len(labels)) if split == "test" else drawn_by_class(card, labels, split)
+    return _load(recordings, card.input, card.split.windows or WINDOWS, chosen)
 
 
 def check(data: Path) -> list[Finding]:
@@ -73,9 +69,7 @@ def find_recordings(data: Path) -> list[Recording]:
     folders = (data, data / "cifar10-dvs", data / "CIFAR10DVS")
     root = next((each for each in folders if any((each / name).is_dir() for name in CLASSES)), None)
     if root is None:
-        raise DataError(
-            f"no CIFAR10-DVS in {data}: expected {data}/airplane/cifar10_airplane_0.aedat … (unpack the ten archives)"
-        )
+        raise absent("cifar10-dvs", "CIFAR10-DVS", data, "airplane/cifar10_airplane_0.aedat …")
     recordings = []
     for label, name in enumerate(CLASSES):
         files = {int(found[1]): path for path in (root / name).glob("*.aedat")
@@ -107,11 +101,9 @@ def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recor
     return part
 
 
-def _halves(recordings: list[Recording], split: Split) -> tuple[list[Recording], list[Recording]]:
-    labels: Index = np.array([recording.label for recording in recordings], np.int64)
-    train, validation = stratified_split(labels, split.fraction, split.seed)
-    return [recordings[i] for i in train], [recordings[i] for i in validation]
+def _labels(recordings: list[Recording]) -> Index:
+    return np.array([recording.label for recording in recordings], np.int64)
 
 
-def _load(recordings: list[Recording], spec: InputSpec, most: int) -> Clips:
-    return load_recordings("cifar10-dvs", recordings, CLASSES, spec, most=most)
+def _load(recordings: list[Recording], spec: InputSpec, most: int, chosen: Index) -> Clips:
+    return load_recordings("cifar10-dvs", [recordings[i] for i in chosen], CLASSES, spec, most=most)

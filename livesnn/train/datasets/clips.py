@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.paths import cache_dir
 from livesnn.subprocesses import MOST_PROCESSES, process_pool
 from livesnn.threads import usable_processors
-from livesnn.train.datasets import DataRequest, Parts
+from livesnn.train.datasets import DataRequest, Parts, SplitName
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -231,8 +231,37 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def check_drawn_from(split: Split, there: int, otherwise: str = "add --split test") -> None:
-    """Raise DataError if a split was drawn from another number of recordings than there are."""
+class Drawn(NamedTuple):
+    """A split by class, and the indices of what it leaves for training and keeps for validation."""
+
+    split: Split
+    train: Index
+    validation: Index
+
+
+def draw_by_class(
+    request: DataRequest, before: ModelCard | None, labels: Index, windows: int | None
+) -> Drawn:
+    """Return the split of a training on so many ``windows`` of recordings with these labels.
+
+    Raises DataError if the model ``before`` it was trained on another number of recordings.
+    """
+    split = requested_split(request, before)
+    _check_drawn_from(split, len(labels), "leave --init out")
+    split = replace(split, windows=windows, drawn_from=len(labels))
+    return Drawn(split, *stratified_split(labels, split.fraction, split.seed))
+
+
+def drawn_by_class(card: ModelCard, labels: Index, split: SplitName, what: str = "recordings") -> Index:
+    """Return the indices of what a model's split kept or left; raises DataError if that isn't known any more."""
+    if card.split is None:
+        raise DataError(f"the card of {card.name} doesn't say which {what} were kept: add --split test")
+    _check_drawn_from(card.split, len(labels), "add --split test")
+    train, validation = stratified_split(labels, card.split.fraction, card.split.seed)
+    return validation if split == "validation" else train
+
+
+def _check_drawn_from(split: Split, there: int, otherwise: str) -> None:
     if split.drawn_from not in (None, there):
         raise DataError(
             f"validation was drawn from {split.drawn_from:,} recordings, but there are {there:,} now: "

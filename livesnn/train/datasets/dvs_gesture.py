@@ -27,7 +27,7 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream, absent
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import (
@@ -47,7 +47,7 @@ MOST_MISSING_US = 1_000_000
 """A recording may end so long before its last segment does, as nothing moves; if longer, it was cut short."""
 _NAME = re.compile(r"user\d{1,4}_\w+\.aedat", re.ASCII)
 _AGAIN = "unpack DvsGesture.tar.gz again"
-TAKES = "DvsGesture.tar.gz from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}"
+TAKES = "DvsGesture.tar.gz (3 GB) from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}"
 PROTOCOLS = ("archive", "npy")
 COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 
@@ -216,9 +216,7 @@ def find_root(data: Path) -> Path:
     for folder in (data, data / "DvsGesture", data / "dvs-gesture", data / "dvs_gesture"):
         if any(_list_of(folder, part).is_file() for part in PARTS):
             return folder
-    raise DataError(
-        f"no DVS-Gesture in {data}: expected {data}/DvsGesture/trials_to_train.txt (unpack DvsGesture.tar.gz there)"
-    )
+    raise absent("dvs-gesture", "DVS-Gesture", data, "DvsGesture/trials_to_train.txt")
 
 
 def _list_of(root: Path, part: Part) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, cached, check_drawn_from, requested_split, stratified_split
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
+from livesnn.train.datasets.clips import Clips, cached, draw_by_class, drawn_by_class
 from livesnn.train.datasets.mnist import load_mnist
 
-TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test"
+TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, in {data}/Train and Test (1.5 GB)"
 PROTOCOLS = ("",)
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5)
 CLASSES = tuple("0123456789")
@@ -39,10 +38,7 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the training part, a fraction of it kept for validation by seed, and simulated digits as configured."""
     spec = request.input
     clips = load_nmnist(request.data, "Train", spec)
-    split = requested_split(request, before)
-    check_drawn_from(split, len(clips), "leave --init out")
-    split = replace(split, drawn_from=len(clips))
-    training, validation = stratified_split(clips.labels, split.fraction, split.seed)
+    split, training, validation = draw_by_class(request, before, clips.labels, request.windows)
     extra = _simulated(request, spec, clips.names) if request.simulated else None
     return Parts(clips.subset(training), clips.subset(validation), extra, request.simulated, split)
 
@@ -51,12 +47,8 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return the official test part, or what the card's split kept or left of the training part."""
     if split == "test":
         return load_nmnist(data, "Test", card.input)
-    if card.split is None:
-        raise DataError(f"the card of {card.name} doesn't say which recordings were kept: add --split test")
     clips = load_nmnist(data, "Train", card.input)
-    check_drawn_from(card.split, len(clips))
-    train, validation = stratified_split(clips.labels, card.split.fraction, card.split.seed)
-    return clips.subset(validation if split == "validation" else train)
+    return clips.subset(drawn_by_class(card, clips.labels, split))
 
 
 def check(data: Path) -> list[Finding]:
@@ -92,9 +84,7 @@ def find_root(data: Path) -> Path:
     for folder in (data, data / "nmnist", data / "N-MNIST"):
         if any((folder / part).is_dir() for part in PARTS):
             return folder
-    raise DataError(
-        f"no N-MNIST in {data}: expected {data}/Train/<digit>/NNNNN.bin (unpack Train.zip and Test.zip there)"
-    )
+    raise absent("nmnist", "N-MNIST", data, "Train/<digit>/NNNNN.bin")
 
 
 def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:

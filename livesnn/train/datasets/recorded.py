@@ -114,7 +114,7 @@ def load_recordings(
         if not len(array):
             skipped.append(f"{recording.name}: {_too_short(recording, spec)}")
             continue
-        chosen = _spread(len(array), most)
+        chosen = spread(len(array), most)
         arrays.append(array)
         order.append(count + chosen)
         count += len(array)
@@ -209,7 +209,7 @@ def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, 
     return sensors.pop() if len(sensors) == 1 else None, tuple(warnings)
 
 
-def _spread(count: int, most: int | None) -> Index:
+def spread(count: int, most: int | None) -> Index:
     kept = count if most is None else min(count, most)
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 

@@ -25,7 +25,7 @@ from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.motions import GESTURES, MIRRORED, mirrored
 from livesnn.simulate.scene import Scatter, delayed, scattered
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
@@ -136,7 +136,7 @@ def find_takes(data: Path) -> list[Take]:
             if name := re.fullmatch(r"a(\d{1,2})_s(\d)_t\d_depth\.mat", path.name, re.ASCII):
                 found.append(Take(path, int(name[1]), int(name[2])))
     if not found:
-        raise DataError(f"no UTD-MHAD in {data}: expected {data}/UTD-MHAD/Depth/a1_s1_t1_depth.mat …")
+        raise absent("utd-mhad", "UTD-MHAD", data, "UTD-MHAD/Depth/a1_s1_t1_depth.mat …")
     return found
 
 

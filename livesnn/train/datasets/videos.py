@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, counted
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, absent, counted
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines
 
@@ -179,9 +179,7 @@ _UCF101_VIDEO = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d
 def _read_ucf101(data: Path, protocol: str, part: Part) -> OfficialList:
     root = _root(data, "ucf101", "UCF-101")
     if root is None:
-        raise DataError(
-            f"no UCF-101 in {data}: expected {data}/UCF-101/<class>/*.avi (unpack UCF101.rar there)"
-        )
+        raise absent("ucf101", "UCF-101", data, "UCF-101/<class>/*.avi")
     lists = next((root / name for name in UCF101_LISTS if (root / name / "classInd.txt").is_file()), None)
     if lists is None:
         raise DataError(
@@ -211,10 +209,7 @@ def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
     """Read a list; a group is the film that a clip was cut from, which its name has before the class."""
     root = _root(data, "hmdb51", "hmdb51_org")
     if root is None:
-        raise DataError(
-            f"no HMDB51 in {data}: expected {data}/hmdb51_org/<class>/*.avi (unpack hmdb51_org.rar and its classes "
-            "there)"
-        )
+        raise absent("hmdb51", "HMDB51", data, "hmdb51_org/<class>/*.avi")
     lists, videos = root / HMDB51_LISTS, root / "hmdb51_org"
     suffix = f"_test_{protocol}.txt"
     known = sorted(path.name.removesuffix(suffix) for path in lists.glob(f"*{suffix}"))
@@ -246,12 +241,12 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 VIDEO_SETS: dict[VideoName, VideoSet] = {
     "ucf101": VideoSet(
         "ucf101",
-        "UCF101.rar and its TrainTestSplits from www.crcv.ucf.edu/data/UCF101.php, unpacked in {data}",
+        "UCF101.rar (6.5 GB) and its TrainTestSplits from www.crcv.ucf.edu/data/UCF101.php, unpacked in {data}",
         _read_ucf101,
     ),
     "hmdb51": VideoSet(
         "hmdb51",
-        "hmdb51_org.rar and test_train_splits.rar from serre-lab.clps.brown.edu, unpacked to "
+        "hmdb51_org.rar (2 GB) and test_train_splits.rar from serre-lab.clps.brown.edu, unpacked to "
         "{data}/hmdb51_org/<class>/ and {data}/testTrainMulti_7030_splits/",
         _read_hmdb51,
     ),
