@@ -6,7 +6,7 @@ SOURCE ?=
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test test-fast browser counterparts check bench peers docs screenshots bundle clean
+.PHONY: run test test-fast fuzz fuzz-guided browser counterparts check bench peers docs screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -36,6 +36,19 @@ test: .venv/all
 # A part of the tests, for two minutes on two cores: without the window, without whole programs, without slow ones.
 test-fast: .venv/all
 	$(PYTEST) -m "not slow" tests/unit tests/property tests/session
+
+# Damaged files of every kind by turns, on one core at low priority. What fails is kept in fuzz-failures.
+fuzz: .venv/all
+	nice -n 10 $(BIN)/python -m tests.mutations --minutes $(or $(MINUTES),10) --workers 1 --seed $(or $(SEED),$(shell date +%s)) \
+	  --keep fuzz-failures $(if $(KINDS),--formats $(KINDS))
+
+# Changes that coverage guides, for one parser in Python: KIND is graph, card, labels, aedat4, aedat, raw, dat, es, csv,
+# npz or mcap.
+fuzz-guided: .venv/all
+	$(BIN)/pip install --quiet atheris
+	mkdir -p fuzz-failures
+	nice -n 10 $(BIN)/python -m tests.guided $(or $(KIND),graph) -timeout=5 -rss_limit_mb=1024 \
+	  -max_total_time=$$((60 * $(or $(MINUTES),10))) -artifact_prefix=fuzz-failures/
 
 # Chromium for the tests of the web page, which are skipped without: the system's, or playwright's own.
 browser: .venv/all

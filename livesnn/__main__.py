@@ -32,6 +32,10 @@ TRAINING = (
 """The modules that livesnn[train] brings (pyproject.toml)."""
 
 
+LONG = ("gui", "run", "serve", "publish", "record", "teach", "train")
+"""The commands that keep a log."""
+
+
 def start() -> None:
     """Run one command and end the process; from here on another Ctrl-C changes nothing.
 
@@ -41,6 +45,11 @@ def start() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stopped)
     _fill_closed()
+    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "gui")
+    if command in LONG:
+        from livesnn.console import keep_log
+
+        keep_log(command)
     code = main()
     import contextlib
     import threading
@@ -88,7 +97,9 @@ _came: list[int] = []
 
 
 def _main(arguments: list[str] | None) -> int:
-    from livesnn.console import accept_any_text, discard_output, say
+    import traceback
+
+    from livesnn.console import accept_any_text, discard_output, log, say
     from livesnn.errors import LivesnnError, StoppedError
     from livesnn.paths import keep_compiled
 
@@ -115,6 +126,7 @@ def _main(arguments: list[str] | None) -> int:
         if debug:
             raise
         say(f"livesnn {name}: {_in_words(error)}")
+        log(traceback.format_exc())
         return 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,6 +14,8 @@ from livesnn.errors import ModelError
 from livesnn.threads import decode_json
 
 FORMAT = "livesnn-model/1"
+MOST_NEURONS = 50_000_000
+"""Their membranes take 200 MB, and a step makes others. A network of 64 channels on 640×480 pixels has 25 million."""
 
 # Limits that msgspec checks in `ModelCard.from_json`.
 _Size = Annotated[int, Meta(ge=1, le=4096)]
@@ -243,6 +246,19 @@ class ModelCard:
                 shapes |= dict.fromkeys(layers, (channels, height, width))
         return shapes | readout
 
+    def pooled_shapes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Return the shapes [C, H, W] of an STS-ResNet's third and fourth block behind the classifier's pools.
+
+        Raises ModelError if a pool is larger than the block.
+        """
+        shapes, spec = self.layer_shapes(), self.network
+        ends = (shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4))
+        pool = spec.final_pool
+        third, fourth = ((channels, height // pool, width // pool) for channels, height, width in ends)
+        if not all((*third, *fourth)):
+            raise ModelError(f"the classifier's pools of {pool}×{pool} are larger than what they read")
+        return third, fourth
+
     def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
         """Return the card with the training cameras' sensor, to which the counts of others are scaled."""
         spec = self.input
@@ -298,3 +314,8 @@ def _check(card: ModelCard) -> None:
         raise ModelError("input.lift_to applies only to event frames of a fixed duration")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")
+    for shapes in (card.layer_shapes(), card.states):
+        if (neurons := sum(map(prod, shapes.values()))) > MOST_NEURONS:
+            raise ModelError(f"its layers have {neurons:,} neurons, more than {MOST_NEURONS:,}")
+        if empty := [name for name, shape in shapes.items() if not all(shape)]:
+            raise ModelError(f"its layer {empty[0]} has no neurons: the input is too small")

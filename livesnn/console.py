@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import functools
 import io
 import os
 import sys
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from livesnn.errors import LivesnnError
+from livesnn.paths import log_file
 from livesnn.progress import Progress
 
 SAID_S = 60.0  # Between two lines about how far it is, where no terminal shows a bar
@@ -140,11 +143,38 @@ def discard_output() -> None:
 
 def say(message: str) -> None:
     """Write one line to stderr, if that can be written."""
+    log(one_line(message))
     if sys.stderr is None:  # closed by the shell
         return
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{one_line(message)}\n")  # at once: two threads may say something
         sys.stderr.flush()
+
+
+LOG_BYTES = 1 << 20  # then a new log begins, and the last one is kept beside it
+_log: io.TextIOWrapper | None = None
+
+
+def keep_log(command: str) -> None:
+    """From now on, keep what is said in a file too, and where this process crashes, if it does."""
+    global _log
+    file = log_file()
+    with contextlib.suppress(OSError):  # there is no place for it: everything else works
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_file() and file.stat().st_size > LOG_BYTES:
+            file.replace(file.with_suffix(".old.log"))
+        private = functools.partial(os.open, mode=0o600)  # an address of the web page has its token
+        _log = open(file, "a", encoding="utf-8", errors="replace", opener=private)  # noqa: SIM115
+        faulthandler.enable(_log)
+        log(f"livesnn {command}, process {os.getpid()}")
+
+
+def log(text: str) -> None:
+    """Write a text to the log, if one is kept, with the time before it."""
+    if _log is not None:
+        with contextlib.suppress(OSError, ValueError):
+            _log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            _log.flush()
 
 
 def on_terminal() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -41,6 +42,12 @@ def require_file(path: Path, what: str = "recording") -> int:
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{path}: this is a pipe or device, not a file: give the path of a {what}")
     return status.st_size
+
+
+def refuse_pipe(path: Path) -> None:
+    """Raise OSError where a file can't be looked up, or is a pipe: opening one may wait for ever."""
+    if stat.S_ISFIFO(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "this is a pipe, not a file")
 
 
 def file_head(path: Path, count: int, what: str = "recording") -> bytes:

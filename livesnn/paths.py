@@ -36,6 +36,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LIVESNN_CACHE") or platformdirs.user_cache_path("livesnn"))
 
 
+def log_file() -> Path:
+    """Return the file in which the window and long commands keep what they say, and where they crashed."""
+    return cache_dir() / "logs" / "livesnn.log"
+
+
 def keep_compiled() -> None:
     """Let a frozen app keep machine code in the user's cache: its own folder may be read-only, or gone at its end.
 

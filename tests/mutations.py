@@ -1,21 +1,25 @@
-"""Damages small good files of every format, again and again: `python -m tests.mutations --count 500000 --seed 0`.
+"""Damages small sound files of every kind, again and again: `make fuzz MINUTES=10`, or `python -m tests.mutations`.
 
-Each file is read as `livesnn info`, a conversion and a seek read it. It may be refused with one line, or read, whole
-or with a warning; it may not hang, crash, take a GB of memory, or raise anything else. Every case is made again from
-its seed and number: `--number N --keep FILE`. Not here: the good files (good_files.py).
+Recordings are damaged here, octet by octet, and read as `livesnn info`, a conversion and a seek read them. What has a
+structure is damaged in structures.py and model_structures.py. A file may be refused with one line, or read, whole or
+with a warning. It may not hang, crash, take a GB of memory, or raise anything else. Every case is made again from its
+seed and number: `--seed S --number N --keep FOLDER`. Not here: the sound recordings (good_files.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import re
 import resource
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,27 +30,22 @@ import numpy as np
 import psutil
 
 from livesnn.errors import LivesnnError
-from livesnn.events.packet import Events
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.recording import describe
 from tests.damage import KINDS
-from tests.fake_source import joined
 from tests.good_files import Good, good_files
+from tests.model_structures import model_subjects
+from tests.structures import Case, Subject, read_and_seek, subjects
 
 LIMIT_S = 5.0
 """Of a processor's time for one case: on a busy machine the clock says little; and of the clock, ten times that."""
-LIMIT_BYTES = 1 << 30
-BUGS = ("raised", "hung", "crashed", "contradicts itself")
-
-
-class Case(NamedTuple):
-    """A damaged file: how it was damaged, and its octets."""
-
-    kind: str
-    octets: bytes
+LIMIT_BYTES = 700 << 20
+"""Of memory for one case, beside 300 MB of libraries: that makes a GB."""
+BUGS = ("raised", "hung", "crashed", "over 1 GB", "contradicts itself")
+WITHOUT_END = 10**9  # cases, where only time ends them
 
 
 class Outcome(NamedTuple):
-    """What came of a case; ``said`` is the error or the first warning, ``shape`` it without numbers and names."""
+    """What came of a case; ``said`` is the error or the first warning."""
 
     number: int
     format: str
@@ -56,70 +55,104 @@ class Outcome(NamedTuple):
     said: str = ""
 
 
-def make_case(good: Good, seed: int, number: int) -> Case:
+def all_subjects(folder: Path, names: list[str]) -> list[Subject]:
+    """Return the subjects of these names; all without."""
+    found = [*map(recording_of, good_files(folder)), *subjects(), *model_subjects()]
+    return [subject for subject in found if not names or subject.name in names]
+
+
+def recording_of(good: Good) -> Subject:
+    name = f"f{good.suffix}"
+    return Subject(
+        good.name,
+        lambda random: _damaged_recording(good, name, random),
+        lambda: Case("whole", {name: good.octets}),
+        partial(_read_recording, good, name),
+    )
+
+
+def _damaged_recording(good: Good, name: str, random: np.random.Generator) -> Case:
     """Return a good file damaged once, or in one of four cases twice."""
-    random = np.random.default_rng([seed, number])
     octets, names = good.octets, []
     for _ in range(2 if random.random() < 0.25 else 1):
         damage = KINDS[random.integers(len(KINDS))]
         names.append(damage.__name__)
         octets = damage(bytearray(octets), random) or b"\0"
-    return Case(" and ".join(names), octets)
+    return Case(" and ".join(names), {name: octets})
 
 
-def run_case(good: Good, case: Case, folder: Path, number: int = 0) -> Outcome:
-    """Read a damaged file in every way; what is raised but LivesnnError is the caller's."""
-    path = folder / f"f{good.suffix}"
-    path.write_bytes(case.octets)
-    begun_s = time.process_time()
-
-    def outcome(result: str, said: str = "") -> Outcome:
-        return Outcome(number, good.name, case.kind, result, time.process_time() - begun_s, said)
-
-    try:
-        found = describe(path)
-        events = [read_and_seek(path, name) for name in found.streams]
-    except LivesnnError as error:
-        said = str(error)
-        return outcome("refused" if "\n" not in said else "raised", said)
+def _read_recording(good: Good, name: str, folder: Path) -> tuple[str, str]:
+    path = folder / name
+    found = describe(path)
+    events = [read_and_seek(path, stream) for stream in found.streams]
     counts = [stream.n for stream in found.streams.values()]
     if [len(one) for one in events] != counts:
-        return outcome("contradicts itself", f"{counts} described, {[len(one) for one in events]} read")
+        return "contradicts itself", f"{counts} described, {[len(one) for one in events]} read"
     whole = len(events) == len(good.events) and all(map(np.array_equal, events, good.events))
     if whole or found.warnings:
-        return outcome("read whole" if whole else "read, with a warning", *found.warnings[:1])
-    return outcome("read otherwise, without a warning")
+        return "read whole" if whole else "read, with a warning", next(iter(found.warnings), "")
+    return "read otherwise, without a warning", ""
 
 
-def read_and_seek(path: Path, stream: str) -> Events:
-    """Return a stream's events, and read it from its middle on."""
-    with open_recording(path, stream=stream) as recording:
-        events = joined(recording)
-        recording.seek((recording.t_start + recording.t_end) // 2)
-        for _ in recording:
-            pass
-    return events
+def make_case(subject: Subject, seed: int, number: int) -> Case:
+    return subject.make(np.random.default_rng([seed, number]))
+
+
+def run_case(subject: Subject, case: Case, folder: Path, number: int = 0) -> Outcome:
+    """Read a damaged file in every way; what is raised but LivesnnError is the caller's."""
+    keep(case, folder)
+    before_bytes = forget_peak()
+    begun_s = time.process_time()
+    try:
+        result, said = subject.read(folder)
+    except LivesnnError as error:
+        said = str(error)
+        result = "refused" if "\n" not in said else "raised"
+    if (taken := peak_bytes() - before_bytes) > LIMIT_BYTES:
+        result, said = "over 1 GB", f"{taken >> 20} MB: {said}"
+    return Outcome(number, subject.name, case.kind, result, time.process_time() - begun_s, said)
+
+
+def keep(case: Case, folder: Path) -> None:
+    """Write a case's files into a folder, in which nothing else is then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for name, octets in case.files.items():
+        (folder / name).write_bytes(octets)
+
+
+def forget_peak() -> int:
+    """Begin to measure anew; return the memory that this process has now."""
+    with suppress(OSError):  # not Linux
+        Path("/proc/self/clear_refs").write_text("5")
+    return peak_bytes()
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has had since `forget_peak`; 0 where it can't be asked."""
+    with suppress(OSError):
+        found = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
+        return int(found[1]) << 10 if found else 0
+    return 0
 
 
 def run_range(connection: Connection, numbers: range, seed: int, formats: list[str], folder: str) -> None:
     """Run cases, and say each one's number before it and its outcome after it."""
-    goods = chosen(Path(folder), formats)
-    for good in goods:
-        run_case(
-            good, Case("whole", good.octets), Path(folder)
-        )  # compiles, loads libraries: not the case's time
+    several = all_subjects(Path(folder), formats)
+    for subject in several:  # compiles, loads libraries: not the case's time
+        run_case(subject, subject.whole(), Path(folder))
     if sys.platform == "linux":
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + LIMIT_BYTES, taken + LIMIT_BYTES))
+        resource.setrlimit(resource.RLIMIT_AS, (taken + 2 * LIMIT_BYTES, taken + 2 * LIMIT_BYTES))
     for number in numbers:
+        subject = several[number % len(several)]
         connection.send(number)
-        good = goods[number % len(goods)]
-        case = make_case(good, seed, number)
         try:
-            connection.send(run_case(good, case, Path(folder), number))
+            connection.send(run_case(subject, make_case(subject, seed, number), Path(folder), number))
         except BaseException as error:  # that is what is looked for
-            said = f"{type(error).__name__}: {error}"
-            connection.send(Outcome(number, good.name, case.kind, "raised", 0.0, said))
+            said = f"{type(error).__name__}: {error}"[:500]
+            connection.send(Outcome(number, subject.name, "", "raised", 0.0, said))
     connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
@@ -205,52 +238,71 @@ def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
 
 
 def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
+    count = WITHOUT_END if arguments.minutes else arguments.count
     numbers = [
-        range(arguments.start + one, arguments.start + arguments.count, arguments.workers)
+        range(arguments.start + one, arguments.start + count, arguments.workers)
         for one in range(arguments.workers)
     ]
     with ExitStack() as stack:
         *folders, spare = (stack.enter_context(tempfile.TemporaryDirectory()) for _ in [*numbers, 0])
-        names = [one.name for one in chosen(Path(spare), arguments.formats)]
+        several = all_subjects(Path(spare), arguments.formats)
         workers = [Worker(*each, arguments) for each in zip(numbers, folders, strict=True)]
         for worker in workers:
             stack.callback(worker.close)
-        found = summarise(_outcomes(workers), names)
+        found = summarise(_outcomes(workers, arguments.minutes), [subject.name for subject in several])
+    for bug in found["bugs"] if arguments.keep else ():
+        subject = several[bug["number"] % len(several)]
+        folder = arguments.keep / f"{subject.name.replace(' ', '-')}-{arguments.seed}-{bug['number']}"
+        with suppress(Exception):  # the case can't even be made, which the bug says
+            keep(make_case(subject, arguments.seed, bug["number"]), folder)
     return {"seed": arguments.seed, **found, "peak_rss_mb": max(worker.peak_kb for worker in workers) // 1024}
 
 
-def _outcomes(workers: list[Worker]) -> Iterator[Outcome]:
+def _outcomes(workers: list[Worker], minutes: float) -> Iterator[Outcome]:
+    """Yield outcomes until no worker has cases any more, or so many minutes after the first; 0: only the former."""
+    deadline_s: float | None = None
     while busy := [worker for worker in workers if not worker.ready]:
         wait([worker.connection for worker in busy], timeout=0.5)
-        for worker in busy:
-            yield from worker.outcomes()
+        for outcome in itertools.chain.from_iterable(worker.outcomes() for worker in busy):
+            deadline_s = deadline_s or time.monotonic() + 60 * minutes
+            yield outcome
+        if minutes and deadline_s is not None and time.monotonic() > deadline_s:
+            return
 
 
-def chosen(folder: Path, formats: list[str]) -> list[Good]:
-    """Return the good files of some formats; of all, where none is named."""
-    return [good for good in good_files(folder) if not formats or good.name in formats]
+def table(found: dict[str, Any]) -> str:
+    """Return a line for each kind of file: how many cases there were, and how many of each bug."""
+    columns = ("cases", *BUGS)
+    lines = [f"{'seed ' + str(found['seed']):<22}" + "".join(f"{name:>20}" for name in columns)]
+    for name, counts in found["formats"].items():
+        figures = (counts.total(), *(counts[bug] for bug in BUGS))
+        lines.append(f"{name:<22}" + "".join(f"{figure:>20,}" for figure in figures))
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--minutes", type=float, default=0.0, help="in place of a count; prints a table")
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--formats", nargs="*", default=[])
     parser.add_argument("--number", type=int, help="run one case, here, with whatever it raises")
-    parser.add_argument("--keep", type=Path, help="with --number: where its file goes")
+    parser.add_argument(
+        "--keep", type=Path, help="the folder for the files of cases that are bugs, or of that case"
+    )
     arguments = parser.parse_args()
     if arguments.number is None:
-        sys.stdout.write(json.dumps(run_all(arguments), indent=1) + "\n")
-        return
+        found = run_all(arguments)
+        sys.stdout.write((table(found) if arguments.minutes else json.dumps(found, indent=1)) + "\n")
+        sys.exit(bool(found["bugs"]))
     with tempfile.TemporaryDirectory() as folder:
-        goods = chosen(Path(folder), arguments.formats)
-        good = goods[arguments.number % len(goods)]
-        case = make_case(good, arguments.seed, arguments.number)
-        if arguments.keep:
-            arguments.keep.write_bytes(case.octets)
-        sys.stdout.write(f"{run_case(good, case, Path(folder), arguments.number)}\n")
+        several = all_subjects(Path(folder), arguments.formats)
+        subject = several[arguments.number % len(several)]
+        case = make_case(subject, arguments.seed, arguments.number)
+        where = arguments.keep or Path(folder)
+        sys.stdout.write(f"{run_case(subject, case, where, arguments.number)}\n")
 
 
 if __name__ == "__main__":

@@ -200,7 +200,8 @@ def _usable(fields: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[str
             usable[name] = value
         except _UNREADABLE:
             if isinstance(value, dict) and is_dataclass(inner := kinds[name]):
-                usable[name], below = _usable(value, inner)
+                below_usable, below = _usable(value, inner)
+                usable[name] = msgspec.to_builtins(getattr(kind(), name)) | below_usable
                 wrong += [f"{name}.{each}" for each in below]
             else:
                 wrong.append(name)

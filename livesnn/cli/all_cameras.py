@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -66,7 +67,7 @@ def _serve_each(rest: Sequence[str], flags: dict[str, Any]) -> int:
         commands[serial] = subprocesses.command("serve", f"camera:{serial}", *rest, *own)
     _check(flags)
     for serial in serials if flags["page"].control else ():
-        (expanded(flags["page"].recordings) / serial).mkdir(parents=True, exist_ok=True)
+        _folder_of(serial, flags["page"].recordings).mkdir(parents=True, exist_ok=True)
     cameras = [CameraProcess(serial, command, say) for serial, command in commands.items()]
     workers = [Worker(f"camera-{camera.serial}", camera.run).start() for camera in cameras]
     stop = threading.Event()
@@ -123,8 +124,13 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
             name = re.sub(r"\W", "_", serial, flags=re.ASCII)  # as ROS takes names, which begin with a letter
             mine += ["--ros2-namespace", f"{receivers.ros2_namespace.rstrip('/')}/camera_{name}"]
         if flags["page"].control:
-            mine += ["--recordings", str(expanded(flags["page"].recordings) / serial)]
+            mine += ["--recordings", str(_folder_of(serial, flags["page"].recordings))]
     return own
+
+
+def _folder_of(serial: str, recordings: Path) -> Path:
+    """Return a camera's folder in this one, whatever the camera says that its serial number is."""
+    return expanded(recordings) / (re.sub(r"[^\w.-]", "_", serial).lstrip(".") or "_")
 
 
 def _check(flags: dict[str, Any]) -> None:
@@ -164,12 +170,16 @@ class CameraProcess:
         wait_s = self._first_s
         while not stop.is_set():
             begun_s = time.monotonic()
-            code = self._run_one(stop)
-            if stop.is_set() or code == 0:
-                return
+            try:
+                code = self._run_one(stop)
+            except OSError as error:  # such as no memory, or too many processes
+                how = f"can't be started ({error.strerror})"
+            else:
+                if stop.is_set() or code == 0:
+                    return
+                how = f"killed by signal {-code}" if code < 0 else f"failed with exit code {code}"
             if time.monotonic() - begun_s > LONGEST_S:
                 wait_s = self._first_s
-            how = f"killed by signal {-code}" if code < 0 else f"failed with exit code {code}"
             self._tell(f"{how}: starting again in {wait_s:g} s")
             stop.wait(wait_s)
             wait_s = min(2 * wait_s, LONGEST_S)

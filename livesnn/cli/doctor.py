@@ -101,7 +101,11 @@ def _installed_version(package: str) -> str:
 def compiler() -> Findings:
     """Import numba, and ask where it keeps compiled code; without such a place it compiles at each start."""
     found = library("numba", "numba")
-    return found + numba_cache(os.environ.get("NUMBA_CACHE_DIR", "")) if found.ok else found
+    if not found.ok:
+        return found
+    from livesnn.compiled import code_folders
+
+    return found + numba_cache(os.environ.get("NUMBA_CACHE_DIR", "")) + compiled_code([*code_folders()])
 
 
 def numba_cache(wanted: str) -> Findings:
@@ -117,6 +121,22 @@ def numba_cache(wanted: str) -> Findings:
         what = f"numba can't write NUMBA_CACHE_DIR={wanted} and uses {path}"
         return finding(name, "warning", what, do)
     return finding(name, "ok", f"numba keeps compiled code in {path}")
+
+
+def compiled_code(folders: Sequence[Path]) -> Findings:
+    """Delete what is damaged of the compiled code in these folders, and say so: it is compiled again when needed."""
+    from livesnn.compiled import forget_damaged
+
+    name = "compiled code"
+    try:
+        damaged = forget_damaged(folders)
+    except OSError as error:
+        what = f"damaged compiled code can't be deleted ({error.filename}: {error.strerror})"
+        return finding(name, "warning", what, "delete it, or change its permissions")
+    if damaged:
+        what = f"{len(damaged)} files of compiled code were damaged and are deleted, as {damaged[0]}"
+        return finding(name, "warning", what, "nothing: they are compiled again when they are needed")
+    return finding(name, "ok", "all compiled code is sound")
 
 
 def _nothing() -> None:

@@ -213,11 +213,13 @@ class PageFlags:
     def token() -> str:
         """Return LIVESNN_TOKEN of the environment, for programs that connect again; "" if there is none.
 
-        Raises SourceError where it could be guessed.
+        Raises SourceError where it could be guessed, or no program could send it.
         """
         token = os.environ.get(TOKEN, "")
         if 0 < len(token) < SHORTEST_TOKEN:
             raise SourceError(f"{TOKEN} is shorter than {SHORTEST_TOKEN} characters: choose a longer one")
+        if token != token.strip() or not (token.isascii() and token.isprintable()):
+            raise SourceError(f"{TOKEN} can't be sent as it is: choose letters and digits")
         return token
 
 
@@ -293,8 +295,16 @@ def place_of(flag: str, text: str | None) -> Address | None:
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal()) or int(port[:6]) > LAST_PORT or "/" in host:
         raise LivesnnError(f"{flag} can't be {text!r}: give a port from 1 to {LAST_PORT}, or HOST:PORT")
+    if ":" in host and not host.startswith("["):
+        raise LivesnnError(f"{flag} can't be {text!r}: write an IPv6 address in brackets, as [::1]:PORT")
     return Address(any_host(host.strip("[]")) or HERE, int(port))
 
 
 def any_host(host: str) -> str:
     return "0.0.0.0" if host == "*" else host
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise SourceError where nothing could be read for so long: before any work, and before anybody is let in."""
+    if seconds is not None and not seconds > 0:
+        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")

@@ -35,6 +35,7 @@ from livesnn.cli.options import (
     Seconds,
     Source,
     any_host,
+    check_seconds,
     place_of,
 )
 from livesnn.cli.recordings import reading
@@ -263,7 +264,7 @@ def _decide(
     from livesnn.infer.decide import Decider
     from livesnn.outputs.lines import decide_all
 
-    _check_seconds(seconds)
+    check_seconds(seconds)
     command, source = server.command, server.name
     server.decider = Decider().merge(decisions.given)
     with server, actions.following(notice(command), live=True) as act:
@@ -303,7 +304,7 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
     from livesnn.sources import event_source, open_source
     from livesnn.threads import ending_sets
 
-    _check_seconds(seconds)
+    check_seconds(seconds)
     with server:
         with reading(server.command, server.name) as progress:
             opened = event_source(
@@ -331,11 +332,6 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
     else:
         write(f"{counted.events:,} events, {counted.dropped:,} dropped")
     return 0
-
-
-def _check_seconds(seconds: float | None) -> None:
-    if seconds is not None and not seconds > 0:  # before anybody is let in
-        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")
 
 
 class _Server(ExitStack):

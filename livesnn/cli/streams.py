@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -25,9 +26,10 @@ from livesnn.cli.options import (
     Out,
     Seconds,
     Source,
+    check_seconds,
 )
 from livesnn.cli.recordings import reading, table
-from livesnn.console import say, sayable, share_done, write, write_json
+from livesnn.console import say, share_done, write, write_json
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
@@ -177,6 +179,7 @@ def run(
         if actions != NO_ACTION or mounting.bias is not None:
             raise SourceError("--on-decision and --bias are for one source: leave them out")
         decider, orientation = Decider().merge(decisions.given), mounting.upright
+        check_seconds(seconds)
         options = RunOptions(model, engine, state, every, decider, seconds, denoise, orientation)
         return run_many((source, *more), options, many, json=json)
     with actions.following(notice("run"), live=is_live(source)) as see:
@@ -391,24 +394,60 @@ def _files(sources: Sequence[str]) -> Iterator[File]:
     for source in sources:
         names = [source]
         if _is_pattern(source):
-            names = sorted(glob.glob(str(expanded(source)), recursive=True))
+            names = sorted(_matches(str(expanded(source))))
             if not names:
                 raise SourceError(f"{source}: no file matches: check the pattern")
+        elif is_live(source):
+            raise SourceError(f"{source}: it never ends: give recordings, or run it without --out")
         for name in names:
-            if is_live(name):
-                raise SourceError(f"{name}: it never ends: give recordings, or run it without --out")
-            file = File(sayable(str(Path(name))), str(expanded(name).absolute()))
-            if file not in seen:
-                yield file
-            seen.add(file)
+            path = str(expanded(name).absolute())
+            if path not in seen:
+                yield File(_one_line_name(name), path)
+            seen.add(path)
+
+
+def _one_line_name(name: str) -> str:
+    r"""Return a file's name for a table, a line of UTF-8: other octets as ``\udcff``, line breaks as ``\n``."""
+    text = str(Path(name)).encode(errors="backslashreplace").decode()
+    return "".join(sign if sign >= " " else repr(sign)[1:-1] for sign in text)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield what a pattern names, as glob does. But ``**`` enters no folder twice on one path, whatever links say."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    at = parts.index("**")
+    rest = parts[at + 1 :] or ("*",)
+    for top in glob.iglob(str(Path(*parts[:at]))):
+        for folder in _folders(top):
+            yield from _matches(str(Path(glob.escape(folder), *rest)))
+
+
+def _folders(top: str) -> Iterator[str]:
+    """Yield a folder and those below it, without hidden ones; say which can't be looked into."""
+    waiting: list[tuple[str, tuple[str, ...]]] = [(top, ())]
+    while waiting:
+        folder, above = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in above:
+            continue
+        try:
+            inside = [each.path for each in os.scandir(folder) if not each.name.startswith(".")]
+        except OSError as error:
+            _notify(f"{folder} can't be looked into ({error.strerror}): its recordings are left out")
+            continue
+        yield folder
+        waiting += [(each, (*above, real)) for each in inside if os.path.isdir(each)]
 
 
 def _shard(text: str | None) -> tuple[int, int]:
-    part, _, parts = (text or "1/1").partition("/")
-    numbers = part.isdecimal() and parts.isdecimal()
-    if not numbers or not 1 <= int(part) <= int(parts):
+    numbers = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text or "1/1")
+    part, parts = map(int, numbers.groups()) if numbers else (0, 0)
+    if not 1 <= part <= parts:
         raise LivesnnError(f"--shard can't be {text!r}: give K/N, from 1/N to N/N")
-    return int(part), int(parts)
+    return part, parts
 
 
 def _jobs(flags: ManyFlags) -> int:

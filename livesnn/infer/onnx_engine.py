@@ -22,9 +22,9 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, FloatArray, State, check_first_step
 from livesnn.threads import Worker, usable_processors
-from livesnn.weights import CARD_KEY, MOST_GRAPH_BYTES, check_graph, graph_hash
+from livesnn.weights import check_graph, check_size, graph_card, graph_hash
 
-FIRST_STEP_S = 10.0
+FIRST_STEP_S = 4.0
 """A model's first step may take so long, far above what any network of ours needs."""
 
 # ONNX Runtime's exceptions share no base but Exception.
@@ -72,27 +72,21 @@ class OnnxModel(CheckedModel):
         if not path.is_file():
             raise ModelError(f"{path} is missing: copy the model again, or use --engine spike")
         try:
-            if (size := path.stat().st_size) > MOST_GRAPH_BYTES:
-                raise ModelError(f"{path} has {size:,} bytes, more than any livesnn model: copy it again")
+            check_size(path)
             octets = path.read_bytes()
         except OSError as error:
             raise ModelError(f"{path} can't be read: {error.strerror}") from error
         try:
+            card = ModelCard.from_json(graph_card(octets), where="its card")
             check_graph(octets)
             session = onnxruntime.InferenceSession(
                 octets, session_options(threads), providers=["CPUExecutionProvider"]
             )
             inputs, outputs = _tensors(session.get_inputs()), _tensors(session.get_outputs())
-            text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         except ModelError as error:
             raise ModelError(f"{path} can't be loaded, copy it again: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ModelError(f"{path} can't be loaded, copy it again: a name in it isn't UTF-8") from error
         except _LOAD_ERRORS as error:
             raise ModelError(f"{path} can't be loaded, copy it again: {_reason(error)}") from error
-        if text is None:
-            raise ModelError(f"{path} holds no livesnn card: it wasn't exported by livesnn")
-        card = ModelCard.from_json(text, where=str(path))
         if card.graph_sha256 not in ("", graph_hash(octets)):
             raise ModelError(f"{path} has another network than its card says: copy the model again")
         _check_tensors(inputs, outputs, card, path)

@@ -19,6 +19,7 @@ from livesnn.card import ModelCard
 from livesnn.compiled import forget_stale, is_cached
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
+from livesnn.infer.cost import dense_synops
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
 from livesnn.infer.spikes.plan import (
     ADDRESSES,
@@ -35,7 +36,7 @@ from livesnn.infer.spikes.plan import (
 )
 from livesnn.infer.spikes.step import help_steps, run_step
 from livesnn.threads import WAKE_S, Worker, usable_processors
-from livesnn.weights import WEIGHTS, fold_batch_norm, load_weights
+from livesnn.weights import MOST_MACS, WEIGHTS, fold_batch_norm, load_weights
 
 Rule = tuple[np.float32, np.float32, bool, bool]
 """Alpha, threshold, whether spikes reset, whether the read-out fires."""
@@ -64,6 +65,8 @@ class SpikeNetwork(NamedTuple):
                 f"{path}: engine 'spike' runs an sts_resnet with widths that are multiples of {LANES[-1]}, not "
                 f"{card.network.kind} with {list(card.network.widths)}: use --engine onnx"
             )
+        if float(dense_synops(card).sum()) > MOST_MACS:
+            raise ModelError(f"{path}: a step of its network takes too long for the spike-driven engine")
         try:
             return cls(folder, card, plan(fold_batch_norm(weights), card))
         except ModelError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -288,6 +289,7 @@ class OutputLoop(Closing):
         self._worker.close(FLUSH_S + 2.0)
 
     def _run(self, stop: threading.Event) -> None:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what fails comes to _say_failure
         # On Windows too, where asyncio's default can't wait for other libraries' sockets, such as MQTT's.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self._serve())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -40,7 +41,7 @@ SAVE_S = 2.0
 """Least time between two savings of a Parquet file, which is written anew each time."""
 
 _MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
-_CONNECT_S = 10
+_CONNECT_S, _LOOK_S = 10, 0.05
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,25 @@ def _in_pool(
     waiting: deque[File], work: Callable[[File], Outcome], jobs: int, threads: int
 ) -> Outcomes[list[File]]:
     """Yield outcomes until nothing waits, or a process is killed; return the files that were given out then."""
+    running: dict[Future[Outcome], File] = {}
+    lost: list[File] = []
     with process_pool(min(jobs, len(waiting)), threads=threads) as pool:
-        return (yield from _outcomes(pool, waiting, work, jobs + 1))
+        while running or (waiting and not lost):
+            while waiting and not lost and len(running) <= jobs:
+                file = waiting.popleft()
+                try:
+                    running[pool.submit(work, file)] = file
+                except BrokenExecutor:
+                    lost.append(file)
+            for future in wait(running, WAKE_S, FIRST_COMPLETED).done:
+                file = running.pop(future)
+                try:
+                    outcome = future.result()
+                except BrokenExecutor:
+                    lost.append(file)
+                    continue
+                yield file, outcome
+    return lost
 
 
 def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify: Notify) -> Outcomes[None]:
@@ -163,47 +181,44 @@ def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify:
         import distributed
     except ModuleNotFoundError as error:
         raise LivesnnError(f"--dask needs {error.name}: pip install 'livesnn[cluster]'") from error
-    for name in ("distributed", "distributed.client", "distributed.core"):
+    for name in ("distributed", "distributed.client", "distributed.core", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said here
     try:
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, ImportError) as error:  # the last two: other protocols than TCP
         raise LivesnnError(
             f"--dask: no scheduler answers at {address}: give the address that dask scheduler prints"
         ) from error
-    with client, client.get_executor(pure=False) as cluster:
+    with client:
         workers = client.scheduler_info(n_workers=-1)["workers"]
         notify(f"{len(workers)} workers at {address}" + ": waiting for some" * (not workers))
-        work = partial(decide, options=options, threads=1)
-        yield from _outcomes(cluster, deque(files), work, _MOST_SUBMITTED)
+        waiting = deque(files)
+        running: dict[Any, File] = {}  # by future
+        # Not client.get_executor: at its end it waits for all that it has submitted.
+        done = distributed.as_completed(loop=client.loop, with_results=True, raise_errors=False)
+        while waiting or running:
+            while waiting and len(running) < _MOST_SUBMITTED:
+                file = waiting.popleft()
+                future = client.submit(decide, file, options, 1, pure=False)
+                running[future] = file
+                done.add(future)
+            if not (batch := done.next_batch(block=False)):
+                time.sleep(_LOOK_S)
+            if client.status != "running" or any(future.cancelled() for future, _ in batch):
+                raise LivesnnError("the scheduler is lost: start it, and run this again to go on")
+            for future, result in batch:
+                yield (
+                    running.pop(future),
+                    _failed_on_cluster(result[1]) if future.status == "error" else result,
+                )
 
 
-def _outcomes(
-    executor: Executor, waiting: deque[File], work: Callable[[File], Outcome], most: int
-) -> Outcomes[list[File]]:
-    """Yield outcomes, so many submitted at a time; return the files that were when a process of the pool broke."""
-    running: dict[Future[Outcome], File] = {}
-    lost: list[File] = []
-    while running or (waiting and not lost):
-        while waiting and not lost and len(running) < most:
-            file = waiting.popleft()
-            try:
-                running[executor.submit(work, file)] = file
-            except BrokenExecutor:
-                lost.append(file)
-        for future in wait(running, WAKE_S, FIRST_COMPLETED).done:
-            file = running.pop(future)
-            try:
-                outcome = future.result()
-            except BrokenExecutor:
-                lost.append(file)
-                continue
-            except CancelledError as error:
-                raise LivesnnError("the scheduler is lost: start it, and run this again to go on") from error
-            except Exception as error:  # of Dask, as where a file has ended several workers
-                outcome = Failed(f"{type(error).__name__}: {error}")
-            yield file, outcome
-    return lost
+def _failed_on_cluster(error: BaseException) -> Failed:
+    if type(error).__name__ == "KilledWorker":
+        return Failed(
+            "each worker that took it was killed, maybe for lack of memory: give workers more of it"
+        )
+    return Failed(f"{type(error).__name__}: {error}")
 
 
 # Where rows go
@@ -233,12 +248,20 @@ def open_table(path: Path) -> Table:
     }
     if path.suffix.lower() not in kinds:
         raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl, .csv or .parquet")
+    if path.exists() and not path.is_file():
+        raise LivesnnError(f"--out {path}: this is a folder, a pipe or a device: give another file")
     try:
         return kinds[path.suffix.lower()](path)
     except OSError as error:
-        raise LivesnnError(f"--out {path}: {error.strerror}: give another file") from error
+        if error.strerror is not None:
+            raise LivesnnError(f"--out {path}: {error.strerror}: give another file") from error
+        raise _no_table(path) from error  # of pyarrow, which found damage
     except (ValueError, LookupError, csv.Error) as error:  # msgspec's and pyarrow's are ValueErrors
-        raise LivesnnError(f"--out {path} isn't a table of livesnn run: give another file") from error
+        raise _no_table(path) from error
+
+
+def _no_table(path: Path) -> LivesnnError:
+    return LivesnnError(f"--out {path} isn't a table of livesnn run, or is damaged: give another file")
 
 
 _CELLS = str | int | float | None
@@ -261,36 +284,56 @@ def _cells(line: bytes) -> dict[str, _CELLS]:
 
 
 class _Text(Closing):
-    """A text file that a row is added to in one step. Half a row, as of a full disk, is cut off when it is opened."""
+    """A text file that a row is added to in one step.
+
+    Half a row, as of a computer without power, is cut off when the file is opened; of another file, nothing is.
+    """
+
+    beginning: bytes
+    """What each such file begins with."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: dict[str, str] = {}
         self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 (see close)
+        self._size = 0  # of whole rows
         try:
-            self._file.seek(0)
-            text = self._file.read()
-            self._size = text.rfind(b"\n") + 1
+            with open(path, "rb") as file:
+                if (head := file.read(len(self.beginning))) != self.beginning[: len(head)]:
+                    raise ValueError(head)
+                file.seek(0)
+                self._read(self._whole_lines(file))
             self._file.truncate(self._size)
-            self._read(text[: self._size])
+            if not self._size:
+                self._begin()
         except BaseException:
             self.close()
             raise
 
-    def _read(self, text: bytes) -> None:
-        """Fill `done`; raises ValueError, LookupError or csv.Error where the text isn't a table."""
+    def _whole_lines(self, file: IO[bytes]) -> Iterator[bytes]:
+        for line in file:
+            if line.endswith(b"\n"):
+                self._size += len(line)
+                yield line
+
+    def _read(self, lines: Iterator[bytes]) -> None:
+        """Fill `done`; raises ValueError, LookupError or csv.Error where the lines aren't a table."""
         raise NotImplementedError
+
+    def _begin(self) -> None:
+        """Write what is before the first row."""
 
     def _write(self, text: bytes) -> None:
         if self._file.seek(0, os.SEEK_END) != self._size:
             raise LivesnnError(f"{self.path}: another program writes to it: give each an --out of its own")
         try:
             written = self._file.write(text)
+            if written < len(text):
+                self._file.truncate(self._size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self._size += written
-        if written < len(text):
-            raise _unwritable(self.path, OSError(0, "the disk is full"))
 
     def close(self) -> None:
         """Close the file."""
@@ -305,8 +348,10 @@ class _Known(msgspec.Struct):
 class JsonTable(_Text):
     """A line of JSON for each recording."""
 
-    def _read(self, text: bytes) -> None:
-        for line in text.splitlines():
+    beginning = b'{"file":'
+
+    def _read(self, lines: Iterator[bytes]) -> None:
+        for line in lines:
             known = msgspec.json.decode(line, type=_Known)
             self.done[known.file] = bytes(known.options).decode()
 
@@ -315,28 +360,32 @@ class JsonTable(_Text):
         self._write(line)
 
 
+_CSV_COLUMNS = tuple(name for name in _COLUMNS if name != "lines")
+
+
+def _csv_row(cells: dict[str, Any]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow([cells[name] for name in _CSV_COLUMNS])
+    return text.getvalue().encode()
+
+
 class CsvTable(_Text):
     """A row for each recording, without `lines`."""
 
-    _columns = tuple(name for name in _COLUMNS if name != "lines")
+    beginning = _csv_row({name: name for name in _CSV_COLUMNS})
 
-    def _read(self, text: bytes) -> None:
-        if not text:
-            self._write(self._encoded(dict(zip(self._columns, self._columns, strict=True))))
-            return
-        rows = csv.DictReader(io.StringIO(text.decode(), newline=""))
-        if tuple(rows.fieldnames or ()) != self._columns:
-            raise ValueError
-        self.done = {row["file"]: row["options"] for row in rows}
+    def _read(self, lines: Iterator[bytes]) -> None:
+        for row in csv.DictReader(line.decode() for line in lines):
+            if row["options"] is None:  # half a row
+                raise ValueError(row)
+            self.done[row["file"]] = row["options"]
+
+    def _begin(self) -> None:
+        self._write(self.beginning)
 
     def add(self, line: bytes) -> None:
         """Add a row."""
-        self._write(self._encoded(_cells(line)))
-
-    def _encoded(self, row: dict[str, Any]) -> bytes:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerow([row[name] for name in self._columns])
-        return text.getvalue().encode()
+        self._write(_csv_row(_cells(line)))
 
 
 class ParquetTable(Closing):
@@ -348,7 +397,7 @@ class ParquetTable(Closing):
             import pyarrow.parquet
         except ModuleNotFoundError as error:
             raise LivesnnError(f"{path.name} needs pyarrow: pip install 'livesnn[parquet]'") from error
-        self.path = path
+        self.path = Path(os.path.realpath(path))  # a link stays one
         self._arrow = pyarrow
         numbers = {int: pyarrow.int64(), int | None: pyarrow.int64(), float: pyarrow.float64()}
         self._schema = pyarrow.schema(
@@ -405,6 +454,8 @@ def _same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
 
 
 def _unwritable(path: Path, error: OSError) -> LivesnnError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    advice = "free some space" if full else "check the disk and the permissions"
     return LivesnnError(
-        f"{path} can't be written ({error.strerror}): free some space and run this again, what is there is kept"
+        f"{path} can't be written ({error.strerror}): {advice} and run this again, what is there is kept"
     )

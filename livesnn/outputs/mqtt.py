@@ -13,8 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
+from livesnn.console import sayable
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import reason_of
+from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import OutputLoop
 
@@ -26,6 +28,8 @@ KEPT_ALIVE_S = 5
 
 TOPIC = "livesnn"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
+LONGEST_TOPIC = 1000
+_NOT_THE_AUTHORITY = (9, 10, 62, 64)  # OpenSSL: not valid yet, expired, of another host or address
 _REFUSED = (134, 135)  # the broker's reasons for a wrong user or password; paho's own codes have no value
 
 
@@ -49,6 +53,8 @@ class Broker:
         if not self.tls:
             return None
         try:
+            if self.ca is not None:
+                refuse_pipe(self.ca)
             return ssl.create_default_context(cafile=self.ca)
         except OSError as error:
             raise SourceError(
@@ -75,10 +81,15 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
             "--mqtt: give the broker as mqtt://HOST:PORT, or mqtts://USER@HOST:PORT/TOPIC"
         ) from error
     topic = unquote(parts.path).strip("/") or TOPIC
-    if re.search(r"[+#\x00-\x1f\x7f]", topic) or topic.startswith("$"):
-        raise SourceError(f"--mqtt: the topic can't be {topic!r}: leave out + and #, and $ at its start")
+    if re.search(r"[+#\x00-\x1f\x7f]", topic) or topic.startswith("$") or len(topic) > LONGEST_TOPIC:
+        raise SourceError(
+            f"--mqtt: the topic can't be {topic[:LONGEST_TOPIC]!r}: leave out + and #, and $ at its start, and give "
+            f"{LONGEST_TOPIC} characters at most"
+        )
     user = unquote(parts.username) if parts.username else os.environ.get("LIVESNN_MQTT_USER")
     password = unquote(parts.password) if parts.password else os.environ.get("LIVESNN_MQTT_PASSWORD")
+    if not all(map(_is_sayable, (topic, user, password))):
+        raise SourceError("--mqtt: topic, user or password has octets that aren't UTF-8: give others")
     broker = Broker(
         parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts", ca
     )
@@ -86,6 +97,10 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
         raise SourceError("--mqtt-ca is for encrypted connections: write mqtts:// instead of mqtt://")
     broker.encryption()  # before a model is loaded in vain
     return broker
+
+
+def _is_sayable(text: str | None) -> bool:
+    return text is None or sayable(text) == text
 
 
 class MqttOutput:
@@ -111,10 +126,12 @@ class MqttOutput:
         except aiomqtt.MqttError as error:
             if not isinstance(refused := error.__context__, ssl.SSLCertVerificationError):
                 raise
-            raise SourceError(
-                f"{self._broker} isn't trusted ({refused.verify_message}): give its certificate "
-                "authority's certificate as --mqtt-ca FILE"
-            ) from error
+            advice = "give its certificate authority's certificate as --mqtt-ca FILE"
+            if refused.verify_code in _NOT_THE_AUTHORITY:
+                advice = (
+                    "give the broker a certificate of its host name that is valid now, and check the clock"
+                )
+            raise SourceError(f"{self._broker} isn't trusted ({refused.verify_message}): {advice}") from error
 
     async def _publish(self, ready: Callable[[], None]) -> None:
         broker = self._broker
@@ -128,6 +145,7 @@ class MqttOutput:
             will=aiomqtt.Will(status, "offline", qos=1, retain=True),
             keepalive=KEPT_ALIVE_S,
             timeout=ANSWER_S,
+            max_queued_incoming_messages=1,  # a broker that sends unasked fills no memory
             logger=logging.Logger("mqtt", logging.CRITICAL + 1),  # the loop says what goes wrong
         )
         async with client:

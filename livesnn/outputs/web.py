@@ -24,6 +24,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.network import Address, reason_of
+from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket
 from livesnn.outputs.served_source import PICTURES_PER_S, ServedSource
@@ -41,6 +42,9 @@ PING_S = 10.0
 
 LONGEST_MESSAGE = 1000
 """Octets of what a page sends."""
+
+MOST_MESSAGES = 200
+"""A page that sends more in a second is disconnected. It needs one for each picture that it shows."""
 
 STATUS_S = 1.0
 LONGEST_LINE = 200  # of the log, in letters: it may repeat what somebody has sent
@@ -114,6 +118,8 @@ def load_tls(cert: Path, key: Path) -> ssl.SSLContext:
     """Return what encrypts connections. Raises SourceError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
+        for path in (cert, key):
+            refuse_pipe(path)
         context.load_cert_chain(cert, key, _no_pass_phrase)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise SourceError(
@@ -192,6 +198,14 @@ class _Viewer:
         self.quality = Quality()
         self.shown = 0  # number of the last picture sent
         self._sent_s: dict[int, float] = {}
+        self._second, self._came = 0, 0  # messages that came in this second
+
+    def sends_too_often(self) -> bool:
+        """Count a message of the page; return whether there are more than any page needs."""
+        second = int(time.monotonic())
+        self._came = self._came + 1 if second == self._second else 1
+        self._second = second
+        return self._came > MOST_MESSAGES
 
     @property
     def takes_picture(self) -> bool:
@@ -256,7 +270,8 @@ class WebOutput:
             path: (Path(__file__).with_name("page") / name).read_bytes() for path, (name, _) in _PAGE.items()
         }
         self._server: web.Server | None = None
-        self._silent: set[web.RequestHandler] = set()  # new connections that have asked for nothing yet
+        self._silent: set[asyncio.BaseProtocol] = set()  # new connections that have asked for nothing yet
+        self._connecting: set[asyncio.Task[None]] = set()  # until they are encrypted
         self._viewers: list[_Viewer] = []
         self._picture: _Shared | None = None
         self._view = source.view(lambda: loop.call(self._share_picture))
@@ -273,8 +288,8 @@ class WebOutput:
         app.on_response_prepare.append(_add_headers)
         for path in _PAGE:
             app.router.add_get(path, self._get_page)
-        app.router.add_get("/live", self._attend_page)
-        app.router.add_get("/decisions", self._get_decisions)
+        app.router.add_get("/live", self._attend_page, allow_head=False)
+        app.router.add_get("/decisions", self._get_decisions, allow_head=False)
         app.router.add_get("/status", self._get_status)
         app.router.add_get("/metrics", self._get_metrics)
         runner = web.AppRunner(
@@ -287,29 +302,59 @@ class WebOutput:
         await runner.setup()
         self._server = runner.server
         listening, self._listening = self._listening or listening_socket(self._address), None
-        server = await asyncio.get_running_loop().create_server(self._accept, sock=listening, ssl=self._tls)
         try:
-            ready()
-            while True:
-                await asyncio.sleep(STATUS_S)
-                self._decisions.page.put(Message(json_line({"status": self._status()})))
+            with listening:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._accept(listening))
+                    ready()
+                    while True:
+                        await asyncio.sleep(STATUS_S)
+                        self._decisions.page.put(Message(json_line({"status": self._status()})))
         finally:
-            server.close()
+            for connecting in self._connecting:
+                connecting.cancel()
             await runner.cleanup()
 
-    def _accept(self) -> asyncio.Protocol:
+    async def _accept(self, listening: socket.socket) -> None:
+        """Let programs connect. asyncio's own server doesn't count those that aren't encrypted yet."""
+        assert self._server is not None
+        listening.setblocking(False)
+        while True:
+            try:
+                connected, _ = await asyncio.get_running_loop().sock_accept(listening)
+            except OSError as error:  # such as too many open files
+                self._say("accept", f"{self.name}: nobody can connect now ({reason_of(error)})")
+                await asyncio.sleep(STATUS_S)
+                continue
+            if len(self._server.connections) + len(self._connecting) >= MOST_CONNECTIONS:
+                self._say("full", f"{self.name}: more than {MOST_CONNECTIONS} connections: one was refused")
+                connected.close()
+                continue
+            task = asyncio.create_task(self._connect(connected))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, connected: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        patience_s = None if self._tls is None else REQUEST_S
+        try:
+            _, handler = await loop.connect_accepted_socket(
+                self._begin, connected, ssl=self._tls, ssl_handshake_timeout=patience_s
+            )
+        except OSError as error:
+            self._say("tls", f"{self.name}: a connection couldn't be encrypted ({reason_of(error)}): closed")
+        else:
+            loop.call_later(REQUEST_S, self._close_if_silent, handler)
+
+    def _begin(self) -> asyncio.Protocol:
         """Return what reads a new connection."""
         assert self._server is not None
-        if len(self._server.connections) >= MOST_CONNECTIONS:
-            self._say("full", f"{self.name}: more than {MOST_CONNECTIONS} connections: one was refused")
-            return _HangUp()
         handler = self._server()
         self._silent.add(handler)
-        asyncio.get_running_loop().call_later(REQUEST_S, self._close_if_silent, handler)
         return handler
 
-    def _close_if_silent(self, handler: web.RequestHandler) -> None:
-        if handler not in self._silent:
+    def _close_if_silent(self, handler: asyncio.BaseProtocol) -> None:
+        if handler not in self._silent or not isinstance(handler, web.RequestHandler):
             return
         self._silent.remove(handler)
         if handler.connected:
@@ -338,7 +383,9 @@ class WebOutput:
         return web.Response(body=self._page[request.path], content_type=kind, charset="utf-8")
 
     async def _attend_page(self, request: web.Request) -> web.StreamResponse:
-        page = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=LONGEST_MESSAGE, compress=False)
+        page = web.WebSocketResponse(
+            autoping=False, heartbeat=PING_S, max_msg_size=LONGEST_MESSAGE, compress=False
+        )
         if not page.can_prepare(request):
             return web.Response(status=400, text="this address is for the page's WebSocket\n")
         await page.prepare(request)
@@ -349,7 +396,16 @@ class WebOutput:
         telling = asyncio.create_task(self._tell(page, viewer, request))
         try:
             async for message in page:
-                if message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
+                if viewer.sends_too_often():
+                    self._say("garbage", f"{viewer.receiver.name} sent too much: disconnected")
+                    if request.transport is not None:
+                        request.transport.abort()
+                    break
+                if message.type is WSMsgType.PING:
+                    await page.pong(message.data)
+                elif message.type is WSMsgType.PONG:
+                    pass
+                elif message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
                     self._say(
                         "garbage", f"{viewer.receiver.name} sent what a page doesn't send: disconnected"
                     )
@@ -530,14 +586,6 @@ def _labels(**labels: str) -> str:
 
 async def _add_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
-
-
-class _HangUp(asyncio.Protocol):
-    """Ends a connection at once."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
-        transport.close()
 
 
 def _log(say: Seldom) -> logging.Logger:

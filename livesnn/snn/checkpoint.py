@@ -27,7 +27,7 @@ def weights_of(net: SpikingNetwork) -> Weights:
     return {
         name: tensor.detach().cpu().numpy().copy()
         for name, tensor in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
+        if _is_weight(name)
     }
 
 
@@ -39,6 +39,8 @@ def load_network(path: Path) -> SpikingNetwork:
     """Rebuild a network, in eval mode, from its model.safetensors; raises ModelError that names a wrong tensor."""
     weights, card = load_weights(path)
     try:
+        with torch.device("meta"):  # takes no memory, which a card may ask for without end
+            _check_fit(build_network(card).state_dict(), weights, "it")
         return with_weights(build_network(card), weights, where="it")
     except ModelError as error:
         raise ModelError(f"{path}: {error}: copy the model again") from error
@@ -46,18 +48,26 @@ def load_network(path: Path) -> SpikingNetwork:
 
 def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:
     """Load weights into a network and return it in eval mode; raises ModelError that names a wrong tensor."""
-    expected = weights_of(net)
-    for name, array in expected.items():
+    _check_fit(net.state_dict(), weights, where)
+    net.load_state_dict(
+        {name: torch.from_numpy(array.copy()) for name, array in weights.items()}, strict=False
+    )
+    return net.eval()
+
+
+def _check_fit(state: dict[str, Tensor], weights: Weights, where: str) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in state.items() if _is_weight(name)}
+    for name, shape in expected.items():
         if name not in weights:
             raise ModelError(f"{where} lacks the tensor {name} of this network")
-        if array.shape != weights[name].shape:
-            raise ModelError(
-                f"{where}: {name} is {weights[name].shape}, not {array.shape} as in this network"
-            )
+        if shape != weights[name].shape:
+            raise ModelError(f"{where}: {name} is {weights[name].shape}, not {shape} as in this network")
     if extra := weights.keys() - expected.keys():
         raise ModelError(f"{where} has a tensor {min(extra)}, which this network lacks")
-    net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in expected}, strict=False)
-    return net.eval()
+
+
+def _is_weight(name: str) -> bool:
+    return not name.endswith("num_batches_tracked")
 
 
 def without_norm(net: SpikingNetwork, where: str = "") -> SpikingNetwork:

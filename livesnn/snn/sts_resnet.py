@@ -11,13 +11,13 @@ A synapse is a layer of LIF neurons (lif.py), the paper's threshold layer. Sizes
 from __future__ import annotations
 
 from functools import partial
+from math import prod
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
 from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
 
 
@@ -64,14 +64,7 @@ class STSResNet(SpikingNetwork):
                 )
                 channels = width
             self.blocks.append(sub_blocks)
-        shapes, pool = card.layer_shapes(), spec.final_pool
-        ends = [shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4)]
-        features = [channels * (height // pool) * (width // pool) for channels, height, width in ends]
-        if not all(features):
-            raise ModelError(
-                f"the classifier's pools of {pool}×{pool} are larger than what they read, {ends[1][1]}×{ends[1][2]}"
-            )
-        self.classify = nn.Linear(sum(features), len(card.classes))
+        self.classify = nn.Linear(sum(map(prod, card.pooled_shapes())), len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         return synapses(self.classify(self._features(x, synapses)), output=True)

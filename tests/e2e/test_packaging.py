@@ -6,6 +6,7 @@ import configparser
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -155,7 +156,11 @@ def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token
 
     def healthy(given: str) -> bool:
         return (
-            subprocess.run(check, env=os.environ | {"LIVESNN_TOKEN": given}, capture_output=True).returncode
+            subprocess.run(
+                check,
+                env=os.environ | {"LIVESNN_TOKEN": given, "http_proxy": "http://127.0.0.1:9"},
+                capture_output=True,
+            ).returncode
             == 0
         )
 
@@ -175,6 +180,13 @@ def test_the_health_check_knows_whether_livesnn_answers_and_the_log_has_no_token
             _, rest = server.communicate(timeout=250)
     assert "?token=$LIVESNN_TOKEN" in heard
     assert token not in heard + rest
+
+
+def test_the_health_check_asks_by_https_where_there_is_a_certificate() -> None:
+    scheme_of = runpy.run_path(str(REPOSITORY / "packaging/container/health.py"))["scheme_of"]
+    serve = b"livesnn\0serve\0--all\0--web\x000.0.0.0:7788\0"
+    assert scheme_of(serve) == "http"
+    assert scheme_of(serve + b"--cert\0cert.pem\0--key\0key.pem\0") == "https"
 
 
 def test_a_token_that_could_be_guessed_is_refused() -> None:

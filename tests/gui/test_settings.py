@@ -27,6 +27,7 @@ DAMAGES = [
     b"{",
     b'{"mounted": {"A": {"quarter_turns": 9}}}',
     b'{"theme": "pink"}',
+    b'{"choices": {"loop": "for ever"}}',
     b'{"decider": 3}',
     b'{"denied": ["one"]}',
     b"\xff",

@@ -1,14 +1,18 @@
-"""Law: whatever happens to a recording, it is read or refused in one line (long: python -m tests.mutations)."""
+"""Law: whatever happens to a file, it is read or refused in one line (long: make fuzz)."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.good_files import Good, good_files
-from tests.mutations import BUGS, make_case, run_all, run_case
+from tests.model_structures import model_subjects
+from tests.mutations import BUGS, keep, make_case, recording_of, run_all, run_case, table
+from tests.structures import Case, Subject, subjects
 
 CASES = 15
 
@@ -24,7 +28,8 @@ def test_a_damaged_file_of_any_format_is_read_or_refused_in_one_line(
 ) -> None:
     for place, good in enumerate(goods):
         for number in range(place, len(goods) * CASES, len(goods)):
-            outcome = run_case(good, make_case(good, 1, number), tmp_path, number)
+            subject = recording_of(good)
+            outcome = run_case(subject, make_case(subject, 1, number), tmp_path, number)
             assert outcome.result not in BUGS, outcome
 
 
@@ -34,16 +39,55 @@ def test_every_good_file_is_read_without_damage(goods: list[Good]) -> None:
 
 
 def test_a_case_is_the_same_whenever_it_is_made(goods: list[Good]) -> None:
-    one, again = (make_case(goods[0], 3, 12) for _ in range(2))
+    subject = recording_of(goods[0])
+    one, again = (make_case(subject, 3, 12) for _ in range(2))
     assert one == again
-    assert make_case(goods[0], 3, 13).octets != one.octets
+    assert make_case(subject, 3, 13).files != one.files
+
+
+@pytest.fixture(scope="module")
+def structures() -> list[Subject]:
+    return [*subjects(), *model_subjects()]
+
+
+@pytest.mark.timeout(120)
+def test_what_is_damaged_within_its_structure_is_read_or_refused_in_one_line(
+    tmp_path: Path, structures: list[Subject]
+) -> None:
+    for subject in structures:
+        assert run_case(subject, subject.whole(), tmp_path).result.startswith("read"), subject.name
+        for number in range(CASES):
+            outcome = run_case(subject, make_case(subject, 1, number), tmp_path, number)
+            assert outcome.result not in BUGS, outcome
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says how much a case takes")
+def test_what_takes_too_much_memory_is_counted_as_a_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(folder: Path) -> tuple[str, str]:
+        return "read", str(np.ones(10_000_000)[-1])
+
+    monkeypatch.setattr("tests.mutations.LIMIT_BYTES", 50 << 20)
+
+    greedy = Subject("greedy", lambda random: Case("any", {}), lambda: Case("whole", {}), take)
+    assert run_case(greedy, greedy.whole(), tmp_path).result == "over 1 GB"
+
+
+def test_only_the_files_of_a_case_are_kept(tmp_path: Path) -> None:
+    keep(Case("one", {"a": b"1", "b": b"2"}), tmp_path)
+    keep(Case("other", {"b": b"3"}), tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"b": b"3"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_long_run_counts_every_case_once() -> None:
-    arguments = argparse.Namespace(count=30, start=10, seed=0, workers=2, formats=["dat", "es"])
+    arguments = argparse.Namespace(
+        count=30, start=10, seed=0, workers=2, formats=["dat", "es"], minutes=0, keep=None
+    )
     found = run_all(arguments)
     assert found["cases"] == 30
     assert {name: count.total() for name, count in found["formats"].items()} == {"dat": 15, "es": 15}
     assert found["bugs"] == []
+    assert [line.split()[:2] for line in table(found).splitlines()[1:]] == [["dat", "15"], ["es", "15"]]

@@ -63,6 +63,15 @@ def test_ports_are_counted_up_and_names_have_the_serial_number() -> None:
     assert named["A"] == ["--mqtt", "mqtts://me:pass@hall/north/A"]
 
 
+def test_no_serial_number_leads_out_of_the_folder_for_recordings() -> None:
+    own = flags_of_each(
+        ["../../etc", ".."], flags(osc="9000", page={"control": True, "recordings": Path("films")})
+    )
+    folders = [Path(mine[mine.index("--recordings") + 1]) for mine in own.values()]
+    assert [folder.parent for folder in folders] == [Path("films")] * 2
+    assert ".." not in [folder.name for folder in folders]
+
+
 def test_osc_goes_to_ports_of_another_computer() -> None:
     own = flags_of_each(["A", "B"], flags(receivers={"osc": "192.0.2.1:9000"}))
     assert own == {"A": ["--osc", "192.0.2.1:9000"], "B": ["--osc", "192.0.2.1:9001"]}
@@ -113,6 +122,25 @@ def test_a_process_that_fails_is_started_again_after_longer_and_longer_pauses() 
     assert said[1:6:2] == [
         f"livesnn serve A1: failed with exit code 3: starting again in {pause} s"
         for pause in ("0.01", "0.02", "0.04")
+    ]
+
+
+def test_a_process_that_cannot_be_started_is_said_and_tried_again() -> None:
+    said: list[str] = []
+    enough = threading.Event()
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if len(said) == 2:
+            enough.set()
+
+    camera = CameraProcess("A1", ["/no/such/program"], hear, first_s=0.01)
+    worker = Worker("test", camera.run).start()
+    assert enough.wait(WAIT_S)
+    assert worker.close(WAIT_S)
+    assert said[:2] == [
+        f"livesnn serve A1: can't be started (No such file or directory): starting again in {pause} s"
+        for pause in ("0.01", "0.02")
     ]
 
 

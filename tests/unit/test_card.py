@@ -105,6 +105,17 @@ def test_a_wrong_card_names_the_field(old: str, new: str, says: str) -> None:
         (replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.5, 0.5, 1.1))), r"neuron\.block_alphas"),
         (replace(CARD, network=NetworkSpec(strides=(1, 2))), r"network\.strides has 2 entries, not 4"),
         (replace(CARD, network=NetworkSpec(sub_blocks=(1, 2, 0, 1))), r"network\.sub_blocks\[2\]"),
+        (
+            replace(CARD, network=NetworkSpec(widths=(4096, 8, 8, 8)), input=replace(CARD.input, width=4096)),
+            "neurons",
+        ),
+        (
+            replace(
+                CARD, network=NetworkSpec(kind="conv_snn", widths=(8, 8)), input=replace(CARD.input, height=1)
+            ),
+            "its layer second has no neurons",
+        ),
+        (replace(CARD, states={"stem": (1 << 31, 1 << 31)}), "neurons, more than"),
         (replace(CARD, input=replace(CARD.input, kind="video", without_flicker=True)), "kind is video"),
     ],
 )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 import time
+import zipfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from livesnn.__main__ import main
+from livesnn.app.settings import SettingsFile
 from livesnn.cli.doctor import (
     CAMERAS,
     PROBES,
@@ -30,8 +35,11 @@ from livesnn.cli.doctor import (
     usb_permissions,
     writable,
 )
-from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, start
+from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, start, without_names, write_report
+from livesnn.events.filters import Orientation
+from livesnn.infer.decide import Decider
 from livesnn.paths import models_dir
+from livesnn.session.control import Choices
 from livesnn.weights import load_weights, save_weights
 
 pytestmark = pytest.mark.timeout(200)
@@ -269,3 +277,92 @@ def test_a_camera_that_may_be_opened(tmp_path: Path, vendor: str, product: str) 
 
 def test_a_sound_card_of_the_same_vendor_is_no_camera(tmp_path: Path) -> None:
     assert usb_permissions(*plug_in(tmp_path, "152a", "8750"), ()) == []
+
+
+CRASHES = """
+import ctypes, sys
+from livesnn.console import keep_log, say
+keep_log("run")
+say("/home/anna.smith/Anna Smith's clips/anna.aedat4: it is damaged: copy it again")
+ctypes.string_at(0)
+"""
+
+
+@pytest.fixture
+def of_anna(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the home of a person who has crashed livesnn, taught a model and chosen many settings."""
+    home = tmp_path / "home" / "anna.smith"
+    own = home / "models"
+    own.mkdir(parents=True)
+    shutil.move(model, own / "anna-waves")
+    named = {"HOME": home, "USERPROFILE": home, "LOGNAME": "anna.smith", "USERNAME": "anna.smith"}
+    ours = {"LIVESNN_MODELS": own, "LIVESNN_CACHE": home / "cache", "LIVESNN_SETTINGS": home / "s.json"}
+    for name, value in (named | ours | {"LIVESNN_TOKEN": "annas-secret"}).items():
+        monkeypatch.setenv(name, str(value))
+    SettingsFile(home / "s.json").change(
+        recent=(str(home / "clips of anna.smith" / "x.aedat4"),),
+        model=str(own / "anna-waves"),
+        labels=("Anna Smith",),
+        mounted={"anna.smith": Orientation(1)},
+        choices=Choices(by_model={"anna-waves": Decider(threshold=0.25)}),
+        theme="light",
+    )
+    died = subprocess.run([sys.executable, "-c", CRASHES], capture_output=True, check=False)
+    assert died.returncode != 0
+    return home
+
+
+def test_a_report_holds_no_name_and_no_path_of_a_person(of_anna: Path, tmp_path: Path) -> None:
+    found = models(of_anna / "models") + taught()
+    with zipfile.ZipFile(write_report(tmp_path, found)) as report:
+        parts = {name: report.read(name).decode() for name in report.namelist()}
+    for name, text in parts.items():
+        assert "anna" not in text.lower(), name
+        assert str(tmp_path) not in text, name
+    assert json.loads(parts["checks.json"])["checks"][0]["state"] == "ok"
+    assert {"LIVESNN_CACHE", "LIVESNN_TOKEN"} <= {*json.loads(parts["system.json"])["own variables"]}
+    settings = json.loads(parts["settings.json"])
+    assert (settings["theme"], settings["labels"]) == ("light", ["…"])
+    assert settings["choices"]["by_model"][0]["threshold"] == 0.25
+    assert "<path>.aedat4: it is damaged: copy it again" in parts["livesnn.log"]
+    assert "Fatal Python error: Segmentation fault" in parts["livesnn.log"]
+    assert re.search(r'File "<python>.*ctypes.*", line \d+ in string_at', parts["livesnn.log"])
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("/data/anna's/a b/c.h5: no", "<path>.h5: no"),
+        ("anna.aedat4 has 3 / 4 events, 5 m/s", "<file>.aedat4 has 3 / 4 events, 5 m/s"),
+        (r"C:\\Users\\x\\clip.raw: no", "<path>.raw: no"),
+        ("--source http://camera:80/x", "--source <address>"),
+        ("cv2.error in <python>/lib/a.py", "cv2.error in <python>/lib/a.py"),
+    ],
+)
+def test_paths_and_names_of_recordings_are_left_out(text: str, left: str) -> None:
+    assert without_names(text) == left
+
+
+def test_a_log_that_has_grown_is_kept_beside_the_next(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "livesnn.log"
+    log.parent.mkdir()
+    log.write_text("old\n" * 300_000)
+    program = "from livesnn.console import keep_log, say; keep_log('serve'); say('new')"
+    subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "LIVESNN_CACHE": str(tmp_path)}, check=True
+    )
+    assert log.with_suffix(".old.log").read_text().startswith("old\n")
+    assert [line.split(maxsplit=2)[2][:11] for line in log.read_text().splitlines()] == ["livesnn ser", "new"]
+
+
+def test_a_long_command_keeps_what_it_says_in_a_log_that_others_may_not_read(tmp_path: Path) -> None:
+    environment = {**os.environ, "LIVESNN_CACHE": str(tmp_path)}
+    for command in ("info", "run"):
+        asked = [sys.executable, "-m", "livesnn", command, "no.aedat4"]
+        subprocess.run(asked, env=environment, capture_output=True, check=False)
+    log = tmp_path / "logs" / "livesnn.log"
+    first, second = (line.split(maxsplit=2)[2] for line in log.read_text().splitlines())
+    assert first.startswith("livesnn run, process ")
+    assert second.startswith("livesnn run: no.aedat4: no such file")
+    if os.name == "posix":
+        assert log.stat().st_mode & 0o077 == 0

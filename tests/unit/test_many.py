@@ -235,7 +235,7 @@ def test_every_recording_has_one_row_although_a_worker_of_the_cluster_is_killed(
     worker = ("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny", "--no-dashboard")
     among = ("--scheduler-file", str(place))
     with (
-        started(*scheduler, *among, **quiet),
+        started(*scheduler, *among, **quiet) as scheduling,
         started(*worker, *among, **quiet) as killed,
         started(*worker, *among, **quiet),
     ):
@@ -255,8 +255,16 @@ def test_every_recording_has_one_row_although_a_worker_of_the_cluster_is_killed(
             killed.kill()
             at_that_time = len(table.read_bytes().splitlines())
             output, errors = process.communicate(timeout=WAIT_S)
+        again = [*command[:-3], tmp_path / "again.jsonl", *command[-2:]]
+        with started("livesnn", *again, stderr=subprocess.PIPE) as process:
+            eventually((tmp_path / "again.jsonl").exists, WAIT_S)
+            eventually(lambda: (tmp_path / "again.jsonl").read_bytes(), WAIT_S)
+            scheduling.kill()
+            _, lost = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 1
+    assert lost.splitlines()[-1].startswith("livesnn run: the scheduler is lost")
+    assert all(line.startswith("livesnn run: ") for line in lost.splitlines()), lost
     assert at_that_time < 24
-    assert process.returncode == 0, errors
     assert "24 decided, 0 skipped, 0 failed" in output
     assert names_of(table) == numbered(24)
     assert all(line.startswith("livesnn run: ") for line in errors.splitlines()), errors
@@ -274,11 +282,79 @@ def test_a_table_of_other_options_or_of_others_is_left_alone(
     assert "has rows of other options" in capsys.readouterr().err
     assert path.read_bytes() == whole
     for kind in ("csv", "jsonl"):
-        other = tmp_path / f"other.{kind}"
-        other.write_text("a,b\n1,2\n")
-        assert main([*command, str(other)]) == 1
-        assert "isn't a table of livesnn run" in capsys.readouterr().err
-        assert other.read_text() == "a,b\n1,2\n"
+        for text in ("a,b\n1,2\n", "a,b\n1,2", "a line without an end"):
+            other = tmp_path / f"other.{kind}"
+            other.write_text(text)
+            assert main([*command, str(other)]) == 1
+            assert "isn't a table of livesnn run" in capsys.readouterr().err
+            assert other.read_text() == text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_a_pipe_or_a_folder_is_no_table(kind: str, tmp_path: Path) -> None:
+    pipe, folder = tmp_path / f"pipe.{kind}", tmp_path / f"folder.{kind}"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        with pytest.raises(LivesnnError, match="this is a folder, a pipe or a device: give another file"):
+            open_table(path)
+
+
+def test_a_damaged_parquet_file_is_said_and_a_link_to_one_stays_a_link(row: bytes, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'livesnn[parquet]'")
+    path, link = tmp_path / "table.parquet", tmp_path / "link.parquet"
+    link.symlink_to(path)
+    with closing(open_table(link)) as table:
+        table.add(row)
+    assert link.is_symlink()
+    octets = bytearray(path.read_bytes())
+    footer = len(octets) - 8 - int.from_bytes(octets[-8:-4], "little")
+    octets[footer : footer + 100] = bytes(100)
+    path.write_bytes(octets)
+    with pytest.raises(LivesnnError, match=r"link\.parquet isn't a table of livesnn run, or is damaged"):
+        open_table(link)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no file has such a name")
+def test_each_recording_has_a_row_of_its_own_whatever_its_name_is(
+    recording: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = (b"a\xff", b"a\xfe", b"a\nb", b"a\rb", b'a"b', b"a,b", "a\u2028b".encode())
+    for name in names:
+        os.link(recording, os.path.join(os.fsencode(tmp_path), name + b".npz"))
+    command = ["run", str(tmp_path / "*.npz"), "--model", str(model_folder), "--jobs", "1"]
+    command += ["--out", str(tmp_path / "table.csv")]
+    assert main(command) == 0
+    assert f"{len(names)} decided, 0 skipped, 0 failed" in capsys.readouterr().out
+    assert main(command) == 0
+    assert f"0 decided, {len(names)} skipped, 0 failed" in capsys.readouterr().out
+
+
+def test_a_recording_that_links_or_paths_name_twice_is_decided_once(
+    recordings: Callable[[int], Path], model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, table = recordings(2), tmp_path / "table.jsonl"
+    (folder / "below" / "up").symlink_to(folder, target_is_directory=True)
+    monkeypatch.chdir(folder)
+    command = ["run", "**/*.npz", str(folder / "001.npz"), "--model", str(model_folder), "--jobs", "1"]
+    assert main([*command, "--out", str(table)]) == 0
+    assert [row["file"] for row in rows_of(table)] == ["001.npz", str(Path("below", "000.npz"))]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look into everything")
+def test_a_folder_that_cannot_be_looked_into_is_said(
+    recordings: Callable[[int], Path], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, table = recordings(2), tmp_path / "table.jsonl"
+    (folder / "below").chmod(0)
+    try:
+        command = ["run", str(folder / "**/*.npz"), "--model", str(model_folder), "--jobs", "1"]
+        assert main([*command, "--out", str(table)]) == 0
+    finally:
+        (folder / "below").chmod(0o755)
+    assert f"{folder / 'below'} can't be looked into (Permission denied)" in capsys.readouterr().err
+    assert names_of(table) == ["001.npz"]
 
 
 @pytest.mark.parametrize(
@@ -289,6 +365,8 @@ def test_a_table_of_other_options_or_of_others_is_left_alone(
         (["--out", "nowhere/table.csv"], "table.csv: No such file or directory"),
         (["--out", "table.csv", "--shard", "3/2"], "--shard can't be '3/2'"),
         (["--out", "table.csv", "--shard", "1"], "--shard can't be '1'"),
+        (["--out", "table.csv", "--shard", "1/" + 5000 * "9"], "--shard can't be '1/9"),
+        (["--out", "table.csv", "--seconds", "nan"], "--seconds can't be nan"),
         (["--out", "table.csv", "--jobs", "0"], "--jobs can't be 0"),
         (["camera", "--out", "table.csv"], "camera: it never ends"),
         (["no*.npz", "--out", "table.csv"], "no*.npz: no file matches"),

@@ -30,6 +30,8 @@ from tests.waiting import eventually
 
 pytest.importorskip("aiomqtt", reason="needs aiomqtt: pip install 'livesnn[mqtt]'")
 
+import aiomqtt
+
 from livesnn.outputs.mqtt import Broker, MqttOutput, parse_broker
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin") or shutil.which(
@@ -273,6 +275,8 @@ def test_by_tls_a_subscriber_hears_livesnn_if_it_trusts_the_broker(
                 SourceError, match=r"isn't trusted .*: give its certificate authority's certificate"
             ):
                 MqttOutput(loop, parse_broker(url, ca), decisions)
+        with pytest.raises(SourceError, match="give the broker a certificate of its host name"):
+            MqttOutput(loop, parse_broker(url.replace("127.0.0.1", "localhost"), authority), decisions)
         gc.collect()
         MqttOutput(loop, parse_broker(url, authority), decisions)
         heard = broker.subscribe("--cafile", authority, "-u", "robot", "-P", "right", "-h", "127.0.0.1")
@@ -297,6 +301,19 @@ def test_a_wrong_password_is_an_error_that_does_not_say_it(tmp_path: Path) -> No
         with pytest.raises(SourceError, match="refuses the user") as raised:
             MqttOutput(loop, parse_broker(f"mqtt://robot:secret@127.0.0.1:{port}"), decisions)
     assert "secret" not in str(raised.value)
+
+
+def test_a_connection_that_is_lost_at_once_is_not_a_wrong_password(
+    broker: Mosquitto, tell_by: Callable[..., Telling], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(*_: object, **__: object) -> None:
+        raise aiomqtt.MqttCodeError(4, "Could not publish message")  # of MQTT, 4 is a wrong password
+
+    with monkeypatch.context() as lost:
+        lost.setattr(aiomqtt.Client, "publish", lose)
+        telling = tell_by(broker.port)
+    eventually(lambda: "it works again" in telling.said[-1])
+    assert "The client is not currently connected" in telling.said[0]
 
 
 @pytest.mark.slow
@@ -333,6 +350,8 @@ def test_a_broker_is_given_as_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
         "mqtt://broker/a/#",
         "mqtt://broker/a%0Ab",
         "mqtt://broker/$SYS",
+        "mqtt://broker/" + 1001 * "a",
+        "mqtt://broker/\udcff",
     ],
 )
 def test_what_is_no_broker_is_refused(url: str) -> None:

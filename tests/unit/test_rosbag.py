@@ -204,3 +204,22 @@ def test_a_first_message_without_events_is_passed_over(tmp_path: Path, suffix: s
     path = write_bag(tmp_path / f"bag{suffix}", some(), SENSOR, empty_first=True)
     assert np.array_equal(read(path), some())
     assert describe(path).warnings == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE schema; CREATE VIEW schema AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) "
+        "SELECT i AS schema_version FROM c WHERE i < 0",
+        "DROP TABLE topics; CREATE VIRTUAL TABLE topics USING fts5(id, name, type, serialization_format)",
+    ],
+)
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_database_whose_tables_run_programs_is_refused(
+    tmp_path: Path, statement: str, folder: bool
+) -> None:
+    path = write_bag(tmp_path / "bag.db3", some(), SENSOR)
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(statement)
+    with pytest.raises(FormatError, match="views or triggers, which no bag has"):
+        describe(path.parent if folder else path)

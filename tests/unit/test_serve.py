@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -12,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.card import ModelCard
+from livesnn.cli.options import TOKEN, PageFlags
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.network import Address, is_loopback
 from livesnn.events.cameras.reconnecting import ignore
@@ -38,6 +40,7 @@ from livesnn.outputs.web import (
     LEVELS,
     LONGEST_MESSAGE,
     MOST_CONNECTIONS,
+    MOST_MESSAGES,
     PICTURES_ON_THEIR_WAY,
     Quality,
     Refusal,
@@ -253,14 +256,21 @@ def test_other_computers_are_asked_for_a_token() -> None:
     assert not any(map(is_loopback, ("0.0.0.0", "192.168.1.5", "::", "robot.local")))
 
 
-def test_a_connection_is_encrypted_with_a_certificate(
-    serve_page: Callable[..., Page], tmp_path: Path
-) -> None:
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """Return the files of a certificate and its key."""
     if (openssl := shutil.which("openssl")) is None:
         pytest.skip("makes a certificate with openssl")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
     subprocess.run([openssl, *made, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+def test_a_connection_is_encrypted_with_a_certificate(
+    serve_page: Callable[..., Page], certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    cert, key = certificate
     page = serve_page(tls=load_tls(cert, key))
 
     async def ask() -> None:
@@ -277,9 +287,20 @@ def test_a_connection_is_encrypted_with_a_certificate(
         load_tls(tmp_path / "no.pem", key)
     closed = tmp_path / "closed.pem"
     locked = ("rsa", "-aes128", "-passout", "pass:secret", "-in", key, "-out", closed)
-    subprocess.run([openssl, *locked], check=True, capture_output=True)
+    subprocess.run(["openssl", *locked], check=True, capture_output=True)
     with pytest.raises(SourceError, match="needs a pass phrase"):
         load_tls(cert, closed)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.pem")
+        with pytest.raises(SourceError, match="this is a pipe, not a file"):
+            load_tls(cert, tmp_path / "pipe.pem")
+
+
+@pytest.mark.parametrize("token", [16 * " ", "sixteen letters\n", "größer als sechzehn", 16 * "\udcff"])
+def test_a_token_that_no_program_could_send_is_refused(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, token)
+    with pytest.raises(SourceError, match="LIVESNN_TOKEN can't be sent as it is"):
+        PageFlags.token()
 
 
 @pytest.mark.parametrize(
@@ -287,6 +308,7 @@ def test_a_connection_is_encrypted_with_a_certificate(
     [
         (("--web", "70000"), "--web can't be '70000': give a port from 1 to 65535"),
         (("--web", "http://localhost:7788"), "--web can't be 'http://localhost:7788'"),
+        (("--web", "::1"), "write an IPv6 address in brackets"),
         (("--tcp", "7780", "--control"), "are for the page: add --web, or leave them out"),
         (("--recordings", __file__), "is a file: give a folder"),
         (("--cert", __file__), "--cert and --key belong together"),
@@ -594,6 +616,36 @@ def test_of_500_connections_so_many_are_let_in_and_it_goes_on(serve_page: Callab
     assert refusals == [
         f"page at 127.0.0.1:{page.port}: more than {MOST_CONNECTIONS} connections: one was refused"
     ]
+
+
+def test_connections_that_never_get_encrypted_count_too(
+    serve_page: Callable[..., Page], certificate: tuple[Path, Path]
+) -> None:
+    page = serve_page(tls=load_tls(*certificate))
+    connected = []
+    try:
+        for _ in range(MOST_CONNECTIONS + 20):
+            connected.append(socket.create_connection(("127.0.0.1", page.port), timeout=WAIT_S))
+        eventually(lambda: sum(map(_hung_up, connected)) >= 20)
+    finally:
+        for each in connected:
+            each.close()
+    assert f"more than {MOST_CONNECTIONS} connections" in page.said[0]
+
+
+def test_a_page_that_never_stops_sending_is_disconnected(serve_page: Callable[..., Page]) -> None:
+    page = serve_page()
+
+    async def flood() -> None:
+        async with live(page) as bad:
+            with suppress(ConnectionError):
+                for _ in range(50 * MOST_MESSAGES):
+                    await bad.ping()
+                async for _line in lines_of(bad):
+                    pass
+
+    run(flood())
+    assert page.said == ["page 127.0.0.1 sent too much: disconnected"]
 
 
 def _hung_up(connected: socket.socket) -> bool:

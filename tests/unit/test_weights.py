@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import load_model, model_folder
 from livesnn.infer.spike_engine import SpikeNetwork
+from livesnn.paths import models_dir
 from livesnn.weights import CARD_KEY, Weights, load_card, load_weights, write_model
+from tests.mutations import forget_peak, peak_bytes
 
 
 def written(path: Path, kind: str, size: int) -> Path:
@@ -157,3 +160,49 @@ def test_a_model_from_before_the_hashes_loads(own: Path, engine: Any) -> None:
     onnx.save(model, own / "model.onnx")
     write(own / "model.safetensors", weights, older)
     assert load_model(own, engine).card == older
+
+
+PATH_OF_A_MACHINE = re.compile(
+    rb"/(home|root|tmp|usr|opt|Users|work|mnt|data|workspace)/|site-packages|[A-Z]:\\\\|[a-z_]{4}\.py\b"
+)
+
+
+@pytest.mark.parametrize("file", sorted(models_dir().rglob("model.*")), ids=lambda file: file.parent.name)
+def test_no_shipped_file_names_a_path_of_the_machine_that_wrote_it(file: Path) -> None:
+    assert PATH_OF_A_MACHINE.findall(file.read_bytes()) == []
+
+
+def test_a_graph_with_paths_in_its_notes_is_written_without_them(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    model = onnx.load(own / "model.onnx")
+    model.graph.node[0].metadata_props.add(
+        key="pkg.torch.onnx.stack_trace", value="/home/anna/net.py, line 3"
+    )
+    model.graph.initializer[0].doc_string = "/home/anna/net.py"
+    write_model(own, weights, model, card)
+    assert not PATH_OF_A_MACHINE.search((own / "model.onnx").read_bytes())
+
+
+def test_a_layer_s_name_never_makes_a_message_of_two_lines(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    write(own / "model.safetensors", weights, replace(card, states=card.states | {"a\nb": (1,)}))
+    with pytest.raises(ModelError, match=r"the card gives the layer 'a\\nb' \[1\]"):
+        load_weights(own / "model.safetensors")
+
+
+def test_pools_larger_than_what_they_read_are_refused(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    write(own / "model.safetensors", weights, replace(card, network=replace(card.network, final_pool=99)))
+    with pytest.raises(ModelError, match="the classifier's pools of 99×99 are larger than what they read"):
+        load_model(own, "spike")
+
+
+def test_a_card_of_other_widths_takes_no_memory_in_torch(own: Path) -> None:
+    pytest.importorskip("torch", reason="needs livesnn[train]")
+    weights, card = load_weights(own / "model.safetensors")
+    wide = replace(card, network=replace(card.network, widths=(4096,) * 4), weights_sha256="", states={})
+    write(own / "model.safetensors", weights, wide)
+    before_bytes = forget_peak()
+    with pytest.raises(ModelError, match=r"\(64, 2, 7, 7\), not \(4096, 2, 7, 7\) as in this network"):
+        load_model(own, "torch")
+    assert peak_bytes() - before_bytes < 700 << 20  # with torch itself, where no test has imported it yet

@@ -6,6 +6,7 @@ which each message was recorded, so a place in the events' own time is found by 
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -208,8 +209,26 @@ def open_mcap(path: Path) -> BagReader:
 
 
 def open_sqlite(path: Path) -> BagReader:
+    _refuse_views(path)
     return BagReader(path, storage_sqlite3.Sqlite3Reader(path), "db3")
 
 
+def _refuse_views(path: Path) -> None:
+    """Raise FormatError where a database has what isn't a table or an index: reading a view may never end."""
+    apsw = storage_sqlite3.apsw
+    others = "SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE '%VIRTUAL%'"
+    try:
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        opened = apsw.Connection(f"file:{path}?immutable=1", flags=flags)
+        with contextlib.closing(opened):
+            ((found,),) = opened.execute(others)
+    except _DAMAGE as error:
+        raise FormatError(f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}") from error
+    if found:
+        raise FormatError(f"{path}: it has views or triggers, which no bag has: copy it again")
+
+
 def open_folder(path: Path) -> BagReader:
+    for part in path.glob("*.db3"):
+        _refuse_views(part)
     return BagReader(path, DirectoryReader(path), "ros2")

@@ -298,8 +298,7 @@ def _taps(
     folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]
 ) -> Iterator[Tap]:
     """Yield the `Tap` of each layer that the classifier reads; its weights [K, C·rows·columns] follow each other."""
-    classes, side = len(card.classes), card.network.final_pool
-    maps = [(layer.outputs, layer.height // side, layer.width // side) for layer in layers.values()]
+    classes, side, maps = len(card.classes), card.network.final_pool, card.pooled_shapes()
     features = tensor(folded, "classify.weight", (classes, sum(map(prod, maps))))
     padded = np.zeros((_sixteens(classes), features.shape[1]), np.float32)
     padded[:classes] = features / np.float32(side * side)
