@@ -1,6 +1,6 @@
 """The one chain from a source to the network, for the window, run, serve, record and teach: `open_pipeline`.
 
-source → playback clock → time limit → orient → record → gate → thin what is late → denoise → show → buffer
+source → playback clock → time limit → orient → record → gate → thin what is late → denoise → show → thin → buffer
 """
 
 from __future__ import annotations
@@ -135,13 +135,15 @@ def open_pipeline(
     packets = seen(packets, count)
     if arrived is not None:
         packets = seen(packets, arrived)
-    queue = policy and packet_queue(policy, max_bytes, math.inf if policy == "block" else max_age_s)
-    if queue is not None and policy == "drop_oldest":
-        packets = on_time(packets, max_age_s, arrivals, queue.waited_s)
+    if policy == "drop_oldest":
+        packets = on_time(packets, max_age_s, arrivals)
     if noise is not None:
         packets = denoise_packets(packets, noise, enabled=denoise)
     if show is not None:
         packets = seen(packets, show)
+    queue = policy and packet_queue(policy, max_bytes, math.inf if policy == "block" else max_age_s)
+    if queue is not None and policy == "drop_oldest":
+        packets = as_fast_as(queue, packets, max_age_s, arrivals)
     resolution = orientation.resolution(source.resolution)
     return Pipeline(packets, source, arrivals, queue, resolution, noise, owns_source=owns_source)
 
@@ -157,23 +159,32 @@ def on_time(
     packets: Iterable[Packet],
     max_age_s: float,
     counters: SourceCounters,
-    waited_s: Callable[[], float] = lambda: 0.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Packet]:
     """Yield packets, thinned so that what follows keeps up with them; ``counters.dropped`` counts what is left out.
 
-    A packet that arrived longer ago than ``max_age_s`` loses all of its events. ``waited_s``: how long those before
-    it have waited for what follows.
+    A packet that arrived longer ago than ``max_age_s`` loses all of its events.
     """
     for packet in packets:
         late_s = clock() - packet.arrived_s if packet.arrived_s else 0.0
-        one_of = thinning(max(late_s, waited_s()), max_age_s)
-        if one_of != 1:
-            kept = packet.events[::one_of] if one_of else NO_EVENTS
-            counters.dropped += packet.events.size - kept.size
-            now_us = packet.now_us if one_of else None
-            packet = packet._replace(events=kept, now_us=now_us, one_of=max(one_of, 1))
-        yield packet
+        yield _thinned(packet, thinning(late_s, max_age_s), counters)
+
+
+def as_fast_as(
+    queue: BoundedQueue[Packet], packets: Iterable[Packet], max_age_s: float, counters: SourceCounters
+) -> Iterator[Packet]:
+    """Yield packets, thinned by how long those in the queue have waited; it drops by itself what waits too long."""
+    for packet in packets:
+        yield _thinned(packet, thinning(queue.waited_s(), max_age_s) or THINNED[-1][1], counters)
+
+
+def _thinned(packet: Packet, one_of: int, counters: SourceCounters) -> Packet:
+    if one_of == 1:
+        return packet
+    kept = packet.events[::one_of] if one_of else NO_EVENTS
+    counters.dropped += packet.events.size - kept.size
+    now_us = packet.now_us if one_of else None
+    return packet._replace(events=kept, now_us=now_us, one_of=packet.one_of * max(one_of, 1))
 
 
 def thinning(late_s: float, max_age_s: float) -> int:
