@@ -277,17 +277,20 @@ def changed(card: ModelCard, **network: object) -> ModelCard:
         (lambda w, card: (w, changed(card, final_pool=4000)), "classify.weight is"),
         (
             lambda w, card: (w, changed(card, sub_blocks=(1, 2, 2, 2))),
-            "gives the layer block1.2.first [64, 9, 9], but its network has the layer block2.1.first",
+            "gives the layer 'block1.2.first' [64, 9, 9], but its network has the layer 'block2.1.first'",
         ),
         (lambda w, card: (w, changed(card, stem_kernel=5)), "stem.conv.weight is"),
         (
             lambda w, card: (w, replace(card, states={"stem": card.states["stem"]})),
-            "gives no more layers, but its network has the layer block1.1.first",
+            "gives no more layers, but its network has the layer 'block1.1.first'",
         ),
-        (lambda w, card: (w, replace(card, states=card.states | {"more": (3,)})), "gives the layer more [3]"),
+        (
+            lambda w, card: (w, replace(card, states=card.states | {"more": (3,)})),
+            "gives the layer 'more' [3]",
+        ),
         (
             lambda w, card: (w, replace(card, states=card.states | {"stem": (64, 9, 9)})),
-            "gives the layer stem [64, 9, 9], but its network has the layer stem [64, 17, 17]",
+            "gives the layer 'stem' [64, 9, 9], but its network has the layer 'stem' [64, 17, 17]",
         ),
     ],
 )
