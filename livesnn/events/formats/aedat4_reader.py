@@ -57,7 +57,7 @@ MAX_TABLE_BYTES = 512 << 20
 
 UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
-_BATCH_BYTES = 1 << 19  # of the file, unpacked by one thread at a time; to hand it over costs some 60 µs
+_BATCH_BYTES = 1 << 20  # of the file, unpacked by one thread at a time; to hand it over costs some 60 µs
 _BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
 _WALK_BYTES = 4096
 _SEARCH_BYTES = 1 << 16
