@@ -134,13 +134,10 @@ def _no_pass_phrase() -> str:  # else OpenSSL asks for it on the terminal, and w
 
 @dataclass(frozen=True)
 class Quality:
-    """How pictures are sent to one page: as far as its connection takes them at once.
+    """How pictures are sent to one page: as far as its connection takes them at once."""
 
-    ``level``: index in `LEVELS`; ``quick``: pictures in a row that were shown quickly.
-    """
-
-    level: int = 0
-    quick: int = 0
+    level: int = 0  # index in `LEVELS`
+    quick: int = 0  # pictures in a row that were shown quickly
 
     def after(self, seconds: float) -> Quality:
         """Return the quality after a picture that was on the page so long after it was sent."""

@@ -57,16 +57,11 @@ _U16, _I32, _U32, _I64 = (struct.Struct(code) for code in ("<H", "<i", "<I", "<q
 
 
 class DamageError(ValueError):
-    """A packet, the header or the table is damaged; the message gives the reason in a few words.
-
-    Readers turn it into a warning or a FormatError that names the file.
-    """
+    """A packet, the header or the table is damaged; readers turn it into a warning or a FormatError."""
 
 
 # Flatbuffers, read with every offset checked, so that a damaged file can't lead outside its buffer. The `flatbuffers`
 # runtime would let negative offsets wrap around, and takes 30 µs for each of the thousands of entries of a table.
-
-
 def _unpack(layout: struct.Struct, buffer: bytes | memoryview, position: int) -> int:
     if position < 0:
         raise DamageError("an offset leads out of the packet")
@@ -508,10 +503,7 @@ def build_header(compression: Compression, resolution: Resolution, camera: str) 
 
 
 def events_in(content: memoryview) -> tuple[int, int]:
-    """Return (position of the first event, number of events) of a decompressed event packet.
-
-    Raises DamageError when the packet isn't one of events, or claims more than it holds.
-    """
+    """Return (position of the first event, number of events) of a decompressed event packet; raises DamageError."""
     start = len(_EVENTS_PREFIX)
     if content[4 : start - 4] == _EVENTS_PREFIX[4:-4]:  # as everyone writes it: 2 µs saved
         count = read_u32(content, start - 4)
