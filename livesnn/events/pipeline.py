@@ -22,6 +22,7 @@ from livesnn.events.packet import (
     Resolution,
     SourceCounters,
     checked_packets,
+    copied,
 )
 from livesnn.events.playback_clock import PlaybackClock, paced
 from livesnn.threads import BoundedQueue, Policy, Worker
@@ -181,7 +182,8 @@ def as_fast_as(
 def _thinned(packet: Packet, one_of: int, counters: SourceCounters) -> Packet:
     if one_of == 1:
         return packet
-    kept = packet.events[::one_of] if one_of else NO_EVENTS
+    # A view would keep all of them in memory, where a queue counts only its own.
+    kept = copied(packet.events[::one_of]) if one_of else NO_EVENTS
     counters.dropped += packet.events.size - kept.size
     now_us = packet.now_us if one_of else None
     return packet._replace(events=kept, now_us=now_us, one_of=packet.one_of * max(one_of, 1))

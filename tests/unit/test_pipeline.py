@@ -15,7 +15,7 @@ from livesnn.errors import SourceError
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
-from livesnn.events.pipeline import on_time, open_pipeline, packet_bytes, thinning
+from livesnn.events.pipeline import as_fast_as, on_time, open_pipeline, packet_bytes, packet_queue, thinning
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import frames
 from livesnn.threads import Latest, Worker
@@ -130,6 +130,19 @@ class TestOrder:
     def test_a_short_delay_costs_no_event_and_a_longer_one_thins_first(self) -> None:
         late_ms = (50, 65, 75, 85, 99, 101)
         assert [thinning(late / 1e3, 0.1) for late in late_ms] == [1, 2, 4, 8, 32, 0]
+
+    def test_while_the_network_is_stuck_packets_are_thinned_and_keep_no_more_memory_than_their_own(
+        self,
+    ) -> None:
+        counters, queue = SourceCounters(), packet_queue("drop_oldest", 1 << 20)
+        queue.put(Packet(at(0), time.perf_counter() - 0.2))
+        (thinned,) = as_fast_as(
+            queue, [Packet(at(*range(320)), time.perf_counter(), one_of=2)], 0.1, counters
+        )
+        assert thinned.events["t"].tolist() == [*range(0, 320, 32)]
+        assert thinned.one_of == 2 * 32
+        assert thinned.events.base is None
+        assert counters.dropped == 320 - 10
 
     def test_a_time_limit_ends_the_recording_too(self) -> None:
         recorded: list[Packet] = []
