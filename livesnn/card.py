@@ -23,6 +23,8 @@ _Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
 _Decay = Annotated[float, Meta(ge=0, le=1)]
 _SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
 
+ReadOut = Literal["membrane", "spikes", "traces"]
+
 
 @dataclass(frozen=True)
 class SliceRule:
@@ -134,6 +136,15 @@ class NeuronSpec:
 
 
 @dataclass(frozen=True)
+class TraceSpec:
+    """A read-out that remembers: leaky traces of what all blocks spike, and two dense layers (`snn.traces`)."""
+
+    alphas: Annotated[tuple[_Decay, ...], Meta(min_length=1, max_length=16)] = (0.37, 0.67, 0.85, 0.93, 0.97)
+    width: _Size = 128  # Traces of each decay
+    hidden: _Size = 256  # Units between the traces and the classes
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """Fractions 0..1 over ``n`` clips; ``reset``: each clip from zero state, ``carried``: all as one stream."""
 
@@ -176,7 +187,7 @@ class ModelCard:
         What it is fed, its architecture and its neurons.
     readout
         "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
-        spikes.
+        spikes. "traces": outputs of two dense layers on leaky traces of all blocks' spikes, as ``traces`` says.
     states
         Layer → shape [C, H, W] or [K] of its membranes, in order; the same as `layer_shapes`.
     sensor
@@ -209,7 +220,8 @@ class ModelCard:
     input: InputSpec
     network: NetworkSpec = NetworkSpec()
     neuron: NeuronSpec = NeuronSpec()
-    readout: Literal["spikes", "membrane"] = "membrane"
+    readout: ReadOut = "membrane"
+    traces: TraceSpec = TraceSpec()
     states: dict[str, tuple[Annotated[int, Meta(ge=1)], ...]] = field(default_factory=dict)
     sensor: tuple[_Size, _Size] | None = None
     dataset: str = ""
@@ -230,7 +242,9 @@ class ModelCard:
 
     def layer_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape [C, H, W] or [K] of each layer's membranes, in order, from network and input."""
-        spec, widths, readout = self.network, self.network.widths, {"readout": (len(self.classes),)}
+        spec, widths, traces = self.network, self.network.widths, self.traces
+        units = len(traces.alphas) * traces.width if self.readout == "traces" else len(self.classes)
+        readout = {"readout": (units,)}
         height, width = self.input.height, self.input.width
         if spec.kind == "conv_snn":
             first, second = (widths[0], height, width), (widths[1], height // 2, width // 2)
@@ -246,18 +260,24 @@ class ModelCard:
                 shapes |= dict.fromkeys(layers, (channels, height, width))
         return shapes | readout
 
-    def pooled_shapes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """Return the shapes [C, H, W] of an STS-ResNet's third and fourth block behind the classifier's pools.
+    def read_layers(self) -> tuple[str, ...]:
+        """Return the layers of an STS-ResNet that the read-out gets: the last ones of blocks 3 and 4, or of all."""
+        blocks = (1, 2, 3, 4) if self.readout == "traces" else (3, 4)
+        return tuple(f"block{block}.{self.network.sub_blocks[block - 1]}.second" for block in blocks)
 
-        Raises ModelError if a pool is larger than the block.
+    def pooled_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """Return the shapes [C, H, W] of these layers behind the read-out's pools.
+
+        Raises ModelError if a pool is larger than the layer.
         """
-        shapes, spec = self.layer_shapes(), self.network
-        ends = (shapes[f"block{block}.{spec.sub_blocks[block - 1]}.second"] for block in (3, 4))
-        pool = spec.final_pool
-        third, fourth = ((channels, height // pool, width // pool) for channels, height, width in ends)
-        if not all((*third, *fourth)):
+        pool, shapes = self.network.final_pool, self.layer_shapes()
+        pooled = tuple(
+            (channels, height // pool, width // pool)
+            for channels, height, width in map(shapes.__getitem__, self.read_layers())
+        )
+        if not all(map(all, pooled)):
             raise ModelError(f"the classifier's pools of {pool}×{pool} are larger than what they read")
-        return third, fourth
+        return pooled
 
     def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
         """Return the card with the training cameras' sensor, to which the counts of others are scaled."""
@@ -312,6 +332,8 @@ def _check(card: ModelCard) -> None:
         raise ModelError("input.without_flicker only applies to events, but input.kind is video")
     if card.input.lift_to and card.input.slice.delta_t_us is None:
         raise ModelError("input.lift_to applies only to event frames of a fixed duration")
+    if card.readout == "traces" and network.kind != "sts_resnet":
+        raise ModelError(f"the readout is traces, which only an sts_resnet has, not a {network.kind}")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")
     for shapes in (card.layer_shapes(), card.states):

@@ -34,12 +34,12 @@ MOST_MISSING = 5  # Classes without a file that `data check` names one by one
 
 TRAINING_GROUPS = {
     "What to train": (
-        "dataset", "data", "recipe", "network", "name", "out", "init", "resume", "runs", "seed", "dry_run", "json",
+        "dataset", "data", "recipe", "network", "name", "out", "init", "freeze", "resume", "runs", "seed", "dry_run", "json",
     ),
     "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
     "Data": (
         "delta_t_us", "n_events", "side", "cell_pixels", "light_flicker", "lift_to", "validation", "protocol", "only",
-        "windows", "people", "digits", "images", "simulated", "simulated_pool", "mnist",
+        "windows", "people", "stretch", "digits", "images", "simulated", "simulated_pool", "mnist",
     ),
     "Network": (
         "width", "widths", "stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits",

@@ -105,8 +105,9 @@ def _conv_snn(shapes: list[Shape]) -> list[float]:
 
 
 def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
-    spec, hidden, classes = card.network, shapes[:-1], shapes[-1][0]
-    block_ends = 2 * np.cumsum(spec.sub_blocks)  # index of each block's last layer; the stem's is 0
+    spec, hidden, names = card.network, shapes[:-1], [*card.states]
+    outputs = card.traces.width if card.readout == "traces" else len(card.classes)
+    read_by_read_out = [names.index(layer) for layer in card.read_layers()]
     reach = []
     for i, shape in enumerate(hidden):
         read, pooled = shape, 1.0
@@ -117,8 +118,8 @@ def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
         total = _conv(read, following[0], 3) if following else 0.0
         if i % 2 == 0 and following:  # the sub-block's skip ends two layers on
             total += 1.0 if following[1] == read else _conv(read, following[1], 1)
-        if i in block_ends[-2:]:
-            total += classes * _pool(shape[1:], spec.final_pool, spec.final_pool, 0)
+        if i in read_by_read_out:
+            total += outputs * _pool(shape[1:], spec.final_pool, spec.final_pool, 0)
         reach.append(pooled * total)
     return reach
 

@@ -73,12 +73,12 @@ def winner(rates: FloatArray, membrane: FloatArray) -> int:
 def probabilities(rates: FloatArray, card: ModelCard, *, temperature: float = 1.0) -> FloatArray:
     """Return float32 [K] that sum to 1, in the order of ``rates``.
 
-    Membrane read-out: the softmax of the mean membranes, which is what cross-entropy trains. Spikes read-out:
+    Membrane and trace read-outs: the softmax of the mean outputs, which is what cross-entropy trains. Spikes read-out:
     each class's share of the window's output spikes, with one spike's weight spread evenly over the classes
     (p = (n_k + 1/K) / (n + 1)), so that silence is undecided and a lone spike is worth little more than half.
     ``temperature`` above 1 flattens either, below 1 sharpens it.
     """
-    if card.readout == "membrane":
+    if card.readout != "spikes":
         logits = rates.astype(np.float64)
     else:
         logits = np.log(np.maximum(rates, 0.0) * card.input.window + 1.0 / rates.size)
@@ -169,7 +169,8 @@ class Decider:
     ) -> Decision:
         """Return the decision on the last window's evidence, float32 [K].
 
-        ``membrane`` float32 [K], U of the output layer after its last step, breaks ties. ``before`` is the previous
+        ``membrane`` float32 [K], U of the output layer after its last step, or the last output where it never fires,
+        breaks ties. ``before`` is the previous
         frame's decision; UNDECIDED after a reset.
         """
         likely = probabilities(evidence, card, temperature=card.temperature)

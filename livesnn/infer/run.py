@@ -424,7 +424,8 @@ def run_frames(
         outputs = window.outputs()
         if callable(decider):
             deciding = _decider(decider, card)
-        decision = deciding.decide(deciding.evidence(outputs), membranes[-1], card, decision)
+        last = membranes[-1] if card.readout == "spikes" else output
+        decision = deciding.decide(deciding.evidence(outputs), last, card, decision)
         silent = silence()
         if silent is not None or not window.full:
             decision = Decision(None, 0.0, decision.probabilities)

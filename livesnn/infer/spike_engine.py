@@ -35,6 +35,7 @@ from livesnn.infer.spikes.plan import (
     zeros,
 )
 from livesnn.infer.spikes.step import help_steps, run_step
+from livesnn.infer.spikes.traces import Dense, advance_traces, classified, hidden_units
 from livesnn.threads import WAKE_S, Worker, usable_processors
 from livesnn.weights import MOST_MACS, WEIGHTS, fold_batch_norm, load_weights
 
@@ -54,6 +55,7 @@ class SpikeNetwork(NamedTuple):
     folder: Path
     card: ModelCard
     plan: Plan
+    dense: Dense | None  # What follows the current of a read-out of traces
 
     @classmethod
     def read(cls, folder: Path) -> SpikeNetwork:
@@ -68,7 +70,9 @@ class SpikeNetwork(NamedTuple):
         if float(dense_synops(card).sum()) > MOST_MACS:
             raise ModelError(f"{path}: a step of its network takes too long for the spike-driven engine")
         try:
-            return cls(folder, card, plan(fold_batch_norm(weights), card))
+            folded = fold_batch_norm(weights)
+            dense = Dense.of(folded, card) if card.readout == "traces" else None
+            return cls(folder, card, plan(folded, card), dense)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
 
@@ -77,11 +81,13 @@ class SpikeNetwork(NamedTuple):
         """What a step needs to know of the neurons and the read-out."""
         neuron = self.card.neuron
         fires = self.card.readout == "spikes"
-        return np.float32(neuron.alpha), np.float32(neuron.threshold), neuron.reset, fires
+        # A read-out of traces only wants the current.
+        alpha = 0.0 if self.dense else neuron.alpha
+        return np.float32(alpha), np.float32(neuron.threshold), neuron.reset, fires
 
     def is_compiled(self) -> bool:
         """Return whether the machine code of its step is there, so that a SpikeModel is made in a moment."""
-        return _is_compiled(self.plan, self.rule)
+        return _is_compiled(self.plan, self.rule, self.dense)
 
 
 _Layer = tuple[int, tuple[int, ...]]  # where its membranes begin in the array of all, and their shape
@@ -127,7 +133,7 @@ class SpikeModel(CheckedModel):
     engine = "spike"
 
     def __init__(self, network: SpikeNetwork, threads: int | None = None) -> None:
-        self.card = network.card
+        self.card, self._dense = network.card, network.dense
         self.team = ThreadTeam(network.plan, network.rule, threads or default_threads())
         shapes = [*self.card.states.values()]
         *firsts, self._size = accumulate(map(prod, shapes), initial=0)
@@ -148,11 +154,16 @@ class SpikeModel(CheckedModel):
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         before = self._together(state)
-        after, output = aligned(self._size, np.float32), np.empty(len(self.card.classes), np.float32)
+        dense, after = self._dense, aligned(self._size, np.float32)
+        output = np.empty(self.card.traces.width if dense else len(self.card.classes), np.float32)
         shares_and_means = np.empty((2, len(self._layers)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
         synops = self.team.step(data, before, (after, output, shares_and_means), alone=not late)
+        if dense:
+            traces = after[self._layers[-1][0] :]
+            shares_and_means[:, -1] = 0, advance_traces(dense, output, before[self._layers[-1][0] :], traces)
+            output = classified(dense, hidden_units(dense, traces))
         return output, self._state(after, shares_and_means, synops)
 
     def _together(self, state: State) -> FloatArray:
@@ -254,13 +265,17 @@ class ThreadTeam:
         return synops
 
 
-def _is_compiled(network: Plan, rule: Rule) -> bool:
+def _is_compiled(network: Plan, rule: Rule, dense: Dense | None) -> bool:
     """Return whether all machine code of a step is there, in this process or on disk."""
     forget_stale(help_steps)
     scratch, floats = _scratch(network).arguments, np.zeros(1, np.float32)
     written = floats, floats, np.zeros((2, 1), np.float32)
     helps = is_cached(help_steps, 0, rule, *scratch, 0, 0, 0)
-    return helps and is_cached(run_step, 0, rule, True, 0, floats, written, *scratch)
+    steps = helps and is_cached(run_step, 0, rule, True, 0, floats, written, *scratch)
+    if dense is None or not steps:
+        return steps
+    reads = is_cached(advance_traces, dense, floats, floats, floats) and is_cached(hidden_units, dense, floats)
+    return reads and is_cached(classified, dense, floats)
 
 
 def _share(network: Plan, rule: Rule, threads: int) -> _Shared:

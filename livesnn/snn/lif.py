@@ -216,3 +216,21 @@ def compiled_kernels() -> Kernels:
 def _reset(x: Tensor, synapse: Synapse, u: Tensor) -> Tensor:
     """Return x · (1 − O) for the spikes O = [u ≥ T]; x itself where nothing resets."""
     return x * (u < synapse.neuron.threshold) if synapse.resets else x
+
+
+def trace_step(current: Tensor, u: Tensor, decay: Tensor) -> Tensor:
+    """Advance leaky traces: U[t, k] = α[k] · U[t−1, k] + (1 − α[k]) · I[t] for each of K decays.
+
+    ``current`` is float [B, D], ``u`` float32 [B, K·D] and ``decay`` float32 [K·D], which holds each α D times.
+    """
+    copies = torch.cat([current.float()] * (len(decay) // current.shape[-1]), -1)
+    return u * decay + copies * (1 - decay)
+
+
+def trace_sequence(currents: Tensor, u: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:
+    """Advance traces by currents [T, B, D]; return them after each step, float32 [T, B, K·D], and after the last."""
+    traces = []
+    for current in currents:
+        u = trace_step(current, u, decay)
+        traces.append(u)
+    return torch.stack(traces), u

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.lif import EAGER, Surrogate, Synapse, lif_sequence, lif_step
+from livesnn.snn.lif import EAGER, Surrogate, Synapse, lif_sequence, lif_step, trace_sequence, trace_step
 
 State = tuple[Tensor, ...]  # Membranes U [B, ...] of each layer, in the order of `state_shapes()`
 
@@ -25,6 +25,10 @@ class Synapses(Protocol):
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
         """Turn the current of the next layer into its output."""
+        ...
+
+    def traces(self, current: Tensor, decay: Tensor) -> Tensor:
+        """Turn the current of a read-out into its leaky traces."""
         ...
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
@@ -44,6 +48,11 @@ class _OneStep:
         out, u = lif_step(current, next(self.before), self.net.synapse(len(self.after)))
         self.after.append(u)
         return out
+
+    def traces(self, current: Tensor, decay: Tensor) -> Tensor:
+        u = trace_step(current, next(self.before), decay)
+        self.after.append(u)
+        return u
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
         if self.net.training and p > 0:
@@ -71,6 +80,11 @@ class _Folded:
         if not output:
             self.rates.append(rate)
         return _channels_first(out.flatten(0, 1))
+
+    def traces(self, current: Tensor, decay: Tensor) -> Tensor:
+        traces, u = trace_sequence(current.unflatten(0, (self.steps, -1)), next(self.before), decay)
+        self.after.append(u)
+        return traces.flatten(0, 1)
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
         if not self.net.training or p == 0:

@@ -21,6 +21,9 @@ from livesnn.card import ModelCard
 from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
 
 
+HIDDEN_DROPOUT = 0.3  # Share of a trace read-out's hidden units that are dropped in training
+
+
 class SubBlock(nn.Module):
     """Conv3×3 → synapse → Conv3×3 (+ skip) → synapse → dropout.
 
@@ -45,8 +48,39 @@ class SubBlock(nn.Module):
         return synapses.dropout(outer, self.dropout)
 
 
+class TraceReadOut(nn.Module):
+    """A read-out with a memory, of pooled spikes s[t] of all blocks, in place of the paper's (`TraceSpec`).
+
+        U[t, k] = α[k] · U[t−1, k] + (1 − α[k]) · (P · s[t] + p)        leaky traces, for each decay α[k]
+        y[t] = C · max(H · norm(U[t]) + h, 0) + c
+
+    All traces of a step are normalised together (layer norm; Ba, Kiros & Hinton 2016), so that more or fewer spikes
+    by one factor mean the same.
+    """
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__()
+        spec = card.traces
+        units = len(spec.alphas) * spec.width
+        self.project = nn.Linear(sum(map(prod, card.pooled_shapes())), spec.width)
+        self.layer_norm = nn.LayerNorm(units)
+        self.hidden = nn.Linear(units, spec.hidden)
+        self.decay: Tensor
+        self.register_buffer(
+            "decay", torch.tensor(spec.alphas).repeat_interleave(spec.width), persistent=False
+        )
+
+    def forward(self, pooled: Tensor, synapses: Synapses) -> Tensor:
+        """Return the hidden units [N, hidden] for pooled spikes [N, F]."""
+        traces = synapses.traces(self.project(pooled), self.decay)
+        return F.dropout(F.relu(self.hidden(self.layer_norm(traces))), HIDDEN_DROPOUT, self.training)
+
+
 class STSResNet(SpikingNetwork):
-    """Stem, four blocks of sub-blocks, and a classifier on the outputs of blocks 3 and 4, concatenated."""
+    """Stem, four blocks of sub-blocks, and a classifier on the outputs of blocks 3 and 4, concatenated.
+
+    With the read-out "traces", the classifier reads a `TraceReadOut` on the outputs of all blocks.
+    """
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
@@ -64,10 +98,15 @@ class STSResNet(SpikingNetwork):
                 )
                 channels = width
             self.blocks.append(sub_blocks)
-        self.classify = nn.Linear(sum(map(prod, card.pooled_shapes())), len(card.classes))
+        self.read_out = TraceReadOut(card) if card.readout == "traces" else None
+        features = card.traces.hidden if self.read_out else sum(map(prod, card.pooled_shapes()))
+        self.classify = nn.Linear(features, len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
-        return synapses(self.classify(self._features(x, synapses)), output=True)
+        pooled = self._features(x, synapses)
+        if self.read_out is not None:
+            return self.classify(self.read_out(pooled, synapses))
+        return synapses(self.classify(pooled), output=True)
 
     def _features(self, x: Tensor, synapses: Synapses) -> Tensor:
         spec = self.card.network
@@ -78,7 +117,8 @@ class STSResNet(SpikingNetwork):
             for sub_block in block:  # type: ignore[attr-defined]
                 x = sub_block(x, synapses)
             outputs.append(x)
-        return torch.cat([F.avg_pool2d(x, spec.final_pool).flatten(1) for x in outputs[-2:]], dim=1)
+        read = outputs[-len(self.card.read_layers()) :]
+        return torch.cat([F.avg_pool2d(x, spec.final_pool).flatten(1) for x in read], dim=1)
 
 
 class ConvSNN(SpikingNetwork):

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from llvmlite import binding
 
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule
 from livesnn.errors import TrainError
 from livesnn.train.datasets import DataRequest, Name, data_set, mirrored_labels
 
@@ -76,6 +76,7 @@ RANGES = {
     "simulated": (0, 1_000_000),
     "simulated_pool": (1, 59_000),
     "people": (1, 1_000_000),
+    "stretch": (20, 240),
     "digits": (10, 60_000),
     "images": (10, 50_000),
     "windows": (1, 100_000),
@@ -98,6 +99,7 @@ RANGES = {
 _EVENT_SETS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
 ONLY_FOR = {
     "people": ("gestures-sim",),
+    "stretch": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),
     "kinds_weight": ("gestures-sim",),
     "simulated": ("nmnist",),
@@ -226,8 +228,9 @@ class Configuration(DataRequest):
     kinds_weight: float = 0.0
     """Weight of a second loss, which separates all kinds of movement of the simulated people. Outputs that aren't a
     class are left out of the finished model."""
-    readout: Literal["membrane", "spikes"] = "membrane"
-    """Output of the last layer: its membrane potentials, or its spikes as in the paper."""
+    readout: ReadOut = "membrane"
+    """Output: the last layer's membrane potentials, its spikes as in the paper, or two dense layers on leaky traces of
+    all blocks' spikes, which remember some seconds."""
     reset: bool = True
     """Set a membrane potential to zero after a spike."""
     alpha: float = 0.5
@@ -300,6 +303,8 @@ class Configuration(DataRequest):
     init: Path | None = None
     """Model to start from, by name or folder. Its network, neuron and read-out are kept unless a flag changes them.
     Classes that it doesn't know start with random weights."""
+    freeze: bool = False
+    """Train only the read-out. The rest stays as in the model of --init."""
     teacher: Path | None = None
     """Run folder of a finished training on the same clips. The model also learns its outputs (knowledge
     distillation)."""
@@ -325,6 +330,10 @@ class Configuration(DataRequest):
                 "--block-alphas takes four numbers from 0 to 1, one for each block of the network"
             )
         self._check_sharing()
+        if self.readout == "traces" and self.network != "sts_resnet":
+            raise TrainError(f"--readout traces needs --network sts_resnet, not {self.network}")
+        if self.freeze and not self.init:
+            raise TrainError("--freeze needs a trained model: add --init, or leave --freeze out")
         if self.teacher_share != Configuration.teacher_share and not self.teacher:
             raise TrainError("--teacher-share needs --teacher: add that, or leave --teacher-share out")
         if self.balance == "logits" and self.loss != "cross-entropy":

@@ -22,7 +22,7 @@ from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import IGNORED, clip_random
-from livesnn.train.network import Network, Teacher
+from livesnn.train.network import READ_OUT, Network, Teacher
 
 SWITCH_FILE = "switch.json"
 
@@ -74,6 +74,16 @@ class HybridModule(lightning.LightningModule):
         self.classes = len(net.card.classes) if class_of is None else int(class_of.max()) + 1
         self.mirrored = config.mirrored(net.card.classes)
         self.teacher = teacher
+
+    def train(self, mode: bool = True) -> HybridModule:
+        """Put the network into train mode; with `freeze` only its read-out: norms keep their statistics."""
+        super().train(mode)
+        if mode and self.config.freeze:
+            self.net.eval()
+            for name, module in self.net.named_modules():
+                if f"{name}.".startswith(READ_OUT):
+                    module.train()
+        return self
 
     def on_train_epoch_start(self) -> None:
         """Set the phase; when phase 2 begins, measure what that changes, and restart the optimiser if configured."""
@@ -170,7 +180,7 @@ class HybridModule(lightning.LightningModule):
 
     def _binary_cross_entropy(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return it; a spiking read-out's rates are probabilities, all other outputs logits; both [B, K]."""
-        if not isinstance(self.net, SpikingNetwork) or self.config.readout == "membrane":
+        if not isinstance(self.net, SpikingNetwork) or self.config.readout != "spikes":
             return F.binary_cross_entropy_with_logits(outputs, targets)
         # By hand, since autocast refuses binary_cross_entropy. From 0.01 to 0.99, for a gradient of silent outputs.
         p = 0.01 + 0.98 * outputs
@@ -270,7 +280,7 @@ class HybridModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return Adam or SGD, or AdamW with warm-up and cosine, stepped with every batch."""
-        parameters = self.net.parameters()
+        parameters = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         if self.config.optimizer == "adam":
             return torch.optim.Adam(parameters, self.config.learning_rate)
         if self.config.optimizer == "sgd":

@@ -46,6 +46,8 @@ from livesnn.weights import Weights, load_weights
 
 Network = SpikingNetwork | Baseline  # What `HybridModule` trains
 
+READ_OUT = ("read_out.", "classify.")  # Prefixes of the names of its tensors
+
 HEAD = "classify."  # Prefix of the names of the last layer's tensors, whose first axis is the classes
 
 MEASURED_CLIPS = 500  # Largest number of training clips on which batch norms are measured
@@ -89,15 +91,25 @@ def read_start(model: Path) -> Start:
 def start_from(net: SpikingNetwork, start: Start) -> None:
     """Load a model's weights into a network to train; the rows of classes it doesn't know stay random.
 
-    Raises TrainError if the model has another network.
+    So does a read-out of traces where the model has another, and the other way round. Raises TrainError if the model
+    has another network.
     """
-    weights = start.weights
-    if start.card.classes != net.card.classes:
-        weights = weights | _head(weights, start.card.classes, weights_of(net), net.card.classes)
+    weights, fresh = start.weights, weights_of(net)
+    if "traces" in (kinds := {start.card.readout, net.card.readout}) and len(kinds) > 1:
+        weights = {name: array for name, array in weights.items() if not name.startswith(READ_OUT)}
+        weights |= {name: array for name, array in fresh.items() if name.startswith(READ_OUT)}
+    elif start.card.classes != net.card.classes:
+        weights = weights | _head(weights, start.card.classes, fresh, net.card.classes)
     try:
         with_weights(net, weights, where=str(start.file)).train()
     except ModelError as error:
         raise TrainError(f"--init: {error}: give a model of the same network and input") from error
+
+
+def freeze(net: Network) -> None:
+    """Let only the read-out be trained."""
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad = name.startswith(READ_OUT)
 
 
 def _head(theirs: Weights, known: Sequence[str], fresh: Weights, classes: Sequence[str]) -> Weights:
@@ -191,6 +203,8 @@ def load_final(net: Network, run: Path, config: Configuration, training: Samples
         load_best(net, run)
         return
     load_weights_of_run(net, mean_of(kept), kept[-1])
+    if config.freeze:
+        return
     norms = MeasuredNorms(training, config.seed, config.zero_share)
     norms.measure(net, config.epochs - 1, torch.device("cpu"))
 

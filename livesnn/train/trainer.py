@@ -36,6 +36,7 @@ from livesnn.train.model_folder import write_model_folder
 from livesnn.train.network import (
     LastEpochs,
     MeasuredNorms,
+    freeze,
     Network,
     Start,
     Teacher,
@@ -106,7 +107,7 @@ def train(config: Configuration) -> Trained | None:
         record_clips(run, parts, resumed=resume_from is not None)
         done = resume_from is not None and epochs_done(resume_from) >= config.epochs
         norms = MeasuredNorms(parts.training, config.seed, config.zero_share)
-        more = [norms] if config.measured_norms else []
+        more = [norms] if config.measured_norms and not config.freeze else []
         trainer = _trainer(config, run, [*more, LastEpochs(run, config.averaged)])
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
@@ -144,6 +145,8 @@ def _prepare(config: Configuration) -> _Prepared:
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
         start_from(net, start)
+    if config.freeze:
+        freeze(net)
     return _Prepared(start, before, parts, unmeasured, net)
 
 

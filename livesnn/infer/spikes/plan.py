@@ -138,7 +138,7 @@ class Addresses(NamedTuple):
     finished: int  # int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in
     depth: int  # how many layers there are
     taps_in_all: int
-    classes: int  # float32 of the bias: classes and zeros
+    classes: int  # float32 of the bias: classes, or the width of traces, and zeros
     currents_in_all: int  # float32 of the currents
     threads: int  # of the tickets
     bands: int  # of finished
@@ -179,7 +179,7 @@ class Plan(NamedTuple):
         np.int64
     ]  # `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others
     connections: npt.NDArray[np.int64]  # `Connection` [n, 2]: what each layer reads, and its skip
-    taps: npt.NDArray[np.int64]  # `Tap` [2]
+    taps: npt.NDArray[np.int64]  # `Tap` [2], or [4] for traces
     # The arrays that these records point into, [·] each; but the read-out's bias is [16·n], with zeros behind it
     weights: FloatArray
     rounded: npt.NDArray[np.int8]
@@ -203,11 +203,12 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     rows = list(_rows(folded, memory, card, shapes))
     layers = np.array([row.layer for row in rows], np.int64)
     connections = np.array([[row.read, row.skip] for row in rows], np.int64)
-    ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-2:]
+    ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-len(card.read_layers()) :]
     tapped = {number: rows[number].layer for number in ends.tolist()}
     taps = np.array(list(_taps(folded, memory, card, tapped)), np.int64)
-    bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
-    bias[: shapes[-1][0]] = tensor(folded, "classify.bias", shapes[-1])
+    name, outputs = _read_out(card)
+    bias = np.zeros(_sixteens(outputs), np.float32)
+    bias[:outputs] = tensor(folded, f"{name}.bias", (outputs,))
     sums, counted = (row.layer.band * row.layer.width * row.layer.outputs for row in rows), rows[1].read
     scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
     stem, *blocks = fan_out(card)
@@ -297,11 +298,11 @@ def _strides(card: ModelCard) -> list[int]:
 def _taps(
     folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]
 ) -> Iterator[Tap]:
-    """Yield the `Tap` of each layer that the classifier reads; its weights [K, C·rows·columns] follow each other."""
-    classes, side, maps = len(card.classes), card.network.final_pool, card.pooled_shapes()
-    features = tensor(folded, "classify.weight", (classes, sum(map(prod, maps))))
-    padded = np.zeros((_sixteens(classes), features.shape[1]), np.float32)
-    padded[:classes] = features / np.float32(side * side)
+    """Yield the `Tap` of each layer that the read-out gets; its weights [K, C·rows·columns] follow each other."""
+    (name, outputs), side, maps = _read_out(card), card.network.final_pool, card.pooled_shapes()
+    features = tensor(folded, f"{name}.weight", (outputs, sum(map(prod, maps))))
+    padded = np.zeros((_sixteens(outputs), features.shape[1]), np.float32)
+    padded[:outputs] = features / np.float32(side * side)
     first = 0
     for (number, layer), shape in zip(layers.items(), maps, strict=True):
         of_map = padded[:, first : first + prod(shape)].reshape(-1, 16, *shape)
@@ -309,6 +310,11 @@ def _taps(
         currents = memory.currents(-(-layer.height // layer.band), len(padded))
         yield Tap(number, kept, *shape, side, currents)
         first += prod(shape)
+
+
+def _read_out(card: ModelCard) -> tuple[str, int]:
+    """Return the name of the weights that pooled spikes meet in the read-out, and how many outputs they have."""
+    return ("read_out.project", card.traces.width) if card.readout == "traces" else ("classify", len(card.classes))
 
 
 def _sixteens(count: int) -> int:

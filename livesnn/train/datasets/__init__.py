@@ -144,6 +144,8 @@ class DataRequest:
     """File of MNIST, for simulated recordings."""
     people: int = 1000
     """Number of simulated people, each with 12 s of gestures, other movements and rests."""
+    stretch: int = 40
+    """Frames of the pieces that are cut out of the simulated streams. Those of --burn-in aren't scored."""
     digits: int = 60_000
     """Number of MNIST's training digits to use, from the first. The validation digits stay the same."""
     images: int = 50_000

@@ -62,7 +62,7 @@ VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100  # Clips of each class, each by another
 TEST_WINDOWS = 3
 """Windows in a test clip, which lasts 1.5 s like some cuts of DVS-Gesture; all other clips have one."""
 
-STREAM_FRAMES, STRETCH = 240, 40  # Frames of a training stream, and of the stretches that are cut out of it
+STREAM_FRAMES = 240  # Of a training stream
 
 STREAMS_AT_ONCE = 20  # Streams in a cache file
 
@@ -80,7 +80,7 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return uncut streams of so many wide people to train on, and clips of others for validation."""
     spec = request.input
     return Parts(
-        load_streams(spec, request.people, request.seed),
+        load_streams(spec, request.people, request.stretch, request.seed),
         load_gestures(spec, VALIDATION_PEOPLE, use="validation"),
     )
 
@@ -134,8 +134,8 @@ def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -
     return Clips(_frames(spec, clips, use, windows), np.array(labels, np.int64), names, GESTURES)
 
 
-def load_streams(spec: InputSpec, people: int, seed: int) -> Streams:
-    """Return a stream of each of so many people who practise; ``seed`` decides the stretches cut out of them."""
+def load_streams(spec: InputSpec, people: int, stretch: int, seed: int) -> Streams:
+    """Return a stream of each of so many people who practise; ``seed`` decides where stretches are cut out of them."""
     chunks = [
         range(first, min(first + STREAMS_AT_ONCE, people)) for first in range(0, people, STREAMS_AT_ONCE)
     ]
@@ -147,7 +147,7 @@ def load_streams(spec: InputSpec, people: int, seed: int) -> Streams:
         )
     frames = Stack([OnDisk(frames) for frames, _ in files])
     labels = np.concatenate([np.load(labels) for _, labels in files]).astype(np.int64) + IGNORED
-    return Streams(frames, labels, GESTURES, STRETCH, seed, KINDS, _CLASS_OF)
+    return Streams(frames, labels, GESTURES, stretch, seed, KINDS, _CLASS_OF)
 
 
 def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
