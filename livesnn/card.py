@@ -21,6 +21,7 @@ MOST_NEURONS = 50_000_000
 _Size = Annotated[int, Meta(ge=1, le=4096)]
 _Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
 _Decay = Annotated[float, Meta(ge=0, le=1)]
+_Leak = Annotated[float, Meta(ge=0, lt=1)]
 _SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
 
 ReadOut = Literal["membrane", "spikes", "traces"]
@@ -139,7 +140,7 @@ class NeuronSpec:
 class TraceSpec:
     """A read-out that remembers: leaky traces of what all blocks spike, and two dense layers (`snn.traces`)."""
 
-    alphas: Annotated[tuple[_Decay, ...], Meta(min_length=1, max_length=16)] = (0.37, 0.67, 0.85, 0.93, 0.97)
+    alphas: Annotated[tuple[_Leak, ...], Meta(min_length=1, max_length=16)] = (0.37, 0.67, 0.85, 0.93, 0.97)
     width: _Size = 128  # Traces of each decay
     hidden: _Size = 256  # Units between the traces and the classes
 

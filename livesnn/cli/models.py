@@ -34,7 +34,8 @@ MOST_MISSING = 5  # Classes without a file that `data check` names one by one
 
 TRAINING_GROUPS = {
     "What to train": (
-        "dataset", "data", "recipe", "network", "name", "out", "init", "freeze", "resume", "runs", "seed", "dry_run", "json",
+        "dataset", "data", "recipe", "network", "name", "out", "init", "freeze", "resume", "runs", "seed",
+        "dry_run", "json",
     ),
     "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
     "Data": (

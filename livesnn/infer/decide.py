@@ -73,8 +73,8 @@ def winner(rates: FloatArray, membrane: FloatArray) -> int:
 def probabilities(rates: FloatArray, card: ModelCard, *, temperature: float = 1.0) -> FloatArray:
     """Return float32 [K] that sum to 1, in the order of ``rates``.
 
-    Membrane and trace read-outs: the softmax of the mean outputs, which is what cross-entropy trains. Spikes read-out:
-    each class's share of the window's output spikes, with one spike's weight spread evenly over the classes
+    Membrane and trace read-outs: the softmax of the mean outputs, which is what cross-entropy trains. Spikes
+    read-out: each class's share of the window's output spikes, with one spike's weight spread evenly over the classes
     (p = (n_k + 1/K) / (n + 1)), so that silence is undecided and a lone spike is worth little more than half.
     ``temperature`` above 1 flattens either, below 1 sharpens it.
     """

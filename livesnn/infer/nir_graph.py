@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from functools import partial
+from typing import Any
 
 import nir
 import numpy as np
@@ -36,26 +37,33 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     - Neurons that fire but don't reset. They are an integrator and a threshold.
     - Scaling and clipping of counts. The scale is in the first kernel; the caller clips at the metadata's count_max.
 
+    Nor has it one for the layer norm of a read-out of traces. The graph then ends with the traces, and what follows
+    is in the metadata.
+
     NIR's neurons spike above their threshold, livesnn's also at it, so NIR's is the next smaller 32-bit float. Raises
     ModelError if a tensor is missing, doesn't fit the card, or holds NaN or infinity.
 
     Returns
     -------
-    Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot. What
-    they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata: "dt" (s),
-    "count_max", "window", "readout", and the card as JSON under "livesnn".
+    Graph of "input" [C, H, W], "output" [K] or [traces], and the layers by their names in the card, with _ for each
+    dot. What they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata:
+    "dt" (s), "count_max", "window", "readout", and the card as JSON under "livesnn". For traces it also has the
+    arrays of y = C · max(H · norm(U) + h, 0) + c: "norm_weight" and "norm_bias" [traces], "hidden_weight" H,
+    "hidden_bias" h, "classify_weight" C and "classify_bias" c.
     """
     graph = _Graph(card, weights_to_run(weights, card.network), dt_s)
-    metadata = {
+    metadata: dict[str, Any] = {
         "dt": dt_s,
         "count_max": card.input.count_max,
         "window": card.input.window,
         "readout": card.readout,
         "livesnn": card.to_json(),
     }
+    if card.readout == "traces":
+        metadata |= _dense_layers(graph)
     try:
         scores = _conv_snn(graph) if card.network.kind == "conv_snn" else _sts_resnet(graph)
-        graph.add("output", nir.Output(np.array([len(card.classes)])), scores)
+        graph.add("output", nir.Output(np.array(card.layer_shapes()["readout"])), scores)
         return nir.NIRGraph(graph.nodes, graph.edges, metadata=metadata)
     except (ValueError, IndexError) as error:  # from nir, if a pool is larger than what it pools
         raise ModelError(
@@ -164,8 +172,12 @@ def _sts_resnet(graph: _Graph) -> str:
         for i in range(count):
             last = _sub_block(graph, block, i, last, stride if i == 0 else 1)
         ends.append(last)
-    taps = [graph.pool(f"{end}_pool", end, spec.final_pool, stride=spec.final_pool) for end in ends[-2:]]
-    return graph.neurons("readout", *_classified(graph, taps), fires=card.readout == "spikes")
+    read = ends[-len(card.read_layers()) :]
+    taps = [graph.pool(f"{end}_pool", end, spec.final_pool, stride=spec.final_pool) for end in read]
+    if card.readout == "traces":
+        return _traced(graph, taps)
+    currents = _classified(graph, taps, "classify", len(card.classes))
+    return graph.neurons("readout", *currents, fires=card.readout == "spikes")
 
 
 def _sub_block(graph: _Graph, block: int, i: int, before: str, stride: int) -> str:
@@ -179,14 +191,42 @@ def _sub_block(graph: _Graph, block: int, i: int, before: str, stride: int) -> s
     return graph.neurons(f"{layer}.second", current, before)
 
 
-def _classified(graph: _Graph, taps: list[str]) -> list[str]:
-    """Add a dense node for each tap, with its columns of the classifier's weights. The first one has the bias."""
+def _traced(graph: _Graph, taps: list[str]) -> str:
+    """Add the leaky traces of a read-out: integrators that read the same current, each decay's its own copy."""
+    spec = graph.card.traces
+    currents = _classified(graph, taps, "read_out.project", spec.width)
+    copies = graph.add(
+        "readout_copies",
+        nir.Linear(np.tile(np.eye(spec.width, dtype=np.float32), (len(spec.alphas), 1))),
+        *currents,
+    )
+    alphas = np.repeat(np.array(spec.alphas, np.float32), spec.width)
+    tau, one = np.float32(graph.dt_s) / (1 - alphas), np.ones_like(alphas)
+    return graph.add("readout", nir.LI(tau=tau, r=one, v_leak=np.zeros_like(alphas)), copies)
+
+
+def _dense_layers(graph: _Graph) -> dict[str, npt.NDArray[np.float32]]:
+    """Return what follows the traces, by its name in the metadata."""
+    card = graph.card
+    (units,), hidden, classes = card.layer_shapes()["readout"], card.traces.hidden, len(card.classes)
+    tensors = {
+        "norm_weight": ("read_out.layer_norm.weight", (units,)),
+        "norm_bias": ("read_out.layer_norm.bias", (units,)),
+        "hidden_weight": ("read_out.hidden.weight", (hidden, units)),
+        "hidden_bias": ("read_out.hidden.bias", (hidden,)),
+        "classify_weight": ("classify.weight", (classes, hidden)),
+        "classify_bias": ("classify.bias", (classes,)),
+    }
+    return {name: tensor(graph.weights, *wanted) for name, wanted in tensors.items()}
+
+
+def _classified(graph: _Graph, taps: list[str], where: str, outputs: int) -> list[str]:
+    """Add a dense node for each tap, with its columns of the read-out's weights. The first one has the bias."""
     lengths = [int(np.prod(graph.shape(tap))) for tap in taps]
-    classes = len(graph.card.classes)
-    rows = tensor(graph.weights, "classify.weight", (classes, sum(lengths)))
-    bias = tensor(graph.weights, "classify.bias", (classes,))
-    first, second = np.split(rows, lengths[:1], axis=1)
-    nodes = (nir.Affine(first, bias), nir.Linear(second))
+    rows = tensor(graph.weights, f"{where}.weight", (outputs, sum(lengths)))
+    bias = tensor(graph.weights, f"{where}.bias", (outputs,))
+    first, *others = np.split(rows, np.cumsum(lengths)[:-1], axis=1)
+    nodes = (nir.Affine(first, bias), *map(nir.Linear, others))
     return [
         graph.add(f"{tap.removesuffix('_pool')}_dense", node, graph.flat(tap))
         for tap, node in zip(taps, nodes, strict=True)

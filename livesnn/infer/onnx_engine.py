@@ -157,7 +157,9 @@ def _check_tensors(
     """Compare the graph's inputs and outputs with the card; raise ModelError on the first that differs."""
     classes, read_out = (len(card.classes),), card.layer_shapes()["readout"]
     if [*card.states.values()][-1:] != [read_out]:
-        raise ModelError(f"{path}: the last state is not the read-out's {list(read_out)}: copy the model again")
+        raise ModelError(
+            f"{path}: the last state is not the read-out's {list(read_out)}: copy the model again"
+        )
     frame = (1, card.input.channels, card.input.height, card.input.width)
     inputs: dict[str, _Tensor] = {"frame": ("tensor(uint8)", frame)}
     outputs: dict[str, _Tensor] = {"output": ("tensor(float)", (1, *classes))}

@@ -274,7 +274,9 @@ def _is_compiled(network: Plan, rule: Rule, dense: Dense | None) -> bool:
     steps = helps and is_cached(run_step, 0, rule, True, 0, floats, written, *scratch)
     if dense is None or not steps:
         return steps
-    reads = is_cached(advance_traces, dense, floats, floats, floats) and is_cached(hidden_units, dense, floats)
+    reads = is_cached(advance_traces, dense, floats, floats, floats) and is_cached(
+        hidden_units, dense, floats
+    )
     return reads and is_cached(classified, dense, floats)
 
 

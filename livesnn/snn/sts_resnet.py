@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from livesnn.card import ModelCard
 from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
 
-
 HIDDEN_DROPOUT = 0.3  # Share of a trace read-out's hidden units that are dropped in training
 
 

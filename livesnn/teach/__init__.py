@@ -115,17 +115,12 @@ def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> Mod
 
 
 def check_teachable(card: ModelCard) -> None:
-    """Raise ModelError unless a class can be added to the model: its outputs must be linear in its last spikes."""
-    if card.network.kind != "sts_resnet" or card.readout != "membrane":
+    """Raise ModelError unless a class can be added to the model: its outputs must be linear in what they read."""
+    if card.network.kind != "sts_resnet" or card.readout == "spikes":
         raise ModelError(
             f"{card.name} is a {card.network.kind} that reads out its {card.readout}: only an sts_resnet that reads "
-            "out its membrane can be taught, such as gestures"
+            "out its membrane or traces can be taught, such as gestures"
         )
-
-
-def read_out_layers(card: ModelCard) -> list[str]:
-    """Return the layers whose spikes the read-out of an STS-ResNet gets: the last ones of blocks 3 and 4."""
-    return [f"block{block}.{card.network.sub_blocks[block - 1]}.second" for block in (3, 4)]
 
 
 def check_name(gesture: str, card: ModelCard) -> None:

@@ -25,6 +25,7 @@ from livesnn.events.slicer import Frame
 from livesnn.files import replace_file
 from livesnn.infer.decide import THRESHOLD, probabilities
 from livesnn.infer.model import Model, State, load_model, model_folder
+from livesnn.infer.spikes.traces import Dense, hidden_units
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress, untold
 from livesnn.simulate.gestures import VERSION, Use, clip_frames
@@ -38,7 +39,6 @@ from livesnn.teach import (
     Recognised,
     check_lesson,
     check_out,
-    read_out_layers,
     recognised_already,
 )
 from livesnn.teach.clips import MOVES, Clip, moved, movement
@@ -94,7 +94,7 @@ def teach(
     before = taught_before(folder, card, rows.shape[1])
     others_rows = rows[[name != gesture for name in card.classes]]
     earlier = before.pop(gesture, rows[:0])
-    parts = [window_features(loaded, clip) for clip in clips]
+    parts = [window_features(loaded, weights, clip) for clip in clips]
     taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
     _check_windows(len(taught), gesture, card)
     moving = _movement(clips, gesture, card)
@@ -102,7 +102,7 @@ def teach(
     recognised = recognised_already(gesture, resembles, resembling, len(taught))
     if recognised is not None and not go_on(recognised):
         raise AlreadyRecognisedError(recognised)
-    copied = [[window_features(loaded, copy) for copy in moved(clip)] for clip in clips]
+    copied = [[window_features(loaded, weights, copy) for copy in moved(clip)] for clip in clips]
     copies = [joined(copy) for copy in zip(*copied, strict=True)]
     known = _known(loaded, weights, others, before, progress)
     # Windows that were taught earlier have no shifted copies: each is repeated instead.
@@ -151,7 +151,7 @@ def _known(
 ) -> Known:
     """Return what the new class must not be confused with: trained classes, taught classes, and ``others``."""
     parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
-    shown = [window_features(model, clip) for clip in others]
+    shown = [window_features(model, weights, clip) for clip in others]
     for windows in (joined(shown), *before.values()):
         drawn = _drawn(windows, MOST_OTHERS)
         aside = _kept_aside([len(drawn)])
@@ -235,18 +235,18 @@ def write_taught(
         card,
         name=out.name,
         classes=classes,
-        states=card.states | {"readout": (len(rows),)},
         taught={name: len(windows) for name, windows in taught.items()},
         accuracy=None,  # measured with other classes
         test=None,
         command=shlex.join(["livesnn", "teach", gesture, "--model", card.name]),
     )
+    card = replace(card, states=card.layer_shapes())
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
             folder = Path(made) / out.name
             folder.mkdir()
-            write_model(folder, weights, _graph(base / GRAPH, rows), card)
+            write_model(folder, weights, _graph(base / GRAPH, rows, card), card)
             windows_by_class = {KEY + name: windows.astype(np.float16) for name, windows in taught.items()}
             (folder / TAUGHT).write_bytes(save(windows_by_class))
             (folder / "README.md").write_text(_describe(card), encoding="utf-8")
@@ -260,7 +260,7 @@ def write_taught(
     return card
 
 
-def _graph(base: Path, rows: FloatArray) -> Any:
+def _graph(base: Path, rows: FloatArray, card: ModelCard) -> Any:
     """Return the onnx.ModelProto of a model.onnx with these rows in its read-out."""
     import onnx  # half a second
 
@@ -274,9 +274,10 @@ def _graph(base: Path, rows: FloatArray) -> Any:
     if values:
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # intermediate shapes, which nobody needs
+    lengths = {"output": len(rows)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
     for tensor in (*graph.input, *graph.output):
-        if tensor.name in ("output", "readout", "readout.next"):
-            tensor.type.tensor_type.shape.dim[-1].dim_value = len(rows)
+        if tensor.name in lengths:
+            tensor.type.tensor_type.shape.dim[-1].dim_value = lengths[tensor.name]
     onnx.checker.check_model(model)
     return model
 
@@ -307,19 +308,22 @@ MOST_STEPS, CONVERGED = 500, 1e-3
 """Largest number of steps of the fit, and the change of the outputs at which it ends."""
 
 
-def window_features(model: Model, clip: Clip) -> FloatArray:
+def window_features(model: Model, weights: Weights, clip: Clip) -> FloatArray:
     """Return float32 [N, F + 1] for the N whole windows of a clip, with the state carried through it from zero.
 
-    The membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are the pooled
-    spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the mean of
-    x[t] = α · x[t−1] + [s[t], 1], which is returned.
+    A read-out of traces has outputs [W | b] · [h[t], 1] of its hidden units h[t], whose means are returned.
+    Otherwise, the membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are
+    the pooled spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the
+    mean of x[t] = α · x[t−1] + [s[t], 1], which is returned.
     """
-    card, state = model.card, model.initial_state()
-    alpha, window = np.float32(card.neuron.alpha), card.input.window
+    card, state, window = model.card, model.initial_state(), model.card.input.window
+    dense = Dense.of(weights, card) if card.readout == "traces" else None
+    alpha = np.float32(0 if dense else card.neuron.alpha)
     x, features = np.zeros(1, np.float32), []
     for data in clip[: len(clip) // window * window]:
         _, state = model.step(Frame(0, data, 0), state)
-        x = alpha * x + np.append(_pooled_spikes(card, state), np.float32(1))
+        read = hidden_units(dense, state[-1]) if dense else _pooled_spikes(card, state)
+        x = alpha * x + np.append(read, np.float32(1))
         features.append(x)
     if not features:
         return np.zeros((0, 0), np.float32)
@@ -330,7 +334,7 @@ def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
     """Return float32 [F]: the share of spikes in each cell of the last pools, in the order of `STSResNet`."""
     size, names = card.network.final_pool, list(card.states)
     parts = []
-    for layer in read_out_layers(card):
+    for layer in card.read_layers():
         spikes = np.asarray(state[names.index(layer)]) >= np.float32(card.neuron.threshold)
         channels, rows, columns = len(spikes), spikes.shape[1] // size, spikes.shape[2] // size
         cells = spikes[:, : rows * size, : columns * size].reshape(channels, rows, size, columns, size)
@@ -365,8 +369,14 @@ def known_people(
         return Known(kept["learned"].astype(np.float32), kept["kept_aside"].astype(np.float32))
     share = people / (people + kept_aside_people)
     known = Known(
-        _people(model, people, "train", lambda done: progress(share * done)),
-        _people(model, kept_aside_people, "validation", lambda done: progress(share + (1 - share) * done)),
+        _people(model, weights, people, "train", lambda done: progress(share * done)),
+        _people(
+            model,
+            weights,
+            kept_aside_people,
+            "validation",
+            lambda done: progress(share + (1 - share) * done),
+        ),
     )
     made = io.BytesIO()
     np.savez(made, **{name: part.astype(np.float16) for name, part in known._asdict().items()})
@@ -386,13 +396,13 @@ def _key(card: ModelCard, weights: Weights, people: int, kept_aside_people: int)
     return key.hexdigest()
 
 
-def _people(model: Model, people: int, use: Use, progress: Progress) -> FloatArray:
+def _people(model: Model, weights: Weights, people: int, use: Use, progress: Progress) -> FloatArray:
     spec, windows = model.card.input, []
     # Someone who walks by may never cause that many events.
     nothing = (IDLE, WALKING) if spec.slice.delta_t_us else (IDLE,)
     for seed in range(people):
         for name in (*GESTURES, nothing[seed % len(nothing)]):
-            windows.append(window_features(model, clip_frames(name, seed, spec, use, CLIP_WINDOWS)))
+            windows.append(window_features(model, weights, clip_frames(name, seed, spec, use, CLIP_WINDOWS)))
         progress((seed + 1) / people)
     return np.concatenate(windows)
 

@@ -229,8 +229,8 @@ class Configuration(DataRequest):
     """Weight of a second loss, which separates all kinds of movement of the simulated people. Outputs that aren't a
     class are left out of the finished model."""
     readout: ReadOut = "membrane"
-    """Output: the last layer's membrane potentials, its spikes as in the paper, or two dense layers on leaky traces of
-    all blocks' spikes, which remember some seconds."""
+    """Output: the last layer's membrane potentials, its spikes as in the paper, or two dense layers on leaky traces
+    of all blocks' spikes, which remember some seconds."""
     reset: bool = True
     """Set a membrane potential to zero after a spike."""
     alpha: float = 0.5

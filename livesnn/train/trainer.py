@@ -36,11 +36,11 @@ from livesnn.train.model_folder import write_model_folder
 from livesnn.train.network import (
     LastEpochs,
     MeasuredNorms,
-    freeze,
     Network,
     Start,
     Teacher,
     build,
+    freeze,
     load_final,
     read_start,
     read_teacher,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, TraceSpec
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.infer.spike_engine import SpikeModel
@@ -50,7 +50,13 @@ cards = st.builds(
     ),
     network=networks,
     neuron=st.builds(NeuronSpec, st.floats(0.1, 0.95), st.floats(0.2, 1), reset=st.booleans()),
-    readout=st.sampled_from(["membrane", "spikes"]),
+    readout=st.sampled_from(["membrane", "spikes", "traces"]),
+    traces=st.builds(
+        TraceSpec,
+        st.lists(st.floats(0, 0.98), min_size=1, max_size=4).map(tuple),
+        st.integers(8, 40),
+        st.integers(1, 40),
+    ),
 )
 
 

@@ -26,7 +26,6 @@ from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Stack, Streams
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     STREAM_FRAMES,
-    STRETCH,
     breadth_of,
     load_gestures,
     load_streams,
@@ -74,18 +73,18 @@ def test_streams_are_made_once_and_cut_anew_in_every_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
-    streams = load_streams(INPUT, 2, seed=5)
+    streams = load_streams(INPUT, 2, 40, seed=5)
     assert streams.frame_labels.shape == (2, STREAM_FRAMES)
     assert set(streams.labels) <= {IGNORED, UNKNOWN, *range(11)}
     files = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
-    assert np.array_equal(load_streams(INPUT, 2, seed=5).labels, streams.labels)
+    assert np.array_equal(load_streams(INPUT, 2, 40, seed=5).labels, streams.labels)
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == files
     index = np.array([0, len(streams) - 1])
     frames, labels = streams.take(index, 0), streams.labels_of(index, 0)
-    assert frames.shape == (2, STRETCH, 2, 64, 64)
+    assert frames.shape == (2, 40, 2, 64, 64)
     whole = streams.frames[np.array([1])][0]
-    place = next(i for i in range(len(whole)) if np.array_equal(whole[i : i + STRETCH], frames[1]))
-    assert np.array_equal(labels[1], streams.frame_labels[1, place : place + STRETCH])
+    place = next(i for i in range(len(whole)) if np.array_equal(whole[i : i + 40], frames[1]))
+    assert np.array_equal(labels[1], streams.frame_labels[1, place : place + 40])
     assert np.array_equal(streams.take(index, 0), frames)
     assert not np.array_equal(streams.take(index, 1), frames)
 
@@ -94,7 +93,7 @@ def test_each_kind_of_movement_has_an_output_while_training_and_belongs_to_a_cla
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
-    streams = load_streams(INPUT, 1, seed=5)
+    streams = load_streams(INPUT, 1, 40, seed=5)
     names = streams.classes + streams.kinds
     assert len(names) == len(set(names)) == len(streams.class_of)
     of = dict(zip(names, streams.class_of, strict=True))
@@ -148,7 +147,7 @@ def test_a_frame_is_scored_where_a_stream_would_be_decided() -> None:
 )
 def test_what_only_clips_allow_is_refused(flags: dict[str, Any], says: str) -> None:
     frames = Stack([np.zeros((1, STREAM_FRAMES, 2, 64, 64), np.uint8)])
-    streams = Streams(frames, np.zeros((1, STREAM_FRAMES), np.int64), GESTURES, STRETCH, 0)
+    streams = Streams(frames, np.zeros((1, STREAM_FRAMES), np.int64), GESTURES, 40, 0)
     with pytest.raises(TrainError, match=says):
         check_streams(Configuration(dataset="gestures-sim", **flags), streams)
 

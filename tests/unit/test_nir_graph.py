@@ -16,7 +16,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from livesnn.__main__ import main
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, TraceSpec
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.model import load_model, model_folder, shipped_models
@@ -72,7 +72,17 @@ class Program:
         self.before_reset: dict[str, Array] = {}
         for name in self.order[1:]:
             x[name] = self.run(name, sum(x[before] for before, after in self.graph.edges if after == name))
-        return x["output"], self.before_reset
+        return self.after_traces(x["output"]), self.before_reset
+
+    def after_traces(self, u: Array) -> Array:
+        """Return what follows the traces u of a read-out, as the metadata has it; other outputs as they are."""
+        told = self.graph.metadata
+        if told["readout"] != "traces":
+            return u
+        normed = (u - u.mean()) / np.sqrt(u.var() + 1e-5) * told["norm_weight"] + told["norm_bias"]
+        hidden = np.maximum(told["hidden_weight"] @ normed + told["hidden_bias"], 0)
+        output: Array = told["classify_weight"] @ hidden + told["classify_bias"]
+        return output
 
     def run(self, name: str, x: Array) -> Array:
         node = self.graph.nodes[name]
@@ -162,6 +172,7 @@ def test_a_shipped_model_decides_the_same(name: str) -> None:
     [
         CARD,
         replace(CARD, readout="spikes"),
+        replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.0, 0.9), width=10, hidden=7)),
         replace(CARD, neuron=NeuronSpec(alpha=1.0, threshold=0.7)),
         replace(CARD, neuron=NeuronSpec(alpha=0.0)),
         replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.7, 0.9, 1.0))),

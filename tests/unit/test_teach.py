@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, ReadOut, SliceRule, TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
@@ -104,15 +104,31 @@ def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: P
             np.testing.assert_allclose(now, states[0][-1], atol=1e-5)
 
 
-def test_a_windows_mean_output_is_its_features_times_the_rows(base: Path) -> None:
+def test_a_class_more_reads_the_traces_of_a_read_out(tmp_path: Path) -> None:
+    traced = write_network(tmp_path, replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 32, 32)))
+    assert lesson(traced, tmp_path / "taught").right == 3
+    assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
+    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
+    states = [model.initial_state() for model in models]
+    for data in clip(RIGHT, frames=10):
+        outputs = [model.step(Frame(0, data, 1), state) for model, state in zip(models, states, strict=True)]
+        states = [state for _, state in outputs]
+        for output, _ in outputs:
+            np.testing.assert_allclose(output, outputs[0][0], atol=1e-5)
+
+
+@pytest.mark.parametrize("readout", ["membrane", "traces"])
+def test_a_windows_mean_output_is_its_features_times_the_rows(readout: ReadOut, tmp_path: Path) -> None:
+    base = write_network(tmp_path, replace(CARD, readout=readout))
     model, shown = load_model(base, "onnx"), clip(LEFT, frames=40)
     state, outputs = model.initial_state(), []
     for data in shown:
         output, state = model.step(Frame(0, data, 1), state)
         outputs.append(output)
     means = np.array(outputs).reshape(4, 10, -1).mean(1)
-    rows = rows_of(load_weights(base / "model.safetensors")[0])
-    np.testing.assert_allclose(window_features(model, shown) @ rows.T, means, atol=1e-4)
+    weights, _ = load_weights(base / "model.safetensors")
+    found = window_features(model, weights, shown) @ rows_of(weights).T
+    np.testing.assert_allclose(found, means, atol=1e-4)
 
 
 def test_a_second_lesson_keeps_the_first(base: Path, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -
 
 
 def load_streams(spec: InputSpec, people: int, stretch: int, seed: int) -> Streams:
-    """Return a stream of each of so many people who practise; ``seed`` decides where stretches are cut out of them."""
+    """Return a stream of each of so many people who practise; ``seed`` decides which stretches are cut out."""
     chunks = [
         range(first, min(first + STREAMS_AT_ONCE, people)) for first in range(0, people, STREAMS_AT_ONCE)
     ]
