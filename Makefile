@@ -77,7 +77,7 @@ bench: .venv/all
 	touch $@
 
 peers: .venv-peers/all
-	.venv-peers/bin/python tests/benchmarks/step_peers.py --model $(or $(MODEL),gestures) --source $(or $(SOURCE),recordings/arm_roll.aedat4)
+	.venv-peers/bin/python tests/benchmarks/step_peers.py --model $(or $(MODEL),nmnist) --source $(or $(SOURCE),recordings/digit-7.aedat4)
 
 # The documentation as a site with search: docs/_build/html/index.html. A warning is an error.
 docs: .venv/docs

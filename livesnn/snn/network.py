@@ -120,13 +120,14 @@ def channels_last(x: Tensor) -> Tensor:
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, and back into its former mode at the end."""
-    training = module.training
+    """Put a module into eval mode, and all of it back into its former mode at the end."""
+    training = [each for each in module.modules() if each.training]
     module.eval()
     try:
         yield
     finally:
-        module.train(training)
+        for each in training:
+            each.training = True
 
 
 class SpikingNetwork(nn.Module):

@@ -26,9 +26,6 @@ from livesnn.train.network import READ_OUT, Network, Teacher
 
 SWITCH_FILE = "switch.json"
 
-STEADY = 3
-"""A frame of a stream is scored once its label has been the same for so many frames: a decision may take 150 ms."""
-
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -208,7 +205,7 @@ class HybridModule(lightning.LightningModule):
         """Run stretches of streams, uint8 [B, T, C, H, W] with labels int64 [B, T], as a live stream runs.
 
         The first `burn_in` frames are the past: they have no gradient, and for some stretches they leave no state.
-        A frame behind them is scored if a decision falls there and its label has been the same for `STEADY` frames.
+        A labelled frame behind them is scored if a decision falls there.
 
         Returns the evidence of the scored frames, float32 [1, N, K] (see `Decider.evidence`), their labels int64 [N],
         and the rates of the hidden layers.
@@ -232,8 +229,6 @@ class HybridModule(lightning.LightningModule):
         )
         number = torch.arange(len(labels[0]), device=labels.device).unsqueeze(1)  # [T, 1]
         scored = (number >= past + (window - 1) * ~carried) & (labels.T != IGNORED)
-        for before in range(1, STEADY):
-            scored &= labels.T.roll(before, 0) == labels.T
         scored = scored[window - 1 :]
         return evidence[scored].unsqueeze(0), labels.T[window - 1 :][scored], torch.stack(rates).mean(0)
 

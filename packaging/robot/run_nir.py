@@ -34,6 +34,15 @@ def integrator(node: nir.LI) -> torch.nn.Module:
     )
 
 
+def output_of(metadata: dict[str, np.ndarray], u: np.ndarray) -> np.ndarray:
+    """Return the output of what the graph ends with: after leaky traces come a layer norm and two dense layers."""
+    if metadata["readout"] != "traces":
+        return u
+    normed = (u - u.mean()) / np.sqrt(u.var() + 1e-5) * metadata["norm_weight"] + metadata["norm_bias"]
+    hidden = np.maximum(metadata["hidden_weight"] @ normed + metadata["hidden_bias"], 0)
+    return metadata["classify_weight"] @ hidden + metadata["classify_bias"]
+
+
 def main(graph_file: str, model_name: str, source_name: str) -> None:
     """Print the largest difference of the read-outs, and how often the same class is ahead."""
     graph = nir.read(graph_file)
@@ -50,7 +59,7 @@ def main(graph_file: str, model_name: str, source_name: str) -> None:
             counts = torch.tensor(np.minimum(frame.data, spec.count_max)).float()[None]  # a batch of one
             (_, membrane), kept = network(counts) if kept is None else network(counts, kept)
             output, state = model.step(frame, state)
-            theirs.append(membrane.numpy().ravel())
+            theirs.append(output_of(graph.metadata, membrane.numpy().ravel()))
             ours.append(output)
     apart = np.abs(np.array(theirs) - ours).max()
     alike = (np.argmax(theirs, axis=1) == np.argmax(ours, axis=1)).mean()

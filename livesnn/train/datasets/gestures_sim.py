@@ -66,6 +66,8 @@ STREAM_FRAMES = 240  # Of a training stream
 
 STREAMS_AT_ONCE = 20  # Streams in a cache file
 
+ANTICIPATED = 4  # Frames before a movement that are labelled as it
+
 NAME = "gestures-sim"
 STREAMS = f"{NAME}-streams"
 KINDS = (*EVERYDAY, *NOTHING)  # What people in the streams do besides the gestures
@@ -146,8 +148,20 @@ def load_streams(spec: InputSpec, people: int, stretch: int, seed: int) -> Strea
             partial(_fill_streams, spec), missing, f"simulating people, in parts of {STREAMS_AT_ONCE}"
         )
     frames = Stack([OnDisk(frames) for frames, _ in files])
-    labels = np.concatenate([np.load(labels) for _, labels in files]).astype(np.int64) + IGNORED
+    labels = anticipated(np.concatenate([np.load(labels) for _, labels in files]).astype(np.int64) + IGNORED)
     return Streams(frames, labels, GESTURES, stretch, seed, KINDS, _CLASS_OF)
+
+
+def anticipated(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return labels [N, F] in which the last `ANTICIPATED` frames on the way to a movement count as it.
+
+    So the network learns to recognise a gesture as early as it can.
+    """
+    early = labels.copy()
+    for _ in range(ANTICIPATED):
+        before = early[:, :-1]
+        early[:, :-1] = np.where(before == IGNORED, early[:, 1:], before)
+    return early
 
 
 def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
