@@ -138,11 +138,23 @@ class NeuronSpec:
 
 @dataclass(frozen=True)
 class TraceSpec:
-    """A read-out that remembers: leaky traces of what all blocks spike, and two dense layers (`snn.traces`)."""
+    """A read-out that remembers (`snn.sts_resnet.TraceReadOut`)."""
 
+    # Decay of each trace, per step
     alphas: Annotated[tuple[_Leak, ...], Meta(min_length=1, max_length=16)] = (0.37, 0.67, 0.85, 0.93, 0.97)
-    width: _Size = 128  # Traces of each decay
-    hidden: _Size = 256  # Units between the traces and the classes
+    members: Annotated[int, Meta(ge=1, le=64)] = 3  # Read-outs whose outputs are averaged
+    width: _Size = 128  # Numbers that a member traces
+    hidden: _Size = 256  # Units of a member between its traces and the classes
+
+    @property
+    def currents(self) -> int:
+        """How many numbers all members trace."""
+        return self.members * self.width
+
+    @property
+    def traces(self) -> int:
+        """How many traces they make of them, one for each decay."""
+        return len(self.alphas) * self.currents
 
 
 @dataclass(frozen=True)
@@ -243,9 +255,8 @@ class ModelCard:
 
     def layer_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape [C, H, W] or [K] of each layer's membranes, in order, from network and input."""
-        spec, widths, traces = self.network, self.network.widths, self.traces
-        units = len(traces.alphas) * traces.width if self.readout == "traces" else len(self.classes)
-        readout = {"readout": (units,)}
+        spec, widths = self.network, self.network.widths
+        readout = {"readout": (self.traces.traces if self.readout == "traces" else len(self.classes),)}
         height, width = self.input.height, self.input.width
         if spec.kind == "conv_snn":
             first, second = (widths[0], height, width), (widths[1], height // 2, width // 2)

@@ -106,7 +106,7 @@ def _conv_snn(shapes: list[Shape]) -> list[float]:
 
 def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
     spec, hidden, names = card.network, shapes[:-1], [*card.states]
-    outputs = card.traces.width if card.readout == "traces" else len(card.classes)
+    outputs = card.traces.currents if card.readout == "traces" else len(card.classes)
     read_by_read_out = [names.index(layer) for layer in card.read_layers()]
     reach = []
     for i, shape in enumerate(hidden):

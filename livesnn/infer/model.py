@@ -364,3 +364,15 @@ def _is_array(value: object, dtype: type[np.generic], shape: tuple[int, ...]) ->
 
 def _describe(value: object) -> str:
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def pooled_spikes(card: ModelCard, state: State) -> FloatArray:
+    """Return the share of spikes in each cell of the read-out's pools, float32 [P], in the order of `STSResNet`."""
+    size, names = card.network.final_pool, list(card.states)
+    parts = []
+    for layer in card.read_layers():
+        spikes = np.asarray(state[names.index(layer)]) >= np.float32(card.neuron.threshold)
+        channels, rows, columns = len(spikes), spikes.shape[1] // size, spikes.shape[2] // size
+        cells = spikes[:, : rows * size, : columns * size].reshape(channels, rows, size, columns, size)
+        parts.append(cells.mean((2, 4), dtype=np.float32).ravel())
+    return np.concatenate(parts)

@@ -48,8 +48,8 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     Graph of "input" [C, H, W], "output" [K] or [traces], and the layers by their names in the card, with _ for each
     dot. What they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata:
     "dt" (s), "count_max", "window", "readout", and the card as JSON under "livesnn". For traces it also has the
-    arrays of y = C · max(H · norm(U) + h, 0) + c: "norm_weight" and "norm_bias" [traces], "hidden_weight" H,
-    "hidden_bias" h, "classify_weight" C and "classify_bias" c.
+    arrays of y = C · max(norm(U) · H + h, 0) + c: "hidden_weight" H [members, traces of each, units], "hidden_bias"
+    h, "classify_weight" C and "classify_bias" c.
     """
     graph = _Graph(card, weights_to_run(weights, card.network), dt_s)
     metadata: dict[str, Any] = {
@@ -194,30 +194,27 @@ def _sub_block(graph: _Graph, block: int, i: int, before: str, stride: int) -> s
 def _traced(graph: _Graph, taps: list[str]) -> str:
     """Add the leaky traces of a read-out: integrators that read the same current, each decay's its own copy."""
     spec = graph.card.traces
-    currents = _classified(graph, taps, "read_out.project", spec.width)
+    currents = _classified(graph, taps, "read_out.project", spec.currents)
+    number = np.arange(spec.currents).reshape(spec.members, 1, spec.width)
+    copied = np.repeat(number, len(spec.alphas), axis=1).ravel()
     copies = graph.add(
-        "readout_copies",
-        nir.Linear(np.tile(np.eye(spec.width, dtype=np.float32), (len(spec.alphas), 1))),
-        *currents,
+        "readout_copies", nir.Linear(np.eye(spec.currents, dtype=np.float32)[copied]), *currents
     )
-    alphas = np.repeat(np.array(spec.alphas, np.float32), spec.width)
+    alphas = np.tile(np.repeat(np.array(spec.alphas, np.float32), spec.width), spec.members)
     tau, one = np.float32(graph.dt_s) / (1 - alphas), np.ones_like(alphas)
     return graph.add("readout", nir.LI(tau=tau, r=one, v_leak=np.zeros_like(alphas)), copies)
 
 
 def _dense_layers(graph: _Graph) -> dict[str, npt.NDArray[np.float32]]:
     """Return what follows the traces, by its name in the metadata."""
-    card = graph.card
-    (units,), hidden, classes = card.layer_shapes()["readout"], card.traces.hidden, len(card.classes)
-    tensors = {
-        "norm_weight": ("read_out.layer_norm.weight", (units,)),
-        "norm_bias": ("read_out.layer_norm.bias", (units,)),
-        "hidden_weight": ("read_out.hidden.weight", (hidden, units)),
-        "hidden_bias": ("read_out.hidden.bias", (hidden,)),
-        "classify_weight": ("classify.weight", (classes, hidden)),
-        "classify_bias": ("classify.bias", (classes,)),
+    spec, classes = graph.card.traces, len(graph.card.classes)
+    units, traced = spec.members * spec.hidden, len(spec.alphas) * spec.width
+    return {
+        "hidden_weight": tensor(graph.weights, "read_out.hidden_weight", (spec.members, traced, spec.hidden)),
+        "hidden_bias": tensor(graph.weights, "read_out.hidden_bias", (spec.members, 1, spec.hidden)),
+        "classify_weight": tensor(graph.weights, "classify.weight", (classes, units)),
+        "classify_bias": tensor(graph.weights, "classify.bias", (classes,)),
     }
-    return {name: tensor(graph.weights, *wanted) for name, wanted in tensors.items()}
 
 
 def _classified(graph: _Graph, taps: list[str], where: str, outputs: int) -> list[str]:

@@ -155,7 +155,7 @@ class SpikeModel(CheckedModel):
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         before = self._together(state)
         dense, after = self._dense, aligned(self._size, np.float32)
-        output = np.empty(self.card.traces.width if dense else len(self.card.classes), np.float32)
+        output = np.empty(self.card.traces.currents if dense else len(self.card.classes), np.float32)
         shares_and_means = np.empty((2, len(self._layers)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)

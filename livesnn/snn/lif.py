@@ -221,14 +221,13 @@ def _reset(x: Tensor, synapse: Synapse, u: Tensor) -> Tensor:
 def trace_step(current: Tensor, u: Tensor, decay: Tensor) -> Tensor:
     """Advance leaky traces: U[t, k] = α[k] · U[t−1, k] + (1 − α[k]) · I[t] for each of K decays.
 
-    ``current`` is float [B, D], ``u`` float32 [B, K·D] and ``decay`` float32 [K·D], which holds each α D times.
+    ``current`` is float [B, M, 1, D], ``u`` float32 [B, M, K, D] and ``decay`` float32 [K, 1], which holds each α.
     """
-    copies = torch.cat([current.float()] * (len(decay) // current.shape[-1]), -1)
-    return u * decay + copies * (1 - decay)
+    return u * decay + torch.cat([current.float()] * len(decay), 2) * (1 - decay)
 
 
 def trace_sequence(currents: Tensor, u: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:
-    """Advance traces by currents [T, B, D]; return them after each step, float32 [T, B, K·D], and after the last."""
+    """Advance traces by currents [T, B, M, 1, D]; return them after each step [T, B, M, K, D] and after the last."""
     traces = []
     for current in currents:
         u = trace_step(current, u, decay)

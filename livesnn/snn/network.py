@@ -28,7 +28,7 @@ class Synapses(Protocol):
         ...
 
     def traces(self, current: Tensor, decay: Tensor) -> Tensor:
-        """Turn the current of a read-out into its leaky traces."""
+        """Turn the current [N, M, 1, D] of a read-out into its leaky traces [N, M, K, D]."""
         ...
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
@@ -50,8 +50,9 @@ class _OneStep:
         return out
 
     def traces(self, current: Tensor, decay: Tensor) -> Tensor:
-        u = trace_step(current, next(self.before), decay)
-        self.after.append(u)
+        before = next(self.before)
+        u = trace_step(current, before.reshape(len(before), current.shape[1], len(decay), -1), decay)
+        self.after.append(u.reshape(before.shape))
         return u
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
@@ -62,7 +63,7 @@ class _OneStep:
         return x
 
 
-class _Folded:
+class Folded:
     """T frames: x is [T·B, ...], time first."""
 
     def __init__(self, net: SpikingNetwork, state: State, steps: int) -> None:
@@ -82,8 +83,10 @@ class _Folded:
         return _channels_first(out.flatten(0, 1))
 
     def traces(self, current: Tensor, decay: Tensor) -> Tensor:
-        traces, u = trace_sequence(current.unflatten(0, (self.steps, -1)), next(self.before), decay)
-        self.after.append(u)
+        before = next(self.before)
+        first = before.reshape(len(before), current.shape[1], len(decay), -1)
+        traces, u = trace_sequence(current.unflatten(0, (self.steps, -1)), first, decay)
+        self.after.append(u.reshape(before.shape))
         return traces.flatten(0, 1)
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
@@ -120,14 +123,13 @@ def channels_last(x: Tensor) -> Tensor:
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, and all of it back into its former mode at the end."""
-    training = [each for each in module.modules() if each.training]
+    """Put a module into eval mode, and back into its former mode at the end."""
+    training = module.training
     module.eval()
     try:
         yield
     finally:
-        for each in training:
-            each.training = True
+        module.train(training)
 
 
 class SpikingNetwork(nn.Module):
@@ -181,7 +183,7 @@ class SpikingNetwork(nn.Module):
 
     def forward_rates(self, frames: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
         """Return `forward`'s results and each hidden layer's mean output float32 [layers − 1]."""
-        synapses = _Folded(self, state, len(frames))
+        synapses = Folded(self, state, len(frames))
         folded = channels_last(self.scale_input(frames).flatten(0, 1))
         output = self.layers(folded, synapses)
         outputs = output.float().unflatten(0, (len(frames), -1))

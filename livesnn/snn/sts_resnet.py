@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
+from livesnn.snn.network import ConvNorm, Folded, SpikingNetwork, Synapses
 
 HIDDEN_DROPOUT = 0.3  # Share of a trace read-out's hidden units that are dropped in training
 
@@ -54,31 +54,36 @@ class TraceReadOut(nn.Module):
         y[t] = C · max(H · norm(U[t]) + h, 0) + c
 
     All traces of a step are normalised together (layer norm; Ba, Kiros & Hinton 2016), so that more or fewer spikes
-    by one factor mean the same.
+    by one factor mean the same. Several members have weights of their own, and their outputs are averaged: they
+    begin with other weights, and are wrong about other things (Lakshminarayanan et al. 2017, "Simple and scalable
+    predictive uncertainty estimation using deep ensembles").
     """
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__()
         spec = card.traces
-        units = len(spec.alphas) * spec.width
-        self.project = nn.Linear(sum(map(prod, card.pooled_shapes())), spec.width)
-        self.layer_norm = nn.LayerNorm(units)
-        self.hidden = nn.Linear(units, spec.hidden)
+        traced = len(spec.alphas) * spec.width
+        self.members = spec.members
+        self.project = nn.Linear(sum(map(prod, card.pooled_shapes())), spec.members * spec.width)
+        weight = torch.empty(spec.members, traced, spec.hidden).uniform_(-(traced**-0.5), traced**-0.5)
+        self.hidden_weight = nn.Parameter(weight)
+        self.hidden_bias = nn.Parameter(torch.zeros(spec.members, 1, spec.hidden))
         self.decay: Tensor
-        self.register_buffer(
-            "decay", torch.tensor(spec.alphas).repeat_interleave(spec.width), persistent=False
-        )
+        self.register_buffer("decay", torch.tensor(spec.alphas)[:, None], persistent=False)
 
     def forward(self, pooled: Tensor, synapses: Synapses) -> Tensor:
-        """Return the hidden units [N, hidden] for pooled spikes [N, F]."""
-        traces = synapses.traces(self.project(pooled), self.decay)
-        return F.dropout(F.relu(self.hidden(self.layer_norm(traces))), HIDDEN_DROPOUT, self.training)
+        """Return the hidden units [N, M·hidden] for pooled spikes [N, F]."""
+        current = self.project(pooled).reshape(len(pooled), self.members, 1, -1)
+        traces = synapses.traces(current, self.decay).reshape(len(pooled), self.members, 1, -1)
+        normed = F.layer_norm(traces, traces.shape[-1:])
+        units = F.relu(normed @ self.hidden_weight + self.hidden_bias).flatten(1)
+        return F.dropout(units, HIDDEN_DROPOUT, self.training)
 
 
 class STSResNet(SpikingNetwork):
     """Stem, four blocks of sub-blocks, and a classifier on the outputs of blocks 3 and 4, concatenated.
 
-    With the read-out "traces", the classifier reads a `TraceReadOut` on the outputs of all blocks.
+    With the read-out "traces", it is a `TraceReadOut` on the outputs of all blocks.
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -97,15 +102,30 @@ class STSResNet(SpikingNetwork):
                 )
                 channels = width
             self.blocks.append(sub_blocks)
-        self.read_out = TraceReadOut(card) if card.readout == "traces" else None
-        features = card.traces.hidden if self.read_out else sum(map(prod, card.pooled_shapes()))
+        features = sum(map(prod, card.pooled_shapes()))
+        if card.readout == "traces":
+            self.read_out, features = TraceReadOut(card), card.traces.members * card.traces.hidden
         self.classify = nn.Linear(features, len(card.classes))
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         pooled = self._features(x, synapses)
-        if self.read_out is not None:
+        if self.card.readout == "traces":
             return self.classify(self.read_out(pooled, synapses))
         return synapses(self.classify(pooled), output=True)
+
+    def member_outputs(self, pooled: Tensor) -> Tensor:
+        """Return the output of each member of a trace read-out; their mean is the network's.
+
+        ``pooled`` are the pooled spikes of streams that begin here, float [T, B, F]; the outputs are [T, B, M, K].
+        """
+        members = self.card.traces.members
+        synapses = Folded(
+            self, (pooled.new_zeros(len(pooled[0]), *self.state_shapes()["readout"]),), len(pooled)
+        )
+        units = self.read_out(pooled.flatten(0, 1), synapses).unflatten(1, (members, -1))
+        weight = self.classify.weight.unflatten(1, (members, -1)) * members
+        outputs = torch.einsum("nmh,kmh->nmk", units, weight) + self.classify.bias
+        return outputs.unflatten(0, pooled.shape[:2])
 
     def _features(self, x: Tensor, synapses: Synapses) -> Tensor:
         spec = self.card.network

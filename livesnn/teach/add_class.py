@@ -24,7 +24,7 @@ from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError
 from livesnn.events.slicer import Frame
 from livesnn.files import replace_file
 from livesnn.infer.decide import THRESHOLD, probabilities
-from livesnn.infer.model import Model, State, load_model, model_folder
+from livesnn.infer.model import Model, load_model, model_folder, pooled_spikes
 from livesnn.infer.spikes.traces import Dense, hidden_units
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress, untold
@@ -322,24 +322,12 @@ def window_features(model: Model, weights: Weights, clip: Clip) -> FloatArray:
     x, features = np.zeros(1, np.float32), []
     for data in clip[: len(clip) // window * window]:
         _, state = model.step(Frame(0, data, 0), state)
-        read = hidden_units(dense, state[-1]) if dense else _pooled_spikes(card, state)
+        read = hidden_units(dense, state[-1]) if dense else pooled_spikes(card, state)
         x = alpha * x + np.append(read, np.float32(1))
         features.append(x)
     if not features:
         return np.zeros((0, 0), np.float32)
     return np.array(features, np.float32).reshape(-1, window, len(features[0])).mean(1)
-
-
-def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
-    """Return float32 [F]: the share of spikes in each cell of the last pools, in the order of `STSResNet`."""
-    size, names = card.network.final_pool, list(card.states)
-    parts = []
-    for layer in card.read_layers():
-        spikes = np.asarray(state[names.index(layer)]) >= np.float32(card.neuron.threshold)
-        channels, rows, columns = len(spikes), spikes.shape[1] // size, spikes.shape[2] // size
-        cells = spikes[:, : rows * size, : columns * size].reshape(channels, rows, size, columns, size)
-        parts.append(cells.mean((2, 4), dtype=np.float32).ravel())
-    return np.concatenate(parts)
 
 
 def joined(parts: Iterable[FloatArray]) -> FloatArray:

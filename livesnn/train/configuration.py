@@ -304,7 +304,7 @@ class Configuration(DataRequest):
     """Model to start from, by name or folder. Its network, neuron and read-out are kept unless a flag changes them.
     Classes that it doesn't know start with random weights."""
     freeze: bool = False
-    """Train only the read-out. The rest stays as in the model of --init."""
+    """Train only the read-out, in minutes. The rest stays as in the model of --init."""
     teacher: Path | None = None
     """Run folder of a finished training on the same clips. The model also learns its outputs (knowledge
     distillation)."""
@@ -332,8 +332,8 @@ class Configuration(DataRequest):
         self._check_sharing()
         if self.readout == "traces" and self.network != "sts_resnet":
             raise TrainError(f"--readout traces needs --network sts_resnet, not {self.network}")
-        if self.freeze and not self.init:
-            raise TrainError("--freeze needs a trained model: add --init, or leave --freeze out")
+        if self.freeze and not (self.init and self.readout == "traces"):
+            raise TrainError("--freeze needs a model and a read-out: add --init MODEL --readout traces")
         if self.teacher_share != Configuration.teacher_share and not self.teacher:
             raise TrainError("--teacher-share needs --teacher: add that, or leave --teacher-share out")
         if self.balance == "logits" and self.loss != "cross-entropy":

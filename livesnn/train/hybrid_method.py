@@ -18,13 +18,18 @@ from torch import Tensor
 from livesnn.errors import TrainError
 from livesnn.infer.decide import LEAK, leaky_weights
 from livesnn.snn.network import SpikingNetwork, State, eval_mode
+from livesnn.snn.sts_resnet import STSResNet
 from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import IGNORED, clip_random
-from livesnn.train.network import READ_OUT, Network, Teacher
+from livesnn.train.network import Network, Teacher
 
 SWITCH_FILE = "switch.json"
+
+THINNED, LEFT_OUT, SETTLED = 0.5, 0.15, 4
+"""Of a read-out's training: the largest share of spikes that is taken away, the share of pooled cells that is left
+out, and the first frame after a reset that is scored."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -72,16 +77,6 @@ class HybridModule(lightning.LightningModule):
         self.mirrored = config.mirrored(net.card.classes)
         self.teacher = teacher
 
-    def train(self, mode: bool = True) -> HybridModule:
-        """Put the network into train mode; with `freeze` only its read-out: norms keep their statistics."""
-        super().train(mode)
-        if mode and self.config.freeze:
-            self.net.eval()
-            for name, module in self.net.named_modules():
-                if f"{name}.".startswith(READ_OUT):
-                    module.train()
-        return self
-
     def on_train_epoch_start(self) -> None:
         """Set the phase; when phase 2 begins, measure what that changes, and restart the optimiser if configured."""
         analog_epochs = self.config.analog_epochs
@@ -120,7 +115,10 @@ class HybridModule(lightning.LightningModule):
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         taught = None if self.teacher is None else self.teacher.outputs(frames)
-        if labels.ndim == 2:
+        if self.config.freeze:
+            outputs, kinds, rates = self._run_members(frames, labels, random)
+            labels = kinds if self.class_of is None else self.class_of[kinds]
+        elif labels.ndim == 2:
             outputs, kinds, rates = self._run_stretches(frames, labels, random)
             labels = kinds if self.class_of is None else self.class_of[kinds]
         else:
@@ -231,6 +229,38 @@ class HybridModule(lightning.LightningModule):
         scored = (number >= past + (window - 1) * ~carried) & (labels.T != IGNORED)
         scored = scored[window - 1 :]
         return evidence[scored].unsqueeze(0), labels.T[window - 1 :][scored], torch.stack(rates).mean(0)
+
+    def _run_members(
+        self, spikes: Tensor, labels: Tensor, random: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run each member of the read-out on stretches of pooled spike counts, uint8 [B, T, P, 1, 1].
+
+        As in `_run_stretches`, the first `burn_in` frames are the past, and every labelled frame behind them is
+        scored; without a past, from the frame `SETTLED` on. Counts are thinned and cells left out at random, since
+        real people make more or fewer spikes than simulated ones.
+
+        Returns the outputs of the scored frames, each member's a row of its own, float32 [1, N·M, K], their labels
+        int64 [N·M], and zeros for the rates.
+        """
+        assert isinstance(self.net, STSResNet)
+        past, side = self.config.burn_in, self.net.card.network.final_pool
+        carried = torch.rand(len(spikes), generator=random) >= self.config.zero_share
+        counts = spikes.flatten(2).transpose(0, 1).float()
+        kept = 1 - THINNED * torch.rand(1, len(spikes), 1, device=counts.device)
+        counts = torch.binomial(counts, kept.expand_as(counts).contiguous())
+        pooled = F.dropout(torch.ones_like(counts[:1]), LEFT_OUT) * counts / side**2
+        outputs, kinds = [], []
+        for chosen, first in ((carried, 0), (~carried, past)):
+            if not chosen.any():
+                continue
+            found = self.net.member_outputs(pooled[first:, chosen])[past - first :]
+            wanted = labels.T[past:, chosen]
+            scored = wanted != IGNORED
+            scored[: 0 if first == 0 else SETTLED] = False
+            outputs.append(found[scored].transpose(0, 1).flatten(0, 1))
+            kinds.append(wanted[scored].repeat(found.shape[2]))
+        rates = counts.new_zeros(len(self.net.state_shapes()) - 1)
+        return torch.cat(outputs).unsqueeze(0), torch.cat(kinds), rates
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Log the accuracy with the state reset for each clip, and with it carried through all clips as one stream.

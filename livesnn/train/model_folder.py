@@ -126,7 +126,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     read_out = {
         "membrane": "mean membrane potential of the output layer",
         "spikes": "spike rate of the output layer",
-        "traces": f"two dense layers on {len(card.traces.alphas) * card.traces.width} leaky traces of all blocks",
+        "traces": f"two dense layers on {card.traces.traces:,} leaky traces of all blocks",
     }
     layers = "\n".join(f"| {name} | {value:.3f} |" for name, value in measured.densities.items())
     return f"""# {card.name}

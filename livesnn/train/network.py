@@ -31,6 +31,7 @@ from livesnn.train.baselines import Baseline, build_baseline
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, Samples
+from livesnn.train.read_out import READ_OUT
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import (
     LAST,
@@ -45,8 +46,6 @@ from livesnn.train.spike_conv import convolve_spikes
 from livesnn.weights import Weights, load_weights
 
 Network = SpikingNetwork | Baseline  # What `HybridModule` trains
-
-READ_OUT = ("read_out.", "classify.")  # Prefixes of the names of its tensors
 
 HEAD = "classify."  # Prefix of the names of the last layer's tensors, whose first axis is the classes
 
@@ -104,12 +103,6 @@ def start_from(net: SpikingNetwork, start: Start) -> None:
         with_weights(net, weights, where=str(start.file)).train()
     except ModelError as error:
         raise TrainError(f"--init: {error}: give a model of the same network and input") from error
-
-
-def freeze(net: Network) -> None:
-    """Let only the read-out be trained."""
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad = name.startswith(READ_OUT)
 
 
 def _head(theirs: Weights, known: Sequence[str], fresh: Weights, classes: Sequence[str]) -> Weights:

@@ -136,6 +136,10 @@ def resolve(
         # A model that has spikes from the beginning has no use for epochs without.
         values["analog_epochs"] = given.get("analog_epochs", 0 if values["init"] else half)
         values["protocol"] = values["protocol"] or source.PROTOCOLS[0]
+    if values["freeze"]:
+        if "augmentation" in given:
+            raise TrainError("--freeze trains on spikes, which aren't augmented: leave --augmentation out")
+        values["augmentation"] = NO_AUGMENTATION
     if refused := [name for name in kind.refused if name in given]:
         raise TrainError(f"{flag(refused[0])} has no effect on {values['network']}: leave it out")
     if not kind.spiking:

@@ -40,7 +40,6 @@ from livesnn.train.network import (
     Start,
     Teacher,
     build,
-    freeze,
     load_final,
     read_start,
     read_teacher,
@@ -49,6 +48,7 @@ from livesnn.train.network import (
     trained_before,
     with_classes,
 )
+from livesnn.train.read_out import freeze, spikes_of
 from livesnn.train.run_folder import (
     BEST,
     LAST,
@@ -146,8 +146,17 @@ def _prepare(config: Configuration) -> _Prepared:
         assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
         start_from(net, start)
     if config.freeze:
+        assert isinstance(net, SpikingNetwork)
+        assert config.init is not None
         freeze(net)
+        parts = parts._replace(training=spikes_of(_streams(parts), config.init, net))
     return _Prepared(start, before, parts, unmeasured, net)
+
+
+def _streams(parts: Parts) -> Streams:
+    if not isinstance(parts.training, Streams):
+        raise TrainError("--freeze needs streams: give --dataset gestures-sim, or leave it out")
+    return parts.training
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,10 @@ def output_of(metadata: dict[str, np.ndarray], u: np.ndarray) -> np.ndarray:
     """Return the output of what the graph ends with: after leaky traces come a layer norm and two dense layers."""
     if metadata["readout"] != "traces":
         return u
-    normed = (u - u.mean()) / np.sqrt(u.var() + 1e-5) * metadata["norm_weight"] + metadata["norm_bias"]
-    hidden = np.maximum(metadata["hidden_weight"] @ normed + metadata["hidden_bias"], 0)
+    weight = metadata["hidden_weight"]  # of each member
+    u = u.reshape(len(weight), 1, -1)
+    normed = (u - u.mean(-1, keepdims=True)) / np.sqrt(u.var(-1, keepdims=True) + 1e-5)
+    hidden = np.maximum(normed @ weight + metadata["hidden_bias"], 0).ravel()
     return metadata["classify_weight"] @ hidden + metadata["classify_bias"]
 
 

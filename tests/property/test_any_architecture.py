@@ -54,6 +54,7 @@ cards = st.builds(
     traces=st.builds(
         TraceSpec,
         st.lists(st.floats(0, 0.98), min_size=1, max_size=4).map(tuple),
+        st.integers(1, 3),
         st.integers(8, 40),
         st.integers(1, 40),
     ),

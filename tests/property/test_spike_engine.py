@@ -60,7 +60,7 @@ CARDS = {
         PLAIN, network=NetworkSpec(widths=(64,) * 4, weight_bits=8), neuron=NeuronSpec(0.8, 0.3, reset=False)
     ),
     "spikes read out": replace(PLAIN, readout="spikes", classes=tuple(map(str, range(17)))),
-    "traces": replace(PLAIN, readout="traces", traces=TraceSpec((0.2, 0.9, 0.0), width=20, hidden=24)),
+    "traces": replace(PLAIN, readout="traces", traces=TraceSpec((0.2, 0.9, 0.0), members=3, width=20, hidden=24)),
     "video": replace(PLAIN, input=InputSpec(28, 20, INPUT.slice, "video", 3, count_max=255, scale=1 / 128)),
     "narrower than its stem": replace(
         PLAIN,

@@ -31,7 +31,7 @@ CARDS = {
         INPUT,
         NetworkSpec(widths=(16,) * 4),
         readout="traces",
-        traces=TraceSpec((0.3, 0.9), 20, 24),
+        traces=TraceSpec((0.3, 0.9), 2, 20, 24),
     ),
     "strided": ModelCard(
         "c",

@@ -105,7 +105,7 @@ def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: P
 
 
 def test_a_class_more_reads_the_traces_of_a_read_out(tmp_path: Path) -> None:
-    traced = write_network(tmp_path, replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 32, 32)))
+    traced = write_network(tmp_path, replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 2, 32, 32)))
     assert lesson(traced, tmp_path / "taught").right == 3
     assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
     models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]

@@ -314,11 +314,9 @@ def _taps(
 
 def _read_out(card: ModelCard) -> tuple[str, int]:
     """Return the name of the weights that pooled spikes meet in the read-out, and how many outputs they have."""
-    return (
-        ("read_out.project", card.traces.width)
-        if card.readout == "traces"
-        else ("classify", len(card.classes))
-    )
+    if card.readout == "traces":
+        return "read_out.project", card.traces.currents
+    return "classify", len(card.classes)
 
 
 def _sixteens(count: int) -> int:
