@@ -59,13 +59,13 @@ counterparts: .venv/all
 	$(BIN)/python -m tests.counterparts
 	touch $@
 
-# ROS 2 sets the library path of its environment, which is therefore its own. It sees the packages of .venv.
+# The wheels of ROS 2 set the library path, so they get an environment of their own, which sees livesnn and all of .venv.
 .venv-ros/all: .venv/all packaging/constraints.txt tests/build_ros_messages.py
 	@echo "installing ROS 2 and building its messages: half a minute or more"
 	rm -rf .venv-ros
 	$(BIN)/python -m venv --without-pip .venv-ros
-	echo $(CURDIR)/.venv/lib/python3.11/site-packages > .venv-ros/lib/python3.11/site-packages/venv.pth
-	$(ROS) -m pip install --quiet --retries 1 --constraint packaging/constraints.txt --editable '.[ros2]' catkin_pkg
+	printf '%s\n' $(CURDIR) $(CURDIR)/.venv/lib/python3.11/site-packages > .venv-ros/lib/python3.11/site-packages/venv.pth
+	$(ROS) -m pip install --quiet --retries 2 --constraint packaging/constraints.txt 'livesnn[ros2]' catkin_pkg
 	$(ROS) -m tests.build_ros_messages > /dev/null
 	touch $@
 
