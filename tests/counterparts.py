@@ -49,22 +49,22 @@ def find_chromium() -> str | None:
 
 
 def run(*command: str) -> bool:
-    """Run a command that may fail, and say its last line where it does."""
+    """Run a command that may fail, and say in one line why it has."""
     try:
         done = subprocess.run(
             command,
             env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             timeout=WAIT_S,
         )
-    except subprocess.TimeoutExpired:
-        sys.stderr.write(f"{command[0]}: nothing in {WAIT_S} s\n")
+    except subprocess.TimeoutExpired as error:
+        sys.stderr.write(f"{error}\n")
         return False
     if done.returncode:
-        sys.stderr.write(f"{command[0]}: {(done.stdout.splitlines() or ['failed'])[-1]}\n")
+        why = (line for line in done.stderr.splitlines() if line.startswith(("E: ", "Error")))
+        sys.stderr.write(f"{' '.join(command)}: {next(why, f'exit code {done.returncode}')}\n")
     return done.returncode == 0
 
 
