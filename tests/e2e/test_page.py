@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -17,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from livesnn.paths import recordings_dir
+from tests.counterparts import find_chromium
 from tests.waiting import eventually
 
 from .conftest import livesnn
 
-playwright = pytest.importorskip("playwright.sync_api", reason="drives a browser: make browser")
+playwright = pytest.importorskip("playwright.sync_api", reason="drives a browser: make counterparts")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 60_000  # of a machine that is busy
 WORDS = re.compile(r"[A-Z][a-z ]+")
 
@@ -32,9 +31,9 @@ WORDS = re.compile(r"[A-Z][a-z ]+")
 def browser() -> Iterator[playwright.Browser]:
     """Yield Chromium, the system's or playwright's."""
     with playwright.sync_playwright() as drive:
-        path = next(filter(None, map(shutil.which, BROWSERS)), drive.chromium.executable_path)
+        path = find_chromium() or drive.chromium.executable_path
         if not Path(path).exists():
-            pytest.skip("needs Chromium: make browser")
+            pytest.skip("needs Chromium: make counterparts")
         opened = drive.chromium.launch(executable_path=path)
         yield opened
         opened.close()
@@ -145,8 +144,7 @@ def test_when_livesnn_is_killed_the_page_says_so_within_two_seconds(browser: pla
 def test_when_the_browser_is_killed_livesnn_knows_within_two_seconds(
     browser: playwright.Browser, gestures: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
-    program, url = browser.browser_type.executable_path, gestures[1]
-    program = next(filter(None, map(shutil.which, BROWSERS)), program)
+    program, url = find_chromium() or browser.browser_type.executable_path, gestures[1]
     profile = ("--headless", "--no-sandbox", f"--user-data-dir={tmp_path}", "--remote-debugging-port=0")
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 

@@ -79,7 +79,7 @@ def test_the_window_fits_the_screen_with_its_frame_and_has_wide_curves(
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not (shutil.which("Xvfb") and shutil.which("openbox")), reason="Xvfb or openbox is not installed"
+    not (shutil.which("Xvfb") and shutil.which("openbox")), reason="needs Xvfb or openbox: make counterparts"
 )
 @SCREENS
 def test_a_window_manager_puts_all_of_it_on_the_screen(tmp_path: Path, width: int, height: int) -> None:
@@ -186,7 +186,7 @@ run_app(sys.argv[1], sys.argv[2])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
+@pytest.mark.skipif(not shutil.which("Xvfb"), reason="needs Xvfb: make counterparts")
 def test_only_the_first_start_begins_with_the_tour(
     model_folder: Path, recording: Path, tmp_path: Path
 ) -> None:

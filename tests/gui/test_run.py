@@ -252,7 +252,7 @@ def test_importing_the_app_loads_no_torch() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="Xvfb or xdotool is not installed"
+    not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="needs Xvfb or xdotool: make counterparts"
 )
 def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
     model_folder: Path, recording: Path, tmp_path: Path
@@ -312,7 +312,7 @@ application.exec()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
+@pytest.mark.skipif(not shutil.which("Xvfb"), reason="needs Xvfb: make counterparts")
 def test_a_dialog_s_buttons_have_no_icons_such_as_a_red_cross(tmp_path: Path) -> None:
     with x_server(tmp_path) as display:  # offscreen there never are any
         done = python("-c", DIALOG, QT_QPA_PLATFORM="xcb", DISPLAY=display)

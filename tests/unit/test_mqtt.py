@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import TcpOutput
+from tests.counterparts import find
 from tests.served import free_port
 from tests.waiting import eventually
 
@@ -34,10 +34,7 @@ import aiomqtt
 
 from livesnn.outputs.mqtt import Broker, MqttOutput, parse_broker
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin") or shutil.which(
-    "mosquitto"
-)
-SUBSCRIBER = shutil.which("mosquitto_sub")
+MOSQUITTO, SUBSCRIBER = find("mosquitto"), find("mosquitto_sub")
 
 pytestmark = [
     pytest.mark.timeout(120),

@@ -19,9 +19,9 @@ from livesnn.events.packet import Events, Packet
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 
-pytest.importorskip("rclpy", reason="needs ROS 2: pip install 'livesnn[ros2]', or source its setup.bash")
-pytest.importorskip("event_camera_msgs", reason="needs its ROS package: see tests/build_ros_messages.py")
-pytest.importorskip("dvs_msgs", reason="needs its ROS package: see tests/build_ros_messages.py")
+pytest.importorskip("rclpy", reason="needs ROS 2: make test-ros")
+pytest.importorskip("event_camera_msgs", reason="needs its ROS package: make test-ros")
+pytest.importorskip("dvs_msgs", reason="needs its ROS package: make test-ros")
 
 from livesnn.events.cameras.ros2 import TopicConnection
 from tests.ros_publisher import EVENTS, EVERY_US, SIZE, events_of

@@ -214,7 +214,7 @@ def test_a_shell_takes_the_script_it_is_given(
     script = shown(capsys, "completion", shell)
     (tmp_path / "script").write_text(script)
     if shutil.which(shell) is None:
-        pytest.skip(f"needs {shell}")
+        pytest.skip(f"needs {shell}: make counterparts")
     done = subprocess.run([*check, str(tmp_path / "script")], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -332,8 +332,8 @@ def _dv_camera() -> ModuleType:
         import dv_processing
     except ImportError as error:
         raise SourceError(
-            "iniVation's cameras need dv-processing, which isn't installed: pip install dv-processing (on macOS it "
-            "needs version 15 or newer)"
+            f"iniVation's cameras need dv-processing, which can't be loaded ({error}): pip install dv-processing (on "
+            "macOS it needs version 15 or newer), or install the library that is missing"
         ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera

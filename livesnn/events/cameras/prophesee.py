@@ -312,7 +312,8 @@ def _neuromorphic_drivers() -> ModuleType:
         import neuromorphic_drivers
     except ImportError as error:
         raise SourceError(
-            "Prophesee's cameras need neuromorphic-drivers, which isn't installed: pip install neuromorphic-drivers"
+            f"Prophesee's cameras need neuromorphic-drivers, which can't be loaded ({error}): pip install "
+            "neuromorphic-drivers, or install the library that is missing"
         ) from error
     library: ModuleType = neuromorphic_drivers
     return library
