@@ -185,7 +185,8 @@ _SET = {
     "auto_pad": b"NOTSET", "ceil_mode": 0, "dilations": [1, 1], "group": 1, "stash_type": 1, "to": 1, "transA": 0,
 }  # fmt: skip
 _FREE = (
-    "allowzero", "alpha", "axis", "beta", "count_include_pad", "epsilon", "kernel_shape", "pads", "strides", "transB",
+    "allowzero", "alpha", "axis", "beta", "count_include_pad", "epsilon", "kernel_shape", "pads", "perm", "strides",
+    "transB",
 )  # fmt: skip
 
 Shape = tuple[int, ...]
@@ -368,9 +369,16 @@ def _convolved(inputs: list[Shape], attributes: _Attributes) -> tuple[Shape, int
     return shape, prod(shape) * each_reads * prod(kernel)
 
 
+def _transposed(inputs: list[Shape], attributes: _Attributes) -> tuple[Shape, int]:
+    (shape,), order = inputs, attributes["perm"]
+    if sorted(order) != [*range(len(shape))]:
+        raise ValueError
+    return tuple(shape[axis] for axis in order), 0
+
+
 _SHAPES: dict[str, Callable[[list[Shape], _Attributes], tuple[Shape, int]]] = {
     "AveragePool": _convolved, "Concat": _joined, "Conv": _convolved, "Flatten": _flat, "Gemm": _product,
-    "MatMul": _product,
+    "MatMul": _product, "Transpose": _transposed,
 }  # fmt: skip
 OPERATORS = frozenset((*_ELEMENTWISE, "Reshape", *_SHAPES))
 """Operators of ONNX that an exported network has."""

@@ -74,9 +74,9 @@ class TraceReadOut(nn.Module):
     def forward(self, pooled: Tensor, synapses: Synapses) -> Tensor:
         """Return the hidden units [N, M·hidden] for pooled spikes [N, F]."""
         current = self.project(pooled).reshape(len(pooled), self.members, 1, -1)
-        traces = synapses.traces(current, self.decay).reshape(len(pooled), self.members, 1, -1)
+        traces = synapses.traces(current, self.decay).flatten(2).transpose(0, 1)  # [M, N, K·D]
         normed = F.layer_norm(traces, traces.shape[-1:])
-        units = F.relu(normed @ self.hidden_weight + self.hidden_bias).flatten(1)
+        units = F.relu(normed @ self.hidden_weight + self.hidden_bias).transpose(0, 1).flatten(1)
         return F.dropout(units, HIDDEN_DROPOUT, self.training)
 
 
