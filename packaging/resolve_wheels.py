@@ -116,7 +116,9 @@ def main() -> None:
     """Print a line for each system and Python."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("name", nargs="?", default="", help="a part of the systems' names")
-    parser.add_argument("--python", choices=PYTHONS, action="append", help="a version; several times for more")
+    parser.add_argument(
+        "--python", choices=PYTHONS, action="append", help="a version; several times for more"
+    )
     parser.add_argument("--extra", action="append", default=[], help="an extra of pyproject.toml, as train")
     flags = parser.parse_args()
     project = tomllib.loads(PYPROJECT.read_text())["project"]
@@ -130,7 +132,10 @@ def main() -> None:
         for python in flags.python or PYTHONS:
             missing = without_wheel(system, python, requirements)
             lacking |= system.supported and bool(missing)
-            print(f"{system.name:42} {python}  {'no wheel: ' + ', '.join(missing) if missing else 'ok'}", flush=True)
+            print(
+                f"{system.name:42} {python}  {'no wheel: ' + ', '.join(missing) if missing else 'ok'}",
+                flush=True,
+            )
     sys.exit(lacking)
 
 

@@ -37,12 +37,12 @@ def info(
     json
         Print JSON.
     """
-    from livesnn.sources import describe, is_live
+    from livesnn.sources import describe, is_live, shipped_clip
 
     if is_live(file):
         raise SourceError(f"{file}: info only reads files: give a recording, or use livesnn run {file}")
     with reading("info", file) as progress:
-        described = describe(expanded(file), progress)
+        described = describe(expanded(shipped_clip(file)), progress)
     if json:
         write_json(described)
     else:
