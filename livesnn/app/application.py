@@ -158,6 +158,7 @@ def make_application(settings: SettingsFile) -> QApplication:
     # Not the whole command line: Qt aborts on names that aren't UTF-8.
     application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
     application.setApplicationName("livesnn")
+    application.setDesktopFileName("livesnn")  # whose icon the desktop shows
     style.use(settings.now.theme, application)
     return application
 
