@@ -32,7 +32,7 @@ def udev_dir() -> Path:
 
 
 def notices_file() -> Path:
-    """Return the notices of what a bundle holds; in other installations it is missing, and each library has its own."""
+    """Return the licences of all that a bundle holds; it is missing in other installations."""
     return _PACKAGE / "_shipped" / "LICENCES.txt"
 
 

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 
 COMMON = Path("/usr/share/common-licenses")  # Debian's texts, for wheels without any
 TEXTS = {"LGPL": ("LGPL-3", "GPL-3"), "Apache": ("Apache-2.0",)}
-HEAD = """livesnn is licensed under Apache-2.0. This bundle also holds the programs and libraries below, each under its
-own licence.
+HEAD = """livesnn is licensed under Apache-2.0. This bundle also holds the programs and libraries below, each under
+its own licence.
 
 Qt, with its Python modules PySide6 and shiboken6, is used under the GNU Lesser General Public License, version 3. Its
 libraries are files of their own in the folder PySide6/Qt/lib. You may replace them with others that you have built.
