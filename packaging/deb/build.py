@@ -55,7 +55,7 @@ def main() -> None:
     put(ROOT / "packaging/udev/65-event-cameras.rules", "usr/lib/udev/rules.d")
     put(BUNDLE / "_internal/livesnn/_shipped/LICENCES.txt", "usr/share/doc/livesnn", "copyright")
     changes = gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), mtime=0)
-    (TREE / "usr/share/doc/livesnn/changelog.gz").write_bytes(changes)
+    (TREE / "usr/share/doc/livesnn/NEWS.gz").write_bytes(changes)
     for path in TREE.rglob("*"):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.name == "livesnn" else 0o644)
