@@ -91,10 +91,11 @@ def convert(
         Drop noise, as livesnn run --denoise does. The JSON says how much was dropped.
     """
     from livesnn.events.filters import Stretch
-    from livesnn.sources import is_live
+    from livesnn.sources import is_live, shipped_clip
 
     if is_live(recording):
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
+    recording = shipped_clip(recording)
     stretch = Stretch(from_s, math.inf if to_s is None else to_s)
     shows = out.suffix.lower() in (".mp4", ".gif", ".csv")
     if not shows and out.suffix.lower() not in (".aedat4", ".npz"):
