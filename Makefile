@@ -7,7 +7,7 @@ ROS := .venv-ros/bin/python
 PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test test-fast test-ros fuzz fuzz-guided counterparts check bench peers docs screenshots bundle clean
+.PHONY: run test test-fast test-ros fuzz fuzz-guided counterparts check bench peers docs screenshots bundle deb clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -102,10 +102,14 @@ docs: .venv/docs
 screenshots: .venv/all
 	$(BIN)/python packaging/screenshots.py
 
-# The app with everything it needs but a graphics driver, as a folder: dist/livesnn.
+# The app with everything it needs but a graphics driver and a C library, as a folder: dist/livesnn.
 bundle: .venv/app
 	$(BIN)/pip install --quiet 'pyinstaller>=6.10'
 	$(BIN)/pyinstaller --noconfirm --log-level WARN --workpath build packaging/bundle/livesnn.spec
+
+# The same as a package for Debian and Ubuntu, with menu entry, file types and the rules for cameras: dist/livesnn_*.deb.
+deb: bundle
+	$(BIN)/python packaging/deb/build.py
 
 clean:
 	rm -rf .venv .venv-ros .venv-peers dist build docs/_build

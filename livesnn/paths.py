@@ -31,6 +31,11 @@ def udev_dir() -> Path:
     return _shipped("packaging/udev")
 
 
+def notices_file() -> Path:
+    """Return the licences of all that a bundle holds; it is missing in other installations."""
+    return _PACKAGE / "_shipped" / "LICENCES.txt"
+
+
 def cache_dir() -> Path:
     """Return where data sets keep what they have made: LIVESNN_CACHE of the environment, or the user's cache."""
     return Path(os.environ.get("LIVESNN_CACHE") or platformdirs.user_cache_path("livesnn"))

@@ -13,6 +13,7 @@ from livesnn.events.cameras.reconnecting import Notify, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import EventSource
 from livesnn.files import expanded
+from livesnn.paths import recordings_dir
 from livesnn.progress import Progress, untold
 from livesnn.video import FrameSource
 
@@ -62,9 +63,9 @@ def open_source(
     Parameters
     ----------
     uri
-        A path; ``camera``, ``camera:SERIAL``, ``camera:metavision:SERIAL``; ``webcam``, ``webcam:NUMBER``;
-        ``tcp://HOST:PORT``; ``ros2:/TOPIC``; ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a
-        model of video).
+        A path, or the name of a shipped clip, as ``arm_roll``; ``camera``, ``camera:SERIAL``,
+        ``camera:metavision:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``; ``ros2:/TOPIC``;
+        ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a model of video).
     notify
         Gets a line when a live source is lost and when it is back; called in the thread that iterates.
     progress
@@ -100,7 +101,14 @@ def open_source(
         )
     if name.startswith("file://"):
         raise SourceError(f"{name}: file:// isn't supported: give the path without it")
-    return _open_file(expanded(name), progress, at_once=at_once)
+    return _open_file(expanded(shipped_clip(name)), progress, at_once=at_once)
+
+
+def shipped_clip(name: str) -> str:
+    """Return the path of the shipped clip of that name; the name itself, if a file has it or no clip does."""
+    clip = recordings_dir() / f"{name}.aedat4"
+    is_clip = clip.parent == recordings_dir() and os.path.isfile(clip) and not os.path.lexists(name)
+    return str(clip) if is_clip else name
 
 
 def open_events(path: Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:

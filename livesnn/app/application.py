@@ -48,7 +48,7 @@ PLATFORM = "QT_QPA_PLATFORM"
 _QT_PACKAGES = "libegl1 libgl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon0"
 _XCB_PACKAGES = (
     "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-xkb1 "
-    "libxkbcommon-x11-0 libxcb-xinerama0"
+    "libxkbcommon-x11-0 libxcb-xinerama0 libxcb-shape0"
 )
 WITHOUT_SCREEN = ("offscreen", "minimal")
 _TRIAL = "import sys; from PySide6.QtGui import QGuiApplication as A; a = A([]); sys.exit(a.primaryScreen() is None)"
@@ -158,6 +158,7 @@ def make_application(settings: SettingsFile) -> QApplication:
     # Not the whole command line: Qt aborts on names that aren't UTF-8.
     application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
     application.setApplicationName("livesnn")
+    application.setDesktopFileName("livesnn")  # whose icon the desktop shows
     style.use(settings.now.theme, application)
     return application
 

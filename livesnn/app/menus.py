@@ -19,6 +19,7 @@ from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, plain_tip, scrolled
 from livesnn.card import ModelCard
+from livesnn.paths import notices_file
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.event_picture import PALETTES
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
@@ -29,7 +30,7 @@ MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
 SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning", "another")  # and scenes and recent ones
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
 _AROUND = (76, 150)  # what the dialog has beside and above the shortcuts, pixels
-_LICENCE = "Licence: Apache-2.0. livesnn sends data only where you tell it to."
+_LICENCE = "Licence: Apache-2.0. It uses Qt under LGPL-3.0. livesnn sends data only where you tell it to."
 _LINKS = {
     "Documentation": docs_address("index.md"),
     "Source code": PROJECT,
@@ -307,7 +308,11 @@ class AboutDialog(Dialog):
         super().__init__(f"livesnn {__version__}", parent)
         self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
         self.column.addWidget(note(_LICENCE, 14))
-        links = (f'<a href="{address}">{name}</a>' for name, address in _LINKS.items())
+        notices = notices_file()
+        licences = notices.as_uri() if notices.exists() else docs_address("start.md#licences")
+        links = (
+            f'<a href="{address}">{name}</a>' for name, address in {**_LINKS, "Licences": licences}.items()
+        )
         self.links = label(" &nbsp;·&nbsp; ".join(links), style.text_font(14))
         self.links.setTextFormat(Qt.TextFormat.RichText)
         self.links.setOpenExternalLinks(True)

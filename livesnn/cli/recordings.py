@@ -37,12 +37,12 @@ def info(
     json
         Print JSON.
     """
-    from livesnn.sources import describe, is_live
+    from livesnn.sources import describe, is_live, shipped_clip
 
     if is_live(file):
         raise SourceError(f"{file}: info only reads files: give a recording, or use livesnn run {file}")
     with reading("info", file) as progress:
-        described = describe(expanded(file), progress)
+        described = describe(expanded(shipped_clip(file)), progress)
     if json:
         write_json(described)
     else:
@@ -91,10 +91,11 @@ def convert(
         Drop noise, as livesnn run --denoise does. The JSON says how much was dropped.
     """
     from livesnn.events.filters import Stretch
-    from livesnn.sources import is_live
+    from livesnn.sources import is_live, shipped_clip
 
     if is_live(recording):
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
+    recording = shipped_clip(recording)
     stretch = Stretch(from_s, math.inf if to_s is None else to_s)
     shows = out.suffix.lower() in (".mp4", ".gif", ".csv")
     if not shows and out.suffix.lower() not in (".aedat4", ".npz"):

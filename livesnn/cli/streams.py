@@ -81,8 +81,9 @@ def gui(
     Parameters
     ----------
     sources
-        A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC or simulate:gestures.
-        simulate:digits is for a model that reads videos. Several open as tabs. Default: the demo.
+        A recording, a clip that comes with livesnn (arm_roll), a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT,
+        ros2:/TOPIC or simulate:gestures. simulate:digits is for a model that reads videos. Several open as tabs.
+        Default: the demo.
     model
         Name of a model, or a model folder.
     compare
@@ -100,7 +101,9 @@ def gui(
         Print a summary as JSON when the window closes.
     """
     from livesnn.app.application import QUIT_AFTER, run_app
+    from livesnn.sources import shipped_clip
 
+    sources = tuple(map(shipped_clip, sources))
     summary = run_app(
         sources[0] if sources else None,
         model,
@@ -145,8 +148,9 @@ def run(
     Parameters
     ----------
     source
-        A recording, which is read as fast as possible. Or a live source, which runs until Ctrl-C: camera,
-        camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or simulate:digits.
+        A recording or a clip that comes with livesnn (arm_roll), which is read as fast as possible. Or a source that
+        runs until Ctrl-C: camera, camera:SERIAL, webcam, tcp://HOST:PORT, ros2:/TOPIC, simulate:gestures or
+        simulate:digits.
     more
         More recordings, for --out. A pattern in quotation marks names them too: 'FOLDER/**/*.aedat4'.
     model
@@ -388,11 +392,11 @@ def _is_pattern(source: str) -> bool:
 def _files(sources: Sequence[str]) -> Iterator[File]:
     """Yield each recording once, those of a pattern in order of their names. Raises SourceError."""
     from livesnn.outputs.many import File
-    from livesnn.sources import is_live
+    from livesnn.sources import is_live, shipped_clip
 
     seen = set()
     for source in sources:
-        names = [source]
+        names = [shipped_clip(source)]
         if _is_pattern(source):
             names = sorted(_matches(str(expanded(source))))
             if not names:

@@ -12,9 +12,11 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -82,6 +84,28 @@ def test_importing_livesnn_loads_no_qt() -> None:
     program = "import livesnn, sys; print('PySide6' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_citation_and_the_app_store_s_page_name_the_version() -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (REPOSITORY / ".github/CITATION.cff").read_text()
+    page = ElementTree.parse(REPOSITORY / "packaging/deb/livesnn.metainfo.xml")
+    assert next(page.iter("release")).get("version") == version
+
+
+def test_the_menu_entry_opens_every_type_of_file_that_the_package_declares() -> None:
+    entry = configparser.ConfigParser(interpolation=None)
+    entry.read(REPOSITORY / "packaging/deb/livesnn.desktop")
+    types = ElementTree.parse(REPOSITORY / "packaging/deb/livesnn.xml")
+    declared = [each.get("type") for each in types.iter() if each.tag.endswith("}mime-type")]
+    assert entry["Desktop Entry"]["MimeType"].rstrip(";").split(";") == declared
+    assert entry["Desktop Entry"]["Exec"].split()[:2] == ["livesnn", "gui"]
+
+
+def test_the_page_for_newcomers_lists_the_libraries_that_the_package_depends_on() -> None:
+    page = (REPOSITORY / "docs/start.md").read_text().replace("\\\n", " ")
+    (command,) = re.findall("sudo apt install git make python3-venv (.*)", page)
+    assert command.split() == (REPOSITORY / "packaging/qt-libraries.txt").read_text().split()
 
 
 DOCKERFILE = (REPOSITORY / "packaging/container/Dockerfile").read_text()

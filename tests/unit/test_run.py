@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -58,6 +59,25 @@ class Tiny:
             return output, (hidden, output)
         output = np.float32(0.5) * output * (output < 0.5) + self.weights @ spikes
         return (output >= 0.5).astype(np.float32), (hidden, output)
+
+
+def test_a_shipped_clip_opens_by_its_name_unless_a_file_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(livesnn.open_source("digit-3")) as clip:
+        assert "digit-3" in clip.name
+    (tmp_path / "digit-3").write_bytes(b"no recording")
+    with pytest.raises(FormatError):
+        livesnn.open_source("digit-3")
+
+
+@pytest.mark.parametrize(
+    "name", ["../recordings/digit-3", "digit-9", "digit-3.aedat4", "digit-3\0", "d" * 300]
+)
+def test_no_other_name_stands_for_a_shipped_clip(name: str) -> None:
+    with pytest.raises(SourceError):
+        livesnn.open_source(name)
 
 
 def make_frames(count: int, *, seed: int = 0, starts: tuple[int, ...] = (0,)) -> list[Frame]:
