@@ -61,7 +61,7 @@ def test_a_shipped_model_recognises_the_shipped_clip(clip: Path, run_json: RunJs
     expected = labels()[clip.name]
     assert summary["majority"] == expected
     assert summary["windows"] == len(rows) > 5
-    assert sum(row["decision"] == expected for row in rows) >= len(rows) - 1
+    assert sum(row["decision"] == expected for row in rows) >= len(rows) - 2
     assert summary["dropped"] == 0
     assert 0 < summary["density"] < 0.3
     assert summary["synops_per_frame"] > summary["macs_per_frame"] > 0
