@@ -234,7 +234,6 @@ class ModelCard:
     network: NetworkSpec = NetworkSpec()
     neuron: NeuronSpec = NeuronSpec()
     readout: ReadOut = "membrane"
-    traces: TraceSpec = TraceSpec()
     states: dict[str, tuple[Annotated[int, Meta(ge=1)], ...]] = field(default_factory=dict)
     sensor: tuple[_Size, _Size] | None = None
     dataset: str = ""
@@ -251,6 +250,7 @@ class ModelCard:
     command: str = ""
     weights_sha256: str = ""
     graph_sha256: str = ""
+    traces: TraceSpec = TraceSpec()
     format: str = FORMAT
 
     def layer_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -105,9 +105,9 @@ def _conv_snn(shapes: list[Shape]) -> list[float]:
 
 
 def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
-    spec, hidden, names = card.network, shapes[:-1], [*card.states]
+    spec, hidden = card.network, shapes[:-1]
     outputs = card.traces.currents if card.readout == "traces" else len(card.classes)
-    read_by_read_out = [names.index(layer) for layer in card.read_layers()]
+    block_ends = 2 * np.cumsum(spec.sub_blocks)  # index of each block's last layer; the stem's is 0
     reach = []
     for i, shape in enumerate(hidden):
         read, pooled = shape, 1.0
@@ -118,7 +118,7 @@ def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
         total = _conv(read, following[0], 3) if following else 0.0
         if i % 2 == 0 and following:  # the sub-block's skip ends two layers on
             total += 1.0 if following[1] == read else _conv(read, following[1], 1)
-        if i in read_by_read_out:
+        if i in block_ends[-len(card.read_layers()) :]:
             total += outputs * _pool(shape[1:], spec.final_pool, spec.final_pool, 0)
         reach.append(pooled * total)
     return reach

@@ -26,6 +26,7 @@ from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Stack, Streams
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     STREAM_FRAMES,
+    anticipated,
     breadth_of,
     load_gestures,
     load_streams,
@@ -89,6 +90,11 @@ def test_streams_are_made_once_and_cut_anew_in_every_epoch(
     assert not np.array_equal(streams.take(index, 1), frames)
 
 
+def test_the_way_to_a_movement_counts_as_it_but_not_all_of_a_long_way() -> None:
+    labels = np.array([[3, IGNORED, IGNORED, 5, *[IGNORED] * 6, 7, IGNORED]])
+    assert anticipated(labels).tolist() == [[3, 5, 5, 5, IGNORED, IGNORED, 7, 7, 7, 7, 7, IGNORED]]
+
+
 def test_each_kind_of_movement_has_an_output_while_training_and_belongs_to_a_class_or_to_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,15 +129,14 @@ def test_a_frame_is_scored_where_a_stream_would_be_decided() -> None:
     labels[0, 15:20] = IGNORED
     labels[1, 25:] = UNKNOWN
     evidence, known, _ = module._run_stretches(frames, labels, torch.Generator())
-    # Of the 20 frames after the past: without the 5 ignored and 2 after them; and without the first 2 of no class.
-    assert (known == 3).sum() == 20 - 7 + 15
-    assert (known == UNKNOWN).sum() == 3
+    assert (known == 3).sum() == 20 - 5 + 15  # of 20 frames after the past, without those ignored
+    assert (known == UNKNOWN).sum() == 5
     outputs, _ = net(frames.transpose(0, 1), net.initial_state(2))
     expected = Decider().evidence(outputs[20:30, 1].detach().numpy())
     assert np.allclose(evidence[0, -1].detach().numpy(), expected, atol=1e-5)
     from_zero = HybridModule(net, replace(config, from_zero=1.0), 1)
     evidence, known, _ = from_zero._run_stretches(frames[1:], labels[1:], torch.Generator())
-    assert len(known) == 6 + 3  # once a whole window has gone by
+    assert len(known) == 6 + 5  # once a whole window has gone by
     outputs, _ = net(frames[1:, 10:].transpose(0, 1), net.initial_state(1))
     expected = Decider().evidence(outputs[10:20, 0].detach().numpy())
     assert np.allclose(evidence[0, -1].detach().numpy(), expected, atol=1e-5)
