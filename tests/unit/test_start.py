@@ -127,7 +127,7 @@ def test_a_training_has_the_network_of_the_model_it_starts_from(capsys: pytest.C
     assert configured(dataset="folder").final_pool == 3
     capsys.readouterr()
     configure({"dataset": "gestures-sim", "init": Path("gestures"), "dropout": 0.0})
-    assert capsys.readouterr().err == "as in gestures: --block-alphas 0.5 0.5 0.5 0.9\n"
+    assert capsys.readouterr().err == "as in gestures: --block-alphas 0.5 0.5 0.5 0.9 --readout traces\n"
 
 
 def test_what_a_flag_gives_is_not_taken_from_the_model() -> None:
