@@ -25,7 +25,7 @@ from livesnn.events.slicer import Frame
 from livesnn.files import replace_file
 from livesnn.infer.decide import THRESHOLD, probabilities
 from livesnn.infer.model import Model, load_model, model_folder, pooled_spikes
-from livesnn.infer.spikes.traces import Dense, hidden_units
+from livesnn.infer.spike_engine import Dense, hidden_units
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress, untold
 from livesnn.simulate.gestures import VERSION, Use, clip_frames

@@ -1,4 +1,4 @@
-"""The network of a training: as it begins, as its checkpoints leave it at the end, and as a teacher of another.
+"""The network of a training: as it begins, with all but its read-out frozen, at the end, and as a teacher.
 
 Sources: stochastic weight averaging (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better
 Generalization"); precise batch norm (Wu & Johnson 2021, "Rethinking Batch in BatchNorm").
@@ -6,10 +6,12 @@ Generalization"); precise batch norm (Wu & Johnson 2021, "Rethinking Batch in Ba
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +24,8 @@ from torch import Tensor, nn
 from livesnn.card import BY_TABLE, ModelCard
 from livesnn.console import say
 from livesnn.errors import ModelError, TrainError
-from livesnn.infer.model import model_folder
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model, model_folder, pooled_spikes
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of, with_weights
 from livesnn.snn.lif import EAGER, Surrogate, compiled_kernels
@@ -31,7 +34,15 @@ from livesnn.train.baselines import Baseline, build_baseline
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, Samples
-from livesnn.train.read_out import READ_OUT
+from livesnn.train.datasets.clips import (
+    Frames,
+    OnDisk,
+    Stack,
+    Streams,
+    cache_file,
+    in_processes,
+    keep,
+)
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import (
     LAST,
@@ -43,11 +54,15 @@ from livesnn.train.run_folder import (
     load_weights_of_run,
 )
 from livesnn.train.spike_conv import convolve_spikes
-from livesnn.weights import Weights, load_weights
+from livesnn.weights import WEIGHTS, Weights, load_weights
 
 Network = SpikingNetwork | Baseline  # What `HybridModule` trains
 
 HEAD = "classify."  # Prefix of the names of the last layer's tensors, whose first axis is the classes
+
+READ_OUT = ("read_out.", "classify.")  # Prefixes of the names of its tensors
+
+SPIKES_AT_ONCE = 20  # Streams in a cache file
 
 MEASURED_CLIPS = 500  # Largest number of training clips on which batch norms are measured
 
@@ -114,6 +129,63 @@ def _head(theirs: Weights, known: Sequence[str], fresh: Weights, classes: Sequen
             if label in known:
                 rows[row] = theirs[name][known.index(label)]
     return head
+
+
+def freeze(net: SpikingNetwork) -> None:
+    """Let only the read-out be trained."""
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad = name.startswith(READ_OUT)
+
+
+def spikes_of(streams: Streams, model: Path, net: SpikingNetwork) -> Streams:
+    """Return streams of pooled spike counts, uint8 [N, F, P, 1, 1], in place of frames, for a read-out of traces.
+
+    The spikes are those of the spike-driven engine, as the finished model has them. They are kept in the cache.
+    Raises TrainError if ``model`` has another network than ``net`` or other frames.
+    """
+    folder = model_folder(model)
+    weights, card = load_weights(folder / WEIGHTS)
+    if (card.network.widths, card.input) != (net.card.network.widths, net.card.input):
+        raise TrainError(f"--freeze: {card.name} has other frames or another network: leave --freeze out")
+    parts = [
+        range(first, min(first + SPIKES_AT_ONCE, len(streams.frames)))
+        for first in range(0, len(streams.frames), SPIKES_AT_ONCE)
+    ]
+    network = _digest({name: array for name, array in weights.items() if not name.startswith(READ_OUT)})
+    files = [
+        cache_file("spikes", (network, card.neuron, hashlib.blake2b(_taken(streams, part).data).hexdigest()))
+        for part in parts
+    ]
+    missing = [each for each in zip(parts, files, strict=True) if not each[1].exists()]
+    if missing:
+        in_processes(partial(_fill, streams, folder), missing, "computing spikes, in parts")
+    return replace(streams, frames=Stack([OnDisk(file) for file in files]))
+
+
+def _digest(weights: Weights) -> str:
+    digest = hashlib.blake2b()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].tobytes())
+    return digest.hexdigest()
+
+
+def _taken(streams: Streams, part: range) -> Frames:
+    return streams.frames[np.arange(part.start, part.stop)]
+
+
+def _fill(streams: Streams, folder: Path, missing: tuple[range, Path]) -> None:
+    part, file = missing
+    model = load_model(folder, "spike", threads=1)
+    # The read-out may be another one: only the layers that a read-out of traces gets are asked for.
+    card = replace(model.card, readout="traces")
+    side = card.network.final_pool
+    made = []
+    for frames in _taken(streams, part):
+        state = model.initial_state()
+        for data in frames:
+            _, state = model.step(Frame(0, data, 0), state)
+            made.append(np.rint(pooled_spikes(card, state) * side * side).astype(np.uint8))
+    keep(file, np.array(made).reshape(len(part), -1, made[0].size, 1, 1))
 
 
 def with_classes(net: Network, classes: tuple[str, ...]) -> Network:

@@ -40,15 +40,16 @@ from livesnn.train.network import (
     Start,
     Teacher,
     build,
+    freeze,
     load_final,
     read_start,
     read_teacher,
     say_validation,
+    spikes_of,
     start_from,
     trained_before,
     with_classes,
 )
-from livesnn.train.read_out import freeze, spikes_of
 from livesnn.train.run_folder import (
     BEST,
     LAST,

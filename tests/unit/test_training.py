@@ -27,8 +27,7 @@ from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
-from livesnn.train.network import Start, build
-from livesnn.train.read_out import READ_OUT, freeze
+from livesnn.train.network import READ_OUT, Start, build, freeze
 from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
