@@ -22,6 +22,7 @@ _Size = Annotated[int, Meta(ge=1, le=4096)]
 _Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
 _Decay = Annotated[float, Meta(ge=0, le=1)]
 _Leak = Annotated[float, Meta(ge=0, lt=1)]
+_Shape = Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=8)]
 _SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
 
 ReadOut = Literal["membrane", "spikes", "traces"]
@@ -234,7 +235,7 @@ class ModelCard:
     network: NetworkSpec = NetworkSpec()
     neuron: NeuronSpec = NeuronSpec()
     readout: ReadOut = "membrane"
-    states: dict[str, tuple[Annotated[int, Meta(ge=1)], ...]] = field(default_factory=dict)
+    states: dict[str, _Shape] = field(default_factory=dict)
     sensor: tuple[_Size, _Size] | None = None
     dataset: str = ""
     split: Split | None = None

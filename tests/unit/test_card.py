@@ -58,6 +58,7 @@ def test_fields_of_a_later_livesnn_are_ignored() -> None:
     ("old", "new", "says"),
     [
         ('"width": 34', '"width": "wide"', "input.width"),
+        ('"stem": [', '"stem": [' + "9," * 9, "of length <= 8"),
         ('"n_events": 1000', '"n_events": -1', r"input\.slice\.n_events"),
         ('"n_events": 1000', '"n_events": null', "here .* a slice rule takes one"),
         ('"width": 34', '"width": 4097', r"input\.width"),
