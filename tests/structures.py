@@ -153,7 +153,9 @@ def damaged_json(octets: bytes, random: Random) -> bytes:
         if action == 0 and isinstance(holder, dict):
             del holder[key]
         elif action == 1 and isinstance(was, int | float):
-            holder[key] = was * pick(random, (2, -1, 0.5, 1000)) + pick(random, (0, 1, -1))
+            factor = pick(random, (2, -1, 0.5, 1000))
+            half = factor == 0.5 and isinstance(was, int)  # which may be too large for a float
+            holder[key] = (was // 2 if half else was * factor) + pick(random, (0, 1, -1))
         elif action == 2:
             other, theirs = pick(random, places)
             holder[key] = json.loads(json.dumps(other[theirs]))
