@@ -68,7 +68,8 @@ def _opened(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise ModelError(f"{path} can't be read as safetensors ({error}): copy the model again") from error
+        reason = " ".join(str(error).split())[:200]  # which may quote the file
+        raise ModelError(f"{path} can't be read as safetensors ({reason}): copy the model again") from error
 
 
 def check_size(path: Path) -> None:
@@ -97,6 +98,8 @@ def _layer(state: tuple[str, tuple[int, ...]] | None) -> str:
 
 def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
     """Return a tensor of an open file."""
+    if not name.isprintable():
+        raise ModelError(f"{path} has a tensor {name[:40]!r}, which no model has: copy the model again")
     if (kind := file.get_slice(name).get_dtype()) not in _KINDS:
         raise ModelError(
             f"{path}: {name} has the data type {kind}, which isn't supported: save it as float32"

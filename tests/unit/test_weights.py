@@ -206,3 +206,17 @@ def test_a_card_of_other_widths_takes_no_memory_in_torch(own: Path) -> None:
     with pytest.raises(ModelError, match=r"\(64, 2, 7, 7\), not \(4096, 2, 7, 7\) as in this network"):
         load_model(own, "torch")
     assert peak_bytes() - before_bytes < 700 << 20  # with torch itself, where no test has imported it yet
+
+
+def test_what_a_damaged_file_says_is_one_line(tmp_path: Path) -> None:
+    header = b'{"a\\nb":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ModelError, match="a tensor 'a") as raised:
+        load_weights(path)
+    assert str(raised.value).isprintable()
+    header = header.replace(b"F32", b"F3\\n2")
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ModelError, match="can't be read as safetensors") as raised:
+        load_weights(path)
+    assert str(raised.value).isprintable()
