@@ -247,9 +247,8 @@ class HybridModule(lightning.LightningModule):
         carried = torch.rand(len(spikes), generator=random) >= self.config.zero_share
         counts = spikes.flatten(2).transpose(0, 1).float()
         kept = 1 - THINNED * torch.rand(1, len(spikes), 1, device=counts.device)
-        counts = (
-            counts * kept + torch.rand_like(counts)
-        ).floor()  # a fraction is the probability of one more
+        # Rounded up with the probability of the fraction.
+        counts = (counts * kept + torch.rand_like(counts)).floor()
         pooled = F.dropout(torch.ones_like(counts[:1]), LEFT_OUT) * counts / side**2
         outputs, kinds = [], []
         for chosen, first in ((carried, 0), (~carried, past)):
