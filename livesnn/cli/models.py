@@ -35,7 +35,7 @@ MOST_MISSING = 5  # Classes without a file that `data check` names one by one
 TRAINING_GROUPS = {
     "What to train": (
         "dataset", "data", "recipe", "network", "name", "out", "init", "freeze", "resume", "runs", "seed",
-        "dry_run", "json",
+        "logger", "dry_run", "json",
     ),
     "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
     "Data": (
@@ -70,6 +70,7 @@ def train(arguments: list[str]) -> int:
     with plain_refusal(arguments, "livesnn train", training_arguments):
         given = given_flags(arguments)
     json, only_shown = given.pop("json", False), given.pop("dry_run", False)
+    trackers = given.pop("logger", ())
     config = configure(given)
     from livesnn.train.trainer import describe_plan, describe_trained, plan, train_all
 
@@ -78,7 +79,7 @@ def train(arguments: list[str]) -> int:
         planned = plan(config)
         write_json(asdict(planned)) if json else write("\n".join(describe_plan(planned)))
         return 0
-    done = train_all(config)
+    done = train_all(config, trackers)
     for trained in done:
         _say_skipped(trained.skipped, trained.warnings)
         if trained.unmeasured:

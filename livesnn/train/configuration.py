@@ -17,6 +17,7 @@ from livesnn.train.datasets import DataRequest, Name, data_set, mirrored_labels
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]
+LoggerName = Literal["mlflow", "wandb"]
 NetworkName = Literal[
     "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
 ]

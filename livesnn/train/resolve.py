@@ -21,6 +21,7 @@ from livesnn.train.configuration import (
     NO_AUGMENTATION,
     OF_MODEL,
     Configuration,
+    LoggerName,
     NetworkName,
     RecipeName,
     as_flags,
@@ -72,6 +73,10 @@ _PAPER_FOR: dict[str, Given] = {
 class Flags(Configuration):
     """The flags of `livesnn train`: a configuration, and what doesn't change the training."""
 
+    logger: tuple[LoggerName, ...] = ()
+    """Experiment trackers that get the figures of each epoch as well: mlflow, wandb or both. Each must be installed.
+    Addresses and keys are taken from the tracker's own environment variables. The run folder always has metrics.csv
+    and a TensorBoard log."""
     dry_run: bool = False
     """Don't train. Read the data, time a few steps, and show the data, the network and how long it will take."""
     json: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shlex
 import sys
 import time
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
+import msgspec
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
@@ -27,7 +29,7 @@ from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
-from livesnn.train.configuration import NETWORKS, Configuration
+from livesnn.train.configuration import NETWORKS, Configuration, LoggerName
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.datasets.clips import Streams
 from livesnn.train.evaluate import Evaluation
@@ -78,10 +80,10 @@ class Trained:
     best_epoch: int = 0  # On validation, counted from 1
 
 
-def train_all(config: Configuration) -> list[Trained]:
+def train_all(config: Configuration, trackers: Sequence[LoggerName] = ()) -> list[Trained]:
     """Train `config.runs` times, with its seed and the following ones; see `train`."""
     configs = [config] if config.runs == 1 else [_one_run(config, number) for number in range(config.runs)]
-    return [trained for one in configs if (trained := train(one)) is not None]
+    return [trained for one in configs if (trained := train(one, trackers)) is not None]
 
 
 def _one_run(config: Configuration, number: int) -> Configuration:
@@ -91,15 +93,16 @@ def _one_run(config: Configuration, number: int) -> Configuration:
     return replace(one, resume=config.resume and (one.run / LAST).exists())
 
 
-def train(config: Configuration) -> Trained | None:
-    """Train, and write a model folder into the run folder.
+def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained | None:
+    """Train, and write a model folder into the run folder. ``trackers`` get each epoch's figures too.
 
     Returns None on the machines and devices that share the first one's training. Raises TrainError if the run folder
-    can't be used (see `run_folder`) or the loss isn't finite, StoppedError if a signal ends it, and DataError if the
-    data set isn't in its official layout.
+    can't be used (see `run_folder`), a tracker can't be used or the loss isn't finite, StoppedError if a signal
+    ends it, and DataError if the data set isn't in its official layout.
     """
     end_with_launcher()
     check_run_folder(config)
+    made_trackers = [_tracker(name, config) for name in trackers]
     commit = own_commit()
     start, before, parts, unmeasured, net = _prepare(config)
     loaders = Loaders(parts, config.batch, config.seed)
@@ -109,7 +112,7 @@ def train(config: Configuration) -> Trained | None:
         done = resume_from is not None and epochs_done(resume_from) >= config.epochs
         norms = MeasuredNorms(parts.training, config.seed, config.zero_share)
         more = [norms] if config.measured_norms and not config.freeze else []
-        trainer = _trainer(config, run, [*more, LastEpochs(run, config.averaged)])
+        trainer = _trainer(config, run, [*more, LastEpochs(run, config.averaged)], made_trackers)
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
             say_validation(before, parts)
@@ -356,7 +359,29 @@ class _Best(ModelCheckpoint):
         super().load_state_dict({name: moved(value) for name, value in state_dict.items()})
 
 
-def _trainer(config: Configuration, run: Path, more: Sequence[Callback]) -> lightning.Trainer:
+def _tracker(name: LoggerName, config: Configuration) -> Logger:
+    """Return Lightning's logger for an experiment tracker; raises TrainError if it can't be used."""
+    try:
+        tracker: Logger
+        if name == "mlflow":
+            database = f"sqlite:///{config.out.resolve() / 'mlflow.db'}"
+            config.out.mkdir(parents=True, exist_ok=True)
+            tracker = MLFlowLogger(
+                "livesnn", config.base_name, tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", database)
+            )
+        else:
+            tracker = WandbLogger(config.base_name, config.out, project="livesnn")
+        tracker.log_hyperparams(msgspec.to_builtins(config, enc_hook=str))
+    except ModuleNotFoundError as error:
+        raise TrainError(f"--logger {name} needs its package: pip install {name}") from error
+    except Exception as error:  # a server that isn't there, a key that isn't known: each tracker has its own
+        raise TrainError(f"--logger {name}: {str(error).splitlines()[0]}") from error
+    return tracker
+
+
+def _trainer(
+    config: Configuration, run: Path, more: Sequence[Callback], trackers: Sequence[Logger]
+) -> lightning.Trainer:
     best = _Best(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [best, last, progress(), *more]
@@ -373,7 +398,11 @@ def _trainer(config: Configuration, run: Path, more: Sequence[Callback]) -> ligh
         strategy="ddp" if shared else "auto",
         use_distributed_sampler=False,  # EpochBatches shares its batches itself
         precision=config.precision,
-        logger=[CSVLogger(run, "log", flush_logs_every_n_steps=1), TensorBoardLogger(run, "tensorboard")],
+        logger=[
+            CSVLogger(run, "log", flush_logs_every_n_steps=1),
+            TensorBoardLogger(run, "tensorboard"),
+            *trackers,
+        ],
         callbacks=callbacks,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
