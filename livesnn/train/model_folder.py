@@ -24,6 +24,12 @@ from livesnn.weights import GRAPH, WEIGHTS, load_weights, write_graph, write_mod
 
 CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 _TEST_TITLE = "## On the test part"
+_METADATA = """---
+library_name: livesnn
+tags: [spiking-neural-network, event-camera]
+---
+"""
+"""What a page begins with, so that the folder is a model card on the Hugging Face Hub as it is."""
 
 
 def write_model_folder(
@@ -129,7 +135,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
         "traces": f"two dense layers on {card.traces.traces:,} leaky traces of all blocks",
     }
     layers = "\n".join(f"| {name} | {value:.3f} |" for name, value in measured.densities.items())
-    return f"""# {card.name}
+    return f"""{_METADATA}# {card.name}
 
 | | |
 |---|---|

@@ -650,6 +650,7 @@ def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...]
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
     write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
     page = (tmp_path / "README.md").read_text()
+    assert page.startswith("---\nlibrary_name: livesnn\ntags: [")
     assert f"STS-ResNet, {layers} layers, 2 channels, 2 classes" in page
     assert "| validation | clips of its own |" in page
 
