@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -139,14 +140,10 @@ def test_a_source_that_is_handed_over_open_replaces_what_plays() -> None:
     assert not may_go_on(FakeSource(), "camera")
 
 
-def test_each_hostile_file_plays_or_is_refused_while_the_window_answers(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, data_dir: Path
-) -> None:
-    if not (data_dir / "hostile").is_dir():
-        pytest.skip(f"no folder {data_dir / 'hostile'}, which holds files that once broke something")
-    window = make_window()
-    play(qtbot, window, str(recording))
-    longest_s = answered_s = time.thread_time()  # of the thread that draws the window
+@contextmanager
+def answering() -> Iterator[None]:
+    """Fail if the thread that draws the window is busy for a second."""
+    longest_s = answered_s = time.thread_time()
 
     def answer() -> None:
         nonlocal longest_s, answered_s
@@ -156,18 +153,55 @@ def test_each_hostile_file_plays_or_is_refused_while_the_window_answers(
     ticking.timeout.connect(answer)
     ticking.start(20)
     longest_s = 0.0
-    for path in sorted(path for path in (data_dir / "hostile").iterdir() if path.is_file()):
-        begun_s, before = time.process_time(), window.session
-        window.open(str(path))
-        qtbot.waitUntil(
-            lambda before=before, name=path.name: (
-                window.session is not before
-                or (window.banner.kind == "error" and name in window.banner.message.text())
-            ),
-            timeout=20_000,
-        )
-        assert time.process_time() - begun_s < 5.0, path.name
+    yield
     assert longest_s < 1.0
+
+
+@pytest.fixture
+def hostile(data_dir: Path) -> Path:
+    folder = data_dir / "hostile"
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}, which holds files that once broke something")
+    return folder
+
+
+def test_each_hostile_file_plays_or_is_refused_while_the_window_answers(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, hostile: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, str(recording))
+    with answering():
+        for path in sorted(path for path in hostile.iterdir() if path.is_file()):
+            begun_s, before = time.process_time(), window.session
+            window.open(str(path))
+            qtbot.waitUntil(
+                lambda before=before, name=path.name: (
+                    window.session is not before
+                    or (window.banner.kind == "error" and name in window.banner.message.text())
+                ),
+                timeout=20_000,
+            )
+            assert time.process_time() - begun_s < 5.0, path.name
+
+
+def test_each_hostile_model_is_refused_while_the_window_answers_and_goes_on(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, hostile: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, str(recording))
+    with answering():
+        for folder in sorted((hostile / "models").iterdir()):
+            begun_s, before = time.process_time(), window.session
+            window.set_model(str(folder), "auto")
+            qtbot.waitUntil(
+                lambda name=folder.name: (
+                    window.banner.kind == "error" and name in window.banner.message.text()
+                ),
+                timeout=20_000,
+            )
+            assert time.process_time() - begun_s < 5.0, folder.name
+            assert window.session is before
+            window.banner.hide()
 
 
 HOSTILE = '<img src="x.png"> <b>bar</b>'
