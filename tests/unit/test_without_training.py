@@ -40,6 +40,20 @@ def test_the_modules_are_those_of_the_extra() -> None:
     assert [re.split(r"\W", package)[0] for package in extras["train"]] == list(TRAINING)
 
 
+def test_the_conda_recipe_needs_what_the_wheel_needs() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    recipe = (REPOSITORY / "packaging" / "conda" / "recipe.yaml").read_text()
+    names = {
+        "flatbuffers": "python-flatbuffers", "opencv-python-headless": "py-opencv", "PySide6-Essentials": "pyside6",
+    }  # fmt: skip
+    needs = [re.fullmatch(r"([\w-]+)([^;]+)(;.*)?", line) for line in project["dependencies"]]
+    assert all(needs)
+    wanted = [f"{names.get(need[1], need[1])} {need[2]}" for need in needs if need and not need[3]]
+    run = recipe.partition("  run:\n    - python >=3.11\n    - ")[2].partition("\n\n")[0]
+    assert run.split("\n    - ") == wanted
+    assert f"  version: {project['version']}\n" in recipe
+
+
 def test_a_model_is_measured_on_clips(tmp_path: Path) -> None:
     for label in ("air_drums", "arm_roll"):
         (tmp_path / label).mkdir()
