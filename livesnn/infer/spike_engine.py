@@ -37,7 +37,7 @@ from livesnn.infer.spikes.plan import (
 )
 from livesnn.infer.spikes.step import help_steps, run_step
 from livesnn.threads import WAKE_S, Worker, usable_processors
-from livesnn.weights import MOST_MACS, WEIGHTS, Weights, fold_batch_norm, load_weights, tensor
+from livesnn.weights import MOST_MACS, WEIGHTS, Weights, dense_layers, fold_batch_norm, load_weights
 
 Rule = tuple[np.float32, np.float32, bool, bool]
 """Alpha, threshold, whether spikes reset, whether the read-out fires."""
@@ -74,15 +74,13 @@ class Dense(NamedTuple):
     @classmethod
     def of(cls, weights: Weights, card: ModelCard) -> Dense:
         """Return a card's, from its weights; raises ModelError that names a missing or unfit tensor."""
-        spec, classes = card.traces, len(card.classes)
-        members, units = spec.members, spec.hidden
-        shape = (members, len(spec.alphas) * spec.width, units)
+        layers = dense_layers(weights, card)
         return cls(
-            np.array(spec.alphas, np.float32),
-            np.ascontiguousarray(tensor(weights, "read_out.hidden_weight", shape)),
-            tensor(weights, "read_out.hidden_bias", (members, 1, units))[:, 0],
-            np.ascontiguousarray(tensor(weights, "classify.weight", (classes, members * units)).T),
-            tensor(weights, "classify.bias", (classes,)),
+            np.array(card.traces.alphas, np.float32),
+            np.ascontiguousarray(layers["hidden_weight"]),
+            layers["hidden_bias"][:, 0],
+            np.ascontiguousarray(layers["classify_weight"].T),
+            layers["classify_bias"],
         )
 
 

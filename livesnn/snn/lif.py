@@ -223,7 +223,7 @@ def trace_step(current: Tensor, u: Tensor, decay: Tensor) -> Tensor:
 
     ``current`` is float [B, M, 1, D], ``u`` float32 [B, M, K, D] and ``decay`` float32 [K, 1], which holds each α.
     """
-    return u * decay + torch.cat([current.float()] * len(decay), 2) * (1 - decay)
+    return u * decay + current.float() * (1 - decay)
 
 
 def trace_sequence(currents: Tensor, u: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:

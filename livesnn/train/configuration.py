@@ -102,6 +102,7 @@ ONLY_FOR = {
     "stretch": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),
     "kinds_weight": ("gestures-sim",),
+    "freeze": ("gestures-sim",),
     "simulated": ("nmnist",),
     "simulated_pool": ("nmnist",),
     "digits": ("mnist-",),
