@@ -203,7 +203,7 @@ class ModelCard:
         "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
         spikes. "traces": outputs of two dense layers on leaky traces of all blocks' spikes, as ``traces`` says.
     states
-        Layer → shape [C, H, W] or [K] of its membranes, in order; the same as `layer_shapes`.
+        Layer → shape [C, H, W] or [K] of its membranes or traces, in order; the same as `layer_shapes`.
     sensor
         Width and height of the cameras it was trained with, if they were all the same.
     dataset, split, seeds
