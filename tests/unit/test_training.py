@@ -181,10 +181,7 @@ def test_a_frozen_network_learns_only_its_read_out() -> None:
     assert changed == {name for name in before if name.startswith(READ_OUT)}
 
 
-def test_a_read_out_learns_the_pooled_spikes_of_the_finished_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "cache"))
+def test_a_read_out_learns_the_pooled_spikes_of_the_finished_network(tmp_path: Path) -> None:
     spec = replace(gestures_sim.INPUT, width=32, height=32)
     network = NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4, final_pool=4, weight_bits=8)
     folder = write_network(tmp_path, ModelCard("m", ("a", "b"), spec, network))
