@@ -290,17 +290,17 @@ def _graph(base: Path, rows: FloatArray, card: ModelCard) -> Any:
     model = onnx.load(base)
     graph = model.graph
     values = {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
-    for tensor in graph.initializer:
-        if (name := tensor.name.removeprefix("net.")) in values:
+    for each in graph.initializer:
+        if (name := each.name.removeprefix("net.")) in values:
             array = np.ascontiguousarray(values.pop(name))
-            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+            each.CopyFrom(onnx.numpy_helper.from_array(array, each.name))
     if values:
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # intermediate shapes, which nobody needs
     lengths = {"output": len(rows)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
-    for tensor in (*graph.input, *graph.output):
-        if tensor.name in lengths:
-            tensor.type.tensor_type.shape.dim[-1].dim_value = lengths[tensor.name]
+    for each in (*graph.input, *graph.output):
+        if each.name in lengths:
+            each.type.tensor_type.shape.dim[-1].dim_value = lengths[each.name]
     onnx.checker.check_model(model)
     return model
 
