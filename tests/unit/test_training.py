@@ -185,7 +185,7 @@ def test_a_read_out_learns_the_pooled_spikes_of_the_finished_network(tmp_path: P
     spec = replace(gestures_sim.INPUT, width=32, height=32)
     network = NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4, final_pool=4, weight_bits=8)
     folder = write_network(tmp_path, ModelCard("m", ("a", "b"), spec, network))
-    frames = np.random.default_rng(0).poisson(0.6, (2, 3, 2, 32, 32)).astype(np.uint8)
+    frames = np.random.default_rng(0).poisson(2.0, (2, 3, 2, 32, 32)).astype(np.uint8)
     labels = np.zeros((2, 3), np.int64)
     spikes = spikes_of(Streams(Stack([frames]), labels, ("a", "b"), 3, 0), folder).frames
     model, found = load_model(folder, "onnx"), []
