@@ -21,7 +21,7 @@ MOST_NEURONS = 50_000_000
 _Size = Annotated[int, Meta(ge=1, le=4096)]
 _Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
 _Decay = Annotated[float, Meta(ge=0, le=1)]
-_Leak = Annotated[float, Meta(ge=0, lt=1)]
+_Leak = Annotated[float, Meta(ge=0, le=0.9999)]  # 1 in float32 would never forget
 _Shape = Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=8)]
 _SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
 
@@ -203,7 +203,7 @@ class ModelCard:
         "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
         spikes. "traces": outputs of two dense layers on leaky traces of all blocks' spikes, as ``traces`` says.
     states
-        Layer → shape [C, H, W] or [K] of its membranes, in order; the same as `layer_shapes`.
+        Layer → shape [C, H, W] or [K] of its membranes or traces, in order; the same as `layer_shapes`.
     sensor
         Width and height of the cameras it was trained with, if they were all the same.
     dataset, split, seeds
@@ -320,7 +320,7 @@ class ModelCard:
             if card.format == FORMAT:
                 _check(card)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ModelError) as error:
-            raise ModelError(f"{where} is not a livesnn model card: {error}") from error
+            raise ModelError(f"{where} is not a livesnn model card ({error}): copy it again") from error
         if card.format != FORMAT:
             raise ModelError(
                 f"{where} has format {card.format!r}, but this livesnn reads {FORMAT!r}: update livesnn"

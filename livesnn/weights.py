@@ -47,7 +47,8 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
         card = _card(file, path)
     if card.weights_sha256 not in ("", _weights_hash(weights)):
         raise ModelError(f"{path} has other weights than its card says: copy the model again")
-    return weights, card
+    with np.errstate(over="ignore"):  # of float64, whose infinity `fold_batch_norm` names
+        return {name: array.astype(np.float32, copy=False) for name, array in weights.items()}, card
 
 
 def load_card(path: Path) -> ModelCard:
@@ -82,7 +83,7 @@ def _card(file: Any, path: Path) -> ModelCard:
     text = (file.metadata() or {}).get(CARD_KEY)
     if text is None:
         raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")
-    card = ModelCard.from_json(text, where=str(path))
+    card = ModelCard.from_json(text, where=f"the card in {path}")
     shapes = card.layer_shapes()
     for said, true in zip_longest(card.states.items(), shapes.items()) if card.states else ():
         if said != true:
@@ -482,6 +483,26 @@ def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[n
             f"{name} is {weights[name].shape}, not {shape} as the card says: copy the model again"
         )
     return weights[name]
+
+
+def dense_layers(weights: Weights, card: ModelCard) -> Weights:
+    """Return what follows the traces U of a card's read-out: y = C · max(H · norm(U) + h, 0) + c.
+
+    With M members, K decays and widths D and H: "hidden_weight" [M, K·D, H], "hidden_bias" [M, 1, H],
+    "classify_weight" [classes, M·H] and "classify_bias" [classes]. Raises ModelError as `tensor` does.
+    """
+    spec, classes = card.traces, len(card.classes)
+    traced = len(spec.alphas) * spec.width
+    shapes = {
+        "read_out.hidden_weight": (spec.members, traced, spec.hidden),
+        "read_out.hidden_bias": (spec.members, 1, spec.hidden),
+        "classify.weight": (classes, spec.members * spec.hidden),
+        "classify.bias": (classes,),
+    }
+    return {
+        name.removeprefix("read_out.").replace(".", "_"): tensor(weights, name, shape)
+        for name, shape in shapes.items()
+    }
 
 
 def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:

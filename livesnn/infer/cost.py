@@ -1,8 +1,8 @@
-"""What a frame costs: mean density, synaptic operations, the first layer's multiplications, and an energy estimate.
+"""What a frame costs: mean density, synaptic operations, multiplications, and an energy estimate.
 
 The terms are NeuroBench's (Yik et al. 2023). An effective AC is one addition, for each spike and each synapse that it
-reaches. An effective MAC of the first layer is one multiplication and addition, for each input other than 0 and each
-synapse that it reaches.
+reaches. An effective MAC is one multiplication and addition. The first layer has one for each input other than 0 and
+each synapse that it reaches, and a read-out of traces one for each weight behind its traces.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def dense_synops(card: ModelCard) -> FloatArray:
 
 
 class Costs(TypedDict):
-    """A frame's effective ACs, effective MACs of the first layer, and an energy estimate from both, in µJ."""
+    """A frame's effective ACs and MACs, and an energy estimate from both, in µJ."""
 
     synops_per_frame: float
     macs_per_frame: float
@@ -67,11 +67,13 @@ def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
 
 def macs(active: float, card: ModelCard) -> float:
     """Return the effective MACs of a frame in which ``active`` values, over all channels and pixels, aren't 0."""
-    spec, first = card.input, next(iter(card.states.values()))
+    spec, first, traces = card.input, next(iter(card.states.values())), card.traces
+    dense = traces.hidden * (traces.traces + traces.members * len(card.classes))
+    read_out = float(dense) if card.readout == "traces" else 0.0
     if len(first) == 1:
         return active * first[0]
     kernel = 3 if card.network.kind == "conv_snn" else card.network.stem_kernel
-    return active * _conv((spec.channels, spec.height, spec.width), first, kernel)
+    return active * _conv((spec.channels, spec.height, spec.width), first, kernel) + read_out
 
 
 def energy_estimate_uj(effective_macs: float, effective_acs: float, card: ModelCard) -> float:

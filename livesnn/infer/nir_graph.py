@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.weights import Weights, tensor, weights_to_run
+from livesnn.weights import MOST_VALUES, Weights, dense_layers, tensor, weights_to_run
 
 
 def frame_s(card: ModelCard) -> float:
@@ -60,7 +60,7 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
         "livesnn": card.to_json(),
     }
     if card.readout == "traces":
-        metadata |= _dense_layers(graph)
+        metadata |= dense_layers(graph.weights, card)
     try:
         scores = _conv_snn(graph) if card.network.kind == "conv_snn" else _sts_resnet(graph)
         graph.add("output", nir.Output(np.array(card.layer_shapes()["readout"])), scores)
@@ -194,6 +194,8 @@ def _sub_block(graph: _Graph, block: int, i: int, before: str, stride: int) -> s
 def _traced(graph: _Graph, taps: list[str]) -> str:
     """Add the leaky traces of a read-out: integrators that read the same current, each decay's its own copy."""
     spec = graph.card.traces
+    if spec.traces * spec.currents > MOST_VALUES:
+        raise ModelError(f"its {spec.traces:,} traces are too many for a NIR graph: export it as .onnx")
     currents = _classified(graph, taps, "read_out.project", spec.currents)
     number = np.arange(spec.currents).reshape(spec.members, 1, spec.width)
     copied = np.repeat(number, len(spec.alphas), axis=1).ravel()
@@ -203,18 +205,6 @@ def _traced(graph: _Graph, taps: list[str]) -> str:
     alphas = np.tile(np.repeat(np.array(spec.alphas, np.float32), spec.width), spec.members)
     tau, one = np.float32(graph.dt_s) / (1 - alphas), np.ones_like(alphas)
     return graph.add("readout", nir.LI(tau=tau, r=one, v_leak=np.zeros_like(alphas)), copies)
-
-
-def _dense_layers(graph: _Graph) -> dict[str, npt.NDArray[np.float32]]:
-    """Return what follows the traces, by its name in the metadata."""
-    spec, classes = graph.card.traces, len(graph.card.classes)
-    units, traced = spec.members * spec.hidden, len(spec.alphas) * spec.width
-    return {
-        "hidden_weight": tensor(graph.weights, "read_out.hidden_weight", (spec.members, traced, spec.hidden)),
-        "hidden_bias": tensor(graph.weights, "read_out.hidden_bias", (spec.members, 1, spec.hidden)),
-        "classify_weight": tensor(graph.weights, "classify.weight", (classes, units)),
-        "classify_bias": tensor(graph.weights, "classify.bias", (classes,)),
-    }
 
 
 def _classified(graph: _Graph, taps: list[str], where: str, outputs: int) -> list[str]:

@@ -77,7 +77,7 @@ class OnnxModel(CheckedModel):
         except OSError as error:
             raise ModelError(f"{path} can't be read: {error.strerror}") from error
         try:
-            card = ModelCard.from_json(graph_card(octets), where="its card")
+            text = graph_card(octets)
             check_graph(octets)
             session = onnxruntime.InferenceSession(
                 octets, session_options(threads), providers=["CPUExecutionProvider"]
@@ -87,6 +87,7 @@ class OnnxModel(CheckedModel):
             raise ModelError(f"{path} can't be loaded, copy it again: {error}") from error
         except _LOAD_ERRORS as error:
             raise ModelError(f"{path} can't be loaded, copy it again: {_reason(error)}") from error
+        card = ModelCard.from_json(text, where=f"the card in {path}")
         if card.graph_sha256 not in ("", graph_hash(octets)):
             raise ModelError(f"{path} has another network than its card says: copy the model again")
         _check_tensors(inputs, outputs, card, path)

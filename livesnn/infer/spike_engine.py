@@ -37,7 +37,7 @@ from livesnn.infer.spikes.plan import (
 )
 from livesnn.infer.spikes.step import help_steps, run_step
 from livesnn.threads import WAKE_S, Worker, usable_processors
-from livesnn.weights import MOST_MACS, WEIGHTS, Weights, fold_batch_norm, load_weights, tensor
+from livesnn.weights import MOST_MACS, WEIGHTS, Weights, dense_layers, fold_batch_norm, load_weights
 
 Rule = tuple[np.float32, np.float32, bool, bool]
 """Alpha, threshold, whether spikes reset, whether the read-out fires."""
@@ -53,7 +53,7 @@ EPSILON = np.float32(1e-5)  # of torch's layer norm
 
 
 class Dense(NamedTuple):
-    """What follows the current of a trace read-out with M members, K decays, widths D and H.
+    """What follows the current of a read-out of traces, with M members, K decays and widths D and H.
 
     Attributes
     ----------
@@ -74,21 +74,22 @@ class Dense(NamedTuple):
     @classmethod
     def of(cls, weights: Weights, card: ModelCard) -> Dense:
         """Return a card's, from its weights; raises ModelError that names a missing or unfit tensor."""
-        spec, classes = card.traces, len(card.classes)
-        members, units = spec.members, spec.hidden
-        shape = (members, len(spec.alphas) * spec.width, units)
+        layers = dense_layers(weights, card)
         return cls(
-            np.array(spec.alphas, np.float32),
-            np.ascontiguousarray(tensor(weights, "read_out.hidden_weight", shape)),
-            tensor(weights, "read_out.hidden_bias", (members, 1, units))[:, 0],
-            np.ascontiguousarray(tensor(weights, "classify.weight", (classes, members * units)).T),
-            tensor(weights, "classify.bias", (classes,)),
+            np.array(card.traces.alphas, np.float32),
+            np.ascontiguousarray(layers["hidden_weight"]),
+            layers["hidden_bias"][:, 0],
+            np.ascontiguousarray(layers["classify_weight"].T),
+            layers["classify_bias"],
         )
 
 
 @entry_point
 def advance_traces(dense, current, before, after):  # type: ignore[no-untyped-def]
-    """Advance traces ``before`` [M·K·D] by a current [M·D], all float32, into ``after``; return their mean."""
+    """Advance traces ``before`` [M·K·D] by a current [M·D], all float32, into ``after``; return their mean.
+
+    The equation is that of `livesnn.snn.lif.trace_step`.
+    """
     members, alphas = len(dense.hidden), dense.alphas
     width, total, i = current.size // members, np.float32(0), 0
     for member in range(members):
@@ -102,7 +103,7 @@ def advance_traces(dense, current, before, after):  # type: ignore[no-untyped-de
 
 @entry_point
 def hidden_units(dense, traces):  # type: ignore[no-untyped-def]
-    """Return the hidden units float32 [M·H] of traces float32 [M·K·D]."""
+    """Return the hidden units max(norm(U) · H + h, 0) float32 [M·H] of traces U float32 [M·K·D], member by member."""
     members, traced, count = dense.hidden.shape
     units = np.empty(members * count, np.float32)
     for member in range(members):
@@ -125,7 +126,7 @@ def hidden_units(dense, traces):  # type: ignore[no-untyped-def]
 
 @entry_point
 def classified(dense, units):  # type: ignore[no-untyped-def]
-    """Return the output float32 [classes] of hidden units float32 [M·H]."""
+    """Return the output C · units + c, float32 [classes], of hidden units float32 [M·H]."""
     output = dense.classify_bias.copy()
     for i in range(units.size):
         if units[i] > 0:

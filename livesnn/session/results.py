@@ -273,8 +273,8 @@ class RollingStatistics:
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque(maxlen=LAST_RESULTS)
         self._card: ModelCard | None = None  # of the last result's network
-        # The operations of one network: its card, `dense_synops` and `macs` per value. They take 3 ms to work out.
-        self._operations: tuple[ModelCard, npt.NDArray[np.floating], float] | None = None
+        # A network's card and `dense_synops`, which take 3 ms to work out
+        self._operations: tuple[ModelCard, npt.NDArray[np.floating]] | None = None
         self.arrived = EventRate()  # of all events
         self.filtered = EventRate()  # of those that the noise filter lets through
         self._result_times_s: deque[float] = deque()
@@ -322,15 +322,15 @@ class RollingStatistics:
         if not density.size:
             return {}
         if self._operations is None or self._operations[0] is not card:
-            self._operations = (card, dense_synops(card), macs(1.0, card))
-        _, dense, macs_per_value = self._operations
+            self._operations = (card, dense_synops(card))
+        dense = self._operations[1]
         acs = float(np.sum(density * dense))
         active = float(np.mean([sample.active for sample in samples]))
         return {
             "density": mean_density(density, card),
             "synops": acs,
             "dense_synops": float(dense.sum()),
-            "energy_estimate_uj": energy_estimate_uj(active * macs_per_value, acs, card),
+            "energy_estimate_uj": energy_estimate_uj(macs(active, card), acs, card),
         }
 
     def _forget_results(self, now_s: float) -> None:

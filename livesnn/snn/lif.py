@@ -1,5 +1,7 @@
 """The leaky integrate-and-fire (LIF) neuron: one step, and a sequence of steps with its hand-written gradient.
 
+At the end are the leaky traces of a read-out, which neither spike nor reset.
+
 For layer n at time step t, with decay α and threshold T (Samadzadeh et al., Sec. 3.1):
 
     membrane update   U[t, n] = α · (1 − O[t−1, n]) · U[t−1, n] + g(O[t, n−1])      Eq. 1
@@ -11,7 +13,8 @@ The factor (1 − O[t−1, n]) is the reset ("rest"): a neuron that spiked start
 left out. The state of a layer is only U, as O[t−1] = [U[t−1] ≥ T] follows from it. A membrane read-out never spikes
 or resets, and Eq. 5 then averages U[t, N] in place of O[t, N]. That mean is taken in infer/run.py.
 
-The spike-driven engine computes the same step in infer/spikes/step.py: change both, or their outputs differ.
+The spike-driven engine computes the same step in infer/spikes/step.py, and the traces in infer/spike_engine.py:
+change both, or their outputs differ.
 
 Backwards in time (BPTT), with f′ for dO/dU (`Surrogate`) and L for the loss:
 
@@ -221,9 +224,9 @@ def _reset(x: Tensor, synapse: Synapse, u: Tensor) -> Tensor:
 def trace_step(current: Tensor, u: Tensor, decay: Tensor) -> Tensor:
     """Advance leaky traces: U[t, k] = α[k] · U[t−1, k] + (1 − α[k]) · I[t] for each of K decays.
 
-    ``current`` is float [B, M, 1, D], ``u`` float32 [B, M, K, D] and ``decay`` float32 [K, 1], which holds each α.
+    ``current`` I is float [B, M, 1, D], ``u`` U float32 [B, M, K, D] and ``decay`` α float32 [K, 1].
     """
-    return u * decay + torch.cat([current.float()] * len(decay), 2) * (1 - decay)
+    return u * decay + current.float() * (1 - decay)
 
 
 def trace_sequence(currents: Tensor, u: Tensor, decay: Tensor) -> tuple[Tensor, Tensor]:

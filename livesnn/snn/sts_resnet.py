@@ -48,15 +48,15 @@ class SubBlock(nn.Module):
 
 
 class TraceReadOut(nn.Module):
-    """A read-out with a memory, of pooled spikes s[t] of all blocks, in place of the paper's (`TraceSpec`).
+    """A read-out with a memory (`TraceSpec`), in place of the paper's. It reads the pooled spikes s[t] of all blocks.
 
         U[t, k] = α[k] · U[t−1, k] + (1 − α[k]) · (P · s[t] + p)        leaky traces, for each decay α[k]
         y[t] = C · max(H · norm(U[t]) + h, 0) + c
 
-    All traces of a step are normalised together (layer norm; Ba, Kiros & Hinton 2016), so that more or fewer spikes
-    by one factor mean the same. Several members have weights of their own, and their outputs are averaged: they
-    begin with other weights, and are wrong about other things (Lakshminarayanan et al. 2017, "Simple and scalable
-    predictive uncertainty estimation using deep ensembles").
+    All traces of a member are normalised together (layer norm; Ba, Kiros & Hinton 2016), so that the output depends
+    little on how many spikes there are. The outputs of M members are averaged. Each begins with weights of its own,
+    and is wrong about other things (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty
+    estimation using deep ensembles").
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -64,7 +64,7 @@ class TraceReadOut(nn.Module):
         spec = card.traces
         traced = len(spec.alphas) * spec.width
         self.members = spec.members
-        self.project = nn.Linear(sum(map(prod, card.pooled_shapes())), spec.members * spec.width)
+        self.project = nn.Linear(sum(map(prod, card.pooled_shapes())), spec.currents)
         weight = torch.empty(spec.members, traced, spec.hidden).uniform_(-(traced**-0.5), traced**-0.5)
         self.hidden_weight = nn.Parameter(weight)
         self.hidden_bias = nn.Parameter(torch.zeros(spec.members, 1, spec.hidden))
@@ -72,7 +72,7 @@ class TraceReadOut(nn.Module):
         self.register_buffer("decay", torch.tensor(spec.alphas)[:, None], persistent=False)
 
     def forward(self, pooled: Tensor, synapses: Synapses) -> Tensor:
-        """Return the hidden units [N, M·hidden] for pooled spikes [N, F]."""
+        """Return the hidden units [N, M·H] for pooled spikes [N, F]."""
         current = self.project(pooled).reshape(len(pooled), self.members, 1, -1)
         traces = synapses.traces(current, self.decay).flatten(2).transpose(0, 1)  # [M, N, K·D]
         normed = F.layer_norm(traces, traces.shape[-1:])

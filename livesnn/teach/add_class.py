@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +43,16 @@ from livesnn.teach import (
     recognised_already,
 )
 from livesnn.teach.clips import MOVES, Clip, moved, movement
-from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights, write_model
+from livesnn.weights import (
+    GRAPH,
+    WEIGHTS,
+    Weights,
+    dense_layers,
+    fold_batch_norm,
+    load_weights,
+    tensor,
+    write_model,
+)
 
 TAUGHT = "taught.safetensors"
 """File with the windows that each taught class was learned from, float16 [N, F + 1]. A class that is taught later is
@@ -90,7 +100,10 @@ def teach(
     loaded, (weights, _) = load_model(folder, engine="onnx"), load_weights(folder / WEIGHTS)
     if loaded.card != card:
         raise ModelError(f"{folder}: its two files belong to different models: export or copy it again")
-    rows = rows_of(weights)
+    try:
+        rows = rows_of(fold_batch_norm(weights), card)
+    except ModelError as error:
+        raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     before = taught_before(folder, card, rows.shape[1])
     others_rows = rows[[name != gesture for name in card.classes]]
     earlier = before.pop(gesture, rows[:0])
@@ -195,9 +208,19 @@ def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[
     return card.classes[best], times
 
 
-def rows_of(weights: Weights) -> FloatArray:
-    """Return float32 [K, F + 1]: the weights of the read-out, followed by its biases."""
-    return np.concatenate([weights[WEIGHT], weights[BIAS][:, None]], axis=1)
+def rows_of(weights: Weights, card: ModelCard) -> FloatArray:
+    """Return float32 [K, F + 1]: the weights of the last layer, followed by its biases.
+
+    Raises ModelError that names a tensor of the read-out which is missing or unfit.
+    """
+    if card.readout == "traces":
+        dense_layers(weights, card)
+        features = card.traces.members * card.traces.hidden
+    else:
+        features = sum(map(prod, card.pooled_shapes()))
+    shapes = {WEIGHT: (len(card.classes), features), BIAS: (len(card.classes),)}
+    weight, bias = (tensor(weights, name, shape) for name, shape in shapes.items())
+    return np.concatenate([weight, bias[:, None]], axis=1)
 
 
 def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, FloatArray]:
@@ -228,7 +251,7 @@ def write_taught(
     """
     weights, card = load_weights(base / WEIGHTS)
     classes = card.classes if gesture in card.classes else (*card.classes, gesture)
-    rows = np.concatenate([rows_of(weights), row[None]])[: len(classes)]
+    rows = np.concatenate([rows_of(weights, card), row[None]])[: len(classes)]
     rows[classes.index(gesture)] = row
     weights = weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
     card = replace(
@@ -267,17 +290,17 @@ def _graph(base: Path, rows: FloatArray, card: ModelCard) -> Any:
     model = onnx.load(base)
     graph = model.graph
     values = {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
-    for tensor in graph.initializer:
-        if (name := tensor.name.removeprefix("net.")) in values:
+    for each in graph.initializer:
+        if (name := each.name.removeprefix("net.")) in values:
             array = np.ascontiguousarray(values.pop(name))
-            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+            each.CopyFrom(onnx.numpy_helper.from_array(array, each.name))
     if values:
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # intermediate shapes, which nobody needs
     lengths = {"output": len(rows)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
-    for tensor in (*graph.input, *graph.output):
-        if tensor.name in lengths:
-            tensor.type.tensor_type.shape.dim[-1].dim_value = lengths[tensor.name]
+    for each in (*graph.input, *graph.output):
+        if each.name in lengths:
+            each.type.tensor_type.shape.dim[-1].dim_value = lengths[each.name]
     onnx.checker.check_model(model)
     return model
 

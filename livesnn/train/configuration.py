@@ -103,6 +103,7 @@ ONLY_FOR = {
     "stretch": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),
     "kinds_weight": ("gestures-sim",),
+    "freeze": ("gestures-sim",),
     "simulated": ("nmnist",),
     "simulated_pool": ("nmnist",),
     "digits": ("mnist-",),
@@ -231,7 +232,7 @@ class Configuration(DataRequest):
     class are left out of the finished model."""
     readout: ReadOut = "membrane"
     """Output: the last layer's membrane potentials, its spikes as in the paper, or two dense layers on leaky traces
-    of all blocks' spikes, which remember some seconds."""
+    of all blocks' spikes, which remember the last second or two."""
     reset: bool = True
     """Set a membrane potential to zero after a spike."""
     alpha: float = 0.5
@@ -305,7 +306,7 @@ class Configuration(DataRequest):
     """Model to start from, by name or folder. Its network, neuron and read-out are kept unless a flag changes them.
     Classes that it doesn't know start with random weights."""
     freeze: bool = False
-    """Train only the read-out, in minutes. The rest stays as in the model of --init."""
+    """Train only the read-out. The rest stays as in the model of --init, whose spikes are computed once."""
     teacher: Path | None = None
     """Run folder of a finished training on the same clips. The model also learns its outputs (knowledge
     distillation)."""

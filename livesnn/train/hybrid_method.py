@@ -115,11 +115,9 @@ class HybridModule(lightning.LightningModule):
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         taught = None if self.teacher is None else self.teacher.outputs(frames)
-        if self.config.freeze:
-            outputs, kinds, rates = self._run_members(frames, labels, random)
-            labels = kinds if self.class_of is None else self.class_of[kinds]
-        elif labels.ndim == 2:
-            outputs, kinds, rates = self._run_stretches(frames, labels, random)
+        if labels.ndim == 2:
+            run = self._run_members if self.config.freeze else self._run_stretches
+            outputs, kinds, rates = run(frames, labels, random)
             labels = kinds if self.class_of is None else self.class_of[kinds]
         else:
             outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), self._burn_in(frames, random))

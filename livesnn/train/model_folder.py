@@ -107,7 +107,8 @@ def _validation(split: Split | None) -> str:
 
 
 def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
-    spec, neuron = card.input, card.neuron
+    spec, neuron, traces = card.input, card.neuron, card.traces
+    traced = traces.traces // traces.members
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     )
@@ -132,7 +133,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     read_out = {
         "membrane": "mean membrane potential of the output layer",
         "spikes": "spike rate of the output layer",
-        "traces": f"two dense layers on {card.traces.traces:,} leaky traces of all blocks",
+        "traces": f"mean of {traces.members} members, each two dense layers on {traced} leaky traces of all blocks",
     }
     layers = "\n".join(f"| {name} | {value:.3f} |" for name, value in measured.densities.items())
     return f"""{_METADATA}# {card.name}
@@ -148,7 +149,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 | weights | {card.network.weight_bits} bits in the blocks, 32 bits elsewhere |
 | validation accuracy, state reset before each clip | {measured.accuracy_reset:.4f} (n = {measured.n}) |
 | validation accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}) |
-| probabilities | temperature {card.temperature:g}; calibration error before it {measured.calibration_error:.3f} |
+| probabilities | temperature {card.temperature:g}; calibration error {measured.calibration_error:.3f} without it |
 | hidden density | {measured.density:.4f} spikes per hidden neuron and step |
 | synaptic operations | {measured.synops_per_frame / 1e6:.2f} million per frame |
 | multiplications | {measured.macs_per_frame / 1e6:.2f} million per frame |

@@ -34,15 +34,7 @@ from livesnn.train.baselines import Baseline, build_baseline
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, Samples
-from livesnn.train.datasets.clips import (
-    Frames,
-    OnDisk,
-    Stack,
-    Streams,
-    cache_file,
-    in_processes,
-    keep,
-)
+from livesnn.train.datasets.clips import OnDisk, Stack, Streams, cache_file, in_processes, keep
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import (
     LAST,
@@ -60,7 +52,7 @@ Network = SpikingNetwork | Baseline  # What `HybridModule` trains
 
 HEAD = "classify."  # Prefix of the names of the last layer's tensors, whose first axis is the classes
 
-READ_OUT = ("read_out.", "classify.")  # Prefixes of the names of its tensors
+READ_OUT = ("read_out.", HEAD)  # Prefixes of the names of a read-out's tensors
 
 SPIKES_AT_ONCE = 20  # Streams in a cache file
 
@@ -105,7 +97,7 @@ def read_start(model: Path) -> Start:
 def start_from(net: SpikingNetwork, start: Start) -> None:
     """Load a model's weights into a network to train; the rows of classes it doesn't know stay random.
 
-    So does a read-out of traces where the model has another, and the other way round. Raises TrainError if the model
+    If only one of the two has a read-out of traces, the whole read-out stays random. Raises TrainError if the model
     has another network.
     """
     weights, fresh = start.weights, weights_of(net)
@@ -137,28 +129,25 @@ def freeze(net: SpikingNetwork) -> None:
         parameter.requires_grad = name.startswith(READ_OUT)
 
 
-def spikes_of(streams: Streams, model: Path, net: SpikingNetwork) -> Streams:
+def spikes_of(streams: Streams, model: Path) -> Streams:
     """Return streams of pooled spike counts, uint8 [N, F, P, 1, 1], in place of frames, for a read-out of traces.
 
     The spikes are those of the spike-driven engine, as the finished model has them. They are kept in the cache.
-    Raises TrainError if ``model`` has another network than ``net`` or other frames.
     """
     folder = model_folder(model)
     weights, card = load_weights(folder / WEIGHTS)
-    if (card.network.widths, card.input) != (net.card.network.widths, net.card.input):
-        raise TrainError(f"--freeze: {card.name} has other frames or another network: leave --freeze out")
-    parts = [
-        range(first, min(first + SPIKES_AT_ONCE, len(streams.frames)))
-        for first in range(0, len(streams.frames), SPIKES_AT_ONCE)
-    ]
-    network = _digest({name: array for name, array in weights.items() if not name.startswith(READ_OUT)})
+    settings = (
+        _digest({name: array for name, array in weights.items() if not name.startswith(READ_OUT)}),
+        *(card.network, card.neuron, card.input),
+    )
+    parts = [slice(first, first + SPIKES_AT_ONCE) for first in range(0, len(streams.frames), SPIKES_AT_ONCE)]
     files = [
-        cache_file("spikes", (network, card.neuron, hashlib.blake2b(_taken(streams, part).data).hexdigest()))
+        cache_file("spikes", (*settings, hashlib.blake2b(streams.frames[part].data).hexdigest()))
         for part in parts
     ]
     missing = [each for each in zip(parts, files, strict=True) if not each[1].exists()]
     if missing:
-        in_processes(partial(_fill, streams, folder), missing, "computing spikes, in parts")
+        in_processes(partial(_fill, streams.frames, folder), missing, "computing spikes, in parts")
     return replace(streams, frames=Stack([OnDisk(file) for file in files]))
 
 
@@ -169,23 +158,18 @@ def _digest(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def _taken(streams: Streams, part: range) -> Frames:
-    return streams.frames[np.arange(part.start, part.stop)]
-
-
-def _fill(streams: Streams, folder: Path, missing: tuple[range, Path]) -> None:
+def _fill(streams: Stack, folder: Path, missing: tuple[slice, Path]) -> None:
     part, file = missing
-    model = load_model(folder, "spike", threads=1)
+    model, frames = load_model(folder, "spike", threads=1), streams[part]
     # The read-out may be another one: only the layers that a read-out of traces gets are asked for.
     card = replace(model.card, readout="traces")
-    side = card.network.final_pool
     made = []
-    for frames in _taken(streams, part):
+    for stream in frames:
         state = model.initial_state()
-        for data in frames:
+        for data in stream:
             _, state = model.step(Frame(0, data, 0), state)
-            made.append(np.rint(pooled_spikes(card, state) * side * side).astype(np.uint8))
-    keep(file, np.array(made).reshape(len(part), -1, made[0].size, 1, 1))
+            made.append(np.rint(pooled_spikes(card, state) * card.network.final_pool**2).astype(np.uint8))
+    keep(file, np.array(made).reshape(*frames.shape[:2], -1, 1, 1))
 
 
 def with_classes(net: Network, classes: tuple[str, ...]) -> Network:

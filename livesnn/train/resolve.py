@@ -20,6 +20,7 @@ from livesnn.train.configuration import (
     NETWORKS,
     NO_AUGMENTATION,
     OF_MODEL,
+    ONLY_FOR,
     Configuration,
     LoggerName,
     NetworkName,
@@ -35,6 +36,7 @@ Given = Mapping[str, Any]
 """Fields of `Configuration` that somebody gave, by name; what isn't in it was left out."""
 
 RECIPES = get_args(RecipeName)
+MOST_COUNTED = 15  # Side of the largest pool whose spikes fit into the 8 bits that --freeze keeps of it
 CONFIG_FILE = "config.json"
 
 _PAPER: Given = {
@@ -142,8 +144,8 @@ def resolve(
         values["analog_epochs"] = given.get("analog_epochs", 0 if values["init"] else half)
         values["protocol"] = values["protocol"] or source.PROTOCOLS[0]
     if values["freeze"]:
-        if "augmentation" in given:
-            raise TrainError("--freeze trains on spikes, which aren't augmented: leave --augmentation out")
+        if useless := [name for name in ("augmentation", "analog_epochs") if given.get(name)]:
+            raise TrainError(f"{flag(useless[0])} has no effect with --freeze: leave one of them out")
         values["augmentation"] = NO_AUGMENTATION
     if refused := [name for name in kind.refused if name in given]:
         raise TrainError(f"{flag(refused[0])} has no effect on {values['network']}: leave it out")
@@ -153,6 +155,8 @@ def resolve(
     if start:
         _check_network(config, start)
         config = _with_frames_of(start, config)
+        if config.freeze:
+            _check_frozen(config, start)
     _check_together(config)
     return replace(config, precision=fast_precision()) if config.precision == "auto" else config
 
@@ -202,6 +206,26 @@ def _check_network(config: Configuration, start: ModelCard) -> None:
             )
 
 
+def _check_frozen(config: Configuration, start: ModelCard) -> None:
+    """Raise TrainError where the finished model would make other spikes than the ones its read-out is trained on."""
+    ours = config.card(())
+    for part in ("network", "neuron", "input"):
+        given, theirs = asdict(getattr(ours, part)), asdict(getattr(start, part))
+        for name, value in theirs.items():
+            if name != "dropout" and given[name] != value:
+                raise TrainError(
+                    f"--freeze keeps {start.name} as it is, whose {part} has {name} {value}, not {given[name]}: give "
+                    "the same, or leave --freeze out"
+                )
+    from livesnn.infer.spike_engine import runs  # a second
+
+    if not runs(start) or config.final_pool > MOST_COUNTED:
+        raise TrainError(
+            f"--freeze needs widths that are multiples of 16 and pools of at most {MOST_COUNTED}×{MOST_COUNTED}, "
+            f"which {start.name} doesn't have: leave --freeze out"
+        )
+
+
 def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     """Return the training with frames like those of the model it starts from, unless flags say otherwise."""
     if config.input.kind != "events":
@@ -220,6 +244,8 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
 def _check_together(config: Configuration) -> None:
     source = data_set(config.dataset)
     config.mirrored(())
+    if config.dataset.startswith(ONLY_FOR["stretch"]):
+        _check_streams(config)
     if config.burn_in % source.INPUT.window:
         window = source.INPUT.window
         raise TrainError(f"--burn-in {config.burn_in} isn't whole windows: give a multiple of {window}")
@@ -234,6 +260,22 @@ def _check_together(config: Configuration) -> None:
     if config.average_epochs > spiking:
         raise TrainError(
             f"--average-epochs {config.average_epochs} is more than the {spiking} spiking epochs: give fewer"
+        )
+
+
+def _check_streams(config: Configuration) -> None:
+    """Raise TrainError for what only clips allow."""
+    if not NETWORKS[config.network].spiking:
+        raise TrainError(
+            f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
+        )
+    if config.teacher:
+        raise TrainError(f"--teacher needs clips, but {config.dataset} is streams: leave it out")
+    if config.burn_in >= config.stretch:
+        window = config.input.window
+        raise TrainError(
+            f"--burn-in {config.burn_in} leaves none of the {config.stretch} frames of --stretch to score: give at "
+            f"most {(config.stretch - 1) // window * window}"
         )
 
 

@@ -24,12 +24,16 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
 from livesnn.console import on_terminal, say
-from livesnn.errors import ModelError, StoppedError, TrainError
+from livesnn.errors import ModelError, StoppedError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
+<<<<<<< HEAD
 from livesnn.train.configuration import NETWORKS, Configuration, LoggerName
+=======
+from livesnn.train.configuration import Configuration
+>>>>>>> review40
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.datasets.clips import Streams
 from livesnn.train.evaluate import Evaluation
@@ -142,8 +146,6 @@ def _prepare(config: Configuration) -> _Prepared:
     before = trained_before(start, config)
     parts = data_set(config.dataset).load_parts(config, before)
     unmeasured = check_parts(parts)
-    if isinstance(parts.training, Streams):
-        check_streams(config, parts.training)
     torch.manual_seed(config.seed)
     net = build(config, _outputs(config, parts))
     if start is not None:
@@ -151,16 +153,11 @@ def _prepare(config: Configuration) -> _Prepared:
         start_from(net, start)
     if config.freeze:
         assert isinstance(net, SpikingNetwork)
+        assert isinstance(parts.training, Streams)
         assert config.init is not None
         freeze(net)
-        parts = parts._replace(training=spikes_of(_streams(parts), config.init, net))
+        parts = parts._replace(training=spikes_of(parts.training, config.init))
     return _Prepared(start, before, parts, unmeasured, net)
-
-
-def _streams(parts: Parts) -> Streams:
-    if not isinstance(parts.training, Streams):
-        raise TrainError("--freeze needs streams: give --dataset gestures-sim, or leave it out")
-    return parts.training
 
 
 @dataclass(frozen=True)
@@ -282,21 +279,6 @@ def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
     yield f"the model is {trained.folder}"
     yield f"livesnn eval --model {run} --dataset {config.dataset}{data}{test}"
     yield f"livesnn gui {source} --model {run}"
-
-
-def check_streams(config: Configuration, streams: Streams) -> None:
-    """Raise TrainError for what only clips allow."""
-    if not NETWORKS[config.network].spiking:
-        raise TrainError(
-            f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
-        )
-    if config.teacher:
-        raise TrainError(f"--teacher needs clips, but {config.dataset} is streams: leave it out")
-    if config.burn_in >= streams.stretch:
-        most = streams.stretch - config.input.window
-        raise TrainError(
-            f"--burn-in {config.burn_in} leaves none of the {streams.stretch} frames to score: give at most {most}"
-        )
 
 
 def _module(net: Network, config: Configuration, parts: Parts, total_steps: int) -> HybridModule:

@@ -22,7 +22,7 @@ from livesnn.snn import build_network
 from livesnn.train.batches import Batch
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
-from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Stack, Streams
+from livesnn.train.datasets.clips import IGNORED, UNKNOWN
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     STREAM_FRAMES,
@@ -34,7 +34,7 @@ from livesnn.train.datasets.gestures_sim import (
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import with_classes
-from livesnn.train.trainer import check_streams
+from livesnn.train.resolve import resolve
 
 pytestmark = pytest.mark.slow
 
@@ -145,16 +145,16 @@ def test_a_frame_is_scored_where_a_stream_would_be_decided() -> None:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        ({"burn_in": 40}, "--burn-in 40 leaves none of the 40 frames to score: give at most 30"),
+        ({"burn_in": 40}, "--burn-in 40 leaves none of the 40 frames of --stretch to score: give at most 30"),
+        ({"burn_in": 50, "stretch": 45}, "of the 45 frames of --stretch to score: give at most 40"),
+        ({"stretch": 0}, "--stretch is 0: give a number from 20 to 240"),
         ({"network": "cnn"}, "--network cnn has no state, but gestures-sim is streams"),
         ({"teacher": Path("runs/x")}, "--teacher needs clips, but gestures-sim is streams"),
     ],
 )
 def test_what_only_clips_allow_is_refused(flags: dict[str, Any], says: str) -> None:
-    frames = Stack([np.zeros((1, STREAM_FRAMES, 2, 64, 64), np.uint8)])
-    streams = Streams(frames, np.zeros((1, STREAM_FRAMES), np.int64), GESTURES, 40, 0)
     with pytest.raises(TrainError, match=says):
-        check_streams(Configuration(dataset="gestures-sim", **flags), streams)
+        resolve({"dataset": "gestures-sim", **flags})
 
 
 @pytest.mark.parametrize("rule", [SliceRule(n_events=500), SliceRule(n_events=8_000)])

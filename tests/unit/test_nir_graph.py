@@ -191,6 +191,23 @@ def test_every_kind_of_network_and_neuron_is_in_the_graph(card: ModelCard, tmp_p
     assert compare(folder, graph_of(folder), noise(card)) >= 5
 
 
+def test_traces_whose_copies_would_take_too_much_memory_are_refused() -> None:
+    weights, card = load_weights(model_folder("gestures") / "model.safetensors")
+    card = replace(card, traces=TraceSpec((0.5,) * 16, members=4, width=640, hidden=1))
+    shapes = {
+        "read_out.project.weight": (2560, weights["read_out.project.weight"].shape[1]),
+        "read_out.project.bias": (2560,),
+        "read_out.hidden_weight": (4, 16 * 640, 1),
+        "read_out.hidden_bias": (4, 1, 1),
+        "classify.weight": (len(card.classes), 4),
+    }
+    weights |= {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+    with pytest.raises(
+        ModelError, match=r"its 40,960 traces are too many for a NIR graph: export it as \.onnx"
+    ):
+        nir_graph(card, weights, 0.05)
+
+
 @pytest.mark.parametrize("dt_s", [1e-4, 0.03, 7.0])
 def test_whatever_a_step_takes_it_does_the_same(dt_s: float) -> None:
     folder = model_folder("nmnist")

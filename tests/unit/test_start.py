@@ -167,6 +167,38 @@ def test_another_network_that_is_asked_for_is_refused(
         configure({"dataset": "folder", "init": model, **flags})
 
 
+FROZEN = {"dataset": "gestures-sim", "init": Path("gestures"), "freeze": True}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"alpha": 0.7}, r"--freeze keeps gestures as it is, whose neuron has alpha 0\.5, not 0\.7"),
+        ({"weight_bits": 32}, "whose network has weight_bits 8, not 32: give the same"),
+        ({"delta_t_us": 20_000}, "whose input has slice"),
+        ({"augmentation": {"drop": 0.1}}, "--augmentation has no effect with --freeze"),
+        ({"analog_epochs": 1}, "--analog-epochs has no effect with --freeze"),
+        ({"readout": "membrane"}, "add --init MODEL --readout traces"),
+        ({"dataset": "nmnist"}, "--freeze only applies to gestures-sim, not to nmnist"),
+        ({"network": "conv_snn"}, "give --network sts_resnet"),
+    ],
+)
+def test_a_frozen_network_makes_the_spikes_that_its_read_out_learns(
+    flags: dict[str, object], said: str
+) -> None:
+    assert configure(FROZEN).readout == "traces"
+    with pytest.raises(TrainError, match=said):
+        configure(FROZEN | flags)
+
+
+def test_a_network_whose_spikes_can_not_be_kept_is_not_frozen() -> None:
+    start = read_card(Path("gestures"))
+    for pool, widths in ((16, 64), (3, 8)):
+        card = replace(start, network=replace(start.network, final_pool=pool, widths=(widths,) * 4))
+        with pytest.raises(TrainError, match="multiples of 16 and pools of at most 15×15"):
+            resolve(FROZEN, start=card)
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"network": NetworkSpec(widths=(8,) * 4, final_pool=2)}, {"input": replace(CARD.input, width=64)}],

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
 from livesnn.infer.cost import (
     costs,
     energy_constants,
@@ -95,6 +95,13 @@ def test_multiplications_are_counted_for_every_value_that_is_not_zero() -> None:
     flat = card(replace(CARD, network=NetworkSpec("conv_snn", widths=(4, 4), hidden=7)))
     assert macs(100, flat) == pytest.approx(100 * counted((2, 34, 34), (4, 34, 34), 3, 1))
     assert macs(0, full) == 0
+
+
+def test_the_dense_layers_of_a_read_out_of_traces_multiply_in_every_frame() -> None:
+    traces = TraceSpec((0.5, 0.9), members=3, width=5, hidden=7)
+    read = card(replace(CARD, readout="traces", traces=traces))
+    assert macs(0, read) == 3 * (2 * 5 * 7 + 7 * len(CARD.classes))
+    assert macs(100, read) - macs(0, read) == pytest.approx(macs(100, card(CARD)))
 
 
 def test_a_frame_costs_4_6_pj_a_multiplication_and_by_its_bits_an_addition() -> None:

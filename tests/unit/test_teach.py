@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from safetensors.numpy import save_file
 
 from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, ReadOut, SliceRule, TraceSpec
@@ -41,7 +43,7 @@ from livesnn.teach.add_class import (
     window_features,
 )
 from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
-from livesnn.weights import load_weights
+from livesnn.weights import CARD_KEY, load_weights
 from tests.networks import write_network
 
 pytestmark = pytest.mark.slow
@@ -127,7 +129,7 @@ def test_a_windows_mean_output_is_its_features_times_the_rows(readout: ReadOut, 
         outputs.append(output)
     means = np.array(outputs).reshape(4, 10, -1).mean(1)
     weights, _ = load_weights(base / "model.safetensors")
-    found = window_features(model, weights, shown) @ rows_of(weights).T
+    found = window_features(model, weights, shown) @ rows_of(weights, model.card).T
     np.testing.assert_allclose(found, means, atol=1e-4)
 
 
@@ -493,6 +495,31 @@ def test_a_folder_that_cant_be_written_is_named_and_nothing_is_left(base: Path, 
     with pytest.raises(ModelError, match=r"can't be (written|used)"):
         lesson(base, tmp_path / "file" / "taught")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "says"),
+    [
+        ("classify.weight", None, "is missing"),
+        ("classify.bias", np.zeros(3, np.float32), r"is \(3,\), not \(2,\)"),
+        ("stem.conv.weight", np.full((16, 2, 3, 3), np.nan, np.float32), "holds NaN or infinity"),
+    ],
+)
+def test_damaged_weights_are_named_with_their_file(
+    base: Path, tmp_path: Path, name: str, damage: np.ndarray | None, says: str
+) -> None:
+    folder = Path(shutil.copytree(base, tmp_path / "damaged"))
+    weights, card = load_weights(base / "model.safetensors")
+    del weights[name]
+    if damage is not None:
+        weights[name] = damage
+    older = {CARD_KEY: replace(card, weights_sha256="").to_json()}
+    save_file(weights, folder / "model.safetensors", older)
+    graph = onnx.load(folder / "model.onnx")
+    onnx.helper.set_model_props(graph, older)
+    onnx.save(graph, folder / "model.onnx")
+    with pytest.raises(ModelError, match=rf"damaged/model\.safetensors: .*{name} .*{says}"):
+        teach("left", [clip(LEFT)], folder, tmp_path / "out", others=[clip(RIGHT)])
 
 
 def test_files_of_two_models_are_not_taught_together(base: Path, tmp_path: Path) -> None:

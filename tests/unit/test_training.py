@@ -14,27 +14,29 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
-from livesnn.card import Accuracy, InputSpec, SliceRule
+from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.cli.models import spreads
 from livesnn.errors import DataError, TrainError
-from livesnn.infer.model import State, load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import State, load_model, pooled_spikes
 from livesnn.snn import build_network
 from livesnn.snn.checkpoint import save_network
 from livesnn.train import trainer
 from livesnn.train.batches import Batch, EpochBatches, augment, mirror
 from livesnn.train.configuration import NO_AUGMENTATION, Augmentation, Configuration
-from livesnn.train.datasets import Parts, data_set
-from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
+from livesnn.train.datasets import Parts, data_set, gestures_sim
+from livesnn.train.datasets.clips import Clips, Stack, Streams, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
-from livesnn.train.network import READ_OUT, Start, build, freeze
+from livesnn.train.network import READ_OUT, Start, build, freeze, spikes_of
 from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights
 from tests import trees
+from tests.networks import write_network
 from tests.trees import configured
 
 pytestmark = pytest.mark.slow
@@ -179,6 +181,25 @@ def test_a_frozen_network_learns_only_its_read_out() -> None:
     assert losses[-1] < 0.5 * losses[0]
     changed = {name for name, tensor in fit.net.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if name.startswith(READ_OUT)}
+
+
+def test_a_read_out_learns_the_pooled_spikes_of_the_finished_network(tmp_path: Path) -> None:
+    spec = replace(gestures_sim.INPUT, width=32, height=32)
+    network = NetworkSpec(widths=(16,) * 4, sub_blocks=(1,) * 4, final_pool=4, weight_bits=8)
+    folder = write_network(tmp_path, ModelCard("m", ("a", "b"), spec, network))
+    frames = np.random.default_rng(0).poisson(2.0, (2, 3, 2, 32, 32)).astype(np.uint8)
+    labels = np.zeros((2, 3), np.int64)
+    spikes = spikes_of(Streams(Stack([frames]), labels, ("a", "b"), 3, 0), folder).frames
+    model, found = load_model(folder, "onnx"), []
+    card = replace(model.card, readout="traces")
+    for stream in frames:
+        state = model.initial_state()
+        for data in stream:
+            _, state = model.step(Frame(0, data, 0), state)
+            found.append(pooled_spikes(card, state) * 16)
+    expected = np.array(found).reshape(2, 3, -1, 1, 1)
+    assert spikes[:].max() > 1
+    assert np.mean(spikes[:] == np.rint(expected)) > 0.99  # a rounding may flip a spike
 
 
 @pytest.mark.parametrize("flags", [{"epochs": 0}, {"batch": 0}, {"validation": 0.0}, {"alpha": float("nan")}])

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from safetensors.numpy import save_file
@@ -181,6 +182,22 @@ def test_a_graph_with_paths_in_its_notes_is_written_without_them(own: Path) -> N
     model.graph.initializer[0].doc_string = "/home/anna/net.py"
     write_model(own, weights, model, card)
     assert not PATH_OF_A_MACHINE.search((own / "model.onnx").read_bytes())
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+def test_weights_of_other_floats_run_in_float32(own: Path, kind: type[np.floating[Any]]) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    other = {name: array.astype(kind) for name, array in weights.items()}
+    write(own / "model.safetensors", other, replace(card, weights_sha256=""))
+    assert {array.dtype for array in load_weights(own / "model.safetensors")[0].values()} == {np.dtype("f4")}
+
+
+def test_a_float64_beyond_float32_is_named(own: Path) -> None:
+    weights, card = load_weights(own / "model.safetensors")
+    huge = {"classify.bias": np.full(len(card.classes), 1e300)}
+    write(own / "model.safetensors", weights | huge, replace(card, weights_sha256=""))
+    with pytest.raises(ModelError, match=r"classify\.bias holds NaN or infinity"):
+        load_model(own, "spike")
 
 
 def test_a_layer_s_name_never_makes_a_message_of_two_lines(own: Path) -> None:

@@ -428,8 +428,8 @@ def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
         )
     if math.isfinite(statistics.energy_estimate_uj):
         notes["synops"] = (
-            f"Estimated energy, with the first layer's multiplications: {statistics.energy_estimate_uj:.3g} µJ "
-            f"per frame.\n{constants}."
+            f"Estimated energy, with all multiplications: {statistics.energy_estimate_uj:.3g} µJ per frame.\n"
+            f"{constants}."
         )
     if out_of_order or outside:
         notes["repaired"] = (

@@ -138,7 +138,7 @@ class Addresses(NamedTuple):
     finished: int  # int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in
     depth: int  # how many layers there are
     taps_in_all: int
-    classes: int  # float32 of the bias: classes, or the width of traces, and zeros
+    classes: int  # float32 of the bias: one a class, or one a number that is traced, and zeros
     currents_in_all: int  # float32 of the currents
     threads: int  # of the tickets
     bands: int  # of finished
@@ -313,7 +313,7 @@ def _taps(
 
 
 def _read_out(card: ModelCard) -> tuple[str, int]:
-    """Return the name of the weights that pooled spikes meet in the read-out, and how many outputs they have."""
+    """Return the name of the read-out's layer that reads pooled spikes, and how many outputs it has."""
     if card.readout == "traces":
         return "read_out.project", card.traces.currents
     return "classify", len(card.classes)

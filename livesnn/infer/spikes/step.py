@@ -394,7 +394,7 @@ def _pool(read, pooled, y, at):  # type: ignore[no-untyped-def]
 
 @compiled
 def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
-    """Add to a band's currents the weights of the classifier that its spikes reach through the classifier's pools."""
+    """Add to a band's currents the weights of the read-out that its spikes reach through the read-out's pools."""
     currents = at.currents + (tap.currents + y0 // layer.band * (at.classes + GAP)) * FLOAT_BYTES
     for y in range(y0, min(y1, tap.rows * tap.side)):
         for x in range(tap.columns * tap.side):
@@ -476,7 +476,7 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
 
 @entry_point
 def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by one frame; return its synaptic operations (`operations.synops`).
+    """Advance a network by one frame; return its synaptic operations (`cost.synops`).
 
     Parameters
     ----------
