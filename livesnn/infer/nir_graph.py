@@ -49,7 +49,7 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     dot. What they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata:
     "dt" (s), "count_max", "window", "readout", and the card as JSON under "livesnn". For traces it also has the
     arrays of y = C · max(norm(U) · H + h, 0) + c: "hidden_weight" H [members, traces of each, units], "hidden_bias"
-    h, "classify_weight" C and "classify_bias" c.
+    h, "classify_weight" C and "classify_bias" c. With "mix" M [members, decays, decays], norm(U) is norm(M · U).
     """
     graph = _Graph(card, weights_to_run(weights, card.network), dt_s)
     metadata: dict[str, Any] = {
@@ -209,7 +209,9 @@ def _dense_layers(graph: _Graph) -> dict[str, npt.NDArray[np.float32]]:
     """Return what follows the traces, by its name in the metadata."""
     spec, classes = graph.card.traces, len(graph.card.classes)
     units, traced = spec.members * spec.hidden, len(spec.alphas) * spec.width
-    return {
+    mixes = (spec.members, len(spec.alphas), len(spec.alphas))
+    mix = {"mix": tensor(graph.weights, "read_out.mix", mixes)} if spec.mixed else {}
+    return mix | {
         "hidden_weight": tensor(graph.weights, "read_out.hidden_weight", (spec.members, traced, spec.hidden)),
         "hidden_bias": tensor(graph.weights, "read_out.hidden_bias", (spec.members, 1, spec.hidden)),
         "classify_weight": tensor(graph.weights, "classify.weight", (classes, units)),

@@ -59,6 +59,8 @@ class Dense(NamedTuple):
     ----------
     alphas
         float32 [K]: the decays.
+    mix
+        float32 [M, K, K]: how each member mixes them; [0, K, K] if none does.
     hidden, hidden_bias
         float32 [M, K·D, H] and [M, H].
     classify, classify_bias
@@ -66,6 +68,7 @@ class Dense(NamedTuple):
     """
 
     alphas: FloatArray
+    mix: FloatArray
     hidden: FloatArray
     hidden_bias: FloatArray
     classify: FloatArray
@@ -75,10 +78,12 @@ class Dense(NamedTuple):
     def of(cls, weights: Weights, card: ModelCard) -> Dense:
         """Return a card's, from its weights; raises ModelError that names a missing or unfit tensor."""
         spec, classes = card.traces, len(card.classes)
-        members, units = spec.members, spec.hidden
-        shape = (members, len(spec.alphas) * spec.width, units)
+        members, units, decays = spec.members, spec.hidden, len(spec.alphas)
+        shape = (members, decays * spec.width, units)
+        mixes = (members, decays, decays)
         return cls(
             np.array(spec.alphas, np.float32),
+            np.array(tensor(weights, "read_out.mix", mixes) if spec.mixed else np.zeros((0, *mixes[1:])), np.float32),
             np.ascontiguousarray(tensor(weights, "read_out.hidden_weight", shape)),
             tensor(weights, "read_out.hidden_bias", (members, 1, units))[:, 0],
             np.ascontiguousarray(tensor(weights, "classify.weight", (classes, members * units)).T),
@@ -101,9 +106,27 @@ def advance_traces(dense, current, before, after):  # type: ignore[no-untyped-de
 
 
 @entry_point
+def mixed_traces(dense, traces):  # type: ignore[no-untyped-def]
+    """Return traces float32 [M·K·D] as each member mixes them."""
+    mixed, decays = traces.copy(), len(dense.alphas)
+    width = traces.size // (len(dense.hidden) * decays)
+    for member in range(len(dense.mix)):
+        for k in range(decays):
+            to = (member * decays + k) * width
+            mixed[to : to + width] = np.float32(0)
+            for j in range(decays):
+                share, of = dense.mix[member, k, j], (member * decays + j) * width
+                if share != 0:
+                    for i in range(width):
+                        mixed[to + i] += share * traces[of + i]
+    return mixed
+
+
+@entry_point
 def hidden_units(dense, traces):  # type: ignore[no-untyped-def]
     """Return the hidden units float32 [M·H] of traces float32 [M·K·D]."""
     members, traced, count = dense.hidden.shape
+    traces = mixed_traces(dense, traces)
     units = np.empty(members * count, np.float32)
     for member in range(members):
         first = member * traced
