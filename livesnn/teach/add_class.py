@@ -1,4 +1,7 @@
-"""Adds a class to a trained model, as one more row of its read-out: clips in, a new model folder out."""
+"""Adds a class to a trained model: clips in, a new model folder out.
+
+A model with a `MEMORY` compares each moment with those of the lesson. Any other one gets one more row in its read-out.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ from livesnn.card import ModelCard
 from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError
 from livesnn.events.slicer import Frame
 from livesnn.files import replace_file
-from livesnn.infer.decide import THRESHOLD, probabilities
+from livesnn.infer.decide import OTHER, THRESHOLD, probabilities
 from livesnn.infer.model import Model, load_model, model_folder, pooled_spikes
-from livesnn.infer.spike_engine import Dense, hidden_units
+from livesnn.infer.spike_engine import EPSILON, Dense, advance_traces, hidden_units, mixed_traces
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress, untold
 from livesnn.simulate.gestures import VERSION, Use, clip_frames
@@ -49,6 +52,12 @@ TAUGHT = "taught.safetensors"
 learned against them."""
 KEY = "class: "  # Prefix of each name in it, since safetensors has a name of its own
 WEIGHT, BIAS = "classify.weight", "classify.bias"
+READ_OUT = ("read_out.", "classify.")  # Prefixes of the names of its tensors
+PROJECT, OFFSET, MIX = "read_out.project.weight", "read_out.project.bias", "read_out.mix"
+HIDDEN, HIDDEN_BIAS = "read_out.hidden_weight", "read_out.hidden_bias"
+
+MEMORY = "teach.safetensors"
+"""File of a model whose taught classes compare moments: how they are made of spikes, see `Memory`."""
 LEAST_WINDOWS = 8
 """Least number of windows of a gesture: four seconds, of which a quarter is held out at first."""
 
@@ -70,8 +79,8 @@ def teach(
 ) -> Lesson:
     """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
 
-    Only the row of the class in the read-out is learned; the network and the other rows stay as they are. It is
-    learned first without the last quarter of each clip, to measure it, and then from all windows. Raises ModelError
+    The network and the other classes' rows stay as they are. The class is learned first without the last quarter of
+    each clip, to measure it, and then from all windows. Raises ModelError
     like `check_lesson`, and if ``out`` is there already or can't be written; DataError if the clips or ``others`` are
     too short, or nothing can be seen in them; AlreadyRecognisedError if ``go_on`` returns False.
 
@@ -90,40 +99,114 @@ def teach(
     loaded, (weights, _) = load_model(folder, engine="onnx"), load_weights(folder / WEIGHTS)
     if loaded.card != card:
         raise ModelError(f"{folder}: its two files belong to different models: export or copy it again")
-    rows = rows_of(weights)
-    before = taught_before(folder, card, rows.shape[1])
-    others_rows = rows[[name != gesture for name in card.classes]]
-    earlier = before.pop(gesture, rows[:0])
-    parts = [window_features(loaded, weights, clip) for clip in clips]
-    taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
-    _check_windows(len(taught), gesture, card)
+    memory = Memory.of(folder, weights, card)
+    before = taught_before(folder, card, len(weights[WEIGHT][0]) + 1 if memory is None else memory.size)
+    lesson = _Given(gesture, clips, others, loaded, weights, memory, before)
+    shown = [lesson.watch(clip) for clip in clips]
+    units = joined([each.units for each in shown])
+    _check_windows(len(units), gesture, card)
     moving = _movement(clips, gesture, card)
-    resembles, resembling = _resembles(taught, rows, card)
-    recognised = recognised_already(gesture, resembles, resembling, len(taught))
+    resembles, resembling = _resembles(units, rows_of(weights), card)
+    recognised = recognised_already(gesture, resembles, resembling, len(units))
     if recognised is not None and not go_on(recognised):
         raise AlreadyRecognisedError(recognised)
-    copied = [[window_features(loaded, weights, copy) for copy in moved(clip)] for clip in clips]
-    copies = [joined(copy) for copy in zip(*copied, strict=True)]
-    known = _known(loaded, weights, others, before, progress)
-    # Windows that were taught earlier have no shifted copies: each is repeated instead.
-    shown = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
-    fit = partial(fit_row, rows=others_rows, temperature=card.temperature)
-    trial = fit(joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
-    row = fit(joined([shown, taught, *copies]), joined(list(known)))
-    write_taught(folder, out, gesture, row, before | {gesture: joined([earlier, taught])})
+    learned = (_learn_row if memory is None else _learn_moments)(lesson, shown, progress)
+    write_taught(folder, out, gesture, len(units), learned)
     return Lesson(
         folder=str(out),
         gesture=gesture,
-        windows=len(taught),
-        right=_decided(taught[aside], trial, others_rows, card),
-        kept_aside=int(aside.sum()),
-        taken=_decided(known.kept_aside, trial, others_rows, card),
-        known=len(known.kept_aside),
+        windows=len(units),
+        right=learned.right,
+        kept_aside=int(_kept_aside([len(each.units) for each in shown]).sum()),
+        taken=sum(learned.taken.values()),
+        known=learned.known,
         resembles=resembles,
         resembling=resembling,
         movement=round(moving, 1),
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
+        taken_from=learned.taken,
     )
+
+
+class Watched(NamedTuple):
+    """A clip's whole windows.
+
+    ``units``: what the read-out's rows are multiplied by, means of windows, float32 [N, F + 1]. ``moments``: unit
+    vectors, one for each of their frames, float32 [N · window, `Memory.size`]; empty without a `Memory`.
+    """
+
+    units: FloatArray
+    moments: FloatArray
+
+
+class _Given(NamedTuple):
+    """What a lesson starts from."""
+
+    gesture: str
+    clips: Sequence[Clip]
+    others: Sequence[Clip]
+    model: Model
+    weights: Weights
+    memory: Memory | None
+    before: dict[str, FloatArray]  # What `TAUGHT` has of each class
+
+    def watch(self, clip: Clip) -> Watched:
+        if self.memory is None:
+            return Watched(window_features(self.model, self.weights, clip), np.zeros((0, 0), np.float32))
+        return watch(self.model, self.weights, self.memory, clip)
+
+    @property
+    def others_rows(self) -> FloatArray:
+        return rows_of(self.weights)[[name != self.gesture for name in self.model.card.classes]]
+
+
+class Learned(NamedTuple):
+    """The new model.
+
+    ``card``: with the new class. ``kept``: what `TAUGHT` will have. ``right``: windows of the lesson kept aside that
+    are decided right. ``taken``: of the ``known`` windows of other classes, those taken for the new one, by class.
+    """
+
+    weights: Weights
+    card: ModelCard
+    kept: dict[str, FloatArray]
+    right: int
+    taken: dict[str, int]
+    known: int
+
+
+def _learn_row(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> Learned:
+    """Learn one more row of the read-out, of mean hidden units or membranes."""
+    model, weights, gesture = lesson.model, lesson.weights, lesson.gesture
+    card, before = model.card, dict(lesson.before)
+    parts = [each.units for each in shown]
+    taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
+    earlier = before.pop(gesture, taught[:0])
+    copied = [[window_features(model, weights, copy) for copy in moved(clip)] for clip in lesson.clips]
+    copies = [joined(copy) for copy in zip(*copied, strict=True)]
+    known = _known(model, weights, lesson.others, before, progress)
+    # Windows that were taught earlier have no shifted copies: each is repeated instead.
+    again = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
+    fit = partial(fit_row, rows=lesson.others_rows, temperature=card.temperature)
+    trial = fit(joined([again, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
+    row = fit(joined([again, taught, *copies]), joined(list(known)))
+    decided = partial(_decided, row=trial, rows=lesson.others_rows, card=card)
+    card = _with_class(card, gesture)
+    rows = np.concatenate([rows_of(weights), row[None]])[: len(card.classes)]
+    rows[card.classes.index(gesture)] = row
+    return Learned(
+        weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]},
+        card,
+        before | {gesture: joined([earlier, taught])},
+        decided(taught[aside]),
+        {"": taken} if (taken := decided(known.kept_aside)) else {},
+        len(known.kept_aside),
+    )
+
+
+def _with_class(card: ModelCard, gesture: str) -> ModelCard:
+    classes = card.classes if gesture in card.classes else (*card.classes, gesture)
+    return replace(card, classes=classes)
 
 
 def _kept_aside(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
@@ -219,26 +302,17 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
     return taught
 
 
-def write_taught(
-    base: Path, out: Path, gesture: str, row: FloatArray, taught: Mapping[str, FloatArray]
-) -> ModelCard:
-    """Write the model in ``base`` with one more class, or a new row of a class, into a new folder; return its card.
-
-    ``row`` is float32 [F + 1], as `fit_row` returns it. ``taught`` has the windows of all taught classes.
-    """
-    weights, card = load_weights(base / WEIGHTS)
-    classes = card.classes if gesture in card.classes else (*card.classes, gesture)
-    rows = np.concatenate([rows_of(weights), row[None]])[: len(classes)]
-    rows[classes.index(gesture)] = row
-    weights = weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
+def write_taught(base: Path, out: Path, gesture: str, windows: int, learned: Learned) -> ModelCard:
+    """Write the model in ``base`` with what was learned from ``windows`` into a new folder; return its card."""
+    before = learned.card.taught
+    taught = {name: before.get(name, 0) + windows * (name == gesture) for name in learned.kept}
     card = replace(
-        card,
+        learned.card,
         name=out.name,
-        classes=classes,
-        taught={name: len(windows) for name, windows in taught.items()},
+        taught=taught,
         accuracy=None,  # measured with other classes
         test=None,
-        command=shlex.join(["livesnn", "teach", gesture, "--model", card.name]),
+        command=shlex.join(["livesnn", "teach", gesture, "--model", learned.card.name]),
     )
     card = replace(card, states=card.layer_shapes())
     try:
@@ -246,9 +320,9 @@ def write_taught(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
             folder = Path(made) / out.name
             folder.mkdir()
-            write_model(folder, weights, _graph(base / GRAPH, rows, card), card)
-            windows_by_class = {KEY + name: windows.astype(np.float16) for name, windows in taught.items()}
-            (folder / TAUGHT).write_bytes(save(windows_by_class))
+            write_model(folder, learned.weights, _graph(base / GRAPH, learned.weights, card), card)
+            kept = {KEY + name: array.astype(np.float16) for name, array in learned.kept.items()}
+            (folder / TAUGHT).write_bytes(save(kept))
             (folder / "README.md").write_text(_describe(card), encoding="utf-8")
             load_model(folder, engine="onnx")  # to be sure that it works
             check_out(out)
@@ -260,26 +334,57 @@ def write_taught(
     return card
 
 
-def _graph(base: Path, rows: FloatArray, card: ModelCard) -> Any:
-    """Return the onnx.ModelProto of a model.onnx with these rows in its read-out."""
+def _graph(base: Path, weights: Weights, card: ModelCard) -> Any:
+    """Return the onnx.ModelProto of a model.onnx with another read-out, which the card describes."""
     import onnx  # half a second
 
     model = onnx.load(base)
     graph = model.graph
-    values = {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
+    values = {name: array for name, array in weights.items() if name.startswith(READ_OUT)}
     for tensor in graph.initializer:
         if (name := tensor.name.removeprefix("net.")) in values:
             array = np.ascontiguousarray(values.pop(name))
             tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    if MIX in values:  # nothing is mixed yet
+        _mix_traces(graph, values.pop(MIX), card)
     if values:
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # intermediate shapes, which nobody needs
-    lengths = {"output": len(rows)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
+    lengths = {"output": len(card.classes)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
     for tensor in (*graph.input, *graph.output):
         if tensor.name in lengths:
             tensor.type.tensor_type.shape.dim[-1].dim_value = lengths[tensor.name]
     onnx.checker.check_model(model)
     return model
+
+
+def _mix_traces(graph: Any, mix: FloatArray, card: ModelCard) -> None:
+    """Let a graph's members mix their decays, and give its reshapes the number of members that the card has."""
+    import onnx
+
+    spec, nodes = card.traces, list(graph.node)
+    reads = {name: node for node in nodes for name in node.input}
+    writes = {node.output[0]: node for node in nodes}
+    normed = next(node for node in nodes if node.op_type == "LayerNormalization")
+    each = writes[writes[normed.input[0]].input[0]]
+    classify = writes["output"]
+    member = [1, spec.members, len(spec.alphas), -1]
+    shapes = [
+        (reads[reads["net.read_out.project.weight"].output[0]], [1, spec.members, 1, -1]),
+        (reads["readout"], member),
+        (writes["readout.next"], [1, -1]),
+        (each, [1, spec.members, len(spec.alphas) * spec.width]),
+        (writes[classify.input[0]], [1, spec.members * spec.hidden]),
+    ]
+    for node, shape in shapes:
+        node.input[1] = f"{node.output[0]}.shape"
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(shape, np.int64), node.input[1]))
+    mixing = onnx.helper.make_node("MatMul", ["net." + MIX, each.input[0]], ["mixed"])
+    graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(mix), "net." + MIX))
+    each.input[0] = "mixed"
+    at = next(number for number, node in enumerate(nodes) if node.output[0] == each.output[0])
+    del graph.node[:]
+    graph.node.extend([*nodes[:at], mixing, *nodes[at:]])
 
 
 def _describe(card: ModelCard) -> str:
@@ -384,10 +489,213 @@ def _key(card: ModelCard, weights: Weights, people: int, kept_aside_people: int)
     return key.hexdigest()
 
 
+FIRST, EVERY = 20, 8
+"""Of a lesson's frames, those that are kept as its moments: by then, the traces have seen a second."""
+
+MOST_MOMENTS = 36  # Of a class that are compared; fewer if many classes share the member's units
+
+LEAST_COSINE, EDGE, GAIN = 0.3, 0.3 / 36, 8.0 * 36
+"""Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
+output for it, chosen on two people (docs/experiments/teaching.md)."""
+
+OTHERS_TAKEN = 0.02  # Share of the windows of ``others`` that may be taken for the class
+
+
+class Memory(NamedTuple):
+    """How spikes s become moments: traces U of P · s + p as in any member of the read-out, mixed by M, and normalised.
+
+    Nothing of it was trained with classes. P are principal components of simulated people's spikes, and M makes the
+    decays of a trace independent of each other.
+
+    Attributes
+    ----------
+    project, bias
+        float32 [D, F] and [D]: P and p.
+    mix
+        float32 [K, K]: M.
+    """
+
+    project: FloatArray
+    bias: FloatArray
+    mix: FloatArray
+
+    @classmethod
+    def of(cls, folder: Path, weights: Weights, card: ModelCard) -> Memory | None:
+        """Return a model's; None if it has none. Raises ModelError if its file is damaged or of another network."""
+        spec = card.traces
+        if card.readout != "traces" or OTHER not in card.classes:
+            return None
+        if spec.mixed:
+            return cls(weights[PROJECT][-spec.width :], weights[OFFSET][-spec.width :], weights[MIX][-1])
+        if not (file := folder / MEMORY).is_file():
+            return None
+        try:
+            kept = load_file(file)
+            made = cls(*(kept[name].astype(np.float32) for name in ("project.weight", "project.bias", "mix")))
+        except (SafetensorError, OSError, KeyError) as error:
+            raise ModelError(f"{file} can't be read ({error}): copy the model again") from error
+        decays = len(spec.alphas)
+        if [each.shape for each in made] != [(spec.width, weights[PROJECT].shape[1]), (spec.width,), (decays,) * 2]:
+            raise ModelError(f"{file} belongs to another network: copy the model again")
+        return made
+
+    @property
+    def size(self) -> int:
+        return len(self.mix) * len(self.bias)
+
+
+def watch(model: Model, weights: Weights, memory: Memory, clip: Clip) -> Watched:
+    """Return the whole windows of a clip, with the state carried through it from zero."""
+    card, window = model.card, model.card.input.window
+    dense, state = Dense.of(weights, card), model.initial_state()
+    alone = dense._replace(mix=memory.mix[None].copy(), hidden=np.zeros((1, memory.size, 1), np.float32))
+    traces, units, moments = np.zeros(memory.size, np.float32), [], []
+    for data in clip[: len(clip) // window * window]:
+        _, state = model.step(Frame(0, data, 0), state)
+        units.append(np.append(hidden_units(dense, state[-1]), np.float32(1)))
+        before, traces = traces, np.empty_like(traces)
+        advance_traces(alone, memory.project @ pooled_spikes(card, state) + memory.bias, before, traces)
+        mixed = mixed_traces(alone, traces)
+        normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
+        moments.append(normed / np.float32(np.sqrt(memory.size)))
+    if not units:
+        return Watched(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32))
+    means = np.array(units, np.float32).reshape(-1, window, len(units[0])).mean(1)
+    return Watched(means, np.array(moments, np.float32))
+
+
+def likeness(moments: FloatArray, examples: FloatArray) -> FloatArray:
+    """Return how much closer than `LEAST_COSINE` each of the moments [N, D] is to the examples [E, D] in the mean."""
+    return np.maximum(moments @ examples.T - np.float32(LEAST_COSINE), 0).mean(1)
+
+
+def _examples(moments: FloatArray) -> FloatArray:
+    return moments[min(FIRST, len(moments) // 2) :: EVERY]
+
+
+def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> Learned:
+    """Keep moments of the lesson, with which the new class compares what it sees."""
+    weights, gesture, memory = lesson.weights, lesson.gesture, lesson.memory
+    assert memory is not None
+    card, window = lesson.model.card, lesson.model.card.input.window
+    kept = dict(lesson.before)
+    earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
+    most = min(MOST_MOMENTS, card.traces.hidden // (len(kept) + 1))
+    if not most:
+        raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
+    others = [watch(lesson.model, weights, memory, clip) for clip in lesson.others]
+    bank = known_moments(lesson.model, weights, memory, progress) if card.dataset == SIMULATED else {}
+    edge = EDGE
+
+    def excess(seen: FloatArray, examples: FloatArray) -> FloatArray:
+        return likeness(seen, examples).reshape(-1, window).mean(1)
+
+    def decided(seen: Watched, examples: FloatArray) -> int:
+        other = seen.units @ rows_of(weights)[card.classes.index(OTHER)]
+        new = (other + GAIN * (excess(seen.moments, examples) - edge)) / card.temperature
+        known = np.logaddexp.reduce(seen.units @ lesson.others_rows.T / card.temperature, axis=1)
+        return int((sigmoid((new - known).astype(np.float64)) >= THRESHOLD).sum())
+
+    aside = np.split(
+        _kept_aside([len(each.units) for each in shown]), np.cumsum([len(each.units) for each in shown])[:-1]
+    )
+    early = [each.moments[: window * int((~out).sum())] for each, out in zip(shown, aside, strict=True)]
+    trial = _drawn(joined([earlier, *map(_examples, early)]), most)
+    whole = joined([earlier, *(_examples(each.moments) for each in shown)])
+    if taken := [excess(each.moments, trial) for each in others if len(each.units)]:
+        edge = max(edge, float(np.quantile(np.concatenate(taken), 1 - OTHERS_TAKEN)))
+    right = 0
+    for each, out in zip(shown, aside, strict=True):
+        if out.any():
+            right += decided(Watched(each.units[out], each.moments[np.repeat(out, window)]), trial)
+    mistaken = {name: decided(seen, trial) for name, seen in bank.items()}
+    kept[gesture] = whole
+    card = _with_class(card, gesture)
+    return Learned(
+        *with_moments(weights, card, memory, kept, {gesture: edge}, most),
+        kept,
+        right,
+        {name: count for name, count in mistaken.items() if count},
+        sum(len(seen.units) for seen in bank.values()),
+    )
+
+
+def with_moments(
+    weights: Weights,
+    card: ModelCard,
+    memory: Memory,
+    kept: Mapping[str, FloatArray],
+    edges: Mapping[str, float],
+    most: int,
+) -> tuple[Weights, ModelCard]:
+    """Return weights and card with a last member whose units compare moments: unit j is max(cos(U, moment j) − θ, 0).
+
+    A taught class has the output of "other", and more where its own units say so: it is a part of "other". ``edges``
+    has those of classes that get a new one; other classes keep theirs.
+    """
+    spec, units = card.traces, card.traces.hidden
+    plain = spec.members - spec.mixed
+    hidden, bias = np.zeros((memory.size, units), np.float32), np.zeros(units, np.float32)
+    rows = np.zeros((len(card.classes), (plain + 1) * units), np.float32)
+    offsets = np.zeros(len(card.classes), np.float32)
+    rows[: len(weights[WEIGHT]), : plain * units] = weights[WEIGHT][:, : plain * units]
+    offsets[: len(weights[BIAS])] = weights[BIAS]
+    other, at = card.classes.index(OTHER), 0
+    for name, moments in kept.items():
+        row, drawn = card.classes.index(name), _drawn(moments, most)
+        mine = slice(at, at := at + len(drawn))
+        hidden[:, mine], bias[mine] = drawn.T / np.float32(np.sqrt(memory.size)), -LEAST_COSINE
+        rows[row, : plain * units] = rows[other, : plain * units]
+        rows[row, plain * units :][mine] = GAIN / len(drawn)
+        if name in edges:
+            offsets[row] = offsets[other] - GAIN * edges[name]
+    members = plain + 1
+    currents, same = plain * spec.width, np.repeat(np.eye(len(memory.mix), dtype=np.float32)[None], plain, axis=0)
+    made = {
+        PROJECT: np.concatenate([weights[PROJECT][:currents], memory.project]),
+        OFFSET: np.concatenate([weights[OFFSET][:currents], memory.bias]),
+        HIDDEN: np.concatenate([weights[HIDDEN][:plain], hidden[None]]),
+        HIDDEN_BIAS: np.concatenate([weights[HIDDEN_BIAS][:plain], bias[None, None]]),
+        MIX: np.concatenate([same, memory.mix[None]]),
+        WEIGHT: rows,
+        BIAS: offsets,
+    }
+    return weights | made, replace(card, traces=replace(spec, members=members, mixed=True))
+
+
+def known_moments(
+    model: Model, weights: Weights, memory: Memory, progress: Progress, people: int = KEPT_ASIDE_PEOPLE
+) -> dict[str, Watched]:
+    """Return windows of simulated people by what they perform; they are cached for the model's weights."""
+    file = cache_dir() / f"moments-{_key(model.card, weights | memory._asdict(), people, 0)}.npz"
+    with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as held:
+        flat = {name: held[name].astype(np.float32) for name in held.files}
+        names = [name.removesuffix(" units") for name in flat if name.endswith(" units")]
+        return {name: Watched(flat[f"{name} units"], flat[f"{name} moments"]) for name in names}
+    seen: dict[str, Watched] = {}
+    names = (*GESTURES, *_nothing(model.card))
+    for number, name in enumerate(names):
+        clips = (clip_frames(name, seed, model.card.input, "validation", CLIP_WINDOWS) for seed in range(people))
+        parts = [watch(model, weights, memory, clip) for clip in clips]
+        seen[name] = Watched(joined([each.units for each in parts]), joined([each.moments for each in parts]))
+        progress((number + 1) / len(names))
+    made = io.BytesIO()
+    arrays = {f"{name} {part}": array for name, each in seen.items() for part, array in each._asdict().items()}
+    np.savez(made, **{name: array.astype(np.float16) for name, array in arrays.items()})
+    with suppress(OSError):  # without a cache they are simulated again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, made.getvalue())
+    return seen
+
+
+def _nothing(card: ModelCard) -> tuple[str, ...]:
+    """Return what people do who perform nothing; who walks by may never cause a fixed number of events."""
+    return (IDLE, WALKING) if card.input.slice.delta_t_us else (IDLE,)
+
+
 def _people(model: Model, weights: Weights, people: int, use: Use, progress: Progress) -> FloatArray:
     spec, windows = model.card.input, []
-    # Someone who walks by may never cause that many events.
-    nothing = (IDLE, WALKING) if spec.slice.delta_t_us else (IDLE,)
+    nothing = _nothing(model.card)
     for seed in range(people):
         for name in (*GESTURES, nothing[seed % len(nothing)]):
             windows.append(window_features(model, weights, clip_frames(name, seed, spec, use, CLIP_WINDOWS)))
