@@ -83,7 +83,10 @@ class Dense(NamedTuple):
         mixes = (members, decays, decays)
         return cls(
             np.array(spec.alphas, np.float32),
-            np.array(tensor(weights, "read_out.mix", mixes) if spec.mixed else np.zeros((0, *mixes[1:])), np.float32),
+            np.array(
+                tensor(weights, "read_out.mix", mixes) if spec.mixed else np.zeros((0, *mixes[1:])),
+                np.float32,
+            ),
             np.ascontiguousarray(tensor(weights, "read_out.hidden_weight", shape)),
             tensor(weights, "read_out.hidden_bias", (members, 1, units))[:, 0],
             np.ascontiguousarray(tensor(weights, "classify.weight", (classes, members * units)).T),

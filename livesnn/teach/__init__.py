@@ -46,7 +46,9 @@ class Lesson:
     # How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement
     movement: float
     at_rest: bool  # Whether that is no more than people at rest have; False for models that know no people
-    taken_from: dict[str, int] = field(default_factory=dict)  # How many of ``taken`` are of each class, where known
+    taken_from: dict[str, int] = field(
+        default_factory=dict
+    )  # How many of ``taken`` are of each class, where known
 
     @property
     def poor(self) -> bool:

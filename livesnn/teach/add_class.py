@@ -1,6 +1,7 @@
 """Adds a class to a trained model: clips in, a new model folder out.
 
-A model with a `MEMORY` compares each moment with those of the lesson. Any other one gets one more row in its read-out.
+A model with a `clips.Memory` compares each moment with those of the lesson. Any other one gets one more row in its
+read-out.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import io
 import shlex
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,10 @@ from safetensors.numpy import load_file, save
 
 from livesnn.card import ModelCard
 from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError
-from livesnn.events.slicer import Frame
 from livesnn.files import replace_file
 from livesnn.infer.decide import OTHER, THRESHOLD, probabilities
-from livesnn.infer.model import Model, load_model, model_folder, pooled_spikes
-from livesnn.infer.spike_engine import EPSILON, Dense, advance_traces, hidden_units, mixed_traces
+from livesnn.infer.model import Model, load_model, model_folder
+from livesnn.infer.onnx_engine import with_read_out
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress, untold
 from livesnn.simulate.gestures import VERSION, Use, clip_frames
@@ -44,20 +44,33 @@ from livesnn.teach import (
     check_out,
     recognised_already,
 )
-from livesnn.teach.clips import MOVES, Clip, moved, movement
+from livesnn.teach.clips import (
+    BIAS,
+    EDGE,
+    GAIN,
+    MOST_MOMENTS,
+    MOVES,
+    WEIGHT,
+    Clip,
+    FloatArray,
+    Memory,
+    Watched,
+    drawn,
+    examples_of,
+    joined,
+    likeness,
+    moved,
+    movement,
+    watch,
+    window_features,
+    with_moments,
+)
 from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights, write_model
 
 TAUGHT = "taught.safetensors"
-"""File with the windows that each taught class was learned from, float16 [N, F + 1]. A class that is taught later is
-learned against them."""
+"""File with what each taught class was learned from, float16 [N, D]: moments of the lesson, or the windows that the
+row of a class that is taught later is learned against."""
 KEY = "class: "  # Prefix of each name in it, since safetensors has a name of its own
-WEIGHT, BIAS = "classify.weight", "classify.bias"
-READ_OUT = ("read_out.", "classify.")  # Prefixes of the names of its tensors
-PROJECT, OFFSET, MIX = "read_out.project.weight", "read_out.project.bias", "read_out.mix"
-HIDDEN, HIDDEN_BIAS = "read_out.hidden_weight", "read_out.hidden_bias"
-
-MEMORY = "teach.safetensors"
-"""File of a model whose taught classes compare moments: how they are made of spikes, see `Memory`."""
 LEAST_WINDOWS = 8
 """Least number of windows of a gesture: four seconds, of which a quarter is held out at first."""
 
@@ -128,17 +141,6 @@ def teach(
     )
 
 
-class Watched(NamedTuple):
-    """A clip's whole windows.
-
-    ``units``: what the read-out's rows are multiplied by, means of windows, float32 [N, F + 1]. ``moments``: unit
-    vectors, one for each of their frames, float32 [N · window, `Memory.size`]; empty without a `Memory`.
-    """
-
-    units: FloatArray
-    moments: FloatArray
-
-
 class _Given(NamedTuple):
     """What a lesson starts from."""
 
@@ -186,7 +188,7 @@ def _learn_row(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> 
     copies = [joined(copy) for copy in zip(*copied, strict=True)]
     known = _known(model, weights, lesson.others, before, progress)
     # Windows that were taught earlier have no shifted copies: each is repeated instead.
-    again = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
+    again = np.repeat(drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
     fit = partial(fit_row, rows=lesson.others_rows, temperature=card.temperature)
     trial = fit(joined([again, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
     row = fit(joined([again, taught, *copies]), joined(list(known)))
@@ -236,9 +238,9 @@ def _known(
     parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
     shown = [window_features(model, weights, clip) for clip in others]
     for windows in (joined(shown), *before.values()):
-        drawn = _drawn(windows, MOST_OTHERS)
-        aside = _kept_aside([len(drawn)])
-        parts.append(Known(drawn[~aside], drawn[aside]))
+        some = drawn(windows, MOST_OTHERS)
+        aside = _kept_aside([len(some)])
+        parts.append(Known(some[~aside], some[aside]))
     known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
     if not len(known.learned):
         raise DataError("--others has fewer than two whole windows: give longer recordings")
@@ -250,10 +252,6 @@ def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: Model
     if not len(windows):
         return 0
     return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
-
-
-def _drawn(windows: FloatArray, most: int) -> FloatArray:
-    return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
 
 
 def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
@@ -320,7 +318,7 @@ def write_taught(base: Path, out: Path, gesture: str, windows: int, learned: Lea
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
             folder = Path(made) / out.name
             folder.mkdir()
-            write_model(folder, learned.weights, _graph(base / GRAPH, learned.weights, card), card)
+            write_model(folder, learned.weights, with_read_out(base / GRAPH, learned.weights, card), card)
             kept = {KEY + name: array.astype(np.float16) for name, array in learned.kept.items()}
             (folder / TAUGHT).write_bytes(save(kept))
             (folder / "README.md").write_text(_describe(card), encoding="utf-8")
@@ -332,59 +330,6 @@ def write_taught(base: Path, out: Path, gesture: str, windows: int, learned: Lea
     except OSError as error:
         raise ModelError(f"{out} can't be written ({error.strerror or error}): give another --out") from error
     return card
-
-
-def _graph(base: Path, weights: Weights, card: ModelCard) -> Any:
-    """Return the onnx.ModelProto of a model.onnx with another read-out, which the card describes."""
-    import onnx  # half a second
-
-    model = onnx.load(base)
-    graph = model.graph
-    values = {name: array for name, array in weights.items() if name.startswith(READ_OUT)}
-    for tensor in graph.initializer:
-        if (name := tensor.name.removeprefix("net.")) in values:
-            array = np.ascontiguousarray(values.pop(name))
-            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
-    if MIX in values:  # nothing is mixed yet
-        _mix_traces(graph, values.pop(MIX), card)
-    if values:
-        raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
-    del graph.value_info[:]  # intermediate shapes, which nobody needs
-    lengths = {"output": len(card.classes)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
-    for tensor in (*graph.input, *graph.output):
-        if tensor.name in lengths:
-            tensor.type.tensor_type.shape.dim[-1].dim_value = lengths[tensor.name]
-    onnx.checker.check_model(model)
-    return model
-
-
-def _mix_traces(graph: Any, mix: FloatArray, card: ModelCard) -> None:
-    """Let a graph's members mix their decays, and give its reshapes the number of members that the card has."""
-    import onnx
-
-    spec, nodes = card.traces, list(graph.node)
-    reads = {name: node for node in nodes for name in node.input}
-    writes = {node.output[0]: node for node in nodes}
-    normed = next(node for node in nodes if node.op_type == "LayerNormalization")
-    each = writes[writes[normed.input[0]].input[0]]
-    classify = writes["output"]
-    member = [1, spec.members, len(spec.alphas), -1]
-    shapes = [
-        (reads[reads["net.read_out.project.weight"].output[0]], [1, spec.members, 1, -1]),
-        (reads["readout"], member),
-        (writes["readout.next"], [1, -1]),
-        (each, [1, spec.members, len(spec.alphas) * spec.width]),
-        (writes[classify.input[0]], [1, spec.members * spec.hidden]),
-    ]
-    for node, shape in shapes:
-        node.input[1] = f"{node.output[0]}.shape"
-        graph.initializer.append(onnx.numpy_helper.from_array(np.array(shape, np.int64), node.input[1]))
-    mixing = onnx.helper.make_node("MatMul", ["net." + MIX, each.input[0]], ["mixed"])
-    graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(mix), "net." + MIX))
-    each.input[0] = "mixed"
-    at = next(number for number, node in enumerate(nodes) if node.output[0] == each.output[0])
-    del graph.node[:]
-    graph.node.extend([*nodes[:at], mixing, *nodes[at:]])
 
 
 def _describe(card: ModelCard) -> str:
@@ -403,40 +348,12 @@ How well it works for other people than those who taught it hasn't been measured
 """
 
 
-FloatArray = npt.NDArray[np.float32]
-
 PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8
 """People for each gesture, for idle and for walking by, to learn from; and other people to measure with."""
 CLIP_WINDOWS = 2  # Windows in the clip of each person
 DECAY = 1.0  # Weight of the row's squared norm; from 0.3 to 10 only the last window in thirty changed
 MOST_STEPS, CONVERGED = 500, 1e-3
 """Largest number of steps of the fit, and the change of the outputs at which it ends."""
-
-
-def window_features(model: Model, weights: Weights, clip: Clip) -> FloatArray:
-    """Return float32 [N, F + 1] for the N whole windows of a clip, with the state carried through it from zero.
-
-    A read-out of traces has outputs [W | b] · [h[t], 1] of its hidden units h[t], whose means are returned.
-    Otherwise, the membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are
-    the pooled spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the
-    mean of x[t] = α · x[t−1] + [s[t], 1], which is returned.
-    """
-    card, state, window = model.card, model.initial_state(), model.card.input.window
-    dense = Dense.of(weights, card) if card.readout == "traces" else None
-    alpha = np.float32(0 if dense else card.neuron.alpha)
-    x, features = np.zeros(1, np.float32), []
-    for data in clip[: len(clip) // window * window]:
-        _, state = model.step(Frame(0, data, 0), state)
-        read = hidden_units(dense, state[-1]) if dense else pooled_spikes(card, state)
-        x = alpha * x + np.append(read, np.float32(1))
-        features.append(x)
-    if not features:
-        return np.zeros((0, 0), np.float32)
-    return np.array(features, np.float32).reshape(-1, window, len(features[0])).mean(1)
-
-
-def joined(parts: Iterable[FloatArray]) -> FloatArray:
-    return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
 
 
 class Known(NamedTuple):
@@ -489,88 +406,7 @@ def _key(card: ModelCard, weights: Weights, people: int, kept_aside_people: int)
     return key.hexdigest()
 
 
-FIRST, EVERY = 20, 8
-"""Of a lesson's frames, those that are kept as its moments: by then, the traces have seen a second."""
-
-MOST_MOMENTS = 36  # Of a class that are compared; fewer if many classes share the member's units
-
-LEAST_COSINE, EDGE, GAIN = 0.3, 0.3 / 36, 8.0 * 36
-"""Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
-output for it, chosen on two people (docs/experiments/teaching.md)."""
-
 OTHERS_TAKEN = 0.02  # Share of the windows of ``others`` that may be taken for the class
-
-
-class Memory(NamedTuple):
-    """How spikes s become moments: traces U of P · s + p as in any member of the read-out, mixed by M, and normalised.
-
-    Nothing of it was trained with classes. P are principal components of simulated people's spikes, and M makes the
-    decays of a trace independent of each other.
-
-    Attributes
-    ----------
-    project, bias
-        float32 [D, F] and [D]: P and p.
-    mix
-        float32 [K, K]: M.
-    """
-
-    project: FloatArray
-    bias: FloatArray
-    mix: FloatArray
-
-    @classmethod
-    def of(cls, folder: Path, weights: Weights, card: ModelCard) -> Memory | None:
-        """Return a model's; None if it has none. Raises ModelError if its file is damaged or of another network."""
-        spec = card.traces
-        if card.readout != "traces" or OTHER not in card.classes:
-            return None
-        if spec.mixed:
-            return cls(weights[PROJECT][-spec.width :], weights[OFFSET][-spec.width :], weights[MIX][-1])
-        if not (file := folder / MEMORY).is_file():
-            return None
-        try:
-            kept = load_file(file)
-            made = cls(*(kept[name].astype(np.float32) for name in ("project.weight", "project.bias", "mix")))
-        except (SafetensorError, OSError, KeyError) as error:
-            raise ModelError(f"{file} can't be read ({error}): copy the model again") from error
-        decays = len(spec.alphas)
-        if [each.shape for each in made] != [(spec.width, weights[PROJECT].shape[1]), (spec.width,), (decays,) * 2]:
-            raise ModelError(f"{file} belongs to another network: copy the model again")
-        return made
-
-    @property
-    def size(self) -> int:
-        return len(self.mix) * len(self.bias)
-
-
-def watch(model: Model, weights: Weights, memory: Memory, clip: Clip) -> Watched:
-    """Return the whole windows of a clip, with the state carried through it from zero."""
-    card, window = model.card, model.card.input.window
-    dense, state = Dense.of(weights, card), model.initial_state()
-    alone = dense._replace(mix=memory.mix[None].copy(), hidden=np.zeros((1, memory.size, 1), np.float32))
-    traces, units, moments = np.zeros(memory.size, np.float32), [], []
-    for data in clip[: len(clip) // window * window]:
-        _, state = model.step(Frame(0, data, 0), state)
-        units.append(np.append(hidden_units(dense, state[-1]), np.float32(1)))
-        before, traces = traces, np.empty_like(traces)
-        advance_traces(alone, memory.project @ pooled_spikes(card, state) + memory.bias, before, traces)
-        mixed = mixed_traces(alone, traces)
-        normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
-        moments.append(normed / np.float32(np.sqrt(memory.size)))
-    if not units:
-        return Watched(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32))
-    means = np.array(units, np.float32).reshape(-1, window, len(units[0])).mean(1)
-    return Watched(means, np.array(moments, np.float32))
-
-
-def likeness(moments: FloatArray, examples: FloatArray) -> FloatArray:
-    """Return how much closer than `LEAST_COSINE` each of the moments [N, D] is to the examples [E, D] in the mean."""
-    return np.maximum(moments @ examples.T - np.float32(LEAST_COSINE), 0).mean(1)
-
-
-def _examples(moments: FloatArray) -> FloatArray:
-    return moments[min(FIRST, len(moments) // 2) :: EVERY]
 
 
 def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> Learned:
@@ -582,7 +418,9 @@ def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress)
     earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
     most = min(MOST_MOMENTS, card.traces.hidden // (len(kept) + 1))
     if not most:
-        raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
+        raise ModelError(
+            f"{card.name} has no room for another gesture: teach a model with fewer taught gestures"
+        )
     others = [watch(lesson.model, weights, memory, clip) for clip in lesson.others]
     bank = known_moments(lesson.model, weights, memory, progress) if card.dataset == SIMULATED else {}
     edge = EDGE
@@ -600,8 +438,8 @@ def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress)
         _kept_aside([len(each.units) for each in shown]), np.cumsum([len(each.units) for each in shown])[:-1]
     )
     early = [each.moments[: window * int((~out).sum())] for each, out in zip(shown, aside, strict=True)]
-    trial = _drawn(joined([earlier, *map(_examples, early)]), most)
-    whole = joined([earlier, *(_examples(each.moments) for each in shown)])
+    trial = drawn(joined([earlier, *map(examples_of, early)]), most)
+    whole = joined([earlier, *(examples_of(each.moments) for each in shown)])
     if taken := [excess(each.moments, trial) for each in others if len(each.units)]:
         edge = max(edge, float(np.quantile(np.concatenate(taken), 1 - OTHERS_TAKEN)))
     right = 0
@@ -620,49 +458,6 @@ def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress)
     )
 
 
-def with_moments(
-    weights: Weights,
-    card: ModelCard,
-    memory: Memory,
-    kept: Mapping[str, FloatArray],
-    edges: Mapping[str, float],
-    most: int,
-) -> tuple[Weights, ModelCard]:
-    """Return weights and card with a last member whose units compare moments: unit j is max(cos(U, moment j) − θ, 0).
-
-    A taught class has the output of "other", and more where its own units say so: it is a part of "other". ``edges``
-    has those of classes that get a new one; other classes keep theirs.
-    """
-    spec, units = card.traces, card.traces.hidden
-    plain = spec.members - spec.mixed
-    hidden, bias = np.zeros((memory.size, units), np.float32), np.zeros(units, np.float32)
-    rows = np.zeros((len(card.classes), (plain + 1) * units), np.float32)
-    offsets = np.zeros(len(card.classes), np.float32)
-    rows[: len(weights[WEIGHT]), : plain * units] = weights[WEIGHT][:, : plain * units]
-    offsets[: len(weights[BIAS])] = weights[BIAS]
-    other, at = card.classes.index(OTHER), 0
-    for name, moments in kept.items():
-        row, drawn = card.classes.index(name), _drawn(moments, most)
-        mine = slice(at, at := at + len(drawn))
-        hidden[:, mine], bias[mine] = drawn.T / np.float32(np.sqrt(memory.size)), -LEAST_COSINE
-        rows[row, : plain * units] = rows[other, : plain * units]
-        rows[row, plain * units :][mine] = GAIN / len(drawn)
-        if name in edges:
-            offsets[row] = offsets[other] - GAIN * edges[name]
-    members = plain + 1
-    currents, same = plain * spec.width, np.repeat(np.eye(len(memory.mix), dtype=np.float32)[None], plain, axis=0)
-    made = {
-        PROJECT: np.concatenate([weights[PROJECT][:currents], memory.project]),
-        OFFSET: np.concatenate([weights[OFFSET][:currents], memory.bias]),
-        HIDDEN: np.concatenate([weights[HIDDEN][:plain], hidden[None]]),
-        HIDDEN_BIAS: np.concatenate([weights[HIDDEN_BIAS][:plain], bias[None, None]]),
-        MIX: np.concatenate([same, memory.mix[None]]),
-        WEIGHT: rows,
-        BIAS: offsets,
-    }
-    return weights | made, replace(card, traces=replace(spec, members=members, mixed=True))
-
-
 def known_moments(
     model: Model, weights: Weights, memory: Memory, progress: Progress, people: int = KEPT_ASIDE_PEOPLE
 ) -> dict[str, Watched]:
@@ -675,12 +470,16 @@ def known_moments(
     seen: dict[str, Watched] = {}
     names = (*GESTURES, *_nothing(model.card))
     for number, name in enumerate(names):
-        clips = (clip_frames(name, seed, model.card.input, "validation", CLIP_WINDOWS) for seed in range(people))
+        clips = (
+            clip_frames(name, seed, model.card.input, "validation", CLIP_WINDOWS) for seed in range(people)
+        )
         parts = [watch(model, weights, memory, clip) for clip in clips]
         seen[name] = Watched(joined([each.units for each in parts]), joined([each.moments for each in parts]))
         progress((number + 1) / len(names))
     made = io.BytesIO()
-    arrays = {f"{name} {part}": array for name, each in seen.items() for part, array in each._asdict().items()}
+    arrays = {
+        f"{name} {part}": array for name, each in seen.items() for part, array in each._asdict().items()
+    }
     np.savez(made, **{name: array.astype(np.float16) for name, array in arrays.items()})
     with suppress(OSError):  # without a cache they are simulated again
         file.parent.mkdir(parents=True, exist_ok=True)

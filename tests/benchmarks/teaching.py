@@ -27,7 +27,7 @@ from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import UNDECIDED, Decider, FloatArray
 from livesnn.infer.model import load_model, model_folder, pooled_spikes
-from livesnn.infer.spike_engine import Dense, advance_traces, classified, hidden_units
+from livesnn.infer.spike_engine import Dense, advance_traces, hidden_units
 from livesnn.teach.add_class import teach
 from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.clips import Frames, cached, in_processes
@@ -250,19 +250,19 @@ def main(
     for lesson in measure(data, model, subjects, actions):
         say(", ".join(f"{name} {value:.3g}" for name, value in lesson._asdict().items()))
         lessons.append(lesson)
-    table = {
-        str(action): _means([each for each in lessons if each.action == action]) for action in actions
-    }
-    write_json({
-        "machine": machine(),
-        "model": model,
-        "lessons": len(lessons),
-        "mean": _means(lessons),
-        "by_subject": {
-            str(one): _means([each for each in lessons if each.subject == one]) for one in subjects
-        },
-        "by_action": table,
-    })
+    table = {str(action): _means([each for each in lessons if each.action == action]) for action in actions}
+    write_json(
+        {
+            "machine": machine(),
+            "model": model,
+            "lessons": len(lessons),
+            "mean": _means(lessons),
+            "by_subject": {
+                str(one): _means([each for each in lessons if each.subject == one]) for one in subjects
+            },
+            "by_action": table,
+        }
+    )
 
 
 def _means(lessons: Sequence[Lesson]) -> dict[str, float]:
