@@ -71,6 +71,7 @@ class TraceReadOut(nn.Module):
         self.hidden_bias = nn.Parameter(torch.zeros(spec.members, 1, spec.hidden))
         decays = len(spec.alphas)  # a mix begins with the difference of each trace from the next slower one
         mix = (torch.eye(decays) - torch.eye(decays + 1)[:-1, 1:]).repeat(spec.members, 1, 1)
+        self.mix: nn.Parameter | None
         self.register_parameter("mix", nn.Parameter(mix) if spec.mixed else None)
         self.decay: Tensor
         self.register_buffer("decay", torch.tensor(spec.alphas)[:, None], persistent=False)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tyro
 from people import Stream, depth_packets, stream_frames
 
@@ -27,7 +26,7 @@ from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import UNDECIDED, Decider, FloatArray
 from livesnn.infer.model import load_model, model_folder, pooled_spikes
-from livesnn.infer.spike_engine import Dense, advance_traces, hidden_units
+from livesnn.infer.spike_engine import EPSILON, Dense
 from livesnn.teach.add_class import teach
 from livesnn.train.datasets import utd_mhad
 from livesnn.train.datasets.clips import Frames, cached, in_processes
@@ -120,32 +119,49 @@ def network_digest(weights: Weights) -> str:
 
 
 class Units:
-    """Hidden units of all takes, computed again only for another read-out."""
+    """Hidden units of all takes. What a lesson leaves as it is, isn't computed again."""
 
     def __init__(self, spikes: Sequence[Frames], cells: int) -> None:
-        self._spikes, self._cells = spikes, cells
-        self._made_of, self._units = b"", np.zeros(0, np.float32)
+        self._spikes, self._cells = spikes, np.float32(cells)
+        self._kept: dict[object, tuple[bytes, FloatArray]] = {}
 
-    def of(self, weights: Weights, dense: Dense) -> npt.NDArray[np.float32]:
-        """Return float32 [takes, T, units]."""
-        names = sorted(name for name in weights if name.startswith("read_out."))
-        made_of = hashlib.blake2b(b"".join(weights[name].tobytes() for name in names)).digest()
-        if made_of != self._made_of:
-            self._made_of = made_of
-            self._units = np.stack([self._take(counts, weights, dense) for counts in self._spikes])
-        return self._units
+    def of(self, weights: Weights, card: ModelCard) -> FloatArray:
+        """Return float32 [takes, T, units], as the engines compute them."""
+        return np.concatenate([self._member(weights, card, m) for m in range(card.traces.members)], axis=-1)
 
-    def _take(self, counts: Frames, weights: Weights, dense: Dense) -> FloatArray:
-        project = weights["read_out.project.weight"].T / np.float32(self._cells)
-        currents = counts.astype(np.float32) @ project + weights["read_out.project.bias"]
-        traces = np.zeros(len(dense.alphas) * currents.shape[1], np.float32)
-        units = []
-        for current in currents:
-            after = np.empty_like(traces)
-            advance_traces(dense, current, traces, after)
-            units.append(hidden_units(dense, after))
-            traces = after
-        return np.array(units)
+    def _member(self, weights: Weights, card: ModelCard, member: int) -> FloatArray:
+        spec = card.traces
+        rows = slice(member * spec.width, (member + 1) * spec.width)
+        mix = weights["read_out.mix"][member] if spec.mixed else np.eye(len(spec.alphas), dtype=np.float32)
+        project, bias = weights["read_out.project.weight"][rows], weights["read_out.project.bias"][rows]
+        traced = self._keep(
+            ("normed", member),
+            (project, bias, mix),
+            lambda: np.stack([self._normed(each, project, bias, mix, spec.alphas) for each in self._spikes]),
+        )
+        hidden = weights["read_out.hidden_weight"][member], weights["read_out.hidden_bias"][member]
+        return self._keep(
+            ("units", member),
+            (project, bias, mix, *hidden),
+            lambda: np.stack([np.maximum(each @ hidden[0] + hidden[1], 0) for each in traced]),
+        )
+
+    def _normed(
+        self, counts: Frames, project: FloatArray, bias: FloatArray, mix: FloatArray, alphas: Sequence[float]
+    ) -> FloatArray:
+        decay = np.array(alphas, np.float32)[:, None]
+        traces, made = np.zeros((len(decay), len(bias)), np.float32), []
+        for current in (counts / self._cells) @ project.T + bias:
+            traces = decay * traces + (1 - decay) * current
+            mixed = (mix @ traces).ravel()
+            made.append((mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON))
+        return np.array(made, np.float32)
+
+    def _keep(self, key: object, of: Sequence[FloatArray], make: Callable[[], FloatArray]) -> FloatArray:
+        digest = hashlib.blake2b(b"".join(np.ascontiguousarray(each).data for each in of)).digest()
+        if key not in self._kept or self._kept[key][0] != digest:
+            self._kept[key] = digest, make()
+        return self._kept[key][1]
 
 
 def decisions(outputs: FloatArray, card: ModelCard) -> list[str | None]:
@@ -196,7 +212,7 @@ def measure(data: Path, model: str, subjects: Sequence[int], actions: Sequence[i
     units = Units(spikes, card.network.final_pool**2)
     gestures = [(played, n) for n, played in enumerate(found) if played.action in utd_mhad.PERFORMED]
     dense = Dense.of(weights, card)
-    plain = units.of(weights, dense)
+    plain = units.of(weights, card)
     before = {n: decisions(_outputs(plain[n], dense), card) for _, n in gestures}
     for subject in subjects:
         for action in actions:
@@ -208,7 +224,7 @@ def measure(data: Path, model: str, subjects: Sequence[int], actions: Sequence[i
                 teach(NAME, [repeated(played, card)[0] for played in own[:2]], folder, out)
                 taught, taught_card = load_weights(out / WEIGHTS)
             dense = Dense.of(taught, taught_card)
-            shown = units.of(taught, dense)
+            shown = units.of(taught, taught_card)
             decided = {
                 n: decisions(_outputs(shown[n], dense), taught_card)
                 for n, played in enumerate(found)
