@@ -178,13 +178,19 @@ def own_folder(model: str | Path, gesture: str) -> Path:
     return own_models_dir() / next(free)
 
 
+def _by_class(taken: dict[str, int]) -> str:
+    most = sorted(((count, name) for name, count in taken.items() if name), reverse=True)
+    return f" ({', '.join(f'{count} of {name}' for count, name in most)})" if most else ""
+
+
 def describe_lesson(lesson: Lesson) -> list[str]:
     """Return what a model has learned, how well, and what it may confuse, as clauses; the first one is short."""
     words = [
         f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
         f"learned from {lesson.windows} windows",
         f"{lesson.right} of the last {lesson.kept_aside} windows, held out for a test, were decided right",
-        f"{lesson.taken} of {lesson.known} windows of other classes were wrongly decided as it",
+        f"{lesson.taken} of {lesson.known} windows of other classes were wrongly decided as it"
+        + _by_class(lesson.taken_from),
     ]
     if lesson.poor:
         words.append(
