@@ -93,9 +93,9 @@ def teach(
     """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
 
     The network and the other classes' rows stay as they are. The class is learned first without the last quarter of
-    each clip, to measure it, and then from all windows. Raises ModelError like `check_lesson`, and if ``out`` is there
-    already or can't be written; DataError if the clips or ``others`` are too short, or nothing can be seen in them;
-    AlreadyRecognisedError if ``go_on`` returns False.
+    each clip, to measure it, and then from all windows. Raises ModelError like `check_lesson`, and if ``out`` is
+    there already or can't be written; DataError if the clips or ``others`` are too short, or nothing can be seen in
+    them; AlreadyRecognisedError if ``go_on`` returns False.
 
     Parameters
     ----------

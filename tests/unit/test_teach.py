@@ -172,7 +172,7 @@ def test_all_engines_compare_moments_alike_and_give_the_old_classes_what_they_ha
 
 def test_more_lessons_of_moments_keep_the_first_one(remembering: Path, tmp_path: Path) -> None:
     lesson(remembering, tmp_path / "one")
-    teach("left", [clip(LEFT)], tmp_path / "one", tmp_path / "two")
+    teach("left", [clip(LEFT)], tmp_path / "one", tmp_path / "two", others=[clip(BELOW)])
     card = read_card(tmp_path / "two")
     assert card.classes == ("up", "other", "right", "left")
     assert card.taught == {"right": 12, "left": 12}
