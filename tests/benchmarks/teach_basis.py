@@ -42,8 +42,8 @@ MIXED_BY = (*range(118), 119, 121, 123, 125, 127)
 SAMPLES, TRACED = 16, 20  # Frames of each stream that are used for either, drawn at random
 
 COMPONENTS, SPARE, SMOOTHING = 384, 32, 0.3
-"""Components that are computed, more that make these exact, and the share of their mean variance that is added to each
-variance when they are whitened."""
+"""Components that are computed, more that make these exact, and the share of their mean variance that is added to
+each variance when they are whitened."""
 
 
 class Movement(NamedTuple):
