@@ -48,6 +48,7 @@ from livesnn.teach.clips import (
     BIAS,
     EDGE,
     GAIN,
+    HIDDEN_BIAS,
     MOST_MOMENTS,
     MOVES,
     WEIGHT,
@@ -64,6 +65,8 @@ from livesnn.teach.clips import (
     watch,
     window_features,
     with_moments,
+    with_units,
+    without_moments,
 )
 from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights, write_model
 
@@ -464,12 +467,17 @@ def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress)
 def known_moments(
     model: Model, weights: Weights, memory: Memory, progress: Progress, people: int = KEPT_ASIDE_PEOPLE
 ) -> dict[str, Watched]:
-    """Return windows of simulated people by what they perform; they are cached for the model's weights."""
-    file = cache_dir() / f"moments-{_key(model.card, weights | memory._asdict(), people, 0)}.npz"
+    """Return windows of simulated people by what they perform.
+
+    They are cached for the network, whatever it was taught: units that compare moments are computed of these.
+    """
+    plain = without_moments(weights, model.card)
+    complete = partial(with_units, weights=weights, card=model.card)
+    file = cache_dir() / f"moments-{_key(model.card, plain | memory._asdict(), people, 0)}.npz"
     with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as held:
         flat = {name: held[name].astype(np.float32) for name in held.files}
         names = [name.removesuffix(" units") for name in flat if name.endswith(" units")]
-        return {name: Watched(flat[f"{name} units"], flat[f"{name} moments"]) for name in names}
+        return {name: complete(Watched(flat[f"{name} units"], flat[f"{name} moments"])) for name in names}
     seen: dict[str, Watched] = {}
     performed = (*GESTURES, *_nothing(model.card))
     for number, name in enumerate(performed):
@@ -481,7 +489,9 @@ def known_moments(
         progress((number + 1) / len(performed))
     made = io.BytesIO()
     arrays = {
-        f"{name} {part}": array for name, each in seen.items() for part, array in each._asdict().items()
+        f"{name} {part}": array[:, : plain[HIDDEN_BIAS].size] if part == "units" else array
+        for name, each in seen.items()
+        for part, array in each._asdict().items()
     }
     np.savez(made, **{name: array.astype(np.float16) for name, array in arrays.items()})
     with suppress(OSError):  # without a cache they are simulated again

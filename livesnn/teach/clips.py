@@ -288,6 +288,25 @@ def watch(model: Model, weights: Weights, memory: Memory, clip: Clip) -> Watched
     return Watched(means, np.array(moments, np.float32))
 
 
+def without_moments(weights: Weights, card: ModelCard) -> Weights:
+    """Return the weights of the read-out's members that were trained, and of all before them."""
+    spec = card.traces
+    plain = spec.members - spec.mixed
+    parts = {PROJECT: plain * spec.width, OFFSET: plain * spec.width, HIDDEN: plain, HIDDEN_BIAS: plain}
+    kept = {name: array for name, array in weights.items() if name != MIX}
+    return kept | {name: weights[name][:count] for name, count in parts.items()}
+
+
+def with_units(seen: Watched, weights: Weights, card: ModelCard) -> Watched:
+    """Return windows whose units are only those of trained members with all that the read-out's rows read."""
+    parts, window = [seen.units], card.input.window
+    if card.traces.mixed:
+        hidden = weights[HIDDEN][-1] * np.float32(np.sqrt(len(weights[HIDDEN][-1])))
+        compared = np.maximum(seen.moments @ hidden + weights[HIDDEN_BIAS][-1], 0)
+        parts.append(compared.reshape(-1, window, compared.shape[-1]).mean(1))
+    return seen._replace(units=np.concatenate([*parts, np.ones((len(seen.units), 1), np.float32)], axis=1))
+
+
 def likeness(moments: FloatArray, examples: FloatArray) -> FloatArray:
     """Return how much closer than `LEAST_COSINE` each of the moments [N, D] is to the examples [E, D] in the mean."""
     return np.maximum(moments @ examples.T - np.float32(LEAST_COSINE), 0).mean(1)
