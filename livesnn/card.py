@@ -146,6 +146,7 @@ class TraceSpec:
     members: Annotated[int, Meta(ge=1, le=64)] = 3  # Read-outs whose outputs are averaged
     width: _Size = 128  # Numbers that a member traces
     hidden: _Size = 256  # Units of a member between its traces and the classes
+    mixed: bool = False  # Whether a matrix mixes the decays of each member before they are normalised
 
     @property
     def currents(self) -> int:

@@ -486,14 +486,16 @@ def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[n
 
 
 def dense_layers(weights: Weights, card: ModelCard) -> Weights:
-    """Return what follows the traces U of a card's read-out: y = C · max(H · norm(U) + h, 0) + c.
+    """Return what follows the traces U of a card's read-out: y = C · max(H · norm(M · U) + h, 0) + c.
 
-    With M members, K decays and widths D and H: "hidden_weight" [M, K·D, H], "hidden_bias" [M, 1, H],
-    "classify_weight" [classes, M·H] and "classify_bias" [classes]. Raises ModelError as `tensor` does.
+    With M members, K decays and widths D and H: "mix" [M, K, K] where the card says so, "hidden_weight" [M, K·D, H],
+    "hidden_bias" [M, 1, H], "classify_weight" [classes, M·H] and "classify_bias" [classes].
+    Raises ModelError as `tensor` does.
     """
-    spec, classes = card.traces, len(card.classes)
-    traced = len(spec.alphas) * spec.width
-    shapes = {
+    spec, classes, decays = card.traces, len(card.classes), len(card.traces.alphas)
+    traced = decays * spec.width
+    shapes: dict[str, tuple[int, ...]] = {
+        **({"read_out.mix": (spec.members, decays, decays)} if spec.mixed else {}),
         "read_out.hidden_weight": (spec.members, traced, spec.hidden),
         "read_out.hidden_bias": (spec.members, 1, spec.hidden),
         "classify.weight": (classes, spec.members * spec.hidden),

@@ -49,7 +49,7 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     dot. What they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata:
     "dt" (s), "count_max", "window", "readout", and the card as JSON under "livesnn". For traces it also has the
     arrays of y = C · max(norm(U) · H + h, 0) + c: "hidden_weight" H [members, traces of each, units], "hidden_bias"
-    h, "classify_weight" C and "classify_bias" c.
+    h, "classify_weight" C and "classify_bias" c. With "mix" M [members, decays, decays], norm(U) is norm(M · U).
     """
     graph = _Graph(card, weights_to_run(weights, card.network), dt_s)
     metadata: dict[str, Any] = {

@@ -22,7 +22,9 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, FloatArray, State, check_first_step
 from livesnn.threads import Worker, usable_processors
-from livesnn.weights import check_graph, check_size, graph_card, graph_hash
+from livesnn.weights import Weights, check_graph, check_size, graph_card, graph_hash
+
+MIX = "read_out.mix"  # Name of the tensor by which a read-out's members mix their decays
 
 FIRST_STEP_S = 4.0
 """A model's first step may take so long, far above what any network of ours needs."""
@@ -177,3 +179,58 @@ def _check_tensors(
 
 def _describe(tensor: _Tensor | None) -> str:
     return "absent" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
+
+
+def with_read_out(base: Path, weights: Weights, card: ModelCard) -> Any:
+    """Return the onnx.ModelProto of a model.onnx with another read-out, which the card describes."""
+    import onnx  # half a second
+
+    model = onnx.load(base)
+    graph = model.graph
+    values = {name: array for name, array in weights.items() if name.startswith(("read_out.", "classify."))}
+    for tensor in graph.initializer:
+        if (name := tensor.name.removeprefix("net.")) in values:
+            array = np.ascontiguousarray(values.pop(name))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    if MIX in values:  # nothing is mixed yet
+        _mix_traces(graph, values.pop(MIX), card)
+    if values:
+        raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
+    del graph.value_info[:]  # intermediate shapes, which nobody needs
+    lengths = {"output": len(card.classes)} | dict.fromkeys(
+        ("readout", "readout.next"), *card.states["readout"]
+    )
+    for tensor in (*graph.input, *graph.output):
+        if tensor.name in lengths:
+            tensor.type.tensor_type.shape.dim[-1].dim_value = lengths[tensor.name]
+    onnx.checker.check_model(model)
+    return model
+
+
+def _mix_traces(graph: Any, mix: FloatArray, card: ModelCard) -> None:
+    """Let a graph's members mix their decays, and give its reshapes the number of members that the card has."""
+    import onnx
+
+    spec, nodes = card.traces, list(graph.node)
+    reads = {name: node for node in nodes for name in node.input}
+    writes = {node.output[0]: node for node in nodes}
+    normed = next(node for node in nodes if node.op_type == "LayerNormalization")
+    each = writes[writes[normed.input[0]].input[0]]
+    classify = writes["output"]
+    member = [1, spec.members, len(spec.alphas), -1]
+    shapes = [
+        (reads[reads["net.read_out.project.weight"].output[0]], [1, spec.members, 1, -1]),
+        (reads["readout"], member),
+        (writes["readout.next"], [1, -1]),
+        (each, [1, spec.members, len(spec.alphas) * spec.width]),
+        (writes[classify.input[0]], [1, spec.members * spec.hidden]),
+    ]
+    for node, shape in shapes:
+        node.input[1] = f"{node.output[0]}.shape"
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(shape, np.int64), node.input[1]))
+    mixing = onnx.helper.make_node("MatMul", ["net." + MIX, each.input[0]], ["mixed"])
+    graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(mix), "net." + MIX))
+    each.input[0] = "mixed"
+    at = next(number for number, node in enumerate(nodes) if node.output[0] == each.output[0])
+    del graph.node[:]
+    graph.node.extend([*nodes[:at], mixing, *nodes[at:]])

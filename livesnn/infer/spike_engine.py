@@ -59,6 +59,8 @@ class Dense(NamedTuple):
     ----------
     alphas
         float32 [K]: the decays.
+    mix
+        float32 [M, K, K]: how each member mixes them; [0, K, K] if none does.
     hidden, hidden_bias
         float32 [M, K·D, H] and [M, H].
     classify, classify_bias
@@ -66,6 +68,7 @@ class Dense(NamedTuple):
     """
 
     alphas: FloatArray
+    mix: FloatArray
     hidden: FloatArray
     hidden_bias: FloatArray
     classify: FloatArray
@@ -77,6 +80,7 @@ class Dense(NamedTuple):
         layers = dense_layers(weights, card)
         return cls(
             np.array(card.traces.alphas, np.float32),
+            layers.get("mix", np.zeros((0, 0, 0), np.float32)),
             np.ascontiguousarray(layers["hidden_weight"]),
             layers["hidden_bias"][:, 0],
             np.ascontiguousarray(layers["classify_weight"].T),
@@ -102,9 +106,27 @@ def advance_traces(dense, current, before, after):  # type: ignore[no-untyped-de
 
 
 @entry_point
+def mixed_traces(dense, traces):  # type: ignore[no-untyped-def]
+    """Return traces float32 [M·K·D] as each member mixes them."""
+    mixed, decays = traces.copy(), len(dense.alphas)
+    width = traces.size // (len(dense.hidden) * decays)
+    for member in range(len(dense.mix)):
+        for k in range(decays):
+            to = (member * decays + k) * width
+            mixed[to : to + width] = np.float32(0)
+            for j in range(decays):
+                share, of = dense.mix[member, k, j], (member * decays + j) * width
+                if share != 0:
+                    for i in range(width):
+                        mixed[to + i] += share * traces[of + i]
+    return mixed
+
+
+@entry_point
 def hidden_units(dense, traces):  # type: ignore[no-untyped-def]
     """Return the hidden units max(norm(U) · H + h, 0) float32 [M·H] of traces U float32 [M·K·D], member by member."""
     members, traced, count = dense.hidden.shape
+    traces = mixed_traces(dense, traces)
     units = np.empty(members * count, np.float32)
     for member in range(members):
         first = member * traced

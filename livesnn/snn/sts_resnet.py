@@ -53,6 +53,7 @@ class TraceReadOut(nn.Module):
         U[t, k] = α[k] · U[t−1, k] + (1 − α[k]) · (P · s[t] + p)        leaky traces, for each decay α[k]
         y[t] = C · max(H · norm(U[t]) + h, 0) + c
 
+    Where the card says so, each member mixes its decays before they are normalised: norm(M · U[t]), M of K × K.
     All traces of a member are normalised together (layer norm; Ba, Kiros & Hinton 2016), so that the output depends
     little on how many spikes there are. The outputs of M members are averaged. Each begins with weights of its own,
     and is wrong about other things (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty
@@ -68,13 +69,20 @@ class TraceReadOut(nn.Module):
         weight = torch.empty(spec.members, traced, spec.hidden).uniform_(-(traced**-0.5), traced**-0.5)
         self.hidden_weight = nn.Parameter(weight)
         self.hidden_bias = nn.Parameter(torch.zeros(spec.members, 1, spec.hidden))
+        decays = len(spec.alphas)  # a mix begins with the difference of each trace from the next slower one
+        mix = (torch.eye(decays) - torch.eye(decays + 1)[:-1, 1:]).repeat(spec.members, 1, 1)
+        self.mix: nn.Parameter | None
+        self.register_parameter("mix", nn.Parameter(mix) if spec.mixed else None)
         self.decay: Tensor
         self.register_buffer("decay", torch.tensor(spec.alphas)[:, None], persistent=False)
 
     def forward(self, pooled: Tensor, synapses: Synapses) -> Tensor:
         """Return the hidden units [N, M·H] for pooled spikes [N, F]."""
         current = self.project(pooled).reshape(len(pooled), self.members, 1, -1)
-        traces = synapses.traces(current, self.decay).flatten(2).transpose(0, 1)  # [M, N, K·D]
+        traces = synapses.traces(current, self.decay)
+        if self.mix is not None:
+            traces = self.mix @ traces
+        traces = traces.flatten(2).transpose(0, 1)  # [M, N, K·D]
         normed = F.layer_norm(traces, traces.shape[-1:])
         units = F.relu(normed @ self.hidden_weight + self.hidden_bias).transpose(0, 1).flatten(1)
         return F.dropout(units, HIDDEN_DROPOUT, self.training)

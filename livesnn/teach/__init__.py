@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -46,6 +46,9 @@ class Lesson:
     # How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement
     movement: float
     at_rest: bool  # Whether that is no more than people at rest have; False for models that know no people
+    taken_from: dict[str, int] = field(
+        default_factory=dict
+    )  # How many of ``taken`` are of each class, where known
 
     @property
     def poor(self) -> bool:
@@ -175,13 +178,19 @@ def own_folder(model: str | Path, gesture: str) -> Path:
     return own_models_dir() / next(free)
 
 
+def _by_class(taken: dict[str, int]) -> str:
+    most = sorted(((count, name) for name, count in taken.items() if name), reverse=True)
+    return f" ({', '.join(f'{count} of {name}' for count, name in most)})" if most else ""
+
+
 def describe_lesson(lesson: Lesson) -> list[str]:
     """Return what a model has learned, how well, and what it may confuse, as clauses; the first one is short."""
     words = [
         f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
         f"learned from {lesson.windows} windows",
         f"{lesson.right} of the last {lesson.kept_aside} windows, held out for a test, were decided right",
-        f"{lesson.taken} of {lesson.known} windows of other classes were wrongly decided as it",
+        f"{lesson.taken} of {lesson.known} windows of other classes were wrongly decided as it"
+        + _by_class(lesson.taken_from),
     ]
     if lesson.poor:
         words.append(

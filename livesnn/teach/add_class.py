@@ -1,4 +1,8 @@
-"""Adds a class to a trained model, as one more row of its read-out: clips in, a new model folder out."""
+"""Adds a class to a trained model: clips in, a new model folder out.
+
+A model with a `clips.Memory` compares each moment with those of the lesson. Any other one gets one more row in its
+read-out.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,14 @@ import io
 import shlex
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +26,10 @@ from safetensors.numpy import load_file, save
 
 from livesnn.card import ModelCard
 from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError
-from livesnn.events.slicer import Frame
 from livesnn.files import replace_file
-from livesnn.infer.decide import THRESHOLD, probabilities
-from livesnn.infer.model import Model, load_model, model_folder, pooled_spikes
-from livesnn.infer.spike_engine import Dense, hidden_units
+from livesnn.infer.decide import OTHER, THRESHOLD, probabilities
+from livesnn.infer.model import Model, load_model, model_folder
+from livesnn.infer.onnx_engine import with_read_out
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress, untold
 from livesnn.simulate.gestures import VERSION, Use, clip_frames
@@ -42,7 +45,30 @@ from livesnn.teach import (
     check_out,
     recognised_already,
 )
-from livesnn.teach.clips import MOVES, Clip, moved, movement
+from livesnn.teach.clips import (
+    BIAS,
+    EDGE,
+    GAIN,
+    HIDDEN_BIAS,
+    MOST_MOMENTS,
+    MOVES,
+    WEIGHT,
+    Clip,
+    FloatArray,
+    Memory,
+    Watched,
+    drawn,
+    examples_of,
+    joined,
+    likeness,
+    moved,
+    movement,
+    watch,
+    window_features,
+    with_moments,
+    with_units,
+    without_moments,
+)
 from livesnn.weights import (
     GRAPH,
     WEIGHTS,
@@ -55,10 +81,9 @@ from livesnn.weights import (
 )
 
 TAUGHT = "taught.safetensors"
-"""File with the windows that each taught class was learned from, float16 [N, F + 1]. A class that is taught later is
-learned against them."""
+"""File with what each taught class was learned from, float16 [N, D]: moments of the lesson, or the windows that the
+row of a class that is taught later is learned against."""
 KEY = "class: "  # Prefix of each name in it, since safetensors has a name of its own
-WEIGHT, BIAS = "classify.weight", "classify.bias"
 LEAST_WINDOWS = 8
 """Least number of windows of a gesture: four seconds, of which a quarter is held out at first."""
 
@@ -80,10 +105,10 @@ def teach(
 ) -> Lesson:
     """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
 
-    Only the row of the class in the read-out is learned; the network and the other rows stay as they are. It is
-    learned first without the last quarter of each clip, to measure it, and then from all windows. Raises ModelError
-    like `check_lesson`, and if ``out`` is there already or can't be written; DataError if the clips or ``others`` are
-    too short, or nothing can be seen in them; AlreadyRecognisedError if ``go_on`` returns False.
+    The network and the other classes' rows stay as they are. The class is learned first without the last quarter of
+    each clip, to measure it, and then from all windows. Raises ModelError like `check_lesson`, and if ``out`` is
+    there already or can't be written; DataError if the clips or ``others`` are too short, or nothing can be seen in
+    them; AlreadyRecognisedError if ``go_on`` returns False.
 
     Parameters
     ----------
@@ -104,39 +129,105 @@ def teach(
         rows = rows_of(fold_batch_norm(weights), card)
     except ModelError as error:
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
-    before = taught_before(folder, card, rows.shape[1])
-    others_rows = rows[[name != gesture for name in card.classes]]
-    earlier = before.pop(gesture, rows[:0])
-    parts = [window_features(loaded, weights, clip) for clip in clips]
-    taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
-    _check_windows(len(taught), gesture, card)
+    memory = Memory.of(folder, weights, card)
+    before = taught_before(folder, card, len(weights[WEIGHT][0]) + 1 if memory is None else memory.size)
+    lesson = _Given(gesture, clips, others, loaded, weights, memory, before)
+    shown = [lesson.watch(clip) for clip in clips]
+    units = joined([each.units for each in shown])
+    _check_windows(len(units), gesture, card)
     moving = _movement(clips, gesture, card)
-    resembles, resembling = _resembles(taught, rows, card)
-    recognised = recognised_already(gesture, resembles, resembling, len(taught))
+    resembles, resembling = _resembles(units, rows, card)
+    recognised = recognised_already(gesture, resembles, resembling, len(units))
     if recognised is not None and not go_on(recognised):
         raise AlreadyRecognisedError(recognised)
-    copied = [[window_features(loaded, weights, copy) for copy in moved(clip)] for clip in clips]
-    copies = [joined(copy) for copy in zip(*copied, strict=True)]
-    known = _known(loaded, weights, others, before, progress)
-    # Windows that were taught earlier have no shifted copies: each is repeated instead.
-    shown = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
-    fit = partial(fit_row, rows=others_rows, temperature=card.temperature)
-    trial = fit(joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
-    row = fit(joined([shown, taught, *copies]), joined(list(known)))
-    write_taught(folder, out, gesture, row, before | {gesture: joined([earlier, taught])})
+    learned = (_learn_row if memory is None else _learn_moments)(lesson, shown, progress)
+    write_taught(folder, out, gesture, len(units), learned)
     return Lesson(
         folder=str(out),
         gesture=gesture,
-        windows=len(taught),
-        right=_decided(taught[aside], trial, others_rows, card),
-        kept_aside=int(aside.sum()),
-        taken=_decided(known.kept_aside, trial, others_rows, card),
-        known=len(known.kept_aside),
+        windows=len(units),
+        right=learned.right,
+        kept_aside=int(_kept_aside([len(each.units) for each in shown]).sum()),
+        taken=sum(learned.taken.values()),
+        known=learned.known,
         resembles=resembles,
         resembling=resembling,
         movement=round(moving, 1),
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
+        taken_from=learned.taken,
     )
+
+
+class _Given(NamedTuple):
+    """What a lesson starts from."""
+
+    gesture: str
+    clips: Sequence[Clip]
+    others: Sequence[Clip]
+    model: Model
+    weights: Weights
+    memory: Memory | None
+    before: dict[str, FloatArray]  # What `TAUGHT` has of each class
+
+    def watch(self, clip: Clip) -> Watched:
+        if self.memory is None:
+            return Watched(window_features(self.model, self.weights, clip), np.zeros((0, 0), np.float32))
+        return watch(self.model, self.weights, self.memory, clip)
+
+    @property
+    def others_rows(self) -> FloatArray:
+        return rows_of(self.weights, self.model.card)[
+            [name != self.gesture for name in self.model.card.classes]
+        ]
+
+
+class Learned(NamedTuple):
+    """The new model.
+
+    ``card``: with the new class. ``kept``: what `TAUGHT` will have. ``right``: windows of the lesson kept aside that
+    are decided right. ``taken``: of the ``known`` windows of other classes, those taken for the new one, by class.
+    """
+
+    weights: Weights
+    card: ModelCard
+    kept: dict[str, FloatArray]
+    right: int
+    taken: dict[str, int]
+    known: int
+
+
+def _learn_row(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> Learned:
+    """Learn one more row of the read-out, of mean hidden units or membranes."""
+    model, weights, gesture = lesson.model, lesson.weights, lesson.gesture
+    card, before = model.card, dict(lesson.before)
+    parts = [each.units for each in shown]
+    taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
+    earlier = before.pop(gesture, taught[:0])
+    copied = [[window_features(model, weights, copy) for copy in moved(clip)] for clip in lesson.clips]
+    copies = [joined(copy) for copy in zip(*copied, strict=True)]
+    known = _known(model, weights, lesson.others, before, progress)
+    # Windows that were taught earlier have no shifted copies: each is repeated instead.
+    again = np.repeat(drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
+    fit = partial(fit_row, rows=lesson.others_rows, temperature=card.temperature)
+    trial = fit(joined([again, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
+    row = fit(joined([again, taught, *copies]), joined(list(known)))
+    decided = partial(_decided, row=trial, rows=lesson.others_rows, card=card)
+    card = _with_class(card, gesture)
+    rows = np.concatenate([rows_of(weights, model.card), row[None]])[: len(card.classes)]
+    rows[card.classes.index(gesture)] = row
+    return Learned(
+        weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]},
+        card,
+        before | {gesture: joined([earlier, taught])},
+        decided(taught[aside]),
+        {"": taken} if (taken := decided(known.kept_aside)) else {},
+        len(known.kept_aside),
+    )
+
+
+def _with_class(card: ModelCard, gesture: str) -> ModelCard:
+    classes = card.classes if gesture in card.classes else (*card.classes, gesture)
+    return replace(card, classes=classes)
 
 
 def _kept_aside(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
@@ -166,9 +257,9 @@ def _known(
     parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
     shown = [window_features(model, weights, clip) for clip in others]
     for windows in (joined(shown), *before.values()):
-        drawn = _drawn(windows, MOST_OTHERS)
-        aside = _kept_aside([len(drawn)])
-        parts.append(Known(drawn[~aside], drawn[aside]))
+        some = drawn(windows, MOST_OTHERS)
+        aside = _kept_aside([len(some)])
+        parts.append(Known(some[~aside], some[aside]))
     known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
     if not len(known.learned):
         raise DataError("--others has fewer than two whole windows: give longer recordings")
@@ -180,10 +271,6 @@ def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: Model
     if not len(windows):
         return 0
     return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
-
-
-def _drawn(windows: FloatArray, most: int) -> FloatArray:
-    return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
 
 
 def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
@@ -242,26 +329,17 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
     return taught
 
 
-def write_taught(
-    base: Path, out: Path, gesture: str, row: FloatArray, taught: Mapping[str, FloatArray]
-) -> ModelCard:
-    """Write the model in ``base`` with one more class, or a new row of a class, into a new folder; return its card.
-
-    ``row`` is float32 [F + 1], as `fit_row` returns it. ``taught`` has the windows of all taught classes.
-    """
-    weights, card = load_weights(base / WEIGHTS)
-    classes = card.classes if gesture in card.classes else (*card.classes, gesture)
-    rows = np.concatenate([rows_of(weights, card), row[None]])[: len(classes)]
-    rows[classes.index(gesture)] = row
-    weights = weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
+def write_taught(base: Path, out: Path, gesture: str, windows: int, learned: Learned) -> ModelCard:
+    """Write the model in ``base`` with what was learned from ``windows`` into a new folder; return its card."""
+    before = learned.card.taught
+    taught = {name: before.get(name, 0) + windows * (name == gesture) for name in learned.kept}
     card = replace(
-        card,
+        learned.card,
         name=out.name,
-        classes=classes,
-        taught={name: len(windows) for name, windows in taught.items()},
+        taught=taught,
         accuracy=None,  # measured with other classes
         test=None,
-        command=shlex.join(["livesnn", "teach", gesture, "--model", card.name]),
+        command=shlex.join(["livesnn", "teach", gesture, "--model", learned.card.name]),
     )
     card = replace(card, states=card.layer_shapes())
     try:
@@ -269,10 +347,10 @@ def write_taught(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
             folder = Path(made) / out.name
             folder.mkdir()
-            write_model(folder, weights, _graph(base / GRAPH, rows, card), card)
-            windows_by_class = {KEY + name: windows.astype(np.float16) for name, windows in taught.items()}
-            (folder / TAUGHT).write_bytes(save(windows_by_class))
-            (folder / "README.md").write_text(_describe(card), encoding="utf-8")
+            write_model(folder, learned.weights, with_read_out(base / GRAPH, learned.weights, card), card)
+            kept = {KEY + name: array.astype(np.float16) for name, array in learned.kept.items()}
+            (folder / TAUGHT).write_bytes(save(kept))
+            (folder / "README.md").write_text(_describe(card, learned), encoding="utf-8")
             load_model(folder, engine="onnx")  # to be sure that it works
             check_out(out)
             if out.exists():
@@ -283,45 +361,24 @@ def write_taught(
     return card
 
 
-def _graph(base: Path, rows: FloatArray, card: ModelCard) -> Any:
-    """Return the onnx.ModelProto of a model.onnx with these rows in its read-out."""
-    import onnx  # half a second
-
-    model = onnx.load(base)
-    graph = model.graph
-    values = {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
-    for each in graph.initializer:
-        if (name := each.name.removeprefix("net.")) in values:
-            array = np.ascontiguousarray(values.pop(name))
-            each.CopyFrom(onnx.numpy_helper.from_array(array, each.name))
-    if values:
-        raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
-    del graph.value_info[:]  # intermediate shapes, which nobody needs
-    lengths = {"output": len(rows)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
-    for each in (*graph.input, *graph.output):
-        if each.name in lengths:
-            each.type.tensor_type.shape.dim[-1].dim_value = lengths[each.name]
-    onnx.checker.check_model(model)
-    return model
-
-
-def _describe(card: ModelCard) -> str:
+def _describe(card: ModelCard, learned: Learned) -> str:
     lessons = "\n".join(f"| {name.replace('|', '/')} | {windows} |" for name, windows in card.taught.items())
     return f"""# {card.name}
 
 {len(card.classes)} classes: {", ".join(card.classes)}.
 
-Made by `{card.command}`: the network is unchanged, with one more row in its read-out for each taught class.
+Made by `{card.command}`: the network is unchanged, and its read-out knows one more class for each lesson.
 
 | class | windows it was learned from |
 |---|---|
 {lessons}
 
+Of the last lesson's windows that were held out for a test, {learned.right} were decided right.
+Of {learned.known} windows of other classes, {sum(learned.taken.values())} were wrongly decided as it.
+
 How well it works for other people than those who taught it hasn't been measured.
 """
 
-
-FloatArray = npt.NDArray[np.float32]
 
 PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8
 """People for each gesture, for idle and for walking by, to learn from; and other people to measure with."""
@@ -329,32 +386,6 @@ CLIP_WINDOWS = 2  # Windows in the clip of each person
 DECAY = 1.0  # Weight of the row's squared norm; from 0.3 to 10 only the last window in thirty changed
 MOST_STEPS, CONVERGED = 500, 1e-3
 """Largest number of steps of the fit, and the change of the outputs at which it ends."""
-
-
-def window_features(model: Model, weights: Weights, clip: Clip) -> FloatArray:
-    """Return float32 [N, F + 1] for the N whole windows of a clip, with the state carried through it from zero.
-
-    A read-out of traces has outputs [W | b] · [h[t], 1] of its hidden units h[t], whose means are returned.
-    Otherwise, the membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are
-    the pooled spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the
-    mean of x[t] = α · x[t−1] + [s[t], 1], which is returned.
-    """
-    card, state, window = model.card, model.initial_state(), model.card.input.window
-    dense = Dense.of(weights, card) if card.readout == "traces" else None
-    alpha = np.float32(0 if dense else card.neuron.alpha)
-    x, features = np.zeros(1, np.float32), []
-    for data in clip[: len(clip) // window * window]:
-        _, state = model.step(Frame(0, data, 0), state)
-        read = hidden_units(dense, state[-1]) if dense else pooled_spikes(card, state)
-        x = alpha * x + np.append(read, np.float32(1))
-        features.append(x)
-    if not features:
-        return np.zeros((0, 0), np.float32)
-    return np.array(features, np.float32).reshape(-1, window, len(features[0])).mean(1)
-
-
-def joined(parts: Iterable[FloatArray]) -> FloatArray:
-    return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
 
 
 class Known(NamedTuple):
@@ -407,10 +438,102 @@ def _key(card: ModelCard, weights: Weights, people: int, kept_aside_people: int)
     return key.hexdigest()
 
 
+OTHERS_TAKEN = 0.02  # Share of the windows of ``others`` that may be taken for the class
+
+
+def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> Learned:
+    """Keep moments of the lesson, with which the new class compares what it sees."""
+    weights, gesture, memory = lesson.weights, lesson.gesture, lesson.memory
+    assert memory is not None
+    card, window = lesson.model.card, lesson.model.card.input.window
+    kept = dict(lesson.before)
+    earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
+    most = min(MOST_MOMENTS, card.traces.hidden // (len(kept) + 1))
+    if not most:
+        raise ModelError(
+            f"{card.name} has no room for another gesture: teach a model with fewer taught gestures"
+        )
+    others = [watch(lesson.model, weights, memory, clip) for clip in lesson.others]
+    bank = known_moments(lesson.model, weights, memory, progress) if card.dataset == SIMULATED else {}
+    edge = EDGE
+
+    def excess(seen: FloatArray, examples: FloatArray) -> FloatArray:
+        return likeness(seen, examples).reshape(-1, window).mean(1)
+
+    def decided(seen: Watched, examples: FloatArray) -> int:
+        other = seen.units @ rows_of(weights, card)[card.classes.index(OTHER)]
+        new = (other + GAIN * (excess(seen.moments, examples) - edge)) / card.temperature
+        known = np.logaddexp.reduce(seen.units @ lesson.others_rows.T / card.temperature, axis=1)
+        return int((sigmoid((new - known).astype(np.float64)) >= THRESHOLD).sum())
+
+    aside = np.split(
+        _kept_aside([len(each.units) for each in shown]), np.cumsum([len(each.units) for each in shown])[:-1]
+    )
+    early = [each.moments[: window * int((~out).sum())] for each, out in zip(shown, aside, strict=True)]
+    trial = drawn(joined([earlier, *map(examples_of, early)]), most)
+    whole = joined([earlier, *(examples_of(each.moments) for each in shown)])
+    if taken := [excess(each.moments, trial) for each in others if len(each.units)]:
+        edge = max(edge, float(np.quantile(np.concatenate(taken), 1 - OTHERS_TAKEN)))
+    right = 0
+    for each, out in zip(shown, aside, strict=True):
+        if out.any():
+            right += decided(Watched(each.units[out], each.moments[np.repeat(out, window)]), trial)
+    mistaken = {name: decided(seen, trial) for name, seen in bank.items()}
+    kept[gesture] = whole
+    card = _with_class(card, gesture)
+    return Learned(
+        *with_moments(weights, card, memory, kept, {gesture: edge}, most),
+        kept,
+        right,
+        {name: count for name, count in mistaken.items() if count},
+        sum(len(seen.units) for seen in bank.values()),
+    )
+
+
+def known_moments(
+    model: Model, weights: Weights, memory: Memory, progress: Progress, people: int = KEPT_ASIDE_PEOPLE
+) -> dict[str, Watched]:
+    """Return windows of simulated people by what they perform.
+
+    They are cached for the network, whatever it was taught: units that compare moments are computed of these.
+    """
+    plain = without_moments(weights, model.card)
+    complete = partial(with_units, weights=weights, card=model.card)
+    file = cache_dir() / f"moments-{_key(model.card, plain | memory._asdict(), people, 0)}.npz"
+    with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as held:
+        flat = {name: held[name].astype(np.float32) for name in held.files}
+        names = [name.removesuffix(" units") for name in flat if name.endswith(" units")]
+        return {name: complete(Watched(flat[f"{name} units"], flat[f"{name} moments"])) for name in names}
+    seen: dict[str, Watched] = {}
+    performed = (*GESTURES, *_nothing(model.card))
+    for number, name in enumerate(performed):
+        clips = (
+            clip_frames(name, seed, model.card.input, "validation", CLIP_WINDOWS) for seed in range(people)
+        )
+        parts = [watch(model, weights, memory, clip) for clip in clips]
+        seen[name] = Watched(joined([each.units for each in parts]), joined([each.moments for each in parts]))
+        progress((number + 1) / len(performed))
+    made = io.BytesIO()
+    arrays = {
+        f"{name} {part}": array[:, : plain[HIDDEN_BIAS].size] if part == "units" else array
+        for name, each in seen.items()
+        for part, array in each._asdict().items()
+    }
+    np.savez(made, **{name: array.astype(np.float16) for name, array in arrays.items()})
+    with suppress(OSError):  # without a cache they are simulated again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, made.getvalue())
+    return seen
+
+
+def _nothing(card: ModelCard) -> tuple[str, ...]:
+    """Return what people do who perform nothing; who walks by may never cause a fixed number of events."""
+    return (IDLE, WALKING) if card.input.slice.delta_t_us else (IDLE,)
+
+
 def _people(model: Model, weights: Weights, people: int, use: Use, progress: Progress) -> FloatArray:
     spec, windows = model.card.input, []
-    # Someone who walks by may never cause that many events.
-    nothing = (IDLE, WALKING) if spec.slice.delta_t_us else (IDLE,)
+    nothing = _nothing(model.card)
     for seed in range(people):
         for name in (*GESTURES, nothing[seed % len(nothing)]):
             windows.append(window_features(model, weights, clip_frames(name, seed, spec, use, CLIP_WINDOWS)))

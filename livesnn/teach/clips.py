@@ -1,28 +1,38 @@
-"""Clips of frames from a source that shows a gesture, their movement, and shifted copies of them."""
+"""Clips of a gesture: from a source, their movement, shifted copies of them, and what a network makes of them."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
-from livesnn.card import InputSpec
-from livesnn.errors import DataError
+from livesnn.card import InputSpec, ModelCard
+from livesnn.errors import DataError, ModelError
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, has_labels, read_labels
 from livesnn.events.packet import Packet
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
+from livesnn.infer.decide import OTHER
+from livesnn.infer.model import Model, pooled_spikes
+from livesnn.infer.onnx_engine import MIX
 from livesnn.infer.run import FrameStream
+from livesnn.infer.spike_engine import EPSILON, Dense, advance_traces, hidden_units, mixed_traces
 from livesnn.sources import is_live, open_source
+from livesnn.weights import Weights
 
+FloatArray = npt.NDArray[np.float32]
 Clip = npt.NDArray[np.uint8]  # Frames uint8 [T, C, H, W] without a gap in time between them
 
 MOVES = ((0.08, 0.0, 1.15), (-0.08, 0.0, 0.87), (0.0, 0.08, 0.87), (0.0, -0.08, 1.15))
@@ -182,3 +192,201 @@ def moved(clip: Clip) -> list[Clip]:
         rounded = np.floor(warped + random.random(warped.shape, np.float32))
         copies.append(rounded.clip(0, 255).astype(np.uint8).reshape(clip.shape))
     return copies
+
+
+WEIGHT, BIAS = "classify.weight", "classify.bias"
+PROJECT, OFFSET = "read_out.project.weight", "read_out.project.bias"
+HIDDEN, HIDDEN_BIAS = "read_out.hidden_weight", "read_out.hidden_bias"
+
+MEMORY = "teach.safetensors"
+"""File of a model whose taught classes compare moments: how they are made of spikes, see `Memory`."""
+FIRST, EVERY = 20, 8
+"""Of a lesson's frames, those that are kept as its moments: by then, the traces have seen a second."""
+
+MOST_MOMENTS = 36  # Of a class that are compared; fewer if many classes share the member's units
+
+LEAST_COSINE, EDGE, GAIN = 0.3, 0.15 / 36, 20.0 * 36
+"""Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
+output for it, chosen on two people (docs/experiments/teaching.md)."""
+
+
+class Watched(NamedTuple):
+    """A clip's whole windows.
+
+    ``units``: what the read-out's rows are multiplied by, means of windows, float32 [N, F + 1]. ``moments``: unit
+    vectors, one for each of their frames, float32 [N · window, `Memory.size`]; empty without a `Memory`.
+    """
+
+    units: FloatArray
+    moments: FloatArray
+
+
+class Memory(NamedTuple):
+    """How spikes s become moments: traces of P · s + p, as in any member of the read-out, mixed by M, and normalised.
+
+    Nothing of it was trained with classes. P are principal components of simulated people's spikes, and M makes the
+    decays of a trace independent of each other.
+
+    Attributes
+    ----------
+    project, bias
+        float32 [D, F] and [D]: P and p.
+    mix
+        float32 [K, K]: M.
+    """
+
+    project: FloatArray
+    bias: FloatArray
+    mix: FloatArray
+
+    @classmethod
+    def of(cls, folder: Path, weights: Weights, card: ModelCard) -> Memory | None:
+        """Return a model's; None if it has none. Raises ModelError if its file is damaged or of another network."""
+        spec = card.traces
+        if card.readout != "traces" or OTHER not in card.classes:
+            return None
+        if spec.mixed:
+            return cls(weights[PROJECT][-spec.width :], weights[OFFSET][-spec.width :], weights[MIX][-1])
+        if not (file := folder / MEMORY).is_file():
+            return None
+        try:
+            kept = load_file(file)
+            made = cls(*(kept[name].astype(np.float32) for name in ("project.weight", "project.bias", "mix")))
+        except (SafetensorError, OSError, KeyError) as error:
+            raise ModelError(f"{file} can't be read ({error}): copy the model again") from error
+        decays = len(spec.alphas)
+        if [each.shape for each in made] != [
+            (spec.width, weights[PROJECT].shape[1]),
+            (spec.width,),
+            (decays,) * 2,
+        ]:
+            raise ModelError(f"{file} belongs to another network: copy the model again")
+        return made
+
+    @property
+    def size(self) -> int:
+        return len(self.mix) * len(self.bias)
+
+
+def watch(model: Model, weights: Weights, memory: Memory, clip: Clip) -> Watched:
+    """Return the whole windows of a clip, with the state carried through it from zero."""
+    card, window = model.card, model.card.input.window
+    dense, state = Dense.of(weights, card), model.initial_state()
+    alone = dense._replace(mix=memory.mix[None].copy(), hidden=np.zeros((1, memory.size, 1), np.float32))
+    traces, units, moments = np.zeros(memory.size, np.float32), [], []
+    for data in clip[: len(clip) // window * window]:
+        _, state = model.step(Frame(0, data, 0), state)
+        units.append(np.append(hidden_units(dense, state[-1]), np.float32(1)))
+        before, traces = traces, np.empty_like(traces)
+        advance_traces(alone, memory.project @ pooled_spikes(card, state) + memory.bias, before, traces)
+        mixed = mixed_traces(alone, traces)
+        normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
+        moments.append(normed / np.float32(np.sqrt(memory.size)))
+    if not units:
+        return Watched(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32))
+    means = np.array(units, np.float32).reshape(-1, window, len(units[0])).mean(1)
+    return Watched(means, np.array(moments, np.float32))
+
+
+def without_moments(weights: Weights, card: ModelCard) -> Weights:
+    """Return the weights of the read-out's members that were trained, and of all before them."""
+    spec = card.traces
+    plain = spec.members - spec.mixed
+    parts = {PROJECT: plain * spec.width, OFFSET: plain * spec.width, HIDDEN: plain, HIDDEN_BIAS: plain}
+    kept = {name: array for name, array in weights.items() if name != MIX}
+    return kept | {name: weights[name][:count] for name, count in parts.items()}
+
+
+def with_units(seen: Watched, weights: Weights, card: ModelCard) -> Watched:
+    """Return windows whose units are only those of trained members with all that the read-out's rows read."""
+    parts, window = [seen.units], card.input.window
+    if card.traces.mixed:
+        hidden = weights[HIDDEN][-1] * np.float32(np.sqrt(len(weights[HIDDEN][-1])))
+        compared = np.maximum(seen.moments @ hidden + weights[HIDDEN_BIAS][-1], 0)
+        parts.append(compared.reshape(-1, window, compared.shape[-1]).mean(1))
+    return seen._replace(units=np.concatenate([*parts, np.ones((len(seen.units), 1), np.float32)], axis=1))
+
+
+def likeness(moments: FloatArray, examples: FloatArray) -> FloatArray:
+    """Return how much closer than `LEAST_COSINE` each of the moments [N, D] is to the examples [E, D] in the mean."""
+    return np.maximum(moments @ examples.T - np.float32(LEAST_COSINE), 0).mean(1)
+
+
+def examples_of(moments: FloatArray) -> FloatArray:
+    return moments[min(FIRST, len(moments) // 2) :: EVERY]
+
+
+def window_features(model: Model, weights: Weights, clip: Clip) -> FloatArray:
+    """Return float32 [N, F + 1] for the N whole windows of a clip, with the state carried through it from zero.
+
+    A read-out of traces has outputs [W | b] · [h[t], 1] of its hidden units h[t], whose means are returned.
+    Otherwise, the membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are
+    the pooled spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the
+    mean of x[t] = α · x[t−1] + [s[t], 1], which is returned.
+    """
+    card, state, window = model.card, model.initial_state(), model.card.input.window
+    dense = Dense.of(weights, card) if card.readout == "traces" else None
+    alpha = np.float32(0 if dense else card.neuron.alpha)
+    x, features = np.zeros(1, np.float32), []
+    for data in clip[: len(clip) // window * window]:
+        _, state = model.step(Frame(0, data, 0), state)
+        read = hidden_units(dense, state[-1]) if dense else pooled_spikes(card, state)
+        x = alpha * x + np.append(read, np.float32(1))
+        features.append(x)
+    if not features:
+        return np.zeros((0, 0), np.float32)
+    return np.array(features, np.float32).reshape(-1, window, len(features[0])).mean(1)
+
+
+def drawn(windows: FloatArray, most: int) -> FloatArray:
+    return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
+
+
+def joined(parts: Iterable[FloatArray]) -> FloatArray:
+    return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
+
+
+def with_moments(
+    weights: Weights,
+    card: ModelCard,
+    memory: Memory,
+    kept: Mapping[str, FloatArray],
+    edges: Mapping[str, float],
+    most: int,
+) -> tuple[Weights, ModelCard]:
+    """Return weights and card with a last member whose units compare moments: unit j is max(cos(U, moment j) − θ, 0).
+
+    A taught class has the output of "other", and more where its own units say so: it is a part of "other". ``edges``
+    has those of classes that get a new one; other classes keep theirs.
+    """
+    spec, units = card.traces, card.traces.hidden
+    plain = spec.members - spec.mixed
+    hidden, bias = np.zeros((memory.size, units), np.float32), np.zeros(units, np.float32)
+    rows = np.zeros((len(card.classes), (plain + 1) * units), np.float32)
+    offsets = np.zeros(len(card.classes), np.float32)
+    rows[: len(weights[WEIGHT]), : plain * units] = weights[WEIGHT][:, : plain * units]
+    offsets[: len(weights[BIAS])] = weights[BIAS]
+    other, at = card.classes.index(OTHER), 0
+    for name, moments in kept.items():
+        row, examples = card.classes.index(name), drawn(moments, most)
+        mine = slice(at, at := at + len(examples))
+        hidden[:, mine], bias[mine] = examples.T / np.float32(np.sqrt(memory.size)), -LEAST_COSINE
+        rows[row, : plain * units] = rows[other, : plain * units]
+        rows[row, plain * units :][mine] = GAIN / len(examples)
+        if name in edges:
+            offsets[row] = offsets[other] - GAIN * edges[name]
+    members = plain + 1
+    currents, same = (
+        plain * spec.width,
+        np.repeat(np.eye(len(memory.mix), dtype=np.float32)[None], plain, axis=0),
+    )
+    made = {
+        PROJECT: np.concatenate([weights[PROJECT][:currents], memory.project]),
+        OFFSET: np.concatenate([weights[OFFSET][:currents], memory.bias]),
+        HIDDEN: np.concatenate([weights[HIDDEN][:plain], hidden[None]]),
+        HIDDEN_BIAS: np.concatenate([weights[HIDDEN_BIAS][:plain], bias[None, None]]),
+        MIX: np.concatenate([same, memory.mix[None]]),
+        WEIGHT: rows,
+        BIAS: offsets,
+    }
+    return weights | made, replace(card, traces=replace(spec, members=members, mixed=True))

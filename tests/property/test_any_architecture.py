@@ -57,6 +57,7 @@ cards = st.builds(
         st.integers(1, 3),
         st.integers(8, 40),
         st.integers(1, 40),
+        st.booleans(),
     ),
 )
 

@@ -61,6 +61,9 @@ CARDS = {
     ),
     "spikes read out": replace(PLAIN, readout="spikes", classes=tuple(map(str, range(17)))),
     "traces": replace(PLAIN, readout="traces", traces=TraceSpec((0.2, 0.9, 0.0), members=3, width=20, hidden=24)),
+    "mixed traces": replace(
+        PLAIN, readout="traces", traces=TraceSpec((0.2, 0.9, 0.0), members=3, width=20, hidden=24, mixed=True)
+    ),
     "video": replace(PLAIN, input=InputSpec(28, 20, INPUT.slice, "video", 3, count_max=255, scale=1 / 128)),
     "narrower than its stem": replace(
         PLAIN,

@@ -33,6 +33,14 @@ CARDS = {
         readout="traces",
         traces=TraceSpec((0.3, 0.9), 2, 20, 24),
     ),
+    "mixed traces": ModelCard(
+        "m",
+        tuple("012"),
+        INPUT,
+        NetworkSpec(widths=(16,) * 4),
+        readout="traces",
+        traces=TraceSpec((0.3, 0.9), 2, 20, 24, mixed=True),
+    ),
     "strided": ModelCard(
         "c",
         tuple("012"),

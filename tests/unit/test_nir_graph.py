@@ -79,7 +79,10 @@ class Program:
         told = self.graph.metadata
         if told["readout"] != "traces":
             return u
-        each = u.reshape(len(told["hidden_weight"]), 1, -1)
+        members = len(told["hidden_weight"])
+        if "mix" in told:
+            u = told["mix"] @ u.reshape(*told["mix"].shape[:2], -1)
+        each = u.reshape(members, 1, -1)
         normed = (each - each.mean(-1, keepdims=True)) / np.sqrt(each.var(-1, keepdims=True) + 1e-5)
         hidden = np.maximum(normed @ told["hidden_weight"] + told["hidden_bias"], 0).ravel()
         output: Array = told["classify_weight"] @ hidden + told["classify_bias"]
@@ -174,6 +177,7 @@ def test_a_shipped_model_decides_the_same(name: str) -> None:
         CARD,
         replace(CARD, readout="spikes"),
         replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.0, 0.9), members=2, width=10, hidden=7)),
+        replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 2, 10, 7, mixed=True)),
         replace(CARD, neuron=NeuronSpec(alpha=1.0, threshold=0.7)),
         replace(CARD, neuron=NeuronSpec(alpha=0.0)),
         replace(CARD, neuron=NeuronSpec(block_alphas=(0.5, 0.7, 0.9, 1.0))),

@@ -20,7 +20,7 @@ from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import load_model, read_card, shipped_models
+from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir, recordings_dir
 from livesnn.teach import (
@@ -40,9 +40,17 @@ from livesnn.teach.add_class import (
     rows_of,
     taught_before,
     teach,
+)
+from livesnn.teach.clips import (
+    MEMORY,
+    MOVES,
+    Clip,
+    moved,
+    movement,
+    once_ready,
+    read_clips,
     window_features,
 )
-from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
 from livesnn.weights import CARD_KEY, load_weights
 from tests.networks import write_network
 
@@ -117,6 +125,77 @@ def test_a_class_more_reads_the_traces_of_a_read_out(tmp_path: Path) -> None:
         states = [state for _, state in outputs]
         for output, _ in outputs:
             np.testing.assert_allclose(output, outputs[0][0], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def remembering(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a network with a class "other" and a memory, whose offset centres what two clips show."""
+    spec = TraceSpec((0.3, 0.9), 2, 32, 64)
+    card = replace(CARD, classes=("up", "other"), readout="traces", traces=spec)
+    folder = write_network(tmp_path_factory.mktemp("remembering"), card)
+    model = load_model(folder, "onnx")
+    state, spikes = model.initial_state(), []
+    for data in np.concatenate([clip(LEFT, frames=30), clip(RIGHT, frames=30)]):
+        _, state = model.step(Frame(0, data, 1), state)
+        spikes.append(pooled_spikes(model.card, state))
+    project = np.random.default_rng(0).normal(0, 1, (32, len(spikes[0]))).astype(np.float16)
+    bias = -project.astype(np.float32) @ np.mean(spikes, axis=0)
+    mix = np.array([[1, -0.5], [0, 1]], np.float32)
+    save_file({"project.weight": project, "project.bias": bias, "mix": mix}, folder / MEMORY)
+    return folder
+
+
+def test_a_class_compares_moments_with_those_of_its_lesson(remembering: Path, tmp_path: Path) -> None:
+    learned = lesson(remembering, tmp_path / "taught")
+    assert (learned.windows, learned.right, learned.kept_aside) == (12, 3, 3)
+    card = read_card(tmp_path / "taught")
+    assert card.traces == TraceSpec((0.3, 0.9), 3, 32, 64, mixed=True)
+    assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))[2:]) == {"right"}
+    assert "right" not in decisions(tmp_path / "taught", clip(LEFT, seed=5))
+
+
+def test_all_engines_compare_moments_alike_and_give_the_old_classes_what_they_had(
+    remembering: Path, tmp_path: Path
+) -> None:
+    lesson(remembering, tmp_path / "taught")
+    before = load_model(remembering, "onnx")
+    state = before.initial_state()
+    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
+    states = [model.initial_state() for model in models]
+    for data in clip(RIGHT, frames=30):
+        output, state = before.step(Frame(0, data, 1), state)
+        outputs = [model.step(Frame(0, data, 1), own) for model, own in zip(models, states, strict=True)]
+        states = [own for _, own in outputs]
+        for now, _ in outputs:
+            np.testing.assert_allclose(now[:2], output, atol=1e-4)
+            np.testing.assert_allclose(now, outputs[0][0], atol=1e-3)
+
+
+def test_more_lessons_of_moments_keep_the_first_one(remembering: Path, tmp_path: Path) -> None:
+    lesson(remembering, tmp_path / "one")
+    teach("left", [clip(LEFT)], tmp_path / "one", tmp_path / "two", others=[clip(BELOW)])
+    card = read_card(tmp_path / "two")
+    assert card.classes == ("up", "other", "right", "left")
+    assert card.taught == {"right": 12, "left": 12}
+    assert card.traces.members == 3
+    assert set(decisions(tmp_path / "two", clip(RIGHT, seed=7))[2:]) == {"right"}
+    assert set(decisions(tmp_path / "two", clip(LEFT, seed=7))[2:]) == {"left"}
+    teach("right", [clip(RIGHT, seed=9)], tmp_path / "two", tmp_path / "three", others=[clip(BELOW)])
+    assert read_card(tmp_path / "three").taught == {"left": 12, "right": 24}
+    assert set(decisions(tmp_path / "three", clip(LEFT, seed=7))[2:]) == {"left"}
+
+
+def test_a_memory_of_another_network_is_refused(remembering: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(remembering, tmp_path / "copy")
+    save_file({"project.weight": np.zeros((3, 3), np.float16)}, folder / MEMORY)
+    with pytest.raises(ModelError, match=r"teach.safetensors can't be read .*: copy the model again"):
+        lesson(folder, tmp_path / "taught")
+    zeros = {"project.weight": (3, 3), "project.bias": (32,), "mix": (2, 2)}
+    save_file({name: np.zeros(shape, np.float32) for name, shape in zeros.items()}, folder / MEMORY)
+    with pytest.raises(
+        ModelError, match=r"teach.safetensors belongs to another network: copy the model again"
+    ):
+        lesson(folder, tmp_path / "taught")
 
 
 @pytest.mark.parametrize("readout", ["membrane", "traces"])
