@@ -288,6 +288,37 @@ LOOKS_BEFORE_SLEEP = 1_500_000
 """How often a thread looks for the next step before it sleeps: 0.4 to 1.5 ms. Waking up takes 50 to 100 µs."""
 
 
+LOOKS_TIMED = 50_000
+"""Looks by which it is measured how long one takes: 13 to 50 µs in all."""
+
+LATE_S, LATE_SHARE = 0.0005, 1 / 3
+"""The caller has waited for a helper that lost its processor if it waited for longer than both.
+
+A system takes a processor away for a millisecond or more. In a step of a large network half of one is usual, but not
+a third of the step.
+"""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 2.0
+
+
+class Pause(NamedTuple):
+    """Until when the helpers aren't called, because other programs use the processors, and for how long in all."""
+
+    until_s: float = 0.0
+    seconds: float = 0.0
+
+    def after_step(self, begun_s: float, ended_s: float, waited_s: float) -> Pause:
+        """Return the pause after a step with the helpers, for which its caller waited ``waited_s`` in all.
+
+        It is this one if no helper was late, and twice as long if one was late again soon after this one.
+        """
+        if waited_s <= max(LATE_S, LATE_SHARE * (ended_s - begun_s)):
+            return self
+        again = begun_s - self.until_s < self.seconds
+        seconds = min(2 * self.seconds, LONGEST_PAUSE_S) if again else FIRST_PAUSE_S
+        return Pause(ended_s + seconds, seconds)
+
+
 class _Shared(NamedTuple):
     """What all threads share: the board and its address, the arrays that it points to, and the rule."""
 
@@ -309,6 +340,7 @@ class ThreadTeam:
     """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to.
 
     No thread waits for one that hasn't begun a band: whoever comes takes the next, and the caller can take them all.
+    A helper that has begun one may lose its processor. Then they aren't called during a `pause`.
     """
 
     def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
@@ -316,7 +348,9 @@ class ThreadTeam:
         self._scratch = _scratch(network)
         forget_stale(help_steps)
         # Compiled in this thread: a process that ends while a helper compiles would abort.
-        help_steps(self._shared.address, rule, *self._scratch.arguments, 0, 0, 0)
+        self._look_for(0)
+        self._look_s = min(self._look_for(LOOKS_TIMED) for _ in range(3)) / LOOKS_TIMED
+        self.pause = Pause()
         self._wake_ups = [threading.Event() for _ in range(threads - 1)]
         for thread, wake_up in enumerate(self._wake_ups, 1):
             worker = Worker(f"spikes-{thread}", partial(_help, thread, wake_up, self._shared)).start()
@@ -339,15 +373,28 @@ class ThreadTeam:
         *,
         alone: bool,
     ) -> float:
-        """Advance by one frame, ``alone``: without the helpers; arguments and result are those of `step.run_step`."""
-        alone = alone or not self._wake_ups
+        """Advance by one frame, ``alone``: without the helpers; return its synaptic operations.
+
+        The arguments are those of `step.run_step`.
+        """
+        begun_s = time.perf_counter()
+        alone = alone or not self._wake_ups or begun_s < self.pause.until_s
         for wake_up in () if alone else self._wake_ups:
             if not wake_up.is_set():
                 wake_up.set()
         where = _address(frame)
         address, rule = self._shared.address, self._shared.rule
-        synops: float = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
+        synops: float
+        synops, looks = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
+        if not alone:
+            self.pause = self.pause.after_step(begun_s, time.perf_counter(), looks * self._look_s)
         return synops
+
+    def _look_for(self, looks: int) -> float:
+        """Return how long so many looks at the board take, in seconds, where there is no step."""
+        begun_s = time.perf_counter()
+        help_steps(self._shared.address, self._shared.rule, *self._scratch.arguments, 0, 0, looks)
+        return time.perf_counter() - begun_s
 
 
 def _is_compiled(network: Plan, rule: Rule, dense: Dense | None) -> bool:

@@ -1,10 +1,11 @@
 """Whether programs that run for hours stay as they are: `python -m tests.benchmarks.long_runs FOLDER --hours 2`.
 
 The window, serve and record run side by side, each in a process of its own, on simulated cameras. Every few seconds
-FOLDER/samples.csv gets a row for each: memory, threads, open files, processor time. Two clients read what serve sends.
+FOLDER/samples.csv gets a row for each: memory, threads, open files, processor time. Two clients read what serve
+sends.
 
-`--disturb` runs them for minutes instead. Meanwhile they are stopped, the clock jumps, the disk fills and is freed, the
-network goes and comes back, and a client too.
+`--disturb` runs them for minutes instead. Meanwhile they are stopped, the clock jumps, the disk fills and is freed,
+the network goes and comes back, and a client too.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def long_runs(folder: Path, seconds: float, every_s: float, *, disturbed: bool) 
             "serve": [*IN_NETWORK, *serve] if disturbed else serve,
             "record": [*livesnn, "record", SOURCE, str(folder / "recorded.aedat4")],
         }
-        variables = faked_clock(folder) if disturbed else {}
+        variables = shifted_clock(folder) if disturbed else {}
         running = {
             name: stack.enter_context(started(command, folder / name, variables))
             for name, command in commands.items()
@@ -119,12 +120,12 @@ def disturbances(
         for reader in readers:
             reader.leave()
 
-    clock, filling = folder / "clock", disk / "filling"
+    clock, filling = folder / "shift", disk / "filling"
     return [
         (60, "all three stopped", lambda: tell(signal.SIGSTOP)),
         (90, "continued", lambda: tell(signal.SIGCONT)),
-        (120, "clock an hour ahead", lambda: clock.write_text("+3600")),
-        (150, "clock two hours back", lambda: clock.write_text("-3600")),
+        (120, "clock an hour ahead", lambda: jump(clock, 3600)),
+        (150, "clock two hours back", lambda: jump(clock, -3600)),
         (180, "serve records", lambda: control(web, "record")),
         (200, "disk full", lambda: fill(disk)),
         (240, "disk freed", filling.unlink),
@@ -156,18 +157,58 @@ def network() -> Iterator[str]:
         system("ip", "netns", "del", NAMESPACE)
 
 
-def faked_clock(folder: Path) -> dict[str, str]:
-    """Return variables by which a program's calendar clock is ahead by what FOLDER/clock says; its others aren't."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
-        raise SystemExit("install libfaketime")
-    (folder / "clock").write_text("+0")
-    return {
-        "LD_PRELOAD": str(found[0]),
-        "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+SHIFTED = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <sys/time.h>
+
+static long shift(void) {
+    static const long *seconds;
+    if (!seconds) seconds = mmap(0, 8, PROT_READ, MAP_SHARED, open(getenv("SHIFT_FILE"), O_RDONLY), 0);
+    return *seconds;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(clock, now);
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) now->tv_sec += shift();
+    return failed;
+}
+
+int gettimeofday(struct timeval *now, void *zone) {
+    struct timespec exact;
+    int failed = clock_gettime(CLOCK_REALTIME, &exact);
+    now->tv_sec = exact.tv_sec, now->tv_usec = exact.tv_nsec / 1000;
+    return failed;
+}
+
+time_t time(time_t *to) {
+    struct timespec exact;
+    clock_gettime(CLOCK_REALTIME, &exact);
+    return to ? *to = exact.tv_sec : exact.tv_sec;
+}
+"""
+"""Shifts the calendar clock by SHIFT_FILE's seconds. libfaketime won't do: with it, a wait for Python's lock ends at
+once after a jump."""
+
+
+def shifted_clock(folder: Path) -> dict[str, str]:
+    """Return variables by which a program's calendar clock is ahead by FOLDER/shift, an int64, its others aren't."""
+    (folder / "shifted.c").write_text(SHIFTED)
+    jump(folder / "shift", 0)
+    system("cc", "-shared", "-fPIC", "-O1", "-o", str(folder / "shifted.so"), str(folder / "shifted.c"))
+    return {"LD_PRELOAD": str(folder / "shifted.so"), "SHIFT_FILE": str(folder / "shift")}
+
+
+def jump(file: Path, seconds: int) -> None:
+    """Set the calendar clock ahead by so many seconds."""
+    with file.open("r+b" if file.exists() else "wb", buffering=0) as shift:
+        shift.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
 
 def system(*command: str) -> None:
@@ -335,7 +376,7 @@ def main(
     picture
         Where the plot is written. Default: FOLDER/long_runs.svg.
     disturb
-        Disturb them meanwhile; give --hours 0.15 or more. It needs root on Linux, and libfaketime.
+        Disturb them meanwhile; give --hours 0.15 or more. It needs root on Linux, and a C compiler.
     """
     said = long_runs(folder, hours * 3600, every_s, disturbed=disturb) if 0 < hours < math.inf else {}
     plot(folder, picture or folder / "long_runs.svg")
