@@ -298,25 +298,41 @@ A system takes a processor away for a millisecond or more. In a step of a large 
 a third of the step.
 """
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 2.0
+LATE_EVERY, LATE_AT_ONCE = 120, 5
+"""Helpers may be late in one of so many steps, as p99 is then that of the others, and so often in a row."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 150, 4800
 
 
-class Pause(NamedTuple):
-    """Until when the helpers aren't called, because other programs use the processors, and for how long in all."""
+class Helping(NamedTuple):
+    """Whether helpers are called to a step: not for a while after they were late too often, on a busy machine.
 
-    until_s: float = 0.0
-    seconds: float = 0.0
+    Attributes
+    ----------
+    alone
+        Steps that are still to be taken without them.
+    allowed
+        How often they may be late until then.
+    pause
+        Steps that follow without them. It doubles until they are on time for a while.
+    """
 
-    def after_step(self, begun_s: float, ended_s: float, waited_s: float) -> Pause:
-        """Return the pause after a step with the helpers, for which its caller waited ``waited_s`` in all.
+    alone: int = 0
+    allowed: float = LATE_AT_ONCE
+    pause: int = FIRST_PAUSE
 
-        It is this one if no helper was late, and twice as long if one was late again soon after this one.
-        """
-        if waited_s <= max(LATE_S, LATE_SHARE * (ended_s - begun_s)):
-            return self
-        again = begun_s - self.until_s < self.seconds
-        seconds = min(2 * self.seconds, LONGEST_PAUSE_S) if again else FIRST_PAUSE_S
-        return Pause(ended_s + seconds, seconds)
+    def after_alone(self) -> Helping:
+        """Return what follows a step without helpers."""
+        return self._replace(alone=self.alone - 1) if self.alone else self
+
+    def after_helped(self, step_s: float, waited_s: float) -> Helping:
+        """Return what follows a step with helpers that took so long, of which its caller waited ``waited_s``."""
+        if waited_s > max(LATE_S, LATE_SHARE * step_s):
+            if self.allowed >= 1:
+                return self._replace(allowed=self.allowed - 1)
+            return Helping(self.pause, 0.0, min(2 * self.pause, LONGEST_PAUSE))
+        allowed = min(self.allowed + 1 / LATE_EVERY, LATE_AT_ONCE)
+        return Helping(0, allowed, FIRST_PAUSE if allowed == LATE_AT_ONCE else self.pause)
 
 
 class _Shared(NamedTuple):
@@ -340,7 +356,7 @@ class ThreadTeam:
     """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to.
 
     No thread waits for one that hasn't begun a band: whoever comes takes the next, and the caller can take them all.
-    A helper that has begun one may lose its processor. Then they aren't called during a `pause`.
+    A helper that has begun one may lose its processor: `helping` says whether they are called.
     """
 
     def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
@@ -350,7 +366,7 @@ class ThreadTeam:
         # Compiled in this thread: a process that ends while a helper compiles would abort.
         self._look_for(0)
         self._look_s = min(self._look_for(LOOKS_TIMED) for _ in range(3)) / LOOKS_TIMED
-        self.pause = Pause()
+        self.helping = Helping()
         self._wake_ups = [threading.Event() for _ in range(threads - 1)]
         for thread, wake_up in enumerate(self._wake_ups, 1):
             worker = Worker(f"spikes-{thread}", partial(_help, thread, wake_up, self._shared)).start()
@@ -378,7 +394,7 @@ class ThreadTeam:
         The arguments are those of `step.run_step`.
         """
         begun_s = time.perf_counter()
-        alone = alone or not self._wake_ups or begun_s < self.pause.until_s
+        alone = alone or not self._wake_ups or self.helping.alone > 0
         for wake_up in () if alone else self._wake_ups:
             if not wake_up.is_set():
                 wake_up.set()
@@ -386,8 +402,10 @@ class ThreadTeam:
         address, rule = self._shared.address, self._shared.rule
         synops: float
         synops, looks = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
-        if not alone:
-            self.pause = self.pause.after_step(begun_s, time.perf_counter(), looks * self._look_s)
+        if alone:
+            self.helping = self.helping.after_alone()
+        else:
+            self.helping = self.helping.after_helped(time.perf_counter() - begun_s, looks * self._look_s)
         return synops
 
     def _look_for(self, looks: int) -> float:

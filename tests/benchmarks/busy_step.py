@@ -23,6 +23,8 @@ from livesnn.console import write_json
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, load_model
 
+WARM_UP = 200
+"""Steps before each turn."""
 PERIOD_S = 0.05
 """From decision to decision, at 20 a second."""
 
@@ -109,10 +111,11 @@ def main(
     """
     loaded = load_model(model, "spike", threads=threads)
     inputs = [replace(frame, arrived_s=0.0) for frame in islice(livesnn.frames(source, loaded), 300)]
-    step_ms(loaded, inputs, 200)
     measured: dict[str, list[np.ndarray]] = {}
     for _ in range(turns):
         for number in programs:
+            loaded = load_model(model, "spike", threads=threads)  # it has learnt nothing of the turn before
+            step_ms(loaded, inputs, WARM_UP)
             with busy(number):
                 measured.setdefault(f"steps, {number} busy", []).append(step_ms(loaded, inputs, steps))
                 measured.setdefault(f"decisions, {number} busy", []).append(
