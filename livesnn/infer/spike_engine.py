@@ -291,11 +291,11 @@ LOOKS_BEFORE_SLEEP = 1_500_000
 LOOKS_TIMED = 50_000
 """Looks by which it is measured how long one takes: 13 to 50 µs in all."""
 
-LATE_S, LATE_SHARE = 0.0005, 1 / 3
+LATE_S, LATE_SHARE = 0.001, 1 / 3
 """The caller has waited for a helper that lost its processor if it waited for longer than both.
 
-A system takes a processor away for a millisecond or more. In a step of a large network half of one is usual, but not
-a third of the step.
+A system takes a processor away for milliseconds. In a step of a large network one of them is usual, but not a third
+of the step.
 """
 
 LATE_EVERY, LATE_AT_ONCE = 120, 5
