@@ -298,7 +298,7 @@ A system takes a processor away for milliseconds. In a step of a large network o
 of the step.
 """
 
-LATE_EVERY, LATE_AT_ONCE = 120, 5
+LATE_EVERY, LATE_AT_ONCE = 120, 3
 """Helpers may be late in one of so many steps, as p99 is then that of the others, and so often in a row."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 150, 4800
