@@ -35,6 +35,7 @@ import tyro
 from livesnn import subprocesses
 from livesnn.bench import machine
 from livesnn.console import write_json
+from livesnn.events.recording import describe
 from tests.disks import fill, small_disk
 
 SOURCE = "simulate:gestures"
@@ -98,8 +99,13 @@ def long_runs(folder: Path, seconds: float, every_s: float, *, disturbed: bool) 
         for name, process in running.items():
             said[name] = ended(process, folder / name)
         lines = [one.lines for one in readers]
-        kept = {path.name: path.stat().st_size for path in sorted(disk.glob("*.aedat4"))}
-    told = {"seconds": seconds, "ended_early": ended_early, "lines_tcp_sse": lines, "recordings": kept}
+        kept = {path.name: describe(path).warnings for path in sorted(disk.glob("*.aedat4"))}
+    told = {
+        "seconds": seconds,
+        "ended_early": ended_early,
+        "lines_tcp_sse": lines,
+        "warnings_of_recordings": kept,
+    }
     return told | said | ({"disturbances": done} if disturbed else {})
 
 
@@ -374,12 +380,12 @@ def main(
     every_s
         Seconds between samples.
     picture
-        Where the plot is written. Default: FOLDER/long_runs.svg.
+        Where the plot is written. Default: FOLDER/long_runs.png.
     disturb
         Disturb them meanwhile; give --hours 0.15 or more. It needs root on Linux, and a C compiler.
     """
     said = long_runs(folder, hours * 3600, every_s, disturbed=disturb) if 0 < hours < math.inf else {}
-    plot(folder, picture or folder / "long_runs.svg")
+    plot(folder, picture or folder / "long_runs.png")
     write_json({"machine": machine(), "cores": os.cpu_count(), "summary": summary(folder)} | said)
 
 
