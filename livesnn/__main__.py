@@ -125,6 +125,11 @@ def _main(arguments: list[str] | None) -> int:
     except Exception as error:
         if debug:
             raise
+        if (
+            len(_came) > 1
+        ):  # a callback from C can't pass a KeyboardInterrupt on, and what called it fails instead
+            say(f"livesnn {name}: stopped")
+            return 128 + _came[-1]
         say(f"livesnn {name}: {_in_words(error)}")
         log(traceback.format_exc())
         return 1

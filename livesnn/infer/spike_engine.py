@@ -311,6 +311,53 @@ LOOKS_BEFORE_SLEEP = 1_500_000
 """How often a thread looks for the next step before it sleeps: 0.4 to 1.5 ms. Waking up takes 50 to 100 µs."""
 
 
+LOOKS_TIMED = 50_000
+"""Looks by which it is measured how long one takes: 13 to 50 µs in all."""
+
+LATE_S, LATE_SHARE = 0.001, 1 / 3
+"""The caller has waited for a helper that lost its processor if it waited for longer than both.
+
+A system takes a processor away for milliseconds. In a step of a large network one of them is usual, but not a third
+of the step.
+"""
+
+LATE_EVERY, LATE_AT_ONCE = 120, 3
+"""Helpers may be late in one of so many steps, as p99 is then that of the others, and so often in a row."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 150, 4800
+
+
+class Helping(NamedTuple):
+    """Whether helpers are called to a step: not for a while after they were late too often, on a busy machine.
+
+    Attributes
+    ----------
+    alone
+        Steps that are still to be taken without them.
+    allowed
+        How often they may be late until then.
+    pause
+        Steps that follow without them. It doubles until they are on time for a while.
+    """
+
+    alone: int = 0
+    allowed: float = LATE_AT_ONCE
+    pause: int = FIRST_PAUSE
+
+    def after_alone(self) -> Helping:
+        """Return what follows a step without helpers."""
+        return self._replace(alone=self.alone - 1) if self.alone else self
+
+    def after_helped(self, step_s: float, waited_s: float) -> Helping:
+        """Return what follows a step with helpers that took so long, of which its caller waited ``waited_s``."""
+        if waited_s > max(LATE_S, LATE_SHARE * step_s):
+            if self.allowed >= 1:
+                return self._replace(allowed=self.allowed - 1)
+            return Helping(self.pause, 0.0, min(2 * self.pause, LONGEST_PAUSE))
+        allowed = min(self.allowed + 1 / LATE_EVERY, LATE_AT_ONCE)
+        return Helping(0, allowed, FIRST_PAUSE if allowed == LATE_AT_ONCE else self.pause)
+
+
 class _Shared(NamedTuple):
     """What all threads share: the board and its address, the arrays that it points to, and the rule."""
 
@@ -332,6 +379,7 @@ class ThreadTeam:
     """The caller's thread and ``threads`` − 1 helpers, which end when the team is no longer referred to.
 
     No thread waits for one that hasn't begun a band: whoever comes takes the next, and the caller can take them all.
+    A helper that has begun one may lose its processor: `helping` says whether they are called.
     """
 
     def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
@@ -339,7 +387,9 @@ class ThreadTeam:
         self._scratch = _scratch(network)
         forget_stale(help_steps)
         # Compiled in this thread: a process that ends while a helper compiles would abort.
-        help_steps(self._shared.address, rule, *self._scratch.arguments, 0, 0, 0)
+        self._look_for(0)
+        self._look_s = min(self._look_for(LOOKS_TIMED) for _ in range(3)) / LOOKS_TIMED
+        self.helping = Helping()
         self._wake_ups = [threading.Event() for _ in range(threads - 1)]
         for thread, wake_up in enumerate(self._wake_ups, 1):
             worker = Worker(f"spikes-{thread}", partial(_help, thread, wake_up, self._shared)).start()
@@ -362,15 +412,30 @@ class ThreadTeam:
         *,
         alone: bool,
     ) -> float:
-        """Advance by one frame, ``alone``: without the helpers; arguments and result are those of `step.run_step`."""
-        alone = alone or not self._wake_ups
+        """Advance by one frame, ``alone``: without the helpers; return its synaptic operations.
+
+        The arguments are those of `step.run_step`.
+        """
+        begun_s = time.perf_counter()
+        alone = alone or not self._wake_ups or self.helping.alone > 0
         for wake_up in () if alone else self._wake_ups:
             if not wake_up.is_set():
                 wake_up.set()
         where = _address(frame)
         address, rule = self._shared.address, self._shared.rule
-        synops: float = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
+        synops: float
+        synops, looks = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
+        if alone:
+            self.helping = self.helping.after_alone()
+        else:
+            self.helping = self.helping.after_helped(time.perf_counter() - begun_s, looks * self._look_s)
         return synops
+
+    def _look_for(self, looks: int) -> float:
+        """Return how long so many looks at the board take, in seconds, where there is no step."""
+        begun_s = time.perf_counter()
+        help_steps(self._shared.address, self._shared.rule, *self._scratch.arguments, 0, 0, looks)
+        return time.perf_counter() - begun_s
 
 
 def _is_compiled(network: Plan, rule: Rule, dense: Dense | None) -> bool:

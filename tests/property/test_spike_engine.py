@@ -18,7 +18,7 @@ from livesnn.infer.cost import synops
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import Model, density_and_mean, load_model
 from livesnn.infer.run import run
-from livesnn.infer.spike_engine import Membranes, SpikeModel
+from livesnn.infer.spike_engine import Helping, Membranes, SpikeModel
 from livesnn.infer.spikes.step import run_step
 from livesnn.paths import recordings_dir
 from livesnn.weights import load_weights, quantize, save_weights
@@ -226,6 +226,19 @@ def test_a_frame_that_waits_for_nobody_is_stepped_by_one_thread_and_a_late_one_b
     together, _ = spike.step(frame, spike.initial_state())
     assert (team.steps, team.last_with_helpers) == (steps + 2, steps + 2)
     np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
+def test_helpers_are_not_called_after_they_were_late_too_often(folder: Path) -> None:
+    spike = SpikeModel.load(folder, threads=2)
+    frame, team = frame_of(spike.card, np.random.default_rng(0), 0.3), spike.team
+    steps, with_helpers = team.steps, team.last_with_helpers
+    team.helping = Helping(alone=2)
+    for _ in range(2):
+        spike.step(frame, spike.initial_state())
+        assert team.last_with_helpers == with_helpers
+    spike.step(frame, spike.initial_state())
+    assert team.last_with_helpers == steps + 3
 
 
 @pytest.mark.parametrize(

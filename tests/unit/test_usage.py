@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +15,7 @@ import pytest
 
 import livesnn
 from livesnn.__main__ import main
-from livesnn.cli import COMMANDS, GROUPS
+from livesnn.cli import COMMANDS, GROUPS, Command
 from livesnn.cli.completion import bash_script, fish_script, zsh_script
 from livesnn.cli.models import TRAINING_GROUPS
 from livesnn.cli.usage import MORE_OPTIONS, Argument, arguments_of, first_page
@@ -245,3 +247,16 @@ def test_importing_the_package_imports_next_to_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n"
+
+
+def test_what_fails_because_it_was_interrupted_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def info() -> None:
+        with contextlib.suppress(KeyboardInterrupt):  # as ctypes does in a callback
+            signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("no compiled object yet")
+
+    monkeypatch.setattr(Command, "load", lambda command: info)
+    assert main(["info"]) == 130
+    assert capsys.readouterr().err == "livesnn info: stopped\n"

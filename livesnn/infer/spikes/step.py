@@ -345,10 +345,11 @@ def claim_band(tickets, threads, number, bands, epoch, thread):  # type: ignore[
 
 @inlined
 def _await(at, number, band, epoch):  # type: ignore[no-untyped-def]
-    """Wait until a band is finished."""
-    word = _word(at.finished, at.bands, number, band)
+    """Wait until a band is finished; return after how many looks it was."""
+    word, looks = _word(at.finished, at.bands, number, band), 0
     while load_acquire(word) != epoch:
-        pass
+        looks += 1
+    return looks
 
 
 @inlined
@@ -359,21 +360,27 @@ def finish_band(at, number, band, epoch):  # type: ignore[no-untyped-def]
 
 @inlined
 def await_input(number, band, at, epoch):  # type: ignore[no-untyped-def]
-    """Wait for the bands of the layer before that a band reads. What its skip reads was finished before those."""
+    """Wait for the bands of the layer before that a band reads; return the looks at them.
+
+    What its skip reads was finished before those.
+    """
     read, rows = connection_at(at.connections, 2 * number), feature_map_at(at.layers, number).band
     source = feature_map_at(at.layers, number - 1)
     first = band * rows * read.stride - read.kernel // 2
-    last = min(first + (rows - 1) * read.stride + read.kernel, source.height)
+    last, looks = min(first + (rows - 1) * read.stride + read.kernel, source.height), 0
     for before in range(max(first, 0) // source.band, (last + source.band - 1) // source.band):
-        _await(at, number - 1, before, epoch)
+        looks += _await(at, number - 1, before, epoch)
+    return looks
 
 
 @compiled
 def await_all(at, epoch):  # type: ignore[no-untyped-def]
-    """Wait for all bands of all layers."""
+    """Wait for all bands of all layers; return the looks at them."""
+    looks = 0
     for number in range(1, at.depth):
         for band in range(bands_of(feature_map_at(at.layers, number))):
-            _await(at, number, band, epoch)
+            looks += _await(at, number, band, epoch)
+    return looks
 
 
 @compiled
@@ -429,17 +436,18 @@ def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  
 
 @inlined
 def _take_part(epoch, thread, board, rule, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by the step that is on the board, together with other threads."""
-    at = addresses_at(board + ADDRESSES * 8, 0)
+    """Advance a network by the step that is on the board, with other threads; return the looks at their bands."""
+    at, looks = addresses_at(board + ADDRESSES * 8, 0), 0
     for number in range(1, at.depth):
         bands = bands_of(feature_map_at(at.layers, number))
         band = claim_band(at.tickets, at.threads, number, bands, epoch, thread)
         while band >= 0:
             if number > 1:
-                await_input(number, band, at, epoch)
+                looks += await_input(number, band, at, epoch)
             _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16)
             finish_band(at, number, band, epoch)
             band = claim_band(at.tickets, at.threads, number, bands, epoch, thread)
+    return looks
 
 
 @inlined
@@ -476,7 +484,10 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
 
 @entry_point
 def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by one frame; return its synaptic operations (`cost.synops`).
+    """Advance a network by one frame.
+
+    Return its synaptic operations (`cost.synops`), and how often this thread looked whether another one had
+    finished a band. A look takes as long as one of `help_steps`.
 
     Parameters
     ----------
@@ -512,9 +523,9 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, 
     if not alone:
         store_release(board + CALLED * 8, epoch)
     # A literal 0 is a type of its own, for which everything would be compiled a second time.
-    _take_part(epoch, types.int64(0), board, rule, sums, shorts, some_64, some_32, some_16)
-    await_all(at, epoch)
-    return _finish_step(at, rule, before, after, output, both)
+    looks = _take_part(epoch, types.int64(0), board, rule, sums, shorts, some_64, some_32, some_16)
+    looks += await_all(at, epoch)
+    return _finish_step(at, rule, before, after, output, both), looks
 
 
 @entry_point
