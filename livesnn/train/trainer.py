@@ -24,16 +24,12 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
 from livesnn.console import on_terminal, say
-from livesnn.errors import ModelError, StoppedError
+from livesnn.errors import ModelError, StoppedError, TrainError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
-<<<<<<< HEAD
-from livesnn.train.configuration import NETWORKS, Configuration, LoggerName
-=======
-from livesnn.train.configuration import Configuration
->>>>>>> review40
+from livesnn.train.configuration import Configuration, LoggerName
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.datasets.clips import Streams
 from livesnn.train.evaluate import Evaluation
