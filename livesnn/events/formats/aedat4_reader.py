@@ -176,16 +176,20 @@ class Aedat4Reader(Reader):
         for row in batch:
             start = row.offset - first
             end = start + row.size
-            sound = end <= len(octets) and PACKET_HEADER.unpack_from(octets, start - 8) == (row.stream, row.size)
+            sound = end <= len(octets) and PACKET_HEADER.unpack_from(octets, start - 8) == (
+                row.stream,
+                row.size,
+            )
             places.append((start, end) if sound else (0, 0))
-        for row, unpacked in zip(batch, unpack_lz4(octets, places, _BATCH_ROOM_BYTES, resolution), strict=True):
+        for row, unpacked in zip(
+            batch, unpack_lz4(octets, places, _BATCH_ROOM_BYTES, resolution), strict=True
+        ):
             found = None
             if unpacked is not None and unpacked.count:
-                content, count, first_us, last_us = unpacked
-                found = TimedEvents(_view(content, len(EVENTS_PREFIX), count), first_us, last_us)
+                found = _timed(unpacked.content, len(EVENTS_PREFIX), unpacked.count)
                 try:
-                    _check_times(first_us, last_us)
-                    _check_against_table(found, count, row)
+                    _check_times(found)
+                    _check_against_table(found, unpacked.count, row)
                 except DamageError:
                     found = None
             yield row, None if unpacked is None else unpacked.content, found
@@ -424,8 +428,13 @@ def find_plain_events(content: memoryview, resolution: Resolution) -> TimedEvent
     start, count = events_in(content)
     if not count or not are_plain(address_of(content) + start, count, *resolution):
         return None
+    found = _timed(content, start, count)
+    _check_times(found)
+    return found
+
+
+def _timed(content: memoryview, start: int, count: int) -> TimedEvents:
     first_us, last_us = read_i64(content, start), read_i64(content, start + (count - 1) * EVENT_BYTES)
-    _check_times(first_us, last_us)
     return TimedEvents(_view(content, start, count), first_us, last_us)
 
 
@@ -433,7 +442,8 @@ def _view(content: memoryview, start: int, count: int) -> Events:
     return np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
 
 
-def _check_times(first_us: int, last_us: int) -> None:
+def _check_times(found: TimedEvents) -> None:
+    _, first_us, last_us = found
     if last_us - first_us > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first_us <= last_us < TIME_LIMIT_US:
         raise DamageError("its times are damaged")
 
@@ -451,7 +461,7 @@ def decode_events(
     start, count = events_in(content)
     packet = put_in_order(_view(content, start, count), resolution, newest_us, counters)
     if packet.size:
-        _check_times(packet["t"].item(0), packet["t"].item(-1))
+        _check_times(TimedEvents(packet, packet["t"].item(0), packet["t"].item(-1)))
     return packet, count
 
 

@@ -28,8 +28,7 @@ _LZ4_VERSION, _LZ4_INDEPENDENT, _LZ4_CONTENT_SIZE = 0x40, 0x20, 0x08  # flags of
 _LZ4_BLOCK_CHECKSUM, _LZ4_CONTENT_CHECKSUM, _LZ4_DICTIONARY = 0x10, 0x04, 0x01
 _LZ4_STORED = 0x80000000  # in a block's size: it isn't compressed
 _LZ4_MAGIC_U32 = int.from_bytes(LZ4_MAGIC, "little")
-_PREFIX = struct.unpack_from("<3q", EVENTS_PREFIX, 4)
-_NO_PLACE = np.zeros(4, np.int64)
+_PREFIX_1, _PREFIX_2, _PREFIX_3 = struct.unpack_from("<3q", EVENTS_PREFIX, 4)
 _NO_SENSOR = Resolution(0, 0)
 
 
@@ -119,7 +118,9 @@ def _followed_by(context: Any, last: Any, following: Any, count: Any) -> Any:
             builder.store(following, _place(builder, builder.add(first, _WORD(16)), _VECTOR), align=1)
             return builder.load(_place(builder, builder.add(first, count), _VECTOR), align=1)
         places = [0x80] * 16 + [*range(16)] + [0x80] * 16  # 0x80: nothing of it
-        table = cgutils.global_constant(builder, "places", ir.Constant(ir.ArrayType(ir.IntType(8), 48), places))
+        table = cgutils.global_constant(
+            builder, "places", ir.Constant(ir.ArrayType(ir.IntType(8), 48), places)
+        )
         move = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR]), shuffle
         )
@@ -139,7 +140,12 @@ def _shuffle() -> str:
     return "llvm.x86.ssse3.pshuf.b.128" if host and get_host_cpu_features().get("ssse3") else ""
 
 
-@njit(inline="always")
+_INNER = njit(
+    no_cpython_wrapper=True, no_cfunc_wrapper=True
+)  # not called from Python, and compiled in half the time
+
+
+@_INNER
 def _sequence(packed: int, to: int, start: int, last: Any) -> tuple[int, int, Any, bool]:
     """Unpack one short sequence; return where its packed octets and its content end, the last 16, and True.
 
@@ -158,13 +164,13 @@ def _sequence(packed: int, to: int, start: int, last: Any) -> tuple[int, int, An
     return packed + literals + 3, match_to + match, _followed_by(last, repeated, match), True
 
 
-@njit(inline="always")
+@_INNER
 def _short_ones(packed: int, end: int, to: int, limit: int, start: int) -> int:
     """Return of how many short sequences it is certain that they don't lead too far."""
     return min((end - packed - 32) // 17, (limit - to - 48) // 30) if to >= start + 16 else 0
 
 
-@njit(cache=True)
+@_INNER
 def _length(packed: int, end: int, length: int) -> tuple[int, int]:
     """Return a length of 15 or more with the octets that continue it, and where they end."""
     while packed < end:
@@ -175,7 +181,7 @@ def _length(packed: int, end: int, length: int) -> tuple[int, int]:
     return packed, length
 
 
-@njit(cache=True)
+@_INNER
 def _copy(source: int, to: int, count: int, freely: bool) -> None:
     """Copy octets, which may overlap what is written; ``freely``: up to 7 more, and 8 at once."""
     done = 0
@@ -188,7 +194,7 @@ def _copy(source: int, to: int, count: int, freely: bool) -> None:
         done += 1
 
 
-@njit(cache=True)
+@_INNER
 def _any_sequence(packed: int, end: int, to: int, limit: int, start: int) -> tuple[int, int]:
     """Unpack one sequence; return where its packed octets and its content end, ``end`` and -1 if it is damaged."""
     token = _octet_at(packed)
@@ -215,7 +221,7 @@ def _any_sequence(packed: int, end: int, to: int, limit: int, start: int) -> tup
     return packed, to + match
 
 
-@njit(cache=True)
+@_INNER
 def _unpack_block(packed: int, end: int, to: int, limit: int, start: int) -> int:
     """Unpack a block; return where its content ends, or -1 if it is damaged.
 
@@ -232,7 +238,7 @@ def _unpack_block(packed: int, end: int, to: int, limit: int, start: int) -> int
     return to
 
 
-@njit(cache=True)
+@_INNER
 def _unpack_two_blocks(
     packed: int, end: int, to: int, limit: int, start: int,
     packed_2: int, end_2: int, to_2: int, limit_2: int, start_2: int,
@@ -260,18 +266,18 @@ _PRIMES = [np.uint32(prime) for prime in (2654435761, 2246822519, 3266489917, 66
 _P1, _P2, _P3, _P4, _P5 = _PRIMES
 
 
-@njit(inline="always")
+@_INNER
 def _rotated(number: Any, bits: int) -> Any:
     return np.uint32(number << np.uint32(bits) | number >> np.uint32(32 - bits))
 
 
-@njit(inline="always")
+@_INNER
 def _stirred(lane: Any, packed: int) -> Any:
     moved = np.uint32(lane + np.uint32(np.uint32(_u32_at(packed)) * _P2))
     return np.uint32(_rotated(moved, 13) * _P1)
 
 
-@njit(cache=True)
+@_INNER
 def _xxh32(packed: int, count: int) -> int:
     """Return the checksum of octets. Source: xxHash's specification, 0.1.1."""
     end, total = packed + count, _P5
@@ -296,7 +302,7 @@ def _xxh32(packed: int, count: int) -> int:
     return np.int64(np.uint32(total ^ total >> np.uint32(16)))
 
 
-@njit(cache=True)
+@_INNER
 def _first_block(packed: int, end: int) -> tuple[int, int]:
     """Return where a frame's first block starts, and the frame's flags; 0 if the frame must be left to the library.
 
@@ -314,7 +320,7 @@ def _first_block(packed: int, end: int) -> tuple[int, int]:
     return block, flags
 
 
-@njit(cache=True)
+@_INNER
 def _next_block(at: int, end: int, to: int, limit: int, flags: int) -> tuple[int, int, int, int]:
     """Return where the next packed block starts and ends, what follows it, and where content ends: -1 if damaged.
 
@@ -340,16 +346,16 @@ def _next_block(at: int, end: int, to: int, limit: int, flags: int) -> tuple[int
 
 @njit(cache=True)
 def lz4_sizes(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the size of each frame's content, 0 if it can't be told; int64 [N, 4] are the addresses of `unpack_lz4_frames`.
+    """Return the size of each frame's content, 0 if it can't be told; int64 [N, 4] are as for `unpack_lz4_frames`.
 
     An LZ4 block starts with literals and the content with its own size, so the size can nearly always be read.
     """
     sizes = np.zeros(places.shape[0], np.int64)
     for i in range(places.shape[0]):
         packed, end = places[i, 0], places[i, 1]
-        block, _ = _first_block(packed, end)
-        if block == 0:
+        if end - packed < 24:
             continue
+        block = packed + (15 if _octet_at(packed + 4) & _LZ4_CONTENT_SIZE else 7)
         at, literals = block + 4, 4
         if not _u32_at(block) & _LZ4_STORED:
             literals = _octet_at(at) >> 4
@@ -378,18 +384,15 @@ def are_plain(at: int, count: int, width: int, height: int) -> bool:
     return odd == 0 and falls >= 0
 
 
-@njit(cache=True)
-def _describe(start: int, to: int, width: int, height: int, found: npt.NDArray[np.int64]) -> None:
-    """Say of a content: its size, and if it holds events as everyone writes them, and plain: count, first and last."""
-    found[:] = 0
-    found[0] = to - start if to >= 0 else -1
-    if to - start < 48 or width == 0:
-        return
-    as_usual = _word_at(start + 4) == _PREFIX[0] and _word_at(start + 12) == _PREFIX[1]
+@_INNER
+def _plain_events(start: int, to: int, width: int, height: int) -> int:
+    """Return how many events a content holds, if it is as everyone writes it and they are plain; 0 otherwise."""
+    if width == 0 or to - start < 48 or _word_at(start + 4) != _PREFIX_1 or _word_at(start + 12) != _PREFIX_2:
+        return 0
     count, events = _u32_at(start + 28), start + 32
-    if as_usual and _word_at(start + 20) == _PREFIX[2] and 0 < count <= (to - events) // EVENT_BYTES:
-        if are_plain(events, count, width, height):
-            found[1:] = count, _word_at(events), _word_at(events + (count - 1) * EVENT_BYTES)
+    if _word_at(start + 20) != _PREFIX_3 or count > (to - events) // EVENT_BYTES:
+        return 0
+    return count if count > 0 and are_plain(events, count, width, height) else 0
 
 
 @njit(nogil=True, cache=True)
@@ -398,28 +401,31 @@ def unpack_lz4_frames(
 ) -> None:
     """Unpack frames without the GIL.
 
-    int64 [N, 4] are where each starts and ends, and where its content may start and must end; 0: it is left out.
-    int64 [N, 4] are filled with what was found in each, see `_describe`; its size is -1 where the library is needed.
+    int64 [N, 4] are where each starts and ends, and where its content starts and must end; 0: it is left out. N is
+    even. int64 [N, 2] are filled with each content's size, -1 where the library is needed, and how many events there
+    are, see `_plain_events`.
     """
-    for i in range(0, places.shape[0], 2):
-        packed, end, start, limit = places[i]
-        packed_2, end_2, start_2, limit_2 = places[i + 1] if i + 1 < places.shape[0] else _NO_PLACE
-        at, flags = _first_block(packed, end) if start else (0, 0)
-        at_2, flags_2 = _first_block(packed_2, end_2) if start_2 else (0, 0)
+    for one in range(0, places.shape[0], 2):
+        two = one + 1
+        start, start_2 = places[one, 2], places[two, 2]
+        at, flags = _first_block(places[one, 0], places[one, 1]) if start else (0, 0)
+        at_2, flags_2 = _first_block(places[two, 0], places[two, 1]) if start_2 else (0, 0)
         to, to_2 = start if at else -1, start_2 if at_2 else -1
         while True:
-            packed, block_end, at, to = _next_block(at, end, to, limit, flags)
-            packed_2, block_end_2, at_2, to_2 = _next_block(at_2, end_2, to_2, limit_2, flags_2)
+            packed, end, at, to = _next_block(at, places[one, 1], to, places[one, 3], flags)
+            packed_2, end_2, at_2, to_2 = _next_block(at_2, places[two, 1], to_2, places[two, 3], flags_2)
             if packed == 0 and packed_2 == 0:
                 break
             to, to_2 = _unpack_two_blocks(
-                packed, block_end, to, limit, to if flags & _LZ4_INDEPENDENT else start,
-                packed_2, block_end_2, to_2, limit_2, to_2 if flags_2 & _LZ4_INDEPENDENT else start_2,
+                packed, end, to, places[one, 3], to if flags & _LZ4_INDEPENDENT else start,
+                packed_2, end_2, to_2, places[two, 3], to_2 if flags_2 & _LZ4_INDEPENDENT else start_2,
             )  # fmt: skip
             at, at_2 = at if to >= 0 else 0, at_2 if to_2 >= 0 else 0
-        _describe(start, to, width, height, found[i])
-        if i + 1 < places.shape[0]:
-            _describe(start_2, to_2, width, height, found[i + 1])
+        found[one, 0], found[one, 1] = to - start if to >= 0 else -1, _plain_events(start, to, width, height)
+        found[two, 0], found[two, 1] = (
+            to_2 - start_2 if to_2 >= 0 else -1,
+            _plain_events(start_2, to_2, width, height),
+        )
 
 
 class Unpacked(NamedTuple):
@@ -427,8 +433,6 @@ class Unpacked(NamedTuple):
 
     content: memoryview
     count: int
-    first_us: int
-    last_us: int
 
 
 def unpack_lz4(
@@ -438,18 +442,18 @@ def unpack_lz4(
 
     None: it is damaged, or too long, or must be left to the library.
     """
-    spans = np.empty((len(places), 4), np.int64)
-    spans[:, :2] = places
+    spans = np.zeros((len(places) + len(places) % 2, 4), np.int64)
+    spans[: len(places), :2] = places
     spans[:, :2] += address_of(packed)
     sizes = lz4_sizes(spans)
     sizes[np.cumsum(sizes) > limit] = 0
     contents = [np.empty(size, np.uint8) for size in sizes.tolist()]
     spans[:, 2] = [address_of(content) if content.size else 0 for content in contents]
     spans[:, 3] = spans[:, 2] + sizes
-    found = np.empty((len(places), 4), np.int64)
+    found = np.empty((len(spans), 2), np.int64)
     unpack_lz4_frames(spans, *resolution, found)
-    each = zip(contents, found.tolist(), strict=True)
-    return [None if size < 0 else Unpacked(content.data[:size], *facts) for content, (size, *facts) in each]
+    each = zip(contents[: len(places)], found.tolist(), strict=False)
+    return [None if size < 0 else Unpacked(content.data[:size], count) for content, (size, count) in each]
 
 
 def address_of(octets: memoryview | npt.NDArray[np.uint8]) -> int:
