@@ -36,7 +36,14 @@ from livesnn.events.formats.aedat4_layout import (
     read_u32,
     table_of,
 )
-from livesnn.events.formats.lz4_frames import EVENT_BYTES, EVENTS_PREFIX, address_of, are_plain, unpack_lz4
+from livesnn.events.formats.lz4_frames import (
+    EVENT_BYTES,
+    EVENTS_PREFIX,
+    Unpacked,
+    address_of,
+    are_plain,
+    unpack_lz4,
+)
 from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
 from livesnn.events.packet import (
     EVENTS_DTYPE,
@@ -147,52 +154,40 @@ class Aedat4Reader(Reader):
 
         There is no content if it can't be unpacked, or is too large to be held until it is needed.
         """
-        if self._lz4:
-            yield from self._unpack_together(resolution, batch)
-            return
+        together = self._unpack_lz4(resolution, batch) if self._lz4 else [None] * len(batch)
         room = _BATCH_ROOM_BYTES
-        for row in batch:
+        for row, unpacked in zip(batch, together, strict=True):
             content = found = None
             try:
-                content = self._content(row, room)
+                if unpacked is not None and unpacked.plain_events:
+                    content = unpacked.content
+                    found = _timed(content, len(EVENTS_PREFIX), unpacked.plain_events)
+                else:
+                    content = self._content(row, room) if unpacked is None else unpacked.content
+                    found = find_plain_events(content, resolution)
                 room -= len(content)
-                found = find_plain_events(content, resolution)
                 if found is not None:
                     _check_against_table(found, found.events.size, row)
             except (DamageError, LivesnnError):  # met and reported again by `_read`, in its turn
                 found = None
             yield row, content, found
 
-    def _unpack_together(
-        self, resolution: Resolution, batch: list[PacketRow]
-    ) -> Iterator[tuple[PacketRow, memoryview | None, TimedEvents | None]]:
-        """Do what `_unpack` does in one call without the GIL, of which each thread would wait for the others'."""
+    def _unpack_lz4(self, resolution: Resolution, batch: list[PacketRow]) -> list[Unpacked | None]:
+        """Unpack packets in one call: for each call, a thread waits until another lets it run Python again."""
         first = batch[0].offset - PACKET_HEADER.size
         try:
             octets = self._file.view(first, batch[-1].offset + batch[-1].size - first, 0)
         except LivesnnError:
-            octets = memoryview(b"")
-        places = []
-        for row in batch:
-            start = row.offset - first
-            end = start + row.size
-            sound = end <= len(octets) and PACKET_HEADER.unpack_from(octets, start - 8) == (
+            return [None] * len(batch)
+        places = [(0, 0)] * len(batch)
+        for number, row in enumerate(batch):
+            start, end = row.offset - first, row.offset - first + row.size
+            if end <= len(octets) and PACKET_HEADER.unpack_from(octets, start - PACKET_HEADER.size) == (
                 row.stream,
                 row.size,
-            )
-            places.append((start, end) if sound else (0, 0))
-        for row, unpacked in zip(
-            batch, unpack_lz4(octets, places, _BATCH_ROOM_BYTES, resolution), strict=True
-        ):
-            found = None
-            if unpacked is not None and unpacked.count:
-                found = _timed(unpacked.content, len(EVENTS_PREFIX), unpacked.count)
-                try:
-                    _check_times(found)
-                    _check_against_table(found, unpacked.count, row)
-                except DamageError:
-                    found = None
-            yield row, None if unpacked is None else unpacked.content, found
+            ):
+                places[number] = start, end
+        return unpack_lz4(octets, places, _BATCH_ROOM_BYTES, resolution)
 
     def _read(
         self,
@@ -428,13 +423,12 @@ def find_plain_events(content: memoryview, resolution: Resolution) -> TimedEvent
     start, count = events_in(content)
     if not count or not are_plain(address_of(content) + start, count, *resolution):
         return None
-    found = _timed(content, start, count)
-    _check_times(found)
-    return found
+    return _timed(content, start, count)
 
 
 def _timed(content: memoryview, start: int, count: int) -> TimedEvents:
     first_us, last_us = read_i64(content, start), read_i64(content, start + (count - 1) * EVENT_BYTES)
+    _check_times(first_us, last_us)
     return TimedEvents(_view(content, start, count), first_us, last_us)
 
 
@@ -442,8 +436,7 @@ def _view(content: memoryview, start: int, count: int) -> Events:
     return np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
 
 
-def _check_times(found: TimedEvents) -> None:
-    _, first_us, last_us = found
+def _check_times(first_us: int, last_us: int) -> None:
     if last_us - first_us > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first_us <= last_us < TIME_LIMIT_US:
         raise DamageError("its times are damaged")
 
@@ -461,7 +454,7 @@ def decode_events(
     start, count = events_in(content)
     packet = put_in_order(_view(content, start, count), resolution, newest_us, counters)
     if packet.size:
-        _check_times(TimedEvents(packet, packet["t"].item(0), packet["t"].item(-1)))
+        _check_times(packet["t"].item(0), packet["t"].item(-1))
     return packet, count
 
 

@@ -32,10 +32,10 @@ _PREFIX_1, _PREFIX_2, _PREFIX_3 = struct.unpack_from("<3q", EVENTS_PREFIX, 4)
 _NO_SENSOR = Resolution(0, 0)
 
 
-# LZ4's blocks are unpacked by the code below, of two packets at once, in three fifths of the time of LZ4's own decoder.
-# That one writes a piece, and then waits until the piece can be read again together with what lay before it, for each
-# of an event's one or two sequences. Here, the last 16 octets stay in a register. Numba is given addresses, as it would
-# count references to arrays. Each address is checked against the ends of what is read or written.
+# The code below unpacks the blocks of two packets at once, in three fifths of the time of LZ4's own decoder. That one
+# writes a few octets, and must wait until it can read them again together with those before, for each of an event's
+# one or two sequences. Here, the last 16 octets stay in a register. The functions are given addresses, because numba
+# would count references to arrays. Each address is checked against the ends of what is read or written.
 # Source: LZ4 Block Format Description, LZ4 Frame Format Description 1.6.4.
 class _Octets(types.Type):
     """Sixteen octets in one of the processor's registers."""
@@ -112,7 +112,7 @@ def _followed_by(context: Any, last: Any, following: Any, count: Any) -> Any:
     def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
         last, following, count = values
         if not shuffle:
-            both = builder.alloca(ir.VectorType(ir.IntType(8), 32))
+            both = cgutils.alloca_once(builder, ir.ArrayType(_VECTOR, 2))
             first = builder.ptrtoint(both, _WORD)
             builder.store(last, _place(builder, first, _VECTOR), align=1)
             builder.store(following, _place(builder, builder.add(first, _WORD(16)), _VECTOR), align=1)
@@ -140,9 +140,7 @@ def _shuffle() -> str:
     return "llvm.x86.ssse3.pshuf.b.128" if host and get_host_cpu_features().get("ssse3") else ""
 
 
-_INNER = njit(
-    no_cpython_wrapper=True, no_cfunc_wrapper=True
-)  # not called from Python, and compiled in half the time
+_INNER = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # isn't called from Python
 
 
 @_INNER
@@ -278,7 +276,7 @@ def _stirred(lane: Any, packed: int) -> Any:
 
 
 @_INNER
-def _xxh32(packed: int, count: int) -> int:
+def _xxh32(packed: int, count: int) -> np.int64:
     """Return the checksum of octets. Source: xxHash's specification, 0.1.1."""
     end, total = packed + count, _P5
     if count >= 16:
@@ -429,10 +427,10 @@ def unpack_lz4_frames(
 
 
 class Unpacked(NamedTuple):
-    """A packet's content; ``count`` isn't 0 if it starts with so many events that need neither sorting nor dropping."""
+    """A packet's content, and how many events it holds if they need neither sorting nor dropping, otherwise 0."""
 
     content: memoryview
-    count: int
+    plain_events: int
 
 
 def unpack_lz4(
