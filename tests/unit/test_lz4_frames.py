@@ -91,7 +91,8 @@ def test_damage_never_writes_outside_of_what_the_content_may_fill(
     found = np.empty((2, 2), np.int64)
     unpack_lz4_frames(places, 0, 0, found)
     assert -1 <= found[0, 0] <= room
-    assert (written[:64] == 77).all() and (written[64 + room :] == 77).all()
+    assert (written[:64] == 77).all()
+    assert (written[64 + room :] == 77).all()
 
 
 def test_what_does_not_fit_into_the_room_together_is_left_out() -> None:
