@@ -17,6 +17,7 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.progress import Progress, untold
 
 _READ_BYTES = 1 << 18
+_KEPT_BYTES = 1 << 20  # a buffer of more isn't kept for the next reading
 
 
 def expanded(path: str | Path) -> Path:
@@ -112,8 +113,12 @@ class BufferedFile:
         start = position - buffer.start
         if start < 0 or start + size > len(buffer.octets):
             wanted = max(0, min(max(size, read_bytes), self.size - position))
-            fresh = self.lasting or wanted > len(buffer.reused)
-            octets = np.empty(wanted, np.uint8).data if fresh else buffer.reused[:wanted]
+            if self.lasting or wanted > _KEPT_BYTES:
+                octets = np.empty(wanted, np.uint8).data
+            else:
+                if wanted > len(buffer.reused):
+                    buffer.reused = np.empty(wanted, np.uint8).data
+                octets = buffer.reused[:wanted]
             try:
                 with self._reading:
                     self._file.seek(position)

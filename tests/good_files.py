@@ -53,14 +53,23 @@ def aedat4(compression: Literal["lz4", "zstd"] | None) -> Callable[[Path], objec
     return write
 
 
-def aedat2_davis(path: Path) -> None:
-    events = some(Resolution(240, 180))
-    words = np.zeros((events.size + events.size // 4, 2), ">u4")
-    address = (179 - events["y"]).astype(np.uint32) << 22 | (239 - events["x"]).astype(np.uint32) << 12
-    words[: events.size, 0] = address | events["p"].astype(np.uint32) << 11
-    words[: events.size, 1] = events["t"]
-    words[events.size :, 0] = 0x80000C00  # samples of the IMU
-    path.write_bytes(b"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.DAVIS240C\r\n" + words.tobytes())
+def aedat2(
+    chip: str, sensor: Resolution, bits: tuple[int, int, int], *others: int
+) -> Callable[[Path], object]:
+    """Return a writer: from which bits of an address on x, y and polarity lie, and addresses that aren't events'."""
+
+    def write(path: Path) -> None:
+        events = some(sensor)
+        words = np.zeros((events.size + len(others), 2), ">u4")
+        across, down = sensor.width - 1 - events["x"], sensor.height - 1 - events["y"]
+        parts = zip((across, down, events["p"]), bits, strict=True)
+        words[: events.size, 0] = sum(part.astype(np.uint32) << np.uint32(bit) for part, bit in parts)
+        words[: events.size, 1] = events["t"]
+        words[events.size :, 0] = others
+        head = f"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.{chip}\r\n"
+        path.write_bytes(head.encode() + words.tobytes())
+
+    return write
 
 
 def aedat3_mixed(path: Path) -> None:
@@ -149,7 +158,15 @@ def bag(suffix: str, encoding: Encoding = "", **options: Any) -> Callable[[Path]
 OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "aedat4 (ZSTD)": (".aedat4", aedat4("zstd")),
     "aedat4 (none)": (".aedat4", aedat4(None)),
-    "aedat2 (DAVIS)": (".aedat", aedat2_davis),
+    "aedat2 (DAVIS)": (
+        ".aedat",
+        aedat2("DAVIS240C", Resolution(240, 180), (12, 22, 11), *[0x80000C00] * 100),
+    ),  # IMU
+    "aedat2 (CDAVIS)": (
+        ".aedat",
+        aedat2("CDAVIS", Resolution(320, 240), (12, 22, 11), *[0x80000077] * 100),
+    ),  # a frame
+    "aedat2 (DVS640)": (".aedat", aedat2("DVS640", Resolution(640, 480), (1, 11, 0))),
     "aedat3 (mixed)": (".aedat", aedat3_mixed),
     "dat (version 1)": (".dat", dat1),
     "bag (dvs_msgs)": (".bag", bag(".bag")),

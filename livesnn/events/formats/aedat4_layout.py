@@ -8,49 +8,41 @@ Source: dv-processing 2.0.4 and the files it writes.
 
 from __future__ import annotations
 
-import ctypes
 import struct
 import threading
 import xml.etree.ElementTree as ElementTree
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache, lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import flatbuffers
-import lz4.block
 import lz4.frame
 import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from livesnn.events.formats.lz4_frames import (
+    EVENT_BYTES,
+    EVENTS_PREFIX,
+    LZ4_MAGIC,
+    LZ4_MAX_RATIO,
+    unpack_lz4,
+)
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 MAX_HEADER_BYTES = 1 << 20
 PACKET_HEADER = struct.Struct("<ii")
-EVENT_BYTES = 16
-"""An event in the file: t int64, x and y int16, on one byte, three bytes of padding."""
-
 MAX_PACKET_BYTES = 128 << 20
 """The most a packet may have, compressed or not: 8 million events, or a 40-megapixel colour frame."""
 
-# Size prefix (filled in), root offset, "EVTS", vtable of one field, root table, number of events (filled in).
-_EVENTS_PREFIX = bytes.fromhex("00000000 10000000 45565453 0000 0600 0800 0400 06000000 04000000 00000000")
-
 # A packet of 10,000 events fits, and one block decompresses fastest.
 _LZ4_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
-_LZ4_MAX_RATIO = 255  # the most one byte of LZ4 can stand for
-_LZ4_MAGIC = b"\x04\x22\x4d\x18"
-_LZ4_VERSION, _LZ4_INDEPENDENT, _LZ4_CONTENT_SIZE = 0x40, 0x20, 0x08  # flags of a frame
-_LZ4_BLOCK_CHECKSUM, _LZ4_CONTENT_CHECKSUM, _LZ4_DICTIONARY = 0x10, 0x04, 0x01
-_LZ4_STORED = 0x80000000  # in a block's size: it isn't compressed
-_LZ4_WINDOW = 1 << 16  # how far back a linked block may point
-_LZ4_LARGE = 1 << 15  # bytes that take longer to copy than to call a function by ctypes
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 _U16, _I32, _U32, _I64 = (struct.Struct(code) for code in ("<H", "<i", "<I", "<q"))
@@ -151,7 +143,7 @@ class Compression(IntEnum):
         """The four bytes that a compressed packet starts with; empty without compression."""
         if self is Compression.NONE:
             return b""
-        return _LZ4_MAGIC if self <= Compression.LZ4_HIGH else _ZSTD_MAGIC
+        return LZ4_MAGIC if self <= Compression.LZ4_HIGH else _ZSTD_MAGIC
 
 
 def compress(content: bytes, compression: Compression) -> bytes:
@@ -193,15 +185,10 @@ class Decompressor(threading.local):
         return packed
 
     def _decompress_lz4(self, packed: memoryview, limit: int) -> memoryview:
-        longest = min(_LZ4_MAX_RATIO * len(packed) + 64, limit)
-        expected = _first_literal_u32(packed) + 4  # with room to spare, so that the end mark is read too
-        known = 12 <= expected <= longest
-        if known and (plain := _decompress_plain_frame(packed, expected)) is not None:
-            return plain
-        first = expected + 4 if known else longest
-        content, whole = self._lz4_chunk(packed, first)
-        if not whole and first < longest:
-            content, whole = self._lz4_chunk(packed, longest)
+        (unpacked,) = unpack_lz4(packed, [(0, len(packed))], limit)
+        if unpacked is not None:
+            return unpacked.content
+        content, whole = self._lz4_chunk(packed, min(LZ4_MAX_RATIO * len(packed) + 64, limit))
         if not whole:
             raise DamageError("its LZ4 data has no end")
         return memoryview(content)
@@ -242,119 +229,6 @@ class Decompressor(threading.local):
             return self._zstd.stream_reader(packed).read(count)
         except zstandard.ZstdError:
             raise DamageError("its ZSTD data is damaged") from None
-
-
-def _first_literal_u32(packed: memoryview) -> int:
-    """Return the content's first four bytes as a number, from the compressed data; 0 if they can't be read there.
-
-    An LZ4 block starts with literals and the content with its own size, so the size can nearly always be read.
-    Without it the library grows its buffer by doubling, which is 20 % slower.
-    """
-    if len(packed) < 24:
-        return 0
-    flags = packed[4]
-    block = 7 + (8 if flags & _LZ4_CONTENT_SIZE else 0) + (4 if flags & _LZ4_DICTIONARY else 0)
-    if packed[block + 3] & 0x80:  # a block that is stored as it is
-        return int.from_bytes(packed[block + 4 : block + 8], "little")
-    literals = packed[block + 4] >> 4
-    start = block + 5
-    if literals == 15:
-        while start < len(packed) and packed[start] == 255:
-            start += 1
-        start += 1
-    return int.from_bytes(packed[start : start + 4], "little") if literals >= 4 else 0
-
-
-def _decompress_plain_frame(packed: memoryview, expected: int) -> memoryview | None:
-    """Return the content of one LZ4 frame of at most ``expected`` bytes; None if it must be left to the library.
-
-    That is a frame with a checksum of its content or a dictionary, a longer one, a damaged one, or one without its
-    end mark. Block by block takes half the time of the library's frame decoder, which copies twice.
-    Source: LZ4 Frame Format Description 1.6.4.
-    """
-    if len(packed) < 15 or packed[:4] != _LZ4_MAGIC or packed[4] & 0xC0 != _LZ4_VERSION:
-        return None
-    flags, functions = packed[4], _lz4_functions()
-    if flags & (_LZ4_CONTENT_CHECKSUM | _LZ4_DICTIONARY):
-        return None
-    linked = not flags & _LZ4_INDEPENDENT
-    position = 15 if flags & _LZ4_CONTENT_SIZE else 7
-    checked = bool(flags & _LZ4_BLOCK_CHECKSUM)
-    if checked and _descriptor_octet(bytes(packed[4 : position - 1])) != packed[position - 1]:
-        return None
-    parts: list[memoryview] = []
-    left = expected
-    try:
-        while size := _U32.unpack_from(packed, position)[0]:
-            block = packed[position + 4 : position + 4 + (size & ~_LZ4_STORED)]
-            position += 4 + len(block)
-            if checked and functions is not None:
-                if functions.checksum(block) != _U32.unpack_from(packed, position)[0]:
-                    return None
-                position += 4
-            history = parts[-1][-_LZ4_WINDOW:] if linked and parts else None
-            parts.append(_decompress_block(block, size, left, history))
-            left -= len(parts[-1])
-    except (lz4.block.LZ4BlockError, struct.error, ValueError):
-        return None
-    return parts[0] if len(parts) == 1 else memoryview(bytearray().join(parts))
-
-
-def _decompress_block(block: memoryview, size: int, limit: int, history: memoryview | None) -> memoryview:
-    """Return one block's content; raises ValueError or LZ4BlockError when it is longer than ``limit``."""
-    if size & _LZ4_STORED:
-        if len(block) > limit:
-            raise ValueError
-        return memoryview(bytearray(block))
-    if history is None and limit >= _LZ4_LARGE and (functions := _lz4_functions()) is not None:
-        content = np.empty(limit, np.uint8)
-        filled = functions.decompress(_address(block), _address(content), len(block), limit)
-        if filled < 0:
-            raise ValueError
-        return content.data[:filled]
-    known = {} if history is None else {"dict": history.tobytes()}
-    return memoryview(lz4.block.decompress(block, uncompressed_size=limit, return_bytearray=True, **known))
-
-
-class _Lz4Functions(NamedTuple):
-    """LZ4's own LZ4_decompress_safe and XXH32, called without the GIL.
-
-    lz4.block.decompress holds the GIL to copy what it has unpacked. With two threads that took 7 % of the time.
-    """
-
-    decompress: Callable[[int, int, int, int], int]
-    xxh32: Callable[[int, int, int], int]
-
-    def checksum(self, octets: memoryview) -> int:
-        return self.xxh32(_address(octets), len(octets), 0)
-
-
-@cache
-def _lz4_functions() -> _Lz4Functions | None:
-    """Return what lz4's module has in it; None where it doesn't export it (Windows)."""
-    try:
-        library = ctypes.CDLL(lz4.frame._frame.__file__)
-        functions = _Lz4Functions(library.LZ4_decompress_safe, library.XXH32)
-    except (AttributeError, OSError):
-        return None
-    library.LZ4_decompress_safe.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
-    library.XXH32.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32]
-    library.XXH32.restype = ctypes.c_uint32
-    return functions
-
-
-@lru_cache(16)
-def _descriptor_octet(descriptor: bytes) -> int:
-    """Return the octet that must follow the descriptor of a frame, which nearly all packets share."""
-    functions = _lz4_functions()
-    return -1 if functions is None else functions.checksum(memoryview(descriptor)) >> 8 & 0xFF
-
-
-def _address(octets: memoryview | npt.NDArray[np.uint8]) -> int:
-    where: int = np.frombuffer(octets, np.uint8).__array_interface__["data"][
-        0
-    ]  # .ctypes.data takes 1 µs more
-    return where
 
 
 @dataclass(frozen=True)
@@ -504,8 +378,8 @@ def build_header(compression: Compression, resolution: Resolution, camera: str) 
 
 def events_in(content: memoryview) -> tuple[int, int]:
     """Return (position of the first event, number of events) of a decompressed event packet; raises DamageError."""
-    start = len(_EVENTS_PREFIX)
-    if content[4 : start - 4] == _EVENTS_PREFIX[4:-4]:  # as everyone writes it: 2 µs saved
+    start = len(EVENTS_PREFIX)
+    if content[4 : start - 4] == EVENTS_PREFIX[4:-4]:  # as everyone writes it: 2 µs saved
         count = read_u32(content, start - 4)
         if start + count * EVENT_BYTES <= len(content):
             return start, count
@@ -522,9 +396,9 @@ def items_in(content: memoryview, item_bytes: int = 4) -> tuple[int, int]:
 
 def build_events(packet: Events) -> bytes:
     """Return the content of an event packet before compression, from EVENTS_DTYPE [N]."""
-    prefix = len(_EVENTS_PREFIX)
+    prefix = len(EVENTS_PREFIX)
     content = np.zeros(prefix + EVENT_BYTES * len(packet), np.uint8)
-    content[:prefix] = np.frombuffer(_EVENTS_PREFIX, np.uint8)
+    content[:prefix] = np.frombuffer(EVENTS_PREFIX, np.uint8)
     content[:4].view("<u4")[0] = content.size - 4
     content[prefix - 4 : prefix].view("<u4")[0] = len(packet)
     np.ndarray((len(packet),), EVENTS_DTYPE, content, prefix, (EVENT_BYTES,))[:] = packet
