@@ -41,15 +41,18 @@ CARD = ModelCard(
     InputSpec(20, 16, SliceRule(delta_t_us=1000)),
     NetworkSpec(widths=(16, 16, 16, 16), sub_blocks=(1, 1, 1, 1), final_pool=2, norm=False),
 )
-MOST_WEIGHTS = 2_000_000
+MOST_WEIGHTS = 4_000_000
 
 
 def weights_of(card: ModelCard, random: Random) -> Weights:
-    """Return random weights, batch norm folded in, of an STS-ResNet."""
+    """Return random weights, batch norm folded in, of an STS-ResNet; beyond `MOST_WEIGHTS` they are missing."""
     spec, channels, weights = card.network, card.network.widths[0], Weights()
+    left = MOST_WEIGHTS
 
     def convolution(name: str, inputs: int, outputs: int, kernel: int) -> None:
-        weights[f"{name}.conv.weight"] = np.zeros(0) if outputs * inputs * kernel**2 > MOST_WEIGHTS else (
+        nonlocal left
+        left -= outputs * inputs * kernel**2
+        weights[f"{name}.conv.weight"] = np.zeros(0) if left < 0 else (
             random.normal(0, 0.2, (outputs, inputs, kernel, kernel)).astype(np.float32)
         )  # fmt: skip
         weights[f"{name}.conv.bias"] = random.normal(0, 0.2, outputs).astype(np.float32)

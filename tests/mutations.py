@@ -147,9 +147,10 @@ def run_range(connection: Connection, numbers: range, seed: int, formats: list[s
         resource.setrlimit(resource.RLIMIT_AS, (taken + 2 * LIMIT_BYTES, taken + 2 * LIMIT_BYTES))
     for number in numbers:
         subject = several[number % len(several)]
+        case = make_case(subject, seed, number)
         connection.send(number)
         try:
-            connection.send(run_case(subject, make_case(subject, seed, number), Path(folder), number))
+            connection.send(run_case(subject, case, Path(folder), number))
         except BaseException as error:  # that is what is looked for
             said = f"{type(error).__name__}: {error}"[:500]
             connection.send(Outcome(number, subject.name, "", "raised", 0.0, said))

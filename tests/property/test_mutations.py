@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,11 @@ def test_the_long_run_counts_every_case_once() -> None:
     assert {name: count.total() for name, count in found["formats"].items()} == {"dat": 15, "es": 15}
     assert found["bugs"] == []
     assert [line.split()[:2] for line in table(found).splitlines()[1:]] == [["dat", "15"], ["es", "15"]]
+
+
+def test_a_damaged_model_is_made_in_a_moment() -> None:
+    card = next(subject for subject in model_subjects() if subject.name == "card")
+    begun_s = time.process_time()
+    case = make_case(card, 4612, 2696)  # four times fifty layers of up to 2,048 channels
+    assert time.process_time() - begun_s < 2
+    assert sum(map(len, case.files.values())) < 40_000_000
