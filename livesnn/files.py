@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 
 _READ_BYTES = 1 << 18
 _KEPT_BYTES = 1 << 20  # a buffer of more isn't kept for the next reading

@@ -14,7 +14,7 @@ from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import EventSource
 from livesnn.files import expanded
 from livesnn.paths import recordings_dir
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 from livesnn.video import FrameSource
 
 if TYPE_CHECKING:  # modules that take long to import

@@ -1,4 +1,4 @@
-"""Threads and what they share: a mailbox (Latest), a bounded queue, a worker, pools, Ctrl-C as an event, JSON.
+"""Threads and what they share: a mailbox (Latest), a bounded queue, a worker, pools, progress, Ctrl-C, JSON.
 
 Every thread is named, has a stop event and a bounded join (a pool's threads end with the process). Every queue has a
 bound and a stated drop policy.
@@ -26,6 +26,37 @@ R = TypeVar("R")
 Policy = Literal["drop_oldest", "block"]
 
 WAKE_S = 0.2  # a wait without end can't be interrupted by Ctrl-C on Windows
+
+Progress = Callable[[float], None]
+"""Called again and again with the share that is done, 0 to 1; work in two parts counts twice. What it raises ends the
+work."""
+
+
+def untold(share: float) -> None:
+    """Do nothing."""
+
+
+WORK_S = 0.01
+"""Seconds of computing between two rests."""
+
+
+def resting(stop: threading.Event, cpu_share: float, work_s: float = WORK_S) -> Progress:
+    """Return a callback that rests so that its thread takes no more than a share of a core, until ``stop`` is set."""
+    rested_at_s = time.thread_time()
+
+    def rest(_: float) -> None:
+        nonlocal rested_at_s
+        busy_s = time.thread_time() - rested_at_s
+        if busy_s >= work_s and cpu_share < 1:
+            stop.wait(busy_s * (1 / cpu_share - 1))
+            rested_at_s = time.thread_time()
+
+    return rest
+
+
+def share_of_time(t_us: int, start_us: int, end_us: int) -> float:
+    """Return how much of the time from ``start_us`` to ``end_us`` has passed at ``t_us``, 0 to 1."""
+    return min(max((t_us - start_us) / max(end_us - start_us, 1), 0.0), 1.0)
 
 
 def usable_processors() -> int:

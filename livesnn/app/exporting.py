@@ -23,9 +23,8 @@ from livesnn.app.widgets.timeline import clock
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
-from livesnn.progress import Progress
 from livesnn.session.showing import CSV, GIF, MP4, Showing
-from livesnn.threads import Worker
+from livesnn.threads import Progress, Worker
 
 PNG = ".png"
 FILTERS = {

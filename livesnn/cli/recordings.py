@@ -14,7 +14,7 @@ from livesnn.cli.options import Model, Out
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
-from livesnn.progress import Progress
+from livesnn.threads import Progress
 
 if TYPE_CHECKING:
     from livesnn.events.recording import RecordingInfo

@@ -19,7 +19,7 @@ from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.labels import Label, has_labels, keep_labels, labels_file, moved, read_labels
 from livesnn.events.packet import Events, Packet
 from livesnn.events.recording import Recording, open_recording
-from livesnn.progress import Progress, share_of_time, untold
+from livesnn.threads import Progress, share_of_time, untold
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from livesnn.events.formats.registry import (
 )
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters, order_warnings
-from livesnn.progress import Progress, resting, share_of_time, untold
-from livesnn.threads import Worker
+from livesnn.threads import Progress, Worker, resting, share_of_time, untold
 
 MAX_PACKET_EVENTS = 1 << 16
 INDEXING_SHARE = 0.5

@@ -38,9 +38,8 @@ from livesnn.infer.model import (
 )
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
-from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
-from livesnn.threads import ending_sets
+from livesnn.threads import Progress, ending_sets, untold
 from livesnn.video import FrameSource
 
 MANY = 0.25

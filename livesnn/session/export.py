@@ -33,7 +33,6 @@ from livesnn.infer.decide import ADVICE, STALE_S
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import FrameStream, Result, run_frames
 from livesnn.infer.switching_engine import SwitchingModel
-from livesnn.progress import Progress, share_of_time, untold
 from livesnn.session.control import Control
 from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.session.showing import (
@@ -51,7 +50,7 @@ from livesnn.session.showing import (
     write_rows,
 )
 from livesnn.sources import is_live, open_source
-from livesnn.threads import WAKE_S
+from livesnn.threads import WAKE_S, Progress, share_of_time, untold
 from livesnn.video import FrameSource
 from livesnn.video.video_file import silence
 

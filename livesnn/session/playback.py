@@ -21,10 +21,10 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.progress import Progress, untold
 from livesnn.session.camera_settings import Mounting
 from livesnn.session.results import Counts
 from livesnn.sources import Source, open_source
+from livesnn.threads import Progress, untold
 from livesnn.video import FrameSource
 
 RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a pause to hold

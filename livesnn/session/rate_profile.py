@@ -15,8 +15,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.formats.registry import Parts, open_reader, parse_recording_path
 from livesnn.events.packet import Closing, Events
 from livesnn.events.recording import Recording, choose_stream
-from livesnn.progress import WORK_S, Progress, resting
-from livesnn.threads import Latest, Worker
+from livesnn.threads import WORK_S, Latest, Progress, Worker, resting
 
 BINS = 2048  # More than a time line has pixels
 

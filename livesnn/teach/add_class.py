@@ -31,7 +31,6 @@ from livesnn.infer.decide import OTHER, THRESHOLD, probabilities
 from livesnn.infer.model import Model, load_model, model_folder
 from livesnn.infer.onnx_engine import with_read_out
 from livesnn.paths import cache_dir
-from livesnn.progress import Progress, untold
 from livesnn.simulate.gestures import VERSION, Use, clip_frames
 from livesnn.simulate.motions import GESTURES, IDLE, WALKING
 from livesnn.teach import (
@@ -69,6 +68,7 @@ from livesnn.teach.clips import (
     with_units,
     without_moments,
 )
+from livesnn.threads import Progress, untold
 from livesnn.weights import (
     GRAPH,
     WEIGHTS,

@@ -31,8 +31,7 @@ from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
-from livesnn.progress import Progress
-from livesnn.threads import Latest
+from livesnn.threads import Latest, Progress
 from livesnn.video import EMULATED, FrameSource
 from livesnn.video.dvs_pixel import SRGB_LIGHT, DvsPixels, DvsPixelSpec, DvsState, FloatImage
 from livesnn.video.video_file import Picture, Video, check_takes_video, fit, open_video, silence

@@ -22,7 +22,7 @@ from livesnn.events.packet import Resolution
 from livesnn.events.recording import RecordingInfo
 from livesnn.events.slicer import Frame
 from livesnn.files import file_head
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 from livesnn.video import FrameSource
 
 Picture = npt.NDArray[np.uint8]

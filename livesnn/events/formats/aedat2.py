@@ -19,7 +19,7 @@ from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.word_reader import Body, Decode, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 
 MAGIC, MAGIC_1 = b"#!AER-DAT2.0", b"#!AER-DAT1.0"
 MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, into it

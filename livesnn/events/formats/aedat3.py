@@ -29,7 +29,7 @@ from livesnn.events.packet import (
     jump_warnings,
 )
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 
 EVENT_BYTES = 8
 MAX_SIZE = 1 << 15  # coordinates have 15 bits

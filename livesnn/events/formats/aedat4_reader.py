@@ -55,8 +55,7 @@ from livesnn.events.packet import (
     put_in_order,
 )
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.progress import Progress, untold
-from livesnn.threads import decoding_threads, prefetch
+from livesnn.threads import Progress, decoding_threads, prefetch, untold
 
 MAX_TABLE_BYTES = 512 << 20
 """The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""

@@ -22,7 +22,7 @@ from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.formats.word_reader import Body, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 
 MAX_SIZE = 1 << 14
 _MAX_HEADER_BYTES = 1 << 16

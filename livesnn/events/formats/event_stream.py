@@ -20,7 +20,7 @@ from livesnn.events.formats.shared_readers import WIDEST, BlockReader
 from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 
 MAGIC = b"Event Stream"
 BLOCK_BYTES = 1 << 17

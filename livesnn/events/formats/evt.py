@@ -42,7 +42,7 @@ from livesnn.events.formats.word_reader import (
 )
 from livesnn.events.packet import DISORDER_US, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 
 # Types of words.
 OFF, ON, TIME_HIGH, TRIGGER, OTHERS, CONTINUED = 0, 1, 8, 10, 14, 15  # OTHERS: not events of pixels

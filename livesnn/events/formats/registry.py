@@ -20,7 +20,7 @@ import numpy.typing as npt
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
-from livesnn.progress import Progress, untold
+from livesnn.threads import Progress, untold
 
 HEAD_BYTES = 64
 _SUFFIX = re.compile(r"(?P<file>.+?)\?(?P<key>columns|stream)=(?P<value>.*)", re.DOTALL)
