@@ -138,7 +138,6 @@ class Acting:
         self._dropped = self._runner.dropped
 
     def close(self) -> None:
-        """End the thread that does what fires."""
         self._player.see = lambda result: None
         self._runner.close()
 
@@ -285,13 +284,11 @@ class ActionsDialog(Dialog):
         return [self._draft(self.list.item(row)) for row in range(self.list.count())]
 
     def accept(self) -> None:
-        """Emit the rules, if all are possible."""
         if self.save.isEnabled():
             self.chosen.emit([draft.rule for draft in self.drafts])
             super().accept()
 
     def done(self, result: int) -> None:
-        """End what is being tried."""
         self.form.end()
         super().done(result)
 
@@ -398,7 +395,6 @@ class RuleForm(QWidget):
 
     @property
     def draft(self) -> Draft:
-        """What the fields say."""
         kind, gesture = self.kind.currentData(), self.gesture.currentData()
         return Draft(kind, self.text.text(), gesture, self.held.value(), self.every.value())
 

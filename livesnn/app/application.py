@@ -145,7 +145,6 @@ def run_app(
 
 
 def make_application(settings: SettingsFile) -> QApplication:
-    """Return Qt's application, in the chosen theme."""
     from PySide6.QtWidgets import QApplication
 
     from livesnn.app import style
@@ -259,7 +258,6 @@ class Watchdog:
         return max(1000 * self._longest_s - self.TICK_MS, 0.0)
 
     def tick(self) -> None:
-        """Measure the time since the last tick."""
         now_s = time.perf_counter()
         self._longest_s = max(self._longest_s, now_s - self._ticked_s)
         self._ticked_s = now_s

@@ -187,7 +187,6 @@ class CompareDialog(Dialog):
         self._look()
 
     def accept(self) -> None:
-        """Emit what was chosen, if it can be compared."""
         if not self.use.isEnabled():
             return
         for box in (self.threshold, self.leak):
@@ -255,12 +254,10 @@ class ComparisonPanel(QWidget):
         fill(QVBoxLayout(self), self.card, (self.readout, 1), spacing=12)
 
     def show_name(self, name: str) -> None:
-        """Say which model this is, and with which settings."""
         self.card.caption.set_remark(name)
         self.card.caption.setToolTip(f"{name}\n{_TIP}")
 
     def clear(self, card: ModelCard | None, note: str = "") -> None:
-        """Show nothing but the classes, and a note that says why."""
         self.readout.clear(card)
         self.agreement.show_note(note)
 

@@ -92,7 +92,6 @@ class DecisionsDialog(Dialog):
 
     @Slot()
     def reset(self) -> None:
-        """Show the defaults, with all classes marked."""
         self._decider = Decider()
         self._show_values(self._decider)
 
@@ -225,7 +224,6 @@ class ShareBox(QDoubleSpinBox):
         return super().validate(text.replace(",", "."), position)
 
     def textFromValue(self, value: float) -> str:
-        """Return the number without a needless zero."""
         return f"{value:.1f}".removesuffix(".0")
 
 
@@ -248,7 +246,6 @@ class OwnShareBox(ShareBox):
         return None if self.value() < 0 else self.share
 
     def show_own(self, share: float | None) -> None:
-        """Show a share; None: a dash."""
         if share is None:
             self.setValue(self.NONE)
         else:
@@ -264,7 +261,6 @@ class OwnShareBox(ShareBox):
         return super().validate(text, position)
 
     def valueFromText(self, text: str) -> float:
-        """Return a number, or `NONE`."""
         bare = self._bare(text)
         return super().valueFromText(bare) if bare else self.NONE
 

@@ -132,13 +132,11 @@ class Exporting:
     # What is exported
 
     def copy_picture(self) -> None:
-        """Copy the picture, as it is saved."""
         if self._window.view.has_picture:
             QGuiApplication.clipboard().setImage(self._window.view.canvas.picture(LEAST_PIXELS))
             self._window.banner.show_message("Picture copied", "info")
 
     def save_picture(self, out: Path) -> None:
-        """Save the picture, enlarged by a whole number where it is small."""
         self._save(self._window.view.canvas.picture(LEAST_PIXELS), out)
 
     def save_window(self, out: Path) -> None:
@@ -193,7 +191,6 @@ class Exporting:
             self._job = None
 
     def poll(self) -> None:
-        """Show how the export goes, how it ended, and what the actions would do."""
         if self._player.source is not self._marked:
             self._mark(WHOLE)
         if self._job is not None:

@@ -226,7 +226,6 @@ class MainWindow(Page):
         self.show_dialog(dialog)
 
     def set_model(self, model: str, engine: Engine) -> None:
-        """Use this model on this engine, now and for the next start of livesnn."""
         self.player.set_model(model, engine)
         self.session_display.begin()
 
@@ -264,7 +263,6 @@ class MainWindow(Page):
         self._show_recent()
 
     def choose_decisions(self) -> None:
-        """Ask when a class is named, and which classes may be."""
         card, choices = self.player.card, self.player.choices
         dialog = DecisionsDialog(choices.decider if card is None else choices.decider_of(card), card, self)
         dialog.chosen.connect(lambda decider: self.player.choose_decider(decider, card))
@@ -276,7 +274,6 @@ class MainWindow(Page):
         self._show_choices()
 
     def choose_view(self, **fields: str) -> None:
-        """Change fields of how events are shown, from the next picture on."""
         self.choose(view=replace(self.player.choices.view, **fields))  # type: ignore[arg-type]  # both are str
         self._show_palette(self.player.choices.view.palette)
         self.presenting.follow_palette()
@@ -286,7 +283,6 @@ class MainWindow(Page):
         self.window_panel.strip.set_palette(PALETTES[name])
 
     def set_state_mode(self, mode: StateMode) -> None:
-        """Carry the network's state from window to window, or reset it at each."""
         self.player.apply(replace(self.player.choices, state_mode=mode))
         self._show_choices()
 
@@ -322,7 +318,6 @@ class MainWindow(Page):
         (self.presenting.leave if self.presenting.on else self.presenting.enter)()
 
     def begin_tour(self) -> None:
-        """Explain the window's parts, one after another."""
         self.presenting.leave()
         self.tour.begin()
 
@@ -398,7 +393,6 @@ class MainWindow(Page):
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Accept files and model folders, and say what a drop would do."""
         if (held := dropped(event.mimeData())) is not None:
             event.acceptProposedAction()
             self.drop_target.show_words(held.words)
@@ -407,7 +401,6 @@ class MainWindow(Page):
         self.drop_target.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Use a dropped model, and play the dropped files; several of them follow one another."""
         self.drop_target.hide()
         if (held := dropped(event.mimeData())) is None:
             return
@@ -430,7 +423,6 @@ class MainWindow(Page):
         return said
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember where everything is, and end every thread."""
         if self.presenting.locked and event.spontaneous():  # by a person
             event.ignore()
             return

@@ -81,7 +81,6 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
 
 
 def slice_words(card: ModelCard) -> str:
-    """Say when a frame ends, and how many make a window."""
     rule, window = card.input.slice, card.input.window
     if rule.delta_t_us is None:
         return f"one every {rule.n_events:,} events; {window} make a window"
@@ -141,7 +140,6 @@ def move_to_trash(folder: str) -> bool:
 
 
 def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
-    """Ask for a model folder; ``use`` is called with it."""
     dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -228,7 +226,6 @@ class ModelDialog(Dialog):
             self.models.setCurrentRow(rows[0] if rows else self.models.count() - 1)
 
     def accept(self) -> None:
-        """Emit what was chosen, if it can be used."""
         if self._use.isEnabled():
             engine = next(name for name, button in self.engines.items() if button.isChecked())
             self.chosen.emit(self._shown, engine)
@@ -282,7 +279,6 @@ class ModelDialog(Dialog):
 
     @Slot()
     def _throw_away(self) -> None:
-        """Move the shown model to the trash, where a person can restore it."""
         model = self._shown
         if self._to_trash(model) or not Path(model).exists():
             self.models.takeItem(self.models.currentRow())

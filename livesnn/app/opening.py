@@ -65,7 +65,6 @@ def _device(source: SourceLike) -> str:
 
 
 def takes(card: ModelCard, playback: Playback) -> bool:
-    """Whether a model can take what an open source gives: events, or pictures."""
     return (card.input.kind == "events") == playback.has_events
 
 
@@ -118,7 +117,6 @@ def advise(
 
 
 def _use(play: Play, source: SourceLike | None, fit: Fit) -> tuple[Action, ...]:
-    """Return the button that plays a source to the better model, if there is one."""
     if fit.better is None or source is None:
         return ()
     return ((f"Use {fit.better}", partial(play, source, fit.better)),)

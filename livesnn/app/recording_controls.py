@@ -50,14 +50,12 @@ class RecordingControls:
         return {"record": self.toggle, "recording": self.ask_how, **labels}
 
     def toggle(self) -> None:
-        """Ask for a file to record to; or stop recording."""
         if self._player.recorder is not None:
             self._player.stop_recording()
         elif self._player.can_record:
             self._ask()
 
     def start(self, file: str) -> None:
-        """Record to a new file from now on."""
         path = Path(file)
         self.folder = path.parent
         self._label = None
@@ -86,12 +84,10 @@ class RecordingControls:
         self._window.show_dialog(dialog)
 
     def set_up(self, pre_roll_s: float, labels: Sequence[str]) -> None:
-        """Record with this pre-roll and these labels, now and after the next start of livesnn."""
         self._settings.change(labels=tuple(labels))
         self._player.choose(pre_roll_s=pre_roll_s)
 
     def poll(self) -> None:
-        """Show how the recording goes, how the last one ended, and what the actions would do."""
         for recorder in self._player.take_finished():
             self._show_finished(recorder)
         banner = self._window.banner
@@ -146,7 +142,6 @@ class RecordingControls:
 
 
 def pre_rolls(now_s: float) -> dict[float, str]:
-    """Return the pre-rolls to choose from, seconds, one of which is the present one."""
     return {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now_s})}
 
 
@@ -202,5 +197,4 @@ class RecordingDialog(Dialog):
 
 
 def listed_labels(text: str) -> list[str]:
-    """Return the words between commas, each once."""
     return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))

@@ -91,7 +91,6 @@ class SensitivityDock(QDockWidget):
         self.hide()
 
     def poll(self, actions: Actions) -> None:
-        """Follow the camera that is open, and show whether there is one."""
         opened = self._player.opened
         if opened is None:  # the same camera may come again, turned otherwise
             actions["sensitivity"].setEnabled(False)
@@ -154,7 +153,6 @@ class SensitivityDock(QDockWidget):
         self._show_dialog(dialog)
 
     def save(self, path: Path) -> None:
-        """Write the settings to a file that can be shared, and say so."""
         if self._sensor is None:
             return
         try:
@@ -304,7 +302,6 @@ class SensorPanel(QWidget):
         self.change(replace(settings, masked=known[: self._sensor.abilities.masked_pixels]))
 
     def _show_settings(self) -> None:
-        """Show what was asked for last, without changing it."""
         settings = self._sensor.settings
         values = settings.bias_values(self._sensor.abilities)
         shown: dict[QSlider | QSpinBox, int] = {
@@ -331,7 +328,6 @@ class SensorPanel(QWidget):
         self.follow()
 
     def follow(self) -> None:
-        """Show the sensitivity, which may follow a rate, and what is measured."""
         sensor = self._sensor
         _show({self.sensitivity: round(sensor.sensitivity * WHOLE)})
         self.sensitivity.setEnabled(sensor.settings.hold_events_per_s is None)

@@ -369,7 +369,6 @@ class SessionDisplay:
             self._window.banner.show_warnings([note])
 
     def _follow_opened(self) -> None:
-        """Show another session, if one has begun, and its source, once it is open."""
         opened = self._player.newly_opened()
         self.begin()
         if opened is not None and self._session is not None:
@@ -456,10 +455,7 @@ class PlotsDock(QDockWidget):
     chosen = Signal(tuple)  # the names of the plots that a person chose
 
     def __init__(
-        self,
-        window: QMainWindow,
-        show_dialog: Callable[[QDialog], None],
-        tell: Callable[[str, bool], None],
+        self, window: QMainWindow, show_dialog: Callable[[QDialog], None], tell: Callable[[str, bool], None]
     ) -> None:
         super().__init__("Plots", window)
         self.setObjectName("plots")  # by which Qt remembers where it was
@@ -478,7 +474,6 @@ class PlotsDock(QDockWidget):
         self.hide()
 
     def choose(self, names: Sequence[str]) -> None:
-        """Show these plots, without a signal."""
         self._names = names
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -487,7 +482,6 @@ class PlotsDock(QDockWidget):
         super().showEvent(event)
 
     def poll(self, history: PlotHistory | None) -> None:
-        """Make the plots once they can be made, and show the newest values."""
         if not self.isVisible() or self._import.running:
             return
         if self._import.error is not None:
@@ -516,7 +510,6 @@ class PlotsDock(QDockWidget):
         self._column.addWidget(panel)
 
     def ask_where_to_save(self, name: str) -> None:
-        """Ask for a file to save a plot to; its suffix is the format."""
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
         dialog = save_dialog(self.window(), "Save the plot", Path(pictures) / f"{name}.png", _PLOT_FILTERS)
         dialog.fileSelected.connect(lambda file: self.save(name, Path(file)))

@@ -100,7 +100,6 @@ class SettingsFile:
                     self._written = _stamp(self._path)
 
     def choose(self, **fields: Any) -> None:
-        """Change fields of the choices."""
         self.change(choices=replace(self._now.choices, **fields))
 
 
@@ -247,7 +246,4 @@ _FIRST_LEAKY_DECIDER = {"threshold": 0.7, "hysteresis": None, "smoothing": 0.0, 
 """Earlier defaults: who never changed them gets today's."""
 
 _OLD_VIEW = {"mode": "view_mode", "palette": "palette"}
-_OLD_CHOICES = (
-    *("loop", "pre_roll_s", "denoise", "decider", "denied", "thresholds"),
-    *_OLD_VIEW.values(),
-)
+_OLD_CHOICES = (*("loop", "pre_roll_s", "denoise", "decider", "denied", "thresholds"), *_OLD_VIEW.values())

@@ -305,7 +305,6 @@ class SettingsDialog(Dialog):
 
     @Slot()
     def reset(self) -> None:
-        """Go back to the defaults of what a person chooses."""
         chosen = {each.name for each in fields(Settings)} - KEPT
         self._use(replace(self.settings, **{name: getattr(Settings(), name) for name in chosen}))
 

@@ -101,7 +101,6 @@ class SourceChooser:
         self._window.open_requested.emit(source, None)
 
     def visit(self, source: str) -> None:
-        """Let the next file dialog start at this source's folder."""
         if (folder := folder_of(source)) is not None and folder.is_dir():
             self.folder = folder
 
@@ -115,7 +114,6 @@ class SourceChooser:
 
 
 def readable_source(source: str) -> str:
-    """Return a source as a person reads it: of a file, the name and the folder."""
     folder = folder_of(source)
     return source if folder is None else f"{source_name(source)}   ({folder.name or folder})"
 
@@ -157,11 +155,7 @@ class Words(NamedTuple):
 
 OF_CAMERAS = Words("Connect a camera", LOOKING, "Choose a camera:", False, "cameras.md#event-cameras")
 OF_WEBCAMS = Words(
-    "Use a webcam",
-    "Looking for webcams …",
-    "Which webcam should livesnn use?",
-    True,
-    "cameras.md#webcams",
+    "Use a webcam", "Looking for webcams …", "Which webcam should livesnn use?", True, "cameras.md#webcams"
 )
 NO_WEBCAM = "No webcam was found. Plug one in, close other programs that use it, then search again."
 UNLISTED = 4  # webcams to choose from where the system lists none
@@ -220,7 +214,6 @@ class CameraDialog(Dialog):
 
     @Slot()
     def look(self) -> None:
-        """Look for cameras again."""
         self._stop()
         self.cameras.clear()
         self.note.setText(self._words.looking)
@@ -316,7 +309,6 @@ def dropped(mime: QMimeData) -> Dropped | None:
 
 
 def some(names: Sequence[str], separator: str) -> str:
-    """Return the first names, and how many more there are."""
     more = [f"and {len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
     return separator.join([*names[:MOST_NAMED], *more])
 
@@ -355,7 +347,6 @@ class Playlist:
         self._before: object = None  # the session that played when the file was asked for
 
     def start(self, files: Sequence[str]) -> None:
-        """Play these files, two or more, from the first on."""
         self._files, self._failed = tuple(files), 0
         self._open(0)
 

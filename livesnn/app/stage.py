@@ -18,14 +18,7 @@ from PySide6.QtGui import (
     QPixmap,
     QResizeEvent,
 )
-from PySide6.QtWidgets import (
-    QApplication,
-    QDockWidget,
-    QFrame,
-    QHBoxLayout,
-    QStackedWidget,
-    QWidget,
-)
+from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QStackedWidget, QWidget
 
 from livesnn.app import style
 from livesnn.app.player import Player
@@ -102,7 +95,6 @@ class Caption(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
     def set_palette(self, palette: Palette) -> None:
-        """Use the ground of this palette, and a theme's colours that fit it."""
         self._palette = palette
         self._paint_scrim()
 
@@ -374,7 +366,6 @@ class Stage(QWidget):
         return RELEASE if self._held_long else HOLDING if self._hold.isActive() else ""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Begin to leave a kiosk."""
         held = event.key() == Qt.Key.Key_Q and event.modifiers() == _HELD
         if self.kiosk and held:
             self._release.stop()
@@ -386,7 +377,6 @@ class Stage(QWidget):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """Leave, or stay if a key was released too early."""
         if self.holding:
             self._release.start()
         super().keyReleaseEvent(event)
@@ -493,12 +483,10 @@ class Presenting:
         window.view.setFocus()
 
     def follow_palette(self) -> None:
-        """Use the palette that a person has chosen."""
         if self.on:
             self.stage.set_palette(PALETTES[self._player.choices.view.palette])
 
     def show_note(self, words: str) -> None:
-        """Show a few words on the stage for some seconds."""
         if self.on:
             self.stage.caption.show_note(words, time.perf_counter())
 
@@ -510,7 +498,6 @@ class Presenting:
     # As time goes by
 
     def poll(self) -> None:
-        """Show what the window says, and keep a kiosk going."""
         if not self.on:
             return
         if self._window.dialog is not None:

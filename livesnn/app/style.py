@@ -134,11 +134,7 @@ def use(name: ThemeName, application: QApplication) -> None:
             set_icon(widget, *widget.property(_ICON))
 
 
-_SCHEMES = {
-    "dark": Qt.ColorScheme.Dark,
-    "light": Qt.ColorScheme.Light,
-    "system": Qt.ColorScheme.Unknown,
-}
+_SCHEMES = {"dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light, "system": Qt.ColorScheme.Unknown}
 
 
 def _follow_system() -> None:
@@ -153,7 +149,6 @@ def class_colour(index: int) -> QColor:
 
 
 def ink_on(ground: QColor) -> QColor:
-    """Return black or white, whichever is more legible on a ground."""
     return max((QColor("#000000"), QColor("#ffffff")), key=lambda ink: contrast(ground, ink))
 
 
@@ -190,7 +185,6 @@ def text_font(pixels: int, *, weight: QFont.Weight = QFont.Weight.Normal, spacin
 
 
 def caption_font() -> QFont:
-    """Return the small font of captions above a value."""
     return text_font(12, weight=QFont.Weight.DemiBold, spacing=0.4)
 
 

@@ -140,7 +140,6 @@ class Teaching:
         self._dialog = dialog
 
     def end(self) -> None:
-        """Abandon the lesson, if there is one."""
         steps, self._steps, self._dialog = self._steps, None, None
         if steps is not None:
             steps.close()  # ends what it began
@@ -300,7 +299,6 @@ class TeachDialog(Dialog):
         self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))
 
     def show_step(self, step: Step) -> None:
-        """Show a step, and make room for all of its words."""
         self.name.setVisible(step.names)
         self.button.setText(step.button or self.button.text())
         self.button.setVisible(bool(step.button))

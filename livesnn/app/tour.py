@@ -96,7 +96,6 @@ class Tour(QFrame):
 
     @Slot()
     def end(self) -> None:
-        """End the tour, for good."""
         self._window.removeEventFilter(self)
         self.hide()
         self._outline.hide()

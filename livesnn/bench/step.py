@@ -181,7 +181,6 @@ def _peer(passes: Sequence[Pass], ours: Sequence[Pass]) -> StepTimes:
 
 
 def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
-    """Return the first frames of a source, or of a moving blob."""
     opened: EventSource
     if source:
         opened = event_source(open_source(source))
@@ -205,7 +204,6 @@ class Pass(NamedTuple):
 
 
 def run_pass(model: Model, inputs: Sequence[Frame]) -> Pass:
-    """Run all frames from zero state, with the state carried."""
     ms, winners, spike_steps, state = [], [], 0, model.initial_state()
     for frame in inputs:
         begun_s = time.perf_counter()

@@ -70,10 +70,7 @@ def moving_blob(n_events: int, sensor: Resolution, *, seed: int, duration_us: in
 
 
 def _place(
-    swing: npt.NDArray[np.float64],
-    noise: npt.NDArray[np.bool_],
-    size: int,
-    random: np.random.Generator,
+    swing: npt.NDArray[np.float64], noise: npt.NDArray[np.bool_], size: int, random: np.random.Generator
 ) -> npt.NDArray[np.uint16]:
     """Return each event's coordinate: anywhere for noise, else near the centre + ``swing`` × size / 4."""
     blob = size * (0.5 + 0.25 * swing + random.normal(0, 1 / 12, len(swing)))
@@ -177,7 +174,6 @@ def by_aedat(path: Path) -> Iterator[Columns]:
 
 
 def columns(events: npt.NDArray[Any], *names: str) -> Columns:
-    """Return four fields of a structured array."""
     t, x, y, p = (events[name] for name in names)
     return t, x, y, p
 

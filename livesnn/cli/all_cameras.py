@@ -206,6 +206,5 @@ class CameraProcess:
         self._say(f"livesnn serve {self.serial}: {line}")
 
     def send(self, number: int) -> None:
-        """Send the process a signal, if it runs."""
         if self._process is not None:
             self._process.send_signal(number)

@@ -51,7 +51,6 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is a problem."""
         return all(check.state != "problem" for check in self.checks)
 
 
@@ -189,7 +188,6 @@ def cameras() -> Findings:
 
 
 def folders() -> Findings:
-    """Check that livesnn's own folders can be written."""
     import platformdirs
 
     from livesnn.app.settings import FILE
@@ -301,7 +299,6 @@ def spike_engine() -> Findings:
 
 
 def self_test() -> Findings:
-    """Decide on the shipped digit with its model."""
     from livesnn.outputs.lines import Summary, decide_all
 
     clip, summary = recordings_dir() / "digit-3.aedat4", None

@@ -306,7 +306,6 @@ def _ending(code: int) -> str:
 
 
 def how_to_learn_more(name: str) -> str:
-    """Return what to do about a probe that fails, crashes or hangs."""
     command = f"{PROBE}={shlex.quote(name)} livesnn doctor --debug"
     return f"fix the other problems first; if this one stays, {command} says more"
 

@@ -208,7 +208,6 @@ def run(
 
 
 def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
-    """Write a decision or the summary to stdout, and the summary's warnings to stderr."""
     from livesnn.outputs.lines import Summary
 
     if isinstance(row, Summary):
@@ -219,14 +218,7 @@ def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
         write_json(row) if json else write(describe_row(row))
 
 
-def record(
-    source: Source,
-    out: Out,
-    /,
-    *,
-    seconds: Seconds = None,
-    mounting: Mounting = AS_IT_COMES,
-) -> int:
+def record(source: Source, out: Out, /, *, seconds: Seconds = None, mounting: Mounting = AS_IT_COMES) -> int:
     """Record a camera or a stream to an .aedat4 file.
 
     The file keeps its noise, which livesnn convert --denoise removes. The flags for the camera's mounting turn the
@@ -263,12 +255,10 @@ def record(
 
 
 def notice(command: str) -> Callable[[str], None]:
-    """Return a function that says what a person must know while the command goes on."""
     return lambda line: say(f"livesnn {command}: {line}")
 
 
 def describe_row(row: Row) -> str:
-    """Return one decision as a line: time, class or likeliest class, confidence."""
     likeliest = max(row.probabilities, key=row.probabilities.__getitem__)
     decision = row.decision or f"– ({likeliest}?)"
     notes = ["state reset"] * row.reset + [f"{row.dropped:,} events dropped"] * (row.dropped > 0)
@@ -281,7 +271,6 @@ def describe_row(row: Row) -> str:
 
 
 def describe_summary(summary: Summary) -> str:
-    """Return the summary, one line for each figure."""
     latency = summary.latency_ms
     lines = {
         "majority": summary.majority or "none",

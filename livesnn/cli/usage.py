@@ -246,7 +246,6 @@ def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -
 
 
 def usage_line(prog: str, takes: Iterable[Argument]) -> str:
-    """Return how a command is typed, in one line."""
     words = [prog]
     for each in takes:
         if each.is_flag:
@@ -304,10 +303,7 @@ def _entry(left: str, text: str, indent: int = _INDENT) -> list[str]:
 
 
 def call(
-    command: Callable[..., int],
-    arguments: Sequence[str],
-    prog: str,
-    takes: Callable[[], Sequence[Argument]],
+    command: Callable[..., int], arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
 ) -> int:
     """Run a command, or print its help page if the line asks for it.
 

@@ -40,7 +40,6 @@ class Label:
 
 
 def labels_file(recording: Path) -> Path:
-    """Return where a recording's labels are, if it has any."""
     return recording.parent / f"{recording.stem}{SUFFIX}"
 
 
@@ -178,7 +177,6 @@ class LabelWriter(Closing):
             raise _unwritable(self.path, error) from error
 
     def close(self) -> None:
-        """Write no more; safe to call twice."""
         if self._file is not None:
             self._file.close()
 

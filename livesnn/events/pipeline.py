@@ -150,7 +150,6 @@ def open_pipeline(
 
 
 def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
-    """Yield packets after ``see`` has looked at each."""
     for packet in packets:
         see(packet)
         yield packet
@@ -268,7 +267,6 @@ class Pipeline(Closing):
             raise SourceError(f"the source didn't stop within {timeout_s:g} s: unplug it and start again")
 
     def _capture(self, stop: threading.Event) -> None:
-        """Run in the thread: read the source to its end."""
         assert self._queue is not None
         for packet in self._packets:
             known = packet.arrived_s > 0

@@ -71,7 +71,6 @@ class RecordingTimeline:
 
     @property
     def seconds(self) -> float:
-        """From the first event to the last."""
         return 0.0 if self._first_us is None else (self._last_us - self._first_us) / 1e6
 
     def shifted(self, packet: Packet) -> Events:
@@ -192,17 +191,14 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Events lost because the disk was late."""
         return self._queue.dropped
 
     @property
     def error(self) -> BaseException | None:
-        """Why it ended early; None: it didn't."""
         return self._worker.error
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will be written."""
         return not self._worker.running
 
     def put(self, packet: Packet) -> None:
@@ -368,7 +364,6 @@ class RingBuffer:
             self._forget(self._clock())
 
     def use(self, recorder: Recorder | None) -> None:
-        """Record what arrives from now on there; None: nowhere."""
         with self._lock:
             self._recorder = recorder
 

@@ -94,12 +94,10 @@ class Action:
 
     @property
     def address(self) -> str:
-        """The address or the file; "": there is none."""
         return "".join(self.arguments[:1])
 
     @property
     def words(self) -> str:
-        """What is done, as a person reads it."""
         match self.kind:
             case "command":
                 return f"run {Path(self.arguments[0]).name}"
@@ -144,7 +142,6 @@ class Rule:
             raise LivesnnError(f"an action can't run every {self.every_s} s: give 0 or more")
 
     def names(self, decision: str | None) -> bool:
-        """Return whether this decision is the rule's class."""
         return decision not in (None, OTHER) if self.label == ANY else decision == self.label
 
 
@@ -197,7 +194,6 @@ class Firing(NamedTuple):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The decision as environment variables."""
         return {f"LIVESNN_{name.upper()}": str(value) for name, value in self.facts.items()}
 
 
@@ -393,11 +389,9 @@ class ActionRunner(Closing):
 
     @property
     def dropped(self) -> int:
-        """How many firings were too late to be done."""
         return self._queue.dropped
 
     def use(self, rules: Sequence[Rule]) -> None:
-        """Follow these rules from the next result on."""
         with self._following:
             self._onsets = {rule: Onset() for rule in rules}
 

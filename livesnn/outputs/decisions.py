@@ -89,7 +89,6 @@ class DecisionFeeds:
         loop.start(self)
 
     def tell(self, row: Row | Summary) -> None:
-        """Tell a decision or the summary."""
         if isinstance(row, Summary):
             self._tell_all({"summary": row}, last=True)
             return
@@ -110,11 +109,9 @@ class DecisionFeeds:
         return Percentiles.of(known)._asdict() if known else None
 
     def notice(self, line: str) -> None:
-        """Tell that the source is lost, or back."""
         self._tell_all({"notice": line})
 
     def fail(self, error: BaseException) -> None:
-        """Tell why it ends."""
         stopped = isinstance(error, KeyboardInterrupt)
         told = str(error) or ("stopped" if stopped else type(error).__name__)
         self._tell_all({"error": told}, last=True)

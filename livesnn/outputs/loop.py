@@ -75,11 +75,9 @@ class Receiver:
 
     @property
     def dropped(self) -> int:
-        """How many messages it has missed, because it is slow."""
         return self._queue.dropped
 
     def has_room(self, message: Message) -> bool:
-        """Return whether a message fits without another being dropped."""
         return self._queue.has_room(message)
 
     def put(self, message: Message) -> None:
@@ -159,7 +157,6 @@ class Feed:
 
     @property
     def receivers(self) -> int:
-        """How many have joined."""
         return len(self._receivers)
 
     def counts(self) -> dict[str, int]:

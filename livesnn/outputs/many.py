@@ -336,7 +336,6 @@ class _Text(Closing):
         self._size += written
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
 
@@ -356,7 +355,6 @@ class JsonTable(_Text):
             self.done[known.file] = bytes(known.options).decode()
 
     def add(self, line: bytes) -> None:
-        """Add a row."""
         self._write(line)
 
 
@@ -384,7 +382,6 @@ class CsvTable(_Text):
         self._write(self.beginning)
 
     def add(self, line: bytes) -> None:
-        """Add a row."""
         self._write(_csv_row(_cells(line)))
 
 
@@ -416,7 +413,6 @@ class ParquetTable(Closing):
         self._save()  # now, so that work isn't done in vain
 
     def add(self, line: bytes) -> None:
-        """Add a row, which is written soon."""
         self._new.append(_cells(line))
         if time.monotonic() >= self._next_s:
             self._save()
@@ -442,7 +438,6 @@ class ParquetTable(Closing):
         self._next_s = time.monotonic() + max(SAVE_S, 20 * took_s)
 
     def close(self) -> None:
-        """Write the rows that aren't yet."""
         if self._new:
             self._save()
 

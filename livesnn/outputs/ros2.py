@@ -183,7 +183,6 @@ class _Node(RosNode):
             self.spin(_SPUN_S)
 
     def close(self) -> None:
-        """Take the node out of the graph."""
         self._spinning.stop.set()
         self.wake()
         self._spinning.close()
@@ -206,7 +205,6 @@ class _Node(RosNode):
         self._classification.publish(self._stamped(Classification(results=results)))
 
     def publish_picture(self, picture: Picture) -> None:
-        """Publish a picture, rgb8."""
         height, width, _ = picture.rgb.shape
         image = Image(height=height, width=width, encoding="rgb8", step=3 * width)
         image.data = array("B", picture.rgb.tobytes())

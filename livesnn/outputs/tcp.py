@@ -64,11 +64,9 @@ class TcpOutput:
 
     @property
     def listeners(self) -> int:
-        """How many programs are connected."""
         return self._feed.receivers
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Let programs connect."""
         listening, self._listening = self._listening or listening_socket(self.address), None
         server = await asyncio.start_server(self._attend, sock=listening)
         try:

@@ -206,16 +206,13 @@ class _Viewer:
 
     @property
     def takes_picture(self) -> bool:
-        """Whether another picture may be sent before one of the last ones is shown."""
         return len(self._sent_s) < PICTURES_ON_THEIR_WAY
 
     def sent(self, number: int) -> None:
-        """Note that a picture was sent."""
         self.shown = number
         self._sent_s[number] = time.monotonic()
 
     def note_shown(self, number: int) -> None:
-        """Note that the page shows a picture."""
         sent_s = self._sent_s.pop(number, None)
         if sent_s is not None:
             self.quality = self.quality.after(time.monotonic() - sent_s)
@@ -276,7 +273,6 @@ class WebOutput:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
         return self._address.port
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -290,11 +286,7 @@ class WebOutput:
         app.router.add_get("/status", self._get_status)
         app.router.add_get("/metrics", self._get_metrics)
         runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=_log(self._say),
-            keepalive_timeout=KEPT_ALIVE_S,
-            shutdown_timeout=0.1,
+            app, access_log=None, logger=_log(self._say), keepalive_timeout=KEPT_ALIVE_S, shutdown_timeout=0.1
         )
         await runner.setup()
         self._server = runner.server

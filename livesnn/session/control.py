@@ -240,8 +240,7 @@ class Control:
         if self._playback is not None:
             paused = self._state == "paused"
             self._playback.set_speed(
-                speed=STEP_SPEED if paused else self.choices.speed,
-                paused=paused and not self._steps,
+                speed=STEP_SPEED if paused else self.choices.speed, paused=paused and not self._steps
             )
         if isinstance(self._playback, EventPlayback):
             self._playback.denoise = self.choices.denoise
@@ -260,7 +259,6 @@ class Control:
             self._update_playback()
 
     def fail(self) -> None:
-        """Note that nothing more can be played."""
         self._state = "failed"
 
     def show_if_paused(self) -> None:

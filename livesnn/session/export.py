@@ -130,7 +130,6 @@ class _Span(NamedTuple):
     progress: Progress
 
     def reached(self, t_us: int) -> None:
-        """Tell that the work is done up to a time."""
         self.progress(share_of_time(t_us, self.start_us, self.to_us))
 
 
@@ -156,7 +155,6 @@ class _Film:
 
     @property
     def complete(self) -> bool:
-        """Whether all pictures are taken."""
         return self._taken == self.pictures
 
     def _due_us(self, number: int) -> int:

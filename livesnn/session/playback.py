@@ -150,7 +150,6 @@ class EventPlayback(Playback):
         )
 
     def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
-        """Yield the frames of the pass to the end, or until it is interrupted."""
         assert self._pipeline is not None  # begun
         slicer = Slicer(rule, self.resolution, input)
         for packet in self._pipeline:
@@ -188,14 +187,12 @@ class RecordedPlayback(EventPlayback):
         return self._recording.duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
-        """Play at this multiple of real time (inf: as fast as possible), or hold it."""
         self._speed, self._paused = speed, paused
         if not self.interrupted:
             self._clock.set_speed(speed)
             (self._clock.pause if paused else self._clock.resume)()
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin a pass at ``from_us`` after the start."""
         events_before = self.counts.events
         self.noise.forget()
         self._recording.seek(self.start_us + from_us)
@@ -245,7 +242,6 @@ class LivePlayback(EventPlayback):
         self._paused = paused
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin the only pass there is."""
         self._pipeline = open_pipeline(
             self._events,
             orientation=self.orientation,
@@ -304,21 +300,17 @@ class VideoPlayback(Playback):
 
     @property
     def duration_us(self) -> int | None:
-        """Time of a recorded video."""
         return self._duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
-        """Play a recorded video at this multiple of real time, or hold it. A live video can only be paused."""
         self._clock.set_speed(speed)
         (self._clock.pause if paused else self._clock.resume)()
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin a pass at ``from_us``. A video has no packets that ``arrived`` and ``show`` could see."""
         self.interrupted = self.read_to_end = False
         self._from_us = from_us
 
     def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
-        """Yield the frames when they are due, to the end or until the pass is interrupted."""
         if self.live:
             yield from self._unless_paused(self._video.frames(rule, input))
         else:
@@ -326,7 +318,6 @@ class VideoPlayback(Playback):
         self.read_to_end = not self.interrupted
 
     def interrupt(self) -> None:
-        """Make the current pass end before its next frame."""
         super().interrupt()
         if self.live:
             self._video.close()  # which may be waiting for its next frame
@@ -374,11 +365,7 @@ class VideoPlayback(Playback):
 
 
 def open_playback(
-    source: str | Path | Source,
-    mounting: Mounting,
-    progress: Progress = untold,
-    *,
-    pictures: bool = False,
+    source: str | Path | Source, mounting: Mounting, progress: Progress = untold, *, pictures: bool = False
 ) -> Playback:
     """Return a playback of a SOURCE of the command line, or of an open source; ``pictures``: see `open_source`.
 

@@ -141,12 +141,10 @@ class Session:
 
     @property
     def decisions(self) -> Counter[str]:
-        """How many windows of the first pass had each decision."""
         return self._tracker.first_pass.decisions
 
     @property
     def n_decisions(self) -> int:
-        """How many windows of all passes had a decision."""
         return self._tracker.n_decisions
 
     def take_decisions(self) -> list[WindowDecision]:
@@ -330,7 +328,6 @@ class Session:
 
 
 def source_name(source: SourceLike) -> str:
-    """Return the name that the window shows for a source."""
     if isinstance(source, str | Path):
         live = isinstance(source, str) and is_live(source)
         return str(source) if live else parse_recording_path(Path(source)).name

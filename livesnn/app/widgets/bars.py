@@ -125,7 +125,6 @@ class Banner(QFrame):
         self.show_message("\n".join(shown) + more, "warning")
 
     def show_message(self, message: str, kind: BannerKind, *actions: Action) -> None:
-        """Show what happened and what to do next, with a button for each of at most two actions."""
         self.kind, self._actions = kind, actions
         for box, words in zip(
             (self.action, self.other), [*(words for words, _ in actions), "", ""], strict=False
@@ -244,7 +243,6 @@ class Transport(QFrame):
 
     @property
     def is_live(self) -> bool:
-        """Whether the source that plays has no end."""
         return self._total_s is None and self._state in RUNNING
 
     def _fit(self) -> None:
@@ -290,7 +288,6 @@ class Transport(QFrame):
             self.speed.setCurrentIndex(index)
 
     def choose_speed(self, speed: float) -> None:
-        """Choose one of `SPEEDS`, for this recording or the next."""
         self.speed.choose(speed)
 
     @Slot(float)

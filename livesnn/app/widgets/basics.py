@@ -84,7 +84,6 @@ def dialog_button(words: str, do: Callable[[], object]) -> QPushButton:
 
 
 def dot() -> QLabel:
-    """Return a dot in the colour of its tone."""
     widget = QLabel()
     widget.setObjectName("dot")
     widget.setFixedSize(10, 10)

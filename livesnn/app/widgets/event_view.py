@@ -119,7 +119,6 @@ class Choice(QPushButton):
         return False
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave the hint out where there is no room for it."""
         wide, high = event.size().width(), event.size().height()
         self._hint.setVisible(wide >= _HINT_FITS and high >= self._roomy.height() - 11)
         super().resizeEvent(event)
@@ -458,7 +457,6 @@ class EventView(QFrame):
         )
 
     def show_ways_on(self, on: bool) -> None:
-        """Say above the pictures that the person is simulated, and offer other sources."""
         self._simulated = on
         self.strip.setVisible(on and self.height() >= ROOMY)
 
@@ -500,7 +498,6 @@ class EventView(QFrame):
 
 
 def legend_words(palette: Palette) -> str:
-    """Return what a palette's colours mean, as rich text."""
     if not palette.tells_polarity:
         return f"{_squares([*palette.between, palette.on])} ON and OFF"
     gap = 3 * "&nbsp;"

@@ -75,7 +75,6 @@ class Legend(Painted):
         self.draw(painter, self.width(), self.curves)
 
     def whole_height(self, width: int, curves: Named) -> int:
-        """Return how many pixels all these names take."""
         picture = QPicture()
         painter = QPainter(picture)
         height = self.draw(painter, width, curves, whole=True)
@@ -178,7 +177,6 @@ class Curves(pyqtgraph.GraphicsObject):
         return self._place
 
     def paint(self, painter: QPainter, *_: object) -> None:
-        """Draw all of them, the first one last."""
         for path, colour in reversed([*zip(self._paths, self._colours, strict=False)]):
             if self._opacity:
                 ground = QColor(colour)

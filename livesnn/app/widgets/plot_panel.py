@@ -23,10 +23,7 @@ LOOKS: dict[str, PlotLook] = {
     "rate": PlotLook("Events per second", "Events per second of the source's own time.", "/s", digits=0),
     "latency": PlotLook("Latency in ms", "The longest latency in each tenth of a second.", "ms"),
     HISTOGRAM: PlotLook(
-        "Latency histogram",
-        "How often each latency occurred in the time shown.",
-        "%",
-        over="latency",
+        "Latency histogram", "How often each latency occurred in the time shown.", "%", over="latency"
     ),
     "probabilities": PlotLook(
         "Class probabilities", "The probability of every class.", most=1.0, named_from=0.2

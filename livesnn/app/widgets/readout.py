@@ -104,7 +104,6 @@ class ClassRows(Painted):
         return min(max(self.height() / len(self.classes), _ROW[0]), _ROW[1])
 
     def middle(self, label: str) -> int:
-        """Return where the row of a class is: y of its middle."""
         return round((self.classes.index(label) + 0.5) * self._row_height())
 
     def name_width(self, pixels: int) -> float:
@@ -250,7 +249,6 @@ class ReadoutPanel(QWidget):
         self.decision.clear()
 
     def wait(self) -> None:
-        """Show nothing until the first frame after a reset."""
         self.rows.set_classes(self.rows.classes)
         self.decision.clear(self._note or NOTHING_YET)
 
@@ -266,12 +264,10 @@ class ReadoutPanel(QWidget):
         self.card.caption.setToolTip(doubt)
 
     def show_silence(self, silence: Silence) -> None:
-        """Show in place of a decision, dimmed, that there are no events, and for how long."""
         self.rows.dim()
         self.decision.set_silent(silence.seconds)
 
     def show_result(self, shown: ShownResult) -> None:
-        """Show a result, its decision or the last one."""
         result = shown.result
         if result.decision in self.rows.classes and result.decision != self.rows.decision:
             self._scrolled.ensureVisible(0, self.rows.middle(result.decision), 0, _ROW[1])
@@ -311,16 +307,13 @@ class DecisionView(Painted):
         return not self._waiting
 
     def clear(self, words: str = NOTHING_YET) -> None:
-        """Say that there is no decision, and why."""
         self._show(words, NOTHING, 0.0, waiting=True)
 
     def set_last(self, decision: str | None, confidence: float) -> None:
-        """Show the last decision, dimmed, while there is none newer."""
         label = "not sure" if decision is None else style.readable(decision)
         self.clear(f"last: {label} · {100 * confidence:.0f} %")
 
     def set_silent(self, seconds: float) -> None:
-        """Say, dimmed, that no events have come for so long."""
         why = ADVICE[Reason.NO_EVENTS].partition(": ")[2]
         self._show(NO_EVENTS, ago(seconds), 0.0, waiting=True, why=why)
 

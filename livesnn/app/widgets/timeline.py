@@ -210,7 +210,6 @@ class Timeline(QWidget):
         return self._track.at(seconds)
 
     def labels_at(self, seconds: float) -> list[str]:
-        """Return the labels that a person has given at a time."""
         return [label.label for label in self._labels if label.start <= seconds < label.end]
 
     def show_position(self, seconds: float) -> None:

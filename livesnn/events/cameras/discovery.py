@@ -51,7 +51,6 @@ class EveryVendor:
         return list(found.values())
 
     def open(self, serial: str) -> Driver:
-        """Open the camera by the vendor that found it. Raises SourceError."""
         return self._vendor_of[serial].open(serial)
 
 
@@ -156,7 +155,6 @@ class CameraConnection:
         return packet, self._quiet.now_us
 
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         if self._driver is not None:
             self._driver.close()
         self._driver = None

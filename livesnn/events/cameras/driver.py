@@ -38,7 +38,6 @@ class Device:
     abilities: Abilities | None = None
 
     def summary(self) -> dict[str, object]:
-        """Return all of it, for JSON."""
         return vars(self) | {"abilities": self.abilities and self.abilities.summary()}
 
 

@@ -215,7 +215,6 @@ class CommonClock:
             self._cameras = [*others, camera]
 
     def leave(self, camera: CameraInput | None) -> None:
-        """Forget a camera, also one that hasn't joined."""
         with self.lock:
             self._cameras = [each for each in self._cameras if each is not camera]
 
@@ -279,7 +278,6 @@ class InivationDriver:
             self._common_clock.join(camera)
 
     def poll(self) -> Events | None:
-        """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
         if self._clock == "internal":
             return self._poll()
         with self._common_clock.lock:
@@ -297,7 +295,6 @@ class InivationDriver:
         raise SourceLost(lost.format("unplugged or switched off"))
 
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         self._common_clock.leave(self._camera)
         self._camera = None  # its destructor closes it
 
@@ -306,7 +303,6 @@ class InivationCameras:
     """`Cameras` by dv-processing, imported here; every method raises SourceError where it isn't installed."""
 
     def discover(self) -> list[Device]:
-        """Return what is plugged in, by USB."""
         driver = _dv_camera()
         cannot = "livesnn can't search for cameras ({}): check the cable and the USB permissions"
         with errors_as(SourceError, cannot):
@@ -317,7 +313,6 @@ class InivationCameras:
         ]
 
     def open(self, serial: str) -> Driver:
-        """Open the camera of that serial number. Raises SourceError."""
         cannot = (
             f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
             "use it (udev rules on Linux)"

@@ -35,7 +35,6 @@ fall."""
 
 
 def is_installed() -> bool:
-    """Return whether this Python has Metavision's modules."""
     return importlib.util.find_spec(_MODULE) is not None
 
 
@@ -109,7 +108,6 @@ class MetavisionDriver:
                 self._limiter.enable(settings.limit_events_per_s is not None)
 
     def poll(self) -> Events | None:
-        """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
         lost = f"camera {self.name} is lost ({{}}): plug it in again"
         with errors_as(SourceLost, lost):
             for _ in range(_MOST_BUFFERS):
@@ -132,7 +130,6 @@ class MetavisionDriver:
         return events
 
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         if self._device is not None:
             self._stream.stop()
         self._device = self._stream = self._decoder = self._biases = self._roi = self._limiter = None
@@ -172,7 +169,6 @@ class MetavisionCameras:
         self._library = library or _metavision_hal
 
     def discover(self) -> list[Device]:
-        """Return what is plugged in, by Metavision's plug-ins for cameras."""
         library = self._library()
         with errors_as(
             SourceError, "Metavision can't search for cameras ({}): check the cable and the USB permissions"
@@ -184,7 +180,6 @@ class MetavisionCameras:
         ]
 
     def open(self, serial: str) -> Driver:
-        """Open the camera of that serial number, as Metavision sets it up. Raises SourceError."""
         library = self._library()
         cannot = (
             f"camera:{NAME}:{serial} can't be opened ({{}}): close other programs that use it, and check the "

@@ -116,7 +116,6 @@ class Incoming:
         return self._piece
 
     def close(self) -> None:
-        """Hang up; safe to call twice."""
         self._socket.close()
 
 
@@ -314,7 +313,6 @@ class StreamConnection:
         return packet
 
     def close(self) -> None:
-        """Hang up; safe to call twice."""
         self._incoming.close()
 
 

@@ -191,7 +191,6 @@ class PropheseeDriver:
         self.dropped = 0
 
     def configure(self, settings: SensorSettings) -> None:
-        """Set the sensor up. Raises SourceError."""
         assert self._device is not None
         with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
             self._device.update_configuration(self._configuration_of(settings))
@@ -225,7 +224,6 @@ class PropheseeDriver:
         return ours
 
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         if self._device is not None:
             self._device.close()
         self._device = None
@@ -273,7 +271,6 @@ class PropheseeCameras:
         ]
 
     def open(self, serial: str) -> Driver:
-        """Open the camera of that serial number, as its driver sets it up. Raises SourceError."""
         library, device = self._library(), None
         cannot = (
             f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "

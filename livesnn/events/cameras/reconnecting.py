@@ -62,7 +62,6 @@ class QuietTime:
         """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
 
     def note_packet(self, events: Events) -> None:
-        """Note that events have come, or none."""
         if events.size:
             self.newest_us, self._noted_s, self.now_us = int(events["t"][-1]), self._clock(), None
 
@@ -204,13 +203,11 @@ class ReconnectingSource(Closing):
 
     @property
     def counters(self) -> SourceCounters:
-        """Over all connections."""
         before, connection = self._connected
         return _sum(before, SourceCounters() if connection is None else connection.counters)
 
     @property
     def warnings(self) -> list[str]:
-        """What was repaired or left out so far, one line each."""
         refused = [self.sensor.error] if self.sensor is not None and self.sensor.error else []
         return [*refused, *order_warnings(self.name, self.counters, SourceCounters())]
 
@@ -287,7 +284,6 @@ class ReconnectingSource(Closing):
             self._adopt(found)
 
     def _try_again(self, stop: threading.Event) -> None:
-        """Run in the thread."""
         try:
             self._found.put(self._connect())
         except SourceError as error:

@@ -209,5 +209,4 @@ class TopicConnection:
         return events
 
     def close(self) -> None:
-        """Unsubscribe; safe to call twice."""
         self._ros.close()

@@ -115,11 +115,9 @@ class Abilities:
     clocks: tuple[Clock, ...] = ("internal",)
 
     def has(self, dial: Dial) -> bool:
-        """Whether any bias follows a dial."""
         return any(bias.dial == dial for bias in self.biases)
 
     def summary(self) -> dict[str, object]:
-        """Return all of it, for JSON."""
         shown = ("name", "default", "least", "most", "dial")
         return {
             "presets": list(PRESETS) if self.has("sensitivity") else [],
@@ -212,7 +210,6 @@ class SensorSettings:
             )
 
     def bias_values(self, abilities: Abilities) -> dict[str, int]:
-        """Return the value of each bias, in the driver's limits."""
         dials: dict[Dial | None, float] = {"sensitivity": self.sensitivity, "speed": self.speed}
         values = {bias.name: bias.at(dials.get(bias.dial, 0.0)) for bias in abilities.biases}
         return values | dict(self.biases)
