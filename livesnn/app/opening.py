@@ -80,18 +80,8 @@ def advise(
 ) -> Advice:
     """Return which model to use for an open source, and what to say.
 
-    Parameters
-    ----------
-    source
-        As a person named it.
-    model, card
-        The model in use, and its card.
-    asked
-        Whether a person chose that model. Otherwise one that was trained for the source replaces it at once.
-    insists
-        Whether they chose it for this source. Then nothing is said of a better one.
-    play
-        What the buttons of the notice do.
+    ``model`` is in use. Unless a person ``asked`` for it, one that was trained for the source replaces it at once. If
+    they ``insists`` on it for this source, nothing is said of a better one. ``play`` is what the notice's buttons do.
     """
     name = Path(model).name
     fit = fit_events(card, found.resolution) if found.has_events else fit_video(card, str(source))

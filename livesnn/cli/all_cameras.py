@@ -147,14 +147,9 @@ def _check(flags: dict[str, Any]) -> None:
 
 
 class CameraProcess:
-    """A process for one camera, started again whenever it dies.
+    """A process for one camera, started again whenever it dies; ``first_s`` is between the first and the second.
 
-    Parameters
-    ----------
-    say
-        Gets each line that the process writes to stderr, with the serial number in front.
-    first_s
-        Between the first process and the second.
+    ``say`` gets each line that the process writes to stderr, with the serial number in front.
     """
 
     def __init__(

@@ -133,26 +133,11 @@ class Recorded:
 class Recorder:
     """Writes packets to a new .aedat4 file, in a thread of its own, until `stop`; another one syncs it to the disk.
 
-    Events in the file + dropped = events put from the start to `stop`, exactly. After an error, such as a full disk,
-    the file has what had reached it, and `put` does nothing.
-
-    Parameters
-    ----------
-    path
-        A new file, of suffix .aedat4; opened in the thread, so that a failure is in `error`.
-    resolution, name
-        Of the packets' sensor.
-    orientation
-        What has made them upright.
-    policy
-        "drop_oldest" for what can't wait, "block" for a recording: `put` waits for the disk, and times that jump
-        back stay as they are.
-    buffer_bytes
-        What may wait for the disk.
-    before
-        What had arrived before, which comes first.
-    clock
-        Monotonic seconds.
+    Events in the file + dropped = events put from the start to `stop`, exactly. After an error, such as a full disk
+    or a ``path`` that can't be opened, the file has what had reached it, and `put` does nothing. ``orientation`` has
+    made the packets upright; those of ``before`` come first. ``policy`` is "drop_oldest" for what can't wait. With
+    "block", for a recording, `put` waits for the disk, and times that jump back stay as they are. At most
+    ``buffer_bytes`` wait.
     """
 
     def __init__(
@@ -409,25 +394,12 @@ def record(
 ) -> Recorded:
     """Write a source to a new .aedat4 file until it ends, or Ctrl-C; the file is then complete.
 
-    A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of
-    a recording is dropped. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual.
-
-    Parameters
-    ----------
-    source
-        Closed at the end.
-    out, orientation, buffer_bytes
-        As for `Recorder`.
-    seconds
-        Of a live source, by the clock; of a recording, of its time.
-
-    Raises
-    ------
-    SourceError
-        When the file exists or can't be written, or the source fails. What was written until then is kept, and the
-        message says so.
-    KeyboardInterrupt
-        Of a second Ctrl-C; its message says what was kept.
+    A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of a
+    recording is dropped. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual. ``source``:
+    closed at the end. ``out``, ``orientation``, ``buffer_bytes``: as for `Recorder`. ``seconds``: of a live source,
+    by the clock; of a recording, of its time. Raises SourceError when the file exists or can't be written, or the
+    source fails. What was written until then is kept, and the message says so. Raises KeyboardInterrupt of a second
+    Ctrl-C; its message says what was kept.
     """
     stop = threading.Event()
     with ending_sets(stop), contextlib.closing(source):

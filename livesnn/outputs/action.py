@@ -65,25 +65,15 @@ _PLAYERS = ("pw-play", "paplay", "aplay", "afplay")  # PipeWire's, PulseAudio's,
 
 @dataclass(frozen=True)
 class Action:
-    """What is done.
+    """What is done. Raises LivesnnError if the program or the address is missing, or the address isn't one of HTTP.
 
-    Attributes
-    ----------
-    kind
-        "command": a program, never a shell. "get", "post": an HTTP address is called. "sound": a WAV file is played.
-        "record", "stop_recording": for who can record; `perform` can't.
-    arguments
-        The program and its arguments; the address, in which {decision}, {confidence} and {t} are replaced; the file,
-        or nothing for a chime. Otherwise empty.
-
-    Raises
-    ------
-    LivesnnError
-        The program or the address is missing, or the address isn't one of HTTP.
+    A command is a program, never a shell. Of a "get" or "post", {decision}, {confidence} and {t} in the address are
+    replaced. A "sound" is a WAV file, or nothing for a chime. "record" and "stop_recording" are for who can record;
+    `perform` can't.
     """
 
     kind: ActionKind
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()  # the program and its own; the address; the file
 
     def __post_init__(self) -> None:
         if self.kind == "command" and not any(self.arguments[:1]):
@@ -113,26 +103,12 @@ class Action:
 
 @dataclass(frozen=True)
 class Rule:
-    """When a class has been decided for some time, do something, once for each time that it begins.
-
-    Attributes
-    ----------
-    action
-        What is done.
-    label
-        The class, or `ANY`.
-    held_ms
-        How long it must have been decided, in stream time.
-    every_s
-        Least stream time between two firings. A decision that would fire earlier does nothing.
-    active
-        Whether it is in force.
-    """
+    """When a class has been decided for some time, do something, once for each time that it begins."""
 
     action: Action
-    label: str = ANY
-    held_ms: int = 0
-    every_s: float = 1.0
+    label: str = ANY  # the class
+    held_ms: int = 0  # how long it must have been decided, in stream time
+    every_s: float = 1.0  # least stream time between two firings; one that would come earlier does nothing
     active: bool = True
 
     def __post_init__(self) -> None:
@@ -203,10 +179,7 @@ class Firing(NamedTuple):
 def perform(firing: Firing, stop: threading.Event) -> None:
     """Do what a rule says and wait for its end; ``stop`` ends a command or a sound at once.
 
-    Raises
-    ------
-    LivesnnError
-        It failed, took too long, or is for somebody who can record.
+    Raises LivesnnError when it fails, takes too long, or is for somebody who can record.
     """
     action = firing.rule.action
     match action.kind:
@@ -329,12 +302,7 @@ def _write_chime(path: Path) -> str:
 def split_command(line: str) -> tuple[str, ...]:
     """Return a program and its arguments as a shell would split them; nothing else of a shell is understood.
 
-    On Windows a backslash is a letter, as paths need it.
-
-    Raises
-    ------
-    LivesnnError
-        A quotation mark is open.
+    On Windows a backslash is a letter, as paths need it. Raises LivesnnError when a quotation mark is open.
     """
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters = True, ""
@@ -349,19 +317,9 @@ def split_command(line: str) -> tuple[str, ...]:
 class ActionRunner(Closing):
     """Follows results by rules, and does what fires in a thread of its own.
 
-    Parameters
-    ----------
-    rules
-        At first; see `use`.
-    on_failure
-        Called in the thread with a line for people, once for each rule until its action succeeds again.
-    live
-        Whether the source goes on by itself. Then `see` never waits, and what can't be done in time is dropped and
-        counted. Otherwise `see` waits, so that every decision of a recording is acted on.
-    do
-        What does it, with an event that says when to give up.
-    elsewhere
-        Kinds of action that the caller does with what `see` returns.
+    ``on_failure`` is called there with a line for people, once for each rule until its action succeeds again. Of a
+    ``live`` source, `see` never waits, and what can't be done in time is dropped and counted. Otherwise `see` waits,
+    so that every decision of a recording is acted on. ``elsewhere`` are kinds of action that the caller does.
     """
 
     def __init__(

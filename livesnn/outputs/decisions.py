@@ -26,33 +26,10 @@ class DecisionFeeds:
     """Tells programs and pages each decision, all at the same moment.
 
     Lines are those of `livesnn run --json`, an object each, and these: ``{"source", "model", "classes", "frame_us",
-    "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long;
-    ``{"quiet": true}`` where nothing came for a second; ``{"missed"}``, how many lines, where a program read too
-    slowly; ``{"error"}`` where an error ends it.
-
-    Parameters
-    ----------
-    source
-        Its name for people.
-    card
-        Of the model that decides.
-    only_changes
-        Programs get a row only when the decision changes, and after a second without; the page gets every row.
-
-    Attributes
-    ----------
-    greeting
-        What every program gets first, plain data.
-    card
-        Of the model.
-    programs, page
-        What they are fed by.
-    last
-        The last row; None before the first, and while it is quiet.
-    counts
-        How many rows had each decision; None: no decision.
-    dropped
-        Events lost on the way to the network.
+    "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long; ``{"quiet":
+    true}`` where nothing came for a second; ``{"missed"}``, how many lines, where a program read too slowly;
+    ``{"error"}`` where an error ends it. With ``only_changes``, programs get a row only when the decision changes,
+    and after a second without; the page gets every row.
     """
 
     name = "decisions"
@@ -66,7 +43,7 @@ class DecisionFeeds:
         only_changes: bool = False,
         quiet_s: float = QUIET_S,
     ) -> None:
-        self.greeting: dict[str, object] = {
+        self.greeting: dict[str, object] = {  # what every program gets first
             "source": source,
             "model": card.name,
             "classes": card.classes,
@@ -76,9 +53,9 @@ class DecisionFeeds:
         self.card = card
         self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=_missed)
         self.page = Feed(loop, "page", most_bytes=KEPT_BYTES)
-        self.last: Row | None = None
-        self.counts: Counter[str | None] = Counter()
-        self.dropped = 0
+        self.last: Row | None = None  # None before the first, and while it is quiet
+        self.counts: Counter[str | None] = Counter()  # rows by decision
+        self.dropped = 0  # events lost on the way to the network
         self._latencies_ms: deque[float] = deque(maxlen=LAST_LATENCIES)
         self._only_changes, self._quiet_s = only_changes, quiet_s
         self._lock = threading.Lock()  # guards what follows

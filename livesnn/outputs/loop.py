@@ -45,27 +45,14 @@ class Message(NamedTuple):
 class Receiver:
     """One that is told: a connection, or a whole output. Anybody puts; the loop's coroutines take.
 
-    Parameters
-    ----------
-    name
-        For the log: "tcp 127.0.0.1:50312".
-    most_bytes
-        Of messages that may wait for it; one is always let in, however large. Then the oldest are dropped.
-    missed
-        Returns what it gets in place of that many messages that were dropped; None: it gets nothing in their place.
-
-    Attributes
-    ----------
-    sent
-        How many messages it has taken.
-    ended
-        Whether `take_all` has found that there will be no more.
+    At most ``most_bytes`` of messages wait for it, though one is always let in. Then the oldest are dropped, and
+    ``missed`` returns what it gets in place of that many. ``name``, such as "tcp 127.0.0.1:50312", is for the log.
     """
 
     def __init__(self, name: str, *, most_bytes: int, missed: Callable[[int], bytes] | None = None) -> None:
         self.name = name
-        self.sent = 0
-        self.ended = False
+        self.sent = 0  # messages that it has taken
+        self.ended = False  # `take_all` has found that there will be no more
         self._missed = missed
         self._queue: BoundedQueue[Message] = BoundedQueue(
             policy="drop_oldest", max_bytes=most_bytes, size=lambda message: len(message.octets)
@@ -124,16 +111,9 @@ class Receiver:
 
 
 class Feed:
-    """Tells the same to everyone who has joined.
+    """Tells the same to everyone who has joined; ``kind`` ("tcp") is for counters and the log.
 
-    Parameters
-    ----------
-    kind
-        For counters and the log: "tcp".
-    most_bytes, missed
-        Of each `Receiver`.
-    drops
-        False: a receiver that would miss something is let go instead.
+    ``most_bytes`` and ``missed`` are each `Receiver`'s. Without ``drops``, one that would miss something is let go.
     """
 
     def __init__(

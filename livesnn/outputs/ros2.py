@@ -63,21 +63,9 @@ def given_parameters() -> dict[str, str]:
 class Ros2Output:
     """Publishes as the node ``livesnn``, in a thread that may wait for ROS.
 
-    Parameters
-    ----------
-    source
-        What is seen, recorded and reset.
-    namespace
-        Of the node and its topics.
-    decider
-        As it was asked for; the node's parameters may change it.
-
-    Attributes
-    ----------
-    decider
-        As it is now.
-    declared
-        Whether the parameters that the command line gives are in it.
+    ``source``: what is seen, recorded and reset. ``namespace``: of the node and its topics. ``decider``: as it was
+    asked for; the node's parameters may change it. ``decider``: as it is now. ``declared``: whether the parameters
+    that the command line gives are in it.
     """
 
     def __init__(
@@ -88,7 +76,7 @@ class Ros2Output:
         namespace: str,
         decider: Decider = Decider(),  # noqa: B008 (frozen)
     ) -> None:
-        self.decider, self.declared = decider, False
+        self.decider, self.declared = decider, False  # whether it has the command line's parameters
         self.name = f"decisions to ROS 2 as {_absolute(namespace).rstrip('/')}/{NAME}"
         self._namespace = namespace
         self._loop, self._decisions, self._source = loop, decisions, source

@@ -25,27 +25,13 @@ PICTURES_PER_S = 30
 
 
 class ServedSource(Closing):
-    """Sees what goes through a source, for as long as it is served.
+    """Sees what goes through an open source, for as long as it is served; whoever opened the source closes it.
 
-    Parameters
-    ----------
-    source
-        Open; whoever opened it closes it.
-    orientation
-        What makes its events upright.
-    folder
-        Where recordings are written.
-    notify
-        Gets a line when a recording is complete, or has failed.
-
-    Attributes
-    ----------
-    events
-        How many have come.
+    ``notify`` gets a line when a recording in ``folder`` is complete, or has failed.
     """
 
     def __init__(self, source: Source, orientation: Orientation, folder: Path, notify: Notify) -> None:
-        self.events = 0
+        self.events = 0  # that have come
         self._source = source
         self._folder, self._notify = folder, notify
         self._ring_buffer: RingBuffer | None = None

@@ -76,19 +76,10 @@ class Refusal(Exception):  # noqa: N818 (nothing is wrong here)
 
 
 def check_access(host: str, origin: str | None, scheme: str, given: str | None, token: str | None) -> None:
-    """Raise Refusal where a request mustn't be answered.
+    """Raise Refusal where a request with these headers mustn't be answered.
 
-    Without a token, a page of another server could reach this one by a name of its own that leads here, so the host
-    must be an address or this machine's name.
-
-    Parameters
-    ----------
-    host, origin
-        The headers of these names.
-    scheme
-        "http" or "https".
-    given, token
-        The token that came with the request, and the right one; None: there is none.
+    ``given`` is its token, and ``token`` the right one. Without one, a page of another server could reach this one by
+    a name of its own that leads here, so the host must be an address or this machine's name.
     """
     if origin is not None and origin != f"{scheme}://{host}":
         raise Refusal("origin", "this page belongs to another server")
@@ -230,16 +221,9 @@ class Asked:
 class WebOutput:
     """Serves the page and JSON; waits for nobody.
 
-    Parameters
-    ----------
-    address
-        Where to listen; port 0: any that is free. Raises SourceError where that can't be.
-    token
-        What everybody must give who connects, as ``?token=`` or as a bearer's; None: nothing.
-    tls
-        What encrypts; None: nothing is encrypted.
-    control
-        Whether the page may record and reset.
+    ``address``: where to listen; port 0: any that is free. Raises SourceError where that can't be. ``token``: what
+    everybody must give who connects, as ``?token=`` or as a bearer's; None: nothing. ``tls``: what encrypts; None:
+    nothing is encrypted. ``control``: whether the page may record and reset.
     """
 
     def __init__(

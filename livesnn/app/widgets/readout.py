@@ -172,22 +172,11 @@ def longest(names: tuple[str, ...], pixels: int) -> float:
 def strips(
     history: History, colours: Sequence[int], *, columns: int, rows: int, line: float = _LINE
 ) -> Pixels:
-    """Return the curves of all classes in one image, one below the other.
+    """Return the curves of all classes, one below the other, as uint32 [K · rows, columns], premultiplied ARGB.
 
-    Parameters
-    ----------
-    history
-        Its newest sample is at the right edge; the left edge is HISTORY_US earlier.
-    colours
-        0xRRGGBB of each class.
-    columns, rows
-        Size of one class's curve, pixels; probability 0 is at the bottom, 1 at the top.
-    line
-        Thickness of the curve, pixels.
-
-    Returns
-    -------
-    uint32 [K · rows, columns], premultiplied ARGB.
+    The newest sample of ``history`` is at the right edge; the left edge is HISTORY_US earlier. ``colours`` are
+    0xRRGGBB. A curve has ``columns`` × ``rows`` pixels, from probability 0 at its bottom to 1 at its top; ``line`` is
+    its thickness.
     """
     kinds = len(colours)
     opacity = np.zeros((kinds, rows, columns), np.float32)

@@ -129,32 +129,19 @@ LEARNED_S = 1.0
 class SensorControl:
     """What a person wants of a camera's sensor, and what comes of it; it outlives a loss of the camera.
 
-    From any thread, except the methods at the end, which are for the thread that reads the camera.
-
-    Attributes
-    ----------
-    camera, resolution, abilities
-        Of the camera, once it is open.
-    settings
-        What was asked for last.
-    sensitivity
-        As it is now: it differs from the settings' while a rate is held.
-    now, before
-        What is measured, and what was when the settings were last changed. The noise is measured while a rate is
-        held, or while ``watched``.
-    error
-        Why the camera refused the settings; "" otherwise.
+    From any thread, except the methods at the end, which are for the thread that reads the camera. The noise is
+    measured while a rate is held, or while ``watched``.
     """
 
     def __init__(self) -> None:
-        self.camera = ""
+        self.camera = ""  # as its resolution and abilities, known once it is open
         self.resolution = Resolution(1, 1)
         self.abilities = Abilities()
-        self.settings = AS_THE_DRIVER_SETS_IT
-        self.sensitivity = 0.0
-        self.now = self.before = Measured()
+        self.settings = AS_THE_DRIVER_SETS_IT  # asked for last
+        self.sensitivity = 0.0  # as it is now: not the settings' while a rate is held
+        self.now = self.before = Measured()  # before: when the settings were last changed
         self.watched = False
-        self.error = ""
+        self.error = ""  # why the camera refused the settings
         self._wanted: Latest[SensorSettings] = Latest()
         self._applied = AS_THE_DRIVER_SETS_IT  # of the thread that reads
         self._driver: Driver | None = None

@@ -74,21 +74,13 @@ def keep_alive(connected: socket.socket) -> None:
 
 
 class Incoming:
-    """Reads a socket, which it owns from now on, in pieces of a given size, each in memory of its own.
-
-    Attributes
-    ----------
-    filled
-        Octets of the piece that is being waited for that are here already.
-    last_s
-        When the last octet came, `time.monotonic()`.
-    """
+    """Reads a socket, which it owns from now on, in pieces of a given size, each in memory of its own."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._piece = memoryview(b"")
-        self.filled = 0
-        self.last_s = time.monotonic()
+        self.filled = 0  # octets of the piece that is being waited for
+        self.last_s = time.monotonic()  # when the last octet came
 
     def take(self, size: int, deadline_s: float) -> memoryview | None:
         """Return the next ``size`` octets; None when they aren't all here at the deadline: ask for them again.

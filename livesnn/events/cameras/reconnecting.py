@@ -43,23 +43,17 @@ class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
 class QuietTime:
     """A stream's time while nothing comes: time goes by in a quiet scene, too.
 
-    Parameters
-    ----------
-    late_us
-        In silence, everything older than this is taken to have come. What comes later still keeps its time, and so
-        is a jump back: a new start.
-    clock
-        Seconds, as `time.monotonic`.
+    In silence, everything older than ``late_us`` is taken to have come. What comes later still keeps its time, and so
+    is a jump back: a new start.
     """
 
     def __init__(self, late_us: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._late_us = late_us
         self._clock = clock
-        self.newest_us: int | None = None
-        """Time of the last event; None before."""
+        self.newest_us: int | None = None  # of the last event
         self._noted_s = 0.0
+        # Up to which, the scene being quiet, there are no more events; None before, and while they come.
         self.now_us: int | None = None
-        """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
 
     def note_packet(self, events: Events) -> None:
         if events.size:
@@ -74,22 +68,12 @@ class QuietTime:
 
 
 class ClockOffset(NamedTuple):
-    """What `follow_clock` knows, in µs.
+    """What `follow_clock` knows, in µs."""
 
-    Attributes
-    ----------
-    offset_us
-        What to add to the camera's times for those of the computer's clock.
-    least_us, since_us
-        The least delay in this window, and when the window began, by the computer's clock.
-    t_us
-        When the last packet ended, by the camera's.
-    """
-
-    offset_us: int
-    least_us: int
-    since_us: int
-    t_us: int
+    offset_us: int  # what to add to the camera's times for those of the computer's clock
+    least_us: int  # the least delay in this window
+    since_us: int  # when the window began, by the computer's clock
+    t_us: int  # when the last packet ended, by the camera's
 
 
 CLOCK_WINDOW_US = 5_000_000
@@ -149,24 +133,9 @@ _RELEASE_S = 0.5  # for a read or a connect in another thread, before `close` le
 class ReconnectingSource(Closing):
     """An `EventSource` over one connection after another: once lost, it waits, connects again and goes on.
 
-    One iteration at a time; the rest may be called from any thread.
-
-    Parameters
-    ----------
-    connect
-        Opens a connection, raising SourceError; called at once, and after a loss every ``retry_s``, then in
-        a thread of its own.
-    notify
-        Called in the iterating thread at each loss and each return.
-    serial
-        The camera's serial number; "" of anything else.
-    sensor
-        Sets the camera's sensor up; None where nothing can be.
-
-    Attributes
-    ----------
-    lost
-        Why nothing comes, in one line that says what to do; "" while connected.
+    One iteration at a time; the rest may be called from any thread. ``connect`` opens a connection, raising
+    SourceError; it is called at once, and after a loss every ``retry_s``, then in a thread of its own. ``notify`` is
+    called in the iterating thread. ``serial`` and ``sensor`` are a camera's.
     """
 
     live = True
@@ -190,7 +159,7 @@ class ReconnectingSource(Closing):
         self._attempt: Worker | None = None
         self._found: Latest[Connection | SourceError] = Latest()  # by the attempt
         self._why = ""  # it was lost
-        self.lost = ""
+        self.lost = ""  # why nothing comes, in one line that says what to do; "" while connected
         self._epoch = 0
         opened = connect()
         self.resolution = opened.resolution
