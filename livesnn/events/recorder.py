@@ -395,11 +395,10 @@ def record(
     """Write a source to a new .aedat4 file until it ends, or Ctrl-C; the file is then complete.
 
     A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of a
-    recording is dropped. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual. ``source``:
-    closed at the end. ``out``, ``orientation``, ``buffer_bytes``: as for `Recorder`. ``seconds``: of a live source,
-    by the clock; of a recording, of its time. Raises SourceError when the file exists or can't be written, or the
-    source fails. What was written until then is kept, and the message says so. Raises KeyboardInterrupt of a second
-    Ctrl-C; its message says what was kept.
+    recording is dropped. ``seconds`` are by the clock, or of a recording's time. The source is closed at the end. The
+    first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one raises KeyboardInterrupt. Raises SourceError when the
+    file exists or can't be written, or the source fails. What was written until then is kept, and the message says
+    so.
     """
     stop = threading.Event()
     with ending_sets(stop), contextlib.closing(source):

@@ -61,12 +61,7 @@ def given_parameters() -> dict[str, str]:
 
 
 class Ros2Output:
-    """Publishes as the node ``livesnn``, in a thread that may wait for ROS.
-
-    ``source``: what is seen, recorded and reset. ``namespace``: of the node and its topics. ``decider``: as it was
-    asked for; the node's parameters may change it. ``decider``: as it is now. ``declared``: whether the parameters
-    that the command line gives are in it.
-    """
+    """Publishes as the node ``livesnn``, in a thread that may wait for ROS. Parameters may change the ``decider``."""
 
     def __init__(
         self,

@@ -219,11 +219,10 @@ class Asked:
 
 
 class WebOutput:
-    """Serves the page and JSON; waits for nobody.
+    """Serves the page and JSON; waits for nobody. Raises SourceError where it can't listen at the address.
 
-    ``address``: where to listen; port 0: any that is free. Raises SourceError where that can't be. ``token``: what
-    everybody must give who connects, as ``?token=`` or as a bearer's; None: nothing. ``tls``: what encrypts; None:
-    nothing is encrypted. ``control``: whether the page may record and reset.
+    At port 0 it listens at any that is free. Everybody who connects must give the ``token``, as ``?token=`` or as a
+    bearer's. ``control`` lets the page record and reset.
     """
 
     def __init__(
