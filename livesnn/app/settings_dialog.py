@@ -40,11 +40,10 @@ from livesnn.app.widgets.basics import (
 )
 from livesnn.session.event_picture import PALETTES
 
-KEPT = {
+KEPT = {  # Fields that "Defaults" doesn't touch: no choices, but what came about.
     *("geometry", "splitters", "docks", "plots", "mounted", "recent", "model", "engine", "labels", "toured"),
     "actions",
 }
-"""Fields that "Defaults" doesn't touch: no choices, but what came about."""
 NOTHING_FOUND = "No setting matches these words."
 _BOX = 210  # width of the fields, pixels
 

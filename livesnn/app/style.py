@@ -209,7 +209,7 @@ def dress(dialog: QDialog) -> None:
             set_icon(tool, name)
 
 
-_FILE_DIALOG = {
+_FILE_DIALOG = {  # Qt's names of its buttons → icons.
     "backButton": "left",
     "forwardButton": "right",
     "toParentButton": "up",
@@ -217,7 +217,6 @@ _FILE_DIALOG = {
     "listModeButton": "grid",
     "detailModeButton": "lines",
 }
-"""Qt's names of its buttons → icons."""
 
 # The style sheet. Widgets carry the names and properties.
 

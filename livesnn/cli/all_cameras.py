@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from livesnn.cli.usage import Argument
 
 ALL = "--all"
-SUPERVISOR = "LIVESNN_SUPERVISOR"
-"""Environment variable with the process that has started this one."""
+SUPERVISOR = "LIVESNN_SUPERVISOR"  # Environment variable with the process that has started this one.
 
 FIRST_S, LONGEST_S = 1.0, 60.0
 """Between a camera's process and the next one. It doubles each time, until one has run for the longest time."""
 
-ENDING_S = 5.0
-"""A process has so long to end when it is asked to."""
+ENDING_S = 5.0  # A process has so long to end when it is asked to.
 
 _LOOK_S = 0.2
 

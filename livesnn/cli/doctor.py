@@ -329,13 +329,12 @@ def training() -> Findings:
     return finding("training", "ok", f"PyTorch {version} is installed for training", torch=version)
 
 
-CAMERAS = {
+CAMERAS = {  # USB vendor and product numbers. Sound cards and programmable chips share some vendors' numbers.
     "iniVation": ("152a", tuple(f"84{second}{last:x}" for second in "01" for last in range(16))),
     "Prophesee": ("04b4", ("00f4", "00f5")),
     "CenturyArks": ("31f7", ("0003", "0004")),
     "IDS": ("1409", ("8e00",)),
 }
-"""USB vendor and product numbers. Sound cards and programmable chips share some vendors' numbers."""
 
 RULE_FOLDERS = tuple(
     Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -425,7 +424,7 @@ def _text(file: Path) -> str:
         return ""
 
 
-PROBES: dict[str, Callable[[], Findings]] = {
+PROBES: dict[str, Callable[[], Findings]] = {  # In the order in which doctor prints them.
     "numpy": partial(library, "numpy", "numpy"),
     "numba": compiler,
     "onnxruntime": partial(library, "onnxruntime", "onnxruntime"),
@@ -440,4 +439,3 @@ PROBES: dict[str, Callable[[], Findings]] = {
     "spike engine": spike_engine,
     "self-test": self_test,
 }
-"""In the order in which doctor prints them."""

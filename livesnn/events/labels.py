@@ -21,8 +21,7 @@ from livesnn.files import replace_file, require_file
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
-MOST_LABELS = 10_000
-"""Of one recording: the window draws each of them."""
+MOST_LABELS = 10_000  # Of one recording: the window draws each of them.
 
 _HEADER = f"{','.join(COLUMNS)}\n".encode()
 

@@ -32,8 +32,7 @@ Stage = Callable[[Iterable[Packet]], Iterator[Packet]]  # A generator function f
 See = Callable[[Packet], None]
 """Looks at a packet on its way, in the thread that reads the source. It must be quick."""
 
-LIVE_BUFFER_BYTES = 64_000_000
-"""As much as comes in `LIVE_MAX_AGE_S` at 50 million events a second."""
+LIVE_BUFFER_BYTES = 64_000_000  # As much as comes in `LIVE_MAX_AGE_S` at 50 million events a second.
 
 LIVE_MAX_AGE_S = 0.1
 """A live packet that waited longer, in a camera's driver or for the network, is dropped. A late decision is worse

@@ -25,8 +25,7 @@ from livesnn.progress import Progress, resting, share_of_time, untold
 from livesnn.threads import Worker
 
 MAX_PACKET_EVENTS = 1 << 16
-INDEXING_SHARE = 0.5
-"""Of a core, while a recording is played: 20 million HD events a second need the rest."""
+INDEXING_SHARE = 0.5  # Of a core, while a recording is played: 20 million HD events a second need the rest.
 NOTHING = "no events were found in it: if it should have some, it is damaged or incomplete"
 """The warning about a recording without events."""
 

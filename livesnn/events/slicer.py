@@ -37,8 +37,7 @@ LIFT_MOST, LIFT_RELEASE = 8.0, 0.1
 """By how much counts are multiplied at most, and how fast the multiplier rises again: a share of the way a frame."""
 
 NEVER = int(np.iinfo(np.int64).max)
-FAR = 1 << 29
-"""A column or row × width outside the crop: beyond every cell, also added to another one."""
+FAR = 1 << 29  # A column or row × width outside the crop: beyond every cell, also added to another one.
 READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
 
 

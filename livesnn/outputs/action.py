@@ -36,21 +36,16 @@ from livesnn.threads import WAKE_S, BoundedQueue, Worker
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector, Request
 
-ANY = ""
-"""In place of a class: any gesture, which `OTHER` isn't."""
+ANY = ""  # In place of a class: any gesture, which `OTHER` isn't.
 
-STALE_US = round(1e6 * STALE_S)
-"""A decision without a newer result for so long is over."""
+STALE_US = round(1e6 * STALE_S)  # A decision without a newer result for so long is over.
 
-COMMAND_LIMIT_S = 30.0
-"""A command that takes longer is ended."""
+COMMAND_LIMIT_S = 30.0  # A command that takes longer is ended.
 
 ADDRESS_LIMIT_S = 5.0
-MOST_WAITING = 16
-"""Firings that wait for a slow action; of a live source the oldest are dropped."""
+MOST_WAITING = 16  # Firings that wait for a slow action; of a live source the oldest are dropped.
 
-MOST_AGE_S = 2.0
-"""A firing that waited longer is about the past: it is dropped."""
+MOST_AGE_S = 2.0  # A firing that waited longer is about the past: it is dropped.
 
 LAST_PATIENCE_S = 2.0  # for what is being done at the end
 

@@ -43,8 +43,7 @@ from livesnn.sources import open_source
 from livesnn.threads import ending_sets
 from livesnn.video import FrameSource
 
-MANY = 0.25
-"""Share of the windows without a gesture for one reason that is worth a word in the summary."""
+MANY = 0.25  # Share of the windows without a gesture for one reason that is worth a word in the summary.
 
 
 @dataclass(frozen=True)

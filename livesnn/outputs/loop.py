@@ -20,17 +20,13 @@ from livesnn.events.packet import Closing
 from livesnn.outputs.lines import Row
 from livesnn.threads import BoundedQueue, Worker
 
-FLUSH_S = 0.5
-"""What waits for receivers when the loop is closed has so long to be sent."""
+FLUSH_S = 0.5  # What waits for receivers when the loop is closed has so long to be sent.
 
-STUCK_S = 10.0
-"""After so long a receiver that takes nothing is let go, because it takes up a place."""
+STUCK_S = 10.0  # After so long a receiver that takes nothing is let go, because it takes up a place.
 
-RETRY_S = 2.0
-"""Between two attempts of an output that has failed."""
+RETRY_S = 2.0  # Between two attempts of an output that has failed.
 
-SELDOM_S = 10.0
-"""Least time between two lines about the same kind of trouble."""
+SELDOM_S = 10.0  # Least time between two lines about the same kind of trouble.
 
 LAST_PORT = 65_535
 

@@ -37,8 +37,7 @@ from livesnn.threads import WAKE_S, usable_processors
 from livesnn.video import FrameSource
 from livesnn.weights import WEIGHTS
 
-SAVE_S = 2.0
-"""Least time between two savings of a Parquet file, which is written anew each time."""
+SAVE_S = 2.0  # Least time between two savings of a Parquet file, which is written anew each time.
 
 _MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
 _CONNECT_S, _LOOK_S = 10, 0.05
@@ -89,8 +88,7 @@ class Failed(NamedTuple):
     why: str
 
 
-Outcome = bytes | Failed
-"""A recording's row as a line of JSON, or why there is none."""
+Outcome = bytes | Failed  # A recording's row as a line of JSON, or why there is none.
 
 R = TypeVar("R")
 Outcomes = Generator[tuple[File, Outcome], None, R]

@@ -20,8 +20,7 @@ from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import OutputLoop
 
-ANSWER_S = 2.0
-"""The broker has so long to connect and to confirm a message."""
+ANSWER_S = 2.0  # The broker has so long to connect and to confirm a message.
 
 KEPT_ALIVE_S = 5
 """After one and a half times as long without a sign of life, the broker says that livesnn is offline."""

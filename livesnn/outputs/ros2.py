@@ -38,8 +38,7 @@ except ImportError:  # it has no wheel
 
 NAME = "livesnn"
 DIAGNOSTICS_S = 1.0
-ARGUMENTS = "--ros-args"
-"""In a command line, ROS takes what follows: names, a namespace, parameters."""
+ARGUMENTS = "--ros-args"  # In a command line, ROS takes what follows: names, a namespace, parameters.
 
 _KEPT = 10  # messages that ROS keeps for a slow subscriber
 _SPUN_S = 0.2  # how late the end of services and parameters can be
@@ -248,7 +247,7 @@ class _Node(RosNode):
 
 
 _FIXED = ("source", "model")
-_DESCRIPTIONS = {
+_DESCRIPTIONS = {  # Of the node's parameters, by the names of livesnn serve's flags.
     "source": "Source of the events. It can only be given at the start.",
     "model": "Name or folder of the model. It can only be given at the start.",
     "threshold": "Smallest probability that makes a decision.",
@@ -259,7 +258,6 @@ _DESCRIPTIONS = {
     "allow": "Decide only these classes.",
     "deny": "Never decide these classes.",
 }
-"""Of the node's parameters, by the names of livesnn serve's flags."""
 
 
 def _parameters(decider: Decider) -> dict[str, object]:

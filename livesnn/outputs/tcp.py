@@ -103,8 +103,7 @@ class TcpOutput:
             await writer.drain()
 
 
-WAITING_BYTES = 16_000_000
-"""Of packets that may wait for one program: some million events."""
+WAITING_BYTES = 16_000_000  # Of packets that may wait for one program: some million events.
 
 
 class EventOutput(TcpOutput):

@@ -33,15 +33,12 @@ from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
 from livesnn.threads import decode_json, pool
 
 MOST_CONNECTIONS = 200
-REQUEST_S = 10.0
-"""A connection that has asked for nothing in this time is closed."""
+REQUEST_S = 10.0  # A connection that has asked for nothing in this time is closed.
 
 KEPT_ALIVE_S = 15.0
-PING_S = 10.0
-"""Between two questions whether a page is still there. It has half of that to answer."""
+PING_S = 10.0  # Between two questions whether a page is still there. It has half of that to answer.
 
-LONGEST_MESSAGE = 1000
-"""Octets of what a page sends."""
+LONGEST_MESSAGE = 1000  # Octets of what a page sends.
 
 MOST_MESSAGES = 200
 """A page that sends more in a second is disconnected. It needs one for each picture that it shows."""

@@ -350,10 +350,9 @@ ROW_S = 0.1  # least time between two rows
 KEPT_S = 300  # how far a `PlotHistory` goes back at least
 _ROWS = round(KEPT_S / ROW_S)
 _BINS_PER_DECADE, _DECADES, _FIRST_DECADE = 20, 6, -2
-EDGES_MS = np.logspace(
+EDGES_MS = np.logspace(  # Edges of the bins of `PlotHistory.histogram`, ms: each is 12 % wide.
     _FIRST_DECADE, _FIRST_DECADE + _DECADES, _BINS_PER_DECADE * _DECADES + 1, dtype=np.float64
 )
-"""Edges of the bins of `PlotHistory.histogram`, ms: each is 12 % wide."""
 
 LatencyPart = Literal["slice", "network", "decision", "show"]
 LATENCY_PARTS: tuple[LatencyPart, ...] = ("slice", "network", "decision", "show")

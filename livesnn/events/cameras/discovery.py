@@ -14,8 +14,7 @@ from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingS
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 
-DELIVERED_US = 100_000
-"""Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
+DELIVERED_US = 100_000  # Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up.
 
 _POLL_S = 0.001  # drivers' packets come every 10 ms
 

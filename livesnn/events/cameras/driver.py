@@ -122,8 +122,7 @@ MEASURED_US, COUNTED_US, LONGEST_US = 50_000, 100_000, 500_000
 least, because every pixel has little of it, and over the third at most."""
 
 _MEAN_S = 0.3  # of the rate that is shown
-LEARNED_S = 1.0
-"""So long the pixels are counted before the hot ones are known."""
+LEARNED_S = 1.0  # So long the pixels are counted before the hot ones are known.
 
 
 class SensorControl:

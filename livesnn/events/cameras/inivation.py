@@ -57,8 +57,7 @@ class CameraInput(Protocol):
         ...
 
 
-DVXPLORER_THRESHOLDS = (0, 17)
-"""Limits of dv-processing 2.0.4, which refuses others; the driver sets 9."""
+DVXPLORER_THRESHOLDS = (0, 17)  # Limits of dv-processing 2.0.4, which refuses others; the driver sets 9.
 _DVXPLORER_DEFAULT, _READOUT_DEFAULT = 9, 8
 _READOUT = (
     7,

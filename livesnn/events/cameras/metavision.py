@@ -21,13 +21,11 @@ from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
 from livesnn.events.packet import Events, Resolution
 
-NAME = "metavision"
-"""In ``camera:metavision:SERIAL``."""
+NAME = "metavision"  # In ``camera:metavision:SERIAL``.
 
 _MODULE = "metavision_hal"
 _FIELDS = ("t", "x", "y", "p")
-_MOST_BUFFERS = 64
-"""Of a poll: more would keep the others waiting."""
+_MOST_BUFFERS = 64  # Of a poll: more would keep the others waiting.
 
 _RISING = ("IMX636", "GenX320", "GenX320MP")
 """Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Of older ones, some

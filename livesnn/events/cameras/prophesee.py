@@ -18,8 +18,7 @@ from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
-WAIT_S = 0.005
-"""Of a poll, for something to come."""
+WAIT_S = 0.005  # Of a poll, for something to come.
 
 TOO_LATE_S = 0.5
 """What has waited longer in the driver's queue, of 512 MB, is followed by nothing else that is in it."""

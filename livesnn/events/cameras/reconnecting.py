@@ -24,8 +24,7 @@ from livesnn.events.packet import (
 )
 from livesnn.threads import Latest, Worker
 
-Notify = Callable[[str], None]
-"""Gets one line for a person when a source is lost, and one when it is back."""
+Notify = Callable[[str], None]  # Gets one line for a person when a source is lost, and one when it is back.
 
 
 def ignore(line: str) -> None:

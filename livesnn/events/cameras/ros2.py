@@ -25,11 +25,9 @@ from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, Mess
 from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 
 NODE = "livesnn_source"
-FOUND_S = 5.0
-"""ROS has so long to find who publishes the topic, and that again to bring the first message."""
+FOUND_S = 5.0  # ROS has so long to find who publishes the topic, and that again to bring the first message.
 
-LATE_US = 100_000
-"""A driver collects events into a message, and ROS delivers it, in this time."""
+LATE_US = 100_000  # A driver collects events into a message, and ROS delivers it, in this time.
 
 _KEPT = 1000  # messages that ROS keeps for a reader that is busy: a second of most drivers
 _SPUN_S = 0.1

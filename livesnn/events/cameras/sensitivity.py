@@ -320,8 +320,7 @@ def _settled(sensitivity: float, rate: float) -> tuple[HoldState, float]:
     return settled, sensitivity
 
 
-BLOCKS = 16
-"""On a side of the picture, in which events are counted to tell noise from signal."""
+BLOCKS = 16  # On a side of the picture, in which events are counted to tell noise from signal.
 
 
 def noise_share(counts: npt.NDArray[np.int64]) -> float:
