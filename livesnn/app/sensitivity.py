@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, QStandardPaths, Qt
+from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QFont, QHideEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
+from livesnn.app.recording_controls import documents
 from livesnn.app.widgets.basics import (
     NOTHING,
     button,
@@ -134,7 +135,7 @@ class SensitivityDock(QDockWidget):
         self.setWidget(area)
 
     def _ask_what_to_load(self) -> None:
-        dialog = QFileDialog(self.window(), "Load camera settings", str(_documents()))
+        dialog = QFileDialog(self.window(), "Load camera settings", str(documents()))
         dialog.setNameFilters([*_KINDS.values()])
         dialog.fileSelected.connect(lambda file: self.load(Path(file)))
         self._show_dialog(dialog)
@@ -148,7 +149,7 @@ class SensitivityDock(QDockWidget):
             self._tell(str(error), False)
 
     def _ask_where_to_save(self) -> None:
-        dialog = save_dialog(self.window(), "Save camera settings", _documents() / "camera.json", _KINDS)
+        dialog = save_dialog(self.window(), "Save camera settings", documents() / "camera.json", _KINDS)
         dialog.fileSelected.connect(lambda file: self.save(Path(file)))
         self._show_dialog(dialog)
 
@@ -164,10 +165,6 @@ class SensitivityDock(QDockWidget):
             )
         else:
             self._tell(f"Saved {path}", True)
-
-
-def _documents() -> Path:
-    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
 
 
 class SensorPanel(QWidget):
