@@ -6,12 +6,10 @@ The rules of the window are edited in app/acting.py; `livesnn run --on-decision`
 from __future__ import annotations
 
 import importlib
-import io
 import math
 import os
 import shlex
 import shutil
-import socket
 import string
 import sys
 import tempfile
@@ -21,7 +19,7 @@ import wave
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -34,7 +32,7 @@ from livesnn.subprocesses import run_apart
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
 
 if TYPE_CHECKING:
-    from urllib.request import OpenerDirector, Request
+    from yarl import URL
 
 ANY = ""  # In place of a class: any gesture, which `OTHER` isn't.
 
@@ -195,10 +193,11 @@ def _run(command: Sequence[str], stop: threading.Event, variables: Mapping[str, 
 
 
 def _call(action: Action, firing: Firing) -> None:
-    from http.client import HTTPException  # 50 ms that a start shouldn't take
-    from urllib.error import HTTPError, URLError
+    import asyncio
     from urllib.parse import quote
-    from urllib.request import Request
+
+    from aiohttp import ClientConnectorError, ClientError, ClientResponseError  # a third of a second
+    from yarl import URL
 
     address = action.address
     for name, value in firing.facts.items():
@@ -206,64 +205,26 @@ def _call(action: Action, firing: Firing) -> None:
     address = quote(address, safe=string.punctuation)  # blanks, line breaks and letters such as ä
     body = json_line(firing.facts) if action.kind == "post" else None
     try:
-        headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
-        request = Request(address, body, headers, method=action.kind.upper())
-        with _opener(time.monotonic() + ADDRESS_LIMIT_S).open(request):
-            pass
-    except (OSError, HTTPException, ValueError) as error:  # HTTP errors and time-outs are OSErrors
-        if isinstance(error, HTTPError):
-            error.close()  # it is the answer too
-        reason = error.reason if isinstance(error, URLError) else None
-        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(error)
+        asyncio.run(_ask(action.kind.upper(), URL(address, encoded=True), body))
+    except (OSError, ClientError, ValueError) as error:  # a time-out is an OSError
+        why = str(error) or "timed out"
+        if isinstance(error, ClientResponseError):
+            why = " ".join([str(error.status), *error.message.splitlines()[:1]])
+        elif isinstance(error, ClientConnectorError):
+            number = error.errno or 0  # below 0: of a name server
+            why = os.strerror(number) if number > 0 else error.os_error.strerror or why
         raise LivesnnError(f"{why}: check the address, and what answers there") from error
 
 
-def _opener(ends_s: float) -> OpenerDirector:
-    """Return what opens addresses until a time of the monotonic clock.
+async def _ask(method: str, address: URL, body: bytes | None) -> None:
+    from aiohttp import ClientSession, ClientTimeout
 
-    A time-out of urllib is for each piece of an answer, so a server that sends byte by byte would never end.
-    """
-    from http.client import HTTPConnection, HTTPResponse
-    from urllib.request import HTTPHandler, HTTPSHandler, build_opener
-
-    def respond(connection: socket.socket, **options: Any) -> HTTPResponse:
-        response = HTTPResponse(connection, **options)
-        received = response.fp.detach()
-        response.fp = io.BufferedReader(_UntilDeadline(received, connection, ends_s))
-        return response
-
-    class Handler(HTTPHandler, HTTPSHandler):
-        def do_open(self, http_class: Any, req: Request, **options: Any) -> HTTPResponse:
-            def connect(host: str, **more: Any) -> HTTPConnection:
-                connection: HTTPConnection = http_class(host, **more)
-                connection.timeout = max(ends_s - time.monotonic(), 1e-3)
-                connection.response_class = respond  # type: ignore[assignment]  # called as the class is
-                return connection
-
-            return super().do_open(connect, req, **options)
-
-    return build_opener(Handler)
-
-
-class _UntilDeadline(io.RawIOBase):
-    """What comes from a connection; reading it after the deadline raises TimeoutError."""
-
-    def __init__(self, received: io.RawIOBase, connection: socket.socket, ends_s: float) -> None:
-        self._received, self._connection, self._ends_s = received, connection, ends_s
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left_s = self._ends_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("timed out")
-        self._connection.settimeout(left_s)
-        return self._received.readinto(buffer)
-
-    def close(self) -> None:
-        self._received.close()
-        super().close()
+    headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
+    limit = ClientTimeout(ADDRESS_LIMIT_S)
+    async with ClientSession(
+        headers=headers, timeout=limit, trust_env=True, raise_for_status=True
+    ) as session:
+        await session.request(method, address, data=body)
 
 
 def _play(file: str, stop: threading.Event) -> None:
