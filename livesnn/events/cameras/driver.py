@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -108,6 +108,30 @@ def errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
         lines = [line.strip() for line in str(error).partition("Stacktrace")[0].splitlines() if line.strip()]
         why = lines[-1].removeprefix("RuntimeError: ") if lines else type(error).__name__
         raise kind(words.format(why)) from error
+
+
+@contextmanager
+def library_of(whose: str, install: str) -> Iterator[None]:
+    """Raise SourceError, with how to install it, where a vendor's library can't be imported in the block."""
+    try:
+        yield
+    except ImportError as error:
+        raise SourceError(f"{whose}, which can't be loaded ({error}): {install}") from error
+
+
+def opening(uri: str) -> AbstractContextManager[None]:
+    return errors_as(
+        SourceError,
+        f"{uri} can't be opened ({{}}): close other programs that use it, and check the permission to use it (udev "
+        "rules on Linux)",
+    )
+
+
+def refusing(camera: str) -> AbstractContextManager[None]:
+    return errors_as(SourceError, f"camera {camera} refuses these settings ({{}}): choose others")
+
+
+LOST = "camera {} is lost ({{}}): plug it in again"
 
 
 class Measured(NamedTuple):

@@ -16,7 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
+from livesnn.events.cameras.driver import (
+    LOST,
+    Device,
+    Driver,
+    copy_events,
+    errors_as,
+    library_of,
+    opening,
+    refusing,
+)
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
 from livesnn.events.packet import Events, Resolution
@@ -85,12 +94,11 @@ class MetavisionDriver:
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
-        refused = f"camera {self.name} refuses these settings ({{}}): choose others"
-        with errors_as(SourceError, refused):
+        with refusing(self.name):
             for name, value in settings.bias_values(self.abilities).items():
                 if value != self._values[name]:
                     if not self._biases.set(name, value):
-                        raise SourceError(refused.format(name))
+                        raise ValueError(name)
                     self._values[name] = value
             before, self._settings = self._settings, settings
             if settings.region != before.region:
@@ -106,7 +114,7 @@ class MetavisionDriver:
                 self._limiter.enable(settings.limit_events_per_s is not None)
 
     def poll(self) -> Events | None:
-        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        lost = LOST.format(self.name)
         with errors_as(SourceLost, lost):
             for _ in range(_MOST_BUFFERS):
                 if (state := self._stream.poll_buffer()) <= 0:
@@ -179,24 +187,16 @@ class MetavisionCameras:
 
     def open(self, serial: str) -> Driver:
         library = self._library()
-        cannot = (
-            f"camera:{NAME}:{serial} can't be opened ({{}}): close other programs that use it, and check the "
-            "permission to use it (udev rules on Linux)"
-        )
-        with errors_as(SourceError, cannot):
+        with opening(f"camera:{NAME}:{serial}"):
             device = library.DeviceDiscovery.open(serial)
             if device is None:
-                raise SourceError(cannot.format("Metavision doesn't say why"))
+                raise ValueError("Metavision doesn't say why")
             return MetavisionDriver(device, library)
 
 
 def _metavision_hal() -> ModuleType:
-    try:
+    install = "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
+    with library_of(f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB", install):
         import metavision_hal
-    except ImportError as error:
-        raise SourceError(
-            f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB, which this Python doesn't find ({error}): "
-            "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
-        ) from error
     library: ModuleType = metavision_hal
     return library
