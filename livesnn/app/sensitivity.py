@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtGui import QFont, QHideEvent
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -38,6 +39,7 @@ from livesnn.app.widgets.basics import (
     label,
     note,
     number_box,
+    save_and_tell,
     save_dialog,
     scrolled,
 )
@@ -154,17 +156,9 @@ class SensitivityDock(QDockWidget):
         self._show_dialog(dialog)
 
     def save(self, path: Path) -> None:
-        if self._sensor is None:
-            return
-        try:
-            save_settings(path, self._sensor.settings, self._sensor.camera)
-        except OSError as error:
-            self._tell(
-                f"{path}: the settings can't be saved ({error.strerror or error}): choose another folder",
-                False,
-            )
-        else:
-            self._tell(f"Saved {path}", True)
+        if (sensor := self._sensor) is not None:
+            write = partial(save_settings, path, sensor.settings, sensor.camera)
+            save_and_tell(path, "the settings", write, self._tell)
 
 
 class SensorPanel(QWidget):
@@ -212,7 +206,7 @@ class SensorPanel(QWidget):
         self._own = QWidget()
         self._own.setLayout(own)
         self._own.hide()
-        title = label(self._sensor.camera, style.text_font(15, weight=QFont.Weight.DemiBold), wrap=True)
+        title = label(self._sensor.camera, style.bold_font(15), wrap=True)
         fill(
             QVBoxLayout(self),
             fill(QHBoxLayout(), (title, 1), help_button("cameras.md#sensitivity", "Sensitivity"), spacing=8),

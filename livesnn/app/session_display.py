@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.bars import Banner, Header, Transport
-from livesnn.app.widgets.basics import FRAME, fill, label, save_dialog
+from livesnn.app.widgets.basics import FRAME, fill, label, save_and_tell, save_dialog
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel
 from livesnn.app.widgets.readout import ReadoutPanel
@@ -520,15 +521,8 @@ class PlotsDock(QDockWidget):
         if path.suffix.lower() not in _PLOT_FILTERS:
             self._tell(f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False)
             return
-        try:
-            if self.panel is not None:
-                self.panel.save(name, path)
-        except OSError as error:
-            self._tell(
-                f"{path}: the plot can't be saved ({error.strerror or error}): choose another folder", False
-            )
-        else:
-            self._tell(f"Saved {path}", True)
+        if self.panel is not None:
+            save_and_tell(path, "the plot", partial(self.panel.save, name, path), self._tell)
 
 
 class _PlotsPlace(QWidget):

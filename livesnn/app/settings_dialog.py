@@ -9,7 +9,6 @@ from functools import reduce
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialogButtonBox,
@@ -124,7 +123,7 @@ class SettingsDialog(Dialog):
         if not self._missing:
             return
         group = next(iter(self._missing))
-        self._headings[group] = label(group, style.text_font(16, weight=QFont.Weight.DemiBold), "accent")
+        self._headings[group] = label(group, style.bold_font(16), "accent")
         self._list.addWidget(self._headings[group])
         self._missing.pop(group)()
         self.show_settings(self.settings)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
@@ -321,7 +320,7 @@ class DropTarget(QLabel):
         self._covered = parent
         self.setObjectName("drop")
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setFont(style.text_font(26, weight=QFont.Weight.DemiBold))
+        self.setFont(style.bold_font(26))
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setWordWrap(True)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)

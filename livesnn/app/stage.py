@@ -238,7 +238,7 @@ class StageBar(QFrame):
         super().__init__(parent)
         self.setObjectName("banner")
         style.set_rule(self, "kind", "info")
-        self.source = label("", style.text_font(15, weight=QFont.Weight.DemiBold))
+        self.source = label("", style.bold_font(15))
         self.state = label("", style.text_font(14), "soft")
         self.leave = button("Exit (Esc)", height=32)
         self.leave.clicked.connect(leave)

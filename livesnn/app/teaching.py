@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from PySide6.QtCore import QPoint, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QProgressBar
 
 from livesnn import subprocesses
@@ -285,7 +284,7 @@ class TeachDialog(Dialog):
         self.name = line_edit("", "thumbs up", "Name of the gesture")
         self.name.setMaxLength(LONGEST_NAME)
         self.words = label("", style.text_font(14), "soft", wrap=True)
-        self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
+        self.now = label("", style.bold_font(26), wrap=True)
         self.share = QProgressBar()
         self.share.setRange(0, 1000)
         self.share.setTextVisible(False)

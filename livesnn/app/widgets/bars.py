@@ -55,7 +55,7 @@ class Header(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
+        self.source = ShorteningLabel(style.bold_font(15))
         self.state = label("", style.text_font(13), "soft")
         self.model = button(height=34)
         open_tip = "Open a recording, a camera or a stream. You can also drop a file on the window."
@@ -154,7 +154,7 @@ class Transport(QFrame):
         self.back = _icon_button("One frame back (,)")
         self.play = _icon_button("Play or pause (Space)", size=42, name="play")
         self.forward = _icon_button("One frame forward (.)")
-        self.position = label(NOTHING, style.text_font(14, weight=QFont.Weight.DemiBold))
+        self.position = label(NOTHING, style.bold_font(14))
         self.slash = label("/", style.text_font(14), "faint")
         self.total = label(NOTHING, style.text_font(14), "soft")
         self.dot = dot()

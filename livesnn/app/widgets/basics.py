@@ -68,7 +68,7 @@ def plain_tip(words: str) -> str:
 
 
 def heading(words: str) -> QLabel:
-    return label(words, style.text_font(14, weight=QFont.Weight.DemiBold))
+    return label(words, style.bold_font(14))
 
 
 def note(words: str, pixels: int = 13) -> QLabel:
@@ -142,6 +142,18 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
     dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
     dialog.selectFile(path.name)
     return dialog
+
+
+def save_and_tell(
+    path: Path, what: str, write: Callable[[], None], tell: Callable[[str, bool], None]
+) -> None:
+    """Write a file by ``write``, and tell that it is saved, or why it can't be."""
+    try:
+        write()
+    except OSError as error:
+        tell(f"{path}: {what} can't be saved ({error.strerror or error}): choose another folder", False)
+    else:
+        tell(f"Saved {path}", True)
 
 
 def help_button(page: str, about: str) -> QPushButton:
@@ -378,7 +390,7 @@ class Dialog(QDialog):
     def __init__(self, title: str, parent: QWidget | None) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
-        heading = label(title, style.text_font(19, weight=QFont.Weight.DemiBold), wrap=True)
+        heading = label(title, style.bold_font(19), wrap=True)
         self.column = fill(QVBoxLayout(self), heading, spacing=14, margins=(24, 20, 24, 20))
 
     def add_buttons(self, accept: str) -> QPushButton:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFont,
     QImage,
     QMouseEvent,
     QPainter,
@@ -91,7 +90,7 @@ class Choice(QPushButton):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setMinimumSize(90, 48 if wide else 92)
         self._roomy = QSize(200, 64 if wide else 156)
-        title = label(way.title, style.text_font(16, weight=QFont.Weight.DemiBold), wrap=not wide)
+        title = label(way.title, style.bold_font(16), wrap=not wide)
         self._hint = label(way.hint, style.text_font(13), "soft", wrap=not wide)
         icon = button(height=_ICON, width=_ICON, name="icon_only")
         icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -129,7 +128,7 @@ class WordsPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.title = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
+        self.title = label("", style.bold_font(26), wrap=True)
         self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
         self._ways = self._offer()
