@@ -264,10 +264,9 @@ def scrolled(widget: QWidget) -> QScrollArea:
 class Painted(QWidget):
     """A part of a card that paints itself, in `paint`; its tooltip depends on the place.
 
-    What changes ten times a second is painted, because each new text of a QLabel makes Qt lay out the whole window
-    again. It is opaque, because Qt would otherwise paint the card below again each time, which takes as long.
-
-    ``hint`` is the size that it has room for; it takes less, and as much as there is.
+    What changes ten times a second is painted: each new text of a QLabel makes Qt lay out the whole window again. It
+    is opaque, or Qt would paint the card below again each time. ``hint`` is the size that it has room for, not its
+    least.
     """
 
     def __init__(self, hint: tuple[int, int]) -> None:
