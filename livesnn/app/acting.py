@@ -54,11 +54,8 @@ from livesnn.outputs.action import (
 )
 from livesnn.threads import Worker
 
-TOAST_MS = 4000
 LATE = "Actions take longer than the time between them, so some are skipped"
 MOST_SHOWN = 100  # that wait for the window; the oldest go first
-NO_RULES = "Add a rule to start an action when a gesture is decided."
-ANY_GESTURE = "Any gesture"
 KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
     "command": (
         "Run a program",
@@ -80,11 +77,8 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
     "record": ("Start recording", "", "A new file is written to the folder of the last recording."),
     "stop_recording": ("Stop recording", "", ""),
 }
-HELD_HINT = "How long the gesture must be decided before the action starts."
-EVERY_HINT = "The action runs at most once in this time."
 LONGEST_HELD_MS, LONGEST_EVERY_S = 60_000, 3600.0
 TRYING, DONE = "Trying …", "Done."
-LOOK_MS = 50
 
 
 class Acting:
@@ -169,7 +163,7 @@ class Toast(QLabel):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
         over.installEventFilter(self)
-        self._gone = QTimer(self, singleShot=True, interval=TOAST_MS)
+        self._gone = QTimer(self, singleShot=True, interval=4000)
         self._gone.timeout.connect(self.hide)
 
     def show_words(self, words: str) -> None:
@@ -238,7 +232,7 @@ def draft_of(rule: Rule) -> Draft:
 
 
 def gesture(name: str) -> str:
-    return ANY_GESTURE if name == ANY else style.readable(name)
+    return "Any gesture" if name == ANY else style.readable(name)
 
 
 class ActionsDialog(Dialog):
@@ -273,7 +267,7 @@ class ActionsDialog(Dialog):
     def _lay_out(self) -> None:
         buttons = fill(QHBoxLayout(), (self.add, 1), (self.remove, 1), spacing=8)
         left = fill(QVBoxLayout(), (self.list, 1), buttons, spacing=8)
-        self.nothing = note(NO_RULES, 14)
+        self.nothing = note("Add a rule to start an action when a gesture is decided.", 14)
         right = fill(QVBoxLayout(), self.nothing, self.form, (self.problem, 0), spacing=8)
         right.addStretch(1)
         self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1)
@@ -359,20 +353,20 @@ class RuleForm(QWidget):
         self.gesture = ChoiceBox("When", {name: gesture(name) for name in (ANY, *classes)}, width=280)
         self.held = number_box(QSpinBox(), "Decided for", 0, LONGEST_HELD_MS, unit=" ms", width=120)
         self.held.setSingleStep(100)
-        self.held.setToolTip(HELD_HINT)
+        self.held.setToolTip("How long the gesture must be decided before the action starts.")
         self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint, self.outcome = note(""), note("")
         self.every = number_box(
             QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120
         )
-        self.every.setToolTip(EVERY_HINT)
+        self.every.setToolTip("The action runs at most once in this time.")
         self.every.setDecimals(1)
         for number in (self.held, self.every):
             number.setKeyboardTracking(True)  # the list shows what is being typed
         self.trial = dialog_button("Try", self._try)
         self._worker: Worker | None = None
-        self._look = QTimer(self, interval=LOOK_MS)
+        self._look = QTimer(self, interval=50)
         self._look.timeout.connect(self._show_outcome)
         self._lay_out()
         self._fields = (self.gesture, self.held, self.kind, self.text, self.every)

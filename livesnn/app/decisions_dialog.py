@@ -45,8 +45,6 @@ CLASSES_HINT = (
     "While an unticked class is the likeliest, no class is named. "
     "A threshold here replaces the one on the left for its class."
 )
-NO_CLASSES = "The classes appear here once a model is open."
-BOX_PIXELS = 30
 _NAME, _THRESHOLD = range(2)
 
 
@@ -78,8 +76,8 @@ class DecisionsDialog(Dialog):
             fill(left, row, note(hint), 12, spacing=6)
         left.addStretch(1)
         above = heading(f"Classes of {card.name}" if card is not None else "Classes")
-        above.setFixedHeight(BOX_PIXELS)  # in line with the first box
-        below = note(CLASSES_HINT if card is not None else NO_CLASSES)
+        above.setFixedHeight(30)  # in line with the first box
+        below = note(CLASSES_HINT if card is not None else "The classes appear here once a model is open.")
         right = fill(QVBoxLayout(), above, (self.classes, 1), below, spacing=6)
         self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1)
         self.use = self.add_buttons("Use these")

@@ -38,9 +38,7 @@ FILTERS = {
 _COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", SUFFIX: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
-NO_PICTURE = "There is no picture yet"
 NO_SOURCE = "Open a source first"
-NO_DECISIONS = "There is no decision yet"
 NO_MARKS = "Mark a section of a recording first, with the keys I and O"
 NO_EVENTS = "A video has no events"
 NO_VIDEO = "A live video isn't kept: export a video file instead"
@@ -280,13 +278,13 @@ class Exporting:
         last = f" of the last {pre_roll_s:g} s …" if live and has_events and pre_roll_s else ""
         no_source = NO_SOURCE if opened is None else ""
         no_past = NO_PAST if live and not last else no_source
-        no_picture = "" if self._window.view.has_picture else NO_PICTURE
+        no_picture = "" if self._window.view.has_picture else "There is no picture yet"
         why_not = {
             "copy_picture": no_picture,
             "save_picture": no_picture,
             "save_window": "",
             "film": no_past if has_events else no_past and NO_VIDEO,
-            "table": NO_DECISIONS if live and not (session and len(session.log)) else no_source,
+            "table": "There is no decision yet" if live and not (session and len(session.log)) else no_source,
             "stretch": (no_past or NO_MARKS * (not live and self.marks == WHOLE))
             if has_events
             else NO_EVENTS,

@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 GAP = 12  # pixels between cards
 MARGIN = 16  # pixels at the left and the right
 READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
-FRAME_MADE_MS = 200
 LEAST_WITH_CARDS = (780, 610)  # width and height of the window's middle, pixels
 LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
@@ -63,7 +62,6 @@ WELCOME = (
     "What do you want to look at?",
     "An event camera sees whatever moves, and the network recognises it.",
 )
-OTHER_MODEL = "Choose another model with Ctrl+M"
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
 PLOTS_HEIGHT = 210  # pixels; less in a low window
 _PLOT_FILTERS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
@@ -167,7 +165,7 @@ class WindowLayout(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         """Look whether the frame fits too, once the system has made it."""
         super().showEvent(event)
-        QTimer.singleShot(FRAME_MADE_MS, self, self.fit_frame)
+        QTimer.singleShot(200, self, self.fit_frame)
 
     def fit_frame(self) -> None:
         """Make the window smaller where its frame, which is only known on show, reaches beyond the screen."""
@@ -438,7 +436,7 @@ class SessionDisplay:
         if window.view.has_picture:
             return
         if model:
-            window.view.show_words("This model can't be used", OTHER_MODEL)
+            window.view.show_words("This model can't be used", "Choose another model with Ctrl+M")
         else:
             window.view.show_words("Nothing to show", NEXT, ways=True)
 

@@ -25,7 +25,6 @@ from livesnn.session.control import Choices
 
 FILE = "LIVESNN_SETTINGS"  # Environment variable: the settings file to use in place of the user's own
 
-_LOCKED_S = 3.0
 MOST_RECENT = 10
 MOST_LABELS = 9  # a key each
 ThemeName = Literal["dark", "light", "system"]
@@ -115,7 +114,7 @@ def _locked(path: Path) -> Iterator[None]:
     from PySide6.QtCore import QLockFile  # not before it is known that Qt's libraries are there
 
     lock = QLockFile(f"{path}.lock")
-    ends_s = time.monotonic() + _LOCKED_S
+    ends_s = time.monotonic() + 3.0
     while not lock.tryLock(0) and time.monotonic() < ends_s:  # itself, it would sleep longer and longer
         time.sleep(0.005)
     try:

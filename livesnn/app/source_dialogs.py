@@ -265,7 +265,6 @@ class CameraDialog(Dialog):
 
 
 MOST_NAMED = 5
-_WEIGHTS = (".onnx", ".safetensors")
 
 
 class Dropped(NamedTuple):
@@ -293,7 +292,7 @@ def dropped(mime: QMimeData) -> Dropped | None:
     """Return what is dragged, by what it is on the disk; None where it is no file or folder."""
     recordings, models, wrong = [], [], []
     for path in [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]:
-        if not path.is_dir() and path.suffix not in _WEIGHTS:
+        if not path.is_dir() and path.suffix not in (".onnx", ".safetensors"):
             recordings.append(str(path))
             continue
         folder = str(path if path.is_dir() else path.parent)

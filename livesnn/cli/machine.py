@@ -46,7 +46,6 @@ LIMIT_S = 90.0
 
 MOST_SEEDS = 1000
 
-_EACH_S = 1.0
 _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken USB device may stay
 
 
@@ -245,7 +244,7 @@ def run_all(
             begin(waiting.pop(0))
         while running:
             with contextlib.suppress(Empty):
-                name, part = found.get(timeout=_EACH_S)
+                name, part = found.get(timeout=1.0)
                 _kill(running.pop(name))
                 yield name, part
             if waiting:

@@ -166,9 +166,6 @@ def check_resolution(resolution: Resolution) -> None:
         )
 
 
-_WHOLE_OR_NONE = (int, np.integer, type(None))
-
-
 def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
     """Yield the packets of a source that anybody may have written, with EVENTS_DTYPE events.
 
@@ -179,7 +176,7 @@ def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
             raise SourceError(
                 f"a source must yield packets, not {type(packet).__name__}: yield Packet(events)"
             )
-        if not isinstance(packet.now_us, _WHOLE_OR_NONE):
+        if not isinstance(packet.now_us, (int, np.integer, type(None))):
             raise SourceError(f"a packet's now_us can't be {packet.now_us!r}: give whole µs, or None")
         events = as_events(packet.events)
         yield packet if events is packet.events else packet._replace(events=events)

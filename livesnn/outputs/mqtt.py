@@ -26,7 +26,6 @@ KEPT_ALIVE_S = 5
 """After one and a half times as long without a sign of life, the broker says that livesnn is offline."""
 
 TOPIC = "livesnn"
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 LONGEST_TOPIC = 1000
 _NOT_THE_AUTHORITY = (9, 10, 62, 64)  # OpenSSL: not valid yet, expired, of another host or address
 _REFUSED = (134, 135)  # the broker's reasons for a wrong user or password; paho's own codes have no value
@@ -72,7 +71,7 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or {"mqtt": 1883, "mqtts": 8883}[parts.scheme]
         if not parts.hostname or "?" in url or "#" in url:
             raise ValueError
     except (KeyError, ValueError) as error:

@@ -30,7 +30,6 @@ Picture = npt.NDArray[np.uint8]
 REWRITE = "write it again with ffmpeg, such as `ffmpeg -i IN -r 30 OUT.mp4`"
 
 HEAD_BYTES = 64
-_MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _LATEST_MS = 1e10  # a later time is none
 _BEFORE = 3  # frames before the one that is sought: what comes then may be one too late, and is looked at
 _FIRST = 3  # frames that tell how late by their own time all are: those of UCF-101's .avi but the first, by a frame
@@ -122,7 +121,7 @@ def container_of(head: bytes) -> str | None:
     """Return the name of the container that begins so; None: of none that is read."""
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
-    if head[4:8] in _MOV_BOXES:
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
         return "mp4" if head[4:8] == b"ftyp" and head[8:10] != b"qt" else "mov"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "webm" if b"webm" in head else "matroska"

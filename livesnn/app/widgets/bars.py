@@ -41,7 +41,6 @@ BannerKind = Literal["error", "warning", "waiting", "info"]
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"
-ROW_HEIGHT = 44  # pixels
 RECORD, STOP = "Record to a file (Ctrl+S)", "Stop recording (Ctrl+S)"
 _PLAY = {  # state: icon and words
     "playing": ("pause", "Pause"),
@@ -179,7 +178,7 @@ class Transport(QFrame):
 
     def _lay_out(self) -> None:
         controls = QWidget()
-        controls.setFixedHeight(ROW_HEIGHT)
+        controls.setFixedHeight(44)
         row = fill(QHBoxLayout(controls), self.back, self.play, self.forward, 6, spacing=8)
         for words in (self.position, self.slash, self.total, self.dot, self.live, self.elapsed):
             row.addWidget(words)

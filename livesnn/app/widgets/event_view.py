@@ -36,7 +36,6 @@ from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
-_BELOW = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
 _ICON = 40  # pixels
 _HINT_FITS = 130  # least width of a button with a hint, pixels
 _APART = 8  # space between the parts of the strip, pixels
@@ -105,7 +104,7 @@ class Choice(QPushButton):
             column = fill(QVBoxLayout(), spacing=4)
             column.addWidget(icon, 0, Qt.AlignmentFlag.AlignHCenter)
             for part in (title, self._hint):
-                part.setAlignment(_BELOW)
+                part.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
                 column.addWidget(part)
             column.addStretch(1)
             fill(box, column, spacing=0, margins=(3, 14, 3, 0))

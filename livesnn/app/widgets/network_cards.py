@@ -26,7 +26,6 @@ _GAP = 6.0  # pixels between thumbnails
 _LARGEST = 96  # pixels: larger frames are shown at a half, a third, …
 _WINDOW_TIP = "Each decision is made on the last window of frames, up to the newest."
 Bytes = npt.NDArray[np.uint8]
-WAITING = "reset, waiting for frames"
 FULL_DENSITY = 0.3  # share of neurons that fills a bar
 _STATE_TIP = (
     "The membrane potentials of the network's neurons. They are carried from frame to frame until a reset."
@@ -219,7 +218,7 @@ class StatePanel(Card):
 
     def wait(self) -> None:
         self.bars.forget()
-        self.caption.set_remark(WAITING)
+        self.caption.set_remark("reset, waiting for frames")
 
     def show_result(self, shown: ShownResult) -> None:
         self.caption.set_remark(state_words(shown))
@@ -339,7 +338,6 @@ _RATES = {
     "skipped": ("Skipped", "Events of a live source that arrived while it was paused."),
     "repaired": ("Repaired", "Events that arrived damaged."),
 }
-_ON_DEMAND = ("filtered", "light_flicker", "repaired")  # shown only if there are any
 _EXPLAINED = ("filtered", "synops")  # their notes are no warnings
 _OF = " of "  # what follows is left out where it doesn't fit
 _PERCENTILES = ("p50", "p95", "p99")
@@ -434,7 +432,7 @@ class _Numbers(Painted):
         super().__init__((360, 5 * 20))
         self.texts: dict[str, str] = {}
         self._notes: dict[str, str] = {}
-        self._hidden = {*_ON_DEMAND}
+        self._hidden = {*("filtered", "light_flicker", "repaired")}
         self.setMinimumSize(272, 5 * 14)
 
     def show_row(self, name: str, shown: bool) -> None:

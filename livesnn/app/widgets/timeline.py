@@ -47,7 +47,6 @@ DRAG_EVERY_MS = 100
 _SIDE = 8  # pixels left and right, for the handle
 _KNOB = 6.0  # its radius, pixels
 _FOOT = 5.0  # of a mark's bracket, pixels
-_FOCUS_BY_KEY = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
 class DecisionTrack:
@@ -309,7 +308,7 @@ class Timeline(QWidget):
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Show a ring if the focus came by a key, also after a change to another window and back."""
         if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
-            self._ring = event.reason() in _FOCUS_BY_KEY
+            self._ring = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
         super().focusInEvent(event)
 
     # Painting

@@ -32,7 +32,6 @@ from livesnn.events.packet import Events, Resolution
 
 NAME = "metavision"  # In ``camera:metavision:SERIAL``.
 
-_MODULE = "metavision_hal"
 _FIELDS = ("t", "x", "y", "p")
 _MOST_BUFFERS = 64  # Of a poll: more would keep the others waiting.
 
@@ -42,7 +41,7 @@ fall."""
 
 
 def is_installed() -> bool:
-    return importlib.util.find_spec(_MODULE) is not None
+    return importlib.util.find_spec("metavision_hal") is not None
 
 
 class MetavisionDriver:
