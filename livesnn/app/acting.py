@@ -147,8 +147,6 @@ class Acting:
                 self._cannot_record = bool(why)
             case "stop_recording":
                 self._player.stop_recording()
-            case _:
-                pass  # the runner's thread does it
 
 
 class Toast(QLabel):

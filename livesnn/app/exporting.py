@@ -16,6 +16,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import Actions
+from livesnn.app.opening import Action
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
@@ -210,14 +211,11 @@ class Exporting:
             banner.show_message(job.error, "error")
         elif not job.written:
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
-        elif job.out.suffix.lower() == SUFFIX:
-            banner.show_message(
-                job.written, "info", ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
-            )
         else:
-            banner.show_message(
-                job.written, "info", ("Open the folder", partial(open_folder, job.out.parent))
-            )
+            action: Action = ("Open the folder", partial(open_folder, job.out.parent))
+            if job.out.suffix.lower() == SUFFIX:
+                action = ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
+            banner.show_message(job.written, "info", action)
 
     def _begin(self, out: Path, write: Write) -> None:
         if self._job is None:

@@ -131,8 +131,7 @@ class SensitivityDock(QDockWidget):
         self.panel = SensorPanel(sensor, lambda settings: sensors.change(sensor, serial, settings))
         self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
         self.panel.save.clicked.connect(lambda _=False: self._ask_where_to_save())
-        area = scrolled(self.panel)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area = scrolled(self.panel, down_only=True)
         area.setMinimumWidth(WIDTH)
         self.setWidget(area)
 
@@ -176,7 +175,8 @@ class SensorPanel(QWidget):
         self.rates = label("", style.text_font(13))
         self.before = label("", style.text_font(13), "soft")
         self.region = _box("Only a region", "region")
-        self.corners = [_number(name, 0, most) for name, most in _corners(size).items()]
+        corners = {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
+        self.corners = [_number(name, 0, most) for name, most in corners.items()]
         self.limit = _box("Limit the rate", "limit")
         self.limited = _rate("Rate limit")
         self.limited.setValue(1000.0)
@@ -246,11 +246,9 @@ class SensorPanel(QWidget):
         self.speed.valueChanged.connect(lambda value: self.change(replace(now(), speed=value / WHOLE)))
         for changed in (self.hold.toggled, self.held.valueChanged):
             changed.connect(lambda _: self._change_hold())
-        for changed in (self.limit.toggled, self.limited.valueChanged):
-            changed.connect(lambda _: self._change_limit())
-        self.region.toggled.connect(lambda _: self._change_region())
-        for corner in self.corners:
-            corner.valueChanged.connect(lambda _: self._change_region())
+        corners = (corner.valueChanged for corner in self.corners)
+        for changed in (self.limit.toggled, self.limited.valueChanged, self.region.toggled, *corners):
+            changed.connect(lambda _: self._change_limits())
         self.mask_hot.clicked.connect(lambda _=False: self._mask())
         self.unmask.clicked.connect(lambda _=False: self.change(replace(now(), masked=())))
         self.own.toggled.connect(self._own.setVisible)
@@ -277,15 +275,13 @@ class SensorPanel(QWidget):
             # The sensitivity stays where it is: a search begins there, or what was found is kept.
             self.change(replace(settings, sensitivity=self._sensor.sensitivity, hold_events_per_s=wanted))
 
-    def _change_limit(self) -> None:
+    def _change_limits(self) -> None:
+        """Limit the rate and the region as the fields say."""
         limited = self.limited.value() * 1e3 if self.limit.isChecked() else None
-        if limited != self._sensor.settings.limit_events_per_s:
-            self.change(replace(self._sensor.settings, limit_events_per_s=limited))
-
-    def _change_region(self) -> None:
         region = Region(*(corner.value() for corner in self.corners)) if self.region.isChecked() else None
-        if region != self._sensor.settings.region:
-            self.change(replace(self._sensor.settings, region=region))
+        settings = replace(self._sensor.settings, limit_events_per_s=limited, region=region)
+        if settings != self._sensor.settings:
+            self.change(settings)
 
     def _mask(self) -> None:
         settings = self._sensor.settings
@@ -339,10 +335,6 @@ def in_words(measured: Measured) -> str:
         return NOTHING
     noise = "" if math.isnan(measured.noise_share) else f", of which {measured.noise_share:.0%} noise"
     return f"{measured.events_per_s / 1e3:,.1f} kev/s{noise}"
-
-
-def _corners(size: Resolution) -> Mapping[str, int]:
-    return {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
 
 
 def _write(where: QLabel, words: str) -> None:

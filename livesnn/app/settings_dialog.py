@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialogButtonBox,
@@ -275,8 +275,7 @@ class SettingsDialog(Dialog):
         inner = QWidget()
         self.nothing.hide()
         fill(QVBoxLayout(inner), self._list, self.nothing, spacing=0).addStretch(1)
-        self._area = scrolled(inner)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area = scrolled(inner, down_only=True)
         self.groups = QListWidget()
         self.groups.setFont(style.text_font(15))
         self.groups.setFixedWidth(140)

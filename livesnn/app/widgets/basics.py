@@ -252,12 +252,14 @@ def draw_bar(painter: QPainter, track: QRectF, share: float, ground: str, colour
         rounded(painter, bar, radius, colour)
 
 
-def scrolled(widget: QWidget) -> QScrollArea:
+def scrolled(widget: QWidget, *, down_only: bool = False) -> QScrollArea:
     """Return an area that is as wide as the widget wants, and scrolls where there isn't room for all of it."""
     area = QScrollArea()
     area.setWidget(widget)
     area.setWidgetResizable(True)
     area.setFrameShape(QScrollArea.Shape.NoFrame)
+    if down_only:
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return area
 
 

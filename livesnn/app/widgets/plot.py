@@ -349,8 +349,7 @@ class Plot(QFrame):
         return f"<b>{heading}</b><table>{''.join(lines)}</table>"
 
     def _written(self, value: float) -> str:
-        unit = f" {self.look.unit}" if self.look.unit else ""
-        return f"{value:,.{self.look.digits}f}{unit}"
+        return f"{value:,.{self.look.digits}f} {self.look.unit}".rstrip()
 
     # What a person does
 
@@ -373,13 +372,11 @@ class Plot(QFrame):
         QToolTip.showText(corner, self.words, self.widget)
         self.pointed.emit(point.x())
 
-    def _hide_cross_hair(self) -> None:
+    def _leave(self) -> None:
+        """Hide the cross-hair."""
         self.words = ""
         for line in self._lines:
             line.setVisible(False)
-
-    def _leave(self) -> None:
-        self._hide_cross_hair()
         self.pointed.emit(float("nan"))
 
     def eventFilter(self, watched: Any, event: QEvent) -> bool:
@@ -423,7 +420,7 @@ class Plot(QFrame):
         if path.suffix.lower() == ".csv":
             replace_file(path, self._table(axis_values).encode())
             return
-        self._hide_cross_hair()
+        self._leave()
         replace_file(path, self._drawing() if path.suffix.lower() == ".svg" else self._picture())
 
     def _drawing(self) -> bytes:

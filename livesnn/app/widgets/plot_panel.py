@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
@@ -87,16 +87,13 @@ class PlotPanel(QWidget):
             QHBoxLayout(self.bar), title, which, self.span, self.live, spacing=8, margins=(16, 2, 14, 2)
         )
         row.addStretch(1)
-        row.addWidget(help_button("window.md#plots", "Plots"))
-        row.addWidget(self.float)
-        row.addWidget(self.close_button)
+        for each in (help_button("window.md#plots", "Plots"), self.float, self.close_button):
+            row.addWidget(each)
         inner = QWidget()
         self._grid = QGridLayout(inner)
         self._grid.setSpacing(8)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        area = scrolled(inner)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        fill(QVBoxLayout(self), (area, 1), spacing=0, margins=(14, 2, 14, 12))
+        fill(QVBoxLayout(self), (scrolled(inner, down_only=True), 1), spacing=0, margins=(14, 2, 14, 12))
         self.setMinimumSize(LEAST_PLOT[0] + 28, 2 * LEAST_PLOT[1] // 3)
 
     # Which plots
@@ -177,13 +174,10 @@ class PlotPanel(QWidget):
             self._build(missing)
         else:
             if self.live.isChecked():
-                self._follow_newest(history)
+                span_s = self.span.currentData()
+                newest_s = max(history.newest_s, span_s)
+                self.range_s = (newest_s - span_s, newest_s)
             self._draw_next(history)
-
-    def _follow_newest(self, history: PlotHistory) -> None:
-        span_s = self.span.currentData()
-        newest_s = max(history.newest_s, span_s)
-        self.range_s = (newest_s - span_s, newest_s)
 
     def _draw_next(self, history: PlotHistory) -> None:
         """Draw the next plot, in turn, that has something new, unless one was just drawn."""

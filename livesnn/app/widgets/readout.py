@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QImage, QPainter
-from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import (
@@ -226,7 +226,9 @@ class ReadoutPanel(QWidget):
         self.card = Card("Decision", "window.md#why-no-gesture-is-named")
         classes = Card("Classes", "window.md#the-parts", remark="last 10 s")
         self.card.column.addWidget(self.decision, 1)
-        self._scrolled = _scrolled(self.rows)
+        self._scrolled = scrolled(self.rows, down_only=True)
+        self._scrolled.setMinimumHeight(self.rows.minimumHeight())
+        self._scrolled.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         classes.column.addWidget(self._scrolled, 1)
         fill(QVBoxLayout(self), self.card, (classes, 1), spacing=12)
         self.clear(None)
@@ -268,14 +270,6 @@ class ReadoutPanel(QWidget):
             self.decision.set_last(shown.last.label, shown.last.confidence)
         else:
             self.decision.clear(self._note or NOTHING_YET)
-
-
-def _scrolled(rows: ClassRows) -> QScrollArea:
-    area = scrolled(rows)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumHeight(rows.minimumHeight())
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return area
 
 
 class DecisionView(Painted):

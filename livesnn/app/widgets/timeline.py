@@ -147,9 +147,7 @@ class Timeline(QWidget):
         self._dragged = False
         self._ring = False  # the focus came by a key
         self._waiting_s: float | None = None  # dragged to, but not emitted yet
-        self._drag_timer = QTimer(self)
-        self._drag_timer.setSingleShot(True)
-        self._drag_timer.setInterval(DRAG_EVERY_MS)
+        self._drag_timer = QTimer(self, singleShot=True, interval=DRAG_EVERY_MS)
         self._drag_timer.timeout.connect(self._seek_to_newest)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -363,19 +361,16 @@ class Timeline(QWidget):
 
     def _paint_labels(self, painter: QPainter, span: int) -> None:
         for label in self._labels:
-            self._paint_label(painter, span, label)
-
-    def _paint_label(self, painter: QPainter, span: int, label: Label) -> None:
-        first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
-        place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
-        colour = style.class_colour(self._track.classes.index(label.label))
-        pale = QColor(colour)
-        pale.setAlphaF(0.35)
-        _clip(painter, place)
-        painter.fillRect(place, QColor(style.theme.surface))  # so that the later of two can be read
-        painter.fillRect(place, pale)
-        painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
-        _write(painter, place.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
+            first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
+            place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
+            colour = style.class_colour(self._track.classes.index(label.label))
+            pale = QColor(colour)
+            pale.setAlphaF(0.35)
+            _clip(painter, place)
+            painter.fillRect(place, QColor(style.theme.surface))  # so that the later of two can be read
+            painter.fillRect(place, pale)
+            painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
+            _write(painter, place.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         span = self._span()
