@@ -86,7 +86,9 @@ class Comparing:
             columns.setStretchFactor(columns.indexOf(self.panel), SHARE)
             columns.setSizes([7000, 4000, 1000 * SHARE])  # in proportion
         if self.panel is not None and second is not None:
-            self.panel.show_name(words_of(second, self._player.choices))
+            name, caption = words_of(second, self._player.choices), self.panel.card.caption
+            caption.set_remark(name)
+            caption.setToolTip(f"{name}\n{_TIP}")
 
     def poll(self) -> None:
         session = self._player.session
@@ -252,10 +254,6 @@ class ComparisonPanel(QWidget):
         self.card.top.addWidget(close)
         self.card.column.addWidget(self.agreement)
         fill(QVBoxLayout(self), self.card, (self.readout, 1), spacing=12)
-
-    def show_name(self, name: str) -> None:
-        self.card.caption.set_remark(name)
-        self.card.caption.setToolTip(f"{name}\n{_TIP}")
 
     def clear(self, card: ModelCard | None, note: str = "") -> None:
         self.readout.clear(card)

@@ -135,10 +135,6 @@ def renamed(folder: Path, name: str) -> Path:
         raise ModelError(f"{folder} can't be renamed ({error.strerror}): give it another name") from error
 
 
-def move_to_trash(folder: str) -> bool:
-    return bool(QFile.moveToTrash(folder))
-
-
 def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
     dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
@@ -164,7 +160,7 @@ class ModelDialog(Dialog):
         parent: QWidget | None = None,
         *,
         chosen: str = "",
-        to_trash: Callable[[str], bool] = move_to_trash,
+        to_trash: Callable[[str], bool] = lambda folder: bool(QFile.moveToTrash(folder)),
         show_folder: Callable[[Path], None] = open_folder,
     ) -> None:
         super().__init__("Model and engine", parent)

@@ -90,7 +90,8 @@ def advise(
     other = f"add --model {fit.better}" if fit.better else "name another model with --model"
     if not found.has_events:
         text = f"{_name(source)} is a video, but {name} reads events"
-        events = _as_events(source)
+        is_file = isinstance(source, str | Path) and not is_live(str(source))
+        events = f"{source}?stream={EMULATED}" if is_file else ""  # the source that makes events of it
         actions = _use(play, source, fit) + (
             (("Convert it to events", partial(play, events, model)),) if events else ()
         )
@@ -110,13 +111,6 @@ def _use(play: Play, source: SourceLike | None, fit: Fit) -> tuple[Action, ...]:
     if fit.better is None or source is None:
         return ()
     return ((f"Use {fit.better}", partial(play, source, fit.better)),)
-
-
-def _as_events(source: SourceLike | None) -> str:
-    """Return the source that makes events of a video file; "" of anything else."""
-    if not isinstance(source, str | Path) or is_live(str(source)):
-        return ""
-    return f"{source}?stream={EMULATED}"
 
 
 def _name(source: SourceLike | None) -> str:

@@ -177,7 +177,7 @@ def run(
     from livesnn.outputs.lines import decide_all
     from livesnn.sources import is_live
 
-    if are_many((source, *more), many):
+    if many != ONE or more or _is_pattern(source):  # a table of recordings, not one source
         from livesnn.outputs.many import RunOptions
 
         if actions != NO_ACTION or mounting.bias is not None:
@@ -313,11 +313,6 @@ def _engines(summary: Summary) -> str:
         return summary.engine
     frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())
     return f"{summary.engine} ({frames}; switched at frame {summary.engine_switched_at_frame})"
-
-
-def are_many(sources: Sequence[str], flags: ManyFlags) -> bool:
-    """Return whether this is about a table of recordings, and not about one source."""
-    return flags != ONE or len(sources) > 1 or any(map(_is_pattern, sources))
 
 
 def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, json: bool) -> int:

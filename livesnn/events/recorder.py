@@ -85,20 +85,18 @@ class RecordingTimeline:
             self._epoch = packet.epoch
         elif not self._continuous:
             self._first_us = min(self._first_us, first_us + self._shift_us)
-        elif self._begins_anew(packet, first_us + self._shift_us):
-            self._shift_us = self._expected_us(packet.arrived_s) - first_us
+        else:
+            expected_us = self._expected_us(packet.arrived_s)
+            late_us = first_us + self._shift_us - expected_us
+            back = first_us + self._shift_us < self._last_us - DISORDER_US
+            if back or (packet.epoch != self._epoch and abs(late_us) > SAME_CLOCK_US):  # it begins anew
+                self._shift_us = expected_us - first_us
         if self._shift_us:
             events = copied(events, self._shift_us)
         self._last_us = max(self._last_us, int(events["t"][-1]))
         self._last_arrived_s = packet.arrived_s
         self._epoch = packet.epoch
         return events
-
-    def _begins_anew(self, packet: Packet, t_us: int) -> bool:
-        if t_us < self._last_us - DISORDER_US:
-            return True
-        late_us = t_us - self._expected_us(packet.arrived_s)
-        return packet.epoch != self._epoch and abs(late_us) > SAME_CLOCK_US
 
     def _expected_us(self, at_s: float) -> int:
         """Return the stream time at a moment of the clock, counted on from the last packet's arrival."""

@@ -86,7 +86,7 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
         )
     user = unquote(parts.username) if parts.username else os.environ.get("LIVESNN_MQTT_USER")
     password = unquote(parts.password) if parts.password else os.environ.get("LIVESNN_MQTT_PASSWORD")
-    if not all(map(_is_sayable, (topic, user, password))):
+    if any(text is not None and sayable(text) != text for text in (topic, user, password)):
         raise SourceError("--mqtt: topic, user or password has octets that aren't UTF-8: give others")
     broker = Broker(
         parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts", ca
@@ -95,10 +95,6 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
         raise SourceError("--mqtt-ca is for encrypted connections: write mqtts:// instead of mqtt://")
     broker.encryption()  # before a model is loaded in vain
     return broker
-
-
-def _is_sayable(text: str | None) -> bool:
-    return text is None or sayable(text) == text
 
 
 class MqttOutput:

@@ -12,7 +12,8 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -393,7 +394,7 @@ class WebOutput:
         receiver = viewer.receiver
         colours = {"colours_on_dark": CLASSES_ON_DARK, "colours_on_light": CLASSES_ON_LIGHT}
         greeting = self._decisions.greeting | colours | {"control": self._control}
-        try:
+        with self._letting_go(receiver, request):
             await self._send(page, json_line({"hello": greeting, "status": self._status()}))
             while not receiver.ended:
                 await receiver.woken()
@@ -407,12 +408,18 @@ class WebOutput:
                         await page.send_bytes(octets)
                 await asyncio.sleep(1 / PICTURES_PER_S)
             await page.close(code=WSCloseCode.GOING_AWAY, message=b"livesnn has ended")
+
+    @contextmanager
+    def _letting_go(self, receiver: Receiver, request: web.Request) -> Iterator[None]:
+        """Disconnect who takes nothing; who has hung up is gone."""
+        try:
+            yield
         except TimeoutError:
             self._say("stuck", f"{receiver.name} took nothing for {STUCK_S:g} s: disconnected")
             if request.transport is not None:
                 request.transport.abort()
         except ConnectionError:
-            pass  # it has been closed
+            pass
 
     async def _send(self, page: web.WebSocketResponse, line: bytes) -> None:
         async with asyncio.timeout(STUCK_S):
@@ -461,16 +468,11 @@ class WebOutput:
         keep_little(request.transport, KEPT_BYTES)
         receiver = self._decisions.programs.join(str(request.remote))
         try:
-            await self._write_event(response, json_line(self._decisions.greeting))
-            while (message := await receiver.take()) is not None:
-                await self._write_event(response, message.octets)
-            await response.write_eof()
-        except TimeoutError:
-            self._say("stuck", f"{receiver.name} took nothing for {STUCK_S:g} s: disconnected")
-            if request.transport is not None:
-                request.transport.abort()
-        except ConnectionError:
-            pass  # it has hung up
+            with self._letting_go(receiver, request):
+                await self._write_event(response, json_line(self._decisions.greeting))
+                while (message := await receiver.take()) is not None:
+                    await self._write_event(response, message.octets)
+                await response.write_eof()
         finally:
             self._decisions.programs.leave(receiver)
         return response

@@ -90,8 +90,9 @@ def export(
     with (
         written_whole(out, Path(source), overwrite=overwrite) as part,
         _loaded(showing) as model,
-        closing(_opened(source, progress)) as opened,
+        closing(open_source(source, progress=progress)) as opened,
     ):
+        assert isinstance(opened, Recording | FrameSource)  # it isn't live
         if isinstance(opened, FrameSource):
             start_us, end_us = 0, opened.duration_us or 0
         else:
@@ -106,12 +107,6 @@ def export(
                 "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
-
-
-def _opened(source: str | Path, progress: Progress) -> Recording | FrameSource:
-    opened = open_source(source, progress=progress)
-    assert isinstance(opened, Recording | FrameSource)  # it isn't live
-    return opened
 
 
 @contextmanager

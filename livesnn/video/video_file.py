@@ -128,11 +128,6 @@ def container_of(head: bytes) -> str | None:
     return None
 
 
-def avi_is_cut(path: Path) -> bool:
-    """Whether an .avi is shorter than its head says."""
-    return 8 + int.from_bytes(file_head(path, HEAD_BYTES)[4:8], "little") > path.stat().st_size
-
-
 SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
 
 _MIN_FPS, _MAX_FPS = 0.1, 1000.0  # less than the latter: FFmpeg gives it for times in ms and no rate
@@ -258,7 +253,10 @@ class Video(FrameSource):
                     failed = image is None
                 newest = None if failed else (count, image)
                 count += not failed
-        cut_short = self.format == "avi" and avi_is_cut(self.path)
+        cut_short = False
+        if self.format == "avi":  # whose head says how long it is
+            size = 8 + int.from_bytes(file_head(self.path, HEAD_BYTES)[4:8], "little")
+            cut_short = size > self.path.stat().st_size
         if newest is not None and not cut_short:
             yield newest
         self._note_end(count - cut_short, failed or cut_short, reading.uneven_s)

@@ -178,7 +178,8 @@ class PropheseeDriver:
             received = next(self._device, None)
             if received is not None:
                 status, packet = received
-                self._note_clock(status)
+                if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
+                    self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
                 events = None if packet is None else packet.polarity_events
                 if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
                     n_events = 0 if events is None else events.size
@@ -186,11 +187,6 @@ class PropheseeDriver:
                     self._device.clear_backlog(until=0)
                 return None if events is None else self._shifted(events)
         raise SourceLost(lost.format("it has ended"))
-
-    def _note_clock(self, status: Any) -> None:
-        """Note once when the computer got what the camera sent last, which was some milliseconds before at most."""
-        if self._clock_us is None and status.ring is not None:
-            self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
 
     def _shifted(self, events: npt.NDArray[np.void]) -> Events:
         same = events.dtype == _STORED_DTYPE and events.flags.writeable  # always, in version 0.18
