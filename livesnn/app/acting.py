@@ -22,10 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.player import Player
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.basics import (
     ChoiceBox,
     Dialog,
@@ -88,23 +86,18 @@ class Acting:
     """
 
     def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        settings: SettingsFile,
-        recording: RecordingControls,
-        tell: Callable[[str], None],
+        self, window: WindowLayout, recording: RecordingControls, tell: Callable[[str], None]
     ) -> None:
-        self._window, self._player, self._settings = window, player, settings
+        self._window, self._player, self._settings = window, window.player, window.settings
         self._recording, self._tell = recording, tell
         self._fired: deque[Firing] = deque(maxlen=MOST_SHOWN)
         self._failures: deque[str] = deque(maxlen=MOST_SHOWN)
         self._cannot_record = False
         self._dropped = 0
-        self._rules = settings.now.actions
+        self._rules = self._settings.now.actions
         self._runner = ActionRunner(self._rules, self._failures.append, elsewhere=RECORDING)
         self.toast = Toast(window.view)
-        player.see = self._see
+        self._player.see = self._see
 
     def ask(self) -> None:
         card = self._player.card

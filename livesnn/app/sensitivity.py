@@ -13,14 +13,12 @@ from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QDialog,
     QDockWidget,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QMainWindow,
     QSlider,
     QSpinBox,
     QVBoxLayout,
@@ -29,8 +27,8 @@ from PySide6.QtWidgets import (
 
 from livesnn.app import style
 from livesnn.app.menus import Actions
-from livesnn.app.player import Player
 from livesnn.app.recording_controls import documents
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import (
     NOTHING,
     button,
@@ -72,21 +70,12 @@ _TIPS = {
 
 
 class SensitivityDock(QDockWidget):
-    """The dock, empty until a camera is open; `poll` follows it.
+    """The dock, empty until a camera is open; `poll` follows it."""
 
-    ``show_dialog`` shows a dialog over the window, and ``tell`` a message, with its kind, in it.
-    """
-
-    def __init__(
-        self,
-        window: QMainWindow,
-        player: Player,
-        show_dialog: Callable[[QDialog], None],
-        tell: Callable[[str, bool], None],
-    ) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         super().__init__("Sensitivity", window)
         self.setObjectName("sensitivity")  # by which Qt remembers where it was
-        self._player, self._show_dialog, self._tell = player, show_dialog, tell
+        self._window, self._player = window, window.player
         self.panel: SensorPanel | None = None  # of the camera that is open
         self._sensor: SensorControl | None = None
         self._shown_s = 0.0
@@ -139,7 +128,7 @@ class SensitivityDock(QDockWidget):
         dialog = QFileDialog(self.window(), "Load camera settings", str(documents()))
         dialog.setNameFilters([*_KINDS.values()])
         dialog.fileSelected.connect(lambda file: self.load(Path(file)))
-        self._show_dialog(dialog)
+        self._window.show_dialog(dialog)
 
     def load(self, path: Path) -> None:
         if self.panel is None:
@@ -147,17 +136,17 @@ class SensitivityDock(QDockWidget):
         try:
             self.panel.change(load_settings(path))
         except LivesnnError as error:
-            self._tell(str(error), False)
+            self._window.tell_saved(str(error), False)
 
     def _ask_where_to_save(self) -> None:
         dialog = save_dialog(self.window(), "Save camera settings", documents() / "camera.json", _KINDS)
         dialog.fileSelected.connect(lambda file: self.save(Path(file)))
-        self._show_dialog(dialog)
+        self._window.show_dialog(dialog)
 
     def save(self, path: Path) -> None:
         if (sensor := self._sensor) is not None:
             write = partial(save_settings, path, sensor.settings, sensor.camera)
-            save_and_tell(path, "the settings", write, self._tell)
+            save_and_tell(path, "the settings", write, self._window.tell_saved)
 
 
 class SensorPanel(QWidget):

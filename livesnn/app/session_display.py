@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,7 +107,7 @@ class WindowLayout(QMainWindow):
         self.setMinimumSize(800, 520)
         self.setCentralWidget(self._root())
         self._fit_screen(1280, 800)
-        self.plots = PlotsDock(self, self.show_dialog, self._tell_saved)
+        self.plots = PlotsDock(self)
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
@@ -119,7 +119,7 @@ class WindowLayout(QMainWindow):
             self.splitters["cards"].setVisible(roomy)
         return super().eventFilter(watched, event)
 
-    def _tell_saved(self, message: str, saved: bool) -> None:
+    def tell_saved(self, message: str, saved: bool) -> None:
         self.banner.show_message(message, "info" if saved else "error")
 
     def event(self, event: QEvent) -> bool:
@@ -446,21 +446,15 @@ class SessionDisplay:
 
 
 class PlotsDock(QDockWidget):
-    """Plots of the session's last minutes, docked below the picture, at a side, or floating.
-
-    ``show_dialog`` shows a dialog over the window, and ``tell`` a message, with its kind, in it.
-    """
+    """Plots of the session's last minutes, docked below the picture, at a side, or floating."""
 
     chosen = Signal(tuple)  # the names of the plots that a person chose
 
-    def __init__(
-        self, window: QMainWindow, show_dialog: Callable[[QDialog], None], tell: Callable[[str, bool], None]
-    ) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         super().__init__("Plots", window)
         self.setObjectName("plots")  # by which Qt remembers where it was
         self.panel: PlotPanel | None = None  # None until it is first shown
-        self._show_dialog = show_dialog
-        self._tell = tell
+        self._window = window
         self._names: Sequence[str] = ()
         self._import = Worker("plots", _import_panel)
         self.setTitleBarWidget(QWidget())  # none
@@ -485,7 +479,9 @@ class PlotsDock(QDockWidget):
             return
         if self._import.error is not None:
             self.hide()
-            self._tell(f"The plots can't be shown ({self._import.error}): reinstall livesnn", False)
+            self._window.tell_saved(
+                f"The plots can't be shown ({self._import.error}): reinstall livesnn", False
+            )
             return
         if self.panel is None:
             self._make_panel()
@@ -512,15 +508,17 @@ class PlotsDock(QDockWidget):
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
         dialog = save_dialog(self.window(), "Save the plot", Path(pictures) / f"{name}.png", _PLOT_FILTERS)
         dialog.fileSelected.connect(lambda file: self.save(name, Path(file)))
-        self._show_dialog(dialog)
+        self._window.show_dialog(dialog)
 
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""
         if path.suffix.lower() not in _PLOT_FILTERS:
-            self._tell(f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False)
+            self._window.tell_saved(
+                f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False
+            )
             return
         if self.panel is not None:
-            save_and_tell(path, "the plot", partial(self.panel.save, name, path), self._tell)
+            save_and_tell(path, "the plot", partial(self.panel.save, name, path), self._window.tell_saved)
 
 
 class _PlotsPlace(QWidget):

@@ -21,7 +21,6 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QStackedWidget, QWidget
 
 from livesnn.app import style
-from livesnn.app.player import Player
 from livesnn.app.session_display import READ_S, WindowLayout
 from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
@@ -407,13 +406,10 @@ class Presenting:
     """
 
     def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        begin: Callable[[], None],
-        show_palette: Callable[[str], None],
+        self, window: WindowLayout, begin: Callable[[], None], show_palette: Callable[[str], None]
     ) -> None:
-        self._window, self._player, self._begin, self._show_palette = window, player, begin, show_palette
+        self._window, self._player = window, window.player
+        self._begin, self._show_palette = begin, show_palette
         self.stage = Stage()
         self.stage.leave_requested.connect(self.leave)
         self.pages = QStackedWidget()

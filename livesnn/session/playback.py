@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import DataError, SourceError
@@ -16,7 +17,7 @@ from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, moved, read_labels
 from livesnn.events.packet import EventSource, Packet, Resolution
-from livesnn.events.pipeline import Pipeline, See, open_pipeline
+from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
@@ -159,6 +160,18 @@ class EventPlayback(Playback):
                 return
         self.read_to_end = not self.interrupted
 
+    def _open(self, arrived: See, show: See, gate: Stage, **more: Any) -> Pipeline:
+        return open_pipeline(
+            self._events,
+            orientation=self.orientation,
+            gate=gate,
+            arrived=arrived,
+            noise=self.noise,
+            denoise=lambda: self.denoise,
+            show=show,
+            **more,
+        )
+
     def end_pass(self) -> None:
         """Stop the capturing thread. Of a live source this ends the source, too."""
         if self._pipeline is not None:
@@ -196,19 +209,8 @@ class RecordedPlayback(EventPlayback):
         events_before = self.counts.events
         self.noise.forget()
         self._recording.seek(self.start_us + from_us)
-        pipeline = open_pipeline(
-            self._recording,
-            clock=self._clock,
-            orientation=self.orientation,
-            gate=self._until_interrupted,
-            arrived=arrived,
-            noise=self.noise,
-            denoise=lambda: self.denoise,
-            show=show,
-            policy="block",
-            max_bytes=RECORDING_BUFFER_BYTES,
-            owns_source=False,
-        )
+        block = {"policy": "block", "max_bytes": RECORDING_BUFFER_BYTES, "owns_source": False}
+        pipeline = self._open(arrived, show, self._until_interrupted, clock=self._clock, **block)
         # Both at once, after the seek: meanwhile counts may be read.
         self._pipeline, self._events_before = pipeline, events_before
         self.interrupted = self.read_to_end = False
@@ -242,16 +244,7 @@ class LivePlayback(EventPlayback):
         self._paused = paused
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        self._pipeline = open_pipeline(
-            self._events,
-            orientation=self.orientation,
-            record=self.ring_buffer.put,
-            gate=self._unless_paused,
-            arrived=arrived,
-            noise=self.noise,
-            denoise=lambda: self.denoise,
-            show=show,
-        )
+        self._pipeline = self._open(arrived, show, self._unless_paused, record=self.ring_buffer.put)
 
     def _unless_paused(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         """Yield the packets between the pauses, and note where they don't follow on."""
