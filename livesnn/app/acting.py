@@ -245,7 +245,13 @@ class ActionsDialog(Dialog):
         self.remove = dialog_button("Remove", self._remove)
         self.form = RuleForm(classes)
         self.problem = label("", style.text_font(13), "warning", wrap=True)
-        self._lay_out()
+        buttons = fill(QHBoxLayout(), (self.add, 1), (self.remove, 1), spacing=8)
+        left = fill(QVBoxLayout(), (self.list, 1), buttons, spacing=8)
+        self.nothing = note("Add a rule to start an action when a gesture is decided.", 14)
+        right = fill(QVBoxLayout(), self.nothing, self.form, (self.problem, 0), spacing=8)
+        right.addStretch(1)
+        self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1)
+        self.save = self.add_buttons("Save")
         for rule in rules:
             self._list(draft_of(rule))
         self.list.currentRowChanged.connect(self._show_row)
@@ -254,15 +260,6 @@ class ActionsDialog(Dialog):
         self.list.setCurrentRow(0)
         self._show_row(self.list.currentRow())
         self.resize(880, 520)
-
-    def _lay_out(self) -> None:
-        buttons = fill(QHBoxLayout(), (self.add, 1), (self.remove, 1), spacing=8)
-        left = fill(QVBoxLayout(), (self.list, 1), buttons, spacing=8)
-        self.nothing = note("Add a rule to start an action when a gesture is decided.", 14)
-        right = fill(QVBoxLayout(), self.nothing, self.form, (self.problem, 0), spacing=8)
-        right.addStretch(1)
-        self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1)
-        self.save = self.add_buttons("Save")
 
     @property
     def drafts(self) -> list[Draft]:
@@ -359,14 +356,6 @@ class RuleForm(QWidget):
         self._worker: Worker | None = None
         self._look = QTimer(self, interval=50)
         self._look.timeout.connect(self._show_outcome)
-        self._lay_out()
-        self._fields = (self.gesture, self.held, self.kind, self.text, self.every)
-        for box, spin in ((self.gesture, self.held), (self.kind, self.every)):
-            box.currentIndexChanged.connect(self._edited)
-            spin.valueChanged.connect(self._edited)
-        self.text.textChanged.connect(self._edited)
-
-    def _lay_out(self) -> None:
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(10)
@@ -377,6 +366,11 @@ class RuleForm(QWidget):
         form.addRow(heading(""), self.hint)
         form.addRow(heading(self.every.accessibleName()), self.every)
         form.addRow(heading(""), fill(QHBoxLayout(), self.trial, (self.outcome, 1), spacing=12))
+        self._fields = (self.gesture, self.held, self.kind, self.text, self.every)
+        for box, spin in ((self.gesture, self.held), (self.kind, self.every)):
+            box.currentIndexChanged.connect(self._edited)
+            spin.valueChanged.connect(self._edited)
+        self.text.textChanged.connect(self._edited)
 
     @property
     def draft(self) -> Draft:

@@ -153,14 +153,6 @@ class CompareDialog(Dialog):
         self.threshold, self.leak = ShareBox("Threshold"), ShareBox("Leak", 99.9)
         self.denoise = QCheckBox(NOISE_FOR_BOTH if choices.denoise else NOISE)
         self.note = label("", style.text_font(13), "warning", wrap=True)
-        self._lay_out()
-        self.use = self.add_buttons("Compare")
-        for name in all_models():
-            self.add(name)
-        self.model.currentIndexChanged.connect(self._look)
-        self._show(second)
-
-    def _lay_out(self) -> None:
         self.denoise.setFont(style.text_font(14))
         self.denoise.setEnabled(self._has_events and not self._choices.denoise)
         self.column.addWidget(note(HINT, 14))
@@ -177,6 +169,11 @@ class CompareDialog(Dialog):
         self.column.addWidget(self.denoise)
         self.column.addWidget(self.note)
         self.setMinimumWidth(560)
+        self.use = self.add_buttons("Compare")
+        for name in all_models():
+            self.add(name)
+        self.model.currentIndexChanged.connect(self._look)
+        self._show(second)
 
     def _show(self, second: Second) -> None:
         decider = self._choices.decider

@@ -80,7 +80,16 @@ class MainWindow(Page):
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.comparing = Comparing(self, self.session_display)
         self._connect()
-        self._show_remembered()
+        now = self.settings.now
+        self.restoreGeometry(QByteArray(now.geometry))
+        for name, splitter in self.splitters.items():
+            if name in now.splitters:
+                splitter.restoreState(QByteArray(now.splitters[name]))
+        self.plots.choose(now.plots)
+        self.restoreState(QByteArray(now.docks))
+        self._show_palette(self.player.choices.view.palette)
+        self._show_choices()
+        self.follow_settings()
         self.timer = QTimer(self)
         self.timer.timeout.connect(self.poll)
         self.timer.start(POLL_MS)
@@ -171,18 +180,6 @@ class MainWindow(Page):
         )
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
-
-    def _show_remembered(self) -> None:
-        now = self.settings.now
-        self.restoreGeometry(QByteArray(now.geometry))
-        for name, splitter in self.splitters.items():
-            if name in now.splitters:
-                splitter.restoreState(QByteArray(now.splitters[name]))
-        self.plots.choose(now.plots)
-        self.restoreState(QByteArray(now.docks))
-        self._show_palette(self.player.choices.view.palette)
-        self._show_choices()
-        self.follow_settings()
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
@@ -428,7 +425,11 @@ class MainWindow(Page):
             return
         self.timer.stop()
         self.presenting.leave()
-        self._remember_layout()
+        splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
+        if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
+            splitters["rows"] = self.settings.now.splitters.get("rows", b"")
+        docks = self.saveState().data()
+        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
         self.hide()  # threads may take seconds to end
         self.plots.end()
         if self.dialog is not None:
@@ -440,13 +441,6 @@ class MainWindow(Page):
         self.acting.close()
         event.accept()
         self.closed.emit(self)
-
-    def _remember_layout(self) -> None:
-        splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
-        if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
-            splitters["rows"] = self.settings.now.splitters.get("rows", b"")
-        docks = self.saveState().data()
-        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
 
     def summary(self) -> Summary:
         return self.player.summary(self.view.shown)

@@ -172,19 +172,6 @@ class ModelDialog(Dialog):
         self.models.setEditTriggers(QListWidget.EditTrigger.EditKeyPressed)
         self.card = label("", style.text_font(14), wrap=True)
         self.engines: dict[str, QRadioButton] = {}
-        self._lay_out()
-        self._use = self.add_buttons("Use this model")
-        for name in all_models():
-            self.add(name)
-        self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
-        self.models.currentItemChanged.connect(self._show)
-        self.models.itemDoubleClicked.connect(self.accept)
-        self.models.itemChanged.connect(self._rename)
-        self.add(self._in_use)
-        self.add(self._chosen, chosen=True)
-        self.resize(820, 560)
-
-    def _lay_out(self) -> None:
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
         another = dialog_button(
@@ -196,6 +183,16 @@ class ModelDialog(Dialog):
         left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.name, self.trash, spacing=8)
         self.column.addLayout(fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
+        self._use = self.add_buttons("Use this model")
+        for name in all_models():
+            self.add(name)
+        self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
+        self.models.currentItemChanged.connect(self._show)
+        self.models.itemDoubleClicked.connect(self.accept)
+        self.models.itemChanged.connect(self._rename)
+        self.add(self._in_use)
+        self.add(self._chosen, chosen=True)
+        self.resize(820, 560)
 
     def _engine_row(self) -> QHBoxLayout:
         row = fill(QHBoxLayout(), heading("Engine"), spacing=22)

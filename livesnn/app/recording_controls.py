@@ -53,7 +53,11 @@ class RecordingControls:
         if self._player.recorder is not None:
             self._player.stop_recording()
         elif self._player.can_record:
-            self._ask()
+            kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
+            dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
+            dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
+            dialog.fileSelected.connect(self.start)
+            self._window.show_dialog(dialog)
 
     def start(self, file: str) -> None:
         path = Path(file)
@@ -89,7 +93,12 @@ class RecordingControls:
 
     def poll(self) -> None:
         for recorder in self._player.take_finished():
-            self._show_finished(recorder)
+            if recorder.error is not None:
+                self._window.banner.show_message(with_kept(error_message(recorder.error), recorder), "error")
+            else:
+                self._written.append(recorder)
+            if recorder.error is None or recorder.recorded.events:
+                self._window.recording_written.emit(str(recorder.path))
         banner = self._window.banner
         if self._written and (banner.isHidden() or banner.kind == "info"):
             self._show_written(self._written.pop(0))
@@ -98,21 +107,6 @@ class RecordingControls:
     def _name(self) -> str:
         source = self._player.source
         return proposed_name(source if isinstance(source, str) else "camera", datetime.now())
-
-    def _ask(self) -> None:
-        kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
-        dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
-        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
-        dialog.fileSelected.connect(self.start)
-        self._window.show_dialog(dialog)
-
-    def _show_finished(self, recorder: Recorder) -> None:
-        if recorder.error is not None:
-            self._window.banner.show_message(with_kept(error_message(recorder.error), recorder), "error")
-        else:
-            self._written.append(recorder)
-        if recorder.error is None or recorder.recorded.events:
-            self._window.recording_written.emit(str(recorder.path))
 
     def _show_written(self, recorder: Recorder) -> None:
         recorded, path = recorder.recorded, str(recorder.path)

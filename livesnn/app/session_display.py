@@ -42,7 +42,7 @@ from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
-from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult, Statistics
+from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.sources import is_live
 from livesnn.threads import Worker
@@ -256,7 +256,11 @@ class SessionDisplay:
             self._profile_reader = None
 
     def poll(self) -> None:
-        self._follow_opened()
+        opened = self._player.newly_opened()
+        self.begin()
+        if opened is not None and self._session is not None:
+            self._show_opened(self._session.name, opened)
+            self._window.source_opened.emit()
         session = self._session
         self._window.plots.poll(None if session is None else session.history)
         if session is None:
@@ -278,18 +282,23 @@ class SessionDisplay:
             self._read_at_s = now_s
             statistics = session.statistics
             self._window.numbers.show_statistics(statistics, Percentiles.of(self._show_ms))
-            self._follow_loss(statistics)
+            # Say on the picture which share of the last seconds' events was dropped.
+            self._came.append(
+                (statistics.events + statistics.unread + statistics.dropped, statistics.dropped)
+            )
+            came, dropped = (last - first for first, last in zip(self._came[0], self._came[-1], strict=True))
+            self._window.view.canvas.set_loss(dropped / max(came, 1))
             if session.history is not None and self._state in ("playing", "waiting"):
                 session.history.add_statistics(statistics, session.history.now_s())
-            self._follow_time_line(session)
+            line = self._window.transport.line
+            self._follow_length()
+            for decision in session.take_decisions():
+                line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
+            profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
+            if profile is not None:
+                line.set_profile(profile)
             self._follow_engine()
         self._follow_results(session, read=read)
-
-    def _follow_loss(self, statistics: Statistics) -> None:
-        """Say on the picture which share of the last seconds' events was dropped."""
-        self._came.append((statistics.events + statistics.unread + statistics.dropped, statistics.dropped))
-        came, dropped = (last - first for first, last in zip(self._came[0], self._came[-1], strict=True))
-        self._window.view.canvas.set_loss(dropped / max(came, 1))
 
     def _forget(self) -> None:
         self.end(PATIENCE_S)
@@ -317,15 +326,6 @@ class SessionDisplay:
             self._show_ms.append(milliseconds)
             if self._session is not None and self._session.history is not None:
                 self._session.history.add_shown(milliseconds, self._session.history.now_s())
-
-    def _follow_time_line(self, session: Session) -> None:
-        line = self._window.transport.line
-        self._follow_length()
-        for decision in session.take_decisions():
-            line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
-        profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
-        if profile is not None:
-            line.set_profile(profile)
 
     def _follow_length(self) -> None:
         """Lengthen the time line of a recording that is being indexed: seldom, since that blurs its decisions."""
@@ -367,13 +367,6 @@ class SessionDisplay:
             self._engine_note = note
             self._window.banner.show_warnings([note])
 
-    def _follow_opened(self) -> None:
-        opened = self._player.newly_opened()
-        self.begin()
-        if opened is not None and self._session is not None:
-            self._show_opened(self._session.name, opened)
-            self._window.source_opened.emit()
-
     def _follow_state(self, session: Session) -> None:
         if session.warnings and session.warnings != self._warnings:
             self._warnings = session.warnings
@@ -382,20 +375,17 @@ class SessionDisplay:
             self._show_lost(session.control.lost)
         if session.control.state != self._state:
             self._state = session.control.state
-            self._show_state(session)
+            window = self._window
+            for part in (window.header, window.transport, window.state_panel):
+                part.show_state(self._state)
+            if self._state == "ended" and not window.view.has_picture:
+                window.view.show_words(session.note, NEXT, ways=True)
+            if self._state == "failed" and session.error is not None:
+                self._show_failed(session.error, model=session.model_failed)
         if self._state == "opening":
             share = session.reading
             title = OPENING if not share else f"Reading: {share:.0%}"
             self._window.view.show_words(title, session.name)
-
-    def _show_state(self, session: Session) -> None:
-        window = self._window
-        for part in (window.header, window.transport, window.state_panel):
-            part.show_state(self._state)
-        if self._state == "ended" and not window.view.has_picture:
-            window.view.show_words(session.note, NEXT, ways=True)
-        if self._state == "failed" and session.error is not None:
-            self._show_failed(session.error, model=session.model_failed)
 
     def _show_lost(self, lost: str) -> None:
         first, self._lost = not self._lost, lost
@@ -484,25 +474,22 @@ class PlotsDock(QDockWidget):
             )
             return
         if self.panel is None:
-            self._make_panel()
+            from livesnn.app.widgets.plot_panel import PlotPanel
+
+            self.panel = panel = PlotPanel(self._names)
+            panel.chosen_changed.connect(lambda: self.chosen.emit(panel.chosen))
+            panel.save_wanted.connect(self.ask_where_to_save)
+            panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
+            panel.close_button.clicked.connect(self.close)
+            self.setTitleBarWidget(panel.bar)
+            self._waiting.hide()
+            self._column.addWidget(panel)
         elif history is not None:
             self.panel.poll(history)
 
     def end(self) -> None:
         self.hide()
         self._import.close()
-
-    def _make_panel(self) -> None:
-        from livesnn.app.widgets.plot_panel import PlotPanel
-
-        self.panel = panel = PlotPanel(self._names)
-        panel.chosen_changed.connect(lambda: self.chosen.emit(panel.chosen))
-        panel.save_wanted.connect(self.ask_where_to_save)
-        panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
-        panel.close_button.clicked.connect(self.close)
-        self.setTitleBarWidget(panel.bar)
-        self._waiting.hide()
-        self._column.addWidget(panel)
 
     def ask_where_to_save(self, name: str) -> None:
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)

@@ -105,7 +105,27 @@ class SettingsDialog(Dialog):
             "Network": self._network,
             "Decisions": self._decisions,
         }
-        self._lay_out()
+        self._list.setSpacing(6)
+        inner = QWidget()
+        self.nothing.hide()
+        fill(QVBoxLayout(inner), self._list, self.nothing, spacing=0).addStretch(1)
+        self._area = scrolled(inner, down_only=True)
+        self.groups = QListWidget()
+        self.groups.setFont(style.text_font(15))
+        self.groups.setFixedWidth(140)
+        self.groups.setAccessibleName("Groups of settings")
+        self.groups.addItems([*self._missing])
+        self.groups.currentTextChanged.connect(self._go_to)
+        self.column.addWidget(self.search)
+        self.column.addLayout(fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1)
+        self.add_close()
+        buttons = self.findChildren(QDialogButtonBox)[0]
+        defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
+        defaults.setToolTip("Restore look, playback and decisions to those of the first start")
+        for each in buttons.buttons():
+            if isinstance(each, QPushButton):
+                each.setAutoDefault(False)
+        defaults.clicked.connect(self.reset)
         self._build_next()
         self.search.textChanged.connect(self._search)
         self.search.setFocus()
@@ -269,29 +289,6 @@ class SettingsDialog(Dialog):
 
         self._shows.append(show)
         return widget
-
-    def _lay_out(self) -> None:
-        self._list.setSpacing(6)
-        inner = QWidget()
-        self.nothing.hide()
-        fill(QVBoxLayout(inner), self._list, self.nothing, spacing=0).addStretch(1)
-        self._area = scrolled(inner, down_only=True)
-        self.groups = QListWidget()
-        self.groups.setFont(style.text_font(15))
-        self.groups.setFixedWidth(140)
-        self.groups.setAccessibleName("Groups of settings")
-        self.groups.addItems([*self._missing])
-        self.groups.currentTextChanged.connect(self._go_to)
-        self.column.addWidget(self.search)
-        self.column.addLayout(fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1)
-        self.add_close()
-        buttons = self.findChildren(QDialogButtonBox)[0]
-        defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        defaults.setToolTip("Restore look, playback and decisions to those of the first start")
-        for each in buttons.buttons():
-            if isinstance(each, QPushButton):
-                each.setAutoDefault(False)
-        defaults.clicked.connect(self.reset)
 
     # What a person does
 

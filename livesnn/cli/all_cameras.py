@@ -63,7 +63,16 @@ def _serve_each(rest: Sequence[str], flags: dict[str, Any]) -> int:
     commands = {}
     for serial, own in flags_of_each(serials, flags).items():
         commands[serial] = subprocesses.command("serve", f"camera:{serial}", *rest, *own)
-    _check(flags)
+    # Raise LivesnnError where each process would.
+    from livesnn.infer.decide import Decider
+    from livesnn.infer.model import read_card
+
+    flags["page"].check()
+    flags["receivers"].starts()
+    _ = flags["receivers"].ros2_node, flags["mounting"].upright, flags["mounting"].sensor
+    decider = Decider().merge(flags["decisions"].given)
+    if flags["model"] is not None:
+        decider.check(read_card(flags["model"]))
     for serial in serials if flags["page"].control else ():
         _folder_of(serial, flags["page"].recordings).mkdir(parents=True, exist_ok=True)
     cameras = [CameraProcess(serial, command, say) for serial, command in commands.items()]
@@ -129,19 +138,6 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
 def _folder_of(serial: str, recordings: Path) -> Path:
     """Return a camera's folder in this one, whatever the camera says that its serial number is."""
     return expanded(recordings) / (re.sub(r"[^\w.-]", "_", serial).lstrip(".") or "_")
-
-
-def _check(flags: dict[str, Any]) -> None:
-    """Raise LivesnnError where each process would."""
-    from livesnn.infer.decide import Decider
-    from livesnn.infer.model import read_card
-
-    flags["page"].check()
-    flags["receivers"].starts()
-    _ = flags["receivers"].ros2_node, flags["mounting"].upright, flags["mounting"].sensor
-    decider = Decider().merge(flags["decisions"].given)
-    if flags["model"] is not None:
-        decider.check(read_card(flags["model"]))
 
 
 class CameraProcess:

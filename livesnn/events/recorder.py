@@ -240,7 +240,11 @@ class Recorder:
                 self._count(self._queue.taken, self.dropped, labels)
             if self._clock() >= due_s:
                 due_s = self._clock() + FLUSH_S
-                self._keep_up(writer, labels, now_s)
+                # Make sure that a kill from now on loses nothing, and that there is room.
+                writer.flush()
+                labels.reach(self._timeline.since_start_us(now_s))
+                self.room_bytes = require_room(self.path, writer.table_bytes)
+                self._update_size()
                 if syncing.error is not None:
                     raise syncing.error
         self._apply_labels(labels, self._clock())
@@ -249,13 +253,6 @@ class Recorder:
         while self._labels and self._labels[0][0] <= until_s:
             from_s, label = self._labels.popleft()
             labels.begin(label, self._timeline.since_start_us(from_s))
-
-    def _keep_up(self, writer: Aedat4Writer, labels: LabelWriter, now_s: float) -> None:
-        """Make sure that a kill from now on loses nothing, and that there is room."""
-        writer.flush()
-        labels.reach(self._timeline.since_start_us(now_s))
-        self.room_bytes = require_room(self.path, writer.table_bytes)
-        self._update_size()
 
     def _count(self, events: int, dropped: int, labels: LabelWriter) -> None:
         self.recorded = Recorded(self.path, events, dropped, self._timeline.seconds, labels.count)

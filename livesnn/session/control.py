@@ -296,24 +296,21 @@ class Control:
                 self._changed.wait(WAKE_S)
             if playback.interrupted or stop.is_set():
                 return None
-            self._note_frame(frame, playback)
+            t_us = frame.t - playback.start_us
+            if not frame.start or not self._frame_length_us:  # else a silence may be before it
+                self._frame_length_us = t_us - self._frame_end_us
+            self._frame_end_us = t_us
+            video = not playback.has_events  # its frame is shown from its time on, not up to it
+            if self._shown:
+                self._frame_starts_us.append(t_us if video else t_us - self._frame_length_us)
+            elif video:
+                self._frame_starts_us[-1] = t_us  # the last frame, where a place beyond the end was sought
+            self._shown = True
             if self._steps:
                 self._steps -= 1
                 self._update_playback()
         # A frame that waited for the end of a pause arrives then.
         return replace(frame, arrived_s=time.perf_counter()) if held else frame
-
-    def _note_frame(self, frame: Frame, playback: Playback) -> None:
-        t_us = frame.t - playback.start_us
-        if not frame.start or not self._frame_length_us:  # else a silence may be before it
-            self._frame_length_us = t_us - self._frame_end_us
-        self._frame_end_us = t_us
-        video = not playback.has_events  # its frame is shown from its time on, not up to it
-        if self._shown:
-            self._frame_starts_us.append(t_us if video else t_us - self._frame_length_us)
-        elif video:
-            self._frame_starts_us[-1] = t_us  # the last frame, where a place beyond the end was sought
-        self._shown = True
 
     def _holds(self, playback: Playback) -> bool:
         return self._state == "paused" and not self._steps and not playback.live

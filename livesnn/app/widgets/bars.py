@@ -172,11 +172,6 @@ class Transport(QFrame):
         self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
         self._state: ShownState = "empty"
-        self._lay_out()
-        self.set_recording(None)
-        self.show_recording("")
-
-    def _lay_out(self) -> None:
         controls = QWidget()
         controls.setFixedHeight(44)
         row = fill(QHBoxLayout(controls), self.back, self.play, self.forward, 6, spacing=8)
@@ -187,6 +182,8 @@ class Transport(QFrame):
             row.addWidget(widget)
         row.addWidget(help_button("window.md#recordings", "recordings and recording"))
         fill(QVBoxLayout(self), controls, self.line, spacing=2, margins=(12, 5, 12, 5))
+        self.set_recording(None)
+        self.show_recording("")
 
     # What is played
 

@@ -404,14 +404,6 @@ class EventView(QFrame):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(RIGHT)
-        self._picture = self._picture_page()
-        self._stack = QStackedLayout(self)
-        self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
-        self._stack.addWidget(self.page)
-        self._stack.addWidget(self._picture)
-        self.set_palette(DEFAULT_PALETTE)
-
-    def _picture_page(self) -> QWidget:
         page = QFrame()
         page.setObjectName("picture")
         about = help_button("window.md#the-picture", "the picture")
@@ -419,7 +411,12 @@ class EventView(QFrame):
         fill(QHBoxLayout(self._below), self.legend, (self.size_note, 1), about, spacing=10)
         parts = (self.strip, (self.canvas, 1), self._below)
         self._column = fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
-        return page
+        self._picture = page
+        self._stack = QStackedLayout(self)
+        self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
+        self._stack.addWidget(self.page)
+        self._stack.addWidget(self._picture)
+        self.set_palette(DEFAULT_PALETTE)
 
     def take_canvas_back(self) -> None:
         """Show the canvas here again, after another widget has had it."""

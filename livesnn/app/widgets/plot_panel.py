@@ -129,18 +129,6 @@ class PlotPanel(QWidget):
         super().resizeEvent(event)
         self._arrange()
 
-    def _build(self, name: str) -> None:
-        plot = Plot(LOOKS[name])
-        self.plots[name] = plot
-        plot.save_wanted.connect(lambda: self.save_wanted.emit(name))
-        plot.whole_wanted.connect(self.follow)
-        if name != HISTOGRAM:
-            plot.range_taken.connect(self._take_range)
-            plot.pointed.connect(self._point)
-            plot.set_range(*self.range_s)
-        self._name_curves(name)
-        fill(QVBoxLayout(self._places[name]), plot, spacing=0)
-
     def _name_curves(self, name: str) -> None:
         quantity = _quantity(name)
         names = () if self._history is None else self._history.curves[quantity]
@@ -171,7 +159,16 @@ class PlotPanel(QWidget):
                 self._name_curves(name)
         missing = next((name for name in self.chosen if name not in self.plots), None)
         if missing is not None:
-            self._build(missing)
+            plot = Plot(LOOKS[missing])
+            self.plots[missing] = plot
+            plot.save_wanted.connect(lambda: self.save_wanted.emit(missing))
+            plot.whole_wanted.connect(self.follow)
+            if missing != HISTOGRAM:
+                plot.range_taken.connect(self._take_range)
+                plot.pointed.connect(self._point)
+                plot.set_range(*self.range_s)
+            self._name_curves(missing)
+            fill(QVBoxLayout(self._places[missing]), plot, spacing=0)
         else:
             if self.live.isChecked():
                 span_s = self.span.currentData()

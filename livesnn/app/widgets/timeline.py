@@ -391,7 +391,11 @@ class Timeline(QWidget):
             self._paint_line(painter, min(max(self._hover, _SIDE), _SIDE + span), style.theme.soft, 1.0)
         if self._total_s:
             self._paint_marks(painter)
-            self._paint_handle(painter, x)
+            self._paint_line(painter, x, style.theme.text, 2.0)
+            held = self._dragged or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
+            painter.setPen(QPen(QColor(style.theme.surface), 2.0))
+            painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
+            painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
         if self.hasFocus() and self._ring:
             painter.setPen(QPen(QColor(style.theme.accent), 1.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -412,13 +416,6 @@ class Timeline(QWidget):
             painter.drawPolyline(
                 [QPointF(x + foot, 3), QPointF(x, 3), QPointF(x, bottom), QPointF(x + foot, bottom)]
             )
-
-    def _paint_handle(self, painter: QPainter, x: float) -> None:
-        self._paint_line(painter, x, style.theme.text, 2.0)
-        held = self._dragged or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
-        painter.setPen(QPen(QColor(style.theme.surface), 2.0))
-        painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
-        painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
 
     def _paint_line(self, painter: QPainter, x: float, colour: str, width: float) -> None:
         painter.setPen(QPen(QColor(colour), width))

@@ -218,27 +218,24 @@ class SensorControl:
         if measured and passed_us >= self._blind_until_us:
             self._pixels.add(events)
         if self._passed_us - (self._begun_us or 0) >= MEASURED_US:
-            self._measure()
+            assert self._begun_us is not None
+            seconds = (self._passed_us - self._begun_us) / 1e6
+            rate = self._events / seconds
+            share, sure = self._pixels.noise_share(self._passed_us)
+            kept = 0.0 if math.isnan(self.now.events_per_s) else math.exp(-seconds / _MEAN_S)
+            mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
+            self.now = Measured(mean, share if sure else self.now.noise_share)
+            self._begin(self._passed_us)
+            settings = self._applied
+            if (wanted_per_s := settings.hold_events_per_s) is not None:
+                self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, share)
+                if sensitivity != self.sensitivity:
+                    self.sensitivity = sensitivity
+                    self._configure(replace(settings, sensitivity=sensitivity))
 
     def _begin(self, begun_us: int) -> None:
         self._begun_us = self._passed_us = begun_us
         self._events = 0
-
-    def _measure(self) -> None:
-        assert self._begun_us is not None
-        seconds = (self._passed_us - self._begun_us) / 1e6
-        rate = self._events / seconds
-        share, sure = self._pixels.noise_share(self._passed_us)
-        kept = 0.0 if math.isnan(self.now.events_per_s) else math.exp(-seconds / _MEAN_S)
-        mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
-        self.now = Measured(mean, share if sure else self.now.noise_share)
-        self._begin(self._passed_us)
-        settings = self._applied
-        if (wanted_per_s := settings.hold_events_per_s) is not None:
-            self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, share)
-            if sensitivity != self.sensitivity:
-                self.sensitivity = sensitivity
-                self._configure(replace(settings, sensitivity=sensitivity))
 
     def _configure(self, settings: SensorSettings) -> None:
         if self._driver is None:

@@ -123,16 +123,13 @@ class MetavisionDriver:
         if self._came:
             events = copy_events(np.concatenate(self._came), _FIELDS)
             self._came.clear()
-            return self._shifted(events)
+            if self._to_unix_us is None and events.size:
+                self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
+            events["t"] += self._to_unix_us or 0
+            return events
         if state < 0:
             raise SourceLost(lost.format("it has ended"))
         return None
-
-    def _shifted(self, events: Events) -> Events:
-        if self._to_unix_us is None and events.size:
-            self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
-        events["t"] += self._to_unix_us or 0
-        return events
 
     def close(self) -> None:
         if self._device is not None:
