@@ -125,7 +125,9 @@ def _of_fields(
     hints, texts = get_type_hints(kind, include_extras=True), _field_words(kind)
     of = {name: group for group, names in groups.items() for name in names}
     order = [*of, *(field.name for field in dataclasses.fields(kind) if field.name not in of)]
-    title = _title(kind) if not groups else MORE_OPTIONS
+    title = (
+        MORE_OPTIONS if groups else re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
+    )
     for name in order:
         group, default = of.get(name, title), getattr(values, name)
         yield from _expanded(hints[name], name, texts.get(name, ""), group, default, before=before)
@@ -183,10 +185,6 @@ def _values(hint: object) -> tuple[tuple[type, ...], bool, tuple[str, ...]]:
     if origin is tuple:
         return parts, False, ()
     return ((), False, ()) if hint is bool else ((hint,), False, ())  # type: ignore[return-value]
-
-
-def _title(kind: type) -> str:
-    return re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
 
 
 def _field_words(kind: type) -> dict[str, str]:

@@ -93,11 +93,9 @@ class PacketStream(Protocol):
     @property
     def resolution(self) -> Resolution:
         """Size in pixels of the sensor, or of its upright picture; always the same."""
-        ...
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield packets in order of time. Empty packets are legal; a live source yields one at least every 50 ms."""
-        ...
 
 
 @runtime_checkable
@@ -110,26 +108,21 @@ class EventSource(PacketStream, Protocol):
     @property
     def name(self) -> str:
         """What a person calls the camera. "" when unknown."""
-        ...
 
     @property
     def live(self) -> bool:
         """Whether it runs in real time, so that packets nobody takes are lost."""
-        ...
 
     @property
     def counters(self) -> SourceCounters:
         """Events yielded and lost so far."""
-        ...
 
     @property
     def warnings(self) -> Sequence[str]:
         """What was damaged, missing or assumed so far, one line each."""
-        ...
 
     def close(self) -> None:
         """Release what is held. Safe to call twice."""
-        ...
 
 
 class Closing:

@@ -51,7 +51,8 @@ class DecisionFeeds:
             "window": card.input.window,
         }
         self.card = card
-        self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=_missed)
+        missed = lambda lines: json_line({"missed": lines})  # noqa: E731 (it is given to the feed)
+        self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=missed)
         self.page = Feed(loop, "page", most_bytes=KEPT_BYTES)
         self.last: Row | None = None  # None before the first, and while it is quiet
         self.counts: Counter[str | None] = Counter()  # rows by decision
@@ -138,7 +139,3 @@ _NO_DECISION = (b'{"quiet"', b'{"error"', b'{"summary"')
 def joined(before: Row, row: Row) -> Row:
     """Return a row that says what was reset and dropped since the row before the one before."""
     return replace(row, reset=before.reset or row.reset, dropped=before.dropped + row.dropped)
-
-
-def _missed(lines: int) -> bytes:
-    return json_line({"missed": lines})

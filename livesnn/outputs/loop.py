@@ -215,7 +215,6 @@ class Output(Protocol):
 
         What it raises is said, and it is run again. A LivesnnError before the first ``ready`` is final.
         """
-        ...
 
 
 class OutputLoop(Closing):

@@ -230,11 +230,9 @@ class Table(Protocol):
 
     def add(self, line: bytes) -> None:
         """Add a row, a line of JSON. Raises LivesnnError where it can't be written."""
-        ...
 
     def close(self) -> None:
         """Write what isn't yet. Safe to call twice."""
-        ...
 
 
 def open_table(path: Path) -> Table:

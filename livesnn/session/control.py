@@ -291,7 +291,9 @@ class Control:
         """Return a frame once it may be shown: a recording's waits during a pause. None: the pass is over."""
         with self._changed:
             held = False
-            while self._holds(playback) and not (playback.interrupted or stop.is_set()):
+            while self._state == "paused" and not (
+                self._steps or playback.live or playback.interrupted or stop.is_set()
+            ):
                 held = True
                 self._changed.wait(WAKE_S)
             if playback.interrupted or stop.is_set():
@@ -311,9 +313,6 @@ class Control:
                 self._update_playback()
         # A frame that waited for the end of a pause arrives then.
         return replace(frame, arrived_s=time.perf_counter()) if held else frame
-
-    def _holds(self, playback: Playback) -> bool:
-        return self._state == "paused" and not self._steps and not playback.live
 
     def take_reset(self) -> int | None:
         """Return `resets` if a person has reset the state directly since the last call."""

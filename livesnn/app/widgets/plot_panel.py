@@ -132,7 +132,8 @@ class PlotPanel(QWidget):
     def _name_curves(self, name: str) -> None:
         quantity = _quantity(name)
         names = () if self._history is None else self._history.curves[quantity]
-        self.plots[name].set_curves([_readable(each) for each in names], self._colours(name, len(names)))
+        readable = [style.readable(each).replace(".", " · ") for each in names]
+        self.plots[name].set_curves(readable, self._colours(name, len(names)))
         self._shown.pop(name, None)
 
     def _colours(self, name: str, count: int) -> list[QColor]:
@@ -246,7 +247,3 @@ def layer_colour(depth: float) -> QColor:
 
 def _quantity(name: str) -> Quantity:
     return "latency" if name == HISTOGRAM else cast(Quantity, name)
-
-
-def _readable(name: str) -> str:
-    return style.readable(name).replace(".", " · ")

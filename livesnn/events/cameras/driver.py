@@ -52,7 +52,6 @@ class Driver(Protocol):
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; it was checked that it can be. Raises SourceError where the camera refuses."""
-        ...
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, in the driver's order, after some milliseconds at most.
@@ -60,11 +59,9 @@ class Driver(Protocol):
         None, or no events: nothing has. Raises SourceLost when the camera has been unplugged; everything it sent has
         been returned then.
         """
-        ...
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
-        ...
 
 
 class Cameras(Protocol):
@@ -72,11 +69,9 @@ class Cameras(Protocol):
 
     def discover(self) -> list[Device]:
         """Return the cameras found, in the driver's order. Raises SourceError where they can't be looked for."""
-        ...
 
     def open(self, serial: str) -> Driver:
         """Open a camera found before. Raises SourceError."""
-        ...
 
 
 def copy_events(stored: npt.NDArray[np.void], fields: Sequence[str]) -> Events:

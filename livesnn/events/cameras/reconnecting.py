@@ -117,11 +117,9 @@ class Connection(Protocol):
 
         There are no events when none have come in the time. Raises SourceLost, for good.
         """
-        ...
 
     def close(self) -> None:
         """Release the device. Safe to call twice."""
-        ...
 
 
 _READ_S = 0.02  # of a read: how late `close` can be
