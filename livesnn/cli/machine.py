@@ -92,7 +92,10 @@ def doctor(*, json: bool = False, report: bool = False) -> int:
     for name, part in _examine():
         found[name] = part
         if not json and part.checks:
-            write("\n".join(map(_describe, part.checks)))
+            described = (
+                f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do) for check in part.checks
+            )
+            write("\n".join(map(one_line, described)))
     total = sum((found[name] for name in ("livesnn", *PROBES)), Findings())
     if json:
         write_json({"ok": total.ok} | asdict(total))
@@ -207,10 +210,6 @@ def prepare(
     SpikeModel.load(model_folder(model))
     say(f"livesnn prepare: the spike-driven engine is compiled for {model}")
     return 0
-
-
-def _describe(check: Check) -> str:
-    return one_line(f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do))
 
 
 def _examine() -> Iterator[tuple[str, Findings]]:

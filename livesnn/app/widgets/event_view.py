@@ -130,7 +130,10 @@ class WordsPage(QWidget):
         self.title = label("", style.bold_font(26), wrap=True)
         self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
-        self._ways = self._offer()
+        self._ways = QWidget()
+        self._ways.setMaximumWidth(720)
+        ways = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
+        fill(QVBoxLayout(self._ways), ways, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
         column = fill(QVBoxLayout(self), spacing=8, margins=(20, 12, 20, 12))
         column.addStretch(1)
         for words in (self.title, self.hint):
@@ -142,13 +145,6 @@ class WordsPage(QWidget):
         row.addStretch(1)
         column.addLayout(row)
         column.addStretch(1)
-
-    def _offer(self) -> QWidget:
-        ways = QWidget()
-        ways.setMaximumWidth(720)
-        row = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
-        fill(QVBoxLayout(ways), row, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
-        return ways
 
     def set_words(self, title: str, hint: str, *, ways: bool) -> None:
         self.title.setText(title)

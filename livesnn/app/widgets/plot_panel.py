@@ -98,10 +98,6 @@ class PlotPanel(QWidget):
 
     # Which plots
 
-    def choose(self, names: Sequence[str]) -> None:
-        for name, action in zip(LOOKS, self.menu.actions(), strict=True):
-            action.setChecked(name in names)
-
     def _choose(self, name: str, on: bool) -> None:
         self.chosen = tuple(each for each in LOOKS if (on if each == name else each in self.chosen))
         self._arrange()
