@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import pytest
 from livesnn.bench.throughput import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, Driver
-from livesnn.events.cameras.inivation import Batch, CameraInput, InivationDriver
+from livesnn.events.cameras.inivation import InivationDriver
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 
@@ -42,7 +42,7 @@ class Unplugged:
 
 
 UNPLUG = Unplugged()
-Item = Batch | None | BaseException | Unplugged
+Item = Any | None | BaseException | Unplugged
 """What one call of the driver does: events, nothing yet, an error, the end."""
 
 
@@ -71,7 +71,7 @@ class ArrayBatch:
 class Later:
     """A batch whose events happen later."""
 
-    batch: Batch
+    batch: Any
     shift_us: int
 
     def numpy(self) -> npt.NDArray[np.void]:
@@ -96,7 +96,7 @@ def event_store(events: Events, sensor: Resolution = VGA) -> EventStore:
 
 
 class FakeDriver:
-    """A `CameraInput`: does one item a call, then gives nothing, plugged in until UNPLUG."""
+    """What dv-processing calls a camera: does one item a call, then gives nothing, plugged in until UNPLUG."""
 
     def __init__(self, items: Iterable[Item] = (), *, serial: str = SERIAL, sensor: Resolution = VGA) -> None:
         self._items = iter(items)
@@ -110,7 +110,7 @@ class FakeDriver:
     def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
         return self._sensor
 
-    def getNextEventBatch(self) -> Batch | None:  # noqa: N802
+    def getNextEventBatch(self) -> Any | None:  # noqa: N802
         item = next(self._items, None)
         if isinstance(item, BaseException):
             raise item
@@ -134,9 +134,7 @@ class FakeCameras:
         What each look finds, the last one, or at first one camera of SERIAL, from then on.
     """
 
-    def __init__(
-        self, drivers: Iterable[CameraInput | BaseException], looks: Iterable[list[Device]] = ()
-    ) -> None:
+    def __init__(self, drivers: Iterable[Any], looks: Iterable[list[Device]] = ()) -> None:
         self._drivers = iter(drivers)
         self._looks = iter(looks)
         self._seen = [device()]
@@ -156,7 +154,7 @@ class FakeCameras:
 
 def batches(
     mev_per_s: float = 20.0, *, stores: bool = True, sensor: Resolution = VGA, seed: int = 1
-) -> Iterator[Batch]:
+) -> Iterator[Any]:
     """Yield 10 ms of a moving blob at a time, for ever; made before the first, of 100 ms that repeat.
 
     ``stores``: dv-processing's own, otherwise arrays, which need no dv-processing. Either gives 60 Mev/s and more.
@@ -169,8 +167,8 @@ def batches(
 
 
 def paced(
-    given: Iterable[Batch], period_s: float = 0.01, clock: Callable[[], float] = time.perf_counter
-) -> Iterator[Batch | None]:
+    given: Iterable[Any], period_s: float = 0.01, clock: Callable[[], float] = time.perf_counter
+) -> Iterator[Any | None]:
     """Yield each batch when it is due, and nothing before: a camera in real time, for `FakeDriver`."""
     due_s = clock()
     for batch in given:

@@ -22,10 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.player import Player
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.basics import (
     ChoiceBox,
     Dialog,
@@ -54,11 +52,8 @@ from livesnn.outputs.action import (
 )
 from livesnn.threads import Worker
 
-TOAST_MS = 4000
 LATE = "Actions take longer than the time between them, so some are skipped"
 MOST_SHOWN = 100  # that wait for the window; the oldest go first
-NO_RULES = "Add a rule to start an action when a gesture is decided."
-ANY_GESTURE = "Any gesture"
 KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
     "command": (
         "Run a program",
@@ -80,11 +75,8 @@ KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
     "record": ("Start recording", "", "A new file is written to the folder of the last recording."),
     "stop_recording": ("Stop recording", "", ""),
 }
-HELD_HINT = "How long the gesture must be decided before the action starts."
-EVERY_HINT = "The action runs at most once in this time."
 LONGEST_HELD_MS, LONGEST_EVERY_S = 60_000, 3600.0
 TRYING, DONE = "Trying …", "Done."
-LOOK_MS = 50
 
 
 class Acting:
@@ -94,23 +86,18 @@ class Acting:
     """
 
     def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        settings: SettingsFile,
-        recording: RecordingControls,
-        tell: Callable[[str], None],
+        self, window: WindowLayout, recording: RecordingControls, tell: Callable[[str], None]
     ) -> None:
-        self._window, self._player, self._settings = window, player, settings
+        self._window, self._player, self._settings = window, window.player, window.settings
         self._recording, self._tell = recording, tell
         self._fired: deque[Firing] = deque(maxlen=MOST_SHOWN)
         self._failures: deque[str] = deque(maxlen=MOST_SHOWN)
         self._cannot_record = False
         self._dropped = 0
-        self._rules = settings.now.actions
+        self._rules = self._settings.now.actions
         self._runner = ActionRunner(self._rules, self._failures.append, elsewhere=RECORDING)
         self.toast = Toast(window.view)
-        player.see = self._see
+        self._player.see = self._see
 
     def ask(self) -> None:
         card = self._player.card
@@ -138,7 +125,6 @@ class Acting:
         self._dropped = self._runner.dropped
 
     def close(self) -> None:
-        """End the thread that does what fires."""
         self._player.see = lambda result: None
         self._runner.close()
 
@@ -154,8 +140,6 @@ class Acting:
                 self._cannot_record = bool(why)
             case "stop_recording":
                 self._player.stop_recording()
-            case _:
-                pass  # the runner's thread does it
 
 
 class Toast(QLabel):
@@ -170,7 +154,7 @@ class Toast(QLabel):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
         over.installEventFilter(self)
-        self._gone = QTimer(self, singleShot=True, interval=TOAST_MS)
+        self._gone = QTimer(self, singleShot=True, interval=4000)
         self._gone.timeout.connect(self.hide)
 
     def show_words(self, words: str) -> None:
@@ -239,7 +223,7 @@ def draft_of(rule: Rule) -> Draft:
 
 
 def gesture(name: str) -> str:
-    return ANY_GESTURE if name == ANY else style.readable(name)
+    return "Any gesture" if name == ANY else style.readable(name)
 
 
 class ActionsDialog(Dialog):
@@ -261,7 +245,13 @@ class ActionsDialog(Dialog):
         self.remove = dialog_button("Remove", self._remove)
         self.form = RuleForm(classes)
         self.problem = label("", style.text_font(13), "warning", wrap=True)
-        self._lay_out()
+        buttons = fill(QHBoxLayout(), (self.add, 1), (self.remove, 1), spacing=8)
+        left = fill(QVBoxLayout(), (self.list, 1), buttons, spacing=8)
+        self.nothing = note("Add a rule to start an action when a gesture is decided.", 14)
+        right = fill(QVBoxLayout(), self.nothing, self.form, (self.problem, 0), spacing=8)
+        right.addStretch(1)
+        self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1)
+        self.save = self.add_buttons("Save")
         for rule in rules:
             self._list(draft_of(rule))
         self.list.currentRowChanged.connect(self._show_row)
@@ -271,27 +261,16 @@ class ActionsDialog(Dialog):
         self._show_row(self.list.currentRow())
         self.resize(880, 520)
 
-    def _lay_out(self) -> None:
-        buttons = fill(QHBoxLayout(), (self.add, 1), (self.remove, 1), spacing=8)
-        left = fill(QVBoxLayout(), (self.list, 1), buttons, spacing=8)
-        self.nothing = note(NO_RULES, 14)
-        right = fill(QVBoxLayout(), self.nothing, self.form, (self.problem, 0), spacing=8)
-        right.addStretch(1)
-        self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1)
-        self.save = self.add_buttons("Save")
-
     @property
     def drafts(self) -> list[Draft]:
         return [self._draft(self.list.item(row)) for row in range(self.list.count())]
 
     def accept(self) -> None:
-        """Emit the rules, if all are possible."""
         if self.save.isEnabled():
             self.chosen.emit([draft.rule for draft in self.drafts])
             super().accept()
 
     def done(self, result: int) -> None:
-        """End what is being tried."""
         self.form.end()
         super().done(result)
 
@@ -362,29 +341,21 @@ class RuleForm(QWidget):
         self.gesture = ChoiceBox("When", {name: gesture(name) for name in (ANY, *classes)}, width=280)
         self.held = number_box(QSpinBox(), "Decided for", 0, LONGEST_HELD_MS, unit=" ms", width=120)
         self.held.setSingleStep(100)
-        self.held.setToolTip(HELD_HINT)
+        self.held.setToolTip("How long the gesture must be decided before the action starts.")
         self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint, self.outcome = note(""), note("")
         self.every = number_box(
             QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120
         )
-        self.every.setToolTip(EVERY_HINT)
+        self.every.setToolTip("The action runs at most once in this time.")
         self.every.setDecimals(1)
         for number in (self.held, self.every):
             number.setKeyboardTracking(True)  # the list shows what is being typed
         self.trial = dialog_button("Try", self._try)
         self._worker: Worker | None = None
-        self._look = QTimer(self, interval=LOOK_MS)
+        self._look = QTimer(self, interval=50)
         self._look.timeout.connect(self._show_outcome)
-        self._lay_out()
-        self._fields = (self.gesture, self.held, self.kind, self.text, self.every)
-        for box, spin in ((self.gesture, self.held), (self.kind, self.every)):
-            box.currentIndexChanged.connect(self._edited)
-            spin.valueChanged.connect(self._edited)
-        self.text.textChanged.connect(self._edited)
-
-    def _lay_out(self) -> None:
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(10)
@@ -395,10 +366,14 @@ class RuleForm(QWidget):
         form.addRow(heading(""), self.hint)
         form.addRow(heading(self.every.accessibleName()), self.every)
         form.addRow(heading(""), fill(QHBoxLayout(), self.trial, (self.outcome, 1), spacing=12))
+        self._fields = (self.gesture, self.held, self.kind, self.text, self.every)
+        for box, spin in ((self.gesture, self.held), (self.kind, self.every)):
+            box.currentIndexChanged.connect(self._edited)
+            spin.valueChanged.connect(self._edited)
+        self.text.textChanged.connect(self._edited)
 
     @property
     def draft(self) -> Draft:
-        """What the fields say."""
         kind, gesture = self.kind.currentData(), self.gesture.currentData()
         return Draft(kind, self.text.text(), gesture, self.held.value(), self.every.value())
 

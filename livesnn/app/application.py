@@ -71,26 +71,11 @@ def run_app(
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
+    What is None is as it was last chosen in the window, or is remembered for a camera; without a source the demo
+    plays. ``decisions`` are fields of a `Decider` until the window closes; those that name classes are for the first
+    model. ``beside`` are sources in tabs of their own. ``tour`` begins at the first start, where a person may see it.
     Raises LivesnnError if there is no screen, if `QUIT_AFTER`, ``pre_roll_s`` or ``decisions`` are impossible, or,
     after the window has been closed, if nothing was ever shown because the source or the model failed.
-
-    Parameters
-    ----------
-    source, model, engine, pre_roll_s, orientation
-        None: the demo, or what was last chosen in the window or is remembered for a camera.
-    decisions
-        Fields of a `Decider` in place of those last chosen, until the window closes. Those that name classes are for
-        the first model.
-    sensor
-        How cameras' sensors are set up; None: as remembered for each.
-    beside
-        Other sources, each in a tab of its own.
-    compare
-        Name or folder of a second model, whose decisions are shown beside the first one's.
-    stage, kiosk
-        Whether the picture and the decision fill the screen, and whether that can't be left by accident.
-    tour
-        Whether the first start begins with the tour, where a person may see it.
     """
     quit_after = _quit_after()
     if not 0 <= (pre_roll_s or 0.0) <= LONGEST_PRE_ROLL_S:
@@ -145,7 +130,6 @@ def run_app(
 
 
 def make_application(settings: SettingsFile) -> QApplication:
-    """Return Qt's application, in the chosen theme."""
     from PySide6.QtWidgets import QApplication
 
     from livesnn.app import style
@@ -259,7 +243,6 @@ class Watchdog:
         return max(1000 * self._longest_s - self.TICK_MS, 0.0)
 
     def tick(self) -> None:
-        """Measure the time since the last tick."""
         now_s = time.perf_counter()
         self._longest_s = max(self._longest_s, now_s - self._ticked_s)
         self._ticked_s = now_s

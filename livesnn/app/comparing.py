@@ -86,7 +86,9 @@ class Comparing:
             columns.setStretchFactor(columns.indexOf(self.panel), SHARE)
             columns.setSizes([7000, 4000, 1000 * SHARE])  # in proportion
         if self.panel is not None and second is not None:
-            self.panel.show_name(words_of(second, self._player.choices))
+            name, caption = words_of(second, self._player.choices), self.panel.card.caption
+            caption.set_remark(name)
+            caption.setToolTip(f"{name}\n{_TIP}")
 
     def poll(self) -> None:
         session = self._player.session
@@ -151,14 +153,6 @@ class CompareDialog(Dialog):
         self.threshold, self.leak = ShareBox("Threshold"), ShareBox("Leak", 99.9)
         self.denoise = QCheckBox(NOISE_FOR_BOTH if choices.denoise else NOISE)
         self.note = label("", style.text_font(13), "warning", wrap=True)
-        self._lay_out()
-        self.use = self.add_buttons("Compare")
-        for name in all_models():
-            self.add(name)
-        self.model.currentIndexChanged.connect(self._look)
-        self._show(second)
-
-    def _lay_out(self) -> None:
         self.denoise.setFont(style.text_font(14))
         self.denoise.setEnabled(self._has_events and not self._choices.denoise)
         self.column.addWidget(note(HINT, 14))
@@ -175,6 +169,11 @@ class CompareDialog(Dialog):
         self.column.addWidget(self.denoise)
         self.column.addWidget(self.note)
         self.setMinimumWidth(560)
+        self.use = self.add_buttons("Compare")
+        for name in all_models():
+            self.add(name)
+        self.model.currentIndexChanged.connect(self._look)
+        self._show(second)
 
     def _show(self, second: Second) -> None:
         decider = self._choices.decider
@@ -187,7 +186,6 @@ class CompareDialog(Dialog):
         self._look()
 
     def accept(self) -> None:
-        """Emit what was chosen, if it can be compared."""
         if not self.use.isEnabled():
             return
         for box in (self.threshold, self.leak):
@@ -254,13 +252,7 @@ class ComparisonPanel(QWidget):
         self.card.column.addWidget(self.agreement)
         fill(QVBoxLayout(self), self.card, (self.readout, 1), spacing=12)
 
-    def show_name(self, name: str) -> None:
-        """Say which model this is, and with which settings."""
-        self.card.caption.set_remark(name)
-        self.card.caption.setToolTip(f"{name}\n{_TIP}")
-
     def clear(self, card: ModelCard | None, note: str = "") -> None:
-        """Show nothing but the classes, and a note that says why."""
         self.readout.clear(card)
         self.agreement.show_note(note)
 

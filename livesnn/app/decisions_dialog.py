@@ -45,8 +45,6 @@ CLASSES_HINT = (
     "While an unticked class is the likeliest, no class is named. "
     "A threshold here replaces the one on the left for its class."
 )
-NO_CLASSES = "The classes appear here once a model is open."
-BOX_PIXELS = 30
 _NAME, _THRESHOLD = range(2)
 
 
@@ -78,8 +76,8 @@ class DecisionsDialog(Dialog):
             fill(left, row, note(hint), 12, spacing=6)
         left.addStretch(1)
         above = heading(f"Classes of {card.name}" if card is not None else "Classes")
-        above.setFixedHeight(BOX_PIXELS)  # in line with the first box
-        below = note(CLASSES_HINT if card is not None else NO_CLASSES)
+        above.setFixedHeight(30)  # in line with the first box
+        below = note(CLASSES_HINT if card is not None else "The classes appear here once a model is open.")
         right = fill(QVBoxLayout(), above, (self.classes, 1), below, spacing=6)
         self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1)
         self.use = self.add_buttons("Use these")
@@ -92,7 +90,6 @@ class DecisionsDialog(Dialog):
 
     @Slot()
     def reset(self) -> None:
-        """Show the defaults, with all classes marked."""
         self._decider = Decider()
         self._show_values(self._decider)
 
@@ -225,7 +222,6 @@ class ShareBox(QDoubleSpinBox):
         return super().validate(text.replace(",", "."), position)
 
     def textFromValue(self, value: float) -> str:
-        """Return the number without a needless zero."""
         return f"{value:.1f}".removesuffix(".0")
 
 
@@ -248,7 +244,6 @@ class OwnShareBox(ShareBox):
         return None if self.value() < 0 else self.share
 
     def show_own(self, share: float | None) -> None:
-        """Show a share; None: a dash."""
         if share is None:
             self.setValue(self.NONE)
         else:
@@ -264,7 +259,6 @@ class OwnShareBox(ShareBox):
         return super().validate(text, position)
 
     def valueFromText(self, text: str) -> float:
-        """Return a number, or `NONE`."""
         bare = self._bare(text)
         return super().valueFromText(bare) if bare else self.NONE
 

@@ -16,6 +16,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import Actions
+from livesnn.app.opening import Action
 from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
@@ -37,9 +38,7 @@ FILTERS = {
 _COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", SUFFIX: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
-NO_PICTURE = "There is no picture yet"
 NO_SOURCE = "Open a source first"
-NO_DECISIONS = "There is no decision yet"
 NO_MARKS = "Mark a section of a recording first, with the keys I and O"
 NO_EVENTS = "A video has no events"
 NO_VIDEO = "A live video isn't kept: export a video file instead"
@@ -131,13 +130,11 @@ class Exporting:
     # What is exported
 
     def copy_picture(self) -> None:
-        """Copy the picture, as it is saved."""
         if self._window.view.has_picture:
             QGuiApplication.clipboard().setImage(self._window.view.canvas.picture(LEAST_PIXELS))
             self._window.banner.show_message("Picture copied", "info")
 
     def save_picture(self, out: Path) -> None:
-        """Save the picture, enlarged by a whole number where it is small."""
         self._save(self._window.view.canvas.picture(LEAST_PIXELS), out)
 
     def save_window(self, out: Path) -> None:
@@ -192,7 +189,6 @@ class Exporting:
             self._job = None
 
     def poll(self) -> None:
-        """Show how the export goes, how it ended, and what the actions would do."""
         if self._player.source is not self._marked:
             self._mark(WHOLE)
         if self._job is not None:
@@ -214,14 +210,11 @@ class Exporting:
             banner.show_message(job.error, "error")
         elif not job.written:
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
-        elif job.out.suffix.lower() == SUFFIX:
-            banner.show_message(
-                job.written, "info", ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
-            )
         else:
-            banner.show_message(
-                job.written, "info", ("Open the folder", partial(open_folder, job.out.parent))
-            )
+            action: Action = ("Open the folder", partial(open_folder, job.out.parent))
+            if job.out.suffix.lower() == SUFFIX:
+                action = ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
+            banner.show_message(job.written, "info", action)
 
     def _begin(self, out: Path, write: Write) -> None:
         if self._job is None:
@@ -282,13 +275,13 @@ class Exporting:
         last = f" of the last {pre_roll_s:g} s …" if live and has_events and pre_roll_s else ""
         no_source = NO_SOURCE if opened is None else ""
         no_past = NO_PAST if live and not last else no_source
-        no_picture = "" if self._window.view.has_picture else NO_PICTURE
+        no_picture = "" if self._window.view.has_picture else "There is no picture yet"
         why_not = {
             "copy_picture": no_picture,
             "save_picture": no_picture,
             "save_window": "",
             "film": no_past if has_events else no_past and NO_VIDEO,
-            "table": NO_DECISIONS if live and not (session and len(session.log)) else no_source,
+            "table": "There is no decision yet" if live and not (session and len(session.log)) else no_source,
             "stretch": (no_past or NO_MARKS * (not live and self.marks == WHOLE))
             if has_events
             else NO_EVENTS,

@@ -73,14 +73,23 @@ class MainWindow(Page):
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self)
         self.teaching = Teaching(self)
-        self.presenting = Presenting(self, self.player, self.session_display.begin, self._show_palette)
-        self.acting = Acting(self, self.player, self.settings, self.recording, self.presenting.show_note)
-        self.sensitivity = SensitivityDock(self, self.player, self.show_dialog, self._tell_saved)
+        self.presenting = Presenting(self, self.session_display.begin, self._show_palette)
+        self.acting = Acting(self, self.recording, self.presenting.show_note)
+        self.sensitivity = SensitivityDock(self)
         self.tour = Tour(self)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.comparing = Comparing(self, self.session_display)
         self._connect()
-        self._show_remembered()
+        now = self.settings.now
+        self.restoreGeometry(QByteArray(now.geometry))
+        for name, splitter in self.splitters.items():
+            if name in now.splitters:
+                splitter.restoreState(QByteArray(now.splitters[name]))
+        self.plots.choose(now.plots)
+        self.restoreState(QByteArray(now.docks))
+        self._show_palette(self.player.choices.view.palette)
+        self._show_choices()
+        self.follow_settings()
         self.timer = QTimer(self)
         self.timer.timeout.connect(self.poll)
         self.timer.start(POLL_MS)
@@ -172,18 +181,6 @@ class MainWindow(Page):
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
-    def _show_remembered(self) -> None:
-        now = self.settings.now
-        self.restoreGeometry(QByteArray(now.geometry))
-        for name, splitter in self.splitters.items():
-            if name in now.splitters:
-                splitter.restoreState(QByteArray(now.splitters[name]))
-        self.plots.choose(now.plots)
-        self.restoreState(QByteArray(now.docks))
-        self._show_palette(self.player.choices.view.palette)
-        self._show_choices()
-        self.follow_settings()
-
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
         self._show_recent()
@@ -226,7 +223,6 @@ class MainWindow(Page):
         self.show_dialog(dialog)
 
     def set_model(self, model: str, engine: Engine) -> None:
-        """Use this model on this engine, now and for the next start of livesnn."""
         self.player.set_model(model, engine)
         self.session_display.begin()
 
@@ -264,7 +260,6 @@ class MainWindow(Page):
         self._show_recent()
 
     def choose_decisions(self) -> None:
-        """Ask when a class is named, and which classes may be."""
         card, choices = self.player.card, self.player.choices
         dialog = DecisionsDialog(choices.decider if card is None else choices.decider_of(card), card, self)
         dialog.chosen.connect(lambda decider: self.player.choose_decider(decider, card))
@@ -276,7 +271,6 @@ class MainWindow(Page):
         self._show_choices()
 
     def choose_view(self, **fields: str) -> None:
-        """Change fields of how events are shown, from the next picture on."""
         self.choose(view=replace(self.player.choices.view, **fields))  # type: ignore[arg-type]  # both are str
         self._show_palette(self.player.choices.view.palette)
         self.presenting.follow_palette()
@@ -286,7 +280,6 @@ class MainWindow(Page):
         self.window_panel.strip.set_palette(PALETTES[name])
 
     def set_state_mode(self, mode: StateMode) -> None:
-        """Carry the network's state from window to window, or reset it at each."""
         self.player.apply(replace(self.player.choices, state_mode=mode))
         self._show_choices()
 
@@ -322,7 +315,6 @@ class MainWindow(Page):
         (self.presenting.leave if self.presenting.on else self.presenting.enter)()
 
     def begin_tour(self) -> None:
-        """Explain the window's parts, one after another."""
         self.presenting.leave()
         self.tour.begin()
 
@@ -398,7 +390,6 @@ class MainWindow(Page):
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Accept files and model folders, and say what a drop would do."""
         if (held := dropped(event.mimeData())) is not None:
             event.acceptProposedAction()
             self.drop_target.show_words(held.words)
@@ -407,7 +398,6 @@ class MainWindow(Page):
         self.drop_target.hide()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Use a dropped model, and play the dropped files; several of them follow one another."""
         self.drop_target.hide()
         if (held := dropped(event.mimeData())) is None:
             return
@@ -430,13 +420,16 @@ class MainWindow(Page):
         return said
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Remember where everything is, and end every thread."""
         if self.presenting.locked and event.spontaneous():  # by a person
             event.ignore()
             return
         self.timer.stop()
         self.presenting.leave()
-        self._remember_layout()
+        splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
+        if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
+            splitters["rows"] = self.settings.now.splitters.get("rows", b"")
+        docks = self.saveState().data()
+        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
         self.hide()  # threads may take seconds to end
         self.plots.end()
         if self.dialog is not None:
@@ -448,13 +441,6 @@ class MainWindow(Page):
         self.acting.close()
         event.accept()
         self.closed.emit(self)
-
-    def _remember_layout(self) -> None:
-        splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
-        if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
-            splitters["rows"] = self.settings.now.splitters.get("rows", b"")
-        docks = self.saveState().data()
-        self.settings.change(geometry=self.window().saveGeometry().data(), splitters=splitters, docks=docks)
 
     def summary(self) -> Summary:
         return self.player.summary(self.view.shown)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QActionGroup, QFont, QKeySequence
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLayout, QWidget
 
 from livesnn import __version__
@@ -294,7 +294,7 @@ def _shortcuts_of(menu: str) -> QGridLayout:
     grid.setVerticalSpacing(5)
     grid.setContentsMargins(0, 0, 0, 14)
     grid.setColumnStretch(0, 1)
-    grid.addWidget(label(menu, style.text_font(12, weight=QFont.Weight.DemiBold), "soft"), 0, 0, 1, 2)
+    grid.addWidget(label(menu, style.bold_font(12), "soft"), 0, 0, 1, 2)
     for row, (name, key) in enumerate(listed(menu), start=1):
         grid.addWidget(label(name, style.text_font(12)), row, 0)
         grid.addWidget(label(key, style.text_font(12), "soft"), row, 1, Qt.AlignmentFlag.AlignRight)

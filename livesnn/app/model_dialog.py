@@ -81,7 +81,6 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
 
 
 def slice_words(card: ModelCard) -> str:
-    """Say when a frame ends, and how many make a window."""
     rule, window = card.input.slice, card.input.window
     if rule.delta_t_us is None:
         return f"one every {rule.n_events:,} events; {window} make a window"
@@ -136,12 +135,7 @@ def renamed(folder: Path, name: str) -> Path:
         raise ModelError(f"{folder} can't be renamed ({error.strerror}): give it another name") from error
 
 
-def move_to_trash(folder: str) -> bool:
-    return bool(QFile.moveToTrash(folder))
-
-
 def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
-    """Ask for a model folder; ``use`` is called with it."""
     dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -166,7 +160,7 @@ class ModelDialog(Dialog):
         parent: QWidget | None = None,
         *,
         chosen: str = "",
-        to_trash: Callable[[str], bool] = move_to_trash,
+        to_trash: Callable[[str], bool] = lambda folder: bool(QFile.moveToTrash(folder)),
         show_folder: Callable[[Path], None] = open_folder,
     ) -> None:
         super().__init__("Model and engine", parent)
@@ -178,19 +172,6 @@ class ModelDialog(Dialog):
         self.models.setEditTriggers(QListWidget.EditTrigger.EditKeyPressed)
         self.card = label("", style.text_font(14), wrap=True)
         self.engines: dict[str, QRadioButton] = {}
-        self._lay_out()
-        self._use = self.add_buttons("Use this model")
-        for name in all_models():
-            self.add(name)
-        self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
-        self.models.currentItemChanged.connect(self._show)
-        self.models.itemDoubleClicked.connect(self.accept)
-        self.models.itemChanged.connect(self._rename)
-        self.add(self._in_use)
-        self.add(self._chosen, chosen=True)
-        self.resize(820, 560)
-
-    def _lay_out(self) -> None:
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
         another = dialog_button(
@@ -202,6 +183,16 @@ class ModelDialog(Dialog):
         left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.name, self.trash, spacing=8)
         self.column.addLayout(fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
+        self._use = self.add_buttons("Use this model")
+        for name in all_models():
+            self.add(name)
+        self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
+        self.models.currentItemChanged.connect(self._show)
+        self.models.itemDoubleClicked.connect(self.accept)
+        self.models.itemChanged.connect(self._rename)
+        self.add(self._in_use)
+        self.add(self._chosen, chosen=True)
+        self.resize(820, 560)
 
     def _engine_row(self) -> QHBoxLayout:
         row = fill(QHBoxLayout(), heading("Engine"), spacing=22)
@@ -228,7 +219,6 @@ class ModelDialog(Dialog):
             self.models.setCurrentRow(rows[0] if rows else self.models.count() - 1)
 
     def accept(self) -> None:
-        """Emit what was chosen, if it can be used."""
         if self._use.isEnabled():
             engine = next(name for name, button in self.engines.items() if button.isChecked())
             self.chosen.emit(self._shown, engine)
@@ -282,7 +272,6 @@ class ModelDialog(Dialog):
 
     @Slot()
     def _throw_away(self) -> None:
-        """Move the shown model to the trash, where a person can restore it."""
         model = self._shown
         if self._to_trash(model) or not Path(model).exists():
             self.models.takeItem(self.models.currentRow())

@@ -65,7 +65,6 @@ def _device(source: SourceLike) -> str:
 
 
 def takes(card: ModelCard, playback: Playback) -> bool:
-    """Whether a model can take what an open source gives: events, or pictures."""
     return (card.input.kind == "events") == playback.has_events
 
 
@@ -81,18 +80,8 @@ def advise(
 ) -> Advice:
     """Return which model to use for an open source, and what to say.
 
-    Parameters
-    ----------
-    source
-        As a person named it.
-    model, card
-        The model in use, and its card.
-    asked
-        Whether a person chose that model. Otherwise one that was trained for the source replaces it at once.
-    insists
-        Whether they chose it for this source. Then nothing is said of a better one.
-    play
-        What the buttons of the notice do.
+    ``model`` is in use. Unless a person ``asked`` for it, one that was trained for the source replaces it at once. If
+    they ``insists`` on it for this source, nothing is said of a better one. ``play`` is what the notice's buttons do.
     """
     name = Path(model).name
     fit = fit_events(card, found.resolution) if found.has_events else fit_video(card, str(source))
@@ -101,7 +90,8 @@ def advise(
     other = f"add --model {fit.better}" if fit.better else "name another model with --model"
     if not found.has_events:
         text = f"{_name(source)} is a video, but {name} reads events"
-        events = _as_events(source)
+        is_file = isinstance(source, str | Path) and not is_live(str(source))
+        events = f"{source}?stream={EMULATED}" if is_file else ""  # the source that makes events of it
         actions = _use(play, source, fit) + (
             (("Convert it to events", partial(play, events, model)),) if events else ()
         )
@@ -118,17 +108,9 @@ def advise(
 
 
 def _use(play: Play, source: SourceLike | None, fit: Fit) -> tuple[Action, ...]:
-    """Return the button that plays a source to the better model, if there is one."""
     if fit.better is None or source is None:
         return ()
     return ((f"Use {fit.better}", partial(play, source, fit.better)),)
-
-
-def _as_events(source: SourceLike | None) -> str:
-    """Return the source that makes events of a video file; "" of anything else."""
-    if not isinstance(source, str | Path) or is_live(str(source)):
-        return ""
-    return f"{source}?stream={EMULATED}"
 
 
 def _name(source: SourceLike | None) -> str:

@@ -31,13 +31,7 @@ from livesnn.infer.model import (
 from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
-from livesnn.session.camera_settings import (
-    HotPixelFiles,
-    Mounting,
-    SensorFiles,
-    camera_name,
-    with_mounted,
-)
+from livesnn.session.camera_settings import HotPixelFiles, Mounting, SensorFiles, camera_name, with_mounted
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
@@ -80,12 +74,7 @@ class Player:
     an engine, the last one in the settings is used. These also keep the choices, and what is known about cameras.
     """
 
-    def __init__(
-        self,
-        model: str | Model | None,
-        engine: Engine | None,
-        settings: SettingsFile,
-    ) -> None:
+    def __init__(self, model: str | Model | None, engine: Engine | None, settings: SettingsFile) -> None:
         now = settings.now
         self.session: Session | None = None  # what plays now; None before the first source and after the last
         self.opened: Opened | None = None
@@ -164,7 +153,6 @@ class Player:
 
     @property
     def opening(self) -> SourceLike | None:
-        """What is being opened beside what plays."""
         return None if self._next is None else self._next[0].source
 
     @property
@@ -176,7 +164,6 @@ class Player:
         return f"Opening {session.name} …" + (f" {session.reading:.0%}" if session.reading else "")
 
     def _session(self, opening: Opening, model: str | Model) -> Session:
-        """Return a session that is to play to this model, if it takes the source."""
         asked = self._asked or opening.model is not None  # otherwise the model follows the source
         return Session(
             opening.source,
@@ -331,7 +318,6 @@ class Player:
             self.session.control.toggle()
 
     def step(self, frames: int) -> None:
-        """Pause, and move on or back by so many frames."""
         if self.session is None or self.opened is None or self.opened.playback.live:
             return
         if self.session.control.state == "playing":
@@ -339,14 +325,12 @@ class Player:
         self.session.control.step(frames)
 
     def seek(self, seconds: float) -> None:
-        """Go on from this time after a recording's start."""
         duration_us = None if self.opened is None else self.opened.playback.duration_us
         if self.session is not None and duration_us is not None:
             self.t_us = min(max(round(seconds * 1e6), 0), duration_us)
             self.session.control.seek(self.t_us)
 
     def reset(self) -> None:
-        """Set the network's state to zero before its next frame."""
         if self.session is not None:
             self.session.control.reset()
 
@@ -366,12 +350,10 @@ class Player:
         self.apply(replace(self.choices, **fields))
 
     def choose_decider(self, decider: Decider, card: ModelCard | None) -> None:
-        """Decide so, now and for the next start of livesnn; its classes are those of ``card``."""
         self._settings.change(choices=self._settings.now.choices.with_decider(decider, card))
         self.apply(self.choices.with_decider(decider, card))
 
     def compare(self, second: Second | None) -> None:
-        """Compare what plays, now and later, with a second model or setting; None: with nothing."""
         self.second = second
         if self.session is not None:
             self.session.comparer.use(second)

@@ -50,14 +50,16 @@ class RecordingControls:
         return {"record": self.toggle, "recording": self.ask_how, **labels}
 
     def toggle(self) -> None:
-        """Ask for a file to record to; or stop recording."""
         if self._player.recorder is not None:
             self._player.stop_recording()
         elif self._player.can_record:
-            self._ask()
+            kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
+            dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
+            dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
+            dialog.fileSelected.connect(self.start)
+            self._window.show_dialog(dialog)
 
     def start(self, file: str) -> None:
-        """Record to a new file from now on."""
         path = Path(file)
         self.folder = path.parent
         self._label = None
@@ -86,14 +88,17 @@ class RecordingControls:
         self._window.show_dialog(dialog)
 
     def set_up(self, pre_roll_s: float, labels: Sequence[str]) -> None:
-        """Record with this pre-roll and these labels, now and after the next start of livesnn."""
         self._settings.change(labels=tuple(labels))
         self._player.choose(pre_roll_s=pre_roll_s)
 
     def poll(self) -> None:
-        """Show how the recording goes, how the last one ended, and what the actions would do."""
         for recorder in self._player.take_finished():
-            self._show_finished(recorder)
+            if recorder.error is not None:
+                self._window.banner.show_message(with_kept(error_message(recorder.error), recorder), "error")
+            else:
+                self._written.append(recorder)
+            if recorder.error is None or recorder.recorded.events:
+                self._window.recording_written.emit(str(recorder.path))
         banner = self._window.banner
         if self._written and (banner.isHidden() or banner.kind == "info"):
             self._show_written(self._written.pop(0))
@@ -102,21 +107,6 @@ class RecordingControls:
     def _name(self) -> str:
         source = self._player.source
         return proposed_name(source if isinstance(source, str) else "camera", datetime.now())
-
-    def _ask(self) -> None:
-        kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
-        dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
-        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
-        dialog.fileSelected.connect(self.start)
-        self._window.show_dialog(dialog)
-
-    def _show_finished(self, recorder: Recorder) -> None:
-        if recorder.error is not None:
-            self._window.banner.show_message(with_kept(error_message(recorder.error), recorder), "error")
-        else:
-            self._written.append(recorder)
-        if recorder.error is None or recorder.recorded.events:
-            self._window.recording_written.emit(str(recorder.path))
 
     def _show_written(self, recorder: Recorder) -> None:
         recorded, path = recorder.recorded, str(recorder.path)
@@ -146,7 +136,6 @@ class RecordingControls:
 
 
 def pre_rolls(now_s: float) -> dict[float, str]:
-    """Return the pre-rolls to choose from, seconds, one of which is the present one."""
     return {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now_s})}
 
 
@@ -202,5 +191,4 @@ class RecordingDialog(Dialog):
 
 
 def listed_labels(text: str) -> list[str]:
-    """Return the words between commas, each once."""
     return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))

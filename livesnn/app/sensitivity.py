@@ -6,20 +6,19 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSignalBlocker, QStandardPaths, Qt
-from PySide6.QtGui import QFont, QHideEvent
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QDialog,
     QDockWidget,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QMainWindow,
     QSlider,
     QSpinBox,
     QVBoxLayout,
@@ -28,7 +27,8 @@ from PySide6.QtWidgets import (
 
 from livesnn.app import style
 from livesnn.app.menus import Actions
-from livesnn.app.player import Player
+from livesnn.app.recording_controls import documents
+from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import (
     NOTHING,
     button,
@@ -37,6 +37,7 @@ from livesnn.app.widgets.basics import (
     label,
     note,
     number_box,
+    save_and_tell,
     save_dialog,
     scrolled,
 )
@@ -69,21 +70,12 @@ _TIPS = {
 
 
 class SensitivityDock(QDockWidget):
-    """The dock, empty until a camera is open; `poll` follows it.
+    """The dock, empty until a camera is open; `poll` follows it."""
 
-    ``show_dialog`` shows a dialog over the window, and ``tell`` a message, with its kind, in it.
-    """
-
-    def __init__(
-        self,
-        window: QMainWindow,
-        player: Player,
-        show_dialog: Callable[[QDialog], None],
-        tell: Callable[[str, bool], None],
-    ) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         super().__init__("Sensitivity", window)
         self.setObjectName("sensitivity")  # by which Qt remembers where it was
-        self._player, self._show_dialog, self._tell = player, show_dialog, tell
+        self._window, self._player = window, window.player
         self.panel: SensorPanel | None = None  # of the camera that is open
         self._sensor: SensorControl | None = None
         self._shown_s = 0.0
@@ -91,7 +83,6 @@ class SensitivityDock(QDockWidget):
         self.hide()
 
     def poll(self, actions: Actions) -> None:
-        """Follow the camera that is open, and show whether there is one."""
         opened = self._player.opened
         if opened is None:  # the same camera may come again, turned otherwise
             actions["sensitivity"].setEnabled(False)
@@ -129,16 +120,15 @@ class SensitivityDock(QDockWidget):
         self.panel = SensorPanel(sensor, lambda settings: sensors.change(sensor, serial, settings))
         self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
         self.panel.save.clicked.connect(lambda _=False: self._ask_where_to_save())
-        area = scrolled(self.panel)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area = scrolled(self.panel, down_only=True)
         area.setMinimumWidth(WIDTH)
         self.setWidget(area)
 
     def _ask_what_to_load(self) -> None:
-        dialog = QFileDialog(self.window(), "Load camera settings", str(_documents()))
+        dialog = QFileDialog(self.window(), "Load camera settings", str(documents()))
         dialog.setNameFilters([*_KINDS.values()])
         dialog.fileSelected.connect(lambda file: self.load(Path(file)))
-        self._show_dialog(dialog)
+        self._window.show_dialog(dialog)
 
     def load(self, path: Path) -> None:
         if self.panel is None:
@@ -146,30 +136,17 @@ class SensitivityDock(QDockWidget):
         try:
             self.panel.change(load_settings(path))
         except LivesnnError as error:
-            self._tell(str(error), False)
+            self._window.tell_saved(str(error), False)
 
     def _ask_where_to_save(self) -> None:
-        dialog = save_dialog(self.window(), "Save camera settings", _documents() / "camera.json", _KINDS)
+        dialog = save_dialog(self.window(), "Save camera settings", documents() / "camera.json", _KINDS)
         dialog.fileSelected.connect(lambda file: self.save(Path(file)))
-        self._show_dialog(dialog)
+        self._window.show_dialog(dialog)
 
     def save(self, path: Path) -> None:
-        """Write the settings to a file that can be shared, and say so."""
-        if self._sensor is None:
-            return
-        try:
-            save_settings(path, self._sensor.settings, self._sensor.camera)
-        except OSError as error:
-            self._tell(
-                f"{path}: the settings can't be saved ({error.strerror or error}): choose another folder",
-                False,
-            )
-        else:
-            self._tell(f"Saved {path}", True)
-
-
-def _documents() -> Path:
-    return Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+        if (sensor := self._sensor) is not None:
+            write = partial(save_settings, path, sensor.settings, sensor.camera)
+            save_and_tell(path, "the settings", write, self._window.tell_saved)
 
 
 class SensorPanel(QWidget):
@@ -187,7 +164,8 @@ class SensorPanel(QWidget):
         self.rates = label("", style.text_font(13))
         self.before = label("", style.text_font(13), "soft")
         self.region = _box("Only a region", "region")
-        self.corners = [_number(name, 0, most) for name, most in _corners(size).items()]
+        corners = {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
+        self.corners = [_number(name, 0, most) for name, most in corners.items()]
         self.limit = _box("Limit the rate", "limit")
         self.limited = _rate("Rate limit")
         self.limited.setValue(1000.0)
@@ -217,7 +195,7 @@ class SensorPanel(QWidget):
         self._own = QWidget()
         self._own.setLayout(own)
         self._own.hide()
-        title = label(self._sensor.camera, style.text_font(15, weight=QFont.Weight.DemiBold), wrap=True)
+        title = label(self._sensor.camera, style.bold_font(15), wrap=True)
         fill(
             QVBoxLayout(self),
             fill(QHBoxLayout(), (title, 1), help_button("cameras.md#sensitivity", "Sensitivity"), spacing=8),
@@ -257,11 +235,9 @@ class SensorPanel(QWidget):
         self.speed.valueChanged.connect(lambda value: self.change(replace(now(), speed=value / WHOLE)))
         for changed in (self.hold.toggled, self.held.valueChanged):
             changed.connect(lambda _: self._change_hold())
-        for changed in (self.limit.toggled, self.limited.valueChanged):
-            changed.connect(lambda _: self._change_limit())
-        self.region.toggled.connect(lambda _: self._change_region())
-        for corner in self.corners:
-            corner.valueChanged.connect(lambda _: self._change_region())
+        corners = (corner.valueChanged for corner in self.corners)
+        for changed in (self.limit.toggled, self.limited.valueChanged, self.region.toggled, *corners):
+            changed.connect(lambda _: self._change_limits())
         self.mask_hot.clicked.connect(lambda _=False: self._mask())
         self.unmask.clicked.connect(lambda _=False: self.change(replace(now(), masked=())))
         self.own.toggled.connect(self._own.setVisible)
@@ -288,15 +264,13 @@ class SensorPanel(QWidget):
             # The sensitivity stays where it is: a search begins there, or what was found is kept.
             self.change(replace(settings, sensitivity=self._sensor.sensitivity, hold_events_per_s=wanted))
 
-    def _change_limit(self) -> None:
+    def _change_limits(self) -> None:
+        """Limit the rate and the region as the fields say."""
         limited = self.limited.value() * 1e3 if self.limit.isChecked() else None
-        if limited != self._sensor.settings.limit_events_per_s:
-            self.change(replace(self._sensor.settings, limit_events_per_s=limited))
-
-    def _change_region(self) -> None:
         region = Region(*(corner.value() for corner in self.corners)) if self.region.isChecked() else None
-        if region != self._sensor.settings.region:
-            self.change(replace(self._sensor.settings, region=region))
+        settings = replace(self._sensor.settings, limit_events_per_s=limited, region=region)
+        if settings != self._sensor.settings:
+            self.change(settings)
 
     def _mask(self) -> None:
         settings = self._sensor.settings
@@ -304,7 +278,6 @@ class SensorPanel(QWidget):
         self.change(replace(settings, masked=known[: self._sensor.abilities.masked_pixels]))
 
     def _show_settings(self) -> None:
-        """Show what was asked for last, without changing it."""
         settings = self._sensor.settings
         values = settings.bias_values(self._sensor.abilities)
         shown: dict[QSlider | QSpinBox, int] = {
@@ -331,7 +304,6 @@ class SensorPanel(QWidget):
         self.follow()
 
     def follow(self) -> None:
-        """Show the sensitivity, which may follow a rate, and what is measured."""
         sensor = self._sensor
         _show({self.sensitivity: round(sensor.sensitivity * WHOLE)})
         self.sensitivity.setEnabled(sensor.settings.hold_events_per_s is None)
@@ -352,10 +324,6 @@ def in_words(measured: Measured) -> str:
         return NOTHING
     noise = "" if math.isnan(measured.noise_share) else f", of which {measured.noise_share:.0%} noise"
     return f"{measured.events_per_s / 1e3:,.1f} kev/s{noise}"
-
-
-def _corners(size: Resolution) -> Mapping[str, int]:
-    return {"Left": size.width - 1, "Top": size.height - 1, "Width": size.width, "Height": size.height}
 
 
 def _write(where: QLabel, words: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, Player
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.bars import Banner, Header, Transport
-from livesnn.app.widgets.basics import FRAME, fill, label, save_dialog
+from livesnn.app.widgets.basics import FRAME, fill, label, save_and_tell, save_dialog
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel
 from livesnn.app.widgets.readout import ReadoutPanel
@@ -41,7 +42,7 @@ from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
-from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult, Statistics
+from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.sources import is_live
 from livesnn.threads import Worker
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 GAP = 12  # pixels between cards
 MARGIN = 16  # pixels at the left and the right
 READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
-FRAME_MADE_MS = 200
 LEAST_WITH_CARDS = (780, 610)  # width and height of the window's middle, pixels
 LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
@@ -62,7 +62,6 @@ WELCOME = (
     "What do you want to look at?",
     "An event camera sees whatever moves, and the network recognises it.",
 )
-OTHER_MODEL = "Choose another model with Ctrl+M"
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
 PLOTS_HEIGHT = 210  # pixels; less in a low window
 _PLOT_FILTERS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
@@ -108,7 +107,7 @@ class WindowLayout(QMainWindow):
         self.setMinimumSize(800, 520)
         self.setCentralWidget(self._root())
         self._fit_screen(1280, 800)
-        self.plots = PlotsDock(self, self.show_dialog, self._tell_saved)
+        self.plots = PlotsDock(self)
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
@@ -120,7 +119,7 @@ class WindowLayout(QMainWindow):
             self.splitters["cards"].setVisible(roomy)
         return super().eventFilter(watched, event)
 
-    def _tell_saved(self, message: str, saved: bool) -> None:
+    def tell_saved(self, message: str, saved: bool) -> None:
         self.banner.show_message(message, "info" if saved else "error")
 
     def event(self, event: QEvent) -> bool:
@@ -166,7 +165,7 @@ class WindowLayout(QMainWindow):
     def showEvent(self, event: QShowEvent) -> None:
         """Look whether the frame fits too, once the system has made it."""
         super().showEvent(event)
-        QTimer.singleShot(FRAME_MADE_MS, self, self.fit_frame)
+        QTimer.singleShot(200, self, self.fit_frame)
 
     def fit_frame(self) -> None:
         """Make the window smaller where its frame, which is only known on show, reaches beyond the screen."""
@@ -257,7 +256,11 @@ class SessionDisplay:
             self._profile_reader = None
 
     def poll(self) -> None:
-        self._follow_opened()
+        opened = self._player.newly_opened()
+        self.begin()
+        if opened is not None and self._session is not None:
+            self._show_opened(self._session.name, opened)
+            self._window.source_opened.emit()
         session = self._session
         self._window.plots.poll(None if session is None else session.history)
         if session is None:
@@ -279,18 +282,23 @@ class SessionDisplay:
             self._read_at_s = now_s
             statistics = session.statistics
             self._window.numbers.show_statistics(statistics, Percentiles.of(self._show_ms))
-            self._follow_loss(statistics)
+            # Say on the picture which share of the last seconds' events was dropped.
+            self._came.append(
+                (statistics.events + statistics.unread + statistics.dropped, statistics.dropped)
+            )
+            came, dropped = (last - first for first, last in zip(self._came[0], self._came[-1], strict=True))
+            self._window.view.canvas.set_loss(dropped / max(came, 1))
             if session.history is not None and self._state in ("playing", "waiting"):
                 session.history.add_statistics(statistics, session.history.now_s())
-            self._follow_time_line(session)
+            line = self._window.transport.line
+            self._follow_length()
+            for decision in session.take_decisions():
+                line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
+            profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
+            if profile is not None:
+                line.set_profile(profile)
             self._follow_engine()
         self._follow_results(session, read=read)
-
-    def _follow_loss(self, statistics: Statistics) -> None:
-        """Say on the picture which share of the last seconds' events was dropped."""
-        self._came.append((statistics.events + statistics.unread + statistics.dropped, statistics.dropped))
-        came, dropped = (last - first for first, last in zip(self._came[0], self._came[-1], strict=True))
-        self._window.view.canvas.set_loss(dropped / max(came, 1))
 
     def _forget(self) -> None:
         self.end(PATIENCE_S)
@@ -318,15 +326,6 @@ class SessionDisplay:
             self._show_ms.append(milliseconds)
             if self._session is not None and self._session.history is not None:
                 self._session.history.add_shown(milliseconds, self._session.history.now_s())
-
-    def _follow_time_line(self, session: Session) -> None:
-        line = self._window.transport.line
-        self._follow_length()
-        for decision in session.take_decisions():
-            line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
-        profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
-        if profile is not None:
-            line.set_profile(profile)
 
     def _follow_length(self) -> None:
         """Lengthen the time line of a recording that is being indexed: seldom, since that blurs its decisions."""
@@ -368,14 +367,6 @@ class SessionDisplay:
             self._engine_note = note
             self._window.banner.show_warnings([note])
 
-    def _follow_opened(self) -> None:
-        """Show another session, if one has begun, and its source, once it is open."""
-        opened = self._player.newly_opened()
-        self.begin()
-        if opened is not None and self._session is not None:
-            self._show_opened(self._session.name, opened)
-            self._window.source_opened.emit()
-
     def _follow_state(self, session: Session) -> None:
         if session.warnings and session.warnings != self._warnings:
             self._warnings = session.warnings
@@ -384,20 +375,17 @@ class SessionDisplay:
             self._show_lost(session.control.lost)
         if session.control.state != self._state:
             self._state = session.control.state
-            self._show_state(session)
+            window = self._window
+            for part in (window.header, window.transport, window.state_panel):
+                part.show_state(self._state)
+            if self._state == "ended" and not window.view.has_picture:
+                window.view.show_words(session.note, NEXT, ways=True)
+            if self._state == "failed" and session.error is not None:
+                self._show_failed(session.error, model=session.model_failed)
         if self._state == "opening":
             share = session.reading
             title = OPENING if not share else f"Reading: {share:.0%}"
             self._window.view.show_words(title, session.name)
-
-    def _show_state(self, session: Session) -> None:
-        window = self._window
-        for part in (window.header, window.transport, window.state_panel):
-            part.show_state(self._state)
-        if self._state == "ended" and not window.view.has_picture:
-            window.view.show_words(session.note, NEXT, ways=True)
-        if self._state == "failed" and session.error is not None:
-            self._show_failed(session.error, model=session.model_failed)
 
     def _show_lost(self, lost: str) -> None:
         first, self._lost = not self._lost, lost
@@ -438,7 +426,7 @@ class SessionDisplay:
         if window.view.has_picture:
             return
         if model:
-            window.view.show_words("This model can't be used", OTHER_MODEL)
+            window.view.show_words("This model can't be used", "Choose another model with Ctrl+M")
         else:
             window.view.show_words("Nothing to show", NEXT, ways=True)
 
@@ -448,24 +436,15 @@ class SessionDisplay:
 
 
 class PlotsDock(QDockWidget):
-    """Plots of the session's last minutes, docked below the picture, at a side, or floating.
-
-    ``show_dialog`` shows a dialog over the window, and ``tell`` a message, with its kind, in it.
-    """
+    """Plots of the session's last minutes, docked below the picture, at a side, or floating."""
 
     chosen = Signal(tuple)  # the names of the plots that a person chose
 
-    def __init__(
-        self,
-        window: QMainWindow,
-        show_dialog: Callable[[QDialog], None],
-        tell: Callable[[str, bool], None],
-    ) -> None:
+    def __init__(self, window: WindowLayout) -> None:
         super().__init__("Plots", window)
         self.setObjectName("plots")  # by which Qt remembers where it was
         self.panel: PlotPanel | None = None  # None until it is first shown
-        self._show_dialog = show_dialog
-        self._tell = tell
+        self._window = window
         self._names: Sequence[str] = ()
         self._import = Worker("plots", _import_panel)
         self.setTitleBarWidget(QWidget())  # none
@@ -478,7 +457,6 @@ class PlotsDock(QDockWidget):
         self.hide()
 
     def choose(self, names: Sequence[str]) -> None:
-        """Show these plots, without a signal."""
         self._names = names
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -487,15 +465,25 @@ class PlotsDock(QDockWidget):
         super().showEvent(event)
 
     def poll(self, history: PlotHistory | None) -> None:
-        """Make the plots once they can be made, and show the newest values."""
         if not self.isVisible() or self._import.running:
             return
         if self._import.error is not None:
             self.hide()
-            self._tell(f"The plots can't be shown ({self._import.error}): reinstall livesnn", False)
+            self._window.tell_saved(
+                f"The plots can't be shown ({self._import.error}): reinstall livesnn", False
+            )
             return
         if self.panel is None:
-            self._make_panel()
+            from livesnn.app.widgets.plot_panel import PlotPanel
+
+            self.panel = panel = PlotPanel(self._names)
+            panel.chosen_changed.connect(lambda: self.chosen.emit(panel.chosen))
+            panel.save_wanted.connect(self.ask_where_to_save)
+            panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
+            panel.close_button.clicked.connect(self.close)
+            self.setTitleBarWidget(panel.bar)
+            self._waiting.hide()
+            self._column.addWidget(panel)
         elif history is not None:
             self.panel.poll(history)
 
@@ -503,39 +491,21 @@ class PlotsDock(QDockWidget):
         self.hide()
         self._import.close()
 
-    def _make_panel(self) -> None:
-        from livesnn.app.widgets.plot_panel import PlotPanel
-
-        self.panel = panel = PlotPanel(self._names)
-        panel.chosen_changed.connect(lambda: self.chosen.emit(panel.chosen))
-        panel.save_wanted.connect(self.ask_where_to_save)
-        panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
-        panel.close_button.clicked.connect(self.close)
-        self.setTitleBarWidget(panel.bar)
-        self._waiting.hide()
-        self._column.addWidget(panel)
-
     def ask_where_to_save(self, name: str) -> None:
-        """Ask for a file to save a plot to; its suffix is the format."""
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
         dialog = save_dialog(self.window(), "Save the plot", Path(pictures) / f"{name}.png", _PLOT_FILTERS)
         dialog.fileSelected.connect(lambda file: self.save(name, Path(file)))
-        self._show_dialog(dialog)
+        self._window.show_dialog(dialog)
 
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""
         if path.suffix.lower() not in _PLOT_FILTERS:
-            self._tell(f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False)
-            return
-        try:
-            if self.panel is not None:
-                self.panel.save(name, path)
-        except OSError as error:
-            self._tell(
-                f"{path}: the plot can't be saved ({error.strerror or error}): choose another folder", False
+            self._window.tell_saved(
+                f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False
             )
-        else:
-            self._tell(f"Saved {path}", True)
+            return
+        if self.panel is not None:
+            save_and_tell(path, "the plot", partial(self.panel.save, name, path), self._window.tell_saved)
 
 
 class _PlotsPlace(QWidget):

@@ -25,7 +25,6 @@ from livesnn.session.control import Choices
 
 FILE = "LIVESNN_SETTINGS"  # Environment variable: the settings file to use in place of the user's own
 
-_LOCKED_S = 3.0
 MOST_RECENT = 10
 MOST_LABELS = 9  # a key each
 ThemeName = Literal["dark", "light", "system"]
@@ -100,7 +99,6 @@ class SettingsFile:
                     self._written = _stamp(self._path)
 
     def choose(self, **fields: Any) -> None:
-        """Change fields of the choices."""
         self.change(choices=replace(self._now.choices, **fields))
 
 
@@ -116,7 +114,7 @@ def _locked(path: Path) -> Iterator[None]:
     from PySide6.QtCore import QLockFile  # not before it is known that Qt's libraries are there
 
     lock = QLockFile(f"{path}.lock")
-    ends_s = time.monotonic() + _LOCKED_S
+    ends_s = time.monotonic() + 3.0
     while not lock.tryLock(0) and time.monotonic() < ends_s:  # itself, it would sleep longer and longer
         time.sleep(0.005)
     try:
@@ -165,8 +163,7 @@ def _read(path: Path) -> Settings | None:
         return None
     settings, problem = None, ""
     try:
-        fields = _migrated(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
-        fields, wrong = _usable(fields, Settings)
+        fields, wrong = _usable(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]), Settings)
         settings = msgspec.convert(fields, Settings)
         if wrong:
             problem = f"these settings can't be used and are reset: {', '.join(wrong)}"
@@ -206,48 +203,3 @@ def _usable(fields: dict[str, Any], kind: Any) -> tuple[dict[str, Any], list[str
             else:
                 wrong.append(name)
     return usable, wrong
-
-
-def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a file's fields by today's names; in older files the choices stood beside the others."""
-    old = {name: fields[name] for name in _OLD_CHOICES if name in fields}
-    now = {name: value for name, value in fields.items() if name not in old}
-    choices = now.get("choices", {})
-    if not isinstance(choices, dict):
-        return now
-    view = {new: old.pop(name) for new, name in _OLD_VIEW.items() if name in old}
-    denied, thresholds = old.pop("denied", {}), old.pop("thresholds", {})
-    rules: object = None
-    if isinstance(denied, dict) and isinstance(thresholds, dict):
-        rules = {
-            model: {"deny": denied.get(model, ()), "thresholds": thresholds.get(model, {})}
-            for model in {*denied, *thresholds}
-        }
-    choices = {"loop": True, "view": view, "by_model": rules, **old, **choices}
-    for of_camera in ("denoise", "mirrored"):  # once kept for recordings too, which a filter ruins
-        choices.pop(of_camera, None)
-    decider = choices.get("decider", {})
-    if isinstance(decider, dict) and "leak" not in decider:
-        decider = {"hysteresis" if name == "keep" else name: value for name, value in decider.items()}
-        untouched = all(decider.get(name, value) == value for name, value in _OLD_DECIDER.items())
-        choices["decider"] = {} if untouched else {**_OLD_DECIDER, "leak": 0.0, **decider}
-    elif isinstance(decider, dict) and decider.items() >= _FIRST_LEAKY_DECIDER.items():
-        choices["decider"] = {
-            name: value for name, value in decider.items() if name not in _FIRST_LEAKY_DECIDER
-        }
-    return {**now, "choices": choices}
-
-
-_OLD_DECIDER = {
-    "threshold": 0.5,
-    "hysteresis": None,
-    "smoothing": 0.0,
-}  # The defaults while there was no leak
-_FIRST_LEAKY_DECIDER = {"threshold": 0.7, "hysteresis": None, "smoothing": 0.0, "leak": 0.22}
-"""Earlier defaults: who never changed them gets today's."""
-
-_OLD_VIEW = {"mode": "view_mode", "palette": "palette"}
-_OLD_CHOICES = (
-    *("loop", "pre_roll_s", "denoise", "decider", "denied", "thresholds"),
-    *_OLD_VIEW.values(),
-)

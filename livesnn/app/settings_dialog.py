@@ -8,8 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import reduce
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QFont
+from PySide6.QtCore import QSignalBlocker, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialogButtonBox,
@@ -40,11 +39,10 @@ from livesnn.app.widgets.basics import (
 )
 from livesnn.session.event_picture import PALETTES
 
-KEPT = {
+KEPT = {  # Fields that "Defaults" doesn't touch: no choices, but what came about.
     *("geometry", "splitters", "docks", "plots", "mounted", "recent", "model", "engine", "labels", "toured"),
     "actions",
 }
-"""Fields that "Defaults" doesn't touch: no choices, but what came about."""
 NOTHING_FOUND = "No setting matches these words."
 _BOX = 210  # width of the fields, pixels
 
@@ -107,7 +105,27 @@ class SettingsDialog(Dialog):
             "Network": self._network,
             "Decisions": self._decisions,
         }
-        self._lay_out()
+        self._list.setSpacing(6)
+        inner = QWidget()
+        self.nothing.hide()
+        fill(QVBoxLayout(inner), self._list, self.nothing, spacing=0).addStretch(1)
+        self._area = scrolled(inner, down_only=True)
+        self.groups = QListWidget()
+        self.groups.setFont(style.text_font(15))
+        self.groups.setFixedWidth(140)
+        self.groups.setAccessibleName("Groups of settings")
+        self.groups.addItems([*self._missing])
+        self.groups.currentTextChanged.connect(self._go_to)
+        self.column.addWidget(self.search)
+        self.column.addLayout(fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1)
+        self.add_close()
+        buttons = self.findChildren(QDialogButtonBox)[0]
+        defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
+        defaults.setToolTip("Restore look, playback and decisions to those of the first start")
+        for each in buttons.buttons():
+            if isinstance(each, QPushButton):
+                each.setAutoDefault(False)
+        defaults.clicked.connect(self.reset)
         self._build_next()
         self.search.textChanged.connect(self._search)
         self.search.setFocus()
@@ -125,7 +143,7 @@ class SettingsDialog(Dialog):
         if not self._missing:
             return
         group = next(iter(self._missing))
-        self._headings[group] = label(group, style.text_font(16, weight=QFont.Weight.DemiBold), "accent")
+        self._headings[group] = label(group, style.bold_font(16), "accent")
         self._list.addWidget(self._headings[group])
         self._missing.pop(group)()
         self.show_settings(self.settings)
@@ -272,30 +290,6 @@ class SettingsDialog(Dialog):
         self._shows.append(show)
         return widget
 
-    def _lay_out(self) -> None:
-        self._list.setSpacing(6)
-        inner = QWidget()
-        self.nothing.hide()
-        fill(QVBoxLayout(inner), self._list, self.nothing, spacing=0).addStretch(1)
-        self._area = scrolled(inner)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.groups = QListWidget()
-        self.groups.setFont(style.text_font(15))
-        self.groups.setFixedWidth(140)
-        self.groups.setAccessibleName("Groups of settings")
-        self.groups.addItems([*self._missing])
-        self.groups.currentTextChanged.connect(self._go_to)
-        self.column.addWidget(self.search)
-        self.column.addLayout(fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1)
-        self.add_close()
-        buttons = self.findChildren(QDialogButtonBox)[0]
-        defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        defaults.setToolTip("Restore look, playback and decisions to those of the first start")
-        for each in buttons.buttons():
-            if isinstance(each, QPushButton):
-                each.setAutoDefault(False)
-        defaults.clicked.connect(self.reset)
-
     # What a person does
 
     def show_settings(self, settings: Settings) -> None:
@@ -305,7 +299,6 @@ class SettingsDialog(Dialog):
 
     @Slot()
     def reset(self) -> None:
-        """Go back to the defaults of what a person chooses."""
         chosen = {each.name for each in fields(Settings)} - KEPT
         self._use(replace(self.settings, **{name: getattr(Settings(), name) for name in chosen}))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
@@ -101,7 +100,6 @@ class SourceChooser:
         self._window.open_requested.emit(source, None)
 
     def visit(self, source: str) -> None:
-        """Let the next file dialog start at this source's folder."""
         if (folder := folder_of(source)) is not None and folder.is_dir():
             self.folder = folder
 
@@ -115,7 +113,6 @@ class SourceChooser:
 
 
 def readable_source(source: str) -> str:
-    """Return a source as a person reads it: of a file, the name and the folder."""
     folder = folder_of(source)
     return source if folder is None else f"{source_name(source)}   ({folder.name or folder})"
 
@@ -157,11 +154,7 @@ class Words(NamedTuple):
 
 OF_CAMERAS = Words("Connect a camera", LOOKING, "Choose a camera:", False, "cameras.md#event-cameras")
 OF_WEBCAMS = Words(
-    "Use a webcam",
-    "Looking for webcams …",
-    "Which webcam should livesnn use?",
-    True,
-    "cameras.md#webcams",
+    "Use a webcam", "Looking for webcams …", "Which webcam should livesnn use?", True, "cameras.md#webcams"
 )
 NO_WEBCAM = "No webcam was found. Plug one in, close other programs that use it, then search again."
 UNLISTED = 4  # webcams to choose from where the system lists none
@@ -220,7 +213,6 @@ class CameraDialog(Dialog):
 
     @Slot()
     def look(self) -> None:
-        """Look for cameras again."""
         self._stop()
         self.cameras.clear()
         self.note.setText(self._words.looking)
@@ -273,7 +265,6 @@ class CameraDialog(Dialog):
 
 
 MOST_NAMED = 5
-_WEIGHTS = (".onnx", ".safetensors")
 
 
 class Dropped(NamedTuple):
@@ -301,7 +292,7 @@ def dropped(mime: QMimeData) -> Dropped | None:
     """Return what is dragged, by what it is on the disk; None where it is no file or folder."""
     recordings, models, wrong = [], [], []
     for path in [Path(url.toLocalFile()) for url in mime.urls() if url.isLocalFile()]:
-        if not path.is_dir() and path.suffix not in _WEIGHTS:
+        if not path.is_dir() and path.suffix not in (".onnx", ".safetensors"):
             recordings.append(str(path))
             continue
         folder = str(path if path.is_dir() else path.parent)
@@ -316,7 +307,6 @@ def dropped(mime: QMimeData) -> Dropped | None:
 
 
 def some(names: Sequence[str], separator: str) -> str:
-    """Return the first names, and how many more there are."""
     more = [f"and {len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
     return separator.join([*names[:MOST_NAMED], *more])
 
@@ -329,7 +319,7 @@ class DropTarget(QLabel):
         self._covered = parent
         self.setObjectName("drop")
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setFont(style.text_font(26, weight=QFont.Weight.DemiBold))
+        self.setFont(style.bold_font(26))
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setWordWrap(True)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -355,7 +345,6 @@ class Playlist:
         self._before: object = None  # the session that played when the file was asked for
 
     def start(self, files: Sequence[str]) -> None:
-        """Play these files, two or more, from the first on."""
         self._files, self._failed = tuple(files), 0
         self._open(0)
 

@@ -18,17 +18,9 @@ from PySide6.QtGui import (
     QPixmap,
     QResizeEvent,
 )
-from PySide6.QtWidgets import (
-    QApplication,
-    QDockWidget,
-    QFrame,
-    QHBoxLayout,
-    QStackedWidget,
-    QWidget,
-)
+from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QStackedWidget, QWidget
 
 from livesnn.app import style
-from livesnn.app.player import Player
 from livesnn.app.session_display import READ_S, WindowLayout
 from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
@@ -102,7 +94,6 @@ class Caption(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
     def set_palette(self, palette: Palette) -> None:
-        """Use the ground of this palette, and a theme's colours that fit it."""
         self._palette = palette
         self._paint_scrim()
 
@@ -246,7 +237,7 @@ class StageBar(QFrame):
         super().__init__(parent)
         self.setObjectName("banner")
         style.set_rule(self, "kind", "info")
-        self.source = label("", style.text_font(15, weight=QFont.Weight.DemiBold))
+        self.source = label("", style.bold_font(15))
         self.state = label("", style.text_font(14), "soft")
         self.leave = button("Exit (Esc)", height=32)
         self.leave.clicked.connect(leave)
@@ -374,7 +365,6 @@ class Stage(QWidget):
         return RELEASE if self._held_long else HOLDING if self._hold.isActive() else ""
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Begin to leave a kiosk."""
         held = event.key() == Qt.Key.Key_Q and event.modifiers() == _HELD
         if self.kiosk and held:
             self._release.stop()
@@ -386,7 +376,6 @@ class Stage(QWidget):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
-        """Leave, or stay if a key was released too early."""
         if self.holding:
             self._release.start()
         super().keyReleaseEvent(event)
@@ -417,13 +406,10 @@ class Presenting:
     """
 
     def __init__(
-        self,
-        window: WindowLayout,
-        player: Player,
-        begin: Callable[[], None],
-        show_palette: Callable[[str], None],
+        self, window: WindowLayout, begin: Callable[[], None], show_palette: Callable[[str], None]
     ) -> None:
-        self._window, self._player, self._begin, self._show_palette = window, player, begin, show_palette
+        self._window, self._player = window, window.player
+        self._begin, self._show_palette = begin, show_palette
         self.stage = Stage()
         self.stage.leave_requested.connect(self.leave)
         self.pages = QStackedWidget()
@@ -493,12 +479,10 @@ class Presenting:
         window.view.setFocus()
 
     def follow_palette(self) -> None:
-        """Use the palette that a person has chosen."""
         if self.on:
             self.stage.set_palette(PALETTES[self._player.choices.view.palette])
 
     def show_note(self, words: str) -> None:
-        """Show a few words on the stage for some seconds."""
         if self.on:
             self.stage.caption.show_note(words, time.perf_counter())
 
@@ -510,7 +494,6 @@ class Presenting:
     # As time goes by
 
     def poll(self) -> None:
-        """Show what the window says, and keep a kiosk going."""
         if not self.on:
             return
         if self._window.dialog is not None:

@@ -59,54 +59,31 @@ class Theme:
     classes: tuple[str, ...]
 
 
-DARK = Theme(
-    background="#12161f",
-    surface="#1a202c",
-    raised="#252d3c",
-    hover="#303a4d",
-    pressed="#1f2633",
-    line="#2f394b",
-    text="#f1f4f9",
-    soft="#a9b4c6",
-    faint="#8c98ad",
-    accent="#4fd8bd",
-    accent_hover="#74e6d0",
-    accent_dark="#1f5b54",
-    on_accent="#0c1a18",
-    neutral="#5c6b84",
-    warning="#ffb454",
-    warning_surface="#3b3120",
-    warning_line="#6f5a2e",
-    danger="#ff8f9a",
-    danger_surface="#43222a",
-    danger_line="#7c3843",
-    event_background="#0b0e14",
-    classes=CLASSES_ON_DARK,
-)
-LIGHT = Theme(
-    background="#eef1f6",
-    surface="#ffffff",
-    raised="#e5e9f0",
-    hover="#d9dfe9",
-    pressed="#ccd4e0",
-    line="#cfd6e1",
-    text="#151a23",
-    soft="#465162",
-    faint="#5a6577",
-    accent="#08705f",
-    accent_hover="#0a7f6c",
-    accent_dark="#bfe6dd",
-    on_accent="#ffffff",
-    neutral="#9aa6b8",
-    warning="#854d00",
-    warning_surface="#fff3dc",
-    warning_line="#e8c88a",
-    danger="#b01c2e",
-    danger_surface="#fde8ea",
-    danger_line="#eeb0b7",
-    event_background="#e3e8f0",
-    classes=CLASSES_ON_LIGHT,
-)
+_COLOURS = {  # on dark, on light
+    "background": ("#12161f", "#eef1f6"),
+    "surface": ("#1a202c", "#ffffff"),
+    "raised": ("#252d3c", "#e5e9f0"),
+    "hover": ("#303a4d", "#d9dfe9"),
+    "pressed": ("#1f2633", "#ccd4e0"),
+    "line": ("#2f394b", "#cfd6e1"),
+    "text": ("#f1f4f9", "#151a23"),
+    "soft": ("#a9b4c6", "#465162"),
+    "faint": ("#8c98ad", "#5a6577"),
+    "accent": ("#4fd8bd", "#08705f"),
+    "accent_hover": ("#74e6d0", "#0a7f6c"),
+    "accent_dark": ("#1f5b54", "#bfe6dd"),
+    "on_accent": ("#0c1a18", "#ffffff"),
+    "neutral": ("#5c6b84", "#9aa6b8"),
+    "warning": ("#ffb454", "#854d00"),
+    "warning_surface": ("#3b3120", "#fff3dc"),
+    "warning_line": ("#6f5a2e", "#e8c88a"),
+    "danger": ("#ff8f9a", "#b01c2e"),
+    "danger_surface": ("#43222a", "#fde8ea"),
+    "danger_line": ("#7c3843", "#eeb0b7"),
+    "event_background": ("#0b0e14", "#e3e8f0"),
+}
+DARK = Theme(classes=CLASSES_ON_DARK, **{name: dark for name, (dark, _) in _COLOURS.items()})
+LIGHT = Theme(classes=CLASSES_ON_LIGHT, **{name: light for name, (_, light) in _COLOURS.items()})
 
 
 Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accent"]
@@ -134,11 +111,7 @@ def use(name: ThemeName, application: QApplication) -> None:
             set_icon(widget, *widget.property(_ICON))
 
 
-_SCHEMES = {
-    "dark": Qt.ColorScheme.Dark,
-    "light": Qt.ColorScheme.Light,
-    "system": Qt.ColorScheme.Unknown,
-}
+_SCHEMES = {"dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light, "system": Qt.ColorScheme.Unknown}
 
 
 def _follow_system() -> None:
@@ -153,7 +126,6 @@ def class_colour(index: int) -> QColor:
 
 
 def ink_on(ground: QColor) -> QColor:
-    """Return black or white, whichever is more legible on a ground."""
     return max((QColor("#000000"), QColor("#ffffff")), key=lambda ink: contrast(ground, ink))
 
 
@@ -190,8 +162,11 @@ def text_font(pixels: int, *, weight: QFont.Weight = QFont.Weight.Normal, spacin
 
 
 def caption_font() -> QFont:
-    """Return the small font of captions above a value."""
     return text_font(12, weight=QFont.Weight.DemiBold, spacing=0.4)
+
+
+def bold_font(pixels: int) -> QFont:
+    return text_font(pixels, weight=QFont.Weight.DemiBold)
 
 
 def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: int = 20) -> None:
@@ -215,7 +190,7 @@ def dress(dialog: QDialog) -> None:
             set_icon(tool, name)
 
 
-_FILE_DIALOG = {
+_FILE_DIALOG = {  # Qt's names of its buttons → icons.
     "backButton": "left",
     "forwardButton": "right",
     "toParentButton": "up",
@@ -223,7 +198,6 @@ _FILE_DIALOG = {
     "listModeButton": "grid",
     "detailModeButton": "lines",
 }
-"""Qt's names of its buttons → icons."""
 
 # The style sheet. Widgets carry the names and properties.
 

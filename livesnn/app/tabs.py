@@ -69,7 +69,6 @@ class Tabs(QWidget):
 
     @property
     def pages(self) -> list[Page]:
-        """The windows, in the order of their tabs."""
         return [cast(Page, self._pages.widget(index)) for index in range(self._pages.count())]
 
     @property

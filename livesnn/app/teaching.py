@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from PySide6.QtCore import QPoint, Signal, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QProgressBar
 
 from livesnn import subprocesses
@@ -140,7 +139,6 @@ class Teaching:
         self._dialog = dialog
 
     def end(self) -> None:
-        """Abandon the lesson, if there is one."""
         steps, self._steps, self._dialog = self._steps, None, None
         if steps is not None:
             steps.close()  # ends what it began
@@ -286,7 +284,7 @@ class TeachDialog(Dialog):
         self.name = line_edit("", "thumbs up", "Name of the gesture")
         self.name.setMaxLength(LONGEST_NAME)
         self.words = label("", style.text_font(14), "soft", wrap=True)
-        self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
+        self.now = label("", style.bold_font(26), wrap=True)
         self.share = QProgressBar()
         self.share.setRange(0, 1000)
         self.share.setTextVisible(False)
@@ -300,7 +298,6 @@ class TeachDialog(Dialog):
         self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))
 
     def show_step(self, step: Step) -> None:
-        """Show a step, and make room for all of its words."""
         self.name.setVisible(step.names)
         self.button.setText(step.button or self.button.text())
         self.button.setVisible(bool(step.button))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Slot
-from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
@@ -71,8 +70,8 @@ class Tour(QFrame):
         self._outline = QFrame(window)
         self._outline.setObjectName("outline")
         self._outline.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.count = label("", style.text_font(12, weight=QFont.Weight.DemiBold), "faint")
-        self.title = label("", style.text_font(18, weight=QFont.Weight.DemiBold), wrap=True)
+        self.count = label("", style.bold_font(12), "faint")
+        self.title = label("", style.bold_font(18), wrap=True)
         self.words = note("", 14)
         self.skip = button("Skip the tour", height=32)
         self.back = button("Back", height=32)
@@ -96,7 +95,6 @@ class Tour(QFrame):
 
     @Slot()
     def end(self) -> None:
-        """End the tour, for good."""
         self._window.removeEventFilter(self)
         self.hide()
         self._outline.hide()

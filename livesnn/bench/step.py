@@ -66,25 +66,11 @@ def bench_step(
 ) -> dict[str, object]:
     """Time one step of each engine on the same frames by turns: ``repeats`` passes with the state carried.
 
-    Raises ModelError if there is no such model, or one of the ``engines`` given can't run it, and DataError if the
-    source is shorter than a frame.
-
-    Parameters
-    ----------
-    model
-        A model or its folder; "" means `DEFAULT_MODEL`.
-    source
-        A recording whose first frames are taken; default: a moving blob.
-    engines
-        "onnx" stands for each of ONNX Runtime's ways. Default: all that are installed and can run the model.
-    peers
-        The same network in other frameworks, to be timed by the same turns.
-
-    Returns
-    -------
-    What was run; engines, with ms_p50, ms_p95, ms_p99 and fps of each; engines_left_out, with the reason; what
-    `_compared` and `_agreement` return. With ``peers`` also peers: for each its times, ``ratio``, how many times as
-    fast ours is, and ``same_decision``, the share of frames with the same argmax as ours.
+    ``source`` is a recording whose first frames are taken; by default a blob moves. ``engines`` are by default all
+    that are installed and can run the model; "onnx" stands for each of ONNX Runtime's ways. ``peers`` are the same
+    network in other frameworks. Returned are, for each engine and peer, ms_p50, ms_p95, ms_p99 and fps; why others
+    were left out; and what `_compared`, `_agreement` and `_peer` return. Raises ModelError if there is no such model,
+    or one of the ``engines`` given can't run it, and DataError if the source is shorter than a frame.
     """
     if len(set(engines)) < len(engines):
         raise LivesnnError(f"--engines {' '.join(engines)} names an engine twice: give each once")
@@ -181,7 +167,6 @@ def _peer(passes: Sequence[Pass], ours: Sequence[Pass]) -> StepTimes:
 
 
 def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
-    """Return the first frames of a source, or of a moving blob."""
     opened: EventSource
     if source:
         opened = event_source(open_source(source))
@@ -205,7 +190,6 @@ class Pass(NamedTuple):
 
 
 def run_pass(model: Model, inputs: Sequence[Frame]) -> Pass:
-    """Run all frames from zero state, with the state carried."""
     ms, winners, spike_steps, state = [], [], 0, model.initial_state()
     for frame in inputs:
         begun_s = time.perf_counter()
@@ -304,12 +288,8 @@ class BoundOnnx:
 def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]) -> None:
     """Write a graph whose blocks' convolutions run in ONNX Runtime's 8 bits, with a scale per channel.
 
-    It isn't quite the same network: currents too are rounded to 8 bits, over their range on the frames.
-
-    Parameters
-    ----------
-    source, model
-        The graph, and its Model.
+    It isn't quite the same network: currents too are rounded to 8 bits, over their range on the frames. ``model``
+    runs the ``source``.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static

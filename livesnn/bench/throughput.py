@@ -37,13 +37,9 @@ SIMULATED_S = 10.0  # Duration of each simulated person in `bench_simulate`
 
 
 def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
-    """Time `Slicer.push` on one core, packet by packet, on a moving blob in noise, cut every 30 ms.
+    """Time `Slicer.push` on one core on a moving blob in noise, cut every 30 ms: millions of events a second.
 
-    Returns
-    -------
-    For each sensor and input, such as "640x480 to 64x64": mev_per_s, the `spread` of millions of events a second over
-    ``repeats`` passes; events and frames of one pass; events_in_frames, those inside the crop and in a finished
-    slice.
+    ``events_in_frames`` are those inside the crop and in a finished slice.
     """
     return {
         f"{sensor.width}x{sensor.height} to {side}x{side}": _bench_case(sensor, side, repeats, n_events)
@@ -70,10 +66,7 @@ def moving_blob(n_events: int, sensor: Resolution, *, seed: int, duration_us: in
 
 
 def _place(
-    swing: npt.NDArray[np.float64],
-    noise: npt.NDArray[np.bool_],
-    size: int,
-    random: np.random.Generator,
+    swing: npt.NDArray[np.float64], noise: npt.NDArray[np.bool_], size: int, random: np.random.Generator
 ) -> npt.NDArray[np.uint16]:
     """Return each event's coordinate: anywhere for noise, else near the centre + ``swing`` × size / 4."""
     blob = size * (0.5 + 0.25 * swing + random.normal(0, 1 / 12, len(swing)))
@@ -106,10 +99,7 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
 def bench_denoise(repeats: int, *, n_events: int = 5_000_000) -> dict[str, object]:
     """Time the three noise filters together on one core; tests/benchmarks/denoise.py measures what they drop.
 
-    Returns
-    -------
-    By sensor, such as "640x480": mev_per_s, the `spread` over ``repeats`` in processor time, on a moving blob with a
-    fifth of noise in packets of 10,000 events.
+    Millions of events a second of processor time by sensor, on a moving blob with a fifth of noise.
     """
     return {
         "mev_per_s": {
@@ -177,7 +167,6 @@ def by_aedat(path: Path) -> Iterator[Columns]:
 
 
 def columns(events: npt.NDArray[Any], *names: str) -> Columns:
-    """Return four fields of a structured array."""
     t, x, y, p = (events[name] for name in names)
     return t, x, y, p
 
@@ -187,16 +176,12 @@ AEDAT4_READERS: dict[str, Reader] = {"dv_processing": by_dv_processing, "aedat":
 
 
 def bench_decode(repeats: int, *, events: int = EVENTS) -> dict[str, Any]:
-    """Decode an .aedat4 file with each library by turns, ``repeats`` times, by the clock.
+    """Decode an .aedat4 file with each library by turns, ``repeats`` times: millions of events a second by the clock.
 
     The file is made in a temporary folder: LZ4, 1280×720, a moving edge in noise. It is so large that opening it
     hardly counts. livesnn decodes on up to four cores; `taskset -c 0` in front of the command leaves it one.
-    Raises DataError if the libraries find different numbers of events.
-
-    Returns
-    -------
-    ``files``, by name: events, and for each library mev_per_s {n, median, min, max} in millions of events a second;
-    ``ratio``: livesnn's median over that of each other library; ``ratio_file``: the name of the file.
+    ``ratio`` is livesnn's median over another library's. Raises DataError if the libraries find different numbers of
+    events.
     """
     readers: dict[str, Reader] = {"livesnn": by_livesnn}
     readers |= {name: read for name, read in AEDAT4_READERS.items() if find_spec(name)}

@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from livesnn.cli.usage import Argument
 
 ALL = "--all"
-SUPERVISOR = "LIVESNN_SUPERVISOR"
-"""Environment variable with the process that has started this one."""
+SUPERVISOR = "LIVESNN_SUPERVISOR"  # Environment variable with the process that has started this one.
 
 FIRST_S, LONGEST_S = 1.0, 60.0
 """Between a camera's process and the next one. It doubles each time, until one has run for the longest time."""
 
-ENDING_S = 5.0
-"""A process has so long to end when it is asked to."""
+ENDING_S = 5.0  # A process has so long to end when it is asked to.
 
 _LOOK_S = 0.2
 
@@ -65,7 +63,16 @@ def _serve_each(rest: Sequence[str], flags: dict[str, Any]) -> int:
     commands = {}
     for serial, own in flags_of_each(serials, flags).items():
         commands[serial] = subprocesses.command("serve", f"camera:{serial}", *rest, *own)
-    _check(flags)
+    # Raise LivesnnError where each process would.
+    from livesnn.infer.decide import Decider
+    from livesnn.infer.model import read_card
+
+    flags["page"].check()
+    flags["receivers"].starts()
+    _ = flags["receivers"].ros2_node, flags["mounting"].upright, flags["mounting"].sensor
+    decider = Decider().merge(flags["decisions"].given)
+    if flags["model"] is not None:
+        decider.check(read_card(flags["model"]))
     for serial in serials if flags["page"].control else ():
         _folder_of(serial, flags["page"].recordings).mkdir(parents=True, exist_ok=True)
     cameras = [CameraProcess(serial, command, say) for serial, command in commands.items()]
@@ -133,28 +140,10 @@ def _folder_of(serial: str, recordings: Path) -> Path:
     return expanded(recordings) / (re.sub(r"[^\w.-]", "_", serial).lstrip(".") or "_")
 
 
-def _check(flags: dict[str, Any]) -> None:
-    """Raise LivesnnError where each process would."""
-    from livesnn.infer.decide import Decider
-    from livesnn.infer.model import read_card
-
-    flags["page"].check()
-    flags["receivers"].starts()
-    _ = flags["receivers"].ros2_node, flags["mounting"].upright, flags["mounting"].sensor
-    decider = Decider().merge(flags["decisions"].given)
-    if flags["model"] is not None:
-        decider.check(read_card(flags["model"]))
-
-
 class CameraProcess:
-    """A process for one camera, started again whenever it dies.
+    """A process for one camera, started again whenever it dies; ``first_s`` is between the first and the second.
 
-    Parameters
-    ----------
-    say
-        Gets each line that the process writes to stderr, with the serial number in front.
-    first_s
-        Between the first process and the second.
+    ``say`` gets each line that the process writes to stderr, with the serial number in front.
     """
 
     def __init__(
@@ -206,6 +195,5 @@ class CameraProcess:
         self._say(f"livesnn serve {self.serial}: {line}")
 
     def send(self, number: int) -> None:
-        """Send the process a signal, if it runs."""
         if self._process is not None:
             self._process.send_signal(number)

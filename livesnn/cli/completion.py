@@ -121,7 +121,6 @@ def zsh_script(summaries: Mapping[str, str], takes: Mapping[str, Sequence[Argume
 
 
 def _zsh_spec(argument: Argument) -> str:
-    """Return one argument as zsh's _arguments has it."""
     number = all(kind in (int, float) for kind in argument.kinds)
     values = f"({' '.join(argument.choices)})" if argument.choices else " " if number else "_files"
     asked = f":{argument.metavar.partition('|')[0].replace(':', ' ')}:{values}"

@@ -51,7 +51,6 @@ class Findings:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is a problem."""
         return all(check.state != "problem" for check in self.checks)
 
 
@@ -66,8 +65,6 @@ def failed(name: str, state: State, error: LivesnnError) -> Findings:
 
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SELF_TEST_S = 2.0  # of the recording: 68 frames
-_SELF_TEST_FRAME_MS = 29.0  # of its model
 DRIVERS = (
     ("dv_processing", "dv-processing", "iniVation"),
     ("neuromorphic_drivers", "neuromorphic-drivers", "Prophesee"),
@@ -189,7 +186,6 @@ def cameras() -> Findings:
 
 
 def folders() -> Findings:
-    """Check that livesnn's own folders can be written."""
     import platformdirs
 
     from livesnn.app.settings import FILE
@@ -301,12 +297,11 @@ def spike_engine() -> Findings:
 
 
 def self_test() -> Findings:
-    """Decide on the shipped digit with its model."""
     from livesnn.outputs.lines import Summary, decide_all
 
     clip, summary = recordings_dir() / "digit-3.aedat4", None
     try:
-        for row in decide_all(str(clip), "nmnist", seconds=_SELF_TEST_S):
+        for row in decide_all(str(clip), "nmnist", seconds=2.0):
             summary = row if isinstance(row, Summary) else None
     except LivesnnError as error:
         return finding("self-test", "problem", f"the self-test failed: {error}", _AGAIN)
@@ -316,7 +311,7 @@ def self_test() -> Findings:
         return finding("self-test", "problem", what, f"{_AGAIN}; then report `livesnn doctor --json`")
     step_ms = summary.latency_ms["p50"]
     what = f"nmnist sees a 3 in {clip.name}: {step_ms:.2f} ms a step, {summary.windows} windows"
-    if step_ms > _SELF_TEST_FRAME_MS:
+    if step_ms > 29.0:
         do = "close other programs: live decisions would come late"
         return finding("self-test", "warning", f"{what}, which is slower than its frames come", do)
     return finding("self-test", "ok", what)
@@ -332,13 +327,12 @@ def training() -> Findings:
     return finding("training", "ok", f"PyTorch {version} is installed for training", torch=version)
 
 
-CAMERAS = {
+CAMERAS = {  # USB vendor and product numbers. Sound cards and programmable chips share some vendors' numbers.
     "iniVation": ("152a", tuple(f"84{second}{last:x}" for second in "01" for last in range(16))),
     "Prophesee": ("04b4", ("00f4", "00f5")),
     "CenturyArks": ("31f7", ("0003", "0004")),
     "IDS": ("1409", ("8e00",)),
 }
-"""USB vendor and product numbers. Sound cards and programmable chips share some vendors' numbers."""
 
 RULE_FOLDERS = tuple(
     Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -428,7 +422,7 @@ def _text(file: Path) -> str:
         return ""
 
 
-PROBES: dict[str, Callable[[], Findings]] = {
+PROBES: dict[str, Callable[[], Findings]] = {  # In the order in which doctor prints them.
     "numpy": partial(library, "numpy", "numpy"),
     "numba": compiler,
     "onnxruntime": partial(library, "onnxruntime", "onnxruntime"),
@@ -443,4 +437,3 @@ PROBES: dict[str, Callable[[], Findings]] = {
     "spike engine": spike_engine,
     "self-test": self_test,
 }
-"""In the order in which doctor prints them."""

@@ -46,7 +46,6 @@ LIMIT_S = 90.0
 
 MOST_SEEDS = 1000
 
-_EACH_S = 1.0
 _KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken USB device may stay
 
 
@@ -93,7 +92,10 @@ def doctor(*, json: bool = False, report: bool = False) -> int:
     for name, part in _examine():
         found[name] = part
         if not json and part.checks:
-            write("\n".join(map(_describe, part.checks)))
+            described = (
+                f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do) for check in part.checks
+            )
+            write("\n".join(map(one_line, described)))
     total = sum((found[name] for name in ("livesnn", *PROBES)), Findings())
     if json:
         write_json({"ok": total.ok} | asdict(total))
@@ -210,10 +212,6 @@ def prepare(
     return 0
 
 
-def _describe(check: Check) -> str:
-    return one_line(f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do))
-
-
 def _examine() -> Iterator[tuple[str, Findings]]:
     """Yield what each probe finds, with its name, as soon as it is known."""
     versions = {"livesnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
@@ -245,7 +243,7 @@ def run_all(
             begin(waiting.pop(0))
         while running:
             with contextlib.suppress(Empty):
-                name, part = found.get(timeout=_EACH_S)
+                name, part = found.get(timeout=1.0)
                 _kill(running.pop(name))
                 yield name, part
             if waiting:
@@ -306,7 +304,6 @@ def _ending(code: int) -> str:
 
 
 def how_to_learn_more(name: str) -> str:
-    """Return what to do about a probe that fails, crashes or hangs."""
     command = f"{PROBE}={shlex.quote(name)} livesnn doctor --debug"
     return f"fix the other problems first; if this one stays, {command} says more"
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_MISSING = 5  # Classes without a file that `data check` names one by one
 
-TRAINING_GROUPS = {
+TRAINING_GROUPS = {  # Fields of Configuration by their group on the help page.
     "What to train": (
         "dataset", "data", "recipe", "network", "name", "out", "init", "freeze", "resume", "runs", "seed",
         "logger", "dry_run", "json",
@@ -57,7 +57,6 @@ TRAINING_GROUPS = {
     "Streams": ("burn_in", "from_zero"),
     "Teacher": ("teacher", "teacher_share"),
 }  # fmt: skip
-"""Fields of Configuration by their group on the help page."""
 
 
 def train(arguments: list[str]) -> int:

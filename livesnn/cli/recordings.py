@@ -222,12 +222,10 @@ def simulate(
 
 
 def reading(command: str, source: str) -> AbstractContextManager[Progress]:
-    """Return what shows how much of a recording has been read, if that takes long."""
     return share_done(f"livesnn {command}: reading {source}", after_s=LONG_S)
 
 
 def describe_recording(info: RecordingInfo) -> str:
-    """Return what a recording holds, a line for each property."""
     from livesnn.video.video_file import VideoInfo
 
     lines = {"format": info.format, "camera": f"{info.camera or 'unknown'}, {_size(info)}"}

@@ -128,9 +128,7 @@ def serve(
     if web is None and tcp is None and events is None and not others:
         web = str(PAGE_PORT)
     places = _Places(
-        web=place_of("--web", web),
-        decisions=place_of("--tcp", tcp),
-        events=place_of("--events", events),
+        web=place_of("--web", web), decisions=place_of("--tcp", tcp), events=place_of("--events", events)
     )
     only_events = web is None and tcp is None and not others and actions == NO_ACTION
     if only_events and (model is not None or engine != "auto" or denoise or decisions != AS_USUAL):
@@ -260,7 +258,6 @@ def _decide(
     denoise: bool,
     json: bool,
 ) -> int:
-    """Serve decisions, until the source ends or Ctrl-C."""
     from livesnn.infer.decide import Decider
     from livesnn.outputs.lines import decide_all
 
@@ -297,7 +294,6 @@ def _decide(
 
 
 def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
-    """Serve only events, until they end or Ctrl-C."""
     from livesnn.events.pipeline import open_pipeline
     from livesnn.events.playback_clock import PlaybackClock
     from livesnn.events.recording import Recording
@@ -456,7 +452,6 @@ class _Server(ExitStack):
             self._decisions.notice(line)
 
     def see(self, result: Result) -> None:
-        """Look at a result, for the page and for ROS."""
         if self._served is not None:
             self._served.see_result(result)
 
@@ -469,7 +464,6 @@ class _Server(ExitStack):
         return self._served is not None and self._served.take_reset()
 
     def tell(self, row: Row | Summary) -> None:
-        """Tell everybody a decision or the summary."""
         assert self._decisions is not None  # it is there before the first row
         self._decisions.tell(row)
 

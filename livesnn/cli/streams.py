@@ -177,7 +177,7 @@ def run(
     from livesnn.outputs.lines import decide_all
     from livesnn.sources import is_live
 
-    if are_many((source, *more), many):
+    if many != ONE or more or _is_pattern(source):  # a table of recordings, not one source
         from livesnn.outputs.many import RunOptions
 
         if actions != NO_ACTION or mounting.bias is not None:
@@ -208,7 +208,6 @@ def run(
 
 
 def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
-    """Write a decision or the summary to stdout, and the summary's warnings to stderr."""
     from livesnn.outputs.lines import Summary
 
     if isinstance(row, Summary):
@@ -219,14 +218,7 @@ def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
         write_json(row) if json else write(describe_row(row))
 
 
-def record(
-    source: Source,
-    out: Out,
-    /,
-    *,
-    seconds: Seconds = None,
-    mounting: Mounting = AS_IT_COMES,
-) -> int:
+def record(source: Source, out: Out, /, *, seconds: Seconds = None, mounting: Mounting = AS_IT_COMES) -> int:
     """Record a camera or a stream to an .aedat4 file.
 
     The file keeps its noise, which livesnn convert --denoise removes. The flags for the camera's mounting turn the
@@ -263,12 +255,10 @@ def record(
 
 
 def notice(command: str) -> Callable[[str], None]:
-    """Return a function that says what a person must know while the command goes on."""
     return lambda line: say(f"livesnn {command}: {line}")
 
 
 def describe_row(row: Row) -> str:
-    """Return one decision as a line: time, class or likeliest class, confidence."""
     likeliest = max(row.probabilities, key=row.probabilities.__getitem__)
     decision = row.decision or f"– ({likeliest}?)"
     notes = ["state reset"] * row.reset + [f"{row.dropped:,} events dropped"] * (row.dropped > 0)
@@ -281,7 +271,6 @@ def describe_row(row: Row) -> str:
 
 
 def describe_summary(summary: Summary) -> str:
-    """Return the summary, one line for each figure."""
     latency = summary.latency_ms
     lines = {
         "majority": summary.majority or "none",
@@ -324,11 +313,6 @@ def _engines(summary: Summary) -> str:
         return summary.engine
     frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())
     return f"{summary.engine} ({frames}; switched at frame {summary.engine_switched_at_frame})"
-
-
-def are_many(sources: Sequence[str], flags: ManyFlags) -> bool:
-    """Return whether this is about a table of recordings, and not about one source."""
-    return flags != ONE or len(sources) > 1 or any(map(_is_pattern, sources))
 
 
 def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, json: bool) -> int:

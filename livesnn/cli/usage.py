@@ -125,7 +125,9 @@ def _of_fields(
     hints, texts = get_type_hints(kind, include_extras=True), _field_words(kind)
     of = {name: group for group, names in groups.items() for name in names}
     order = [*of, *(field.name for field in dataclasses.fields(kind) if field.name not in of)]
-    title = _title(kind) if not groups else MORE_OPTIONS
+    title = (
+        MORE_OPTIONS if groups else re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
+    )
     for name in order:
         group, default = of.get(name, title), getattr(values, name)
         yield from _expanded(hints[name], name, texts.get(name, ""), group, default, before=before)
@@ -185,10 +187,6 @@ def _values(hint: object) -> tuple[tuple[type, ...], bool, tuple[str, ...]]:
     return ((), False, ()) if hint is bool else ((hint,), False, ())  # type: ignore[return-value]
 
 
-def _title(kind: type) -> str:
-    return re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
-
-
 def _field_words(kind: type) -> dict[str, str]:
     """Return the docstrings below the fields of a dataclass and of those it inherits from."""
     words = {}
@@ -246,7 +244,6 @@ def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -
 
 
 def usage_line(prog: str, takes: Iterable[Argument]) -> str:
-    """Return how a command is typed, in one line."""
     words = [prog]
     for each in takes:
         if each.is_flag:
@@ -304,10 +301,7 @@ def _entry(left: str, text: str, indent: int = _INDENT) -> list[str]:
 
 
 def call(
-    command: Callable[..., int],
-    arguments: Sequence[str],
-    prog: str,
-    takes: Callable[[], Sequence[Argument]],
+    command: Callable[..., int], arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
 ) -> int:
     """Run a command, or print its help page if the line asks for it.
 

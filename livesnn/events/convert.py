@@ -50,31 +50,17 @@ def convert(
     progress: Progress = untold,
     opener: Callable[..., Recording] = open_recording,
 ) -> Converted:
-    """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
+    """Write one event stream of a recording to ``out``, .aedat4 or .npz: its events in their order, and its labels.
 
-    The labels beside the recording are written beside ``out`` too, at the times they have there. Memory is bounded.
-    ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a file beside it,
-    .livesnn-…, is written; see `write_npz` for its need of space.
+    Times stay as they are. Memory is bounded. ``out`` appears when it is complete, and not at all after an error or
+    Ctrl-C; until then a file beside it, .livesnn-…, is written; see `write_npz` for its need of space. ``progress``
+    reports the reading, where opening takes it, and then the writing. ``opener`` opens ``source``, as
+    `open_recording`; `sources.open_events` also makes events of a video.
 
     Raises SourceError when ``source`` can't be read or has nothing in ``stretch``, or ``out`` or its labels can't be
     written, exist, or ``out`` is the source; DataError when the labels can't be added to those that are beside
     ``out``; and FormatError when ``source`` isn't a recording, is damaged beyond use, or its sensor too large for the
     format.
-
-    Parameters
-    ----------
-    out
-        Its suffix says the format, .aedat4 or .npz.
-    stream
-        The event stream's name; None: the first.
-    denoise
-        Whether to leave out the noise.
-    stretch
-        What to write of it, with the labels that hold in it. Times stay as they are.
-    progress
-        Reports how much has been read, where opening ``source`` takes reading, then how much is written.
-    opener
-        Opens ``source``, as `open_recording`; `sources.open_events` also makes events of a video.
     """
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):

@@ -69,7 +69,6 @@ class DenoiseCounts(NamedTuple):
 
     @property
     def dropped(self) -> int:
-        """All that wasn't kept."""
         return self.hot + self.refractory + self.isolated + self.outside
 
     @property
@@ -77,7 +76,6 @@ class DenoiseCounts(NamedTuple):
         return self.events - self.dropped
 
     def summary(self) -> dict[str, int]:
-        """Return all of them by name, for JSON."""
         return {**self._asdict(), "kept": self.kept}
 
 
@@ -104,7 +102,6 @@ class DenoiseState:
 
     @property
     def counts(self) -> DenoiseCounts:
-        """Since it was made."""
         kept, *dropped = self._counts.tolist()
         return DenoiseCounts(kept + sum(dropped), *dropped)
 

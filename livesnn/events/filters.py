@@ -80,7 +80,6 @@ def orient(events: Events, resolution: Resolution, orientation: Orientation) -> 
 def orient_packets(
     packets: Iterable[Packet], sensor: Resolution, orientation: Orientation
 ) -> Iterator[Packet]:
-    """Yield packets with coordinates of ``sensor`` as an upright camera would see them."""
     for packet in packets:
         yield packet._replace(events=orient(packet.events, sensor, orientation))
 
@@ -140,7 +139,6 @@ class Stretch:
 
     @property
     def words(self) -> str:
-        """What a person reads: "from 1.5 s to 3 s"."""
         return f"from {self.from_s:g} s" + (f" to {self.to_s:g} s" if self.to_s < math.inf else "")
 
     def times_us(self, start_us: int, end_us: int) -> tuple[int, int]:

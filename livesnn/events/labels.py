@@ -21,8 +21,7 @@ from livesnn.files import replace_file, require_file
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
-MOST_LABELS = 10_000
-"""Of one recording: the window draws each of them."""
+MOST_LABELS = 10_000  # Of one recording: the window draws each of them.
 
 _HEADER = f"{','.join(COLUMNS)}\n".encode()
 
@@ -40,7 +39,6 @@ class Label:
 
 
 def labels_file(recording: Path) -> Path:
-    """Return where a recording's labels are, if it has any."""
     return recording.parent / f"{recording.stem}{SUFFIX}"
 
 
@@ -178,7 +176,6 @@ class LabelWriter(Closing):
             raise _unwritable(self.path, error) from error
 
     def close(self) -> None:
-        """Write no more; safe to call twice."""
         if self._file is not None:
             self._file.close()
 

@@ -93,11 +93,9 @@ class PacketStream(Protocol):
     @property
     def resolution(self) -> Resolution:
         """Size in pixels of the sensor, or of its upright picture; always the same."""
-        ...
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield packets in order of time. Empty packets are legal; a live source yields one at least every 50 ms."""
-        ...
 
 
 @runtime_checkable
@@ -110,26 +108,21 @@ class EventSource(PacketStream, Protocol):
     @property
     def name(self) -> str:
         """What a person calls the camera. "" when unknown."""
-        ...
 
     @property
     def live(self) -> bool:
         """Whether it runs in real time, so that packets nobody takes are lost."""
-        ...
 
     @property
     def counters(self) -> SourceCounters:
         """Events yielded and lost so far."""
-        ...
 
     @property
     def warnings(self) -> Sequence[str]:
         """What was damaged, missing or assumed so far, one line each."""
-        ...
 
     def close(self) -> None:
         """Release what is held. Safe to call twice."""
-        ...
 
 
 class Closing:
@@ -166,9 +159,6 @@ def check_resolution(resolution: Resolution) -> None:
         )
 
 
-_WHOLE_OR_NONE = (int, np.integer, type(None))
-
-
 def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
     """Yield the packets of a source that anybody may have written, with EVENTS_DTYPE events.
 
@@ -179,7 +169,7 @@ def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
             raise SourceError(
                 f"a source must yield packets, not {type(packet).__name__}: yield Packet(events)"
             )
-        if not isinstance(packet.now_us, _WHOLE_OR_NONE):
+        if not isinstance(packet.now_us, (int, np.integer, type(None))):
             raise SourceError(f"a packet's now_us can't be {packet.now_us!r}: give whole µs, or None")
         events = as_events(packet.events)
         yield packet if events is packet.events else packet._replace(events=events)

@@ -32,8 +32,7 @@ Stage = Callable[[Iterable[Packet]], Iterator[Packet]]  # A generator function f
 See = Callable[[Packet], None]
 """Looks at a packet on its way, in the thread that reads the source. It must be quick."""
 
-LIVE_BUFFER_BYTES = 64_000_000
-"""As much as comes in `LIVE_MAX_AGE_S` at 50 million events a second."""
+LIVE_BUFFER_BYTES = 64_000_000  # As much as comes in `LIVE_MAX_AGE_S` at 50 million events a second.
 
 LIVE_MAX_AGE_S = 0.1
 """A live packet that waited longer, in a camera's driver or for the network, is dropped. A late decision is worse
@@ -63,53 +62,26 @@ def packet_queue(policy: Policy, max_bytes: int, max_age_s: float = math.inf) ->
 def open_pipeline(
     source: EventSource,
     *,
-    clock: PlaybackClock | None = None,
+    clock: PlaybackClock | None = None,  # of a recording; None: as fast as it is read
     seconds: float | None = None,
-    stop: threading.Event | None = None,
+    stop: threading.Event | None = None,  # ends it; see `take_seconds`
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
-    record: See | None = None,
-    gate: Stage | None = None,
-    arrived: See | None = None,
-    noise: DenoiseState | None = None,
-    denoise: Callable[[], bool] = lambda: True,
-    show: See | None = None,
+    record: See | None = None,  # sees each upright packet, noise included
+    gate: Stage | None = None,  # lets packets through or not, as for a pause
+    arrived: See | None = None,  # sees each packet that the gate lets through, noise included
+    noise: DenoiseState | None = None,  # of the upright picture's size; None: noise stays
+    denoise: Callable[[], bool] = lambda: True,  # whether the filter is on; called once a packet
+    show: See | None = None,  # sees each packet that is left for the network
+    # A thread of its own reads the source ahead into a bounded queue: "drop_oldest" for a live source, "block" for a
+    # recording that is played in its own time. None: no thread; packets are read when they are needed.
     policy: Policy | None = "drop_oldest",
     max_bytes: int = LIVE_BUFFER_BYTES,
-    max_age_s: float = LIVE_MAX_AGE_S,
-    owns_source: bool = True,
+    max_age_s: float = LIVE_MAX_AGE_S,  # what waited longer is dropped unless policy is "block", and before thinned
+    owns_source: bool = True,  # whether closing the pipeline closes the source
 ) -> Pipeline:
     """Return the packets of a source as the network gets them.
 
     Raises SourceError if ``seconds`` isn't above 0. The source is closed then, if it is owned.
-
-    Parameters
-    ----------
-    clock
-        Plays a recording in its own time; None: as fast as it is read.
-    seconds, stop
-        End after so long, or when ``stop`` is set; see `take_seconds`.
-    orientation
-        What makes the events upright.
-    record
-        Sees each upright packet, noise included.
-    gate
-        Lets packets through or not, as for a pause.
-    arrived
-        Sees each packet that the gate lets through, noise included.
-    noise
-        State of the noise filter, of the upright picture's size; None: noise stays.
-    denoise
-        Returns whether the filter is on; called once a packet.
-    show
-        Sees each packet that is left for the network.
-    policy
-        A thread of its own reads the source ahead into a bounded queue: "drop_oldest" for a live source, "block"
-        for a recording that is played in its own time. None: no thread; packets are read when they are needed.
-    max_bytes, max_age_s
-        Of the queue; a packet that waited longer is dropped, unless the policy is "block". Before that, packets
-        are thinned (`on_time`).
-    owns_source
-        Whether closing the pipeline closes the source.
     """
     try:
         check_seconds(seconds)
@@ -150,7 +122,6 @@ def open_pipeline(
 
 
 def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
-    """Yield packets after ``see`` has looked at each."""
     for packet in packets:
         see(packet)
         yield packet
@@ -268,7 +239,6 @@ class Pipeline(Closing):
             raise SourceError(f"the source didn't stop within {timeout_s:g} s: unplug it and start again")
 
     def _capture(self, stop: threading.Event) -> None:
-        """Run in the thread: read the source to its end."""
         assert self._queue is not None
         for packet in self._packets:
             known = packet.arrived_s > 0

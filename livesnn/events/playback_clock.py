@@ -41,13 +41,11 @@ class PlaybackClock:
             self.restart()
 
     def pause(self) -> None:
-        """Let nothing be due until `resume`."""
         with self._changed:
             self.paused = True
             self.restart()
 
     def resume(self) -> None:
-        """Go on from where it was paused."""
         with self._changed:
             self.paused = False
             self.restart()
@@ -59,7 +57,6 @@ class PlaybackClock:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """End every wait, now and later."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -174,7 +171,6 @@ class MemorySource(Closing):
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[Packet]:
-        """Yield packets until the events end, or until `close`."""
         begun_s = time.perf_counter()
         for number in self._rounds:
             begun_us = number * self._duration_us
@@ -186,5 +182,4 @@ class MemorySource(Closing):
                 yield Packet(copied(events, begun_us) if begun_us else events, time.perf_counter())
 
     def close(self) -> None:
-        """End the iteration, from any thread; safe to call twice."""
         self._closed.set()

@@ -71,7 +71,6 @@ class RecordingTimeline:
 
     @property
     def seconds(self) -> float:
-        """From the first event to the last."""
         return 0.0 if self._first_us is None else (self._last_us - self._first_us) / 1e6
 
     def shifted(self, packet: Packet) -> Events:
@@ -86,20 +85,18 @@ class RecordingTimeline:
             self._epoch = packet.epoch
         elif not self._continuous:
             self._first_us = min(self._first_us, first_us + self._shift_us)
-        elif self._begins_anew(packet, first_us + self._shift_us):
-            self._shift_us = self._expected_us(packet.arrived_s) - first_us
+        else:
+            expected_us = self._expected_us(packet.arrived_s)
+            late_us = first_us + self._shift_us - expected_us
+            back = first_us + self._shift_us < self._last_us - DISORDER_US
+            if back or (packet.epoch != self._epoch and abs(late_us) > SAME_CLOCK_US):  # it begins anew
+                self._shift_us = expected_us - first_us
         if self._shift_us:
             events = copied(events, self._shift_us)
         self._last_us = max(self._last_us, int(events["t"][-1]))
         self._last_arrived_s = packet.arrived_s
         self._epoch = packet.epoch
         return events
-
-    def _begins_anew(self, packet: Packet, t_us: int) -> bool:
-        if t_us < self._last_us - DISORDER_US:
-            return True
-        late_us = t_us - self._expected_us(packet.arrived_s)
-        return packet.epoch != self._epoch and abs(late_us) > SAME_CLOCK_US
 
     def _expected_us(self, at_s: float) -> int:
         """Return the stream time at a moment of the clock, counted on from the last packet's arrival."""
@@ -134,26 +131,11 @@ class Recorded:
 class Recorder:
     """Writes packets to a new .aedat4 file, in a thread of its own, until `stop`; another one syncs it to the disk.
 
-    Events in the file + dropped = events put from the start to `stop`, exactly. After an error, such as a full disk,
-    the file has what had reached it, and `put` does nothing.
-
-    Parameters
-    ----------
-    path
-        A new file, of suffix .aedat4; opened in the thread, so that a failure is in `error`.
-    resolution, name
-        Of the packets' sensor.
-    orientation
-        What has made them upright.
-    policy
-        "drop_oldest" for what can't wait, "block" for a recording: `put` waits for the disk, and times that jump
-        back stay as they are.
-    buffer_bytes
-        What may wait for the disk.
-    before
-        What had arrived before, which comes first.
-    clock
-        Monotonic seconds.
+    Events in the file + dropped = events put from the start to `stop`, exactly. After an error, such as a full disk
+    or a ``path`` that can't be opened, the file has what had reached it, and `put` does nothing. ``orientation`` has
+    made the packets upright; those of ``before`` come first. ``policy`` is "drop_oldest" for what can't wait. With
+    "block", for a recording, `put` waits for the disk, and times that jump back stay as they are. At most
+    ``buffer_bytes`` wait.
     """
 
     def __init__(
@@ -192,17 +174,14 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Events lost because the disk was late."""
         return self._queue.dropped
 
     @property
     def error(self) -> BaseException | None:
-        """Why it ended early; None: it didn't."""
         return self._worker.error
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will be written."""
         return not self._worker.running
 
     def put(self, packet: Packet) -> None:
@@ -261,7 +240,11 @@ class Recorder:
                 self._count(self._queue.taken, self.dropped, labels)
             if self._clock() >= due_s:
                 due_s = self._clock() + FLUSH_S
-                self._keep_up(writer, labels, now_s)
+                # Make sure that a kill from now on loses nothing, and that there is room.
+                writer.flush()
+                labels.reach(self._timeline.since_start_us(now_s))
+                self.room_bytes = require_room(self.path, writer.table_bytes)
+                self._update_size()
                 if syncing.error is not None:
                     raise syncing.error
         self._apply_labels(labels, self._clock())
@@ -270,13 +253,6 @@ class Recorder:
         while self._labels and self._labels[0][0] <= until_s:
             from_s, label = self._labels.popleft()
             labels.begin(label, self._timeline.since_start_us(from_s))
-
-    def _keep_up(self, writer: Aedat4Writer, labels: LabelWriter, now_s: float) -> None:
-        """Make sure that a kill from now on loses nothing, and that there is room."""
-        writer.flush()
-        labels.reach(self._timeline.since_start_us(now_s))
-        self.room_bytes = require_room(self.path, writer.table_bytes)
-        self._update_size()
 
     def _count(self, events: int, dropped: int, labels: LabelWriter) -> None:
         self.recorded = Recorded(self.path, events, dropped, self._timeline.seconds, labels.count)
@@ -368,7 +344,6 @@ class RingBuffer:
             self._forget(self._clock())
 
     def use(self, recorder: Recorder | None) -> None:
-        """Record what arrives from now on there; None: nowhere."""
         with self._lock:
             self._recorder = recorder
 
@@ -414,25 +389,11 @@ def record(
 ) -> Recorded:
     """Write a source to a new .aedat4 file until it ends, or Ctrl-C; the file is then complete.
 
-    A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of
-    a recording is dropped. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual.
-
-    Parameters
-    ----------
-    source
-        Closed at the end.
-    out, orientation, buffer_bytes
-        As for `Recorder`.
-    seconds
-        Of a live source, by the clock; of a recording, of its time.
-
-    Raises
-    ------
-    SourceError
-        When the file exists or can't be written, or the source fails. What was written until then is kept, and the
-        message says so.
-    KeyboardInterrupt
-        Of a second Ctrl-C; its message says what was kept.
+    A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of a
+    recording is dropped. ``seconds`` are by the clock, or of a recording's time. The source is closed at the end. The
+    first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one raises KeyboardInterrupt. Raises SourceError when the
+    file exists or can't be written, or the source fails. What was written until then is kept, and the message says
+    so.
     """
     stop = threading.Event()
     with ending_sets(stop), contextlib.closing(source):

@@ -24,8 +24,7 @@ from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCou
 from livesnn.threads import Progress, Worker, resting, share_of_time, untold
 
 MAX_PACKET_EVENTS = 1 << 16
-INDEXING_SHARE = 0.5
-"""Of a core, while a recording is played: 20 million HD events a second need the rest."""
+INDEXING_SHARE = 0.5  # Of a core, while a recording is played: 20 million HD events a second need the rest.
 NOTHING = "no events were found in it: if it should have some, it is damaged or incomplete"
 """The warning about a recording without events."""
 
@@ -53,7 +52,6 @@ def open_recording(
 
 
 def _require_stream(path: Path, reader: Reader, name: str | None) -> EventStream:
-    """Return the stream that `choose_stream` finds; raises SourceError where it finds none."""
     chosen = choose_stream(reader, name)
     if chosen is None:
         raise SourceError(f"{path}: {_what_is_missing(reader, name)}")
@@ -134,12 +132,10 @@ class Recording(Closing):
 
     @property
     def counters(self) -> SourceCounters:
-        """Events yielded and repaired since the recording was opened."""
         return replace(self._counters)
 
     @property
     def duration_us(self) -> int:
-        """Time from the first event to the last."""
         return self.t_end - self.t_start
 
     @property
@@ -155,7 +151,6 @@ class Recording(Closing):
 
     @property
     def other_streams(self) -> list[str]:
-        """Names of the file's event streams that this isn't."""
         return [known.name for known in self._reader.streams if known.name != self.stream]
 
     @property
@@ -175,7 +170,6 @@ class Recording(Closing):
             return self._reader.other_content()
 
     def streams_left_out(self) -> list[str]:
-        """Return a warning for each of the file's other event streams."""
         file = parse_recording_path(self.path).file
         return [
             f"the event stream {name} is left out: to read it, give {file}?stream={name}"
@@ -225,7 +219,6 @@ class Recording(Closing):
                 yield events[first : first + MAX_PACKET_EVENTS]
 
     def close(self) -> None:
-        """Release the file; an iteration ends. Safe to call twice."""
         if self._indexing is not None:
             self._indexing.close()
         with self._reading:  # not under a read in another thread

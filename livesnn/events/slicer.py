@@ -37,8 +37,7 @@ LIFT_MOST, LIFT_RELEASE = 8.0, 0.1
 """By how much counts are multiplied at most, and how fast the multiplier rises again: a share of the way a frame."""
 
 NEVER = int(np.iinfo(np.int64).max)
-FAR = 1 << 29
-"""A column or row × width outside the crop: beyond every cell, also added to another one."""
+FAR = 1 << 29  # A column or row × width outside the crop: beyond every cell, also added to another one.
 READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
 
 
@@ -127,7 +126,9 @@ class Slicer:
         if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
             raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
         self._shape = (2, input.height, input.width)
-        self._columns, self._rows = _lookup_tables(sensor, input)
+        crop_width, crop_height = input.cropped(*sensor)
+        self._columns = _scale_axis(sensor[0], crop_width, input.width, 1)
+        self._rows = _scale_axis(sensor[1], crop_height, input.height, input.width)
         self._delta_t_us = rule.delta_t_us
         self._count = NEVER if rule.n_events is None else rule.n_events
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
@@ -283,16 +284,8 @@ def count_gain(spec: InputSpec, width: int, height: int) -> float:
     return spec.cell_pixels / spec.pixels_a_cell(width, height)
 
 
-def _lookup_tables(
-    sensor: Resolution, spec: InputSpec
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return each x's column [sensor.width] and each y's row × width [sensor.height]; FAR outside the crop."""
-    crop_width, crop_height = spec.cropped(sensor.width, sensor.height)
-    columns = _scale_axis(sensor.width, crop_width, spec.width, 1)
-    return columns, _scale_axis(sensor.height, crop_height, spec.height, spec.width)
-
-
 def _scale_axis(sensor_size: int, crop_size: int, size: int, step: int) -> npt.NDArray[np.int32]:
+    """Return each coordinate's cell × step, [sensor_size]; FAR outside the crop."""
     offset = np.arange(sensor_size) - (sensor_size - crop_size) // 2
     inside = (offset >= 0) & (offset < crop_size)
     return np.where(inside, offset * size // crop_size * step, FAR).astype(np.int32)

@@ -6,12 +6,10 @@ The rules of the window are edited in app/acting.py; `livesnn run --on-decision`
 from __future__ import annotations
 
 import importlib
-import io
 import math
 import os
 import shlex
 import shutil
-import socket
 import string
 import sys
 import tempfile
@@ -21,7 +19,7 @@ import wave
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -34,23 +32,18 @@ from livesnn.subprocesses import run_apart
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
 
 if TYPE_CHECKING:
-    from urllib.request import OpenerDirector, Request
+    from yarl import URL
 
-ANY = ""
-"""In place of a class: any gesture, which `OTHER` isn't."""
+ANY = ""  # In place of a class: any gesture, which `OTHER` isn't.
 
-STALE_US = round(1e6 * STALE_S)
-"""A decision without a newer result for so long is over."""
+STALE_US = round(1e6 * STALE_S)  # A decision without a newer result for so long is over.
 
-COMMAND_LIMIT_S = 30.0
-"""A command that takes longer is ended."""
+COMMAND_LIMIT_S = 30.0  # A command that takes longer is ended.
 
 ADDRESS_LIMIT_S = 5.0
-MOST_WAITING = 16
-"""Firings that wait for a slow action; of a live source the oldest are dropped."""
+MOST_WAITING = 16  # Firings that wait for a slow action; of a live source the oldest are dropped.
 
-MOST_AGE_S = 2.0
-"""A firing that waited longer is about the past: it is dropped."""
+MOST_AGE_S = 2.0  # A firing that waited longer is about the past: it is dropped.
 
 LAST_PATIENCE_S = 2.0  # for what is being done at the end
 
@@ -65,25 +58,15 @@ _PLAYERS = ("pw-play", "paplay", "aplay", "afplay")  # PipeWire's, PulseAudio's,
 
 @dataclass(frozen=True)
 class Action:
-    """What is done.
+    """What is done. Raises LivesnnError if the program or the address is missing, or the address isn't one of HTTP.
 
-    Attributes
-    ----------
-    kind
-        "command": a program, never a shell. "get", "post": an HTTP address is called. "sound": a WAV file is played.
-        "record", "stop_recording": for who can record; `perform` can't.
-    arguments
-        The program and its arguments; the address, in which {decision}, {confidence} and {t} are replaced; the file,
-        or nothing for a chime. Otherwise empty.
-
-    Raises
-    ------
-    LivesnnError
-        The program or the address is missing, or the address isn't one of HTTP.
+    A command is a program, never a shell. Of a "get" or "post", {decision}, {confidence} and {t} in the address are
+    replaced. A "sound" is a WAV file, or nothing for a chime. "record" and "stop_recording" are for who can record;
+    `perform` can't.
     """
 
     kind: ActionKind
-    arguments: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()  # the program and its own; the address; the file
 
     def __post_init__(self) -> None:
         if self.kind == "command" and not any(self.arguments[:1]):
@@ -94,12 +77,10 @@ class Action:
 
     @property
     def address(self) -> str:
-        """The address or the file; "": there is none."""
         return "".join(self.arguments[:1])
 
     @property
     def words(self) -> str:
-        """What is done, as a person reads it."""
         match self.kind:
             case "command":
                 return f"run {Path(self.arguments[0]).name}"
@@ -115,26 +96,12 @@ class Action:
 
 @dataclass(frozen=True)
 class Rule:
-    """When a class has been decided for some time, do something, once for each time that it begins.
-
-    Attributes
-    ----------
-    action
-        What is done.
-    label
-        The class, or `ANY`.
-    held_ms
-        How long it must have been decided, in stream time.
-    every_s
-        Least stream time between two firings. A decision that would fire earlier does nothing.
-    active
-        Whether it is in force.
-    """
+    """When a class has been decided for some time, do something, once for each time that it begins."""
 
     action: Action
-    label: str = ANY
-    held_ms: int = 0
-    every_s: float = 1.0
+    label: str = ANY  # the class
+    held_ms: int = 0  # how long it must have been decided, in stream time
+    every_s: float = 1.0  # least stream time between two firings; one that would come earlier does nothing
     active: bool = True
 
     def __post_init__(self) -> None:
@@ -144,7 +111,6 @@ class Rule:
             raise LivesnnError(f"an action can't run every {self.every_s} s: give 0 or more")
 
     def names(self, decision: str | None) -> bool:
-        """Return whether this decision is the rule's class."""
         return decision not in (None, OTHER) if self.label == ANY else decision == self.label
 
 
@@ -197,7 +163,6 @@ class Firing(NamedTuple):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The decision as environment variables."""
         return {f"LIVESNN_{name.upper()}": str(value) for name, value in self.facts.items()}
 
 
@@ -207,10 +172,7 @@ class Firing(NamedTuple):
 def perform(firing: Firing, stop: threading.Event) -> None:
     """Do what a rule says and wait for its end; ``stop`` ends a command or a sound at once.
 
-    Raises
-    ------
-    LivesnnError
-        It failed, took too long, or is for somebody who can record.
+    Raises LivesnnError when it fails, takes too long, or is for somebody who can record.
     """
     action = firing.rule.action
     match action.kind:
@@ -231,10 +193,11 @@ def _run(command: Sequence[str], stop: threading.Event, variables: Mapping[str, 
 
 
 def _call(action: Action, firing: Firing) -> None:
-    from http.client import HTTPException  # 50 ms that a start shouldn't take
-    from urllib.error import HTTPError, URLError
+    import asyncio
     from urllib.parse import quote
-    from urllib.request import Request
+
+    from aiohttp import ClientConnectorError, ClientError, ClientResponseError  # a third of a second
+    from yarl import URL
 
     address = action.address
     for name, value in firing.facts.items():
@@ -242,64 +205,26 @@ def _call(action: Action, firing: Firing) -> None:
     address = quote(address, safe=string.punctuation)  # blanks, line breaks and letters such as ä
     body = json_line(firing.facts) if action.kind == "post" else None
     try:
-        headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
-        request = Request(address, body, headers, method=action.kind.upper())
-        with _opener(time.monotonic() + ADDRESS_LIMIT_S).open(request):
-            pass
-    except (OSError, HTTPException, ValueError) as error:  # HTTP errors and time-outs are OSErrors
-        if isinstance(error, HTTPError):
-            error.close()  # it is the answer too
-        reason = error.reason if isinstance(error, URLError) else None
-        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(error)
+        asyncio.run(_ask(action.kind.upper(), URL(address, encoded=True), body))
+    except (OSError, ClientError, ValueError) as error:  # a time-out is an OSError
+        why = str(error) or "timed out"
+        if isinstance(error, ClientResponseError):
+            why = " ".join([str(error.status), *error.message.splitlines()[:1]])
+        elif isinstance(error, ClientConnectorError):
+            number = error.errno or 0  # below 0: of a name server
+            why = os.strerror(number) if number > 0 else error.os_error.strerror or why
         raise LivesnnError(f"{why}: check the address, and what answers there") from error
 
 
-def _opener(ends_s: float) -> OpenerDirector:
-    """Return what opens addresses until a time of the monotonic clock.
+async def _ask(method: str, address: URL, body: bytes | None) -> None:
+    from aiohttp import ClientSession, ClientTimeout
 
-    A time-out of urllib is for each piece of an answer, so a server that sends byte by byte would never end.
-    """
-    from http.client import HTTPConnection, HTTPResponse
-    from urllib.request import HTTPHandler, HTTPSHandler, build_opener
-
-    def respond(connection: socket.socket, **options: Any) -> HTTPResponse:
-        response = HTTPResponse(connection, **options)
-        received = response.fp.detach()
-        response.fp = io.BufferedReader(_UntilDeadline(received, connection, ends_s))
-        return response
-
-    class Handler(HTTPHandler, HTTPSHandler):
-        def do_open(self, http_class: Any, req: Request, **options: Any) -> HTTPResponse:
-            def connect(host: str, **more: Any) -> HTTPConnection:
-                connection: HTTPConnection = http_class(host, **more)
-                connection.timeout = max(ends_s - time.monotonic(), 1e-3)
-                connection.response_class = respond  # type: ignore[assignment]  # called as the class is
-                return connection
-
-            return super().do_open(connect, req, **options)
-
-    return build_opener(Handler)
-
-
-class _UntilDeadline(io.RawIOBase):
-    """What comes from a connection; reading it after the deadline raises TimeoutError."""
-
-    def __init__(self, received: io.RawIOBase, connection: socket.socket, ends_s: float) -> None:
-        self._received, self._connection, self._ends_s = received, connection, ends_s
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left_s = self._ends_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("timed out")
-        self._connection.settimeout(left_s)
-        return self._received.readinto(buffer)
-
-    def close(self) -> None:
-        self._received.close()
-        super().close()
+    headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
+    limit = ClientTimeout(ADDRESS_LIMIT_S)
+    async with ClientSession(
+        headers=headers, timeout=limit, trust_env=True, raise_for_status=True
+    ) as session:
+        await session.request(method, address, data=body)
 
 
 def _play(file: str, stop: threading.Event) -> None:
@@ -333,12 +258,7 @@ def _write_chime(path: Path) -> str:
 def split_command(line: str) -> tuple[str, ...]:
     """Return a program and its arguments as a shell would split them; nothing else of a shell is understood.
 
-    On Windows a backslash is a letter, as paths need it.
-
-    Raises
-    ------
-    LivesnnError
-        A quotation mark is open.
+    On Windows a backslash is a letter, as paths need it. Raises LivesnnError when a quotation mark is open.
     """
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters = True, ""
@@ -353,19 +273,9 @@ def split_command(line: str) -> tuple[str, ...]:
 class ActionRunner(Closing):
     """Follows results by rules, and does what fires in a thread of its own.
 
-    Parameters
-    ----------
-    rules
-        At first; see `use`.
-    on_failure
-        Called in the thread with a line for people, once for each rule until its action succeeds again.
-    live
-        Whether the source goes on by itself. Then `see` never waits, and what can't be done in time is dropped and
-        counted. Otherwise `see` waits, so that every decision of a recording is acted on.
-    do
-        What does it, with an event that says when to give up.
-    elsewhere
-        Kinds of action that the caller does with what `see` returns.
+    ``on_failure`` is called there with a line for people, once for each rule until its action succeeds again. Of a
+    ``live`` source, `see` never waits, and what can't be done in time is dropped and counted. Otherwise `see` waits,
+    so that every decision of a recording is acted on. ``elsewhere`` are kinds of action that the caller does.
     """
 
     def __init__(
@@ -393,11 +303,9 @@ class ActionRunner(Closing):
 
     @property
     def dropped(self) -> int:
-        """How many firings were too late to be done."""
         return self._queue.dropped
 
     def use(self, rules: Sequence[Rule]) -> None:
-        """Follow these rules from the next result on."""
         with self._following:
             self._onsets = {rule: Onset() for rule in rules}
 

@@ -26,33 +26,10 @@ class DecisionFeeds:
     """Tells programs and pages each decision, all at the same moment.
 
     Lines are those of `livesnn run --json`, an object each, and these: ``{"source", "model", "classes", "frame_us",
-    "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long;
-    ``{"quiet": true}`` where nothing came for a second; ``{"missed"}``, how many lines, where a program read too
-    slowly; ``{"error"}`` where an error ends it.
-
-    Parameters
-    ----------
-    source
-        Its name for people.
-    card
-        Of the model that decides.
-    only_changes
-        Programs get a row only when the decision changes, and after a second without; the page gets every row.
-
-    Attributes
-    ----------
-    greeting
-        What every program gets first, plain data.
-    card
-        Of the model.
-    programs, page
-        What they are fed by.
-    last
-        The last row; None before the first, and while it is quiet.
-    counts
-        How many rows had each decision; None: no decision.
-    dropped
-        Events lost on the way to the network.
+    "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long; ``{"quiet":
+    true}`` where nothing came for a second; ``{"missed"}``, how many lines, where a program read too slowly;
+    ``{"error"}`` where an error ends it. With ``only_changes``, programs get a row only when the decision changes,
+    and after a second without; the page gets every row.
     """
 
     name = "decisions"
@@ -66,7 +43,7 @@ class DecisionFeeds:
         only_changes: bool = False,
         quiet_s: float = QUIET_S,
     ) -> None:
-        self.greeting: dict[str, object] = {
+        self.greeting: dict[str, object] = {  # what every program gets first
             "source": source,
             "model": card.name,
             "classes": card.classes,
@@ -74,11 +51,12 @@ class DecisionFeeds:
             "window": card.input.window,
         }
         self.card = card
-        self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=_missed)
+        missed = lambda lines: json_line({"missed": lines})  # noqa: E731 (it is given to the feed)
+        self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=missed)
         self.page = Feed(loop, "page", most_bytes=KEPT_BYTES)
-        self.last: Row | None = None
-        self.counts: Counter[str | None] = Counter()
-        self.dropped = 0
+        self.last: Row | None = None  # None before the first, and while it is quiet
+        self.counts: Counter[str | None] = Counter()  # rows by decision
+        self.dropped = 0  # events lost on the way to the network
         self._latencies_ms: deque[float] = deque(maxlen=LAST_LATENCIES)
         self._only_changes, self._quiet_s = only_changes, quiet_s
         self._lock = threading.Lock()  # guards what follows
@@ -89,7 +67,6 @@ class DecisionFeeds:
         loop.start(self)
 
     def tell(self, row: Row | Summary) -> None:
-        """Tell a decision or the summary."""
         if isinstance(row, Summary):
             self._tell_all({"summary": row}, last=True)
             return
@@ -110,11 +87,9 @@ class DecisionFeeds:
         return Percentiles.of(known)._asdict() if known else None
 
     def notice(self, line: str) -> None:
-        """Tell that the source is lost, or back."""
         self._tell_all({"notice": line})
 
     def fail(self, error: BaseException) -> None:
-        """Tell why it ends."""
         stopped = isinstance(error, KeyboardInterrupt)
         told = str(error) or ("stopped" if stopped else type(error).__name__)
         self._tell_all({"error": told}, last=True)
@@ -164,7 +139,3 @@ _NO_DECISION = (b'{"quiet"', b'{"error"', b'{"summary"')
 def joined(before: Row, row: Row) -> Row:
     """Return a row that says what was reset and dropped since the row before the one before."""
     return replace(row, reset=before.reset or row.reset, dropped=before.dropped + row.dropped)
-
-
-def _missed(lines: int) -> bytes:
-    return json_line({"missed": lines})

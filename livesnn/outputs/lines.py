@@ -42,8 +42,7 @@ from livesnn.sources import open_source
 from livesnn.threads import Progress, ending_sets, untold
 from livesnn.video import FrameSource
 
-MANY = 0.25
-"""Share of the windows without a gesture for one reason that is worth a word in the summary."""
+MANY = 0.25  # Share of the windows without a gesture for one reason that is worth a word in the summary.
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Summary:
 
 def decide_all(
     source: str | EventSource | FrameSource,
-    model: str | None,
+    model: str | None,  # None: the shipped model that fits the source
     *,
     engine: Engine = "auto",
     state: StateMode = "carry",
@@ -118,50 +117,23 @@ def decide_all(
     denoise: bool = False,
     orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
     sensor: SensorSettings | None = None,
-    paced: bool = False,
+    paced: bool = False,  # play a recording in its own time
+    # Called once source and model are open; returns what sees each upright packet.
     listen: Callable[[EventSource | FrameSource, ModelCard], See | None] = lambda source, card: None,
-    see: Callable[[Result], object] = lambda result: None,
+    see: Callable[[Result], object] = lambda result: None,  # called before each row
     reset_requested: Callable[[], bool] = lambda: False,
-    load: Callable[[str], Model] | None = None,
-    notify: Notify = ignore,
+    load: Callable[[str], Model]
+    | None = None,  # what it returns is left open; None: ``engine`` runs the model
+    notify: Notify = ignore,  # also of what takes long, and of a model that isn't the usual one
+    # Around the opening of a recording; told how much of it has been read where all of it must be.
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
     Of a live source, what the network can't take in time is dropped and counted. When it falls silent, a row without
-    a decision takes back the one before. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
-
-    Parameters
-    ----------
-    source, engine, state, seconds, denoise, orientation
-        As for `livesnn.run`.
-    decider
-        As for `run_frames`.
-    model
-        A name or a folder; None: the shipped model that fits the source.
-    sensor
-        As for `livesnn.open_source`.
-    paced
-        Play a recording in its own time.
-    listen
-        Called once source and model are open; returns what sees each upright packet (`open_pipeline`'s ``record``),
-        or None.
-    see
-        Called with each result, before its row.
-    reset_requested
-        Asked once a frame; see `run_frames`.
-    load
-        Returns the model of that name, which is left open; None: ``engine`` runs it, and it is closed at the end.
-    notify
-        Gets a line when a live source is lost, when it is back, when something takes long, and when the model that
-        fits isn't the usual one.
-    reading
-        Around the opening of a recording; told how much of it has been read where all of it must be.
-
-    Raises
-    ------
-    LivesnnError
-        The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
+    a decision takes back the one before. Ctrl-C ends it as ``seconds`` does; pressed again, at once. Other parameters
+    are as for `livesnn.run` and `run_frames`. Raises LivesnnError when the source or the model can't be opened, or
+    fails on the way, and when ``decider`` names a class that the model hasn't.
     """
     pictures = wants_pictures(source, model)
     with reading as progress:

@@ -20,17 +20,13 @@ from livesnn.events.packet import Closing
 from livesnn.outputs.lines import Row
 from livesnn.threads import BoundedQueue, Worker
 
-FLUSH_S = 0.5
-"""What waits for receivers when the loop is closed has so long to be sent."""
+FLUSH_S = 0.5  # What waits for receivers when the loop is closed has so long to be sent.
 
-STUCK_S = 10.0
-"""After so long a receiver that takes nothing is let go, because it takes up a place."""
+STUCK_S = 10.0  # After so long a receiver that takes nothing is let go, because it takes up a place.
 
-RETRY_S = 2.0
-"""Between two attempts of an output that has failed."""
+RETRY_S = 2.0  # Between two attempts of an output that has failed.
 
-SELDOM_S = 10.0
-"""Least time between two lines about the same kind of trouble."""
+SELDOM_S = 10.0  # Least time between two lines about the same kind of trouble.
 
 LAST_PORT = 65_535
 
@@ -45,27 +41,14 @@ class Message(NamedTuple):
 class Receiver:
     """One that is told: a connection, or a whole output. Anybody puts; the loop's coroutines take.
 
-    Parameters
-    ----------
-    name
-        For the log: "tcp 127.0.0.1:50312".
-    most_bytes
-        Of messages that may wait for it; one is always let in, however large. Then the oldest are dropped.
-    missed
-        Returns what it gets in place of that many messages that were dropped; None: it gets nothing in their place.
-
-    Attributes
-    ----------
-    sent
-        How many messages it has taken.
-    ended
-        Whether `take_all` has found that there will be no more.
+    At most ``most_bytes`` of messages wait for it, though one is always let in. Then the oldest are dropped, and
+    ``missed`` returns what it gets in place of that many. ``name``, such as "tcp 127.0.0.1:50312", is for the log.
     """
 
     def __init__(self, name: str, *, most_bytes: int, missed: Callable[[int], bytes] | None = None) -> None:
         self.name = name
-        self.sent = 0
-        self.ended = False
+        self.sent = 0  # messages that it has taken
+        self.ended = False  # `take_all` has found that there will be no more
         self._missed = missed
         self._queue: BoundedQueue[Message] = BoundedQueue(
             policy="drop_oldest", max_bytes=most_bytes, size=lambda message: len(message.octets)
@@ -75,11 +58,9 @@ class Receiver:
 
     @property
     def dropped(self) -> int:
-        """How many messages it has missed, because it is slow."""
         return self._queue.dropped
 
     def has_room(self, message: Message) -> bool:
-        """Return whether a message fits without another being dropped."""
         return self._queue.has_room(message)
 
     def put(self, message: Message) -> None:
@@ -126,16 +107,9 @@ class Receiver:
 
 
 class Feed:
-    """Tells the same to everyone who has joined.
+    """Tells the same to everyone who has joined; ``kind`` ("tcp") is for counters and the log.
 
-    Parameters
-    ----------
-    kind
-        For counters and the log: "tcp".
-    most_bytes, missed
-        Of each `Receiver`.
-    drops
-        False: a receiver that would miss something is let go instead.
+    ``most_bytes`` and ``missed`` are each `Receiver`'s. Without ``drops``, one that would miss something is let go.
     """
 
     def __init__(
@@ -159,7 +133,6 @@ class Feed:
 
     @property
     def receivers(self) -> int:
-        """How many have joined."""
         return len(self._receivers)
 
     def counts(self) -> dict[str, int]:
@@ -242,7 +215,6 @@ class Output(Protocol):
 
         What it raises is said, and it is run again. A LivesnnError before the first ``ready`` is final.
         """
-        ...
 
 
 class OutputLoop(Closing):

@@ -37,8 +37,7 @@ from livesnn.threads import WAKE_S, usable_processors
 from livesnn.video import FrameSource
 from livesnn.weights import WEIGHTS
 
-SAVE_S = 2.0
-"""Least time between two savings of a Parquet file, which is written anew each time."""
+SAVE_S = 2.0  # Least time between two savings of a Parquet file, which is written anew each time.
 
 _MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
 _CONNECT_S, _LOOK_S = 10, 0.05
@@ -89,8 +88,7 @@ class Failed(NamedTuple):
     why: str
 
 
-Outcome = bytes | Failed
-"""A recording's row as a line of JSON, or why there is none."""
+Outcome = bytes | Failed  # A recording's row as a line of JSON, or why there is none.
 
 R = TypeVar("R")
 Outcomes = Generator[tuple[File, Outcome], None, R]
@@ -232,11 +230,9 @@ class Table(Protocol):
 
     def add(self, line: bytes) -> None:
         """Add a row, a line of JSON. Raises LivesnnError where it can't be written."""
-        ...
 
     def close(self) -> None:
         """Write what isn't yet. Safe to call twice."""
-        ...
 
 
 def open_table(path: Path) -> Table:
@@ -336,7 +332,6 @@ class _Text(Closing):
         self._size += written
 
     def close(self) -> None:
-        """Close the file."""
         self._file.close()
 
 
@@ -356,7 +351,6 @@ class JsonTable(_Text):
             self.done[known.file] = bytes(known.options).decode()
 
     def add(self, line: bytes) -> None:
-        """Add a row."""
         self._write(line)
 
 
@@ -384,7 +378,6 @@ class CsvTable(_Text):
         self._write(self.beginning)
 
     def add(self, line: bytes) -> None:
-        """Add a row."""
         self._write(_csv_row(_cells(line)))
 
 
@@ -416,7 +409,6 @@ class ParquetTable(Closing):
         self._save()  # now, so that work isn't done in vain
 
     def add(self, line: bytes) -> None:
-        """Add a row, which is written soon."""
         self._new.append(_cells(line))
         if time.monotonic() >= self._next_s:
             self._save()
@@ -442,7 +434,6 @@ class ParquetTable(Closing):
         self._next_s = time.monotonic() + max(SAVE_S, 20 * took_s)
 
     def close(self) -> None:
-        """Write the rows that aren't yet."""
         if self._new:
             self._save()
 

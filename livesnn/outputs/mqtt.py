@@ -20,14 +20,12 @@ from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import OutputLoop
 
-ANSWER_S = 2.0
-"""The broker has so long to connect and to confirm a message."""
+ANSWER_S = 2.0  # The broker has so long to connect and to confirm a message.
 
 KEPT_ALIVE_S = 5
 """After one and a half times as long without a sign of life, the broker says that livesnn is offline."""
 
 TOPIC = "livesnn"
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 LONGEST_TOPIC = 1000
 _NOT_THE_AUTHORITY = (9, 10, 62, 64)  # OpenSSL: not valid yet, expired, of another host or address
 _REFUSED = (134, 135)  # the broker's reasons for a wrong user or password; paho's own codes have no value
@@ -73,7 +71,7 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
+        port = parts.port or {"mqtt": 1883, "mqtts": 8883}[parts.scheme]
         if not parts.hostname or "?" in url or "#" in url:
             raise ValueError
     except (KeyError, ValueError) as error:
@@ -88,7 +86,7 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
         )
     user = unquote(parts.username) if parts.username else os.environ.get("LIVESNN_MQTT_USER")
     password = unquote(parts.password) if parts.password else os.environ.get("LIVESNN_MQTT_PASSWORD")
-    if not all(map(_is_sayable, (topic, user, password))):
+    if any(text is not None and sayable(text) != text for text in (topic, user, password)):
         raise SourceError("--mqtt: topic, user or password has octets that aren't UTF-8: give others")
     broker = Broker(
         parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts", ca
@@ -97,10 +95,6 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
         raise SourceError("--mqtt-ca is for encrypted connections: write mqtts:// instead of mqtt://")
     broker.encryption()  # before a model is loaded in vain
     return broker
-
-
-def _is_sayable(text: str | None) -> bool:
-    return text is None or sayable(text) == text
 
 
 class MqttOutput:

@@ -36,7 +36,6 @@ class OscOutput(asyncio.DatagramProtocol):
         loop.start(self)
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Send until the feed ends."""
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: self, remote_addr=self._address
         )

@@ -38,8 +38,7 @@ except ImportError:  # it has no wheel
 
 NAME = "livesnn"
 DIAGNOSTICS_S = 1.0
-ARGUMENTS = "--ros-args"
-"""In a command line, ROS takes what follows: names, a namespace, parameters."""
+ARGUMENTS = "--ros-args"  # In a command line, ROS takes what follows: names, a namespace, parameters.
 
 _KEPT = 10  # messages that ROS keeps for a slow subscriber
 _SPUN_S = 0.2  # how late the end of services and parameters can be
@@ -61,24 +60,7 @@ def given_parameters() -> dict[str, str]:
 
 
 class Ros2Output:
-    """Publishes as the node ``livesnn``, in a thread that may wait for ROS.
-
-    Parameters
-    ----------
-    source
-        What is seen, recorded and reset.
-    namespace
-        Of the node and its topics.
-    decider
-        As it was asked for; the node's parameters may change it.
-
-    Attributes
-    ----------
-    decider
-        As it is now.
-    declared
-        Whether the parameters that the command line gives are in it.
-    """
+    """Publishes as the node ``livesnn``, in a thread that may wait for ROS. Parameters may change the ``decider``."""
 
     def __init__(
         self,
@@ -88,7 +70,7 @@ class Ros2Output:
         namespace: str,
         decider: Decider = Decider(),  # noqa: B008 (frozen)
     ) -> None:
-        self.decider, self.declared = decider, False
+        self.decider, self.declared = decider, False  # whether it has the command line's parameters
         self.name = f"decisions to ROS 2 as {_absolute(namespace).rstrip('/')}/{NAME}"
         self._namespace = namespace
         self._loop, self._decisions, self._source = loop, decisions, source
@@ -183,7 +165,6 @@ class _Node(RosNode):
             self.spin(_SPUN_S)
 
     def close(self) -> None:
-        """Take the node out of the graph."""
         self._spinning.stop.set()
         self.wake()
         self._spinning.close()
@@ -206,7 +187,6 @@ class _Node(RosNode):
         self._classification.publish(self._stamped(Classification(results=results)))
 
     def publish_picture(self, picture: Picture) -> None:
-        """Publish a picture, rgb8."""
         height, width, _ = picture.rgb.shape
         image = Image(height=height, width=width, encoding="rgb8", step=3 * width)
         image.data = array("B", picture.rgb.tobytes())
@@ -267,7 +247,7 @@ class _Node(RosNode):
 
 
 _FIXED = ("source", "model")
-_DESCRIPTIONS = {
+_DESCRIPTIONS = {  # Of the node's parameters, by the names of livesnn serve's flags.
     "source": "Source of the events. It can only be given at the start.",
     "model": "Name or folder of the model. It can only be given at the start.",
     "threshold": "Smallest probability that makes a decision.",
@@ -278,7 +258,6 @@ _DESCRIPTIONS = {
     "allow": "Decide only these classes.",
     "deny": "Never decide these classes.",
 }
-"""Of the node's parameters, by the names of livesnn serve's flags."""
 
 
 def _parameters(decider: Decider) -> dict[str, object]:

@@ -25,27 +25,13 @@ PICTURES_PER_S = 30
 
 
 class ServedSource(Closing):
-    """Sees what goes through a source, for as long as it is served.
+    """Sees what goes through an open source, for as long as it is served; whoever opened the source closes it.
 
-    Parameters
-    ----------
-    source
-        Open; whoever opened it closes it.
-    orientation
-        What makes its events upright.
-    folder
-        Where recordings are written.
-    notify
-        Gets a line when a recording is complete, or has failed.
-
-    Attributes
-    ----------
-    events
-        How many have come.
+    ``notify`` gets a line when a recording in ``folder`` is complete, or has failed.
     """
 
     def __init__(self, source: Source, orientation: Orientation, folder: Path, notify: Notify) -> None:
-        self.events = 0
+        self.events = 0  # that have come
         self._source = source
         self._folder, self._notify = folder, notify
         self._ring_buffer: RingBuffer | None = None
@@ -60,7 +46,6 @@ class ServedSource(Closing):
 
     @property
     def sees_events(self) -> bool:
-        """Whether it has events; False of a video."""
         return self._ring_buffer is not None
 
     @property
@@ -69,7 +54,6 @@ class ServedSource(Closing):
         return getattr(self._source, "lost", "")
 
     def view(self, notify: Callable[[], None]) -> View:
-        """Return what gets its pictures; see `View`."""
         self._views.append(View(self._size, notify))
         return self._views[-1]
 
@@ -82,17 +66,14 @@ class ServedSource(Closing):
             view.see_packet(packet)
 
     def see_result(self, result: Result) -> None:
-        """Look at a result: the picture of a video is its frame."""
         if not self.sees_events:
             for view in self._views:
                 view.see_frame(result.frame)
 
     def reset(self) -> None:
-        """Let the network's state be reset before its next frame."""
         self._reset.set()
 
     def take_reset(self) -> bool:
-        """Return whether a reset was asked for since the last call."""
         asked = self._reset.is_set()
         self._reset.clear()
         return asked
@@ -130,7 +111,6 @@ class ServedSource(Closing):
         return asdict(recorder.recorded) | {"path": recorder.path.name, "seconds": recorder.seconds}
 
     def close(self) -> None:
-        """Complete a recording. Safe to call twice."""
         self.stop_recording()
         if self._recorder is not None:
             self._recorder.close()
@@ -150,17 +130,14 @@ class View(Latest[Picture]):
         self._display = Display(size, self, every_s=1 / PICTURES_PER_S)
 
     def put(self, value: Picture) -> None:
-        """Leave the picture, and tell so; never waits."""
         super().put(value)
         self._notify()
 
     def see_packet(self, packet: Packet) -> None:
-        """Look at an upright packet."""
         if self.watched:
             self._display.add(packet.events, packet.arrived_s or time.perf_counter(), 0)
 
     def see_frame(self, frame: Frame) -> None:
-        """Look at a frame of a video."""
         if self.watched:
             self._display.show_frame(frame, 0)
 

@@ -23,25 +23,11 @@ MOST_LISTENERS = 100
 
 
 class TcpOutput:
-    """Sends a feed to every program that connects. What programs send isn't read.
+    """Sends a feed to every program that connects, after a greeting. What programs send isn't read.
 
-    Parameters
-    ----------
-    address
-        Where to listen; port 0: any that is free. Raises SourceError where that can't be.
-    feed
-        What is sent.
-    greeting
-        What every listener gets first.
-    buffer_bytes
-        What the system may hold for one listener beside the feed's queue; None: as it likes, which may be megabytes.
-    stuck_s
-        A listener that takes nothing for so long, while something waits for it, is disconnected.
-
-    Attributes
-    ----------
-    address
-        Where programs connect to.
+    At port 0 it listens at any that is free; raises SourceError where it can't. The system may hold ``buffer_bytes``
+    for one listener beside the feed's queue (None: as it likes, which may be megabytes). A listener that takes
+    nothing for ``stuck_s`` is disconnected.
     """
 
     def __init__(
@@ -64,11 +50,9 @@ class TcpOutput:
 
     @property
     def listeners(self) -> int:
-        """How many programs are connected."""
         return self._feed.receivers
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Let programs connect."""
         listening, self._listening = self._listening or listening_socket(self.address), None
         server = await asyncio.start_server(self._attend, sock=listening)
         try:
@@ -119,8 +103,7 @@ class TcpOutput:
             await writer.drain()
 
 
-WAITING_BYTES = 16_000_000
-"""Of packets that may wait for one program: some million events."""
+WAITING_BYTES = 16_000_000  # Of packets that may wait for one program: some million events.
 
 
 class EventOutput(TcpOutput):

@@ -12,7 +12,8 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,15 +34,12 @@ from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
 from livesnn.threads import decode_json, pool
 
 MOST_CONNECTIONS = 200
-REQUEST_S = 10.0
-"""A connection that has asked for nothing in this time is closed."""
+REQUEST_S = 10.0  # A connection that has asked for nothing in this time is closed.
 
 KEPT_ALIVE_S = 15.0
-PING_S = 10.0
-"""Between two questions whether a page is still there. It has half of that to answer."""
+PING_S = 10.0  # Between two questions whether a page is still there. It has half of that to answer.
 
-LONGEST_MESSAGE = 1000
-"""Octets of what a page sends."""
+LONGEST_MESSAGE = 1000  # Octets of what a page sends.
 
 MOST_MESSAGES = 200
 """A page that sends more in a second is disconnected. It needs one for each picture that it shows."""
@@ -76,19 +74,10 @@ class Refusal(Exception):  # noqa: N818 (nothing is wrong here)
 
 
 def check_access(host: str, origin: str | None, scheme: str, given: str | None, token: str | None) -> None:
-    """Raise Refusal where a request mustn't be answered.
+    """Raise Refusal where a request with these headers mustn't be answered.
 
-    Without a token, a page of another server could reach this one by a name of its own that leads here, so the host
-    must be an address or this machine's name.
-
-    Parameters
-    ----------
-    host, origin
-        The headers of these names.
-    scheme
-        "http" or "https".
-    given, token
-        The token that came with the request, and the right one; None: there is none.
+    ``given`` is its token, and ``token`` the right one. Without one, a page of another server could reach this one by
+    a name of its own that leads here, so the host must be an address or this machine's name.
     """
     if origin is not None and origin != f"{scheme}://{host}":
         raise Refusal("origin", "this page belongs to another server")
@@ -206,16 +195,13 @@ class _Viewer:
 
     @property
     def takes_picture(self) -> bool:
-        """Whether another picture may be sent before one of the last ones is shown."""
         return len(self._sent_s) < PICTURES_ON_THEIR_WAY
 
     def sent(self, number: int) -> None:
-        """Note that a picture was sent."""
         self.shown = number
         self._sent_s[number] = time.monotonic()
 
     def note_shown(self, number: int) -> None:
-        """Note that the page shows a picture."""
         sent_s = self._sent_s.pop(number, None)
         if sent_s is not None:
             self.quality = self.quality.after(time.monotonic() - sent_s)
@@ -231,18 +217,10 @@ class Asked:
 
 
 class WebOutput:
-    """Serves the page and JSON; waits for nobody.
+    """Serves the page and JSON; waits for nobody. Raises SourceError where it can't listen at the address.
 
-    Parameters
-    ----------
-    address
-        Where to listen; port 0: any that is free. Raises SourceError where that can't be.
-    token
-        What everybody must give who connects, as ``?token=`` or as a bearer's; None: nothing.
-    tls
-        What encrypts; None: nothing is encrypted.
-    control
-        Whether the page may record and reset.
+    At port 0 it listens at any that is free. Everybody who connects must give the ``token``, as ``?token=`` or as a
+    bearer's. ``control`` lets the page record and reset.
     """
 
     def __init__(
@@ -276,7 +254,6 @@ class WebOutput:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
         return self._address.port
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -290,11 +267,7 @@ class WebOutput:
         app.router.add_get("/status", self._get_status)
         app.router.add_get("/metrics", self._get_metrics)
         runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=_log(self._say),
-            keepalive_timeout=KEPT_ALIVE_S,
-            shutdown_timeout=0.1,
+            app, access_log=None, logger=_log(self._say), keepalive_timeout=KEPT_ALIVE_S, shutdown_timeout=0.1
         )
         await runner.setup()
         self._server = runner.server
@@ -421,7 +394,7 @@ class WebOutput:
         receiver = viewer.receiver
         colours = {"colours_on_dark": CLASSES_ON_DARK, "colours_on_light": CLASSES_ON_LIGHT}
         greeting = self._decisions.greeting | colours | {"control": self._control}
-        try:
+        with self._letting_go(receiver, request):
             await self._send(page, json_line({"hello": greeting, "status": self._status()}))
             while not receiver.ended:
                 await receiver.woken()
@@ -435,12 +408,18 @@ class WebOutput:
                         await page.send_bytes(octets)
                 await asyncio.sleep(1 / PICTURES_PER_S)
             await page.close(code=WSCloseCode.GOING_AWAY, message=b"livesnn has ended")
+
+    @contextmanager
+    def _letting_go(self, receiver: Receiver, request: web.Request) -> Iterator[None]:
+        """Disconnect who takes nothing; who has hung up is gone."""
+        try:
+            yield
         except TimeoutError:
             self._say("stuck", f"{receiver.name} took nothing for {STUCK_S:g} s: disconnected")
             if request.transport is not None:
                 request.transport.abort()
         except ConnectionError:
-            pass  # it has been closed
+            pass
 
     async def _send(self, page: web.WebSocketResponse, line: bytes) -> None:
         async with asyncio.timeout(STUCK_S):
@@ -489,16 +468,11 @@ class WebOutput:
         keep_little(request.transport, KEPT_BYTES)
         receiver = self._decisions.programs.join(str(request.remote))
         try:
-            await self._write_event(response, json_line(self._decisions.greeting))
-            while (message := await receiver.take()) is not None:
-                await self._write_event(response, message.octets)
-            await response.write_eof()
-        except TimeoutError:
-            self._say("stuck", f"{receiver.name} took nothing for {STUCK_S:g} s: disconnected")
-            if request.transport is not None:
-                request.transport.abort()
-        except ConnectionError:
-            pass  # it has hung up
+            with self._letting_go(receiver, request):
+                await self._write_event(response, json_line(self._decisions.greeting))
+                while (message := await receiver.take()) is not None:
+                    await self._write_event(response, message.octets)
+                await response.write_eof()
         finally:
             self._decisions.programs.leave(receiver)
         return response

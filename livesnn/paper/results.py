@@ -154,7 +154,6 @@ class Record:
 
     @property
     def commits(self) -> tuple[str, ...]:
-        """Return the commits of the first start and of each run, in order."""
         return tuple(dict.fromkeys((self.commit, *(run.commit for run in self.runs if run.commit))))
 
     @property

@@ -84,7 +84,9 @@ def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
     except StoppedError as error:
         raise StoppedError(f"{cell.name}: stopped; run the same command to resume it") from error
     except TrainError as error:
-        raise TrainError(_advised(str(error), run)) from error
+        advised = re.sub(r"(resume with its .*|choose another --name)", "give another --runs", str(error))
+        again = f"delete {run} and run the same command again"
+        raise TrainError(advised.replace("start again under another --name", again)) from error
     assert trained is not None  # only None in the helper processes of several devices
     wall_s = time.perf_counter() - begun_s
     net = trained.network
@@ -225,11 +227,6 @@ def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
         taken.append(time.perf_counter() - begun_s)
     timed = taken[1:] or taken
     return StepTime(statistics.median(timed), batches.batch, len(batches), len(timed))
-
-
-def _advised(error: str, run: Path) -> str:
-    error = re.sub(r"(resume with its .*|choose another --name)", "give another --runs", error)
-    return error.replace("start again under another --name", f"delete {run} and run the same command again")
 
 
 def _some(clips: Clips, net: Network) -> torch.Tensor:

@@ -42,7 +42,7 @@ METHODS: dict[str, Method] = {
     "resnet18": Method("ResNet-18 (ANN, from scratch)", "resnet18", configuration="18 layers"),
 }
 
-TABLE1: dict[NetworkName, tuple[float, ...]] = {
+TABLE1: dict[NetworkName, tuple[float, ...]] = {  # Percent, in the order of `TABLE1_COLUMNS`.
     "cnn": (99, 98.89, 98.2, 98.8, 98.27, 20.1),
     "cnn_lstm": (96.84, 67.74, 98.93, 98.96, 94.88, 91.2),
     "conv_lstm": (99, 99.11, 98.9, 30.0, 97.43, 40.7),
@@ -50,7 +50,6 @@ TABLE1: dict[NetworkName, tuple[float, ...]] = {
     "conv_snn": (99.4, 98.6, 98.4, 99.36, 98.8, 89.5),
     "sts_resnet": (99.7, 99.26, 99.2, 99.43, 99.1, 92.7),
 }
-"""Percent, in the order of `TABLE1_COLUMNS`."""
 
 TABLE1_COLUMNS = ("MNIST", "Seq 1", "Seq 2", "Seq 3", "Seq 4", "Seq 5")
 
@@ -64,7 +63,7 @@ class Published(NamedTuple):
     network: NetworkName | None = None
 
 
-TABLE2 = (
+TABLE2 = (  # The numbers in brackets are the paper's references.
     Published("SPA [23]", "N-MNIST", 96.3),
     Published("SpiNNaker [28]", "N-MNIST", 98.5),
     Published("STBP tested in [28]", "N-MNIST", 97.92),
@@ -84,7 +83,6 @@ TABLE2 = (
     Published("ResNet18 (ANN, from scratch) [11]", "HMDB51", 17.1, "resnet18"),
     Published("STS-ResNet", "HMDB51", 21.5, "sts_resnet"),
 )
-"""The numbers in brackets are the paper's references."""
 
 EPOCHS, SEEDS, DIGITS = 100, 10, 60_000
 """The paper trains for at least 100 epochs, ten times, on all of MNIST."""
@@ -134,11 +132,10 @@ _VIDEO = {
     "windows": 3, "batch": 16, "validation": 0.2, "burn_in": 0,
     "augmentation": Augmentation(mirror=0.5, gain=0.3, scale=0.3, shift_pixels=8.0, drop=0.5),
 }  # fmt: skip
-_VIDEO_BLOCKS = {
+_VIDEO_BLOCKS = {  # For STS-ResNet. Windows start from zero state, since an ANN has no state to carry.
     "analog_epochs": 1, "alpha": 0.8, "widths": (64, 128, 128, 128), "strides": (1, 2, 1, 1),
     "sub_blocks": (1, 1, 1, 1), "final_pool": 8,
 }  # fmt: skip
-"""For STS-ResNet. Windows start from zero state, since an ANN has no state to carry."""
 _TEN_LAYERS = "STS-ResNet has ten layers and starts from zero state"
 
 COLUMNS: dict[TableName, dict[str, Column]] = {

@@ -84,7 +84,7 @@ class HotPixelFiles:
 
         Raises DataError if the camera's file can't be read, or is for another sensor.
         """
-        if self._folder is None or not serial or not (file := self._file(serial)).is_file():
+        if self._folder is None or not serial or not (file := _file_of(self._folder, serial)).is_file():
             return None
         try:
             known = decode_json(file.read_bytes(), _HotPixelFile)
@@ -111,11 +111,7 @@ class HotPixelFiles:
         known = _HotPixelFile(width, height, [(x, y) for y, x in np.argwhere(hot).tolist()])
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(self._file(serial), msgspec.json.encode(known))
-
-    def _file(self, serial: str) -> Path:
-        assert self._folder is not None
-        return _file_of(self._folder, serial)
+            replace_file(_file_of(self._folder, serial), msgspec.json.encode(known))
 
 
 def _file_of(folder: Path, serial: str) -> Path:

@@ -129,7 +129,6 @@ class Comparison:
         return replace(self._newest, resets=resets)
 
     def begin_pass(self) -> None:
-        """Forget the slices of the last pass."""
         self._waiting.clear()
         if self._slices is not None:
             self._slices.reset()
@@ -195,7 +194,6 @@ class _Slices:
         self._playback = playback
 
     def push(self, packet: Packet) -> list[Frame]:
-        """Return the frames that end in a packet."""
         both = isinstance(self._playback, EventPlayback) and self._playback.denoise
         packets: Iterable[Packet] = [packet]
         if self._noise is not None and not both:
@@ -205,7 +203,6 @@ class _Slices:
         return frames
 
     def reset(self) -> None:
-        """Begin a new stream."""
         self._slicer.reset()
         if self._noise is not None:
             self._noise.forget()
@@ -303,7 +300,6 @@ class Comparer:
         return True
 
     def see(self, packet: Packet) -> None:
-        """Show it a packet on its way to the network."""
         self.tell(lambda comparison: comparison.see(packet))
 
     def add(self, shown: ShownResult, start_us: int) -> ShownResult:

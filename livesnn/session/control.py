@@ -240,8 +240,7 @@ class Control:
         if self._playback is not None:
             paused = self._state == "paused"
             self._playback.set_speed(
-                speed=STEP_SPEED if paused else self.choices.speed,
-                paused=paused and not self._steps,
+                speed=STEP_SPEED if paused else self.choices.speed, paused=paused and not self._steps
             )
         if isinstance(self._playback, EventPlayback):
             self._playback.denoise = self.choices.denoise
@@ -260,7 +259,6 @@ class Control:
             self._update_playback()
 
     def fail(self) -> None:
-        """Note that nothing more can be played."""
         self._state = "failed"
 
     def show_if_paused(self) -> None:
@@ -293,32 +291,28 @@ class Control:
         """Return a frame once it may be shown: a recording's waits during a pause. None: the pass is over."""
         with self._changed:
             held = False
-            while self._holds(playback) and not (playback.interrupted or stop.is_set()):
+            while self._state == "paused" and not (
+                self._steps or playback.live or playback.interrupted or stop.is_set()
+            ):
                 held = True
                 self._changed.wait(WAKE_S)
             if playback.interrupted or stop.is_set():
                 return None
-            self._note_frame(frame, playback)
+            t_us = frame.t - playback.start_us
+            if not frame.start or not self._frame_length_us:  # else a silence may be before it
+                self._frame_length_us = t_us - self._frame_end_us
+            self._frame_end_us = t_us
+            video = not playback.has_events  # its frame is shown from its time on, not up to it
+            if self._shown:
+                self._frame_starts_us.append(t_us if video else t_us - self._frame_length_us)
+            elif video:
+                self._frame_starts_us[-1] = t_us  # the last frame, where a place beyond the end was sought
+            self._shown = True
             if self._steps:
                 self._steps -= 1
                 self._update_playback()
         # A frame that waited for the end of a pause arrives then.
         return replace(frame, arrived_s=time.perf_counter()) if held else frame
-
-    def _note_frame(self, frame: Frame, playback: Playback) -> None:
-        t_us = frame.t - playback.start_us
-        if not frame.start or not self._frame_length_us:  # else a silence may be before it
-            self._frame_length_us = t_us - self._frame_end_us
-        self._frame_end_us = t_us
-        video = not playback.has_events  # its frame is shown from its time on, not up to it
-        if self._shown:
-            self._frame_starts_us.append(t_us if video else t_us - self._frame_length_us)
-        elif video:
-            self._frame_starts_us[-1] = t_us  # the last frame, where a place beyond the end was sought
-        self._shown = True
-
-    def _holds(self, playback: Playback) -> bool:
-        return self._state == "paused" and not self._steps and not playback.live
 
     def take_reset(self) -> int | None:
         """Return `resets` if a person has reset the state directly since the last call."""

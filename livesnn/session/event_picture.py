@@ -40,12 +40,10 @@ class Palette:
 
     @property
     def tells_polarity(self) -> bool:
-        """Whether ON and OFF have different colours."""
         return self.on != self.off
 
     @property
     def ink(self) -> Rgb:
-        """Colour of words and lines on the background: black or white."""
         return (0, 0, 0) if sum(self.background) > 384 else (255, 255, 255)
 
 
@@ -130,7 +128,6 @@ class Accumulator:
 
     @property
     def view(self) -> ViewSpec:
-        """How events are shown now."""
         return self._view_and_tables[0]
 
     def set_view(self, view: ViewSpec) -> None:
@@ -249,7 +246,6 @@ class Display:
         self._show(self._newest_us, 0.0)
 
     def set_view(self, view: ViewSpec) -> None:
-        """Show another view from now on, at once."""
         self._accumulator.set_view(view)
         self.show()
 

@@ -89,8 +89,9 @@ def export(
     with (
         written_whole(out, Path(source), overwrite=overwrite) as part,
         _loaded(showing) as model,
-        closing(_opened(source, progress)) as opened,
+        closing(open_source(source, progress=progress)) as opened,
     ):
+        assert isinstance(opened, Recording | FrameSource)  # it isn't live
         if isinstance(opened, FrameSource):
             start_us, end_us = 0, opened.duration_us or 0
         else:
@@ -105,12 +106,6 @@ def export(
                 "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
-
-
-def _opened(source: str | Path, progress: Progress) -> Recording | FrameSource:
-    opened = open_source(source, progress=progress)
-    assert isinstance(opened, Recording | FrameSource)  # it isn't live
-    return opened
 
 
 @contextmanager
@@ -129,7 +124,6 @@ class _Span(NamedTuple):
     progress: Progress
 
     def reached(self, t_us: int) -> None:
-        """Tell that the work is done up to a time."""
         self.progress(share_of_time(t_us, self.start_us, self.to_us))
 
 
@@ -155,7 +149,6 @@ class _Film:
 
     @property
     def complete(self) -> bool:
-        """Whether all pictures are taken."""
         return self._taken == self.pictures
 
     def _due_us(self, number: int) -> int:

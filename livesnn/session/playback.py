@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import DataError, SourceError
@@ -16,7 +17,7 @@ from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, moved, read_labels
 from livesnn.events.packet import EventSource, Packet, Resolution
-from livesnn.events.pipeline import Pipeline, See, open_pipeline
+from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
@@ -150,7 +151,6 @@ class EventPlayback(Playback):
         )
 
     def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
-        """Yield the frames of the pass to the end, or until it is interrupted."""
         assert self._pipeline is not None  # begun
         slicer = Slicer(rule, self.resolution, input)
         for packet in self._pipeline:
@@ -159,6 +159,18 @@ class EventPlayback(Playback):
             if self.interrupted:
                 return
         self.read_to_end = not self.interrupted
+
+    def _open(self, arrived: See, show: See, gate: Stage, **more: Any) -> Pipeline:
+        return open_pipeline(
+            self._events,
+            orientation=self.orientation,
+            gate=gate,
+            arrived=arrived,
+            noise=self.noise,
+            denoise=lambda: self.denoise,
+            show=show,
+            **more,
+        )
 
     def end_pass(self) -> None:
         """Stop the capturing thread. Of a live source this ends the source, too."""
@@ -188,30 +200,17 @@ class RecordedPlayback(EventPlayback):
         return self._recording.duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
-        """Play at this multiple of real time (inf: as fast as possible), or hold it."""
         self._speed, self._paused = speed, paused
         if not self.interrupted:
             self._clock.set_speed(speed)
             (self._clock.pause if paused else self._clock.resume)()
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin a pass at ``from_us`` after the start."""
         events_before = self.counts.events
         self.noise.forget()
         self._recording.seek(self.start_us + from_us)
-        pipeline = open_pipeline(
-            self._recording,
-            clock=self._clock,
-            orientation=self.orientation,
-            gate=self._until_interrupted,
-            arrived=arrived,
-            noise=self.noise,
-            denoise=lambda: self.denoise,
-            show=show,
-            policy="block",
-            max_bytes=RECORDING_BUFFER_BYTES,
-            owns_source=False,
-        )
+        block = {"policy": "block", "max_bytes": RECORDING_BUFFER_BYTES, "owns_source": False}
+        pipeline = self._open(arrived, show, self._until_interrupted, clock=self._clock, **block)
         # Both at once, after the seek: meanwhile counts may be read.
         self._pipeline, self._events_before = pipeline, events_before
         self.interrupted = self.read_to_end = False
@@ -245,17 +244,7 @@ class LivePlayback(EventPlayback):
         self._paused = paused
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin the only pass there is."""
-        self._pipeline = open_pipeline(
-            self._events,
-            orientation=self.orientation,
-            record=self.ring_buffer.put,
-            gate=self._unless_paused,
-            arrived=arrived,
-            noise=self.noise,
-            denoise=lambda: self.denoise,
-            show=show,
-        )
+        self._pipeline = self._open(arrived, show, self._unless_paused, record=self.ring_buffer.put)
 
     def _unless_paused(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         """Yield the packets between the pauses, and note where they don't follow on."""
@@ -304,21 +293,17 @@ class VideoPlayback(Playback):
 
     @property
     def duration_us(self) -> int | None:
-        """Time of a recorded video."""
         return self._duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
-        """Play a recorded video at this multiple of real time, or hold it. A live video can only be paused."""
         self._clock.set_speed(speed)
         (self._clock.pause if paused else self._clock.resume)()
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin a pass at ``from_us``. A video has no packets that ``arrived`` and ``show`` could see."""
         self.interrupted = self.read_to_end = False
         self._from_us = from_us
 
     def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
-        """Yield the frames when they are due, to the end or until the pass is interrupted."""
         if self.live:
             yield from self._unless_paused(self._video.frames(rule, input))
         else:
@@ -326,7 +311,6 @@ class VideoPlayback(Playback):
         self.read_to_end = not self.interrupted
 
     def interrupt(self) -> None:
-        """Make the current pass end before its next frame."""
         super().interrupt()
         if self.live:
             self._video.close()  # which may be waiting for its next frame
@@ -374,11 +358,7 @@ class VideoPlayback(Playback):
 
 
 def open_playback(
-    source: str | Path | Source,
-    mounting: Mounting,
-    progress: Progress = untold,
-    *,
-    pictures: bool = False,
+    source: str | Path | Source, mounting: Mounting, progress: Progress = untold, *, pictures: bool = False
 ) -> Playback:
     """Return a playback of a SOURCE of the command line, or of an open source; ``pictures``: see `open_source`.
 

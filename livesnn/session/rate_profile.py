@@ -108,7 +108,6 @@ class ProfileReader(Closing):
             self.latest.put(known)
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """End the thread and wait for it at most so long. Safe to call twice."""
         self._worker.close(timeout_s)
 
 

@@ -350,10 +350,9 @@ ROW_S = 0.1  # least time between two rows
 KEPT_S = 300  # how far a `PlotHistory` goes back at least
 _ROWS = round(KEPT_S / ROW_S)
 _BINS_PER_DECADE, _DECADES, _FIRST_DECADE = 20, 6, -2
-EDGES_MS = np.logspace(
+EDGES_MS = np.logspace(  # Edges of the bins of `PlotHistory.histogram`, ms: each is 12 % wide.
     _FIRST_DECADE, _FIRST_DECADE + _DECADES, _BINS_PER_DECADE * _DECADES + 1, dtype=np.float64
 )
-"""Edges of the bins of `PlotHistory.histogram`, ms: each is 12 % wide."""
 
 LatencyPart = Literal["slice", "network", "decision", "show"]
 LATENCY_PARTS: tuple[LatencyPart, ...] = ("slice", "network", "decision", "show")
@@ -379,7 +378,7 @@ class PlotHistory:
     """Collects what frames and statistics say, a row every `ROW_S`, the oldest overwritten. For any thread.
 
     A row has the longest latency since the row before, so that no spike is lost, and the means of everything else.
-    The histogram counts every frame and picture. All memory is taken at the start: `n_bytes`, some 2 MB for a model
+    The histogram counts every frame and picture. All memory is taken at the start: some 2 MB for a model
     of 11 classes and 18 layers.
     """
 
@@ -411,12 +410,6 @@ class PlotHistory:
         self._seconds = np.full(KEPT_S, -1, np.int64)  # second since the start that a slot counts
         self._counts = np.zeros((KEPT_S, len(LATENCY_PARTS), len(EDGES_MS) - 1), np.uint32)
         self._lock = threading.Lock()  # held for microseconds
-
-    @property
-    def n_bytes(self) -> int:
-        """How much memory it takes, from its start to its end."""
-        arrays = (self._at_s, self._stream_s, self._table, self._sums, self._seconds, self._counts)
-        return sum(array.nbytes for array in arrays)
 
     @property
     def n_rows(self) -> int:

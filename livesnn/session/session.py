@@ -56,27 +56,7 @@ class Opened(NamedTuple):
 
 
 class Session:
-    """Plays a source to a model from `start` to `stop`.
-
-    Parameters
-    ----------
-    source
-        A SOURCE of the command line, or an open source (closed by `stop`).
-    model, engine
-        A name, a folder, or a loaded model; what runs one that isn't loaded yet.
-    choices
-        How it plays at first; `control` changes them.
-    mounting
-        What makes the events upright for the network, the picture and the recording.
-    hot_pixels
-        Where a camera's hot pixels are loaded from, and saved to once they are learned.
-    sensors
-        Where the settings of a camera's sensor are loaded from.
-    see
-        Called in the pipeline's thread with each result.
-    pictures
-        See `livesnn.sources.open_source`.
-    """
+    """Plays a source, which `stop` closes, to a model from `start` to `stop`."""
 
     def __init__(
         self,
@@ -84,12 +64,12 @@ class Session:
         model: str | Path | Model,
         *,
         engine: Engine = "auto",
-        choices: Choices = Choices(),  # noqa: B008 (frozen)
+        choices: Choices = Choices(),  # noqa: B008 (frozen); `control` changes them
         mounting: Mounting = Mounting(),  # noqa: B008 (frozen)
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
         sensors: SensorFiles = SensorFiles(None),  # noqa: B008 (has no files)
-        see: Callable[[Result], object] = lambda result: None,
-        pictures: bool = False,
+        see: Callable[[Result], object] = lambda result: None,  # gets each result in the pipeline's thread
+        pictures: bool = False,  # as of `open_source`
     ) -> None:
         self.name = source_name(source)
         self.control = Control(choices)  # its state, and what a person can do with it
@@ -141,12 +121,10 @@ class Session:
 
     @property
     def decisions(self) -> Counter[str]:
-        """How many windows of the first pass had each decision."""
         return self._tracker.first_pass.decisions
 
     @property
     def n_decisions(self) -> int:
-        """How many windows of all passes had a decision."""
         return self._tracker.n_decisions
 
     def take_decisions(self) -> list[WindowDecision]:
@@ -330,7 +308,6 @@ class Session:
 
 
 def source_name(source: SourceLike) -> str:
-    """Return the name that the window shows for a source."""
     if isinstance(source, str | Path):
         live = isinstance(source, str) and is_live(source)
         return str(source) if live else parse_recording_path(Path(source)).name

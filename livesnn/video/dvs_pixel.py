@@ -105,23 +105,9 @@ class DvsPixels:
     ) -> tuple[Events, DvsState]:
         """Advance over frames; the level moves linearly in log luminance from each frame to the next.
 
-        Parameters
-        ----------
-        luminances
-            float32 [T, H, W], linear, ≥ 0.
-        times_us
-            [T], rising, all later than ``state.t_us``; may be empty.
-        state
-            Not changed.
-
-        Returns
-        -------
-        events
-            EVENTS_DTYPE in (``state.t_us``, ``times_us[-1]``], ordered by time, then by pixel; several a pixel
-            and frame where the level moved by several thresholds.
-        state
-            After the last frame.
-
+        ``luminances`` is float32 [T, H, W], linear, ≥ 0, and ``times_us`` [T], rising, after ``state.t_us``; both may
+        be empty. The events, after ``state.t_us`` and up to ``times_us[-1]``, are ordered by time, then by pixel.
+        There are several a pixel and frame where the level moved by several thresholds. ``state`` isn't changed.
         Raises SourceError when times don't rise, or frames aren't of the sensor's size.
         """
         if len(luminances) != len(times_us) or np.any(np.diff(times_us, prepend=state.t_us) <= 0):

@@ -211,7 +211,6 @@ class WebcamPictures(FrameSource):
 
     @property
     def lost(self) -> str:
-        """Why nothing comes, in one line that says what to do; "" while it is connected."""
         return self._source.lost
 
     def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
@@ -241,7 +240,6 @@ class WebcamPictures(FrameSource):
             before = data
 
     def limited(self, seconds: float, stop: threading.Event) -> WebcamPictures:
-        """Return the same webcam, which ends after ``seconds`` or when ``stop`` is set."""
         part = copy(self)
         part._end_us, part._stop = seconds * 1e6, stop
         return part

@@ -30,7 +30,6 @@ Picture = npt.NDArray[np.uint8]
 REWRITE = "write it again with ffmpeg, such as `ffmpeg -i IN -r 30 OUT.mp4`"
 
 HEAD_BYTES = 64
-_MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _LATEST_MS = 1e10  # a later time is none
 _BEFORE = 3  # frames before the one that is sought: what comes then may be one too late, and is looked at
 _FIRST = 3  # frames that tell how late by their own time all are: those of UCF-101's .avi but the first, by a frame
@@ -122,16 +121,11 @@ def container_of(head: bytes) -> str | None:
     """Return the name of the container that begins so; None: of none that is read."""
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
-    if head[4:8] in _MOV_BOXES:
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"):
         return "mp4" if head[4:8] == b"ftyp" and head[8:10] != b"qt" else "mov"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "webm" if b"webm" in head else "matroska"
     return None
-
-
-def avi_is_cut(path: Path) -> bool:
-    """Whether an .avi is shorter than its head says."""
-    return 8 + int.from_bytes(file_head(path, HEAD_BYTES)[4:8], "little") > path.stat().st_size
 
 
 SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
@@ -259,7 +253,10 @@ class Video(FrameSource):
                     failed = image is None
                 newest = None if failed else (count, image)
                 count += not failed
-        cut_short = self.format == "avi" and avi_is_cut(self.path)
+        cut_short = False
+        if self.format == "avi":  # whose head says how long it is
+            size = 8 + int.from_bytes(file_head(self.path, HEAD_BYTES)[4:8], "little")
+            cut_short = size > self.path.stat().st_size
         if newest is not None and not cut_short:
             yield newest
         self._note_end(count - cut_short, failed or cut_short, reading.uneven_s)

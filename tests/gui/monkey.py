@@ -14,7 +14,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -32,7 +32,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.menus import ENTRIES
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.plot import FORMATS
-from livesnn.app.widgets.plot_panel import LOOKS
+from livesnn.app.widgets.plot_panel import LOOKS, PlotPanel
 from livesnn.session.comparison import Second
 from tests.synthetic import livesnn_threads
 
@@ -71,6 +71,12 @@ _KEYS = (
     Qt.Key.Key_Plus,
     Qt.Key.Key_R,
 )
+
+
+def choose_plots(panel: PlotPanel, names: Sequence[str]) -> None:
+    """Choose these plots in the panel's menu, as a person does."""
+    for name, action in zip(LOOKS, panel.menu.actions(), strict=True):
+        action.setChecked(name in names)
 
 
 class Browser(QObject):
@@ -161,7 +167,9 @@ class Monkey:
             lambda: QTest.mouseDClick(viewport, button, plain, place),
             lambda: plot.view.scaleBy(x=self.random.choice((0.5, 0.8, 1.25, 2.0))),
             lambda: panel.span.setCurrentIndex(self.random.randrange(panel.span.count())),
-            lambda: panel.choose(self.random.sample(list(LOOKS), self.random.randrange(len(LOOKS) + 1))),
+            lambda: choose_plots(
+                panel, self.random.sample(list(LOOKS), self.random.randrange(len(LOOKS) + 1))
+            ),
             lambda: dock.setFloating(not dock.isFloating()),
             lambda: self.window.addDockWidget(
                 self.random.choice((areas.BottomDockWidgetArea, areas.RightDockWidgetArea)), dock
@@ -223,7 +231,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     while window.plots.panel is None or len(window.plots.panel.plots) < len(LOOKS):  # made once
         application.processEvents()
         if window.plots.panel is not None:
-            window.plots.panel.choose(list(LOOKS))
+            choose_plots(window.plots.panel, list(LOOKS))
     monkey = Monkey(window, recording, seed)
     blocked_ms: dict[str, list[float]] = {"large": [], "small": []}
     worked_ms: dict[str, list[float]] = {"large": [], "small": []}

@@ -26,6 +26,7 @@ from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.plot import Plot, thinned
 from livesnn.app.widgets.plot_panel import DRAW_S, LOOKS, PlotPanel
 from livesnn.session.results import KEPT_S, LATENCY_PARTS, PlotHistory, Statistics
+from tests.gui.monkey import choose_plots
 
 from .shown_results import CARD, GESTURES, even_but, make_result
 
@@ -270,7 +271,7 @@ def window_with_plots(qtbot: QtBot, make_window: MakeWindow, recording: Path) ->
     window.open(recording)
     window.commands["plots"].trigger()
     qtbot.waitUntil(lambda: window.plots.panel is not None)
-    window.plots.panel.choose(list(LOOKS))
+    choose_plots(window.plots.panel, list(LOOKS))
     qtbot.waitUntil(lambda: window.plots.panel.drawn >= 4 * len(LOOKS), timeout=30_000)
     return window
 
@@ -355,7 +356,7 @@ def test_the_dock_and_its_plots_are_remembered(qtbot: QtBot, make_window: MakeWi
     first = make_window(settings=SettingsFile(file))
     first.commands["plots"].trigger()
     qtbot.waitUntil(lambda: first.plots.panel is not None)
-    first.plots.panel.choose(["histogram", "density"])
+    choose_plots(first.plots.panel, ["histogram", "density"])
     qtbot.mouseClick(first.plots.panel.float, Qt.MouseButton.LeftButton)
     assert first.plots.isFloating()
     first.close()

@@ -17,7 +17,6 @@ from livesnn.app.settings import Settings, SettingsFile, with_recent
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.session.control import Choices
-from livesnn.session.event_picture import ViewSpec
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -28,8 +27,6 @@ DAMAGES = [
     b'{"mounted": {"A": {"quarter_turns": 9}}}',
     b'{"theme": "pink"}',
     b'{"choices": {"loop": "for ever"}}',
-    b'{"decider": 3}',
-    b'{"denied": ["one"]}',
     b"\xff",
     b'{"model": "\xff"}',
     b'{"a": ' * 5000 + b"1" + b"}" * 5000,
@@ -88,11 +85,6 @@ def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:
     assert SettingsFile(file).now == Settings(
         recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light"
     )
-
-
-OLD = """{"theme": "light", "palette": "recency", "view_mode": "accumulate", "loop": false, "denoise": true,
-"pre_roll_s": 2, "decider": {"threshold": 0.9, "keep": 0.8}, "denied": {"gestures": ["other"]},
-"thresholds": {"gestures": {"wave": 0.7}}, "mounted": {"A": {"quarter_turns": 2}}}"""
 
 
 def test_two_programs_on_one_file_keep_what_the_other_has_changed(tmp_path: Path) -> None:
@@ -178,36 +170,6 @@ def test_a_file_that_another_program_damages_or_deletes_changes_nothing_here(tmp
     assert settings.now.labels == ("wave",)
     settings.change(theme="dark")
     assert SettingsFile(file).now == Settings(labels=("wave",), theme="dark")
-
-
-def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
-    file = tmp_path / "settings.json"
-    file.write_text(OLD)
-    choices = Choices(
-        pre_roll_s=2,
-        view=ViewSpec("accumulate", "recency"),
-        decider=Decider(threshold=0.9, hysteresis=0.8, leak=0.0),
-        by_model={"gestures": Decider(deny=("other",), thresholds={"wave": 0.7})},
-    )
-    expected = Settings(theme="light", mounted={"A": Orientation(2)}, choices=choices)
-    settings = SettingsFile(file)
-    assert settings.now == expected
-    settings.change(theme="dark")
-    assert SettingsFile(file).now == replace(expected, theme="dark")
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_who_never_changed_the_old_defaults_of_decisions_gets_todays(tmp_path: Path) -> None:
-    file = tmp_path / "settings.json"
-    old = '{"choices": {"decider": {"threshold": %s, "hysteresis": null, "smoothing": 0.0%s, "allow": []}}}'
-    for threshold, leak, decider in (
-        (0.5, "", Decider()),
-        (0.6, "", Decider(threshold=0.6, leak=0.0)),
-        (0.7, ', "leak": 0.22', Decider()),
-        (0.6, ', "leak": 0.22', Decider(threshold=0.6)),
-    ):
-        file.write_text(old % (threshold, leak))
-        assert SettingsFile(file).now.choices.decider == decider
 
 
 def test_the_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

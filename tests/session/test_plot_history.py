@@ -118,8 +118,7 @@ def test_the_histogram_counts_every_frame_and_picture_of_a_time(history: PlotHis
     assert not history.histogram(50.0, 60.0).any()
 
 
-def test_the_last_minutes_are_kept_and_no_more_memory_is_taken(history: PlotHistory) -> None:
-    before = history.n_bytes
+def test_the_last_minutes_are_kept(history: PlotHistory) -> None:
     rows = round(KEPT_S / ROW_S)
     for index in range(2 * rows):
         history.add_shown(1.0, index * 0.11)
@@ -130,7 +129,6 @@ def test_the_last_minutes_are_kept_and_no_more_memory_is_taken(history: PlotHist
     assert at_s[-1] - at_s[0] >= KEPT_S - 0.11
     assert (np.diff(at_s) > 0).all()
     assert history.histogram()[LATENCY_PARTS.index("show")].sum() == pytest.approx(KEPT_S / 0.11, abs=10)
-    assert history.n_bytes == before < 3_000_000
 
 
 def test_a_session_fills_its_history(model_folder: Path, recording: Path) -> None:

@@ -41,7 +41,6 @@ BannerKind = Literal["error", "warning", "waiting", "info"]
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"
-ROW_HEIGHT = 44  # pixels
 RECORD, STOP = "Record to a file (Ctrl+S)", "Stop recording (Ctrl+S)"
 _PLAY = {  # state: icon and words
     "playing": ("pause", "Pause"),
@@ -55,7 +54,7 @@ class Header(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
+        self.source = ShorteningLabel(style.bold_font(15))
         self.state = label("", style.text_font(13), "soft")
         self.model = button(height=34)
         open_tip = "Open a recording, a camera or a stream. You can also drop a file on the window."
@@ -125,7 +124,6 @@ class Banner(QFrame):
         self.show_message("\n".join(shown) + more, "warning")
 
     def show_message(self, message: str, kind: BannerKind, *actions: Action) -> None:
-        """Show what happened and what to do next, with a button for each of at most two actions."""
         self.kind, self._actions = kind, actions
         for box, words in zip(
             (self.action, self.other), [*(words for words, _ in actions), "", ""], strict=False
@@ -155,7 +153,7 @@ class Transport(QFrame):
         self.back = _icon_button("One frame back (,)")
         self.play = _icon_button("Play or pause (Space)", size=42, name="play")
         self.forward = _icon_button("One frame forward (.)")
-        self.position = label(NOTHING, style.text_font(14, weight=QFont.Weight.DemiBold))
+        self.position = label(NOTHING, style.bold_font(14))
         self.slash = label("/", style.text_font(14), "faint")
         self.total = label(NOTHING, style.text_font(14), "soft")
         self.dot = dot()
@@ -174,13 +172,8 @@ class Transport(QFrame):
         self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
         self._state: ShownState = "empty"
-        self._lay_out()
-        self.set_recording(None)
-        self.show_recording("")
-
-    def _lay_out(self) -> None:
         controls = QWidget()
-        controls.setFixedHeight(ROW_HEIGHT)
+        controls.setFixedHeight(44)
         row = fill(QHBoxLayout(controls), self.back, self.play, self.forward, 6, spacing=8)
         for words in (self.position, self.slash, self.total, self.dot, self.live, self.elapsed):
             row.addWidget(words)
@@ -189,6 +182,8 @@ class Transport(QFrame):
             row.addWidget(widget)
         row.addWidget(help_button("window.md#recordings", "recordings and recording"))
         fill(QVBoxLayout(self), controls, self.line, spacing=2, margins=(12, 5, 12, 5))
+        self.set_recording(None)
+        self.show_recording("")
 
     # What is played
 
@@ -244,7 +239,6 @@ class Transport(QFrame):
 
     @property
     def is_live(self) -> bool:
-        """Whether the source that plays has no end."""
         return self._total_s is None and self._state in RUNNING
 
     def _fit(self) -> None:
@@ -290,7 +284,6 @@ class Transport(QFrame):
             self.speed.setCurrentIndex(index)
 
     def choose_speed(self, speed: float) -> None:
-        """Choose one of `SPEEDS`, for this recording or the next."""
         self.speed.choose(speed)
 
     @Slot(float)

@@ -68,7 +68,7 @@ def plain_tip(words: str) -> str:
 
 
 def heading(words: str) -> QLabel:
-    return label(words, style.text_font(14, weight=QFont.Weight.DemiBold))
+    return label(words, style.bold_font(14))
 
 
 def note(words: str, pixels: int = 13) -> QLabel:
@@ -84,7 +84,6 @@ def dialog_button(words: str, do: Callable[[], object]) -> QPushButton:
 
 
 def dot() -> QLabel:
-    """Return a dot in the colour of its tone."""
     widget = QLabel()
     widget.setObjectName("dot")
     widget.setFixedSize(10, 10)
@@ -143,6 +142,18 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
     dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
     dialog.selectFile(path.name)
     return dialog
+
+
+def save_and_tell(
+    path: Path, what: str, write: Callable[[], None], tell: Callable[[str, bool], None]
+) -> None:
+    """Write a file by ``write``, and tell that it is saved, or why it can't be."""
+    try:
+        write()
+    except OSError as error:
+        tell(f"{path}: {what} can't be saved ({error.strerror or error}): choose another folder", False)
+    else:
+        tell(f"Saved {path}", True)
 
 
 def help_button(page: str, about: str) -> QPushButton:
@@ -241,22 +252,23 @@ def draw_bar(painter: QPainter, track: QRectF, share: float, ground: str, colour
         rounded(painter, bar, radius, colour)
 
 
-def scrolled(widget: QWidget) -> QScrollArea:
+def scrolled(widget: QWidget, *, down_only: bool = False) -> QScrollArea:
     """Return an area that is as wide as the widget wants, and scrolls where there isn't room for all of it."""
     area = QScrollArea()
     area.setWidget(widget)
     area.setWidgetResizable(True)
     area.setFrameShape(QScrollArea.Shape.NoFrame)
+    if down_only:
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     return area
 
 
 class Painted(QWidget):
     """A part of a card that paints itself, in `paint`; its tooltip depends on the place.
 
-    What changes ten times a second is painted, because each new text of a QLabel makes Qt lay out the whole window
-    again. It is opaque, because Qt would otherwise paint the card below again each time, which takes as long.
-
-    ``hint`` is the size that it has room for; it takes less, and as much as there is.
+    What changes ten times a second is painted: each new text of a QLabel makes Qt lay out the whole window again. It
+    is opaque, or Qt would paint the card below again each time. ``hint`` is the size that it has room for, not its
+    least.
     """
 
     def __init__(self, hint: tuple[int, int]) -> None:
@@ -379,7 +391,7 @@ class Dialog(QDialog):
     def __init__(self, title: str, parent: QWidget | None) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
-        heading = label(title, style.text_font(19, weight=QFont.Weight.DemiBold), wrap=True)
+        heading = label(title, style.bold_font(19), wrap=True)
         self.column = fill(QVBoxLayout(self), heading, spacing=14, margins=(24, 20, 24, 20))
 
     def add_buttons(self, accept: str) -> QPushButton:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFont,
     QImage,
     QMouseEvent,
     QPainter,
@@ -37,7 +36,6 @@ from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
 
-_BELOW = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop
 _ICON = 40  # pixels
 _HINT_FITS = 130  # least width of a button with a hint, pixels
 _APART = 8  # space between the parts of the strip, pixels
@@ -91,7 +89,7 @@ class Choice(QPushButton):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.setMinimumSize(90, 48 if wide else 92)
         self._roomy = QSize(200, 64 if wide else 156)
-        title = label(way.title, style.text_font(16, weight=QFont.Weight.DemiBold), wrap=not wide)
+        title = label(way.title, style.bold_font(16), wrap=not wide)
         self._hint = label(way.hint, style.text_font(13), "soft", wrap=not wide)
         icon = button(height=_ICON, width=_ICON, name="icon_only")
         icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -106,7 +104,7 @@ class Choice(QPushButton):
             column = fill(QVBoxLayout(), spacing=4)
             column.addWidget(icon, 0, Qt.AlignmentFlag.AlignHCenter)
             for part in (title, self._hint):
-                part.setAlignment(_BELOW)
+                part.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
                 column.addWidget(part)
             column.addStretch(1)
             fill(box, column, spacing=0, margins=(3, 14, 3, 0))
@@ -119,7 +117,6 @@ class Choice(QPushButton):
         return False
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave the hint out where there is no room for it."""
         wide, high = event.size().width(), event.size().height()
         self._hint.setVisible(wide >= _HINT_FITS and high >= self._roomy.height() - 11)
         super().resizeEvent(event)
@@ -130,10 +127,13 @@ class WordsPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.title = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
+        self.title = label("", style.bold_font(26), wrap=True)
         self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
-        self._ways = self._offer()
+        self._ways = QWidget()
+        self._ways.setMaximumWidth(720)
+        ways = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
+        fill(QVBoxLayout(self._ways), ways, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
         column = fill(QVBoxLayout(self), spacing=8, margins=(20, 12, 20, 12))
         column.addStretch(1)
         for words in (self.title, self.hint):
@@ -145,13 +145,6 @@ class WordsPage(QWidget):
         row.addStretch(1)
         column.addLayout(row)
         column.addStretch(1)
-
-    def _offer(self) -> QWidget:
-        ways = QWidget()
-        ways.setMaximumWidth(720)
-        row = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
-        fill(QVBoxLayout(ways), row, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
-        return ways
 
     def set_words(self, title: str, hint: str, *, ways: bool) -> None:
         self.title.setText(title)
@@ -407,14 +400,6 @@ class EventView(QFrame):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(RIGHT)
-        self._picture = self._picture_page()
-        self._stack = QStackedLayout(self)
-        self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
-        self._stack.addWidget(self.page)
-        self._stack.addWidget(self._picture)
-        self.set_palette(DEFAULT_PALETTE)
-
-    def _picture_page(self) -> QWidget:
         page = QFrame()
         page.setObjectName("picture")
         about = help_button("window.md#the-picture", "the picture")
@@ -422,7 +407,12 @@ class EventView(QFrame):
         fill(QHBoxLayout(self._below), self.legend, (self.size_note, 1), about, spacing=10)
         parts = (self.strip, (self.canvas, 1), self._below)
         self._column = fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
-        return page
+        self._picture = page
+        self._stack = QStackedLayout(self)
+        self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
+        self._stack.addWidget(self.page)
+        self._stack.addWidget(self._picture)
+        self.set_palette(DEFAULT_PALETTE)
 
     def take_canvas_back(self) -> None:
         """Show the canvas here again, after another widget has had it."""
@@ -458,7 +448,6 @@ class EventView(QFrame):
         )
 
     def show_ways_on(self, on: bool) -> None:
-        """Say above the pictures that the person is simulated, and offer other sources."""
         self._simulated = on
         self.strip.setVisible(on and self.height() >= ROOMY)
 
@@ -500,7 +489,6 @@ class EventView(QFrame):
 
 
 def legend_words(palette: Palette) -> str:
-    """Return what a palette's colours mean, as rich text."""
     if not palette.tells_polarity:
         return f"{_squares([*palette.between, palette.on])} ON and OFF"
     gap = 3 * "&nbsp;"

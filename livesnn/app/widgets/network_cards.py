@@ -19,20 +19,13 @@ from livesnn.infer.cost import energy_constants
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.run import StateMode
 from livesnn.session.control import RUNNING, ShownState
-from livesnn.session.event_picture import (
-    DEFAULT_PALETTE,
-    FULL_COUNT,
-    Palette,
-    count_colours,
-    video_picture,
-)
+from livesnn.session.event_picture import DEFAULT_PALETTE, FULL_COUNT, Palette, count_colours, video_picture
 from livesnn.session.results import LAST_RESULTS, RATE_S, ShownResult, Statistics
 
 _GAP = 6.0  # pixels between thumbnails
 _LARGEST = 96  # pixels: larger frames are shown at a half, a third, …
 _WINDOW_TIP = "Each decision is made on the last window of frames, up to the newest."
 Bytes = npt.NDArray[np.uint8]
-WAITING = "reset, waiting for frames"
 FULL_DENSITY = 0.3  # share of neurons that fills a bar
 _STATE_TIP = (
     "The membrane potentials of the network's neurons. They are carried from frame to frame until a reset."
@@ -178,7 +171,6 @@ def _image(frame: Bytes, colours: Bytes) -> QImage:
 
 
 def window_words(spec: InputSpec) -> str:
-    """Say what a window is for this model."""
     rule = spec.slice
     if rule.delta_t_us is None:
         frames = f"frames of {rule.n_events:,} events"
@@ -218,7 +210,6 @@ class StatePanel(Card):
         self.modes[mode].setChecked(True)
 
     def show_state(self, state: ShownState) -> None:
-        """Enable the reset while the session has a network state."""
         self.reset.setEnabled(state in RUNNING)
 
     def clear(self, card: ModelCard | None) -> None:
@@ -226,9 +217,8 @@ class StatePanel(Card):
         self.caption.set_remark(NOTHING)
 
     def wait(self) -> None:
-        """Show nothing until the first frame after a reset."""
         self.bars.forget()
-        self.caption.set_remark(WAITING)
+        self.caption.set_remark("reset, waiting for frames")
 
     def show_result(self, shown: ShownResult) -> None:
         self.caption.set_remark(state_words(shown))
@@ -348,7 +338,6 @@ _RATES = {
     "skipped": ("Skipped", "Events of a live source that arrived while it was paused."),
     "repaired": ("Repaired", "Events that arrived damaged."),
 }
-_ON_DEMAND = ("filtered", "light_flicker", "repaired")  # shown only if there are any
 _EXPLAINED = ("filtered", "synops")  # their notes are no warnings
 _OF = " of "  # what follows is left out where it doesn't fit
 _PERCENTILES = ("p50", "p95", "p99")
@@ -373,11 +362,9 @@ class NumbersPanel(Card):
         self.show_engine("")
 
     def show_engine(self, engine: str, note: str = "") -> None:
-        """Name the engine that runs the network; "": none does. ``note`` says what it is doing."""
         self.caption.set_remark(", ".join(filter(None, [engine, note or "latency in ms"])))
 
     def show_denoise(self, denoise: bool) -> None:
-        """Show or hide how many events the noise filters let through."""
         self.table.show_row("filtered", denoise)
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
@@ -445,7 +432,7 @@ class _Numbers(Painted):
         super().__init__((360, 5 * 20))
         self.texts: dict[str, str] = {}
         self._notes: dict[str, str] = {}
-        self._hidden = {*_ON_DEMAND}
+        self._hidden = {*("filtered", "light_flicker", "repaired")}
         self.setMinimumSize(272, 5 * 14)
 
     def show_row(self, name: str, shown: bool) -> None:
@@ -459,7 +446,6 @@ class _Numbers(Painted):
 
     @property
     def rates(self) -> list[str]:
-        """The single numbers shown, from the top."""
         return [name for name in _RATES if name not in self._hidden]
 
     def _rows(self) -> tuple[float, float]:
@@ -467,7 +453,6 @@ class _Numbers(Painted):
         return height, self.width() - min(max(self.width() - 195, 104), 170)
 
     def tip_at(self, place: QPointF) -> str:
-        """Explain the number at a place."""
         height, half = self._rows()
         row = max(int(place.y() / height), 0)
         if place.x() < half:

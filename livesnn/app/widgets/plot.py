@@ -75,7 +75,6 @@ class Legend(Painted):
         self.draw(painter, self.width(), self.curves)
 
     def whole_height(self, width: int, curves: Named) -> int:
-        """Return how many pixels all these names take."""
         picture = QPicture()
         painter = QPainter(picture)
         height = self.draw(painter, width, curves, whole=True)
@@ -178,7 +177,6 @@ class Curves(pyqtgraph.GraphicsObject):
         return self._place
 
     def paint(self, painter: QPainter, *_: object) -> None:
-        """Draw all of them, the first one last."""
         for path, colour in reversed([*zip(self._paths, self._colours, strict=False)]):
             if self._opacity:
                 ground = QColor(colour)
@@ -351,8 +349,7 @@ class Plot(QFrame):
         return f"<b>{heading}</b><table>{''.join(lines)}</table>"
 
     def _written(self, value: float) -> str:
-        unit = f" {self.look.unit}" if self.look.unit else ""
-        return f"{value:,.{self.look.digits}f}{unit}"
+        return f"{value:,.{self.look.digits}f} {self.look.unit}".rstrip()
 
     # What a person does
 
@@ -375,13 +372,11 @@ class Plot(QFrame):
         QToolTip.showText(corner, self.words, self.widget)
         self.pointed.emit(point.x())
 
-    def _hide_cross_hair(self) -> None:
+    def _leave(self) -> None:
+        """Hide the cross-hair."""
         self.words = ""
         for line in self._lines:
             line.setVisible(False)
-
-    def _leave(self) -> None:
-        self._hide_cross_hair()
         self.pointed.emit(float("nan"))
 
     def eventFilter(self, watched: Any, event: QEvent) -> bool:
@@ -425,7 +420,7 @@ class Plot(QFrame):
         if path.suffix.lower() == ".csv":
             replace_file(path, self._table(axis_values).encode())
             return
-        self._hide_cross_hair()
+        self._leave()
         replace_file(path, self._drawing() if path.suffix.lower() == ".svg" else self._picture())
 
     def _drawing(self) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, Signal, Slot
 from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
@@ -23,10 +23,7 @@ LOOKS: dict[str, PlotLook] = {
     "rate": PlotLook("Events per second", "Events per second of the source's own time.", "/s", digits=0),
     "latency": PlotLook("Latency in ms", "The longest latency in each tenth of a second.", "ms"),
     HISTOGRAM: PlotLook(
-        "Latency histogram",
-        "How often each latency occurred in the time shown.",
-        "%",
-        over="latency",
+        "Latency histogram", "How often each latency occurred in the time shown.", "%", over="latency"
     ),
     "probabilities": PlotLook(
         "Class probabilities", "The probability of every class.", most=1.0, named_from=0.2
@@ -90,23 +87,16 @@ class PlotPanel(QWidget):
             QHBoxLayout(self.bar), title, which, self.span, self.live, spacing=8, margins=(16, 2, 14, 2)
         )
         row.addStretch(1)
-        row.addWidget(help_button("window.md#plots", "Plots"))
-        row.addWidget(self.float)
-        row.addWidget(self.close_button)
+        for each in (help_button("window.md#plots", "Plots"), self.float, self.close_button):
+            row.addWidget(each)
         inner = QWidget()
         self._grid = QGridLayout(inner)
         self._grid.setSpacing(8)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        area = scrolled(inner)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        fill(QVBoxLayout(self), (area, 1), spacing=0, margins=(14, 2, 14, 12))
+        fill(QVBoxLayout(self), (scrolled(inner, down_only=True), 1), spacing=0, margins=(14, 2, 14, 12))
         self.setMinimumSize(LEAST_PLOT[0] + 28, 2 * LEAST_PLOT[1] // 3)
 
     # Which plots
-
-    def choose(self, names: Sequence[str]) -> None:
-        for name, action in zip(LOOKS, self.menu.actions(), strict=True):
-            action.setChecked(name in names)
 
     def _choose(self, name: str, on: bool) -> None:
         self.chosen = tuple(each for each in LOOKS if (on if each == name else each in self.chosen))
@@ -135,22 +125,11 @@ class PlotPanel(QWidget):
         super().resizeEvent(event)
         self._arrange()
 
-    def _build(self, name: str) -> None:
-        plot = Plot(LOOKS[name])
-        self.plots[name] = plot
-        plot.save_wanted.connect(lambda: self.save_wanted.emit(name))
-        plot.whole_wanted.connect(self.follow)
-        if name != HISTOGRAM:
-            plot.range_taken.connect(self._take_range)
-            plot.pointed.connect(self._point)
-            plot.set_range(*self.range_s)
-        self._name_curves(name)
-        fill(QVBoxLayout(self._places[name]), plot, spacing=0)
-
     def _name_curves(self, name: str) -> None:
         quantity = _quantity(name)
         names = () if self._history is None else self._history.curves[quantity]
-        self.plots[name].set_curves([_readable(each) for each in names], self._colours(name, len(names)))
+        readable = [style.readable(each).replace(".", " · ") for each in names]
+        self.plots[name].set_curves(readable, self._colours(name, len(names)))
         self._shown.pop(name, None)
 
     def _colours(self, name: str, count: int) -> list[QColor]:
@@ -177,16 +156,22 @@ class PlotPanel(QWidget):
                 self._name_curves(name)
         missing = next((name for name in self.chosen if name not in self.plots), None)
         if missing is not None:
-            self._build(missing)
+            plot = Plot(LOOKS[missing])
+            self.plots[missing] = plot
+            plot.save_wanted.connect(lambda: self.save_wanted.emit(missing))
+            plot.whole_wanted.connect(self.follow)
+            if missing != HISTOGRAM:
+                plot.range_taken.connect(self._take_range)
+                plot.pointed.connect(self._point)
+                plot.set_range(*self.range_s)
+            self._name_curves(missing)
+            fill(QVBoxLayout(self._places[missing]), plot, spacing=0)
         else:
             if self.live.isChecked():
-                self._follow_newest(history)
+                span_s = self.span.currentData()
+                newest_s = max(history.newest_s, span_s)
+                self.range_s = (newest_s - span_s, newest_s)
             self._draw_next(history)
-
-    def _follow_newest(self, history: PlotHistory) -> None:
-        span_s = self.span.currentData()
-        newest_s = max(history.newest_s, span_s)
-        self.range_s = (newest_s - span_s, newest_s)
 
     def _draw_next(self, history: PlotHistory) -> None:
         """Draw the next plot, in turn, that has something new, unless one was just drawn."""
@@ -258,7 +243,3 @@ def layer_colour(depth: float) -> QColor:
 
 def _quantity(name: str) -> Quantity:
     return "latency" if name == HISTOGRAM else cast(Quantity, name)
-
-
-def _readable(name: str) -> str:
-    return style.readable(name).replace(".", " · ")

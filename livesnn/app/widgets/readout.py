@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QFont, QFontMetricsF, QImage, QPainter
-from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import (
@@ -104,7 +104,6 @@ class ClassRows(Painted):
         return min(max(self.height() / len(self.classes), _ROW[0]), _ROW[1])
 
     def middle(self, label: str) -> int:
-        """Return where the row of a class is: y of its middle."""
         return round((self.classes.index(label) + 0.5) * self._row_height())
 
     def name_width(self, pixels: int) -> float:
@@ -173,22 +172,11 @@ def longest(names: tuple[str, ...], pixels: int) -> float:
 def strips(
     history: History, colours: Sequence[int], *, columns: int, rows: int, line: float = _LINE
 ) -> Pixels:
-    """Return the curves of all classes in one image, one below the other.
+    """Return the curves of all classes, one below the other, as uint32 [K · rows, columns], premultiplied ARGB.
 
-    Parameters
-    ----------
-    history
-        Its newest sample is at the right edge; the left edge is HISTORY_US earlier.
-    colours
-        0xRRGGBB of each class.
-    columns, rows
-        Size of one class's curve, pixels; probability 0 is at the bottom, 1 at the top.
-    line
-        Thickness of the curve, pixels.
-
-    Returns
-    -------
-    uint32 [K · rows, columns], premultiplied ARGB.
+    The newest sample of ``history`` is at the right edge; the left edge is HISTORY_US earlier. ``colours`` are
+    0xRRGGBB. A curve has ``columns`` × ``rows`` pixels, from probability 0 at its bottom to 1 at its top; ``line`` is
+    its thickness.
     """
     kinds = len(colours)
     opacity = np.zeros((kinds, rows, columns), np.float32)
@@ -238,7 +226,9 @@ class ReadoutPanel(QWidget):
         self.card = Card("Decision", "window.md#why-no-gesture-is-named")
         classes = Card("Classes", "window.md#the-parts", remark="last 10 s")
         self.card.column.addWidget(self.decision, 1)
-        self._scrolled = _scrolled(self.rows)
+        self._scrolled = scrolled(self.rows, down_only=True)
+        self._scrolled.setMinimumHeight(self.rows.minimumHeight())
+        self._scrolled.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         classes.column.addWidget(self._scrolled, 1)
         fill(QVBoxLayout(self), self.card, (classes, 1), spacing=12)
         self.clear(None)
@@ -250,7 +240,6 @@ class ReadoutPanel(QWidget):
         self.decision.clear()
 
     def wait(self) -> None:
-        """Show nothing until the first frame after a reset."""
         self.rows.set_classes(self.rows.classes)
         self.decision.clear(self._note or NOTHING_YET)
 
@@ -266,12 +255,10 @@ class ReadoutPanel(QWidget):
         self.card.caption.setToolTip(doubt)
 
     def show_silence(self, silence: Silence) -> None:
-        """Show in place of a decision, dimmed, that there are no events, and for how long."""
         self.rows.dim()
         self.decision.set_silent(silence.seconds)
 
     def show_result(self, shown: ShownResult) -> None:
-        """Show a result, its decision or the last one."""
         result = shown.result
         if result.decision in self.rows.classes and result.decision != self.rows.decision:
             self._scrolled.ensureVisible(0, self.rows.middle(result.decision), 0, _ROW[1])
@@ -283,14 +270,6 @@ class ReadoutPanel(QWidget):
             self.decision.set_last(shown.last.label, shown.last.confidence)
         else:
             self.decision.clear(self._note or NOTHING_YET)
-
-
-def _scrolled(rows: ClassRows) -> QScrollArea:
-    area = scrolled(rows)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumHeight(rows.minimumHeight())
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return area
 
 
 class DecisionView(Painted):
@@ -311,16 +290,13 @@ class DecisionView(Painted):
         return not self._waiting
 
     def clear(self, words: str = NOTHING_YET) -> None:
-        """Say that there is no decision, and why."""
         self._show(words, NOTHING, 0.0, waiting=True)
 
     def set_last(self, decision: str | None, confidence: float) -> None:
-        """Show the last decision, dimmed, while there is none newer."""
         label = "not sure" if decision is None else style.readable(decision)
         self.clear(f"last: {label} · {100 * confidence:.0f} %")
 
     def set_silent(self, seconds: float) -> None:
-        """Say, dimmed, that no events have come for so long."""
         why = ADVICE[Reason.NO_EVENTS].partition(": ")[2]
         self._show(NO_EVENTS, ago(seconds), 0.0, waiting=True, why=why)
 

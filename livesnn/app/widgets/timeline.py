@@ -47,7 +47,6 @@ DRAG_EVERY_MS = 100
 _SIDE = 8  # pixels left and right, for the handle
 _KNOB = 6.0  # its radius, pixels
 _FOOT = 5.0  # of a mark's bracket, pixels
-_FOCUS_BY_KEY = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
 
 
 class DecisionTrack:
@@ -148,9 +147,7 @@ class Timeline(QWidget):
         self._dragged = False
         self._ring = False  # the focus came by a key
         self._waiting_s: float | None = None  # dragged to, but not emitted yet
-        self._drag_timer = QTimer(self)
-        self._drag_timer.setSingleShot(True)
-        self._drag_timer.setInterval(DRAG_EVERY_MS)
+        self._drag_timer = QTimer(self, singleShot=True, interval=DRAG_EVERY_MS)
         self._drag_timer.timeout.connect(self._seek_to_newest)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -210,7 +207,6 @@ class Timeline(QWidget):
         return self._track.at(seconds)
 
     def labels_at(self, seconds: float) -> list[str]:
-        """Return the labels that a person has given at a time."""
         return [label.label for label in self._labels if label.start <= seconds < label.end]
 
     def show_position(self, seconds: float) -> None:
@@ -310,7 +306,7 @@ class Timeline(QWidget):
     def focusInEvent(self, event: QFocusEvent) -> None:
         """Show a ring if the focus came by a key, also after a change to another window and back."""
         if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
-            self._ring = event.reason() in _FOCUS_BY_KEY
+            self._ring = event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
         super().focusInEvent(event)
 
     # Painting
@@ -365,19 +361,16 @@ class Timeline(QWidget):
 
     def _paint_labels(self, painter: QPainter, span: int) -> None:
         for label in self._labels:
-            self._paint_label(painter, span, label)
-
-    def _paint_label(self, painter: QPainter, span: int, label: Label) -> None:
-        first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
-        place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
-        colour = style.class_colour(self._track.classes.index(label.label))
-        pale = QColor(colour)
-        pale.setAlphaF(0.35)
-        _clip(painter, place)
-        painter.fillRect(place, QColor(style.theme.surface))  # so that the later of two can be read
-        painter.fillRect(place, pale)
-        painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
-        _write(painter, place.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
+            first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
+            place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
+            colour = style.class_colour(self._track.classes.index(label.label))
+            pale = QColor(colour)
+            pale.setAlphaF(0.35)
+            _clip(painter, place)
+            painter.fillRect(place, QColor(style.theme.surface))  # so that the later of two can be read
+            painter.fillRect(place, pale)
+            painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
+            _write(painter, place.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         span = self._span()
@@ -398,7 +391,11 @@ class Timeline(QWidget):
             self._paint_line(painter, min(max(self._hover, _SIDE), _SIDE + span), style.theme.soft, 1.0)
         if self._total_s:
             self._paint_marks(painter)
-            self._paint_handle(painter, x)
+            self._paint_line(painter, x, style.theme.text, 2.0)
+            held = self._dragged or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
+            painter.setPen(QPen(QColor(style.theme.surface), 2.0))
+            painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
+            painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
         if self.hasFocus() and self._ring:
             painter.setPen(QPen(QColor(style.theme.accent), 1.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -419,13 +416,6 @@ class Timeline(QWidget):
             painter.drawPolyline(
                 [QPointF(x + foot, 3), QPointF(x, 3), QPointF(x, bottom), QPointF(x + foot, bottom)]
             )
-
-    def _paint_handle(self, painter: QPainter, x: float) -> None:
-        self._paint_line(painter, x, style.theme.text, 2.0)
-        held = self._dragged or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
-        painter.setPen(QPen(QColor(style.theme.surface), 2.0))
-        painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
-        painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
 
     def _paint_line(self, painter: QPainter, x: float, colour: str, width: float) -> None:
         painter.setPen(QPen(QColor(colour), width))

@@ -14,8 +14,7 @@ from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingS
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 
-DELIVERED_US = 100_000
-"""Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
+DELIVERED_US = 100_000  # Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up.
 
 _POLL_S = 0.001  # drivers' packets come every 10 ms
 
@@ -51,7 +50,6 @@ class EveryVendor:
         return list(found.values())
 
     def open(self, serial: str) -> Driver:
-        """Open the camera by the vendor that found it. Raises SourceError."""
         return self._vendor_of[serial].open(serial)
 
 
@@ -156,7 +154,6 @@ class CameraConnection:
         return packet, self._quiet.now_us
 
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         if self._driver is not None:
             self._driver.close()
         self._driver = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -38,7 +38,6 @@ class Device:
     abilities: Abilities | None = None
 
     def summary(self) -> dict[str, object]:
-        """Return all of it, for JSON."""
         return vars(self) | {"abilities": self.abilities and self.abilities.summary()}
 
 
@@ -53,7 +52,6 @@ class Driver(Protocol):
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; it was checked that it can be. Raises SourceError where the camera refuses."""
-        ...
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, in the driver's order, after some milliseconds at most.
@@ -61,11 +59,9 @@ class Driver(Protocol):
         None, or no events: nothing has. Raises SourceLost when the camera has been unplugged; everything it sent has
         been returned then.
         """
-        ...
 
     def close(self) -> None:
         """Close the camera. Safe to call twice."""
-        ...
 
 
 class Cameras(Protocol):
@@ -73,11 +69,9 @@ class Cameras(Protocol):
 
     def discover(self) -> list[Device]:
         """Return the cameras found, in the driver's order. Raises SourceError where they can't be looked for."""
-        ...
 
     def open(self, serial: str) -> Driver:
         """Open a camera found before. Raises SourceError."""
-        ...
 
 
 def copy_events(stored: npt.NDArray[np.void], fields: Sequence[str]) -> Events:
@@ -111,6 +105,30 @@ def errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
         raise kind(words.format(why)) from error
 
 
+@contextmanager
+def library_of(whose: str, install: str) -> Iterator[None]:
+    """Raise SourceError, with how to install it, where a vendor's library can't be imported in the block."""
+    try:
+        yield
+    except ImportError as error:
+        raise SourceError(f"{whose}, which can't be loaded ({error}): {install}") from error
+
+
+def opening(uri: str) -> AbstractContextManager[None]:
+    return errors_as(
+        SourceError,
+        f"{uri} can't be opened ({{}}): close other programs that use it, and check the permission to use it (udev "
+        "rules on Linux)",
+    )
+
+
+def refusing(camera: str) -> AbstractContextManager[None]:
+    return errors_as(SourceError, f"camera {camera} refuses these settings ({{}}): choose others")
+
+
+LOST = "camera {} is lost ({{}}): plug it in again"
+
+
 class Measured(NamedTuple):
     """What comes from a sensor: events a second, and which share of them is noise; NaN: not known yet."""
 
@@ -123,39 +141,25 @@ MEASURED_US, COUNTED_US, LONGEST_US = 50_000, 100_000, 500_000
 least, because every pixel has little of it, and over the third at most."""
 
 _MEAN_S = 0.3  # of the rate that is shown
-LEARNED_S = 1.0
-"""So long the pixels are counted before the hot ones are known."""
+LEARNED_S = 1.0  # So long the pixels are counted before the hot ones are known.
 
 
 class SensorControl:
     """What a person wants of a camera's sensor, and what comes of it; it outlives a loss of the camera.
 
-    From any thread, except the methods at the end, which are for the thread that reads the camera.
-
-    Attributes
-    ----------
-    camera, resolution, abilities
-        Of the camera, once it is open.
-    settings
-        What was asked for last.
-    sensitivity
-        As it is now: it differs from the settings' while a rate is held.
-    now, before
-        What is measured, and what was when the settings were last changed. The noise is measured while a rate is
-        held, or while ``watched``.
-    error
-        Why the camera refused the settings; "" otherwise.
+    From any thread, except the methods at the end, which are for the thread that reads the camera. The noise is
+    measured while a rate is held, or while ``watched``.
     """
 
     def __init__(self) -> None:
-        self.camera = ""
+        self.camera = ""  # as its resolution and abilities, known once it is open
         self.resolution = Resolution(1, 1)
         self.abilities = Abilities()
-        self.settings = AS_THE_DRIVER_SETS_IT
-        self.sensitivity = 0.0
-        self.now = self.before = Measured()
+        self.settings = AS_THE_DRIVER_SETS_IT  # asked for last
+        self.sensitivity = 0.0  # as it is now: not the settings' while a rate is held
+        self.now = self.before = Measured()  # before: when the settings were last changed
         self.watched = False
-        self.error = ""
+        self.error = ""  # why the camera refused the settings
         self._wanted: Latest[SensorSettings] = Latest()
         self._applied = AS_THE_DRIVER_SETS_IT  # of the thread that reads
         self._driver: Driver | None = None
@@ -209,27 +213,24 @@ class SensorControl:
         if measured and passed_us >= self._blind_until_us:
             self._pixels.add(events)
         if self._passed_us - (self._begun_us or 0) >= MEASURED_US:
-            self._measure()
+            assert self._begun_us is not None
+            seconds = (self._passed_us - self._begun_us) / 1e6
+            rate = self._events / seconds
+            share, sure = self._pixels.noise_share(self._passed_us)
+            kept = 0.0 if math.isnan(self.now.events_per_s) else math.exp(-seconds / _MEAN_S)
+            mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
+            self.now = Measured(mean, share if sure else self.now.noise_share)
+            self._begin(self._passed_us)
+            settings = self._applied
+            if (wanted_per_s := settings.hold_events_per_s) is not None:
+                self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, share)
+                if sensitivity != self.sensitivity:
+                    self.sensitivity = sensitivity
+                    self._configure(replace(settings, sensitivity=sensitivity))
 
     def _begin(self, begun_us: int) -> None:
         self._begun_us = self._passed_us = begun_us
         self._events = 0
-
-    def _measure(self) -> None:
-        assert self._begun_us is not None
-        seconds = (self._passed_us - self._begun_us) / 1e6
-        rate = self._events / seconds
-        share, sure = self._pixels.noise_share(self._passed_us)
-        kept = 0.0 if math.isnan(self.now.events_per_s) else math.exp(-seconds / _MEAN_S)
-        mean = rate if not kept else kept * self.now.events_per_s + (1 - kept) * rate
-        self.now = Measured(mean, share if sure else self.now.noise_share)
-        self._begin(self._passed_us)
-        settings = self._applied
-        if (wanted_per_s := settings.hold_events_per_s) is not None:
-            self._hold, sensitivity = hold_rate(self._hold, rate, seconds, wanted_per_s, share)
-            if sensitivity != self.sensitivity:
-                self.sensitivity = sensitivity
-                self._configure(replace(settings, sensitivity=sensitivity))
 
     def _configure(self, settings: SensorSettings) -> None:
         if self._driver is None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
+from livesnn.events.cameras.driver import (
+    LOST,
+    Device,
+    Driver,
+    copy_events,
+    errors_as,
+    library_of,
+    opening,
+    refusing,
+)
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import (
     Abilities,
@@ -29,36 +35,7 @@ _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  
 _FIELDS = ("timestamp", "x", "y", "polarity")
 
 
-class Batch(Protocol):
-    """dv_processing.EventStore, as far as it is used."""
-
-    def numpy(self) -> npt.NDArray[np.void]:
-        """Return the events with fields timestamp (µs), x, y (int16), polarity (0, 1): a copy."""
-        ...
-
-
-class CameraInput(Protocol):
-    """dv_processing.io.camera.CameraInputBase, as far as it is used: an open camera, closed when deleted."""
-
-    def getCameraName(self) -> str:  # noqa: N802
-        """Return model and serial number, "DVXplorer_DXA00093"."""
-        ...
-
-    def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
-        """Return width and height."""
-        ...
-
-    def getNextEventBatch(self) -> Batch | None:  # noqa: N802
-        """Return what has come since the last call, without waiting."""
-        ...
-
-    def isRunning(self) -> bool:  # noqa: N802
-        """Return whether it is still plugged in and working."""
-        ...
-
-
-DVXPLORER_THRESHOLDS = (0, 17)
-"""Limits of dv-processing 2.0.4, which refuses others; the driver sets 9."""
+DVXPLORER_THRESHOLDS = (0, 17)  # Limits of dv-processing 2.0.4, which refuses others; the driver sets 9.
 _DVXPLORER_DEFAULT, _READOUT_DEFAULT = 9, 8
 _READOUT = (
     7,
@@ -202,9 +179,9 @@ class CommonClock:
         self.lock = threading.Lock()
         """Held while clocks are set, and to be held while one of these cameras is read."""
         self._synchronize = synchronize
-        self._cameras: list[CameraInput] = []
+        self._cameras: list[Any] = []
 
-    def join(self, camera: CameraInput) -> None:
+    def join(self, camera: Any) -> None:
         """Give a camera the clock of the one that joined before. Raises SourceError, and as dv-processing does."""
         with self.lock:
             others = [each for each in self._cameras if each is not camera]
@@ -214,8 +191,7 @@ class CommonClock:
                 self._synchronize(other, camera)
             self._cameras = [*others, camera]
 
-    def leave(self, camera: CameraInput | None) -> None:
-        """Forget a camera, also one that hasn't joined."""
+    def leave(self, camera: Any) -> None:
         with self.lock:
             self._cameras = [each for each in self._cameras if each is not camera]
 
@@ -224,12 +200,14 @@ _COMMON_CLOCK = CommonClock(lambda one, other: _dv_camera().synchronizeAnyTwo(on
 
 
 class InivationDriver:
-    """A `Driver`. Its times are µs of the camera's own clock, by dv-processing offset to about Unix time.
+    """A `Driver` of an open camera of dv_processing.io.camera, which closes it when it is deleted.
+
+    Its times are µs of the camera's own clock, by dv-processing offset to about Unix time.
 
     Raises SourceError for a camera that can't be read, or that has no events.
     """
 
-    def __init__(self, camera: CameraInput, common_clock: CommonClock = _COMMON_CLOCK) -> None:
+    def __init__(self, camera: Any, common_clock: CommonClock = _COMMON_CLOCK) -> None:
         with errors_as(SourceError, "the camera can't be read ({}): plug it in again"):
             size, name = camera.getEventResolution(), camera.getCameraName()
             settable = _settable(camera)
@@ -237,7 +215,7 @@ class InivationDriver:
             raise SourceError(
                 f"camera {name} sends no events: choose an event camera that `livesnn devices` lists"
             )
-        self._camera: CameraInput | None = camera
+        self._camera = camera
         self.name = name.replace("_", " ")
         self.dropped = 0  # dv-processing doesn't tell
         self.resolution = Resolution(int(size[0]), int(size[1]))
@@ -255,9 +233,9 @@ class InivationDriver:
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
-        camera: Any = self._camera
+        camera = self._camera
         region = settings.region or Region(0, 0, *self.resolution)
-        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
+        with refusing(self.name):
             for name, value in settings.bias_values(self.abilities).items():
                 if value != self._values[name]:
                     self._set[name](value)
@@ -270,7 +248,7 @@ class InivationDriver:
                 self._clock = settings.clock
 
     def _set_clock(self, clock: Clock) -> None:
-        camera: Any = self._camera
+        camera = self._camera
         if hasattr(camera, "setMaster"):  # others see it by the cable
             camera.setMaster(clock != "external")
         if clock == "internal":
@@ -279,15 +257,13 @@ class InivationDriver:
             self._common_clock.join(camera)
 
     def poll(self) -> Events | None:
-        """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
         if self._clock == "internal":
             return self._poll()
         with self._common_clock.lock:
             return self._poll()
 
     def _poll(self) -> Events | None:
-        assert self._camera is not None
-        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        lost = LOST.format(self.name)
         with errors_as(SourceLost, lost):
             batch = self._camera.getNextEventBatch()
             if batch is not None:
@@ -297,7 +273,6 @@ class InivationDriver:
         raise SourceLost(lost.format("unplugged or switched off"))
 
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         self._common_clock.leave(self._camera)
         self._camera = None  # its destructor closes it
 
@@ -306,7 +281,6 @@ class InivationCameras:
     """`Cameras` by dv-processing, imported here; every method raises SourceError where it isn't installed."""
 
     def discover(self) -> list[Device]:
-        """Return what is plugged in, by USB."""
         driver = _dv_camera()
         cannot = "livesnn can't search for cameras ({}): check the cable and the USB permissions"
         with errors_as(SourceError, cannot):
@@ -317,23 +291,15 @@ class InivationCameras:
         ]
 
     def open(self, serial: str) -> Driver:
-        """Open the camera of that serial number. Raises SourceError."""
-        cannot = (
-            f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
-            "use it (udev rules on Linux)"
-        )
-        with errors_as(SourceError, cannot):
-            camera: CameraInput = _dv_camera().open(serial)
-        return InivationDriver(camera)
+        with opening(f"camera:{serial}"):
+            return InivationDriver(_dv_camera().open(serial))
 
 
 def _dv_camera() -> ModuleType:
-    try:
+    install = (
+        "pip install dv-processing (macOS needs to be 15 or newer), or install the library that is missing"
+    )
+    with library_of("iniVation's cameras need dv-processing", install):
         import dv_processing
-    except ImportError as error:
-        raise SourceError(
-            f"iniVation's cameras need dv-processing, which can't be loaded ({error}): pip install dv-processing (on "
-            "macOS it needs version 15 or newer), or install the library that is missing"
-        ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera

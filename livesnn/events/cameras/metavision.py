@@ -16,18 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
+from livesnn.events.cameras.driver import (
+    LOST,
+    Device,
+    Driver,
+    copy_events,
+    errors_as,
+    library_of,
+    opening,
+    refusing,
+)
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
 from livesnn.events.packet import Events, Resolution
 
-NAME = "metavision"
-"""In ``camera:metavision:SERIAL``."""
+NAME = "metavision"  # In ``camera:metavision:SERIAL``.
 
-_MODULE = "metavision_hal"
 _FIELDS = ("t", "x", "y", "p")
-_MOST_BUFFERS = 64
-"""Of a poll: more would keep the others waiting."""
+_MOST_BUFFERS = 64  # Of a poll: more would keep the others waiting.
 
 _RISING = ("IMX636", "GenX320", "GenX320MP")
 """Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Of older ones, some
@@ -35,8 +41,7 @@ fall."""
 
 
 def is_installed() -> bool:
-    """Return whether this Python has Metavision's modules."""
-    return importlib.util.find_spec(_MODULE) is not None
+    return importlib.util.find_spec("metavision_hal") is not None
 
 
 class MetavisionDriver:
@@ -88,12 +93,11 @@ class MetavisionDriver:
 
     def configure(self, settings: SensorSettings) -> None:
         """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
-        refused = f"camera {self.name} refuses these settings ({{}}): choose others"
-        with errors_as(SourceError, refused):
+        with refusing(self.name):
             for name, value in settings.bias_values(self.abilities).items():
                 if value != self._values[name]:
                     if not self._biases.set(name, value):
-                        raise SourceError(refused.format(name))
+                        raise ValueError(name)
                     self._values[name] = value
             before, self._settings = self._settings, settings
             if settings.region != before.region:
@@ -109,8 +113,7 @@ class MetavisionDriver:
                 self._limiter.enable(settings.limit_events_per_s is not None)
 
     def poll(self) -> Events | None:
-        """Return what has come since the last call, without waiting; None: nothing. Raises SourceLost."""
-        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        lost = LOST.format(self.name)
         with errors_as(SourceLost, lost):
             for _ in range(_MOST_BUFFERS):
                 if (state := self._stream.poll_buffer()) <= 0:
@@ -120,19 +123,15 @@ class MetavisionDriver:
         if self._came:
             events = copy_events(np.concatenate(self._came), _FIELDS)
             self._came.clear()
-            return self._shifted(events)
+            if self._to_unix_us is None and events.size:
+                self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
+            events["t"] += self._to_unix_us or 0
+            return events
         if state < 0:
             raise SourceLost(lost.format("it has ended"))
         return None
 
-    def _shifted(self, events: Events) -> Events:
-        if self._to_unix_us is None and events.size:
-            self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
-        events["t"] += self._to_unix_us or 0
-        return events
-
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         if self._device is not None:
             self._stream.stop()
         self._device = self._stream = self._decoder = self._biases = self._roi = self._limiter = None
@@ -172,7 +171,6 @@ class MetavisionCameras:
         self._library = library or _metavision_hal
 
     def discover(self) -> list[Device]:
-        """Return what is plugged in, by Metavision's plug-ins for cameras."""
         library = self._library()
         with errors_as(
             SourceError, "Metavision can't search for cameras ({}): check the cable and the USB permissions"
@@ -184,26 +182,17 @@ class MetavisionCameras:
         ]
 
     def open(self, serial: str) -> Driver:
-        """Open the camera of that serial number, as Metavision sets it up. Raises SourceError."""
         library = self._library()
-        cannot = (
-            f"camera:{NAME}:{serial} can't be opened ({{}}): close other programs that use it, and check the "
-            "permission to use it (udev rules on Linux)"
-        )
-        with errors_as(SourceError, cannot):
+        with opening(f"camera:{NAME}:{serial}"):
             device = library.DeviceDiscovery.open(serial)
             if device is None:
-                raise SourceError(cannot.format("Metavision doesn't say why"))
+                raise ValueError("Metavision doesn't say why")
             return MetavisionDriver(device, library)
 
 
 def _metavision_hal() -> ModuleType:
-    try:
+    install = "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
+    with library_of(f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB", install):
         import metavision_hal
-    except ImportError as error:
-        raise SourceError(
-            f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB, which this Python doesn't find ({error}): "
-            "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
-        ) from error
     library: ModuleType = metavision_hal
     return library

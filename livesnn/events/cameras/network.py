@@ -74,21 +74,13 @@ def keep_alive(connected: socket.socket) -> None:
 
 
 class Incoming:
-    """Reads a socket, which it owns from now on, in pieces of a given size, each in memory of its own.
-
-    Attributes
-    ----------
-    filled
-        Octets of the piece that is being waited for that are here already.
-    last_s
-        When the last octet came, `time.monotonic()`.
-    """
+    """Reads a socket, which it owns from now on, in pieces of a given size, each in memory of its own."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._piece = memoryview(b"")
-        self.filled = 0
-        self.last_s = time.monotonic()
+        self.filled = 0  # octets of the piece that is being waited for
+        self.last_s = time.monotonic()  # when the last octet came
 
     def take(self, size: int, deadline_s: float) -> memoryview | None:
         """Return the next ``size`` octets; None when they aren't all here at the deadline: ask for them again.
@@ -116,7 +108,6 @@ class Incoming:
         return self._piece
 
     def close(self) -> None:
-        """Hang up; safe to call twice."""
         self._socket.close()
 
 
@@ -127,8 +118,7 @@ def reason_of(error: Exception) -> str:
 
 CONNECT_S = 5.0
 STALL_S = 5.0
-DELIVERED_US = 200_000
-"""Of `QuietTime`: a server sends every few milliseconds, and a network may hold it up."""
+DELIVERED_US = 200_000  # Of `QuietTime`: a server sends every few milliseconds, and a network may hold it up.
 
 _LEAST_PACKET_BYTES = 8
 _RESTART = "start the server again"
@@ -314,7 +304,6 @@ class StreamConnection:
         return packet
 
     def close(self) -> None:
-        """Hang up; safe to call twice."""
         self._incoming.close()
 
 

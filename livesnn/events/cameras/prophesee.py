@@ -7,19 +7,27 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver, copy_events, errors_as
+from livesnn.events.cameras.driver import (
+    LOST,
+    Device,
+    Driver,
+    copy_events,
+    errors_as,
+    library_of,
+    opening,
+    refusing,
+)
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
-WAIT_S = 0.005
-"""Of a poll, for something to come."""
+WAIT_S = 0.005  # Of a poll, for something to come.
 
 TOO_LATE_S = 0.5
 """What has waited longer in the driver's queue, of 512 MB, is followed by nothing else that is in it."""
@@ -29,37 +37,6 @@ INIVATION = "iniVation"
 
 _STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")])
 _USB = Path("/dev/bus/usb")
-
-
-class Packet(Protocol):
-    """neuromorphic_drivers.Evt3Packet and the others, as far as they are used."""
-
-    polarity_events: npt.NDArray[np.void] | None
-    """Fields t (µs, uint64), x, y (uint16) and whether it is ON, in this order."""
-
-
-class OpenDevice(Protocol):
-    """neuromorphic_drivers.device.Device, as far as it is used; a packet is None where nothing came in the time."""
-
-    def __next__(self) -> tuple[Any, Packet | None]:
-        """Return a status, and what has come."""
-        ...
-
-    def clear_backlog(self, until: int) -> None:
-        """Leave what has come out, up to so many USB packets."""
-        ...
-
-    def biases_bounds(self) -> object:
-        """Return the limits of each bias, by name, each with minimum and maximum."""
-        ...
-
-    def update_configuration(self, configuration: Any) -> None:
-        """Set the sensor up, all of it at once."""
-        ...
-
-    def close(self) -> None:
-        """Close the camera."""
-        ...
 
 
 class _Turned(NamedTuple):
@@ -170,7 +147,7 @@ def _configuration(
 
 
 class PropheseeDriver:
-    """A `Driver` of an open device, set up by ``configuration_of`` its settings.
+    """A `Driver` of an open neuromorphic_drivers.device.Device, set up by ``configuration_of`` its settings.
 
     Its times are µs of the camera's own clock, which begins when it is opened, shifted to about Unix time by when the
     computer got the first data. So they agree with other cameras' to some milliseconds.
@@ -180,31 +157,29 @@ class PropheseeDriver:
         self,
         name: str,
         resolution: Resolution,
-        device: OpenDevice,
+        device: Any,
         abilities: Abilities = Abilities(),  # noqa: B008 (frozen)
         configuration_of: Callable[[SensorSettings], Any] = lambda settings: None,
     ) -> None:
         self.name, self.resolution, self.abilities = name, resolution, abilities
-        self._device: OpenDevice | None = device
+        self._device: Any = device
         self._configuration_of = configuration_of
         self._clock_us: int | None = None  # Unix time of the camera's time 0, once it is known
         self.dropped = 0
 
     def configure(self, settings: SensorSettings) -> None:
-        """Set the sensor up. Raises SourceError."""
-        assert self._device is not None
-        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
+        with refusing(self.name):
             self._device.update_configuration(self._configuration_of(settings))
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
-        assert self._device is not None
-        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        lost = LOST.format(self.name)
         with errors_as(SourceLost, lost):
             received = next(self._device, None)
             if received is not None:
                 status, packet = received
-                self._note_clock(status)
+                if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
+                    self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
                 events = None if packet is None else packet.polarity_events
                 if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
                     n_events = 0 if events is None else events.size
@@ -213,11 +188,6 @@ class PropheseeDriver:
                 return None if events is None else self._shifted(events)
         raise SourceLost(lost.format("it has ended"))
 
-    def _note_clock(self, status: Any) -> None:
-        """Note once when the computer got what the camera sent last, which was some milliseconds before at most."""
-        if self._clock_us is None and status.ring is not None:
-            self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
-
     def _shifted(self, events: npt.NDArray[np.void]) -> Events:
         same = events.dtype == _STORED_DTYPE and events.flags.writeable  # always, in version 0.18
         ours = events.view(EVENTS_DTYPE) if same else copy_events(events, events.dtype.names or ())
@@ -225,7 +195,6 @@ class PropheseeDriver:
         return ours
 
     def close(self) -> None:
-        """Close the camera. Safe to call twice."""
         if self._device is not None:
             self._device.close()
         self._device = None
@@ -273,13 +242,8 @@ class PropheseeCameras:
         ]
 
     def open(self, serial: str) -> Driver:
-        """Open the camera of that serial number, as its driver sets it up. Raises SourceError."""
         library, device = self._library(), None
-        cannot = (
-            f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
-            "use it (udev rules on Linux)"
-        )
-        with errors_as(SourceError, cannot):
+        with opening(f"camera:{serial}"):
             try:
                 device = library.open(serial=serial, iterator_timeout=WAIT_S)
                 name, size = device.name().value, device.properties()
@@ -308,12 +272,8 @@ def _dv_processing_is_there() -> bool:
 
 
 def _neuromorphic_drivers() -> ModuleType:
-    try:
+    install = "pip install neuromorphic-drivers, or install the library that is missing"
+    with library_of("Prophesee's cameras need neuromorphic-drivers", install):
         import neuromorphic_drivers
-    except ImportError as error:
-        raise SourceError(
-            f"Prophesee's cameras need neuromorphic-drivers, which can't be loaded ({error}): pip install "
-            "neuromorphic-drivers, or install the library that is missing"
-        ) from error
     library: ModuleType = neuromorphic_drivers
     return library

@@ -24,8 +24,7 @@ from livesnn.events.packet import (
 )
 from livesnn.threads import Latest, Worker
 
-Notify = Callable[[str], None]
-"""Gets one line for a person when a source is lost, and one when it is back."""
+Notify = Callable[[str], None]  # Gets one line for a person when a source is lost, and one when it is back.
 
 
 def ignore(line: str) -> None:
@@ -43,26 +42,19 @@ class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
 class QuietTime:
     """A stream's time while nothing comes: time goes by in a quiet scene, too.
 
-    Parameters
-    ----------
-    late_us
-        In silence, everything older than this is taken to have come. What comes later still keeps its time, and so
-        is a jump back: a new start.
-    clock
-        Seconds, as `time.monotonic`.
+    In silence, everything older than ``late_us`` is taken to have come. What comes later still keeps its time, and so
+    is a jump back: a new start.
     """
 
     def __init__(self, late_us: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._late_us = late_us
         self._clock = clock
-        self.newest_us: int | None = None
-        """Time of the last event; None before."""
+        self.newest_us: int | None = None  # of the last event
         self._noted_s = 0.0
+        # Up to which, the scene being quiet, there are no more events; None before, and while they come.
         self.now_us: int | None = None
-        """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
 
     def note_packet(self, events: Events) -> None:
-        """Note that events have come, or none."""
         if events.size:
             self.newest_us, self._noted_s, self.now_us = int(events["t"][-1]), self._clock(), None
 
@@ -75,22 +67,12 @@ class QuietTime:
 
 
 class ClockOffset(NamedTuple):
-    """What `follow_clock` knows, in µs.
+    """What `follow_clock` knows, in µs."""
 
-    Attributes
-    ----------
-    offset_us
-        What to add to the camera's times for those of the computer's clock.
-    least_us, since_us
-        The least delay in this window, and when the window began, by the computer's clock.
-    t_us
-        When the last packet ended, by the camera's.
-    """
-
-    offset_us: int
-    least_us: int
-    since_us: int
-    t_us: int
+    offset_us: int  # what to add to the camera's times for those of the computer's clock
+    least_us: int  # the least delay in this window
+    since_us: int  # when the window began, by the computer's clock
+    t_us: int  # when the last packet ended, by the camera's
 
 
 CLOCK_WINDOW_US = 5_000_000
@@ -135,11 +117,9 @@ class Connection(Protocol):
 
         There are no events when none have come in the time. Raises SourceLost, for good.
         """
-        ...
 
     def close(self) -> None:
         """Release the device. Safe to call twice."""
-        ...
 
 
 _READ_S = 0.02  # of a read: how late `close` can be
@@ -150,24 +130,9 @@ _RELEASE_S = 0.5  # for a read or a connect in another thread, before `close` le
 class ReconnectingSource(Closing):
     """An `EventSource` over one connection after another: once lost, it waits, connects again and goes on.
 
-    One iteration at a time; the rest may be called from any thread.
-
-    Parameters
-    ----------
-    connect
-        Opens a connection, raising SourceError; called at once, and after a loss every ``retry_s``, then in
-        a thread of its own.
-    notify
-        Called in the iterating thread at each loss and each return.
-    serial
-        The camera's serial number; "" of anything else.
-    sensor
-        Sets the camera's sensor up; None where nothing can be.
-
-    Attributes
-    ----------
-    lost
-        Why nothing comes, in one line that says what to do; "" while connected.
+    One iteration at a time; the rest may be called from any thread. ``connect`` opens a connection, raising
+    SourceError; it is called at once, and after a loss every ``retry_s``, then in a thread of its own. ``notify`` is
+    called in the iterating thread. ``serial`` and ``sensor`` are a camera's.
     """
 
     live = True
@@ -191,7 +156,7 @@ class ReconnectingSource(Closing):
         self._attempt: Worker | None = None
         self._found: Latest[Connection | SourceError] = Latest()  # by the attempt
         self._why = ""  # it was lost
-        self.lost = ""
+        self.lost = ""  # why nothing comes, in one line that says what to do; "" while connected
         self._epoch = 0
         opened = connect()
         self.resolution = opened.resolution
@@ -204,13 +169,11 @@ class ReconnectingSource(Closing):
 
     @property
     def counters(self) -> SourceCounters:
-        """Over all connections."""
         before, connection = self._connected
         return _sum(before, SourceCounters() if connection is None else connection.counters)
 
     @property
     def warnings(self) -> list[str]:
-        """What was repaired or left out so far, one line each."""
         refused = [self.sensor.error] if self.sensor is not None and self.sensor.error else []
         return [*refused, *order_warnings(self.name, self.counters, SourceCounters())]
 
@@ -287,7 +250,6 @@ class ReconnectingSource(Closing):
             self._adopt(found)
 
     def _try_again(self, stop: threading.Event) -> None:
-        """Run in the thread."""
         try:
             self._found.put(self._connect())
         except SourceError as error:

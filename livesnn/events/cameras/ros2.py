@@ -24,12 +24,9 @@ from livesnn.events.cameras.reconnecting import (
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 
-NODE = "livesnn_source"
-FOUND_S = 5.0
-"""ROS has so long to find who publishes the topic, and that again to bring the first message."""
+FOUND_S = 5.0  # ROS has so long to find who publishes the topic, and that again to bring the first message.
 
-LATE_US = 100_000
-"""A driver collects events into a message, and ROS delivers it, in this time."""
+LATE_US = 100_000  # A driver collects events into a message, and ROS delivers it, in this time.
 
 _KEPT = 1000  # messages that ROS keeps for a reader that is busy: a second of most drivers
 _SPUN_S = 0.1
@@ -97,7 +94,7 @@ class TopicConnection:
         self._number: int | None = None  # of the newest message
         self._looked_s = time.monotonic()
         try:
-            self._ros = RosNode(NODE, start_parameter_services=False)
+            self._ros = RosNode("livesnn_source", start_parameter_services=False)
         except ImportError as error:
             raise SourceError(
                 f"{self.name} needs ROS 2, and {error.name or error} is missing: source its setup.bash, or "
@@ -209,5 +206,4 @@ class TopicConnection:
         return events
 
     def close(self) -> None:
-        """Unsubscribe; safe to call twice."""
         self._ros.close()

@@ -28,25 +28,15 @@ Clock = Literal["internal", "output", "external"]
 
 @dataclass(frozen=True)
 class Bias:
-    """One of a driver's own settings, a whole number from ``least`` to ``most``.
-
-    Attributes
-    ----------
-    default
-        As the driver sets it.
-    dial
-        Which dial moves it; None: it stays until a person changes it.
-    low, high
-        Its values where the dial is at −1 and at +1; unused without a dial.
-    """
+    """One of a driver's own settings, a whole number from ``least`` to ``most``."""
 
     name: str
-    default: int
+    default: int  # as the driver sets it
     least: int
     most: int
-    dial: Dial | None = None
-    low: int = 0
-    high: int = 0
+    dial: Dial | None = None  # moves it; None: it stays until a person changes it
+    low: int = 0  # where the dial is at −1
+    high: int = 0  # where it is at +1
     scale: Scale = "linear"
 
     def at(self, dial: float) -> int:
@@ -94,32 +84,20 @@ def scaled_current(default: int, factor: float, scale: Scale) -> int:
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a camera can be set to, by its driver.
-
-    Attributes
-    ----------
-    region
-        Whether the sensor can send a part of its picture only.
-    masked_pixels
-        How many single pixels the sensor can switch off.
-    rate_limit
-        Whether the sensor itself drops events beyond a rate.
-    clocks
-        What its clock can follow, for several cameras connected by a cable.
-    """
+    """What a camera can be set to, by its driver."""
 
     biases: tuple[Bias, ...] = ()
-    region: bool = False
-    masked_pixels: int = 0
-    rate_limit: bool = False
-    clocks: tuple[Clock, ...] = ("internal",)
+    region: bool = False  # whether the sensor can send a part of its picture only
+    masked_pixels: int = 0  # how many single pixels the sensor can switch off
+    rate_limit: bool = False  # whether the sensor itself drops events beyond a rate
+    clocks: tuple[Clock, ...] = (
+        "internal",
+    )  # that its own can follow, where a cable connects several cameras
 
     def has(self, dial: Dial) -> bool:
-        """Whether any bias follows a dial."""
         return any(bias.dial == dial for bias in self.biases)
 
     def summary(self) -> dict[str, object]:
-        """Return all of it, for JSON."""
         shown = ("name", "default", "least", "most", "dial")
         return {
             "presets": list(PRESETS) if self.has("sensitivity") else [],
@@ -149,30 +127,17 @@ Rate = Annotated[float, Meta(gt=0)]
 class SensorSettings:
     """What a person wants of a camera's sensor; by default everything is as the driver sets it.
 
-    Attributes
-    ----------
-    sensitivity, speed
-        Dials from −1 to +1; 0 is as the driver sets it. More sensitive is a lower threshold: more events, and more
-        noise. Faster is more bandwidth: less delay, and more noise.
-    hold_events_per_s
-        The sensitivity follows this rate; None: it stays.
-    biases
-        The driver's own, by name; no dial moves these.
-    region
-        Only this part sends events; None: all of it does.
-    masked
-        Pixels (x, y) that the sensor switches off.
-    limit_events_per_s
-        The sensor itself drops what is beyond; None: it doesn't.
+    The dials go from −1 to +1, and 0 is as the driver sets them. More sensitive is a lower threshold: more events,
+    and more noise. Faster is more bandwidth: less delay, and more noise.
     """
 
     sensitivity: DialPosition = 0.0
     speed: DialPosition = 0.0
-    hold_events_per_s: Rate | None = None
-    biases: Mapping[str, int] = field(default_factory=dict)
-    region: Region | None = None
-    masked: tuple[tuple[int, int], ...] = ()
-    limit_events_per_s: Rate | None = None
+    hold_events_per_s: Rate | None = None  # the sensitivity follows this rate; None: it stays
+    biases: Mapping[str, int] = field(default_factory=dict)  # the driver's own, by name; no dial moves these
+    region: Region | None = None  # only this part sends events; None: all of it does
+    masked: tuple[tuple[int, int], ...] = ()  # pixels (x, y) that the sensor switches off
+    limit_events_per_s: Rate | None = None  # the sensor itself drops what is beyond; None: it doesn't
     clock: Clock = "internal"
 
     def check(self, abilities: Abilities, sensor: Resolution, camera: str) -> None:
@@ -212,7 +177,6 @@ class SensorSettings:
             )
 
     def bias_values(self, abilities: Abilities) -> dict[str, int]:
-        """Return the value of each bias, in the driver's limits."""
         dials: dict[Dial | None, float] = {"sensitivity": self.sensitivity, "speed": self.speed}
         values = {bias.name: bias.at(dials.get(bias.dial, 0.0)) for bias in abilities.biases}
         return values | dict(self.biases)
@@ -269,37 +233,18 @@ def save_settings(path: Path, settings: SensorSettings, camera: str) -> None:
 
 
 class HoldState(NamedTuple):
-    """All that `hold_rate` remembers.
-
-    Attributes
-    ----------
-    sensitivity
-        Its setting, −1 to +1.
-    searching
-        Whether it is on its way to the wanted rate.
-    blind_s
-        For so long what comes doesn't count: it is still from before the last change.
-    counted_s, events
-        Since the last look.
-    step
-        The last change of this search; 0: there was none.
-    bisecting
-        The wanted rate has been passed: every step is half the last one.
-    nearest
-        ln(wanted / rate) and the setting at the last look or, since bisecting began, where that was smallest.
-    settled_per_s
-        Rate where the last search ended: the wanted one, if that could be reached.
-    """
+    """All that `hold_rate` remembers."""
 
     sensitivity: float = 0.0
-    searching: bool = True
-    blind_s: float = 0.0
-    counted_s: float = 0.0
-    events: float = 0.0
-    step: float = 0.0
-    bisecting: bool = False
+    searching: bool = True  # it is on its way to the wanted rate
+    blind_s: float = 0.0  # for so long what comes doesn't count: it is still from before the last change
+    counted_s: float = 0.0  # since the last look
+    events: float = 0.0  # since then
+    step: float = 0.0  # the last change of this search; 0: there was none
+    bisecting: bool = False  # the wanted rate has been passed: every step is half the last one
+    # ln(wanted / rate) and the setting at the last look or, since bisecting began, where that was smallest
     nearest: tuple[float, float] = (math.inf, 0.0)
-    settled_per_s: float = math.nan
+    settled_per_s: float = math.nan  # where the last search ended: the wanted rate, if that could be reached
 
 
 BLIND_S, GLANCE_S, LOOK_S, SURE_S, SETTLED_S = 0.05, 0.1, 0.3, 0.8, 1.0
@@ -324,14 +269,8 @@ def hold_rate(
     """Return the next state and the sensitivity, −1 to +1, that brings a sensor's event rate to the wanted one.
 
     It steps towards the wanted rate until it has passed it, and then halves each step. So a search ends after a few
-    steps, whatever the sensor's response, if more sensitive means more events.
-
-    Parameters
-    ----------
-    events_per_s, dt_s
-        Mean rate over the time since the last call.
-    noise_share
-        Which share of the events was noise, 0 to 1.
+    steps, whatever the sensor's response, if more sensitive means more events. ``events_per_s`` is the mean over
+    ``dt_s``, the time since the last call; ``noise_share`` of them, 0 to 1, were noise.
     """
     seen_s = max(dt_s - state.blind_s, 0.0)
     state = state._replace(
@@ -381,8 +320,7 @@ def _settled(sensitivity: float, rate: float) -> tuple[HoldState, float]:
     return settled, sensitivity
 
 
-BLOCKS = 16
-"""On a side of the picture, in which events are counted to tell noise from signal."""
+BLOCKS = 16  # On a side of the picture, in which events are counted to tell noise from signal.
 
 
 def noise_share(counts: npt.NDArray[np.int64]) -> float:
