@@ -40,9 +40,8 @@ def test_what_plays_goes_on_where_another_cannot_be_opened(
     play(qtbot, window, str(recording))
     session = window.session
     window.open(str(tmp_path / wrong) if wrong.endswith("4") else wrong)
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(lambda: window.banner.isVisible() and window.banner.kind == "error", timeout=20_000)
     assert wrong.partition(":")[2].lstrip("/") in window.banner.message.text()
-    assert window.banner.kind == "error"
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
     assert window.session is session
