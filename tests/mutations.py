@@ -56,8 +56,11 @@ class Outcome(NamedTuple):
 
 
 def all_subjects(folder: Path, names: list[str]) -> list[Subject]:
-    """Return the subjects of these names; all without."""
+    """Return the subjects of these names; all without. An unknown name ends the program."""
     found = [*map(recording_of, good_files(folder)), *subjects(), *model_subjects()]
+    known = [subject.name for subject in found]
+    if unknown := [name for name in names if name not in known]:
+        sys.exit(f"no files of the kind {unknown[0]!r}: give some of {', '.join(map(repr, known))}")
     return [subject for subject in found if not names or subject.name in names]
 
 
