@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QFile, Qt, QTimer
 from PySide6.QtGui import QActionGroup, QKeySequence
 from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QPushButton
@@ -23,7 +23,7 @@ from livesnn.app import source_dialogs as source_chooser
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.menus import ENTRIES, AboutDialog, ShortcutsDialog
-from livesnn.app.model_dialog import ModelDialog, card_rows, move_to_trash
+from livesnn.app.model_dialog import ModelDialog, card_rows
 from livesnn.app.player import SIMULATION, demo
 from livesnn.app.recording_controls import RecordingDialog
 from livesnn.app.settings import SettingsFile
@@ -561,7 +561,7 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
         write_model(own / name, replace(CARD, name=name))
     can = [True, False]
     monkeypatch.chdir(tmp_path)
-    dialog = ModelDialog(named, "auto", to_trash=lambda path: can.pop(0) and move_to_trash(path))
+    dialog = ModelDialog(named, "auto", to_trash=lambda path: can.pop(0) and QFile.moveToTrash(path))
     qtbot.addWidget(dialog)
 
     def choose(name: str) -> None:

@@ -148,7 +148,7 @@ def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_
 
 
 def test_an_impossible_threshold_is_the_default(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text('{"decider": {"threshold": 7, "smoothing": 0.25}}')
+    (tmp_path / "settings.json").write_text('{"choices": {"decider": {"threshold": 7, "smoothing": 0.25}}}')
     decider = SettingsFile(tmp_path / "settings.json").now.choices.decider
     assert (decider.threshold, decider.smoothing) == (Decider().threshold, 0.25)
 
