@@ -279,7 +279,9 @@ class OutputLoop(Closing):
                     await feed.emptied()
 
     def _say_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        self.say("output", f"an output failed: {context.get('exception') or context.get('message')}")
+        raised = context.get("exception")
+        reason = f"{type(raised).__name__}: {raised}" if raised else context.get("message")
+        self.say("output", f"an output failed: {reason}")
 
     async def _keep(self, output: Output, started: Future[None]) -> None:
         """Run an output again and again; say once that it has failed, and once that it works again."""
