@@ -26,7 +26,7 @@ def tables(report: Mapping[str, Any]) -> str:
     ]
     for bits in (name for name in ("32 bits", "8 bits") if name in measured):
         lines += ["", f"Weights in {bits}:", "", *_steps(measured[bits])]
-    return "\n".join([*lines, "", "How fast memory is read, GB/s:", "", *_speeds(measured["read_gb_per_s"])]) + "\n"
+    return "\n".join([*lines, "", "Memory reads, GB/s:", "", *_speeds(measured["read_gb_per_s"])]) + "\n"
 
 
 def _steps(rows: Mapping[str, Any]) -> Iterator[str]:
