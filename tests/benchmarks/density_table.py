@@ -25,15 +25,15 @@ def tables(report: Mapping[str, Any]) -> str:
         f"{measured['repeats']} repeats.",
     ]
     for bits in (name for name in ("32 bits", "8 bits") if name in measured):
-        lines += ["", f"Kernels in {bits}:", "", *_steps(measured[bits])]
-    return "\n".join([*lines, "", "Read, GB/s:", "", *_speeds(measured["read_gb_per_s"])]) + "\n"
+        lines += ["", f"Weights in {bits}:", "", *_steps(measured[bits])]
+    return "\n".join([*lines, "", "Memory reads, GB/s:", "", *_speeds(measured["read_gb_per_s"])]) + "\n"
 
 
 def _steps(rows: Mapping[str, Any]) -> Iterator[str]:
     int8 = any("ratio_int8" in row for row in rows.values())
     heads = [
         "density",
-        "of layers",
+        "range over layers",
         "ONNX Runtime, ms p50 / p95 / p99",
         "spike-driven",
         "times as fast",

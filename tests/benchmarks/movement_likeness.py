@@ -39,6 +39,15 @@ STATISTICS = ("period_s", "amplitude", "out", "up", "forward", "speed", "fastest
 
 _FLAT = ("period_s", "amplitude", "out", "up", "speed", "fastest")  # without depth
 _TITLE = "# Simulated movements beside real ones"
+_STATISTICS = """\
+| statistic | what it is |
+|---|---|
+| period_s | time after which the movement repeats, in seconds |
+| amplitude | half the range (5 to 95 %) along the wrist's main direction, in arm lengths (shoulder to wrist) |
+| out, up, forward | median place of the wrist, from the shoulder, in arm lengths |
+| speed, fastest | median and 95th percentile of the wrist's speed, in arm lengths per second |
+| elbow_degrees | median angle of the elbow |
+"""
 
 
 class Arm(NamedTuple):
@@ -202,12 +211,18 @@ def report(found: list[Compared], people: int) -> str:
     """Return the page: a table of all."""
     lines = [
         f"{_TITLE}\n",
-        f"`python tests/benchmarks/movement_likeness.py` compares {people} wide simulated people with real ones. "
-        "Lengths are in arm lengths (shoulder to wrist), speeds in arm lengths a second. "
+        "Do the simulated people move like real ones? "
+        f"`python tests/benchmarks/movement_likeness.py` compares {people} wide simulated people with the joint "
+        "positions of UTD-MHAD and MSR Action3D.\n",
         "*Inside* is the share of real people between the simulated 2 % and 98 %. "
-        "MSR Action3D's depth has another unit, so its figures are of the picture's plane.\n",
-        "Real people are measured while the wrist is away from rest; simulated ones, all the time, their pauses "
-        "too. So real speeds of other movements are higher, and skeletons that lag behind show claps too small.\n",
+        "MSR Action3D measures depth in another unit, so its figures are those of the picture's plane. "
+        "Its circles go either way.\n",
+        "The simulator's ranges were chosen by these people, so this is no test. None of their paths is in it. "
+        "Two differences come from the measurement. "
+        "Real people are measured only while the wrist is away from rest, and simulated ones all the time, with "
+        "their pauses. So real speeds of other movements are higher. "
+        "Skeletons lag behind fast hands, so real claps look too small.\n",
+        _STATISTICS,
         "![Real and simulated movements](movements.png)\n",
         "| movement | statistic | people | n | real 10 % | 50 % | 90 % | simulated 2 % | 50 % | 98 % | inside |",
         "|---|---|---|---|---|---|---|---|---|---|---|",

@@ -33,6 +33,21 @@ BLOCK = 8
 """Side in pixels of the blocks, of which the quieter half is the background."""
 
 _TITLE = "# Simulated people beside real ones"
+_STATISTICS = """\
+| statistic | what it is |
+|---|---|
+| rate_kev_s | thousands of events per second |
+| rate_cv | coefficient of variation of the rate, over bins of 20 ms |
+| on_share | share of ON events |
+| background_hz | events per second of a pixel, in the quieter half of the blocks of 8×8 pixels |
+| busiest_share | share of the events in the busiest 5 % of the pixels |
+| centre_x, centre_y | mean position, in pixels |
+| spread_x, spread_y | its standard deviation |
+| speed_px_s | median speed of the centre of a bin, in pixels per second |
+| interval_ms | median time between two events of a pixel |
+| short_share | share of these times below 5 ms |
+| same_polarity | share of a pixel's events with the polarity of the one before |
+"""
 
 
 class Compared(NamedTuple):
@@ -136,13 +151,18 @@ def _coloured(frame: np.ndarray) -> np.ndarray:
 
 
 def _report(compared: dict[str, dict[str, Compared]], people: int) -> str:
+    inside = [each.inside for found in compared.values() for each in found.values()]
     parts = [
         f"{_TITLE}\n",
-        "`python tests/benchmarks/simulator_likeness.py` compares each real clip with "
-        f"{people} people of the simulator's validation (version {VERSION} of its events), who perform the same "
-        "gesture for as long. *Rank* is the share of simulated values below the real one. "
-        f"It is bold below {LOW} and above {HIGH}. "
-        "The real clips are of DVS-Gesture (Amir et al. 2017, CC BY 4.0).\n",
+        "Do the simulated people look like real ones to an event camera? "
+        f"`python tests/benchmarks/simulator_likeness.py` compares each real clip with {people} people of the "
+        f"simulator's validation (version {VERSION} of its events), who perform the same gesture for as long. "
+        "The real clips are of DVS-Gesture (Amir et al. 2017, CC BY 4.0), one for each gesture. "
+        "They guided the simulator's design, so this is no test.\n",
+        "*Rank* is the share of simulated values below the real one. "
+        f"A value counts as inside from {LOW} to {HIGH}. Others are bold. "
+        f"Here {sum(inside)} of {len(inside)} values are inside.\n",
+        _STATISTICS,
     ]
     for gesture, found in compared.items():
         parts += [f"## {gesture}\n", f"![Event rate and frames of {gesture}]({gesture}.png)\n"]
