@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,15 +34,14 @@ from livesnn.paper.table_cells import Cell
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
-from livesnn.train.batches import Batch, BatchDataset, Loaders
+from livesnn.train.batches import Loaders
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
-from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import Network, build
 from livesnn.train.run_folder import LAST, epochs_done, logged
-from livesnn.train.trainer import train
+from livesnn.train.trainer import time_steps, train
 
 _COUNTED_LAYERS = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
 COUNTED = 20  # Clips whose synaptic operations are counted
@@ -207,26 +205,10 @@ def _check_data(cell: Cell, folders: Folders) -> None:
 
 
 def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
-    """Time training steps with data loading, as the training does them; this changes ``net``."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Time training steps with data loading; this changes ``net``."""
+    times_s = time_steps(net, config, parts, 1 + TIMED)
     batches = Loaders(parts, config.batch, config.seed).batches()
-    drawn = BatchDataset(parts.training, parts.extra)
-    fit = HybridModule(net, config, len(batches)).to(device)
-    optimizer = torch.optim.AdamW(net.parameters(), config.learning_rate)
-    half = config.precision == "bf16-mixed"
-    taken = []
-    for step, draw in enumerate(islice(batches, 1 + TIMED)):
-        begun_s = time.perf_counter()
-        batch = Batch(*(part.to(device) for part in drawn[draw]))
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss, _ = fit.loss_of(batch, step)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        loss.item()  # waits for the device
-        taken.append(time.perf_counter() - begun_s)
-    timed = taken[1:] or taken
-    return StepTime(statistics.median(timed), batches.batch, len(batches), len(timed))
+    return StepTime(statistics.median(times_s), batches.batch, len(batches), len(times_s))
 
 
 def _some(clips: Clips, net: Network) -> torch.Tensor:

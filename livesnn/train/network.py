@@ -34,7 +34,7 @@ from livesnn.train.baselines import Baseline, build_baseline
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, Samples
-from livesnn.train.datasets.clips import OnDisk, Stack, Streams, cache_file, in_processes, keep
+from livesnn.train.datasets.clips import Frames, Stack, Streams, made_in_parts
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import (
     LAST,
@@ -140,15 +140,14 @@ def spikes_of(streams: Streams, model: Path) -> Streams:
         _digest({name: array for name, array in weights.items() if not name.startswith(READ_OUT)}),
         *(card.network, card.neuron, card.input),
     )
-    parts = [slice(first, first + SPIKES_AT_ONCE) for first in range(0, len(streams.frames), SPIKES_AT_ONCE)]
-    files = [
-        cache_file("spikes", (*settings, hashlib.blake2b(streams.frames[part].data).hexdigest()))
-        for part in parts
-    ]
-    missing = [each for each in zip(parts, files, strict=True) if not each[1].exists()]
-    if missing:
-        in_processes(partial(_fill, streams.frames, folder), missing, "computing spikes, in parts")
-    return replace(streams, frames=Stack([OnDisk(file) for file in files]))
+    spikes = made_in_parts(
+        "spikes",
+        [slice(first, first + SPIKES_AT_ONCE) for first in range(0, len(streams.frames), SPIKES_AT_ONCE)],
+        lambda part: (*settings, hashlib.blake2b(streams.frames[part].data).hexdigest()),
+        partial(_spikes, streams.frames, folder),
+        "computing spikes, in parts",
+    )
+    return replace(streams, frames=spikes)
 
 
 def _digest(weights: Weights) -> str:
@@ -158,8 +157,7 @@ def _digest(weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def _fill(streams: Stack, folder: Path, missing: tuple[slice, Path]) -> None:
-    part, file = missing
+def _spikes(streams: Stack, folder: Path, part: slice) -> Frames:
     model, frames = load_model(folder, "spike", threads=1), streams[part]
     # The read-out may be another one: only the layers that a read-out of traces gets are asked for.
     card = replace(model.card, readout="traces")
@@ -169,7 +167,7 @@ def _fill(streams: Stack, folder: Path, missing: tuple[slice, Path]) -> None:
         for data in stream:
             _, state = model.step(Frame(0, data, 0), state)
             made.append(np.rint(pooled_spikes(card, state) * card.network.final_pool**2).astype(np.uint8))
-    keep(file, np.array(made).reshape(*frames.shape[:2], -1, 1, 1))
+    return np.array(made).reshape(*frames.shape[:2], -1, 1, 1)
 
 
 def with_classes(net: Network, classes: tuple[str, ...]) -> Network:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from math import inf
 from pathlib import Path
@@ -20,7 +20,6 @@ from livesnn.train.configuration import (
     NETWORKS,
     NO_AUGMENTATION,
     OF_MODEL,
-    ONLY_FOR,
     Configuration,
     LoggerName,
     NetworkName,
@@ -157,7 +156,9 @@ def resolve(
         config = _with_frames_of(start, config)
         if config.freeze:
             _check_frozen(config, start)
-    _check_together(config)
+    config.mirrored(())  # refuses what can't be mirrored
+    for fault in _faults(config):
+        raise TrainError(fault)
     return replace(config, precision=fast_precision()) if config.precision == "auto" else config
 
 
@@ -241,42 +242,31 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     return replace(config, side=side, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
 
 
-def _check_together(config: Configuration) -> None:
-    source = data_set(config.dataset)
-    config.mirrored(())
-    if config.dataset.startswith(ONLY_FOR["stretch"]):
-        _check_streams(config)
-    if config.burn_in % source.INPUT.window:
-        window = source.INPUT.window
-        raise TrainError(f"--burn-in {config.burn_in} isn't whole windows: give a multiple of {window}")
+def _faults(config: Configuration) -> Iterator[str]:
+    """Yield what the data set or the number of epochs doesn't allow."""
+    source, window = data_set(config.dataset), config.input.window
+    if config.dataset == "gestures-sim":
+        if not NETWORKS[config.network].spiking:
+            yield f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
+        if config.teacher:
+            yield f"--teacher needs clips, but {config.dataset} is streams: leave it out"
+        if config.burn_in >= config.stretch:
+            yield (
+                f"--burn-in {config.burn_in} leaves none of the {config.stretch} frames of --stretch to score: give "
+                f"at most {(config.stretch - 1) // window * window}"
+            )
+    if config.burn_in % window:
+        yield f"--burn-in {config.burn_in} isn't whole windows: give a multiple of {window}"
     if config.protocol not in source.PROTOCOLS:
         hint = f"give one of {', '.join(source.PROTOCOLS)}" if source.PROTOCOLS != ("",) else "leave it out"
-        raise TrainError(f"{config.dataset} has no --protocol {config.protocol!r}: {hint}")
+        yield f"{config.dataset} has no --protocol {config.protocol!r}: {hint}"
     if config.cell_pixels and config.input.slice.delta_t_us is None:
-        raise TrainError("--cell-pixels scales frames of a fixed time, not of --n-events: leave it out")
+        yield "--cell-pixels scales frames of a fixed time, not of --n-events: leave it out"
     if config.lift_to and config.input.slice.delta_t_us is None:
-        raise TrainError("--lift-to scales only frames of a fixed duration, not of --n-events: leave it out")
+        yield "--lift-to scales only frames of a fixed duration, not of --n-events: leave it out"
     spiking = config.epochs - config.analog_epochs
     if config.average_epochs > spiking:
-        raise TrainError(
-            f"--average-epochs {config.average_epochs} is more than the {spiking} spiking epochs: give fewer"
-        )
-
-
-def _check_streams(config: Configuration) -> None:
-    """Raise TrainError for what only clips allow."""
-    if not NETWORKS[config.network].spiking:
-        raise TrainError(
-            f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
-        )
-    if config.teacher:
-        raise TrainError(f"--teacher needs clips, but {config.dataset} is streams: leave it out")
-    if config.burn_in >= config.stretch:
-        window = config.input.window
-        raise TrainError(
-            f"--burn-in {config.burn_in} leaves none of the {config.stretch} frames of --stretch to score: give at "
-            f"most {(config.stretch - 1) // window * window}"
-        )
+        yield f"--average-epochs {config.average_epochs} is more than the {spiking} spiking epochs: give fewer"
 
 
 def configure(given: Given) -> Configuration:
@@ -328,20 +318,11 @@ def recorded_config(run: Path) -> Configuration:
 
 
 def read_record(record: Path) -> dict[str, Any]:
-    """Return the fields in a config.json, those of older versions under today's names.
-
-    Raises OSError without such a file, and TrainError if it is damaged or has an option that no longer exists.
-    """
+    """Return the fields in a config.json; raises OSError without such a file, and TrainError if it is damaged."""
     try:
         values = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    if "class_weights" in values:  # the name of --balance until 2026-11
-        values["balance"] = "weights" if values.pop("class_weights") else "none"
-    if values.pop("average_with", None):  # an option until 2026-11
-        raise TrainError(
-            f"{record} has --average-with, which no longer exists: start again under another --name"
-        )
     if values.get("analog_ceiling", 0) is None:  # JSON has no number for infinity
         values["analog_ceiling"] = inf
     return values

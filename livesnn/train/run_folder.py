@@ -27,11 +27,6 @@ from livesnn.train.resolve import CONFIG_FILE, as_record, read_record
 LAST, BEST, LOCK, CLIPS_FILE = "last.ckpt", "best.ckpt", "lock", "clips.blake2b"
 CLIPS_AT_ONCE = 256
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
-_OF_INIT = (
-    "cell_pixels",
-    "light_flicker",
-    "lift_to",
-)  # recorded since 2026-11 where the model of --init decided them
 
 
 def check_run_folder(config: Configuration) -> None:
@@ -119,10 +114,9 @@ def _check_resumed(config: Configuration) -> Path:
     theirs, ours = recorded.get("teacher"), config.teacher
     if theirs and ours and Path(theirs).resolve() == ours.resolve():
         recorded["teacher"] = str(ours)
-    unknown = {name: None for name in _OF_INIT if config.init and recorded.get(name) is None}
     # An option that an older version didn't have had the value that is now the default.
     usual = msgspec.to_builtins(Configuration(), enc_hook=str)
-    now = as_flags(vars(replace(config, resume=False)) | unknown)
+    now = as_flags(vars(replace(config, resume=False)))
     then = as_flags(usual | recorded)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)

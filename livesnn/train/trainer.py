@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shlex
 import sys
@@ -12,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
-from livesnn.console import on_terminal, say
+from livesnn.console import duration, on_terminal, say
 from livesnn.errors import ModelError, StoppedError, TrainError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import end_with_launcher, own_commit
@@ -63,7 +63,7 @@ from livesnn.train.run_folder import (
 )
 from livesnn.weights import load_weights
 
-TIMED_STEPS = 5  # Steps of `plan`, of which the first isn't timed
+TIMED_STEPS = 5  # Steps of `plan`
 FEW_STEPS = 10  # Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs
 
 
@@ -180,23 +180,8 @@ def plan(config: Configuration) -> Plan:
     Raises what `train` raises before its first epoch.
     """
     _, _, parts, _, net = _prepare(config)
-    loaders = Loaders(parts, config.batch, config.seed)
-    steps = len(loaders.batches())
-    times = _StepTimes()
-    with _quiet():
-        trainer = lightning.Trainer(
-            max_steps=TIMED_STEPS,
-            precision=config.precision,
-            callbacks=[times],
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        trainer.fit(_module(net, replace(config, analog_epochs=0), parts, config.epochs * steps), loaders)
-    step_s = times.shortest_s
+    steps = len(Loaders(parts, config.batch, config.seed).batches())
+    step_s = min(time_steps(net, config, parts, TIMED_STEPS))
     spec = config.input
     return Plan(
         dataset=config.dataset,
@@ -214,12 +199,31 @@ def plan(config: Configuration) -> Plan:
     )
 
 
+def time_steps(net: Network, config: Configuration, parts: Parts, steps: int) -> list[float]:
+    """Train ``net`` for some steps with spikes; return the seconds of each but the first, which compiles."""
+    loaders, times = Loaders(parts, config.batch, config.seed), _StepTimes()
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_steps=steps,
+            precision=config.precision,
+            callbacks=[times],
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        total = config.epochs * len(loaders.batches())
+        trainer.fit(_module(net, replace(config, analog_epochs=0), parts, total), loaders)
+    return [last_s - first_s for first_s, last_s in pairwise(times.ended_s)]
+
+
 class _StepTimes(Callback):
-    """Notes how long steps take, their batches' loading included; the first, which compiles, doesn't count."""
+    """Notes when each step ends; the loading of the next batch follows."""
 
     def __init__(self) -> None:
-        self.shortest_s = math.inf
-        self._ended_s = math.nan
+        self.ended_s: list[float] = []
 
     def on_train_batch_end(
         self,
@@ -229,9 +233,7 @@ class _StepTimes(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        before, self._ended_s = self._ended_s, time.perf_counter()
-        if before == before:
-            self.shortest_s = min(self.shortest_s, self._ended_s - before)
+        self.ended_s.append(time.perf_counter())
 
 
 def describe_plan(planned: Plan) -> Iterator[str]:
@@ -245,14 +247,8 @@ def describe_plan(planned: Plan) -> Iterator[str]:
     epoch_s = planned.step_s * planned.steps_per_epoch
     yield (
         f"{planned.steps_per_epoch:,} steps an epoch of {planned.step_s:.2f} s each: an epoch takes about "
-        f"{_long(epoch_s)}, all {planned.epochs} take {_long(planned.training_s)}, and validation some more"
+        f"{duration(epoch_s)}, all {planned.epochs} take {duration(planned.training_s)}, and validation some more"
     )
-
-
-def _long(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -319,6 +320,37 @@ def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
     made = make()
     keep(file, made)
     return made
+
+
+def made_in_parts(
+    name: str,
+    parts: Sequence[T],
+    settings: Callable[[T], object],
+    make: Callable[[T], Frames],
+    doing: str,
+    *,
+    at_once: int = 1,
+) -> Stack:
+    """Return the clips of all ``parts`` in a row; what the cache lacks is made as by `in_processes`, and kept.
+
+    A part has a file for itself, by its ``settings`` (see `cached`).
+    """
+    files = [cache_file(name, settings(part)) for part in parts]
+    missing = [each for each in zip(files, parts, strict=True) if not _has_clips(each[0])]
+    if missing:
+        in_processes(partial(_keep_made, make), missing, doing, at_once=at_once)
+    return Stack([OnDisk(file) for file in files])
+
+
+def _has_clips(file: Path) -> bool:
+    with suppress(*DAMAGED_ARRAY):  # or there is no file
+        return len(OnDisk(file)) > 0
+    return False
+
+
+def _keep_made(make: Callable[[T], Frames], missing: tuple[Path, T]) -> None:
+    file, part = missing
+    keep(file, make(part))
 
 
 def keep(file: Path, made: Frames) -> None:
