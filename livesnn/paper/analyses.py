@@ -128,7 +128,6 @@ def _maps(net: Network, following: str, frames: npt.NDArray[np.uint8]) -> tuple[
     """Return the half-way inputs of the second convolution [N, 2, C, H, W] and of the next layer [N, 2, features]."""
     read: list[Tensor] = []
     maps: tuple[list[Maps], list[Maps]] = ([], [])
-    net.initial_state()  # runs the layers once, before the hooks are set
     layers = [net.get_submodule(name) for name in ("second", following)]
     hooks = [layer.register_forward_pre_hook(lambda _, given: read.append(given[0])) for layer in layers]
     with eval_mode(net):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from livesnn.paper.results import Record, best_records
+from livesnn.paper.results import Record, Run, best_records
 from livesnn.paper.table_cells import (
     COLUMNS,
     DIGITS,
@@ -279,7 +279,9 @@ def _tries(records: Records) -> Picture:
     for axes, column in zip(panels, columns, strict=True):
         for number, method in enumerate(methods):
             if record := records.get((method, column)):
-                _tries_of(axes, record, f"C{number}")
+                for run in record.runs:
+                    label = record.cell.row.label if run is record.runs[0] else ""
+                    _plot_training(axes, run, color=f"C{number}", alpha=0.8, label=label)
         axes.set(title=COLUMNS["fig7"][column].label, ylim=(0, 102))
         axes.legend(fontsize=8)
     return picture
@@ -296,11 +298,10 @@ def _panels(count: int, more_width: float, ylabel: str) -> tuple[Picture, list[A
     return picture, panels
 
 
-def _tries_of(axes: Axes, record: Record, colour: str) -> None:
-    for number, run in enumerate(record.runs):
-        y = [np.nan if value is None else 100 * value for value in run.curve]
-        label = record.cell.row.label if number == 0 else ""
-        axes.plot(range(1, len(y) + 1), y, color=colour, alpha=0.8, label=label)
+def _plot_training(axes: Axes, run: Run, **how: Any) -> None:
+    """Plot the training accuracy by epoch in %, with gaps where it is lost."""
+    y = [np.nan if value is None else 100 * value for value in run.curve]
+    axes.plot(range(1, len(y) + 1), y, **how)
 
 
 def _curves(records: Records) -> Picture:
@@ -310,23 +311,17 @@ def _curves(records: Records) -> Picture:
     for axes, method in zip(panels, methods, strict=True):
         for number, column in enumerate(columns):
             if record := records.get((method, column)):
-                _curve(axes, record, number)
+                run, shown, colour = record.runs[0], record.cell.data_column, f"C{number}"
+                printed = TABLE1[record.network][TABLE1_COLUMNS.index(shown.beside)]
+                _plot_training(axes, run, color=colour, label=f"{shown.label}, training")
+                place = len(run.curve) + 0.1 * (number + 2)
+                axes.plot(place, 100 * run.published, "o", color=colour)
+                axes.plot(place, printed, "_", color=colour, markersize=12)
         axes.set(title=ROWS["table1"][method].label, ylim=(90, 100))
     for mark, label in (("o", "test digits"), ("_", "the paper's")):
         panels[-1].plot([], [], mark, color="0.4", label=label)
     panels[-1].legend(fontsize=8, loc="lower right")
     return picture
-
-
-def _curve(axes: Axes, record: Record, number: int) -> None:
-    colour = f"C{number}"
-    run, column = record.runs[0], record.cell.data_column
-    printed = TABLE1[record.network][TABLE1_COLUMNS.index(column.beside)]
-    y = [np.nan if value is None else 100 * value for value in run.curve]
-    axes.plot(range(1, len(y) + 1), y, color=colour, label=f"{column.label}, training")
-    place = len(y) + 0.1 * (number + 2)
-    axes.plot(place, 100 * run.published, "o", color=colour)
-    axes.plot(place, printed, "_", color=colour, markersize=12)
 
 
 def _by_column(records: Records) -> Picture:

@@ -6,7 +6,6 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +36,6 @@ from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts, data_set
-from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.network import Network, build
 from livesnn.train.run_folder import LAST, epochs_done, logged
@@ -97,6 +95,8 @@ def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
         measured = measure_baseline(net, clips)
     else:
         measured = evaluate(load_model(trained.folder, "onnx"), clips)
+    chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
+    some = torch.from_numpy(np.asarray(clips.frames[chosen])).to(next(net.parameters()).device)
     return Run(
         seed=seed,
         accuracy=measured.accuracy_reset,
@@ -108,7 +108,7 @@ def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
         validation_n=trained.validation.n,
         confusion=measured.confusion_reset if isinstance(measured, Evaluation) else measured.confusion,
         density=measured.density if isinstance(measured, Evaluation) else None,
-        synops=count_operations(net, _some(clips, net)).synops,
+        synops=count_operations(net, some).synops,
         wall_s=wall_s,
         resumed_epochs=epochs_before,
         curve=training_curve(run),
@@ -211,11 +211,6 @@ def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
     return StepTime(statistics.median(times_s), batches.batch, len(batches), len(times_s))
 
 
-def _some(clips: Clips, net: Network) -> torch.Tensor:
-    chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
-    return torch.from_numpy(np.asarray(clips.frames[chosen])).to(next(net.parameters()).device)
-
-
 def training_curve(run: Path) -> tuple[float | None, ...]:
     """Return the training accuracy of each epoch of a run folder; None where an interruption lost it."""
     found = logged(run, "accuracy")
@@ -239,29 +234,20 @@ class Operations(NamedTuple):
 
 def count_operations(net: Network, frames: Tensor) -> Operations:
     """Count on clips uint8 [B, T, C, H, W], each from zero state."""
-    totals = [0, 0.0]
-    state = net.initial_state(len(frames))  # runs a spiking network once, for its shapes
-    with eval_mode(net), torch.no_grad(), _hooked(net, totals):
-        net.forward_rates(frames.transpose(0, 1), state)
-    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    return Operations(parameters, totals[0] / len(frames), totals[1] / len(frames))
-
-
-@contextmanager
-def _hooked(net: nn.Module, totals: list[float]) -> Iterator[None]:
-    """Add each counted layer's MACs and synops to ``totals`` inside the with block."""
+    counts: list[tuple[int, float]] = []
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        for k, count in enumerate(_of_layer(layer, inputs[0], output)):
-            totals[k] += count
+        counts.append(_of_layer(layer, inputs[0], output))
 
     layers = [layer for layer in net.modules() if isinstance(layer, _COUNTED_LAYERS)]
     handles = [layer.register_forward_hook(add) for layer in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with eval_mode(net), torch.no_grad():
+        net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
+    for handle in handles:
+        handle.remove()
+    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    macs, synops = (sum(each) / len(frames) for each in zip(*counts, strict=True))
+    return Operations(parameters, macs, synops)
 
 
 def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:

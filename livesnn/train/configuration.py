@@ -254,7 +254,7 @@ class Configuration(DataRequest):
                 f"--simulated {self.simulated} are more than --simulated-pool {self.simulated_pool} has: give a "
                 "larger pool"
             )
-        for each, mark in _marks(Configuration):
+        for each, mark in _marks(type(self)):
             given = getattr(self, each.name) != each.default
             if given and isinstance(mark, OnlyFor) and not self.dataset.startswith(mark.sets):
                 sets = ", ".join(mark.sets)
@@ -360,9 +360,8 @@ class Configuration(DataRequest):
         )
 
 
-def _check_ranges(flags: Augmentation | Configuration, prefix: str = "") -> None:
-    kind = Configuration if isinstance(flags, Configuration) else Augmentation
-    for each, mark in _marks(kind):
+def _check_ranges(flags: object, prefix: str = "") -> None:
+    for each, mark in _marks(type(flags)):
         value = getattr(flags, each.name)
         if value is not None and isinstance(mark, Range) and not mark.low <= value <= mark.high:
             name = flag(prefix + each.name)
@@ -374,8 +373,8 @@ def _all_within(values: tuple[float, ...], low: float, high: float) -> bool:
 
 
 @cache
-def _marks(kind: type[Augmentation | Configuration]) -> list[tuple[Field[Any], object]]:
-    """Return each mark, such as `Range`, with the field that it is on."""
+def _marks(kind: type[Any]) -> list[tuple[Field[Any], object]]:
+    """Return each mark of a dataclass, such as a `Range`, with the field that it is on."""
     hints = get_type_hints(kind, include_extras=True)
     return [(each, mark) for each in fields(kind) for mark in getattr(hints[each.name], "__metadata__", ())]
 

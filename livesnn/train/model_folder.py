@@ -69,11 +69,9 @@ def record_test(folder: Path, measured: Evaluation) -> None:
     before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     write_model(folder, weights, graph, replace(card, test=test))
-    page.write_text(f"{before}\n\n{_describe_test(measured)}", encoding="utf-8")
+    text = f"""{before}
 
-
-def _describe_test(measured: Evaluation) -> str:
-    return f"""{_TEST_TITLE}
+{_TEST_TITLE}
 
 Measured once, after the training, by `livesnn eval --split test --to-card`.
 The test clips played no part in model selection.
@@ -83,15 +81,16 @@ The hidden density is {measured.density:.4f}. The table has the state carried.
 
 {_confusion(measured)}
 """
+    page.write_text(text, encoding="utf-8")
 
 
 def _confusion(measured: Evaluation) -> str:
     """Return the confusion matrix of the carried run as a table; rows are true, columns decided."""
-    rows = "\n".join(
-        f"| **{name}** | " + " | ".join(str(count) if count else "·" for count in row) + " |"
+    rows = [
+        [f"**{name}**", *(str(count or "·") for count in row)]
         for name, row in zip(measured.classes, measured.confusion, strict=True)
-    )
-    return f"| | {' | '.join(measured.classes)} |\n|---{'|---' * len(measured.classes)}|\n{rows}"
+    ]
+    return markdown_table(["", *measured.classes], rows)
 
 
 def _validation(split: Split | None) -> str:

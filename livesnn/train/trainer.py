@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import lightning
 import msgspec
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
@@ -61,7 +61,7 @@ from livesnn.train.run_folder import (
     record_clips,
     run_folder,
 )
-from livesnn.weights import load_weights
+from livesnn.weights import WEIGHTS, load_card
 
 TIMED_STEPS = 5  # Steps of `plan`
 FEW_STEPS = 10  # Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs
@@ -82,15 +82,15 @@ class Trained:
 
 def train_all(config: Configuration, trackers: Sequence[LoggerName] = ()) -> list[Trained]:
     """Train `config.runs` times, with its seed and the following ones; see `train`."""
-    configs = [config] if config.runs == 1 else [_one_run(config, number) for number in range(config.runs)]
-    return [trained for one in configs if (trained := train(one, trackers)) is not None]
-
-
-def _one_run(config: Configuration, number: int) -> Configuration:
-    """Return the configuration of one of several runs; of those to resume, the ones that hadn't begun begin."""
-    seed = config.seed + number
-    one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
-    return replace(one, resume=config.resume and (one.run / LAST).exists())
+    done = []
+    for seed in range(config.seed, config.seed + config.runs):
+        one = config
+        if config.runs > 1:
+            one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
+            # Of several to resume, some may not have begun
+            one = replace(one, resume=config.resume and (one.run / LAST).exists())
+        done.append(train(one, trackers))
+    return [trained for trained in done if trained is not None]
 
 
 def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained | None:
@@ -116,12 +116,20 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
             say_validation(before, parts)
-        _fit(trainer, module, loaders, run, resume_from)
+        try:
+            trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
+        except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
+            kept = (run / LAST).exists()
+            how = "to go on, run the same command with --resume" if kept else "nothing is saved yet, so start again"
+            raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {how}") from error
         if not trainer.is_global_zero:
             return None
         load_final(net, run, config, parts.training)
         net = with_classes(net, parts.training.classes)
-        made = _made(run / "model") if done else None
+        made = None
+        if done:
+            with suppress(ModelError):  # there is none, or it is damaged
+                made = load_card(run / "model" / WEIGHTS)
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
 
 
@@ -143,7 +151,9 @@ def _prepare(config: Configuration) -> _Prepared:
     parts = data_set(config.dataset).load_parts(config, before)
     unmeasured = check_parts(parts)
     torch.manual_seed(config.seed)
-    net = build(config, _outputs(config, parts))
+    # The kinds of movement in streams have outputs behind those of the classes
+    kinds = parts.training.kinds if isinstance(parts.training, Streams) and config.kinds_weight else ()
+    net = build(config, parts.training.classes + kinds)
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
         start_from(net, start)
@@ -284,25 +294,6 @@ def _module(net: Network, config: Configuration, parts: Parts, total_steps: int)
     return HybridModule(net, config, total_steps, weights, teacher, class_of)
 
 
-def _outputs(config: Configuration, parts: Parts) -> tuple[str, ...]:
-    """Return what the network to train has outputs for: the classes, and the kinds of a stream behind them."""
-    kinds = parts.training.kinds if isinstance(parts.training, Streams) and config.kinds_weight else ()
-    return parts.training.classes + kinds
-
-
-def _fit(
-    trainer: lightning.Trainer, module: HybridModule, loaders: Loaders, run: Path, resume_from: Path | None
-) -> None:
-    try:
-        trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
-    except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
-        kept = (run / LAST).exists()
-        how = (
-            "to go on, run the same command with --resume" if kept else "nothing is saved yet, so start again"
-        )
-        raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {how}") from error
-
-
 def announce(parts: Parts, steps: int, start: Start | None) -> None:
     """Say what is trained on before the first epoch, which may take long."""
     few = " (few: a smaller batch makes more)" if steps < FEW_STEPS < len(parts.training) else ""
@@ -358,7 +349,8 @@ def _trainer(
 ) -> lightning.Trainer:
     best = _Best(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [best, last, progress(), *more]
+    bar = on_terminal()
+    progress = _EpochBar(console_kwargs={"stderr": True}) if bar else EpochLines()
     shared = config.devices * config.num_nodes > 1
     plugins: list[Any] = [AtomicCheckpointIO()]
     if SLURMEnvironment.detect():
@@ -377,22 +369,15 @@ def _trainer(
             TensorBoardLogger(run, "tensorboard"),
             *trackers,
         ],
-        callbacks=callbacks,
+        callbacks=[best, last, progress, *more],
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_progress_bar=bar,
         gradient_clip_val=config.gradient_clip or None,
         enable_model_summary=False,
         default_root_dir=run,
         plugins=plugins,
     )
-
-
-def _made(folder: Path) -> ModelCard | None:
-    """Return the card of the model that a training has already made; None if there is none, or it is damaged."""
-    with suppress(ModelError):
-        return load_weights(folder / "model.safetensors")[1]
-    return None
 
 
 def _finish(
@@ -431,11 +416,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def progress() -> Callback:
-    """Return a callback that shows on stderr how far the training is: a bar on a terminal, else a line an epoch."""
-    return _EpochBar(console_kwargs={"stderr": True}) if on_terminal() else EpochLines()
 
 
 class _EpochBar(RichProgressBar):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol, cast, get_args
 
 from livesnn.console import sayable
-from livesnn.errors import DataError
+from livesnn.errors import DataError, LivesnnError
 
 if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
@@ -116,6 +116,15 @@ def counted(name: str, there: int, official: int, what: str) -> Finding:
         return Finding("complete", f"{name}: all {official:,} {what}", there, official)
     text = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"
     return Finding("incomplete" if there else "missing", f"{name}: {text}", there, official)
+
+
+def damage(read: Callable[..., object], *arguments: object) -> list[Finding]:
+    """Return why something can't be read, as a finding; none if it can."""
+    try:
+        read(*arguments)
+    except LivesnnError as error:
+        return [Finding("damaged", str(error))]
+    return []
 
 
 class UncutStream(NamedTuple):

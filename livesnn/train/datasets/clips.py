@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -232,25 +232,18 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-class Drawn(NamedTuple):
-    """A split by class, and the indices of what it leaves for training and keeps for validation."""
-
-    split: Split
-    train: Index
-    validation: Index
-
-
 def draw_by_class(
     request: DataRequest, before: ModelCard | None, labels: Index, windows: int | None
-) -> Drawn:
+) -> tuple[Split, Index, Index]:
     """Return the split of a training on so many ``windows`` of recordings with these labels.
 
-    Raises DataError if the model ``before`` it was trained on another number of recordings.
+    Returns also the indices of what it leaves for training, and of what it keeps for validation. Raises DataError if
+    the model ``before`` it was trained on another number of recordings.
     """
     split = requested_split(request, before)
     _check_drawn_from(split, len(labels), "leave --init out")
     split = replace(split, windows=windows, drawn_from=len(labels))
-    return Drawn(split, *stratified_split(labels, split.fraction, split.seed))
+    return split, *stratified_split(labels, split.fraction, split.seed)
 
 
 def drawn_by_class(card: ModelCard, labels: Index, split: SplitName, what: str = "recordings") -> Index:

@@ -183,15 +183,13 @@ def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
 
 
 def _fill_streams(spec: InputSpec, seeds: range) -> None:
-    made = zip(*(_practised(seed, spec) for seed in seeds), strict=True)
-    for file, arrays in zip(_stream_files(seeds, spec), made, strict=True):
-        keep(file, np.stack(arrays))
-
-
-def _practised(seed: int, spec: InputSpec) -> tuple[Frames, npt.NDArray[np.uint8]]:
-    frames, performed = practice_frames(seed, spec, STREAM_FRAMES, use="train")
-    labels = [IGNORED if name is None else _LABELS[name] for name in performed]
-    return frames, (np.array(labels) - IGNORED).astype(np.uint8)
+    frames, performed = zip(
+        *(practice_frames(seed, spec, STREAM_FRAMES, use="train") for seed in seeds), strict=True
+    )
+    labels = [[IGNORED if name is None else _LABELS[name] for name in names] for names in performed]
+    frames_file, labels_file = _stream_files(seeds, spec)
+    keep(frames_file, np.stack(frames))
+    keep(labels_file, (np.array(labels) - IGNORED).astype(np.uint8))
 
 
 def _of_frames(spec: InputSpec) -> tuple[object, ...]:
