@@ -101,17 +101,17 @@ def _table2(records: Records) -> str:
     rows = []
     for published in TABLE2:
         keys = [key for key, column in columns.items() if column.beside == published.dataset]
-        ours = [_of_key(records, published.network, key) for key in keys] if published.network else []
+        ours = [_our_percent(records, published.network, key) for key in keys] if published.network else []
         rows.append([published.model, published.dataset, f"{published.percent:g}", "; ".join(ours)])
     printed = {(published.network, published.dataset) for published in TABLE2}
     for (method, key), record in records.items():
         if (method, beside := columns[key].beside) not in printed:
-            rows.append([METHODS[record.network].label, beside, "", _of_key(records, method, key)])
+            rows.append([METHODS[record.network].label, beside, "", _our_percent(records, method, key)])
     title = "Accuracy in % as the paper prints it, and ours beside it. Bracketed numbers are the paper's references."
     return f"{title}\n\n{markdown_table(['model', 'data set', 'paper', 'ours'], rows)}"
 
 
-def _of_key(records: Records, method: str | None, key: str) -> str:
+def _our_percent(records: Records, method: str | None, key: str) -> str:
     column = COLUMNS["table2"][key]
     name = "" if column.label == column.beside else f"{column.label}: "
     return name + _percent(records.get((method or "", key)), None)

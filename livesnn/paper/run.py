@@ -237,7 +237,7 @@ def count_operations(net: Network, frames: Tensor) -> Operations:
     counts: list[tuple[int, float]] = []
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        counts.append(_of_layer(layer, inputs[0], output))
+        counts.append(_layer_operations(layer, inputs[0], output))
 
     layers = [layer for layer in net.modules() if isinstance(layer, _COUNTED_LAYERS)]
     handles = [layer.register_forward_hook(add) for layer in layers]
@@ -250,9 +250,9 @@ def count_operations(net: Network, frames: Tensor) -> Operations:
     return Operations(parameters, macs, synops)
 
 
-def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
+def _layer_operations(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
     if isinstance(layer, nn.LSTM):
-        return _of_lstm(layer, x, output)
+        return _lstm_operations(layer, x, output)
     assert isinstance(output, Tensor)
     if isinstance(layer, nn.Linear):
         return output.numel() * layer.in_features, float(x.count_nonzero()) * layer.out_features
@@ -265,7 +265,7 @@ def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
     return output.numel() * layer.weight[0].numel(), float(taps) * layer.out_channels
 
 
-def _of_lstm(layer: nn.LSTM, x: Tensor, output: object) -> tuple[int, float]:
+def _lstm_operations(layer: nn.LSTM, x: Tensor, output: object) -> tuple[int, float]:
     """Count one LSTM layer, time first: input and hidden state are multiplied by the weights of four gates."""
     assert isinstance(output, tuple)
     assert (layer.num_layers, layer.bidirectional, layer.batch_first) == (1, False, False)

@@ -34,10 +34,10 @@ NetworkName = Literal[
     "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
 ]
 
-_OF_BLOCKS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
-_OF_SPIKES = (
+_BLOCK_FIELDS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
+_SPIKE_FIELDS = (
     "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
-    "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_OF_BLOCKS,
+    "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_BLOCK_FIELDS,
 )  # fmt: skip
 
 
@@ -49,13 +49,13 @@ class NetworkKind(NamedTuple):
     width: int = 256  # The paper's number of channels, which --width has when it is left out
     # Fields of `Configuration` that have no effect on it and are refused. Other fields may have no effect
     # either, but a pair of commands may share them.
-    refused: tuple[str, ...] = _OF_SPIKES
+    refused: tuple[str, ...] = _SPIKE_FIELDS
 
 
-_RESNET = NetworkKind(blocks=4, width=64, refused=(*_OF_SPIKES, "width", "widths", "norm", "dropout"))
+_RESNET = NetworkKind(blocks=4, width=64, refused=(*_SPIKE_FIELDS, "width", "widths", "norm", "dropout"))
 NETWORKS: dict[NetworkName, NetworkKind] = {
     "sts_resnet": NetworkKind(spiking=True, blocks=4, width=64, refused=()),
-    "conv_snn": NetworkKind(spiking=True, width=48, refused=(*_OF_BLOCKS, "dropout")),
+    "conv_snn": NetworkKind(spiking=True, width=48, refused=(*_BLOCK_FIELDS, "dropout")),
     "cnn": NetworkKind(),
     "cnn_lstm": NetworkKind(),
     "conv_lstm": NetworkKind(),
@@ -64,7 +64,7 @@ NETWORKS: dict[NetworkName, NetworkKind] = {
     "resnet18_stacked": _RESNET,
 }
 
-OF_MODEL = (
+MODEL_FIELDS = (
     "widths", "stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "norm", "alpha",
     "block_alphas", "threshold", "reset", "readout",
 )  # fmt: skip
@@ -347,7 +347,7 @@ class Configuration(DataRequest):
         widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
         more: dict[str, Any] = {"kind": "conv_snn"}
         if self.network == "sts_resnet":
-            more = {name: getattr(self, name) for name in _OF_BLOCKS}
+            more = {name: getattr(self, name) for name in _BLOCK_FIELDS}
         return ModelCard(
             name=self.run_name,
             classes=classes,

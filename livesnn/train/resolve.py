@@ -19,7 +19,7 @@ from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import (
     NETWORKS,
     NO_AUGMENTATION,
-    OF_MODEL,
+    MODEL_FIELDS,
     Configuration,
     LoggerName,
     NetworkName,
@@ -89,18 +89,18 @@ def given_flags(arguments: Sequence[str]) -> dict[str, Any]:
 
     Bad usage ends the program with exit code 2, --help with 0.
     """
-    kind: type[Any] = _open(Flags)
-    return _given(tyro.cli(kind, args=arguments, prog="livesnn train"))
+    kind: type[Any] = _all_optional(Flags)
+    return _only_given(tyro.cli(kind, args=arguments, prog="livesnn train"))
 
 
-def _open(kind: type) -> type:
+def _all_optional(kind: type) -> type:
     """Return a dataclass with the same flags as another, each of which is None if it is left out."""
     hints = get_type_hints(kind)
     made: list[tuple[str, Any, Any]] = []
     for each in fields(kind):
         hint = hints[each.name]
         if is_dataclass(hint):
-            inner = _open(cast(type, hint))
+            inner = _all_optional(cast(type, hint))
             made.append((each.name, inner, field(default_factory=inner)))
         else:
             made.append((each.name, Annotated[hint | None, tyro.conf.DisallowNone], None))
@@ -108,10 +108,10 @@ def _open(kind: type) -> type:
     return make_dataclass(kind.__name__, made, bases=(kind,), namespace=unchecked, frozen=True)
 
 
-def _given(parsed: object) -> dict[str, Any]:
+def _only_given(parsed: object) -> dict[str, Any]:
     found = {}
     for name, value in vars(parsed).items():
-        value = _given(value) if is_dataclass(value) else value
+        value = _only_given(value) if is_dataclass(value) else value
         if value is not None and value != {}:
             found[name] = value
     return found
@@ -187,8 +187,8 @@ def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
     usual = _recipe_of(given)
     if start.network.kind != usual.network:
         raise TrainError(f"{start.name} isn't a {usual.network}: give --network {start.network.kind}")
-    parts = (start.network, start.neuron, start)  # each of `OF_MODEL` is a field of one of them
-    theirs = {name: next(getattr(one, name) for one in parts if hasattr(one, name)) for name in OF_MODEL}
+    parts = (start.network, start.neuron, start)  # each of `MODEL_FIELDS` is a field of one of them
+    theirs = {name: next(getattr(one, name) for one in parts if hasattr(one, name)) for name in MODEL_FIELDS}
     if "width" in given or usual.card(()).network.widths == start.network.widths:
         del theirs["widths"]
     return {

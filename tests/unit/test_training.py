@@ -20,7 +20,7 @@ from livesnn.errors import DataError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import State, load_model, pooled_spikes
 from livesnn.snn import build_network
-from livesnn.snn.checkpoint import save_network
+from livesnn.snn.checkpoint import weights_of
 from livesnn.train import trainer
 from livesnn.train.batches import Batch, EpochBatches, augment, mirror
 from livesnn.train.configuration import NO_AUGMENTATION, Augmentation, Configuration
@@ -34,7 +34,7 @@ from livesnn.train.network import READ_OUT, Start, build, freeze, spikes_of
 from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
-from livesnn.weights import load_weights
+from livesnn.weights import load_weights, save_weights
 from tests import trees
 from tests.networks import write_network
 from tests.trees import configured
@@ -624,7 +624,7 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
     begun = data_set("mnist-seq2").load_parts(replace(config, seed=5))
     net = build_network(replace(config.card(begun.training.classes), split=begun.split))
     (tmp_path / "before").mkdir()
-    save_network(net, tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
+    save_weights(weights_of(net), tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
     kept: list[Parts] = []
     monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
     monkeypatch.setattr(trainer, "record_clips", lambda run, parts, resumed: kept.append(parts))

@@ -106,7 +106,7 @@ def load_recordings(
         raise DataError(f"no recordings of {cache} to use: add some to the lists or tables for this part")
     arrays, order, names, owners, skipped = [], [], [], [], []
     count = 0
-    for recording, file in zip(recordings, _made(cache, recordings, spec, read), strict=True):
+    for recording, file in zip(recordings, _cached_files(cache, recordings, spec, read), strict=True):
         if isinstance(file, str):
             skipped.append(f"{recording.name}: {file}")
             continue
@@ -178,7 +178,7 @@ def left_out(
 ) -> list[tuple[Recording, str, bool]]:
     """Return the recordings without a clip, the reason, and whether it is that they can't be read."""
     found = []
-    for recording, file in zip(recordings, _made(cache, recordings, spec, read_windows), strict=True):
+    for recording, file in zip(recordings, _cached_files(cache, recordings, spec, read_windows), strict=True):
         if isinstance(file, str):
             found.append((recording, file, True))
         elif not len(OnDisk(file)):
@@ -214,12 +214,12 @@ def spread(count: int, most: int | None) -> Index:
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 
 
-def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
+def _cached_files(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
     """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
     parts = {(recording.path, recording.part_us): recording for recording in recordings}
     files = {part: _cached(recording, cache, spec) for part, recording in parts.items()}
     missing = [part for part, file in files.items() if file is None]
-    make, lacking = partial(_make, cache=cache, spec=spec, read=read), [parts[part] for part in missing]
+    make, lacking = partial(_read_into_cache, cache=cache, spec=spec, read=read), [parts[part] for part in missing]
     if len(missing) < _FEW:
         made = [make(recording) for recording in lacking]
     else:
@@ -229,7 +229,7 @@ def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Re
     return [files[part] or fresh[part] for part in wanted]
 
 
-def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
+def _read_into_cache(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
     try:
         file = _file(recording, cache, spec)
         keep(file, read(recording, spec))
@@ -255,18 +255,12 @@ def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
 
 def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
     """Return the file in which the cache keeps a recording's windows; raises OSError without such a recording."""
-    return cache_file(cache, (VERSION, *_made_of(recording.path, spec), recording.part_us, *_done_to(spec)))
-
-
-def _done_to(spec: InputSpec) -> tuple[str, ...]:
+    path, stat = recording.path, recording.path.stat()
     lifted = () if spec.lift_to is None else (f"lifted to {spec.lift_to}",)
-    return *("without flicker",) * spec.without_flicker, *lifted
-
-
-def _made_of(path: Path, spec: InputSpec) -> tuple[object, ...]:
-    """Return what decides the frames of a file, but for `_done_to`; raises OSError without such a file."""
-    stat = path.stat()
-    return (
+    settings = (
+        VERSION,
         spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop, spec.cell_pixels,
-        str(path.resolve()), stat.st_size, stat.st_mtime_ns,
+        str(path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
+        *("without flicker",) * spec.without_flicker, *lifted,
     )  # fmt: skip
+    return cache_file(cache, settings)
