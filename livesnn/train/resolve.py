@@ -152,10 +152,9 @@ def resolve(
         values |= {"analog_epochs": 0, "burn_in": 0, "rate_weight": 0.0}
     config = Configuration(**values)
     if start:
-        _check_network(config, start)
         config = _with_frames_of(start, config)
-        if config.freeze:
-            _check_frozen(config, start)
+        for fault in _differences(config, start):
+            raise TrainError(fault)
     config.mirrored(())  # refuses what can't be mirrored
     for fault in _faults(config):
         raise TrainError(fault)
@@ -196,37 +195,6 @@ def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
     }
 
 
-def _check_network(config: Configuration, start: ModelCard) -> None:
-    ours = config.card(()).network
-    theirs = replace(start.network, dropout=ours.dropout, weight_bits=ours.weight_bits)
-    for name, value in asdict(theirs).items():
-        if value != (other := getattr(ours, name)):
-            raise TrainError(
-                f"--init: {start.name} has {name} {value}, not {other}: leave that out, or give a model of the same "
-                "network"
-            )
-
-
-def _check_frozen(config: Configuration, start: ModelCard) -> None:
-    """Raise TrainError where the finished model would make other spikes than the ones its read-out is trained on."""
-    ours = config.card(())
-    for part in ("network", "neuron", "input"):
-        given, theirs = asdict(getattr(ours, part)), asdict(getattr(start, part))
-        for name, value in theirs.items():
-            if name != "dropout" and given[name] != value:
-                raise TrainError(
-                    f"--freeze keeps {start.name} as it is, whose {part} has {name} {value}, not {given[name]}: give "
-                    "the same, or leave --freeze out"
-                )
-    from livesnn.infer.spike_engine import runs  # a second
-
-    if not runs(start) or config.final_pool > MOST_COUNTED:
-        raise TrainError(
-            f"--freeze needs widths that are multiples of 16 and pools of at most {MOST_COUNTED}×{MOST_COUNTED}, "
-            f"which {start.name} doesn't have: leave --freeze out"
-        )
-
-
 def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     """Return the training with frames like those of the model it starts from, unless flags say otherwise."""
     if config.input.kind != "events":
@@ -240,6 +208,34 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     theirs = start.input.width if start.input.width == start.input.height else None
     side = config.side or (theirs if theirs != config.input.width else None)
     return replace(config, side=side, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
+
+
+def _differences(config: Configuration, start: ModelCard) -> Iterator[str]:
+    """Yield what keeps the network from having the weights of a model, or with --freeze from making its spikes."""
+    card = config.card(())
+    for part in ("network", "neuron", "input") if config.freeze else ("network",):
+        ours, theirs = asdict(getattr(card, part)), asdict(getattr(start, part))
+        for name in ours:
+            if ours[name] == theirs[name] or name == "dropout":
+                continue
+            if part == "network" and name != "weight_bits":
+                yield (
+                    f"--init: {start.name} has {name} {theirs[name]}, not {ours[name]}: leave that out, or give a "
+                    "model of the same network"
+                )
+            elif config.freeze:
+                yield (
+                    f"--freeze keeps {start.name} as it is, whose {part} has {name} {theirs[name]}, not {ours[name]}: "
+                    "give the same, or leave --freeze out"
+                )
+    if config.freeze:
+        from livesnn.infer.spike_engine import runs  # a second
+
+        if not runs(start) or config.final_pool > MOST_COUNTED:
+            yield (
+                f"--freeze needs widths that are multiples of 16 and pools of at most {MOST_COUNTED}×{MOST_COUNTED}, "
+                f"which {start.name} doesn't have: leave --freeze out"
+            )
 
 
 def _faults(config: Configuration) -> Iterator[str]:
