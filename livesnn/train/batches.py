@@ -6,6 +6,7 @@ How strongly is set by `Augmentation` in configuration.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import lightning
@@ -66,6 +67,7 @@ class BatchDataset(Dataset[Batch]):
         return Batch(*map(torch.from_numpy, (*together, numbers)))
 
 
+@dataclass(eq=False)
 class EpochBatches(Sampler[Draw]):
     """Shuffles all ``real`` samples and ``extra_per_epoch`` of the ``extra`` ones that follow them into batches.
 
@@ -73,21 +75,18 @@ class EpochBatches(Sampler[Draw]):
     batch: together they draw what one worker would.
     """
 
-    def __init__(
-        self,
-        real: int,
-        extra: int,
-        extra_per_epoch: int,
-        batch: int,
-        seed: int,
-        rank: int = 0,
-        workers: int = 1,
-    ) -> None:
-        self.real, self.extra, self.extra_per_epoch = real, extra, min(extra, extra_per_epoch)
-        self.batch = min(batch, (real + self.extra_per_epoch) // workers * workers)
-        self.seed = seed
-        self.rank, self.workers = rank, workers
-        self.epoch = 0
+    real: int
+    extra: int
+    extra_per_epoch: int
+    batch: int
+    seed: int
+    rank: int = 0
+    workers: int = 1
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.extra_per_epoch = min(self.extra, self.extra_per_epoch)
+        self.batch = min(self.batch, (self.real + self.extra_per_epoch) // self.workers * self.workers)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch

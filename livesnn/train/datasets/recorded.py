@@ -16,6 +16,7 @@ from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, frames
 from livesnn.sources import open_source
+from livesnn.teach.clips import clips_of
 from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.clips import (
     Clips,
@@ -75,17 +76,9 @@ def read_windows(recording: Recording, spec: InputSpec) -> Frames:
 
 def windows_of(kept: Sequence[Frame], spec: InputSpec) -> Frames:
     """Return the whole windows in the frames, uint8 [N, T, C, H, W]; as in a live stream, none spans a gap."""
-    windows: list[Frames] = []
-    begun: list[Frames] = []
-    for frame in kept:
-        if frame.start:
-            begun = []
-        begun.append(frame.data)
-        if len(begun) == spec.window:
-            windows.append(np.stack(begun))
-            begun = []
-    shape = (len(windows), spec.window, spec.channels, spec.height, spec.width)
-    return np.stack(windows) if windows else np.empty(shape, np.uint8)
+    shape = (spec.window, spec.channels, spec.height, spec.width)
+    whole = [clip[: len(clip) // spec.window * spec.window] for clip in clips_of(kept)]
+    return np.concatenate([np.empty((0, *shape), np.uint8), *(clip.reshape(-1, *shape) for clip in whole)])
 
 
 def load_recordings(
