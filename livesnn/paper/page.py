@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
+from livesnn.console import duration
 from livesnn.paper.results import Record, Run, best_records
 from livesnn.paper.table_cells import (
     COLUMNS,
@@ -27,7 +28,6 @@ from livesnn.paper.table_cells import (
     TableName,
     cells,
 )
-from livesnn.console import duration
 from livesnn.train.configuration import RecipeName
 from livesnn.train.model_folder import blank_figure, markdown_table, shade_confusion
 

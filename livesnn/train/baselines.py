@@ -291,4 +291,3 @@ def measure_baseline(net: Baseline, clips: Clips) -> Measured:
         classes=clips.classes,
         confusion=confusion(clips.labels, decided, len(clips.classes)),
     )
-

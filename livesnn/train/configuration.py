@@ -254,7 +254,7 @@ class Configuration(DataRequest):
                 f"--simulated {self.simulated} are more than --simulated-pool {self.simulated_pool} has: give a "
                 "larger pool"
             )
-        for each, mark in _marks(type(self)):
+        for each, mark in _marks(type(self)):  # type: ignore[arg-type]
             given = getattr(self, each.name) != each.default
             if given and isinstance(mark, OnlyFor) and not self.dataset.startswith(mark.sets):
                 sets = ", ".join(mark.sets)
@@ -361,7 +361,7 @@ class Configuration(DataRequest):
 
 
 def _check_ranges(flags: object, prefix: str = "") -> None:
-    for each, mark in _marks(type(flags)):
+    for each, mark in _marks(type(flags)):  # type: ignore[arg-type]
         value = getattr(flags, each.name)
         if value is not None and isinstance(mark, Range) and not mark.low <= value <= mark.high:
             name = flag(prefix + each.name)

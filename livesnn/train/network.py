@@ -184,7 +184,9 @@ def trained_before(start: Start | None, config: Configuration) -> ModelCard | No
     if start is None:
         return None
     names = (start.card.dataset, config.dataset)
-    if len(set(names)) > 1 and not all(name.startswith("mnist-") for name in names):  # these have the same digits
+    if len(set(names)) > 1 and not all(
+        name.startswith("mnist-") for name in names
+    ):  # these have the same digits
         return None
     theirs = start.card.split.protocol if start.card.split else config.protocol
     if theirs not in (config.protocol, BY_TABLE):

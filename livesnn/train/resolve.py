@@ -17,9 +17,9 @@ from livesnn.errors import ModelError, TrainError
 from livesnn.infer.model import model_folder
 from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import (
+    MODEL_FIELDS,
     NETWORKS,
     NO_AUGMENTATION,
-    MODEL_FIELDS,
     Configuration,
     LoggerName,
     NetworkName,
@@ -225,8 +225,8 @@ def _differences(config: Configuration, start: ModelCard) -> Iterator[str]:
                 )
             elif config.freeze:
                 yield (
-                    f"--freeze keeps {start.name} as it is, whose {part} has {name} {theirs[name]}, not {ours[name]}: "
-                    "give the same, or leave --freeze out"
+                    f"--freeze keeps {start.name} as it is, whose {part} has {name} {theirs[name]}, not "
+                    f"{ours[name]}: give the same, or leave --freeze out"
                 )
     if config.freeze:
         from livesnn.infer.spike_engine import runs  # a second

@@ -199,4 +199,3 @@ def logged(run: Path, column: str) -> dict[int, float]:
                 with suppress(KeyError, TypeError, ValueError):
                     found[int(row["epoch"])] = float(row[column])
     return dict(sorted(found.items()))
-

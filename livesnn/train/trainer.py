@@ -120,7 +120,11 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             kept = (run / LAST).exists()
-            how = "to go on, run the same command with --resume" if kept else "nothing is saved yet, so start again"
+            how = (
+                "to go on, run the same command with --resume"
+                if kept
+                else "nothing is saved yet, so start again"
+            )
             raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {how}") from error
         if not trainer.is_global_zero:
             return None

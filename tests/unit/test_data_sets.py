@@ -21,7 +21,7 @@ from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
 from livesnn.train.configuration import Augmentation, Configuration
-from livesnn.train.datasets import Name, Parts, check_parts, data_set, folder, mirrored_labels
+from livesnn.train.datasets import Name, Parts, check_parts, data_set, folder, mirrored_labels, recorded
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.folder import find_recordings
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(recorded, "FEW", 1000)  # to start processes for these small files takes seconds
 
 
 def card_of(config: Configuration, classes: tuple[str, ...], split: Split | None) -> ModelCard:

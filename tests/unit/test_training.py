@@ -31,7 +31,7 @@ from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
 from livesnn.train.network import READ_OUT, Start, build, freeze, spikes_of
-from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
+from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights, save_weights
@@ -604,7 +604,11 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
     begun = data_set("mnist-seq2").load_parts(replace(config, seed=5))
     net = build_network(replace(config.card(begun.training.classes), split=begun.split))
     (tmp_path / "before").mkdir()
-    save_weights(weights_of(net), tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
+    save_weights(
+        weights_of(net),
+        tmp_path / "before" / "model.safetensors",
+        replace(net.card, states=net.state_shapes()),
+    )
     kept: list[Parts] = []
     monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
     monkeypatch.setattr(trainer, "record_clips", lambda run, parts, resumed: kept.append(parts))

@@ -153,6 +153,7 @@ class OnlyFor(NamedTuple):
 
 VIDEOS = get_args(VideoName)
 EVENTS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
+LONG = (*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder")  # Whose recordings may have many windows
 SPLIT = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", *VIDEOS, "folder", "mnist-")
 """How the names of the data sets begin whose training part is split for validation."""
 
@@ -183,7 +184,9 @@ class DataRequest:
     (DVS-Gesture). Default: the first."""
     only: Annotated[tuple[str, ...], OnlyFor(VIDEOS)] = ()
     """Classes to use. Default: all that have a folder."""
-    windows: Annotated[int | None, Range(1, 100_000), OnlyFor((*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder"))] = None
+    windows: Annotated[
+        int | None, Range(1, 100_000), OnlyFor((*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder"))
+    ] = None
     """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS,
     real or simulated)."""
     validation: Annotated[float, Range(0.01, 0.9), OnlyFor(SPLIT)] = 0.1

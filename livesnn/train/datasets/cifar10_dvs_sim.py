@@ -194,4 +194,3 @@ def recorded(image: Image, seconds: float = _SECONDS) -> Events:
     """Return an image's simulated recording; the same image always gives the same events."""
     seed = int.from_bytes(_digest(image)[:8], "little")
     return loop_recording(image, np.random.default_rng(seed), duration_us=round(seconds * 1e6))
-

@@ -377,11 +377,14 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
     parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
     made: list[R] = []
     try:
-        with process_pool(processes) as pool, share_done(f"{doing}: {len(items):,}", after_s=0.0) as show:
+        with share_done(f"{doing}: {len(items):,}", after_s=0.0) as show:
             show(0.0)
-            for future in [pool.submit(_each, make, part) for part in parts]:
-                made += future.result()
-                show(len(made) / len(items))
+            if len(parts) == 1:  # sooner done than a process has begun
+                return _each(make, items)
+            with process_pool(processes) as pool:
+                for future in [pool.submit(_each, make, part) for part in parts]:
+                    made += future.result()
+                    show(len(made) / len(items))
     except BrokenProcessPool as error:
         raise DataError(
             f"{doing}: one of {processes} processes was killed, maybe for lack of memory: free some and start again, "

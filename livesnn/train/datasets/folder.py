@@ -109,7 +109,8 @@ def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
             recordings, classes = find_recordings(data / TEST)
         else:
             raise DataError(
-                f"no folder {data / TEST}, and no row of {LABELS} with split test: put the recordings to test on there"
+                f"no folder {data / TEST}, and no row of {LABELS} with split test: put the recordings to test on "
+                "there"
             )
     elif card.dataset == "folder":
         recordings = [recording for recording in recordings if recording.use != "test"]
@@ -485,4 +486,3 @@ def named(path: Path) -> str:
     before, double, _ = path.stem.partition("__")
     numbered = re.fullmatch(r"\d+_(\w+)", path.stem, re.ASCII)
     return before if double else numbered[1] if numbered else ""
-

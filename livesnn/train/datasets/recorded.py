@@ -33,7 +33,7 @@ from livesnn.train.datasets.clips import (
 VERSION = 3
 """Version of what is made of a file: raise it with every change, so that nothing outdated is taken from the cache."""
 
-_FEW = 8  # fewer files than this are read without starting other processes
+FEW = 8  # fewer files than this are read without starting other processes
 
 
 class Recording(NamedTuple):
@@ -207,13 +207,18 @@ def spread(count: int, most: int | None) -> Index:
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 
 
-def _cached_files(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
+def _cached_files(
+    cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read
+) -> list[Path | str]:
     """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
     parts = {(recording.path, recording.part_us): recording for recording in recordings}
     files = {part: _cached(recording, cache, spec) for part, recording in parts.items()}
     missing = [part for part, file in files.items() if file is None]
-    make, lacking = partial(_read_into_cache, cache=cache, spec=spec, read=read), [parts[part] for part in missing]
-    if len(missing) < _FEW:
+    make, lacking = (
+        partial(_read_into_cache, cache=cache, spec=spec, read=read),
+        [parts[part] for part in missing],
+    )
+    if len(missing) < FEW:
         made = [make(recording) for recording in lacking]
     else:
         made = in_processes(make, lacking, f"reading recordings of {cache}", at_once=4)

@@ -74,7 +74,9 @@ class VideoSet:
             there = {video.label for video in official.videos if video.path.is_file()}
             folders = [label for label in official.classes if (official.folder / label).is_dir()]
             only = tuple(label for label in folders if label in there)
-            absent = tuple(f"{label}: none of its listed videos is there" for label in folders if label not in there)
+            absent = tuple(
+                f"{label}: none of its listed videos is there" for label in folders if label not in there
+            )
         if len(only) == 1 and absent:
             raise DataError(
                 f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it"
