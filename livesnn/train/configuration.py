@@ -71,6 +71,25 @@ MODEL_FIELDS = (
 """Fields that a training takes from the model it starts from."""
 
 
+def _check_ranges(flags: object, prefix: str = "") -> None:
+    for each, mark in _marks(type(flags)):  # type: ignore[arg-type]
+        value = getattr(flags, each.name)
+        if value is not None and isinstance(mark, Range) and not mark.low <= value <= mark.high:
+            name = flag(prefix + each.name)
+            raise TrainError(f"{name} is {value}: give a number from {mark.low:g} to {mark.high:g}")
+
+
+def _all_within(values: tuple[float, ...], low: float, high: float) -> bool:
+    return all(low <= value <= high for value in values)
+
+
+@cache
+def _marks(kind: type[Any]) -> list[tuple[Field[Any], object]]:
+    """Return each mark of a dataclass, such as a `Range`, with the field that it is on."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [(each, mark) for each in fields(kind) for mark in getattr(hints[each.name], "__metadata__", ())]
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Random changes of a training clip, drawn uniformly once for each clip; 0 turns one off."""
@@ -358,25 +377,6 @@ class Configuration(DataRequest):
             sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
         )
-
-
-def _check_ranges(flags: object, prefix: str = "") -> None:
-    for each, mark in _marks(type(flags)):  # type: ignore[arg-type]
-        value = getattr(flags, each.name)
-        if value is not None and isinstance(mark, Range) and not mark.low <= value <= mark.high:
-            name = flag(prefix + each.name)
-            raise TrainError(f"{name} is {value}: give a number from {mark.low:g} to {mark.high:g}")
-
-
-def _all_within(values: tuple[float, ...], low: float, high: float) -> bool:
-    return all(low <= value <= high for value in values)
-
-
-@cache
-def _marks(kind: type[Any]) -> list[tuple[Field[Any], object]]:
-    """Return each mark of a dataclass, such as a `Range`, with the field that it is on."""
-    hints = get_type_hints(kind, include_extras=True)
-    return [(each, mark) for each in fields(kind) for mark in getattr(hints[each.name], "__metadata__", ())]
 
 
 def flag(name: str) -> str:
