@@ -69,7 +69,8 @@ class VideoSet:
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
         """Return the training list of a split, some of its groups kept for validation by seed."""
         official = self.read_list(request.data, request.protocol, "train")
-        only, absent = request.only, tuple[str, ...]()
+        only = request.only
+        absent: tuple[str, ...] = ()
         if not only:
             there = {video.label for video in official.videos if video.path.is_file()}
             folders = [label for label in official.classes if (official.folder / label).is_dir()]
