@@ -465,20 +465,8 @@ def test_several_runs_are_resumed_as_the_first_was_begun(tmp_path: Path) -> None
 
 def test_what_a_flag_gives_is_told_from_what_is_left_out() -> None:
     assert given_flags([]) == {}
-    typed = [
-        "--alpha",
-        "0.5",
-        "--no-norm",
-        "--compile",
-        "--augmentation.drop",
-        "0.2",
-        "--widths",
-        "1",
-        "2",
-        "--init",
-        "m",
-    ]
-    assert given_flags(typed) == {
+    typed = "--alpha 0.5 --no-norm --compile --augmentation.drop 0.2 --widths 1 2 --init m"
+    assert given_flags(typed.split()) == {
         "alpha": 0.5,
         "norm": False,
         "compile": True,
