@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shlex import split
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ from tests.waiting import eventually
 
 from .conftest import RunHere, livesnn
 
-SHALLOW = ("--width", "16", *"--sub-blocks 1 1 1 1".split())  # An export of 18 layers takes many seconds
-SMALL = (*SHALLOW, *"--batch 12 --epochs 4 --analog-epochs 2 --burn-in 10".split())
+SHALLOW = ("--width", "16", *split("--sub-blocks 1 1 1 1"))  # An export of 18 layers takes many seconds
+SMALL = (*SHALLOW, *split("--batch 12 --epochs 4 --analog-epochs 2 --burn-in 10"))
 
 
 def command(data: Path, runs: Path, *more: str) -> tuple[str | Path, ...]:
@@ -214,7 +215,7 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(
     listed = next(data.rglob("trainlist01.txt")).read_text().split()[2]  # the first that is there
     unreadable = data / "UCF-101" / listed
     unreadable.write_bytes(unreadable.read_bytes()[:200])
-    flags = "--network resnet18 --epochs 1 --batch 4 --augmentation.mirror 0.5 --json".split()
+    flags = split("--network resnet18 --epochs 1 --batch 4 --augmentation.mirror 0.5 --json")
     code, output, errors = run_here(
         "train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags
     )
@@ -267,7 +268,7 @@ def test_two_processes_that_share_each_batch_lose_as_one_does(
     still = [
         f"--augmentation.{name}" for name in ("shift-pixels", "rotate-degrees", "scale", "shear", "drop")
     ]
-    equal = "--no-norm --dropout 0 --burn-in 0 --rate-weight 0 --precision 32-true --batch 8".split()
+    equal = split("--no-norm --dropout 0 --burn-in 0 --rate-weight 0 --precision 32-true --batch 8")
     mean = ("--average-epochs", "2")  # which once had the processes wait for each other
     flags = (*SMALL, *equal, *mean, *[part for flag in still for part in (flag, "0")])
     losses = []
