@@ -198,15 +198,6 @@ def test_resuming_with_other_recordings_is_refused(
 
 
 @pytest.mark.slow
-def test_resuming_with_other_flags_is_refused(
-    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, run_here: RunHere
-) -> None:
-    resumed = run_here(*command(drawn_nmnist, uninterrupted[0].parent, "--resume", "--alpha", "0.7"))
-    assert resumed.code == 1
-    assert "has other flags" in resumed.errors
-
-
-@pytest.mark.slow
 def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(
     tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:

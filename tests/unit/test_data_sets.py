@@ -76,6 +76,10 @@ def test_what_does_not_go_with_a_data_set_is_refused() -> None:
         TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"
     ):
         Configuration(dataset="gestures-sim", validation=0.2)
+    with pytest.raises(
+        TrainError, match="--people only applies to gestures-sim, not to nmnist: leave it out"
+    ):
+        Configuration(people=5)
     with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
         configured(burn_in=15)
     with pytest.raises(TrainError, match="cifar10-dvs has no --protocol 'split1': give one of 90/10, 70/30"):

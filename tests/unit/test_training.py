@@ -31,7 +31,7 @@ from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import record_test, write_model_folder
 from livesnn.train.network import READ_OUT, Start, build, freeze, spikes_of
-from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, resolve
+from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights, save_weights
@@ -417,13 +417,19 @@ def test_a_missing_class_is_named(tmp_path: Path) -> None:
         load_nmnist(tmp_path, "Train", SPEC)
 
 
-def test_a_refused_training_leaves_the_other_ones_configuration(tmp_path: Path) -> None:
+def test_a_run_folder_belongs_to_one_training_and_keeps_its_configuration(tmp_path: Path) -> None:
     config = replace(Configuration(), out=tmp_path, name="one")
-    with run_folder(config) as (run, _):
+    with run_folder(config) as (run, resume_from):
+        assert resume_from is None
         before = (run / "config.json").read_bytes()
-        with pytest.raises(TrainError, match="in use"), run_folder(replace(config, alpha=0.7)):
+        with (
+            pytest.raises(TrainError, match="in use by another training"),
+            run_folder(replace(config, alpha=0.7)),
+        ):
             pass
         assert (run / "config.json").read_bytes() == before
+    with run_folder(config):  # free again
+        pass
 
 
 def test_a_training_is_resumed_with_the_frames_it_was_begun_with(tmp_path: Path) -> None:
@@ -476,16 +482,6 @@ def test_what_a_flag_gives_is_told_from_what_is_left_out() -> None:
     }
 
 
-def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
-    config = replace(Configuration(), out=tmp_path, name="mine")
-    with run_folder(config) as (_, resume_from):
-        assert resume_from is None
-        with pytest.raises(TrainError, match="in use by another training"), run_folder(config):
-            pass
-    with run_folder(config):  # free again
-        pass
-
-
 def keep_empty_checkpoints(run: Path) -> None:
     needed = ("state_dict", "epoch", "pytorch-lightning_version", "optimizer_states")
     for name in ("last.ckpt", "best.ckpt"):
@@ -512,6 +508,7 @@ def test_a_run_without_an_upper_bound_goes_on_and_names_it(tmp_path: Path) -> No
     config = replace(Configuration(), out=tmp_path, name="unbounded", analog_ceiling=float("inf"))
     with run_folder(config) as (run, _):
         keep_empty_checkpoints(run)
+    assert recorded_config(run) == config
     with run_folder(replace(config, resume=True)) as (_, resume_from):
         assert resume_from == run / "last.ckpt"
     bounded = replace(config, resume=True, analog_ceiling=1.0)
@@ -772,13 +769,6 @@ def test_a_light_s_flicker_is_removed_as_it_is_said_or_as_the_model_that_is_star
     flags = {"init": init and Path(init), "light_flicker": given}
     config = configure({"dataset": "folder"} | {name: value for name, value in flags.items() if value})
     assert config.card(()).input.without_flicker is removed
-
-
-def test_videos_have_no_flicker_of_events_to_remove() -> None:
-    with pytest.raises(
-        TrainError, match=r"--light-flicker only applies to nmnist, .* not to ucf101: leave it out"
-    ):
-        Configuration(dataset="ucf101", light_flicker="remove")
 
 
 def test_what_not_every_run_has_measured_has_no_mean() -> None:
