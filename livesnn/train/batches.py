@@ -51,20 +51,16 @@ class BatchDataset(Dataset[Batch]):
         return sum(map(len, self._parts))
 
     def __getitem__(self, draw: Draw) -> Batch:
-        numbers = np.array(draw.numbers, np.int64)
-        first, frames, labels, order = 0, [], [], []
+        numbers, first, taken = np.array(draw.numbers, np.int64), 0, []
         for part in self._parts:
             here = np.flatnonzero((numbers >= first) & (numbers < first + len(part)))
+            index = numbers[here] - first
             if here.size:
-                frames.append(part.take(numbers[here] - first, draw.epoch))
-                labels.append(part.labels_of(numbers[here] - first, draw.epoch))
-                order.append(here)
+                taken.append((here, part.take(index, draw.epoch), part.labels_of(index, draw.epoch)))
             first += len(part)
-        back = np.argsort(np.concatenate(order))
-        together = [
-            arrays[0] if len(arrays) == 1 else np.concatenate(arrays)[back] for arrays in (frames, labels)
-        ]
-        return Batch(*map(torch.from_numpy, (*together, numbers)))
+        places, frames, labels = (np.concatenate(each) for each in zip(*taken, strict=True))
+        order = np.argsort(places)
+        return Batch(*map(torch.from_numpy, (frames[order], labels[order], numbers)))
 
 
 @dataclass(eq=False)
