@@ -300,13 +300,13 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    def feeds_of() -> Iterator[Feeds]:
+    def calibration() -> Iterator[Feeds]:
         state = model.initial_state()
         for frame in frames:
             yield feeds(model.card, frame, state)
             _, state = model.step(frame, state)
 
-    inputs = feeds_of()
+    inputs = calibration()
     nodes = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"]
     logging.disable(logging.WARNING)  # it recommends preprocessing, which the session does anyway
     try:

@@ -183,10 +183,9 @@ def trained_before(start: Start | None, config: Configuration) -> ModelCard | No
     """
     if start is None:
         return None
-    names = (start.card.dataset, config.dataset)
-    if len(set(names)) > 1 and not all(
-        name.startswith("mnist-") for name in names
-    ):  # these have the same digits
+    names = {start.card.dataset, config.dataset}
+    same_digits = all(name.startswith("mnist-") for name in names)
+    if len(names) > 1 and not same_digits:
         return None
     theirs = start.card.split.protocol if start.card.split else config.protocol
     if theirs not in (config.protocol, BY_TABLE):
