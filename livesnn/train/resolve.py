@@ -179,9 +179,9 @@ def _recipe_of(given: Given, begun: Configuration | None = None) -> Configuratio
 
 
 def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
-    """Return what a training has from the model it starts from: what no flag gives, and the recipe has otherwise.
+    """Return the fields that a training takes from the model it starts from.
 
-    Raises TrainError if the training is to have a network of another kind.
+    They aren't given as flags, and the recipe has other values. Raises TrainError if the model has another network.
     """
     usual = _recipe_of(given)
     if start.network.kind != usual.network:

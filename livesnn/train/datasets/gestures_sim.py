@@ -136,7 +136,7 @@ def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -
     frames = made_in_parts(
         NAME,
         [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)],
-        lambda chunk: (*_of_frames(spec), windows, use, VERSION, chunk),
+        lambda chunk: (*_frame_settings(spec), windows, use, VERSION, chunk),
         partial(_performed, spec=spec, use=use, windows=windows),
         f"simulating people, in parts of {_CHUNK}",
     )
@@ -178,7 +178,7 @@ def anticipated(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
-    settings = (*_of_frames(spec), STREAM_FRAMES, VERSION, KINDS, seeds)
+    settings = (*_frame_settings(spec), STREAM_FRAMES, VERSION, KINDS, seeds)
     return cache_file(STREAMS, settings), cache_file(f"{STREAMS}-labels", settings)
 
 
@@ -192,7 +192,7 @@ def _fill_streams(spec: InputSpec, seeds: range) -> None:
     keep(labels_file, (np.array(labels) - IGNORED).astype(np.uint8))
 
 
-def _of_frames(spec: InputSpec) -> tuple[object, ...]:
+def _frame_settings(spec: InputSpec) -> tuple[object, ...]:
     gain = count_gain(spec, *RESOLUTION)  # 1 for all models trained only on simulated people
     return spec.width, spec.height, spec.slice, spec.window, gain, spec.without_flicker, spec.lift_to
 
