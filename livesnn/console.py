@@ -28,6 +28,13 @@ def one_line(text: str) -> str:
     )
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def accept_any_text() -> None:
     """Let stdout and stderr show "?" for what they can't encode, such as "µ" and "–", rather than fail."""
     for stream in (sys.stdout, sys.stderr):

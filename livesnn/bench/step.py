@@ -69,7 +69,8 @@ def bench_step(
     ``source`` is a recording whose first frames are taken; by default a blob moves. ``engines`` are by default all
     that are installed and can run the model; "onnx" stands for each of ONNX Runtime's ways. ``peers`` are the same
     network in other frameworks. Returned are, for each engine and peer, ms_p50, ms_p95, ms_p99 and fps; why others
-    were left out; and what `_compared`, `_agreement` and `_peer` return. Raises ModelError if there is no such model,
+    were left out; and what `_compared` and `_agreement` return. Of a peer also how many times as fast ours is, and
+    how often both decide the same. Raises ModelError if there is no such model,
     or one of the ``engines`` given can't run it, and DataError if the source is shorter than a frame.
     """
     if len(set(engines)) < len(engines):
@@ -94,7 +95,14 @@ def bench_step(
     }
     if peers is not None:
         ours = passes["spike" if "spike" in models else next(iter(models))]
-        figures["peers"] = {name: _peer(passes[name], ours) for name in peers}
+        figures["peers"] = {
+            name: {
+                **_times(passes[name]),
+                "ratio": times_as_fast(_ms(passes[name]), _ms(ours))["median"],
+                "same_decision": float(np.mean(passes[name][0].winners == ours[0].winners)),
+            }
+            for name in peers
+        }
     return figures
 
 
@@ -119,9 +127,14 @@ def _models(
     return models, left_out
 
 
+def _ms(passes: Sequence[Pass]) -> list[Times]:
+    """Return the ms of each step, of all passes but the first."""
+    return [one.ms for one in passes[1:]]
+
+
 def _times(passes: Sequence[Pass]) -> StepTimes:
-    """Return the ms of a step and frames a second, over all passes but the first."""
-    ms = np.concatenate([one.ms for one in passes[1:]])
+    """Return the ms of a step and frames a second."""
+    ms = np.concatenate(_ms(passes))
     return {**Percentiles.of(ms).named(), "fps": float(1e3 / np.median(ms))}
 
 
@@ -133,7 +146,7 @@ def _compared(passes: Mapping[str, Sequence[Pass]], times: Mapping[str, StepTime
     ENGINE_vs_onnx_8bit against ONNX Runtime's own 8-bit kernels. spike_steps is the share of steps that "spike" ran
     itself instead of leaving them to ONNX Runtime.
     """
-    ms = {name: [one.ms for one in passes[name][1:]] for name in times}
+    ms = {name: _ms(passes[name]) for name in times}
     ours = [name for name in times if name not in (*FLOAT32, INT8)]
     ratios: dict[str, dict[str, float]] = {}
     more: dict[str, object] = {}
@@ -158,12 +171,6 @@ def _agreement(winners: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, float]
     if INT8 in winners:
         agreed["agreement_8bit"] = float(np.mean(winners[INT8] == winners["onnx"]))
     return agreed
-
-
-def _peer(passes: Sequence[Pass], ours: Sequence[Pass]) -> StepTimes:
-    ratio = times_as_fast([one.ms for one in passes[1:]], [one.ms for one in ours[1:]])["median"]
-    same = float(np.mean(passes[0].winners == ours[0].winners))
-    return _times(passes) | {"ratio": ratio, "same_decision": same}
 
 
 def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
@@ -278,10 +285,9 @@ class BoundOnnx:
         outputs: Feeds = {"output": self._output}
         for name, old, new in zip(self.card.states, before, after, strict=True):
             inputs[name], outputs[f"{name}.next"] = old[np.newaxis], new[np.newaxis]
-        for name, array in inputs.items():
-            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for name, array in outputs.items():
-            binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        for bind, arrays in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
+            for name, array in arrays.items():
+                bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         return binding
 
 
@@ -294,7 +300,13 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-    inputs = _feeds_of(model, frames)
+    def calibration() -> Iterator[Feeds]:
+        state = model.initial_state()
+        for frame in frames:
+            yield feeds(model.card, frame, state)
+            _, state = model.step(frame, state)
+
+    inputs = calibration()
     nodes = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"]
     logging.disable(logging.WARNING)  # it recommends preprocessing, which the session does anyway
     try:
@@ -311,13 +323,6 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
         )
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _feeds_of(model: Model, frames: Sequence[Frame]) -> Iterator[Feeds]:
-    state = model.initial_state()
-    for frame in frames:
-        yield feeds(model.card, frame, state)
-        _, state = model.step(frame, state)
 
 
 STARTUP_LIMIT_S = 120

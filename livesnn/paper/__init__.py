@@ -32,17 +32,15 @@ def run_all(
     Raises LivesnnError if there is no such cell, and whatever `run_cell` raises. If the data of one of several cells
     are missing, the others run first.
     """
-    from livesnn.paper.analyses import ANALYSES
+    from livesnn.paper.analyses import ANALYSES, analyse
     from livesnn.paper.page import FIGURES
-    from livesnn.paper.results import check_writable
     from livesnn.paper.run import run_each
     from livesnn.paper.table_cells import cells
 
-    if what == "fig1" or what == "fig2" or what == "state":
+    if what in ANALYSES:
         if named or seeds:
             raise LivesnnError(f"{what} has neither cells nor seeds to choose: leave --cell and --seeds out")
-        check_writable(folders.out)
-        ANALYSES[what].measure(folders)
+        analyse(what, folders)
         yield {"what": what, "kept_in": str(folders.out)}
         return
     if what == "table1" or what == "table2":
@@ -58,12 +56,12 @@ def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName
 
     Raises DataError if the saved results are damaged.
     """
-    from livesnn.paper.analyses import ANALYSES
+    from livesnn.paper.analyses import ANALYSES, analysis_page
     from livesnn.paper.page import figure_page, page
 
     try:
-        if what == "fig1" or what == "fig2" or what == "state":
-            return ANALYSES[what].page(out)
+        if what in ANALYSES:
+            return analysis_page(what, out)
         if what == "table1" or what == "table2":
             return page(what, out, budget, recipe)
         return figure_page(what, out, budget, recipe)

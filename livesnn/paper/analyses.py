@@ -24,8 +24,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, load_model
-from livesnn.paper import AnalysisName
-from livesnn.paper.results import Folders, load, save
+from livesnn.paper.results import Folders, check_writable, load, save
 from livesnn.paper.table_cells import ROWS, Cell
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.network import eval_mode
@@ -35,6 +34,7 @@ from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, measure_switch
+from livesnn.train.model_folder import blank_figure
 from livesnn.train.network import Network, build, measure_norms
 from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, load_best
@@ -47,18 +47,12 @@ FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
 COLUMN = "seq2"
 HALF_WAY = 5  # The frame in which the digit stands on its head
 SHOWN_CHANNELS, MOST_DIGITS, AT_ONCE = 6, 500, 20
-FEATURE_MAPS_FILE = "fig1.json"
-FEATURE_MAPS_COMMAND = "livesnn tables fig1 --data DIR --runs RUNS"
 
 # Figure 2
 GRADIENT_CLIPS, GRADIENT_SEEDS = 50, 3
-GRADIENTS_FILE = "fig2.json"
-GRADIENTS_COMMAND = "livesnn tables fig2 --data DIR"
 
 # The state
 MOST_CLIPS = 1100
-STATE_FILE = "state.json"
-STATE_COMMAND = "livesnn tables state --data DIR"
 How = Literal["carried", "reset", "shuffled", "forgotten"]
 SHOWN: dict[How, str] = {
     "carried": "as it runs: the state carried",
@@ -85,7 +79,7 @@ class FeatureMaps:
 
 
 def measure_feature_maps(folders: Folders) -> FeatureMaps:
-    """Measure both trained networks on test digits and save the result; raises DataError if one isn't trained."""
+    """Measure both trained networks on test digits; raises DataError if one isn't trained."""
     cells = [Cell("table1", method, COLUMN) for method in FOLLOWING]
     missing = [cell for cell in cells if not (cell.config(0, folders.data, folders.runs).run / BEST).exists()]
     if missing:
@@ -108,9 +102,7 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
         busiest = np.argsort(-first[zero].sum(axis=(0, 2, 3)), kind="stable")[:SHOWN_CHANNELS]
         shown[method] = np.round(first[zero][:, busiest], 4).tolist()
     frame = tuple(map(tuple, frames[zero, 0, HALF_WAY, 0].tolist()))
-    measured = FeatureMaps(len(frames), differences, frame, shown, own_commit(), FEATURE_MAPS_COMMAND)
-    save(folders.out / FEATURE_MAPS_FILE, measured)
-    return measured
+    return FeatureMaps(len(frames), differences, frame, shown, own_commit(), ANALYSES["fig1"].command)
 
 
 def _trained(cell: Cell, folders: Folders) -> Network:
@@ -136,7 +128,6 @@ def _maps(net: Network, following: str, frames: npt.NDArray[np.uint8]) -> tuple[
     """Return the half-way inputs of the second convolution [N, 2, C, H, W] and of the next layer [N, 2, features]."""
     read: list[Tensor] = []
     maps: tuple[list[Maps], list[Maps]] = ([], [])
-    net.initial_state()  # runs the layers once, before the hooks are set
     layers = [net.get_submodule(name) for name in ("second", following)]
     hooks = [layer.register_forward_pre_hook(lambda _, given: read.append(given[0])) for layer in layers]
     with eval_mode(net):
@@ -159,11 +150,7 @@ def _difference(maps: Maps) -> float:
     return float((np.abs(one - other).sum(1) / np.maximum(sums, 1e-9)).mean())
 
 
-def feature_maps_page(out: Path) -> str:
-    measured = load(out / FEATURE_MAPS_FILE, FeatureMaps)
-    if measured is None:
-        return f"Figure 1 isn't measured yet: `{FEATURE_MAPS_COMMAND}`"
-    _draw(measured).savefig(out / "fig1.png")
+def _describe_feature_maps(measured: FeatureMaps) -> str:
     rows = [
         f"| {ROWS['table1'][method].label} | {parts['frame']:.3f} | {parts['first']:.3f} | {parts['second']:.3f} |"
         for method, parts in measured.differences.items()
@@ -177,13 +164,13 @@ def feature_maps_page(out: Path) -> str:
 
 The values say how far the maps of the two directions are apart half-way round, where both show the same picture.
 0 is the same, and 1 nothing in common. They are means of {measured.n} test digits.
-Measured at commit {measured.commit} by `{measured.command}`."""
+{_origin(measured)}"""
 
 
-def _draw(measured: FeatureMaps) -> Picture:
+def _draw_feature_maps(measured: FeatureMaps) -> Picture:
     """Draw the most active maps of a 0 half-way round: a row for each direction, and one for the difference."""
     ways = ("clockwise", "counter-cl.", "difference")
-    picture = Picture(figsize=(1.1 * (SHOWN_CHANNELS + 1), 7.2), layout="constrained", dpi=110)
+    picture = blank_figure(1.1 * (SHOWN_CHANNELS + 1), 7.2)
     axes = picture.subplots(len(measured.shown) * 3, SHOWN_CHANNELS + 1)
     for block, (method, of_method) in enumerate(measured.shown.items()):
         maps = np.array(of_method)
@@ -223,19 +210,18 @@ class Gradients:
 
 
 def measure_gradients(folders: Folders) -> Gradients:
-    """Measure STS-ResNet with both recipes, before and after the switch from analog to spiking, and save the result.
+    """Measure STS-ResNet with both recipes, before and after the switch from analog to spiking.
 
     Both sides use the norm statistics of the spiking network. With statistics of its own the leaky ReLU's gradients
     hardly differ: with the best recipe the first layer's is 0.015 of the last hidden one's, not 0.013 (20 clips).
     """
-    norms: dict[str, dict[str, list[tuple[float, ...]]]] = {}
-    layers: tuple[str, ...] = ()
-    clips = 0
-    for name in RECIPES:
-        sides = norms.setdefault(name, {"analog": [], "spiking": []})
+    norms: dict[str, dict[str, list[tuple[float, ...]]]] = {
+        name: {"analog": [], "spiking": []} for name in RECIPES
+    }
+    for name, sides in norms.items():
         for seed in range(GRADIENT_SEEDS):
-            config = resolve({"recipe": name, "dataset": DATASET})
-            config = replace(config, data=folders.data, seed=seed, compile=False, digits=1000)
+            given = {"data": folders.data, "seed": seed, "compile": False, "digits": 1000}
+            config = resolve({"recipe": name, "dataset": DATASET, **given})
             validation = data_set(DATASET).load_parts(config).validation.shuffled(seed)
             torch.manual_seed(seed)
             net = build(config, validation.classes)
@@ -246,24 +232,13 @@ def measure_gradients(folders: Folders) -> Gradients:
             found = measure_switch(net, frames, labels, HybridModule(net, config, 1).loss)
             for side, of_side in sides.items():
                 of_side.append(tuple(found[side]["gradient_norms"].values()))
-            clips = len(frames)
-            layers = tuple(found["spiking"]["gradient_norms"])
+    layers = tuple(found["spiking"]["gradient_norms"])  # the same of all
     norms_kept = {name: {side: tuple(each) for side, each in sides.items()} for name, sides in norms.items()}
-    measured = Gradients(DATASET, clips, layers, norms_kept, own_commit(), GRADIENTS_COMMAND)
-    save(folders.out / GRADIENTS_FILE, measured)
-    return measured
-
-
-def gradients_page(out: Path) -> str:
-    measured = load(out / GRADIENTS_FILE, Gradients)
-    if measured is None:
-        return f"Figure 2 isn't measured yet: `{GRADIENTS_COMMAND}`"
-    _draw_gradients(measured).savefig(out / "fig2.png")
-    return f"![Figure 2: norm of the gradient by depth, fresh weights](fig2.png)\n\n{_words(measured)}"
+    return Gradients(DATASET, len(frames), layers, norms_kept, own_commit(), ANALYSES["fig2"].command)
 
 
 def _draw_gradients(measured: Gradients) -> Picture:
-    picture = Picture(figsize=(7, 4.5), layout="constrained", dpi=110)
+    picture = blank_figure(7, 4.5)
     axes = picture.add_subplot()
     depth = np.arange(1, len(measured.layers) + 1)
     for name, sides in measured.norms.items():
@@ -279,8 +254,8 @@ def _draw_gradients(measured: Gradients) -> Picture:
     return picture
 
 
-def _words(measured: Gradients) -> str:
-    """Return the gradients of the first two layers relative to the last hidden one, and their origin, as Markdown."""
+def _describe_gradients(measured: Gradients) -> str:
+    """Describe the gradients of the first two layers relative to the last hidden one."""
     words = []
     for name, sides in measured.norms.items():
         for side, norms in sides.items():
@@ -293,11 +268,13 @@ def _words(measured: Gradients) -> str:
             words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {shares}.")
     text = "\n".join(words)
     seeds = len(measured.norms["best"]["spiking"])
-    return (
-        "The list has the norms of the first and the second layer, divided by that of the last hidden layer.\n"
-        f"They are medians of {seeds} seeds, with fresh weights and {measured.clips} clips of {measured.dataset}.\n"
-        f"Measured at commit {measured.commit} by `{measured.command}`.\n\n{text}"
-    )
+    return f"""![Figure 2: norm of the gradient by depth, fresh weights](fig2.png)
+
+The list has the norms of the first and the second layer, divided by that of the last hidden layer.
+They are medians of {seeds} seeds, with fresh weights and {measured.clips} clips of {measured.dataset}.
+{_origin(measured)}
+
+{text}"""
 
 
 SUBJECTS: dict[str, Name] = {"mnist-seq2": "mnist-seq2", "gestures": "gestures-sim"}
@@ -342,9 +319,7 @@ class Stateless:
 
 def measure_state(folders: Folders) -> Ablations:
     models = tuple(_measure(name, dataset, folders.data) for name, dataset in SUBJECTS.items())
-    measured = Ablations(models, own_commit(), STATE_COMMAND)
-    save(folders.out / STATE_FILE, measured)
-    return measured
+    return Ablations(models, own_commit(), ANALYSES["state"].command)
 
 
 def _measure(name: str, dataset: Name, data: Path) -> Ablation:
@@ -369,23 +344,18 @@ def shuffled(clips: Clips) -> Clips:
     return replace(clips, frames=mixed)
 
 
-def state_page(out: Path) -> str:
-    measured = load(out / STATE_FILE, Ablations)
-    if measured is None:
-        return f"Not measured yet: `{STATE_COMMAND}`"
-    _draw_state(measured).savefig(out / "state.png")
+def _describe_state(measured: Ablations) -> str:
     head = "| model | " + " | ".join(SHOWN.values()) + " | clips |\n|" + "---|" * (len(SHOWN) + 2)
     rows = (
         f"| {each.model} | {' | '.join(f'{100 * each.accuracy[name]:.1f} %' for name in SHOWN)} | "
         f"{each.n} of {each.frames} frames, test part of {each.dataset} |"
         for each in measured.models
     )
-    origin = f"Measured at commit {measured.commit} by `{measured.command}`."
-    return "\n".join(["![Does the state matter?](state.png)", "", head, *rows, "", origin])
+    return "\n".join(["![Does the state matter?](state.png)", "", head, *rows, "", _origin(measured)])
 
 
 def _draw_state(measured: Ablations) -> Picture:
-    picture = Picture(figsize=(7, 3.2), layout="constrained", dpi=110)
+    picture = blank_figure(7, 3.2)
     axes = picture.add_subplot()
     places = np.arange(len(measured.models))
     for number, (name, label) in enumerate(SHOWN.items()):
@@ -398,15 +368,48 @@ def _draw_state(measured: Ablations) -> Picture:
     return picture
 
 
+def _origin(measured: FeatureMaps | Gradients | Ablations) -> str:
+    return f"Measured at commit {measured.commit} by `{measured.command}`."
+
+
 class Analysis(NamedTuple):
-    """``measure`` measures and saves; ``page`` returns Markdown and draws into a folder."""
+    """How a measurement is made and shown. NAME.json keeps it, and NAME.png is its picture."""
 
-    measure: Callable[[Folders], object]
-    page: Callable[[Path], str]
+    unmeasured: str  # What is said before it is made
+    command: str
+    kind: type[Any]
+    measure: Callable[[Folders], Any]
+    draw: Callable[[Any], Picture]
+    describe: Callable[[Any], str]  # As Markdown
 
 
-ANALYSES: dict[AnalysisName, Analysis] = {
-    "fig1": Analysis(measure_feature_maps, feature_maps_page),
-    "fig2": Analysis(measure_gradients, gradients_page),
-    "state": Analysis(measure_state, state_page),
-}
+ANALYSES: dict[str, Analysis] = {
+    "fig1": Analysis(
+        "Figure 1 isn't measured yet", "livesnn tables fig1 --data DIR --runs RUNS", FeatureMaps,
+        measure_feature_maps, _draw_feature_maps, _describe_feature_maps,
+    ),
+    "fig2": Analysis(
+        "Figure 2 isn't measured yet", "livesnn tables fig2 --data DIR", Gradients,
+        measure_gradients, _draw_gradients, _describe_gradients,
+    ),
+    "state": Analysis(
+        "Not measured yet", "livesnn tables state --data DIR", Ablations,
+        measure_state, _draw_state, _describe_state,
+    ),
+}  # fmt: skip
+
+
+def analyse(name: str, folders: Folders) -> None:
+    """Measure and keep the result; raises DataError if it can't be written."""
+    check_writable(folders.out)
+    save(folders.out / f"{name}.json", ANALYSES[name].measure(folders))
+
+
+def analysis_page(name: str, out: Path) -> str:
+    """Return the measurement as Markdown, and draw its picture into ``out``."""
+    analysis = ANALYSES[name]
+    measured = load(out / f"{name}.json", analysis.kind)
+    if measured is None:
+        return f"{analysis.unmeasured}: `{analysis.command}`"
+    analysis.draw(measured).savefig(out / f"{name}.png")
+    return analysis.describe(measured)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from livesnn.paper import FigureName
-from livesnn.paper.results import Record, best_records
+from livesnn.console import duration
+from livesnn.paper.results import Record, Run, best_records
 from livesnn.paper.table_cells import (
     COLUMNS,
     DIGITS,
@@ -29,7 +29,7 @@ from livesnn.paper.table_cells import (
     cells,
 )
 from livesnn.train.configuration import RecipeName
-from livesnn.train.model_folder import shade_confusion
+from livesnn.train.model_folder import blank_figure, markdown_table, shade_confusion
 
 BELOW, OTHER, EMPTY = "†", "‡", "–"
 
@@ -75,7 +75,7 @@ def _table1(records: Records) -> str:
     sizes = [_size(name, records) for name in TABLE1]
     size_head = ["method", "parameters", "MOps a clip", "million effective MACs a clip"]
     title = "Accuracy on MNIST's test digits in %. The paper's figure is in brackets."
-    return "\n\n".join([title, _markdown(head, rows), _markdown(size_head, sizes)])
+    return "\n\n".join([title, markdown_table(head, rows), markdown_table(size_head, sizes)])
 
 
 def _size(method: str, records: Records) -> list[str]:
@@ -101,17 +101,17 @@ def _table2(records: Records) -> str:
     rows = []
     for published in TABLE2:
         keys = [key for key, column in columns.items() if column.beside == published.dataset]
-        ours = [_of_key(records, published.network, key) for key in keys] if published.network else []
+        ours = [_our_percent(records, published.network, key) for key in keys] if published.network else []
         rows.append([published.model, published.dataset, f"{published.percent:g}", "; ".join(ours)])
     printed = {(published.network, published.dataset) for published in TABLE2}
     for (method, key), record in records.items():
         if (method, beside := columns[key].beside) not in printed:
-            rows.append([METHODS[record.network].label, beside, "", _of_key(records, method, key)])
+            rows.append([METHODS[record.network].label, beside, "", _our_percent(records, method, key)])
     title = "Accuracy in % as the paper prints it, and ours beside it. Bracketed numbers are the paper's references."
-    return f"{title}\n\n{_markdown(['model', 'data set', 'paper', 'ours'], rows)}"
+    return f"{title}\n\n{markdown_table(['model', 'data set', 'paper', 'ours'], rows)}"
 
 
-def _of_key(records: Records, method: str | None, key: str) -> str:
+def _our_percent(records: Records, method: str | None, key: str) -> str:
     column = COLUMNS["table2"][key]
     name = "" if column.label == column.beside else f"{column.label}: "
     return name + _percent(records.get((method or "", key)), None)
@@ -160,7 +160,7 @@ def details(records: Sequence[Record]) -> str:
         ]
         for record in records
     ]
-    return f"### Each cell in detail\n\n{_markdown(head, rows)}"
+    return f"### Each cell in detail\n\n{markdown_table(head, rows)}"
 
 
 def _counts(record: Record) -> str:
@@ -171,7 +171,7 @@ def _counts(record: Record) -> str:
 def _wall_time(record: Record) -> str:
     """Return the duration of all runs. Of a resumed run only the last part is known."""
     resumed = any(run.resumed_epochs for run in record.runs)
-    return "more than " * resumed + _duration(sum(run.wall_s for run in record.runs))
+    return "more than " * resumed + duration(sum(run.wall_s for run in record.runs))
 
 
 def _where(record: Record) -> str:
@@ -195,27 +195,15 @@ def empty_cells(missing: Sequence[Cell], records: Records) -> str:
         why = "not run"
         if record is not None and record.out_of_reach:
             step = record.step
-            epoch = _duration(step.seconds * step.steps_per_epoch)
+            epoch = duration(step.seconds * step.steps_per_epoch)
             speed = f"{step.seconds:.2f} s a step of {step.batch} clips, {epoch} an epoch"
             why = f"left out of the cpu budget: {speed} ({_where(record)})"
             cell = cell._replace(budget="paper")
         rows.append([f"{cell.method}:{cell.column}", why, f"`{cell.command(cell.seeds)}`"])
-    return f"### Empty cells\n\n{_markdown(['cell', 'why', 'what fills it'], rows)}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+    return f"### Empty cells\n\n{markdown_table(['cell', 'why', 'what fills it'], rows)}"
 
 
 SEQ5 = ("seq5-total", "seq5-sorted")
-LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
 
 
 class Figure(NamedTuple):
@@ -231,7 +219,7 @@ class Figure(NamedTuple):
     detailed: bool = False
 
 
-def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
+def figure_page(name: str, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Draw a figure from the cells that have results; return it as Markdown, with the missing cells."""
     figure = FIGURES[name]
     chosen = cells(figure.table, budget, recipe, figure.cells)
@@ -248,7 +236,7 @@ def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeN
 
 def _accuracy_by_operations(records: Records) -> Picture:
     """Draw Figure 6: each method's accuracy on Seq 5, by the multiply-accumulates of a clip."""
-    picture = Picture(**LARGE)  # type: ignore[arg-type]
+    picture = blank_figure(7, 4.5)
     axes = picture.add_subplot()
     for column, marker, face, edge in zip(SEQ5, "os", ("C0", "none"), ("C0", "C1"), strict=True):
         shown = [record for (_, key), record in records.items() if key == column]
@@ -274,7 +262,7 @@ def _accuracy_by_operations(records: Records) -> Picture:
 def _confusions(records: Records) -> Picture:
     """Draw Figures 8 and 9: confusion matrices side by side, shaded by the share of each row."""
     shown = sorted(records.items())
-    picture = Picture(figsize=(6.5 * len(shown), 7.0), layout="constrained", dpi=110)
+    picture = blank_figure(6.5 * len(shown), 7.0)
     panels = np.atleast_1d(picture.subplots(1, len(shown)))
     for axes, ((_, column), record) in zip(panels, shown, strict=True):
         shade_confusion(axes, np.sum([run.confusion for run in record.runs], axis=0), record.classes)
@@ -291,14 +279,16 @@ def _tries(records: Records) -> Picture:
     for axes, column in zip(panels, columns, strict=True):
         for number, method in enumerate(methods):
             if record := records.get((method, column)):
-                _tries_of(axes, record, f"C{number}")
+                for run in record.runs:
+                    label = record.cell.row.label if run is record.runs[0] else ""
+                    _plot_training(axes, run, color=f"C{number}", alpha=0.8, label=label)
         axes.set(title=COLUMNS["fig7"][column].label, ylim=(0, 102))
         axes.legend(fontsize=8)
     return picture
 
 
 def _panels(count: int, more_width: float, ylabel: str) -> tuple[Picture, list[Axes]]:
-    picture = Picture(figsize=(more_width + 5.5 * count, 4.5), layout="constrained", dpi=110)
+    picture = blank_figure(more_width + 5.5 * count, 4.5)
     panels: list[Axes] = list(np.atleast_1d(picture.subplots(1, count, sharey=True)))
     panels[0].set(ylabel=ylabel)
     for axes in panels:
@@ -308,11 +298,10 @@ def _panels(count: int, more_width: float, ylabel: str) -> tuple[Picture, list[A
     return picture, panels
 
 
-def _tries_of(axes: Axes, record: Record, colour: str) -> None:
-    for number, run in enumerate(record.runs):
-        y = [np.nan if value is None else 100 * value for value in run.curve]
-        label = record.cell.row.label if number == 0 else ""
-        axes.plot(range(1, len(y) + 1), y, color=colour, alpha=0.8, label=label)
+def _plot_training(axes: Axes, run: Run, **how: Any) -> None:
+    """Plot the training accuracy by epoch in %, with gaps where it is lost."""
+    y = [np.nan if value is None else 100 * value for value in run.curve]
+    axes.plot(range(1, len(y) + 1), y, **how)
 
 
 def _curves(records: Records) -> Picture:
@@ -322,7 +311,12 @@ def _curves(records: Records) -> Picture:
     for axes, method in zip(panels, methods, strict=True):
         for number, column in enumerate(columns):
             if record := records.get((method, column)):
-                _curve(axes, record, number)
+                run, shown, colour = record.runs[0], record.cell.data_column, f"C{number}"
+                printed = TABLE1[record.network][TABLE1_COLUMNS.index(shown.beside)]
+                _plot_training(axes, run, color=colour, label=f"{shown.label}, training")
+                place = len(run.curve) + 0.1 * (number + 2)
+                axes.plot(place, 100 * run.published, "o", color=colour)
+                axes.plot(place, printed, "_", color=colour, markersize=12)
         axes.set(title=ROWS["table1"][method].label, ylim=(90, 100))
     for mark, label in (("o", "test digits"), ("_", "the paper's")):
         panels[-1].plot([], [], mark, color="0.4", label=label)
@@ -330,19 +324,8 @@ def _curves(records: Records) -> Picture:
     return picture
 
 
-def _curve(axes: Axes, record: Record, number: int) -> None:
-    colour = f"C{number}"
-    run, column = record.runs[0], record.cell.data_column
-    printed = TABLE1[record.network][TABLE1_COLUMNS.index(column.beside)]
-    y = [np.nan if value is None else 100 * value for value in run.curve]
-    axes.plot(range(1, len(y) + 1), y, color=colour, label=f"{column.label}, training")
-    place = len(y) + 0.1 * (number + 2)
-    axes.plot(place, 100 * run.published, "o", color=colour)
-    axes.plot(place, printed, "_", color=colour, markersize=12)
-
-
 def _by_column(records: Records) -> Picture:
-    picture = Picture(**LARGE)  # type: ignore[arg-type]
+    picture = blank_figure(7, 4.5)
     axes = picture.add_subplot()
     methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
     for number, method in enumerate(methods):
@@ -368,7 +351,7 @@ def _pairs(methods: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{method}:{column}" for column in columns for method in methods)
 
 
-FIGURES: dict[FigureName, Figure] = {
+FIGURES: dict[str, Figure] = {
     "fig6": Figure(
         "Figure 6: accuracy against operations",
         "table1",

@@ -6,9 +6,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,15 +33,13 @@ from livesnn.paper.table_cells import Cell
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
-from livesnn.train.batches import Batch, BatchDataset, Loaders
+from livesnn.train.batches import Loaders
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts, data_set
-from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
-from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import Network, build
 from livesnn.train.run_folder import LAST, epochs_done, logged
-from livesnn.train.trainer import train
+from livesnn.train.trainer import time_steps, train
 
 _COUNTED_LAYERS = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
 COUNTED = 20  # Clips whose synaptic operations are counted
@@ -99,6 +95,8 @@ def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
         measured = measure_baseline(net, clips)
     else:
         measured = evaluate(load_model(trained.folder, "onnx"), clips)
+    chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
+    some = torch.from_numpy(np.asarray(clips.frames[chosen])).to(next(net.parameters()).device)
     return Run(
         seed=seed,
         accuracy=measured.accuracy_reset,
@@ -110,7 +108,7 @@ def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
         validation_n=trained.validation.n,
         confusion=measured.confusion_reset if isinstance(measured, Evaluation) else measured.confusion,
         density=measured.density if isinstance(measured, Evaluation) else None,
-        synops=count_operations(net, _some(clips, net)).synops,
+        synops=count_operations(net, some).synops,
         wall_s=wall_s,
         resumed_epochs=epochs_before,
         curve=training_curve(run),
@@ -207,31 +205,10 @@ def _check_data(cell: Cell, folders: Folders) -> None:
 
 
 def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
-    """Time training steps with data loading, as the training does them; this changes ``net``."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Time training steps with data loading; this changes ``net``."""
+    times_s = time_steps(net, config, parts, 1 + TIMED)
     batches = Loaders(parts, config.batch, config.seed).batches()
-    drawn = BatchDataset(parts.training, parts.extra)
-    fit = HybridModule(net, config, len(batches)).to(device)
-    optimizer = torch.optim.AdamW(net.parameters(), config.learning_rate)
-    half = config.precision == "bf16-mixed"
-    taken = []
-    for step, draw in enumerate(islice(batches, 1 + TIMED)):
-        begun_s = time.perf_counter()
-        batch = Batch(*(part.to(device) for part in drawn[draw]))
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss, _ = fit.loss_of(batch, step)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        loss.item()  # waits for the device
-        taken.append(time.perf_counter() - begun_s)
-    timed = taken[1:] or taken
-    return StepTime(statistics.median(timed), batches.batch, len(batches), len(timed))
-
-
-def _some(clips: Clips, net: Network) -> torch.Tensor:
-    chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
-    return torch.from_numpy(np.asarray(clips.frames[chosen])).to(next(net.parameters()).device)
+    return StepTime(statistics.median(times_s), batches.batch, len(batches), len(times_s))
 
 
 def training_curve(run: Path) -> tuple[float | None, ...]:
@@ -257,34 +234,25 @@ class Operations(NamedTuple):
 
 def count_operations(net: Network, frames: Tensor) -> Operations:
     """Count on clips uint8 [B, T, C, H, W], each from zero state."""
-    totals = [0, 0.0]
-    state = net.initial_state(len(frames))  # runs a spiking network once, for its shapes
-    with eval_mode(net), torch.no_grad(), _hooked(net, totals):
-        net.forward_rates(frames.transpose(0, 1), state)
-    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    return Operations(parameters, totals[0] / len(frames), totals[1] / len(frames))
-
-
-@contextmanager
-def _hooked(net: nn.Module, totals: list[float]) -> Iterator[None]:
-    """Add each counted layer's MACs and synops to ``totals`` inside the with block."""
+    counts: list[tuple[int, float]] = []
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        for k, count in enumerate(_of_layer(layer, inputs[0], output)):
-            totals[k] += count
+        counts.append(_layer_operations(layer, inputs[0], output))
 
     layers = [layer for layer in net.modules() if isinstance(layer, _COUNTED_LAYERS)]
     handles = [layer.register_forward_hook(add) for layer in layers]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with eval_mode(net), torch.no_grad():
+        net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
+    for handle in handles:
+        handle.remove()
+    parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    macs, synops = (sum(each) / len(frames) for each in zip(*counts, strict=True))
+    return Operations(parameters, macs, synops)
 
 
-def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
+def _layer_operations(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
     if isinstance(layer, nn.LSTM):
-        return _of_lstm(layer, x, output)
+        return _lstm_operations(layer, x, output)
     assert isinstance(output, Tensor)
     if isinstance(layer, nn.Linear):
         return output.numel() * layer.in_features, float(x.count_nonzero()) * layer.out_features
@@ -297,7 +265,7 @@ def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
     return output.numel() * layer.weight[0].numel(), float(taps) * layer.out_channels
 
 
-def _of_lstm(layer: nn.LSTM, x: Tensor, output: object) -> tuple[int, float]:
+def _lstm_operations(layer: nn.LSTM, x: Tensor, output: object) -> tuple[int, float]:
     """Count one LSTM layer, time first: input and hidden state are multiplied by the weights of four gates."""
     assert isinstance(output, tuple)
     assert (layer.num_layers, layer.bidirectional, layer.batch_first) == (1, False, False)

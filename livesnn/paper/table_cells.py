@@ -255,7 +255,7 @@ class Cell(NamedTuple):
     def settings(self) -> dict[str, Any]:
         """Return the fields of `Configuration` that differ from those of the recipe."""
         default = self._default()
-        changed = self._of_column() | self._of_budget() | self.row.settings
+        changed = self._column_settings() | self._budget_settings() | self.row.settings
         refused = NETWORKS[self.row.network].refused
         return {
             name: value
@@ -263,7 +263,7 @@ class Cell(NamedTuple):
             if getattr(default, name) != value and name not in refused
         }
 
-    def _of_column(self) -> dict[str, Any]:
+    def _column_settings(self) -> dict[str, Any]:
         if self.recipe == "paper":
             return {"only": UCF6} if self.column == "ucf6" else {}
         if self._sequences:
@@ -272,7 +272,7 @@ class Cell(NamedTuple):
         blocks = _VIDEO_BLOCKS if video and self.row.network == "sts_resnet" else {}
         return self.data_column.settings | blocks
 
-    def _of_budget(self) -> dict[str, Any]:
+    def _budget_settings(self) -> dict[str, Any]:
         if self.budget == "paper":
             return {"epochs": EPOCHS}
         if self.budget == "small":
@@ -315,7 +315,7 @@ def cells(
     """Return the cells of a table, or those ``named`` METHOD:COLUMN; raises LivesnnError for an unknown one."""
     rows, columns = ROWS[table], COLUMNS[table]
     found = []
-    for name in dict.fromkeys(named or _usual(table)):
+    for name in dict.fromkeys(named or _default_cells(table)):
         method, _, column = name.partition(":")
         if method not in rows or column not in columns:
             raise LivesnnError(
@@ -326,7 +326,7 @@ def cells(
     return found
 
 
-def _usual(table: TableName) -> tuple[str, ...]:
+def _default_cells(table: TableName) -> tuple[str, ...]:
     columns = COLUMNS[table]
     if table == "table2":
         return tuple(

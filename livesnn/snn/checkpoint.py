@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.weights import Weights, load_weights, save_weights, weights_to_run
+from livesnn.weights import Weights, load_weights, weights_to_run
 
 if TYPE_CHECKING:
     import onnx
@@ -29,10 +28,6 @@ def weights_of(net: SpikingNetwork) -> Weights:
         for name, tensor in net.state_dict().items()
         if _is_weight(name)
     }
-
-
-def save_network(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
-    save_weights(weights_of(net), path, card)
 
 
 def load_network(path: Path) -> SpikingNetwork:

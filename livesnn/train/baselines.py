@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -241,7 +240,7 @@ def _resnet(channels: int, classes: int) -> ResNet:
     return network
 
 
-_CLASSES: dict[str, type[Baseline]] = {
+BASELINES: dict[NetworkName, type[Baseline]] = {
     "cnn": CNN,
     "cnn_lstm": CNNLSTM,
     "conv_lstm": ConvLSTM,
@@ -249,10 +248,6 @@ _CLASSES: dict[str, type[Baseline]] = {
     "resnet18": ResNet18,
     "resnet18_stacked": ResNet18Stacked,
 }
-
-
-def build_baseline(name: NetworkName, card: ModelCard) -> Baseline:
-    return _CLASSES[name](card)
 
 
 @dataclass(frozen=True)
@@ -271,14 +266,22 @@ class Measured:
     confusion: tuple[tuple[int, ...], ...]
 
 
+@torch.no_grad()
 def measure_baseline(net: Baseline, clips: Clips) -> Measured:
     """Decide each clip by its mean output, and each recording by the mean output of its clips.
 
-    Raises DataError if there are no clips, or their classes aren't the network's.
+    It runs on a GPU if there is one. Raises DataError if there are no clips, or their classes aren't the network's.
     """
     if not len(clips) or clips.classes != net.card.classes:
         raise DataError(f"{len(clips)} clips of {clips.classes}, but the network knows {net.card.classes}")
-    outputs = _mean_outputs(net, clips)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net.to(device)
+    means = []
+    with eval_mode(net):
+        for first in range(0, len(clips), AT_ONCE):
+            frames = torch.from_numpy(np.asarray(clips.frames[first : first + AT_ONCE])).to(device)
+            means.append(net(frames.transpose(0, 1), ())[0].mean(0).cpu())
+    outputs = torch.cat(means).numpy()
     decided = outputs.argmax(1)
     return Measured(
         n=len(clips),
@@ -288,17 +291,3 @@ def measure_baseline(net: Baseline, clips: Clips) -> Measured:
         classes=clips.classes,
         confusion=confusion(clips.labels, decided, len(clips.classes)),
     )
-
-
-@torch.no_grad()
-def _mean_outputs(net: Baseline, clips: Clips) -> npt.NDArray[np.float32]:
-    """Return float32 [N, K] over each clip's frames; on a GPU if there is one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net.to(device)
-    means = []
-    with eval_mode(net):
-        for first in range(0, len(clips), AT_ONCE):
-            frames = torch.from_numpy(np.asarray(clips.frames[first : first + AT_ONCE])).to(device)
-            outputs, _ = net(frames.transpose(0, 1), ())
-            means.append(outputs.mean(0).cpu())
-    return torch.cat(means).numpy()

@@ -6,6 +6,7 @@ How strongly is set by `Augmentation` in configuration.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import lightning
@@ -50,22 +51,19 @@ class BatchDataset(Dataset[Batch]):
         return sum(map(len, self._parts))
 
     def __getitem__(self, draw: Draw) -> Batch:
-        numbers = np.array(draw.numbers, np.int64)
-        first, frames, labels, order = 0, [], [], []
+        numbers, first, taken = np.array(draw.numbers, np.int64), 0, []
         for part in self._parts:
             here = np.flatnonzero((numbers >= first) & (numbers < first + len(part)))
+            index = numbers[here] - first
             if here.size:
-                frames.append(part.take(numbers[here] - first, draw.epoch))
-                labels.append(part.labels_of(numbers[here] - first, draw.epoch))
-                order.append(here)
+                taken.append((here, part.take(index, draw.epoch), part.labels_of(index, draw.epoch)))
             first += len(part)
-        back = np.argsort(np.concatenate(order))
-        together = [
-            arrays[0] if len(arrays) == 1 else np.concatenate(arrays)[back] for arrays in (frames, labels)
-        ]
-        return Batch(*map(torch.from_numpy, (*together, numbers)))
+        places, frames, labels = (np.concatenate(each) for each in zip(*taken, strict=True))
+        order = np.argsort(places)
+        return Batch(*map(torch.from_numpy, (frames[order], labels[order], numbers)))
 
 
+@dataclass(eq=False)
 class EpochBatches(Sampler[Draw]):
     """Shuffles all ``real`` samples and ``extra_per_epoch`` of the ``extra`` ones that follow them into batches.
 
@@ -73,21 +71,18 @@ class EpochBatches(Sampler[Draw]):
     batch: together they draw what one worker would.
     """
 
-    def __init__(
-        self,
-        real: int,
-        extra: int,
-        extra_per_epoch: int,
-        batch: int,
-        seed: int,
-        rank: int = 0,
-        workers: int = 1,
-    ) -> None:
-        self.real, self.extra, self.extra_per_epoch = real, extra, min(extra, extra_per_epoch)
-        self.batch = min(batch, (real + self.extra_per_epoch) // workers * workers)
-        self.seed = seed
-        self.rank, self.workers = rank, workers
-        self.epoch = 0
+    real: int
+    extra: int
+    extra_per_epoch: int
+    batch: int
+    seed: int
+    rank: int = 0
+    workers: int = 1
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.extra_per_epoch = min(self.extra, self.extra_per_epoch)
+        self.batch = min(self.batch, (self.real + self.extra_per_epoch) // self.workers * self.workers)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import cache
+from math import inf
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 import msgspec
 from llvmlite import binding
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule
 from livesnn.errors import TrainError
-from livesnn.train.datasets import DataRequest, Name, data_set, mirrored_labels
+from livesnn.train.datasets import (
+    EVENTS,
+    SPLIT,
+    VIDEOS,
+    DataRequest,
+    Name,
+    OnlyFor,
+    Range,
+    data_set,
+    mirrored_labels,
+)
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]
@@ -22,10 +34,10 @@ NetworkName = Literal[
     "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
 ]
 
-_OF_BLOCKS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
-_OF_SPIKES = (
+_BLOCK_FIELDS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
+_SPIKE_FIELDS = (
     "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
-    "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_OF_BLOCKS,
+    "surrogate_peak", "readout", "reset", "alpha", "block_alphas", "threshold", *_BLOCK_FIELDS,
 )  # fmt: skip
 
 
@@ -37,13 +49,13 @@ class NetworkKind(NamedTuple):
     width: int = 256  # The paper's number of channels, which --width has when it is left out
     # Fields of `Configuration` that have no effect on it and are refused. Other fields may have no effect
     # either, but a pair of commands may share them.
-    refused: tuple[str, ...] = _OF_SPIKES
+    refused: tuple[str, ...] = _SPIKE_FIELDS
 
 
-_RESNET = NetworkKind(blocks=4, width=64, refused=(*_OF_SPIKES, "width", "widths", "norm", "dropout"))
+_RESNET = NetworkKind(blocks=4, width=64, refused=(*_SPIKE_FIELDS, "width", "widths", "norm", "dropout"))
 NETWORKS: dict[NetworkName, NetworkKind] = {
     "sts_resnet": NetworkKind(spiking=True, blocks=4, width=64, refused=()),
-    "conv_snn": NetworkKind(spiking=True, width=48, refused=(*_OF_BLOCKS, "dropout")),
+    "conv_snn": NetworkKind(spiking=True, width=48, refused=(*_BLOCK_FIELDS, "dropout")),
     "cnn": NetworkKind(),
     "cnn_lstm": NetworkKind(),
     "conv_lstm": NetworkKind(),
@@ -52,119 +64,53 @@ NETWORKS: dict[NetworkName, NetworkKind] = {
     "resnet18_stacked": _RESNET,
 }
 
-RANGES = {
-    "epochs": (1, 1_000_000),
-    "average_epochs": (1, 1000),
-    "analog_epochs": (0, 1_000_000),
-    "analog_slope": (-10, 10),
-    "analog_ceiling": (1e-3, float("inf")),
-    "batch": (1, 1_000_000),
-    "learning_rate": (1e-9, 10),
-    "alpha": (0, 1),
-    "threshold": (1e-3, 1e3),
-    "width": (1, 4096),
-    "stem_stride": (1, 4096),
-    "stem_pool_stride": (1, 4096),
-    "final_pool": (1, 4096),
-    "dropout": (0, 0.95),
-    "unknown_weight": (0, 1e3),
-    "kinds_weight": (0, 1e3),
-    "rate_target": (0, 1),
-    "rate_weight": (0, 1e6),
-    "burn_in": (0, 10_000),
-    "from_zero": (0, 1),
-    "teacher_share": (0.01, 1),
-    "simulated": (0, 1_000_000),
-    "simulated_pool": (1, 59_000),
-    "people": (1, 1_000_000),
-    "stretch": (20, 240),
-    "digits": (10, 60_000),
-    "images": (10, 50_000),
-    "windows": (1, 100_000),
-    "runs": (1, 1000),
-    "devices": (1, 1024),
-    "num_nodes": (1, 100_000),
-    "delta_t_us": (1, 10_000_000),
-    "n_events": (1, 10_000_000),
-    "side": (8, 1024),
-    "cell_pixels": (1e-3, 1e7),
-    "lift_to": (0, 255),
-    "validation": (0.01, 0.9),
-    "seed": (0, 2**31),
-    "gradient_clip": (0, 1e9),
-    "surrogate_width": (1e-3, 1e3),
-    "surrogate_peak": (1e-3, 1e3),
-}
-"""Lowest and highest value of each number, both allowed."""
-
-_EVENT_SETS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
-ONLY_FOR = {
-    "people": ("gestures-sim",),
-    "stretch": ("gestures-sim",),
-    "unknown_weight": ("gestures-sim",),
-    "kinds_weight": ("gestures-sim",),
-    "freeze": ("gestures-sim",),
-    "simulated": ("nmnist",),
-    "simulated_pool": ("nmnist",),
-    "digits": ("mnist-",),
-    "images": ("cifar10-dvs-sim",),
-    "only": ("ucf101", "hmdb51"),
-    "n_events": _EVENT_SETS,
-    "side": _EVENT_SETS,
-    "cell_pixels": _EVENT_SETS,
-    "light_flicker": _EVENT_SETS,
-    "lift_to": _EVENT_SETS,
-    "delta_t_us": (*_EVENT_SETS, "ucf101", "hmdb51"),
-    "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
-    "validation": (
-        "nmnist",
-        "dvs-gesture",
-        "utd-mhad",
-        "cifar10-dvs",
-        "ucf101",
-        "hmdb51",
-        "folder",
-        "mnist-",
-    ),
-}
-"""Fields that only some data sets have, and how the names of these data sets begin."""
-
-OF_MODEL = (
+MODEL_FIELDS = (
     "widths", "stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "norm", "alpha",
     "block_alphas", "threshold", "reset", "readout",
 )  # fmt: skip
 """Fields that a training takes from the model it starts from."""
 
 
+def _check_ranges(flags: object, prefix: str = "") -> None:
+    for each, mark in _marks(type(flags)):  # type: ignore[arg-type]
+        value = getattr(flags, each.name)
+        if value is not None and isinstance(mark, Range) and not mark.low <= value <= mark.high:
+            name = flag(prefix + each.name)
+            raise TrainError(f"{name} is {value}: give a number from {mark.low:g} to {mark.high:g}")
+
+
+def _all_within(values: tuple[float, ...], low: float, high: float) -> bool:
+    return all(low <= value <= high for value in values)
+
+
+@cache
+def _marks(kind: type[Any]) -> list[tuple[Field[Any], object]]:
+    """Return each mark of a dataclass, such as a `Range`, with the field that it is on."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [(each, mark) for each in fields(kind) for mark in getattr(hints[each.name], "__metadata__", ())]
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Random changes of a training clip, drawn uniformly once for each clip; 0 turns one off."""
 
-    shift_pixels: float = 2.0
+    shift_pixels: Annotated[float, Range(0, 1e3)] = 2.0
     """Largest shift along either side, in pixels of the input."""
-    rotate_degrees: float = 10.0
+    rotate_degrees: Annotated[float, Range(0, 360)] = 10.0
     """Largest rotation either way, in degrees."""
-    scale: float = 0.1
+    scale: Annotated[float, Range(0, 0.99)] = 0.1
     """Largest change of size along either side, as a fraction."""
-    shear: float = 0.1
+    shear: Annotated[float, Range(0, 10)] = 0.1
     """Largest shear, as a fraction of the picture's width."""
-    drop: float = 0.2
+    drop: Annotated[float, Range(0, 1)] = 0.2
     """Largest fraction of the events, or of a video's brightness, that is removed."""
-    gain: float = 0.0
+    gain: Annotated[float, Range(0, 1)] = 0.0
     """Largest change of each channel (a video's colours, the events' polarities), as a fraction."""
-    mirror: float = 0.0
+    mirror: Annotated[float, Range(0, 1)] = 0.0
     """Share of the clips that are mirrored left to right, with the label of what they then show."""
 
     def __post_init__(self) -> None:
-        largest = {
-            "shift_pixels": 1e3, "rotate_degrees": 360, "scale": 0.99, "shear": 10, "drop": 1, "gain": 1, "mirror": 1,
-        }  # fmt: skip
-        for name, high in largest.items():
-            if not 0 <= getattr(self, name) <= high:
-                raise TrainError(
-                    f"--augmentation.{name.replace('_', '-')} is {getattr(self, name)}: "
-                    f"give a number from 0 to {high:g}"
-                )
+        _check_ranges(self, "augmentation.")
 
 
 NO_AUGMENTATION = Augmentation(0, 0, 0, 0, 0)
@@ -190,32 +136,32 @@ class Configuration(DataRequest):
     """Name of the model and its run folder. Default: made from the data set, the recipe or network, and the seed."""
     out: Path = Path("runs")
     """Folder for run folders, which hold the checkpoints, the log and the finished model."""
-    runs: int = 1
+    runs: Annotated[int, Range(1, 1000)] = 1
     """Number of training runs, with this seed and the following ones. Their mean and standard deviation are
     printed."""
-    epochs: int = 40
+    epochs: Annotated[int, Range(1, 1_000_000)] = 40
     """Number of epochs."""
-    average_epochs: int = 1
+    average_epochs: Annotated[int, Range(1, 1000)] = 1
     """Make the model from the mean weights of this many last epochs, with new batch-norm statistics. 1 takes the
     epoch that is best on validation."""
-    analog_epochs: int = 3
+    analog_epochs: Annotated[int, Range(0, 1_000_000)] = 3
     """Epochs in phase 1 of the hybrid method, without spikes. 0 trains with spikes (STBP) only. Default: half of the
     epochs, at most 3 with the best recipe, and 0 with --init."""
-    analog_slope: float = -0.01
+    analog_slope: Annotated[float, Range(-10, 10)] = -0.01
     """Slope of the activation below the threshold in phase 1, −β in the paper."""
-    analog_ceiling: float = 1.0
+    analog_ceiling: Annotated[float, Range(1e-3, inf)] = 1.0
     """Largest output of the activation in phase 1. 1 is the output of a spike. The paper has no limit (inf)."""
     optimizer_at_switch: Literal["keep", "restart"] = "keep"
     """Whether the optimiser keeps its running averages when phase 2 begins, or restarts them."""
     surrogate: Literal["gaussian", "rectangle"] = "gaussian"
     """Surrogate for the derivative of the step function."""
-    surrogate_width: float = 0.3
+    surrogate_width: Annotated[float, Range(1e-3, 1e3)] = 0.3
     """Standard deviation of the Gaussian, or half the width of the rectangle."""
-    surrogate_peak: float = 0.977
+    surrogate_peak: Annotated[float, Range(1e-3, 1e3)] = 0.977
     """Value of the surrogate at the threshold."""
-    batch: int = 50
+    batch: Annotated[int, Range(1, 1_000_000)] = 50
     """Clips in a batch."""
-    learning_rate: float = 2e-3
+    learning_rate: Annotated[float, Range(1e-9, 10)] = 2e-3
     """Peak learning rate."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     """Optimiser. adamw decays the weights by 1e-2, warms up for 5 % of the steps and then follows a cosine. adam and
@@ -225,9 +171,9 @@ class Configuration(DataRequest):
     balance: Literal["weights", "logits", "none"] = "weights"
     """How to balance classes with different numbers of clips in the cross-entropy. weights gives clips of large
     classes less weight. logits adds the logarithm of the class's share to its output while training."""
-    unknown_weight: float = 1.0
+    unknown_weight: Annotated[float, Range(0, 1e3), OnlyFor(("gestures-sim",))] = 1.0
     """Weight of a clip without a class (a simulated person doing nothing). A clip with a class has weight 1."""
-    kinds_weight: float = 0.0
+    kinds_weight: Annotated[float, Range(0, 1e3), OnlyFor(("gestures-sim",))] = 0.0
     """Weight of a second loss, which separates all kinds of movement of the simulated people. Outputs that aren't a
     class are left out of the finished model."""
     readout: ReadOut = "membrane"
@@ -235,25 +181,25 @@ class Configuration(DataRequest):
     of all blocks' spikes, which remember the last second or two."""
     reset: bool = True
     """Set a membrane potential to zero after a spike."""
-    alpha: float = 0.5
+    alpha: Annotated[float, Range(0, 1)] = 0.5
     """Factor by which a membrane potential decays in a step."""
     block_alphas: tuple[float, ...] = ()
     """Decay factor of each of the four blocks. A factor near 1 remembers more frames. Default: --alpha for all."""
-    threshold: float = 0.5
+    threshold: Annotated[float, Range(1e-3, 1e3)] = 0.5
     """Membrane potential at which a neuron spikes."""
-    width: int = 64
+    width: Annotated[int, Range(1, 4096)] = 64
     """Channels of every block or convolution."""
     widths: tuple[int, ...] = ()
     """Channels of each of the four blocks, or of the two convolutions. Default: --width for all."""
-    stem_stride: int = 2
+    stem_stride: Annotated[int, Range(1, 4096)] = 2
     """Stride of the first convolution. 1 suits small pictures."""
-    stem_pool_stride: int = 2
+    stem_pool_stride: Annotated[int, Range(1, 4096)] = 2
     """Stride of the average pool after it. 1 suits small pictures."""
     strides: tuple[int, ...] = (1, 1, 1, 1)
     """Stride of each of the four blocks. 2 halves the width and height of the maps."""
     sub_blocks: tuple[int, ...] = (2, 2, 2, 2)
     """Number of sub-blocks (pairs of convolutions) in each of the four blocks. 2 2 2 2 makes 18 layers."""
-    final_pool: int = 3
+    final_pool: Annotated[int, Range(1, 4096)] = 3
     """Side of the average pool before the classifier. A pool as large as the map makes the position irrelevant."""
     weight_bits: Literal[8, 32] = 8
     """Bits of the blocks' weights in the finished model, on every engine. Training always uses 32."""
@@ -261,36 +207,36 @@ class Configuration(DataRequest):
     """Use threshold-scaled batch norm, which the export folds into the convolutions."""
     measured_norms: bool = True
     """Measure batch-norm statistics on unaugmented clips before each validation, instead of moving averages."""
-    dropout: float = 0.1
+    dropout: Annotated[float, Range(0, 0.95)] = 0.1
     """Dropout after each sub-block, with one mask a window."""
-    rate_target: float = 0.08
+    rate_target: Annotated[float, Range(0, 1)] = 0.08
     """Highest mean firing rate of a layer that isn't penalised."""
-    rate_weight: float = 1.0
+    rate_weight: Annotated[float, Range(0, 1e6)] = 1.0
     """Weight of the firing-rate penalty. 0 turns it off."""
-    burn_in: int = 20
+    burn_in: Annotated[int, Range(0, 10_000)] = 20
     """Largest number of unscored frames that run before the scored ones, so that their state isn't zero. Give a
     multiple of the window's frames. gestures-sim uses the frames before. Other data sets use other clips. With 0 the
     best epoch is chosen on clips only, otherwise on clips and a stream."""
-    from_zero: float = 0.25
+    from_zero: Annotated[float, Range(0, 1)] = 0.25
     """Share of the clips that start from zero state despite --burn-in."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Random changes of the training clips."""
-    delta_t_us: int | None = None
+    delta_t_us: Annotated[int | None, Range(1, 10_000_000), OnlyFor((*EVENTS, *VIDEOS))] = None
     """Duration of a frame in µs. Default: the data set's."""
-    n_events: int | None = None
+    n_events: Annotated[int | None, Range(1, 10_000_000), OnlyFor(EVENTS)] = None
     """Number of events in a frame, instead of a duration."""
-    side: int | None = None
+    side: Annotated[int | None, Range(8, 1024), OnlyFor(EVENTS)] = None
     """Width and height of the input in pixels. Default: as in the model of --init, or the data set's."""
-    cell_pixels: float | None = None
+    cell_pixels: Annotated[float | None, Range(1e-3, 1e7), OnlyFor(EVENTS)] = None
     """Number of sensor pixels that make one pixel of the input. Counts of other cameras are scaled to it. Default:
     as in the model of --init, or no scaling."""
-    light_flicker: Literal["keep", "remove"] | None = None
+    light_flicker: Annotated[Literal["keep", "remove"] | None, OnlyFor(EVENTS)] = None
     """Whether to remove what a flickering light adds to a frame. Default: as in the model of --init or the data
     set."""
-    lift_to: float | None = None
+    lift_to: Annotated[float | None, Range(0, 255), OnlyFor(EVENTS)] = None
     """Mean count per pixel up to which frames with few events are scaled, as in low light. 0 turns this off.
     Default: as in the model of --init or the data set."""
-    gradient_clip: float = 1.0
+    gradient_clip: Annotated[float, Range(0, 1e9)] = 1.0
     """Largest norm of the gradient. 0 sets no limit."""
     precision: Literal["auto", Precision] = "auto"
     """Number format. auto uses bf16 where the GPU or processor supports it (AMX, AVX512-BF16), which halves the time,
@@ -298,74 +244,73 @@ class Configuration(DataRequest):
     compile: bool = True
     """Compile the neuron. This takes a minute at the start and halves the time of an epoch. On a processor it needs a
     C++ compiler."""
-    devices: int = 1
+    devices: Annotated[int, Range(1, 1024)] = 1
     """GPUs or processes on this machine that share each batch (DDP)."""
-    num_nodes: int = 1
+    num_nodes: Annotated[int, Range(1, 100_000)] = 1
     """Machines that share each batch. Start the same command on each, with torchrun or SLURM."""
     init: Path | None = None
     """Model to start from, by name or folder. Its network, neuron and read-out are kept unless a flag changes them.
     Classes that it doesn't know start with random weights."""
-    freeze: bool = False
+    freeze: Annotated[bool, OnlyFor(("gestures-sim",))] = False
     """Train only the read-out. The rest stays as in the model of --init, whose spikes are computed once."""
     teacher: Path | None = None
     """Run folder of a finished training on the same clips. The model also learns its outputs (knowledge
     distillation)."""
-    teacher_share: float = 0.7
+    teacher_share: Annotated[float, Range(0.01, 1)] = 0.7
     """Share of the teacher's output in the targets. The rest is the label."""
     resume: bool = False
     """Continue from the run folder's last epoch."""
 
     def __post_init__(self) -> None:
-        _check_limits(self)
+        _check_ranges(self)
+        for fault in self._faults():
+            raise TrainError(fault)
+
+    def _faults(self) -> Iterator[str]:
+        """Yield what is wrong with the values together."""
+        if self.simulated > self.simulated_pool:
+            yield (
+                f"--simulated {self.simulated} are more than --simulated-pool {self.simulated_pool} has: give a "
+                "larger pool"
+            )
+        for each, mark in _marks(type(self)):  # type: ignore[arg-type]
+            given = getattr(self, each.name) != each.default
+            if given and isinstance(mark, OnlyFor) and not self.dataset.startswith(mark.sets):
+                sets = ", ".join(mark.sets)
+                yield f"{flag(each.name)} only applies to {sets}, not to {self.dataset}: leave it out"
         blocks = NETWORKS[self.network].blocks
         for name, count in (("widths", blocks), ("strides", 4), ("sub_blocks", 4)):
             values = getattr(self, name)
-            default = name == "widths" and not values
-            if not default and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
+            if (values or name != "widths") and (len(values) != count or not _all_within(values, 1, 4096)):
                 words = "two" if count == 2 else "four"
-                raise TrainError(
-                    f"{flag(name)} takes {words} numbers from 1 to 4096, one for each block of the network"
-                )
+                yield f"{flag(name)} takes {words} numbers from 1 to 4096, one for each block of the network"
         decays = self.block_alphas
-        if decays and not (len(decays) == 4 and all(0 <= alpha <= 1 for alpha in decays)):
-            raise TrainError(
-                "--block-alphas takes four numbers from 0 to 1, one for each block of the network"
-            )
-        self._check_sharing()
+        if decays and (len(decays) != 4 or not _all_within(decays, 0, 1)):
+            yield "--block-alphas takes four numbers from 0 to 1, one for each block of the network"
+        workers = self.devices * self.num_nodes
+        if self.batch % workers:
+            yield f"--batch {self.batch} can't be shared by {workers} devices: give a multiple of {workers}"
+        if self.teacher and self.runs > 1 and self.dataset.startswith(SPLIT):
+            yield "--runs uses other seeds, so other clips than the --teacher: give --runs 1, and a --seed for each"
+        if workers > 1 and self.runs > 1:
+            yield "--runs can't be shared between devices: give --runs 1, and a --seed for each"
         if self.readout == "traces" and self.network != "sts_resnet":
-            raise TrainError(f"--readout traces needs --network sts_resnet, not {self.network}")
+            yield f"--readout traces needs --network sts_resnet, not {self.network}"
         if self.freeze and not (self.init and self.readout == "traces"):
-            raise TrainError("--freeze needs a model and a read-out: add --init MODEL --readout traces")
+            yield "--freeze needs a model and a read-out: add --init MODEL --readout traces"
         if self.teacher_share != Configuration.teacher_share and not self.teacher:
-            raise TrainError("--teacher-share needs --teacher: add that, or leave --teacher-share out")
+            yield "--teacher-share needs --teacher: add that, or leave --teacher-share out"
         if self.balance == "logits" and self.loss != "cross-entropy":
-            raise TrainError(
-                f"--balance logits needs --loss cross-entropy, not {self.loss}: leave one of them out"
-            )
+            yield f"--balance logits needs --loss cross-entropy, not {self.loss}: leave one of them out"
         if self.delta_t_us and self.n_events:
-            raise TrainError("--delta-t-us and --n-events exclude each other: leave one out")
+            yield "--delta-t-us and --n-events exclude each other: leave one out"
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
-            raise TrainError(
-                f"--name {self.name!r} isn't a valid folder name: use letters, digits, '-', '_' and '.'"
-            )
+            yield f"--name {self.name!r} isn't a valid folder name: use letters, digits, '-', '_' and '.'"
         if self.analog_epochs >= self.epochs:
-            raise TrainError(
+            yield (
                 f"--analog-epochs {self.analog_epochs} leaves none of --epochs {self.epochs} to spike: "
                 "give fewer analog epochs or more epochs"
             )
-
-    def _check_sharing(self) -> None:
-        workers = self.devices * self.num_nodes
-        if self.batch % workers:
-            raise TrainError(
-                f"--batch {self.batch} can't be shared by {workers} devices: give a multiple of {workers}"
-            )
-        if self.teacher and self.runs > 1 and self.dataset.startswith(ONLY_FOR["validation"]):
-            raise TrainError(
-                "--runs uses other seeds, so other clips than the --teacher: give --runs 1, and a --seed for each"
-            )
-        if workers > 1 and self.runs > 1:
-            raise TrainError("--runs can't be shared between devices: give --runs 1, and a --seed for each")
 
     @property
     def zero_share(self) -> float:
@@ -421,7 +366,7 @@ class Configuration(DataRequest):
         widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
         more: dict[str, Any] = {"kind": "conv_snn"}
         if self.network == "sts_resnet":
-            more = {name: getattr(self, name) for name in _OF_BLOCKS}
+            more = {name: getattr(self, name) for name in _BLOCK_FIELDS}
         return ModelCard(
             name=self.run_name,
             classes=classes,
@@ -432,24 +377,6 @@ class Configuration(DataRequest):
             sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
         )
-
-
-def _check_limits(config: Configuration) -> None:
-    for name, (low, high) in RANGES.items():
-        value = getattr(config, name)
-        if value is not None and not low <= value <= high:
-            raise TrainError(f"{flag(name)} is {value}: give a number from {low:g} to {high:g}")
-    if config.simulated > config.simulated_pool:
-        raise TrainError(
-            f"--simulated {config.simulated} are more than --simulated-pool {config.simulated_pool} has: give a "
-            "larger pool"
-        )
-    for name, sets in ONLY_FOR.items():
-        given = getattr(config, name) != Configuration.__dataclass_fields__[name].default
-        if given and not config.dataset.startswith(sets):
-            raise TrainError(
-                f"{flag(name)} only applies to {', '.join(sets)}, not to {config.dataset}: leave it out"
-            )
 
 
 def flag(name: str) -> str:

@@ -7,7 +7,6 @@ Sources of the comparison: the score interval (Wilson 1927, JASA 22:209); the te
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import comb, prod, sqrt
@@ -94,6 +93,13 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     decided, decided_reset = (_index(each, clips.classes) for each in (carried, reset))
     density = np.mean([clip.density for clip in carried], axis=0)
     counts = _count(clips, card.input)
+    wrong = [
+        Mistake(name, true, clip.decision, clip.confidence, recording)
+        for name, recording, true, clip in zip(
+            stream.names, stream.recordings or stream.names, truth, reset, strict=True
+        )
+        if clip.decision != true
+    ]
     return Evaluation(
         n=len(clips),
         accuracy_reset=float(np.mean(decided_reset == stream.labels)),
@@ -110,7 +116,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
             [clip.confidence for clip in carried], (decided == stream.labels).tolist()
         ),
         temperature=fit_temperature([clip.rates for clip in carried], stream.labels, card),
-        mistakes=_mistakes(stream, reset, truth),
+        mistakes=tuple(sorted(wrong, key=lambda mistake: -mistake.confidence)[:MISTAKES]),
         mean_count=counts.mean,
         saturated=counts.saturated,
         empty=counts.empty,
@@ -142,16 +148,6 @@ class _Clip(NamedTuple):
 
 def _index(decided: list[_Clip], classes: tuple[str, ...]) -> Index:
     return np.array([classes.index(clip.decision) for clip in decided])
-
-
-def _mistakes(stream: Clips, decided: list[_Clip], truth: list[str]) -> tuple[Mistake, ...]:
-    recordings = stream.recordings or stream.names
-    wrong = [
-        Mistake(name, true, clip.decision, clip.confidence, recording)
-        for name, recording, true, clip in zip(stream.names, recordings, truth, decided, strict=True)
-        if clip.decision != true
-    ]
-    return tuple(sorted(wrong, key=lambda mistake: -mistake.confidence)[:MISTAKES])
 
 
 class _Counts(NamedTuple):
@@ -258,10 +254,22 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
 
     ``sensor`` is the width and height of the camera that recorded the clips, if known.
     """
-    yield from _classes(measured)
-    yield from _confusions(measured)
-    yield from _favourite(measured)
-    yield from _worst(measured)
+    confusion, names = np.array(measured.confusion), measured.classes
+    for name, right, total in zip(names, confusion.diagonal(), confusion.sum(axis=1), strict=True):
+        if total:
+            yield f"{name}: {right / total:.0%} of {total} clips"
+    wrong = np.where(np.eye(len(names), dtype=bool), 0, confusion)
+    for place in np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]:
+        true, decided = np.unravel_index(place, wrong.shape)
+        if count := wrong[true, decided]:
+            yield f"{names[true]} decided as {names[decided]}: {count} times"
+    for name, total in zip(names, confusion.sum(axis=0), strict=True):
+        if total > ONE_SIDED * measured.n and len(names) > 2:
+            yield f"nearly everything is decided as {name}: train longer"
+    # The most confident mistake in each of a few recordings
+    worst = {mistake.recording or mistake.clip: mistake for mistake in reversed(measured.mistakes)}
+    for mistake in sorted(worst.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:SHOWN]:
+        yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"
     yield from doubts(measured, card)
     if sensor and (difference := card.on_another_sensor(*sensor)):
         yield f"{difference}. Train with --init on such recordings"
@@ -294,37 +302,6 @@ def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
     if measured.accuracy_carried < measured.accuracy_reset - 0.05:
         cost = measured.accuracy_reset - measured.accuracy_carried
         yield f"accuracy is {cost:.0%} lower with the state carried: train with --burn-in 20"
-
-
-def _classes(measured: Evaluation) -> Iterator[str]:
-    for name, row in zip(measured.classes, measured.confusion, strict=True):
-        if sum(row):
-            share = row[measured.classes.index(name)] / sum(row)
-            yield f"{name}: {share:.0%} of {sum(row)} clips"
-
-
-def _favourite(measured: Evaluation) -> Iterator[str]:
-    for name, decided in zip(measured.classes, zip(*measured.confusion, strict=True), strict=True):
-        if sum(decided) > ONE_SIDED * measured.n and len(measured.classes) > 2:
-            yield f"nearly everything is decided as {name}: train longer"
-
-
-def _confusions(measured: Evaluation) -> Iterator[str]:
-    pairs = Counter({
-        (true, decided): count
-        for true, row in zip(measured.classes, measured.confusion, strict=True)
-        for decided, count in zip(measured.classes, row, strict=True)
-        if true != decided and count
-    })  # fmt: skip
-    for (true, decided), count in pairs.most_common(SHOWN):
-        yield f"{true} decided as {decided}: {count} times"
-
-
-def _worst(measured: Evaluation) -> Iterator[str]:
-    """Yield the most confident mistake in each of a few recordings."""
-    worst = {mistake.recording or mistake.clip: mistake for mistake in reversed(measured.mistakes)}
-    for mistake in sorted(worst.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:SHOWN]:
-        yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"
 
 
 @dataclass(frozen=True)
@@ -400,6 +377,7 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
         for state in ("reset", "carry")
     )
     right = [_index(each, classes) == stream.labels for each in reset]
+    whole = [recordings_right(stream, np.array([clip.rates for clip in each])) for each in reset]
     labels = [(label, stream.labels == label) for label in np.unique(stream.labels).tolist()]
     truth = [classes[label] for label in stream.labels]
     return ModelComparison(
@@ -407,7 +385,7 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
         n=len(stream),
         reset=_paired(*right),
         carried=_paired(*(_index(each, classes) == stream.labels for each in carried)),
-        by_recording=_paired_recordings(stream, reset),
+        by_recording=None if whole[0] is None or whole[1] is None else _paired(whole[0], whole[1]),
         by_class={classes[label]: _paired(*(each[of_class] for each in right)) for label, of_class in labels},
         differing=tuple(
             Differing(name, true, (one.decision, other.decision))
@@ -415,11 +393,6 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
             if one.decision != other.decision
         ),
     )
-
-
-def _paired_recordings(stream: Clips, decided: list[list[_Clip]]) -> Paired | None:
-    right = [recordings_right(stream, np.array([clip.rates for clip in each])) for each in decided]
-    return None if right[0] is None or right[1] is None else _paired(right[0], right[1])
 
 
 def _paired(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> Paired:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.events.slicer import frames
 from livesnn.infer.cost import mean_density
@@ -54,9 +53,9 @@ class StreamEvaluation:
     density: float  # spikes per neuron and step over all hidden neurons, in frames that count
     minutes: float  # up to the last frame that counts
     # Gestures of each class without a frame that counts: shorter than a window, cut off, or without events
-    unmeasured: dict[str, int] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()  # of the recordings' readers: damage, times out of order
-    seconds: float = 0.0  # that measuring took
+    unmeasured: dict[str, int]
+    warnings: tuple[str, ...]  # of the recordings' readers: damage, times out of order
+    seconds: float  # that measuring took
 
 
 class _Decided(NamedTuple):
@@ -122,11 +121,32 @@ def evaluate_stream(
         raise DataError(
             "no whole window lies within a gesture: give --stream more minutes, or labels longer than a window"
         )
-    unmeasured = labelled - Counter(gesture.name for gesture in gestures if gesture.whole)
-    measured = _evaluation(gestures, rests, model.card)
-    return replace(
-        measured,
-        unmeasured=dict(unmeasured),
+    counted = [(gesture.name, frame) for gesture in gestures for frame in gesture.whole]
+    last_us = counted[-1][1].t
+    found = Counter(gesture.name for gesture in gestures if gesture.whole)
+
+    def accuracy(some: Iterable[tuple[str, _Decided]]) -> float:
+        right = [frame.decision == name for name, frame in some]
+        return float(np.mean(right)) if right else float("nan")
+
+    return StreamEvaluation(
+        n=len(counted),
+        accuracy=accuracy(counted),
+        accuracy_first_minute=accuracy(each for each in counted if each[1].t < MINUTE_US),
+        accuracy_last_minute=accuracy(each for each in counted if each[1].t >= last_us - MINUTE_US),
+        recall={
+            name: accuracy(each for each in counted if each[0] == name)
+            for name in model.card.classes
+            if name in found
+        },
+        latency_ms=_latency_ms(gestures),
+        accuracy_after_ms=_accuracy_after_ms(gestures),
+        flickers_a_minute=_flickers_a_minute(gestures),
+        false_decisions_a_minute=_false_decisions(gestures, rests),
+        idle_decisions_a_minute=_a_minute(sum(rest.wrong for rest in rests), sum(rest.us for rest in rests)),
+        density=mean_density(np.mean([frame.density for _, frame in counted], axis=0), model.card),
+        minutes=last_us / MINUTE_US,
+        unmeasured=dict(labelled - found),
         warnings=tuple(dict.fromkeys(warnings)),
         seconds=time.perf_counter() - begun_s,
     )
@@ -178,31 +198,6 @@ def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]
             us += frame.t - begun_us
             wrong += frame.decision is not None
     return _Rest(name, us, wrong)
-
-
-def _evaluation(gestures: Sequence[_Gesture], rests: Sequence[_Rest], card: ModelCard) -> StreamEvaluation:
-    counted = [(gesture.name, frame) for gesture in gestures for frame in gesture.whole]
-    last_us = counted[-1][1].t
-    names = [name for name in card.classes if any(gesture == name for gesture, _ in counted)]
-
-    def accuracy(some: Iterable[tuple[str, _Decided]]) -> float:
-        right = [frame.decision == name for name, frame in some]
-        return float(np.mean(right)) if right else float("nan")
-
-    return StreamEvaluation(
-        n=len(counted),
-        accuracy=accuracy(counted),
-        accuracy_first_minute=accuracy(each for each in counted if each[1].t < MINUTE_US),
-        accuracy_last_minute=accuracy(each for each in counted if each[1].t >= last_us - MINUTE_US),
-        recall={name: accuracy(each for each in counted if each[0] == name) for name in names},
-        latency_ms=_latency_ms(gestures),
-        accuracy_after_ms=_accuracy_after_ms(gestures),
-        flickers_a_minute=_flickers_a_minute(gestures),
-        false_decisions_a_minute=_false_decisions(gestures, rests),
-        idle_decisions_a_minute=_a_minute(sum(rest.wrong for rest in rests), sum(rest.us for rest in rests)),
-        density=mean_density(np.mean([frame.density for _, frame in counted], axis=0), card),
-        minutes=last_us / MINUTE_US,
-    )
 
 
 def _latency_ms(gestures: Sequence[_Gesture]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import IGNORED, clip_random
-from livesnn.train.network import Network, Teacher
+from livesnn.train.network import Network, Teacher, only
 
 SWITCH_FILE = "switch.json"
 
@@ -83,17 +83,14 @@ class HybridModule(lightning.LightningModule):
         self.net.analog = self.current_epoch < analog_epochs
         if self.current_epoch == analog_epochs > 0:
             if self.trainer.is_global_zero:
-                self._record_switch()
+                batch = next(iter(self.trainer.val_dataloaders))
+                frames, labels = (part[:AT_ONCE].to(self.device) for part in (batch.frames, batch.labels))
+                assert isinstance(self.net, SpikingNetwork)  # a baseline has no analog epochs
+                sides = measure_switch(self.net, frames, labels, self.loss)
+                text = msgspec.json.encode({"epoch": self.current_epoch, **sides})
+                (self.config.run / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))
             if self.config.optimizer_at_switch == "restart":
                 cast(torch.optim.Optimizer, self.optimizers()).state.clear()
-
-    def _record_switch(self) -> None:
-        batch = next(iter(self.trainer.val_dataloaders))
-        frames, labels = batch.frames[:AT_ONCE], batch.labels[:AT_ONCE]
-        assert isinstance(self.net, SpikingNetwork)  # a baseline has no analog epochs
-        sides = measure_switch(self.net, frames.to(self.device), labels.to(self.device), self.loss)
-        text = msgspec.json.encode({"epoch": self.current_epoch, **sides})
-        (self.config.run / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss, figures = self.loss_of(batch, self.global_step)
@@ -128,9 +125,10 @@ class HybridModule(lightning.LightningModule):
             raise TrainError(f"the loss is {loss.item()} at step {step}: lower --learning-rate")
         penalised = len(rates) > 0 and not self.net.analog
         penalty = F.relu(rates - self.config.rate_target).mean() if penalised else rates.new_zeros(())
+        decided, known = outputs.detach().mean(0)[:, : self.classes].argmax(1), labels >= 0
         figures = {
             "loss": loss,
-            "accuracy": _accuracy(outputs.detach()[..., : self.classes], labels),
+            "accuracy": ((decided == labels) & known).sum() / known.sum().clamp(min=1),
             "density": hidden_density(rates.detach(), self.net),
         }
         return loss + self.config.rate_weight * penalty, figures
@@ -193,7 +191,7 @@ class HybridModule(lightning.LightningModule):
         with eval_mode(self.net):
             for k in range(clips, 0, -1):
                 _, state = self.net(frames.roll(k, 0).transpose(0, 1), state)
-        return _only(state, torch.rand(len(frames), generator=random) >= self.config.zero_share)
+        return only(state, torch.rand(len(frames), generator=random) >= self.config.zero_share)
 
     def _run_stretches(
         self, frames: Tensor, labels: Tensor, random: torch.Generator
@@ -215,7 +213,7 @@ class HybridModule(lightning.LightningModule):
             if first < past:
                 with torch.no_grad(), eval_mode(self.net):
                     output, state = self.net(some, state)
-                state = _only(state, carried) if first + window == past else state
+                state = only(state, carried) if first + window == past else state
             else:
                 output, state, rate = self.net.forward_rates(some, state)
                 rates.append(rate)
@@ -314,10 +312,6 @@ class HybridModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _only(state: State, carried: Tensor) -> State:
-    return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
-
-
 def warm_up_and_cosine(total_steps: int, step: int) -> float:
     """Return the share of the peak learning rate at ``step``: up in 5 % of the steps, then half a cosine to zero."""
     rising = max(1, round(0.05 * total_steps))
@@ -345,11 +339,6 @@ def _clips_by_class(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[
     return np.bincount(labels[labels >= 0], minlength=classes).astype(np.float64)
 
 
-def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
-    known = labels >= 0
-    return ((outputs.mean(0).argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
-
-
 def _targets(labels: Tensor, classes: int) -> Tensor:
     """Return float32 [B, K]: one-hot; all equal for a negative label, so that the network learns to doubt.
 
@@ -373,28 +362,22 @@ def measure_switch(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Lo
     network is left as it was.
     """
     analog, sides = net.analog, {}
-    try:
-        with eval_mode(net), torch.enable_grad():
-            for name in ("analog", "spiking"):
-                net.analog = name == "analog"
-                sides[name] = _measure_phase(net, frames, labels, loss)
-    finally:
-        net.zero_grad()
-        net.analog = analog
-    return sides
-
-
-def _measure_phase(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
+    with eval_mode(net), torch.enable_grad():
+        for side in ("analog", "spiking"):
+            net.analog = side == "analog"
+            net.zero_grad()
+            outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
+            value = loss(outputs, labels)
+            value.backward()
+            sides[side] = {
+                "loss": value.item(),
+                "rates": dict(zip(net.state_shapes(), rates.tolist(), strict=False)),
+                "gradient_norms": {
+                    name: parameter.grad.norm().item()
+                    for name, parameter in net.named_parameters()
+                    if parameter.grad is not None and name.endswith(("conv.weight", "classify.weight"))
+                },
+            }
     net.zero_grad()
-    outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
-    value = loss(outputs, labels)
-    value.backward()
-    return {
-        "loss": value.item(),
-        "rates": dict(zip(net.state_shapes(), rates.tolist(), strict=False)),
-        "gradient_norms": {
-            name: parameter.grad.norm().item()
-            for name, parameter in net.named_parameters()
-            if parameter.grad is not None and name.endswith(("conv.weight", "classify.weight"))
-        },
-    }
+    net.analog = analog
+    return sides

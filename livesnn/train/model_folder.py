@@ -69,11 +69,9 @@ def record_test(folder: Path, measured: Evaluation) -> None:
     before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     write_model(folder, weights, graph, replace(card, test=test))
-    page.write_text(f"{before}\n\n{_describe_test(measured)}", encoding="utf-8")
+    text = f"""{before}
 
-
-def _describe_test(measured: Evaluation) -> str:
-    return f"""{_TEST_TITLE}
+{_TEST_TITLE}
 
 Measured once, after the training, by `livesnn eval --split test --to-card`.
 The test clips played no part in model selection.
@@ -83,15 +81,16 @@ The hidden density is {measured.density:.4f}. The table has the state carried.
 
 {_confusion(measured)}
 """
+    page.write_text(text, encoding="utf-8")
 
 
 def _confusion(measured: Evaluation) -> str:
     """Return the confusion matrix of the carried run as a table; rows are true, columns decided."""
-    rows = "\n".join(
-        f"| **{name}** | " + " | ".join(str(count) if count else "·" for count in row) + " |"
+    rows = [
+        [f"**{name}**", *(str(count or "·") for count in row)]
         for name, row in zip(measured.classes, measured.confusion, strict=True)
-    )
-    return f"| | {' | '.join(measured.classes)} |\n|---{'|---' * len(measured.classes)}|\n{rows}"
+    ]
+    return markdown_table(["", *measured.classes], rows)
 
 
 def _validation(split: Split | None) -> str:
@@ -169,11 +168,21 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 """
 
 
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+
+def blank_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=110)
+
+
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...], path: Path) -> None:
     """Draw a matrix [K, K] of counts, which stand in the cells for up to thirty classes; see `shade_confusion`."""
     counts = np.array(confusion)
     size = 2.0 + 0.42 * len(classes)
-    figure = Figure(figsize=(size + 1, size), layout="constrained", dpi=110)
+    figure = blank_figure(size + 1, size)
     axes = figure.add_subplot()
     shares = shade_confusion(axes, counts, classes)
     axes.tick_params("x", rotation=60)
@@ -203,7 +212,7 @@ def draw_comparison(compared: ModelComparison, path: Path) -> None:
     rows = {"all, reset": compared.reset, "all, carried": compared.carried, **compared.by_class}
     if compared.by_recording is not None:
         rows = {"all recordings": compared.by_recording, **rows}
-    figure = Figure(figsize=(7, 1.5 + 0.4 * len(rows)), layout="constrained", dpi=110)
+    figure = blank_figure(7, 1.5 + 0.4 * len(rows))
     axes = figure.add_subplot()
     places = np.arange(len(rows))
     for number, name in enumerate(compared.models):
@@ -222,7 +231,7 @@ def draw_comparison(compared: ModelComparison, path: Path) -> None:
 
 def draw_learning_curve(run: Path, path: Path) -> None:
     """Draw loss, accuracies and density of a run by epoch, with the analog epochs shaded."""
-    figure = Figure(figsize=(7, 6), layout="constrained", dpi=110)
+    figure = blank_figure(7, 6)
     upper, middle, lower = figure.subplots(3, 1, sharex=True)
     for axes, name, label in (
         (upper, "val_accuracy_reset", "accuracy, reset"),

@@ -29,12 +29,12 @@ from livesnn.infer.model import load_model, model_folder, pooled_spikes
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of, with_weights
 from livesnn.snn.lif import EAGER, Surrogate, compiled_kernels
-from livesnn.snn.network import eval_mode
-from livesnn.train.baselines import Baseline, build_baseline
+from livesnn.snn.network import State, eval_mode
+from livesnn.train.baselines import BASELINES, Baseline
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, Samples
-from livesnn.train.datasets.clips import OnDisk, Stack, Streams, cache_file, in_processes, keep
+from livesnn.train.datasets.clips import Frames, Stack, Streams, made_in_parts
 from livesnn.train.resolve import recorded_config
 from livesnn.train.run_folder import (
     LAST,
@@ -63,7 +63,7 @@ def build(config: Configuration, classes: tuple[str, ...]) -> Network:
     """Build the configured network with random weights; raises TrainError if it doesn't fit its input."""
     card = config.card(classes)
     if not NETWORKS[config.network].spiking:
-        return build_baseline(config.network, card)
+        return BASELINES[config.network](card)
     try:
         net = build_network(card)
     except ModelError as error:
@@ -136,30 +136,22 @@ def spikes_of(streams: Streams, model: Path) -> Streams:
     """
     folder = model_folder(model)
     weights, card = load_weights(folder / WEIGHTS)
-    settings = (
-        _digest({name: array for name, array in weights.items() if not name.startswith(READ_OUT)}),
-        *(card.network, card.neuron, card.input),
-    )
-    parts = [slice(first, first + SPIKES_AT_ONCE) for first in range(0, len(streams.frames), SPIKES_AT_ONCE)]
-    files = [
-        cache_file("spikes", (*settings, hashlib.blake2b(streams.frames[part].data).hexdigest()))
-        for part in parts
-    ]
-    missing = [each for each in zip(parts, files, strict=True) if not each[1].exists()]
-    if missing:
-        in_processes(partial(_fill, streams.frames, folder), missing, "computing spikes, in parts")
-    return replace(streams, frames=Stack([OnDisk(file) for file in files]))
-
-
-def _digest(weights: Weights) -> str:
     digest = hashlib.blake2b()
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].tobytes())
-    return digest.hexdigest()
+    for name, array in sorted(weights.items()):
+        if not name.startswith(READ_OUT):
+            digest.update(name.encode() + array.tobytes())
+    settings = (digest.hexdigest(), card.network, card.neuron, card.input)
+    spikes = made_in_parts(
+        "spikes",
+        [slice(first, first + SPIKES_AT_ONCE) for first in range(0, len(streams.frames), SPIKES_AT_ONCE)],
+        lambda part: (*settings, hashlib.blake2b(streams.frames[part].data).hexdigest()),
+        partial(_spikes, streams.frames, folder),
+        "computing spikes, in parts",
+    )
+    return replace(streams, frames=spikes)
 
 
-def _fill(streams: Stack, folder: Path, missing: tuple[slice, Path]) -> None:
-    part, file = missing
+def _spikes(streams: Stack, folder: Path, part: slice) -> Frames:
     model, frames = load_model(folder, "spike", threads=1), streams[part]
     # The read-out may be another one: only the layers that a read-out of traces gets are asked for.
     card = replace(model.card, readout="traces")
@@ -169,7 +161,7 @@ def _fill(streams: Stack, folder: Path, missing: tuple[slice, Path]) -> None:
         for data in stream:
             _, state = model.step(Frame(0, data, 0), state)
             made.append(np.rint(pooled_spikes(card, state) * card.network.final_pool**2).astype(np.uint8))
-    keep(file, np.array(made).reshape(*frames.shape[:2], -1, 1, 1))
+    return np.array(made).reshape(*frames.shape[:2], -1, 1, 1)
 
 
 def with_classes(net: Network, classes: tuple[str, ...]) -> Network:
@@ -189,7 +181,11 @@ def trained_before(start: Start | None, config: Configuration) -> ModelCard | No
 
     Raises TrainError if that was on another published split: it has learned what would be validation or test here.
     """
-    if start is None or _recordings_of(start.card.dataset) != _recordings_of(config.dataset):
+    if start is None:
+        return None
+    names = {start.card.dataset, config.dataset}
+    same_digits = all(name.startswith("mnist-") for name in names)
+    if len(names) > 1 and not same_digits:
         return None
     theirs = start.card.split.protocol if start.card.split else config.protocol
     if theirs not in (config.protocol, BY_TABLE):
@@ -198,11 +194,6 @@ def trained_before(start: Start | None, config: Configuration) -> ModelCard | No
             f"this one: give --protocol {theirs}"
         )
     return start.card
-
-
-def _recordings_of(dataset: str) -> str:
-    """Return the same name for data sets of the same recordings: all MNIST sequences have the same digits."""
-    return "mnist" if dataset.startswith("mnist-") else dataset
 
 
 def say_validation(before: ModelCard | None, parts: Parts) -> None:
@@ -322,11 +313,16 @@ def measure_norms(net: Network, clips: list[Tensor], from_zero: float) -> None:
             norm.train()
         for some in clips:
             carried = torch.arange(len(some), device=some.device) >= from_zero * len(some)
-            state = tuple(u[: len(some)] * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
+            state = only(tuple(u[: len(some)] for u in state), carried)
             for window in some.split(net.card.input.window, dim=1):
                 _, state = net(window.transpose(0, 1), state)
     for norm in norms:
         norm.momentum = 0.1
+
+
+def only(state: State, chosen: Tensor) -> State:
+    """Return the state with zeros where ``chosen`` bool [B] is false."""
+    return tuple(u * chosen.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
 
 class Teacher:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from math import inf
 from pathlib import Path
@@ -17,10 +17,9 @@ from livesnn.errors import ModelError, TrainError
 from livesnn.infer.model import model_folder
 from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import (
+    MODEL_FIELDS,
     NETWORKS,
     NO_AUGMENTATION,
-    OF_MODEL,
-    ONLY_FOR,
     Configuration,
     LoggerName,
     NetworkName,
@@ -90,18 +89,18 @@ def given_flags(arguments: Sequence[str]) -> dict[str, Any]:
 
     Bad usage ends the program with exit code 2, --help with 0.
     """
-    kind: type[Any] = _open(Flags)
-    return _given(tyro.cli(kind, args=arguments, prog="livesnn train"))
+    kind: type[Any] = _all_optional(Flags)
+    return _only_given(tyro.cli(kind, args=arguments, prog="livesnn train"))
 
 
-def _open(kind: type) -> type:
+def _all_optional(kind: type) -> type:
     """Return a dataclass with the same flags as another, each of which is None if it is left out."""
     hints = get_type_hints(kind)
     made: list[tuple[str, Any, Any]] = []
     for each in fields(kind):
         hint = hints[each.name]
         if is_dataclass(hint):
-            inner = _open(cast(type, hint))
+            inner = _all_optional(cast(type, hint))
             made.append((each.name, inner, field(default_factory=inner)))
         else:
             made.append((each.name, Annotated[hint | None, tyro.conf.DisallowNone], None))
@@ -109,10 +108,10 @@ def _open(kind: type) -> type:
     return make_dataclass(kind.__name__, made, bases=(kind,), namespace=unchecked, frozen=True)
 
 
-def _given(parsed: object) -> dict[str, Any]:
+def _only_given(parsed: object) -> dict[str, Any]:
     found = {}
     for name, value in vars(parsed).items():
-        value = _given(value) if is_dataclass(value) else value
+        value = _only_given(value) if is_dataclass(value) else value
         if value is not None and value != {}:
             found[name] = value
     return found
@@ -153,11 +152,12 @@ def resolve(
         values |= {"analog_epochs": 0, "burn_in": 0, "rate_weight": 0.0}
     config = Configuration(**values)
     if start:
-        _check_network(config, start)
         config = _with_frames_of(start, config)
-        if config.freeze:
-            _check_frozen(config, start)
-    _check_together(config)
+        for fault in _differences(config, start):
+            raise TrainError(fault)
+    config.mirrored(())  # refuses what can't be mirrored
+    for fault in _faults(config):
+        raise TrainError(fault)
     return replace(config, precision=fast_precision()) if config.precision == "auto" else config
 
 
@@ -179,51 +179,20 @@ def _recipe_of(given: Given, begun: Configuration | None = None) -> Configuratio
 
 
 def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
-    """Return what a training has from the model it starts from: what no flag gives, and the recipe has otherwise.
+    """Return the fields that a training takes from the model it starts from.
 
-    Raises TrainError if the training is to have a network of another kind.
+    They aren't given as flags, and the recipe has other values. Raises TrainError if the model has another network.
     """
     usual = _recipe_of(given)
     if start.network.kind != usual.network:
         raise TrainError(f"{start.name} isn't a {usual.network}: give --network {start.network.kind}")
-    parts = (start.network, start.neuron, start)  # each of `OF_MODEL` is a field of one of them
-    theirs = {name: next(getattr(one, name) for one in parts if hasattr(one, name)) for name in OF_MODEL}
+    parts = (start.network, start.neuron, start)  # each of `MODEL_FIELDS` is a field of one of them
+    theirs = {name: next(getattr(one, name) for one in parts if hasattr(one, name)) for name in MODEL_FIELDS}
     if "width" in given or usual.card(()).network.widths == start.network.widths:
         del theirs["widths"]
     return {
         name: value for name, value in theirs.items() if name not in given and value != getattr(usual, name)
     }
-
-
-def _check_network(config: Configuration, start: ModelCard) -> None:
-    ours = config.card(()).network
-    theirs = replace(start.network, dropout=ours.dropout, weight_bits=ours.weight_bits)
-    for name, value in asdict(theirs).items():
-        if value != (other := getattr(ours, name)):
-            raise TrainError(
-                f"--init: {start.name} has {name} {value}, not {other}: leave that out, or give a model of the same "
-                "network"
-            )
-
-
-def _check_frozen(config: Configuration, start: ModelCard) -> None:
-    """Raise TrainError where the finished model would make other spikes than the ones its read-out is trained on."""
-    ours = config.card(())
-    for part in ("network", "neuron", "input"):
-        given, theirs = asdict(getattr(ours, part)), asdict(getattr(start, part))
-        for name, value in theirs.items():
-            if name != "dropout" and given[name] != value:
-                raise TrainError(
-                    f"--freeze keeps {start.name} as it is, whose {part} has {name} {value}, not {given[name]}: give "
-                    "the same, or leave --freeze out"
-                )
-    from livesnn.infer.spike_engine import runs  # a second
-
-    if not runs(start) or config.final_pool > MOST_COUNTED:
-        raise TrainError(
-            f"--freeze needs widths that are multiples of 16 and pools of at most {MOST_COUNTED}×{MOST_COUNTED}, "
-            f"which {start.name} doesn't have: leave --freeze out"
-        )
 
 
 def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
@@ -241,42 +210,59 @@ def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
     return replace(config, side=side, cell_pixels=cell_pixels, light_flicker=flicker, lift_to=lift_to)
 
 
-def _check_together(config: Configuration) -> None:
-    source = data_set(config.dataset)
-    config.mirrored(())
-    if config.dataset.startswith(ONLY_FOR["stretch"]):
-        _check_streams(config)
-    if config.burn_in % source.INPUT.window:
-        window = source.INPUT.window
-        raise TrainError(f"--burn-in {config.burn_in} isn't whole windows: give a multiple of {window}")
+def _differences(config: Configuration, start: ModelCard) -> Iterator[str]:
+    """Yield what keeps the network from having the weights of a model, or with --freeze from making its spikes."""
+    card = config.card(())
+    for part in ("network", "neuron", "input") if config.freeze else ("network",):
+        ours, theirs = asdict(getattr(card, part)), asdict(getattr(start, part))
+        for name in ours:
+            if ours[name] == theirs[name] or name == "dropout":
+                continue
+            if part == "network" and name != "weight_bits":
+                yield (
+                    f"--init: {start.name} has {name} {theirs[name]}, not {ours[name]}: leave that out, or give a "
+                    "model of the same network"
+                )
+            elif config.freeze:
+                yield (
+                    f"--freeze keeps {start.name} as it is, whose {part} has {name} {theirs[name]}, not "
+                    f"{ours[name]}: give the same, or leave --freeze out"
+                )
+    if config.freeze:
+        from livesnn.infer.spike_engine import runs  # a second
+
+        if not runs(start) or config.final_pool > MOST_COUNTED:
+            yield (
+                f"--freeze needs widths that are multiples of 16 and pools of at most {MOST_COUNTED}×{MOST_COUNTED}, "
+                f"which {start.name} doesn't have: leave --freeze out"
+            )
+
+
+def _faults(config: Configuration) -> Iterator[str]:
+    """Yield what the data set or the number of epochs doesn't allow."""
+    source, window = data_set(config.dataset), config.input.window
+    if config.dataset == "gestures-sim":
+        if not NETWORKS[config.network].spiking:
+            yield f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
+        if config.teacher:
+            yield f"--teacher needs clips, but {config.dataset} is streams: leave it out"
+        if config.burn_in >= config.stretch:
+            yield (
+                f"--burn-in {config.burn_in} leaves none of the {config.stretch} frames of --stretch to score: give "
+                f"at most {(config.stretch - 1) // window * window}"
+            )
+    if config.burn_in % window:
+        yield f"--burn-in {config.burn_in} isn't whole windows: give a multiple of {window}"
     if config.protocol not in source.PROTOCOLS:
         hint = f"give one of {', '.join(source.PROTOCOLS)}" if source.PROTOCOLS != ("",) else "leave it out"
-        raise TrainError(f"{config.dataset} has no --protocol {config.protocol!r}: {hint}")
+        yield f"{config.dataset} has no --protocol {config.protocol!r}: {hint}"
     if config.cell_pixels and config.input.slice.delta_t_us is None:
-        raise TrainError("--cell-pixels scales frames of a fixed time, not of --n-events: leave it out")
+        yield "--cell-pixels scales frames of a fixed time, not of --n-events: leave it out"
     if config.lift_to and config.input.slice.delta_t_us is None:
-        raise TrainError("--lift-to scales only frames of a fixed duration, not of --n-events: leave it out")
+        yield "--lift-to scales only frames of a fixed duration, not of --n-events: leave it out"
     spiking = config.epochs - config.analog_epochs
     if config.average_epochs > spiking:
-        raise TrainError(
-            f"--average-epochs {config.average_epochs} is more than the {spiking} spiking epochs: give fewer"
-        )
-
-
-def _check_streams(config: Configuration) -> None:
-    """Raise TrainError for what only clips allow."""
-    if not NETWORKS[config.network].spiking:
-        raise TrainError(
-            f"--network {config.network} has no state, but {config.dataset} is streams: give another --dataset"
-        )
-    if config.teacher:
-        raise TrainError(f"--teacher needs clips, but {config.dataset} is streams: leave it out")
-    if config.burn_in >= config.stretch:
-        window = config.input.window
-        raise TrainError(
-            f"--burn-in {config.burn_in} leaves none of the {config.stretch} frames of --stretch to score: give at "
-            f"most {(config.stretch - 1) // window * window}"
-        )
+        yield f"--average-epochs {config.average_epochs} is more than the {spiking} spiking epochs: give fewer"
 
 
 def configure(given: Given) -> Configuration:
@@ -328,20 +314,11 @@ def recorded_config(run: Path) -> Configuration:
 
 
 def read_record(record: Path) -> dict[str, Any]:
-    """Return the fields in a config.json, those of older versions under today's names.
-
-    Raises OSError without such a file, and TrainError if it is damaged or has an option that no longer exists.
-    """
+    """Return the fields in a config.json; raises OSError without such a file, and TrainError if it is damaged."""
     try:
         values = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    if "class_weights" in values:  # the name of --balance until 2026-11
-        values["balance"] = "weights" if values.pop("class_weights") else "none"
-    if values.pop("average_with", None):  # an option until 2026-11
-        raise TrainError(
-            f"{record} has --average-with, which no longer exists: start again under another --name"
-        )
     if values.get("analog_ceiling", 0) is None:  # JSON has no number for infinity
         values["analog_ceiling"] = inf
     return values

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import pickle
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,21 +27,21 @@ from livesnn.train.resolve import CONFIG_FILE, as_record, read_record
 LAST, BEST, LOCK, CLIPS_FILE = "last.ckpt", "best.ckpt", "lock", "clips.blake2b"
 CLIPS_AT_ONCE = 256
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
-_OF_INIT = (
-    "cell_pixels",
-    "light_flicker",
-    "lift_to",
-)  # recorded since 2026-11 where the model of --init decided them
 
 
-def check_run_folder(config: Configuration) -> None:
-    """Raise TrainError if the run folder can't be begun or resumed, before any data is read; see `run_folder`."""
+def check_run_folder(config: Configuration) -> Path | None:
+    """Return the checkpoint to resume from, None for a fresh run; raises TrainError as `run_folder` does."""
+    last = config.run / LAST
     if shares_another():
-        return
+        return last if config.resume else None
     if config.resume:
         _check_resumed(config)
-    else:
-        _refuse_taken(config.run)
+        return last
+    if last.exists():
+        raise TrainError(
+            f"{config.run} holds a training already: add --resume to go on, or choose another --name"
+        )
+    return None
 
 
 @contextmanager
@@ -53,17 +53,18 @@ def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
     """
     run = config.run
     if shares_another():
-        yield run, run / LAST if config.resume else None
+        yield run, check_run_folder(config)
         return
     try:
-        check_run_folder(config)
+        check_run_folder(config)  # before the folder is made
         run.mkdir(parents=True, exist_ok=True)
-        with _locked(run / LOCK):
-            resume_from = _check_resumed(config) if config.resume else None
+        with FileLock(run / LOCK, timeout=0):  # at most until this process ends, however it does
+            resume_from = check_run_folder(config)
             if resume_from is None:
-                _refuse_taken(run)
                 (run / CONFIG_FILE).write_bytes(as_record(config))
             yield run, resume_from
+    except Timeout as error:
+        raise TrainError(f"{run} is in use by another training: wait, or choose another --name") from error
     except OSError as error:
         raise TrainError(
             f"{error.filename or run}: {error.strerror or error}: check the folder, its permissions and free space"
@@ -104,13 +105,8 @@ def _digest(*parts: Samples) -> str:
     return digest.hexdigest()
 
 
-def _refuse_taken(run: Path) -> None:
-    if (run / LAST).exists():
-        raise TrainError(f"{run} holds a training already: add --resume to go on, or choose another --name")
-
-
-def _check_resumed(config: Configuration) -> Path:
-    """Return the checkpoint to resume from; raises TrainError if it can't be, or was made by other flags."""
+def _check_resumed(config: Configuration) -> None:
+    """Raise TrainError if there is no checkpoint to resume from, it is damaged, or it was made by other flags."""
     run = config.run
     last, record = run / LAST, run / CONFIG_FILE
     if not last.exists():
@@ -119,10 +115,9 @@ def _check_resumed(config: Configuration) -> Path:
     theirs, ours = recorded.get("teacher"), config.teacher
     if theirs and ours and Path(theirs).resolve() == ours.resolve():
         recorded["teacher"] = str(ours)
-    unknown = {name: None for name in _OF_INIT if config.init and recorded.get(name) is None}
     # An option that an older version didn't have had the value that is now the default.
     usual = msgspec.to_builtins(Configuration(), enc_hook=str)
-    now = as_flags(vars(replace(config, resume=False)) | unknown)
+    now = as_flags(vars(replace(config, resume=False)))
     then = as_flags(usual | recorded)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
@@ -132,7 +127,6 @@ def _check_resumed(config: Configuration) -> Path:
     done = epochs_done(last)
     for needed in [epoch_file(run, epoch) for epoch in config.averaged if epoch <= done] or [run / BEST]:
         load_checkpoint(needed)  # else hours of training would end with this error
-    return last
 
 
 def epoch_file(run: Path, epoch: int) -> Path:
@@ -205,13 +199,3 @@ def logged(run: Path, column: str) -> dict[int, float]:
                 with suppress(KeyError, TypeError, ValueError):
                     found[int(row["epoch"])] = float(row[column])
     return dict(sorted(found.items()))
-
-
-def _locked(path: Path) -> AbstractContextManager[object]:
-    """Hold a file within a with block, at most until this process ends, however it does."""
-    try:
-        return FileLock(path, timeout=0).acquire()
-    except Timeout as error:
-        raise TrainError(
-            f"{path.parent} is in use by another training: wait, or choose another --name"
-        ) from error

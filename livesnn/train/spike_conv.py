@@ -134,7 +134,7 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
     channels, kernel, _, outputs = weights.shape
     lanes = next(n for n in LANES if channels % n == 0 and outputs % n == 0)
     halves = x.dtype == torch.bfloat16
-    spread = _spread(lanes, forward, halves)
+    spread = _batch_kernel(lanes, forward, halves)
     sizes = (*x.shape[1:], *out.shape[1:], kernel, stride)
     threads = torch.get_num_threads()
     parts = max(min(PARTS * threads, MOST_PARTS, len(x)), 1) if threads > 1 else 1
@@ -158,13 +158,13 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
 
 
 @cache
-def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
+def _batch_kernel(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
     """Return the function that spreads spikes so many channels at a time; it compiles in a second, once a process.
 
     With ``halves`` inputs are bfloat16, and each image is converted to float32 in memory at ``image``. The caller
     owns that memory: numba frees an array after the last line that names it, even if its address is in use.
     """
-    of_pixels = _of_pixels(lanes, forward)
+    spread_image = _image_kernel(lanes, forward)
 
     @numba.njit(nogil=True)
     def spread(x, first, last, sizes, weights, out, image):  # type: ignore[no-untyped-def]
@@ -174,14 +174,14 @@ def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
         for number in range(first, last):
             if not halves:
                 here, there = number * inputs * FLOAT_BYTES, number * results * FLOAT_BYTES
-                of_pixels(x + here, sizes, weights, out + there)
+                spread_image(x + here, sizes, weights, out + there)
                 continue
             given, taken = x + number * inputs * SHORT_BYTES, out + number * results * SHORT_BYTES
             for at in range(0, inputs, lanes):
                 widen(lanes, given + at * SHORT_BYTES, image + at * FLOAT_BYTES)
             for at in range(0, results, lanes):
                 widen(lanes, taken + at * SHORT_BYTES, result + at * FLOAT_BYTES)
-            of_pixels(image, sizes, weights, result)
+            spread_image(image, sizes, weights, result)
             if forward:
                 for at in range(0, results, lanes):
                     narrow(lanes, result + at * FLOAT_BYTES, taken + at * SHORT_BYTES)
@@ -189,7 +189,7 @@ def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
     return spread
 
 
-def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
+def _image_kernel(lanes: int, forward: bool) -> Callable[..., None]:
     """Return the function that spreads the spikes of one image.
 
     It takes the addresses of float32 [H, W, C], [C, k, k, O] and [H', W', O], and as ``sizes`` C, H, W, O, H', W', k,
@@ -197,7 +197,7 @@ def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
     """
 
     @numba.njit(nogil=True)
-    def of_pixels(pixel, sizes, weights, out):  # type: ignore[no-untyped-def]
+    def spread_image(pixel, sizes, weights, out):  # type: ignore[no-untyped-def]
         channels, height, width, outputs, rows, columns, kernel, stride = sizes
         taps = np.empty((kernel * kernel, 2), np.int64)
         size, line = outputs * FLOAT_BYTES, channels * FLOAT_BYTES
@@ -221,7 +221,7 @@ def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
                                 add_times(lanes, here, there, value)
             pixel += line
 
-    return of_pixels
+    return spread_image
 
 
 @numba.njit(inline="always")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shlex
 import sys
@@ -12,18 +11,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
 import msgspec
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
-from livesnn.console import on_terminal, say
+from livesnn.console import duration, on_terminal, say
 from livesnn.errors import ModelError, StoppedError, TrainError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import end_with_launcher, own_commit
@@ -61,9 +61,9 @@ from livesnn.train.run_folder import (
     record_clips,
     run_folder,
 )
-from livesnn.weights import load_weights
+from livesnn.weights import WEIGHTS, load_card
 
-TIMED_STEPS = 5  # Steps of `plan`, of which the first isn't timed
+TIMED_STEPS = 5  # Steps of `plan`
 FEW_STEPS = 10  # Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs
 
 
@@ -82,15 +82,15 @@ class Trained:
 
 def train_all(config: Configuration, trackers: Sequence[LoggerName] = ()) -> list[Trained]:
     """Train `config.runs` times, with its seed and the following ones; see `train`."""
-    configs = [config] if config.runs == 1 else [_one_run(config, number) for number in range(config.runs)]
-    return [trained for one in configs if (trained := train(one, trackers)) is not None]
-
-
-def _one_run(config: Configuration, number: int) -> Configuration:
-    """Return the configuration of one of several runs; of those to resume, the ones that hadn't begun begin."""
-    seed = config.seed + number
-    one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
-    return replace(one, resume=config.resume and (one.run / LAST).exists())
+    done = []
+    for seed in range(config.seed, config.seed + config.runs):
+        one = config
+        if config.runs > 1:
+            one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
+            # Of several to resume, some may not have begun
+            one = replace(one, resume=config.resume and (one.run / LAST).exists())
+        done.append(train(one, trackers))
+    return [trained for trained in done if trained is not None]
 
 
 def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained | None:
@@ -116,12 +116,24 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
             say_validation(before, parts)
-        _fit(trainer, module, loaders, run, resume_from)
+        try:
+            trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
+        except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
+            kept = (run / LAST).exists()
+            how = (
+                "to go on, run the same command with --resume"
+                if kept
+                else "nothing is saved yet, so start again"
+            )
+            raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {how}") from error
         if not trainer.is_global_zero:
             return None
         load_final(net, run, config, parts.training)
         net = with_classes(net, parts.training.classes)
-        made = _made(run / "model") if done else None
+        made = None
+        if done:
+            with suppress(ModelError):  # there is none, or it is damaged
+                made = load_card(run / "model" / WEIGHTS)
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
 
 
@@ -143,7 +155,9 @@ def _prepare(config: Configuration) -> _Prepared:
     parts = data_set(config.dataset).load_parts(config, before)
     unmeasured = check_parts(parts)
     torch.manual_seed(config.seed)
-    net = build(config, _outputs(config, parts))
+    # The kinds of movement in streams have outputs behind those of the classes
+    kinds = parts.training.kinds if isinstance(parts.training, Streams) and config.kinds_weight else ()
+    net = build(config, parts.training.classes + kinds)
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
         start_from(net, start)
@@ -180,23 +194,8 @@ def plan(config: Configuration) -> Plan:
     Raises what `train` raises before its first epoch.
     """
     _, _, parts, _, net = _prepare(config)
-    loaders = Loaders(parts, config.batch, config.seed)
-    steps = len(loaders.batches())
-    times = _StepTimes()
-    with _quiet():
-        trainer = lightning.Trainer(
-            max_steps=TIMED_STEPS,
-            precision=config.precision,
-            callbacks=[times],
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        trainer.fit(_module(net, replace(config, analog_epochs=0), parts, config.epochs * steps), loaders)
-    step_s = times.shortest_s
+    steps = len(Loaders(parts, config.batch, config.seed).batches())
+    step_s = min(time_steps(net, config, parts, TIMED_STEPS))
     spec = config.input
     return Plan(
         dataset=config.dataset,
@@ -214,12 +213,31 @@ def plan(config: Configuration) -> Plan:
     )
 
 
+def time_steps(net: Network, config: Configuration, parts: Parts, steps: int) -> list[float]:
+    """Train ``net`` for some steps with spikes; return the seconds of each but the first, which compiles."""
+    loaders, times = Loaders(parts, config.batch, config.seed), _StepTimes()
+    with _quiet():
+        trainer = lightning.Trainer(
+            max_steps=steps,
+            precision=config.precision,
+            callbacks=[times],
+            limit_val_batches=0,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        total = config.epochs * len(loaders.batches())
+        trainer.fit(_module(net, replace(config, analog_epochs=0), parts, total), loaders)
+    return [last_s - first_s for first_s, last_s in pairwise(times.ended_s)]
+
+
 class _StepTimes(Callback):
-    """Notes how long steps take, their batches' loading included; the first, which compiles, doesn't count."""
+    """Notes when each step ends; the loading of the next batch follows."""
 
     def __init__(self) -> None:
-        self.shortest_s = math.inf
-        self._ended_s = math.nan
+        self.ended_s: list[float] = []
 
     def on_train_batch_end(
         self,
@@ -229,9 +247,7 @@ class _StepTimes(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        before, self._ended_s = self._ended_s, time.perf_counter()
-        if before == before:
-            self.shortest_s = min(self.shortest_s, self._ended_s - before)
+        self.ended_s.append(time.perf_counter())
 
 
 def describe_plan(planned: Plan) -> Iterator[str]:
@@ -245,14 +261,8 @@ def describe_plan(planned: Plan) -> Iterator[str]:
     epoch_s = planned.step_s * planned.steps_per_epoch
     yield (
         f"{planned.steps_per_epoch:,} steps an epoch of {planned.step_s:.2f} s each: an epoch takes about "
-        f"{_long(epoch_s)}, all {planned.epochs} take {_long(planned.training_s)}, and validation some more"
+        f"{duration(epoch_s)}, all {planned.epochs} take {duration(planned.training_s)}, and validation some more"
     )
-
-
-def _long(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
@@ -286,25 +296,6 @@ def _module(net: Network, config: Configuration, parts: Parts, total_steps: int)
     if isinstance(training, Streams) and len(net.card.classes) > len(training.classes):
         class_of = torch.tensor(training.class_of)
     return HybridModule(net, config, total_steps, weights, teacher, class_of)
-
-
-def _outputs(config: Configuration, parts: Parts) -> tuple[str, ...]:
-    """Return what the network to train has outputs for: the classes, and the kinds of a stream behind them."""
-    kinds = parts.training.kinds if isinstance(parts.training, Streams) and config.kinds_weight else ()
-    return parts.training.classes + kinds
-
-
-def _fit(
-    trainer: lightning.Trainer, module: HybridModule, loaders: Loaders, run: Path, resume_from: Path | None
-) -> None:
-    try:
-        trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
-    except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
-        kept = (run / LAST).exists()
-        how = (
-            "to go on, run the same command with --resume" if kept else "nothing is saved yet, so start again"
-        )
-        raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {how}") from error
 
 
 def announce(parts: Parts, steps: int, start: Start | None) -> None:
@@ -362,7 +353,8 @@ def _trainer(
 ) -> lightning.Trainer:
     best = _Best(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [best, last, progress(), *more]
+    bar = on_terminal()
+    progress = _EpochBar(console_kwargs={"stderr": True}) if bar else EpochLines()
     shared = config.devices * config.num_nodes > 1
     plugins: list[Any] = [AtomicCheckpointIO()]
     if SLURMEnvironment.detect():
@@ -381,22 +373,15 @@ def _trainer(
             TensorBoardLogger(run, "tensorboard"),
             *trackers,
         ],
-        callbacks=callbacks,
+        callbacks=[best, last, progress, *more],
         log_every_n_steps=1,
         num_sanity_val_steps=0,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_progress_bar=bar,
         gradient_clip_val=config.gradient_clip or None,
         enable_model_summary=False,
         default_root_dir=run,
         plugins=plugins,
     )
-
-
-def _made(folder: Path) -> ModelCard | None:
-    """Return the card of the model that a training has already made; None if there is none, or it is damaged."""
-    with suppress(ModelError):
-        return load_weights(folder / "model.safetensors")[1]
-    return None
 
 
 def _finish(
@@ -435,11 +420,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def progress() -> Callback:
-    """Return a callback that shows on stderr how far the training is: a bar on a terminal, else a line an epoch."""
-    return _EpochBar(console_kwargs={"stderr": True}) if on_terminal() else EpochLines()
 
 
 class _EpochBar(RichProgressBar):

@@ -12,9 +12,9 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRul
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.checkpoint import load_network, onnx_step, save_network, weights_of, without_norm
+from livesnn.snn.checkpoint import load_network, onnx_step, weights_of, without_norm
 from livesnn.snn.network import State
-from livesnn.weights import write_model
+from livesnn.weights import save_weights, write_model
 from tests.networks import CLOSE, agree
 
 pytestmark = pytest.mark.slow
@@ -185,7 +185,7 @@ def test_onnx_runtime_equals_torch(net: SpikingNetwork, tmp_path: Path) -> None:
 
 
 def test_a_saved_network_comes_back(net: SpikingNetwork, tmp_path: Path) -> None:
-    save_network(net, tmp_path / "model.safetensors", net.with_states())
+    save_weights(weights_of(net), tmp_path / "model.safetensors", net.with_states())
     again = load_network(tmp_path / "model.safetensors")
     for name, tensor in net.state_dict().items():
         if not name.endswith("num_batches_tracked"):

@@ -12,7 +12,7 @@ import torch
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.snn.network import channels_last
-from livesnn.train.baselines import Baseline, build_baseline, measure_baseline
+from livesnn.train.baselines import BASELINES, Baseline, measure_baseline
 from livesnn.train.configuration import NETWORKS, Configuration, NetworkName
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
@@ -27,7 +27,7 @@ from tests.trees import configured
 def resnet(channels: int = 3) -> Baseline:
     spec = InputSpec(32, 32, SliceRule(delta_t_us=80_000), channels=channels, count_max=255, scale=1 / 128)
     torch.manual_seed(0)
-    return build_baseline("resnet18", replace(Configuration().card(("a", "b")), input=spec)).eval()
+    return BASELINES["resnet18"](replace(Configuration().card(("a", "b")), input=spec)).eval()
 
 
 @pytest.mark.parametrize("channels", [2, 3])
@@ -44,7 +44,7 @@ def test_resnet18_sees_each_frame_alone(channels: int) -> None:
 def test_a_stacked_resnet18_sees_all_frames_of_a_window_and_their_order() -> None:
     spec = InputSpec(32, 32, SliceRule(delta_t_us=50_000))
     torch.manual_seed(0)
-    net = build_baseline("resnet18_stacked", replace(Configuration().card(("a", "b")), input=spec)).eval()
+    net = BASELINES["resnet18_stacked"](replace(Configuration().card(("a", "b")), input=spec)).eval()
     frames = torch.randint(0, 9, (10, 3, 2, 32, 32), dtype=torch.uint8)
     outputs, state = net(frames, net.initial_state(3))
     backwards, _ = net(frames.flip(0), state)

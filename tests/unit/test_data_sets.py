@@ -21,7 +21,7 @@ from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
 from livesnn.train.configuration import Augmentation, Configuration
-from livesnn.train.datasets import Name, Parts, check_parts, data_set, folder, mirrored_labels
+from livesnn.train.datasets import Name, Parts, check_parts, data_set, folder, mirrored_labels, recorded
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.folder import find_recordings
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr(recorded, "FEW", 1000)  # to start processes for these small files takes seconds
 
 
 def card_of(config: Configuration, classes: tuple[str, ...], split: Split | None) -> ModelCard:
@@ -75,6 +76,10 @@ def test_what_does_not_go_with_a_data_set_is_refused() -> None:
         TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"
     ):
         Configuration(dataset="gestures-sim", validation=0.2)
+    with pytest.raises(
+        TrainError, match="--people only applies to gestures-sim, not to nmnist: leave it out"
+    ):
+        Configuration(people=5)
     with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
         configured(burn_in=15)
     with pytest.raises(TrainError, match="cifar10-dvs has no --protocol 'split1': give one of 90/10, 70/30"):

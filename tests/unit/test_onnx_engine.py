@@ -544,8 +544,8 @@ def test_engines_that_are_not_there_say_so(shipped: Path) -> None:
 def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs livesnn[train]")
     from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import onnx_step, save_network, weights_of
-    from livesnn.weights import write_model
+    from livesnn.snn.checkpoint import onnx_step, weights_of
+    from livesnn.weights import save_weights, write_model
 
     torch.manual_seed(0)
     spec = InputSpec(width=16, height=16, slice=SliceRule(delta_t_us=1000), window=4)
@@ -567,7 +567,7 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     assert spikes > 0
     with torch.no_grad():
         net.get_parameter("classify.weight").fill_(torch.nan)
-    save_network(net, tmp_path / "model.safetensors", card)
+    save_weights(weights_of(net), tmp_path / "model.safetensors", card)
     with pytest.raises(ModelError, match=r"model\.safetensors: classify\.weight holds NaN or infinity"):
         load_model(tmp_path, "torch")
 

@@ -29,8 +29,7 @@ from livesnn.paper.analyses import (
     FeatureMaps,
     Gradients,
     Stateless,
-    measure_feature_maps,
-    measure_gradients,
+    analyse,
     shuffled,
 )
 from livesnn.paper.page import page
@@ -343,8 +342,9 @@ def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
 
 def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> None:
     data = trees.mnist(tmp_path / "data")
-    measured = measure_gradients(Folders(data, tmp_path, tmp_path))
-    assert load(tmp_path / "fig2.json", Gradients) == measured
+    analyse("fig2", Folders(data, tmp_path, tmp_path))
+    measured = load(tmp_path / "fig2.json", Gradients)
+    assert measured is not None
     assert len(measured.layers) == 18
     for sides in measured.norms.values():
         assert {name: np.shape(norms) for name, norms in sides.items()} == {
@@ -357,7 +357,7 @@ def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_a
     folders = Folders(trees.mnist(tmp_path / "data"), tmp_path / "runs", tmp_path / "out")
     assert "isn't measured yet" in shown("fig1", folders.out, "cpu", "best")
     with pytest.raises(DataError, match=r"cnn_lstm_small:seq2 .* and .*--cell conv_snn:seq2 --budget cpu"):
-        measure_feature_maps(folders)
+        analyse("fig1", folders)
     digits = torch.randint(0, 256, (8, 10, 1, 28, 28), dtype=torch.uint8)
     for method in FOLLOWING:
         config = Cell("table1", method, "seq2").config(0, folders.data, folders.runs)
@@ -368,8 +368,9 @@ def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_a
         run.mkdir(parents=True)
         kept_too = {"epoch": 0, "pytorch-lightning_version": "2", "optimizer_states": []}
         torch.save({"state_dict": weights, **kept_too}, run / BEST)
-    measured = measure_feature_maps(folders)
-    assert load(folders.out / "fig1.json", FeatureMaps) == measured
+    analyse("fig1", folders)
+    measured = load(folders.out / "fig1.json", FeatureMaps)
+    assert measured is not None
     ann, snn = measured.differences["cnn_lstm_small"], measured.differences["conv_snn"]
     assert ann["frame"] == snn["frame"] < 1e-3
     assert max(ann["first"], ann["second"]) < 1e-3

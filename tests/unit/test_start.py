@@ -12,11 +12,12 @@ import torch
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, Split
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.checkpoint import save_network, weights_of
+from livesnn.snn.checkpoint import weights_of
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.network import Start, read_start, say_validation, start_from, trained_before
 from livesnn.train.resolve import CONFIG_FILE, as_record, configure, read_card, resolve
+from livesnn.weights import save_weights
 from tests.trees import configured
 
 CARD = ModelCard(
@@ -35,7 +36,7 @@ def network(seed: int, **changes: object) -> SpikingNetwork:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     net = network(1)
-    save_network(net, tmp_path / "model.safetensors", replace(CARD, states=net.state_shapes()))
+    save_weights(weights_of(net), tmp_path / "model.safetensors", replace(CARD, states=net.state_shapes()))
     return tmp_path
 
 

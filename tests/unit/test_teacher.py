@@ -17,8 +17,6 @@ from livesnn.train.configuration import Configuration, NetworkName
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.hybrid_method import HybridModule
 from livesnn.train.network import Teacher, build, read_teacher
-from livesnn.train.resolve import recipe, recorded_config
-from livesnn.train.run_folder import run_folder
 from livesnn.train.trainer import Trained, train
 from tests import trees
 from tests.trees import configured
@@ -193,9 +191,3 @@ def test_a_folder_without_a_training_is_refused_before_any_clip_is_read(tmp_path
 def test_a_share_without_a_teacher_is_refused() -> None:
     with pytest.raises(TrainError, match="--teacher-share needs --teacher"):
         Configuration(teacher_share=0.5)
-
-
-def test_what_the_paper_leaves_unbounded_is_read_again(tmp_path: Path) -> None:
-    config = recipe("paper", "sts_resnet", "nmnist")
-    with run_folder(replace(config, out=tmp_path)) as (run, _):
-        assert recorded_config(run).analog_ceiling == float("inf") == config.analog_ceiling

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol, cast, get_args
 
 from livesnn.console import sayable
-from livesnn.errors import DataError
+from livesnn.errors import DataError, LivesnnError
 
 if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
@@ -118,6 +118,15 @@ def counted(name: str, there: int, official: int, what: str) -> Finding:
     return Finding("incomplete" if there else "missing", f"{name}: {text}", there, official)
 
 
+def damage(read: Callable[..., object], *arguments: object) -> list[Finding]:
+    """Return why something can't be read, as a finding; none if it can."""
+    try:
+        read(*arguments)
+    except LivesnnError as error:
+        return [Finding("damaged", str(error))]
+    return []
+
+
 class UncutStream(NamedTuple):
     """A stream, and what is performed in it when."""
 
@@ -129,6 +138,26 @@ class UncutStream(NamedTuple):
     unknown: Sequence[tuple[int, int]] = ()  # Stretches, (start, end) in µs, that count as neither
 
 
+class Range(NamedTuple):
+    """Marks a field with the lowest and the highest value that it takes."""
+
+    low: float
+    high: float
+
+
+class OnlyFor(NamedTuple):
+    """Marks a field that only some data sets have, with how their names begin."""
+
+    sets: tuple[str, ...]
+
+
+VIDEOS = get_args(VideoName)
+EVENTS = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", "gestures-sim", "folder")
+LONG = (*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder")  # Whose recordings may have many windows
+SPLIT = ("nmnist", "dvs-gesture", "utd-mhad", "cifar10-dvs", *VIDEOS, "folder", "mnist-")
+"""How the names of the data sets begin whose training part is split for validation."""
+
+
 @dataclass(frozen=True)
 class DataRequest:
     """What a data set must know of a training: a part of its `Configuration`."""
@@ -136,31 +165,33 @@ class DataRequest:
     data: Path = Path("data")
     """Folder of the data set, in its official layout. Your own recordings belong in <class>/<session>/FILE. Or name a
     table FILE.csv with the columns file,start,end,label,session and times in seconds."""
-    simulated: int = 0
+    simulated: Annotated[int, Range(0, 1_000_000), OnlyFor(("nmnist",))] = 0
     """Number of simulated recordings (MNIST digits in saccades) that are mixed into each epoch."""
-    simulated_pool: int = 20_000
+    simulated_pool: Annotated[int, Range(1, 59_000), OnlyFor(("nmnist",))] = 20_000
     """Number of simulated recordings that are made in advance, for the epochs to draw from."""
     mnist: Path = Path("data/mnist/mnist.npz")
     """File of MNIST, for simulated recordings."""
-    people: int = 1000
+    people: Annotated[int, Range(1, 1_000_000), OnlyFor(("gestures-sim",))] = 1000
     """Number of simulated people, each with 12 s of gestures, other movements and rests."""
-    stretch: int = 40
+    stretch: Annotated[int, Range(20, 240), OnlyFor(("gestures-sim",))] = 40
     """Frames of the pieces that are cut out of the simulated streams. Those of --burn-in aren't scored."""
-    digits: int = 60_000
+    digits: Annotated[int, Range(10, 60_000), OnlyFor(("mnist-",))] = 60_000
     """Number of MNIST's training digits to use, from the first. The validation digits stay the same."""
-    images: int = 50_000
+    images: Annotated[int, Range(10, 50_000), OnlyFor(("cifar10-dvs-sim",))] = 50_000
     """Number of CIFAR-10's training images to use, evenly from all. The validation images stay the same."""
     protocol: str = ""
     """Published split to use: split1 to split3 (UCF-101, HMDB-51), 90/10 or 70/30 (CIFAR10-DVS), archive or npy
     (DVS-Gesture). Default: the first."""
-    only: tuple[str, ...] = ()
+    only: Annotated[tuple[str, ...], OnlyFor(VIDEOS)] = ()
     """Classes to use. Default: all that have a folder."""
-    windows: int | None = None
+    windows: Annotated[
+        int | None, Range(1, 100_000), OnlyFor((*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder"))
+    ] = None
     """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS,
     real or simulated)."""
-    validation: float = 0.1
+    validation: Annotated[float, Range(0.01, 0.9), OnlyFor(SPLIT)] = 0.1
     """Fraction of the training part kept for validation."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**31)] = 0
     """Seed of the split, the weights, the order and the augmentation. With --init on the same data set, the model's
     split is kept."""
 

@@ -32,7 +32,7 @@ WINDOWS = 3  # Windows from a recording, evenly spread over its twenty or so
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the training part of a protocol; a fraction of each class is kept for validation by seed."""
     most = request.windows or WINDOWS
-    recordings = _of(find_recordings(request.data), request.protocol, test=False)
+    recordings = _of_part(find_recordings(request.data), request.protocol, test=False)
     split, training, validation = draw_by_class(request, before, _labels(recordings), most)
     load = partial(_load, recordings, request.input, most)
     return Parts(load(training), load(validation), split=split)
@@ -42,7 +42,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return the test part of the card's protocol, or what its split kept or left of the training part."""
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
-    recordings = _of(find_recordings(data), card.split.protocol, test=split == "test")
+    recordings = _of_part(find_recordings(data), card.split.protocol, test=split == "test")
     labels = _labels(recordings)
     chosen = np.arange(len(labels)) if split == "test" else drawn_by_class(card, labels, split)
     return _load(recordings, card.input, card.split.windows or WINDOWS, chosen)
@@ -85,7 +85,7 @@ def find_recordings(data: Path) -> list[Recording]:
     return recordings
 
 
-def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recording]:
+def _of_part(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recording]:
     numbers = np.array([int(recording.group.rpartition("/")[2]) for recording in recordings])
     if protocol == "70/30":
         is_test = numbers >= 700

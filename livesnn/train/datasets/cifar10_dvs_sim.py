@@ -14,23 +14,19 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DAMAGED_ARRAY, DataError
-from livesnn.events.packet import Events
-from livesnn.events.slicer import stack_clip
+from livesnn.events.packet import Events, Packet
+from livesnn.events.slicer import Slicer
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
 from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
 from livesnn.train.datasets.clips import (
     Clips,
     Index,
-    OnDisk,
-    Stack,
-    cache_file,
     draw_by_class,
     drawn_by_class,
-    in_processes,
-    keep,
+    made_in_parts,
 )
-from livesnn.train.datasets.recorded import spread
+from livesnn.train.datasets.recorded import spread, windows_of
 
 INPUT = InputSpec(64, 64, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = DVS128
@@ -155,12 +151,18 @@ def _decoded(octets: npt.NDArray[np.uint8]) -> Image:
 
 def simulated_clips(images: Cifar10, chosen: Index, *, spec: InputSpec, windows: int) -> Clips:
     """Return so many windows of the simulated recording of each chosen image, evenly spread over it."""
-    jobs = [_job(images.images[i], spec, windows) for i in chosen]
-    if missing := [job for job in jobs if not job.file.exists()]:
-        in_processes(_fill, missing, "simulating recordings of images", at_once=_AT_ONCE)
+    settings = (VERSION, CIFAR10_DVS, spec.width, spec.height, spec.slice, spec.window, windows)
+    frames = made_in_parts(
+        NAME,
+        [images.images[i] for i in chosen],
+        lambda image: (*settings, _digest(image).hex()),
+        partial(_windows, spec=spec, windows=windows),
+        "simulating recordings of images",
+        at_once=_AT_ONCE,
+    )
     names = [images.names[i] for i in chosen]
     return Clips(
-        Stack([OnDisk(job.file) for job in jobs]),
+        frames,
         np.repeat(images.labels[chosen], windows),
         tuple(f"{name}/{number}" for name in names for number in range(windows)),
         CLASSES,
@@ -169,53 +171,26 @@ def simulated_clips(images: Cifar10, chosen: Index, *, spec: InputSpec, windows:
     )
 
 
-class _Job(NamedTuple):
-    """An image whose windows belong into a file of the cache."""
-
-    file: Path
-    image: Image
-    spec: InputSpec
-    windows: int
-
-
-def _job(image: Image, spec: InputSpec, windows: int) -> _Job:
-    settings = (VERSION, CIFAR10_DVS, spec.width, spec.height, spec.slice, spec.window, windows)
-    return _Job(cache_file(NAME, (*settings, _digest(image).hex())), image, spec, windows)
-
-
 def _digest(image: Image) -> bytes:
     return hashlib.sha256(image.tobytes()).digest()
-
-
-def _fill(job: _Job) -> None:
-    keep(job.file, _windows(job.image, job.spec, job.windows))
 
 
 def _windows(image: Image, spec: InputSpec, windows: int) -> Image:
     """Return windows of an image's recording, uint8 [windows, T, C, H, W]; one with few events lasts longer."""
     seconds = _SECONDS
     while True:
-        events = recorded(image, seconds)
-        frames = _frames(events, spec)
-        whole = len(frames) // spec.window
-        if whole >= windows or seconds > _LONGEST_S:
-            break
+        frames = Slicer(spec.slice, DVS128, spec).push(Packet(recorded(image, seconds)))
+        clips = windows_of(frames, spec)
+        if len(clips) >= windows:
+            return clips[spread(len(clips), windows)]
+        if seconds > _LONGEST_S:
+            raise DataError(
+                f"no {windows} windows in {_LONGEST_S:g} s of an image: give fewer, or shorter frames"
+            )
         seconds *= 2
-    if whole < windows:
-        raise DataError(
-            f"no {windows} windows in {_LONGEST_S:g} s of an image: give fewer, or shorter frames"
-        )
-    clips = frames[: whole * spec.window].reshape(whole, spec.window, *frames.shape[1:])
-    return clips[spread(whole, windows)]
 
 
 def recorded(image: Image, seconds: float = _SECONDS) -> Events:
     """Return an image's simulated recording; the same image always gives the same events."""
     seed = int.from_bytes(_digest(image)[:8], "little")
     return loop_recording(image, np.random.default_rng(seed), duration_us=round(seconds * 1e6))
-
-
-def _frames(events: Events, spec: InputSpec) -> Image:
-    rule = spec.slice
-    most = len(events) // rule.n_events if rule.n_events else int(events["t"][-1]) // (rule.delta_t_us or 1)
-    return stack_clip(events, rule, DVS128, spec, most)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -231,25 +232,18 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-class Drawn(NamedTuple):
-    """A split by class, and the indices of what it leaves for training and keeps for validation."""
-
-    split: Split
-    train: Index
-    validation: Index
-
-
 def draw_by_class(
     request: DataRequest, before: ModelCard | None, labels: Index, windows: int | None
-) -> Drawn:
+) -> tuple[Split, Index, Index]:
     """Return the split of a training on so many ``windows`` of recordings with these labels.
 
-    Raises DataError if the model ``before`` it was trained on another number of recordings.
+    Returns also the indices of what it leaves for training, and of what it keeps for validation. Raises DataError if
+    the model ``before`` it was trained on another number of recordings.
     """
     split = requested_split(request, before)
     _check_drawn_from(split, len(labels), "leave --init out")
     split = replace(split, windows=windows, drawn_from=len(labels))
-    return Drawn(split, *stratified_split(labels, split.fraction, split.seed))
+    return split, *stratified_split(labels, split.fraction, split.seed)
 
 
 def drawn_by_class(card: ModelCard, labels: Index, split: SplitName, what: str = "recordings") -> Index:
@@ -321,6 +315,37 @@ def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
     return made
 
 
+def made_in_parts(
+    name: str,
+    parts: Sequence[T],
+    settings: Callable[[T], object],
+    make: Callable[[T], Frames],
+    doing: str,
+    *,
+    at_once: int = 1,
+) -> Stack:
+    """Return the clips of all ``parts`` in a row; what the cache lacks is made as by `in_processes`, and kept.
+
+    A part has a file for itself, by its ``settings`` (see `cached`).
+    """
+    files = [cache_file(name, settings(part)) for part in parts]
+    missing = [each for each in zip(files, parts, strict=True) if not _has_clips(each[0])]
+    if missing:
+        in_processes(partial(_keep_made, make), missing, doing, at_once=at_once)
+    return Stack([OnDisk(file) for file in files])
+
+
+def _has_clips(file: Path) -> bool:
+    with suppress(*DAMAGED_ARRAY):  # or there is no file
+        return len(OnDisk(file)) > 0
+    return False
+
+
+def _keep_made(make: Callable[[T], Frames], missing: tuple[Path, T]) -> None:
+    file, part = missing
+    keep(file, make(part))
+
+
 def keep(file: Path, made: Frames) -> None:
     """Write an array into the cache, whole or not at all; raises DataError if it can't be written."""
     partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted write is never taken for a whole file
@@ -352,11 +377,14 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
     parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
     made: list[R] = []
     try:
-        with process_pool(processes) as pool, share_done(f"{doing}: {len(items):,}", after_s=0.0) as show:
+        with share_done(f"{doing}: {len(items):,}", after_s=0.0) as show:
             show(0.0)
-            for future in [pool.submit(_each, make, part) for part in parts]:
-                made += future.result()
-                show(len(made) / len(items))
+            if len(parts) == 1:  # sooner done than a process has begun
+                return _each(make, items)
+            with process_pool(processes) as pool:
+                for future in [pool.submit(_each, make, part) for part in parts]:
+                    made += future.result()
+                    show(len(made) / len(items))
     except BrokenProcessPool as error:
         raise DataError(
             f"{doing}: one of {processes} processes was killed, maybe for lack of memory: free some and start again, "

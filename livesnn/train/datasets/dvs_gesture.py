@@ -74,7 +74,12 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
     """
     if card.classes != GESTURES:
         raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
-    trials = _trials_of_split(data, split, card)
+    trials = list_trials(find_root(data), "test" if split == "test" else "train")
+    if split != "test":
+        recordings = find_recordings(data, "archive", "train")
+        side = whole_side(recordings, card, _own_split(card), validation=split == "validation")
+        files = {recording.path for recording in side}
+        trials = [trial for trial in trials if trial.recording in files]
     left_us = minutes * 60e6
     for number in np.random.default_rng([seed, 0x57EA]).permutation(len(trials)):
         segments = read_segments(trials[number].labels)
@@ -84,16 +89,6 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
         left_us -= segments[-1].end_us - segments[0].start_us
         if left_us <= 0:
             return
-
-
-def _trials_of_split(data: Path, split: SplitName, card: ModelCard) -> list[Trial]:
-    root = find_root(data)
-    if split == "test":
-        return list_trials(root, "test")
-    recordings = find_recordings(data, "archive", "train")
-    side = whole_side(recordings, card, _own_split(card), validation=split == "validation")
-    files = {recording.path for recording in side}
-    return [trial for trial in list_trials(root, "train") if trial.recording in files]
 
 
 def _own_split(card: ModelCard) -> Split:
@@ -124,10 +119,8 @@ def check(data: Path) -> list[Finding]:
 
 def find_recordings(data: Path, protocol: str, part: Part) -> list[Recording]:
     """Return a recording for each gesture, with the person as its group; raises DataError if there are none."""
-    return _find_copies(data, part) if protocol == "npy" else _find_segments(data, part)
-
-
-def _find_segments(data: Path, part: Part) -> list[Recording]:
+    if protocol == "npy":
+        return _find_copies(data, part)
     return [
         Recording(
             trial.recording,
@@ -164,16 +157,15 @@ def _load(recordings: list[Recording], spec: InputSpec, most: int | None) -> Cli
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
     path, part_us = recording.path, recording.part_us
-    events = _events_of_copy(path) if part_us is None else _events_of(path, part_us)
+    if part_us is None:
+        events = _events_of_copy(path)
+    else:
+        try:
+            cut = cut_segments(Trial(path))
+            events = next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
+        except DataError as error:  # only this recording is left out
+            raise SourceError(str(error)) from error
     return windows_of(Slicer(spec.slice, SENSOR, spec).push(Packet(events)), spec)
-
-
-def _events_of(path: Path, part_us: tuple[int, int]) -> Events:
-    try:
-        cut = cut_segments(Trial(path))
-        return next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
-    except DataError as error:  # only this recording is left out
-        raise SourceError(str(error)) from error
 
 
 def _events_of_copy(path: Path) -> Events:

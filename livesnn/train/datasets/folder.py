@@ -69,14 +69,12 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     if any(recording.use for recording in recordings):
         split = Split(request.validation, request.seed, BY_TABLE, windows=request.windows)
     else:
-        before = before if before and _has_kept(clips, before.split) else None  # else it knows another folder
+        theirs = before.split if before else None
+        kept = {*theirs.groups, *theirs.clips} if theirs else set()
+        before = before if kept & {*clips.groups, *clips.names} else None  # else it knows another folder
         split = clips.draw(requested_split(request, before), before.classes if before else ())
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
-
-
-def _has_kept(clips: Clips, split: Split | None) -> bool:
-    return split is not None and bool({*split.groups} & {*clips.groups} or {*split.clips} & {*clips.names})
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -105,7 +103,15 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
     recordings, classes = find_recordings(data)
     if split == "test":
-        recordings, classes = _test_part(data, recordings, classes)
+        if named := [recording for recording in recordings if recording.use == "test"]:
+            recordings = named
+        elif (data / TEST).is_dir():
+            recordings, classes = find_recordings(data / TEST)
+        else:
+            raise DataError(
+                f"no folder {data / TEST}, and no row of {LABELS} with split test: put the recordings to test on "
+                "there"
+            )
     elif card.dataset == "folder":
         recordings = [recording for recording in recordings if recording.use != "test"]
     if strange := sorted(set(classes) - set(card.classes)):
@@ -123,18 +129,6 @@ def _load(
     used = set(clips.recordings)
     sensor, warnings = as_opened([some for some in recordings if some.name in used])
     return replace(clips, sensor=sensor, warnings=warnings)
-
-
-def _test_part(
-    data: Path, recordings: list[Recording], classes: tuple[str, ...]
-) -> tuple[list[Recording], tuple[str, ...]]:
-    if named := [recording for recording in recordings if recording.use == "test"]:
-        return named, classes
-    if not (data / TEST).is_dir():
-        raise DataError(
-            f"no folder {data / TEST}, and no row of {LABELS} with split test: put the recordings to test on there"
-        )
-    return find_recordings(data / TEST)
 
 
 def check(data: Path) -> list[Finding]:
@@ -454,9 +448,8 @@ class UncutRecordings:
             except LivesnnError as error:
                 findings.append(Finding("damaged", str(error)))
         counts = Counter(named(path) or NONE for path in paths)
-        return [
-            *findings,
-            *(Finding("complete", f"{label}: {count} recordings") for label, count in sorted(counts.items())),
+        return findings + [
+            Finding("complete", f"{label}: {count} recordings") for label, count in sorted(counts.items())
         ]
 
 
@@ -478,13 +471,14 @@ def _uncut(data: Path) -> list[Path]:
 def label_of(path: Path, classes: Sequence[str]) -> str | None:
     """Return the class that a recording shows, None for none of ``classes``; raises DataError for an unknown one."""
     label = named(path)
-    if label in classes:
-        return label
-    if label and label != NONE and "__" in path.stem:
+    if label and label != NONE and label not in classes and "__" in path.stem:
         raise DataError(
             f"{path.name} names no class of {', '.join(classes)}: rename it, or begin with {NONE}__"
         )
-    return _within(path, classes)
+    if label not in classes and path.suffix.lower() == ".npz":
+        with suppress(*DAMAGED_ARRAY), np.load(path) as arrays:
+            label = str(arrays["name"])
+    return label if label in classes else None
 
 
 def named(path: Path) -> str:
@@ -492,12 +486,3 @@ def named(path: Path) -> str:
     before, double, _ = path.stem.partition("__")
     numbered = re.fullmatch(r"\d+_(\w+)", path.stem, re.ASCII)
     return before if double else numbered[1] if numbered else ""
-
-
-def _within(path: Path, classes: Sequence[str]) -> str | None:
-    """Return the class in a .npz file's array ``name``, if that is one."""
-    if path.suffix.lower() == ".npz":
-        with suppress(*DAMAGED_ARRAY), np.load(path) as arrays:
-            label = str(arrays["name"])
-            return label if label in classes else None
-    return None

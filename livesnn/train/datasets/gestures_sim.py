@@ -6,7 +6,7 @@ from one simulator to the next, while training has what real people do besides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -44,9 +44,9 @@ from livesnn.train.datasets.clips import (
     Stack,
     Streams,
     cache_file,
-    cached,
     in_processes,
     keep,
+    made_in_parts,
 )
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
@@ -133,7 +133,20 @@ def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -
     clips = [(name, seed) for seed in range(people) for name in GESTURES]
     labels = [GESTURES.index(name) for name, _ in clips]
     names = tuple(f"{use}/{name}/{seed}" for name, seed in clips)
-    return Clips(_frames(spec, clips, use, windows), np.array(labels, np.int64), names, GESTURES)
+    frames = made_in_parts(
+        NAME,
+        [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)],
+        lambda chunk: (*_frame_settings(spec), windows, use, VERSION, chunk),
+        partial(_performed, spec=spec, use=use, windows=windows),
+        f"simulating people, in parts of {_CHUNK}",
+    )
+    return Clips(frames, np.array(labels, np.int64), names, GESTURES)
+
+
+def _performed(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:
+    return np.stack(
+        [clip_frames(name, seed, spec, use, windows, breadth_of(use, seed, spec)) for name, seed in clips]
+    )
 
 
 def load_streams(spec: InputSpec, people: int, stretch: int, seed: int) -> Streams:
@@ -165,53 +178,23 @@ def anticipated(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
-    settings = (*_of_frames(spec), STREAM_FRAMES, VERSION, KINDS, seeds)
+    settings = (*_frame_settings(spec), STREAM_FRAMES, VERSION, KINDS, seeds)
     return cache_file(STREAMS, settings), cache_file(f"{STREAMS}-labels", settings)
 
 
 def _fill_streams(spec: InputSpec, seeds: range) -> None:
-    made = zip(*(_practised(seed, spec) for seed in seeds), strict=True)
-    for file, arrays in zip(_stream_files(seeds, spec), made, strict=True):
-        keep(file, np.stack(arrays))
+    frames, performed = zip(
+        *(practice_frames(seed, spec, STREAM_FRAMES, use="train") for seed in seeds), strict=True
+    )
+    labels = [[IGNORED if name is None else _LABELS[name] for name in names] for names in performed]
+    frames_file, labels_file = _stream_files(seeds, spec)
+    keep(frames_file, np.stack(frames))
+    keep(labels_file, (np.array(labels) - IGNORED).astype(np.uint8))
 
 
-def _practised(seed: int, spec: InputSpec) -> tuple[Frames, npt.NDArray[np.uint8]]:
-    frames, performed = practice_frames(seed, spec, STREAM_FRAMES, use="train")
-    labels = [IGNORED if name is None else _LABELS[name] for name in performed]
-    return frames, (np.array(labels) - IGNORED).astype(np.uint8)
-
-
-def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
-    chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
-    make = partial(_chunk, spec=spec, use=use, windows=windows)
-    files = [cache_file(NAME, _settings(chunk, spec, use, windows)) for chunk in chunks]
-    if missing := [chunk for chunk, file in zip(chunks, files, strict=True) if not file.exists()]:
-        in_processes(partial(_fill, make), missing, f"simulating people, in parts of {_CHUNK}")
-    return np.concatenate([make(chunk) for chunk in chunks])
-
-
-def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
-    """Fill the cache, without sending frames through a pipe."""
-    make(clips)
-
-
-def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
-    return *_of_frames(spec), windows, use, VERSION, clips
-
-
-def _of_frames(spec: InputSpec) -> tuple[object, ...]:
+def _frame_settings(spec: InputSpec) -> tuple[object, ...]:
     gain = count_gain(spec, *RESOLUTION)  # 1 for all models trained only on simulated people
     return spec.width, spec.height, spec.slice, spec.window, gain, spec.without_flicker, spec.lift_to
-
-
-def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:
-    return cached(
-        NAME,
-        _settings(clips, spec, use, windows),
-        lambda: np.stack(
-            [clip_frames(name, seed, spec, use, windows, breadth_of(use, seed, spec)) for name, seed in clips]
-        ),
-    )
 
 
 def breadth_of(use: Use, seed: int, spec: InputSpec) -> Breadth:

@@ -37,7 +37,14 @@ def load_mnist(path: Path) -> Mnist:
     if not file.is_file():
         folder = file.parent if file.suffix == ".npz" else file
         raise DataError(f"no MNIST at {file}: livesnn data get mnist-still --data {folder} downloads it")
-    arrays = _read(file)
+    try:
+        with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
+            arrays = {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    except DAMAGED_ARRAY as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{file} can't be read as mnist.npz ({reason}): download Keras's file again"
+        ) from error
     for part in ("train", "test"):
         if wrong := _fault(arrays[f"x_{part}"], arrays[f"y_{part}"]):
             raise DataError(f"{file} is not MNIST, its {part} part has {wrong}: give Keras's mnist.npz")
@@ -68,17 +75,6 @@ def download_mnist(data: Path, url: str = MNIST_URL, sha256: str = MNIST_SHA256)
             f"{data} can't be written: {error.strerror or error}: choose another folder"
         ) from error
     return file
-
-
-def _read(file: Path) -> dict[str, npt.NDArray[np.uint8]]:
-    try:
-        with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
-            return {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    except DAMAGED_ARRAY as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"{file} can't be read as mnist.npz ({reason}): download Keras's file again"
-        ) from error
 
 
 def _fault(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:

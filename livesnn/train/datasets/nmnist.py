@@ -15,7 +15,7 @@ from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted, damage
 from livesnn.train.datasets.clips import Clips, cached, draw_by_class, drawn_by_class
 from livesnn.train.datasets.mnist import load_mnist
 
@@ -54,15 +54,11 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 def check(data: Path) -> list[Finding]:
     """Count the recordings of each digit, and name damaged ones."""
     root = find_root(data)
-    findings = []
+    findings: list[Finding] = []
     for part, official in OFFICIAL.items():
         for digit, count in enumerate(official):
             paths = sorted((root / part / str(digit)).glob("*.bin"))
-            for path in paths:
-                try:
-                    _read_clip(path, INPUT)
-                except DataError as error:
-                    findings.append(Finding("damaged", str(error)))
+            findings += [found for path in paths for found in damage(_read_clip, path, INPUT)]
             findings.append(counted(f"{part}/{digit}", len(paths), count, "recordings"))
     return findings
 
@@ -129,18 +125,13 @@ SIMULATED_SEED = 0
 
 
 def simulated_digits(
-    mnist: Path, input_spec: InputSpec, count: int
+    mnist: Path, spec: InputSpec, count: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never the test digits."""
     digits = load_mnist(mnist)
     images, labels = digits.train_images, digits.train_labels
     images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
-    settings = (SIMULATED_VERSION, hashlib.sha256(images.tobytes()).hexdigest(), input_spec, NMNIST, MOVES)
-    frames = cached("nmnist-simulated", settings, lambda: _simulate(images, input_spec))
-    return frames, labels
-
-
-def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec) -> npt.NDArray[np.uint8]:
-    spec = input_spec
+    settings = (SIMULATED_VERSION, hashlib.sha256(images.tobytes()).hexdigest(), spec, NMNIST, MOVES)
     recordings = (simulated_digit(images, index, seed=SIMULATED_SEED) for index in range(len(images)))
-    return np.stack([stack_clip(events, spec.slice, RESOLUTION, spec, spec.window) for events in recordings])
+    clips = (stack_clip(events, spec.slice, RESOLUTION, spec, spec.window) for events in recordings)
+    return cached("nmnist-simulated", settings, lambda: np.stack(list(clips))), labels

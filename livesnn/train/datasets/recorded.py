@@ -16,6 +16,7 @@ from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, frames
 from livesnn.sources import open_source
+from livesnn.teach.clips import clips_of
 from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.clips import (
     Clips,
@@ -32,7 +33,7 @@ from livesnn.train.datasets.clips import (
 VERSION = 3
 """Version of what is made of a file: raise it with every change, so that nothing outdated is taken from the cache."""
 
-_FEW = 8  # fewer files than this are read without starting other processes
+FEW = 8  # fewer files than this are read without starting other processes
 
 
 class Recording(NamedTuple):
@@ -75,17 +76,9 @@ def read_windows(recording: Recording, spec: InputSpec) -> Frames:
 
 def windows_of(kept: Sequence[Frame], spec: InputSpec) -> Frames:
     """Return the whole windows in the frames, uint8 [N, T, C, H, W]; as in a live stream, none spans a gap."""
-    windows: list[Frames] = []
-    begun: list[Frames] = []
-    for frame in kept:
-        if frame.start:
-            begun = []
-        begun.append(frame.data)
-        if len(begun) == spec.window:
-            windows.append(np.stack(begun))
-            begun = []
-    shape = (len(windows), spec.window, spec.channels, spec.height, spec.width)
-    return np.stack(windows) if windows else np.empty(shape, np.uint8)
+    shape = (spec.window, spec.channels, spec.height, spec.width)
+    whole = [clip[: len(clip) // spec.window * spec.window] for clip in clips_of(kept)]
+    return np.concatenate([np.empty((0, *shape), np.uint8), *(clip.reshape(-1, *shape) for clip in whole)])
 
 
 def load_recordings(
@@ -106,7 +99,7 @@ def load_recordings(
         raise DataError(f"no recordings of {cache} to use: add some to the lists or tables for this part")
     arrays, order, names, owners, skipped = [], [], [], [], []
     count = 0
-    for recording, file in zip(recordings, _made(cache, recordings, spec, read), strict=True):
+    for recording, file in zip(recordings, _cached_files(cache, recordings, spec, read), strict=True):
         if isinstance(file, str):
             skipped.append(f"{recording.name}: {file}")
             continue
@@ -178,7 +171,7 @@ def left_out(
 ) -> list[tuple[Recording, str, bool]]:
     """Return the recordings without a clip, the reason, and whether it is that they can't be read."""
     found = []
-    for recording, file in zip(recordings, _made(cache, recordings, spec, read_windows), strict=True):
+    for recording, file in zip(recordings, _cached_files(cache, recordings, spec, read_windows), strict=True):
         if isinstance(file, str):
             found.append((recording, file, True))
         elif not len(OnDisk(file)):
@@ -214,13 +207,18 @@ def spread(count: int, most: int | None) -> Index:
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 
 
-def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
+def _cached_files(
+    cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read
+) -> list[Path | str]:
     """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
     parts = {(recording.path, recording.part_us): recording for recording in recordings}
     files = {part: _cached(recording, cache, spec) for part, recording in parts.items()}
     missing = [part for part, file in files.items() if file is None]
-    make, lacking = partial(_make, cache=cache, spec=spec, read=read), [parts[part] for part in missing]
-    if len(missing) < _FEW:
+    make, lacking = (
+        partial(_read_into_cache, cache=cache, spec=spec, read=read),
+        [parts[part] for part in missing],
+    )
+    if len(missing) < FEW:
         made = [make(recording) for recording in lacking]
     else:
         made = in_processes(make, lacking, f"reading recordings of {cache}", at_once=4)
@@ -229,7 +227,7 @@ def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Re
     return [files[part] or fresh[part] for part in wanted]
 
 
-def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
+def _read_into_cache(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
     try:
         file = _file(recording, cache, spec)
         keep(file, read(recording, spec))
@@ -255,18 +253,12 @@ def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
 
 def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
     """Return the file in which the cache keeps a recording's windows; raises OSError without such a recording."""
-    return cache_file(cache, (VERSION, *_made_of(recording.path, spec), recording.part_us, *_done_to(spec)))
-
-
-def _done_to(spec: InputSpec) -> tuple[str, ...]:
+    path, stat = recording.path, recording.path.stat()
     lifted = () if spec.lift_to is None else (f"lifted to {spec.lift_to}",)
-    return *("without flicker",) * spec.without_flicker, *lifted
-
-
-def _made_of(path: Path, spec: InputSpec) -> tuple[object, ...]:
-    """Return what decides the frames of a file, but for `_done_to`; raises OSError without such a file."""
-    stat = path.stat()
-    return (
+    settings = (
+        VERSION,
         spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop, spec.cell_pixels,
-        str(path.resolve()), stat.st_size, stat.st_mtime_ns,
+        str(path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
+        *("without flicker",) * spec.without_flicker, *lifted,
     )  # fmt: skip
+    return cache_file(cache, settings)

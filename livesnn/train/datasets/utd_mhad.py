@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError, LivesnnError
+from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError
 from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.motions import GESTURES, MIRRORED, mirrored
 from livesnn.simulate.scene import Scatter, delayed, scattered
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, damage
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
@@ -120,12 +120,7 @@ def check(data: Path) -> list[Finding]:
     for subject in sorted({take.subject for take in takes}):
         count = sum(take.subject == subject for take in takes)
         findings.append(Finding("complete", f"subject {subject}: {count} takes", count))
-    for take in takes:
-        try:
-            read_depth(take.path)
-        except LivesnnError as error:
-            findings.append(Finding("damaged", str(error)))
-    return findings
+    return findings + [found for take in takes for found in damage(read_depth, take.path)]
 
 
 def find_takes(data: Path) -> list[Take]:

@@ -13,8 +13,17 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.errors import DataError, LivesnnError
-from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, absent, counted
+from livesnn.errors import DataError
+from livesnn.train.datasets import (
+    DataRequest,
+    Finding,
+    Parts,
+    SplitName,
+    VideoName,
+    absent,
+    counted,
+    damage,
+)
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines
 
@@ -60,7 +69,15 @@ class VideoSet:
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
         """Return the training list of a split, some of its groups kept for validation by seed."""
         official = self.read_list(request.data, request.protocol, "train")
-        only, absent = (request.only, ()) if request.only else _with_videos(official)
+        only = request.only
+        absent: tuple[str, ...] = ()
+        if not only:
+            there = {video.label for video in official.videos if video.path.is_file()}
+            folders = [label for label in official.classes if (official.folder / label).is_dir()]
+            only = tuple(label for label in folders if label in there)
+            absent = tuple(
+                f"{label}: none of its listed videos is there" for label in folders if label not in there
+            )
         if len(only) == 1 and absent:
             raise DataError(
                 f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it"
@@ -86,34 +103,18 @@ class VideoSet:
 
     def check(self, data: Path) -> list[Finding]:
         """Count the videos of each class in the three official splits; every video is read to its end."""
+        from livesnn.video.video_file import video_clips
+
         parts: tuple[Part, ...] = ("train", "test")
         lists = [self.read_list(data, protocol, part) for protocol in PROTOCOLS for part in parts]
         listed = {video.path: video for official in lists for video in official.videos}.values()
-        findings = []
+        findings: list[Finding] = []
         for label in lists[0].classes:
             videos = [video for video in listed if video.label == label]
             there = [video for video in videos if video.path.is_file()]
-            findings += [Finding("damaged", fault) for video in there if (fault := _fault(video.path))]
+            findings += [found for video in there for found in damage(video_clips, video.path, INPUT)]
             findings.append(counted(label, len(there), len(videos), "videos"))
         return findings
-
-
-def _fault(video: Path) -> str:
-    from livesnn.video.video_file import video_clips
-
-    try:
-        video_clips(video, INPUT)
-    except LivesnnError as error:
-        return str(error)
-    return ""
-
-
-def _with_videos(official: OfficialList) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the classes of which a listed video is there, and a line on each other class that has a folder."""
-    there = {video.label for video in official.videos if video.path.is_file()}
-    folders = [label for label in official.classes if (official.folder / label).is_dir()]
-    absent = tuple(f"{label}: none of its listed videos is there" for label in folders if label not in there)
-    return tuple(label for label in folders if label in there), absent
 
 
 def _chosen(
@@ -150,19 +151,17 @@ def _load(
         raise DataError(
             f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again"
         )
-    recordings = [
+    every = [
         Recording(video.path, classes.index(video.label), f"{video.label}/{video.path.name}", video.group)
         for video in listed
-        if video.path.is_file()
     ]
-    if not recordings:
+    there = [recording for recording in every if recording.path.is_file()]
+    if not there:
         raise DataError(
             f"none of the {len(listed)} videos of the list are there, such as {listed[0].path}: unpack them again"
         )
-    clips = load_recordings(name, recordings, classes, spec, read=_windows, most=most)
-    missing = tuple(
-        f"{video.label}/{video.path.name}: isn't there" for video in listed if not video.path.is_file()
-    )
+    clips = load_recordings(name, there, classes, spec, read=_windows, most=most)
+    missing = tuple(f"{recording.name}: isn't there" for recording in every if not recording.path.is_file())
     return replace(clips, skipped=clips.skipped + missing)
 
 
