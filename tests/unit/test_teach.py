@@ -49,7 +49,7 @@ from livesnn.teach.clips import (
     movement,
     once_ready,
     read_clips,
-    window_features,
+    watch,
 )
 from livesnn.weights import CARD_KEY, load_weights
 from tests.networks import write_network
@@ -208,7 +208,7 @@ def test_a_windows_mean_output_is_its_features_times_the_rows(readout: ReadOut, 
         outputs.append(output)
     means = np.array(outputs).reshape(4, 10, -1).mean(1)
     weights, _ = load_weights(base / "model.safetensors")
-    found = window_features(model, weights, shown) @ rows_of(weights, model.card).T
+    found = watch(model, weights, shown).units @ rows_of(weights, model.card).T
     np.testing.assert_allclose(found, means, atol=1e-4)
 
 
@@ -324,9 +324,11 @@ def test_a_row_is_where_its_loss_is_least() -> None:
     row = fit_row(taught, known, rows, 1.5)
 
     def loss(row: np.ndarray) -> float:
-        right = np.log(probability(taught, row, rows, 1.5)).mean() * 60 / 3
+        right = np.log(probability(taught @ row, taught, rows, 1.5)).mean() * 60 / 3
         return float(
-            0.5 * (row / 1.5) @ (row / 1.5) - right - np.log1p(-probability(known, row, rows, 1.5)).sum()
+            0.5 * (row / 1.5) @ (row / 1.5)
+            - right
+            - np.log1p(-probability(known @ row, known, rows, 1.5)).sum()
         )
 
     for direction in np.eye(5, dtype=np.float32):
