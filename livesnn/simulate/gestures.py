@@ -164,9 +164,14 @@ def gesture_clip(
         events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
         if breadth == "narrow" or _is_seen(events.size, scene, times_us[-1] / 1e6):
             break
+    events = _warmed_up(events)
+    return events[events["t"] < round(seconds * 1e6)]
+
+
+def _warmed_up(events: Events) -> Events:
     events = events[events["t"] >= WARM_UP_US]
     events["t"] -= WARM_UP_US
-    return events[events["t"] < round(seconds * 1e6)]
+    return events
 
 
 def _is_seen(events: int, scene: Scene, seconds: float) -> bool:
@@ -224,13 +229,8 @@ def gesture_random(use: Use, seed: int, gesture: str | None = None, attempt: int
 
     A later ``attempt`` at the same clip has another one.
     """
-    names = (
-        *GESTURES,
-        None,
-        *NOTHING[:3],
-        *EVERYDAY,
-        *NOTHING[3:],
-    )  # new ones last: old people stay the same
+    # New names come last, so that old people stay the same
+    names = (*GESTURES, None, *NOTHING[:3], *EVERYDAY, *NOTHING[3:])
     return np.random.default_rng([_USES[use], seed, names.index(gesture), *[attempt] * (attempt > 0)])
 
 
@@ -300,13 +300,12 @@ def _practice(rng: Random) -> Iterator[Turn]:
     rested = True
     while True:
         change_s = log_uniform(rng, *SWIFT_S)
-        if not rested and rng.random() < REST_SHARE:
+        rested = not rested and rng.random() < REST_SHARE
+        if rested:
             yield Turn(IDLE, change_s, rng.uniform(*REST_S))
-            rested = True
-            continue
-        performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
-        yield Turn(performed, change_s, log_uniform(rng, *PERFORMED_S))
-        rested = False
+        else:
+            performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
+            yield Turn(performed, change_s, log_uniform(rng, *PERFORMED_S))
 
 
 def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -> Iterator[Take]:
@@ -406,10 +405,7 @@ def nothing_clip(name: str, seed: int, seconds: float, *, use: Use, breadth: Bre
         packets.append(take.events)
         if take.end_us >= seconds * 1e6 + WARM_UP_US:
             break
-    events = np.concatenate(packets)
-    events = events[events["t"] >= WARM_UP_US]
-    events["t"] -= WARM_UP_US
-    return events
+    return _warmed_up(np.concatenate(packets))
 
 
 Kind = Literal["objects", "shake", "pan", "curtain", "passer_by"]
