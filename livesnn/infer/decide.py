@@ -169,9 +169,8 @@ class Decider:
     ) -> Decision:
         """Return the decision on the last window's evidence, float32 [K].
 
-        ``membrane`` float32 [K], U of the output layer after its last step, or the last output where it never fires,
-        breaks ties. ``before`` is the previous
-        frame's decision; UNDECIDED after a reset.
+        ``membrane`` float32 [K] breaks ties: U of the output layer after its last step, or the last output where it
+        never fires. ``before`` is the previous frame's decision; UNDECIDED after a reset.
         """
         likely = probabilities(evidence, card, temperature=card.temperature)
         best = winner(evidence, membrane)
@@ -292,9 +291,7 @@ class Activity(NamedTuple):
 def count_blocks(frame: Frame) -> FloatArray:
     """Return the counts in each block of a frame [SIDE · SIDE], before they were lifted.
 
-    What is left over at two edges is left out.
-
-    A picture with fewer than SIDE pixels a side has no blocks.
+    What is left over at two edges is left out. A picture with fewer than SIDE pixels a side has no blocks.
     """
     channels, height, width = frame.data.shape
     high, wide = height // SIDE, width // SIDE  # of a block
