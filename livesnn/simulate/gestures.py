@@ -94,15 +94,8 @@ learn to guess."""
 
 DENOISED_SHARE = 1 / 3  # Share of wide clips whose events have passed the noise filter
 
-AROUND: dict[str, Kind] = {
-    OBJECTS: "objects", SHAKE: "shake", PAN: "pan", CURTAIN: "curtain", TWO_PEOPLE: "passer_by",
-}  # fmt: skip
-"""What moves besides the person in scenes without a gesture."""
-
-AROUND_SHARES: dict[Kind, float] = {
-    "objects": 0.03, "shake": 0.04, "pan": 0.01, "curtain": 0.02, "passer_by": 0.05,
-}  # fmt: skip
-"""Shares of all wide people around whom it moves."""
+AROUND_SHARES = {OBJECTS: 0.03, SHAKE: 0.04, PAN: 0.01, CURTAIN: 0.02, TWO_PEOPLE: 0.05}
+"""What may move besides the person, and around which share of all wide people it does."""
 
 TEXTURED_SHARE = 0.4  # Share of wide people before a background with a texture
 
@@ -216,12 +209,12 @@ def _scene(
 ) -> Scene:
     """Return a random scene, with what moves in it besides the person."""
     scene = draw_scene(rng, resolution, lamp_share, breadth)
-    kinds = [AROUND[name] for name in gestures if name in AROUND]
+    around = [name for name in gestures if name in AROUND_SHARES]
     if breadth == "wide":
-        kinds += [kind for kind, share in AROUND_SHARES.items() if rng.random() < share]
+        around += [name for name, share in AROUND_SHARES.items() if rng.random() < share]
         if rng.random() < TEXTURED_SHARE:
             scene = replace(scene, background=textured(scene.background, rng))
-    return with_surroundings(scene, tuple(kinds), rng)
+    return with_surroundings(scene, around, rng)
 
 
 def gesture_random(use: Use, seed: int, gesture: str | None = None, attempt: int = 0) -> np.random.Generator:
@@ -408,8 +401,6 @@ def nothing_clip(name: str, seed: int, seconds: float, *, use: Use, breadth: Bre
     return _warmed_up(np.concatenate(packets))
 
 
-Kind = Literal["objects", "shake", "pan", "curtain", "passer_by"]
-
 SHAKE_PIXELS, SHAKE_HZ = (0.3, 6.0), (1.0, 8.0)
 """How far a camera in a hand shakes (standard deviation, on 128 pixels), and up to which frequency; log-uniform."""
 
@@ -417,20 +408,20 @@ PAN_PIXELS, PAN_SPEED = (15.0, 120.0), (10.0, 150.0)
 """How far a camera turns to either side, on 128 pixels, and how fast, in pixels a second."""
 
 
-def with_surroundings(scene: Scene, kinds: tuple[Kind, ...], rng: Random) -> Scene:
-    """Return the scene with what moves besides the person, and a background on which a moving camera is seen."""
-    if not kinds:
+def with_surroundings(scene: Scene, around: Sequence[str], rng: Random) -> Scene:
+    """Return the scene with what moves besides the person, of `AROUND_SHARES`, before a background with a texture."""
+    if not around:
         return scene
     scale = min(scene.resolution) / IMAGE
-    objects = [_object(scene, rng) for _ in range(rng.integers(1, 4))] if "objects" in kinds else []
+    objects = [_object(scene, rng) for _ in range(rng.integers(1, 4))] if OBJECTS in around else []
     behind = [each for each in objects if rng.random() < 0.5]
-    people = [_passer_by(scene, rng)] if "passer_by" in kinds else []
-    camera = _camera(kinds, scale, rng) if {"shake", "pan"} & {*kinds} else None
-    curtain = _curtain(scene.resolution.width, scale, rng) if "curtain" in kinds else None
+    people = [_passer_by(scene, rng)] if TWO_PEOPLE in around else []
+    camera = _camera(around, scale, rng) if {SHAKE, PAN} & {*around} else None
+    curtain = _curtain(scene.resolution.width, scale, rng) if CURTAIN in around else None
     before = tuple(each for each in objects if each not in behind)
     background = textured(scene.background, rng)
-    around = Surroundings((*people, *behind), before, camera, curtain)
-    return replace(scene, background=background, around=around)
+    surroundings = Surroundings((*people, *behind), before, camera, curtain)
+    return replace(scene, background=background, around=surroundings)
 
 
 def textured(background: FloatImage, rng: Random) -> FloatImage:
@@ -462,13 +453,13 @@ def _to_and_fro(far: float, speed: float, start: float) -> Moving:
     return lambda times_s: far * 2 / np.pi * np.arcsin(np.sin(turn * times_s + start))
 
 
-def _camera(kinds: tuple[Kind, ...], scale: float, rng: Random) -> Moving:
+def _camera(around: Sequence[str], scale: float, rng: Random) -> Moving:
     shaking = _wandering(rng, (2,), log_uniform(rng, *SHAKE_HZ))
-    size = scale * log_uniform(rng, *SHAKE_PIXELS) * ("shake" in kinds)
+    size = scale * log_uniform(rng, *SHAKE_PIXELS) * (SHAKE in around)
     far, speed = scale * rng.uniform(*PAN_PIXELS), scale * log_uniform(rng, *PAN_SPEED)
     panning = _to_and_fro(far, speed, rng.uniform(0, 2 * np.pi))
     tilt = rng.normal(0, 0.2)
-    way = np.array([np.cos(tilt), np.sin(tilt)]) * ("pan" in kinds)
+    way = np.array([np.cos(tilt), np.sin(tilt)]) * (PAN in around)
     return lambda times_s: size * shaking(times_s) + panning(times_s)[:, None] * way
 
 

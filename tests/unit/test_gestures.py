@@ -175,9 +175,7 @@ def test_something_other_than_the_person_moves(name: str) -> None:
 
 def test_what_moves_around_a_person_doesnt_depend_on_how_a_stream_is_cut() -> None:
     scene = draw_scene(np.random.default_rng(3), RESOLUTION)
-    scene = with_surroundings(
-        scene, ("objects", "shake", "pan", "curtain", "passer_by"), np.random.default_rng(0)
-    )
+    scene = with_surroundings(scene, [OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE], np.random.default_rng(0))
     times_us = np.arange(0, 400_000, 4000)
     person = shapes_of(scene, perform(IDLE, times_us / 1e6, np.random.default_rng(0)))
     shapes, drift = surrounded(scene, person, times_us)

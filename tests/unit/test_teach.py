@@ -99,32 +99,31 @@ def test_what_was_taught_is_decided_and_nothing_else_is_taken_for_it(base: Path,
         assert "right" not in decisions(tmp_path / "taught", clip(other, seed=5))
 
 
-def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: Path, tmp_path: Path) -> None:
-    lesson(base, tmp_path / "taught")
+def check_engines(base: Path, taught: Path, *, frames: int = 10, tolerance: float = 1e-5) -> None:
+    """Assert that all engines run the taught model alike, and that the old classes have what they had."""
     before = load_model(base, "onnx")
     state = before.initial_state()
-    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
+    models = [load_model(taught, engine) for engine in ("onnx", "spike", "torch")]
     states = [model.initial_state() for model in models]
-    for data in clip(RIGHT, frames=10):
+    for data in clip(RIGHT, frames=frames):
         output, state = before.step(Frame(0, data, 1), state)
-        for i, model in enumerate(models):
-            now, states[i] = model.step(Frame(0, data, 1), states[i])
-            assert len(now) == 3
-            np.testing.assert_allclose(now[:2], output, atol=1e-5)
-            np.testing.assert_allclose(now, states[0][-1], atol=1e-5)
+        steps = [model.step(Frame(0, data, 1), own) for model, own in zip(models, states, strict=True)]
+        states = [own for _, own in steps]
+        for now, _ in steps:
+            np.testing.assert_allclose(now[: len(output)], output, atol=tolerance)
+            np.testing.assert_allclose(now, steps[0][0], atol=tolerance)
+
+
+def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "taught")
+    check_engines(base, tmp_path / "taught")
 
 
 def test_a_class_more_reads_the_traces_of_a_read_out(tmp_path: Path) -> None:
     traced = write_network(tmp_path, replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 2, 32, 32)))
     assert lesson(traced, tmp_path / "taught").right == 3
     assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
-    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
-    states = [model.initial_state() for model in models]
-    for data in clip(RIGHT, frames=10):
-        outputs = [model.step(Frame(0, data, 1), state) for model, state in zip(models, states, strict=True)]
-        states = [state for _, state in outputs]
-        for output, _ in outputs:
-            np.testing.assert_allclose(output, outputs[0][0], atol=1e-5)
+    check_engines(traced, tmp_path / "taught")
 
 
 @pytest.fixture(scope="module")
@@ -152,23 +151,7 @@ def test_a_class_compares_moments_with_those_of_its_lesson(remembering: Path, tm
     assert card.traces == TraceSpec((0.3, 0.9), 3, 32, 64, mixed=True)
     assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))[2:]) == {"right"}
     assert "right" not in decisions(tmp_path / "taught", clip(LEFT, seed=5))
-
-
-def test_all_engines_compare_moments_alike_and_give_the_old_classes_what_they_had(
-    remembering: Path, tmp_path: Path
-) -> None:
-    lesson(remembering, tmp_path / "taught")
-    before = load_model(remembering, "onnx")
-    state = before.initial_state()
-    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
-    states = [model.initial_state() for model in models]
-    for data in clip(RIGHT, frames=30):
-        output, state = before.step(Frame(0, data, 1), state)
-        outputs = [model.step(Frame(0, data, 1), own) for model, own in zip(models, states, strict=True)]
-        states = [own for _, own in outputs]
-        for now, _ in outputs:
-            np.testing.assert_allclose(now[:2], output, atol=1e-4)
-            np.testing.assert_allclose(now, outputs[0][0], atol=1e-3)
+    check_engines(remembering, tmp_path / "taught", frames=30, tolerance=1e-3)
 
 
 def test_more_lessons_of_moments_keep_the_first_one(remembering: Path, tmp_path: Path) -> None:
