@@ -22,7 +22,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
-from livesnn.paths import models_dir, recordings_dir
+from livesnn.paths import recordings_dir
 from livesnn.teach import (
     AT_REST,
     LONGEST_NAME,
@@ -51,7 +51,7 @@ from livesnn.teach.clips import (
     read_clips,
     watch,
 )
-from livesnn.weights import CARD_KEY, load_weights
+from livesnn.weights import CARD_KEY, Weights, load_weights
 from tests.networks import write_network
 
 pytestmark = pytest.mark.slow
@@ -561,29 +561,55 @@ def test_a_folder_that_cant_be_written_is_named_and_nothing_is_left(base: Path, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def as_an_older_model(base: Path, folder: Path, weights: Weights, **renamed: str) -> Path:
+    """Write a copy without hashes, with other weights, or with other names of tensors in its graph."""
+    shutil.copytree(base, folder)
+    _, card = load_weights(base / "model.safetensors")
+    older = {CARD_KEY: replace(card, weights_sha256="", graph_sha256="").to_json()}
+    save_file(weights, folder / "model.safetensors", older)
+    octets = (folder / "model.onnx").read_bytes()
+    for name, other in renamed.items():
+        assert len(name) == len(other)
+        octets = octets.replace(name.encode(), other.encode())
+    graph = onnx.load_from_string(octets)
+    onnx.helper.set_model_props(graph, older)
+    onnx.save(graph, folder / "model.onnx")
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("name", "damage", "says"),
+    ("fixture", "name", "damage", "says"),
     [
-        ("classify.weight", None, "is missing"),
-        ("classify.bias", np.zeros(3, np.float32), r"is \(3,\), not \(2,\)"),
-        ("stem.conv.weight", np.full((16, 2, 3, 3), np.nan, np.float32), "holds NaN or infinity"),
+        ("base", "classify.weight", None, "is missing"),
+        ("base", "classify.bias", np.zeros(3, np.float32), r"is \(3,\), not \(2,\)"),
+        ("base", "stem.conv.weight", np.full((16, 2, 3, 3), np.nan, np.float32), "holds NaN or infinity"),
+        ("remembering", "read_out.project.weight", None, "is missing"),
+        ("remembering", "read_out.project.bias", np.zeros(3, np.float32), r"is \(3,\), not \(64,\)"),
     ],
 )
 def test_damaged_weights_are_named_with_their_file(
-    base: Path, tmp_path: Path, name: str, damage: np.ndarray | None, says: str
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    fixture: str,
+    name: str,
+    damage: np.ndarray | None,
+    says: str,
 ) -> None:
-    folder = Path(shutil.copytree(base, tmp_path / "damaged"))
-    weights, card = load_weights(base / "model.safetensors")
+    sound = request.getfixturevalue(fixture)
+    weights, _ = load_weights(sound / "model.safetensors")
     del weights[name]
     if damage is not None:
         weights[name] = damage
-    older = {CARD_KEY: replace(card, weights_sha256="").to_json()}
-    save_file(weights, folder / "model.safetensors", older)
-    graph = onnx.load(folder / "model.onnx")
-    onnx.helper.set_model_props(graph, older)
-    onnx.save(graph, folder / "model.onnx")
+    folder = as_an_older_model(sound, tmp_path / "damaged", weights)
     with pytest.raises(ModelError, match=rf"damaged/model\.safetensors: .*{name} .*{says}"):
         teach("left", [clip(LEFT)], folder, tmp_path / "out", others=[clip(RIGHT)])
+
+
+def test_a_graph_with_other_names_is_refused(remembering: Path, tmp_path: Path) -> None:
+    weights, _ = load_weights(remembering / "model.safetensors")
+    folder = as_an_older_model(remembering, tmp_path / "strange", weights, project="prpject")
+    with pytest.raises(ModelError, match=r"strange/model\.onnx isn't a graph that livesnn has exported"):
+        lesson(folder, tmp_path / "taught")
 
 
 def test_files_of_two_models_are_not_taught_together(base: Path, tmp_path: Path) -> None:
@@ -622,11 +648,11 @@ def test_a_gesture_has_a_folder_of_its_own_whatever_its_name(
 
 
 def test_what_is_known_is_simulated_once_and_again_where_it_is_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
-    model, shares = load_model("gestures", "onnx"), []
-    weights = load_weights(models_dir() / "gestures" / "model.safetensors")[0]
+    model, shares = load_model(base, "onnx"), []
+    weights, _ = load_weights(base / "model.safetensors")
     made = known_people(model, weights, shares.append, 2, 1)
     assert (len(made.learned), len(made.kept_aside)) == (2 * 12 * 2, 12 * 2)
     assert shares[-1] == 1.0
