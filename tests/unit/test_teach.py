@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from livesnn.__main__ import main
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, ReadOut, SliceRule, TraceSpec
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
@@ -51,7 +51,7 @@ from livesnn.teach.clips import (
     read_clips,
     watch,
 )
-from livesnn.weights import CARD_KEY, Weights, load_weights
+from livesnn.weights import CARD_KEY, Weights, load_weights, save_weights
 from tests.networks import write_network
 
 pytestmark = pytest.mark.slow
@@ -119,13 +119,6 @@ def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: P
     check_engines(base, tmp_path / "taught")
 
 
-def test_a_class_more_reads_the_traces_of_a_read_out(tmp_path: Path) -> None:
-    traced = write_network(tmp_path, replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 2, 32, 32)))
-    assert lesson(traced, tmp_path / "taught").right == 3
-    assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
-    check_engines(traced, tmp_path / "taught")
-
-
 @pytest.fixture(scope="module")
 def remembering(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a network with a class "other" and a memory, whose offset centres what two clips show."""
@@ -142,6 +135,15 @@ def remembering(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mix = np.array([[1, -0.5], [0, 1]], np.float32)
     save_file({"project.weight": project, "project.bias": bias, "mix": mix}, folder / MEMORY)
     return folder
+
+
+def test_a_class_more_reads_the_traces_of_a_read_out(remembering: Path, tmp_path: Path) -> None:
+    traced = Path(shutil.copytree(remembering, tmp_path / "traced"))
+    (traced / MEMORY).unlink()
+    assert lesson(traced, tmp_path / "taught").right == 3
+    assert read_card(tmp_path / "taught").traces == read_card(traced).traces
+    assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
+    check_engines(traced, tmp_path / "taught")
 
 
 def test_a_class_compares_moments_with_those_of_its_lesson(remembering: Path, tmp_path: Path) -> None:
@@ -181,16 +183,18 @@ def test_a_memory_of_another_network_is_refused(remembering: Path, tmp_path: Pat
         lesson(folder, tmp_path / "taught")
 
 
-@pytest.mark.parametrize("readout", ["membrane", "traces"])
-def test_a_windows_mean_output_is_its_features_times_the_rows(readout: ReadOut, tmp_path: Path) -> None:
-    base = write_network(tmp_path, replace(CARD, readout=readout))
-    model, shown = load_model(base, "onnx"), clip(LEFT, frames=40)
+@pytest.mark.parametrize("fixture", ["base", "remembering"])
+def test_a_windows_mean_output_is_its_features_times_the_rows(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(fixture)
+    model, shown = load_model(folder, "onnx"), clip(LEFT, frames=40)
     state, outputs = model.initial_state(), []
     for data in shown:
         output, state = model.step(Frame(0, data, 1), state)
         outputs.append(output)
     means = np.array(outputs).reshape(4, 10, -1).mean(1)
-    weights, _ = load_weights(base / "model.safetensors")
+    weights, _ = load_weights(folder / "model.safetensors")
     found = watch(model, weights, shown).units @ rows_of(weights, model.card).T
     np.testing.assert_allclose(found, means, atol=1e-4)
 
@@ -374,8 +378,10 @@ def test_nothing_is_overwritten(base: Path, tmp_path: Path) -> None:
         lesson(base, tmp_path / "taught")
 
 
-def test_a_model_that_reads_out_spikes_cant_be_taught(tmp_path: Path) -> None:
-    folder = write_network(tmp_path, replace(CARD, readout="spikes"))
+def test_a_model_that_reads_out_spikes_cant_be_taught(base: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(base, tmp_path / "spikes"))
+    weights, card = load_weights(base / "model.safetensors")
+    save_weights(weights, folder / "model.safetensors", replace(card, readout="spikes"))
     with pytest.raises(ModelError, match="reads out its spikes: only an sts_resnet"):
         lesson(folder, tmp_path / "taught")
 
