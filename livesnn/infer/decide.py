@@ -130,10 +130,9 @@ class Decider:
             )
         if both := [label for label in self.deny if label in self.allow]:
             raise LivesnnError(f"{both[0]} is both allowed and denied: leave it out of one of the two")
-        if not 0 <= self.smoothing < 1:
-            raise LivesnnError(f"the smoothing is {self.smoothing}: give a number from 0 to below 1")
-        if not 0 <= self.leak < 1:
-            raise LivesnnError(f"the leak is {self.leak}: give a number from 0 to below 1")
+        for name, share in (("smoothing", self.smoothing), ("leak", self.leak)):
+            if not 0 <= share < 1:
+                raise LivesnnError(f"the {name} is {share}: give a number from 0 to below 1")
 
     def merge(self, given: Mapping[str, Any]) -> Decider:
         """Return a decider with the given fields; raises LivesnnError if they are impossible.

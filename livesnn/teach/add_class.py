@@ -17,7 +17,7 @@ from functools import partial
 from hashlib import blake2b
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -446,19 +446,18 @@ def known_people(
 
     They are cached for its weights. Simulating them takes some 30 s, of which ``progress`` is told.
     """
-    share = people / (people + kept_aside_people)
+    total, nothing = people + kept_aside_people, _nothing(model.card)
 
     def simulated() -> dict[str, FloatArray]:
-        return {
-            "learned": _people(model, weights, people, "train", lambda done: progress(share * done)),
-            "kept_aside": _people(
-                model,
-                weights,
-                kept_aside_people,
-                "validation",
-                lambda done: progress(share + (1 - share) * done),
-            ),
-        }
+        parts: dict[str, list[FloatArray]] = {"learned": [], "kept_aside": []}
+        for number in range(total):
+            use: Use = "train" if number < people else "validation"
+            part, seed = ("learned", number) if number < people else ("kept_aside", number - people)
+            for name in (*GESTURES, nothing[seed % len(nothing)]):
+                clip = clip_frames(name, seed, model.card.input, use, CLIP_WINDOWS)
+                parts[part].append(watch(model, weights, clip).units)
+            progress((number + 1) / total)
+        return {part: np.concatenate(units) for part, units in parts.items()}
 
     return Known(**_cached(f"known-{_key(model.card, weights, people, kept_aside_people)}.npz", simulated))
 
@@ -469,7 +468,8 @@ def _cached(name: str, make: Callable[[], dict[str, FloatArray]]) -> dict[str, F
     with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:
         return {each: kept[each].astype(np.float32) for each in kept.files}
     arrays, made = make(), io.BytesIO()
-    np.savez(made, **{each: array.astype(np.float16) for each, array in arrays.items()})
+    halves: dict[str, Any] = {each: array.astype(np.float16) for each, array in arrays.items()}
+    np.savez(made, **halves)
     with suppress(OSError):  # without a cache they are made again
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, made.getvalue())
@@ -518,16 +518,6 @@ def known_moments(
 def _nothing(card: ModelCard) -> tuple[str, ...]:
     """Return what people do who perform nothing; who walks by may never cause a fixed number of events."""
     return (IDLE, WALKING) if card.input.slice.delta_t_us else (IDLE,)
-
-
-def _people(model: Model, weights: Weights, people: int, use: Use, progress: Progress) -> FloatArray:
-    spec, windows = model.card.input, []
-    nothing = _nothing(model.card)
-    for seed in range(people):
-        for name in (*GESTURES, nothing[seed % len(nothing)]):
-            windows.append(watch(model, weights, clip_frames(name, seed, spec, use, CLIP_WINDOWS)).units)
-        progress((seed + 1) / people)
-    return np.concatenate(windows)
 
 
 def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
