@@ -68,10 +68,12 @@ def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
 def macs(active: float, card: ModelCard) -> float:
     """Return the effective MACs of a frame in which ``active`` values, over all channels and pixels, aren't 0."""
     spec, first, traces = card.input, next(iter(card.states.values())), card.traces
-    dense = traces.hidden * (traces.traces + traces.members * len(card.classes))
-    read_out = float(dense) if card.readout == "traces" else 0.0
     if len(first) == 1:
         return active * first[0]
+    read_out = 0.0
+    if card.readout == "traces":
+        mixing = traces.traces * len(traces.alphas) * traces.mixed
+        read_out = float(mixing + traces.hidden * (traces.traces + traces.members * len(card.classes)))
     kernel = 3 if card.network.kind == "conv_snn" else card.network.stem_kernel
     return active * _conv((spec.channels, spec.height, spec.width), first, kernel) + read_out
 

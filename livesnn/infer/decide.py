@@ -130,10 +130,9 @@ class Decider:
             )
         if both := [label for label in self.deny if label in self.allow]:
             raise LivesnnError(f"{both[0]} is both allowed and denied: leave it out of one of the two")
-        if not 0 <= self.smoothing < 1:
-            raise LivesnnError(f"the smoothing is {self.smoothing}: give a number from 0 to below 1")
-        if not 0 <= self.leak < 1:
-            raise LivesnnError(f"the leak is {self.leak}: give a number from 0 to below 1")
+        for name, share in (("smoothing", self.smoothing), ("leak", self.leak)):
+            if not 0 <= share < 1:
+                raise LivesnnError(f"the {name} is {share}: give a number from 0 to below 1")
 
     def merge(self, given: Mapping[str, Any]) -> Decider:
         """Return a decider with the given fields; raises LivesnnError if they are impossible.
@@ -169,9 +168,8 @@ class Decider:
     ) -> Decision:
         """Return the decision on the last window's evidence, float32 [K].
 
-        ``membrane`` float32 [K], U of the output layer after its last step, or the last output where it never fires,
-        breaks ties. ``before`` is the previous
-        frame's decision; UNDECIDED after a reset.
+        ``membrane`` float32 [K] breaks ties: U of the output layer after its last step, or the last output where it
+        never fires. ``before`` is the previous frame's decision; UNDECIDED after a reset.
         """
         likely = probabilities(evidence, card, temperature=card.temperature)
         best = winner(evidence, membrane)
@@ -292,9 +290,7 @@ class Activity(NamedTuple):
 def count_blocks(frame: Frame) -> FloatArray:
     """Return the counts in each block of a frame [SIDE · SIDE], before they were lifted.
 
-    What is left over at two edges is left out.
-
-    A picture with fewer than SIDE pixels a side has no blocks.
+    What is left over at two edges is left out. A picture with fewer than SIDE pixels a side has no blocks.
     """
     channels, height, width = frame.data.shape
     high, wide = height // SIDE, width // SIDE  # of a block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -150,11 +150,7 @@ def read_card(model: str | Path) -> ModelCard:
 
 def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
     """Return the shipped models that were trained with a sensor of this width and height."""
-    fitting = []
-    for name in shipped_models():
-        with suppress(ModelError):  # a damaged one says so when it is loaded
-            fitting += [name] if read_card(name).sensor == sensor else []
-    return tuple(fitting)
+    return tuple(name for name, card in _shipped_cards() if card.sensor == sensor)
 
 
 def only_model_for(source: str) -> str | None:
@@ -202,17 +198,18 @@ def fit_video(card: ModelCard, source: str) -> Fit:
     """Return how a model fits the pictures of a SOURCE of the command line."""
     if card.input.kind == "video":
         return Fit(plays=True)
-    better = only_model_for(source) or next(iter(_video_models()), None)
+    for_video = (
+        name for name, card in _shipped_cards() if card.input.kind == "video" and name != TURNING_DIGITS
+    )
+    better = only_model_for(source) or next(for_video, None)
     return Fit(plays=False, better=better, why="This is a video")
 
 
-def _video_models() -> list[str]:
-    """Return the shipped models for any video."""
-    found = []
+def _shipped_cards() -> Iterator[tuple[str, ModelCard]]:
+    """Yield the shipped models' names and cards."""
     for name in shipped_models():
         with suppress(ModelError):  # a damaged one says so when it is loaded
-            found += [name] if read_card(name).input.kind == "video" and name != TURNING_DIGITS else []
-    return found
+            yield name, read_card(name)
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -193,7 +193,12 @@ def with_read_out(base: Path, weights: Weights, card: ModelCard) -> Any:
             array = np.ascontiguousarray(values.pop(name))
             tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
     if MIX in values:  # nothing is mixed yet
-        _mix_traces(graph, values.pop(MIX), card)
+        try:
+            _mix_traces(graph, values.pop(MIX), card)
+        except (LookupError, StopIteration) as error:
+            raise ModelError(
+                f"{base} isn't a graph that livesnn has exported: train the model again"
+            ) from error
     if values:
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # intermediate shapes, which nobody needs

@@ -194,8 +194,26 @@ class SpikeNetwork(NamedTuple):
         return np.float32(alpha), np.float32(neuron.threshold), neuron.reset, fires
 
     def is_compiled(self) -> bool:
-        """Return whether the machine code of its step is there, so that a SpikeModel is made in a moment."""
-        return _is_compiled(self.plan, self.rule, self.dense)
+        """Return whether all machine code of its step is there, in this process or on disk."""
+        forget_stale(help_steps)
+        scratch, floats, rule, dense = (
+            _scratch(self.plan).arguments,
+            np.zeros(1, np.float32),
+            self.rule,
+            self.dense,
+        )
+        written = floats, floats, np.zeros((2, 1), np.float32)
+        called: list[tuple[Any, tuple[object, ...]]] = [
+            (help_steps, (0, rule, *scratch, 0, 0, 0)),
+            (run_step, (0, rule, True, 0, floats, written, *scratch)),
+        ]
+        if dense is not None:
+            called += [
+                (advance_traces, (dense, floats, floats, floats)),
+                (hidden_units, (dense, floats)),
+                (classified, (dense, floats)),
+            ]
+        return all(is_cached(function, *arguments) for function, arguments in called)
 
 
 _Layer = tuple[int, tuple[int, ...]]  # where its membranes begin in the array of all, and their shape
@@ -322,22 +340,22 @@ of the step.
 """
 
 LATE_EVERY, LATE_AT_ONCE = 120, 3
-"""Helpers may be late in one of so many steps, as p99 is then that of the others, and so often in a row."""
+"""Helpers may be late in one of so many steps, which leaves p99 as it is, and so many times in a row."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 150, 4800
+FIRST_PAUSE, LONGEST_PAUSE = 150, 4800  # Steps without helpers after they were late more often than that
 
 
 class Helping(NamedTuple):
-    """Whether helpers are called to a step: not for a while after they were late too often, on a busy machine.
+    """Whether helpers are called to a step. On a busy machine, where they were late too often, they pause.
 
     Attributes
     ----------
     alone
-        Steps that are still to be taken without them.
+        Steps that are still left of a pause.
     allowed
-        How often they may be late until then.
+        How often they may be late before the next pause.
     pause
-        Steps that follow without them. It doubles until they are on time for a while.
+        Steps of the next pause. They double from pause to pause, until helpers are on time for a while.
     """
 
     alone: int = 0
@@ -349,7 +367,7 @@ class Helping(NamedTuple):
         return self._replace(alone=self.alone - 1) if self.alone else self
 
     def after_helped(self, step_s: float, waited_s: float) -> Helping:
-        """Return what follows a step with helpers that took so long, of which its caller waited ``waited_s``."""
+        """Return what follows a step with helpers, in ``waited_s`` of which the caller waited for them."""
         if waited_s > max(LATE_S, LATE_SHARE * step_s):
             if self.allowed >= 1:
                 return self._replace(allowed=self.allowed - 1)
@@ -436,21 +454,6 @@ class ThreadTeam:
         begun_s = time.perf_counter()
         help_steps(self._shared.address, self._shared.rule, *self._scratch.arguments, 0, 0, looks)
         return time.perf_counter() - begun_s
-
-
-def _is_compiled(network: Plan, rule: Rule, dense: Dense | None) -> bool:
-    """Return whether all machine code of a step is there, in this process or on disk."""
-    forget_stale(help_steps)
-    scratch, floats = _scratch(network).arguments, np.zeros(1, np.float32)
-    written = floats, floats, np.zeros((2, 1), np.float32)
-    helps = is_cached(help_steps, 0, rule, *scratch, 0, 0, 0)
-    steps = helps and is_cached(run_step, 0, rule, True, 0, floats, written, *scratch)
-    if dense is None or not steps:
-        return steps
-    reads = is_cached(advance_traces, dense, floats, floats, floats) and is_cached(
-        hidden_units, dense, floats
-    )
-    return reads and is_cached(classified, dense, floats)
 
 
 def _share(network: Plan, rule: Rule, threads: int) -> _Shared:

@@ -94,15 +94,8 @@ learn to guess."""
 
 DENOISED_SHARE = 1 / 3  # Share of wide clips whose events have passed the noise filter
 
-AROUND: dict[str, Kind] = {
-    OBJECTS: "objects", SHAKE: "shake", PAN: "pan", CURTAIN: "curtain", TWO_PEOPLE: "passer_by",
-}  # fmt: skip
-"""What moves besides the person in scenes without a gesture."""
-
-AROUND_SHARES: dict[Kind, float] = {
-    "objects": 0.03, "shake": 0.04, "pan": 0.01, "curtain": 0.02, "passer_by": 0.05,
-}  # fmt: skip
-"""Shares of all wide people around whom it moves."""
+AROUND_SHARES = {OBJECTS: 0.03, SHAKE: 0.04, PAN: 0.01, CURTAIN: 0.02, TWO_PEOPLE: 0.05}
+"""What may move besides the person, and around which share of all wide people it does."""
 
 TEXTURED_SHARE = 0.4  # Share of wide people before a background with a texture
 
@@ -164,9 +157,14 @@ def gesture_clip(
         events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
         if breadth == "narrow" or _is_seen(events.size, scene, times_us[-1] / 1e6):
             break
+    events = _warmed_up(events)
+    return events[events["t"] < round(seconds * 1e6)]
+
+
+def _warmed_up(events: Events) -> Events:
     events = events[events["t"] >= WARM_UP_US]
     events["t"] -= WARM_UP_US
-    return events[events["t"] < round(seconds * 1e6)]
+    return events
 
 
 def _is_seen(events: int, scene: Scene, seconds: float) -> bool:
@@ -211,12 +209,12 @@ def _scene(
 ) -> Scene:
     """Return a random scene, with what moves in it besides the person."""
     scene = draw_scene(rng, resolution, lamp_share, breadth)
-    kinds = [AROUND[name] for name in gestures if name in AROUND]
+    around = [name for name in gestures if name in AROUND_SHARES]
     if breadth == "wide":
-        kinds += [kind for kind, share in AROUND_SHARES.items() if rng.random() < share]
+        around += [name for name, share in AROUND_SHARES.items() if rng.random() < share]
         if rng.random() < TEXTURED_SHARE:
             scene = replace(scene, background=textured(scene.background, rng))
-    return with_surroundings(scene, tuple(kinds), rng)
+    return with_surroundings(scene, around, rng)
 
 
 def gesture_random(use: Use, seed: int, gesture: str | None = None, attempt: int = 0) -> np.random.Generator:
@@ -224,13 +222,8 @@ def gesture_random(use: Use, seed: int, gesture: str | None = None, attempt: int
 
     A later ``attempt`` at the same clip has another one.
     """
-    names = (
-        *GESTURES,
-        None,
-        *NOTHING[:3],
-        *EVERYDAY,
-        *NOTHING[3:],
-    )  # new ones last: old people stay the same
+    # New names come last, so that old people stay the same
+    names = (*GESTURES, None, *NOTHING[:3], *EVERYDAY, *NOTHING[3:])
     return np.random.default_rng([_USES[use], seed, names.index(gesture), *[attempt] * (attempt > 0)])
 
 
@@ -300,13 +293,12 @@ def _practice(rng: Random) -> Iterator[Turn]:
     rested = True
     while True:
         change_s = log_uniform(rng, *SWIFT_S)
-        if not rested and rng.random() < REST_SHARE:
+        rested = not rested and rng.random() < REST_SHARE
+        if rested:
             yield Turn(IDLE, change_s, rng.uniform(*REST_S))
-            rested = True
-            continue
-        performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
-        yield Turn(performed, change_s, log_uniform(rng, *PERFORMED_S))
-        rested = False
+        else:
+            performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
+            yield Turn(performed, change_s, log_uniform(rng, *PERFORMED_S))
 
 
 def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -> Iterator[Take]:
@@ -406,13 +398,8 @@ def nothing_clip(name: str, seed: int, seconds: float, *, use: Use, breadth: Bre
         packets.append(take.events)
         if take.end_us >= seconds * 1e6 + WARM_UP_US:
             break
-    events = np.concatenate(packets)
-    events = events[events["t"] >= WARM_UP_US]
-    events["t"] -= WARM_UP_US
-    return events
+    return _warmed_up(np.concatenate(packets))
 
-
-Kind = Literal["objects", "shake", "pan", "curtain", "passer_by"]
 
 SHAKE_PIXELS, SHAKE_HZ = (0.3, 6.0), (1.0, 8.0)
 """How far a camera in a hand shakes (standard deviation, on 128 pixels), and up to which frequency; log-uniform."""
@@ -421,20 +408,20 @@ PAN_PIXELS, PAN_SPEED = (15.0, 120.0), (10.0, 150.0)
 """How far a camera turns to either side, on 128 pixels, and how fast, in pixels a second."""
 
 
-def with_surroundings(scene: Scene, kinds: tuple[Kind, ...], rng: Random) -> Scene:
-    """Return the scene with what moves besides the person, and a background on which a moving camera is seen."""
-    if not kinds:
+def with_surroundings(scene: Scene, around: Sequence[str], rng: Random) -> Scene:
+    """Return the scene with what moves besides the person, of `AROUND_SHARES`, before a background with a texture."""
+    if not around:
         return scene
     scale = min(scene.resolution) / IMAGE
-    objects = [_object(scene, rng) for _ in range(rng.integers(1, 4))] if "objects" in kinds else []
+    objects = [_object(scene, rng) for _ in range(rng.integers(1, 4))] if OBJECTS in around else []
     behind = [each for each in objects if rng.random() < 0.5]
-    people = [_passer_by(scene, rng)] if "passer_by" in kinds else []
-    camera = _camera(kinds, scale, rng) if {"shake", "pan"} & {*kinds} else None
-    curtain = _curtain(scene.resolution.width, scale, rng) if "curtain" in kinds else None
+    people = [_passer_by(scene, rng)] if TWO_PEOPLE in around else []
+    camera = _camera(around, scale, rng) if {SHAKE, PAN} & {*around} else None
+    curtain = _curtain(scene.resolution.width, scale, rng) if CURTAIN in around else None
     before = tuple(each for each in objects if each not in behind)
     background = textured(scene.background, rng)
-    around = Surroundings((*people, *behind), before, camera, curtain)
-    return replace(scene, background=background, around=around)
+    surroundings = Surroundings((*people, *behind), before, camera, curtain)
+    return replace(scene, background=background, around=surroundings)
 
 
 def textured(background: FloatImage, rng: Random) -> FloatImage:
@@ -466,13 +453,13 @@ def _to_and_fro(far: float, speed: float, start: float) -> Moving:
     return lambda times_s: far * 2 / np.pi * np.arcsin(np.sin(turn * times_s + start))
 
 
-def _camera(kinds: tuple[Kind, ...], scale: float, rng: Random) -> Moving:
+def _camera(around: Sequence[str], scale: float, rng: Random) -> Moving:
     shaking = _wandering(rng, (2,), log_uniform(rng, *SHAKE_HZ))
-    size = scale * log_uniform(rng, *SHAKE_PIXELS) * ("shake" in kinds)
+    size = scale * log_uniform(rng, *SHAKE_PIXELS) * (SHAKE in around)
     far, speed = scale * rng.uniform(*PAN_PIXELS), scale * log_uniform(rng, *PAN_SPEED)
     panning = _to_and_fro(far, speed, rng.uniform(0, 2 * np.pi))
     tilt = rng.normal(0, 0.2)
-    way = np.array([np.cos(tilt), np.sin(tilt)]) * ("pan" in kinds)
+    way = np.array([np.cos(tilt), np.sin(tilt)]) * (PAN in around)
     return lambda times_s: size * shaking(times_s) + panning(times_s)[:, None] * way
 
 

@@ -401,14 +401,19 @@ def _any_movement(beat: Beat, rng: Random) -> Limbs:
     return one_of([*everyday.MOVEMENTS.values()], rng).perform(beat.times_s, rng)[0]
 
 
+_WAVES = {"right_hand_wave": RIGHT, "left_hand_wave": LEFT}
+_CIRCLES = {
+    "right_arm_clockwise": (RIGHT, -1),
+    "right_arm_counter_clockwise": (RIGHT, 1),
+    "left_arm_clockwise": (LEFT, 1),
+    "left_arm_counter_clockwise": (LEFT, -1),
+}
+"""Which arm turns, and the sign of `_circling`."""
+
 _MOTIONS: dict[str, Motion] = {
     "hand_clapping": Motion(_clapping, 0.17, 0.75),
-    "right_hand_wave": Motion(partial(_waving, (RIGHT,)), 0.18, 0.9),
-    "left_hand_wave": Motion(partial(_waving, (LEFT,)), 0.18, 0.9),
-    "right_arm_clockwise": Motion(partial(_circling, {RIGHT: -1}), 0.42, 1.8),
-    "right_arm_counter_clockwise": Motion(partial(_circling, {RIGHT: 1}), 0.42, 1.8),
-    "left_arm_clockwise": Motion(partial(_circling, {LEFT: 1}), 0.42, 1.8),
-    "left_arm_counter_clockwise": Motion(partial(_circling, {LEFT: -1}), 0.42, 1.8),
+    **{name: Motion(partial(_waving, (arm,)), 0.18, 0.9) for name, arm in _WAVES.items()},
+    **{name: Motion(partial(_circling, {arm: sign}), 0.42, 1.8) for name, (arm, sign) in _CIRCLES.items()},
     "arm_roll": Motion(_arm_roll, 0.16, 0.75),
     "air_drums": Motion(_drums, 0.2, 0.85),
     "air_guitar": Motion(_guitar, 0.2, 0.75),
@@ -427,40 +432,34 @@ _MOTIONS: dict[str, Motion] = {
 }
 
 
-def _wide(narrow: Motion, *others: Motion) -> tuple[Motion, ...]:
+_OTHER_WAYS: dict[str, tuple[Motion, ...]] = {
+    "hand_clapping": (Motion(_small_clapping, 0.2, 1.1), Motion(_wide_clapping, 0.35, 1.3)),
+    **{
+        name: (
+            Motion(partial(_waving, (arm,)), 0.4, 1.5),
+            Motion(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
+            Motion(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
+        )
+        for name, arm in _WAVES.items()
+    },
+    **{
+        name: (
+            Motion(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
+            Motion(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
+        )
+        for name, (arm, sign) in _CIRCLES.items()
+    },
+    "arm_roll": (Motion(partial(_stretched, _arm_roll), 0.2, 1.1),),
+    "air_drums": (Motion(partial(_stretched, _drums), 0.2, 1.1),),
+    "air_guitar": (Motion(partial(_stretched, _guitar), 0.2, 1.1),),
+}
+"""How wide people perform a gesture, besides as narrow ones do."""
+
+
+def _wide(narrow: Motion, others: tuple[Motion, ...]) -> tuple[Motion, ...]:
     weight = NARROW_SHARE / (1 - NARROW_SHARE) * sum(each.weight for each in others)
     return narrow._replace(weight=weight), *others
 
 
-def _wide_waves(arm: int) -> tuple[Motion, ...]:
-    return _wide(
-        _MOTIONS["left_hand_wave" if arm == LEFT else "right_hand_wave"],
-        Motion(partial(_waving, (arm,)), 0.4, 1.5),
-        Motion(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
-        Motion(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
-    )
-
-
-def _wide_circles(name: str, arm: int, sign: int) -> tuple[Motion, ...]:
-    return _wide(
-        _MOTIONS[name],
-        Motion(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
-        Motion(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
-    )
-
-
-_WIDE: dict[str, tuple[Motion, ...]] = {
-    "hand_clapping": _wide(
-        _MOTIONS["hand_clapping"], Motion(_small_clapping, 0.2, 1.1), Motion(_wide_clapping, 0.35, 1.3)
-    ),
-    "right_hand_wave": _wide_waves(RIGHT),
-    "left_hand_wave": _wide_waves(LEFT),
-    "right_arm_clockwise": _wide_circles("right_arm_clockwise", RIGHT, -1),
-    "right_arm_counter_clockwise": _wide_circles("right_arm_counter_clockwise", RIGHT, 1),
-    "left_arm_clockwise": _wide_circles("left_arm_clockwise", LEFT, 1),
-    "left_arm_counter_clockwise": _wide_circles("left_arm_counter_clockwise", LEFT, -1),
-    "arm_roll": _wide(_MOTIONS["arm_roll"], Motion(partial(_stretched, _arm_roll), 0.2, 1.1)),
-    "air_drums": _wide(_MOTIONS["air_drums"], Motion(partial(_stretched, _drums), 0.2, 1.1)),
-    "air_guitar": _wide(_MOTIONS["air_guitar"], Motion(partial(_stretched, _guitar), 0.2, 1.1)),
-    "other": (Motion(_any_movement, 0.35, 1.5),),
-}
+_WIDE = {name: _wide(_MOTIONS[name], others) for name, others in _OTHER_WAYS.items()}
+_WIDE["other"] = (Motion(_any_movement, 0.35, 1.5),)

@@ -17,7 +17,7 @@ from functools import partial
 from hashlib import blake2b
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,8 @@ from livesnn.teach.clips import (
     HIDDEN_BIAS,
     MOST_MOMENTS,
     MOVES,
+    OFFSET,
+    PROJECT,
     WEIGHT,
     Clip,
     FloatArray,
@@ -63,7 +65,6 @@ from livesnn.teach.clips import (
     moved,
     movement,
     watch,
-    window_features,
     with_moments,
     with_units,
     without_moments,
@@ -130,24 +131,28 @@ def teach(
     except ModelError as error:
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     memory = Memory.of(folder, weights, card)
-    before = taught_before(folder, card, len(weights[WEIGHT][0]) + 1 if memory is None else memory.size)
-    lesson = _Given(gesture, clips, others, loaded, weights, memory, before)
-    shown = [lesson.watch(clip) for clip in clips]
-    units = joined([each.units for each in shown])
-    _check_windows(len(units), gesture, card)
+    before = taught_before(folder, card, rows.shape[1] if memory is None else memory.size)
+    parts = [watch(loaded, weights, clip, memory) for clip in clips]
+    shown, lengths = Watched.joined(parts), [len(part.units) for part in parts]
+    windows = len(shown.units)
+    _check_windows(windows, gesture, card)
     moving = _movement(clips, gesture, card)
-    resembles, resembling = _resembles(units, rows, card)
-    recognised = recognised_already(gesture, resembles, resembling, len(units))
+    resembles, resembling = _resembles(shown.units, rows, card)
+    recognised = recognised_already(gesture, resembles, resembling, windows)
     if recognised is not None and not go_on(recognised):
         raise AlreadyRecognisedError(recognised)
-    learned = (_learn_row if memory is None else _learn_moments)(lesson, shown, progress)
-    write_taught(folder, out, gesture, len(units), learned)
+    aside = _kept_aside(lengths)
+    lesson = _Given(gesture, clips, others, loaded, weights, rows, before, shown, aside)
+    learned = (
+        _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
+    )
+    _write(folder, out, gesture, windows, learned)
     return Lesson(
         folder=str(out),
         gesture=gesture,
-        windows=len(units),
+        windows=windows,
         right=learned.right,
-        kept_aside=int(_kept_aside([len(each.units) for each in shown]).sum()),
+        kept_aside=int(aside.sum()),
         taken=sum(learned.taken.values()),
         known=learned.known,
         resembles=resembles,
@@ -166,19 +171,13 @@ class _Given(NamedTuple):
     others: Sequence[Clip]
     model: Model
     weights: Weights
-    memory: Memory | None
+    rows: FloatArray  # Of all classes that the model has, see `rows_of`
     before: dict[str, FloatArray]  # What `TAUGHT` has of each class
+    shown: Watched  # The clips
+    aside: npt.NDArray[np.bool_]  # Which of their windows are held out at first
 
-    def watch(self, clip: Clip) -> Watched:
-        if self.memory is None:
-            return Watched(window_features(self.model, self.weights, clip), np.zeros((0, 0), np.float32))
-        return watch(self.model, self.weights, self.memory, clip)
-
-    @property
     def others_rows(self) -> FloatArray:
-        return rows_of(self.weights, self.model.card)[
-            [name != self.gesture for name in self.model.card.classes]
-        ]
+        return self.rows[[name != self.gesture for name in self.model.card.classes]]
 
 
 class Learned(NamedTuple):
@@ -196,25 +195,26 @@ class Learned(NamedTuple):
     known: int
 
 
-def _learn_row(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> Learned:
+def _learn_row(lesson: _Given, progress: Progress) -> Learned:
     """Learn one more row of the read-out, of mean hidden units or membranes."""
-    model, weights, gesture = lesson.model, lesson.weights, lesson.gesture
-    card, before = model.card, dict(lesson.before)
-    parts = [each.units for each in shown]
-    taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
+    model, weights, gesture, aside = lesson.model, lesson.weights, lesson.gesture, lesson.aside
+    card, before, taught = _with_class(model.card, gesture), dict(lesson.before), lesson.shown.units
     earlier = before.pop(gesture, taught[:0])
-    copied = [[window_features(model, weights, copy) for copy in moved(clip)] for clip in lesson.clips]
+    copied = [[watch(model, weights, copy).units for copy in moved(clip)] for clip in lesson.clips]
     copies = [joined(copy) for copy in zip(*copied, strict=True)]
-    known = _known(model, weights, lesson.others, before, progress)
+    known = _known(lesson, before, progress)
     # Windows that were taught earlier have no shifted copies: each is repeated instead.
     again = np.repeat(drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
-    fit = partial(fit_row, rows=lesson.others_rows, temperature=card.temperature)
+    others = lesson.others_rows()
+    fit = partial(fit_row, rows=others, temperature=card.temperature)
     trial = fit(joined([again, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
     row = fit(joined([again, taught, *copies]), joined(list(known)))
-    decided = partial(_decided, row=trial, rows=lesson.others_rows, card=card)
-    card = _with_class(card, gesture)
-    rows = np.concatenate([rows_of(weights, model.card), row[None]])[: len(card.classes)]
+    rows = np.concatenate([lesson.rows, row[None]])[: len(card.classes)]
     rows[card.classes.index(gesture)] = row
+
+    def decided(windows: FloatArray) -> int:
+        return _decided(windows @ trial, windows, others, card) if len(windows) else 0
+
     return Learned(
         weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]},
         card,
@@ -222,6 +222,54 @@ def _learn_row(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> 
         decided(taught[aside]),
         {"": taken} if (taken := decided(known.kept_aside)) else {},
         len(known.kept_aside),
+    )
+
+
+OTHERS_TAKEN = 0.02  # Share of the windows of ``others`` that may be taken for the class
+
+
+def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progress: Progress) -> Learned:
+    """Keep moments of the lesson, with which the class compares what it sees.
+
+    ``lengths`` has the number of windows of each clip.
+    """
+    model, weights, gesture, aside = lesson.model, lesson.weights, lesson.gesture, lesson.aside
+    card, window, kept = model.card, model.card.input.window, dict(lesson.before)
+    earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
+    most = min(MOST_MOMENTS, card.traces.hidden // (len(kept) + 1))
+    if not most:
+        raise ModelError(
+            f"{card.name} has no room for another gesture: teach a model with fewer taught gestures"
+        )
+    ends = np.cumsum(lengths)[:-1]
+    clips = np.split(lesson.shown.moments, window * ends)
+    early = [
+        seen[: window * np.count_nonzero(~out)]
+        for seen, out in zip(clips, np.split(aside, ends), strict=True)
+    ]
+    kept[gesture] = joined([earlier, *map(examples_of, clips)])
+    trial = drawn(joined([earlier, *map(examples_of, early)]), most)
+
+    def excess(moments: FloatArray) -> FloatArray:
+        return likeness(moments, trial).reshape(-1, window).mean(1)
+
+    edge, others = EDGE, joined(watch(model, weights, clip, memory).moments for clip in lesson.others)
+    if len(others):
+        edge = max(edge, float(np.quantile(excess(others), 1 - OTHERS_TAKEN)))
+
+    def decided(seen: Watched) -> int:
+        other = seen.units @ lesson.rows[card.classes.index(OTHER)]
+        return _decided(other + GAIN * (excess(seen.moments) - edge), seen.units, lesson.others_rows(), card)
+
+    bank = known_moments(model, weights, memory, progress) if card.dataset == SIMULATED else {}
+    taken = {name: decided(seen) for name, seen in bank.items()}
+    taught = _with_class(card, gesture)
+    return Learned(
+        *with_moments(weights, taught, memory, kept, {gesture: edge}, most),
+        kept,
+        decided(Watched(lesson.shown.units[aside], lesson.shown.moments[np.repeat(aside, window)])),
+        {name: count for name, count in taken.items() if count},
+        sum(len(seen.units) for seen in bank.values()),
     )
 
 
@@ -246,31 +294,24 @@ def _check_windows(windows: int, gesture: str, card: ModelCard) -> None:
         )
 
 
-def _known(
-    model: Model,
-    weights: Weights,
-    others: Sequence[Clip],
-    before: Mapping[str, FloatArray],
-    progress: Progress,
-) -> Known:
-    """Return what the new class must not be confused with: trained classes, taught classes, and ``others``."""
+def _known(lesson: _Given, before: Mapping[str, FloatArray], progress: Progress) -> Known:
+    """Return what the new class must not be confused with: trained classes, those taught ``before``, and others."""
+    model, weights = lesson.model, lesson.weights
     parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
-    shown = [window_features(model, weights, clip) for clip in others]
-    for windows in (joined(shown), *before.values()):
+    shown = joined(watch(model, weights, clip).units for clip in lesson.others)
+    for windows in (shown, *before.values()):
         some = drawn(windows, MOST_OTHERS)
         aside = _kept_aside([len(some)])
         parts.append(Known(some[~aside], some[aside]))
-    known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
+    known = Known(joined(part.learned for part in parts), joined(part.kept_aside for part in parts))
     if not len(known.learned):
         raise DataError("--others has fewer than two whole windows: give longer recordings")
     return known
 
 
-def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: ModelCard) -> int:
-    """Return how many windows are decided as the class of ``row``."""
-    if not len(windows):
-        return 0
-    return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
+def _decided(outputs: FloatArray, windows: FloatArray, rows: FloatArray, card: ModelCard) -> int:
+    """Return how many windows are decided as a class that has these outputs, beside the classes of ``rows``."""
+    return int((probability(outputs, windows, rows, card.temperature) >= THRESHOLD).sum())
 
 
 def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
@@ -300,13 +341,13 @@ def rows_of(weights: Weights, card: ModelCard) -> FloatArray:
 
     Raises ModelError that names a tensor of the read-out which is missing or unfit.
     """
+    features, classes = sum(map(prod, card.pooled_shapes())), len(card.classes)
     if card.readout == "traces":
         dense_layers(weights, card)
+        tensor(weights, PROJECT, (card.traces.currents, features))
+        tensor(weights, OFFSET, (card.traces.currents,))
         features = card.traces.members * card.traces.hidden
-    else:
-        features = sum(map(prod, card.pooled_shapes()))
-    shapes = {WEIGHT: (len(card.classes), features), BIAS: (len(card.classes),)}
-    weight, bias = (tensor(weights, name, shape) for name, shape in shapes.items())
+    weight, bias = tensor(weights, WEIGHT, (classes, features)), tensor(weights, BIAS, (classes,))
     return np.concatenate([weight, bias[:, None]], axis=1)
 
 
@@ -329,8 +370,8 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
     return taught
 
 
-def write_taught(base: Path, out: Path, gesture: str, windows: int, learned: Learned) -> ModelCard:
-    """Write the model in ``base`` with what was learned from ``windows`` into a new folder; return its card."""
+def _write(base: Path, out: Path, gesture: str, windows: int, learned: Learned) -> None:
+    """Write the model in ``base`` with what was learned from ``windows`` into a new folder."""
     before = learned.card.taught
     taught = {name: before.get(name, 0) + windows * (name == gesture) for name in learned.kept}
     card = replace(
@@ -358,7 +399,6 @@ def write_taught(base: Path, out: Path, gesture: str, windows: int, learned: Lea
             folder.rename(out)
     except OSError as error:
         raise ModelError(f"{out} can't be written ({error.strerror or error}): give another --out") from error
-    return card
 
 
 def _describe(card: ModelCard, learned: Learned) -> str:
@@ -406,88 +446,45 @@ def known_people(
 
     They are cached for its weights. Simulating them takes some 30 s, of which ``progress`` is told.
     """
-    file = cache_dir() / f"known-{_key(model.card, weights, people, kept_aside_people)}.npz"
+    total, nothing = people + kept_aside_people, _nothing(model.card)
+
+    def simulated() -> dict[str, FloatArray]:
+        parts: dict[str, list[FloatArray]] = {"learned": [], "kept_aside": []}
+        for number in range(total):
+            use: Use = "train" if number < people else "validation"
+            part, seed = ("learned", number) if number < people else ("kept_aside", number - people)
+            for name in (*GESTURES, nothing[seed % len(nothing)]):
+                clip = clip_frames(name, seed, model.card.input, use, CLIP_WINDOWS)
+                parts[part].append(watch(model, weights, clip).units)
+            progress((number + 1) / total)
+        return {part: np.concatenate(units) for part, units in parts.items()}
+
+    return Known(**_cached(f"known-{_key(model.card, weights, people, kept_aside_people)}.npz", simulated))
+
+
+def _cached(name: str, make: Callable[[], dict[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Return arrays from a file of the cache, or make and keep them, as float16."""
+    file = cache_dir() / name
     with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:
-        return Known(kept["learned"].astype(np.float32), kept["kept_aside"].astype(np.float32))
-    share = people / (people + kept_aside_people)
-    known = Known(
-        _people(model, weights, people, "train", lambda done: progress(share * done)),
-        _people(
-            model,
-            weights,
-            kept_aside_people,
-            "validation",
-            lambda done: progress(share + (1 - share) * done),
-        ),
-    )
-    made = io.BytesIO()
-    np.savez(made, **{name: part.astype(np.float16) for name, part in known._asdict().items()})
-    with suppress(OSError):  # without a cache they are simulated again
+        return {each: kept[each].astype(np.float32) for each in kept.files}
+    arrays, made = make(), io.BytesIO()
+    halves: dict[str, Any] = {each: array.astype(np.float16) for each, array in arrays.items()}
+    np.savez(made, **halves)
+    with suppress(OSError):  # without a cache they are made again
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, made.getvalue())
-    return known
+    return arrays
 
 
 def _key(card: ModelCard, weights: Weights, people: int, kept_aside_people: int) -> str:
     """Return a key that is the same for all models with the same network, whatever their read-outs were taught."""
     simulated = (VERSION, people, kept_aside_people, CLIP_WINDOWS)
-    key = blake2b(repr((simulated, card.input, card.network, card.neuron)).encode(), digest_size=8)
+    network = (card.input, card.network, card.neuron, card.traces.alphas)
+    key = blake2b(repr((simulated, network)).encode(), digest_size=8)
     for name in sorted(weights):
         if not name.startswith("classify."):
             key.update(name.encode() + weights[name].tobytes())
     return key.hexdigest()
-
-
-OTHERS_TAKEN = 0.02  # Share of the windows of ``others`` that may be taken for the class
-
-
-def _learn_moments(lesson: _Given, shown: Sequence[Watched], progress: Progress) -> Learned:
-    """Keep moments of the lesson, with which the new class compares what it sees."""
-    weights, gesture, memory = lesson.weights, lesson.gesture, lesson.memory
-    assert memory is not None
-    card, window = lesson.model.card, lesson.model.card.input.window
-    kept = dict(lesson.before)
-    earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
-    most = min(MOST_MOMENTS, card.traces.hidden // (len(kept) + 1))
-    if not most:
-        raise ModelError(
-            f"{card.name} has no room for another gesture: teach a model with fewer taught gestures"
-        )
-    others = [watch(lesson.model, weights, memory, clip) for clip in lesson.others]
-    bank = known_moments(lesson.model, weights, memory, progress) if card.dataset == SIMULATED else {}
-    edge = EDGE
-
-    def excess(seen: FloatArray, examples: FloatArray) -> FloatArray:
-        return likeness(seen, examples).reshape(-1, window).mean(1)
-
-    def decided(seen: Watched, examples: FloatArray) -> int:
-        other = seen.units @ rows_of(weights, card)[card.classes.index(OTHER)]
-        new = (other + GAIN * (excess(seen.moments, examples) - edge)) / card.temperature
-        known = np.logaddexp.reduce(seen.units @ lesson.others_rows.T / card.temperature, axis=1)
-        return int((sigmoid((new - known).astype(np.float64)) >= THRESHOLD).sum())
-
-    aside = np.split(
-        _kept_aside([len(each.units) for each in shown]), np.cumsum([len(each.units) for each in shown])[:-1]
-    )
-    early = [each.moments[: window * int((~out).sum())] for each, out in zip(shown, aside, strict=True)]
-    trial = drawn(joined([earlier, *map(examples_of, early)]), most)
-    whole = joined([earlier, *(examples_of(each.moments) for each in shown)])
-    if taken := [excess(each.moments, trial) for each in others if len(each.units)]:
-        edge = max(edge, float(np.quantile(np.concatenate(taken), 1 - OTHERS_TAKEN)))
-    right = 0
-    for each, out in zip(shown, aside, strict=True):
-        if out.any():
-            right += decided(Watched(each.units[out], each.moments[np.repeat(out, window)]), trial)
-    mistaken = {name: decided(seen, trial) for name, seen in bank.items()}
-    kept[gesture] = whole
-    card = _with_class(card, gesture)
-    return Learned(
-        *with_moments(weights, card, memory, kept, {gesture: edge}, most),
-        kept,
-        right,
-        {name: count for name, count in mistaken.items() if count},
-        sum(len(seen.units) for seen in bank.values()),
-    )
 
 
 def known_moments(
@@ -497,48 +494,30 @@ def known_moments(
 
     They are cached for the network, whatever it was taught: units that compare moments are computed of these.
     """
-    plain = without_moments(weights, model.card)
-    complete = partial(with_units, weights=weights, card=model.card)
-    file = cache_dir() / f"moments-{_key(model.card, plain | memory._asdict(), people, 0)}.npz"
-    with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as held:
-        flat = {name: held[name].astype(np.float32) for name in held.files}
-        names = [name.removesuffix(" units") for name in flat if name.endswith(" units")]
-        return {name: complete(Watched(flat[f"{name} units"], flat[f"{name} moments"])) for name in names}
-    seen: dict[str, Watched] = {}
-    performed = (*GESTURES, *_nothing(model.card))
-    for number, name in enumerate(performed):
-        clips = (
-            clip_frames(name, seed, model.card.input, "validation", CLIP_WINDOWS) for seed in range(people)
-        )
-        parts = [watch(model, weights, memory, clip) for clip in clips]
-        seen[name] = Watched(joined([each.units for each in parts]), joined([each.moments for each in parts]))
-        progress((number + 1) / len(performed))
-    made = io.BytesIO()
-    arrays = {
-        f"{name} {part}": array[:, : plain[HIDDEN_BIAS].size] if part == "units" else array
-        for name, each in seen.items()
-        for part, array in each._asdict().items()
-    }
-    np.savez(made, **{name: array.astype(np.float16) for name, array in arrays.items()})
-    with suppress(OSError):  # without a cache they are simulated again
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, made.getvalue())
-    return seen
+    card, trained = model.card, without_moments(weights, model.card)
+    performed = (*GESTURES, *_nothing(card))
+
+    def simulated() -> dict[str, FloatArray]:
+        made: dict[str, FloatArray] = {}
+        for number, name in enumerate(performed, 1):
+            clips = (
+                clip_frames(name, seed, card.input, "validation", CLIP_WINDOWS) for seed in range(people)
+            )
+            seen = Watched.joined([watch(model, weights, clip, memory) for clip in clips])
+            made[f"{name} units"] = seen.units[:, : trained[HIDDEN_BIAS].size]
+            made[f"{name} moments"] = seen.moments
+            progress(number / len(performed))
+        return made
+
+    key = _key(card, trained | memory._asdict(), people, 0)
+    kept = _cached(f"moments-{key}.npz", simulated)
+    seen = {name: Watched(kept[f"{name} units"], kept[f"{name} moments"]) for name in performed}
+    return {name: with_units(each, weights, card) for name, each in seen.items()}
 
 
 def _nothing(card: ModelCard) -> tuple[str, ...]:
     """Return what people do who perform nothing; who walks by may never cause a fixed number of events."""
     return (IDLE, WALKING) if card.input.slice.delta_t_us else (IDLE,)
-
-
-def _people(model: Model, weights: Weights, people: int, use: Use, progress: Progress) -> FloatArray:
-    spec, windows = model.card.input, []
-    nothing = _nothing(model.card)
-    for seed in range(people):
-        for name in (*GESTURES, nothing[seed % len(nothing)]):
-            windows.append(window_features(model, weights, clip_frames(name, seed, spec, use, CLIP_WINDOWS)))
-        progress((seed + 1) / people)
-    return np.concatenate(windows)
 
 
 def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
@@ -552,7 +531,7 @@ def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature
     much as those of one known class. The steps minimise a quadratic upper bound, so they can't go too far (Böhning &
     Lindsay 1988, "Monotonicity of quadratic-approximation algorithms"). There are as many unknowns as windows.
 
-    ``taught`` and ``known`` are float32 [N, F + 1] and [M, F + 1], as `window_features` returns them; ``rows`` are
+    ``taught`` and ``known`` are float32 [N, F + 1] and [M, F + 1], as the units of `watch`; ``rows`` are
     those of the known classes, float32 [K, F + 1].
     """
     x = np.concatenate([known, taught]).astype(np.float64)
@@ -571,10 +550,10 @@ def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature
     return (x.T @ shares * temperature).astype(np.float32)
 
 
-def probability(x: FloatArray, row: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
-    """Return the probability of the class of ``row`` beside those of ``rows``, float32 [N], for x [N, F + 1]."""
+def probability(outputs: FloatArray, x: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
+    """Return the probability of a class with outputs [N] beside those of ``rows``, float32 [N], for x [N, F + 1]."""
     others = np.logaddexp.reduce((x @ rows.T).astype(np.float64) / temperature, axis=1)
-    return sigmoid((x @ row) / temperature - others).astype(np.float32)
+    return sigmoid(outputs / temperature - others).astype(np.float32)
 
 
 def sigmoid(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -28,7 +28,7 @@ from livesnn.infer.decide import OTHER
 from livesnn.infer.model import Model, pooled_spikes
 from livesnn.infer.onnx_engine import MIX
 from livesnn.infer.run import FrameStream
-from livesnn.infer.spike_engine import EPSILON, Dense, advance_traces, hidden_units, mixed_traces
+from livesnn.infer.spike_engine import EPSILON, Dense, hidden_units
 from livesnn.sources import is_live, open_source
 from livesnn.weights import Weights
 
@@ -210,8 +210,11 @@ LEAST_COSINE, EDGE, GAIN = 0.3, 0.15 / 36, 20.0 * 36
 output for it, chosen on two people (docs/experiments/teaching.md)."""
 
 
+NO_WINDOWS = np.zeros((0, 0), np.float32)
+
+
 class Watched(NamedTuple):
-    """A clip's whole windows.
+    """Whole windows of clips.
 
     ``units``: what the read-out's rows are multiplied by, means of windows, float32 [N, F + 1]. ``moments``: unit
     vectors, one for each of their frames, float32 [N · window, `Memory.size`]; empty without a `Memory`.
@@ -219,6 +222,10 @@ class Watched(NamedTuple):
 
     units: FloatArray
     moments: FloatArray
+
+    @classmethod
+    def joined(cls, parts: Sequence[Watched]) -> Watched:
+        return cls(joined(each.units for each in parts), joined(each.moments for each in parts))
 
 
 class Memory(NamedTuple):
@@ -242,7 +249,7 @@ class Memory(NamedTuple):
     @classmethod
     def of(cls, folder: Path, weights: Weights, card: ModelCard) -> Memory | None:
         """Return a model's; None if it has none. Raises ModelError if its file is damaged or of another network."""
-        spec = card.traces
+        spec, decays = card.traces, len(card.traces.alphas)
         if card.readout != "traces" or OTHER not in card.classes:
             return None
         if spec.mixed:
@@ -254,12 +261,8 @@ class Memory(NamedTuple):
             made = cls(*(kept[name].astype(np.float32) for name in ("project.weight", "project.bias", "mix")))
         except (SafetensorError, OSError, KeyError) as error:
             raise ModelError(f"{file} can't be read ({error}): copy the model again") from error
-        decays = len(spec.alphas)
-        if [each.shape for each in made] != [
-            (spec.width, weights[PROJECT].shape[1]),
-            (spec.width,),
-            (decays,) * 2,
-        ]:
+        shapes = [(spec.width, weights[PROJECT].shape[1]), (spec.width,), (decays, decays)]
+        if [each.shape for each in made] != shapes:
             raise ModelError(f"{file} belongs to another network: copy the model again")
         return made
 
@@ -267,25 +270,42 @@ class Memory(NamedTuple):
     def size(self) -> int:
         return len(self.mix) * len(self.bias)
 
+    def moment(
+        self, spikes: FloatArray, before: FloatArray, decay: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the moment [size] after pooled spikes [F], and the traces [K, D]; ``decay`` [K, 1] is theirs."""
+        traces = decay * before + (1 - decay) * (self.project @ spikes + self.bias)
+        mixed = (self.mix @ traces).ravel()
+        normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
+        return normed / np.float32(np.sqrt(self.size)), traces
 
-def watch(model: Model, weights: Weights, memory: Memory, clip: Clip) -> Watched:
-    """Return the whole windows of a clip, with the state carried through it from zero."""
-    card, window = model.card, model.card.input.window
-    dense, state = Dense.of(weights, card), model.initial_state()
-    alone = dense._replace(mix=memory.mix[None].copy(), hidden=np.zeros((1, memory.size, 1), np.float32))
-    traces, units, moments = np.zeros(memory.size, np.float32), [], []
+
+def watch(model: Model, weights: Weights, clip: Clip, memory: Memory | None = None) -> Watched:
+    """Return the whole windows of a clip, with the state carried through it from zero.
+
+    A read-out of traces has outputs [W | b] · [h[t], 1] of its hidden units h[t], whose means are the units.
+    Otherwise, the membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are
+    the pooled spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the
+    mean of x[t] = α · x[t−1] + [s[t], 1], which are the units.
+    """
+    card, state, window = model.card, model.initial_state(), model.card.input.window
+    dense = Dense.of(weights, card) if card.readout == "traces" else None
+    alpha = np.float32(0 if dense else card.neuron.alpha)
+    decay = np.array(card.traces.alphas, np.float32)[:, None]
+    x, traces = np.zeros(1, np.float32), np.zeros((len(decay), 1), np.float32)
+    units, moments = [], []
     for data in clip[: len(clip) // window * window]:
         _, state = model.step(Frame(0, data, 0), state)
-        units.append(np.append(hidden_units(dense, state[-1]), np.float32(1)))
-        before, traces = traces, np.empty_like(traces)
-        advance_traces(alone, memory.project @ pooled_spikes(card, state) + memory.bias, before, traces)
-        mixed = mixed_traces(alone, traces)
-        normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
-        moments.append(normed / np.float32(np.sqrt(memory.size)))
+        read = hidden_units(dense, state[-1]) if dense else pooled_spikes(card, state)
+        x = alpha * x + np.append(read, np.float32(1))
+        units.append(x)
+        if memory is not None:
+            moment, traces = memory.moment(pooled_spikes(card, state), traces, decay)
+            moments.append(moment)
     if not units:
-        return Watched(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32))
-    means = np.array(units, np.float32).reshape(-1, window, len(units[0])).mean(1)
-    return Watched(means, np.array(moments, np.float32))
+        return Watched(NO_WINDOWS, NO_WINDOWS)
+    means = np.array(units, np.float32).reshape(-1, window, len(x)).mean(1)
+    return Watched(means, np.array(moments or NO_WINDOWS, np.float32))
 
 
 def without_moments(weights: Weights, card: ModelCard) -> Weights:
@@ -299,11 +319,11 @@ def without_moments(weights: Weights, card: ModelCard) -> Weights:
 
 def with_units(seen: Watched, weights: Weights, card: ModelCard) -> Watched:
     """Return windows whose units are only those of trained members with all that the read-out's rows read."""
-    parts, window = [seen.units], card.input.window
+    parts = [seen.units]
     if card.traces.mixed:
         hidden = weights[HIDDEN][-1] * np.float32(np.sqrt(len(weights[HIDDEN][-1])))
         compared = np.maximum(seen.moments @ hidden + weights[HIDDEN_BIAS][-1], 0)
-        parts.append(compared.reshape(-1, window, compared.shape[-1]).mean(1))
+        parts.append(compared.reshape(len(seen.units), -1, compared.shape[-1]).mean(1))
     return seen._replace(units=np.concatenate([*parts, np.ones((len(seen.units), 1), np.float32)], axis=1))
 
 
@@ -316,34 +336,12 @@ def examples_of(moments: FloatArray) -> FloatArray:
     return moments[min(FIRST, len(moments) // 2) :: EVERY]
 
 
-def window_features(model: Model, weights: Weights, clip: Clip) -> FloatArray:
-    """Return float32 [N, F + 1] for the N whole windows of a clip, with the state carried through it from zero.
-
-    A read-out of traces has outputs [W | b] · [h[t], 1] of its hidden units h[t], whose means are returned.
-    Otherwise, the membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are
-    the pooled spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the
-    mean of x[t] = α · x[t−1] + [s[t], 1], which is returned.
-    """
-    card, state, window = model.card, model.initial_state(), model.card.input.window
-    dense = Dense.of(weights, card) if card.readout == "traces" else None
-    alpha = np.float32(0 if dense else card.neuron.alpha)
-    x, features = np.zeros(1, np.float32), []
-    for data in clip[: len(clip) // window * window]:
-        _, state = model.step(Frame(0, data, 0), state)
-        read = hidden_units(dense, state[-1]) if dense else pooled_spikes(card, state)
-        x = alpha * x + np.append(read, np.float32(1))
-        features.append(x)
-    if not features:
-        return np.zeros((0, 0), np.float32)
-    return np.array(features, np.float32).reshape(-1, window, len(features[0])).mean(1)
-
-
 def drawn(windows: FloatArray, most: int) -> FloatArray:
     return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
 
 
 def joined(parts: Iterable[FloatArray]) -> FloatArray:
-    return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
+    return np.concatenate([part for part in parts if len(part)] or [NO_WINDOWS])
 
 
 def with_moments(
@@ -359,34 +357,31 @@ def with_moments(
     A taught class has the output of "other", and more where its own units say so: it is a part of "other". ``edges``
     has those of classes that get a new one; other classes keep theirs.
     """
-    spec, units = card.traces, card.traces.hidden
-    plain = spec.members - spec.mixed
+    spec, trained = card.traces, without_moments(weights, card)
+    members, units = len(trained[HIDDEN]), spec.hidden
     hidden, bias = np.zeros((memory.size, units), np.float32), np.zeros(units, np.float32)
-    rows = np.zeros((len(card.classes), (plain + 1) * units), np.float32)
+    rows = np.zeros((len(card.classes), (members + 1) * units), np.float32)
+    known, compared = rows[:, : members * units], rows[:, members * units :]
     offsets = np.zeros(len(card.classes), np.float32)
-    rows[: len(weights[WEIGHT]), : plain * units] = weights[WEIGHT][:, : plain * units]
+    known[: len(weights[WEIGHT])] = weights[WEIGHT][:, : members * units]
     offsets[: len(weights[BIAS])] = weights[BIAS]
     other, at = card.classes.index(OTHER), 0
     for name, moments in kept.items():
         row, examples = card.classes.index(name), drawn(moments, most)
-        mine = slice(at, at := at + len(examples))
-        hidden[:, mine], bias[mine] = examples.T / np.float32(np.sqrt(memory.size)), -LEAST_COSINE
-        rows[row, : plain * units] = rows[other, : plain * units]
-        rows[row, plain * units :][mine] = GAIN / len(examples)
+        own = slice(at, at := at + len(examples))
+        hidden[:, own], bias[own] = examples.T / np.float32(np.sqrt(memory.size)), -LEAST_COSINE
+        known[row] = known[other]
+        compared[row, own] = GAIN / len(examples)
         if name in edges:
             offsets[row] = offsets[other] - GAIN * edges[name]
-    members = plain + 1
-    currents, same = (
-        plain * spec.width,
-        np.repeat(np.eye(len(memory.mix), dtype=np.float32)[None], plain, axis=0),
-    )
+    unmixed = np.eye(len(memory.mix), dtype=np.float32)
     made = {
-        PROJECT: np.concatenate([weights[PROJECT][:currents], memory.project]),
-        OFFSET: np.concatenate([weights[OFFSET][:currents], memory.bias]),
-        HIDDEN: np.concatenate([weights[HIDDEN][:plain], hidden[None]]),
-        HIDDEN_BIAS: np.concatenate([weights[HIDDEN_BIAS][:plain], bias[None, None]]),
-        MIX: np.concatenate([same, memory.mix[None]]),
+        PROJECT: np.concatenate([trained[PROJECT], memory.project]),
+        OFFSET: np.concatenate([trained[OFFSET], memory.bias]),
+        HIDDEN: np.concatenate([trained[HIDDEN], hidden[None]]),
+        HIDDEN_BIAS: np.concatenate([trained[HIDDEN_BIAS], bias[None, None]]),
+        MIX: np.stack([*[unmixed] * members, memory.mix]),
         WEIGHT: rows,
         BIAS: offsets,
     }
-    return weights | made, replace(card, traces=replace(spec, members=members, mixed=True))
+    return weights | made, replace(card, traces=replace(spec, members=members + 1, mixed=True))

@@ -152,7 +152,7 @@ def test_wide_people_are_seen_in_dim_light_as_well() -> None:
     rates = [rate(seed, "wide") for seed in range(40)]
     assert min(rates) < 6000
     assert max(rates) > 100_000
-    assert rate(3, "wide") == rate(3, "wide")
+    assert rate(3, "wide") == rates[3]
 
 
 def test_a_wide_clip_may_hold_the_way_to_the_gesture_or_back() -> None:
@@ -164,20 +164,17 @@ def test_a_wide_clip_may_hold_the_way_to_the_gesture_or_back() -> None:
     assert 2 < np.sum(np.any(ends, axis=1)) < 15
 
 
-@pytest.mark.parametrize("name", [OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE])
-def test_something_other_than_the_person_moves(name: str) -> None:
-    still, moving = (
-        np.mean([np.concatenate([*simulate_scene(each, seed=seed, seconds=0.3)]).size for seed in range(6)])
-        for each in (IDLE, name)
+def test_something_other_than_the_person_moves() -> None:
+    still, *moving = (
+        sum(events.size for seed in range(6) for events in simulate_scene(name, seed=seed, seconds=0.3))
+        for name in (IDLE, OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)
     )
-    assert moving > 1.3 * still
+    assert min(moving) > 1.3 * still
 
 
 def test_what_moves_around_a_person_doesnt_depend_on_how_a_stream_is_cut() -> None:
     scene = draw_scene(np.random.default_rng(3), RESOLUTION)
-    scene = with_surroundings(
-        scene, ("objects", "shake", "pan", "curtain", "passer_by"), np.random.default_rng(0)
-    )
+    scene = with_surroundings(scene, [OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE], np.random.default_rng(0))
     times_us = np.arange(0, 400_000, 4000)
     person = shapes_of(scene, perform(IDLE, times_us / 1e6, np.random.default_rng(0)))
     shapes, drift = surrounded(scene, person, times_us)
@@ -367,11 +364,11 @@ def test_somebody_who_walks_by_crosses_the_picture() -> None:
 def test_a_movement_that_no_model_knows_can_be_watched_and_written(movement: str) -> None:
     person = open_simulation(f"simulate:{movement}:2")
     assert isinstance(person, SimulatedPerson)
-    with person:
-        first = next(iter(person))
+    first = next(iter(person))
     assert person.segments[0].gesture == movement
-    assert first.events["t"].max(initial=0) <= 10_000
-    assert sum(events.size for events in simulate_scene(movement, seed=2, seconds=0.3)) > 1000
+    (written,) = simulate_scene(movement, seed=2, seconds=0.1)
+    assert written.size > 300
+    np.testing.assert_array_equal(first.events, written[written["t"] < 10_000])
 
 
 def test_the_page_about_recordings_names_every_scene() -> None:

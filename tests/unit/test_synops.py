@@ -101,6 +101,8 @@ def test_the_dense_layers_of_a_read_out_of_traces_multiply_in_every_frame() -> N
     traces = TraceSpec((0.5, 0.9), members=3, width=5, hidden=7)
     read = card(replace(CARD, readout="traces", traces=traces))
     assert macs(0, read) == 3 * (2 * 5 * 7 + 7 * len(CARD.classes))
+    mixed = replace(read, traces=replace(traces, mixed=True))
+    assert macs(0, mixed) - macs(0, read) == 3 * 5 * 2 * 2
     assert macs(100, read) - macs(0, read) == pytest.approx(macs(100, card(CARD)))
 
 

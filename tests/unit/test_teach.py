@@ -15,14 +15,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from livesnn.__main__ import main
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, ReadOut, SliceRule, TraceSpec
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
-from livesnn.paths import models_dir, recordings_dir
+from livesnn.paths import recordings_dir
 from livesnn.teach import (
     AT_REST,
     LONGEST_NAME,
@@ -49,9 +49,9 @@ from livesnn.teach.clips import (
     movement,
     once_ready,
     read_clips,
-    window_features,
+    watch,
 )
-from livesnn.weights import CARD_KEY, load_weights
+from livesnn.weights import CARD_KEY, Weights, load_weights, save_weights
 from tests.networks import write_network
 
 pytestmark = pytest.mark.slow
@@ -99,32 +99,24 @@ def test_what_was_taught_is_decided_and_nothing_else_is_taken_for_it(base: Path,
         assert "right" not in decisions(tmp_path / "taught", clip(other, seed=5))
 
 
-def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: Path, tmp_path: Path) -> None:
-    lesson(base, tmp_path / "taught")
+def check_engines(base: Path, taught: Path, *, frames: int = 10, tolerance: float = 1e-5) -> None:
+    """Assert that all engines run the taught model alike, and that the old classes have what they had."""
     before = load_model(base, "onnx")
     state = before.initial_state()
-    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
+    models = [load_model(taught, engine) for engine in ("onnx", "spike", "torch")]
     states = [model.initial_state() for model in models]
-    for data in clip(RIGHT, frames=10):
+    for data in clip(RIGHT, frames=frames):
         output, state = before.step(Frame(0, data, 1), state)
-        for i, model in enumerate(models):
-            now, states[i] = model.step(Frame(0, data, 1), states[i])
-            assert len(now) == 3
-            np.testing.assert_allclose(now[:2], output, atol=1e-5)
-            np.testing.assert_allclose(now, states[0][-1], atol=1e-5)
+        steps = [model.step(Frame(0, data, 1), own) for model, own in zip(models, states, strict=True)]
+        states = [own for _, own in steps]
+        for now, _ in steps:
+            np.testing.assert_allclose(now[: len(output)], output, atol=tolerance)
+            np.testing.assert_allclose(now, steps[0][0], atol=tolerance)
 
 
-def test_a_class_more_reads_the_traces_of_a_read_out(tmp_path: Path) -> None:
-    traced = write_network(tmp_path, replace(CARD, readout="traces", traces=TraceSpec((0.3, 0.9), 2, 32, 32)))
-    assert lesson(traced, tmp_path / "taught").right == 3
-    assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
-    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
-    states = [model.initial_state() for model in models]
-    for data in clip(RIGHT, frames=10):
-        outputs = [model.step(Frame(0, data, 1), state) for model, state in zip(models, states, strict=True)]
-        states = [state for _, state in outputs]
-        for output, _ in outputs:
-            np.testing.assert_allclose(output, outputs[0][0], atol=1e-5)
+def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "taught")
+    check_engines(base, tmp_path / "taught")
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +137,15 @@ def remembering(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_class_more_reads_the_traces_of_a_read_out(remembering: Path, tmp_path: Path) -> None:
+    traced = Path(shutil.copytree(remembering, tmp_path / "traced"))
+    (traced / MEMORY).unlink()
+    assert lesson(traced, tmp_path / "taught").right == 3
+    assert read_card(tmp_path / "taught").traces == read_card(traced).traces
+    assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
+    check_engines(traced, tmp_path / "taught")
+
+
 def test_a_class_compares_moments_with_those_of_its_lesson(remembering: Path, tmp_path: Path) -> None:
     learned = lesson(remembering, tmp_path / "taught")
     assert (learned.windows, learned.right, learned.kept_aside) == (12, 3, 3)
@@ -152,23 +153,7 @@ def test_a_class_compares_moments_with_those_of_its_lesson(remembering: Path, tm
     assert card.traces == TraceSpec((0.3, 0.9), 3, 32, 64, mixed=True)
     assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))[2:]) == {"right"}
     assert "right" not in decisions(tmp_path / "taught", clip(LEFT, seed=5))
-
-
-def test_all_engines_compare_moments_alike_and_give_the_old_classes_what_they_had(
-    remembering: Path, tmp_path: Path
-) -> None:
-    lesson(remembering, tmp_path / "taught")
-    before = load_model(remembering, "onnx")
-    state = before.initial_state()
-    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
-    states = [model.initial_state() for model in models]
-    for data in clip(RIGHT, frames=30):
-        output, state = before.step(Frame(0, data, 1), state)
-        outputs = [model.step(Frame(0, data, 1), own) for model, own in zip(models, states, strict=True)]
-        states = [own for _, own in outputs]
-        for now, _ in outputs:
-            np.testing.assert_allclose(now[:2], output, atol=1e-4)
-            np.testing.assert_allclose(now, outputs[0][0], atol=1e-3)
+    check_engines(remembering, tmp_path / "taught", frames=30, tolerance=1e-3)
 
 
 def test_more_lessons_of_moments_keep_the_first_one(remembering: Path, tmp_path: Path) -> None:
@@ -198,17 +183,19 @@ def test_a_memory_of_another_network_is_refused(remembering: Path, tmp_path: Pat
         lesson(folder, tmp_path / "taught")
 
 
-@pytest.mark.parametrize("readout", ["membrane", "traces"])
-def test_a_windows_mean_output_is_its_features_times_the_rows(readout: ReadOut, tmp_path: Path) -> None:
-    base = write_network(tmp_path, replace(CARD, readout=readout))
-    model, shown = load_model(base, "onnx"), clip(LEFT, frames=40)
+@pytest.mark.parametrize("fixture", ["base", "remembering"])
+def test_a_windows_mean_output_is_its_features_times_the_rows(
+    fixture: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(fixture)
+    model, shown = load_model(folder, "onnx"), clip(LEFT, frames=40)
     state, outputs = model.initial_state(), []
     for data in shown:
         output, state = model.step(Frame(0, data, 1), state)
         outputs.append(output)
     means = np.array(outputs).reshape(4, 10, -1).mean(1)
-    weights, _ = load_weights(base / "model.safetensors")
-    found = window_features(model, weights, shown) @ rows_of(weights, model.card).T
+    weights, _ = load_weights(folder / "model.safetensors")
+    found = watch(model, weights, shown).units @ rows_of(weights, model.card).T
     np.testing.assert_allclose(found, means, atol=1e-4)
 
 
@@ -324,9 +311,11 @@ def test_a_row_is_where_its_loss_is_least() -> None:
     row = fit_row(taught, known, rows, 1.5)
 
     def loss(row: np.ndarray) -> float:
-        right = np.log(probability(taught, row, rows, 1.5)).mean() * 60 / 3
+        right = np.log(probability(taught @ row, taught, rows, 1.5)).mean() * 60 / 3
         return float(
-            0.5 * (row / 1.5) @ (row / 1.5) - right - np.log1p(-probability(known, row, rows, 1.5)).sum()
+            0.5 * (row / 1.5) @ (row / 1.5)
+            - right
+            - np.log1p(-probability(known @ row, known, rows, 1.5)).sum()
         )
 
     for direction in np.eye(5, dtype=np.float32):
@@ -389,8 +378,10 @@ def test_nothing_is_overwritten(base: Path, tmp_path: Path) -> None:
         lesson(base, tmp_path / "taught")
 
 
-def test_a_model_that_reads_out_spikes_cant_be_taught(tmp_path: Path) -> None:
-    folder = write_network(tmp_path, replace(CARD, readout="spikes"))
+def test_a_model_that_reads_out_spikes_cant_be_taught(base: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(base, tmp_path / "spikes"))
+    weights, card = load_weights(base / "model.safetensors")
+    save_weights(weights, folder / "model.safetensors", replace(card, readout="spikes"))
     with pytest.raises(ModelError, match="reads out its spikes: only an sts_resnet"):
         lesson(folder, tmp_path / "taught")
 
@@ -576,29 +567,55 @@ def test_a_folder_that_cant_be_written_is_named_and_nothing_is_left(base: Path, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def as_an_older_model(base: Path, folder: Path, weights: Weights, **renamed: str) -> Path:
+    """Write a copy without hashes, with other weights, or with other names of tensors in its graph."""
+    shutil.copytree(base, folder)
+    _, card = load_weights(base / "model.safetensors")
+    older = {CARD_KEY: replace(card, weights_sha256="", graph_sha256="").to_json()}
+    save_file(weights, folder / "model.safetensors", older)
+    octets = (folder / "model.onnx").read_bytes()
+    for name, other in renamed.items():
+        assert len(name) == len(other)
+        octets = octets.replace(name.encode(), other.encode())
+    graph = onnx.load_from_string(octets)
+    onnx.helper.set_model_props(graph, older)
+    onnx.save(graph, folder / "model.onnx")
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("name", "damage", "says"),
+    ("fixture", "name", "damage", "says"),
     [
-        ("classify.weight", None, "is missing"),
-        ("classify.bias", np.zeros(3, np.float32), r"is \(3,\), not \(2,\)"),
-        ("stem.conv.weight", np.full((16, 2, 3, 3), np.nan, np.float32), "holds NaN or infinity"),
+        ("base", "classify.weight", None, "is missing"),
+        ("base", "classify.bias", np.zeros(3, np.float32), r"is \(3,\), not \(2,\)"),
+        ("base", "stem.conv.weight", np.full((16, 2, 3, 3), np.nan, np.float32), "holds NaN or infinity"),
+        ("remembering", "read_out.project.weight", None, "is missing"),
+        ("remembering", "read_out.project.bias", np.zeros(3, np.float32), r"is \(3,\), not \(64,\)"),
     ],
 )
 def test_damaged_weights_are_named_with_their_file(
-    base: Path, tmp_path: Path, name: str, damage: np.ndarray | None, says: str
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    fixture: str,
+    name: str,
+    damage: np.ndarray | None,
+    says: str,
 ) -> None:
-    folder = Path(shutil.copytree(base, tmp_path / "damaged"))
-    weights, card = load_weights(base / "model.safetensors")
+    sound = request.getfixturevalue(fixture)
+    weights, _ = load_weights(sound / "model.safetensors")
     del weights[name]
     if damage is not None:
         weights[name] = damage
-    older = {CARD_KEY: replace(card, weights_sha256="").to_json()}
-    save_file(weights, folder / "model.safetensors", older)
-    graph = onnx.load(folder / "model.onnx")
-    onnx.helper.set_model_props(graph, older)
-    onnx.save(graph, folder / "model.onnx")
+    folder = as_an_older_model(sound, tmp_path / "damaged", weights)
     with pytest.raises(ModelError, match=rf"damaged/model\.safetensors: .*{name} .*{says}"):
         teach("left", [clip(LEFT)], folder, tmp_path / "out", others=[clip(RIGHT)])
+
+
+def test_a_graph_with_other_names_is_refused(remembering: Path, tmp_path: Path) -> None:
+    weights, _ = load_weights(remembering / "model.safetensors")
+    folder = as_an_older_model(remembering, tmp_path / "strange", weights, project="prpject")
+    with pytest.raises(ModelError, match=r"strange/model\.onnx isn't a graph that livesnn has exported"):
+        lesson(folder, tmp_path / "taught")
 
 
 def test_files_of_two_models_are_not_taught_together(base: Path, tmp_path: Path) -> None:
@@ -637,11 +654,11 @@ def test_a_gesture_has_a_folder_of_its_own_whatever_its_name(
 
 
 def test_what_is_known_is_simulated_once_and_again_where_it_is_damaged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
-    model, shares = load_model("gestures", "onnx"), []
-    weights = load_weights(models_dir() / "gestures" / "model.safetensors")[0]
+    model, shares = load_model(base, "onnx"), []
+    weights, _ = load_weights(base / "model.safetensors")
     made = known_people(model, weights, shares.append, 2, 1)
     assert (len(made.learned), len(made.kept_aside)) == (2 * 12 * 2, 12 * 2)
     assert shares[-1] == 1.0
