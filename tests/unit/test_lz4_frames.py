@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livesnn.events.formats.aedat4_layout import build_events
 from livesnn.events.formats.lz4_frames import address_of, unpack_lz4, unpack_lz4_frames
+from livesnn.events.packet import EVENTS_DTYPE, Resolution
 
 ROOM = 1 << 24
 RULES = settings(deadline=None, max_examples=60)
@@ -120,3 +122,18 @@ def test_a_processor_that_cannot_move_octets_in_a_register_unpacks_the_same(tmp_
         ).stdout
 
     assert said(NUMBA_CPU_NAME="generic", NUMBA_CACHE_DIR=str(tmp_path)) == said()
+
+
+@pytest.mark.parametrize(
+    ("times_us", "plain"),
+    [([0, 0, 5, 5], True), ([0, 5, 0, 5], False), ([0, 1 << 62, -(1 << 63), -(1 << 62), 0], False)],
+)
+def test_times_that_fall_or_wrap_around_to_where_they_began_are_not_plain(
+    times_us: list[int], plain: bool
+) -> None:
+    events = np.zeros(len(times_us), EVENTS_DTYPE)
+    events["t"] = times_us
+    frame = memoryview(lz4.frame.compress(build_events(events)))
+    (found,) = unpack_lz4(frame, [(0, len(frame))], ROOM, Resolution(128, 128))
+    assert found is not None
+    assert found.plain_events == (len(times_us) if plain else 0)
