@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device
-from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, SourceLost, ignore
+from livesnn.events.cameras.driver import Device, SourceLost
+from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, ignore
 from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import Recording

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras import metavision
-from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl
+from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl, SourceLost
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
-from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
+from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 

@@ -26,6 +26,10 @@ from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, LARGEST_SENSOR, Eve
 from livesnn.threads import Latest
 
 
+class SourceLost(SourceError):  # noqa: N818 (it may come back)
+    """The camera was unplugged, or the server is gone; it may come back. In words: what, why, what to do."""
+
+
 @dataclass(frozen=True)
 class Device:
     """A camera that is plugged in; ``resolution`` and ``abilities`` are None where only opening it would tell."""
@@ -126,7 +130,8 @@ def refusing(camera: str) -> AbstractContextManager[None]:
     return errors_as(SourceError, f"camera {camera} refuses these settings ({{}}): choose others")
 
 
-LOST = "camera {} is lost ({{}}): plug it in again"
+def losing(camera: str) -> AbstractContextManager[None]:
+    return errors_as(SourceLost, f"camera {camera} is lost ({{}}): plug it in again")
 
 
 class Measured(NamedTuple):

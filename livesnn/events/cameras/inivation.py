@@ -5,20 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import (
-    LOST,
     Device,
     Driver,
     copy_events,
     errors_as,
     library_of,
+    losing,
     opening,
     refusing,
 )
-from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import (
     Abilities,
     Bias,
@@ -34,13 +33,11 @@ from livesnn.events.packet import Events, Resolution
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
 _FIELDS = ("timestamp", "x", "y", "polarity")
 
-
 DVXPLORER_THRESHOLDS = (0, 17)  # Limits of dv-processing 2.0.4, which refuses others; the driver sets 9.
 _DVXPLORER_DEFAULT, _READOUT_DEFAULT = 9, 8
-_READOUT = (
-    7,
-    10,
-)  # VARIABLE_2000 to VARIABLE_15000: the sensor sends all events, at least 500 to 66 µs apart
+_READOUT = (7, 10)
+"""VARIABLE_2000 to VARIABLE_15000: the sensor sends all events, at least 500 to 66 µs apart."""
+
 _LARGEST_CURRENT = (1 << 24) - 1  # of a DVS128's bias
 _LARGEST_COARSE_FINE = 7 << 8 | 255
 _LONGEST_FILTER = 4095  # in 250 µs
@@ -65,33 +62,15 @@ def _dvxplorer_biases(on: int, off: int, readout: int) -> list[Bias]:
 def pixel_biases(diff: int, on: int, off: int, currents: dict[str, int], scale: Scale) -> list[Bias]:
     """Return the biases of a DVS or DAVIS pixel, which are currents."""
     most = _LARGEST_CURRENT if scale == "current" else _LARGEST_COARSE_FINE
-    thresholds = [
-        Bias(
-            name,
-            value,
-            1,
-            most,
-            "sensitivity",
-            scaled_threshold(value, diff, _LESS_SENSITIVE, scale),
-            scaled_threshold(value, diff, _MORE_SENSITIVE, scale),
-            scale,
-        )
-        for name, value in (("on", on), ("off", off))
-    ]
-    others = [
-        Bias(
-            name,
-            value,
-            1,
-            most,
-            "speed",
-            scaled_current(value, 1 / _FASTER, scale),
-            scaled_current(value, _FASTER, scale),
-            scale,
-        )
-        for name, value in currents.items()
-    ]
-    return [Bias("diff", diff, 1, most, scale=scale), *thresholds, *others]
+    biases = [Bias("diff", diff, 1, most, scale=scale)]
+    for name, value in (("on", on), ("off", off)):
+        factors = (_LESS_SENSITIVE, _MORE_SENSITIVE)
+        low, high = (scaled_threshold(value, diff, factor, scale) for factor in factors)
+        biases.append(Bias(name, value, 1, most, "sensitivity", low, high, scale))
+    for name, value in currents.items():
+        low, high = (scaled_current(value, factor, scale) for factor in (1 / _FASTER, _FASTER))
+        biases.append(Bias(name, value, 1, most, "speed", low, high, scale))
+    return biases
 
 
 _DVS128 = {"photoreceptor": "PR", "source_follower": "FOLL", "refractory": "REFR"}
@@ -126,9 +105,8 @@ def _settable(camera: Any) -> list[tuple[Bias, Set]]:
     elif hasattr(camera, "setBias"):
         keys = {"diff": "DIFF", "on": "DIFF_ON", "off": "DIFF_OFF", **_DVS128}
         now = {name: camera.getBias(getattr(camera.Bias, key)) for name, key in keys.items()}
-        biases = pixel_biases(
-            now["diff"], now["on"], now["off"], {key: now[key] for key in _DVS128}, "current"
-        )
+        currents = {key: now[key] for key in _DVS128}
+        biases = pixel_biases(now["diff"], now["on"], now["off"], currents, "current")
         setters = [_setting(camera.setBias, getattr(camera.Bias, key)) for key in keys.values()]
     elif hasattr(camera, "getSensorModel"):
         biases, setters = _davis(camera)
@@ -147,9 +125,8 @@ def _davis(camera: Any) -> tuple[list[Bias], list[Set]]:
     for name, member in members.items():
         coarse, fine = get(member)
         now[name] = coarse << 8 | fine
-    biases = pixel_biases(
-        now["diff"], now["on"], now["off"], {key: now[key] for key in _DAVIS}, "coarse-fine"
-    )
+    currents = {key: now[key] for key in _DAVIS}
+    biases = pixel_biases(now["diff"], now["on"], now["off"], currents, "coarse-fine")
     setters = [
         _setting(lambda member, value: put(member, value >> 8, value & 0xFF), member)
         for member in members.values()
@@ -220,13 +197,9 @@ class InivationDriver:
         self.dropped = 0  # dv-processing doesn't tell
         self.resolution = Resolution(int(size[0]), int(size[1]))
         self._set = {bias.name: put for bias, put in settable}
-        self.abilities = Abilities(
-            tuple(bias for bias, _ in settable),
-            region=hasattr(camera, "setCropArea"),
-            clocks=("internal", "output", "external")
-            if hasattr(camera, "synchronizeWith")
-            else ("internal",),
-        )
+        clocks = get_args(Clock) if hasattr(camera, "synchronizeWith") else ("internal",)
+        biases = tuple(bias for bias, _ in settable)
+        self.abilities = Abilities(biases, region=hasattr(camera, "setCropArea"), clocks=clocks)
         self._values = {bias.name: bias.default for bias, _ in settable}  # as the sensor has them
         self._region, self._clock = Region(0, 0, *self.resolution), SensorSettings().clock
         self._common_clock = common_clock
@@ -263,14 +236,13 @@ class InivationDriver:
             return self._poll()
 
     def _poll(self) -> Events | None:
-        lost = LOST.format(self.name)
-        with errors_as(SourceLost, lost):
+        with losing(self.name):
             batch = self._camera.getNextEventBatch()
             if batch is not None:
                 return copy_events(batch.numpy(), _FIELDS)
-            if self._camera.isRunning():
-                return None
-        raise SourceLost(lost.format("unplugged or switched off"))
+            if not self._camera.isRunning():
+                raise OSError("unplugged or switched off")
+        return None
 
     def close(self) -> None:
         self._common_clock.leave(self._camera)

@@ -17,16 +17,15 @@ import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import (
-    LOST,
     Device,
     Driver,
     copy_events,
     errors_as,
     library_of,
+    losing,
     opening,
     refusing,
 )
-from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
 from livesnn.events.packet import Events, Resolution
 
@@ -52,13 +51,7 @@ class MetavisionDriver:
     """
 
     def __init__(self, device: Any, library: Any) -> None:
-        needed = (
-            "events_stream",
-            "events_stream_decoder",
-            "event_cd_decoder",
-            "geometry",
-            "hw_identification",
-        )
+        needed = "events_stream", "events_stream_decoder", "event_cd_decoder", "geometry", "hw_identification"
         found = {name: _facility(device, name) for name in needed}
         if missing := [name for name, facility in found.items() if facility is None]:
             raise SourceError(
@@ -66,9 +59,7 @@ class MetavisionDriver:
             )
         self._stream, self._decoder, events_decoder, geometry, hardware = found.values()
         sensor = hardware.get_sensor_info().name
-        self.name = " ".join(
-            part for part in (hardware.get_integrator(), sensor, hardware.get_serial()) if part
-        )
+        self.name = " ".join(filter(None, (hardware.get_integrator(), sensor, hardware.get_serial())))
         self.resolution = Resolution(geometry.get_width(), geometry.get_height())
         self.dropped = 0  # Metavision doesn't tell
         self._library = library
@@ -113,23 +104,22 @@ class MetavisionDriver:
                 self._limiter.enable(settings.limit_events_per_s is not None)
 
     def poll(self) -> Events | None:
-        lost = LOST.format(self.name)
-        with errors_as(SourceLost, lost):
+        with losing(self.name):
             for _ in range(_MOST_BUFFERS):
                 if (state := self._stream.poll_buffer()) <= 0:
                     break
                 if (buffer := self._stream.get_latest_raw_data()) is not None:
                     self._decoder.decode(buffer)  # hands its events to _came
-        if self._came:
-            events = copy_events(np.concatenate(self._came), _FIELDS)
-            self._came.clear()
-            if self._to_unix_us is None and events.size:
-                self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
-            events["t"] += self._to_unix_us or 0
-            return events
-        if state < 0:
-            raise SourceLost(lost.format("it has ended"))
-        return None
+            if state < 0 and not self._came:
+                raise OSError("it has ended")
+        if not self._came:
+            return None
+        events = copy_events(np.concatenate(self._came), _FIELDS)
+        self._came.clear()
+        if self._to_unix_us is None and events.size:
+            self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
+        events["t"] += self._to_unix_us or 0
+        return events
 
     def close(self) -> None:
         if self._device is not None:
@@ -150,14 +140,14 @@ def _biases(facility: Any, *, rising: bool) -> list[Bias]:
     for name, value in ({} if facility is None else facility.get_all_biases()).items():
         info = facility.get_bias_info(name)
         least, most = info.get_bias_range()
-        if not info.is_modifiable():
-            continue
         if rising and name in ("bias_diff_on", "bias_diff_off"):
-            biases.append(Bias(name, value, least, most, "sensitivity", most, least))
+            bias = Bias(name, value, least, most, "sensitivity", most, least)
         elif rising and name == "bias_fo":
-            biases.append(Bias(name, value, least, most, "speed", least, most))
+            bias = Bias(name, value, least, most, "speed", least, most)
         else:
-            biases.append(Bias(name, value, least, most))
+            bias = Bias(name, value, least, most)
+        if info.is_modifiable():
+            biases.append(bias)
     return biases
 
 

@@ -16,13 +16,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import (
-    Notify,
-    NotUnderstood,
-    QuietTime,
-    ReconnectingSource,
-    SourceLost,
-)
+from livesnn.events.cameras.driver import SourceLost
+from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime, ReconnectingSource
 from livesnn.events.formats.aedat4_layout import (
     MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,

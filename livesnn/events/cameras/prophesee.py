@@ -14,16 +14,15 @@ import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import (
-    LOST,
     Device,
     Driver,
     copy_events,
     errors_as,
     library_of,
+    losing,
     opening,
     refusing,
 )
-from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
@@ -173,20 +172,19 @@ class PropheseeDriver:
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
-        lost = LOST.format(self.name)
-        with errors_as(SourceLost, lost):
+        with losing(self.name):
             received = next(self._device, None)
-            if received is not None:
-                status, packet = received
-                if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
-                    self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
-                events = None if packet is None else packet.polarity_events
-                if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
-                    n_events = 0 if events is None else events.size
-                    self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
-                    self._device.clear_backlog(until=0)
-                return None if events is None else self._shifted(events)
-        raise SourceLost(lost.format("it has ended"))
+            if received is None:
+                raise OSError("it has ended")
+            status, packet = received
+            if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
+                self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
+            events = None if packet is None else packet.polarity_events
+            if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
+                n_events = 0 if events is None else events.size
+                self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
+                self._device.clear_backlog(until=0)
+        return None if events is None else self._shifted(events)
 
     def _shifted(self, events: npt.NDArray[np.void]) -> Events:
         same = events.dtype == _STORED_DTYPE and events.flags.writeable  # always, in version 0.18

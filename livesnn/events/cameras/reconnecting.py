@@ -11,7 +11,7 @@ from dataclasses import astuple
 from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import SensorControl
+from livesnn.events.cameras.driver import SensorControl, SourceLost
 from livesnn.events.packet import (
     DISORDER_US,
     NO_EVENTS,
@@ -29,10 +29,6 @@ Notify = Callable[[str], None]  # Gets one line for a person when a source is lo
 
 def ignore(line: str) -> None:
     """Do nothing."""
-
-
-class SourceLost(SourceError):  # noqa: N818 (it may come back)
-    """The camera was unplugged, or the server is gone; it may come back. In words: what, why, what to do."""
 
 
 class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)

@@ -45,6 +45,7 @@ from livesnn.events.formats.lz4_frames import (
     unpack_lz4,
 )
 from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
+from livesnn.events.formats.shared_readers import WIDEST
 from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
@@ -70,7 +71,6 @@ _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
 _LONGEST_PACKET_US = 86_400_000_000  # a day: only damaged times span more
 _TABLE_TOLERANCE_US = 1_000_000
 _MAX_WARNINGS = 8
-_WIDEST = Resolution(1 << 15, 1 << 15)  # coordinates are int16 in the file
 _MIN_I64 = int(np.iinfo(np.int64).min)
 
 
@@ -104,9 +104,7 @@ class Aedat4Reader(Reader):
     @property
     def warnings(self) -> list[str]:
         """What is damaged or missing in the part read so far; at most nine lines."""
-        damaged = list(self._damaged.values())
-        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        found = [*self._notes, *jumped, *damaged]
+        found = [*self._notes, *jump_warnings(self._jumps), *self._damaged.values()]
         if len(found) <= _MAX_WARNINGS:
             return found
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
@@ -123,7 +121,7 @@ class Aedat4Reader(Reader):
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield one packet per packet of the file, a few unpacked ahead in other threads; see `Reader.packets`."""
         rows = self._rows[stream]
-        resolution = self._ids[stream].resolution or _WIDEST
+        resolution = self._ids[stream].resolution or WIDEST
         newest_us: int | None = None
         first = 0 if start_us is None else self._first_row(rows, start_us)
         whole, jumps = start_us is None, 0
@@ -235,7 +233,7 @@ class Aedat4Reader(Reader):
         if (parts := self.parts(stream)) is not None:
             return (int(parts.t_first.min()), int(parts.t_last.max())) if parts.items.size else None
         rows = self._rows[stream]
-        resolution = self._ids[stream].resolution or _WIDEST
+        resolution = self._ids[stream].resolution or WIDEST
         order = range(len(rows.offset))
         first = next(self._readable(rows, order, resolution), None)
         last = next(self._readable(rows, order[::-1], resolution), None)

@@ -34,10 +34,10 @@ _LONGEST_STEP_US = 1 << 36  # 19 hours; 2^27 events, 2 GB, come to 2^63
 _NO_SENSOR = Resolution(0, 0)
 
 
-# The code below unpacks the blocks of two packets at once, in three fifths of the time of LZ4's own decoder. Each event
-# takes one or two LZ4 sequences. LZ4's decoder writes a few octets of each, and waits until it can read them again
-# together with those before. Here, the last 16 octets stay in a register. The functions take addresses, because numba
-# would count references to arrays. They check each address against the ends of what may be read or written.
+# The code below unpacks the blocks of two packets at once, in three fifths of the time of LZ4's own decoder. Each
+# event takes one or two LZ4 sequences. LZ4's decoder writes a few octets of each, and waits until it can read them
+# again together with those before. Here, the last 16 octets stay in a register. The functions take addresses, because
+# numba would count references to arrays. They check each address against the ends of what may be read or written.
 # Source: LZ4 Block Format Description, LZ4 Frame Format Description 1.6.4.
 class _Octets(types.Type):
     """Sixteen octets in one of the processor's registers."""
@@ -138,7 +138,7 @@ def _shuffle() -> str:
     """Return the LLVM name of the instruction that moves octets to any places; "" if the processor has none."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         return "llvm.aarch64.neon.tbl1.v16i8"
-    host = config.CPU_NAME is None and config.CPU_FEATURES is None  # NUMBA_CPU_NAME may name another processor
+    host = config.CPU_NAME is None and config.CPU_FEATURES is None  # not another's, by NUMBA_CPU_NAME
     return "llvm.x86.ssse3.pshuf.b.128" if host and get_host_cpu_features().get("ssse3") else ""
 
 
@@ -351,7 +351,7 @@ def _next_block(at: int, end: int, to: int, limit: int, flags: int) -> tuple[int
 def lz4_sizes(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the size of each frame's content, 0 if it can't be told; ``places`` are as for `unpack_lz4_frames`.
 
-    A packet's content starts with its own size, and an LZ4 block with literals. So the size can nearly always be read.
+    A packet's content starts with its size, and an LZ4 block with literals, so the size can nearly always be read.
     """
     sizes = np.zeros(places.shape[0], np.int64)
     for i in range(places.shape[0]):

@@ -133,8 +133,7 @@ class BagReader(Reader):
     @property
     def warnings(self) -> list[str]:
         lost = [line for blocks in self._lost.values() for line in blocks.warnings]
-        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        return [*self._warnings, *self._damaged.values(), *lost, *jumped]
+        return [*self._warnings, *self._damaged.values(), *lost, *jump_warnings(self._jumps)]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         topic = self._topics[stream]

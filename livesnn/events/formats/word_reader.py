@@ -168,7 +168,7 @@ class WordReader(Reader):
             f"{self._counts[STRANGE]:,} words are of a type that {self._body.layout.title} doesn't have, and are "
             f"left out: the file is damaged, or from a newer camera"
         )
-        return [*self._warnings, *[strange] * bool(self._counts[STRANGE]), *jump_warnings(self._jumps)]
+        return [*self._warnings, *[strange] * bool(self._counts[STRANGE]), *jump_warnings({"": self._jumps})]
 
     @property
     def indexed(self) -> bool:
