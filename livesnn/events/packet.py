@@ -47,18 +47,18 @@ class Packet(NamedTuple):
     events
         EVENTS_DTYPE [N] in order of time, maybe empty. It is never changed after it was yielded.
     arrived_s
-        When the packet arrived, by `time.perf_counter`: of a camera, at the computer, also if a busy computer took it
-        later. 0 if that doesn't matter, as for a recording that is read as fast as possible.
+        When the packet reached the computer, by `time.perf_counter`, even if a busy computer took it later. 0 for a
+        recording that is read as fast as possible.
     now_us
-        Stream time that has passed with the packet: every event before it has been yielded. None when unknown. In
-        a quiet scene it tells that time goes by without events.
+        Stream time that has passed with the packet: every event before it has been yielded. None when unknown. An
+        empty packet of a quiet scene has one.
     epoch
         A number that changes where the packet doesn't follow on from the one before, as after a reconnection.
     to_utc_us
-        What to add to a camera's times for Unix times by the computer's clock, as it is estimated so far. None where
-        the times aren't a camera's, or are shared with another camera.
+        What to add to a camera's times for Unix times by the computer's clock, as estimated so far. None where the
+        times aren't a camera's, or two cameras share one clock.
     one_of
-        Of so many events that came there is one: the others were left out evenly, because they were late.
+        k if only every k-th event is left, because they were late.
     """
 
     events: Events
@@ -88,7 +88,7 @@ class SourceCounters:
 
 
 class PacketStream(Protocol):
-    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
+    """Packets of one resolution: an `EventSource`, or the `Pipeline` of one."""
 
     @property
     def resolution(self) -> Resolution:
@@ -160,7 +160,7 @@ def check_resolution(resolution: Resolution) -> None:
 
 
 def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
-    """Yield the packets of a source that anybody may have written, with EVENTS_DTYPE events.
+    """Yield the packets of a source, which a user may have written, with EVENTS_DTYPE events.
 
     Raises SourceError for what isn't a `Packet`, and as `as_events` does.
     """
@@ -307,7 +307,7 @@ class PacketSorter:
 
 
 def order_warnings(stream: str, counters: SourceCounters, before: SourceCounters) -> list[str]:
-    """Return one line each for the events of a stream that were sorted or dropped since ``before``, if any."""
+    """Return a line for events of a stream that were sorted since ``before``, and one for those left out, if any."""
     found = []
     if late := counters.out_of_order - before.out_of_order:
         found.append(f"{stream}: {late:,} events were out of order, and are sorted by time")

@@ -87,17 +87,6 @@ def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> 
     assert read(recorder.path).size == recorded.events
 
 
-def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "a.aedat4"
-    path.write_bytes(b"somebody's work")
-    recorder = Recorder(path, VGA, "camera")
-    put_until(recorder, lambda: recorder.finished)
-    assert isinstance(recorder.error, SourceError)
-    assert "exists already" in str(recorder.error)
-    assert path.read_bytes() == b"somebody's work"
-    assert recorder.close(PATIENCE_S)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="this system keeps a folder whose file is open")
 def test_a_folder_that_goes_away_ends_it_with_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "stick"
@@ -293,15 +282,6 @@ def test_a_recordings_own_times_stay_even_where_they_jump_back(tmp_path: Path) -
     path = tmp_path / "a.aedat4"
     recorded_at(path, (10.0, at(900_000)), (12.5, at(100_000)), policy="block")
     assert read(path)["t"].tolist() == [900_000, 100_000]
-
-
-def test_a_recording_waits_for_the_disk_and_loses_nothing(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", policy="block", buffer_bytes=1)
-    for events in PACKETS:
-        recorder.put(Packet(events))
-    assert recorder.close(PATIENCE_S)
-    assert (recorder.recorded.events, recorder.recorded.dropped) == (BLOB.size, 0)
-    np.testing.assert_array_equal(read(recorder.path), BLOB)
 
 
 def test_nobody_waits_for_a_file_that_failed(tmp_path: Path) -> None:

@@ -146,15 +146,15 @@ def _listed_abilities(model: str) -> Abilities | None:
 
 
 class CommonClock:
-    """Gives two cameras one clock, once both are open; a synchronisation cable connects them. From any thread.
+    """Gives two cameras one clock once both are open, if a synchronisation cable connects them; from any thread.
 
-    Which one leads depends on the cable's ends. dv-processing 2.0.4 has functions for more cameras, but they take a
-    span of C++, which Python can't make. ``synchronize`` is dv_processing.io.camera.synchronizeAnyTwo.
+    The ends of the cable decide which one leads. dv-processing 2.0.4 has functions for more cameras, but they take a
+    C++ span, which Python can't make. ``synchronize`` is dv_processing.io.camera.synchronizeAnyTwo.
     """
 
     def __init__(self, synchronize: Callable[[Any, Any], object]) -> None:
         self.lock = threading.Lock()
-        """Held while clocks are set, and to be held while one of these cameras is read."""
+        """Held while clocks are set; hold it while one of these cameras is read."""
         self._synchronize = synchronize
         self._cameras: list[Any] = []
 
@@ -179,9 +179,8 @@ _COMMON_CLOCK = CommonClock(lambda one, other: _dv_camera().synchronizeAnyTwo(on
 class InivationDriver:
     """A `Driver` of an open camera of dv_processing.io.camera, which closes it when it is deleted.
 
-    Its times are µs of the camera's own clock, by dv-processing offset to about Unix time.
-
-    Raises SourceError for a camera that can't be read, or that has no events.
+    Its times are µs of the camera's own clock, which dv-processing shifts to about Unix time. Raises SourceError for
+    a camera that can't be read, or has no events.
     """
 
     def __init__(self, camera: Any, common_clock: CommonClock = _COMMON_CLOCK) -> None:

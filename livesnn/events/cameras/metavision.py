@@ -35,7 +35,7 @@ _FIELDS = ("t", "x", "y", "p")
 _MOST_BUFFERS = 64  # Of a poll: more would keep the others waiting.
 
 _RISING = ("IMX636", "GenX320", "GenX320MP")
-"""Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Of older ones, some
+"""Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Some of older sensors
 fall."""
 
 
@@ -46,7 +46,7 @@ def is_installed() -> bool:
 class MetavisionDriver:
     """A `Driver` of an open metavision_hal.Device; ``library`` is metavision_hal.
 
-    Its times are µs since the camera was started, shifted to about Unix time by when the first events came. Raises
+    Its times are µs since the camera was started, shifted to Unix time by when the first events came. Raises
     SourceError for a device that has no events.
     """
 

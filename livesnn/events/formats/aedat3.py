@@ -171,7 +171,6 @@ class Aedat3Reader(Reader):
         return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
     def other_content(self) -> OtherContent:
-        """Count frames, inertial samples and triggers of all sources."""
         return self._content
 
     def close(self) -> None:

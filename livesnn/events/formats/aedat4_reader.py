@@ -282,7 +282,6 @@ class Aedat4Reader(Reader):
         return OtherContent(counts["FRME"], counts["IMUS"], counts["TRIG"])
 
     def close(self) -> None:
-        """Release the file; packets stay valid."""
         self._file.close()
 
 

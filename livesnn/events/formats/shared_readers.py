@@ -145,11 +145,9 @@ class BlockReader(Reader):
         return (min(t for t, _ in known), max(t for _, t in known)) if known else None
 
     def other_content(self) -> OtherContent:
-        """Count what isn't events."""
         return self._other
 
     def close(self) -> None:
-        """Release the file; safe to call twice."""
         self._release()
 
 
@@ -214,7 +212,6 @@ class _HeldBlocks:
         self.count = -(-events.size // PACKET_EVENTS)
 
     def read(self, number: int) -> Events:
-        """Return a copy of a block's events."""
         return self._events[number * PACKET_EVENTS : (number + 1) * PACKET_EVENTS].copy()
 
 
@@ -238,7 +235,6 @@ class InMemoryReader(BlockReader):
         super().__init__([(stream, blocks)], format_name=format_name, warnings=warnings)
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         counters.out_of_order += self._found.out_of_order
         counters.out_of_bounds += self._found.out_of_bounds
         self._found = SourceCounters()  # counted once, however often the file is played
