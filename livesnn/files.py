@@ -155,3 +155,15 @@ def cannot_open(path: Path, error: Exception) -> SourceError:
     """Return the error that says why a file can't be opened."""
     reason = getattr(error, "strerror", None) or error
     return SourceError(f"{str(path)!r}: can't be opened ({reason}): check the path and permissions")
+
+
+def cannot_write(path: Path, error: OSError) -> SourceError:
+    """Return the error that says why a recording, or what belongs to one, can't be written."""
+    return SourceError(
+        f"{path}: can't be written ({error.strerror or error}): check the folder and the free space"
+    )
+
+
+def exists_already(path: Path) -> SourceError:
+    """Return the error for a file that must be new, but is there."""
+    return SourceError(f"{path} exists already: choose another name, or remove it first")

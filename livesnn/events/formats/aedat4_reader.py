@@ -63,7 +63,7 @@ MAX_TABLE_BYTES = 512 << 20
 
 UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
-_BATCH_BYTES = 1 << 20  # of the file, unpacked by one thread at a time; what it unpacks to stays in its cache
+_BATCH_BYTES = 1 << 20  # of the file, which a thread unpacks at once: its content stays in the cache
 _BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
 _WALK_BYTES = 4096
 _SEARCH_BYTES = 1 << 16
@@ -112,8 +112,8 @@ class Aedat4Reader(Reader):
     def _left_out(self) -> Iterator[str]:
         """Yield a warning about packets of no known stream, and of each stream that isn't of a known type."""
         streams = self._index.packets.stream
-        if nobodys := np.count_nonzero(~np.isin(streams, list(self._kinds))):
-            yield f"{nobodys:,} packets belong to no stream in the file's header, and are left out"
+        if strays := np.count_nonzero(~np.isin(streams, list(self._kinds))):
+            yield f"{strays:,} packets belong to no stream in the file's header, and are left out"
         for number, kind in self._kinds.items():
             if kind not in _KINDS and (count := np.count_nonzero(streams == number)):
                 yield f"{count:,} packets are of an unknown type, {kind[:20]!r}, and are left out"
@@ -170,7 +170,7 @@ class Aedat4Reader(Reader):
             yield row, content, found
 
     def _unpack_lz4(self, resolution: Resolution, batch: list[PacketRow]) -> list[Unpacked | None]:
-        """Unpack packets in one call: for each call, a thread waits until another lets it run Python again."""
+        """Unpack packets in one call, because after each call a thread waits for the GIL."""
         first = batch[0].offset - PACKET_HEADER.size
         try:
             octets = self._file.view(first, batch[-1].offset + batch[-1].size - first, 0)

@@ -23,6 +23,7 @@ from livesnn.events.formats.aedat4_layout import (
     table_of,
 )
 from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events, copied
+from livesnn.files import cannot_write, exists_already
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
@@ -92,11 +93,9 @@ class Aedat4Writer(Closing):
         try:
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
         except FileExistsError as error:
-            raise SourceError(
-                f"{self.path} exists already: choose another name, or remove it first"
-            ) from error
+            raise exists_already(self.path) from error
         except OSError as error:
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
         try:
             self._append(header)
         except SourceError:
@@ -157,7 +156,7 @@ class Aedat4Writer(Closing):
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
         """Write what is left and the table, and wait until the disk has all; safe to call twice."""
@@ -171,7 +170,7 @@ class Aedat4Writer(Closing):
             self._file.write(position.to_bytes(8, "little"))
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
         finally:
             self._file.close()
 
@@ -208,13 +207,8 @@ class Aedat4Writer(Closing):
             with contextlib.suppress(OSError):
                 self._file.truncate(self._end)
                 self._file.seek(self._end)
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
         self._end += len(octets)
-
-    def _failed(self, error: OSError) -> SourceError:
-        return SourceError(
-            f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
-        )
 
 
 def storable(camera: str) -> str:

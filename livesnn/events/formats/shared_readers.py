@@ -54,7 +54,7 @@ class Blocks(Protocol):
 
 
 class LossyBlocks:
-    """What `Blocks` have in common that may lose ``unit``s; reading a block again doesn't count its loss twice."""
+    """A base of `Blocks` that may lose ``unit``s; reading a block again doesn't count its loss twice."""
 
     def __init__(self, count: int, unit: str) -> None:
         self.count = count
