@@ -32,7 +32,9 @@ from tests.reading import packets_of
 SUFFIXES = [".aedat4", ".npz"]
 WIDEST = Resolution(1 << 15, 1 << 15)
 VGA = Resolution(640, 480)
-FOLDERS = "aedat2 aedat3 aedat4 csv dat es evt2 evt21 evt3 hdf5 malformed nmnist".split()
+FOLDERS = [
+    "aedat2", "aedat3", "aedat4", "csv", "dat", "es", "evt2", "evt21", "evt3", "hdf5", "malformed", "nmnist",
+]  # fmt: skip
 
 
 def random_stream(seed: int, sensor: Resolution, count: int = 3_000) -> Events:

@@ -19,8 +19,8 @@ from livesnn.files import replace_file, require_file
 from livesnn.threads import decode_json
 
 Scale = Literal["linear", "current", "coarse-fine"]
-"""How a bias's number acts: evenly; as a current, by its logarithm; or as a current of coarse × 256 + fine, eight times
-as much with each coarse step."""
+"""How a bias's number acts: evenly, by its logarithm as a current, or as a current of coarse × 256 + fine, which is
+eight times as much with each coarse step."""
 
 Dial = Literal["sensitivity", "speed"]
 Clock = Literal["internal", "output", "external"]
