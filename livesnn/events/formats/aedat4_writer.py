@@ -35,34 +35,15 @@ _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compres
 
 
 class Aedat4Writer(Closing):
-    """Writes one event stream; a context manager.
+    """Writes one event stream to a new .aedat4 file; a context manager.
 
     Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events. What `sync`
     has put on the disk outlives a power failure. `close` writes the table, which only seeking needs, and syncs. If
-    the disk is full, the file ends with the last whole packet. Header, packets and table have checksums.
+    the disk is full, the file ends with the last whole packet. Header, packets and table have checksums; without
+    ``compression``, packets have none. ``written`` is how many events the file's whole packets hold.
 
-    Parameters
-    ----------
-    path
-        A new file with the suffix .aedat4.
-    resolution
-        Of the sensor; an event outside it is an error.
-    camera
-        The camera's name; see `storable`.
-    compression
-        "lz4" (fast), "zstd" (small), or None, without checksums of packets.
-
-    Raises
-    ------
-    FormatError
-        When the sensor is too large for the format.
-    SourceError
-        Here and in every method, when the file has another suffix, exists already, or can't be written.
-
-    Attributes
-    ----------
-    written
-        How many events the file's whole packets hold.
+    Raises FormatError when the sensor is too large for the format. Raises SourceError, here and in every method, when
+    the file has another suffix, exists already, or can't be written.
     """
 
     def __init__(
@@ -107,13 +88,8 @@ class Aedat4Writer(Closing):
     def write(self, packet: Events) -> None:
         """Add a packet, EVENTS_DTYPE [N] in order of time; N may be 0.
 
-        Raises
-        ------
-        FormatError
-            When it isn't in order, or has an event outside the sensor or a time beyond TIME_LIMIT_US. Nothing of it
-            is written then.
-        SourceError
-            When it isn't a packet (see `as_events`), or the writer is closed.
+        Raises FormatError, and writes nothing of it, when it isn't in order, or has an event outside the sensor or a
+        time beyond TIME_LIMIT_US. Raises SourceError when `as_events` does, or the writer is closed.
         """
         if self._file.closed:
             raise SourceError(f"{self.path}: this recording is closed: write to a new one")
