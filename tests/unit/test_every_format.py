@@ -34,7 +34,7 @@ def test_events_slightly_out_of_order_are_put_in_order_and_counted(tmp_path: Pat
 @pytest.mark.parametrize("name", OF_CAMERAS)
 def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path, name: str) -> None:
     times = [900_000, 900_010, 5, 15, 25]
-    path = made(tmp_path, name, events_at(times, MADE_FILES[name].sensor))
+    path = made(tmp_path, name, *np.split(events_at(times, MADE_FILES[name].sensor), [2]))
     with open_recording(path) as recording:
         assert [packet["t"].tolist() for packet in packets_of(recording)] == [times[:2], times[2:]]
         assert (recording.t_start, recording.t_end) == (5, 900_010)

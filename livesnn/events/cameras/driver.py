@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -125,12 +126,24 @@ def opening(uri: str) -> AbstractContextManager[None]:
     )
 
 
-def refusing(camera: str) -> AbstractContextManager[None]:
-    return errors_as(SourceError, f"camera {camera} refuses these settings ({{}}): choose others")
+class LibraryDriver(ABC):
+    """A base for a `Driver` by a vendor's library, of which `_set_up` and `_poll` may raise the library's errors."""
 
+    name: str
 
-def losing(camera: str) -> AbstractContextManager[None]:
-    return errors_as(SourceLost, f"camera {camera} is lost ({{}}): plug it in again")
+    def configure(self, settings: SensorSettings) -> None:
+        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
+            self._set_up(settings)
+
+    def poll(self) -> Events | None:
+        with errors_as(SourceLost, f"camera {self.name} is lost ({{}}): plug it in again"):
+            return self._poll()
+
+    @abstractmethod
+    def _set_up(self, settings: SensorSettings) -> None: ...
+
+    @abstractmethod
+    def _poll(self) -> Events | None: ...
 
 
 class Measured(NamedTuple):

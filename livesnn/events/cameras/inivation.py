@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, get_args
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import (
-    Device,
-    Driver,
-    copy_events,
-    errors_as,
-    library_of,
-    losing,
-    opening,
-    refusing,
-)
+from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import (
     Abilities,
     Bias,
@@ -176,7 +168,7 @@ class CommonClock:
 _COMMON_CLOCK = CommonClock(lambda one, other: _dv_camera().synchronizeAnyTwo(one, other))
 
 
-class InivationDriver:
+class InivationDriver(LibraryDriver):
     """A `Driver` of an open camera of dv_processing.io.camera, which closes it when it is deleted.
 
     Its times are µs of the camera's own clock, which dv-processing shifts to about Unix time. Raises SourceError for
@@ -203,21 +195,19 @@ class InivationDriver:
         self._region, self._clock = Region(0, 0, *self.resolution), SensorSettings().clock
         self._common_clock = common_clock
 
-    def configure(self, settings: SensorSettings) -> None:
-        """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
-        camera = self._camera
+    def _set_up(self, settings: SensorSettings) -> None:
+        """Send what isn't the same as before."""
+        for name, value in settings.bias_values(self.abilities).items():
+            if value != self._values[name]:
+                self._set[name](value)
+                self._values[name] = value
         region = settings.region or Region(0, 0, *self.resolution)
-        with refusing(self.name):
-            for name, value in settings.bias_values(self.abilities).items():
-                if value != self._values[name]:
-                    self._set[name](value)
-                    self._values[name] = value
-            if region != self._region:
-                camera.setCropArea(tuple(region))
-                self._region = region
-            if settings.clock != self._clock:
-                self._set_clock(settings.clock)
-                self._clock = settings.clock
+        if region != self._region:
+            self._camera.setCropArea(tuple(region))
+            self._region = region
+        if settings.clock != self._clock:
+            self._set_clock(settings.clock)
+            self._clock = settings.clock
 
     def _set_clock(self, clock: Clock) -> None:
         camera = self._camera
@@ -228,14 +218,10 @@ class InivationDriver:
         else:
             self._common_clock.join(camera)
 
-    def poll(self) -> Events | None:
-        if self._clock == "internal":
-            return self._poll()
-        with self._common_clock.lock:
-            return self._poll()
-
     def _poll(self) -> Events | None:
-        with losing(self.name):
+        own = self._clock == "internal"
+        reading: AbstractContextManager[object] = nullcontext() if own else self._common_clock.lock
+        with reading:
             batch = self._camera.getNextEventBatch()
             if batch is not None:
                 return copy_events(batch.numpy(), _FIELDS)
@@ -261,7 +247,7 @@ class InivationCameras:
             for model, serial in found
         ]
 
-    def open(self, serial: str) -> Driver:
+    def open(self, serial: str) -> InivationDriver:
         with opening(f"camera:{serial}"):
             return InivationDriver(_dv_camera().open(serial))
 

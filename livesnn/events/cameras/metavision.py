@@ -16,16 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import (
-    Device,
-    Driver,
-    copy_events,
-    errors_as,
-    library_of,
-    losing,
-    opening,
-    refusing,
-)
+from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
 from livesnn.events.packet import Events, Resolution
 
@@ -43,7 +34,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("metavision_hal") is not None
 
 
-class MetavisionDriver:
+class MetavisionDriver(LibraryDriver):
     """A `Driver` of an open metavision_hal.Device; ``library`` is metavision_hal.
 
     Its times are µs since the camera was started, shifted to Unix time by when the first events came. Raises
@@ -82,37 +73,35 @@ class MetavisionDriver:
         events_decoder.add_event_buffer_callback(self._came.append)
         self._stream.start()
 
-    def configure(self, settings: SensorSettings) -> None:
-        """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
-        with refusing(self.name):
-            for name, value in settings.bias_values(self.abilities).items():
-                if value != self._values[name]:
-                    if not self._biases.set(name, value):
-                        raise ValueError(name)
-                    self._values[name] = value
-            before, self._settings = self._settings, settings
-            if settings.region != before.region:
-                if settings.region is not None:
-                    self._roi.set_window(self._library.I_ROI.Window(*settings.region))
-                self._roi.enable(settings.region is not None)
-            if settings.masked != before.masked:
-                for mask, pixel in zip_longest(self._masks, settings.masked):
-                    mask.set_mask(*(pixel or (0, 0)), pixel is not None)
-            if settings.limit_events_per_s != before.limit_events_per_s:
-                if settings.limit_events_per_s is not None:
-                    self._limiter.set_cd_event_rate(round(settings.limit_events_per_s))
-                self._limiter.enable(settings.limit_events_per_s is not None)
+    def _set_up(self, settings: SensorSettings) -> None:
+        """Send what isn't the same as before."""
+        for name, value in settings.bias_values(self.abilities).items():
+            if value != self._values[name]:
+                if not self._biases.set(name, value):
+                    raise ValueError(name)
+                self._values[name] = value
+        before, self._settings = self._settings, settings
+        if settings.region != before.region:
+            if settings.region is not None:
+                self._roi.set_window(self._library.I_ROI.Window(*settings.region))
+            self._roi.enable(settings.region is not None)
+        if settings.masked != before.masked:
+            for mask, pixel in zip_longest(self._masks, settings.masked):
+                mask.set_mask(*(pixel or (0, 0)), pixel is not None)
+        if settings.limit_events_per_s != before.limit_events_per_s:
+            if settings.limit_events_per_s is not None:
+                self._limiter.set_cd_event_rate(round(settings.limit_events_per_s))
+            self._limiter.enable(settings.limit_events_per_s is not None)
 
-    def poll(self) -> Events | None:
-        with losing(self.name):
-            for _ in range(_MOST_BUFFERS):
-                if (state := self._stream.poll_buffer()) <= 0:
-                    break
-                if (buffer := self._stream.get_latest_raw_data()) is not None:
-                    self._decoder.decode(buffer)  # hands its events to _came
-            if state < 0 and not self._came:
-                raise OSError("it has ended")
+    def _poll(self) -> Events | None:
+        for _ in range(_MOST_BUFFERS):
+            if (state := self._stream.poll_buffer()) <= 0:
+                break
+            if (buffer := self._stream.get_latest_raw_data()) is not None:
+                self._decoder.decode(buffer)  # hands its events to _came
         if not self._came:
+            if state < 0:
+                raise OSError("it has ended")
             return None
         events = copy_events(np.concatenate(self._came), _FIELDS)
         self._came.clear()
@@ -171,7 +160,7 @@ class MetavisionCameras:
             for each in found
         ]
 
-    def open(self, serial: str) -> Driver:
+    def open(self, serial: str) -> MetavisionDriver:
         library = self._library()
         with opening(f"camera:{NAME}:{serial}"):
             device = library.DeviceDiscovery.open(serial)

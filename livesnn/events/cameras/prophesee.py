@@ -13,16 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import (
-    Device,
-    Driver,
-    copy_events,
-    errors_as,
-    library_of,
-    losing,
-    opening,
-    refusing,
-)
+from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
@@ -145,7 +136,7 @@ def _configuration(
     return camera.Configuration(**fields)
 
 
-class PropheseeDriver:
+class PropheseeDriver(LibraryDriver):
     """A `Driver` of an open neuromorphic_drivers.device.Device, set up by ``configuration_of`` its settings.
 
     Its times are µs of the camera's own clock, which begins when it is opened. They are shifted to Unix time by when
@@ -166,24 +157,21 @@ class PropheseeDriver:
         self._clock_us: int | None = None  # Unix time of the camera's time 0, once it is known
         self.dropped = 0
 
-    def configure(self, settings: SensorSettings) -> None:
-        with refusing(self.name):
-            self._device.update_configuration(self._configuration_of(settings))
+    def _set_up(self, settings: SensorSettings) -> None:
+        self._device.update_configuration(self._configuration_of(settings))
 
-    def poll(self) -> Events | None:
-        """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
-        with losing(self.name):
-            received = next(self._device, None)
-            if received is None:
-                raise OSError("it has ended")
-            status, packet = received
-            if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
-                self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
-            events = None if packet is None else packet.polarity_events
-            if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
-                n_events = 0 if events is None else events.size
-                self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
-                self._device.clear_backlog(until=0)
+    def _poll(self) -> Events | None:
+        received = next(self._device, None)  # after `WAIT_S` at most
+        if received is None:
+            raise OSError("it has ended")
+        status, packet = received
+        if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
+            self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
+        events = None if packet is None else packet.polarity_events
+        if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
+            n_events = 0 if events is None else events.size
+            self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
+            self._device.clear_backlog(until=0)
         return None if events is None else self._shifted(events)
 
     def _shifted(self, events: npt.NDArray[np.void]) -> Events:
@@ -239,7 +227,7 @@ class PropheseeCameras:
             for each in usable
         ]
 
-    def open(self, serial: str) -> Driver:
+    def open(self, serial: str) -> PropheseeDriver:
         library, device = self._library(), None
         with opening(f"camera:{serial}"):
             try:
