@@ -187,25 +187,26 @@ class Recording(Closing):
         """
         if self._closed:
             raise SourceError(f"{self.path}: the recording is closed: open it again")
-        while True:
+        more, whole, before = True, False, self.counters
+        while more:
             start, self._sought_us = self._sought_us, None
-            before = self.counters
+            whole, before = start is None or start <= self.t_start, self.counters
             pieces = self._pieces(start)
             while (events := self._next(pieces)) is not None:
                 self._counters.events += events.size
                 yield Packet(events)
-                if self._closed or self._sought_us is not None:
+                if self._interrupted():
                     break
-            if self._closed:
-                return
-            if self._sought_us is None:
-                break
-        if start is None or start <= self.t_start:  # all of it was read
+            more = self._interrupted() and not self._closed
+        if whole and not self._closed:
             self._repairs = order_warnings(self.stream, self._counters, before)
 
     def _next(self, pieces: Iterator[Events]) -> Events | None:
         with self._reading:
             return None if self._closed else next(pieces, None)
+
+    def _interrupted(self) -> bool:
+        return self._closed or self._sought_us is not None
 
     def _pieces(self, start_us: int | None) -> Iterator[Events]:
         if start_us is not None and start_us <= self.t_start:
