@@ -16,7 +16,7 @@ from tests.mutations import BUGS, keep, make_case, recording_of, run_all, run_ca
 from tests.structures import Case, Subject, subjects
 
 CASES = 15  # of each structure
-OF_A_RECORDING = 30  # of each format and coding
+OF_A_RECORDING = 60  # of each format and coding
 STURDY = ("aedat1", "aedat2", "aedat3", "evt", "dat", "es", "csv")
 """Formats of which most damaged files can still be read."""
 
