@@ -37,7 +37,7 @@ def require_file(path: Path, what: str = "recording") -> int:
         missing = "a link that points nowhere" if path.is_symlink() else "no such file"
         raise SourceError(f"{path}: {missing}: give the path of a {what}") from None
     except (OSError, ValueError) as error:  # ValueError: a zero octet in the path
-        raise _closed(path, error) from error
+        raise cannot_open(path, error) from error
     if stat.S_ISDIR(status.st_mode):
         raise SourceError(f"{path}: this is a folder, not a {what}: give the path of a file in it")
     if not stat.S_ISREG(status.st_mode):
@@ -58,7 +58,7 @@ def file_head(path: Path, count: int, what: str = "recording") -> bytes:
         with open(path, "rb") as file:
             head = file.read(count)
     except OSError as error:
-        raise _closed(path, error) from error
+        raise cannot_open(path, error) from error
     if not head:
         raise FormatError(f"{path}: the file is empty: copy it again, or record it again")
     return head
@@ -79,7 +79,7 @@ def open_unbuffered(path: Path) -> FileIO:
     try:
         return open(path, "rb", buffering=0)
     except OSError as error:
-        raise _closed(path, error) from error
+        raise cannot_open(path, error) from error
 
 
 class _Buffer(threading.local):
@@ -151,6 +151,19 @@ def closed_on_error(file: BufferedFile) -> Iterator[BufferedFile]:
         raise
 
 
-def _closed(path: Path, error: Exception) -> SourceError:
+def cannot_open(path: Path, error: Exception) -> SourceError:
+    """Return the error that says why a file can't be opened."""
     reason = getattr(error, "strerror", None) or error
     return SourceError(f"{str(path)!r}: can't be opened ({reason}): check the path and permissions")
+
+
+def cannot_write(path: Path, error: OSError) -> SourceError:
+    """Return the error that says why a recording, or what belongs to one, can't be written."""
+    return SourceError(
+        f"{path}: can't be written ({error.strerror or error}): check the folder and the free space"
+    )
+
+
+def exists_already(path: Path) -> SourceError:
+    """Return the error for a file that must be new, but is there."""
+    return SourceError(f"{path} exists already: choose another name, or remove it first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -41,7 +42,12 @@ class Good(NamedTuple):
 
 
 def some(sensor: Resolution = SENSOR) -> Events:
-    return next(make_events(COUNT, sensor))
+    return _some(sensor).copy()
+
+
+@cache
+def _some(sensor: Resolution) -> Events:
+    return next(make_events(COUNT, sensor))  # makes a million first
 
 
 def aedat4(compression: Literal["lz4", "zstd"] | None) -> Callable[[Path], object]:
@@ -84,7 +90,7 @@ def aedat3_mixed(path: Path) -> None:
 
 
 def evt21_legacy(path: Path) -> None:
-    MADE_FILES["evt21"].write(path, make_events(COUNT, SENSOR))
+    MADE_FILES["evt21"].write(path, iter([some()]))
     octets = path.read_bytes().replace(b"endianness=little", b"endianness=legacy")
     start = octets.index(b"% end\n") + 6
     halves = np.frombuffer(octets[start:], "<u4").reshape(-1, 2)[:, ::-1]
@@ -189,7 +195,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 def good_files(folder: Path) -> list[Good]:
     """Make the files in a folder, and return them; they are always the same."""
     made = {
-        name: (known.suffix, lambda path, known=known: known.write(path, make_events(COUNT, known.sensor)))
+        name: (known.suffix, lambda path, known=known: known.write(path, iter([some(known.sensor)])))
         for name, known in MADE_FILES.items()
         if not name.endswith("(HDF5)")  # "hdf5" and "hdf5 (ECF)" are of them
     }

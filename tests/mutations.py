@@ -91,6 +91,10 @@ def _read_recording(good: Good, name: str, folder: Path) -> tuple[str, str]:
     counts = [stream.n for stream in found.streams.values()]
     if [len(one) for one in events] != counts:
         return "contradicts itself", f"{counts} described, {[len(one) for one in events]} read"
+    if len(events) == 1 and found.resolution is not None:
+        outside = (events[0]["x"] >= found.resolution[0]) | (events[0]["y"] >= found.resolution[1])
+        if outside.any():
+            return "contradicts itself", f"{np.count_nonzero(outside)} events outside {found.resolution}"
     whole = len(events) == len(good.events) and all(map(np.array_equal, events, good.events))
     if whole or found.warnings:
         return "read whole" if whole else "read, with a warning", next(iter(found.warnings), "")

@@ -1,4 +1,4 @@
-"""What the tests of file formats share: events made, files written, read back whole, and damaged."""
+"""What the tests of file formats share: events made, files written and read back whole."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
-from livesnn.errors import FormatError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet
-from livesnn.events.recording import RecordingInfo, describe, open_recording
-from tests.damage import damaged
+from livesnn.events.recording import open_recording
 from tests.fake_source import joined
 
 
-def write(path: Path, octets: bytes) -> Path:
-    path.write_bytes(octets)
+def write(path: Path, *parts: bytes) -> Path:
+    path.write_bytes(b"".join(parts))
     return path
 
 
@@ -56,15 +54,3 @@ def recordings(
     rows = draw(st.lists(st.tuples(st.sampled_from(gaps_us), pixel), max_size=40))
     times = draw(st.sampled_from(starts_us)) + np.cumsum([0, *(gap_us for gap_us, _ in rows)])[:-1]
     return np.array([(t, *at) for t, (_, at) in zip(times, rows, strict=True)], EVENTS_DTYPE)
-
-
-def damaged_versions(path: Path, whole: bytes, *, times: int, seed: int) -> Iterator[RecordingInfo]:
-    """Write damaged copies of a file to ``path``; yield what is told of each that isn't refused as damaged."""
-    random = np.random.default_rng(seed)
-    for _ in range(times):
-        write(path, damaged(whole, random))
-        try:
-            found = describe(path)
-        except FormatError:
-            continue
-        yield found

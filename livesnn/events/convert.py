@@ -19,6 +19,7 @@ from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.labels import Label, has_labels, keep_labels, labels_file, moved, read_labels
 from livesnn.events.packet import Events, Packet
 from livesnn.events.recording import Recording, open_recording
+from livesnn.files import cannot_write
 from livesnn.threads import Progress, share_of_time, untold
 
 
@@ -104,9 +105,7 @@ def written_whole(out: Path, source: Path | None, *, overwrite: bool) -> Iterato
             os.fsync(file.fileno())  # a power failure leaves what was there before, or all of this
         part.replace(out)
     except OSError as error:
-        raise SourceError(
-            f"{out}: can't be written ({error.strerror or error}): check the folder and the free space"
-        ) from error
+        raise cannot_write(out, error) from error
     except (SourceError, FormatError) as error:  # of the writer, which knows the other name only
         raise type(error)(str(error).replace(str(part), str(out))) from error
     finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 from livesnn.errors import DataError, SourceError
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Closing
-from livesnn.files import replace_file, require_file
+from livesnn.files import cannot_write, exists_already, replace_file, require_file
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
@@ -129,7 +129,7 @@ def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
     try:
         replace_file(table, text.getvalue().encode(errors="replace"))
     except OSError as error:
-        raise _unwritable(table, error) from error
+        raise cannot_write(table, error) from error
 
 
 class LabelWriter(Closing):
@@ -151,7 +151,7 @@ class LabelWriter(Closing):
         self._row_at = 0  # where in the file the last row starts
         self._end = 0
         if os.path.lexists(self.path):
-            raise self._exists()
+            raise exists_already(self.path)
 
     def begin(self, label: str | None, at_us: int) -> None:
         """From now on this label holds; None: none does."""
@@ -173,14 +173,14 @@ class LabelWriter(Closing):
             if self._file is not None:
                 os.fsync(self._file.fileno())
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
     def _write(self, row: bytes) -> None:
-        """Put this row in the place of the last one, which isn't longer: in one go, so that nothing comes between."""
+        """Write this row over the last one, which isn't longer, in one go."""
         try:
             if self._file is None:
                 self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
@@ -190,17 +190,10 @@ class LabelWriter(Closing):
                 self._file.truncate(self._row_at)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except FileExistsError as error:
-            raise self._exists() from error
+            raise exists_already(self.path) from error
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise cannot_write(self.path, error) from error
         self._end = self._row_at + len(row)
-
-    def _exists(self) -> SourceError:
-        return SourceError(f"{self.path} exists already: choose another name, or remove it first")
-
-
-def _unwritable(table: Path, error: OSError) -> SourceError:
-    return SourceError(f"{table}: can't be written ({error.strerror}): check the folder and the free space")
 
 
 def _row(recording: Path, label: Label) -> Row:

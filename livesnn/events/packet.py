@@ -5,7 +5,7 @@ Every reader puts its events in order by `put_in_order`, unless it has checked t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, Protocol, Self, runtime_checkable
@@ -47,18 +47,18 @@ class Packet(NamedTuple):
     events
         EVENTS_DTYPE [N] in order of time, maybe empty. It is never changed after it was yielded.
     arrived_s
-        When the packet arrived, by `time.perf_counter`: of a camera, at the computer, also if a busy computer took it
-        later. 0 if that doesn't matter, as for a recording that is read as fast as possible.
+        When the packet reached the computer, by `time.perf_counter`, even if a busy computer took it later. 0 for a
+        recording that is read as fast as possible.
     now_us
-        Stream time that has passed with the packet: every event before it has been yielded. None when unknown. In
-        a quiet scene it tells that time goes by without events.
+        Stream time that has passed with the packet: every event before it has been yielded. None when unknown. An
+        empty packet of a quiet scene has one.
     epoch
         A number that changes where the packet doesn't follow on from the one before, as after a reconnection.
     to_utc_us
-        What to add to a camera's times for Unix times by the computer's clock, as it is estimated so far. None where
-        the times aren't a camera's, or are shared with another camera.
+        What to add to a camera's times for Unix times by the computer's clock, as estimated so far. None where the
+        times aren't a camera's, or two cameras share one clock.
     one_of
-        Of so many events that came there is one: the others were left out evenly, because they were late.
+        k if only every k-th event is left, because they were late.
     """
 
     events: Events
@@ -88,7 +88,7 @@ class SourceCounters:
 
 
 class PacketStream(Protocol):
-    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
+    """Packets of one resolution: an `EventSource`, or the `Pipeline` of one."""
 
     @property
     def resolution(self) -> Resolution:
@@ -160,7 +160,7 @@ def check_resolution(resolution: Resolution) -> None:
 
 
 def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
-    """Yield the packets of a source that anybody may have written, with EVENTS_DTYPE events.
+    """Yield the packets of a source, which a user may have written, with EVENTS_DTYPE events.
 
     Raises SourceError for what isn't a `Packet`, and as `as_events` does.
     """
@@ -206,7 +206,7 @@ def put_in_order(
     time. A packet that starts even earlier follows a jump in time and keeps its times. ``out_of_bounds`` and
     ``out_of_order`` of the ``counters`` are added to.
     """
-    if not _in_order_kernel()(packet.view(_STORED_DTYPE), *resolution):
+    if not are_in_order(packet, resolution):
         inside = (packet["x"] < resolution.width) & (packet["y"] < resolution.height)
         inside &= packet["p"].view(np.uint8) <= 1  # in damaged files that store a whole byte
         counters.out_of_bounds += int(packet.size - np.count_nonzero(inside))
@@ -240,8 +240,12 @@ def copied(events: Events, later_us: int = 0) -> Events:
 _STORED_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 
 
-def _are_in_order(packet: npt.NDArray[np.void], width: int, height: int) -> bool:
+def are_in_order(packet: Events, resolution: Resolution) -> bool:
     """Return whether all events are inside the sensor, with p 0 or 1, and none is older than the one before it."""
+    return bool(_in_order_kernel()(packet.view(_STORED_DTYPE), *resolution))
+
+
+def _are_in_order(packet: npt.NDArray[np.void], width: int, height: int) -> bool:
     newest_us = -TIME_LIMIT_US
     good = True
     for index in range(packet.size):
@@ -267,7 +271,7 @@ def _in_order_kernel() -> Callable[..., bool]:
 class PacketSorter:
     """Sorts the packets of one pass through a stream, one after the other, and cuts off what lies before the start.
 
-    With ``start_us`` None nothing is cut off.
+    With ``start_us`` None nothing is cut off. ``jumps`` counts how often time jumps back.
     """
 
     def __init__(self, resolution: Resolution, start_us: int | None, counters: SourceCounters) -> None:
@@ -275,6 +279,7 @@ class PacketSorter:
         self._start_us = start_us
         self._counters = counters
         self._newest_us: int | None = None
+        self.jumps = 0
 
     def restart(self) -> None:
         """Take the next packet as the first of a stream, because the camera's clock was reset."""
@@ -290,7 +295,9 @@ class PacketSorter:
                 yield left
 
     def _sort_one(self, packet: Events, *, ordered: bool) -> Events:
-        if not ordered or (self._newest_us is not None and packet["t"][0] < self._newest_us):
+        back_us = 0 if self._newest_us is None else self._newest_us - int(packet["t"][0])
+        self.jumps += back_us > DISORDER_US
+        if not ordered or back_us > 0:
             packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
         self._newest_us = int(packet["t"][-1])
         if self._start_us is not None:
@@ -300,7 +307,7 @@ class PacketSorter:
 
 
 def order_warnings(stream: str, counters: SourceCounters, before: SourceCounters) -> list[str]:
-    """Return one line each for the events of a stream that were sorted or dropped since ``before``, if any."""
+    """Return a line for events of a stream that were sorted since ``before``, and one for those left out, if any."""
     found = []
     if late := counters.out_of_order - before.out_of_order:
         found.append(f"{stream}: {late:,} events were out of order, and are sorted by time")
@@ -311,7 +318,7 @@ def order_warnings(stream: str, counters: SourceCounters, before: SourceCounters
     return found
 
 
-def jump_warnings(jumps: int, stream: str = "") -> list[str]:
-    """Return a line that says how often time jumps back; none if it never does."""
-    where = f"{stream}: " if stream else ""
-    return [f"{where}time jumps back {jumps:,} times, as when the camera's clock is reset"] if jumps else []
+def jump_warnings(jumps: Mapping[str, int]) -> list[str]:
+    """Return a line for each stream whose time jumps back, by how often it does; "": the file's only stream."""
+    told = "time jumps back {:,} times, as when the camera's clock is reset"
+    return [f"{stream}: " * bool(stream) + told.format(count) for stream, count in jumps.items() if count]

@@ -31,13 +31,13 @@ GAP_FIXED_COUNT_US = 1_000_000
 """Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""
 
 SEEN_FLICKER = 0.05
-"""Counts of it a pixel and frame, mean of many frames, that are worth a word: less is a frame now and then."""
+"""Flicker is reported from this mean count a pixel and frame on. Less comes from single frames."""
 
 LIFT_MOST, LIFT_RELEASE = 8.0, 0.1
-"""By how much counts are multiplied at most, and how fast the multiplier rises again: a share of the way a frame."""
+"""The greatest multiplier of counts, and the share of the way by which it rises again in each frame."""
 
 NEVER = int(np.iinfo(np.int64).max)
-FAR = 1 << 29  # A column or row × width outside the crop: beyond every cell, also added to another one.
+FAR = 1 << 29  # The place of a column or row outside the crop: beyond every cell, whatever is added
 READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
 
 

@@ -25,8 +25,8 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device
-from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, SourceLost, ignore
+from livesnn.events.cameras.driver import Device, SourceLost
+from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, ignore
 from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import Recording
@@ -38,19 +38,19 @@ from livesnn.video.video_file import Picture, Video, check_takes_video, fit, ope
 
 RESOLUTION = Resolution(128, 128)
 PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)
-"""Of a DVS without noise of its own: the camera has some."""
+"""A DVS without noise of its own, because the camera's pictures have noise."""
 
 LONGEST_US = 500_000
-"""A picture that comes so long after the last one begins a new stream: what was between is unknown."""
+"""A picture that comes so long after the last one begins a new stream, because what was between is unknown."""
 
 _MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
 _BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel says nothing of the exposure
-_LEAST_USABLE = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
+_LEAST_USABLE = 0.02  # of the pixels; with fewer, as of a covered lens, it begins anew
 _MIDDLE = 0.18  # median luminance of a picture of exposure 1: after a dark first one it is no less sensitive
 
 
 class Emulator:
-    """A sensor of `RESOLUTION` behind another camera's lens, always the same one; of one thread at a time."""
+    """A simulated sensor of `RESOLUTION` behind a camera's lens; for one thread at a time."""
 
     def __init__(self) -> None:
         self._random = np.random.default_rng(0)
@@ -60,10 +60,10 @@ class Emulator:
         self._state: DvsState | None = None
 
     def push(self, picture: npt.NDArray[np.uint8], t_us: int) -> Events:
-        """Return the events after the last picture up to this one, at ``t_us``, later; none for a first one.
+        """Return the events after the last picture up to this one, at ``t_us``; none for a first one.
 
-        How bright the picture is as a whole doesn't matter, as far as it isn't black or clipped: the camera's
-        exposure, a lamp switched on or one that flickers are no events.
+        The brightness of the whole picture doesn't matter, unless it is black or clipped: the camera's exposure, or
+        a lamp that is switched on or flickers, makes no events.
 
         ``picture`` is uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
         Raises SourceError when ``t_us`` isn't later than the last one.
@@ -83,7 +83,7 @@ class Emulator:
 
 
 def _change(before: FloatImage, light: FloatImage) -> float | None:
-    """Return how much brighter a picture is as a whole; None: hardly a pixel tells."""
+    """Return how much brighter a picture is as a whole; None if too few pixels tell."""
     usable = (np.minimum(light, before) > _BLACK) & (np.maximum(light, before) < _CLIPPED)
     return float(np.median(light[usable] / before[usable])) if usable.mean() > _LEAST_USABLE else None
 
@@ -152,7 +152,7 @@ class VideoReader(Reader):
 SeePicture = Callable[[Picture, int], Events]
 """Gets a picture uint8 [H, W, 3], BGR, and its time, µs; returns the events that it makes."""
 
-FIRST_PICTURE_S = 5.0  # So long a webcam that was just opened may take for its first picture
+FIRST_PICTURE_S = 5.0  # How long a webcam may take for its first picture
 
 _NAMED = re.compile(r"webcam(?::(\d{1,3}))?", re.ASCII)
 _LISTED = Path("/sys/class/video4linux")

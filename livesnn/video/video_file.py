@@ -31,8 +31,8 @@ REWRITE = "write it again with ffmpeg, such as `ffmpeg -i IN -r 30 OUT.mp4`"
 
 HEAD_BYTES = 64
 _LATEST_MS = 1e10  # a later time is none
-_BEFORE = 3  # frames before the one that is sought: what comes then may be one too late, and is looked at
-_FIRST = 3  # frames that tell how late by their own time all are: those of UCF-101's .avi but the first, by a frame
+_BEFORE = 3  # frames to seek before the one that is wanted, because a later one may come
+_FIRST = 3  # frames that show how late all times are: in UCF-101's .avi files by a frame, except the first
 
 
 class Reading:
@@ -132,7 +132,7 @@ SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
 
 _MIN_FPS, _MAX_FPS = 0.1, 1000.0  # less than the latter: FFmpeg gives it for times in ms and no rate
 _MAX_SIDE, _MAX_PIXELS = 16_384, 1 << 26  # twice 8K; 200 MB a picture
-_MISSING = 2  # so many of the frames a whole file claims may be empty: seen in UCF-101 and HMDB51
+_MISSING = 2  # a whole file may claim so many frames too many: seen in UCF-101 and HMDB51
 _ESTIMATE_S = 0.5  # Matroska's number of frames is made of its length, which may be its sound's
 _NEAR_S = 2  # what lies no further in is read from the start
 _UNEVEN_S = 0.5  # a frame's own time may be off by this much before the frames count as uneven

@@ -15,6 +15,7 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.playback_clock import PlaybackClock, paced
 from livesnn.events.recording import describe, open_recording
+from tests.damage import cut_off, flip_a_bit, put_in, set_a_number, set_octets, take_out
 from tests.fake_source import joined
 from tests.reading import packets_of
 
@@ -132,25 +133,7 @@ def small_file(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return files
 
 
-def mutate(octets: bytes, random: np.random.Generator) -> bytes:
-    """Damage a file in one of the ways that disks, cables and crashes do."""
-    damaged = bytearray(octets)
-    kind = int(random.integers(0, 6))
-    at = int(random.integers(0, len(damaged)))
-    length = int(random.integers(1, 64))
-    if kind == 0:
-        damaged[at] ^= 1 << int(random.integers(0, 8))
-    elif kind == 1:
-        damaged[at : at + length] = random.integers(0, 256, length, np.uint8).tobytes()
-    elif kind == 2:
-        del damaged[at:]
-    elif kind == 3:
-        del damaged[at : at + length]
-    elif kind == 4:
-        damaged[at:at] = bytes(length)
-    else:
-        damaged[at : at + 4] = random.choice([b"\xff" * 4, b"\x00" * 4, b"\xff\xff\xff\x7f"])
-    return bytes(damaged)
+OF_DISKS_AND_CRASHES = (flip_a_bit, set_octets, cut_off, take_out, put_in, set_a_number)
 
 
 @pytest.mark.timeout(60)
@@ -163,8 +146,8 @@ def test_a_damaged_file_is_read_or_refused_but_never_hangs_or_crashes(
     path.unlink(missing_ok=True)  # of the example before
     refused = 0
     for _ in range(250):
-        octets = mutate(small_file[compression], random)
-        path.write_bytes(octets)
+        damage = OF_DISKS_AND_CRASHES[random.integers(len(OF_DISKS_AND_CRASHES))]
+        path.write_bytes(damage(bytearray(small_file[compression]), random))
         try:
             found = describe(path)
             events = read(path)

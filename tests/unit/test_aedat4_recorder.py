@@ -76,26 +76,15 @@ def test_what_is_put_until_it_is_stopped_is_in_the_file(tmp_path: Path) -> None:
 
 def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", buffer_bytes=1)  # a packet at most waits
-    for number in range(60):
+    for number in range(20):
         whole = BLOB.copy()  # takes milliseconds to write, and next to nothing to put
         whole["t"] += 4_000_000 * number
         recorder.put(Packet(whole))
     assert recorder.close(PATIENCE_S)
     recorded = recorder.recorded
     assert recorded.dropped > 0
-    assert recorded.events + recorded.dropped == 60 * BLOB.size
+    assert recorded.events + recorded.dropped == 20 * BLOB.size
     assert read(recorder.path).size == recorded.events
-
-
-def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
-    path = tmp_path / "a.aedat4"
-    path.write_bytes(b"somebody's work")
-    recorder = Recorder(path, VGA, "camera")
-    put_until(recorder, lambda: recorder.finished)
-    assert isinstance(recorder.error, SourceError)
-    assert "exists already" in str(recorder.error)
-    assert path.read_bytes() == b"somebody's work"
-    assert recorder.close(PATIENCE_S)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system keeps a folder whose file is open")
@@ -293,15 +282,6 @@ def test_a_recordings_own_times_stay_even_where_they_jump_back(tmp_path: Path) -
     path = tmp_path / "a.aedat4"
     recorded_at(path, (10.0, at(900_000)), (12.5, at(100_000)), policy="block")
     assert read(path)["t"].tolist() == [900_000, 100_000]
-
-
-def test_a_recording_waits_for_the_disk_and_loses_nothing(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", policy="block", buffer_bytes=1)
-    for events in PACKETS:
-        recorder.put(Packet(events))
-    assert recorder.close(PATIENCE_S)
-    assert (recorder.recorded.events, recorder.recorded.dropped) == (BLOB.size, 0)
-    np.testing.assert_array_equal(read(recorder.path), BLOB)
 
 
 def test_nobody_waits_for_a_file_that_failed(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.ecf_writer import CHUNK_EVENTS, STYLES, write_ecf
 from tests.fake_source import joined
 from tests.format_files import encode_ecf
-from tests.reading import damaged_versions, packets_of, read
+from tests.reading import packets_of, read
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -437,16 +437,6 @@ def test_polarities_of_0_and_255_and_a_sensor_of_another_camera_are_errors(tmp_p
         open_recording(path)
 
 
-def test_time_that_jumps_back_is_said(tmp_path: Path) -> None:
-    events = make_events(300)
-    events["t"][200:] -= 4_000_000
-    path = write_columns(tmp_path / "f.h5", events)
-    with open_recording(path) as recording:
-        packets = [*packets_of(recording)]
-        assert [packet.size for packet in packets] == [200, 100]
-        assert any("time jumps back 1 times" in line for line in recording.warnings)
-
-
 def test_a_file_without_events_says_what_it_has(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["images/raw"] = np.zeros(4)
@@ -563,18 +553,6 @@ def test_an_attribute_of_several_texts_is_left_out_unread(tmp_path: Path) -> Non
     found = describe(path)
     assert (found.resolution, found.streams["CD/events"].n) == (None, 100)
     assert found.warnings == ["the attribute geometry is damaged, and left out"]
-
-
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("packed", [True, False])
-def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path, packed: bool) -> None:
-    events = make_events(1_500)
-    path = (write_ecf if packed else write_columns)(tmp_path / "f.h5", events)
-    readable = 0
-    for found in damaged_versions(path, path.read_bytes(), times=100, seed=3):
-        readable += 1
-        assert all(stream.n <= 1_500 for stream in found.streams.values())
-    assert readable
 
 
 @pytest.mark.timeout(60)

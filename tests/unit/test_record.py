@@ -87,10 +87,10 @@ def test_the_first_seconds_of_a_recording_are_those_of_its_time(original: Path, 
 
 
 def test_a_live_source_is_recorded_to_its_end(tmp_path: Path) -> None:
-    camera = source("end")
+    camera = source("end", counters=SourceCounters(dropped=7))
     recorded = record(camera, tmp_path / "out.aedat4")
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
-    assert (recorded.events, recorded.dropped) == (BLOB.size, 0)
+    assert (recorded.events, recorded.dropped) == (BLOB.size, 7)
     assert camera.closed.is_set()
 
 
@@ -124,21 +124,6 @@ def test_a_second_ctrl_c_interrupts_and_the_file_is_kept(tmp_path: Path) -> None
         record(camera, tmp_path / "out.aedat4")
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:9000])
     assert camera.closed.is_set()
-
-
-def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
-    whole = [np.concatenate(PACKETS)] * 100  # takes milliseconds to write, and next to nothing to read
-    camera = FakeSource(whole, resolution=VGA, counters=SourceCounters(dropped=7))
-    recorded = record(camera, tmp_path / "out.aedat4", buffer_bytes=1)
-    assert recorded.dropped > BLOB.size
-    assert recorded.events + recorded.dropped == 100 * BLOB.size + 7
-    assert read(tmp_path / "out.aedat4").size == recorded.events
-
-
-def test_what_came_before_an_error_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="back with 4×3 pixels"):
-        record(source(SourceError("back with 4×3 pixels")), tmp_path / "out.aedat4")
-    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
 
 
 def test_a_camera_that_is_lost_and_comes_back_is_recorded_on(tmp_path: Path) -> None:
@@ -202,12 +187,6 @@ def test_no_time_at_all_is_refused(tmp_path: Path, seconds: float) -> None:
     with pytest.raises(SourceError, match="can't be read for"):
         record(source(), tmp_path / "out.aedat4", seconds=seconds)
     assert not (tmp_path / "out.aedat4").exists()
-
-
-def test_another_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"choose a name that ends in \.aedat4"):
-        record(source(), tmp_path / "out.raw")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_works_outside_the_main_thread_too(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras import metavision
-from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl
+from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl, SourceLost
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
-from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
+from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 
-DELIVERED_US = 100_000  # Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up.
+DELIVERED_US = 100_000  # For `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up.
 
 _POLL_S = 0.001  # drivers' packets come every 10 ms
 
@@ -22,7 +22,7 @@ _POLL_S = 0.001  # drivers' packets come every 10 ms
 class EveryVendor:
     """`Cameras` of several vendors: by default iniVation, Prophesee and, where it is installed, Metavision.
 
-    One that fails hides no other's. A camera that two of them find is the first one's.
+    A vendor that fails doesn't hide the others' cameras. If two find the same camera, the first one opens it.
     """
 
     def __init__(self, vendors: Sequence[Cameras] | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,10 @@ from livesnn.events.cameras.sensitivity import (
 )
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, LARGEST_SENSOR, Events, Resolution
 from livesnn.threads import Latest
+
+
+class SourceLost(SourceError):  # noqa: N818 (it may come back)
+    """The camera was unplugged, or the server is gone; it may come back. In words: what, why, what to do."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +95,9 @@ _LIBRARY_ERRORS = (RuntimeError, IndexError, ValueError, OSError)  # what errors
 
 @contextmanager
 def errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
-    """Raise what a vendor's library raises as ``kind``, in words with {} for why.
+    """Raise an error of a vendor's library as ``kind``, with ``words``, in which {} stands for the reason.
 
-    Rust's panics aren't even Exceptions. Of dv-processing's words, where in its source and the stack trace are left
-    out.
+    Rust's panics aren't even Exceptions. The reason leaves out dv-processing's place in its source and stack trace.
     """
     try:
         yield
@@ -122,11 +126,24 @@ def opening(uri: str) -> AbstractContextManager[None]:
     )
 
 
-def refusing(camera: str) -> AbstractContextManager[None]:
-    return errors_as(SourceError, f"camera {camera} refuses these settings ({{}}): choose others")
+class LibraryDriver(ABC):
+    """A base for a `Driver` by a vendor's library, of which `_set_up` and `_poll` may raise the library's errors."""
 
+    name: str
 
-LOST = "camera {} is lost ({{}}): plug it in again"
+    def configure(self, settings: SensorSettings) -> None:
+        with errors_as(SourceError, f"camera {self.name} refuses these settings ({{}}): choose others"):
+            self._set_up(settings)
+
+    def poll(self) -> Events | None:
+        with errors_as(SourceLost, f"camera {self.name} is lost ({{}}): plug it in again"):
+            return self._poll()
+
+    @abstractmethod
+    def _set_up(self, settings: SensorSettings) -> None: ...
+
+    @abstractmethod
+    def _poll(self) -> Events | None: ...
 
 
 class Measured(NamedTuple):
@@ -137,17 +154,17 @@ class Measured(NamedTuple):
 
 
 MEASURED_US, COUNTED_US, LONGEST_US = 50_000, 100_000, 500_000
-"""The rate is measured over the first time. The noise is measured from the last change on: over the second time at
-least, because every pixel has little of it, and over the third at most."""
+"""The rate is measured over the first time. The noise is measured since the last change: over at least the second
+time, because a pixel has little noise, and at most the third."""
 
 _MEAN_S = 0.3  # of the rate that is shown
-LEARNED_S = 1.0  # So long the pixels are counted before the hot ones are known.
+LEARNED_S = 1.0  # Pixels are counted for this long before the hot ones are known.
 
 
 class SensorControl:
-    """What a person wants of a camera's sensor, and what comes of it; it outlives a loss of the camera.
+    """The settings of a camera's sensor, and what is measured of its events; it outlives a loss of the camera.
 
-    From any thread, except the methods at the end, which are for the thread that reads the camera. The noise is
+    Any thread may use it, but only the thread that reads the camera may call `attach` and `follow`. The noise is
     measured while a rate is held, or while ``watched``.
     """
 
@@ -157,7 +174,7 @@ class SensorControl:
         self.abilities = Abilities()
         self.settings = AS_THE_DRIVER_SETS_IT  # asked for last
         self.sensitivity = 0.0  # as it is now: not the settings' while a rate is held
-        self.now = self.before = Measured()  # before: when the settings were last changed
+        self.now = self.before = Measured()  # before: at the last change of the settings
         self.watched = False
         self.error = ""  # why the camera refused the settings
         self._wanted: Latest[SensorSettings] = Latest()
@@ -171,7 +188,7 @@ class SensorControl:
         self._blind_until_us = 0
 
     def change(self, settings: SensorSettings) -> None:
-        """Set the sensor up this way, at once or when the camera is back. Raises SourceError where it can't be."""
+        """Set the sensor up this way, now or when the camera is back. Raises SourceError where it can't be."""
         settings.check(self.abilities, self.resolution, self.camera)
         self.before = self.now
         self.settings = settings
@@ -188,7 +205,7 @@ class SensorControl:
     # For the thread that reads
 
     def attach(self, driver: Driver) -> None:
-        """Go on with an open camera. Settings that it doesn't have are in `error`."""
+        """Go on with an open camera. If it can't have the settings, `error` will say so."""
         self.camera, self.resolution, self.abilities = driver.name, driver.resolution, driver.abilities
         self._driver, self._begun_us, self._blind_until_us = driver, None, 0
         self._applied = AS_THE_DRIVER_SETS_IT
@@ -197,7 +214,7 @@ class SensorControl:
             self._wanted.put(self.settings)
 
     def follow(self, events: Events, now_us: int | None) -> None:
-        """See what the camera has sent, and set it up as that and the settings demand."""
+        """Measure what the camera has sent, and set the sensor up if the settings or the rate ask for it."""
         if (wanted := self._wanted.take()) is not None:
             self._applied, self._hold = wanted, HoldState(wanted.sensitivity)
             self.sensitivity = wanted.sensitivity
@@ -264,10 +281,7 @@ class _PixelCounts:
             self._waiting.append(events["y"].astype(np.int64) * self._shape[1] + events["x"])
 
     def noise_share(self, now_us: int) -> tuple[float, bool]:
-        """Count what has come. Return the share since the last beginning, and whether that was `LONGEST_US` ago.
-
-        It is NaN where it isn't known yet.
-        """
+        """Return the share since the last `begin`, NaN if unknown, and whether that was `LONGEST_US` ago or more."""
         if self._waiting:
             self._newest += np.bincount(np.concatenate(self._waiting), minlength=self._all.size)
             self._waiting.clear()

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import (
-    LOST,
-    Device,
-    Driver,
-    copy_events,
-    errors_as,
-    library_of,
-    opening,
-    refusing,
-)
-from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import (
     Abilities,
     Bias,
@@ -34,13 +25,11 @@ from livesnn.events.packet import Events, Resolution
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
 _FIELDS = ("timestamp", "x", "y", "polarity")
 
-
 DVXPLORER_THRESHOLDS = (0, 17)  # Limits of dv-processing 2.0.4, which refuses others; the driver sets 9.
 _DVXPLORER_DEFAULT, _READOUT_DEFAULT = 9, 8
-_READOUT = (
-    7,
-    10,
-)  # VARIABLE_2000 to VARIABLE_15000: the sensor sends all events, at least 500 to 66 µs apart
+_READOUT = (7, 10)
+"""VARIABLE_2000 to VARIABLE_15000: the sensor sends all events, at least 500 to 66 µs apart."""
+
 _LARGEST_CURRENT = (1 << 24) - 1  # of a DVS128's bias
 _LARGEST_COARSE_FINE = 7 << 8 | 255
 _LONGEST_FILTER = 4095  # in 250 µs
@@ -65,33 +54,15 @@ def _dvxplorer_biases(on: int, off: int, readout: int) -> list[Bias]:
 def pixel_biases(diff: int, on: int, off: int, currents: dict[str, int], scale: Scale) -> list[Bias]:
     """Return the biases of a DVS or DAVIS pixel, which are currents."""
     most = _LARGEST_CURRENT if scale == "current" else _LARGEST_COARSE_FINE
-    thresholds = [
-        Bias(
-            name,
-            value,
-            1,
-            most,
-            "sensitivity",
-            scaled_threshold(value, diff, _LESS_SENSITIVE, scale),
-            scaled_threshold(value, diff, _MORE_SENSITIVE, scale),
-            scale,
-        )
-        for name, value in (("on", on), ("off", off))
-    ]
-    others = [
-        Bias(
-            name,
-            value,
-            1,
-            most,
-            "speed",
-            scaled_current(value, 1 / _FASTER, scale),
-            scaled_current(value, _FASTER, scale),
-            scale,
-        )
-        for name, value in currents.items()
-    ]
-    return [Bias("diff", diff, 1, most, scale=scale), *thresholds, *others]
+    biases = [Bias("diff", diff, 1, most, scale=scale)]
+    for name, value in (("on", on), ("off", off)):
+        factors = (_LESS_SENSITIVE, _MORE_SENSITIVE)
+        low, high = (scaled_threshold(value, diff, factor, scale) for factor in factors)
+        biases.append(Bias(name, value, 1, most, "sensitivity", low, high, scale))
+    for name, value in currents.items():
+        low, high = (scaled_current(value, factor, scale) for factor in (1 / _FASTER, _FASTER))
+        biases.append(Bias(name, value, 1, most, "speed", low, high, scale))
+    return biases
 
 
 _DVS128 = {"photoreceptor": "PR", "source_follower": "FOLL", "refractory": "REFR"}
@@ -126,9 +97,8 @@ def _settable(camera: Any) -> list[tuple[Bias, Set]]:
     elif hasattr(camera, "setBias"):
         keys = {"diff": "DIFF", "on": "DIFF_ON", "off": "DIFF_OFF", **_DVS128}
         now = {name: camera.getBias(getattr(camera.Bias, key)) for name, key in keys.items()}
-        biases = pixel_biases(
-            now["diff"], now["on"], now["off"], {key: now[key] for key in _DVS128}, "current"
-        )
+        currents = {key: now[key] for key in _DVS128}
+        biases = pixel_biases(now["diff"], now["on"], now["off"], currents, "current")
         setters = [_setting(camera.setBias, getattr(camera.Bias, key)) for key in keys.values()]
     elif hasattr(camera, "getSensorModel"):
         biases, setters = _davis(camera)
@@ -147,9 +117,8 @@ def _davis(camera: Any) -> tuple[list[Bias], list[Set]]:
     for name, member in members.items():
         coarse, fine = get(member)
         now[name] = coarse << 8 | fine
-    biases = pixel_biases(
-        now["diff"], now["on"], now["off"], {key: now[key] for key in _DAVIS}, "coarse-fine"
-    )
+    currents = {key: now[key] for key in _DAVIS}
+    biases = pixel_biases(now["diff"], now["on"], now["off"], currents, "coarse-fine")
     setters = [
         _setting(lambda member, value: put(member, value >> 8, value & 0xFF), member)
         for member in members.values()
@@ -169,15 +138,15 @@ def _listed_abilities(model: str) -> Abilities | None:
 
 
 class CommonClock:
-    """Gives two cameras one clock, once both are open; a synchronisation cable connects them. From any thread.
+    """Gives two cameras one clock once both are open, if a synchronisation cable connects them; from any thread.
 
-    Which one leads depends on the cable's ends. dv-processing 2.0.4 has functions for more cameras, but they take a
-    span of C++, which Python can't make. ``synchronize`` is dv_processing.io.camera.synchronizeAnyTwo.
+    The ends of the cable decide which one leads. dv-processing 2.0.4 has functions for more cameras, but they take a
+    C++ span, which Python can't make. ``synchronize`` is dv_processing.io.camera.synchronizeAnyTwo.
     """
 
     def __init__(self, synchronize: Callable[[Any, Any], object]) -> None:
         self.lock = threading.Lock()
-        """Held while clocks are set, and to be held while one of these cameras is read."""
+        """Held while clocks are set; hold it while one of these cameras is read."""
         self._synchronize = synchronize
         self._cameras: list[Any] = []
 
@@ -199,12 +168,11 @@ class CommonClock:
 _COMMON_CLOCK = CommonClock(lambda one, other: _dv_camera().synchronizeAnyTwo(one, other))
 
 
-class InivationDriver:
+class InivationDriver(LibraryDriver):
     """A `Driver` of an open camera of dv_processing.io.camera, which closes it when it is deleted.
 
-    Its times are µs of the camera's own clock, by dv-processing offset to about Unix time.
-
-    Raises SourceError for a camera that can't be read, or that has no events.
+    Its times are µs of the camera's own clock, which dv-processing shifts to about Unix time. Raises SourceError for
+    a camera that can't be read, or has no events.
     """
 
     def __init__(self, camera: Any, common_clock: CommonClock = _COMMON_CLOCK) -> None:
@@ -220,32 +188,26 @@ class InivationDriver:
         self.dropped = 0  # dv-processing doesn't tell
         self.resolution = Resolution(int(size[0]), int(size[1]))
         self._set = {bias.name: put for bias, put in settable}
-        self.abilities = Abilities(
-            tuple(bias for bias, _ in settable),
-            region=hasattr(camera, "setCropArea"),
-            clocks=("internal", "output", "external")
-            if hasattr(camera, "synchronizeWith")
-            else ("internal",),
-        )
+        clocks = get_args(Clock) if hasattr(camera, "synchronizeWith") else ("internal",)
+        biases = tuple(bias for bias, _ in settable)
+        self.abilities = Abilities(biases, region=hasattr(camera, "setCropArea"), clocks=clocks)
         self._values = {bias.name: bias.default for bias, _ in settable}  # as the sensor has them
         self._region, self._clock = Region(0, 0, *self.resolution), SensorSettings().clock
         self._common_clock = common_clock
 
-    def configure(self, settings: SensorSettings) -> None:
-        """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
-        camera = self._camera
+    def _set_up(self, settings: SensorSettings) -> None:
+        """Send what isn't the same as before."""
+        for name, value in settings.bias_values(self.abilities).items():
+            if value != self._values[name]:
+                self._set[name](value)
+                self._values[name] = value
         region = settings.region or Region(0, 0, *self.resolution)
-        with refusing(self.name):
-            for name, value in settings.bias_values(self.abilities).items():
-                if value != self._values[name]:
-                    self._set[name](value)
-                    self._values[name] = value
-            if region != self._region:
-                camera.setCropArea(tuple(region))
-                self._region = region
-            if settings.clock != self._clock:
-                self._set_clock(settings.clock)
-                self._clock = settings.clock
+        if region != self._region:
+            self._camera.setCropArea(tuple(region))
+            self._region = region
+        if settings.clock != self._clock:
+            self._set_clock(settings.clock)
+            self._clock = settings.clock
 
     def _set_clock(self, clock: Clock) -> None:
         camera = self._camera
@@ -256,21 +218,16 @@ class InivationDriver:
         else:
             self._common_clock.join(camera)
 
-    def poll(self) -> Events | None:
-        if self._clock == "internal":
-            return self._poll()
-        with self._common_clock.lock:
-            return self._poll()
-
     def _poll(self) -> Events | None:
-        lost = LOST.format(self.name)
-        with errors_as(SourceLost, lost):
+        own = self._clock == "internal"
+        reading: AbstractContextManager[object] = nullcontext() if own else self._common_clock.lock
+        with reading:
             batch = self._camera.getNextEventBatch()
             if batch is not None:
                 return copy_events(batch.numpy(), _FIELDS)
-            if self._camera.isRunning():
-                return None
-        raise SourceLost(lost.format("unplugged or switched off"))
+            if not self._camera.isRunning():
+                raise OSError("unplugged or switched off")
+        return None
 
     def close(self) -> None:
         self._common_clock.leave(self._camera)
@@ -290,7 +247,7 @@ class InivationCameras:
             for model, serial in found
         ]
 
-    def open(self, serial: str) -> Driver:
+    def open(self, serial: str) -> InivationDriver:
         with opening(f"camera:{serial}"):
             return InivationDriver(_dv_camera().open(serial))
 

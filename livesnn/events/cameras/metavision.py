@@ -16,17 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import (
-    LOST,
-    Device,
-    Driver,
-    copy_events,
-    errors_as,
-    library_of,
-    opening,
-    refusing,
-)
-from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
 from livesnn.events.packet import Events, Resolution
 
@@ -36,7 +26,7 @@ _FIELDS = ("t", "x", "y", "p")
 _MOST_BUFFERS = 64  # Of a poll: more would keep the others waiting.
 
 _RISING = ("IMX636", "GenX320", "GenX320MP")
-"""Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Of older ones, some
+"""Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Some of older sensors
 fall."""
 
 
@@ -44,21 +34,15 @@ def is_installed() -> bool:
     return importlib.util.find_spec("metavision_hal") is not None
 
 
-class MetavisionDriver:
+class MetavisionDriver(LibraryDriver):
     """A `Driver` of an open metavision_hal.Device; ``library`` is metavision_hal.
 
-    Its times are µs since the camera was started, shifted to about Unix time by when the first events came. Raises
+    Its times are µs since the camera was started, shifted to Unix time by when the first events came. Raises
     SourceError for a device that has no events.
     """
 
     def __init__(self, device: Any, library: Any) -> None:
-        needed = (
-            "events_stream",
-            "events_stream_decoder",
-            "event_cd_decoder",
-            "geometry",
-            "hw_identification",
-        )
+        needed = "events_stream", "events_stream_decoder", "event_cd_decoder", "geometry", "hw_identification"
         found = {name: _facility(device, name) for name in needed}
         if missing := [name for name, facility in found.items() if facility is None]:
             raise SourceError(
@@ -66,9 +50,7 @@ class MetavisionDriver:
             )
         self._stream, self._decoder, events_decoder, geometry, hardware = found.values()
         sensor = hardware.get_sensor_info().name
-        self.name = " ".join(
-            part for part in (hardware.get_integrator(), sensor, hardware.get_serial()) if part
-        )
+        self.name = " ".join(filter(None, (hardware.get_integrator(), sensor, hardware.get_serial())))
         self.resolution = Resolution(geometry.get_width(), geometry.get_height())
         self.dropped = 0  # Metavision doesn't tell
         self._library = library
@@ -91,45 +73,42 @@ class MetavisionDriver:
         events_decoder.add_event_buffer_callback(self._came.append)
         self._stream.start()
 
-    def configure(self, settings: SensorSettings) -> None:
-        """Set the sensor up; what stays the same isn't sent again. Raises SourceError."""
-        with refusing(self.name):
-            for name, value in settings.bias_values(self.abilities).items():
-                if value != self._values[name]:
-                    if not self._biases.set(name, value):
-                        raise ValueError(name)
-                    self._values[name] = value
-            before, self._settings = self._settings, settings
-            if settings.region != before.region:
-                if settings.region is not None:
-                    self._roi.set_window(self._library.I_ROI.Window(*settings.region))
-                self._roi.enable(settings.region is not None)
-            if settings.masked != before.masked:
-                for mask, pixel in zip_longest(self._masks, settings.masked):
-                    mask.set_mask(*(pixel or (0, 0)), pixel is not None)
-            if settings.limit_events_per_s != before.limit_events_per_s:
-                if settings.limit_events_per_s is not None:
-                    self._limiter.set_cd_event_rate(round(settings.limit_events_per_s))
-                self._limiter.enable(settings.limit_events_per_s is not None)
+    def _set_up(self, settings: SensorSettings) -> None:
+        """Send what isn't the same as before."""
+        for name, value in settings.bias_values(self.abilities).items():
+            if value != self._values[name]:
+                if not self._biases.set(name, value):
+                    raise ValueError(name)
+                self._values[name] = value
+        before, self._settings = self._settings, settings
+        if settings.region != before.region:
+            if settings.region is not None:
+                self._roi.set_window(self._library.I_ROI.Window(*settings.region))
+            self._roi.enable(settings.region is not None)
+        if settings.masked != before.masked:
+            for mask, pixel in zip_longest(self._masks, settings.masked):
+                mask.set_mask(*(pixel or (0, 0)), pixel is not None)
+        if settings.limit_events_per_s != before.limit_events_per_s:
+            if settings.limit_events_per_s is not None:
+                self._limiter.set_cd_event_rate(round(settings.limit_events_per_s))
+            self._limiter.enable(settings.limit_events_per_s is not None)
 
-    def poll(self) -> Events | None:
-        lost = LOST.format(self.name)
-        with errors_as(SourceLost, lost):
-            for _ in range(_MOST_BUFFERS):
-                if (state := self._stream.poll_buffer()) <= 0:
-                    break
-                if (buffer := self._stream.get_latest_raw_data()) is not None:
-                    self._decoder.decode(buffer)  # hands its events to _came
-        if self._came:
-            events = copy_events(np.concatenate(self._came), _FIELDS)
-            self._came.clear()
-            if self._to_unix_us is None and events.size:
-                self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
-            events["t"] += self._to_unix_us or 0
-            return events
-        if state < 0:
-            raise SourceLost(lost.format("it has ended"))
-        return None
+    def _poll(self) -> Events | None:
+        for _ in range(_MOST_BUFFERS):
+            if (state := self._stream.poll_buffer()) <= 0:
+                break
+            if (buffer := self._stream.get_latest_raw_data()) is not None:
+                self._decoder.decode(buffer)  # hands its events to _came
+        if not self._came:
+            if state < 0:
+                raise OSError("it has ended")
+            return None
+        events = copy_events(np.concatenate(self._came), _FIELDS)
+        self._came.clear()
+        if self._to_unix_us is None and events.size:
+            self._to_unix_us = time.time_ns() // 1000 - int(events["t"][-1])
+        events["t"] += self._to_unix_us or 0
+        return events
 
     def close(self) -> None:
         if self._device is not None:
@@ -150,14 +129,14 @@ def _biases(facility: Any, *, rising: bool) -> list[Bias]:
     for name, value in ({} if facility is None else facility.get_all_biases()).items():
         info = facility.get_bias_info(name)
         least, most = info.get_bias_range()
-        if not info.is_modifiable():
-            continue
         if rising and name in ("bias_diff_on", "bias_diff_off"):
-            biases.append(Bias(name, value, least, most, "sensitivity", most, least))
+            bias = Bias(name, value, least, most, "sensitivity", most, least)
         elif rising and name == "bias_fo":
-            biases.append(Bias(name, value, least, most, "speed", least, most))
+            bias = Bias(name, value, least, most, "speed", least, most)
         else:
-            biases.append(Bias(name, value, least, most))
+            bias = Bias(name, value, least, most)
+        if info.is_modifiable():
+            biases.append(bias)
     return biases
 
 
@@ -181,7 +160,7 @@ class MetavisionCameras:
             for each in found
         ]
 
-    def open(self, serial: str) -> Driver:
+    def open(self, serial: str) -> MetavisionDriver:
         library = self._library()
         with opening(f"camera:{NAME}:{serial}"):
             device = library.DeviceDiscovery.open(serial)

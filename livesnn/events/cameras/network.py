@@ -16,13 +16,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import (
-    Notify,
-    NotUnderstood,
-    QuietTime,
-    ReconnectingSource,
-    SourceLost,
-)
+from livesnn.events.cameras.driver import SourceLost
+from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime, ReconnectingSource
 from livesnn.events.formats.aedat4_layout import (
     MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,
@@ -118,7 +113,9 @@ def reason_of(error: Exception) -> str:
 
 CONNECT_S = 5.0
 STALL_S = 5.0
-DELIVERED_US = 200_000  # Of `QuietTime`: a server sends every few milliseconds, and a network may hold it up.
+DELIVERED_US = (
+    200_000  # For `QuietTime`: a server sends every few milliseconds, and a network may hold it up.
+)
 
 _LEAST_PACKET_BYTES = 8
 _RESTART = "start the server again"

@@ -13,34 +13,24 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import (
-    LOST,
-    Device,
-    Driver,
-    copy_events,
-    errors_as,
-    library_of,
-    opening,
-    refusing,
-)
-from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 WAIT_S = 0.005  # Of a poll, for something to come.
 
 TOO_LATE_S = 0.5
-"""What has waited longer in the driver's queue, of 512 MB, is followed by nothing else that is in it."""
+"""If a packet has waited longer in the driver's queue of 512 MB, the rest of the queue is dropped."""
 
 INIVATION = "iniVation"
-"""Begins the names of that vendor's cameras, which dv-processing opens where it is installed."""
+"""The names of that vendor's cameras begin with it. dv-processing opens them where it is installed."""
 
 _STORED_DTYPE = np.dtype([("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("on", "?")])
 _USB = Path("/dev/bus/usb")
 
 
 class _Turned(NamedTuple):
-    """Which way a dial turns a bias: its values at −1 and +1."""
+    """A dial that turns a bias, and the bias's values with the dial at −1 and +1."""
 
     dial: Dial
     low: int
@@ -57,7 +47,7 @@ hal_psee_plugins/include/devices/imx636/imx636_bias_settings.h)."""
 
 
 class _Model(NamedTuple):
-    """A camera as the library calls it. Its biases' limits, where it isn't open to tell its own, and their dials."""
+    """The library's module of a camera, its biases' limits until an open camera tells its own, and their dials."""
 
     module: str
     least: int
@@ -65,8 +55,8 @@ class _Model(NamedTuple):
     turned: Mapping[str, _Turned]
 
 
-# Where diff is a bias of its own, at both ends of the dial the distance from it is twice and half the factory's: the
-# threshold is proportional to it (Prophesee's manual, "Biases").
+# The threshold is proportional to a bias's distance from the bias diff, where there is one (Prophesee's manual,
+# "Biases"). The ends of the dial are twice and half the factory's distance.
 _MODELS = {
     "Prophesee EVK4": _Model("prophesee_evk4", -150, 200, _IMX636),
     "Lucid Triton": _Model("lucid_triton", -150, 200, _IMX636),
@@ -146,11 +136,11 @@ def _configuration(
     return camera.Configuration(**fields)
 
 
-class PropheseeDriver:
+class PropheseeDriver(LibraryDriver):
     """A `Driver` of an open neuromorphic_drivers.device.Device, set up by ``configuration_of`` its settings.
 
-    Its times are µs of the camera's own clock, which begins when it is opened, shifted to about Unix time by when the
-    computer got the first data. So they agree with other cameras' to some milliseconds.
+    Its times are µs of the camera's own clock, which begins when it is opened. They are shifted to Unix time by when
+    the computer got the first data, and so agree with other cameras' to some milliseconds.
     """
 
     def __init__(
@@ -167,26 +157,22 @@ class PropheseeDriver:
         self._clock_us: int | None = None  # Unix time of the camera's time 0, once it is known
         self.dropped = 0
 
-    def configure(self, settings: SensorSettings) -> None:
-        with refusing(self.name):
-            self._device.update_configuration(self._configuration_of(settings))
+    def _set_up(self, settings: SensorSettings) -> None:
+        self._device.update_configuration(self._configuration_of(settings))
 
-    def poll(self) -> Events | None:
-        """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
-        lost = LOST.format(self.name)
-        with errors_as(SourceLost, lost):
-            received = next(self._device, None)
-            if received is not None:
-                status, packet = received
-                if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
-                    self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
-                events = None if packet is None else packet.polarity_events
-                if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
-                    n_events = 0 if events is None else events.size
-                    self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
-                    self._device.clear_backlog(until=0)
-                return None if events is None else self._shifted(events)
-        raise SourceLost(lost.format("it has ended"))
+    def _poll(self) -> Events | None:
+        received = next(self._device, None)  # after `WAIT_S` at most
+        if received is None:
+            raise OSError("it has ended")
+        status, packet = received
+        if self._clock_us is None and status.ring is not None:  # some milliseconds ago at most
+            self._clock_us = round(status.ring.system_time * 1e6) - status.ring.current_t
+        events = None if packet is None else packet.polarity_events
+        if status.ring is not None and status.system_time - status.ring.system_time > TOO_LATE_S:
+            n_events = 0 if events is None else events.size
+            self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
+            self._device.clear_backlog(until=0)
+        return None if events is None else self._shifted(events)
 
     def _shifted(self, events: npt.NDArray[np.void]) -> Events:
         same = events.dtype == _STORED_DTYPE and events.flags.writeable  # always, in version 0.18
@@ -203,9 +189,9 @@ class PropheseeDriver:
 class PropheseeCameras:
     """`Cameras` by neuromorphic-drivers, imported here; every method raises SourceError where it isn't installed.
 
-    EVK4, EVK3 HD and others with their sensors; iniVation's DAVIS346 and DVXplorer too, where dv-processing isn't
-    installed. ``library`` imports and returns neuromorphic_drivers. On Linux, ``usb`` is a folder of machines with
-    USB.
+    They are EVK4, EVK3 HD and others with their sensors, and iniVation's DAVIS346 and DVXplorer where dv-processing
+    isn't installed. ``library`` imports and returns neuromorphic_drivers. ``usb`` is a folder that Linux has on
+    machines with USB.
     """
 
     def __init__(self, library: Callable[[], ModuleType] | None = None, usb: Path = _USB) -> None:
@@ -241,7 +227,7 @@ class PropheseeCameras:
             for each in usable
         ]
 
-    def open(self, serial: str) -> Driver:
+    def open(self, serial: str) -> PropheseeDriver:
         library, device = self._library(), None
         with opening(f"camera:{serial}"):
             try:

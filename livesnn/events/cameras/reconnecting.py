@@ -11,7 +11,7 @@ from dataclasses import astuple
 from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import SensorControl
+from livesnn.events.cameras.driver import SensorControl, SourceLost
 from livesnn.events.packet import (
     DISORDER_US,
     NO_EVENTS,
@@ -31,19 +31,15 @@ def ignore(line: str) -> None:
     """Do nothing."""
 
 
-class SourceLost(SourceError):  # noqa: N818 (it may come back)
-    """The camera was unplugged, or the server is gone; it may come back. In words: what, why, what to do."""
-
-
 class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
     """Something is there, but it doesn't send events: waiting won't help."""
 
 
 class QuietTime:
-    """A stream's time while nothing comes: time goes by in a quiet scene, too.
+    """The time of a stream while nothing comes, as in a quiet scene.
 
-    In silence, everything older than ``late_us`` is taken to have come. What comes later still keeps its time, and so
-    is a jump back: a new start.
+    In silence, all events older than ``late_us`` are taken to have come. One that comes later keeps its time, which
+    is a jump back, and so begins a new stream.
     """
 
     def __init__(self, late_us: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,8 +47,7 @@ class QuietTime:
         self._clock = clock
         self.newest_us: int | None = None  # of the last event
         self._noted_s = 0.0
-        # Up to which, the scene being quiet, there are no more events; None before, and while they come.
-        self.now_us: int | None = None
+        self.now_us: int | None = None  # no more events come before it; None while events come
 
     def note_packet(self, events: Events) -> None:
         if events.size:
@@ -87,9 +82,8 @@ CLOCK_SET_US = 100_000
 def follow_clock(known: ClockOffset | None, t_us: int, arrived_us: int) -> ClockOffset:
     """Return what is known of a camera's clock after a packet that ended at ``t_us`` arrived at ``arrived_us``.
 
-    The way from the camera to here takes some time, never less than the least. So the offset is the least
-    difference of the two clocks, to that least time. It falls at once, and rises with each window as far as clocks
-    drift.
+    A packet takes some time to arrive, never less than a least time. So the offset is the least difference of the
+    two clocks so far. It falls at once, and rises with each window by at most the drift of clocks.
     """
     delay_us = arrived_us - t_us
     if known is None or t_us < known.t_us - DISORDER_US:  # it begins anew

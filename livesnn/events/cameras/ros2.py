@@ -14,13 +14,8 @@ from typing import Any
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import (
-    Notify,
-    NotUnderstood,
-    QuietTime,
-    ReconnectingSource,
-    SourceLost,
-)
+from livesnn.events.cameras.driver import SourceLost
+from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime, ReconnectingSource
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 

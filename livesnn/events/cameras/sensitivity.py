@@ -19,8 +19,8 @@ from livesnn.files import replace_file, require_file
 from livesnn.threads import decode_json
 
 Scale = Literal["linear", "current", "coarse-fine"]
-"""How a bias's number stands for its effect: evenly, as a current (which acts by its logarithm), or as a current of
-coarse × 256 + fine, eight times as much for each coarse step."""
+"""How a bias's number acts: evenly, by its logarithm as a current, or as a current of coarse × 256 + fine, which is
+eight times as much with each coarse step."""
 
 Dial = Literal["sensitivity", "speed"]
 Clock = Literal["internal", "output", "external"]
@@ -90,9 +90,8 @@ class Abilities:
     region: bool = False  # whether the sensor can send a part of its picture only
     masked_pixels: int = 0  # how many single pixels the sensor can switch off
     rate_limit: bool = False  # whether the sensor itself drops events beyond a rate
-    clocks: tuple[Clock, ...] = (
-        "internal",
-    )  # that its own can follow, where a cable connects several cameras
+    # Which it can follow, where a cable connects several cameras
+    clocks: tuple[Clock, ...] = ("internal",)
 
     def has(self, dial: Dial) -> bool:
         return any(bias.dial == dial for bias in self.biases)
@@ -196,7 +195,7 @@ Fast motion makes many events, and blurs where the pixel is slow."""
 
 @dataclass(frozen=True)
 class _SensorFile:
-    """Content of a file: which camera the settings are from, and the settings."""
+    """Content of a file: the settings, and the camera that they are from."""
 
     camera: str
     settings: SensorSettings

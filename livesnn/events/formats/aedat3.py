@@ -19,6 +19,7 @@ import numpy.typing as npt
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.shared_readers import WIDEST
 from livesnn.events.packet import (
     DISORDER_US,
     EVENTS_DTYPE,
@@ -49,7 +50,6 @@ _SENSORS = {
     "DVS128": (128, 128), "EDVS": (128, 128), "DAVIS128": (128, 128), "DAVIS208": (208, 192), "DAVIS240": (240, 180),
     "DAVIS346": (346, 260), "DAVISHET640": (320, 240), "DAVIS640HET": (320, 240), "DAVIS640": (640, 480),
 }  # fmt: skip
-_WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _INVALID, _OUTSIDE = range(2)
 
 
@@ -76,7 +76,7 @@ class Aedat3Reader(Reader):
                 EventStream(name, *cameras[source]) for name, source in self._sources.items()
             )
             self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
-            self._sizes = {stream.name: stream.resolution or _WIDEST for stream in self.streams}
+            self._sizes = {stream.name: stream.resolution or WIDEST for stream in self.streams}
             self._invalid: dict[tuple[int, int], int] = {}
             self._warnings += index.warnings
             for stream in self.streams:
@@ -96,7 +96,7 @@ class Aedat3Reader(Reader):
                     f"{self._file.path}: {outside:,} of the first {inside + outside:,} events are outside a "
                     f"{stream.camera}'s sensor: the file is damaged, or from another camera"
                 )
-        self._warnings += jump_warnings(track.jumps, stream.name if len(self.streams) > 1 else "")
+        self._warnings += jump_warnings({stream.name if len(self.streams) > 1 else "": track.jumps})
 
     def _decode_segment(
         self, source: int, segment: Segment, size: Resolution, counts: npt.NDArray[np.int64]
@@ -171,7 +171,6 @@ class Aedat3Reader(Reader):
         return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
     def other_content(self) -> OtherContent:
-        """Count frames, inertial samples and triggers of all sources."""
         return self._content
 
     def close(self) -> None:

@@ -147,9 +147,9 @@ class Compression(IntEnum):
 
 
 def compress(content: bytes, compression: Compression) -> bytes:
-    """Return the content of one packet, compressed, with a checksum of what is compressed.
+    """Return the content of one packet, compressed, with a checksum.
 
-    Of LZ4's two, the one of blocks takes half as long: it is of the compressed data.
+    LZ4 can add one of each block or of the content. Of blocks takes half as long, because they are compressed.
     """
     if compression is Compression.NONE:
         return content

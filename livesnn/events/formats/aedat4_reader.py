@@ -45,6 +45,7 @@ from livesnn.events.formats.lz4_frames import (
     unpack_lz4,
 )
 from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
+from livesnn.events.formats.shared_readers import WIDEST
 from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
@@ -62,7 +63,7 @@ MAX_TABLE_BYTES = 512 << 20
 
 UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
-_BATCH_BYTES = 1 << 20  # of the file, unpacked by one thread at a time; what it unpacks to stays in its cache
+_BATCH_BYTES = 1 << 20  # of the file, which a thread unpacks at once: its content stays in the cache
 _BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
 _WALK_BYTES = 4096
 _SEARCH_BYTES = 1 << 16
@@ -70,7 +71,6 @@ _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
 _LONGEST_PACKET_US = 86_400_000_000  # a day: only damaged times span more
 _TABLE_TOLERANCE_US = 1_000_000
 _MAX_WARNINGS = 8
-_WIDEST = Resolution(1 << 15, 1 << 15)  # coordinates are int16 in the file
 _MIN_I64 = int(np.iinfo(np.int64).min)
 
 
@@ -104,9 +104,7 @@ class Aedat4Reader(Reader):
     @property
     def warnings(self) -> list[str]:
         """What is damaged or missing in the part read so far; at most nine lines."""
-        damaged = list(self._damaged.values())
-        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        found = [*self._notes, *jumped, *damaged]
+        found = [*self._notes, *jump_warnings(self._jumps), *self._damaged.values()]
         if len(found) <= _MAX_WARNINGS:
             return found
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
@@ -114,8 +112,8 @@ class Aedat4Reader(Reader):
     def _left_out(self) -> Iterator[str]:
         """Yield a warning about packets of no known stream, and of each stream that isn't of a known type."""
         streams = self._index.packets.stream
-        if nobodys := np.count_nonzero(~np.isin(streams, list(self._kinds))):
-            yield f"{nobodys:,} packets belong to no stream in the file's header, and are left out"
+        if strays := np.count_nonzero(~np.isin(streams, list(self._kinds))):
+            yield f"{strays:,} packets belong to no stream in the file's header, and are left out"
         for number, kind in self._kinds.items():
             if kind not in _KINDS and (count := np.count_nonzero(streams == number)):
                 yield f"{count:,} packets are of an unknown type, {kind[:20]!r}, and are left out"
@@ -123,7 +121,7 @@ class Aedat4Reader(Reader):
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield one packet per packet of the file, a few unpacked ahead in other threads; see `Reader.packets`."""
         rows = self._rows[stream]
-        resolution = self._ids[stream].resolution or _WIDEST
+        resolution = self._ids[stream].resolution or WIDEST
         newest_us: int | None = None
         first = 0 if start_us is None else self._first_row(rows, start_us)
         whole, jumps = start_us is None, 0
@@ -172,7 +170,7 @@ class Aedat4Reader(Reader):
             yield row, content, found
 
     def _unpack_lz4(self, resolution: Resolution, batch: list[PacketRow]) -> list[Unpacked | None]:
-        """Unpack packets in one call: for each call, a thread waits until another lets it run Python again."""
+        """Unpack packets in one call, because after each call a thread waits for the GIL."""
         first = batch[0].offset - PACKET_HEADER.size
         try:
             octets = self._file.view(first, batch[-1].offset + batch[-1].size - first, 0)
@@ -235,7 +233,7 @@ class Aedat4Reader(Reader):
         if (parts := self.parts(stream)) is not None:
             return (int(parts.t_first.min()), int(parts.t_last.max())) if parts.items.size else None
         rows = self._rows[stream]
-        resolution = self._ids[stream].resolution or _WIDEST
+        resolution = self._ids[stream].resolution or WIDEST
         order = range(len(rows.offset))
         first = next(self._readable(rows, order, resolution), None)
         last = next(self._readable(rows, order[::-1], resolution), None)
@@ -284,7 +282,6 @@ class Aedat4Reader(Reader):
         return OtherContent(counts["FRME"], counts["IMUS"], counts["TRIG"])
 
     def close(self) -> None:
-        """Release the file; packets stay valid."""
         self._file.close()
 
 

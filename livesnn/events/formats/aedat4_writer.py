@@ -23,6 +23,7 @@ from livesnn.events.formats.aedat4_layout import (
     table_of,
 )
 from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events, copied
+from livesnn.files import cannot_write, exists_already
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
@@ -34,34 +35,15 @@ _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compres
 
 
 class Aedat4Writer(Closing):
-    """Writes one event stream; a context manager.
+    """Writes one event stream to a new .aedat4 file; a context manager.
 
     Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events. What `sync`
     has put on the disk outlives a power failure. `close` writes the table, which only seeking needs, and syncs. If
-    the disk is full, the file ends with the last whole packet. Header, packets and table have checksums.
+    the disk is full, the file ends with the last whole packet. Header, packets and table have checksums; without
+    ``compression``, packets have none. ``written`` is how many events the file's whole packets hold.
 
-    Parameters
-    ----------
-    path
-        A new file with the suffix .aedat4.
-    resolution
-        Of the sensor; an event outside it is an error.
-    camera
-        The camera's name; see `storable`.
-    compression
-        "lz4" (fast), "zstd" (small), or None, without checksums of packets.
-
-    Raises
-    ------
-    FormatError
-        When the sensor is too large for the format.
-    SourceError
-        Here and in every method, when the file has another suffix, exists already, or can't be written.
-
-    Attributes
-    ----------
-    written
-        How many events the file's whole packets hold.
+    Raises FormatError when the sensor is too large for the format. Raises SourceError, here and in every method, when
+    the file has another suffix, exists already, or can't be written.
     """
 
     def __init__(
@@ -92,11 +74,9 @@ class Aedat4Writer(Closing):
         try:
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
         except FileExistsError as error:
-            raise SourceError(
-                f"{self.path} exists already: choose another name, or remove it first"
-            ) from error
+            raise exists_already(self.path) from error
         except OSError as error:
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
         try:
             self._append(header)
         except SourceError:
@@ -108,13 +88,8 @@ class Aedat4Writer(Closing):
     def write(self, packet: Events) -> None:
         """Add a packet, EVENTS_DTYPE [N] in order of time; N may be 0.
 
-        Raises
-        ------
-        FormatError
-            When it isn't in order, or has an event outside the sensor or a time beyond TIME_LIMIT_US. Nothing of it
-            is written then.
-        SourceError
-            When it isn't a packet (see `as_events`), or the writer is closed.
+        Raises FormatError, and writes nothing of it, when it isn't in order, or has an event outside the sensor or a
+        time beyond TIME_LIMIT_US. Raises SourceError when `as_events` does, or the writer is closed.
         """
         if self._file.closed:
             raise SourceError(f"{self.path}: this recording is closed: write to a new one")
@@ -157,7 +132,7 @@ class Aedat4Writer(Closing):
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
         """Write what is left and the table, and wait until the disk has all; safe to call twice."""
@@ -171,7 +146,7 @@ class Aedat4Writer(Closing):
             self._file.write(position.to_bytes(8, "little"))
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
         finally:
             self._file.close()
 
@@ -208,13 +183,8 @@ class Aedat4Writer(Closing):
             with contextlib.suppress(OSError):
                 self._file.truncate(self._end)
                 self._file.seek(self._end)
-            raise self._failed(error) from error
+            raise cannot_write(self.path, error) from error
         self._end += len(octets)
-
-    def _failed(self, error: OSError) -> SourceError:
-        return SourceError(
-            f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
-        )
 
 
 def storable(camera: str) -> str:

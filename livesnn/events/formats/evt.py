@@ -358,11 +358,8 @@ def _last(kinds: npt.NDArray[np.int64], contents: npt.NDArray[np.int64], kind: i
 def misfits(words: Words, layout: WordLayout, *, strictly: bool = False) -> float:
     """Return the share of words that can't be of a layout, because of their type or because time goes back.
 
-    Parameters
-    ----------
-    strictly
-        Also count time that goes back by no more than DISORDER_US, in EVT 3.0 rows without an event, and in EVT 2.1
-        TIME_HIGH words with bits set in the unused half.
+    With ``strictly``, time that goes back by at most DISORDER_US counts too, and so do rows without an event in EVT
+    3.0, and TIME_HIGH words with bits set in the unused half in EVT 2.1.
     """
     if not words.size:
         return 0.0

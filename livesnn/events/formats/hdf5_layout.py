@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import re
 import struct
 from collections import deque
@@ -26,17 +25,14 @@ import numpy as np
 from livesnn.errors import FormatError
 from livesnn.events.formats.table_columns import AXES, ColumnNames, find_columns, parse_size, unit_named
 from livesnn.events.packet import TIME_LIMIT_US, Resolution
-from livesnn.files import open_unbuffered
+from livesnn.files import cannot_open
 
 ECF_FILTER = 36559
 MAX_CHUNK_EVENTS = 65535  # in ECF
 MAX_CHUNK_BYTES = 128 << 20
 MAX_OBJECTS, MAX_DEPTH = 10_000, 16
 MAX_STREAMS = 64
-_FEW_EVENTS, _EVENTS_A_BYTE = (
-    10_000_000,
-    32,
-)  # even times in equal steps pack to more than a byte for 12 events
+_FEW_EVENTS, _EVENTS_A_BYTE = 10_000_000, 32  # even times in equal steps pack to 12 events a byte
 _UNSAFE = {
     h5py.h5z.FILTER_NBIT: "N-bit",
     h5py.h5z.FILTER_SCALEOFFSET: "scale-offset",
@@ -329,38 +325,28 @@ def _offset(home: h5py.Group, file: h5py.File, attributes: Attributes) -> int:
     return 0
 
 
-class WatchedFile(io.RawIOBase):
+class WatchedFile(io.FileIO):
     """A file opened for h5py that remembers which parts libhdf5 has read as structure; raises SourceError."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._file = open_unbuffered(path)
+        try:
+            super().__init__(path)
+        except OSError as error:
+            raise cannot_open(path, error) from error
         self._watched: set[tuple[int, int]] = set()
         self._watched_bytes = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        start = self._file.tell()
-        filled = self._file.readinto(buffer) or 0
+        start = self.tell()
+        filled = super().readinto(buffer) or 0
         if filled <= _MAX_READ_BYTES and self._watched_bytes < _MAX_WATCHED_BYTES:
             self._watched.add((start, start + filled))
             self._watched_bytes += filled
         return filled
 
     def read_at(self, start: int, size: int) -> bytes:
-        self._file.seek(start)
-        return self._file.read(size) or b""
+        self.seek(start)
+        return self.read(size) or b""
 
     def structure(self) -> Iterator[tuple[int, bytes]]:
         """Yield (start, bytes) of what libhdf5 has read as structure; adjacent parts are joined."""
@@ -371,10 +357,6 @@ class WatchedFile(io.RawIOBase):
                     yield start, self.read_at(start, end - start)
                 start = first
             end = max(end, last)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 class Attributes:

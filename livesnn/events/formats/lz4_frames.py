@@ -1,4 +1,4 @@
-"""Unpacking the packets of .aedat4 files that are compressed by LZ4, many in one call, without the GIL."""
+"""Unpacking LZ4's frames, in which .aedat4 files hold their packets: many in one call, without the GIL."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ _LZ4_VERSION, _LZ4_INDEPENDENT, _LZ4_CONTENT_SIZE = 0x40, 0x20, 0x08  # flags of
 _LZ4_BLOCK_CHECKSUM, _LZ4_CONTENT_CHECKSUM, _LZ4_DICTIONARY = 0x10, 0x04, 0x01
 _LZ4_STORED = 0x80000000  # in a block's size: it isn't compressed
 _LZ4_MAGIC_U32 = int.from_bytes(LZ4_MAGIC, "little")
+_LEAST_FRAME_BYTES = 24  # so that what follows the header can be read without another check
 _PREFIX_1, _PREFIX_2, _PREFIX_3 = struct.unpack_from("<3q", EVENTS_PREFIX, 4)
+_LONGEST_STEP_US = 1 << 36  # 19 hours; 2^27 events, 2 GB, come to 2^63
 _NO_SENSOR = Resolution(0, 0)
 
 
-# The code below unpacks the blocks of two packets at once, in three fifths of the time of LZ4's own decoder. That one
-# writes a few octets, and must wait until it can read them again together with those before, for each of an event's
-# one or two sequences. Here, the last 16 octets stay in a register. The functions are given addresses, because numba
-# would count references to arrays. Each address is checked against the ends of what is read or written.
+# The code below unpacks the blocks of two packets at once, in three fifths of the time of LZ4's own decoder. Each
+# event takes one or two LZ4 sequences. LZ4's decoder writes a few octets of each, and waits until it can read them
+# again together with those before. Here, the last 16 octets stay in a register. The functions take addresses, because
+# numba would count references to arrays. They check each address against the ends of what may be read or written.
 # Source: LZ4 Block Format Description, LZ4 Frame Format Description 1.6.4.
 class _Octets(types.Type):
     """Sixteen octets in one of the processor's registers."""
@@ -117,7 +119,7 @@ def _followed_by(context: Any, last: Any, following: Any, count: Any) -> Any:
             builder.store(last, _place(builder, first, _VECTOR), align=1)
             builder.store(following, _place(builder, builder.add(first, _WORD(16)), _VECTOR), align=1)
             return builder.load(_place(builder, builder.add(first, count), _VECTOR), align=1)
-        places = [0x80] * 16 + [*range(16)] + [0x80] * 16  # 0x80: nothing of it
+        places = [0x80] * 16 + [*range(16)] + [0x80] * 16  # 0x80 gives a zero
         table = cgutils.global_constant(
             builder, "places", ir.Constant(ir.ArrayType(ir.IntType(8), 48), places)
         )
@@ -133,10 +135,10 @@ def _followed_by(context: Any, last: Any, following: Any, count: Any) -> Any:
 
 
 def _shuffle() -> str:
-    """Return the name of the processor's instruction that moves octets to any places; "" where it has none."""
+    """Return the LLVM name of the instruction that moves octets to any places; "" if the processor has none."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         return "llvm.aarch64.neon.tbl1.v16i8"
-    host = config.CPU_NAME is None and config.CPU_FEATURES is None  # not what NUMBA_CPU_NAME says
+    host = config.CPU_NAME is None and config.CPU_FEATURES is None  # not another's, by NUMBA_CPU_NAME
     return "llvm.x86.ssse3.pshuf.b.128" if host and get_host_cpu_features().get("ssse3") else ""
 
 
@@ -147,7 +149,8 @@ _INNER = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # isn't called fr
 def _sequence(packed: int, to: int, start: int, last: Any) -> tuple[int, int, Any, bool]:
     """Unpack one short sequence; return where its packed octets and its content end, the last 16, and True.
 
-    False: it is another, for `_any_sequence`. There must be 32 octets left to read and 48 to write.
+    It leaves a longer or damaged one to `_any_sequence`, and returns False. 32 octets must be left to read, 48 to
+    write, and 16 must have been written.
     """
     token = _octet_at(packed)
     literals, match = token >> 4, (token & 15) + 4
@@ -156,7 +159,7 @@ def _sequence(packed: int, to: int, start: int, last: Any) -> tuple[int, int, An
     if literals == 15 or match > 16 or source > match_to - 16 or source < start:
         return packed, to, last, False
     last = _followed_by(last, _octets_at(packed + 1), literals)
-    _put(match_to - 16, last)  # whole, so that reading it at once doesn't have to wait
+    _put(match_to - 16, last)  # all 16 at once, so that the read below needn't wait
     repeated = _octets_at(source)
     _put(match_to, repeated)
     return packed + literals + 3, match_to + match, _followed_by(last, repeated, match), True
@@ -164,7 +167,7 @@ def _sequence(packed: int, to: int, start: int, last: Any) -> tuple[int, int, An
 
 @_INNER
 def _short_ones(packed: int, end: int, to: int, limit: int, start: int) -> int:
-    """Return of how many short sequences it is certain that they don't lead too far."""
+    """Return how many short sequences fit for certain: each takes up to 17 octets and makes up to 30."""
     return min((end - packed - 32) // 17, (limit - to - 48) // 30) if to >= start + 16 else 0
 
 
@@ -181,7 +184,7 @@ def _length(packed: int, end: int, length: int) -> tuple[int, int]:
 
 @_INNER
 def _copy(source: int, to: int, count: int, freely: bool) -> None:
-    """Copy octets, which may overlap what is written; ``freely``: up to 7 more, and 8 at once."""
+    """Copy octets to where they may overlap; ``freely``: 8 at once, and so up to 7 too many."""
     done = 0
     if freely:
         while done < count:
@@ -194,7 +197,7 @@ def _copy(source: int, to: int, count: int, freely: bool) -> None:
 
 @_INNER
 def _any_sequence(packed: int, end: int, to: int, limit: int, start: int) -> tuple[int, int]:
-    """Unpack one sequence; return where its packed octets and its content end, ``end`` and -1 if it is damaged."""
+    """Unpack one sequence; return where its packed octets and its content end. Damaged: ``end`` and -1."""
     token = _octet_at(packed)
     packed, literals, match = packed + 1, token >> 4, token & 15
     if literals == 15:
@@ -223,7 +226,7 @@ def _any_sequence(packed: int, end: int, to: int, limit: int, start: int) -> tup
 def _unpack_block(packed: int, end: int, to: int, limit: int, start: int) -> int:
     """Unpack a block; return where its content ends, or -1 if it is damaged.
 
-    Matches are in what was written since ``start``, and nothing is written from ``limit`` on.
+    A match may begin at ``start`` or later. Nothing is written from ``limit`` on.
     """
     while packed < end:
         left = _short_ones(packed, end, to, limit, start)
@@ -241,7 +244,7 @@ def _unpack_two_blocks(
     packed: int, end: int, to: int, limit: int, start: int,
     packed_2: int, end_2: int, to_2: int, limit_2: int, start_2: int,
 ) -> tuple[int, int]:  # fmt: skip
-    """Unpack two blocks side by side, so that the processor waits for neither; see `_unpack_block`."""
+    """Unpack two blocks side by side, as `_unpack_block`: while one waits for memory, the other goes on."""
     while packed < end and packed_2 < end_2:
         left = min(
             _short_ones(packed, end, to, limit, start), _short_ones(packed_2, end_2, to_2, limit_2, start_2)
@@ -270,9 +273,9 @@ def _rotated(number: Any, bits: int) -> Any:
 
 
 @_INNER
-def _stirred(lane: Any, packed: int) -> Any:
-    moved = np.uint32(lane + np.uint32(np.uint32(_u32_at(packed)) * _P2))
-    return np.uint32(_rotated(moved, 13) * _P1)
+def _xxh32_round(lane: Any, packed: int) -> Any:
+    mixed = np.uint32(lane + np.uint32(np.uint32(_u32_at(packed)) * _P2))
+    return np.uint32(_rotated(mixed, 13) * _P1)
 
 
 @_INNER
@@ -282,8 +285,8 @@ def _xxh32(packed: int, count: int) -> np.int64:
     if count >= 16:
         one, two, three, four = np.uint32(_P1 + _P2), _P2, np.uint32(0), np.uint32(np.uint32(0) - _P1)
         while packed + 16 <= end:
-            one, two = _stirred(one, packed), _stirred(two, packed + 4)
-            three, four = _stirred(three, packed + 8), _stirred(four, packed + 12)
+            one, two = _xxh32_round(one, packed), _xxh32_round(two, packed + 4)
+            three, four = _xxh32_round(three, packed + 8), _xxh32_round(four, packed + 12)
             packed += 16
         total = np.uint32(_rotated(one, 1) + _rotated(two, 7) + _rotated(three, 12) + _rotated(four, 18))
     total = np.uint32(total + np.uint32(count))
@@ -304,9 +307,10 @@ def _xxh32(packed: int, count: int) -> np.int64:
 def _first_block(packed: int, end: int) -> tuple[int, int]:
     """Return where a frame's first block starts, and the frame's flags; 0 if the frame must be left to the library.
 
-    That is one with a checksum of its content or a dictionary, or a damaged one.
+    The library unpacks frames with a checksum of the content or a dictionary, and judges damaged ones. The header's
+    checksum counts only where blocks have checksums too: files without them, such as DV's, stay readable.
     """
-    if end - packed < 24 or _u32_at(packed) != _LZ4_MAGIC_U32:
+    if end - packed < _LEAST_FRAME_BYTES or _u32_at(packed) != _LZ4_MAGIC_U32:
         return 0, 0
     flags = _octet_at(packed + 4)
     if flags & 0xC0 != _LZ4_VERSION or flags & (_LZ4_CONTENT_CHECKSUM | _LZ4_DICTIONARY):
@@ -320,9 +324,10 @@ def _first_block(packed: int, end: int) -> tuple[int, int]:
 
 @_INNER
 def _next_block(at: int, end: int, to: int, limit: int, flags: int) -> tuple[int, int, int, int]:
-    """Return where the next packed block starts and ends, what follows it, and where content ends: -1 if damaged.
+    """Return where the next packed block starts and ends, what follows it, and where the content so far ends.
 
-    Blocks that are stored as they are are copied. The first three are 0 after the last one.
+    Blocks that aren't packed are copied on the way. After the last block, the first three are 0. If the frame is
+    damaged, the last is -1.
     """
     while at > 0 and end - at >= 4:
         size = _u32_at(at)
@@ -344,14 +349,14 @@ def _next_block(at: int, end: int, to: int, limit: int, flags: int) -> tuple[int
 
 @njit(cache=True)
 def lz4_sizes(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the size of each frame's content, 0 if it can't be told; int64 [N, 4] are as for `unpack_lz4_frames`.
+    """Return the size of each frame's content, 0 if it can't be told; ``places`` are as for `unpack_lz4_frames`.
 
-    An LZ4 block starts with literals and the content with its own size, so the size can nearly always be read.
+    A packet's content starts with its size, and an LZ4 block with literals, so the size can nearly always be read.
     """
     sizes = np.zeros(places.shape[0], np.int64)
     for i in range(places.shape[0]):
         packed, end = places[i, 0], places[i, 1]
-        if end - packed < 24:
+        if end - packed < _LEAST_FRAME_BYTES:
             continue
         block = packed + (15 if _octet_at(packed + 4) & _LZ4_CONTENT_SIZE else 7)
         at, literals = block + 4, 4
@@ -369,22 +374,23 @@ def are_plain(at: int, count: int, width: int, height: int) -> bool:
     """Return whether events need no sorting and no dropping; ``at`` is their address, as they lie in the file.
 
     The loop has no branch and no comparison. A coordinate that is too large sets the highest of its 16 bits when the
-    rest of the range is added to it, and a falling time sets the sign of its difference.
+    rest of the range is added to it. A falling time makes its step negative. Steps of `_LONGEST_STEP_US` or more are
+    refused, because many of them would wrap around to where they began.
     """
-    seen, falls, last_us = 0, 0, _word_at(at)
+    seen, steps, last_us = 0, 0, _word_at(at)
     rest_of_16 = (0x8000 - width) | (0x8000 - height) << 16
     for event in range(at, at + count * EVENT_BYTES, EVENT_BYTES):
         t_us, place = _word_at(event), _word_at(event + 8)  # x, y, p, padding
         seen |= place | (place + rest_of_16)
-        falls |= t_us - last_us
+        steps |= t_us - last_us
         last_us = t_us
     odd = seen & 0xFE_8000_8000  # or a polarity that is neither 0 nor 1
-    return odd == 0 and falls >= 0
+    return odd == 0 and 0 <= steps < _LONGEST_STEP_US
 
 
 @_INNER
 def _plain_events(start: int, to: int, width: int, height: int) -> int:
-    """Return how many events a content holds, if it is as everyone writes it and they are plain; 0 otherwise."""
+    """Return how many events a content holds; 0 unless it has the usual prefix and `are_plain`."""
     if width == 0 or to - start < 48 or _word_at(start + 4) != _PREFIX_1 or _word_at(start + 12) != _PREFIX_2:
         return 0
     count, events = _u32_at(start + 28), start + 32
@@ -399,9 +405,9 @@ def unpack_lz4_frames(
 ) -> None:
     """Unpack frames without the GIL.
 
-    int64 [N, 4] are where each starts and ends, and where its content starts and must end; 0: it is left out. N is
-    even. int64 [N, 2] are filled with each content's size, -1 where the library is needed, and how many events there
-    are, see `_plain_events`.
+    ``places``, int64 [N, 4] with an even N, are the addresses where each frame starts and ends, and where its content
+    starts and must end. A frame whose content starts at 0 is left out. ``found``, int64 [N, 2], is filled with each
+    content's size, or -1 where the library is needed, and with the result of `_plain_events`.
     """
     for one in range(0, places.shape[0], 2):
         two = one + 1
@@ -427,7 +433,7 @@ def unpack_lz4_frames(
 
 
 class Unpacked(NamedTuple):
-    """A packet's content, and how many events it holds if they need neither sorting nor dropping, otherwise 0."""
+    """A packet's content, and how many events it holds; 0 if some need sorting or dropping, or it is unusual."""
 
     content: memoryview
     plain_events: int
@@ -436,9 +442,9 @@ class Unpacked(NamedTuple):
 def unpack_lz4(
     packed: memoryview, places: list[tuple[int, int]], limit: int, resolution: Resolution = _NO_SENSOR
 ) -> list[Unpacked | None]:
-    """Unpack packets, which start and end at ``places`` of ``packed``, into ``limit`` bytes together.
+    """Unpack packets, which start and end at ``places`` of ``packed``, into at most ``limit`` bytes together.
 
-    None: it is damaged, or too long, or must be left to the library.
+    None stands for a packet that is damaged or too long, or that must be left to the library.
     """
     spans = np.zeros((len(places) + len(places) % 2, 4), np.int64)
     spans[: len(places), :2] = places

@@ -33,6 +33,7 @@ from livesnn.events.formats.table_columns import (
     clock_unit,
     columns_to_events,
     find_columns,
+    parse_size,
     require_plausible,
     require_polarity,
     require_unit,
@@ -269,16 +270,15 @@ def _read_items(file: IO[bytes], member: Member, count: int) -> Numbers:
 def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution | None:
     if "width" not in columns or "height" not in columns:
         return None
-    size = [columns[name] for name in ("width", "height")]
-    if any(
-        value.size != 1 or value.dtype.kind not in "iu" or not 0 < int(value.item()) <= MAX_COORDINATE + 1
-        for value in size
-    ):
+    sides = (columns[name] for name in ("width", "height"))
+    texts = (str(side.item()) if side.size == 1 and side.dtype.kind in "iu" else "" for side in sides)
+    resolution = parse_size(*texts)
+    if resolution is None:
         raise FormatError(
             f"{path}: width and height must each be one integer from 1 to {MAX_COORDINATE + 1}: correct them, or "
             "leave both out"
         )
-    return Resolution(int(size[0].item()), int(size[1].item()))
+    return resolution
 
 
 def _guess_resolution(events: Events) -> tuple[Resolution, str]:

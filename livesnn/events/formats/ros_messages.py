@@ -126,13 +126,9 @@ class Decoder:
     def decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
         """Yield a message's events as they lie in it, EVENTS_DTYPE [N]; nothing where it has none.
 
-        Raises MessageError when the message is damaged, or its encoding isn't supported.
-
-        Parameters
-        ----------
-        about_us
-            If the messages before weren't decoded, about when this one's events happened: an EVT 3.0 time is only
-            known to a multiple of 16.8 s.
+        If the messages before weren't decoded, ``about_us`` is about when this one's events happened: EVT 3.0 alone
+        gives a time only to a multiple of 16.8 s. Raises MessageError when the message is damaged, or its encoding
+        isn't supported.
         """
         yield from (events for events in self._decode(octets, head, about_us) if events.size)
 

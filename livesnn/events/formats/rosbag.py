@@ -28,7 +28,12 @@ from livesnn.events.packet import Events, SourceCounters, jump_warnings
 
 _FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _IMU = ("sensor_msgs/msg/Imu",)
-_BACK_NS = (10**9, 10**10, 10**11, 10**12)  # from a place, until a message is found that lies before it
+_BACK_NS = (
+    10**9,
+    10**10,
+    10**11,
+    10**12,
+)  # how far to go back from a place until a message before it is found
 _DAMAGE = (
     Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError, AssertionError, AttributeError,
     OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, struct.error,
@@ -133,8 +138,7 @@ class BagReader(Reader):
     @property
     def warnings(self) -> list[str]:
         lost = [line for blocks in self._lost.values() for line in blocks.warnings]
-        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        return [*self._warnings, *self._damaged.values(), *lost, *jumped]
+        return [*self._warnings, *self._damaged.values(), *lost, *jump_warnings(self._jumps)]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         topic = self._topics[stream]

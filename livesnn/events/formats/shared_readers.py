@@ -23,6 +23,7 @@ from livesnn.events.packet import (
     PacketSorter,
     Resolution,
     SourceCounters,
+    are_in_order,
     jump_warnings,
     put_in_order,
 )
@@ -53,7 +54,7 @@ class Blocks(Protocol):
 
 
 class LossyBlocks:
-    """What `Blocks` have in common that may lose ``unit``s; reading a block again doesn't count its loss twice."""
+    """A base of `Blocks` that may lose ``unit``s; reading a block again doesn't count its loss twice."""
 
     def __init__(self, count: int, unit: str) -> None:
         self.count = count
@@ -106,8 +107,7 @@ class BlockReader(Reader):
     @property
     def warnings(self) -> list[str]:
         lost = [line for blocks in self._blocks.values() for line in blocks.warnings]
-        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
-        return [*self._warnings, *lost, *jumped]
+        return [*self._warnings, *lost, *jump_warnings(self._jumps)]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         blocks, first = self._blocks[stream], 0 if start_us is None else self._first_block(stream, start_us)
@@ -145,11 +145,9 @@ class BlockReader(Reader):
         return (min(t for t, _ in known), max(t for _, t in known)) if known else None
 
     def other_content(self) -> OtherContent:
-        """Count what isn't events."""
         return self._other
 
     def close(self) -> None:
-        """Release the file; safe to call twice."""
         self._release()
 
 
@@ -158,13 +156,9 @@ def sorted_packets(
 ) -> Generator[Events, None, int]:
     """Yield the events of blocks as `Reader.packets` must; return how often time jumps back."""
     sorter = PacketSorter(size, start_us, counters)
-    newest_us, jumps = None, 0
     for block in blocks:
-        for part, ordered in _parts(block, size, counters):
-            jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
-            newest_us = int(part["t"][-1] if ordered else part["t"].max())
-            yield from sorter.sort([(part, ordered)])
-    return jumps
+        yield from sorter.sort(_parts(block, size, counters))
+    return sorter.jumps
 
 
 def _inside(events: Events, size: Resolution, counters: SourceCounters) -> Events:
@@ -192,22 +186,12 @@ def _find_jumps(t: npt.NDArray[np.int64], jumps: npt.NDArray[np.int64]) -> int:
     return n
 
 
-@njit(nogil=True, cache=True)
-def _is_plain(events: Events, width: int, height: int) -> bool:
-    """Return whether all events are inside the sensor and in order, as they nearly always are."""
-    strays, newest_us = False, events[0].t
-    for i in range(events.size):
-        strays |= (events[i].t < newest_us) | (events[i].x >= width) | (events[i].y >= height)
-        newest_us = events[i].t
-    return not strays
-
-
 def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[tuple[Events, bool]]:
     """Return the events inside the sensor in parts, cut where time jumps back, and whether each part is in order.
 
     If time jumps back too often, they are one part.
     """
-    if events.size and _is_plain(events, *size):
+    if events.size and are_in_order(events, size):
         return [(events, True)]
     events = _inside(events, size, counters)
     if not events.size:
@@ -228,7 +212,6 @@ class _HeldBlocks:
         self.count = -(-events.size // PACKET_EVENTS)
 
     def read(self, number: int) -> Events:
-        """Return a copy of a block's events."""
         return self._events[number * PACKET_EVENTS : (number + 1) * PACKET_EVENTS].copy()
 
 
@@ -252,7 +235,6 @@ class InMemoryReader(BlockReader):
         super().__init__([(stream, blocks)], format_name=format_name, warnings=warnings)
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         counters.out_of_order += self._found.out_of_order
         counters.out_of_bounds += self._found.out_of_bounds
         self._found = SourceCounters()  # counted once, however often the file is played

@@ -137,7 +137,6 @@ class TextBlocks(LossyBlocks):
         return rows
 
     def read(self, number: int) -> Events:
-        """Return a block's events."""
         rows = self.rows(number)
         if not rows.exponents.any():
             return columns_to_events({axis: rows.mantissas[:, self.order[axis]] for axis in AXES}, self.unit)

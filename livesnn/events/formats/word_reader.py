@@ -163,20 +163,17 @@ class WordReader(Reader):
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed in the part that is indexed."""
         strange = (
             f"{self._counts[STRANGE]:,} words are of a type that {self._body.layout.title} doesn't have, and are "
             f"left out: the file is damaged, or from a newer camera"
         )
-        return [*self._warnings, *[strange] * bool(self._counts[STRANGE]), *jump_warnings(self._jumps)]
+        return [*self._warnings, *[strange] * bool(self._counts[STRANGE]), *jump_warnings({"": self._jumps})]
 
     @property
     def indexed(self) -> bool:
-        """Whether the times of the whole file are known."""
         return self._indexed == len(self._states)
 
     def index(self, progress: Progress) -> None:
-        """Find the times of the whole file; raises FormatError when most events are outside the sensor."""
         while not self.indexed:
             progress(self._indexed / len(self._states))
             self._index_block(no_counts())
@@ -234,7 +231,6 @@ class WordReader(Reader):
                 yield events[:n], n, earliest_us, latest_us, ordered
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
             while number > self._indexed:
@@ -270,7 +266,6 @@ class WordReader(Reader):
         return OtherContent(frames, int(self._counts[IMU]), int(self._counts[TRIGGERS]))
 
     def close(self) -> None:
-        """Release the file; packets stay valid."""
         self._file.close()
         self._indexed_file.close()
 
