@@ -254,7 +254,8 @@ class InivationCameras:
 
 def _dv_camera() -> ModuleType:
     install = (
-        "pip install dv-processing (macOS needs to be 15 or newer), or install the library that is missing"
+        "pip install dv-processing (macOS needs to be 15 or newer), or install the library that is missing "
+        "(on Debian and Ubuntu: sudo apt install libatomic1)"
     )
     with library_of("iniVation's cameras need dv-processing", install):
         import dv_processing
