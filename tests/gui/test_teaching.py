@@ -150,6 +150,18 @@ def test_a_known_gesture_is_learned_once_a_person_goes_on(
     assert len(recorded(tmp_path)) == 1
 
 
+def test_a_known_gesture_gets_another_name(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+    window, dialog = clapping(qtbot, make_window)
+    assert (dialog.other.text(), dialog.other.isVisible()) == ("Another name", True)
+    dialog.other.click()
+    wait_for(qtbot, dialog, "hand_clapping is now called applause", 60_000)
+    assert not dialog.other.isVisible()
+    assert not recorded(tmp_path)
+    dialog.button.click()
+    qtbot.waitUntil(lambda: window.readout.decision.text == "Applause", timeout=60_000)
+    assert own_models() == ("gestures-applause",)
+
+
 @pytest.mark.parametrize("size", [(800, 520), (800, 780)])
 def test_the_dialog_leaves_the_picture_in_sight(
     qtbot: QtBot, make_window: MakeWindow, size: tuple[int, int]

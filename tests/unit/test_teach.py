@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import socket
+import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +26,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir, recordings_dir
+from livesnn.subprocesses import command, environment
 from livesnn.teach import (
     AT_REST,
     LONGEST_NAME,
@@ -132,10 +136,14 @@ def test_a_class_more_reads_the_traces_of_a_read_out(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def remembering(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_remembering(tmp_path_factory.mktemp("remembering"))
+
+
+def write_remembering(folder: Path) -> Path:
     """Write a network with a class "other" and a memory, whose offset centres what two clips show."""
     spec = TraceSpec((0.3, 0.9), 2, 32, 64)
     card = replace(CARD, classes=("up", "other"), readout="traces", traces=spec)
-    folder = write_network(tmp_path_factory.mktemp("remembering"), card)
+    write_network(folder, card)
     model = load_model(folder, "onnx")
     state, spikes = model.initial_state(), []
     for data in np.concatenate([clip(LEFT, frames=30), clip(RIGHT, frames=30)]):
@@ -671,6 +679,28 @@ def test_the_command_says_before_it_learns_that_a_folder_cannot_be_made(
     assert capsys.readouterr().err.startswith(f"livesnn teach: {out} can't be made")
 
 
+def test_what_was_taught_is_served_to_other_programs(two_gestures: Path, tmp_path: Path) -> None:
+    shown = write_recording(tmp_path / "right.aedat4", clip(RIGHT, seed=5, frames=400))
+    arguments = ("serve", str(shown), "--model", str(two_gestures), "--tcp", "0", "--web", "0", "--json")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command(*arguments), env=environment(), stdout=pipe, stderr=pipe, text=True
+    ) as serving:
+        try:
+            assert serving.stderr is not None
+            lines, page = (serving.stderr.readline().strip().rpartition(" ")[2] for _ in range(2))
+            with socket.create_connection(("127.0.0.1", int(lines.rpartition(":")[2])), 100) as connected:
+                with urllib.request.urlopen(f"{page}status", timeout=100) as answer:
+                    assert json.load(answer)["model"] == "two"
+                told = [json.loads(line) for line in connected.makefile()]
+            output, errors = serving.communicate(timeout=100)
+        finally:
+            serving.kill()
+    assert serving.returncode == 0, errors
+    assert "right" in {line.get("decision") for line in told}
+    assert json.loads(output)["summary"]["majority"] == "right"
+
+
 def alike(first: Path, second: Path, rows: list[int], shown: Clip) -> None:
     """Assert that on all engines, the second model's outputs are these of the first one's."""
     before = load_model(first, "onnx")
@@ -838,9 +868,11 @@ def test_the_command_corrects_renames_and_removes_what_was_taught(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path / "own"))
-    files = [write_recording(tmp_path / f"{name}.aedat4", clip(where, seed=seed))
-             for name, where, seed in (("right", RIGHT, 0), ("left", LEFT, 0), ("below", BELOW, 0), ("more", LEFT, 3))]  # fmt: skip
-    right, left, below, more = map(str, files)
+    moved = {"right": (RIGHT, 0), "left": (LEFT, 0), "below": (BELOW, 0), "more": (LEFT, 3)}
+    right, left, below, more = (
+        str(write_recording(tmp_path / f"{name}.aedat4", clip(where, seed=seed)))
+        for name, (where, seed) in moved.items()
+    )
     for name, model, shown in (("right", str(base), right), ("below", f"{base.name}-right", below)):
         assert main(["teach", name, shown, "--others", left, "--model", model]) == 0
     capsys.readouterr()
@@ -865,7 +897,7 @@ def test_the_command_corrects_renames_and_removes_what_was_taught(
     removed = said("east", "--remove", "--model", east.name)
     assert removed["name"] is None
     assert read_card(str(removed["folder"])).classes == ("up", "down", "below")
-    files[0].unlink()
+    Path(right).unlink()
     assert main(["teach", "east", "--again", "--model", east.name]) == 1
     said_last = capsys.readouterr().err
     assert f"{right} isn't there any more" in said_last
