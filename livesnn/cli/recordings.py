@@ -337,11 +337,10 @@ def teach(
     from livesnn.teach.add_class import teach as learn
     from livesnn.teach.clips import Clip, read_clips
 
-    folder = own_folder(model, gesture) if out is None else expanded(out)
+    folder = own_folder(model, gesture, rename) if out is None else expanded(out)
     if rename or remove:
         if sources or others or again or (rename and remove):
             raise UsageError("--rename NAME and --remove learn nothing: give GESTURE and --model only")
-        folder = own_folder(model, gesture, rename) if out is None else folder
         return _change(gesture, rename, model, folder, json=json)
     if again and not sources:
         known = _recorded(gesture, model)

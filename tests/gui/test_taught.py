@@ -39,7 +39,7 @@ NEARLY_RIGHT = (slice(0, 9), slice(8, 16))
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_remembering(tmp_path_factory.mktemp("base") / "halves")
+    return write_remembering(tmp_path_factory.mktemp("halves"))
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_closing_the_window_ends_a_correction(qtbot: QtBot, make_window: MakeWin
 
 
 def test_where_nothing_can_be_corrected_the_window_says_why(
-    qtbot: QtBot, make_window: MakeWindow, own: Path, recording: Path
+    qtbot: QtBot, make_window: MakeWindow, own: Path
 ) -> None:
     window = make_window()
     window.commands["wrong"].trigger()

@@ -711,7 +711,7 @@ def alike(first: Path, second: Path, rows: list[int], shown: Clip) -> None:
         output, state = before.step(Frame(0, data, 1), state)
         for i, model in enumerate(models):
             now, states[i] = model.step(Frame(0, data, 1), states[i])
-            np.testing.assert_allclose(now, output[rows], atol=1e-3)
+            np.testing.assert_allclose(now, output[rows], rtol=1e-3, atol=1e-3)  # moments are kept in float16
 
 
 def test_another_name_for_a_known_class_changes_nothing_else(remembering: Path, tmp_path: Path) -> None:
@@ -886,14 +886,14 @@ def test_the_command_corrects_renames_and_removes_what_was_taught(
     assert told["right"] == told["kept_aside"]
     again = Path(str(told["folder"]))
     assert again.name == f"{model}-2"
-    assert read_card(again).taught == {"below": 11, "right": 11}
+    assert read_card(again).taught == {"below": 12, "right": 12}
     assert recordings_of(again)["right"] == Recordings((right,), (left, more))
     renamed = said("right", "--rename", "east", "--model", again.name)
     assert renamed["name"] == "east"
     east = Path(str(renamed["folder"]))
-    (tmp_path / "right.labels.csv").write_text("file,start,end,label,session\nright.aedat4,0,1.2,right,\n")
+    (tmp_path / "right.labels.csv").write_text("file,start,end,label,session\nright.aedat4,0,0.85,right,\n")
     told = said("east", "--again", "--model", east.name)  # its label has the old name
-    assert told["windows"] == 11
+    assert told["windows"] == 8
     removed = said("east", "--remove", "--model", east.name)
     assert removed["name"] is None
     assert read_card(str(removed["folder"])).classes == ("up", "down", "below")
