@@ -6,12 +6,15 @@ The dialog "Taught gestures" plays a gesture's lessons, learns it again from the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from PySide6.QtCore import QFile, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
@@ -24,8 +27,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from livesnn import subprocesses
 from livesnn.app import style
-from livesnn.app.teaching import Changed, Learning, as_flags
 from livesnn.app.widgets.basics import (
     Dialog,
     dialog_button,
@@ -38,12 +41,13 @@ from livesnn.app.widgets.basics import (
     scrolled,
 )
 from livesnn.card import ModelCard
-from livesnn.errors import LivesnnError, ModelError
+from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.infer.cost import mean_density
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
 from livesnn.paths import models_dir, own_models_dir
 from livesnn.teach import (
     Lesson,
+    Recognised,
     Recordings,
     describe_lesson,
     describe_measured,
@@ -51,6 +55,7 @@ from livesnn.teach import (
     recordings_of,
     window_s,
 )
+from livesnn.threads import Worker
 
 ENGINES: dict[Engine, tuple[str, str]] = {  # name → words, the module it needs
     "auto": ("Automatic", ""),
@@ -322,6 +327,59 @@ class ModelDialog(Dialog):
         self.finished.connect(dialog.reject)  # it ends what is being learned
         dialog.open()
         style.dress(dialog)
+
+
+LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
+
+
+class Changed(NamedTuple):
+    """A model in which a class has another name; None: in which it is missing."""
+
+    folder: str
+    gesture: str
+    name: str | None = None
+
+
+Learned = Lesson | Recognised | Changed
+
+
+class Learning:
+    """Runs `livesnn teach` in another process: in this one it would make the picture stutter.
+
+    ``sources`` are its recordings and ``flags`` its other flags. The model is written to ``out``.
+    """
+
+    def __init__(
+        self, gesture: str, sources: Sequence[str | Path], model: str, out: Path, *flags: str | Path
+    ) -> None:
+        self._learned: Learned | None = None
+        arguments = [*flags, "--model", model, "--out", out, "--json", "--", gesture, *sources]
+        self._command = subprocesses.command("teach", *map(str, arguments))
+        self._worker = Worker("teach", self._learn).start()
+
+    def take(self) -> Learned | LivesnnError | None:
+        """Return what was learned, or why nothing was; None while it isn't done."""
+        if self._worker.running:
+            return None
+        if self._worker.error is not None:
+            return LivesnnError(error_message(self._worker.error).removeprefix("livesnn teach: "))
+        return self._learned
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def _learn(self, stop: threading.Event) -> None:
+        written = subprocesses.run_apart(self._command, stop, limit_s=LEARNING_LIMIT_S)
+        if not stop.is_set():
+            fields = msgspec.json.decode(written, type=dict[str, Any])
+            known = fields.get("recognised")
+            kind: type[Learned] = Recognised if known else Changed if "name" in fields else Lesson
+            self._learned = msgspec.convert(known or fields, kind)
+
+
+def as_flags(files: Recordings) -> list[str]:
+    """Return the flags of `livesnn teach` for what isn't the gesture, and for its noise."""
+    return [*(["--others", *files.others] if files.others else []), *["--denoise"] * files.denoise]
 
 
 POLL_MS = 100

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 from PySide6.QtCore import QFile, QPoint, Signal, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
 
-from livesnn import subprocesses
 from livesnn.app import style
+from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
 from livesnn.app.recording_controls import proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, label, line_edit
@@ -40,7 +38,6 @@ from livesnn.teach import (
     own_folder,
     recordings_of,
 )
-from livesnn.threads import Worker
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")
@@ -62,59 +59,6 @@ HINT = (
     "The model keeps its classes and learns one more. If it was taught a gesture of this name before, it learns "
     "more of that one."
 )
-
-
-LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
-
-
-class Changed(NamedTuple):
-    """A model in which a class has another name; None: in which it is missing."""
-
-    folder: str
-    gesture: str
-    name: str | None = None
-
-
-Learned = Lesson | Recognised | Changed
-
-
-class Learning:
-    """Runs `livesnn teach` in another process: in this one it would make the picture stutter.
-
-    ``sources`` are its recordings and ``flags`` its other flags. The model is written to ``out``.
-    """
-
-    def __init__(
-        self, gesture: str, sources: Sequence[str | Path], model: str, out: Path, *flags: str | Path
-    ) -> None:
-        self._learned: Learned | None = None
-        arguments = [*flags, "--model", model, "--out", out, "--json", "--", gesture, *sources]
-        self._command = subprocesses.command("teach", *map(str, arguments))
-        self._worker = Worker("teach", self._learn).start()
-
-    def take(self) -> Learned | LivesnnError | None:
-        """Return what was learned, or why nothing was; None while it isn't done."""
-        if self._worker.running:
-            return None
-        if self._worker.error is not None:
-            return LivesnnError(error_message(self._worker.error).removeprefix("livesnn teach: "))
-        return self._learned
-
-    def close(self) -> None:
-        self._worker.close()
-
-    def _learn(self, stop: threading.Event) -> None:
-        written = subprocesses.run_apart(self._command, stop, limit_s=LEARNING_LIMIT_S)
-        if not stop.is_set():
-            fields = msgspec.json.decode(written, type=dict[str, Any])
-            known = fields.get("recognised")
-            kind: type[Learned] = Recognised if known else Changed if "name" in fields else Lesson
-            self._learned = msgspec.convert(known or fields, kind)
-
-
-def as_flags(files: Recordings) -> list[str]:
-    """Return the flags of `livesnn teach` for what isn't the gesture, and for its noise."""
-    return [*(["--others", *files.others] if files.others else []), *["--denoise"] * files.denoise]
 
 
 class Step(NamedTuple):
