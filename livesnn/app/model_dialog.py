@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -332,7 +333,8 @@ class ModelDialog(Dialog):
 LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
 
 
-class Changed(NamedTuple):
+@dataclass(frozen=True)
+class Changed:
     """A model in which a class has another name; None: in which it is missing."""
 
     folder: str

@@ -103,7 +103,7 @@ def watch(qtbot: QtBot, window: MainWindow, address: str) -> None:
     qtbot.waitUntil(lambda: window.readout.rows.decision == "right", timeout=30_000)
 
 
-def wait_for(qtbot: QtBot, window: MainWindow, words: str, timeout: int = 60_000) -> str:
+def wait_for(qtbot: QtBot, window: MainWindow, words: str, timeout: int = 180_000) -> str:
     qtbot.waitUntil(lambda: words in window.banner.message.text(), timeout=timeout)
     return window.banner.message.text()
 
@@ -234,7 +234,7 @@ def test_a_taught_gesture_is_renamed_learned_again_and_removed(qtbot: QtBot, own
     field = dialog.gestures.findChild(QLineEdit)
     qtbot.keyClicks(field, "east")
     qtbot.keyClick(field, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: "right is now called east" in dialog.said.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "right is now called east" in dialog.said.text(), timeout=180_000)
     assert models.models.currentItem().text() == "halves-two-2"
     assert read_card(own / "halves-two-2").classes == ("up", "other", "east", "left")
     assert dialog.gestures.currentItem().text() == "east"
@@ -244,14 +244,14 @@ def test_a_taught_gesture_is_renamed_learned_again_and_removed(qtbot: QtBot, own
     dialog.take([str(own / LESSONS / "below.aedat4")])
     dialog.files.item(3).setCheckState(Qt.CheckState.Unchecked)
     dialog.again.click()
-    qtbot.waitUntil(lambda: "--others" in dialog.said.text(), timeout=60_000)  # this network needs some
+    qtbot.waitUntil(lambda: "--others" in dialog.said.text(), timeout=180_000)  # this network needs some
     dialog.files.item(1).setCheckState(Qt.CheckState.Checked)
     dialog.take([str(more)])
     dialog.again.click()
-    qtbot.waitUntil(lambda: "east is learned" in dialog.said.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "east is learned" in dialog.said.text(), timeout=180_000)
     assert read_card(own / "halves-two-3").taught["east"] == 24
     dialog.remove.click()
-    qtbot.waitUntil(lambda: "east is removed" in dialog.said.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "east is removed" in dialog.said.text(), timeout=180_000)
     assert not dialog.remove.isEnabled()  # there is only one left
     assert models.models.currentItem().text() in own_models()
     assert read_card(own / models.models.currentItem().text()).classes == ("up", "other", "left")
@@ -260,7 +260,7 @@ def test_a_taught_gesture_is_renamed_learned_again_and_removed(qtbot: QtBot, own
 def test_a_name_that_is_taken_changes_nothing(qtbot: QtBot, own: Path) -> None:
     _, dialog = opened(qtbot, own / "halves-two")
     dialog.gestures.item(0).setText("left")
-    qtbot.waitUntil(lambda: "knows left already" in dialog.said.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "knows left already" in dialog.said.text(), timeout=180_000)
     assert dialog.gestures.item(0).text() == "right"
     assert own_models() == ("halves-right", "halves-two")
 
