@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
@@ -361,7 +362,6 @@ def teach(
         clips += read(source, seconds=seconds, label=_label(source, gesture, card))
     not_it = [clip for source in others for clip in read(source, unless=_label(source, gesture, card))]
     recorded = [source for source in sources if not is_live(source)]
-    absolute = (tuple(str(expanded(each).absolute()) for each in part) for part in (recorded, others))
     decided = if_known
 
     def go_on(recognised: Recognised) -> bool:
@@ -379,7 +379,7 @@ def teach(
                 model,
                 folder,
                 others=not_it,
-                recordings=Recordings(*absolute, denoise),
+                recordings=Recordings(_absolute(recorded), _absolute(others), denoise),
                 again=again,
                 progress=progress,
                 go_on=go_on,
@@ -397,6 +397,10 @@ def teach(
         write("\n".join(describe_lesson(lesson)))
         _say_where(folder)
     return 0
+
+
+def _absolute(files: Iterable[str]) -> tuple[str, ...]:
+    return tuple(str(expanded(each).absolute()) for each in files)
 
 
 def _say_where(folder: Path) -> None:
