@@ -191,6 +191,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """How well a class was learned from its last lesson."""
+
+    # Of the lesson's windows that were held out for a test, how many were recognised, and how many there were
+    right: int
+    kept_aside: int
+    # Of windows of what the model knew before, how many were taken for the class, and how many there were
+    taken: int
+    known: int
+    taken_from: dict[str, int] = field(default_factory=dict)  # ``taken`` by what was performed, where known
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """Everything a model folder records beside its weights. It is enough to build the network without torch.
 
@@ -223,6 +236,10 @@ class ModelCard:
         Of the probabilities, fitted on validation.
     taught
         Class → windows it was taught from, after the training.
+    lessons
+        Taught class → how well it was learned.
+    renamed
+        Class → the name under which it was trained or taught, where that is another.
     commit, command
         The commit and the command that trained it.
     weights_sha256, graph_sha256
@@ -248,6 +265,8 @@ class ModelCard:
     saturated: float | None = None
     temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0
     taught: dict[str, int] = field(default_factory=dict)
+    lessons: dict[str, Measured] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
     commit: str = ""
     command: str = ""
     weights_sha256: str = ""

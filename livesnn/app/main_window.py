@@ -36,7 +36,7 @@ from livesnn.app.source_dialogs import (
 )
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
-from livesnn.app.teaching import Teaching
+from livesnn.app.teaching import Correcting, Teaching
 from livesnn.app.tour import Tour
 from livesnn.app.widgets.basics import open_docs
 from livesnn.events.filters import Orientation
@@ -72,7 +72,7 @@ class MainWindow(Page):
         self.playlist = Playlist(self)
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self)
-        self.teaching = Teaching(self)
+        self.teaching, self.correcting = Teaching(self), Correcting(self)
         self.presenting = Presenting(self, self.session_display.begin, self._show_palette)
         self.acting = Acting(self, self.recording, self.presenting.show_note)
         self.sensitivity = SensitivityDock(self)
@@ -139,6 +139,8 @@ class MainWindow(Page):
             "decisions": self.choose_decisions,
             "compare": lambda: self.comparing.ask(),
             "teach": self.teaching.ask,
+            "wrong": self.correcting.begin,
+            "undo_wrong": self.correcting.undo,
             "act": self.acting.ask,
             "reset": player.reset,
             "settings": self.show_settings,
@@ -220,6 +222,7 @@ class MainWindow(Page):
     def choose_model(self) -> None:
         dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
         dialog.chosen.connect(self.set_model)
+        dialog.play_requested.connect(lambda file: self.open(file))
         self.show_dialog(dialog)
 
     def set_model(self, model: str, engine: Engine) -> None:
@@ -379,6 +382,7 @@ class MainWindow(Page):
         self.recording.poll()
         self.exporting.poll()
         self.teaching.poll()
+        self.correcting.poll()
         self.presenting.poll()
         self.acting.poll()
         self.sensitivity.poll(self.commands)
@@ -434,6 +438,7 @@ class MainWindow(Page):
         self.plots.end()
         if self.dialog is not None:
             self.dialog.close()
+        self.correcting.end()
         self.session_display.end()
         self.exporting.end()
         others = [] if self.tabs is None else [page for page in self.tabs.pages if page is not self]

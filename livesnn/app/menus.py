@@ -116,6 +116,8 @@ ENTRIES = (
     Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
     Entry("compare", "Network", "Compare with …", ("Ctrl+Shift+V",)),
     Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",)),
+    Entry("wrong", "Network", "That was wrong", ("X",)),
+    Entry("undo_wrong", "Network", "Undo the correction", ("Ctrl+Z",)),
     Entry("act", "Network", "Act on gestures …", ("Ctrl+Shift+A",)),
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset the state each window", ("W",), "state"),

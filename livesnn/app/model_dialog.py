@@ -1,16 +1,23 @@
-"""The dialog "Model and engine": shows each model's card; renames and deletes the models taught here."""
+"""The dialog "Model and engine": shows each model's card; renames and deletes the models taught here.
+
+The dialog "Taught gestures" plays a gesture's lessons, learns it again from them, renames and removes it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
-from PySide6.QtCore import QFile, Qt, Signal, Slot
+from PySide6.QtCore import QFile, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -21,6 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from livesnn import subprocesses
 from livesnn.app import style
 from livesnn.app.widgets.basics import (
     Dialog,
@@ -28,15 +36,27 @@ from livesnn.app.widgets.basics import (
     fill,
     heading,
     label,
+    note,
     open_folder,
     plain_tip,
     scrolled,
 )
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
+from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.infer.cost import mean_density
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
 from livesnn.paths import models_dir, own_models_dir
+from livesnn.teach import (
+    Lesson,
+    Recognised,
+    Recordings,
+    describe_lesson,
+    describe_measured,
+    own_folder,
+    recordings_of,
+    window_s,
+)
+from livesnn.threads import Worker
 
 ENGINES: dict[Engine, tuple[str, str]] = {  # name → words, the module it needs
     "auto": ("Automatic", ""),
@@ -69,7 +89,8 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
             f"{density:.1%} of the neurons in a frame" if not np.isnan(density) else "not measured",
         ),
         ("Trained on", card.dataset or "unknown"),
-        *([("Taught later", ", ".join(card.taught))] if card.taught else []),
+        *((f"Taught: {name}", lesson_words(name, card)) for name in card.taught),
+        *(("Another name", f"{name}, for {first}") for name, first in card.renamed.items()),
         ("Input", _input_words(card)),
         ("Frames", slice_words(card)),
         (
@@ -78,6 +99,14 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
             f"threshold {card.neuron.threshold:g}",
         ),
     ]
+
+
+def lesson_words(gesture: str, card: ModelCard) -> str:
+    """Return how well a taught class was learned, one sentence a line."""
+    measured = card.lessons.get(gesture)
+    words = describe_measured(measured, window_s(card)) if measured else []
+    words.append(f"learned from {card.taught[gesture]} windows")
+    return "\n".join(f"{each[:1].upper()}{each[1:]}." for each in words)
 
 
 def slice_words(card: ModelCard) -> str:
@@ -152,6 +181,7 @@ class ModelDialog(Dialog):
     """
 
     chosen = Signal(str, str)  # name or folder, engine
+    play_requested = Signal(str)  # a recording
 
     def __init__(
         self,
@@ -180,7 +210,9 @@ class ModelDialog(Dialog):
         self.folder = dialog_button("Show its folder", lambda: self._show_folder(model_folder(self._shown)))
         self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))
         self.trash = dialog_button("Move to the trash", self._throw_away)
-        left = fill(QVBoxLayout(), (self.models, 1), another, self.folder, self.name, self.trash, spacing=8)
+        self.taught = dialog_button("Taught gestures …", self._show_taught)
+        changing = (self.folder, self.name, self.trash, self.taught)
+        left = fill(QVBoxLayout(), (self.models, 1), another, *changing, spacing=8)
         self.column.addLayout(fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
         self._use = self.add_buttons("Use this model")
@@ -238,19 +270,23 @@ class ModelDialog(Dialog):
         for button in (self.name, self.trash):
             button.setEnabled(not why_not)
             button.setToolTip(plain_tip(why_not or self._shown))
+        taught = False
         try:
-            rows, usable = card_rows(read_card(self._shown)), True
+            card = read_card(self._shown)
+            rows, usable, taught = card_rows(card), True, bool(card.taught)
         except ModelError as error:
             rows, usable = [("This model can't be used", str(error))], False
         self.folder.setEnabled(usable or Path(self._shown).is_dir())
         self._use.setEnabled(usable)
+        self.taught.setEnabled(taught)
+        self.taught.setToolTip("" if taught else "This model was taught no gesture (Ctrl+G)")
         self._show_rows(rows)
 
     def _show_rows(self, rows: list[tuple[str, str]]) -> None:
         self.card.setText(
             "".join(
                 f'<p style="margin:0 0 2px 0; font-size:12px"><b>{escape(caption, quote=False)}</b></p>'
-                f'<p style="margin:0 0 12px 0">{escape(text, quote=False)}</p>'
+                f'<p style="margin:0 0 12px 0">{"<br>".join(escape(text, quote=False).splitlines())}</p>'
                 for caption, text in rows
             )
         )
@@ -280,3 +316,252 @@ class ModelDialog(Dialog):
             self._show_rows(
                 [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]
             )
+
+    def _show_taught(self) -> None:
+        try:
+            dialog = TaughtDialog(self._shown, self)
+        except ModelError as error:
+            self._show_rows([("Its lessons can't be listed", str(error))])
+            return
+        dialog.made.connect(lambda model: self.add(listed(model), chosen=True))
+        dialog.play_requested.connect(self.play_requested)
+        self.finished.connect(dialog.reject)  # it ends what is being learned
+        dialog.open()
+        style.dress(dialog)
+
+
+LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A model in which a class has another name; None: in which it is missing."""
+
+    folder: str
+    gesture: str
+    name: str | None = None
+
+
+Learned = Lesson | Recognised | Changed
+
+
+class Learning:
+    """Runs `livesnn teach` in another process: in this one it would make the picture stutter.
+
+    ``sources`` are its recordings and ``flags`` its other flags. The model is written to ``out``.
+    """
+
+    def __init__(
+        self, gesture: str, sources: Sequence[str | Path], model: str, out: Path, *flags: str | Path
+    ) -> None:
+        self._learned: Learned | None = None
+        arguments = [*flags, "--model", model, "--out", out, "--json", "--", gesture, *sources]
+        self._command = subprocesses.command("teach", *map(str, arguments))
+        self._worker = Worker("teach", self._learn).start()
+
+    def take(self) -> Learned | LivesnnError | None:
+        """Return what was learned, or why nothing was; None while it isn't done."""
+        if self._worker.running:
+            return None
+        if self._worker.error is not None:
+            return LivesnnError(error_message(self._worker.error).removeprefix("livesnn teach: "))
+        return self._learned
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def _learn(self, stop: threading.Event) -> None:
+        written = subprocesses.run_apart(self._command, stop, limit_s=LEARNING_LIMIT_S)
+        if not stop.is_set():
+            fields = msgspec.json.decode(written, type=dict[str, Any])
+            known = fields.get("recognised")
+            kind: type[Learned] = Recognised if known else Changed if "name" in fields else Lesson
+            self._learned = msgspec.convert(known or fields, kind)
+
+
+def as_flags(files: Recordings) -> list[str]:
+    """Return the flags of `livesnn teach` for what isn't the gesture, and for its noise."""
+    return [*(["--others", *files.others] if files.others else []), *["--denoise"] * files.denoise]
+
+
+POLL_MS = 100
+HOW_CHANGED = "Each change makes a new model and leaves the old one as it is. Both are in the list of models."
+IS, IS_NOT = "shows it", "isn't it"
+
+
+class TaughtDialog(Dialog):
+    """Lists the gestures that a model was taught, with their recordings, and changes them.
+
+    Each change makes a model, whose gestures are listed from then on.
+    """
+
+    made = Signal(str)  # the folder of a model
+    play_requested = Signal(str)  # a recording
+
+    def __init__(self, model: str, parent: QWidget | None = None) -> None:
+        super().__init__("Taught gestures", parent)
+        self._model = model
+        self._learning: Learning | None = None
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._follow)
+        self.gestures, self.files = QListWidget(), QListWidget()
+        for each in (self.gestures, self.files):
+            each.setFont(style.text_font(14))
+        self.gestures.setFixedWidth(180)
+        self.gestures.setEditTriggers(QListWidget.EditTrigger.EditKeyPressed)
+        self.words = note("")
+        self.said = note(HOW_CHANGED)
+        self.play = dialog_button("Play", self._play)
+        self.add = dialog_button("Add recordings …", self._ask_for_more)
+        self.again = dialog_button("Learn again", self._learn_again)
+        self.name = dialog_button("Rename", lambda: self.gestures.editItem(self.gestures.currentItem()))
+        self.remove = dialog_button("Remove", lambda: self._begin("--remove"))
+        left = fill(QVBoxLayout(), (self.gestures, 1), self.name, self.remove, spacing=8)
+        below = fill(QHBoxLayout(), self.play, self.add, self.again, spacing=8)
+        right = fill(QVBoxLayout(), self.words, heading("Recordings"), (self.files, 1), below, spacing=8)
+        self.column.addLayout(fill(QHBoxLayout(), left, (right, 1), spacing=20), 1)
+        self.column.addWidget(self.said)
+        self.add_close()
+        self.gestures.currentItemChanged.connect(self._show)
+        self.gestures.itemChanged.connect(self._rename)
+        self.files.itemDoubleClicked.connect(self._play)
+        self.files.currentItemChanged.connect(lambda: self._follow_choice())
+        self.files.itemChanged.connect(lambda _: self._follow_choice())
+        self._list("")
+        self.resize(720, 480)
+
+    def _list(self, chosen: str) -> None:
+        """List the model's gestures, and choose one."""
+        self._card = read_card(self._model)
+        self._recorded = recordings_of(model_folder(self._model))
+        self.gestures.blockSignals(True)
+        self.gestures.clear()
+        for name in self._card.taught:
+            item = QListWidgetItem(name)
+            item.setData(Qt.ItemDataRole.UserRole, name)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            self.gestures.addItem(item)
+        names = [*self._card.taught]
+        self.gestures.setCurrentRow(names.index(chosen) if chosen in names else 0)
+        self.gestures.blockSignals(False)
+        self._show()
+
+    @property
+    def _gesture(self) -> str:
+        item = self.gestures.currentItem()
+        return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
+
+    @Slot()
+    def _show(self) -> None:
+        gesture = self._gesture
+        self.words.setText(lesson_words(gesture, self._card) if gesture else "")
+        files = self._recorded.get(gesture, Recordings())
+        self.files.clear()
+        for part, what in ((files.shown, IS), (files.others, IS_NOT)):
+            for file in part:
+                self._add(file, what)
+        self._follow_choice()
+
+    def _add(self, file: str, what: str) -> None:
+        there = bool(Recordings((file,)).there.shown)
+        item = QListWidgetItem(f"{Path(file).name}  ·  {what if there else 'missing'}")
+        item.setData(Qt.ItemDataRole.UserRole, (file, what))
+        item.setToolTip(plain_tip(file))
+        item.setCheckState(Qt.CheckState.Checked if there else Qt.CheckState.Unchecked)
+        if not there:
+            item.setFlags(Qt.ItemFlag.NoItemFlags)
+        self.files.addItem(item)
+
+    def _ticked(self) -> Recordings:
+        items = [self.files.item(row) for row in range(self.files.count())]
+        ticked = [
+            item.data(Qt.ItemDataRole.UserRole)
+            for item in items
+            if item.checkState() == Qt.CheckState.Checked
+        ]
+        shown, others = (tuple(file for file, what in ticked if what == kind) for kind in (IS, IS_NOT))
+        return Recordings(shown, others, self._recorded.get(self._gesture, Recordings()).denoise)
+
+    def _follow_choice(self) -> None:
+        idle, chosen = self._learning is None, self.files.currentItem()
+        only = len(self._card.taught) == 1
+        self.play.setEnabled(chosen is not None and bool(chosen.flags() & Qt.ItemFlag.ItemIsEnabled))
+        self.again.setEnabled(idle and bool(self._ticked().shown))
+        self.again.setToolTip("Forget what was learned, and learn it from the recordings with a tick")
+        self.name.setEnabled(idle)
+        self.remove.setEnabled(idle and not only)
+        self.remove.setToolTip(
+            "It is all that the model was taught: throw the model away instead" if only else ""
+        )
+        for each in (self.gestures, self.add):
+            each.setEnabled(idle)
+
+    @Slot()
+    def _play(self) -> None:
+        if self.play.isEnabled():
+            self.play_requested.emit(self.files.currentItem().data(Qt.ItemDataRole.UserRole)[0])
+
+    def _ask_for_more(self) -> None:
+        dialog = QFileDialog(self, f"Recordings of {self._gesture}")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(self.take)
+        dialog.open()
+        style.dress(dialog)
+
+    def take(self, files: list[str]) -> None:
+        """List more recordings of the gesture, with a tick."""
+        for file in files:
+            self._add(file, IS)
+        self._follow_choice()
+
+    def _learn_again(self) -> None:
+        ticked = self._ticked()
+        self._begin("--again", *as_flags(ticked), sources=ticked.shown)
+
+    @Slot(QListWidgetItem)
+    def _rename(self, item: QListWidgetItem) -> None:
+        name = item.text().strip()
+        if name and name != self._gesture:
+            self._begin("--rename", name)
+        else:
+            self._list(self._gesture)
+
+    def _begin(self, *flags: str, sources: tuple[str, ...] = ()) -> None:
+        out = own_folder(self._model, self._gesture)
+        self._learning = Learning(self._gesture, sources, self._model, out, *flags)
+        self.said.setText(f"Learning {self._gesture} again …" if sources else "Making the new model …")
+        self._timer.start(POLL_MS)
+        self._follow_choice()
+
+    def _follow(self) -> None:
+        if self._learning is None or (made := self._learning.take()) is None:
+            return
+        self._end()
+        gesture, words = self._gesture, ""
+        if isinstance(made, LivesnnError):
+            words = str(made)
+        elif isinstance(made, Lesson | Changed):
+            self._model = made.folder
+            if isinstance(made, Changed):
+                gesture = made.name or ""
+                words = (
+                    f"{made.gesture} is now called {made.name}" if made.name else f"{made.gesture} is removed"
+                )
+            else:
+                words = describe_lesson(made)[0]
+            words += f" in the new model “{Path(made.folder).name}”. {HOW_CHANGED}"
+            self.made.emit(made.folder)
+        self._list(gesture)
+        self.said.setText(words)
+
+    def _end(self) -> None:
+        self._timer.stop()
+        learning, self._learning = self._learning, None
+        if learning is not None:
+            learning.close()
+
+    def done(self, result: int) -> None:
+        """End what is being learned when the dialog is closed."""
+        self._end()
+        super().done(result)

@@ -1,39 +1,43 @@
-"""Teaching the model in use a gesture: the dialog, and the steps of counting down, recording and learning."""
+"""Teaching the model in use a gesture: the dialog, its steps, and learning from an error while the source plays."""
 
 from __future__ import annotations
 
-import threading
+import shutil
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-from PySide6.QtCore import QPoint, Signal, Slot
-from PySide6.QtWidgets import QProgressBar
+from PySide6.QtCore import QFile, QPoint, Signal, Slot
+from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
 
-from livesnn import subprocesses
 from livesnn.app import style
+from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
 from livesnn.app.recording_controls import proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, label, line_edit
-from livesnn.errors import LivesnnError, SourceError, error_message
+from livesnn.errors import LivesnnError, ModelError, SourceError, error_message
 from livesnn.events.labels import labels_file
+from livesnn.events.recorder import Recorder
+from livesnn.infer.model import model_folder
 from livesnn.paths import own_models_dir
+from livesnn.session.session import CORRECTED_S
 from livesnn.teach import (
     LONGEST_NAME,
     SIMULATED,
     Lesson,
     Recognised,
+    Recordings,
     check_lesson,
     check_teachable,
     describe_lesson,
+    describe_measured,
     own_folder,
+    recordings_of,
 )
-from livesnn.threads import Worker
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")
@@ -57,59 +61,24 @@ HINT = (
 )
 
 
-LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
-
-
-class Learning:
-    """Runs `livesnn teach` with these arguments in another process: in this one it would make the picture stutter.
-
-    Without ``known``, it learns nothing that the model recognises already.
-    """
-
-    def __init__(
-        self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool, known: bool = False
-    ) -> None:
-        self._learned: Lesson | Recognised | None = None
-        flags = ["--model", model, "--out", str(out), "--json", *["--denoise"] * denoise]
-        flags += ["--if-known", "go-on" if known else "stop"]
-        self._command = subprocesses.command("teach", *flags, "--", gesture, str(recording))
-        self._worker = Worker("teach", self._learn).start()
-
-    def take(self) -> Lesson | Recognised | LivesnnError | None:
-        """Return what was learned, or why nothing was; None while it isn't done."""
-        if self._worker.running:
-            return None
-        if self._worker.error is not None:
-            return LivesnnError(error_message(self._worker.error).removeprefix("livesnn teach: "))
-        return self._learned
-
-    def close(self) -> None:
-        self._worker.close()
-
-    def _learn(self, stop: threading.Event) -> None:
-        written = subprocesses.run_apart(self._command, stop, limit_s=LEARNING_LIMIT_S)
-        if not stop.is_set():
-            fields = msgspec.json.decode(written, type=dict[str, Any])
-            known = fields.get("recognised")
-            self._learned = msgspec.convert(*((known, Recognised) if known else (fields, Lesson)))
-
-
 class Step(NamedTuple):
     """What to do now, more in small words, and the share that is done (None: unknown).
 
-    ``button``: what a person can press to go on; "": nothing. ``cancel``: the other button. ``names``: whether the
-    gesture is to be named.
+    ``button``: what a person can press to go on; "": nothing. ``other``: what else. ``cancel``: the last button.
+    ``names``: whether the gesture is to be named.
     """
 
     now: str = ""
     words: str = ""
     share: float | None = None
     button: str = ""
+    other: str = ""
     cancel: str = "Cancel"
     names: bool = False
 
 
-Steps = Generator[Step, bool | None, None]  # Gets True where the step's button was pressed
+# Gets True where the step's button was pressed, and False where its other one was.
+Steps = Generator[Step, bool | None, None]
 
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:
@@ -128,7 +97,7 @@ class Teaching:
         self._window, self._player = window, window.player
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
-        self._pressed = False  # the button of the last step
+        self._pressed: bool | None = None  # the button of the last step, or its other one
 
     def ask(self) -> None:
         dialog = TeachDialog(self._window)
@@ -143,8 +112,8 @@ class Teaching:
         if steps is not None:
             steps.close()  # ends what it began
 
-    def _go_on(self) -> None:
-        self._pressed = self._steps is not None
+    def _go_on(self, main: bool) -> None:
+        self._pressed = None if self._steps is None else main
         if self._steps is None and self._dialog is not None:
             self._steps = self._give(self._dialog.name.text().strip())
 
@@ -154,7 +123,7 @@ class Teaching:
         action.setToolTip(why_not or HOW)
         if self._steps is None or self._dialog is None:
             return
-        pressed, self._pressed = self._pressed or None, False
+        pressed, self._pressed = self._pressed, None
         try:
             self._dialog.show_step(self._steps.send(pressed))
         except StopIteration:
@@ -188,29 +157,49 @@ class Teaching:
             yield Step(f"Get ready: {left_s}", f"Then perform {gesture} again and again.", share)
         recording = yield from self._record(gesture)
         try:
-            learn = partial(Learning, gesture, recording, model, own_folder(model, gesture), denoise=denoise)
-            learned = yield from self._learn(gesture, learn())
+            out = own_folder(model, gesture)
+            learn = partial(
+                Learning, gesture, [recording], model, out, *["--denoise"] * denoise, "--if-known"
+            )
+            learned = yield from self._learn(gesture, learn("stop"))
             if isinstance(learned, Recognised):
-                yield from self._ask_about(learned, gesture)
-                learned = yield from self._learn(gesture, learn(known=True))
-            assert isinstance(learned, Lesson)
+                if (yield from self._ask_about(learned, gesture)):
+                    learned = yield from self._learn(gesture, learn("go-on"))
+                else:
+                    rename = Learning(learned.label, [], model, out, "--rename", gesture)
+                    learned = yield from self._learn(gesture, rename)
+            assert isinstance(learned, Lesson | Changed)
+            if isinstance(learned, Changed):
+                _forget(recording)
         except BaseException:
             _forget(recording)
             raise
-        now, words = describe_lesson(learned)[0], in_sentences(learned, recording)
+        if isinstance(learned, Changed):
+            now = f"{learned.gesture} is now called {learned.name}"
+            words = (
+                f"The model is “{Path(learned.folder).name}” in your list (Ctrl+M). It learned nothing new."
+            )
+        else:
+            now, words = describe_lesson(learned)[0], in_sentences(learned, recording)
         while not (yield Step(now, words, button="Use it", cancel="Not now")):
             pass
         self._window.model_requested.emit(learned.folder, self._player.engine)
 
-    def _ask_about(self, known: Recognised, gesture: str) -> Steps:
+    @staticmethod
+    def _ask_about(known: Recognised, gesture: str) -> Generator[Step, bool | None, bool]:
+        """Return True to go on, and False for another name."""
         words = (
-            f"If you go on, {known.label} may later be taken for {gesture}. Cancel keeps the model as it is."
+            f"Go on: the model learns {gesture}, and {known.label} may later be taken for it.\n"
+            f"Another name: the model learns nothing, and calls {known.label} {gesture} from now on.\n"
+            "Cancel: the model stays as it is."
         )
-        while not (yield Step(known.question[:1].upper() + known.question[1:], words, button="Go on")):
+        question = known.question[:1].upper() + known.question[1:]
+        while (pressed := (yield Step(question, words, button="Go on", other="Another name"))) is None:
             pass
+        return pressed
 
     @staticmethod
-    def _learn(gesture: str, learning: Learning) -> Generator[Step, bool | None, Lesson | Recognised]:
+    def _learn(gesture: str, learning: Learning) -> Generator[Step, bool | None, Learned]:
         """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
         begun_s = time.monotonic()
         try:
@@ -274,10 +263,150 @@ def _new_file(gesture: str) -> Path:
     return folder / proposed_name(gesture, datetime.now())
 
 
+NOT_TAUGHT = "This model was taught no gesture, so there is nothing to correct: teach it one (Ctrl+G)"
+NOT_LIVE = "Only a live source can be corrected: livesnn teach --again --others FILE takes a recording"
+NONE_NAMED = f"No taught gesture was named in the last {CORRECTED_S:g} s, so nothing was corrected"
+STILL_LEARNING = "The last correction is still being learned"
+NOTHING_TO_UNDO = "There is no correction of this model to undo"
+PAUSE_S = 1.0  # A gesture that is named again after so long is the same error
+LEAST_S = 2.0  # How much of an error is learned from, at least: traces need a second to follow
+
+
+class Correction(NamedTuple):
+    """What was in use before, the corrected model, and the recording of the error."""
+
+    before: str
+    folder: str
+    recording: Path
+
+
+class Correcting:
+    """Learns a taught gesture again, without the movement that was just taken for it; what plays goes on."""
+
+    def __init__(
+        self,
+        window: WindowLayout,
+        *,
+        to_trash: Callable[[str], object] = lambda path: QFile.moveToTrash(path),
+    ) -> None:
+        self._window, self._player, self._to_trash = window, window.player, to_trash
+        self._named = ""  # the taught gesture that was named last, and when
+        self._from_s = self._to_s = 0.0
+        self._steps: Generator[None, None, None] | None = None
+        self._done: list[Correction] = []
+
+    def poll(self) -> None:
+        now, label, opened = time.monotonic(), self._window.readout.rows.decision, self._player.opened
+        if label is not None and opened is not None and label in opened.model.card.taught:
+            if label != self._named or now - self._to_s > PAUSE_S:
+                self._named, self._from_s = label, now
+            self._to_s = now
+        if self._steps is not None:
+            try:
+                next(self._steps)
+            except StopIteration:
+                self._steps = None
+            except LivesnnError as error:
+                self._steps = None
+                self._window.banner.show_message(error_message(error), "error")
+
+    def end(self) -> None:
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
+
+    def begin(self) -> None:
+        """Take what was named last for an error."""
+        if self._steps is not None:
+            self._window.banner.show_message(STILL_LEARNING, "info")
+        elif why_not := self._why_not():
+            self._window.banner.show_message(why_not, "info")
+        else:
+            named_s = time.monotonic() - self._from_s
+            self._steps = self._correct(self._named, min(max(named_s + 0.5, LEAST_S), CORRECTED_S))
+
+    def undo(self) -> None:
+        """Use the model before the last correction again, and throw the corrected one away."""
+        if not self._done or self._done[-1].folder != self._player.model:
+            self._window.banner.show_message(NOTHING_TO_UNDO, "info")
+            return
+        undone = self._done.pop()
+        self._window.model_requested.emit(undone.before, self._player.engine)
+        for file in (undone.folder, str(undone.recording)):
+            self._to_trash(file)
+        words = f"The correction is undone: the model is {Path(undone.before).name} again"
+        self._window.banner.show_message(words, "info")
+
+    def _why_not(self) -> str:
+        opened = self._player.opened
+        if opened is None or not opened.model.card.taught:
+            return NOT_TAUGHT
+        if not self._player.can_record:
+            return NOT_LIVE
+        known = self._named in opened.model.card.taught
+        return "" if known and time.monotonic() - self._to_s < CORRECTED_S else NONE_NAMED
+
+    def _correct(self, gesture: str, seconds: float) -> Generator[None, None, None]:
+        player, banner = self._player, self._window.banner
+        before, session = player.model, player.session
+        files = recordings_of(model_folder(before)).get(gesture, Recordings()).there
+        if not files.shown:
+            raise ModelError(
+                f"The recordings of {gesture} are missing, so it can't be learned again: teach it again (Ctrl+G)"
+            )
+        path = _new_file(f"not-{gesture}")
+        recorder = None if session is None else session.control.record_last(path, seconds)
+        if recorder is None:
+            raise LivesnnError(ENDED)
+        banner.show_message(f"Learning that this wasn't {gesture} …", "info")
+        try:
+            yield from _written(recorder)
+            files += Recordings(others=(str(path),), denoise=player.choices.denoise)
+            learning = Learning(
+                gesture, files.shown, before, own_folder(before, gesture), "--again", *as_flags(files)
+            )
+            try:
+                while (learned := learning.take()) is None:
+                    yield
+            finally:
+                learning.close()
+            if isinstance(learned, LivesnnError):
+                raise learned
+            assert isinstance(learned, Lesson)
+            said = describe_measured(learned.measured, learned.window_s)[0]
+            if learned.poor:
+                shutil.rmtree(learned.folder, ignore_errors=True)
+                raise ModelError(
+                    f"That is too much like {gesture}, so the model stays as it was: then only {said}"
+                )
+        except BaseException:
+            _forget(path)
+            raise
+        folder = Path(learned.folder)
+        if player.model != before:
+            banner.show_message(f"{gesture} is corrected in the model “{folder.name}” (Ctrl+M)", "info")
+            return
+        self._done.append(Correction(before, learned.folder, path))
+        self._window.model_requested.emit(learned.folder, player.engine)
+        words = f"{gesture} is corrected: {said}. The model is “{folder.name}” now."
+        banner.show_message(words, "info", ("Undo", self.undo))
+
+
+def _written(recorder: Recorder) -> Generator[None, None, None]:
+    """Yield until a recording that was stopped is complete; raises what went wrong."""
+    try:
+        while not recorder.finished:
+            yield
+        if recorder.error is not None:
+            raise LivesnnError(error_message(recorder.error))
+    finally:
+        recorder.close()
+
+
 class TeachDialog(Dialog):
     """Shows one step after another; it stands over the right column, so that a person sees the picture."""
 
-    pressed = Signal()
+    pressed = Signal(bool)  # the button, or the other one
 
     def __init__(self, window: WindowLayout) -> None:
         super().__init__("Teach a gesture", window)
@@ -293,6 +422,9 @@ class TeachDialog(Dialog):
             self.column.addWidget(part)
         self.button = self.add_buttons("Start")
         self.button.setEnabled(False)
+        self.other = self.buttons.addButton("", QDialogButtonBox.ButtonRole.ActionRole)
+        self.other.setAutoDefault(False)
+        self.other.clicked.connect(lambda _=False: self.pressed.emit(False))
         self.name.textChanged.connect(self._typed)
         self.setFixedWidth(max(window.readout.width() - 2, 300))
         self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))
@@ -301,6 +433,8 @@ class TeachDialog(Dialog):
         self.name.setVisible(step.names)
         self.button.setText(step.button or self.button.text())
         self.button.setVisible(bool(step.button))
+        self.other.setText(step.other)
+        self.other.setVisible(bool(step.other))
         self.cancel.setText(step.cancel)
         self.share.setValue(round(1000 * (step.share or 0)))
         self.share.setVisible(step.share is not None)
@@ -315,7 +449,7 @@ class TeachDialog(Dialog):
 
     def accept(self) -> None:
         """Tell that the button was pressed; the dialog stays."""
-        self.pressed.emit()
+        self.pressed.emit(True)
 
     @Slot(str)
     def _typed(self, text: str) -> None:

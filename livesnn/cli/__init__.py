@@ -56,7 +56,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "Your own models": {
-        "teach": Command("models", "teach", "Teach a model a gesture of your own from a few seconds of it."),
+        "teach": Command(
+            "recordings", "teach", "Teach a model a gesture of your own from a few seconds of it."
+        ),
         "train": Command("models", "train", "Train a model on a data set.", "training_arguments"),
         "eval": Command("models", "evaluate", "Measure a model on a data set, or compare two."),
         "data": Command("models", "data", "Download or check a data set."),

@@ -1,29 +1,24 @@
-"""The commands for models: train, eval, data, teach, export. Using a model is in streams.py."""
+"""The commands for models: train, eval, data, export. Using a model is in streams.py, teaching in recordings.py."""
 
 from __future__ import annotations
 
 import itertools
 import statistics
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.cli.options import AS_IT_COMES, AS_USUAL, Decisions, Engine, Mounting, Out, Seconds
+from livesnn.cli.options import AS_USUAL, Decisions, Engine, Out, Seconds
 from livesnn.cli.usage import Argument, UsageError, arguments_of, plain_refusal
-from livesnn.console import one_line, say, share_done, write, write_json
-from livesnn.errors import DataError, ModelError, SourceError
+from livesnn.console import one_line, say, write, write_json
+from livesnn.errors import DataError, ModelError
 from livesnn.files import expanded, replace_file
-from livesnn.paths import own_models_dir
 from livesnn.subprocesses import keep_freed_memory
-from livesnn.teach import Recognised, describe_lesson
 from livesnn.train.datasets import Name as DataSetName
 from livesnn.train.datasets import SplitName
 
@@ -231,7 +226,7 @@ def evaluate(
                 f"{loaded.card.name} was trained on {loaded.card.dataset or 'something else'}, and its card records "
                 f"only that test: leave --to-card out"
             )
-        if loaded.card.taught:
+        if loaded.card.taught or loaded.card.renamed:
             raise DataError(
                 f"{loaded.card.name} was taught a class that the test part lacks: leave --to-card out"
             )
@@ -346,124 +341,6 @@ def data(
         states = ("complete", "incomplete", "missing", "unusable", "damaged")
         say(", ".join(f"{counts[state]} {state}" for state in states))
     return int(any(finding.state == "damaged" for finding in findings))
-
-
-def teach(
-    gesture: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GESTURE")],
-    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
-    /,
-    *,
-    model: str = "gestures",
-    out: Path | None = None,
-    seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0,
-    others: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING")] = (),
-    denoise: bool = False,
-    if_known: Literal["ask", "go-on", "stop"] = "ask",
-    mounting: Mounting = AS_IT_COMES,
-    json: bool = False,
-) -> int:
-    """Teach a model a gesture of your own from a few seconds of it.
-
-    The model that knows the gesture is written to a new folder.
-
-    Parameters
-    ----------
-    gesture
-        Name of the gesture. If the model was taught it before, it learns more of it, for example from another person.
-    sources
-        Recordings that show the gesture for four seconds or more, all the time or where a label GESTURE says so. Or
-        a live source: camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:flap. livesnn then says when to
-        perform. Record several people if the model should recognise others than you.
-    model
-        Name of a model, or a model folder. A model that was taught before can learn another gesture.
-    others
-        Recordings without the gesture, such as of yourself standing still. A model that wasn't trained on simulated
-        people also needs some of the gestures it knows.
-    seconds
-        Time to use from each source. Of a labelled recording, all the labelled time is used.
-    out
-        The new model folder. Default: MODEL-GESTURE among your own models, which --model then finds by name.
-    denoise
-        Drop noise first, as livesnn run --denoise does. Use it if you will run the model with --denoise.
-    if_known
-        What to do if the model already recognises the gesture as another one. ask goes on if there is no terminal.
-        stop learns nothing, and with --json prints what was recognised.
-    json
-        Print JSON.
-    """
-    from livesnn.teach import AlreadyRecognisedError, check_lesson, check_out, own_folder
-    from livesnn.teach.add_class import teach as learn
-    from livesnn.teach.clips import Clip, read_clips
-
-    card = check_lesson(gesture, model, others=bool(others))
-    folder = own_folder(model, gesture) if out is None else expanded(out)
-    check_out(folder)
-    _check_sources(gesture, sources, others)
-    read = partial(
-        read_clips,
-        spec=card.input,
-        orientation=mounting.orientation,
-        sensor=mounting.sensor,
-        denoise=denoise,
-        tell=_tell,
-    )
-    clips: list[Clip] = []
-    for source in sources:
-        clips += read(source, seconds=seconds, label=gesture)
-    not_it = [clip for source in others for clip in read(source, unless=gesture)]
-    go_on = partial(_goes_on, if_known=if_known, json=json)
-    try:
-        with share_done(
-            "livesnn teach: simulating the gestures that the model knows", after_s=1.0
-        ) as progress:
-            lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress, go_on=go_on)
-    except AlreadyRecognisedError as error:
-        if not json:
-            raise
-        write_json({"recognised": asdict(error.recognised)})
-        return 0
-    if json:
-        write_json(asdict(lesson) | {"poor": lesson.poor})
-    else:
-        own = Path(lesson.folder).parent == own_models_dir()
-        write("\n".join(describe_lesson(lesson)))
-        write(f"the model is {lesson.folder}")
-        write(f"livesnn gui SOURCE --model {quote(Path(lesson.folder).name if own else lesson.folder)}")
-    return 0
-
-
-def _tell(line: str) -> None:
-    say(f"livesnn teach: {line}")
-
-
-def _goes_on(recognised: Recognised, if_known: Literal["ask", "go-on", "stop"], json: bool) -> bool:
-    """Say that a gesture is known already, and return whether it is to be learned all the same."""
-    if if_known != "ask" or json:
-        return if_known != "stop"
-    if sys.stdin is None or not sys.stdin.isatty():
-        _tell(f"{recognised.question} Yes, since there is no terminal to answer in (--if-known stop)")
-        return True
-    _tell(f"{recognised.question} [y/N]")
-    return sys.stdin.readline().strip().casefold() in ("y", "yes")
-
-
-def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:
-    from livesnn.events.formats.registry import parse_recording_path
-    from livesnn.events.labels import labels_file
-    from livesnn.sources import is_live
-
-    if not sources:
-        first = ", after the name of the gesture" if is_live(gesture) or expanded(gesture).exists() else ""
-        raise SourceError(f"no source shows {gesture}: give recordings of it, or camera{first}")
-    for number, source in enumerate(sources):
-        if source in sources[:number]:
-            raise SourceError(f"{source} is given twice: give each source once")
-        if source in others and not labels_file(parse_recording_path(expanded(source)).file).exists():
-            raise SourceError(
-                f"{source} is also among --others: give it once, or label where it shows {gesture}"
-            )
-    if live := [source for source in others if is_live(source)]:
-        raise SourceError(f"--others {live[0]} is a live source: give recordings, which livesnn record makes")
 
 
 def export(

@@ -1,19 +1,27 @@
-"""The commands for recordings: info, convert, simulate; and what a recording holds, in words."""
+"""The commands for recordings: info, convert, simulate; what a recording holds, in words; and teach, from them."""
 
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from livesnn.cli.options import Model, Out
+from livesnn.card import ModelCard
+from livesnn.cli.options import AS_IT_COMES, Model, Mounting, Out
+from livesnn.cli.usage import UsageError
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
+from livesnn.paths import own_models_dir
+from livesnn.teach import Recognised, Recordings, describe_lesson, recordings_of
 from livesnn.threads import Progress
 
 if TYPE_CHECKING:
@@ -266,3 +274,207 @@ def _size(info: RecordingInfo) -> str:
 
 def table(lines: dict[str, str]) -> str:
     return "\n".join(f"{name:>14}  {one_line(text)}" for name, text in lines.items())
+
+
+IfKnown = Literal["ask", "go-on", "stop", "alias"]
+
+
+def teach(
+    gesture: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GESTURE")],
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    /,
+    *,
+    model: str = "gestures",
+    out: Path | None = None,
+    seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0,
+    others: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING")] = (),
+    denoise: bool = False,
+    if_known: IfKnown = "ask",
+    again: bool = False,
+    rename: Annotated[str, tyro.conf.arg(metavar="NAME")] = "",
+    remove: bool = False,
+    mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
+) -> int:
+    """Teach a model a gesture of your own from a few seconds of it.
+
+    The model that knows the gesture is written to a new folder.
+
+    Parameters
+    ----------
+    gesture
+        Name of the gesture. If the model was taught it before, it learns more of it, for example from another person.
+    sources
+        Recordings that show the gesture for four seconds or more, all the time or where a label GESTURE says so. Or
+        a live source: camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:flap. livesnn then says when to
+        perform. Record several people if the model should recognise others than you.
+    model
+        Name of a model, or a model folder. A model that was taught before can learn another gesture.
+    others
+        Recordings without the gesture, such as of yourself standing still. A model that wasn't trained on simulated
+        people also needs some of the gestures it knows.
+    seconds
+        Time to use from each source. Of a labelled recording, all the labelled time is used.
+    out
+        The new model folder. Default: MODEL-GESTURE among your own models, which --model then finds by name.
+    denoise
+        Drop noise first, as livesnn run --denoise does. Use it if you will run the model with --denoise.
+    if_known
+        What to do if the model already recognises the gesture as another one. ask goes on if there is no terminal.
+        stop learns nothing, and with --json prints what was recognised. alias learns nothing either, but makes
+        GESTURE the new name of the one that was recognised.
+    again
+        Forget earlier lessons of this gesture. Without SOURCE, it is learned again from the recordings of these
+        lessons and of what it isn't, together with --others.
+    rename
+        Learn nothing, and give a gesture that the model knows this name.
+    remove
+        Learn nothing, and remove a gesture that was taught.
+    json
+        Print JSON.
+    """
+    from livesnn.sources import is_live
+    from livesnn.teach import AlreadyRecognisedError, check_lesson, check_out, own_folder
+    from livesnn.teach.add_class import teach as learn
+    from livesnn.teach.clips import Clip, read_clips
+
+    folder = own_folder(model, gesture, rename) if out is None else expanded(out)
+    if rename or remove:
+        if sources or others or again or (rename and remove):
+            raise UsageError("--rename NAME and --remove learn nothing: give GESTURE and --model only")
+        return _change(gesture, rename, model, folder, json=json)
+    if again and not sources:
+        known = _recorded(gesture, model)
+        sources, others, denoise = known.shown, (*known.others, *others), denoise or known.denoise
+    card = check_lesson(gesture, model, others=bool(others))
+    check_out(folder)
+    _check_sources(gesture, sources, others)
+    read = partial(
+        read_clips,
+        spec=card.input,
+        orientation=mounting.orientation,
+        sensor=mounting.sensor,
+        denoise=denoise,
+        tell=_tell,
+    )
+    clips: list[Clip] = []
+    for source in sources:
+        clips += read(source, seconds=seconds, label=_label(source, gesture, card))
+    not_it = [clip for source in others for clip in read(source, unless=_label(source, gesture, card))]
+    recorded = [source for source in sources if not is_live(source)]
+    decided = if_known
+
+    def go_on(recognised: Recognised) -> bool:
+        nonlocal decided
+        decided = _asked(recognised) if if_known == "ask" and not json else if_known
+        return decided not in ("stop", "alias")
+
+    try:
+        with share_done(
+            "livesnn teach: simulating the gestures that the model knows", after_s=1.0
+        ) as progress:
+            lesson = learn(
+                gesture,
+                clips,
+                model,
+                folder,
+                others=not_it,
+                recordings=Recordings(_absolute(recorded), _absolute(others), denoise),
+                again=again,
+                progress=progress,
+                go_on=go_on,
+            )
+    except AlreadyRecognisedError as error:
+        if decided == "alias":
+            return _change(error.recognised.label, gesture, model, folder, json=json)
+        if not json:
+            raise
+        write_json({"recognised": asdict(error.recognised)})
+        return 0
+    if json:
+        write_json(asdict(lesson) | {"poor": lesson.poor})
+    else:
+        write("\n".join(describe_lesson(lesson)))
+        _say_where(folder)
+    return 0
+
+
+def _absolute(files: Iterable[str]) -> tuple[str, ...]:
+    return tuple(str(expanded(each).absolute()) for each in files)
+
+
+def _say_where(folder: Path) -> None:
+    write(f"the model is {folder}")
+    write(
+        f"livesnn gui SOURCE --model {quote(folder.name if folder.parent == own_models_dir() else str(folder))}"
+    )
+
+
+def _change(gesture: str, name: str, model: str, folder: Path, *, json: bool) -> int:
+    """Rename a class, or remove it if there is no name."""
+    from livesnn.teach import change_class
+
+    change_class(gesture, model, folder, name=name)
+    if json:
+        write_json({"folder": str(folder), "gesture": gesture, "name": name or None})
+    else:
+        write(f"{gesture} is now called {name}" if name else f"{gesture} is removed")
+        _say_where(folder)
+    return 0
+
+
+def _recorded(gesture: str, model: str) -> Recordings:
+    """Return the recordings of a gesture's earlier lessons that are still there, and of what it isn't."""
+    from livesnn.infer.model import model_folder
+
+    known = recordings_of(model_folder(model)).get(gesture, Recordings())
+    there = known.there
+    for file in {*known.shown, *known.others} - {*there.shown, *there.others}:
+        _tell(f"{file} isn't there any more")
+    if not there.shown:
+        raise SourceError(f"no recording of {gesture} is known to {model}: give some, or teach it live again")
+    return there
+
+
+def _label(source: str, gesture: str, card: ModelCard) -> str:
+    """Return what labels of a recording call a gesture: as the model does, or as it did when it was taught."""
+    from livesnn.events.labels import read_labels
+    from livesnn.sources import is_live
+
+    first = card.renamed.get(gesture, gesture)
+    if is_live(source) or first == gesture:
+        return gesture
+    return first if any(each.label == first for each in read_labels(expanded(source))) else gesture
+
+
+def _tell(line: str) -> None:
+    say(f"livesnn teach: {line}")
+
+
+def _asked(recognised: Recognised) -> IfKnown:
+    """Ask what to do with a gesture that is known already."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        _tell(f"{recognised.question} Yes, since there is no terminal to answer in (--if-known stop)")
+        return "go-on"
+    _tell(f"{recognised.question} [y/N, a: another name for {recognised.label}]")
+    answer = sys.stdin.readline().strip().casefold()
+    return "alias" if answer in ("a", "alias") else "go-on" if answer in ("y", "yes") else "stop"
+
+
+def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:
+    from livesnn.events.formats.registry import parse_recording_path
+    from livesnn.events.labels import labels_file
+    from livesnn.sources import is_live
+
+    if not sources:
+        first = ", after the name of the gesture" if is_live(gesture) or expanded(gesture).exists() else ""
+        raise SourceError(f"no source shows {gesture}: give recordings of it, or camera{first}")
+    for number, source in enumerate(sources):
+        if source in sources[:number]:
+            raise SourceError(f"{source} is given twice: give each source once")
+        if source in others and not labels_file(parse_recording_path(expanded(source)).file).exists():
+            raise SourceError(
+                f"{source} is also among --others: give it once, or label where it shows {gesture}"
+            )
+    if live := [source for source in others if is_live(source)]:
+        raise SourceError(f"--others {live[0]} is a live source: give recordings, which livesnn record makes")

@@ -318,7 +318,7 @@ class RingBuffer:
         self._max_bytes = max_bytes
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows; nobody waits for a disk while holding it
-        self._seconds = 0.0
+        self._seconds = self._before_s = 0.0  # how long packets are kept, and how many of them are recorded
         self._recent: deque[Packet] = deque()
         self._recent_bytes = 0
         self._recorder: Recorder | None = None
@@ -337,10 +337,14 @@ class RingBuffer:
                 self._recent_bytes += packet_bytes(packet)
             self._forget(packet.arrived_s)
 
-    def keep(self, seconds: float) -> None:
-        """Keep what arrived in so many seconds, from now on; 0: nothing."""
+    def keep(self, seconds: float, *, at_least_s: float = 0.0) -> None:
+        """Keep what arrived in so many seconds, from now on, for recordings to begin with; 0: nothing.
+
+        ``at_least_s``: for how long packets are kept in any case, for `copy`.
+        """
         with self._lock:
-            self._seconds = min(seconds, LONGEST_PRE_ROLL_S)
+            self._before_s = min(seconds, LONGEST_PRE_ROLL_S)
+            self._seconds = max(self._before_s, at_least_s)
             self._forget(self._clock())
 
     def use(self, recorder: Recorder | None) -> None:
@@ -350,24 +354,28 @@ class RingBuffer:
     def record(self, path: Path) -> Recorder:
         """Return a recorder of what is kept and of what arrives next; no packet is missing or there twice."""
         with self._lock:
-            self._recorder = self._recorder_of_recent(path)
+            self._recorder = self._recorder_of_recent(path, self._before_s)
             return self._recorder
 
-    def copy(self, path: Path) -> Recorder:
-        """Return a recorder of what is kept, and of nothing that arrives later."""
+    def copy(self, path: Path, seconds: float | None = None) -> Recorder:
+        """Return a recorder of the last seconds, as far as they are kept, and of nothing that arrives later.
+
+        None: as many as recordings begin with.
+        """
         with self._lock:
-            recorder = self._recorder_of_recent(path)
+            recorder = self._recorder_of_recent(path, self._before_s if seconds is None else seconds)
         recorder.stop()
         return recorder
 
-    def _recorder_of_recent(self, path: Path) -> Recorder:
-        self._forget(self._clock())
+    def _recorder_of_recent(self, path: Path, seconds: float) -> Recorder:
+        now_s = self._clock()
+        self._forget(now_s)
         return Recorder(
             path,
             self._resolution,
             self._source.name,
             orientation=self._orientation,
-            before=self._recent,
+            before=[packet for packet in self._recent if now_s - packet.arrived_s < seconds],
             clock=self._clock,
         )
 

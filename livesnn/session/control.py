@@ -106,6 +106,7 @@ class Control:
         self._playback: Playback | None = None
         self._display: Display | None = None
         self._recorder: Recorder | None = None
+        self._kept_s = 0.0  # for how long the events of a live source are kept in any case
         self._next_pass: str | None = ""  # the reason for the next pass; None: there is none
         # Where the frames of this pass began, µs after the start. The last one is shown now, or is the next to be.
         self._frame_starts_us = deque([0], REMEMBERED_FRAMES)
@@ -192,11 +193,14 @@ class Control:
             self._update_playback()
             return self._recorder
 
-    def record_last(self, path: Path) -> Recorder | None:
-        """Write what is kept of a live source's last seconds, and nothing more. Returns None when none is open."""
+    def record_last(self, path: Path, seconds: float | None = None) -> Recorder | None:
+        """Write what is kept of a live source's last seconds, and nothing more. Returns None when none is open.
+
+        ``seconds``: how many of them; None: the pre-roll.
+        """
         with self._changed:
             playback = self._playback
-            return playback.ring_buffer.copy(path) if isinstance(playback, LivePlayback) else None
+            return playback.ring_buffer.copy(path, seconds) if isinstance(playback, LivePlayback) else None
 
     def use_recorder(self, recorder: Recorder | None) -> None:
         """Record with this recorder from now on, or as soon as the source is open; None: record nothing."""
@@ -245,14 +249,18 @@ class Control:
         if isinstance(self._playback, EventPlayback):
             self._playback.denoise = self.choices.denoise
             self._playback.ring_buffer.use(self._recorder)
-            self._playback.ring_buffer.keep(self.choices.pre_roll_s)
+            self._playback.ring_buffer.keep(self.choices.pre_roll_s, at_least_s=self._kept_s)
         self._changed.notify_all()
 
     # For the pipeline's thread
 
-    def open(self, playback: Playback, display: Display, delta_t_us: int | None) -> None:
-        """Play this from now on, and show it there. ``delta_t_us``: length of a frame, where it is fixed."""
+    def open(self, playback: Playback, display: Display, delta_t_us: int | None, kept_s: float = 0.0) -> None:
+        """Play this from now on, and show it there. ``delta_t_us``: length of a frame, where it is fixed.
+
+        ``kept_s``: for how long the events of a live source are kept, for `record_last`.
+        """
         with self._changed:
+            self._kept_s = kept_s
             self._playback, self._display, self._frame_length_us = playback, display, delta_t_us or 0
             display.set_view(self.choices.view)
             self._state = "playing"

@@ -38,6 +38,7 @@ from livesnn.sources import Source, is_live
 from livesnn.threads import WAKE_S, Latest, Worker
 
 SourceLike = str | Path | Source
+CORRECTED_S = 5.0  # of a live source before an error of a taught model is noticed: what the error can be in
 PICTURE_EVERY_S = 0.012  # a little shorter than between two looks of the window
 # A network that can't keep up lets the other threads go first: it drops events anyway, and must not delay the
 # reading of the source. At 20 Mev/s, 1,000 events a frame and two busy cores, pictures are 30 ms late instead of 1 s.
@@ -220,7 +221,8 @@ class Session:
         display = Display(sensor, self.pictures, every_s=PICTURE_EVERY_S)
         self.warnings = playback.warnings
         self._events_s = time.perf_counter()
-        self.control.open(playback, display, model.card.input.slice.delta_t_us)
+        kept_s = CORRECTED_S if model.card.taught else 0.0
+        self.control.open(playback, display, model.card.input.slice.delta_t_us, kept_s)
         self.history = PlotHistory(model.card, time.perf_counter())
         self.opened = Opened(playback, model)  # last: from now on it can be paused and sought
         return display

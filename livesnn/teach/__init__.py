@@ -1,18 +1,27 @@
-"""Teaching a trained model a new class: which models and names are allowed, and what was learned."""
+"""Teaching a trained model a new class: which models and names are allowed, what was learned, and from what."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
-from livesnn.card import ModelCard
+import msgspec
+
+from livesnn.card import Measured, ModelCard
 from livesnn.errors import DataError, ModelError
+from livesnn.events.formats.registry import parse_recording_path
+from livesnn.infer.decide import OTHER
 from livesnn.infer.model import model_folder, shipped_models
 from livesnn.paths import own_models_dir
-from livesnn.weights import GRAPH, WEIGHTS, load_card
+from livesnn.threads import decode_json
+from livesnn.weights import GRAPH, WEIGHTS, load_card, load_weights
+
+T = TypeVar("T")
 
 SIMULATED = "gestures-sim"
 """Data set of models that know simulated people. Any other model needs recordings of what it knows."""
@@ -49,6 +58,11 @@ class Lesson:
     taken_from: dict[str, int] = field(
         default_factory=dict
     )  # How many of ``taken`` are of each class, where known
+    window_s: float = 0.0  # Length of a window; 0: windows have a fixed number of events
+
+    @property
+    def measured(self) -> Measured:
+        return Measured(**{each.name: getattr(self, each.name) for each in fields(Measured)})
 
     @property
     def poor(self) -> bool:
@@ -80,7 +94,7 @@ class AlreadyRecognisedError(ModelError):
 
     def __init__(self, recognised: Recognised) -> None:
         super().__init__(
-            f"{recognised.words}, so nothing was learned: perform another movement, or go on with --if-known go-on"
+            f"{recognised.words}, so nothing was learned: perform another movement, or give --if-known go-on or alias"
         )
         self.recognised = recognised
 
@@ -90,7 +104,7 @@ def recognised_already(gesture: str, label: str, resembling: int, windows: int) 
 
     ``label`` is the class of most of those that are decided, ``resembling`` their number.
     """
-    known = 2 * resembling > windows and label not in ("other", gesture)
+    known = 2 * resembling > windows and label not in (OTHER, gesture)
     return Recognised(label, resembling, windows) if known else None
 
 
@@ -101,7 +115,17 @@ def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> Mod
     ModelError if there is no such model, it lacks a file, can't be taught, or has such a class; or the name can't be
     used.
     """
-    folder = model_folder(model)
+    card = check_model(model_folder(model))
+    check_name(gesture, card)
+    if card.dataset != SIMULATED and not others:
+        raise DataError(
+            f"{card.name} was trained on {card.dataset or 'recordings'}: give recordings of what it knows as --others"
+        )
+    return card
+
+
+def check_model(folder: Path) -> ModelCard:
+    """Return the card of a model that can be taught; raises ModelError if it lacks a file, or can't be taught."""
     for file in (folder / WEIGHTS, folder / GRAPH):
         if not file.is_file():
             raise ModelError(
@@ -109,11 +133,6 @@ def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> Mod
             )
     card = load_card(folder / WEIGHTS)
     check_teachable(card)
-    check_name(gesture, card)
-    if card.dataset != SIMULATED and not others:
-        raise DataError(
-            f"{card.name} was trained on {card.dataset or 'recordings'}: give recordings of what it knows as --others"
-        )
     return card
 
 
@@ -148,6 +167,20 @@ def _plain(name: str) -> str:
     return name.replace("_", " ").casefold()
 
 
+def check_change(gesture: str, name: str, card: ModelCard) -> None:
+    """Raise ModelError unless a class can be called ``name``, or removed if that is ""."""
+    named = [each for each in card.classes if each != OTHER]
+    if gesture not in (named if name else card.taught):
+        known = ", ".join(named if name else card.taught) or "none"
+        raise ModelError(f"{card.name} has no gesture {gesture} that could be changed: it has {known}")
+    if name:
+        check_name(name, replace(card, taught={}))
+    elif len(card.taught) == 1:
+        raise ModelError(
+            f"{gesture} is all that {card.name} was taught: use the model that it was made from instead"
+        )
+
+
 def check_out(out: Path) -> None:
     """Raise ModelError unless ``out`` is free: nothing is overwritten."""
     if str(out).startswith("~"):
@@ -163,13 +196,13 @@ def check_out(out: Path) -> None:
         raise ModelError(f"{out} exists already: give another --out")
 
 
-def own_folder(model: str | Path, gesture: str) -> Path:
-    """Return a new folder in the user's models for a model that is taught a gesture.
+def own_folder(model: str | Path, gesture: str, name: str = "") -> Path:
+    """Return a new folder in the user's models for a model that is taught a gesture, or calls it ``name``.
 
     No shipped model has its name, since that would be found first.
     """
     folder = model_folder(model).resolve()
-    words = "-" + ("-".join(re.findall(r"[\w.]+", gesture)) or "taught")
+    words = "-" + ("-".join(re.findall(r"[\w.]+", name or gesture)) or "taught")
     known = (folder / WEIGHTS).is_file() and gesture in load_card(folder / WEIGHTS).taught
     begins = re.sub(r"-\d+$", "", folder.name) if known else folder.name + words
     name = begins.encode()[:120].decode(errors="ignore").strip(".")
@@ -178,19 +211,35 @@ def own_folder(model: str | Path, gesture: str) -> Path:
     return own_models_dir() / next(free)
 
 
-def _by_class(taken: dict[str, int]) -> str:
-    most = sorted(((count, name) for name, count in taken.items() if name), reverse=True)
-    return f" ({', '.join(f'{count} of {name}' for count, name in most)})" if most else ""
+def describe_measured(measured: Measured, window_s: float) -> list[str]:
+    """Return how well a class was learned, as clauses; ``window_s``: the length of a window, 0 where it varies."""
+    held_out = f"{measured.kept_aside * window_s:g} s" if window_s else f"{measured.kept_aside} windows"
+    share = f"{100 * measured.right / max(measured.kept_aside, 1):.0f} %"
+    words = [
+        f"{share} of the {held_out} of the lesson that were held out for a test were recognised "
+        f"({measured.right} of {measured.kept_aside} windows)"
+    ]
+    if measured.known:
+        most = sorted(((count, name) for name, count in measured.taken_from.items() if name), reverse=True)
+        by_class = ", ".join(f"{count} of {name}" for count, name in most)
+        words.append(
+            f"{measured.taken or 'none'} of {measured.known} windows of what the model knew "
+            f"{'was' if measured.taken < 2 else 'were'} mistaken for it{f': {by_class}' * bool(by_class)}"
+        )
+    return words
+
+
+def window_s(card: ModelCard) -> float:
+    """Return the length of a window; 0 if it has a fixed number of events."""
+    return card.input.window * (card.input.slice.delta_t_us or 0) / 1e6
 
 
 def describe_lesson(lesson: Lesson) -> list[str]:
     """Return what a model has learned, how well, and what it may confuse, as clauses; the first one is short."""
     words = [
         f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
+        *describe_measured(lesson.measured, lesson.window_s),
         f"learned from {lesson.windows} windows",
-        f"{lesson.right} of the last {lesson.kept_aside} windows, held out for a test, were decided right",
-        f"{lesson.taken} of {lesson.known} windows of other classes were wrongly decided as it"
-        + _by_class(lesson.taken_from),
     ]
     if lesson.poor:
         words.append(
@@ -204,3 +253,117 @@ def describe_lesson(lesson: Lesson) -> list[str]:
             f"that or looks like it, so {lesson.resembles} may now be taken for {lesson.gesture}"
         )
     return words
+
+
+def describe_model(card: ModelCard) -> str:
+    """Return the page of a model that was taught something, or that calls a class otherwise."""
+    lines = [f"# {card.name}", "", f"{len(card.classes)} classes: {', '.join(card.classes)}.", ""]
+    lines += [f"Made by `{card.command}`. The network is the one it was made from.", ""]
+    for name, windows in card.taught.items():
+        words = [f"learned from {windows} windows"]
+        if name in card.lessons:
+            words += describe_measured(card.lessons[name], window_s(card))
+        lines += [f"## {name}", "", *(f"- {each[:1].upper()}{each[1:]}." for each in words), ""]
+    if names := [f"{name} is another name for {first}" for name, first in card.renamed.items()]:
+        lines += [f"{'; '.join(names)}.", ""]
+    if card.taught:
+        lines += [
+            "How well it works for other people than those who taught it hasn't been measured.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+RECORDINGS = "lessons.json"
+"""File of a taught model that names the recordings which each class was learned from."""
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What a class was learned from: recordings of it, and others that don't show it."""
+
+    shown: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    denoise: bool = False  # whether noise was filtered first
+
+    def __add__(self, more: Recordings) -> Recordings:
+        shown, others = (
+            tuple(dict.fromkeys(part)) for part in (self.shown + more.shown, self.others + more.others)
+        )
+        return Recordings(shown, others, self.denoise or more.denoise)
+
+    def each(self, named: Callable[[str], str | None]) -> Recordings:
+        """Return all files by other names, without those that have none."""
+        shown, others = (
+            tuple(name for file in part if (name := named(file)) is not None)
+            for part in (self.shown, self.others)
+        )
+        return replace(self, shown=shown, others=others)
+
+    @property
+    def there(self) -> Recordings:
+        """Without the files that have gone."""
+        return self.each(lambda file: file if parse_recording_path(Path(file)).file.is_file() else None)
+
+
+def recordings_of(folder: Path) -> dict[str, Recordings]:
+    """Return what each class of a model was learned from, as far as it was recorded.
+
+    Files may have gone since. Raises ModelError if the list can't be read.
+    """
+    file = folder / RECORDINGS
+    try:
+        kept = decode_json(file.read_bytes(), dict[str, Recordings]) if file.exists() else {}
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelError(f"{file} can't be read ({error}): remove it, or copy the model again") from error
+    beside = folder.resolve().parent
+    return {name: each.each(lambda file: str(beside / file)) for name, each in kept.items()}
+
+
+def recordings_file(kept: Mapping[str, Recordings], beside: Path) -> bytes:
+    """Return the content of `RECORDINGS`; what is below the folder ``beside`` the model is named from there."""
+    begins = f"{beside.resolve()}{os.sep}"
+    return msgspec.json.encode(
+        {name: each.each(lambda file: file.removeprefix(begins)) for name, each in kept.items()}
+    )
+
+
+def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") -> None:
+    """Write a model that calls a class ``name``, or lacks a taught class, into the new folder ``out``.
+
+    Raises ModelError if it has no such class, or can't do without it; or like `check_lesson`.
+    """
+    # It takes half a second to import these.
+    from livesnn.teach.add_class import Learned, taught_before, write_taught
+    from livesnn.teach.clips import BIAS, MOST_MOMENTS, WEIGHT, Memory, with_moments
+
+    folder = model_folder(model)
+    card = check_model(folder)
+    check_out(out)
+    check_change(gesture, name, card)
+
+    def changed(named: Mapping[str, T]) -> dict[str, T]:
+        return {
+            name if each == gesture else each: kept for each, kept in named.items() if name or each != gesture
+        }
+
+    weights, _ = load_weights(folder / WEIGHTS)
+    memory = Memory.of(folder, weights, card)
+    kept = changed(
+        taught_before(folder, card, weights[WEIGHT].shape[1] + 1 if memory is None else memory.size)
+    )
+    left = [row for row, each in enumerate(card.classes) if name or each != gesture]
+    weights |= {part: weights[part][left] for part in (WEIGHT, BIAS)}
+    first = changed({gesture: gesture} | card.renamed)
+    card = replace(
+        card,
+        classes=tuple(changed(dict.fromkeys(card.classes))),
+        taught=changed(card.taught),
+        lessons=changed(card.lessons),
+        renamed={each: before for each, before in first.items() if each != before},
+    )
+    if memory is not None and not name:
+        most = min(MOST_MOMENTS, card.traces.hidden // len(kept))
+        weights, card = with_moments(weights, card, memory, kept, {}, most)
+    said = (gesture, *(("--rename", name) if name else ("--remove",)))
+    write_taught(folder, out, Learned(weights, card, kept, 0, {}, 0), changed(recordings_of(folder)), said)

@@ -36,19 +36,26 @@ from livesnn.simulate.motions import GESTURES, IDLE, WALKING
 from livesnn.teach import (
     AT_REST,
     NOISE,
+    RECORDINGS,
     SIMULATED,
     AlreadyRecognisedError,
     Lesson,
     Recognised,
+    Recordings,
     check_lesson,
     check_out,
+    describe_model,
     recognised_already,
+    recordings_file,
+    recordings_of,
+    window_s,
 )
 from livesnn.teach.clips import (
     BIAS,
     EDGE,
     GAIN,
     HIDDEN_BIAS,
+    MEMORY,
     MOST_MOMENTS,
     MOVES,
     OFFSET,
@@ -101,6 +108,8 @@ def teach(
     out: Path,
     *,
     others: Sequence[Clip] = (),
+    recordings: Recordings = Recordings(),  # noqa: B008 (frozen)
+    again: bool = False,
     progress: Progress = untold,
     go_on: Callable[[Recognised], bool] = lambda recognised: True,
 ) -> Lesson:
@@ -117,6 +126,10 @@ def teach(
         Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time.
     others
         The same of anything else; models that weren't trained on simulated people need it.
+    recordings
+        Where ``clips`` and ``others`` come from, to be listed in the model (`recordings_of`): absolute paths.
+    again
+        Whether earlier lessons of this class are forgotten.
     go_on
         Asked before anything is learned, if the model recognises most windows as a class that it knows.
     """
@@ -132,6 +145,8 @@ def teach(
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     memory = Memory.of(folder, weights, card)
     before = taught_before(folder, card, rows.shape[1] if memory is None else memory.size)
+    if again:
+        before.pop(gesture, None)
     parts = [watch(loaded, weights, clip, memory) for clip in clips]
     shown, lengths = Watched.joined(parts), [len(part.units) for part in parts]
     windows = len(shown.units)
@@ -146,8 +161,7 @@ def teach(
     learned = (
         _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
     )
-    _write(folder, out, gesture, windows, learned)
-    return Lesson(
+    made = Lesson(
         folder=str(out),
         gesture=gesture,
         windows=windows,
@@ -160,7 +174,21 @@ def teach(
         movement=round(moving, 1),
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
         taken_from=learned.taken,
+        window_s=window_s(card),
     )
+    taught = {name: card.taught.get(name, 0) for name in learned.kept}
+    taught[gesture] = windows + (0 if again else taught[gesture])
+    card = replace(learned.card, taught=taught, lessons=card.lessons | {gesture: made.measured})
+    files = recordings_of(folder)
+    known_before = Recordings() if again else files.get(gesture, Recordings())
+    write_taught(
+        folder,
+        out,
+        learned._replace(card=card),
+        files | {gesture: known_before + recordings},
+        (gesture, *["--again"] * again),
+    )
+    return made
 
 
 class _Given(NamedTuple):
@@ -370,17 +398,19 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
     return taught
 
 
-def _write(base: Path, out: Path, gesture: str, windows: int, learned: Learned) -> None:
-    """Write the model in ``base`` with what was learned from ``windows`` into a new folder."""
-    before = learned.card.taught
-    taught = {name: before.get(name, 0) + windows * (name == gesture) for name in learned.kept}
+def write_taught(
+    base: Path, out: Path, learned: Learned, files: Mapping[str, Recordings], said: Sequence[str]
+) -> None:
+    """Write the model in ``base`` with what was learned into a new folder.
+
+    ``files``: the recordings of each class. ``said``: what was asked of `livesnn teach`, without the model.
+    """
     card = replace(
         learned.card,
         name=out.name,
-        taught=taught,
         accuracy=None,  # measured with other classes
         test=None,
-        command=shlex.join(["livesnn", "teach", gesture, "--model", learned.card.name]),
+        command=shlex.join(["livesnn", "teach", *said, "--model", learned.card.name]),
     )
     card = replace(card, states=card.layer_shapes())
     try:
@@ -391,7 +421,10 @@ def _write(base: Path, out: Path, gesture: str, windows: int, learned: Learned) 
             write_model(folder, learned.weights, with_read_out(base / GRAPH, learned.weights, card), card)
             kept = {KEY + name: array.astype(np.float16) for name, array in learned.kept.items()}
             (folder / TAUGHT).write_bytes(save(kept))
-            (folder / "README.md").write_text(_describe(card, learned), encoding="utf-8")
+            (folder / RECORDINGS).write_bytes(recordings_file(files, out.parent))
+            (folder / "README.md").write_text(describe_model(card), encoding="utf-8")
+            if (base / MEMORY).is_file() and not card.traces.mixed:  # no class compares moments yet
+                (folder / MEMORY).write_bytes((base / MEMORY).read_bytes())
             load_model(folder, engine="onnx")  # to be sure that it works
             check_out(out)
             if out.exists():
@@ -399,25 +432,6 @@ def _write(base: Path, out: Path, gesture: str, windows: int, learned: Learned) 
             folder.rename(out)
     except OSError as error:
         raise ModelError(f"{out} can't be written ({error.strerror or error}): give another --out") from error
-
-
-def _describe(card: ModelCard, learned: Learned) -> str:
-    lessons = "\n".join(f"| {name.replace('|', '/')} | {windows} |" for name, windows in card.taught.items())
-    return f"""# {card.name}
-
-{len(card.classes)} classes: {", ".join(card.classes)}.
-
-Made by `{card.command}`: the network is unchanged, and its read-out knows one more class for each lesson.
-
-| class | windows it was learned from |
-|---|---|
-{lessons}
-
-Of the last lesson's windows that were held out for a test, {learned.right} were decided right.
-Of {learned.known} windows of other classes, {sum(learned.taken.values())} were wrongly decided as it.
-
-How well it works for other people than those who taught it hasn't been measured.
-"""
 
 
 PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8

@@ -73,7 +73,8 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     qtbot.waitUntil(lambda: "2 s so far" in dialog.words.text(), timeout=20_000)
     wait_for(qtbot, dialog, "flap is learned", 300_000)
     said = dialog.words.text()
-    assert "2 of the last 2" in said
+    assert said.startswith("100 % of the 1 s of the lesson that were held out for a test were recognised")
+    assert re.search(r"of \d+ windows of what the model knew w", said)
     dialog.button.click()
     qtbot.waitUntil(lambda: window.readout.decision.text == "Flap", timeout=60_000)
     assert own_models() == ("gestures-flap",)
@@ -149,6 +150,18 @@ def test_a_known_gesture_is_learned_once_a_person_goes_on(
     assert len(recorded(tmp_path)) == 1
 
 
+def test_a_known_gesture_gets_another_name(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+    window, dialog = clapping(qtbot, make_window)
+    assert (dialog.other.text(), dialog.other.isVisible()) == ("Another name", True)
+    dialog.other.click()
+    wait_for(qtbot, dialog, "hand_clapping is now called applause", 60_000)
+    assert not dialog.other.isVisible()
+    assert not recorded(tmp_path)
+    dialog.button.click()
+    qtbot.waitUntil(lambda: window.readout.decision.text == "Applause", timeout=60_000)
+    assert own_models() == ("gestures-applause",)
+
+
 @pytest.mark.parametrize("size", [(800, 520), (800, 780)])
 def test_the_dialog_leaves_the_picture_in_sight(
     qtbot: QtBot, make_window: MakeWindow, size: tuple[int, int]
@@ -211,7 +224,7 @@ def test_what_came_before_the_lesson_is_not_learned(
 
 
 def test_a_name_that_looks_like_a_flag_is_a_name(tmp_path: Path) -> None:
-    learning = Learning("--help", tmp_path / "nowhere.aedat4", "gestures", tmp_path / "out", denoise=False)
+    learning = Learning("--help", [tmp_path / "nowhere.aedat4"], "gestures", tmp_path / "out")
     said = eventually(learning.take, 60)
     learning.close()
     assert isinstance(said, LivesnnError)

@@ -58,6 +58,20 @@ def test_the_last_seconds_come_first_and_then_what_arrives(tmp_path: Path) -> No
     assert (recorder.recorded.events, recorder.recorded.dropped) == (4, 0)
 
 
+def test_a_copy_holds_the_seconds_that_are_asked_for_and_a_recording_its_pre_roll(tmp_path: Path) -> None:
+    clock = HeldClock()
+    ring = RingBuffer(camera(), clock=clock)
+    ring.keep(1.0, at_least_s=5.0)
+    put(ring, clock, *((float(second), at(second)) for second in range(10, 20)))
+    for seconds, expected in ((3.0, [17, 18, 19]), (None, [19]), (60.0, [15, 16, 17, 18, 19])):
+        recorder = ring.copy(tmp_path / f"{seconds}.aedat4", seconds)
+        assert recorder.close(PATIENCE_S)
+        assert times(recorder.path) == expected
+    recorder = ring.record(tmp_path / "b.aedat4")
+    assert recorder.close(PATIENCE_S)
+    assert times(recorder.path) == [19]
+
+
 def test_nothing_is_kept_where_nobody_wants_it(tmp_path: Path) -> None:
     clock = HeldClock()
     ring = RingBuffer(camera(), clock=clock)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import socket
+import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +26,18 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import recordings_dir
+from livesnn.subprocesses import command, environment
 from livesnn.teach import (
     AT_REST,
     LONGEST_NAME,
     NOISE,
     Lesson,
+    Recordings,
+    change_class,
     describe_lesson,
     own_folder,
     recognised_already,
+    recordings_of,
 )
 from livesnn.teach.add_class import (
     LEAST_WINDOWS,
@@ -121,10 +128,14 @@ def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: P
 
 @pytest.fixture(scope="module")
 def remembering(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_remembering(tmp_path_factory.mktemp("remembering"))
+
+
+def write_remembering(folder: Path) -> Path:
     """Write a network with a class "other" and a memory, whose offset centres what two clips show."""
     spec = TraceSpec((0.3, 0.9), 2, 32, 64)
     card = replace(CARD, classes=("up", "other"), readout="traces", traces=spec)
-    folder = write_network(tmp_path_factory.mktemp("remembering"), card)
+    write_network(folder, card)
     model = load_model(folder, "onnx")
     state, spikes = model.initial_state(), []
     for data in np.concatenate([clip(LEFT, frames=30), clip(RIGHT, frames=30)]):
@@ -446,7 +457,10 @@ def test_the_command_teaches_by_recordings_and_says_how_well(
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert rows[-1]["summary"]["majority"] == "to the right"
     assert main(command) == 0
-    assert "windows, held out for a test, were decided right" in capsys.readouterr().out
+    assert (
+        "% of the 0.3 s of the lesson that were held out for a test were recognised"
+        in capsys.readouterr().out
+    )
     assert len(list((tmp_path / "own").iterdir())) == 2  # another folder, nothing overwritten
 
 
@@ -478,7 +492,7 @@ def test_before_the_command_takes_a_known_gesture_it_asks(
     out = tmp_path / "out"
     assert main([*known_again, str(out)]) == int(not learned)
     said = capsys.readouterr().err
-    assert said.startswith(f"{ASKED} [y/N]\n")
+    assert said.startswith(f"{ASKED} [y/N, a: another name for right]\n")
     assert out.exists() == learned
     assert ("nothing was learned" in said) == (not learned)
 
@@ -680,3 +694,229 @@ def test_the_command_says_before_it_learns_that_a_folder_cannot_be_made(
     source, out = str(recordings_dir() / "arm_roll.aedat4"), str(tmp_path / "file" / "taught")
     assert main(["teach", "roll", source, "--out", out]) == 1
     assert capsys.readouterr().err.startswith(f"livesnn teach: {out} can't be made")
+
+
+def test_what_was_taught_is_served_to_other_programs(two_gestures: Path, tmp_path: Path) -> None:
+    shown = write_recording(tmp_path / "right.aedat4", clip(RIGHT, seed=5, frames=400))
+    arguments = ("serve", str(shown), "--model", str(two_gestures), "--tcp", "0", "--web", "0", "--json")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command(*arguments), env=environment(), stdout=pipe, stderr=pipe, text=True
+    ) as serving:
+        try:
+            assert serving.stderr is not None
+            lines, page = (serving.stderr.readline().strip().rpartition(" ")[2] for _ in range(2))
+            with socket.create_connection(("127.0.0.1", int(lines.rpartition(":")[2])), 100) as connected:
+                with urllib.request.urlopen(f"{page}status", timeout=100) as answer:
+                    assert json.load(answer)["model"] == "two"
+                told = [json.loads(line) for line in connected.makefile()]
+            output, errors = serving.communicate(timeout=100)
+        finally:
+            serving.kill()
+    assert serving.returncode == 0, errors
+    assert "right" in {line.get("decision") for line in told}
+    assert json.loads(output)["summary"]["majority"] == "right"
+
+
+def alike(first: Path, second: Path, rows: list[int], shown: Clip) -> None:
+    """Assert that on all engines, the second model's outputs are these of the first one's."""
+    before = load_model(first, "onnx")
+    state = before.initial_state()
+    models = [load_model(second, engine) for engine in ("onnx", "spike", "torch")]
+    states = [model.initial_state() for model in models]
+    for data in shown:
+        output, state = before.step(Frame(0, data, 1), state)
+        for i, model in enumerate(models):
+            now, states[i] = model.step(Frame(0, data, 1), states[i])
+            np.testing.assert_allclose(now, output[rows], rtol=1e-3, atol=1e-3)  # moments are kept in float16
+
+
+def test_another_name_for_a_known_class_changes_nothing_else(remembering: Path, tmp_path: Path) -> None:
+    change_class("up", remembering, tmp_path / "named", name="thumb")
+    card = read_card(tmp_path / "named")
+    assert (card.classes, card.renamed, card.taught) == (("thumb", "other"), {"thumb": "up"}, {})
+    alike(remembering, tmp_path / "named", [0, 1], clip(RIGHT, frames=20))
+    assert "thumb is another name for up." in (tmp_path / "named" / "README.md").read_text()
+    learned = lesson(tmp_path / "named", tmp_path / "taught")  # it compares moments all the same
+    assert learned.right == 3
+    assert read_card(tmp_path / "taught").traces.mixed
+    assert read_card(tmp_path / "taught").renamed == {"thumb": "up"}
+
+
+def test_another_name_is_in_what_is_exported(
+    remembering: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_class("up", remembering, tmp_path / "named", name="thumb")
+    for suffix in ("onnx", "nir"):
+        assert main(["export", str(tmp_path / "named"), str(tmp_path / f"named.{suffix}"), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["classes"] == ["thumb", "other"]
+    props = {prop.key: prop.value for prop in onnx.load(tmp_path / "named.onnx").metadata_props}
+    assert json.loads(props[CARD_KEY])["classes"] == ["thumb", "other"]
+
+
+@pytest.fixture(scope="module")
+def two_gestures(remembering: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a model that was taught "right" and then "left", the first one from a recording that is listed."""
+    folder = tmp_path_factory.mktemp("two")
+    files = Recordings((str(folder / "lessons" / "right.aedat4"),), ("/elsewhere/no.aedat4",))
+    others = [clip(LEFT), clip(BELOW)]
+    teach("right", [clip(RIGHT)], remembering, folder / "one", others=others, recordings=files)
+    teach("left", [clip(LEFT)], folder / "one", folder / "two", others=[clip(BELOW)])
+    return folder / "two"
+
+
+def test_a_taught_class_that_is_renamed_is_recognised_and_taught_as_before(
+    two_gestures: Path, tmp_path: Path
+) -> None:
+    change_class("right", two_gestures, tmp_path / "renamed", name="east")
+    card = read_card(tmp_path / "renamed")
+    assert card.classes == ("up", "other", "east", "left")
+    assert (card.taught, card.renamed) == ({"east": 12, "left": 12}, {"east": "right"})
+    assert card.lessons["east"] == read_card(two_gestures).lessons["right"]
+    assert set(decisions(tmp_path / "renamed", clip(RIGHT, seed=7))[2:]) == {"east"}
+    teach("east", [clip(RIGHT, seed=9)], tmp_path / "renamed", tmp_path / "more", others=[clip(BELOW)])
+    assert read_card(tmp_path / "more").taught["east"] == 24
+    change_class("east", tmp_path / "renamed", tmp_path / "back", name="right")
+    assert read_card(tmp_path / "back").renamed == {}
+
+
+def test_a_taught_class_that_is_removed_leaves_the_others_as_they_were(
+    two_gestures: Path, tmp_path: Path
+) -> None:
+    change_class("right", two_gestures, tmp_path / "less")
+    card = read_card(tmp_path / "less")
+    assert (card.classes, [*card.taught], [*card.lessons]) == (("up", "other", "left"), ["left"], ["left"])
+    alike(two_gestures, tmp_path / "less", [0, 1, 3], clip(LEFT, frames=30))
+    assert "right" not in recordings_of(tmp_path / "less")
+    with pytest.raises(ModelError, match=r"left is all that less was taught"):
+        change_class("left", tmp_path / "less", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("gesture", "name", "says"),
+    [
+        ("up", "", r"has no gesture up that could be changed: it has right, left"),
+        ("other", "rest", r"has no gesture other that could be changed: it has up, right, left"),
+        ("right", "left", r"knows left already"),
+        ("right", "up", r"knows up already"),
+        ("right", " ", r"isn't a valid name"),
+    ],
+)
+def test_what_cannot_be_renamed_or_removed_is_named(
+    two_gestures: Path, tmp_path: Path, gesture: str, name: str, says: str
+) -> None:
+    with pytest.raises(ModelError, match=says):
+        change_class(gesture, two_gestures, tmp_path / "out", name=name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_recordings_of_lessons_are_listed_and_found_where_the_models_are_moved(
+    two_gestures: Path, tmp_path: Path
+) -> None:
+    own = two_gestures.parent
+    here = Recordings((str(own / "lessons" / "right.aedat4"),), ("/elsewhere/no.aedat4",))
+    assert recordings_of(own / "one") == {"right": here}
+    assert recordings_of(two_gestures) == {"right": here, "left": Recordings()}
+    assert here.there == Recordings()
+    shutil.copytree(own, tmp_path / "moved")
+    moved = recordings_of(tmp_path / "moved" / "one")["right"]
+    assert moved.shown == (str(tmp_path / "moved" / "lessons" / "right.aedat4"),)
+    (tmp_path / "moved" / "one" / "lessons.json").write_text("[]")
+    with pytest.raises(ModelError, match=r"lessons\.json can't be read"):
+        recordings_of(tmp_path / "moved" / "one")
+
+
+def test_a_class_learned_again_forgets_its_earlier_lessons(remembering: Path, tmp_path: Path) -> None:
+    others = [clip(BELOW)]
+    teach("it", [clip(LEFT)], remembering, tmp_path / "one", others=others)
+    assert "it" in decisions(tmp_path / "one", clip(LEFT, seed=7))
+    teach("it", [clip(RIGHT)], tmp_path / "one", tmp_path / "two", others=others, again=True)
+    assert read_card(tmp_path / "two").taught == {"it": 12}
+    assert "it" not in decisions(tmp_path / "two", clip(LEFT, seed=7))
+    assert "it" in decisions(tmp_path / "two", clip(RIGHT, seed=7))
+
+
+def test_card_and_page_say_how_well_a_class_was_learned(two_gestures: Path) -> None:
+    card = read_card(two_gestures)
+    assert [(each.right, each.kept_aside) for each in card.lessons.values()] == [(3, 3), (3, 3)]
+    page = (two_gestures / "README.md").read_text()
+    said = (
+        "- 100 % of the 0.3 s of the lesson that were held out for a test were recognised (3 of 3 windows)."
+    )
+    assert page.count(said) == 2
+
+
+def test_a_lesson_names_what_was_mistaken_for_it_most_often_first() -> None:
+    some = Lesson("folder", "flap", 20, 4, 5, 3, 192, "", 0, 99.0, at_rest=False, window_s=0.5,
+                  taken_from={"wave": 1, "drums": 2})  # fmt: skip
+    assert describe_lesson(some)[:3] == [
+        "flap is learned",
+        "80 % of the 2.5 s of the lesson that were held out for a test were recognised (4 of 5 windows)",
+        "3 of 192 windows of what the model knew were mistaken for it: 2 of drums, 1 of wave",
+    ]
+    none = replace(some, taken=0, taken_from={}, window_s=0.0)
+    assert describe_lesson(none)[1:3] == [
+        "80 % of the 5 windows of the lesson that were held out for a test were recognised (4 of 5 windows)",
+        "none of 192 windows of what the model knew was mistaken for it",
+    ]
+    assert "mistaken" not in " ".join(describe_lesson(replace(none, known=0)))
+
+
+def test_the_command_gives_a_known_gesture_another_name(
+    known_again: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number, answer in enumerate(["", "a\n"]):
+        monkeypatch.setattr("sys.stdin", Terminal(answer))
+        out = tmp_path / f"out{number}"
+        assert main([*known_again, str(out), *([] if answer else ["--if-known", "alias"])]) == 0
+        assert "right is now called again\n" in capsys.readouterr().out
+        assert read_card(out).classes == ("up", "down", "again")
+    json_out = [*known_again, str(tmp_path / "out"), "--if-known", "alias", "--json"]
+    assert main(json_out) == 0
+    told = {"folder": str(tmp_path / "out"), "gesture": "right", "name": "again"}
+    assert json.loads(capsys.readouterr().out) == told
+
+
+def test_the_command_corrects_renames_and_removes_what_was_taught(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path / "own"))
+    moved = {"right": (RIGHT, 0), "left": (LEFT, 0), "below": (BELOW, 0), "more": (LEFT, 3)}
+    right, left, below, more = (
+        str(write_recording(tmp_path / f"{name}.aedat4", clip(where, seed=seed)))
+        for name, (where, seed) in moved.items()
+    )
+    for name, model, shown in (("right", str(base), right), ("below", f"{base.name}-right", below)):
+        assert main(["teach", name, shown, "--others", left, "--model", model]) == 0
+    capsys.readouterr()
+    model = f"{base.name}-right-below"
+
+    def said(*arguments: str) -> dict[str, object]:
+        assert main(["teach", *arguments, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+    told = said("right", "--again", "--others", more, "--model", model)
+    assert told["right"] == told["kept_aside"]
+    again = Path(str(told["folder"]))
+    assert again.name == f"{model}-2"
+    assert read_card(again).taught == {"below": 12, "right": 12}
+    assert recordings_of(again)["right"] == Recordings((right,), (left, more))
+    renamed = said("right", "--rename", "east", "--model", again.name)
+    assert renamed["name"] == "east"
+    east = Path(str(renamed["folder"]))
+    (tmp_path / "right.labels.csv").write_text("file,start,end,label,session\nright.aedat4,0,0.85,right,\n")
+    told = said("east", "--again", "--model", east.name)  # its label has the old name
+    assert told["windows"] == 8
+    removed = said("east", "--remove", "--model", east.name)
+    assert removed["name"] is None
+    assert read_card(str(removed["folder"])).classes == ("up", "down", "below")
+    Path(right).unlink()
+    assert main(["teach", "east", "--again", "--model", east.name]) == 1
+    said_last = capsys.readouterr().err
+    assert f"{right} isn't there any more" in said_last
+    assert "no recording of east is known" in said_last
+    assert main(["teach", "east", right, "--rename", "x", "--model", east.name]) == 2

@@ -396,7 +396,7 @@ class Dialog(QDialog):
 
     def add_buttons(self, accept: str) -> QPushButton:
         """Add a button with these words that accepts, and one that cancels; return the first."""
-        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.buttons = box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         first = box.addButton(accept, QDialogButtonBox.ButtonRole.AcceptRole)
         first.setObjectName("primary")
         box.accepted.connect(self.accept)
