@@ -72,7 +72,7 @@ counterparts: .venv/all
 # The tests of ROS 2. There are none where its wheels can't be installed.
 test-ros: .venv/all
 	@if $(BIN)/python -c 'import platform as p; exit((p.system(), p.machine(), p.python_version_tuple()[1]) != ("Linux", "x86_64", "11"))'; \
-	then $(MAKE) --silent .venv-ros/all || echo "ROS 2 is not tested: its wheels can't be installed, see above"; \
+	then $(MAKE) --silent .venv-ros/all || echo "ROS 2 is not tested, see above"; \
 	else rm -rf .venv-ros; echo "ROS 2 is not tested: its wheels are for Linux on x86-64 and Python 3.11"; fi
 	[ ! -e .venv-ros/all ] || $(ROS) -m $(PYTEST) tests/unit/test_ros2*.py
 

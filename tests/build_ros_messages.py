@@ -104,6 +104,8 @@ def build(package: str, code: Path) -> None:
 
 def main() -> None:
     """Build all of them."""
+    if missing := [each for each in ("gcc", "g++") if shutil.which(each) is None]:
+        sys.exit(f"the messages need {' and '.join(missing)}: sudo apt install g++")
     os.environ["AMENT_PREFIX_PATH"] = str(PREFIX)
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
