@@ -36,7 +36,9 @@ SETTLED_S = 4.0
 PLOTTED_S = 45.0
 GIVE_UP_S = 90.0
 TEACHER = 3
-ROLL, WAVE = (str(recordings_dir() / f"{name}.aedat4") for name in ("arm_roll", "right_hand_wave"))
+ROLL, WAVE, SHIP = (
+    str(recordings_dir() / f"{name}.aedat4") for name in ("arm_roll", "right_hand_wave", "ship")
+)
 FLICKER = "simulate:gestures:293"
 """Somebody in the light of a lamp that flickers."""
 
@@ -75,6 +77,7 @@ SHOTS = {
     "compared-1280x800": Shot(
         1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)
     ),
+    "ship-1280x800": Shot(1280, 800, "dark", played=Demo(SHIP, "cifar10-dvs")),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
