@@ -44,7 +44,7 @@ WONDER_S = 0.5  # before a person wonders whether anything happens
 LAST_PATIENCE_S = 4.0  # the window has closed
 SIMULATION, TURNING = GESTURES_URI, DIGITS_URI
 DIGITS = "nmnist"
-DIGIT_CLIP = "digit-3.aedat4"
+CLIPS = {DIGITS: "digit-3", "cifar10-dvs-sim": "ship"}  # What models of a data set know, of the shipped clips
 
 
 class Summary(TypedDict):
@@ -500,24 +500,22 @@ class Demo(NamedTuple):
 def demo(model: str | None = None) -> Demo | None:
     """Return the demo, for a model if one is named; None: nothing is shipped, or the model is for other videos.
 
-    Models of digits see a drawn digit, all others of events the simulated person.
+    Models of digits and of CIFAR10-DVS see a shipped clip, all others of events the simulated person.
     """
     if model is None:
-        return Demo(SIMULATION, DEFAULT_MODEL) if DEFAULT_MODEL in shipped_models() else _drawn_digit(DIGITS)
+        return Demo(SIMULATION, DEFAULT_MODEL) if DEFAULT_MODEL in shipped_models() else _clip(DIGITS, DIGITS)
     try:
         card = read_card(model)
     except ModelError:
         return Demo(SIMULATION, model)  # the window says what is wrong with it
     if card.input.kind == "video":
         return Demo(TURNING, model) if card.dataset.startswith("mnist-") else None
-    return (_drawn_digit(model) if card.dataset == DIGITS else None) or Demo(SIMULATION, model)
+    return _clip(card.dataset, model) or Demo(SIMULATION, model)
 
 
-def _drawn_digit(model: str) -> Demo | None:
-    clips = sorted(
-        recordings_dir().glob("digit-*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name)
-    )
-    return Demo(str(clips[0]), model) if clips else None
+def _clip(dataset: str, model: str) -> Demo | None:
+    clip = recordings_dir() / f"{CLIPS.get(dataset)}.aedat4"
+    return Demo(str(clip), model) if clip.is_file() else None
 
 
 def turning_demo() -> Demo | None:

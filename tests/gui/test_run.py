@@ -149,9 +149,10 @@ def test_the_demo_of_a_model_is_what_it_knows(tmp_path: Path, monkeypatch: pytes
         assert demo.demo(model) == ("simulate:gestures", model)
     assert demo.demo("models/mnist-seq2") == ("simulate:digits", "models/mnist-seq2")
     assert demo.demo("ucf6") is None
-    shown = demo.demo(str(folder_of("nmnist")))
-    assert shown is not None
-    assert (Path(shown.source).name, Path(shown.model).name) == ("digit-3.aedat4", "nmnist")
+    for model, clip in (("nmnist", "digit-3.aedat4"), ("cifar10-dvs", "ship.aedat4")):
+        shown = demo.demo(str(folder_of(model)))
+        assert shown is not None
+        assert (Path(shown.source).name, Path(shown.model).name) == (clip, model)
 
 
 def test_with_a_model_of_gestures_the_demo_is_the_simulated_person_else_a_digit(
