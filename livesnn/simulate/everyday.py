@@ -37,6 +37,8 @@ PAUSE_S = (0.05, 0.6)  # How long half of the people pause between two strokes
 MOVE_S, STAY_S = (0.17, 0.9), 0.2
 """How long a hand moves to its next place (log-uniform), and how long it stays there (mean of an exponential)."""
 
+PRESENTED_SHARE = 0.5  # Share of people who move a hand higher and nearer to the camera than in everyday life
+
 NOISE_HZ = (0.5, 3.0)  # Bandwidth of random joint paths
 
 
@@ -136,19 +138,19 @@ _STROKES: dict[str, Stroke] = {
         trunk=((0, 0, 0), (0, 18, 0))),
     # In the air: parts of these look like a part of a circle or one beat of a wave
     "swipe": Stroke(((0.6, -0.05, 0.55), (-0.05, 0.05, 0.85), (-0.7, 0.0, 0.5)), (0.08, 0.35), turns=True,
-        weight=1.5),
+        weight=4.0),
     "swipe_up": Stroke(((0.0, -0.6, 0.5), (0.0, 0.0, 0.85), (-0.05, 0.6, 0.5)), (0.08, 0.35), turns=True,
-        weight=1.0),
+        weight=2.0),
     "draw_x": Stroke(((0.3, 0.45, 0.55), (-0.5, -0.3, 0.6), (-0.5, 0.45, 0.6), (0.3, -0.3, 0.55)), _DRAWN_S,
-        stops=True, turns=True, weight=1.2),
+        stops=True, turns=True, weight=2.0),
     "draw_tick": Stroke(((0.25, 0.0, 0.6), (0.05, -0.3, 0.6), (-0.55, 0.45, 0.6)), _DRAWN_S, stops=True,
-        weight=1.2),
+        weight=2.0),
     "draw_triangle": Stroke(((-0.1, 0.45, 0.6), (0.3, -0.25, 0.6), (-0.5, -0.25, 0.6), (-0.1, 0.45, 0.6)),
-        _DRAWN_S, stops=True, turns=True, weight=1.2),
+        _DRAWN_S, stops=True, turns=True, weight=2.0),
     "draw_square": Stroke(((0.25, 0.4, 0.55), (0.25, -0.3, 0.6), (-0.5, -0.3, 0.6), (-0.5, 0.4, 0.55),
-        (0.25, 0.4, 0.55)), _DRAWN_S, stops=True, turns=True, weight=1.2),
+        (0.25, 0.4, 0.55)), _DRAWN_S, stops=True, turns=True, weight=2.0),
     "zigzag": Stroke(((0.3, 0.4, 0.55), (-0.5, 0.25, 0.6), (0.3, 0.0, 0.6), (-0.5, -0.2, 0.6)), _DRAWN_S,
-        stops=True, turns=True, weight=1.2),
+        stops=True, turns=True, weight=2.0),
 }  # fmt: skip
 
 
@@ -202,10 +204,17 @@ def drift(beat: Beat, rng: Random) -> Limbs:
     return limbs._replace(trunk=limbs.trunk + moved * [1, 0.5, 0.03])
 
 
+def drawing_place(rng: Random) -> Array:
+    """Return where the wrist is, in the mean, of people who draw in the air: before the shoulder or the face."""
+    return np.array([rng.normal(-0.07, 0.15), rng.normal(0.37, 0.17), rng.uniform(0.4, 0.78)])
+
+
 def arc(beat: Beat, rng: Random) -> Limbs:
     """Draw a part of a circle once, then stop, go back the same way, or let the arm hang."""
     middle = np.array([rng.uniform(-0.5, 0.4), rng.uniform(-0.4, 0.45), rng.uniform(0.35, 0.75)])
     radius = rng.uniform(0.15, 0.6, 2)
+    if rng.random() < PRESENTED_SHARE:
+        middle, radius = drawing_place(rng), rng.uniform(0.3, 0.9, 2)
     turns = rng.uniform(0.2, 0.75)
     start = rng.uniform(0, 2 * np.pi)
     angle = start + rng.choice([-1, 1]) * 2 * np.pi * turns * np.linspace(0, 1, 6)
@@ -218,6 +227,8 @@ def scribble(beat: Beat, rng: Random) -> Limbs:
     """Draw a random figure of a few lines before the body, with corners or without."""
     count = rng.integers(3, 8)
     points = vectors(rng.uniform(-0.7, 0.5, count), rng.uniform(-0.5, 0.6, count), rng.uniform(0.45, 0.75))
+    if rng.random() < PRESENTED_SHARE:
+        points = drawing_place(rng) + rng.uniform(0.4, 0.9) * rng.uniform(-1, 1, (count, 3)) * [1, 1, 0.2]
     return _stroke(Stroke(points, _DRAWN_S, stops=bool(rng.random() < 0.6)), beat, rng)
 
 
@@ -254,6 +265,8 @@ def _stroke(stroke: Stroke, beat: Beat, rng: Random) -> Limbs:
     limbs = resting(beat, rng)
     arm = int(rng.integers(2))
     shift, size = rng.normal(0, [0.1, 0.12, 0.06]), rng.uniform(0.65, 1.25)
+    if not stroke.trunk and rng.random() < PRESENTED_SHARE:
+        shift = shift + [0.0, rng.uniform(0.0, 0.4), rng.uniform(0.0, 0.25)]
     poses = np.zeros((len(stroke.points), 9))
     poses[:, :3] = _varied(stroke.points, size, shift, rng)
     rest = np.concatenate([limbs.wrist[0, arm], limbs.wrist[0, 1 - arm], np.zeros(3)])
@@ -324,8 +337,8 @@ def through(times_s: Array, knots_s: Array, poses: Array, *, stops: bool) -> Arr
 MOVEMENTS: dict[str, Motion] = {
     "reach": Motion(reach, 1.0, 2.0, 72.0),
     "drift": Motion(drift, 1.0, 2.0, 9.0),
-    "arc": Motion(arc, 1.0, 2.0, 5.0),
-    "scribble": Motion(scribble, 1.0, 2.0, 4.0),
+    "arc": Motion(arc, 1.0, 2.0, 9.0),
+    "scribble": Motion(scribble, 1.0, 2.0, 7.0),
     "walk_in_place": Motion(partial(march, False), 0.7, 1.6, 0.5),
     "jog_in_place": Motion(partial(march, True), 0.4, 1.0, 0.5),
     "kick": Motion(kick, 0.6, 1.6, 0.5),

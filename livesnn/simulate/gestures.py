@@ -52,7 +52,7 @@ from livesnn.video.dvs_pixel import FloatImage
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 6
+VERSION = 8
 """Version of the simulated events. Raise it with every change of them, so that stale caches are not used."""
 
 WARM_UP_US = 20_000
@@ -82,7 +82,7 @@ PRACTISED = {
 }  # fmt: skip
 """What the others perform, apart from rests, and how often."""
 
-PERFORMED_S, SWIFT_S, LONG_S = (0.6, 4.0), (0.15, 0.7), (60.0, 60.0)
+PERFORMED_S, SWIFT_S, LONG_S = (0.5, 4.0), (0.15, 0.7), (60.0, 60.0)
 """How long (log-uniform), how long the change to it takes (log-uniform), and how long nothing is performed."""
 
 REST_SHARE, REST_S = 0.45, (0.2, 1.5)  # How often a rest follows, and how long it is

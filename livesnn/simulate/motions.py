@@ -24,6 +24,7 @@ from livesnn.simulate.body import (
     Limbs,
     Motion,
     Random,
+    log_uniform,
     one_of,
     resting,
     shaped,
@@ -157,6 +158,9 @@ def names_like(name: str) -> str:
     )
 
 
+LOOSE = 0.35
+"""Largest share of a movement that goes in another direction (standard deviation), of wide people."""
+
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
 
 
@@ -167,6 +171,8 @@ def perform(gesture: str, times_s: Array, rng: Random, breadth: Breadth = "narro
     limbs, beat = motion.perform(times_s, rng)
     alive = rng.uniform(0.003, 0.015)  # nobody holds still
     bobbing = rng.uniform(0, 0.9) * (rng.random() < 0.5)  # half of the people move only their arms
+    if breadth == "wide" and gesture not in NOTHING:
+        limbs = limbs._replace(wrist=_loosely(limbs.wrist, beat, rng))
     bob = bobbing * np.sin(beat.phase + rng.uniform(0, 6.3))[:, None] * rng.normal(0, 0.5, 2)
     steady = rng.uniform(0.1, 1.0)
     trunk = beat.sway(rng, (3,), steady, 0.9) * [rng.uniform(0.1, 0.9), rng.uniform(0.05, 0.4), 0.03]
@@ -177,6 +183,25 @@ def perform(gesture: str, times_s: Array, rng: Random, breadth: Breadth = "narro
         trunk=limbs.trunk + trunk,
         head=beat.sway(rng, (2,), rng.uniform(0.1, 0.9)),
     )
+
+
+def _loosely(wrist: Array, beat: Beat, rng: Random) -> Array:
+    """Return the wrists' path [T, 2, 3] as people perform it, not quite as they mean to.
+
+    Hands drift, go farther at times, and turn a little where the movement is straight: a part of the path is added to
+    it again, late and in another direction.
+    """
+    middle = wrist.mean(axis=0)
+    path = wrist - middle
+    moves = np.minimum(path.std(axis=0).max(axis=1, keepdims=True) / 0.1, 1)  # [2, 1]: resting hands stay
+    period_s = 2 * np.pi * np.ptp(beat.times_s) / max(np.ptp(beat.phase), 1e-9)
+    late_s = beat.times_s - rng.uniform(0.1, 0.4) * period_s
+    late = np.stack([np.interp(late_s, beat.times_s, each) for each in path.reshape(len(path), -1).T], axis=1)
+    aside = rng.uniform(0, LOOSE) * rng.standard_normal((2, 3, 3))
+    turned = np.einsum("tak,akj->taj", late.reshape(path.shape), aside)
+    larger = 1 + beat.sway(rng, (2, 1), rng.uniform(0, 0.2), 1.5)
+    drift = moves * beat.sway(rng, (2, 3), rng.uniform(0, 0.08), 1.5)
+    return middle + larger * path + turned + drift
 
 
 def _clapping(beat: Beat, rng: Random) -> Limbs:
@@ -291,6 +316,46 @@ def _bent_arm_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
     limbs.elbow[:, arm] = vectors(rng.uniform(0.4, 1.0), -1.0, rng.uniform(-0.4, 0.2))
     bend = rng.uniform(0.0, 1.0) * np.sin(beat.phase - rng.uniform(0, 0.8))
     limbs.hand[:, arm] = vectors(bend, rng.uniform(0.1, 0.9), 0.0)
+    return limbs
+
+
+def _drawn_circle(arm: int, sign: int, beat: Beat, rng: Random) -> Limbs:
+    """Draw circles in the air before shoulder and face, with a nearly stretched arm."""
+    limbs = resting(beat, rng)
+    turn = beat.phase * sign + rng.uniform(0.0, 0.5) * np.sin(beat.phase + rng.uniform(0, 2 * np.pi))
+    across, high = rng.uniform(0.4, 0.9) * rng.uniform(0.7, 1.0, 2)
+    middle = everyday.drawing_place(rng)
+    limbs.wrist[:, arm] = middle + vectors(across * np.sin(turn), -high * np.cos(turn), 0.0)
+    limbs.elbow[:, arm] = vectors(rng.uniform(0.3, 1.0), -1.0, -0.3)
+    limbs.hand[:, arm] = vectors(rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.6), rng.uniform(0.0, 0.6))
+    return limbs
+
+
+def _raised_wave(arm: int, beat: Beat, rng: Random) -> Limbs:
+    """Wave towards the camera, with the hand before the shoulder or the face."""
+    limbs = resting(beat, rng)
+    swing, side = shaped(beat.phase, rng), log_uniform(rng, 0.1, 0.6)
+    limbs.wrist[:, arm] = vectors(
+        rng.normal(0.05, 0.1) + side * swing,
+        rng.normal(0.37, 0.15) - rng.uniform(0.0, 0.4) * side * swing**2,
+        rng.uniform(0.3, 0.75),
+    )
+    limbs.elbow[:, arm] = vectors(rng.uniform(0.2, 1.0), -1.0, rng.uniform(-0.4, 0.2))
+    bend = rng.uniform(0.0, 0.8) * np.sin(beat.phase - rng.uniform(0, 0.8))
+    limbs.hand[:, arm] = vectors(bend, rng.uniform(0.1, 0.9), 0.0)
+    return limbs
+
+
+def _chest_clapping(beat: Beat, rng: Random) -> Limbs:
+    """Clap with bent elbows, before the chest or the chin."""
+    limbs = resting(beat, rng)
+    apart = (1 - shaped(beat.phase, rng)) / 2
+    far, up, forward = log_uniform(rng, 0.2, 1.0), rng.normal(-0.05, 0.15), rng.uniform(0.28, 0.6)
+    share, hand_up = rng.uniform(0.35, 0.65), rng.uniform(0.0, 1.0)
+    for arm, part in enumerate((share, 1 - share)):
+        limbs.wrist[:, arm] = vectors(MIDLINE + 0.05 + part * far * apart, up, forward)
+        limbs.elbow[:, arm] = vectors(rng.uniform(0.4, 1.2), -1.0, -0.3)
+        limbs.hand[:, arm] = vectors(-0.15, hand_up, rng.uniform(0.0, 0.8))
     return limbs
 
 
@@ -433,12 +498,14 @@ _MOTIONS: dict[str, Motion] = {
 
 
 _OTHER_WAYS: dict[str, tuple[Motion, ...]] = {
-    "hand_clapping": (Motion(_small_clapping, 0.2, 1.1), Motion(_wide_clapping, 0.35, 1.3)),
+    "hand_clapping": (Motion(_small_clapping, 0.2, 1.1), Motion(_wide_clapping, 0.35, 1.3),
+        Motion(_chest_clapping, 0.24, 0.7, 2.0)),
     **{
         name: (
             Motion(partial(_waving, (arm,)), 0.4, 1.5),
             Motion(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
             Motion(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
+            Motion(partial(_raised_wave, arm), 0.27, 1.0, 3.0),
         )
         for name, arm in _WAVES.items()
     },
@@ -446,6 +513,7 @@ _OTHER_WAYS: dict[str, tuple[Motion, ...]] = {
         name: (
             Motion(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
             Motion(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
+            Motion(partial(_drawn_circle, arm, sign), 0.55, 1.3, 3.0),
         )
         for name, (arm, sign) in _CIRCLES.items()
     },
