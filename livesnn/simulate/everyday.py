@@ -266,7 +266,7 @@ def _stroke(stroke: Stroke, beat: Beat, rng: Random) -> Limbs:
     arm = int(rng.integers(2))
     shift, size = rng.normal(0, [0.1, 0.12, 0.06]), rng.uniform(0.65, 1.25)
     if not stroke.trunk and rng.random() < PRESENTED_SHARE:
-        shift = shift + [0.0, rng.uniform(0.0, 0.4), rng.uniform(0.0, 0.25)]
+        shift += np.array([0.0, rng.uniform(0.0, 0.4), rng.uniform(0.0, 0.25)])
     poses = np.zeros((len(stroke.points), 9))
     poses[:, :3] = _varied(stroke.points, size, shift, rng)
     rest = np.concatenate([limbs.wrist[0, arm], limbs.wrist[0, 1 - arm], np.zeros(3)])

@@ -52,7 +52,7 @@ from livesnn.video.dvs_pixel import FloatImage
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 8
+VERSION = 9
 """Version of the simulated events. Raise it with every change of them, so that stale caches are not used."""
 
 WARM_UP_US = 20_000

@@ -158,8 +158,7 @@ def names_like(name: str) -> str:
     )
 
 
-LOOSE = 0.35
-"""Largest share of a movement that goes in another direction (standard deviation), of wide people."""
+LOOSE = 0.7  # Largest share of a movement that wide people add in another direction
 
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
 
@@ -197,7 +196,8 @@ def _loosely(wrist: Array, beat: Beat, rng: Random) -> Array:
     period_s = 2 * np.pi * np.ptp(beat.times_s) / max(np.ptp(beat.phase), 1e-9)
     late_s = beat.times_s - rng.uniform(0.1, 0.4) * period_s
     late = np.stack([np.interp(late_s, beat.times_s, each) for each in path.reshape(len(path), -1).T], axis=1)
-    aside = rng.uniform(0, LOOSE) * rng.standard_normal((2, 3, 3))
+    aside = rng.standard_normal((2, 3, 3))
+    aside *= rng.uniform(0, LOOSE) / np.linalg.norm(aside, 2, axis=(1, 2), keepdims=True)
     turned = np.einsum("tak,akj->taj", late.reshape(path.shape), aside)
     larger = 1 + beat.sway(rng, (2, 1), rng.uniform(0, 0.2), 1.5)
     drift = moves * beat.sway(rng, (2, 3), rng.uniform(0, 0.08), 1.5)
@@ -498,8 +498,11 @@ _MOTIONS: dict[str, Motion] = {
 
 
 _OTHER_WAYS: dict[str, tuple[Motion, ...]] = {
-    "hand_clapping": (Motion(_small_clapping, 0.2, 1.1), Motion(_wide_clapping, 0.35, 1.3),
-        Motion(_chest_clapping, 0.24, 0.7, 2.0)),
+    "hand_clapping": (
+        Motion(_small_clapping, 0.2, 1.1),
+        Motion(_wide_clapping, 0.35, 1.3),
+        Motion(_chest_clapping, 0.24, 0.7, 2.0),
+    ),
     **{
         name: (
             Motion(partial(_waving, (arm,)), 0.4, 1.5),
