@@ -46,13 +46,20 @@ class Limbs(NamedTuple):
         """Return the moments from ``first`` up to, but not including, ``last``."""
         return Limbs(*[each[first:last] for each in self])
 
-    def blended(self, other: Limbs, share: Array) -> Limbs:
-        """Return the mean of this pose and ``other``, weighted by ``share`` [T]: 0 is this pose, 1 the other."""
+    def blended(self, other: Limbs, share: Array, bend: Array | None = None) -> Limbs:
+        """Return the mean of this pose and ``other``, weighted by ``share`` [T]: 0 is this pose, 1 the other.
+
+        A wrist goes halfway through ``bend`` [2, 3] beside the straight line, in parts of its length.
+        """
         parts = []
         for one, two in zip(self, other, strict=True):
             weight = share.reshape(-1, *[1] * (one.ndim - 1))
             parts.append(one + weight * (two - one))
-        return Limbs(*parts)
+        limbs = Limbs(*parts)
+        if bend is None:
+            return limbs
+        far = np.linalg.norm(other.wrist - self.wrist, axis=-1, keepdims=True)
+        return limbs._replace(wrist=limbs.wrist + (4 * share * (1 - share))[:, None, None] * far * bend)
 
 
 @dataclass(frozen=True)
@@ -267,6 +274,11 @@ def resting(beat: Beat, rng: Random) -> Limbs:
     elbow = np.tile([0.6, -0.4, -0.6], (n, 2, 1)) + rng.normal(0, 0.15, (2, 3))
     hand = np.tile(rng.normal(0, 0.2, (2, 3)), (n, 1, 1))
     return Limbs(wrist, elbow, hand, np.zeros((n, 3)), np.zeros((n, 2)), np.zeros((n, 2)))
+
+
+def swung(rng: Random) -> Array:
+    """Return how hands leave the straight line on their way up or down (`Limbs.blended`): outwards and forwards."""
+    return rng.uniform([-0.05, -0.05, -0.1], [0.35, 0.05, 0.35], (2, 3))
 
 
 def vectors(*parts: npt.ArrayLike) -> Array:

@@ -15,7 +15,7 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.simulate.body import IMAGE, Array, Breadth, Limbs, Random, draw_body, log_uniform, smooth_noise
+from livesnn.simulate.body import IMAGE, Array, Breadth, Limbs, Random, draw_body, log_uniform, smooth_noise, swung
 from livesnn.simulate.everyday import MOVEMENTS
 from livesnn.simulate.motions import (
     CURTAIN,
@@ -52,7 +52,7 @@ from livesnn.video.dvs_pixel import FloatImage
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 9
+VERSION = 10
 """Version of the simulated events. Raise it with every change of them, so that stale caches are not used."""
 
 WARM_UP_US = 20_000
@@ -82,7 +82,7 @@ PRACTISED = {
 }  # fmt: skip
 """What the others perform, apart from rests, and how often."""
 
-PERFORMED_S, SWIFT_S, LONG_S = (0.5, 4.0), (0.15, 0.7), (60.0, 60.0)
+PERFORMED_S, SWIFT_S, LONG_S = (0.5, 4.0), (0.2, 0.8), (60.0, 60.0)
 """How long (log-uniform), how long the change to it takes (log-uniform), and how long nothing is performed."""
 
 REST_SHARE, REST_S = 0.45, (0.2, 1.5)  # How often a rest follows, and how long it is
@@ -311,7 +311,8 @@ def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -
         limbs = perform(gesture, times_us / 1e6, rng, breadth)
         if film is None or before is None:
             film, before = Film(scene, limbs, rng), limbs
-        limbs = _changed(before, limbs, change_us // FRAME_US)
+        bend = swung(rng) if breadth == "wide" else None
+        limbs = _changed(before, limbs, change_us // FRAME_US, bend)
         end = (change_us + held_us) // FRAME_US
         segment = Segment(gesture, now_us + change_us, now_us + change_us + held_us)
         shapes = shapes_of(scene, limbs.part(0, end))
@@ -333,10 +334,10 @@ def _steps(seconds: float) -> int:
     return round(seconds * 1e6 / FRAME_US) * FRAME_US
 
 
-def _changed(before: Limbs, limbs: Limbs, steps: int) -> Limbs:
-    """Return ``limbs`` whose first ``steps`` poses come smoothly from ``before``."""
+def _changed(before: Limbs, limbs: Limbs, steps: int, bend: Array | None) -> Limbs:
+    """Return ``limbs`` whose first ``steps`` poses come smoothly from ``before``, straight or on a ``bend``."""
     share = np.linspace(0.0, 1.0, steps)
-    blend = before.part(0, steps).blended(limbs.part(0, steps), share * share * (3 - 2 * share))
+    blend = before.part(0, steps).blended(limbs.part(0, steps), share * share * (3 - 2 * share), bend)
     return Limbs(*[np.concatenate(parts) for parts in zip(blend, limbs.part(steps), strict=True)])
 
 

@@ -28,6 +28,7 @@ from livesnn.simulate.body import (
     one_of,
     resting,
     shaped,
+    swung,
     vectors,
 )
 
@@ -93,7 +94,7 @@ def raising(beat: Beat, rng: Random) -> Limbs:
     up = (np.arange(len(steps_s)) // 2 % 2)[:, None].astype(float)
     share = everyday.through(beat.times_s, knots_s, up, stops=True)[:, 0]
     still = Limbs(*[np.repeat(each, len(share), axis=0) for each in pose])
-    return rest.blended(still, share)
+    return rest.blended(still, share, swung(rng))
 
 
 def nobody(beat: Beat, rng: Random) -> Limbs:

@@ -29,6 +29,7 @@ from livesnn.simulate.motions import (
     NOTHING,
     OBJECTS,
     PAN,
+    RAISING,
     SHAKE,
     TWO_PEOPLE,
     WALKING,
@@ -67,6 +68,8 @@ STREAM_FRAMES = 240  # Of a training stream
 STREAMS_AT_ONCE = 20  # Streams in a cache file
 
 ANTICIPATED = 4  # Frames before a movement that are labelled as it
+
+FORGIVEN = 3  # Frames after a movement in which any decision is right
 
 NAME = "gestures-sim"
 STREAMS = f"{NAME}-streams"
@@ -168,12 +171,17 @@ def load_streams(spec: InputSpec, people: int, stretch: int, seed: int) -> Strea
 def anticipated(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return labels [N, F] in which the last `ANTICIPATED` frames on the way to a movement count as it.
 
-    So the network learns to recognise a gesture as early as it can.
+    So the network learns to recognise a gesture as early as it can. The frames before them are of hands that rise or
+    fall, `RAISING`, apart from the first `FORGIVEN` ones.
     """
-    early = labels.copy()
+    early, late = labels.copy(), labels.copy()
     for _ in range(ANTICIPATED):
         before = early[:, :-1]
         early[:, :-1] = np.where(before == IGNORED, early[:, 1:], before)
+    for _ in range(FORGIVEN):
+        after = late[:, 1:]
+        late[:, 1:] = np.where(after == IGNORED, late[:, :-1], after)
+    early[(early == IGNORED) & (late == IGNORED)] = _LABELS[RAISING]
     return early
 
 

@@ -1,0 +1,81 @@
+"""Decisions on real movements that simulated people perform: `python tests/benchmarks/filmed_skeletons.py --data DIR`.
+
+The joints of UTD-MHAD (Chen, Jafari, Kehtarnavaz 2015) move a simulated body before a simulated sensor. If a model is
+wrong on these and right on simulated people, it doesn't know the movements. If it is right on these and wrong on the
+depth videos of the same people, it doesn't know what they look like.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import tyro
+from scipy.interpolate import CubicSpline
+from scipy.io import loadmat
+
+from livesnn.console import say
+from livesnn.events.packet import Packet
+from livesnn.events.slicer import Slicer
+from livesnn.infer.model import load_model
+from livesnn.infer.run import run_frames
+from livesnn.simulate.body import Limbs, Random
+from livesnn.simulate.gestures import RESOLUTION
+from livesnn.simulate.scene import FRAME_US, Film, draw_scene, shapes_of
+from tests.benchmarks.movement_likeness import UTD
+
+RATE_HZ = 30
+SHOULDERS, ARM = (8, 4), 3  # Numbers of the right and the left shoulder, each followed by elbow and wrist
+ARM_M = 0.53  # A grown-up's, from shoulder to wrist
+
+
+def limbs_of(path: Path, rng: Random, arm_px: float) -> Limbs:
+    """Return the pose of a take at every `FRAME_US`; a body of ``arm_px`` moves its trunk as far as the person."""
+    joints = loadmat(path)["d_skel"].transpose(2, 0, 1).astype(float)
+    recorded_s = np.arange(len(joints)) / RATE_HZ
+    times_s = np.arange(0, recorded_s[-1], FRAME_US * 1e-6)
+    joints = CubicSpline(recorded_s, joints)(times_s)
+    right = np.sign(np.median(joints[:, SHOULDERS[0], 0] - joints[:, SHOULDERS[1], 0]))
+    wrist, elbow = np.empty((2, len(times_s), 2, 3))
+    for arm, first in enumerate(SHOULDERS):
+        shoulder, bend, hand = joints[:, first : first + ARM].transpose(1, 0, 2)
+        bones = np.linalg.norm([bend - shoulder, hand - bend], axis=2)
+        axes = np.array([right * (1 - 2 * arm), 1.0, -1.0]) / np.percentile(bones, 90, axis=1).sum()
+        wrist[:, arm], elbow[:, arm] = (hand - shoulder) * axes, (bend - shoulder) * axes
+    moved = joints[:, SHOULDERS].mean(axis=1) - joints[0, SHOULDERS].mean(axis=0)
+    trunk = np.stack([-right * moved[:, 0], -moved[:, 1], 0 * times_s], axis=1) * arm_px / ARM_M
+    hand = np.tile(rng.normal(0, 0.2, 3), (len(times_s), 2, 1))
+    return Limbs(wrist, elbow, hand, trunk, *np.zeros((2, len(times_s), 2)))
+
+
+def main(data: Path, model: str = "gestures", people: int = 2) -> None:
+    """Print what a model decides while simulated people perform UTD-MHAD's gestures.
+
+    Parameters
+    ----------
+    data
+        Folder with UTD-MHAD.
+    people
+        Number of simulated people who perform each take.
+    """
+    loaded = load_model(model)
+    for action, gesture in UTD.items():
+        decided: Counter[str] = Counter()
+        for path in sorted((data / "UTD-MHAD/Skeleton").glob(f"a{action}_*_skeleton.mat")):
+            for seed in range(people):
+                rng = np.random.default_rng([seed, *path.name.encode()])
+                scene = draw_scene(rng, RESOLUTION, 0.0, "narrow")
+                limbs = limbs_of(path, rng, scene.body.arm)
+                times_us = FRAME_US * np.arange(1, len(limbs.wrist) + 1)
+                events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs), times_us)
+                slicer = Slicer(loaded.card.input.slice, RESOLUTION, loaded.card.input)
+                frames = slicer.push(Packet(events, now_us=int(times_us[-1])))
+                labels = [result.decision or "not sure" for result in run_frames(frames, loaded)]
+                decided.update(labels[int(0.2 * len(labels)) : int(0.8 * len(labels))])
+        shares = ", ".join(f"{label} {n / decided.total():.2f}" for label, n in decided.most_common(4))
+        say(f"{gesture}: {shares} (n = {decided.total()})")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
