@@ -15,7 +15,17 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.simulate.body import IMAGE, Array, Breadth, Limbs, Random, draw_body, log_uniform, smooth_noise, swung
+from livesnn.simulate.body import (
+    IMAGE,
+    Array,
+    Breadth,
+    Limbs,
+    Random,
+    draw_body,
+    log_uniform,
+    smooth_noise,
+    swung,
+)
 from livesnn.simulate.everyday import MOVEMENTS
 from livesnn.simulate.motions import (
     CURTAIN,

@@ -16,7 +16,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
 from livesnn.simulate.gestures import Segment, clip_frames, practice_frames
-from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOTHING, RAISING
+from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, RAISING, NOTHING, RAISING
 from livesnn.simulate.sources import SimulatedPerson
 from livesnn.snn import build_network
 from livesnn.train.batches import Batch
@@ -25,6 +25,7 @@ from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
 from livesnn.train.datasets.clips import IGNORED, UNKNOWN
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
+    KINDS,
     STREAM_FRAMES,
     anticipated,
     breadth_of,
@@ -99,6 +100,12 @@ def test_streams_are_made_once_and_cut_anew_in_every_epoch(
 def test_the_way_to_a_movement_counts_as_it_but_not_all_of_a_long_way() -> None:
     labels = np.array([[3, IGNORED, IGNORED, 5, *[IGNORED] * 6, 7, IGNORED]])
     assert anticipated(labels).tolist() == [[3, 5, 5, 5, IGNORED, IGNORED, 7, 7, 7, 7, 7, IGNORED]]
+
+
+def test_long_ways_to_a_movement_are_of_hands_that_rise_or_fall() -> None:
+    rising = (*GESTURES, *KINDS).index(RAISING)
+    labels = np.array([[3, *[IGNORED] * 9, 5]])
+    assert anticipated(labels).tolist() == [[3, *[IGNORED] * 3, *[rising] * 2, *[5] * 5]]
 
 
 def test_each_kind_of_movement_has_an_output_while_training_and_belongs_to_a_class_or_to_none(
