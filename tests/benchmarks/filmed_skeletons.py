@@ -1,4 +1,4 @@
-"""Decisions on real movements that simulated people perform: `python tests/benchmarks/filmed_skeletons.py --data DIR`.
+"""Decisions on real movements by simulated people: `python -m tests.benchmarks.filmed_skeletons --data DIR`.
 
 The joints of UTD-MHAD (Chen, Jafari, Kehtarnavaz 2015) move a simulated body before a simulated sensor. If a model is
 wrong on these and right on simulated people, it doesn't know the movements. If it is right on these and wrong on the

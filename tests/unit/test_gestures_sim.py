@@ -16,7 +16,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
 from livesnn.simulate.gestures import Segment, clip_frames, practice_frames
-from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, RAISING, NOTHING, RAISING
+from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOTHING, RAISING
 from livesnn.simulate.sources import SimulatedPerson
 from livesnn.snn import build_network
 from livesnn.train.batches import Batch
