@@ -33,6 +33,10 @@ NOISE, AT_REST = 4.0, 100.0
 3, people at rest 2 to 410 (half of them below 80), and people who gesture 43 to 16,000 (half of each gesture above
 860). Four real gestures had 1,600 to 4,100."""
 
+MISSED = (
+    0.5  # Share of a gesture, performed otherwise than in the lesson, below which that should be shown too
+)
+
 LONGEST_NAME = 40  # Characters in a gesture's name, which becomes part of a folder's
 
 
@@ -59,10 +63,18 @@ class Lesson:
         default_factory=dict
     )  # How many of ``taken`` are of each class, where known
     window_s: float = 0.0  # Length of a window; 0: windows have a fixed number of events
+    # Share of the lesson that is recognised where it is performed otherwise, such as "more slowly"
+    otherwise: dict[str, float] = field(default_factory=dict)
 
     @property
     def measured(self) -> Measured:
         return Measured(**{each.name: getattr(self, each.name) for each in fields(Measured)})
+
+    @property
+    def to_add(self) -> list[str]:
+        """How to show the gesture, too: the ways in which at most `MISSED` of it is recognised, worst first."""
+        missed = sorted((share, way) for way, share in self.otherwise.items() if share <= MISSED)
+        return [] if self.poor else [way for _, way in missed]
 
     @property
     def poor(self) -> bool:
@@ -245,6 +257,11 @@ def describe_lesson(lesson: Lesson) -> list[str]:
         words.append(
             "that isn't enough: show it again, for longer, or so that it differs more from the known classes"
         )
+    if ways := lesson.to_add:
+        shares = [f"{100 * lesson.otherwise[way]:.0f} % {way}" for way in ways[:2]]
+        words.append(
+            f"performed otherwise, less of it is recognised ({' and '.join(shares)}): show it like that, too"
+        )
     if lesson.at_rest:
         words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
     if recognised_already(lesson.gesture, lesson.resembles, lesson.resembling, lesson.windows):
@@ -366,4 +383,6 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
         most = min(MOST_MOMENTS, card.traces.hidden // len(kept))
         weights, card = with_moments(weights, card, memory, kept, {}, most)
     said = (gesture, *(("--rename", name) if name else ("--remove",)))
-    write_taught(folder, out, Learned(weights, card, kept, 0, {}, 0), changed(recordings_of(folder)), said)
+    write_taught(
+        folder, out, Learned(weights, card, kept, lambda seen: 0, {}, 0), changed(recordings_of(folder)), said
+    )

@@ -58,13 +58,16 @@ from livesnn.teach.clips import (
     MEMORY,
     MOST_MOMENTS,
     MOVES,
+    NO_WINDOWS,
     OFFSET,
+    OTHERWISE,
     PROJECT,
     WEIGHT,
     Clip,
     FloatArray,
     Memory,
     Watched,
+    at_tempo,
     drawn,
     examples_of,
     joined,
@@ -165,7 +168,7 @@ def teach(
         folder=str(out),
         gesture=gesture,
         windows=windows,
-        right=learned.right,
+        right=learned.decided(shown.chosen(aside)),
         kept_aside=int(aside.sum()),
         taken=sum(learned.taken.values()),
         known=learned.known,
@@ -175,6 +178,7 @@ def teach(
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
         taken_from=learned.taken,
         window_s=window_s(card),
+        otherwise=_otherwise(lesson, memory, learned.decided),
     )
     taught = {name: card.taught.get(name, 0) for name in learned.kept}
     taught[gesture] = windows + (0 if again else taught[gesture])
@@ -211,14 +215,15 @@ class _Given(NamedTuple):
 class Learned(NamedTuple):
     """The new model.
 
-    ``card``: with the new class. ``kept``: what `TAUGHT` will have. ``right``: windows of the lesson kept aside that
-    are decided right. ``taken``: of the ``known`` windows of other classes, those taken for the new one, by class.
+    ``card``: with the new class. ``kept``: what `TAUGHT` will have. ``decided``: returns how many windows are decided
+    as the class, where it was learned without those kept aside. ``taken``: of the ``known`` windows of other classes,
+    those taken for the new one, by class.
     """
 
     weights: Weights
     card: ModelCard
     kept: dict[str, FloatArray]
-    right: int
+    decided: Callable[[Watched], int]
     taken: dict[str, int]
     known: int
 
@@ -240,15 +245,15 @@ def _learn_row(lesson: _Given, progress: Progress) -> Learned:
     rows = np.concatenate([lesson.rows, row[None]])[: len(card.classes)]
     rows[card.classes.index(gesture)] = row
 
-    def decided(windows: FloatArray) -> int:
-        return _decided(windows @ trial, windows, others, card) if len(windows) else 0
+    def decided(seen: Watched) -> int:
+        return _decided(seen.units @ trial, seen.units, others, card) if len(seen.units) else 0
 
     return Learned(
         weights | {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]},
         card,
         before | {gesture: joined([earlier, taught])},
-        decided(taught[aside]),
-        {"": taken} if (taken := decided(known.kept_aside)) else {},
+        decided,
+        {"": taken} if (taken := decided(Watched(known.kept_aside, NO_WINDOWS))) else {},
         len(known.kept_aside),
     )
 
@@ -295,10 +300,23 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     return Learned(
         *with_moments(weights, taught, memory, kept, {gesture: edge}, most),
         kept,
-        decided(Watched(lesson.shown.units[aside], lesson.shown.moments[np.repeat(aside, window)])),
+        decided,
         {name: count for name, count in taken.items() if count},
         sum(len(seen.units) for seen in bank.values()),
     )
+
+
+def _otherwise(lesson: _Given, memory: Memory | None, decided: Callable[[Watched], int]) -> dict[str, float]:
+    """Return which share of the lesson's second half is recognised where it is performed otherwise (`OTHERWISE`)."""
+    timed = lesson.model.card.input.slice.delta_t_us is not None  # frames of so many events have no tempo
+    halves = [clip[len(clip) // 2 :] for clip in lesson.clips]
+    shares = {}
+    for name, (moves, tempo) in OTHERWISE.items():
+        if tempo == 1 or timed:
+            copies = [copy for half in halves for copy in moved(at_tempo(half, tempo), moves)]
+            seen = Watched.joined([watch(lesson.model, lesson.weights, copy, memory) for copy in copies])
+            shares[name] = round(decided(seen) / max(len(seen.units), 1), 2)
+    return shares
 
 
 def _with_class(card: ModelCard, gesture: str) -> ModelCard:

@@ -177,14 +177,40 @@ def movement(clip: Clip, window: int) -> npt.NDArray[np.float64]:
     return np.array(uneven)
 
 
-def moved(clip: Clip) -> list[Clip]:
-    """Return a copy of a clip for each of `MOVES`; counts are rounded at random, in proportion to their fraction."""
+Move = tuple[float, float, float]  # Like each of `MOVES`
+
+OTHERWISE: dict[str, tuple[tuple[Move, ...], float]] = {
+    "more slowly": (((0.0, 0.0, 1.0),), 0.7),
+    "faster": (((0.0, 0.0, 1.0),), 1.4),
+    "nearer to the camera": (((0.0, 0.0, 1.3),), 1.0),
+    "farther from the camera": (((0.0, 0.0, 0.75),), 1.0),
+    "more to the left and to the right": (((0.15, 0.0, 1.0), (-0.15, 0.0, 1.0)), 1.0),
+}
+"""How someone may perform a gesture otherwise than in the lesson: moves of the picture, and a tempo."""
+
+
+def at_tempo(clip: Clip, tempo: float) -> Clip:
+    """Return a clip as if its movements were so many times as fast, in frames of the same duration.
+
+    Events are spread evenly over their frame, and numbers of them rounded at random.
+    """
+    ends = np.arange(int(len(clip) / tempo) + 1) * tempo
+    whole = np.minimum(ends.astype(int), len(clip) - 1)
+    counts = np.concatenate([np.zeros_like(clip[:1], np.float32), clip.cumsum(0, dtype=np.float32)])
+    until = counts[whole] + (ends - whole).astype(np.float32)[:, None, None, None] * clip[whole]
+    frames = np.diff(until, axis=0)
+    random = np.random.default_rng(0).random(frames.shape, np.float32)
+    return np.floor(frames + random).clip(0, 255).astype(np.uint8)
+
+
+def moved(clip: Clip, moves: Sequence[Move] = MOVES) -> list[Clip]:
+    """Return a copy of a clip for each move; counts are rounded at random, in proportion to their fraction."""
     import cv2  # half a second
 
     random = np.random.default_rng(0)
     height, width = clip.shape[-2:]
     copies = []
-    for right, down, size in MOVES:
+    for right, down, size in moves:
         across, along = (right + (1 - size) / 2) * width, (down + (1 - size) / 2) * height
         matrix = np.array([[size, 0, across], [0, size, along]])
         pictures = clip.reshape(-1, height, width).astype(np.float32)
@@ -226,6 +252,11 @@ class Watched(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[Watched]) -> Watched:
         return cls(joined(each.units for each in parts), joined(each.moments for each in parts))
+
+    def chosen(self, windows: npt.NDArray[np.bool_]) -> Watched:
+        """Return the windows that are chosen, bool [N]."""
+        frames = np.repeat(windows, len(self.moments) // max(len(windows), 1))
+        return Watched(self.units[windows], self.moments[frames] if len(frames) else self.moments)
 
 
 class Memory(NamedTuple):

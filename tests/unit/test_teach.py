@@ -51,7 +51,9 @@ from livesnn.teach.add_class import (
 from livesnn.teach.clips import (
     MEMORY,
     MOVES,
+    OTHERWISE,
     Clip,
+    at_tempo,
     moved,
     movement,
     once_ready,
@@ -861,6 +863,33 @@ def test_a_lesson_names_what_was_mistaken_for_it_most_often_first() -> None:
         "none of 192 windows of what the model knew was mistaken for it",
     ]
     assert "mistaken" not in " ".join(describe_lesson(replace(none, known=0)))
+
+
+def test_a_clip_at_another_tempo_keeps_its_events_and_lasts_as_long_as_that_takes() -> None:
+    shown = clip(RIGHT, frames=40)
+    slow, fast = at_tempo(shown, 0.7), at_tempo(shown, 1.4)
+    assert (len(slow), len(fast)) == (57, 28)
+    for other in (slow, fast):
+        assert other.sum() == pytest.approx(shown.sum(), rel=0.03)
+        assert not other[..., : SIDE // 2].any()  # where the clip has nothing either
+    assert np.array_equal(at_tempo(shown, 1.0), shown)
+
+
+def test_a_lesson_says_how_else_the_gesture_should_be_shown(base: Path, tmp_path: Path) -> None:
+    learned = lesson(base, tmp_path / "taught")
+    assert set(learned.otherwise) == {*OTHERWISE}
+    assert learned.otherwise["more slowly"] == 1.0  # it doesn't move
+    poor = {"faster": 0.1, "more slowly": 0.4, "nearer to the camera": 0.6}
+    said = " ".join(describe_lesson(replace(learned, otherwise=poor)))
+    assert "performed otherwise, less of it is recognised (10 % faster and 40 % more slowly)" in said
+    assert "performed otherwise" not in " ".join(describe_lesson(replace(learned, otherwise={"faster": 0.9})))
+
+
+def test_frames_of_so_many_events_have_no_tempo(tmp_path: Path) -> None:
+    card = replace(CARD, input=replace(CARD.input, slice=SliceRule(n_events=100)))
+    (base := tmp_path / "base").mkdir()
+    write_network(base, card)
+    assert {*OTHERWISE} - {*lesson(base, tmp_path / "taught").otherwise} == {"more slowly", "faster"}
 
 
 def test_the_command_gives_a_known_gesture_another_name(
