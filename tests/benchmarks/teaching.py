@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -67,7 +68,7 @@ class Lesson(NamedTuple):
     """
 
     action: int
-    subject: int
+    teachers: str
     recall: float
     false: float
     own: float
@@ -199,8 +200,10 @@ def _right(
     return right / n
 
 
-def measure(data: Path, model: str, subjects: Sequence[int], actions: Sequence[int]) -> Iterator[Lesson]:
-    """Yield the figures of each lesson; raises DataError if a take that is needed is missing."""
+def measure(
+    data: Path, model: str, groups: Sequence[tuple[int, ...]], actions: Sequence[int]
+) -> Iterator[Lesson]:
+    """Yield the figures of each lesson by each group of people; raises DataError if a take of theirs is missing."""
     folder = model_folder(model)
     weights, card = load_weights(folder / WEIGHTS)
     if card.readout != "traces":
@@ -214,30 +217,34 @@ def measure(data: Path, model: str, subjects: Sequence[int], actions: Sequence[i
     dense = Dense.of(weights, card)
     plain = units.of(weights, card)
     before = {n: decisions(_outputs(plain[n], dense), card) for _, n in gestures}
-    for subject in subjects:
+    for group in groups:
         for action in actions:
-            own = [played for played in found if (played.action, played.subject) == (action, subject)]
-            if len(own) < 2:
-                raise DataError(f"subject {subject} has fewer than two takes of action {action}: add them")
+            own = [[each for each in found if each[:2] == (action, subject)] for subject in group]
+            shown_takes = [played for theirs in own for played in theirs[:2]]
+            if len(shown_takes) < 2 * len(group):
+                raise DataError(
+                    f"subjects {group} have fewer than two takes each of action {action}: add them"
+                )
+            last = [played for theirs in own for played in theirs[2:]]
             with tempfile.TemporaryDirectory() as made:
                 out = Path(made) / NAME
-                teach(NAME, [repeated(played, card)[0] for played in own[:2]], folder, out)
+                teach(NAME, [repeated(played, card)[0] for played in shown_takes], folder, out)
                 taught, taught_card = load_weights(out / WEIGHTS)
             dense = Dense.of(taught, taught_card)
             shown = units.of(taught, taught_card)
             decided = {
                 n: decisions(_outputs(shown[n], dense), taught_card)
                 for n, played in enumerate(found)
-                if played.subject != subject or played in own[2:]
+                if played.subject not in group or played in last
             }
-            theirs = [(played, n) for n, played in enumerate(found) if played.subject != subject]
-            known = [each for each in gestures if each[0].subject != subject]
+            theirs = [(played, n) for n, played in enumerate(found) if played.subject not in group]
+            known = [each for each in gestures if each[0].subject not in group]
             yield Lesson(
                 action,
-                subject,
+                "+".join(map(str, group)),
                 share([decided[n] for played, n in theirs if played.action == action], NAME),
                 share([decided[n] for played, n in theirs if played.action != action], NAME),
-                share([decided[n] for n, played in enumerate(found) if played in own[2:]], NAME),
+                share([decided[n] for n, played in enumerate(found) if played in last], NAME),
                 _right(known, decided, lengths),
                 _right(known, before, lengths),
             )
@@ -248,6 +255,7 @@ def main(
     model: str = "gestures",
     subjects: tuple[int, ...] = (1, 3, 5, 7),
     actions: tuple[int, ...] = TAUGHT,
+    together: int = 1,
 ) -> None:
     """Teach each action by each person, decide on everyone else, and print JSON.
 
@@ -261,10 +269,17 @@ def main(
         Who teaches.
     actions
         What is taught.
+    together
+        How many people teach an action in one lesson.
     """
-    lessons = []
-    for lesson in measure(data, model, subjects, actions):
-        say(", ".join(f"{name} {value:.3g}" for name, value in lesson._asdict().items()))
+    lessons, groups = [], [*combinations(subjects, together)]
+    for lesson in measure(data, model, groups, actions):
+        say(
+            ", ".join(
+                f"{name} {value if isinstance(value, str) else f'{value:.3g}'}"
+                for name, value in lesson._asdict().items()
+            )
+        )
         lessons.append(lesson)
     table = {str(action): _means([each for each in lessons if each.action == action]) for action in actions}
     write_json(
@@ -273,8 +288,9 @@ def main(
             "model": model,
             "lessons": len(lessons),
             "mean": _means(lessons),
-            "by_subject": {
-                str(one): _means([each for each in lessons if each.subject == one]) for one in subjects
+            "by_teachers": {
+                names: _means([each for each in lessons if each.teachers == names])
+                for names in ("+".join(map(str, group)) for group in groups)
             },
             "by_action": table,
         }
