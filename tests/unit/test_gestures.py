@@ -134,9 +134,8 @@ def test_wide_people_wave_less_straight_than_narrow_ones() -> None:
             found.append(sizes[1] / sizes[0])
         return float(np.median(found))
 
-    assert (
-        roundness("wide") > 0.2 > roundness("narrow")
-    )  # real ones: 0.2 and 0.3 (docs/experiments/real-people.md)
+    # Real ones: 0.2 and 0.3 (docs/experiments/real-people.md)
+    assert 0.4 > roundness("wide") > 1.3 * roundness("narrow")
 
 
 @pytest.mark.parametrize("movement", [*GESTURES, *EVERYDAY])
