@@ -81,8 +81,8 @@ _STROKES: dict[str, Stroke] = {
     "basketball_shot": Stroke(((-0.3, -0.35, 0.35), (-0.3, 0.3, 0.35), (-0.25, 0.85, 0.45)), (0.15, 0.5),
         both=True, trunk=((0, 10, 0), (0, 3, 0), (0, -3, 0))),
     "dribble": Stroke(((0.1, -0.4, 0.5), (0.1, -0.8, 0.5)), (0.13, 0.4), turns=True),
-    "hook_punch": Stroke(((0.1, -0.2, 0.35), (0.55, 0.0, 0.45), (-0.45, 0.05, 0.6)), (0.1, 0.35), weight=1.0),
-    "straight_punch": Stroke(((0.0, -0.15, 0.35), (-0.2, 0.05, 0.95)), (0.1, 0.4), turns=True, weight=1.5),
+    "hook_punch": Stroke(((0.1, -0.2, 0.35), (0.55, 0.0, 0.45), (-0.45, 0.05, 0.6)), (0.1, 0.35)),
+    "straight_punch": Stroke(((0.0, -0.15, 0.35), (-0.2, 0.05, 0.95)), (0.1, 0.4), turns=True),
     "block": Stroke(((0.1, -0.3, 0.35), (-0.3, 0.3, 0.5)), (0.12, 0.4), both=True),
     "catch": Stroke(((-0.1, -0.2, 0.75), (-0.3, -0.35, 0.4)), (0.15, 0.5), both=True, stops=True),
     "curl": Stroke(((0.05, -0.95, 0.1), (0.1, -0.4, 0.5), (0.0, -0.1, 0.35)), (0.2, 0.7), both=True),
@@ -102,7 +102,7 @@ _STROKES: dict[str, Stroke] = {
         trunk=((0, 0, 0), (-4, 36, 0.1), (0, 0, 0))),
     "lift_box": Stroke(((-0.2, -0.85, 0.45), (-0.2, -0.35, 0.5), (-0.2, 0.3, 0.6)), (0.3, 0.9), both=True,
         stops=True, turns=True, trunk=((0, 24, 0), (0, 4, 0), (0, 0, 0))),
-    "knock": Stroke(((-0.1, 0.2, 0.6), (-0.15, 0.15, 0.85)), (0.08, 0.22), weight=1.5),
+    "knock": Stroke(((-0.1, 0.2, 0.6), (-0.15, 0.15, 0.85)), (0.08, 0.22)),
     "hammer": Stroke(((0.05, 0.5, 0.3), (0.0, -0.3, 0.65)), (0.12, 0.4)),
     "pull": Stroke(((-0.1, 0.1, 0.9), (0.1, -0.3, 0.3)), (0.2, 0.6)),
     "open_door": Stroke(((0.1, -0.4, 0.6), (0.2, -0.3, 0.85), (0.65, -0.3, 0.5)), (0.25, 0.7), stops=True),
@@ -138,7 +138,7 @@ _STROKES: dict[str, Stroke] = {
         trunk=((0, 0, 0), (0, 18, 0))),
     # In the air: parts of these look like a part of a circle or one beat of a wave
     "swipe": Stroke(((0.6, -0.05, 0.55), (-0.05, 0.05, 0.85), (-0.7, 0.0, 0.5)), (0.08, 0.35), turns=True,
-        weight=5.0),
+        weight=4.0),
     "swipe_up": Stroke(((0.0, -0.6, 0.5), (0.0, 0.0, 0.85), (-0.05, 0.6, 0.5)), (0.08, 0.35), turns=True,
         weight=2.0),
     "draw_x": Stroke(((0.3, 0.45, 0.55), (-0.5, -0.3, 0.6), (-0.5, 0.45, 0.6), (0.3, -0.3, 0.55)), _DRAWN_S,
@@ -335,12 +335,12 @@ def through(times_s: Array, knots_s: Array, poses: Array, *, stops: bool) -> Arr
 
 
 MOVEMENTS: dict[str, Motion] = {
-    "reach": Motion(reach, 1.0, 2.0, 80.0),
+    "reach": Motion(reach, 1.0, 2.0, 72.0),
     "drift": Motion(drift, 1.0, 2.0, 9.0),
     "arc": Motion(arc, 1.0, 2.0, 9.0),
     "scribble": Motion(scribble, 1.0, 2.0, 7.0),
-    "walk_in_place": Motion(partial(march, False), 0.7, 1.6, 1.5),
-    "jog_in_place": Motion(partial(march, True), 0.4, 1.0, 1.5),
+    "walk_in_place": Motion(partial(march, False), 0.7, 1.6, 0.5),
+    "jog_in_place": Motion(partial(march, True), 0.4, 1.0, 0.5),
     "kick": Motion(kick, 0.6, 1.6, 0.5),
     **{name: Motion(partial(_stroke, stroke), 1.0, 2.0, stroke.weight) for name, stroke in _STROKES.items()},
 }

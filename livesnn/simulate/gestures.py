@@ -62,7 +62,7 @@ from livesnn.video.dvs_pixel import FloatImage
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 11
+VERSION = 10
 """Version of the simulated events. Raise it with every change of them, so that stale caches are not used."""
 
 WARM_UP_US = 20_000
@@ -94,8 +94,6 @@ PRACTISED = {
 
 PERFORMED_S, SWIFT_S, LONG_S = (0.5, 4.0), (0.2, 0.8), (60.0, 60.0)
 """How long (log-uniform), how long the change to it takes (log-uniform), and how long nothing is performed."""
-
-SWUNG_SHARE = 0.7  # Share of a wide person's changes in which the hands rise and fall on arcs
 
 REST_SHARE, REST_S = 0.45, (0.2, 1.5)  # How often a rest follows, and how long it is
 
@@ -323,7 +321,7 @@ def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -
         limbs = perform(gesture, times_us / 1e6, rng, breadth)
         if film is None or before is None:
             film, before = Film(scene, limbs, rng), limbs
-        bend = swung(rng) if breadth == "wide" and rng.random() < SWUNG_SHARE else None
+        bend = swung(rng) if breadth == "wide" else None
         limbs = _changed(before, limbs, change_us // FRAME_US, bend)
         end = (change_us + held_us) // FRAME_US
         segment = Segment(gesture, now_us + change_us, now_us + change_us + held_us)

@@ -159,7 +159,6 @@ def names_like(name: str) -> str:
     )
 
 
-LOOSE_SHARE = 0.6  # Share of wide people who perform loosely
 LOOSE = 0.7  # Largest share of a movement that wide people add in another direction
 
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
@@ -172,7 +171,7 @@ def perform(gesture: str, times_s: Array, rng: Random, breadth: Breadth = "narro
     limbs, beat = motion.perform(times_s, rng)
     alive = rng.uniform(0.003, 0.015)  # nobody holds still
     bobbing = rng.uniform(0, 0.9) * (rng.random() < 0.5)  # half of the people move only their arms
-    if breadth == "wide" and gesture not in NOTHING and rng.random() < LOOSE_SHARE:
+    if breadth == "wide" and gesture not in NOTHING:
         limbs = limbs._replace(wrist=_loosely(limbs.wrist, beat, rng))
     bob = bobbing * np.sin(beat.phase + rng.uniform(0, 6.3))[:, None] * rng.normal(0, 0.5, 2)
     steady = rng.uniform(0.1, 1.0)
@@ -503,14 +502,14 @@ _OTHER_WAYS: dict[str, tuple[Motion, ...]] = {
     "hand_clapping": (
         Motion(_small_clapping, 0.2, 1.1),
         Motion(_wide_clapping, 0.35, 1.3),
-        Motion(_chest_clapping, 0.24, 0.7, 1.5),
+        Motion(_chest_clapping, 0.24, 0.7, 2.0),
     ),
     **{
         name: (
             Motion(partial(_waving, (arm,)), 0.4, 1.5),
             Motion(partial(_whole_arm_wave, arm), 0.45, 1.5, 1.6),
             Motion(partial(_bent_arm_wave, arm), 0.3, 1.4, 1.3),
-            Motion(partial(_raised_wave, arm), 0.27, 1.0, 2.0),
+            Motion(partial(_raised_wave, arm), 0.27, 1.0, 3.0),
         )
         for name, arm in _WAVES.items()
     },
@@ -518,7 +517,7 @@ _OTHER_WAYS: dict[str, tuple[Motion, ...]] = {
         name: (
             Motion(partial(_circling, {arm: sign}, opening=(0.25, 1.35)), 0.45, 2.4),
             Motion(partial(_bent_arm_circle, arm, sign), 0.45, 2.0, 1.5),
-            Motion(partial(_drawn_circle, arm, sign), 0.55, 1.3, 2.5),
+            Motion(partial(_drawn_circle, arm, sign), 0.55, 1.3, 3.0),
         )
         for name, (arm, sign) in _CIRCLES.items()
     },
