@@ -43,7 +43,9 @@ def mixed(models: Sequence[tuple[Weights, ModelCard]], members: Sequence[int]) -
         share = np.float32(theirs.traces.members / len(models))
         row = own[f"{CLASSIFY}.weight"][:, member * hidden : (member + 1) * hidden] * share
         parts.setdefault(f"{CLASSIFY}.weight", []).append(row)
-    made = {name: np.concatenate(arrays, axis=int(name.startswith(CLASSIFY))) for name, arrays in parts.items()}
+    made = {
+        name: np.concatenate(arrays, axis=int(name.startswith(CLASSIFY))) for name, arrays in parts.items()
+    }
     made[f"{CLASSIFY}.bias"] = np.mean([own[f"{CLASSIFY}.bias"] for own, _ in models], axis=0)
     return weights | made, replace(card, traces=replace(card.traces, members=len(models)), states={})
 
