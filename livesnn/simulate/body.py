@@ -49,7 +49,7 @@ class Limbs(NamedTuple):
     def blended(self, other: Limbs, share: Array, bend: Array | None = None) -> Limbs:
         """Return the mean of this pose and ``other``, weighted by ``share`` [T]: 0 is this pose, 1 the other.
 
-        A wrist goes halfway through ``bend`` [2, 3] beside the straight line, in parts of its length.
+        Halfway, each wrist is off the straight line by ``bend`` [2, 3] (out, up, forward), in parts of its length.
         """
         parts = []
         for one, two in zip(self, other, strict=True):

@@ -315,7 +315,8 @@ def _otherwise(lesson: _Given, memory: Memory | None, decided: Callable[[Watched
         if tempo == 1 or timed:
             copies = [copy for half in halves for copy in moved(at_tempo(half, tempo), moves)]
             seen = Watched.joined([watch(lesson.model, lesson.weights, copy, memory) for copy in copies])
-            shares[name] = round(decided(seen) / max(len(seen.units), 1), 2)
+            if windows := len(seen.units):  # none if all clips are short
+                shares[name] = round(decided(seen) / windows, 2)
     return shares
 
 

@@ -1,4 +1,4 @@
-"""Makes one model of members of several: `python tests/benchmarks/mixed_members.py OUT RUN:MEMBER RUN:MEMBER …`.
+"""Makes one model of members of several: `python tests/benchmarks/mixed_members.py --out OUT --parts MODEL:MEMBER …`.
 
 The runs trained read-outs of traces for the same frozen network, each on other simulated people. Members of different
 runs are wrong about different things, so their mean is better than that of members of one run

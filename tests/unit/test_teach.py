@@ -885,6 +885,15 @@ def test_a_lesson_says_how_else_the_gesture_should_be_shown(base: Path, tmp_path
     assert "performed otherwise" not in " ".join(describe_lesson(replace(learned, otherwise={"faster": 0.9})))
 
 
+def test_short_clips_are_learned_though_their_halves_hold_no_window(
+    base: Path, remembering: Path, tmp_path: Path
+) -> None:
+    for model in (base, remembering):
+        clips = [clip(RIGHT, frames=12, seed=seed) for seed in range(8)]
+        learned = teach("right", clips, model, tmp_path / f"{model.name}-taught", others=[clip(LEFT)])
+        assert (learned.windows, learned.otherwise, learned.to_add) == (8, {}, [])
+
+
 def test_frames_of_so_many_events_have_no_tempo(tmp_path: Path) -> None:
     card = replace(CARD, input=replace(CARD.input, slice=SliceRule(n_events=100)))
     (base := tmp_path / "base").mkdir()
