@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import tyro
 
 from livesnn.card import ModelCard
@@ -21,7 +22,7 @@ from livesnn.snn import build_network
 from livesnn.snn.checkpoint import with_weights
 from livesnn.train.datasets.gestures_sim import load_split
 from livesnn.train.model_folder import write_model_folder
-from livesnn.weights import WEIGHTS, Weights, load_weights
+from livesnn.weights import GRAPH, WEIGHTS, Weights, load_weights, write_model
 
 PROJECT, HIDDEN, CLASSIFY = "read_out.project", "read_out.hidden", "classify"
 
@@ -50,7 +51,15 @@ def mixed(models: Sequence[tuple[Weights, ModelCard]], members: Sequence[int]) -
     return weights | made, replace(card, traces=replace(card.traces, members=len(models)), states={})
 
 
-def main(out: Path, parts: tuple[str, ...], run: Path, command: str = "", commit: str = "") -> None:
+def main(
+    out: Path,
+    parts: tuple[str, ...],
+    run: Path,
+    command: str = "",
+    commit: str = "",
+    offsets: dict[str, float] | None = None,
+    temperature: float | None = None,
+) -> None:
     """Write the model folder, measured on validation.
 
     Parameters
@@ -63,14 +72,23 @@ def main(out: Path, parts: tuple[str, ...], run: Path, command: str = "", commit
         Run folder whose learning curve is shown.
     command, commit
         How the read-outs were trained, for the card.
+    offsets
+        What is added to the outputs of some classes, such as arm_roll -2.
+    temperature
+        The card's; default: the one that calibrates the probabilities on validation.
     """
     names, members = zip(
         *((part.rpartition(":")[0], int(part.rpartition(":")[2])) for part in parts), strict=True
     )
     weights, card = mixed([load_weights(Path(name) / WEIGHTS) for name in names], members)
+    for label, offset in (offsets or {}).items():
+        weights[f"{CLASSIFY}.bias"][card.classes.index(label)] += np.float32(offset)
     net = with_weights(build_network(card), weights, where=str(out))
     card = replace(card, command=command or card.command, commit=commit or card.commit)
     measured = write_model_folder(net, out, card, load_split(Path(), "validation", card), run, chosen=False)
+    if temperature is not None:
+        written, card = load_weights(out / WEIGHTS)
+        write_model(out, written, onnx.load(out / GRAPH), replace(card, temperature=temperature))
     say(f"validation: {measured.accuracy_reset:.3f} reset, {measured.accuracy_carried:.3f} carried")
 
 
