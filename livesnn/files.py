@@ -8,7 +8,6 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -74,14 +73,6 @@ def replace_file(path: Path, octets: bytes) -> None:
         new.unlink(missing_ok=True)
 
 
-def open_unbuffered(path: Path) -> FileIO:
-    """Open a file for reading; raises SourceError when that fails."""
-    try:
-        return open(path, "rb", buffering=0)
-    except OSError as error:
-        raise cannot_open(path, error) from error
-
-
 class _Buffer(threading.local):
     """What a thread has read last of a file."""
 
@@ -99,7 +90,10 @@ class BufferedFile:
     """
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = open_unbuffered(path)
+        try:
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise cannot_open(path, error) from error
         self._progress = progress
         self.path = path
         self.size = os.fstat(self._file.fileno()).st_size

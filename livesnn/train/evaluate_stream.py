@@ -15,7 +15,7 @@ import numpy.typing as npt
 from livesnn.errors import DataError
 from livesnn.events.slicer import frames
 from livesnn.infer.cost import mean_density
-from livesnn.infer.decide import Decider
+from livesnn.infer.decide import OTHER, Decider
 from livesnn.infer.model import Model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import Segment
@@ -23,7 +23,6 @@ from livesnn.train.datasets import UncutStream
 
 MINUTE_US = 60_000_000
 OBSERVED_MS = (100, 200, 300, 400, 500, 750, 1000, 1500, 2000)
-OTHER = "other"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -201,13 +201,6 @@ class _SensorFile:
     settings: SensorSettings
 
 
-@dataclass(frozen=True)
-class _SensorFields:
-    """The same, as it is written."""
-
-    settings: dict[str, object]
-
-
 def load_settings(path: Path) -> SensorSettings:
     """Return the settings in a file that `save_settings` wrote. Raises DataError, and SourceError for no file."""
     require_file(path, "file of camera settings (.json)")
@@ -215,7 +208,7 @@ def load_settings(path: Path) -> SensorSettings:
         octets = path.read_bytes()
         settings = decode_json(octets, _SensorFile).settings
         # A misspelt field would leave the camera as it is, without a word.
-        if unknown := decode_json(octets, _SensorFields).settings.keys() - asdict(settings).keys():
+        if unknown := decode_json(octets, dict[str, Any])["settings"].keys() - asdict(settings).keys():
             raise msgspec.ValidationError(f"unknown field {min(unknown)!r}")
         return settings
     except (OSError, msgspec.DecodeError, UnicodeError) as error:

@@ -25,7 +25,6 @@ from livesnn.events.formats.hdf5_layout import (
     Place,
     WatchedFile,
     count_triggers,
-    damage_as_errors,
     filters_of,
     find_places,
 )
@@ -59,10 +58,15 @@ def open_hdf5(path: Path) -> BlockReader:
     opened = contextlib.ExitStack()
     try:
         watched = opened.enter_context(WatchedFile(path))
-        with damage_as_errors(path, "not a sound HDF5 file"):
-            file = h5py.File(watched, "r")
-            opened.callback(_close, file)
-            return _open(path, file, Attributes(watched), opened.close)
+        file = h5py.File(watched, "r")
+        opened.callback(_close, file)
+        return _open(path, file, Attributes(watched), opened.close)
+    except DAMAGE as error:
+        opened.close()
+        reason = " ".join((str(error) or type(error).__name__).split())[:200]
+        raise FormatError(
+            f"{path}: not a sound HDF5 file ({reason}): it is damaged or cut short: copy it again"
+        ) from error
     except BaseException:
         opened.close()
         raise

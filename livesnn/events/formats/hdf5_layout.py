@@ -14,7 +14,6 @@ import re
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -80,16 +79,6 @@ class Place(NamedTuple):
     def packed(self) -> bool:
         """Whether the events are compressed by Prophesee's ECF."""
         return filters_of(self.parts["t"]) == [ECF_FILTER]
-
-
-@contextmanager
-def damage_as_errors(path: Path, what: str) -> Iterator[None]:
-    """Raise FormatError for what h5py raises on a damaged file."""
-    try:
-        yield
-    except DAMAGE as error:
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise FormatError(f"{path}: {what} ({reason}): it is damaged or cut short: copy it again") from error
 
 
 def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Place]:

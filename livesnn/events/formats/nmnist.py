@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.errors import FormatError, SourceError
+from livesnn.errors import FormatError
 from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from livesnn.files import require_file
+from livesnn.files import file_head
 
 EVENT_BYTES = 5
 NMNIST_RESOLUTION = Resolution(34, 34)
@@ -47,15 +47,9 @@ def read_nmnist(path: Path) -> Events:
 
 
 def _read(path: Path) -> tuple[Events, Resolution, list[str]]:
-    size = require_file(path)
-    try:
-        with open(path, "rb") as file:
-            octets = file.read(min(size, MAX_FILE_BYTES) + 1)
-    except OSError as error:
-        raise SourceError(
-            f"{path}: can't be read ({error.strerror}): check the path and permissions"
-        ) from error
+    octets = file_head(path, MAX_FILE_BYTES + 1)
     if len(octets) > MAX_FILE_BYTES:
+        size = path.stat().st_size
         raise FormatError(f"{path}: {size:,} bytes are too many for an N-MNIST file: check the path")
     records = _records(octets)
     resolution = _smallest_sensor(records)
