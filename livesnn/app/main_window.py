@@ -257,7 +257,6 @@ class MainWindow(Page):
         self.choose(**{name: to for name, to in plain.items() if to != getattr(choices, name)})
         if wanted.engine != before.engine:
             self.set_model(self.player.chosen, wanted.engine)
-            self.set_model(self.player.chosen, wanted.engine)
         kept = {name: getattr(wanted, name) for name in ("mounted", "recent", "labels")}
         self.settings.change(**{name: to for name, to in kept.items() if to != getattr(before, name)})
         self._show_recent()

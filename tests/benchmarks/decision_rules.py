@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from people import Listening
 
 from livesnn.card import ModelCard
 from livesnn.console import write
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import frames
 from livesnn.infer.decide import UNDECIDED, Decider, FloatArray
-from livesnn.infer.model import Model, State, load_model
+from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets.gestures_sim import uncut
@@ -59,26 +60,10 @@ class Stream(NamedTuple):
     segments: tuple[tuple[int, int, int], ...] = ()
 
 
-class _Listening:
-    """A model that keeps its outputs."""
-
-    def __init__(self, model: Model) -> None:
-        self.card, self.engine, self._model = model.card, model.engine, model
-        self.outputs: list[FloatArray] = []
-
-    def initial_state(self) -> State:
-        return self._model.initial_state()
-
-    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        output, state = self._model.step(frame, state)
-        self.outputs.append(output)
-        return output, state
-
-
 def simulated(model: Model, minutes: float, seed: int) -> Iterator[Stream]:
     """Play a validation person's gestures, and then nothing, as `livesnn eval --stream` does."""
     for stream in uncut(Path(), "validation", model.card, minutes, seed):
-        listening = _Listening(model)
+        listening = Listening(model)
         spec = model.card.input
         results = list(run_frames(frames(stream.source, spec.slice, spec), listening))
         segments = tuple((model.card.classes.index(name), start, end) for name, start, end in stream.segments)

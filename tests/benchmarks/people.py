@@ -242,7 +242,7 @@ def bench_people(
     streams = [clip.stream for clips in rows.values() for clip in clips]
     fill = partial(_fill_cache, spec=card.input, denoise=denoise)
     in_processes(fill, [*dict.fromkeys(streams)], "making frames of people")
-    listening = _Listening(loaded)
+    listening = Listening(loaded)
     measured: dict[str, object] = {}
     left_out: list[str] = []
     heard: list[_Heard] = []
@@ -336,7 +336,7 @@ def _named(played: Sequence[Played], frame_min: float) -> dict[str, object]:
     }
 
 
-class _Listening:
+class Listening:
     """A model that keeps the outputs of its steps."""
 
     def __init__(self, model: Model) -> None:
