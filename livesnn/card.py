@@ -19,6 +19,7 @@ MOST_NEURONS = 50_000_000
 
 # Limits that msgspec checks in `ModelCard.from_json`.
 _Size = Annotated[int, Meta(ge=1, le=4096)]
+_Count = Annotated[int, Meta(ge=0, le=10**9)]
 _Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
 _Decay = Annotated[float, Meta(ge=0, le=1)]
 _Leak = Annotated[float, Meta(ge=0, le=0.9999)]  # 1 in float32 would never forget
@@ -195,12 +196,14 @@ class Measured:
     """How well a class was learned from its last lesson."""
 
     # Of the lesson's windows that were held out for a test, how many were recognised, and how many there were
-    right: int
-    kept_aside: int
+    right: _Count
+    kept_aside: _Count
     # Of windows of what the model knew before, how many were taken for the class, and how many there were
-    taken: int
-    known: int
-    taken_from: dict[str, int] = field(default_factory=dict)  # ``taken`` by what was performed, where known
+    taken: _Count
+    known: _Count
+    taken_from: dict[str, _Count] = field(
+        default_factory=dict
+    )  # ``taken`` by what was performed, where known
 
 
 @dataclass(frozen=True)
@@ -264,7 +267,7 @@ class ModelCard:
     mean_count: float | None = None
     saturated: float | None = None
     temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0
-    taught: dict[str, int] = field(default_factory=dict)
+    taught: dict[str, _Count] = field(default_factory=dict)
     lessons: dict[str, Measured] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     commit: str = ""
@@ -353,6 +356,9 @@ def _check(card: ModelCard) -> None:
     wrong = [label for label in card.classes if not label.strip() or not label.isprintable()]
     if wrong or len(set(card.classes)) < len(card.classes):
         raise ModelError(f"class names must be different and printable: {list(card.classes)}")
+    for named in (card.taught, card.lessons, card.renamed):
+        if strange := [label for label in named if label not in card.classes]:
+            raise ModelError(f"{strange[0]!r} was taught or renamed, but is none of its classes")
     network = card.network
     blocks = len(card.neuron.block_alphas)
     if blocks and (network.kind != "sts_resnet" or blocks != 4):

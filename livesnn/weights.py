@@ -51,6 +51,16 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
         return {name: array.astype(np.float32, copy=False) for name, array in weights.items()}, card
 
 
+def load_tensors(path: Path) -> Weights:
+    """Read a safetensors file of a model folder that has no card; raises ModelError if it is missing or damaged."""
+    with _opened(path, "copy the model again") as file:
+        kept = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118
+    for name, array in kept.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{path}: {name} holds NaN or infinity: copy the model again")
+    return {name: array.astype(np.float32, copy=False) for name, array in kept.items()}
+
+
 def load_card(path: Path) -> ModelCard:
     """Read the card in a model.safetensors, and no weights; raises ModelError as `load_weights` does."""
     with _opened(path) as file:
@@ -58,9 +68,9 @@ def load_card(path: Path) -> ModelCard:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, again: str = "train the model again, or use --engine onnx") -> Iterator[Any]:
     if not path.is_file():
-        raise ModelError(f"{path} is missing: train the model again, or use --engine onnx")
+        raise ModelError(f"{path} is missing: {again}")
     try:
         path.open("rb").close()  # safetensors' message wouldn't say why it can't be read
         check_size(path)

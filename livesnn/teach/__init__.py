@@ -295,6 +295,9 @@ RECORDINGS = "lessons.json"
 """File of a taught model that names the recordings which each class was learned from."""
 
 
+MOST_LISTED_BYTES = 1 << 22
+
+
 @dataclass(frozen=True)
 class Recordings:
     """What a class was learned from: recordings of it, and others that don't show it."""
@@ -320,7 +323,7 @@ class Recordings:
     @property
     def there(self) -> Recordings:
         """Without the files that have gone."""
-        return self.each(lambda file: file if parse_recording_path(Path(file)).file.is_file() else None)
+        return self.each(lambda file: file if os.path.isfile(parse_recording_path(Path(file)).file) else None)
 
 
 def recordings_of(folder: Path) -> dict[str, Recordings]:
@@ -330,6 +333,8 @@ def recordings_of(folder: Path) -> dict[str, Recordings]:
     """
     file = folder / RECORDINGS
     try:
+        if file.exists() and (not file.is_file() or file.stat().st_size > MOST_LISTED_BYTES):
+            raise ModelError(f"{file} is no list of recordings: remove it, or copy the model again")
         kept = decode_json(file.read_bytes(), dict[str, Recordings]) if file.exists() else {}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(f"{file} can't be read ({error}): remove it, or copy the model again") from error
@@ -351,7 +356,7 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
     Raises ModelError if it has no such class, or can't do without it; or like `check_lesson`.
     """
     # It takes half a second to import these.
-    from livesnn.teach.add_class import Learned, taught_before, write_taught
+    from livesnn.teach.add_class import Learned, rows_of, taught_before, write_taught
     from livesnn.teach.clips import BIAS, MOST_MOMENTS, WEIGHT, Memory, with_moments
 
     folder = model_folder(model)
@@ -365,6 +370,10 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
         }
 
     weights, _ = load_weights(folder / WEIGHTS)
+    try:
+        rows_of(weights, card)
+    except ModelError as error:
+        raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     memory = Memory.of(folder, weights, card)
     kept = changed(
         taught_before(folder, card, weights[WEIGHT].shape[1] + 1 if memory is None else memory.size)

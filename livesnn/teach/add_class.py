@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from livesnn.card import ModelCard
 from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError
@@ -86,6 +85,7 @@ from livesnn.weights import (
     Weights,
     dense_layers,
     fold_batch_norm,
+    load_tensors,
     load_weights,
     tensor,
     write_model,
@@ -405,14 +405,11 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
     """
     file = folder / TAUGHT
     again = "copy it again, or teach the model it was made from"
-    try:
-        kept = load_file(file) if card.taught else {}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{file} can't be read ({error}): {again}") from error
+    kept = load_tensors(file) if card.taught else {}
     if missing := {name for name in card.taught if KEY + name not in kept}:
         raise ModelError(f"{file} lacks {', '.join(sorted(missing))}: {again}")
-    taught = {name: kept[KEY + name].astype(np.float32) for name in card.taught}
-    if any(windows.ndim != 2 or windows.shape[1] != features for windows in taught.values()):
+    taught = {name: kept[KEY + name] for name in card.taught}
+    if any(not len(windows) or windows.shape[1:] != (features,) for windows in taught.values()):
         raise ModelError(f"{file} belongs to another network: {again}")
     return taught
 

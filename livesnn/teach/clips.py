@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DataError, ModelError
@@ -30,7 +28,7 @@ from livesnn.infer.onnx_engine import MIX
 from livesnn.infer.run import FrameStream
 from livesnn.infer.spike_engine import EPSILON, Dense, hidden_units
 from livesnn.sources import is_live, open_source
-from livesnn.weights import Weights
+from livesnn.weights import Weights, load_tensors
 
 FloatArray = npt.NDArray[np.float32]
 Clip = npt.NDArray[np.uint8]  # Frames uint8 [T, C, H, W] without a gap in time between them
@@ -287,10 +285,10 @@ class Memory(NamedTuple):
             return cls(weights[PROJECT][-spec.width :], weights[OFFSET][-spec.width :], weights[MIX][-1])
         if not (file := folder / MEMORY).is_file():
             return None
+        kept = load_tensors(file)
         try:
-            kept = load_file(file)
-            made = cls(*(kept[name].astype(np.float32) for name in ("project.weight", "project.bias", "mix")))
-        except (SafetensorError, OSError, KeyError) as error:
+            made = cls(*(kept[name] for name in ("project.weight", "project.bias", "mix")))
+        except KeyError as error:
             raise ModelError(f"{file} can't be read ({error}): copy the model again") from error
         shapes = [(spec.width, weights[PROJECT].shape[1]), (spec.width,), (decays, decays)]
         if [each.shape for each in made] != shapes:

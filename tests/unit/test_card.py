@@ -63,6 +63,9 @@ def test_fields_of_a_later_livesnn_are_ignored() -> None:
     assert ModelCard.from_json(text) == CARD
 
 
+LESSON = '{"right": %d, "kept_aside": 1, "taken": 0, "known": 1}'
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -96,6 +99,9 @@ def test_fields_of_a_later_livesnn_are_ignored() -> None:
         ("0.97", "0.99999999", r"traces\.alphas\[4\]"),
         ('"members": 3', '"members": 1000000000', r"traces\.members"),
         ('"hidden": 256', '"hidden": 0', r"traces\.hidden"),
+        ('"taught": {', '"taught": {"ghost": 1', "'ghost' was taught or renamed, but is none of its classes"),
+        ('"lessons": {', f'"lessons": {{"a": {LESSON % 10**400}', "not a livesnn model card|lessons"),
+        ('"lessons": {', f'"lessons": {{"a": {LESSON % -1}', r"lessons.*right"),
         ("livesnn-model/1", "livesnn-model/9", "update livesnn"),
         ("{", "", "not a livesnn model card"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -562,8 +563,46 @@ def test_lessons_that_are_damaged_or_missing_are_named(base: Path, tmp_path: Pat
     lesson(base, tmp_path / "one")
     for harm in (lambda file: file.write_bytes(b"nothing"), Path.unlink):
         harm(tmp_path / "one" / "taught.safetensors")
-        with pytest.raises(ModelError, match=r"taught.safetensors can't be read"):
+        with pytest.raises(ModelError, match=r"taught.safetensors (can't be read|is missing)"):
             teach("below", [clip(BELOW)], tmp_path / "one", tmp_path / "two", others=[clip(LEFT)])
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (np.full((12, 129), np.nan, np.float32), "class: right holds NaN or infinity: copy the model again"),
+        (np.zeros((0, 129), np.float32), "belongs to another network: copy it again"),
+        (np.zeros((12, 129), np.int8), "the data type I8"),
+    ],
+)
+def test_lessons_that_hold_no_numbers_are_refused(
+    base: Path, tmp_path: Path, kept: np.ndarray, says: str
+) -> None:
+    lesson(base, tmp_path / "one")
+    save_file({"class: right": kept}, tmp_path / "one" / "taught.safetensors")
+    with pytest.raises(ModelError, match=f"taught.safetensors.*{says}"):
+        change_class("right", tmp_path / "one", tmp_path / "two", name="wrong")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_place_of_a_file_of_lessons_is_refused(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "one")
+    for name, says in (("lessons.json", "is no list of recordings"), ("taught.safetensors", "is missing")):
+        file = tmp_path / "one" / name
+        file.unlink(missing_ok=True)
+        os.mkfifo(file)
+        with pytest.raises(ModelError, match=f"{name} {says}"):
+            change_class("right", tmp_path / "one", tmp_path / "two", name="wrong")
+        file.unlink()
+
+
+def test_a_tensor_that_is_missing_is_named_before_a_class_changes(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "one")
+    file = tmp_path / "one" / "model.safetensors"
+    weights, card = load_weights(file)
+    save_weights({name: array for name, array in weights.items() if name != "classify.weight"}, file, card)
+    with pytest.raises(ModelError, match=r"model.safetensors: the tensor classify.weight .* is missing"):
+        change_class("right", tmp_path / "one", tmp_path / "two", name="wrong")
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "model.safetensors"])
