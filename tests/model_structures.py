@@ -20,6 +20,8 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, model_folder
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork
+from livesnn.teach import RECORDINGS, recordings_of
+from livesnn.teach.add_class import KEY, TAUGHT, taught_before
 from livesnn.weights import CARD_KEY, GRAPH, WEIGHTS, Weights
 from tests.structures import NUMBERS, TEXTS, Case, Random, Subject, damaged_json, maybe_broken, one_file, pick
 
@@ -29,6 +31,7 @@ def model_subjects() -> list[Subject]:
     return [
         Subject("card", _damaged_card, small, _read_spike),
         Subject("safetensors", _damaged_weights, small, _read_spike),
+        Subject("lessons", _damaged_lessons, _lesson_files, _read_lessons),
         Subject(
             "onnx", _damaged_graph, lambda: one_file(GRAPH, shipped_graph().SerializeToString()), _read_onnx
         ),
@@ -133,13 +136,16 @@ def _other_numbers(random: Random) -> bytes:
 def _damaged_weights(random: Random) -> Case:
     """Damage the header of a safetensors file, or put numbers into it that aren't any."""
     card = replace(CARD, states=CARD.layer_shapes())
-    header, octets = _safetensors(weights_of(CARD, random), card.to_json())
+    kind, damaged = _damaged_tensors(*_safetensors(weights_of(CARD, random), card.to_json()), random)
+    return Case(kind, {WEIGHTS: damaged})
+
+
+def _damaged_tensors(header: dict[str, Any], octets: bytes, random: Random) -> tuple[str, bytes]:
+    """Return what was damaged, and the file."""
     if random.random() < 0.2:
         odd = pick(random, (b"\0\0\xc0\x7f", b"\0\0\x80\x7f", b"\xff\xff\x7f\x7f", b"\1\0\0\0"))
         at = 4 * int(random.integers(len(octets) // 4))
-        return Case(
-            "weights", {WEIGHTS: _file(json.dumps(header).encode(), octets[:at] + odd + octets[at + 4 :])}
-        )
+        return "weights", _file(json.dumps(header).encode(), octets[:at] + odd + octets[at + 4 :])
     names = [name for name in header if name != "__metadata__"]
     action, name = random.integers(6), pick(random, names)
     if action == 0:
@@ -157,8 +163,37 @@ def _damaged_weights(random: Random) -> Case:
     elif action == 4:
         header[name], header[names[0]] = header[names[0]], header[name]
     else:
-        return Case("header", {WEIGHTS: _file(damaged_json(json.dumps(header).encode(), random), octets)})
-    return Case("tensor", {WEIGHTS: maybe_broken(_file(json.dumps(header).encode(), octets), random)})
+        return "header", _file(damaged_json(json.dumps(header).encode(), random), octets)
+    return "tensor", maybe_broken(_file(json.dumps(header).encode(), octets), random)
+
+
+TAUGHT_CARD = replace(CARD, classes=(*CARD.classes, "d"), taught={"d": 3})
+TAUGHT_FEATURES = 65
+LISTED = b'{"d": {"shown": ["lessons/d.aedat4", "/no/e.aedat4?stream=1"], "others": ["f.aedat4"], "denoise": true}}'
+
+
+def _lesson(random: Random) -> tuple[dict[str, Any], bytes]:
+    return _safetensors({f"{KEY}d": random.normal(0, 1, (3, TAUGHT_FEATURES))}, "")
+
+
+def _lesson_files() -> Case:
+    header, octets = _lesson(np.random.default_rng(0))
+    return Case("whole", {TAUGHT: _file(json.dumps(header).encode(), octets), RECORDINGS: LISTED})
+
+
+def _damaged_lessons(random: Random) -> Case:
+    """Damage what a taught model keeps of its lessons, or the list of their recordings."""
+    if random.random() < 0.5:
+        return Case("list", _lesson_files().files | {RECORDINGS: damaged_json(LISTED, random)})
+    kind, damaged = _damaged_tensors(*_lesson(random), random)
+    return Case(kind, {TAUGHT: damaged, RECORDINGS: LISTED})
+
+
+def _read_lessons(folder: Path) -> tuple[str, str]:
+    taught_before(folder, TAUGHT_CARD, TAUGHT_FEATURES)
+    there = [recordings.there for recordings in recordings_of(folder).values()]
+    gone = [file for each in there for file in each.shown + each.others if not Path(file).is_file()]
+    return "contradicts itself" if gone else "read", " ".join(gone)
 
 
 def _read_spike(folder: Path) -> tuple[str, str]:
