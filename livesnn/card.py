@@ -201,9 +201,8 @@ class Measured:
     # Of windows of what the model knew before, how many were taken for the class, and how many there were
     taken: _Count
     known: _Count
-    taken_from: dict[str, _Count] = field(
-        default_factory=dict
-    )  # ``taken`` by what was performed, where known
+    # ``taken`` by what was performed, where known
+    taken_from: dict[str, _Count] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
