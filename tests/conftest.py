@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
@@ -18,6 +20,7 @@ os.environ["MPLBACKEND"] = "Agg"  # a figure that is shown must not wait for a p
 # PyTorch's threads spin for each other, for minutes where others have the processors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _OURS = Path(tempfile.mkdtemp(prefix="livesnn-tests-"))  # nothing of the user's is read or written
+atexit.register(shutil.rmtree, _OURS, ignore_errors=True)
 os.environ["LIVESNN_SETTINGS"] = str(_OURS / "settings")
 os.environ["LIVESNN_MODELS"] = str(_OURS / "models")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # what is compiled is compiled once, for all workers

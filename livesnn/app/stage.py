@@ -27,6 +27,7 @@ from livesnn.app.widgets.event_view import PictureCanvas
 from livesnn.app.widgets.readout import NO_EVENTS, ago, fitting_pixels
 from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES, Palette
 from livesnn.session.session import Session
+from livesnn.session.showing import Said
 
 FADE_S = 8.0  # for which a decision that is over can still be read
 AGAIN_S = 2.0  # a class that is decided again so soon has not been over
@@ -43,18 +44,6 @@ _HELD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 # screen of 55 inches, whose letters of 16 have capitals of 11.
 _PICTURE, _CAPTION = 77, 40
 _LARGEST, _WAITING, _WORDS_BOX, _PAST, _BAR, _MARGIN = 17, 9, 26, 5, 1.4, 5
-
-
-class Said(NamedTuple):
-    """What the window says now: its words, why there is no decision or "", and the class's number and probability.
-
-    ``number`` None: nothing is decided now.
-    """
-
-    words: str
-    why: str = ""
-    number: int | None = None
-    confidence: float = 0.0
 
 
 class Past(NamedTuple):

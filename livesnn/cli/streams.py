@@ -336,11 +336,11 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
         _check_options(table.done, options, out)
         missing = [file for file in files if file.name not in table.done]
         if missing and flags.dask is None:
-            options.prepare(_notify)
+            options.prepare(notice("run"))
         outcomes = (
             in_processes(missing, options, jobs)
             if flags.dask is None
-            else on_cluster(flags.dask, missing, options, _notify)
+            else on_cluster(flags.dask, missing, options, notice("run"))
         )
         doing = f"livesnn run: {len(missing):,} recordings to {out}"
         with closing(outcomes), share_done(doing, after_s=0.0) as show:
@@ -349,7 +349,7 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
                 if isinstance(outcome, Failed):
                     failed += 1
                     about = "" if file.path in outcome.why else f"{file.name}: "
-                    _notify(f"{about}{outcome.why}")
+                    notice("run")(f"{about}{outcome.why}")
                 else:
                     decided += 1
                     table.add(outcome)
@@ -362,10 +362,6 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
     else:
         write(f"{decided:,} decided, {skipped:,} skipped, {failed:,} failed: {out}")
     return int(failed > 0)
-
-
-def _notify(line: str) -> None:
-    say(f"livesnn run: {line}")
 
 
 def _is_pattern(source: str) -> bool:
@@ -424,7 +420,7 @@ def _folders(top: str) -> Iterator[str]:
         try:
             inside = [each.path for each in os.scandir(folder) if not each.name.startswith(".")]
         except OSError as error:
-            _notify(f"{folder} can't be looked into ({error.strerror}): its recordings are left out")
+            notice("run")(f"{folder} can't be looked into ({error.strerror}): its recordings are left out")
             continue
         yield folder
         waiting += [(each, (*above, real)) for each in inside if os.path.isdir(each)]

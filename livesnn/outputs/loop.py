@@ -38,71 +38,51 @@ class Message(NamedTuple):
     row: Row | None = None
 
 
-class Receiver:
-    """One that is told: a connection, or a whole output. Anybody puts; the loop's coroutines take.
+class Receiver(BoundedQueue[Message]):
+    """One that is told: a connection, or a whole output. Anybody puts; the loop's coroutines wait and take.
 
     At most ``most_bytes`` of messages wait for it, though one is always let in. Then the oldest are dropped, and
     ``missed`` returns what it gets in place of that many. ``name``, such as "tcp 127.0.0.1:50312", is for the log.
+    What is put from another thread is known once `wake` is called.
     """
 
     def __init__(self, name: str, *, most_bytes: int, missed: Callable[[int], bytes] | None = None) -> None:
+        super().__init__(policy="drop_oldest", max_bytes=most_bytes, size=lambda message: len(message.octets))
         self.name = name
-        self.sent = 0  # messages that it has taken
         self.ended = False  # `take_all` has found that there will be no more
         self._missed = missed
-        self._queue: BoundedQueue[Message] = BoundedQueue(
-            policy="drop_oldest", max_bytes=most_bytes, size=lambda message: len(message.octets)
-        )
         self._reported = 0  # dropped messages that it knows of
         self._wake = asyncio.Event()
 
-    @property
-    def dropped(self) -> int:
-        return self._queue.dropped
-
-    def has_room(self, message: Message) -> bool:
-        return self._queue.has_room(message)
-
-    def put(self, message: Message) -> None:
-        """Leave a message, from any thread; `wake` makes it known."""
-        self._queue.put(message)
-
-    def end(self) -> None:
-        """Let it take what waits, and nothing later; from any thread."""
-        self._queue.end()
-
     def wake(self) -> None:
-        """Let `take` look again; in the loop."""
+        """Let `next` and `woken` look again; in the loop."""
         self._wake.set()
 
-    async def take(self) -> Message | None:
+    async def next(self) -> Message | None:
         """Wait for the next message, or for what tells that some are missing before it; None: there will be none."""
-        while not self._queue.wait(0.0):
+        while not self.wait(0.0):
             self._wake.clear()
-            if not self._queue.wait(0.0):
+            if not self.wait(0.0):
                 await self._wake.wait()
         if self._missed is not None and (missed := self.dropped - self._reported):
             self._reported += missed
             return Message(self._missed(missed))
-        message = self._queue.take()
-        self.sent += message is not None
-        return message
+        return self.take()
 
     async def woken(self) -> None:
         """Wait until something may be there, for `take_all`, or `wake` is called."""
-        if not self._queue.wait(0.0):
+        if not self.wait(0.0):
             await self._wake.wait()
         self._wake.clear()
 
     def take_all(self) -> list[Message]:
         """Return what waits; at the end, `ended` is set."""
         taken = []
-        while self._queue.wait(0.0):
-            if (message := self._queue.take()) is None:
+        while self.wait(0.0):
+            if (message := self.take()) is None:
                 self.ended = True
                 break
             taken.append(message)
-        self.sent += len(taken)
         return taken
 
 
@@ -138,7 +118,7 @@ class Feed:
     def counts(self) -> dict[str, int]:
         """Return how many receivers there are, and the messages they took and missed, with those who have left."""
         with self._lock:
-            sent = sum(each.sent for each in self._receivers)
+            sent = sum(each.taken for each in self._receivers)
             dropped = sum(each.dropped for each in self._receivers)
             return {
                 "receivers": len(self._receivers),
@@ -173,7 +153,7 @@ class Feed:
         """Forget a receiver; in the loop."""
         with self._lock:
             self._receivers.remove(receiver)
-            self._before.update(sent=receiver.sent, missed=receiver.dropped)
+            self._before.update(sent=receiver.taken, missed=receiver.dropped)
         self._left.set()
 
     def let_go(self) -> None:

@@ -149,7 +149,7 @@ class MqttOutput:
                 ready()
                 last: str | None = None
                 told = False
-                while (message := await receiver.take()) is not None:
+                while (message := await receiver.next()) is not None:
                     decision = decided(message, last)
                     if not told or decision != last:
                         await client.publish(topic, (decision or "").encode(errors="replace"), qos=1)

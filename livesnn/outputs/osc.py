@@ -43,7 +43,7 @@ class OscOutput(asyncio.DatagramProtocol):
         try:
             ready()
             last: str | None = None
-            while (message := await receiver.take()) is not None:
+            while (message := await receiver.next()) is not None:
                 last = decided(message, last)
                 if message.row is not None or last is None:  # not of notices between
                     transport.sendto(bundle(self._decisions.card.classes, last, message.row))

@@ -76,7 +76,7 @@ class TcpOutput:
             writer.transport.set_write_buffer_limits(high=0)
             keep_little(writer.transport, self._buffer_bytes)
             await self._send(writer, self._greeting)
-            while (message := await receiver.take()) is not None:
+            while (message := await receiver.next()) is not None:
                 await self._send(writer, message.octets)
             writer.close()
             await writer.wait_closed()

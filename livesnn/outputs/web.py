@@ -470,7 +470,7 @@ class WebOutput:
         try:
             with self._letting_go(receiver, request):
                 await self._write_event(response, json_line(self._decisions.greeting))
-                while (message := await receiver.take()) is not None:
+                while (message := await receiver.next()) is not None:
                     await self._write_event(response, message.octets)
                 await response.write_eof()
         finally:

@@ -45,6 +45,7 @@ from livesnn.session.showing import (
     PICTURES_PER_S,
     DecisionRow,
     Exported,
+    Said,
     Showing,
     readable,
     write_rows,
@@ -313,25 +314,16 @@ def _record_last(control: Control, path: Path, out: Path, progress: Progress) ->
 # A picture of a film
 
 
-class Caption(NamedTuple):
-    """What stands below a picture."""
-
-    words: str
-    why: str = ""  # a sentence in small letters
-    confidence: float = 0.0  # 0..1
-    decided: int | None = None  # number of the decided class
-
-
-def caption(result: Result | None, card: ModelCard, t_us: int) -> Caption:
+def caption(result: Result | None, card: ModelCard, t_us: int) -> Said:
     """Return what to say at a time about the newest result; None: there is none."""
     if result is None or not result.window_seen:
-        return Caption(NOTHING_YET)
+        return Said(NOTHING_YET)
     if t_us - result.t > 1e6 * STALE_S:
-        return Caption(NO_EVENTS)
+        return Said(NO_EVENTS)
     if result.decision is None:
         why = "" if result.reason is None else ADVICE[result.reason]
-        return Caption(NOT_SURE, why[:1].upper() + why[1:], result.confidence)
-    return Caption(readable(result.decision), "", result.confidence, card.classes.index(result.decision))
+        return Said(NOT_SURE, why[:1].upper() + why[1:], None, result.confidence)
+    return Said(readable(result.decision), "", card.classes.index(result.decision), result.confidence)
 
 
 class Scene:
@@ -357,7 +349,7 @@ class Scene:
         self._strip[:] = self._mixed(0.12)
         self._drawn_to = 0  # of the strip, pixels
 
-    def draw(self, picture: Picture, said: Caption, seconds: float, share: float) -> Picture:
+    def draw(self, picture: Picture, said: Said, seconds: float, share: float) -> Picture:
         """Return a picture with its caption.
 
         ``seconds``: its time in the recording; ``share``: how much of the film is over with it, 0..1.
@@ -374,24 +366,22 @@ class Scene:
             picture, self._shown, interpolation=way
         )
         self._draw_caption(drawn, said, seconds)
-        self._draw_strip(drawn, said.decided, share)
+        self._draw_strip(drawn, said.number, share)
         return drawn
 
-    def _draw_caption(self, drawn: Picture, said: Caption, seconds: float) -> None:
+    def _draw_caption(self, drawn: Picture, said: Said, seconds: float) -> None:
         unit, width = self._unit, self.size[0]
         top = self._shown[1] + unit // 3
         edge = unit // 2
-        colour = (
-            self._mixed(0.6) if said.decided is None else self._classes[said.decided % len(self._classes)]
-        )
+        colour = self._mixed(0.6) if said.number is None else self._classes[said.number % len(self._classes)]
         drawn[top : top + unit, edge : edge + unit // 6] = colour
         left = edge + unit // 6 + unit // 3
         clock = f"{seconds:.1f} s"
         percent = f"{100 * said.confidence:.0f} %" if said.confidence else ""
         room = width - left - edge - 2 * unit
-        ink = self._mixed(0.6 if said.decided is None else 1.0)
+        ink = self._mixed(0.6 if said.number is None else 1.0)
         base = top + round(unit * (0.52 if said.why else 0.78))
-        _write(drawn, said.words, (left, base), unit * 0.58, ink, room, bold=said.decided is not None)
+        _write(drawn, said.words, (left, base), unit * 0.58, ink, room, bold=said.number is not None)
         if said.why:
             _write(drawn, said.why, (left, top + round(unit * 0.98)), unit * 0.28, self._mixed(0.6), room)
         for words, line in ((percent, 0.42), (clock, 0.92)):

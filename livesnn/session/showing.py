@@ -45,6 +45,18 @@ def readable(label: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+class Said(NamedTuple):
+    """What the window or a film says: words, why there is no decision or "", the class's number and probability.
+
+    ``number`` None: nothing is decided now.
+    """
+
+    words: str
+    why: str = ""
+    number: int | None = None
+    confidence: float = 0.0
+
+
 @dataclass(frozen=True)
 class Exported:
     """What was written: ``count`` pictures of a film, rows of a table, or events."""

@@ -29,7 +29,7 @@ from livesnn.events.packet import Events, EventSource, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run_frames
-from livesnn.simulate.gestures import RESOLUTION, gesture_clip, gesture_pictures, gesture_stream
+from livesnn.simulate.gestures import RESOLUTION, gesture_clip, gesture_stream
 from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
 from livesnn.teach.add_class import teach
@@ -37,6 +37,7 @@ from livesnn.teach.clips import clips_of
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate
 from livesnn.video import emulate
+from tests.webcam_pictures import gesture_pictures
 
 Change = Callable[[Events, Resolution], Events]
 Shares = dict[str, float]

@@ -17,9 +17,10 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
-from livesnn.app.stage import AGAIN_S, FADE_S, RESTARTING, Caption, Past, Said, follow_trail
+from livesnn.app.stage import AGAIN_S, FADE_S, RESTARTING, Caption, Past, follow_trail
 from livesnn.app.tabs import Tabs
 from livesnn.session.event_picture import PALETTES
+from livesnn.session.showing import Said
 from tests.fake_source import FakeSource, at, cut
 from tests.synthetic import moving_bar
 

@@ -683,7 +683,7 @@ class Unreliable:
         receiver = self.feed.join()
         self.works.set()
         try:
-            while (message := await receiver.take()) is not None:
+            while (message := await receiver.next()) is not None:
                 self.got.append(message.octets)
         finally:
             self.feed.leave(receiver)

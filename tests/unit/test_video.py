@@ -29,11 +29,11 @@ from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run, run_frames
 from livesnn.outputs.lines import Row, Summary, decide_all
-from livesnn.simulate.gestures import gesture_pictures
 from livesnn.sources import describe, event_source, open_events, open_source
 from livesnn.video.video_file import Reading, Video, VideoInfo, fit, open_video, video_clips
 from tests.fake_source import joined
 from tests.synthetic import moving_bar, write_model, write_recording
+from tests.webcam_pictures import gesture_pictures
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -20,7 +20,6 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.infer.model import load_model
 from livesnn.outputs.lines import decide_all
-from livesnn.simulate.gestures import FPS, gesture_pictures
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker
 from livesnn.video import FrameSource
@@ -29,6 +28,7 @@ from livesnn.video.video_file import open_video
 from tests.fake_source import PATIENCE_S
 from tests.fake_webcam import FakeCapture, LoopedFile, Picture
 from tests.synthetic import VIDEO_CARD, VIDEO_FPS
+from tests.webcam_pictures import FPS, gesture_pictures
 
 
 def picture(bar: int = -1, level: int = 80, size: tuple[int, int] = (240, 320)) -> Picture:
