@@ -52,14 +52,14 @@ from livesnn.outputs.action import (
 )
 from livesnn.threads import Worker
 
-LATE = "Actions take longer than the time between them, so some are skipped"
+LATE = "Actions take longer than the time between gestures, so some are skipped"
 MOST_SHOWN = 100  # that wait for the window; the oldest go first
 KINDS: dict[ActionKind, tuple[str, str, str]] = {  # words, an example, a hint
     "command": (
         "Run a program",
         "notify-send Waved",
         "The program runs without a shell. LIVESNN_DECISION, LIVESNN_CONFIDENCE and LIVESNN_T describe the "
-        f"decision. It is ended after {COMMAND_LIMIT_S:g}\u00a0s.",
+        f"decision. livesnn stops it after {COMMAND_LIMIT_S:g}\u00a0s.",
     ),
     "get": (
         "Call an address (GET)",
@@ -341,7 +341,7 @@ class RuleForm(QWidget):
         self.gesture = ChoiceBox("When", {name: gesture(name) for name in (ANY, *classes)}, width=280)
         self.held = number_box(QSpinBox(), "Decided for", 0, LONGEST_HELD_MS, unit=" ms", width=120)
         self.held.setSingleStep(100)
-        self.held.setToolTip("How long the gesture must be decided before the action starts.")
+        self.held.setToolTip("How long the gesture must be the decision before the action starts.")
         self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint, self.outcome = note(""), note("")

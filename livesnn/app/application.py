@@ -332,7 +332,7 @@ def check_xcb(plugin: Path) -> None:
 
 
 def _no_screen(why: str) -> str:
-    return f"no screen: {why}: use `livesnn run FILE`, or set {PLATFORM}=offscreen"
+    return f"no screen ({why}): use `livesnn run FILE`, or set {PLATFORM}=offscreen"
 
 
 def _missing(error: Exception, packages: str) -> str:

@@ -25,14 +25,14 @@ from livesnn.infer.decide import HYSTERESIS, Decider
 
 _THRESHOLD_HINT = "A class is named once its probability reaches this. Until then the window says “Not sure”."
 _HYSTERESIS_HINT = (
-    "A named class stands until its probability falls below this, or another class reaches the threshold. "
-    f"Until you set it, it is {100 * HYSTERESIS:g}\u00a0% of the class's threshold."
+    "A named class stays until its probability falls below this, or another class reaches the threshold. "
+    f"Default: {100 * HYSTERESIS:g}\u00a0% of the class's threshold."
 )
 _SMOOTHING_HINT = (
     "How much of the previous frame's probabilities is mixed in. More makes decisions steadier, but later."
 )
 _LEAK_HINT = (
-    "How much less a frame counts than the next one. More names a class earlier, but less steadily. "
+    "How much less a frame counts than the one after it. More makes decisions earlier, but less steady. "
     "At 0\u00a0% all frames of the window count the same."
 )
 SHARES = {  # field of a `Decider` → name, most per cent, hint

@@ -42,7 +42,7 @@ NO_SOURCE = "Open a source first"
 NO_MARKS = "Mark a section of a recording first, with the keys I and O"
 NO_EVENTS = "A video has no events"
 NO_VIDEO = "A live video isn't kept: export a video file instead"
-NO_PAST = "A live source exports only the seconds of its pre-roll: set one with Ctrl+Shift+S"
+NO_PAST = "Only the pre-roll of a live source can be exported: set one with Ctrl+Shift+S"
 LAST_PATIENCE_S = 4.0  # for an export at the end
 BUSY = "Another export is running"
 

@@ -279,7 +279,7 @@ class ModelDialog(Dialog):
         self.folder.setEnabled(usable or Path(self._shown).is_dir())
         self._use.setEnabled(usable)
         self.taught.setEnabled(taught)
-        self.taught.setToolTip("" if taught else "This model was taught no gesture (Ctrl+G)")
+        self.taught.setToolTip("" if taught else "This model hasn't been taught a gesture (Ctrl+G)")
         self._show_rows(rows)
 
     def _show_rows(self, rows: list[tuple[str, str]]) -> None:
@@ -487,11 +487,13 @@ class TaughtDialog(Dialog):
         only = len(self._card.taught) == 1
         self.play.setEnabled(chosen is not None and bool(chosen.flags() & Qt.ItemFlag.ItemIsEnabled))
         self.again.setEnabled(idle and bool(self._ticked().shown))
-        self.again.setToolTip("Forget what was learned, and learn it from the recordings with a tick")
+        self.again.setToolTip("Learn it again, only from the recordings with a tick")
         self.name.setEnabled(idle)
         self.remove.setEnabled(idle and not only)
         self.remove.setToolTip(
-            "It is all that the model was taught: throw the model away instead" if only else ""
+            "It is the only gesture that the model was taught: move the model to the trash instead"
+            if only
+            else ""
         )
         for each in (self.gestures, self.add):
             each.setEnabled(idle)

@@ -385,7 +385,8 @@ class Player:
             self._use_model(model, model, engine, asked=True)
             return
         self._notice = Notice(
-            f"{Path(model).name} can't take this source. It will be used for the next one that fits", "info"
+            f"{Path(model).name} can't read this source. It will be used for the next source that fits",
+            "info",
         )
         self._remember_model(model, engine, asked=True)
 

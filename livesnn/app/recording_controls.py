@@ -33,7 +33,7 @@ _LABELS_HINT = (
     "While you record, the keys 1 to 9 begin a label, and the same key ends it. livesnn writes the labels to a "
     "table beside the recording, which livesnn train reads."
 )
-_TOO_MANY = f"There are keys for only {MOST_LABELS} labels, and you gave {{count}}: remove some."
+_TOO_MANY = f"Only {MOST_LABELS} labels have keys, and you gave {{count}}: remove some."
 
 
 class RecordingControls:

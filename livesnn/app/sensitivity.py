@@ -56,16 +56,16 @@ from livesnn.events.packet import Resolution
 WIDTH = 320  # pixels
 SHOWN_S = 0.2  # between two numbers, so that people can read them
 WHOLE = 100  # steps of a slider to each side
-NO_CAMERA = "Open an event camera (Ctrl+K) whose driver can set its sensor up"
+NO_CAMERA = "Open an event camera (Ctrl+K) whose driver can change its sensor's settings"
 HOW = "Set up the camera's sensor"
 _KINDS = {".json": "Camera settings (*.json)"}
 _TIPS = {
     "sensitivity": "To the right: a lower threshold, with more events and more noise",
     "speed": "To the right: faster pixels, with less delay and more noise",
-    "hold": "Follow this event rate with the sensitivity. It isn't raised where four in five events are noise.",
+    "hold": "Adjusts the sensitivity to keep this event rate. It isn't raised while four in five events are noise.",
     "region": "Only this part of the sensor sends events. Left, top, width and height, in the sensor's own pixels.",
     "limit": "The sensor itself drops what is beyond this rate",
-    "hot": "Switch off the pixels that fire all the time, in the sensor. They are known after a second.",
+    "hot": "Switches off, in the sensor, pixels that fire all the time. Finding them takes a second.",
 }
 
 

@@ -121,7 +121,7 @@ class SettingsDialog(Dialog):
         self.add_close()
         buttons = self.findChildren(QDialogButtonBox)[0]
         defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        defaults.setToolTip("Restore look, playback and decisions to those of the first start")
+        defaults.setToolTip("Reset look, playback and decisions to their defaults")
         for each in buttons.buttons():
             if isinstance(each, QPushButton):
                 each.setAutoDefault(False)
@@ -185,7 +185,7 @@ class SettingsDialog(Dialog):
         self._tick("Filter noise", hint, "cameras.md#noise", "choices.denoise", "filtered")
         hint = (
             "livesnn remembers how each camera and stream is rotated and mirrored. "
-            "Forgetting applies when one is opened next."
+            "A change takes effect the next time you open one."
         )
         page = "cameras.md#a-camera-that-is-mounted-sideways"
         self._row("Camera orientations", hint, page, ("mounted",), self._emptying("Forget", "mounted"))
@@ -264,7 +264,7 @@ class SettingsDialog(Dialog):
             self._change_decider(path, box.own_share if isinstance(box, OwnShareBox) else box.share)
 
         if isinstance(box, OwnShareBox):
-            box.setToolTip("– or empty: it follows the threshold")
+            box.setToolTip("– or empty: 20 % of the threshold")
         box.valueChanged.connect(chosen)
         self._shows.append(show)
         self._row(box.accessibleName(), hint, page, (path,), box)

@@ -56,8 +56,8 @@ NOT_THIS = (
 )
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
-    "The model keeps its classes and learns one more. If it was taught a gesture of this name before, it learns "
-    "more of that one."
+    "The model keeps its classes and learns one more. If it was taught this gesture before, it learns "
+    "more examples of it."
 )
 
 
@@ -263,7 +263,7 @@ def _new_file(gesture: str) -> Path:
     return folder / proposed_name(gesture, datetime.now())
 
 
-NOT_TAUGHT = "This model was taught no gesture, so there is nothing to correct: teach it one (Ctrl+G)"
+NOT_TAUGHT = "This model hasn't been taught a gesture, so there is nothing to correct: teach it one (Ctrl+G)"
 NOT_LIVE = "Only a live source can be corrected: livesnn teach --again --others FILE takes a recording"
 NONE_NAMED = f"No taught gesture was named in the last {CORRECTED_S:g} s, so nothing was corrected"
 STILL_LEARNING = "The last correction is still being learned"
@@ -377,7 +377,8 @@ class Correcting:
             if learned.poor:
                 shutil.rmtree(learned.folder, ignore_errors=True)
                 raise ModelError(
-                    f"That is too much like {gesture}, so the model stays as it was: then only {said}"
+                    f"That movement is too much like {gesture}, so the model wasn't changed. "
+                    f"With the correction, only {said}"
                 )
         except BaseException:
             _forget(path)

@@ -59,7 +59,7 @@ def _serve_each(rest: Sequence[str], flags: dict[str, Any]) -> int:
 
     serials = sorted(device.serial for device in discover())
     if not serials:
-        raise SourceError(f"{ALL}: no camera found: plug one in, and check with livesnn devices")
+        raise SourceError(f"{ALL} found no camera: plug one in, and check with livesnn devices")
     commands = {}
     for serial, own in flags_of_each(serials, flags).items():
         commands[serial] = subprocesses.command("serve", f"camera:{serial}", *rest, *own)

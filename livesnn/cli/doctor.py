@@ -131,7 +131,7 @@ def compiled_code(folders: Sequence[Path]) -> Findings:
         what = f"damaged compiled code can't be deleted ({error.filename}: {error.strerror})"
         return finding(name, "warning", what, "delete it, or change its permissions")
     if damaged:
-        what = f"{len(damaged)} files of compiled code were damaged and are deleted, as {damaged[0]}"
+        what = f"{len(damaged)} damaged files of compiled code are deleted, such as {damaged[0]}"
         return finding(name, "warning", what, "nothing: they are compiled again when they are needed")
     return finding(name, "ok", "all compiled code is sound")
 
@@ -313,7 +313,7 @@ def self_test() -> Findings:
     what = f"nmnist sees a 3 in {clip.name}: {step_ms:.2f} ms a step, {summary.windows} windows"
     if step_ms > 29.0:
         do = "close other programs: live decisions would come late"
-        return finding("self-test", "warning", f"{what}, which is slower than its frames come", do)
+        return finding("self-test", "warning", f"{what}, which is slower than frames arrive", do)
     return finding("self-test", "ok", what)
 
 
@@ -379,10 +379,10 @@ def check_rules(rules: dict[str, Path]) -> Check:
     if not rules:
         what = "no udev rule lets you use an event camera without root rights"
         return Check("udev rules", "warning", what, install_rules())
-    there = ", ".join(f"{maker}'s ({file})" for maker, file in rules.items())
-    missing = [f"{maker}'s" for maker in CAMERAS if maker not in rules]
-    none = f"; none for {', '.join(missing)}: for such a camera, {install_rules()}" if missing else ""
-    return Check("udev rules", "ok", f"udev rules exist for cameras of {there}{none}")
+    there = ", ".join(f"{maker} ({file})" for maker, file in rules.items())
+    missing = [maker for maker in CAMERAS if maker not in rules]
+    none = f"; missing: {', '.join(missing)}: for such a camera, {install_rules()}" if missing else ""
+    return Check("udev rules", "ok", f"udev rules found: {there}{none}")
 
 
 def install_rules() -> str:

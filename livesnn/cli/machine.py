@@ -82,8 +82,8 @@ def doctor(*, json: bool = False, report: bool = False) -> int:
     json
         Print JSON.
     report
-        Write livesnn-report-TIME.zip to the current folder, to be attached to an issue: the checks, versions, the
-        settings and the last log, without names, and without paths of yours.
+        Write livesnn-report-TIME.zip to the current folder, to attach to an issue. It has the checks, versions,
+        settings and the last log, without names or paths.
     """
     if probe := os.environ.get(PROBE):
         write_json(PROBES[probe]())
@@ -195,7 +195,7 @@ def prepare(
 ) -> int:
     """Compile the spike-driven engine for a model.
 
-    This takes about 15 s, once for each machine. Otherwise livesnn compiles in the background at the first start.
+    This takes 7 to 16 s, once for each machine. Otherwise livesnn compiles in the background at the first start.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
 def _say_same_groups(card: ModelCard) -> None:
     if card.split and card.split.clips:
         say(
-            "a class with one session is validated on its own last clips, so the accuracy is too high: add sessions"
+            "a class has only one session, and validation has its last clips, so accuracy is too high: add sessions"
         )
 
 
@@ -167,7 +167,7 @@ def evaluate(
         Two models, by name or folder, to measure on the same clips: accuracies with their intervals, McNemar's test,
         and the clips on which they differ. On validation these are the clips that neither was trained on.
     dataset
-        The data set. gestures-sim is simulated once and then kept.
+        The data set. gestures-sim is simulated once and cached.
     data
         Folder of the data set, in its official layout.
     split
@@ -187,7 +187,7 @@ def evaluate(
     seed
         Seed for the order of the clips. With --stream, it is for the simulated person or the order of the recordings.
     engine
-        What runs the network. Training measures with onnx too. auto may change with what is compiled.
+        What runs the network. Training also measures with onnx. auto depends on what is compiled.
     """
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import load_model, model_folder

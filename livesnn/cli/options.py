@@ -100,7 +100,7 @@ class DecisionFlags:
     decisions steadier, but later. Default: 0, or in the window your last choice."""
 
     leak: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
-    """How much less a frame counts than the next one, from 0 to below 1. More makes decisions earlier, but less
+    """How much less a frame counts than the one after it, from 0 to below 1. More makes decisions earlier, but less
     steady. At 0 all frames of the window count the same. Default: 0.22, or in the window your last choice."""
 
     class_threshold: tyro.conf.UseAppendAction[tuple[tuple[str, float], ...]] = ()

@@ -432,7 +432,7 @@ def _recorded(gesture: str, model: str) -> Recordings:
     for file in {*known.shown, *known.others} - {*there.shown, *there.others}:
         _tell(f"{file} isn't there any more")
     if not there.shown:
-        raise SourceError(f"no recording of {gesture} is known to {model}: give some, or teach it live again")
+        raise SourceError(f"{model} has no recordings of {gesture}: give some, or teach it live again")
     return there
 
 

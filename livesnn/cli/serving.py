@@ -433,10 +433,12 @@ class _Server(ExitStack):
             url += f"?token={'$LIVESNN_TOKEN' if given else token}"  # the log keeps no secret of long life
         said = [f"page at {url}"]
         if outside and tls is None:
-            said.append("the page isn't encrypted: everybody on the way can read it. Give --cert and --key")
+            said.append(
+                "the page isn't encrypted: anyone on the network path can read it. Give --cert and --key"
+            )
         if outside and token is None:
             control = " and control it" * page.control
-            said.append(f"the page has no token: everybody who reaches this computer can see it{control}")
+            said.append(f"the page has no token: anyone who can reach this computer can see it{control}")
         if outside and not given:
             show_qr_code(url)
         return said

@@ -221,8 +221,8 @@ def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
 def record(source: Source, out: Out, /, *, seconds: Seconds = None, mounting: Mounting = AS_IT_COMES) -> int:
     """Record a camera or a stream to an .aedat4 file.
 
-    The file keeps its noise, which livesnn convert --denoise removes. The flags for the camera's mounting turn the
-    events upright in the file. A recording can be a source too.
+    Noise is kept; livesnn convert --denoise removes it. --rotate and --mirror apply to the file, too. SOURCE can also
+    be a recording.
 
     Parameters
     ----------
@@ -382,7 +382,7 @@ def _files(sources: Sequence[str]) -> Iterator[File]:
             if not names:
                 raise SourceError(f"{source}: no file matches: check the pattern")
         elif is_live(source):
-            raise SourceError(f"{source}: it never ends: give recordings, or run it without --out")
+            raise SourceError(f"{source} never ends: give recordings, or run it without --out")
         for name in names:
             path = str(expanded(name).absolute())
             if path not in seen:

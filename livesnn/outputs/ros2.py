@@ -253,7 +253,7 @@ _DESCRIPTIONS = {  # Of the node's parameters, by the names of livesnn serve's f
     "threshold": "Smallest probability that makes a decision.",
     "keep": f"A decision stays until its probability falls below this. Not set: {HYSTERESIS:g} of the threshold.",
     "smoothing": "Share of the previous frame's probabilities, from 0 to below 1.",
-    "leak": "How much less a frame counts than the next one, from 0 to below 1.",
+    "leak": "How much less a frame counts than the one after it, from 0 to below 1.",
     "class_threshold": "Classes with a threshold of their own, such as ['other 0.9'].",
     "allow": "Decide only these classes.",
     "deny": "Never decide these classes.",

@@ -260,14 +260,14 @@ def describe_lesson(lesson: Lesson) -> list[str]:
     if ways := lesson.to_add:
         shares = [f"{100 * lesson.otherwise[way]:.0f} % {way}" for way in ways[:2]]
         words.append(
-            f"performed otherwise, less of it is recognised ({' and '.join(shares)}): show it like that, too"
+            f"less of it is recognised when performed differently ({' and '.join(shares)}): show it like that, too"
         )
     if lesson.at_rest:
         words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
     if recognised_already(lesson.gesture, lesson.resembles, lesson.resembling, lesson.windows):
         words.append(
-            f"before, {lesson.resembling} of the {lesson.windows} windows were decided as {lesson.resembles}: it is "
-            f"that or looks like it, so {lesson.resembles} may now be taken for {lesson.gesture}"
+            f"before, {lesson.resembling} of the {lesson.windows} windows were recognised as {lesson.resembles}, "
+            f"so {lesson.resembles} may now be taken for {lesson.gesture}"
         )
     return words
 

@@ -77,7 +77,7 @@ Measured once, after the training, by `livesnn eval --split test --to-card`.
 The test clips played no part in model selection.
 The accuracy is {measured.accuracy_reset:.4f} with the state reset before each clip.
 With the state carried it is {measured.accuracy_carried:.4f} (n = {measured.n}).
-The hidden density is {measured.density:.4f}. The table has the state carried.
+The hidden density is {measured.density:.4f}. In the table, the state is carried.
 
 {_confusion(measured)}
 """
@@ -95,7 +95,7 @@ def _confusion(measured: Evaluation) -> str:
 
 def _validation(split: Split | None) -> str:
     if split is None:
-        return "clips of its own"
+        return "other clips, which training never saw"
     if split.protocol == BY_TABLE:
         return "what the table of the recordings says"
     if split.clips:

@@ -368,7 +368,7 @@ def test_more_labels_than_keys_cannot_be_kept(make_window: MakeWindow) -> None:
     assert keep.isEnabled()
     dialog.labels.setText(",".join("abcdefghij"))
     assert not keep.isEnabled()
-    assert dialog.hint.text() == "There are keys for only 9 labels, and you gave 10: remove some."
+    assert dialog.hint.text() == "Only 9 labels have keys, and you gave 10: remove some."
 
 
 # Labels

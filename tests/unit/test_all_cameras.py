@@ -93,7 +93,7 @@ def test_ports_that_would_meet_are_refused() -> None:
     [
         (["camera:A"], 2, "unexpected 'camera:A'"),
         (["--wbe", "1"], 2, "no flag --wbe: did you mean --web?"),
-        ([], 1, "--all: no camera found: plug one in"),
+        ([], 1, "--all found no camera: plug one in"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -247,9 +247,9 @@ def test_what_there_is_no_rule_for_is_told_with_the_command() -> None:
     assert (check_rules({}).state, check_rules({}).do) == ("warning", install_rules())
     some = check_rules({"iniVation": Path("/etc/a.rules")})
     assert some.state == "ok"
-    assert "of iniVation's (/etc/a.rules)" in some.what
-    assert "none for Prophesee's, CenturyArks's, IDS's: for such a camera, sudo cp" in some.what
-    assert "none" not in check_rules(dict.fromkeys(CAMERAS, Path("/etc/a.rules"))).what
+    assert "found: iniVation (/etc/a.rules)" in some.what
+    assert "missing: Prophesee, CenturyArks, IDS: for such a camera, sudo cp" in some.what
+    assert "missing" not in check_rules(dict.fromkeys(CAMERAS, Path("/etc/a.rules"))).what
 
 
 def test_the_command_installs_rules_for_every_maker(tmp_path: Path) -> None:

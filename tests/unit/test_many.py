@@ -368,7 +368,7 @@ def test_a_folder_that_cannot_be_looked_into_is_said(
         (["--out", "table.csv", "--shard", "1/" + 5000 * "9"], "--shard can't be '1/9"),
         (["--out", "table.csv", "--seconds", "nan"], "--seconds can't be nan"),
         (["--out", "table.csv", "--jobs", "0"], "--jobs can't be 0"),
-        (["camera", "--out", "table.csv"], "camera: it never ends"),
+        (["camera", "--out", "table.csv"], "camera never ends"),
         (["no*.npz", "--out", "table.csv"], "no*.npz: no file matches"),
         (["--out", "table.csv", "--model", "none"], "Model 'none' not found"),
         (["--out", "table.csv", "--on-decision", "true"], "--on-decision and --bias are for one source"),

@@ -267,7 +267,7 @@ def test_what_a_model_decided_as_something_else_is_said_to_be_that(base: Path, t
     more = teach("right", [clip(RIGHT, seed=4)], tmp_path / "one", tmp_path / "three", others=[clip(LEFT)])
     assert (more.resembles, more.resembling) == ("right", 12)
     assert "before, " not in " ".join(describe_lesson(more))
-    assert "before, 12 of the 12 windows were decided as right" in " ".join(describe_lesson(again))
+    assert "before, 12 of the 12 windows were recognised as right" in " ".join(describe_lesson(again))
 
 
 @pytest.mark.parametrize("side", [64, 34, 100])
@@ -920,8 +920,10 @@ def test_a_lesson_says_how_else_the_gesture_should_be_shown(base: Path, tmp_path
     assert learned.otherwise["more slowly"] == 1.0  # it doesn't move
     poor = {"faster": 0.1, "more slowly": 0.4, "nearer to the camera": 0.6}
     said = " ".join(describe_lesson(replace(learned, otherwise=poor)))
-    assert "performed otherwise, less of it is recognised (10 % faster and 40 % more slowly)" in said
-    assert "performed otherwise" not in " ".join(describe_lesson(replace(learned, otherwise={"faster": 0.9})))
+    assert "less of it is recognised when performed differently (10 % faster and 40 % more slowly)" in said
+    assert "performed differently" not in " ".join(
+        describe_lesson(replace(learned, otherwise={"faster": 0.9}))
+    )
 
 
 def test_short_clips_are_learned_though_their_halves_hold_no_window(
@@ -995,5 +997,5 @@ def test_the_command_corrects_renames_and_removes_what_was_taught(
     assert main(["teach", "east", "--again", "--model", east.name]) == 1
     said_last = capsys.readouterr().err
     assert f"{right} isn't there any more" in said_last
-    assert "no recording of east is known" in said_last
+    assert "has no recordings of east" in said_last
     assert main(["teach", "east", right, "--rename", "x", "--model", east.name]) == 2

@@ -642,7 +642,7 @@ def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...]
     page = (tmp_path / "README.md").read_text()
     assert page.startswith("---\nlibrary_name: livesnn\ntags: [")
     assert f"STS-ResNet, {layers} layers, 2 channels, 2 classes" in page
-    assert "| validation | clips of its own |" in page
+    assert "| validation | other clips, which training never saw |" in page
 
 
 def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_replaces_an_older_one(
