@@ -114,9 +114,11 @@ def _main(arguments: list[str] | None) -> int:
     except LivesnnError as error:
         if debug:
             raise
+        _end_at_once()
         say(f"livesnn {name}: {error}")
         return 128 + _came[-1] if isinstance(error, StoppedError) else 1
     except KeyboardInterrupt as error:
+        _end_at_once()
         say(f"livesnn {name}: stopped" + f"; {error}" * bool(str(error)))
         return 128 + _came[-1]
     except BrokenPipeError:
@@ -125,6 +127,7 @@ def _main(arguments: list[str] | None) -> int:
     except Exception as error:
         if debug:
             raise
+        _end_at_once()
         if (
             len(_came) > 1
         ):  # a callback from C can't pass a KeyboardInterrupt on, and what called it fails instead
@@ -158,6 +161,14 @@ def _stopped(number: int, frame: FrameType | None) -> None:
     """End at once: an import that is interrupted raises whatever it likes, and so does Qt while it starts."""
     os.write(2, b"livesnn: stopped\n")
     os._exit(128 + number)
+
+
+def _end_at_once() -> None:
+    """From now on, let a signal end the process: an error is being said, to whom may take nothing."""
+    from livesnn.threads import usual_handlers
+
+    for number in usual_handlers():
+        signal.signal(number, lambda number, frame: os._exit(128 + number))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -131,6 +131,8 @@ def forget_stale(function: Any) -> None:
     Call it before any function of that folder; it looks only once a process. numba compares only a function's own
     module, and would go on with old code of the functions that it calls.
     """
+    if function.stats.cache_path is None:  # no folder can be written: nothing is kept
+        return
     modules = sorted(Path(function.py_func.__code__.co_filename).parent.glob("*.py"))
     made_of = hashlib.sha256(b"".join(module.read_bytes() for module in modules)).hexdigest()
     with suppress(OSError):  # a folder that can't be written holds what it was installed with

@@ -168,6 +168,8 @@ def keep_log(command: str) -> None:
     file = log_file()
     with contextlib.suppress(OSError):  # there is no place for it: everything else works
         file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not file.is_file():  # opening a pipe would wait for ever
+            return
         if file.is_file() and file.stat().st_size > LOG_BYTES:
             file.replace(file.with_suffix(".old.log"))
         private = functools.partial(os.open, mode=0o600)  # an address of the web page has its token

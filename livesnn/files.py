@@ -64,7 +64,13 @@ def file_head(path: Path, count: int, what: str = "recording") -> bytes:
 
 
 def replace_file(path: Path, octets: bytes) -> None:
-    """Write a file whole or not at all: a process killed on the way leaves the old one; raises OSError."""
+    """Write a file whole or not at all: a process killed on the way leaves the old one; raises OSError.
+
+    A link stays one: the file that it points to is written. What is no file, such as a device, isn't replaced.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "this is a folder, pipe or device", str(path))
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         new.write_bytes(octets)

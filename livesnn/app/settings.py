@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -103,9 +104,13 @@ class SettingsFile:
 
 
 def user_settings() -> SettingsFile:
-    """Return the settings of the person at this machine, or of the file that the environment names (`FILE`)."""
+    """Return the settings of the person at this machine, or of the file that the environment names (`FILE`).
+
+    What is no file, such as /dev/null, keeps none.
+    """
     own = platformdirs.user_config_path("livesnn", appauthor=False) / "settings.json"
-    return SettingsFile(Path(os.environ.get(FILE) or own))
+    path = Path(os.environ.get(FILE) or own)
+    return SettingsFile(None if os.path.exists(path) and not os.path.isfile(path) else path)
 
 
 @contextmanager
@@ -146,11 +151,9 @@ _UNREADABLE = (OSError, msgspec.DecodeError, UnicodeError, RecursionError, Lives
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:
     """Return what differs after each writing of a file; None: there is no regular one."""
-    if path is None or not path.is_file():
-        return None
-    with suppress(OSError):  # it was deleted just now
-        status = path.stat()
-        return status.st_mtime_ns, status.st_ino
+    with suppress(OSError):  # there is none, or it can't be looked up
+        if path is not None and stat.S_ISREG((status := path.stat()).st_mode):
+            return status.st_mtime_ns, status.st_ino
     return None
 
 
@@ -159,7 +162,7 @@ def _read(path: Path) -> Settings | None:
 
     A field that can't be used has its default. That is said, and a copy of the file is kept beside it.
     """
-    if not path.is_file():  # reading a pipe would wait for ever
+    if _stamp(path) is None:  # reading a pipe would wait for ever
         return None
     settings, problem = None, ""
     try:

@@ -197,6 +197,7 @@ def simulate(
         The same seed gives the same events.
     """
     from livesnn.events.formats.aedat4_writer import Aedat4Writer
+    from livesnn.events.labels import refuse_labelled
     from livesnn.simulate.sources import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
@@ -215,6 +216,7 @@ def simulate(
         resolution, shown = DVS128, image.name
         made = iter([recording_of_file(expanded(image), seed=seed, seconds=seconds)])
     out = expanded(out)
+    refuse_labelled(out)
     count = 0
     writer = Aedat4Writer(out, resolution, f"simulated {shown}, seed {seed}")
     try:

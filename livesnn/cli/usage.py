@@ -9,8 +9,10 @@ import difflib
 import inspect
 import io
 import itertools
+import os
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -335,7 +337,11 @@ def plain_refusal(
 
     tyro takes a flag for any number of values without one, which is refused here too.
     """
-    with contextlib.redirect_stderr(io.StringIO()) as said:
+    with contextlib.ExitStack() as stack:
+        said = stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        if sys.stdout is None:  # closed by the shell; tyro asks it for its encoding
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
         try:
             yield
         except SystemExit as ended:

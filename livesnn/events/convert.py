@@ -16,7 +16,7 @@ from livesnn.events.filters import Stretch, between
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
 from livesnn.events.formats.npz import write_npz
 from livesnn.events.formats.registry import parse_recording_path
-from livesnn.events.labels import Label, has_labels, keep_labels, labels_file, moved, read_labels
+from livesnn.events.labels import SUFFIX, Label, keep_labels, labels_file, moved, read_labels, refuse_labelled
 from livesnn.events.packet import Events, Packet
 from livesnn.events.recording import Recording, open_recording
 from livesnn.files import cannot_write
@@ -124,17 +124,16 @@ def _in_stretch(recording: Recording, stretch: Stretch) -> tuple[Iterable[Packet
 
 def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, ...], list[str]]:
     """Return the recording's labels and warnings about them; a label without a session gets the recording's name."""
+    if not overwrite:
+        refuse_labelled(out, "add --overwrite")
+    table, name = labels_file(out), parse_recording_path(source).file.name
+    stays = f"{table} stays: {name} has no labels" if os.path.lexists(table) else ""
     try:
         labels = read_labels(source)
     except DataError as error:
-        return (), [f"its labels are left out: {error}"]
-    table, name = labels_file(out), parse_recording_path(source).file.name
+        return (), [f"its labels are left out: {error}", *[stays] * bool(stays)]
     if not labels:
-        return (), [f"{table} stays: {name} has no labels"] if overwrite and os.path.exists(table) else []
-    if has_labels(out) and not overwrite:
-        raise SourceError(
-            f"{table} has labels of {out.name} already: choose another name, or add --overwrite"
-        )
+        return (), [stays] * bool(stays)
     return tuple(replace(label, session=label.session or name) for label in labels), []
 
 
@@ -148,6 +147,8 @@ def _keep_labels(out: Path, kept: tuple[Label, ...], known: int, notes: list[str
 
 
 def check_free(source: Path | None, out: Path, *, overwrite: bool) -> None:
+    if out.name.lower().endswith(SUFFIX):
+        raise SourceError(f"{out}: this is the name of a table of labels: choose another name")
     if not os.path.lexists(out):
         if not out.parent.is_dir():
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")

@@ -51,10 +51,10 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     recording = parse_recording_path(recording).file
     table = labels_file(recording)
     _, lines = read_table(table)
+    own = [(number, row) for number, row in lines if _is_of(row, recording)]
     names = [row["file"] or "" for _, row in lines]
-    if names and recording.stem not in {Path(name).stem for name in names}:
+    if names and not own and not any(_is_there(recording, name) for name in names):
         raise DataError(f"{table}: its lines name {names[0]!r}: write {recording.name} in the column file")
-    own = [(number, row) for number, row in lines if row["file"] == recording.name]
     if len(own) > MOST_LABELS:
         raise DataError(f"{table}: {len(own):,} labels are more than {MOST_LABELS:,}: split the recording")
     return tuple(_label(table, number, row) for number, row in own)
@@ -64,7 +64,16 @@ def has_labels(recording: Path) -> bool:
     """Return whether a recording has labels; raises DataError when their file can't be read."""
     recording = parse_recording_path(recording).file
     _, lines = read_table(labels_file(recording))
-    return any(row["file"] == recording.name for _, row in lines)
+    return any(_is_of(row, recording) for _, row in lines)
+
+
+def _is_of(row: Row, recording: Path) -> bool:
+    return Path((row["file"] or "").strip()).name == recording.name
+
+
+def _is_there(recording: Path, name: str) -> bool:
+    """Return whether a line's file lies beside a recording, with the same name but for its suffix."""
+    return Path(name).stem == recording.stem and os.path.isfile(recording.with_name(Path(name).name))
 
 
 def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
@@ -72,7 +81,7 @@ def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
 
     Raises DataError when it can't be read, or lacks a column.
     """
-    if not os.path.exists(table):  # False for a name too long to be one, where pathlib raises
+    if not os.path.lexists(table):  # False for a name too long to be one, where pathlib raises
         return [*COLUMNS], []
     try:
         require_file(table, "table of labels")
@@ -85,6 +94,8 @@ def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
         raise DataError(
             f"{table}: can't be read ({error}): save it as UTF-8, with columns {','.join(COLUMNS)}"
         ) from error
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise DataError(f"{table}: its first line has the column {twice[0]} twice: rename one")
     if lacking := [name for name in COLUMNS[:4] if name not in header]:
         raise DataError(f"{table}: its first line lacks the column {lacking[0]}: write {','.join(COLUMNS)}")
     return header, lines
@@ -121,7 +132,7 @@ def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
     """
     table = labels_file(recording)
     header, lines = read_table(table)
-    others = [row for _, row in lines if row["file"] != recording.name]
+    others = [row for _, row in lines if not _is_of(row, recording)]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -130,6 +141,15 @@ def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
         replace_file(table, text.getvalue().encode(errors="replace"))
     except OSError as error:
         raise cannot_write(table, error) from error
+
+
+def refuse_labelled(recording: Path, otherwise: str = "move it away") -> None:
+    """Raise SourceError if a recording that is to be written has labels already, of an older one of its name."""
+    if has_labels(recording):
+        table = labels_file(recording)
+        raise SourceError(
+            f"{table} has labels of {recording.name} already: choose another name, or {otherwise}"
+        )
 
 
 class LabelWriter(Closing):

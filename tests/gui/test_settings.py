@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings, SettingsFile, with_recent
+from livesnn.app.settings import FILE, Settings, SettingsFile, user_settings, with_recent
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.session.control import Choices
@@ -224,3 +226,26 @@ def test_a_short_window_leaves_the_lower_cards_out_and_has_them_again(
     second = make_window(settings=SettingsFile(file))
     second.resize(800, 780)
     qtbot.waitUntil(lambda: second.numbers.isVisible() and second.numbers.height() > 100)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are others there")
+def test_a_link_stays_one_and_what_is_no_file_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, link, pipe = tmp_path / "real.json", tmp_path / "link.json", tmp_path / "pipe"
+    real.write_bytes(b"{}")
+    link.symlink_to(real)
+    SettingsFile(link).change(theme="light")
+    assert link.is_symlink()
+    assert SettingsFile(real).now.theme == "light"
+    os.mkfifo(pipe)
+    for asked_for in (user_settings, lambda: SettingsFile(pipe)):
+        monkeypatch.setenv(FILE, str(pipe))
+        settings = asked_for()
+        settings.change(theme="light")
+        assert settings.now.theme == "light"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_settings_that_cannot_be_looked_up_are_the_defaults(tmp_path: Path) -> None:
+    assert SettingsFile(tmp_path / ("x" * 300)).now == Settings()

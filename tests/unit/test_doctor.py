@@ -343,6 +343,16 @@ def test_paths_and_names_of_recordings_are_left_out(text: str, left: str) -> Non
     assert without_names(text) == left
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are others there")
+def test_a_pipe_in_the_place_of_the_log_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    os.mkfifo(tmp_path / "logs" / "livesnn.log")
+    environment = {**os.environ, "LIVESNN_CACHE": str(tmp_path)}
+    asked = [sys.executable, "-m", "livesnn", "run", "no.aedat4"]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
 def test_a_log_that_has_grown_is_kept_beside_the_next(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "livesnn.log"
     log.parent.mkdir()

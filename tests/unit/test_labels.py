@@ -288,3 +288,69 @@ def test_more_labels_than_anybody_gives_are_refused(tmp_path: Path) -> None:
     labels_file(tmp_path / "a.aedat4").write_text(f"file,start,end,label\n{lines}")
     with pytest.raises(DataError, match="10,001 labels are more than 10,000"):
         read_labels(tmp_path / "a.aedat4")
+
+
+@pytest.mark.parametrize("name", ["./a.aedat4", "a.aedat4 ", "takes/a.aedat4"])
+def test_a_line_may_give_a_recording_with_its_folder(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.aedat4"
+    labels_file(path).write_text(f"file,start,end,label\n{name},1,2,wave\n")
+    assert has_labels(path)
+    assert read_labels(path) == (Label("wave", 1.0, 2.0),)
+    keep_labels(path, [Label("clap", 0.0, 1.0)])
+    assert read_labels(path) == (Label("clap", 0.0, 1.0),)
+
+
+@pytest.mark.parametrize("name", ["a", "a.AEDAT4", "a.raw"])
+def test_lines_of_a_file_that_is_not_there_are_told(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.aedat4"
+    labels_file(path).write_text(f"file,start,end,label\n{name},1,2,wave\n")
+    with pytest.raises(DataError, match=rf"its lines name '{name}': write a.aedat4 in the column file"):
+        read_labels(path)
+    (tmp_path / name).touch()
+    assert read_labels(path) == ()
+
+
+def test_a_column_that_occurs_twice_and_a_link_to_nothing_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat4"
+    labels_file(path).write_text("file,start,end,label,label\na.aedat4,1,2,wave,clap\n")
+    with pytest.raises(DataError, match=r"has the column label twice"):
+        read_labels(path)
+    labels_file(path).unlink()
+    labels_file(path).symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"a\.labels\.csv: a link that points nowhere"):
+        read_labels(path)
+
+
+def test_a_new_recording_does_not_inherit_the_labels_of_an_older_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "a.aedat4")
+    old = labels_file(tmp_path / "b.aedat4")
+    old.write_text("file,start,end,label\nb.aedat4,0,3,clap\n")
+    with pytest.raises(SourceError, match=r"b\.labels\.csv has labels of b\.aedat4 already"):
+        convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4")
+    assert main(["simulate", str(tmp_path / "b.aedat4"), "--seconds", "0.2"]) == 1
+    assert "b.labels.csv has labels of b.aedat4 already" in capsys.readouterr().err
+    assert not (tmp_path / "b.aedat4").exists()
+
+
+def test_labels_that_stay_beside_a_replaced_recording_are_told_where_its_own_are_unreadable(
+    tmp_path: Path,
+) -> None:
+    record(tmp_path / "a.aedat4")
+    labels_file(tmp_path / "a.aedat4").write_text("file,start,end,label\na.aedat4,soon,later,wave\n")
+    record(tmp_path / "b.aedat4", ("wave", 1.0, 2.0))
+    warnings = convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4", overwrite=True).warnings
+    assert any("its labels are left out" in warning for warning in warnings)
+    assert any("b.labels.csv stays" in warning for warning in warnings)
+
+
+def test_a_table_of_decisions_does_not_replace_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
+    labels = labels_file(tmp_path / "a.aedat4")
+    before = labels.read_bytes()
+    assert main(["convert", str(tmp_path / "a.aedat4"), str(labels), "--overwrite"]) == 1
+    assert "this is the name of a table of labels: choose another name" in capsys.readouterr().err
+    assert labels.read_bytes() == before

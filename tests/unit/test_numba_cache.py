@@ -34,6 +34,12 @@ def test_code_of_these_sources_is_kept(code: Path) -> None:
     assert code.exists()
 
 
+def test_where_no_code_can_be_kept_none_is_looked_for() -> None:
+    nowhere = Compiled(Path())
+    nowhere.stats.cache_path = None  # of numba's cache for folders that can't be written
+    forget_stale(nowhere)
+
+
 def test_code_of_other_sources_is_deleted(code: Path) -> None:
     (code.parent / MADE_OF).write_text("another hash")
     forget_stale(Compiled(code.parent))

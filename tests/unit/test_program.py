@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,16 @@ class Sender:
 
 sys.meta_path.insert(0, Sender())
 from livesnn.__main__ import start
+start()
+"""
+SAID_AFTER = """
+import sys
+from pathlib import Path
+from livesnn import console
+from livesnn.__main__ import start
+
+mark, say = Path(sys.argv.pop(1)), console.say
+console.say = lambda message: (mark.touch(), say(message))
 start()
 """
 SHELL = 'exec "$0" -m livesnn "$@"'
@@ -67,6 +79,35 @@ def test_a_closed_stdout_is_said_in_one_line(tmp_path: Path) -> None:
         1,
         "livesnn info: can't write the output (stdout is closed)\n",
     )
+
+
+@posix
+def test_a_usage_error_with_stdout_closed_is_one_line() -> None:
+    line = ["sh", "-c", f"{SHELL} >&-", sys.executable, "run", "clip.aedat4", "--nosuch"]
+    done = subprocess.run(line, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("livesnn run: ")
+    assert done.stderr.count("\n") == 1
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_an_error_is_said_to_nobody_ends_the_program(number: int, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writer, b" " * 4096):
+            pass
+    os.set_blocking(writer, True)
+    line = [sys.executable, "-c", SAID_AFTER, tmp_path / "said", "info", tmp_path / "none.csv"]
+    with subprocess.Popen(line, stderr=writer) as process:
+        os.close(writer)
+        eventually(lambda: (tmp_path / "said").exists(), 60)
+        time.sleep(0.5)  # until it waits for a reader
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 128 + number
+    with os.fdopen(reader, "rb") as rest:
+        assert not rest.read().strip()
 
 
 @posix

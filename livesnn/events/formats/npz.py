@@ -144,7 +144,10 @@ def _measure(archive: zipfile.ZipFile, member: str) -> Member:
         head = io.BytesIO(file.read(_HEAD_BYTES))  # numpy reads as much as the header claims to be
     version = np.lib.format.read_magic(head)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(head)
+    try:
+        shape, _, dtype = read(head)
+    except ValueError as error:
+        raise ValueError(f"the header of {member} is damaged") from error
     header_bytes = head.tell()
     if min(shape, default=0) < 0:
         raise ValueError(f"{member} has a negative size")
@@ -229,7 +232,9 @@ def _check_columns(path: Path, members: Mapping[str, Member]) -> None:
     """Raise FormatError unless t, x, y and p are lists of numbers, of one length, that can be held."""
     shapes = {members[axis].shape for axis in AXES}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        raise FormatError(f"{path}: t, x, y, p must be lists of one length, not {sorted(map(str, shapes))}")
+        raise FormatError(
+            f"{path}: t, x, y, p have the shapes {sorted(map(str, shapes))}: save lists of one length"
+        )
     for axis in AXES:
         if members[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
             raise FormatError(f"{path}: {axis} must be numbers, not {members[axis].dtype}: convert it")

@@ -116,7 +116,7 @@ class BagReader(Reader):
         try:
             for _, log_ns, octets in self._bag.messages(topic.connections, from_ns):
                 if not isinstance(log_ns, int):  # SQLite keeps anything in any column
-                    raise TypeError("the time of a message isn't a number")
+                    raise ValueError("the time of a message isn't a number")
                 yield log_ns, octets if isinstance(octets, bytes) else b""
         except _DAMAGE as error:
             self._damaged[name] = f"{name}: the bag is damaged ({_reason(error)}): the rest of it is left out"
@@ -194,7 +194,13 @@ class BagReader(Reader):
             bag.close()
 
 
+_UNTOLD = (TypeError, AttributeError, IndexError, OverflowError, AssertionError, struct.error)
+"""Those of `_DAMAGE` whose message is about Python, and not about the bag."""
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, _UNTOLD):
+        return "damaged or cut short"
     return " ".join((str(error) or type(error).__name__).split())[:200]
 
 
