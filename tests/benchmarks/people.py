@@ -409,9 +409,9 @@ def main(
     denoise
         Filter noise.
     threshold
-        Smallest probability that makes a decision. Default: 0.7.
+        Smallest probability that makes a decision. Default: 0.5.
     keep
-        A decision stands until its probability falls below this. Default: 0.3 of --threshold.
+        A decision stands until its probability falls below this. Default: 0.2 of --threshold.
     smoothing
         Share of the previous frame's probabilities in this frame's. Default: 0.
     leak
