@@ -36,8 +36,8 @@ SETTLED_S = 4.0
 PLOTTED_S = 45.0
 GIVE_UP_S = 90.0
 TEACHER = 3
-ROLL, WAVE, SHIP = (
-    str(recordings_dir() / f"{name}.aedat4") for name in ("arm_roll", "right_hand_wave", "ship")
+ROLL, CIRCLES, SHIP = (
+    str(recordings_dir() / f"{name}.aedat4") for name in ("arm_roll", "left_arm_clockwise", "ship")
 )
 FLICKER = "simulate:gestures:293"
 """Somebody in the light of a lamp that flickers."""
@@ -72,7 +72,7 @@ SHOTS = {
     "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities")),
     "stage-1920x1080": Shot(1920, 1080, "dark", stage=True),
     "tabs-1920x1080": Shot(
-        1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(WAVE, DEFAULT_MODEL)
+        1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(CIRCLES, DEFAULT_MODEL)
     ),
     "compared-1280x800": Shot(
         1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)
@@ -166,7 +166,8 @@ def play_until_decided(application: QApplication, window: MainWindow, settled_s:
         elapsed_s = time.perf_counter() - begun_s
         if window.banner.isVisible():
             raise SystemExit(window.banner.message.text())
-        decided = window.readout.decision.confidence > 0.5
+        decision = window.readout.decision
+        decided = decision.confidence > 0.5 and decision.text != "Other"
         if window.presenting.on:
             caption = window.presenting.stage.caption
             before = [past.number for past in caption.trail]

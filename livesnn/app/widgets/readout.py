@@ -35,9 +35,10 @@ from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
 
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
-_DOT, _GAP, _LEAST_STRIP = 8, 10, 64  # widths, pixels
+_DOT, _GAP, _LEAST_STRIP = 8, 10, 40  # widths, pixels
 _TOLD_APART = 0.6  # of the longest name
-_NUMBER = 4  # width of the numbers' column, in heights of their letters
+_NUMBER = 3.4  # width of the numbers' column, in heights of their letters
+_SIZES = ((15, 38), (13, 20), (12, 0))  # of letters, and from which height of a row on, pixels
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
 _DIM = 0.4  # opacity of what is past
 _FILL = 0.4  # opacity below the curve
@@ -122,7 +123,9 @@ class ClassRows(Painted):
             return
         painter.setOpacity(_DIM if self.dimmed else 1.0)
         height = self._row_height()
-        pixels = 15 if height >= 38 else 13 if height >= 20 else 12
+        sizes = [size for size, least in _SIZES if height >= least]
+        names = tuple(self._names)
+        pixels = next((size for size in sizes if longest(names, size) <= self.name_width(size)), sizes[-1])
         name_width = self.name_width(pixels)
         left = _DOT + 8 + name_width + _GAP
         strip = QRectF(left, 0, self.width() - left - _NUMBER * pixels, min(height - 4, 36))

@@ -120,7 +120,7 @@ function measure(status) {
   at("rate-more").textContent = `${short(status.events)} in all`;
   const share = status.events ? (100 * status.dropped) / (status.events + status.dropped) : 0;
   at("lost").textContent = short(status.dropped);
-  at("lost-more").textContent = status.dropped ? `${share.toFixed(1)} % of all events` : "no event";
+  at("lost-more").textContent = status.dropped ? `${share.toFixed(1)} % of all events` : "of all events";
   const recording = status.recording;
   at("record").textContent = recording === null ? "Record" : "Stop recording";
   at("record").setAttribute("aria-pressed", recording !== null);
