@@ -128,9 +128,7 @@ def _main(arguments: list[str] | None) -> int:
         if debug:
             raise
         _end_at_once()
-        if (
-            len(_came) > 1
-        ):  # a callback from C can't pass a KeyboardInterrupt on, and what called it fails instead
+        if len(_came) > 1:  # a callback from C can't pass a KeyboardInterrupt on, and what called it fails instead
             say(f"livesnn {name}: stopped")
             return 128 + _came[-1]
         say(f"livesnn {name}: {_in_words(error)}")
@@ -195,9 +193,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         there = (
-            f"to open the file, run livesnn gui {name}"
-            if os.path.exists(name)
-            else hint(name, COMMANDS, "livesnn")
+            f"to open the file, run livesnn gui {name}" if os.path.exists(name) else hint(name, COMMANDS, "livesnn")
         )
         say(f"livesnn: no command {name!r}: {there}")
         return 2

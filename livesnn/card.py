@@ -344,9 +344,7 @@ class ModelCard:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ModelError) as error:
             raise ModelError(f"{where} is not a livesnn model card ({error}): copy it again") from error
         if card.format != FORMAT:
-            raise ModelError(
-                f"{where} has format {card.format!r}, but this livesnn reads {FORMAT!r}: update livesnn"
-            )
+            raise ModelError(f"{where} has format {card.format!r}, but this livesnn reads {FORMAT!r}: update livesnn")
         return card
 
 

@@ -100,9 +100,7 @@ def is_cached(function: Any, *arguments: object) -> bool:
 
 def code_folders() -> Iterator[Path]:
     """Yield the folders in which numba keeps code of livesnn's modules."""
-    for folder in sorted(
-        {module.parent for module in _PACKAGE.rglob("*.py") if b"njit" in module.read_bytes()}
-    ):
+    for folder in sorted({module.parent for module in _PACKAGE.rglob("*.py") if b"njit" in module.read_bytes()}):
         for kind in caching.FunctionCache._impl_class._locator_classes:
             found = kind.from_function(code_folders, str(next(folder.glob("*.py"))))
             if found is not None:

@@ -23,9 +23,7 @@ SAID_S = 60.0  # Between two lines about how far it is, where no terminal shows 
 def one_line(text: str) -> str:
     """Return the text as one line that a terminal can show: blanks collapsed, control characters escaped."""
     collapsed = " ".join(text.split())
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in collapsed
-    )
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in collapsed)
 
 
 def duration(seconds: float) -> str:
@@ -86,9 +84,7 @@ def _all_sayable(value: object) -> object:
 
 
 @contextlib.contextmanager
-def share_done(
-    doing: str, *, after_s: float, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Progress]:
+def share_done(doing: str, *, after_s: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Progress]:
     """Yield a function that shows how much is done: a line on stderr and below it, on a terminal, a bar.
 
     Elsewhere, as in a log, a line follows every minute.

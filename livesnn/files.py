@@ -159,9 +159,7 @@ def cannot_open(path: Path, error: Exception) -> SourceError:
 
 def cannot_write(path: Path, error: OSError) -> SourceError:
     """Return the error that says why a recording, or what belongs to one, can't be written."""
-    return SourceError(
-        f"{path}: can't be written ({error.strerror or error}): check the folder and the free space"
-    )
+    return SourceError(f"{path}: can't be written ({error.strerror or error}): check the folder and the free space")
 
 
 def exists_already(path: Path) -> SourceError:

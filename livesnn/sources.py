@@ -96,9 +96,7 @@ def open_source(
     if live:
         return _open_live(name, notify, sensor, pictures=pictures)
     if name.startswith(("unix://", "http://", "https://", "rtsp://")):
-        raise SourceError(
-            f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera"
-        )
+        raise SourceError(f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera")
     if name.startswith("file://"):
         raise SourceError(f"{name}: file:// isn't supported: give the path without it")
     return _open_file(expanded(shipped_clip(name)), progress, at_once=at_once)

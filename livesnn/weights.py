@@ -112,9 +112,7 @@ def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
     if not name.isprintable():
         raise ModelError(f"{path} has a tensor {name[:40]!r}, which no model has: copy the model again")
     if (kind := file.get_slice(name).get_dtype()) not in _KINDS:
-        raise ModelError(
-            f"{path}: {name} has the data type {kind}, which isn't supported: save it as float32"
-        )
+        raise ModelError(f"{path}: {name} has the data type {kind}, which isn't supported: save it as float32")
     return cast("npt.NDArray[np.float32]", file.get_tensor(name))
 
 
@@ -148,9 +146,7 @@ def write_graph(model: Any, path: Path, card: ModelCard) -> None:
 def write_model(folder: Path, weights: Weights, graph: Any, card: ModelCard) -> None:
     """Write both files of a model folder with one card, which binds them to each other."""
     write_graph(graph, folder / GRAPH, replace(card, weights_sha256=_weights_hash(weights)))
-    save_weights(
-        weights, folder / WEIGHTS, replace(card, graph_sha256=graph_hash((folder / GRAPH).read_bytes()))
-    )
+    save_weights(weights, folder / WEIGHTS, replace(card, graph_sha256=graph_hash((folder / GRAPH).read_bytes())))
 
 
 def _weights_hash(weights: Weights) -> str:
@@ -254,11 +250,7 @@ def check_graph(model: bytes) -> None:
     always = {*shapes, *(_text(read.fields(each, _VALUE), 1) for each in graph[12])}
     held, macs = sum(map(prod, inputs.values())), 0
     for number, node in enumerate(nodes):
-        if (
-            node.writes in shapes
-            or not shapes.keys() >= set(node.reads)
-            or constants.keys() >= set(node.reads)
-        ):
+        if node.writes in shapes or not shapes.keys() >= set(node.reads) or constants.keys() >= set(node.reads):
             raise ModelError(f"its operator {node.operator} reads or writes what no export does")
         shape, work = _result(node, [shapes[name] for name in node.reads], constants)
         shapes[node.writes] = shape
@@ -316,9 +308,7 @@ def _constant(read: _Reader, octets: memoryview) -> tuple[str, tuple[Shape, memo
     return _text(found, 8), (shape, content)
 
 
-def _result(
-    node: _Node, inputs: list[Shape], constants: dict[str, tuple[Shape, memoryview]]
-) -> tuple[Shape, int]:
+def _result(node: _Node, inputs: list[Shape], constants: dict[str, tuple[Shape, memoryview]]) -> tuple[Shape, int]:
     """Return the shape of what an operator writes, and its multiplications."""
     try:
         if node.operator in _ELEMENTWISE:
@@ -489,9 +479,7 @@ def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[n
     if name not in weights:
         raise ModelError(f"the tensor {name} that the card names is missing: copy the model again")
     if weights[name].shape != shape:
-        raise ModelError(
-            f"{name} is {weights[name].shape}, not {shape} as the card says: copy the model again"
-        )
+        raise ModelError(f"{name} is {weights[name].shape}, not {shape} as the card says: copy the model again")
     return weights[name]
 
 
@@ -532,9 +520,7 @@ def rounded_kernels(folded: Weights, network: NetworkSpec) -> dict[str, Rounded]
     if network.weight_bits != 8:
         return {}
     names = [name for name in folded if name.startswith("blocks.") and name.endswith(".conv.weight")]
-    return {
-        name: quantize(folded[name], times=STEM_POOL_PIXELS if name in POOL_READERS else 1) for name in names
-    }
+    return {name: quantize(folded[name], times=STEM_POOL_PIXELS if name in POOL_READERS else 1) for name in names}
 
 
 def quantize(kernel: npt.NDArray[np.float32], *, times: int = 1) -> Rounded:

@@ -112,9 +112,7 @@ def main() -> None:
     """Print a line for each system and Python."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("name", nargs="?", default="", help="a part of the systems' names")
-    parser.add_argument(
-        "--python", choices=PYTHONS, action="append", help="a version; several times for more"
-    )
+    parser.add_argument("--python", choices=PYTHONS, action="append", help="a version; several times for more")
     parser.add_argument("--extra", action="append", default=[], help="an extra of pyproject.toml, as train")
     flags = parser.parse_args()
     project = tomllib.loads(PYPROJECT.read_text())["project"]

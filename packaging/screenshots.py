@@ -71,12 +71,8 @@ SHOTS = {
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
     "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities")),
     "stage-1920x1080": Shot(1920, 1080, "dark", stage=True),
-    "tabs-1920x1080": Shot(
-        1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(CIRCLES, DEFAULT_MODEL)
-    ),
-    "compared-1280x800": Shot(
-        1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)
-    ),
+    "tabs-1920x1080": Shot(1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(CIRCLES, DEFAULT_MODEL)),
+    "compared-1280x800": Shot(1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)),
     "ship-1280x800": Shot(1280, 800, "dark", played=Demo(SHIP, "cifar10-dvs")),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }

@@ -94,8 +94,6 @@ def imu(kind: int, count: int) -> bytes:
 
 def write_recording(path: Path, events: Events, packet_events: int = 4096, *sources: str) -> Path:
     """Write events as cAER would, packets of ``packet_events``; return the path."""
-    parts = (
-        polarity(events[first : first + packet_events]) for first in range(0, events.size, packet_events)
-    )
+    parts = (polarity(events[first : first + packet_events]) for first in range(0, events.size, packet_events))
     path.write_bytes(header(*sources) + b"".join(parts))
     return path

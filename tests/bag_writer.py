@@ -107,9 +107,7 @@ def messages(
             message = types[kind](header(t_us), size.height, size.width, rows)
         else:
             octets = np.frombuffer(encode(part, t_us * 1000), np.uint8)
-            message = types[kind](
-                header(t_us), size.height, size.width, number, t_us * 1000, encoding, False, octets
-            )
+            message = types[kind](header(t_us), size.height, size.width, number, t_us * 1000, encoding, False, octets)
         found.append((t_us * 1000 + DELAY_NS, message))
     return found
 

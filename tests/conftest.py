@@ -52,9 +52,7 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def read_by_dv_processing() -> Callable[[Path], npt.NDArray[np.void]]:
     """Return a reader of a whole .aedat4 file by our oracle, or skip."""
-    dv = pytest.importorskip(
-        "dv_processing", reason="dv-processing is not installed: pip install dv-processing"
-    )
+    dv = pytest.importorskip("dv_processing", reason="dv-processing is not installed: pip install dv-processing")
 
     def read(path: Path) -> npt.NDArray[np.void]:
         recording, batches = dv.io.MonoCameraRecording(str(path)), []

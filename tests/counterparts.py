@@ -83,9 +83,7 @@ def main() -> None:
         if not find_chromium():
             run(*APT, "install", "chromium-headless-shell")  # which Ubuntu doesn't have
     packages = missing()
-    if not find_chromium() and not run(
-        sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"
-    ):
+    if not find_chromium() and not run(sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"):
         packages.append("chromium")
     if packages:
         names = " ".join(packages)

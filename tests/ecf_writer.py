@@ -48,9 +48,7 @@ STYLES: dict[str, Callable[[Events], bytes]] = {
 }
 
 
-def write_ecf(
-    path: Path, events: Events, styles: Sequence[str] = tuple(STYLES), geometry: str = "1280x720"
-) -> Path:
+def write_ecf(path: Path, events: Events, styles: Sequence[str] = tuple(STYLES), geometry: str = "1280x720") -> Path:
     """Write an ECF file with chunks in each of the styles by turns."""
     encoders = [STYLES[style] for style in styles]
     return format_files.write_ecf(path, events, encoders, CHUNK_EVENTS, geometry)

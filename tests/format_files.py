@@ -77,9 +77,7 @@ def _encode_aedat3(events: Events) -> bytes:
     words[:, 0] |= events["x"].astype(np.uint32) << 17
     words[:, 1] = events["t"]
     parts = [words[first : first + _PACKET_EVENTS] for first in range(0, events.size, _PACKET_EVENTS)]
-    return b"".join(
-        struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, *(len(part),) * 3) + part.tobytes() for part in parts
-    )
+    return b"".join(struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, *(len(part),) * 3) + part.tobytes() for part in parts)
 
 
 def _aedat3(path: Path, packets: Iterator[Events]) -> None:
@@ -123,9 +121,7 @@ def _encode_evt21(events: Events) -> bytes:
     first, bits = _vectors(events)
     t = first["t"]
     high = (8 << 28 | t >> 6 & 0xFFFFFFF).astype("<u8") << np.uint64(32)
-    words = (first["p"].astype(np.int64) << 28 | (t & 63) << 22 | _place(first)).astype("<u8") << np.uint64(
-        32
-    )
+    words = (first["p"].astype(np.int64) << 28 | (t & 63) << 22 | _place(first)).astype("<u8") << np.uint64(32)
     return _joined([high, words | bits], [_changed(t >> 6), np.ones(t.size, np.bool_)])
 
 
@@ -160,9 +156,7 @@ def _encode_dat(events: Events) -> bytes:
 
 
 def _dat(path: Path, packets: Iterator[Events]) -> None:
-    head = (
-        f"% Data file containing CD events\n% Version 2\n% Width {SENSOR.width}\n% Height {SENSOR.height}\n"
-    )
+    head = f"% Data file containing CD events\n% Version 2\n% Width {SENSOR.width}\n% Height {SENSOR.height}\n"
     _write(path, head.encode() + b"\x00\x08", packets, _encode_dat)
 
 

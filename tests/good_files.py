@@ -59,9 +59,7 @@ def aedat4(compression: Literal["lz4", "zstd"] | None) -> Callable[[Path], objec
     return write
 
 
-def aedat2(
-    chip: str, sensor: Resolution, bits: tuple[int, int, int], *others: int
-) -> Callable[[Path], object]:
+def aedat2(chip: str, sensor: Resolution, bits: tuple[int, int, int], *others: int) -> Callable[[Path], object]:
     """Return a writer: from which bits of an address on x, y and polarity lie, and addresses that aren't events'."""
 
     def write(path: Path) -> None:

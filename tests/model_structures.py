@@ -32,9 +32,7 @@ def model_subjects() -> list[Subject]:
         Subject("card", _damaged_card, small, _read_spike),
         Subject("safetensors", _damaged_weights, small, _read_spike),
         Subject("lessons", _damaged_lessons, _lesson_files, _read_lessons),
-        Subject(
-            "onnx", _damaged_graph, lambda: one_file(GRAPH, shipped_graph().SerializeToString()), _read_onnx
-        ),
+        Subject("onnx", _damaged_graph, lambda: one_file(GRAPH, shipped_graph().SerializeToString()), _read_onnx),
     ]
 
 
@@ -61,9 +59,7 @@ def weights_of(card: ModelCard, random: Random) -> Weights:
         weights[f"{name}.conv.bias"] = random.normal(0, 0.2, outputs).astype(np.float32)
 
     convolution("stem", card.input.channels, channels, spec.stem_kernel)
-    for block, (width, stride, count) in enumerate(
-        zip(spec.widths, spec.strides, spec.sub_blocks, strict=True)
-    ):
+    for block, (width, stride, count) in enumerate(zip(spec.widths, spec.strides, spec.sub_blocks, strict=True)):
         for number in range(min(count, 50)):
             name = f"blocks.{block}.{number}"
             convolution(f"{name}.first", channels, width, 3)
@@ -149,13 +145,9 @@ def _damaged_tensors(header: dict[str, Any], octets: bytes, random: Random) -> t
     names = [name for name in header if name != "__metadata__"]
     action, name = random.integers(6), pick(random, names)
     if action == 0:
-        header[name]["dtype"] = pick(
-            random, ("F64", "F16", "BF16", "I8", "I64", "BOOL", "F8_E4M3", "F4", "x", 0)
-        )
+        header[name]["dtype"] = pick(random, ("F64", "F16", "BF16", "I8", "I64", "BOOL", "F8_E4M3", "F4", "x", 0))
     elif action == 1:
-        header[name]["shape"] = pick(
-            random, ([], [0], [-1], [1 << 62, 4], header[name]["shape"][::-1], [1] * 70)
-        )
+        header[name]["shape"] = pick(random, ([], [0], [-1], [1 << 62, 4], header[name]["shape"][::-1], [1] * 70))
     elif action == 2:
         header[name]["data_offsets"] = [pick(random, NUMBERS[:18]), pick(random, NUMBERS[:18])]
     elif action == 3:
@@ -209,9 +201,7 @@ def _read_onnx(folder: Path) -> tuple[str, str]:
 
 def _stepped(model: Model) -> tuple[str, str]:
     spec, state = model.card.input, model.initial_state()
-    counts = (
-        np.random.default_rng(1).integers(0, 9, (spec.channels, spec.height, spec.width)).astype(np.uint8)
-    )
+    counts = np.random.default_rng(1).integers(0, 9, (spec.channels, spec.height, spec.width)).astype(np.uint8)
     for _ in range(2):
         _, state = model.step(Frame(0, counts, int(counts.sum())), state)
     return "read", ""
@@ -252,10 +242,7 @@ def _new_nodes(model: onnx.ModelProto, random: Random) -> None:
             graph.initializer.append(numpy_helper.from_array(array, f"constant{number}"))
             known.append(f"constant{number}")
         operator = pick(random, OPERATORS[: 13 if random.random() < 0.9 else None])
-        reads = [
-            pick(random, known[-12:] if random.random() < 0.7 else known)
-            for _ in range(random.integers(1, 4))
-        ]
+        reads = [pick(random, known[-12:] if random.random() < 0.7 else known) for _ in range(random.integers(1, 4))]
         options: dict[str, Any] = {}
         if operator in ("AveragePool", "Conv"):
             kernel = int(pick(random, (1, 2, 3, 7, 999, 5_000)))
@@ -283,9 +270,7 @@ def _other_node(model: onnx.ModelProto, random: Random) -> None:
     elif action == 2:
         nodes.append(other)
     elif action == 3:
-        node.input[int(random.integers(len(node.input)))] = pick(
-            random, (*other.input, *other.output, "", "é")
-        )
+        node.input[int(random.integers(len(node.input)))] = pick(random, (*other.input, *other.output, "", "é"))
     elif action == 4:
         node.output[0] = pick(random, (*other.input, *other.output, "", "output"))
     elif action == 5:
@@ -294,9 +279,7 @@ def _other_node(model: onnx.ModelProto, random: Random) -> None:
         node.attribute.append(helper.make_attribute("body", model.graph if random.random() < 0.1 else 3))
     elif action == 7:
         name = pick(random, ("axis", "to", "group", "auto_pad", "ceil_mode", "alpha", "transB", "x"))
-        node.attribute.append(
-            helper.make_attribute(name, pick(random, (1, 0, -1, 2.5, "SAME_UPPER", [1, 2])))
-        )
+        node.attribute.append(helper.make_attribute(name, pick(random, (1, 0, -1, 2.5, "SAME_UPPER", [1, 2]))))
     else:
         node.overload = "x"
 
@@ -357,9 +340,7 @@ def _other_model(model: onnx.ModelProto, random: Random) -> None:
     elif action == 1:
         model.ir_version = pick(random, (*range(-1, 20), 1 << 40))
     elif action == 2:
-        model.functions.append(
-            helper.make_function("x", "F", ["a"], ["b"], [], [helper.make_opsetid("", 18)])
-        )
+        model.functions.append(helper.make_function("x", "F", ["a"], ["b"], [], [helper.make_opsetid("", 18)]))
     elif action == 3:
         model.training_info.add()
     elif action == 4:

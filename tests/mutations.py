@@ -248,8 +248,7 @@ def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
 def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
     count = WITHOUT_END if arguments.minutes else arguments.count
     numbers = [
-        range(arguments.start + one, arguments.start + count, arguments.workers)
-        for one in range(arguments.workers)
+        range(arguments.start + one, arguments.start + count, arguments.workers) for one in range(arguments.workers)
     ]
     with ExitStack() as stack:
         *folders, spare = (stack.enter_context(tempfile.TemporaryDirectory()) for _ in [*numbers, 0])
@@ -297,9 +296,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--formats", nargs="*", default=[])
     parser.add_argument("--number", type=int, help="run one case, here, with whatever it raises")
-    parser.add_argument(
-        "--keep", type=Path, help="the folder for the files of cases that are bugs, or of that case"
-    )
+    parser.add_argument("--keep", type=Path, help="the folder for the files of cases that are bugs, or of that case")
     arguments = parser.parse_args()
     if arguments.number is None:
         found = run_all(arguments)

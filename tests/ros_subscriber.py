@@ -42,9 +42,7 @@ def ask_all(node: Node, at: str) -> None:
 def ask(node: Node, reset: Any, record: Any, parameters: Any, what: str, value: Any) -> None:
     """Ask once livesnn is there, and say what it answers."""
     if what in ("reset", "record"):
-        client, request = (
-            (reset, Trigger.Request()) if what == "reset" else (record, SetBool.Request(data=value))
-        )
+        client, request = (reset, Trigger.Request()) if what == "reset" else (record, SetBool.Request(data=value))
         client.wait_for_service()
         answer = client.call_async(request)
         answer.add_done_callback(lambda done: say(what, [done.result().success, done.result().message]))
@@ -70,9 +68,7 @@ def main(namespace: str) -> None:
     node.create_subscription(String, at + "decision", lambda m: say("decision", m.data), 10)
     node.create_subscription(Float32, at + "confidence", lambda m: say("confidence", m.data), 10)
     node.create_subscription(String, at + "lines", lambda m: say("lines", m.data), 10)
-    node.create_subscription(
-        Twist, namespace.rstrip("/") + "/cmd_vel", lambda m: say("cmd_vel", m.linear.x), 10
-    )
+    node.create_subscription(Twist, namespace.rstrip("/") + "/cmd_vel", lambda m: say("cmd_vel", m.linear.x), 10)
     with suppress(ImportError):
         from vision_msgs.msg import Classification
 

@@ -22,9 +22,7 @@ class Server:
 
     def __init__(self, port: int, path: Path, compression: str = "LZ4") -> None:
         command = [sys.executable, "-m", "tests.stream_server", str(port), str(path.resolve()), compression]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         assert self._line() == "ready"
 
     def _line(self) -> str:

@@ -232,9 +232,7 @@ def _damaged_labels(random: Random) -> Case:
         elif action == 3:
             rows.remove(row) if len(rows) > 1 else None
         else:
-            rows += [
-                row.copy() for _ in range(pick(random, (1, 2, 30_000 if sum(map(len, row)) < 1_000 else 30)))
-            ]
+            rows += [row.copy() for _ in range(pick(random, (1, 2, 30_000 if sum(map(len, row)) < 1_000 else 30)))]
     text = pick(random, ("\n", "\r\n", "\r")).join(map(pick(random, (",", ",", ";", "\t")).join, rows))
     coded = text.encode(pick(random, ("utf-8", "utf-8-sig", "utf-16", "latin-1")), errors="replace")
     return Case("labels", {"f.labels.csv": maybe_broken(coded, random)})
@@ -300,9 +298,7 @@ def _hdf5(random: Random) -> Case:
                 data = events[axis].astype("u1") if axis == "p" else events[axis]
                 if random.random() < 0.95:
                     chunks = pick(random, (None, (64,), (400,)))
-                    filters = pick(
-                        random, ({}, {"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True})
-                    )
+                    filters = pick(random, ({}, {"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}))
                     file.create_dataset(
                         f"{home}/{axis}", data=data, chunks=chunks or bool(filters) or None, **filters
                     )
@@ -342,16 +338,10 @@ def _dataset(file: h5py.File, random: Random) -> None:
 
 
 def _attribute(file: h5py.File, random: Random) -> None:
-    owner = file[
-        pick(random, ["/", *(name for name in ("CD", "CD/t", "events/t", "t", "events") if name in file)])
-    ]
-    name = pick(
-        random, ("unit", "units", "geometry", "width", "height", "camera", "camera_name", "sensor_name", "x")
-    )
+    owner = file[pick(random, ["/", *(name for name in ("CD", "CD/t", "events/t", "t", "events") if name in file)])]
+    name = pick(random, ("unit", "units", "geometry", "width", "height", "camera", "camera_name", "sensor_name", "x"))
     if random.random() < 0.5:
-        owner.attrs[name] = pick(
-            random, ("us", "s", "1280x720", "99999x1", "", 7, -1, 1e300, 2**63 - 1, b"\xff\xfe")
-        )
+        owner.attrs[name] = pick(random, ("us", "s", "1280x720", "99999x1", "", 7, -1, 1e300, 2**63 - 1, b"\xff\xfe"))
     else:
         shape = pick(random, ((), (0,), (1,), (5_000,)))
         owner.attrs.create(name, np.zeros(shape), shape, pick(random, DTYPES[:10]))
@@ -370,9 +360,7 @@ def _link(file: h5py.File, random: Random) -> None:
 
 def _virtual(file: h5py.File, random: Random) -> None:
     layout = h5py.VirtualLayout((400,), "<i8")
-    layout[:] = h5py.VirtualSource(
-        pick(random, (".", "other.raw", "missing.h5", "/dev/zero")), "CD/t", shape=(400,)
-    )
+    layout[:] = h5py.VirtualSource(pick(random, (".", "other.raw", "missing.h5", "/dev/zero")), "CD/t", shape=(400,))
     file.create_virtual_dataset(_free(file, random), layout)
 
 
@@ -493,12 +481,8 @@ def _change_table(database: sqlite3.Connection, random: Random) -> None:
         return
     table = pick(random, [*TABLES])
     column = pick(random, TABLES[table])
-    rows = database.execute(
-        f"SELECT id, {column} FROM {table} LIMIT 100"
-    ).fetchall()  # a view may have no end
+    rows = database.execute(f"SELECT id, {column} FROM {table} LIMIT 100").fetchall()  # a view may have no end
     number, was = pick(random, rows or [(0, None)])
     odd = (None, "", "x", 0, -1, (1 << 63) - 1, -(1 << 63), 1.5, b"", b"\0" * 9)
-    new = (
-        _other_number(was, random) if isinstance(was, bytes) and random.random() < 0.8 else pick(random, odd)
-    )
+    new = _other_number(was, random) if isinstance(was, bytes) and random.random() < 0.8 else pick(random, odd)
     database.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (new, number))

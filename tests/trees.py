@@ -55,9 +55,7 @@ def cifar10(root: Path, train: int = 4, test: int = 1) -> Path:
     rng = np.random.default_rng(0)
     label = np.tile(np.arange(10, dtype=np.uint8), train + test)
     coarse = rng.integers(0, 256, (len(label), 9, 9, 3)).astype(np.uint8)
-    files = [
-        cv2.imencode(".jpg", cv2.resize(each, (32, 32), interpolation=cv2.INTER_CUBIC))[1] for each in coarse
-    ]
+    files = [cv2.imencode(".jpg", cv2.resize(each, (32, 32), interpolation=cv2.INTER_CUBIC))[1] for each in coarse]
     offsets = np.cumsum([0, *map(len, files)])
     is_test = np.arange(len(label)) >= 10 * train
     root.mkdir(parents=True, exist_ok=True)

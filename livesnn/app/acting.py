@@ -85,9 +85,7 @@ class Acting:
     ``tell`` gets a line about each firing, for where the window's parts aren't shown.
     """
 
-    def __init__(
-        self, window: WindowLayout, recording: RecordingControls, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, window: WindowLayout, recording: RecordingControls, tell: Callable[[str], None]) -> None:
         self._window, self._player, self._settings = window, window.player, window.settings
         self._recording, self._tell = recording, tell
         self._fired: deque[Firing] = deque(maxlen=MOST_SHOWN)
@@ -231,9 +229,7 @@ class ActionsDialog(Dialog):
 
     chosen = Signal(list)  # [Rule]
 
-    def __init__(
-        self, rules: Sequence[Rule], classes: Sequence[str] = (), parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, rules: Sequence[Rule], classes: Sequence[str] = (), parent: QWidget | None = None) -> None:
         super().__init__("Act on gestures", parent)
         self.list = QListWidget()
         self.list.setFont(style.text_font(14))
@@ -345,9 +341,7 @@ class RuleForm(QWidget):
         self.kind = ChoiceBox("Then", {kind: words for kind, (words, _, _) in KINDS.items()}, width=280)
         self.text = line_edit("", "", "What", least_width=280)
         self.hint, self.outcome = note(""), note("")
-        self.every = number_box(
-            QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120
-        )
+        self.every = number_box(QDoubleSpinBox(), "At most once every", 0, LONGEST_EVERY_S, unit=" s", width=120)
         self.every.setToolTip("The action runs at most once in this time.")
         self.every.setDecimals(1)
         for number in (self.held, self.every):

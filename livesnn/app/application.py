@@ -79,9 +79,7 @@ def run_app(
     """
     quit_after = _quit_after()
     if not 0 <= (pre_roll_s or 0.0) <= LONGEST_PRE_ROLL_S:
-        raise LivesnnError(
-            f"the pre-roll can't be {pre_roll_s:g} s: give 0 to {LONGEST_PRE_ROLL_S:g} seconds"
-        )
+        raise LivesnnError(f"the pre-roll can't be {pre_roll_s:g} s: give 0 to {LONGEST_PRE_ROLL_S:g} seconds")
     if compare is not None:
         read_card(compare)
     settings = user_settings()

@@ -233,9 +233,7 @@ class Exporting:
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # asked below, wherever the name comes from
         # Not while that dialog is being closed.
         dialog.fileSelected.connect(
-            lambda file: QTimer.singleShot(
-                0, self._window, partial(self._chosen, Path(file), write, suffixes)
-            )
+            lambda file: QTimer.singleShot(0, self._window, partial(self._chosen, Path(file), write, suffixes))
         )
         self._window.show_dialog(dialog)
 
@@ -282,9 +280,7 @@ class Exporting:
             "save_window": "",
             "film": no_past if has_events else no_past and NO_VIDEO,
             "table": "There is no decision yet" if live and not (session and len(session.log)) else no_source,
-            "stretch": (no_past or NO_MARKS * (not live and self.marks == WHOLE))
-            if has_events
-            else NO_EVENTS,
+            "stretch": (no_past or NO_MARKS * (not live and self.marks == WHOLE)) if has_events else NO_EVENTS,
         }
         for name, why in why_not.items():
             busy = BUSY if self._job is not None and name != "copy_picture" else ""

@@ -177,9 +177,7 @@ class MainWindow(Page):
         for button, action in does:
             button.clicked.connect(self.commands[action].trigger)
         self.plots.chosen.connect(lambda names: self.settings.change(plots=names))
-        self.plots.visibilityChanged.connect(
-            lambda _: self.commands.check("plots", not self.plots.isHidden())
-        )
+        self.plots.visibilityChanged.connect(lambda _: self.commands.check("plots", not self.plots.isHidden()))
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
@@ -209,9 +207,7 @@ class MainWindow(Page):
         else:
             self.banner.show_message(ONE_TAB, "info")
 
-    def open(
-        self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
-    ) -> None:
+    def open(self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None) -> None:
         """Play a source; an error is shown as a banner, and what plays goes on. Parameters as for `Player.play`."""
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
@@ -346,9 +342,7 @@ class MainWindow(Page):
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
         shown = orientation or Orientation()
-        self.commands["turn"].setText(
-            f"{TURN} (now {90 * shown.quarter_turns}°)" if shown.quarter_turns else TURN
-        )
+        self.commands["turn"].setText(f"{TURN} (now {90 * shown.quarter_turns}°)" if shown.quarter_turns else TURN)
         self.commands.check("mirrored_camera", shown.mirrored)
 
     def _show_opened(self) -> None:

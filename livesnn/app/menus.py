@@ -312,9 +312,7 @@ class AboutDialog(Dialog):
         self.column.addWidget(note(_LICENCE, 14))
         notices = notices_file()
         licences = notices.as_uri() if notices.exists() else docs_address("start.md#licences")
-        links = (
-            f'<a href="{address}">{name}</a>' for name, address in {**_LINKS, "Licences": licences}.items()
-        )
+        links = (f'<a href="{address}">{name}</a>' for name, address in {**_LINKS, "Licences": licences}.items())
         self.links = label(" &nbsp;·&nbsp; ".join(links), style.text_font(14))
         self.links.setTextFormat(Qt.TextFormat.RichText)
         self.links.setOpenExternalLinks(True)

@@ -121,9 +121,7 @@ def _input_words(card: ModelCard) -> str:
     spec = card.input
     what = "counts of darker and brighter events" if spec.kind == "events" else "video"
     steady = ", without flicker" * spec.without_flicker + ", scaled up in low light" * bool(spec.lift_to)
-    return (
-        f"{spec.width} × {spec.height} × {spec.channels}, {what}{steady}, at most {spec.count_max} per pixel"
-    )
+    return f"{spec.width} × {spec.height} × {spec.channels}, {what}{steady}, at most {spec.count_max} per pixel"
 
 
 def all_models() -> list[str]:
@@ -204,9 +202,7 @@ class ModelDialog(Dialog):
         self.engines: dict[str, QRadioButton] = {}
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
-        another = dialog_button(
-            "Another folder …", lambda: choose_folder(self, partial(self.add, chosen=True))
-        )
+        another = dialog_button("Another folder …", lambda: choose_folder(self, partial(self.add, chosen=True)))
         self.folder = dialog_button("Show its folder", lambda: self._show_folder(model_folder(self._shown)))
         self.name = dialog_button("Rename", lambda: self.models.editItem(self.models.currentItem()))
         self.trash = dialog_button("Move to the trash", self._throw_away)
@@ -313,9 +309,7 @@ class ModelDialog(Dialog):
             self.models.takeItem(self.models.currentRow())
             self.add(self._chosen, chosen=True)  # the next own one would be deleted by another click
         else:
-            self._show_rows(
-                [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]
-            )
+            self._show_rows([("This model can't be moved to the trash", f"Delete its folder yourself: {model}")])
 
     def _show_taught(self) -> None:
         try:
@@ -474,11 +468,7 @@ class TaughtDialog(Dialog):
 
     def _ticked(self) -> Recordings:
         items = [self.files.item(row) for row in range(self.files.count())]
-        ticked = [
-            item.data(Qt.ItemDataRole.UserRole)
-            for item in items
-            if item.checkState() == Qt.CheckState.Checked
-        ]
+        ticked = [item.data(Qt.ItemDataRole.UserRole) for item in items if item.checkState() == Qt.CheckState.Checked]
         shown, others = (tuple(file for file, what in ticked if what == kind) for kind in (IS, IS_NOT))
         return Recordings(shown, others, self._recorded.get(self._gesture, Recordings()).denoise)
 
@@ -491,9 +481,7 @@ class TaughtDialog(Dialog):
         self.name.setEnabled(idle)
         self.remove.setEnabled(idle and not only)
         self.remove.setToolTip(
-            "It is the only gesture that the model was taught: move the model to the trash instead"
-            if only
-            else ""
+            "It is the only gesture that the model was taught: move the model to the trash instead" if only else ""
         )
         for each in (self.gestures, self.add):
             each.setEnabled(idle)
@@ -547,9 +535,7 @@ class TaughtDialog(Dialog):
             self._model = made.folder
             if isinstance(made, Changed):
                 gesture = made.name or ""
-                words = (
-                    f"{made.gesture} is now called {made.name}" if made.name else f"{made.gesture} is removed"
-                )
+                words = f"{made.gesture} is now called {made.name}" if made.name else f"{made.gesture} is removed"
             else:
                 words = describe_lesson(made)[0]
             words += f" in the new model “{Path(made.folder).name}”. {HOW_CHANGED}"

@@ -236,9 +236,7 @@ class Player:
             self._named = self._model = advice.model
         session.go_on(self._model)
 
-    def _advice(
-        self, source: SourceLike | None, named: str | Model, found: Playback, *, insists: bool
-    ) -> Advice:
+    def _advice(self, source: SourceLike | None, named: str | Model, found: Playback, *, insists: bool) -> Advice:
         try:
             card = read_card(named) if isinstance(named, str) else named.card
         except ModelError:  # loading it says why

@@ -283,9 +283,7 @@ class SessionDisplay:
             statistics = session.statistics
             self._window.numbers.show_statistics(statistics, Percentiles.of(self._show_ms))
             # Say on the picture which share of the last seconds' events was dropped.
-            self._came.append(
-                (statistics.events + statistics.unread + statistics.dropped, statistics.dropped)
-            )
+            self._came.append((statistics.events + statistics.unread + statistics.dropped, statistics.dropped))
             came, dropped = (last - first for first, last in zip(self._came[0], self._came[-1], strict=True))
             self._window.view.canvas.set_loss(dropped / max(came, 1))
             if session.history is not None and self._state in ("playing", "waiting"):
@@ -469,9 +467,7 @@ class PlotsDock(QDockWidget):
             return
         if self._import.error is not None:
             self.hide()
-            self._window.tell_saved(
-                f"The plots can't be shown ({self._import.error}): reinstall livesnn", False
-            )
+            self._window.tell_saved(f"The plots can't be shown ({self._import.error}): reinstall livesnn", False)
             return
         if self.panel is None:
             from livesnn.app.widgets.plot_panel import PlotPanel
@@ -500,9 +496,7 @@ class PlotsDock(QDockWidget):
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""
         if path.suffix.lower() not in _PLOT_FILTERS:
-            self._window.tell_saved(
-                f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False
-            )
+            self._window.tell_saved(f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False)
             return
         if self.panel is not None:
             save_and_tell(path, "the plot", partial(self.panel.save, name, path), self._window.tell_saved)

@@ -210,9 +210,7 @@ class SettingsDialog(Dialog):
         engines = {name: words for name, (words, _) in ENGINES.items()}
         self._choice("Engine", "What runs the network.", "engine.md#which-engine-runs", "engine", engines)
         states = {"carry": "Carry", "reset": "Reset each window"}
-        hint = (
-            "Whether membrane potentials are carried from window to window. livesnn always starts with Carry."
-        )
+        hint = "Whether membrane potentials are carried from window to window. livesnn always starts with Carry."
         self._choice("State", hint, page, "choices.state_mode", states)
 
     def _decisions(self) -> None:

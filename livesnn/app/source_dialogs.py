@@ -41,9 +41,7 @@ NO_CAMERA = (
 )
 OR_WEBCAM = " You can also use a webcam: livesnn turns its pictures into events."
 Tell = Callable[[str], None]
-_STREAM_HINT = (
-    "The address of a program that sends events: a dv-processing NetworkWriter, or DV's “Network output”."
-)
+_STREAM_HINT = "The address of a program that sends events: a dv-processing NetworkWriter, or DV's “Network output”."
 
 
 class SourceChooser:
@@ -57,9 +55,7 @@ class SourceChooser:
         return {
             "open": self.choose_file,
             "camera": lambda: self._ask(CameraDialog(self._window)),
-            "webcam": lambda: self._ask(
-                CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)
-            ),
+            "webcam": lambda: self._ask(CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)),
             "stream": lambda: self._ask(StreamDialog(self._last_stream(), self._window)),
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
@@ -90,9 +86,7 @@ class SourceChooser:
 
     def _watch(self, shown: Demo | None) -> None:
         if shown is None:
-            self._window.banner.show_message(
-                "This demo's recording or model is missing: reinstall livesnn", "error"
-            )
+            self._window.banner.show_message("This demo's recording or model is missing: reinstall livesnn", "error")
         else:
             self._window.open_requested.emit(*shown)
 

@@ -174,9 +174,7 @@ class _CaptionPainter:
     def _paint_bar(self, bottom: float, share: float, colour: QColor) -> float:
         track = self._row(bottom - 2 * _BAR * self._unit, _BAR)
         track.setRight(track.right() - 15 * self._unit)
-        draw_bar(
-            self._painter, track, max(share, _BAR * self._unit / track.width()), self._theme.raised, colour
-        )
+        draw_bar(self._painter, track, max(share, _BAR * self._unit / track.width()), self._theme.raised, colour)
         beside = QRectF(track.right(), track.center().y() - 3 * self._unit, 15 * self._unit, 6 * self._unit)
         write(self._painter, beside, f"{100 * share:.0f} %", self._theme.soft, RIGHT, self._font(4))
         return track.top() - 2 * self._unit
@@ -394,9 +392,7 @@ class Presenting:
     ``begin`` is called when the player has another session. ``show_palette`` gives the window's parts a palette.
     """
 
-    def __init__(
-        self, window: WindowLayout, begin: Callable[[], None], show_palette: Callable[[str], None]
-    ) -> None:
+    def __init__(self, window: WindowLayout, begin: Callable[[], None], show_palette: Callable[[str], None]) -> None:
         self._window, self._player = window, window.player
         self._begin, self._show_palette = begin, show_palette
         self.stage = Stage()

@@ -44,16 +44,12 @@ OVER = ("ended", "failed")
 LESSONS = "lessons"
 """Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
 HOW = "Teach the model a gesture of your own"
-LIVE_ONLY = (
-    "The window teaches from a live source: open a camera or a stream, or use livesnn teach with recordings"
-)
+LIVE_ONLY = "The window teaches from a live source: open a camera or a stream, or use livesnn teach with recordings"
 RECORDING = "Stop recording first"
 ENDED = "The source ended before the gesture was recorded: open it again and start over"
 LOST = "The source is lost: wait until it is back"
 LOST_SINCE = "The source was lost before the gesture was recorded: start over once it is back"
-NOT_THIS = (
-    "This model can only be taught with livesnn teach --others: choose the model gestures here (Ctrl+M)"
-)
+NOT_THIS = "This model can only be taught with livesnn teach --others: choose the model gestures here (Ctrl+M)"
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
     "The model keeps its classes and learns one more. If it was taught this gesture before, it learns "
@@ -83,9 +79,7 @@ Steps = Generator[Step, bool | None, None]
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:
     """Return how well a gesture was learned, one sentence a line, and where the model and the recording are."""
-    where = (
-        f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
-    )
+    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
     clauses = [*describe_lesson(lesson)[1:], where]
     return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
 
@@ -158,9 +152,7 @@ class Teaching:
         recording = yield from self._record(gesture)
         try:
             out = own_folder(model, gesture)
-            learn = partial(
-                Learning, gesture, [recording], model, out, *["--denoise"] * denoise, "--if-known"
-            )
+            learn = partial(Learning, gesture, [recording], model, out, *["--denoise"] * denoise, "--if-known")
             learned = yield from self._learn(gesture, learn("stop"))
             if isinstance(learned, Recognised):
                 if (yield from self._ask_about(learned, gesture)):
@@ -176,9 +168,7 @@ class Teaching:
             raise
         if isinstance(learned, Changed):
             now = f"{learned.gesture} is now called {learned.name}"
-            words = (
-                f"The model is “{Path(learned.folder).name}” in your list (Ctrl+M). It learned nothing new."
-            )
+            words = f"The model is “{Path(learned.folder).name}” in your list (Ctrl+M). It learned nothing new."
         else:
             now, words = describe_lesson(learned)[0], in_sentences(learned, recording)
         while not (yield Step(now, words, button="Use it", cancel="Not now")):

@@ -233,9 +233,7 @@ def onnx_ways(folder: Path, frames: Sequence[Frame], *, threads: int) -> dict[st
     """
     path = folder / "model.onnx"
     onnx = load_model(folder, "onnx", threads=threads)
-    ways: dict[str, Model] = dict(
-        zip(FLOAT32, (onnx, BoundOnnx(path, onnx.card, threads=threads)), strict=True)
-    )
+    ways: dict[str, Model] = dict(zip(FLOAT32, (onnx, BoundOnnx(path, onnx.card, threads=threads)), strict=True))
     if onnx.card.network.weight_bits == 8 and find_spec("onnx") is not None:
         with tempfile.TemporaryDirectory() as scratch:
             int8 = Path(scratch) / "int8.onnx"
@@ -363,9 +361,7 @@ def _startup_s(model: str) -> float:
             command, env=offscreen, capture_output=True, text=True, timeout=STARTUP_LIMIT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise LivesnnError(
-            f"the window took longer than {STARTUP_LIMIT_S} s: run livesnn gui to see why"
-        ) from error
+        raise LivesnnError(f"the window took longer than {STARTUP_LIMIT_S} s: run livesnn gui to see why") from error
     took_s, summary = time.perf_counter() - begun_s, done.stdout.strip().splitlines()
     if not summary or not json.loads(summary[-1])["frames_shown"]:
         why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

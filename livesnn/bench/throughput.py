@@ -101,11 +101,7 @@ def bench_denoise(repeats: int, *, n_events: int = 5_000_000) -> dict[str, objec
 
     Millions of events a second of processor time by sensor, on a moving blob with a fifth of noise.
     """
-    return {
-        "mev_per_s": {
-            f"{sensor.width}x{sensor.height}": _speed(sensor, repeats, n_events) for sensor in SENSORS
-        }
-    }
+    return {"mev_per_s": {f"{sensor.width}x{sensor.height}": _speed(sensor, repeats, n_events) for sensor in SENSORS}}
 
 
 def _speed(sensor: Resolution, repeats: int, n_events: int) -> dict[str, float]:
@@ -192,9 +188,7 @@ def bench_decode(repeats: int, *, events: int = EVENTS) -> dict[str, Any]:
         write_aedat4(file, make_events(events, SENSOR))
         timed = _time_file(file, readers, repeats)
     rates = {name: rate["median"] for name, rate in timed["mev_per_s"].items()}
-    ratio = {
-        f"vs_{name}": round(rates["livesnn"] / rate, 3) for name, rate in rates.items() if name != "livesnn"
-    }
+    ratio = {f"vs_{name}": round(rates["livesnn"] / rate, 3) for name, rate in rates.items() if name != "livesnn"}
     return {"files": {file.name: timed}, "ratio": ratio, "ratio_file": file.name}
 
 

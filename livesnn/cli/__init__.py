@@ -38,12 +38,8 @@ GROUPS: dict[str, dict[str, Command]] = {
     "See and decide": {
         "gui": Command("streams", "gui", "Open the window."),
         "run": Command("streams", "run", "Print decisions about a camera, a stream or a recording."),
-        "serve": Command(
-            "serving", "serve", "Show decisions on a web page, and send them to other programs."
-        ),
-        "publish": Command(
-            "serving", "publish", "Send decisions, events or both to other programs over TCP."
-        ),
+        "serve": Command("serving", "serve", "Show decisions on a web page, and send them to other programs."),
+        "publish": Command("serving", "publish", "Send decisions, events or both to other programs over TCP."),
     },
     "Recordings": {
         "record": Command("streams", "record", "Record a camera or a stream to an .aedat4 file."),
@@ -51,14 +47,10 @@ GROUPS: dict[str, dict[str, Command]] = {
         "convert": Command(
             "recordings", "convert", "Convert a recording to another format, a video or a table of decisions."
         ),
-        "simulate": Command(
-            "recordings", "simulate", "Simulate a recording of gestures, a digit or a picture."
-        ),
+        "simulate": Command("recordings", "simulate", "Simulate a recording of gestures, a digit or a picture."),
     },
     "Your own models": {
-        "teach": Command(
-            "recordings", "teach", "Teach a model a gesture of your own from a few seconds of it."
-        ),
+        "teach": Command("recordings", "teach", "Teach a model a gesture of your own from a few seconds of it."),
         "train": Command("models", "train", "Train a model on a data set.", "training_arguments"),
         "eval": Command("models", "evaluate", "Measure a model on a data set, or compare two."),
         "data": Command("models", "data", "Download or check a data set."),
@@ -68,9 +60,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "devices": Command("machine", "devices", "List the cameras that are plugged in."),
         "doctor": Command("machine", "doctor", "Check this machine and say how to fix what doesn't work."),
         "prepare": Command("machine", "prepare", "Compile the spike-driven engine for a model."),
-        "completion": Command(
-            "completion", "completion", "Print a script that completes commands in your shell."
-        ),
+        "completion": Command("completion", "completion", "Print a script that completes commands in your shell."),
     },
     "Measure": {
         "bench": Command("machine", "bench", "Measure how fast livesnn runs on this machine."),

@@ -118,9 +118,7 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
                 listening_socket(first).close()  # before a process is started in vain
             port = first.port + number if first.port else 0  # 0: any that is free
             if name != "osc" and port in taken:
-                raise LivesnnError(
-                    f"--{name} needs port {port}, which {taken[port]} uses: give ports further apart"
-                )
+                raise LivesnnError(f"--{name} needs port {port}, which {taken[port]} uses: give ports further apart")
             if name != "osc" and port:
                 taken[port] = f"--{name}"
             mine += [f"--{name}", f"{place.rpartition(':')[0] or first.host}:{port}"]

@@ -43,11 +43,7 @@ def bash_script(summaries: Mapping[str, str], takes: Mapping[str, Sequence[Argum
     """Return a script that bash sources; where nothing is known, files are completed."""
     values, flags, words = [], [], []
     for command, arguments in takes.items():
-        files = [
-            f"'{command} {each.name}'"
-            for each in arguments
-            if each.is_flag and each.kinds and not each.choices
-        ]
+        files = [f"'{command} {each.name}'" for each in arguments if each.is_flag and each.kinds and not each.choices]
         values += [f"  {' | '.join(files)}) files=1 ;;"] * bool(files)
         values += [
             f"  '{command} {each.name}') words='{' '.join(each.choices)}' ;;"

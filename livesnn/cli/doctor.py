@@ -45,9 +45,7 @@ class Findings:
     versions: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: Findings) -> Findings:
-        return Findings(
-            self.checks + other.checks, self.models | other.models, self.versions | other.versions
-        )
+        return Findings(self.checks + other.checks, self.models | other.models, self.versions | other.versions)
 
     @property
     def ok(self) -> bool:
@@ -209,9 +207,7 @@ def writable(name: str, folder: Path, variable: str, kind: str) -> Check:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         what = f"you can't write to the {name} {folder} ({there}: {error.strerror})"
-        return Check(
-            name, "warning", what, f"set {variable} in the environment to {kind} that you can write to"
-        )
+        return Check(name, "warning", what, f"set {variable} in the environment to {kind} that you can write to")
     return Check(name, "ok", f"you can write to the {name} {folder}")
 
 
@@ -229,9 +225,7 @@ def taught() -> Findings:
     """Load every model that was taught here, and say where they are; there may be none."""
     folder = own_models_dir()
     found = _models_in(folder, "teach it again, or remove its folder")
-    return (
-        finding("taught models", "ok", f"{len(found.models)} in {folder}") + found if found.checks else found
-    )
+    return finding("taught models", "ok", f"{len(found.models)} in {folder}") + found if found.checks else found
 
 
 def _models_in(folder: Path, do: str) -> Findings:
@@ -259,9 +253,7 @@ def _model(path: Path, do: str) -> Findings:
             checks.append(Check(name, "problem", str(error), do))
     if not checks:
         checks.append(_compare(name, path, cards, do))
-    return Findings(
-        tuple(checks), {path.name: {file.name: _sha256(file) for file in files if file.is_file()}}
-    )
+    return Findings(tuple(checks), {path.name: {file.name: _sha256(file) for file in files if file.is_file()}})
 
 
 def _compare(name: str, path: Path, cards: list[ModelCard], do: str) -> Check:
@@ -334,9 +326,7 @@ CAMERAS = {  # USB vendor and product numbers. Sound cards and programmable chip
     "IDS": ("1409", ("8e00",)),
 }
 
-RULE_FOLDERS = tuple(
-    Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
-)
+RULE_FOLDERS = tuple(Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"))
 _USB, _USB_NODES = Path("/sys/bus/usb/devices"), Path("/dev/bus/usb")
 _JOIN = "over ssh, join the group of the rule: sudo usermod -aG plugdev $USER, and log in again"
 _RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
@@ -400,9 +390,7 @@ def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[
         vendor, product, bus, number = (
             _text(device / name) for name in ("idVendor", "idProduct", "busnum", "devnum")
         )
-        makers = [
-            name for name, (theirs, cameras) in CAMERAS.items() if vendor == theirs and product in cameras
-        ]
+        makers = [name for name, (theirs, cameras) in CAMERAS.items() if vendor == theirs and product in cameras]
         if not makers or not (bus.isdigit() and number.isdigit()):
             continue
         node = nodes / f"{int(bus):03}" / f"{int(number):03}"

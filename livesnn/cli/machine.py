@@ -92,9 +92,7 @@ def doctor(*, json: bool = False, report: bool = False) -> int:
     for name, part in _examine():
         found[name] = part
         if not json and part.checks:
-            described = (
-                f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do) for check in part.checks
-            )
+            described = (f"{check.state}: {check.what}" + f": {check.do}" * bool(check.do) for check in part.checks)
             write("\n".join(map(one_line, described)))
     total = sum((found[name] for name in ("livesnn", *PROBES)), Findings())
     if json:
@@ -119,9 +117,7 @@ def write_report(folder: Path, found: Findings) -> Path:
         "machine": machine(),
         "packages": dict(sorted(packages.items())),
         "environment": {name: value for name, value in os.environ.items() if name.startswith(variables)},
-        "own variables": sorted(
-            name for name in os.environ if name.startswith("LIVESNN_")
-        ),  # some are secrets
+        "own variables": sorted(name for name in os.environ if name.startswith("LIVESNN_")),  # some are secrets
     }
     parts = {
         "checks.json": asdict(found),
@@ -137,9 +133,7 @@ def write_report(folder: Path, found: Findings) -> Path:
             for name, text in texts.items():
                 report.writestr(name, without_names(text))
     except OSError as error:
-        raise LivesnnError(
-            f"{file}: can't be written ({error.strerror}): run it in another folder"
-        ) from error
+        raise LivesnnError(f"{file}: can't be written ({error.strerror}): run it in another folder") from error
     return file
 
 
@@ -190,9 +184,7 @@ def without_names(text: str) -> str:
     return text
 
 
-def prepare(
-    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = "gestures", /
-) -> int:
+def prepare(model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = "gestures", /) -> int:
     """Compile the spike-driven engine for a model.
 
     This takes 7 to 16 s, once for each machine. Otherwise livesnn compiles in the background at the first start.
@@ -222,9 +214,7 @@ def _examine() -> Iterator[tuple[str, Findings]]:
     yield from run_all({last: partial(_start, last)}, LIMIT_S)
 
 
-def run_all(
-    starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: float
-) -> Iterator[tuple[str, Findings]]:
+def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: float) -> Iterator[tuple[str, Findings]]:
     """Start a process for each name and yield what each prints as soon as it ends, or that it failed or hangs.
 
     As many run as there are processors, since all at once would end only together; one more for each second in
@@ -402,17 +392,14 @@ def bench(
     given = {name: value for name, value in asked.items() if value is not None}
     usual: dict[str, Any] = {"repeats": 5, "model": ""}
     chosen: dict[str, Callable[..., object]] = {
-        name: getattr(import_module(f"livesnn.bench.{MODULES[name]}"), f"bench_{name}")
-        for name in names or MODULES
+        name: getattr(import_module(f"livesnn.bench.{MODULES[name]}"), f"bench_{name}") for name in names or MODULES
     }
     takes = {name: inspect.signature(function).parameters for name, function in chosen.items()}
     for option in given:
         if not any(option in parameters for parameters in takes.values()):
             raise UsageError(f"--{option} has no effect on {' and '.join(chosen)}: leave it out")
     figures = {
-        name: function(
-            **{option: value for option, value in (usual | given).items() if option in takes[name]}
-        )
+        name: function(**{option: value for option, value in (usual | given).items() if option in takes[name]})
         for name, function in chosen.items()
     }
     write_json({"machine": machine()} | figures)

@@ -134,9 +134,7 @@ def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
 
 def _say_same_groups(card: ModelCard) -> None:
     if card.split and card.split.clips:
-        say(
-            "a class has only one session, and validation has its last clips, so accuracy is too high: add sessions"
-        )
+        say("a class has only one session, and validation has its last clips, so accuracy is too high: add sessions")
 
 
 def evaluate(
@@ -206,14 +204,10 @@ def evaluate(
         )
     if compare is not None:
         if model is not None or stream is not None or to_card:
-            raise UsageError(
-                "--compare measures two models on clips: leave --model, --stream and --to-card out"
-            )
+            raise UsageError("--compare measures two models on clips: leave --model, --stream and --to-card out")
         return _compare(compare, dataset, data, split, seed, engine, picture, json=json)
     if model is None or picture is not None:
-        raise UsageError(
-            "name a model with --model NAME, or two with --compare NAME NAME (then also --picture)"
-        )
+        raise UsageError("name a model with --model NAME, or two with --compare NAME NAME (then also --picture)")
     loaded = load_model(model, engine)
     decider.check(loaded.card)
     if to_card:
@@ -227,9 +221,7 @@ def evaluate(
                 f"only that test: leave --to-card out"
             )
         if loaded.card.taught or loaded.card.renamed:
-            raise DataError(
-                f"{loaded.card.name} was taught a class that the test part lacks: leave --to-card out"
-            )
+            raise DataError(f"{loaded.card.name} was taught a class that the test part lacks: leave --to-card out")
         from livesnn.train.model_folder import record_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
@@ -413,9 +405,7 @@ def _nir(folder: Path, dt: float | None) -> tuple[bytes, ModelCard, float]:
 
     file = folder / "model.safetensors"
     if not file.exists():
-        raise ModelError(
-            f"{file} is missing, and .nir is made from it: export to .onnx, or train the model again"
-        )
+        raise ModelError(f"{file} is missing, and .nir is made from it: export to .onnx, or train the model again")
     weights, card = load_weights(file)
     dt_s = frame_s(card) if dt is None else dt
     try:

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 LONG_S = 2.0  # Reading or converting that takes longer shows how much is done
 
 
-def info(
-    file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")], /, *, json: bool = False
-) -> int:
+def info(file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")], /, *, json: bool = False) -> int:
     """Show what a recording holds.
 
     It lists the streams with their event counts, times and share of ON events, and warns about damage.
@@ -208,9 +206,7 @@ def simulate(
         from livesnn.simulate.saccades import DVS128, recording_of_file
 
         if scene != "gestures" or sensor:
-            raise SourceError(
-                "--image is recorded by a DVS128 instead of a scene: leave --scene and --sensor out"
-            )
+            raise SourceError("--image is recorded by a DVS128 instead of a scene: leave --scene and --sensor out")
         if seconds > MOST_IMAGE_S:
             raise SourceError(f"--seconds can't be {seconds:g} with --image: give at most {MOST_IMAGE_S:g}")
         resolution, shown = DVS128, image.name
@@ -249,9 +245,7 @@ def describe_recording(info: RecordingInfo) -> str:
     if any(others.values()):
         lines["also"] = ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
     if info.labels:
-        lines["labels"] = ", ".join(
-            f"{label.label} {label.start:.3f} to {label.end:.3f} s" for label in info.labels
-        )
+        lines["labels"] = ", ".join(f"{label.label} {label.start:.3f} to {label.end:.3f} s" for label in info.labels)
     lines["warnings"] = "; ".join(info.warnings) or "none"
     return table(lines)
 
@@ -267,11 +261,7 @@ def _size(info: RecordingInfo) -> str:
     }
     if len(info.streams) > 1:
         held = {name: f"{size} for {name}" for name, size in held.items()}
-    return (
-        f"unknown size ({', '.join(held.values())} is assumed, which holds all events)"
-        if held
-        else "unknown size"
-    )
+    return f"unknown size ({', '.join(held.values())} is assumed, which holds all events)" if held else "unknown size"
 
 
 def table(lines: dict[str, str]) -> str:
@@ -372,9 +362,7 @@ def teach(
         return decided not in ("stop", "alias")
 
     try:
-        with share_done(
-            "livesnn teach: simulating the gestures that the model knows", after_s=1.0
-        ) as progress:
+        with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
             lesson = learn(
                 gesture,
                 clips,
@@ -407,9 +395,7 @@ def _absolute(files: Iterable[str]) -> tuple[str, ...]:
 
 def _say_where(folder: Path) -> None:
     write(f"the model is {folder}")
-    write(
-        f"livesnn gui SOURCE --model {quote(folder.name if folder.parent == own_models_dir() else str(folder))}"
-    )
+    write(f"livesnn gui SOURCE --model {quote(folder.name if folder.parent == own_models_dir() else str(folder))}")
 
 
 def _change(gesture: str, name: str, model: str, folder: Path, *, json: bool) -> int:
@@ -475,8 +461,6 @@ def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ..
         if source in sources[:number]:
             raise SourceError(f"{source} is given twice: give each source once")
         if source in others and not labels_file(parse_recording_path(expanded(source)).file).exists():
-            raise SourceError(
-                f"{source} is also among --others: give it once, or label where it shows {gesture}"
-            )
+            raise SourceError(f"{source} is also among --others: give it once, or label where it shows {gesture}")
     if live := [source for source in others if is_live(source)]:
         raise SourceError(f"--others {live[0]} is a live source: give recordings, which livesnn record makes")

@@ -239,9 +239,7 @@ class _Places:
         given = [(flag, place) for flag, place in places if place is not None]
         for (one_flag, one), (other_flag, other) in combinations(given, 2):
             if one == other and one.port:
-                raise SourceError(
-                    f"{one_flag} and {other_flag} are both {one.port}: give two different ports"
-                )
+                raise SourceError(f"{one_flag} and {other_flag} are both {one.port}: give two different ports")
         with ExitStack() as open_at_once:
             for _, place in given:
                 open_at_once.enter_context(listening_socket(place))
@@ -433,9 +431,7 @@ class _Server(ExitStack):
             url += f"?token={'$LIVESNN_TOKEN' if given else token}"  # the log keeps no secret of long life
         said = [f"page at {url}"]
         if outside and tls is None:
-            said.append(
-                "the page isn't encrypted: anyone on the network path can read it. Give --cert and --key"
-            )
+            said.append("the page isn't encrypted: anyone on the network path can read it. Give --cert and --key")
         if outside and token is None:
             control = " and control it" * page.control
             said.append(f"the page has no token: anyone who can reach this computer can see it{control}")

@@ -239,18 +239,14 @@ def record(source: Source, out: Out, /, *, seconds: Seconds = None, mounting: Mo
 
     orientation = mounting.upright
     with reading("record", source) as progress:
-        opened = event_source(
-            open_source(source, notify=notice("record"), progress=progress, sensor=mounting.sensor)
-        )
+        opened = event_source(open_source(source, notify=notice("record"), progress=progress, sensor=mounting.sensor))
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
     begun_s = time.perf_counter()
     done = capture(opened, expanded(out), seconds=seconds, orientation=orientation)
     for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")
     clock = f" ({time.perf_counter() - begun_s:.1f} s by the clock)" if opened.live else ""
-    say(
-        f"{done.events:,} events in {done.seconds:.1f} s{clock} written to {done.path}, {done.dropped:,} dropped"
-    )
+    say(f"{done.events:,} events in {done.seconds:.1f} s{clock} written to {done.path}, {done.dropped:,} dropped")
     return 0
 
 
@@ -452,6 +448,4 @@ def _check_options(done: dict[str, str], options: RunOptions, out: Path) -> None
 
     ours = json_line(options).decode().rstrip()
     if any(theirs != ours for theirs in done.values()):
-        raise LivesnnError(
-            f"--out {out} has rows of other options, such as another --model: give another file"
-        )
+        raise LivesnnError(f"--out {out} has rows of other options, such as another --model: give another file")

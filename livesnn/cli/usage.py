@@ -116,20 +116,14 @@ def _of_parameters(command: Callable[..., object]) -> Iterator[Argument]:
         required = parameter.default is parameter.empty
         default = None if required else parameter.default
         positional = parameter.kind is parameter.POSITIONAL_ONLY
-        yield from _expanded(
-            hints[name], name, text, group, default, required=required, positional=positional
-        )
+        yield from _expanded(hints[name], name, text, group, default, required=required, positional=positional)
 
 
-def _of_fields(
-    kind: type, values: object, before: str, groups: Mapping[str, Sequence[str]]
-) -> Iterator[Argument]:
+def _of_fields(kind: type, values: object, before: str, groups: Mapping[str, Sequence[str]]) -> Iterator[Argument]:
     hints, texts = get_type_hints(kind, include_extras=True), _field_words(kind)
     of = {name: group for group, names in groups.items() for name in names}
     order = [*of, *(field.name for field in dataclasses.fields(kind) if field.name not in of)]
-    title = (
-        MORE_OPTIONS if groups else re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
-    )
+    title = MORE_OPTIONS if groups else re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
     for name in order:
         group, default = of.get(name, title), getattr(values, name)
         yield from _expanded(hints[name], name, texts.get(name, ""), group, default, before=before)
@@ -197,9 +191,7 @@ def _field_words(kind: type) -> dict[str, str]:
             for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(each)))):
                 for one, other in itertools.pairwise(getattr(node, "body", ())):
                     match one, other:
-                        case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
-                            value=ast.Constant(value=str(text))
-                        ):
+                        case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                             words[name] = " ".join(text.split())
     return words
 
@@ -288,9 +280,7 @@ def _width() -> int:
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
     width = max(_width() - len(indent), 20)
-    return [
-        indent + line for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-    ]
+    return [indent + line for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)]
 
 
 def _entry(left: str, text: str, indent: int = _INDENT) -> list[str]:
@@ -330,9 +320,7 @@ def call(
 
 
 @contextlib.contextmanager
-def plain_refusal(
-    arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
-) -> Iterator[None]:
+def plain_refusal(arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]) -> Iterator[None]:
     """Turn tyro's message about a line that it refuses into a UsageError of one line; parameters as of `call`.
 
     tyro takes a flag for any number of values without one, which is refused here too.

@@ -77,9 +77,7 @@ def orient(events: Events, resolution: Resolution, orientation: Orientation) -> 
     return oriented
 
 
-def orient_packets(
-    packets: Iterable[Packet], sensor: Resolution, orientation: Orientation
-) -> Iterator[Packet]:
+def orient_packets(packets: Iterable[Packet], sensor: Resolution, orientation: Orientation) -> Iterator[Packet]:
     for packet in packets:
         yield packet._replace(events=orient(packet.events, sensor, orientation))
 

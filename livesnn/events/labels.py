@@ -118,8 +118,7 @@ def moved(labels: Iterable[Label], by_s: float, lasts_s: float = math.inf) -> tu
     ``lasts_s``: how long that recording lasts.
     """
     shifted = (
-        replace(label, start=max(label.start + by_s, 0.0), end=min(label.end + by_s, lasts_s))
-        for label in labels
+        replace(label, start=max(label.start + by_s, 0.0), end=min(label.end + by_s, lasts_s)) for label in labels
     )
     return tuple(label for label in shifted if label.start < label.end)
 
@@ -147,9 +146,7 @@ def refuse_labelled(recording: Path, otherwise: str = "move it away") -> None:
     """Raise SourceError if a recording that is to be written has labels already, of an older one of its name."""
     if has_labels(recording):
         table = labels_file(recording)
-        raise SourceError(
-            f"{table} has labels of {recording.name} already: choose another name, or {otherwise}"
-        )
+        raise SourceError(f"{table} has labels of {recording.name} already: choose another name, or {otherwise}")
 
 
 class LabelWriter(Closing):

@@ -150,9 +150,7 @@ def require_usual_size(resolution: Resolution) -> None:
 
 def check_resolution(resolution: Resolution) -> None:
     """Raise SourceError where a source's resolution isn't a `Resolution` of whole numbers above 0."""
-    sizes = isinstance(resolution, Resolution) and all(
-        isinstance(size, int | np.integer) for size in resolution
-    )
+    sizes = isinstance(resolution, Resolution) and all(isinstance(size, int | np.integer) for size in resolution)
     if not (sizes and min(resolution) >= 1):
         raise SourceError(
             f"a source's resolution can't be {resolution!r}: give a Resolution of two whole numbers above 0"
@@ -166,9 +164,7 @@ def checked_packets(packets: Iterable[Packet]) -> Iterator[Packet]:
     """
     for packet in packets:
         if not isinstance(packet, Packet):
-            raise SourceError(
-                f"a source must yield packets, not {type(packet).__name__}: yield Packet(events)"
-            )
+            raise SourceError(f"a source must yield packets, not {type(packet).__name__}: yield Packet(events)")
         if not isinstance(packet.now_us, (int, np.integer, type(None))):
             raise SourceError(f"a packet's now_us can't be {packet.now_us!r}: give whole µs, or None")
         events = as_events(packet.events)
@@ -197,9 +193,7 @@ def as_events(events: npt.NDArray[np.void]) -> Events:
     return converted
 
 
-def put_in_order(
-    packet: Events, resolution: Resolution, newest_us: int | None, counters: SourceCounters
-) -> Events:
+def put_in_order(packet: Events, resolution: Resolution, newest_us: int | None, counters: SourceCounters) -> Events:
     """Return the packet's events that lie inside the sensor, sorted by time.
 
     ``newest_us`` is the time of the last event before it. An event that is older by at most DISORDER_US gets this
@@ -312,9 +306,7 @@ def order_warnings(stream: str, counters: SourceCounters, before: SourceCounters
     if late := counters.out_of_order - before.out_of_order:
         found.append(f"{stream}: {late:,} events were out of order, and are sorted by time")
     if outside := counters.out_of_bounds - before.out_of_bounds:
-        found.append(
-            f"{stream}: {outside:,} events outside the sensor, or without a usable time, are left out"
-        )
+        found.append(f"{stream}: {outside:,} events outside the sensor, or without a usable time, are left out")
     return found
 
 

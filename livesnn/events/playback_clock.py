@@ -162,9 +162,7 @@ class MemorySource(Closing):
         self.resolution = resolution
         self.counters = SourceCounters()
         self._duration_us, self._paced = duration_us, paced
-        ends = np.minimum(
-            np.arange(MEMORY_PACKET_US, duration_us + MEMORY_PACKET_US, MEMORY_PACKET_US), duration_us
-        )
+        ends = np.minimum(np.arange(MEMORY_PACKET_US, duration_us + MEMORY_PACKET_US, MEMORY_PACKET_US), duration_us)
         self._packets = np.split(events, np.searchsorted(events["t"], ends[:-1]))
         self._ends = ends.tolist()
         self._rounds = count() if repeated else range(1)

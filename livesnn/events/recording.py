@@ -101,9 +101,7 @@ class Recording(Closing):
         self.resolution = stream.resolution or extent(reader, stream.name, progress)
         if stream.resolution is None:
             size = f"{self.resolution.width}×{self.resolution.height}"
-            self._assumed.append(
-                f"the file doesn't give the sensor's size: {size} assumed, which holds all events"
-            )
+            self._assumed.append(f"the file doesn't give the sensor's size: {size} assumed, which holds all events")
         times = reader.time_range(stream.name)
         self.empty = times is None
         self.t_start, self.t_end = times or (0, 0)

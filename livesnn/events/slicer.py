@@ -183,9 +183,7 @@ class Slicer:
         if not self._running:
             first_us = int(events["t"][position])
             if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
-                raise SourceError(
-                    f"an event's time of {first_us} µs is impossible: check the source of the events"
-                )
+                raise SourceError(f"an event's time of {first_us} µs is impossible: check the source of the events")
             self._running = True
             self._newest_us = first_us
             if self._delta_t_us is not None:
@@ -219,9 +217,7 @@ class Slicer:
         return frame
 
     def _clear(self) -> None:
-        self._counts = np.zeros(
-            math.prod(self._shape) + 1, np.uint16
-        )  # the last: of what is outside the crop
+        self._counts = np.zeros(math.prod(self._shape) + 1, np.uint16)  # the last: of what is outside the crop
         self._n_events = 0
 
 

@@ -23,9 +23,7 @@ PJ_PER_MAC = 4.6  # Energy of a MAC in pJ: a multiplication (3.7) and an additio
 PJ_PER_AC = {32: 0.9, 8: 0.1}
 """Energy of an AC in pJ, by the bits of the blocks' kernels: an addition of 32-bit floats, or of 32-bit integers."""
 
-ENERGY_SOURCE = (
-    "45 nm, 0.9 V (Horowitz, ISSCC 2014): only the arithmetic, without memory and the neurons' updates"
-)
+ENERGY_SOURCE = "45 nm, 0.9 V (Horowitz, ISSCC 2014): only the arithmetic, without memory and the neurons' updates"
 """What the constants hold for. That isn't this machine, but what estimates in the literature use."""
 
 
@@ -132,17 +130,13 @@ def _conv(source: Shape, target: Shape, kernel: int) -> float:
     """Return the mean fan-out of a "same"-padded convolution from [C, H, W] to [C', H', W']."""
     strides = (-(-size // out) for size, out in zip(source[1:], target[1:], strict=True))
     windows = zip(source[1:], target[1:], strides, strict=True)
-    return target[0] * prod(
-        _taps(size, out, kernel, stride, kernel // 2) / size for size, out, stride in windows
-    )
+    return target[0] * prod(_taps(size, out, kernel, stride, kernel // 2) / size for size, out, stride in windows)
 
 
 def _pool(sides: tuple[int, ...], kernel: int, stride: int, padding: int) -> float:
     """Return into how many pooled pixels a pixel falls on average."""
     outs = ((size + 2 * padding - kernel) // stride + 1 for size in sides)
-    return prod(
-        _taps(size, out, kernel, stride, padding) / size for size, out in zip(sides, outs, strict=True)
-    )
+    return prod(_taps(size, out, kernel, stride, padding) / size for size, out in zip(sides, outs, strict=True))
 
 
 def _taps(size: int, out: int, kernel: int, stride: int, padding: int) -> int:

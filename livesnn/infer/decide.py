@@ -153,9 +153,7 @@ class Decider:
         """Raise LivesnnError if the model has no class of one of the labels."""
         named = (*self.thresholds, *self.allow, *self.deny)
         if strange := [label for label in named if label not in card.classes]:
-            raise LivesnnError(
-                f"{card.name} has no class {strange[0]!r}: give one of {', '.join(card.classes)}"
-            )
+            raise LivesnnError(f"{card.name} has no class {strange[0]!r}: give one of {', '.join(card.classes)}")
 
     def evidence(self, outputs: FloatArray) -> FloatArray:
         """Return the mean [K] of a window's outputs [frames, K], oldest first: a leaky one, (1 − leak)^age each."""

@@ -187,9 +187,7 @@ def fit_events(card: ModelCard, size: Resolution) -> Fit:
     if better is not None:
         known = _KNOWN.get(read_card(better).dataset)
         shape = f"{size.width} × {size.height} pixels"
-        return Fit(
-            plays, better, f"This looks like {known}" if known else f"{better} was trained with {shape}"
-        )
+        return Fit(plays, better, f"This looks like {known}" if known else f"{better} was trained with {shape}")
     default = None if plays or DEFAULT_MODEL not in shipped_models() else DEFAULT_MODEL
     return Fit(plays, default, "These are events" if default else "")
 
@@ -198,9 +196,7 @@ def fit_video(card: ModelCard, source: str) -> Fit:
     """Return how a model fits the pictures of a SOURCE of the command line."""
     if card.input.kind == "video":
         return Fit(plays=True)
-    for_video = (
-        name for name, card in _shipped_cards() if card.input.kind == "video" and name != TURNING_DIGITS
-    )
+    for_video = (name for name, card in _shipped_cards() if card.input.kind == "video" and name != TURNING_DIGITS)
     better = only_model_for(source) or next(for_video, None)
     return Fit(plays=False, better=better, why="This is a video")
 
@@ -350,9 +346,7 @@ def check_first_step(model: Model, where: str) -> None:
     blank = Frame(0, np.zeros((spec.channels, spec.height, spec.width), np.uint8), 0)
     output, state = model.step(blank, model.initial_state())
     if not all(np.isfinite(array).all() for array in (output, *state)):
-        raise ModelError(
-            f"{where} gives NaN or infinity on a blank frame: its weights are damaged, train again"
-        )
+        raise ModelError(f"{where} gives NaN or infinity on a blank frame: its weights are damaged, train again")
 
 
 def _is_array(value: object, dtype: type[np.generic], shape: tuple[int, ...]) -> bool:

@@ -66,9 +66,7 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
         graph.add("output", nir.Output(np.array(card.layer_shapes()["readout"])), scores)
         return nir.NIRGraph(graph.nodes, graph.edges, metadata=metadata)
     except (ValueError, IndexError) as error:  # from nir, if a pool is larger than what it pools
-        raise ModelError(
-            f"the card describes no network that can be built ({error}): train it again"
-        ) from error
+        raise ModelError(f"the card describes no network that can be built ({error}): train it again") from error
 
 
 def nir_file(graph: nir.NIRGraph) -> bytes:
@@ -84,9 +82,7 @@ class _Graph:
     def __init__(self, card: ModelCard, weights: Weights, dt_s: float) -> None:
         self.card, self.weights, self.dt_s = card, weights, dt_s
         spec = card.input
-        self.nodes: dict[str, nir.NIRNode] = {
-            "input": nir.Input(np.array([spec.channels, spec.height, spec.width]))
-        }
+        self.nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([spec.channels, spec.height, spec.width]))}
         self.edges: list[tuple[str, str]] = []
 
     def add(self, name: str, node: nir.NIRNode, *before: str) -> str:
@@ -116,9 +112,7 @@ class _Graph:
         with np.errstate(over="ignore"):
             weight = weight * np.float32(gain)
         if not np.isfinite(weight).all():
-            raise ModelError(
-                f"{where}.conv.weight times the input's scale, {gain:g}, is infinite: train again"
-            )
+            raise ModelError(f"{where}.conv.weight times the input's scale, {gain:g}, is infinite: train again")
         padding = (kernel // 2, kernel // 2)
         node = nir.Conv2d(tuple(size), weight, stride, padding, dilation=1, groups=1, bias=bias)
         return self.add(name, node, before)
@@ -199,9 +193,7 @@ def _traced(graph: _Graph, taps: list[str]) -> str:
     currents = _classified(graph, taps, "read_out.project", spec.currents)
     number = np.arange(spec.currents).reshape(spec.members, 1, spec.width)
     copied = np.repeat(number, len(spec.alphas), axis=1).ravel()
-    copies = graph.add(
-        "readout_copies", nir.Linear(np.eye(spec.currents, dtype=np.float32)[copied]), *currents
-    )
+    copies = graph.add("readout_copies", nir.Linear(np.eye(spec.currents, dtype=np.float32)[copied]), *currents)
     alphas = np.tile(np.repeat(np.array(spec.alphas, np.float32), spec.width), spec.members)
     tau, one = np.float32(graph.dt_s) / (1 - alphas), np.ones_like(alphas)
     return graph.add("readout", nir.LI(tau=tau, r=one, v_leak=np.zeros_like(alphas)), copies)

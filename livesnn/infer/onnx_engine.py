@@ -160,9 +160,7 @@ def _check_tensors(
     """Compare the graph's inputs and outputs with the card; raise ModelError on the first that differs."""
     classes, read_out = (len(card.classes),), card.layer_shapes()["readout"]
     if [*card.states.values()][-1:] != [read_out]:
-        raise ModelError(
-            f"{path}: the last state is not the read-out's {list(read_out)}: copy the model again"
-        )
+        raise ModelError(f"{path}: the last state is not the read-out's {list(read_out)}: copy the model again")
     frame = (1, card.input.channels, card.input.height, card.input.width)
     inputs: dict[str, _Tensor] = {"frame": ("tensor(uint8)", frame)}
     outputs: dict[str, _Tensor] = {"output": ("tensor(float)", (1, *classes))}
@@ -196,15 +194,11 @@ def with_read_out(base: Path, weights: Weights, card: ModelCard) -> Any:
         try:
             _mix_traces(graph, values.pop(MIX), card)
         except (LookupError, StopIteration) as error:
-            raise ModelError(
-                f"{base} isn't a graph that livesnn has exported: train the model again"
-            ) from error
+            raise ModelError(f"{base} isn't a graph that livesnn has exported: train the model again") from error
     if values:
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # intermediate shapes, which nobody needs
-    lengths = {"output": len(card.classes)} | dict.fromkeys(
-        ("readout", "readout.next"), *card.states["readout"]
-    )
+    lengths = {"output": len(card.classes)} | dict.fromkeys(("readout", "readout.next"), *card.states["readout"])
     for tensor in (*graph.input, *graph.output):
         if tensor.name in lengths:
             tensor.type.tensor_type.shape.dim[-1].dim_value = lengths[tensor.name]

@@ -322,9 +322,7 @@ def run(
             raise LivesnnError(f"{name} can't be {value!r}: give a {kind.__name__}, or leave it out")
     decider.check(loaded.card)
     opened = _opened(source, loaded)
-    with FrameStream(
-        opened, loaded.card.input, seconds=seconds, denoise=denoise, orientation=orientation
-    ) as stream:
+    with FrameStream(opened, loaded.card.input, seconds=seconds, denoise=denoise, orientation=orientation) as stream:
         if opened.live:
             warm_up(loaded, stream.resolution, denoise=denoise)
         yield from run_frames(stream, loaded, state=state, decider=decider, silence=stream.silence)
@@ -344,9 +342,7 @@ def _loaded(model: Model) -> Model:
     return model
 
 
-def _opened(
-    source: str | Path | EventSource | FrameSource, model: str | Path | Model
-) -> EventSource | FrameSource:
+def _opened(source: str | Path | EventSource | FrameSource, model: str | Path | Model) -> EventSource | FrameSource:
     """Open a source that isn't open yet; raises SourceError where it can't be one."""
     if isinstance(source, str | Path):
         return open_source(source, at_once=True, pictures=wants_pictures(source, model))
@@ -439,9 +435,7 @@ def run_frames(
         rates = outputs.mean(axis=0)
         density, mean = density_and_mean(membranes, card.neuron.threshold)
         if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
-            raise ModelError(
-                f"{card.name} gives NaN or infinity at {frame.t} µs: copy the model or train it again"
-            )
+            raise ModelError(f"{card.name} gives NaN or infinity at {frame.t} µs: copy the model or train it again")
         yield Result(
             t=frame.t,
             window=index,

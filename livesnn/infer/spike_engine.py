@@ -490,6 +490,4 @@ def _help(thread: int, wake_up: threading.Event, shared: _Shared, stop: threadin
     while not stop.is_set():
         if wake_up.wait(WAKE_S):
             wake_up.clear()
-            epoch = help_steps(
-                shared.address, shared.rule, *scratch.arguments, thread, epoch, LOOKS_BEFORE_SLEEP
-            )
+            epoch = help_steps(shared.address, shared.rule, *scratch.arguments, thread, epoch, LOOKS_BEFORE_SLEEP)

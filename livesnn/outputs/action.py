@@ -221,9 +221,7 @@ async def _ask(method: str, address: URL, body: bytes | None) -> None:
 
     headers = {"Content-Type": "application/json", "User-Agent": "livesnn"}
     limit = ClientTimeout(ADDRESS_LIMIT_S)
-    async with ClientSession(
-        headers=headers, timeout=limit, trust_env=True, raise_for_status=True
-    ) as session:
+    async with ClientSession(headers=headers, timeout=limit, trust_env=True, raise_for_status=True) as session:
         await session.request(method, address, data=body)
 
 

@@ -122,8 +122,7 @@ def decide_all(
     listen: Callable[[EventSource | FrameSource, ModelCard], See | None] = lambda source, card: None,
     see: Callable[[Result], object] = lambda result: None,  # called before each row
     reset_requested: Callable[[], bool] = lambda: False,
-    load: Callable[[str], Model]
-    | None = None,  # what it returns is left open; None: ``engine`` runs the model
+    load: Callable[[str], Model] | None = None,  # what it returns is left open; None: ``engine`` runs the model
     notify: Notify = ignore,  # also of what takes long, and of a model that isn't the usual one
     # Around the opening of a recording; told how much of it has been read where all of it must be.
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
@@ -138,9 +137,7 @@ def decide_all(
     pictures = wants_pictures(source, model)
     with reading as progress:
         opened = (
-            open_source(
-                source, notify=notify, progress=progress, at_once=True, sensor=sensor, pictures=pictures
-            )
+            open_source(source, notify=notify, progress=progress, at_once=True, sensor=sensor, pictures=pictures)
             if isinstance(source, str)
             else source
         )
@@ -193,9 +190,7 @@ def decide_all(
             yield totals.end(stream, others)
 
 
-def _fitting(
-    source: object, opened: EventSource | FrameSource, orientation: Orientation, notify: Notify
-) -> str:
+def _fitting(source: object, opened: EventSource | FrameSource, orientation: Orientation, notify: Notify) -> str:
     """Return the shipped model for a source; say why, if it isn't the usual one for events."""
     if isinstance(opened, FrameSource):
         return (only_model_for(source) if isinstance(source, str) else None) or DEFAULT_MODEL

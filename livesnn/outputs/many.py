@@ -144,9 +144,7 @@ def in_processes(files: Sequence[File], options: RunOptions, jobs: int) -> Outco
                 yield file, Failed("its process was killed, maybe for lack of memory: give fewer --jobs")
 
 
-def _in_pool(
-    waiting: deque[File], work: Callable[[File], Outcome], jobs: int, threads: int
-) -> Outcomes[list[File]]:
+def _in_pool(waiting: deque[File], work: Callable[[File], Outcome], jobs: int, threads: int) -> Outcomes[list[File]]:
     """Yield outcomes until nothing waits, or a process is killed; return the files that were given out then."""
     running: dict[Future[Outcome], File] = {}
     lost: list[File] = []
@@ -213,9 +211,7 @@ def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify:
 
 def _failed_on_cluster(error: BaseException) -> Failed:
     if type(error).__name__ == "KilledWorker":
-        return Failed(
-            "each worker that took it was killed, maybe for lack of memory: give workers more of it"
-        )
+        return Failed("each worker that took it was killed, maybe for lack of memory: give workers more of it")
     return Failed(f"{type(error).__name__}: {error}")
 
 
@@ -423,9 +419,7 @@ class ParquetTable(Closing):
         try:
             now = self.path.stat() if self.path.exists() else None
             if not _same(now, self._written):
-                raise LivesnnError(
-                    f"{self.path}: another program writes to it: give each an --out of its own"
-                )
+                raise LivesnnError(f"{self.path}: another program writes to it: give each an --out of its own")
             replace_file(self.path, octets.getvalue())
             self._written = self.path.stat()
         except OSError as error:

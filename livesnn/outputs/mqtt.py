@@ -75,9 +75,7 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
         if not parts.hostname or "?" in url or "#" in url:
             raise ValueError
     except (KeyError, ValueError) as error:
-        raise SourceError(
-            "--mqtt: give the broker as mqtt://HOST:PORT, or mqtts://USER@HOST:PORT/TOPIC"
-        ) from error
+        raise SourceError("--mqtt: give the broker as mqtt://HOST:PORT, or mqtts://USER@HOST:PORT/TOPIC") from error
     topic = unquote(parts.path).strip("/") or TOPIC
     if re.search(r"[+#\x00-\x1f\x7f]", topic) or topic.startswith("$") or len(topic) > LONGEST_TOPIC:
         raise SourceError(
@@ -88,9 +86,7 @@ def parse_broker(url: str, ca: Path | None = None) -> Broker:
     password = unquote(parts.password) if parts.password else os.environ.get("LIVESNN_MQTT_PASSWORD")
     if any(text is not None and sayable(text) != text for text in (topic, user, password)):
         raise SourceError("--mqtt: topic, user or password has octets that aren't UTF-8: give others")
-    broker = Broker(
-        parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts", ca
-    )
+    broker = Broker(parts.hostname, port, topic, user, password if user else None, parts.scheme == "mqtts", ca)
     if ca is not None and not broker.tls:
         raise SourceError("--mqtt-ca is for encrypted connections: write mqtts:// instead of mqtt://")
     broker.encryption()  # before a model is loaded in vain
@@ -122,9 +118,7 @@ class MqttOutput:
                 raise
             advice = "give its certificate authority's certificate as --mqtt-ca FILE"
             if refused.verify_code in _NOT_THE_AUTHORITY:
-                advice = (
-                    "give the broker a certificate of its host name that is valid now, and check the clock"
-                )
+                advice = "give the broker a certificate of its host name that is valid now, and check the clock"
             raise SourceError(f"{self._broker} isn't trusted ({refused.verify_message}): {advice}") from error
 
     async def _publish(self, ready: Callable[[], None]) -> None:

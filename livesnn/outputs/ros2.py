@@ -84,9 +84,7 @@ class Ros2Output:
 
     def say_failure(self, error: BaseException) -> None:
         """Say why nothing that others ask of the node is done any more."""
-        self._loop.say(
-            "ros2", f"{self.name}: services and parameters have failed ({error}): start livesnn again"
-        )
+        self._loop.say("ros2", f"{self.name}: services and parameters have failed ({error}): start livesnn again")
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Publish until the feed ends. Raises SourceError where ROS takes nothing, or refuses what it is given."""
@@ -130,15 +128,11 @@ async def _in_thread(do: Callable[..., T], *arguments: object) -> T:
 class _Node(RosNode):
     """A node with its publishers; what others ask of it is answered in a thread of its own."""
 
-    def __init__(
-        self, namespace: str, decisions: DecisionFeeds, source: ServedSource, output: Ros2Output
-    ) -> None:
+    def __init__(self, namespace: str, decisions: DecisionFeeds, source: ServedSource, output: Ros2Output) -> None:
         try:
             validate_namespace(_absolute(namespace))
         except InvalidNamespaceException as error:
-            raise SourceError(
-                f"--ros2-namespace can't be {namespace!r}: give a name such as /hall/east"
-            ) from error
+            raise SourceError(f"--ros2-namespace can't be {namespace!r}: give a name such as /hall/east") from error
         super().__init__(NAME, sys.argv, namespace=_absolute(namespace))
         self._source, self._output, self._card = source, output, decisions.card
         self._values: dict[str, Any] = {}

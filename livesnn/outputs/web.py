@@ -85,9 +85,7 @@ def check_access(host: str, origin: str | None, scheme: str, given: str | None, 
         if not is_own_host(host):
             raise Refusal("host", "open it by its address")
     elif given is None or not hmac.compare_digest(given.encode(errors="replace"), token.encode()):
-        raise Refusal(
-            "token", "the token is missing or wrong: open the address that livesnn serve has printed"
-        )
+        raise Refusal("token", "the token is missing or wrong: open the address that livesnn serve has printed")
 
 
 def is_own_host(host: str) -> bool:
@@ -353,9 +351,7 @@ class WebOutput:
         return web.Response(body=self._page[request.path], content_type=kind, charset="utf-8")
 
     async def _attend_page(self, request: web.Request) -> web.StreamResponse:
-        page = web.WebSocketResponse(
-            autoping=False, heartbeat=PING_S, max_msg_size=LONGEST_MESSAGE, compress=False
-        )
+        page = web.WebSocketResponse(autoping=False, heartbeat=PING_S, max_msg_size=LONGEST_MESSAGE, compress=False)
         if not page.can_prepare(request):
             return web.Response(status=400, text="this address is for the page's WebSocket\n")
         await page.prepare(request)
@@ -376,9 +372,7 @@ class WebOutput:
                 elif message.type is WSMsgType.PONG:
                     pass
                 elif message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
-                    self._say(
-                        "garbage", f"{viewer.receiver.name} sent what a page doesn't send: disconnected"
-                    )
+                    self._say("garbage", f"{viewer.receiver.name} sent what a page doesn't send: disconnected")
                     await page.close(code=WSCloseCode.POLICY_VIOLATION)
             if page.close_code == WSCloseCode.MESSAGE_TOO_BIG:
                 self._say("garbage", f"{viewer.receiver.name} sent too much at once: disconnected")
@@ -461,9 +455,7 @@ class WebOutput:
     # For programs
 
     async def _get_decisions(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
-        )
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(request)
         keep_little(request.transport, KEPT_BYTES)
         receiver = self._decisions.programs.join(str(request.remote))
@@ -549,8 +541,7 @@ def metrics(status: Mapping[str, object]) -> str:
 def _labels(**labels: str) -> str:
     """Return labels as Prometheus reads them, whatever is in their values."""
     escaped = (
-        (name, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
-        for name, value in labels.items()
+        (name, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")) for name, value in labels.items()
     )
     return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"
 

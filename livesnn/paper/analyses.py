@@ -215,9 +215,7 @@ def measure_gradients(folders: Folders) -> Gradients:
     Both sides use the norm statistics of the spiking network. With statistics of its own the leaky ReLU's gradients
     hardly differ: with the best recipe the first layer's is 0.015 of the last hidden one's, not 0.013 (20 clips).
     """
-    norms: dict[str, dict[str, list[tuple[float, ...]]]] = {
-        name: {"analog": [], "spiking": []} for name in RECIPES
-    }
+    norms: dict[str, dict[str, list[tuple[float, ...]]]] = {name: {"analog": [], "spiking": []} for name in RECIPES}
     for name, sides in norms.items():
         for seed in range(GRADIENT_SEEDS):
             given = {"data": folders.data, "seed": seed, "compile": False, "digits": 1000}
@@ -260,11 +258,7 @@ def _describe_gradients(measured: Gradients) -> str:
     for name, sides in measured.norms.items():
         for side, norms in sides.items():
             first, second, last = np.median(np.array(norms)[:, [0, 1, -2]], axis=0)
-            shares = (
-                f"{first / last:.2g} and {second / last:.2g}"
-                if last
-                else "undefined, as the last one is zero"
-            )
+            shares = f"{first / last:.2g} and {second / last:.2g}" if last else "undefined, as the last one is zero"
             words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {shares}.")
     text = "\n".join(words)
     seeds = len(measured.norms["best"]["spiking"])

@@ -336,9 +336,7 @@ def _by_column(records: Records) -> Picture:
         axes.plot(places, heights, "o", label=label)
         for place, height in zip(places, heights, strict=True):
             if np.isfinite(height):
-                axes.annotate(
-                    f"{height:.1f}", (place, height), (7, -3), textcoords="offset points", fontsize=8
-                )
+                axes.annotate(f"{height:.1f}", (place, height), (7, -3), textcoords="offset points", fontsize=8)
     axes.set_xticks(range(len(columns)), [COLUMNS["table1"][column].label for column in columns])
     axes.set(ylabel="accuracy, %", xlim=(-0.5, len(columns) - 0.5))
     axes.margins(y=0.2)
@@ -361,9 +359,7 @@ FIGURES: dict[str, Figure] = {
     "fig7": Figure(
         "Figure 7: three tries a method, N-MNIST and objects in CIFAR10-DVS's place", "fig7", (), _tries, True
     ),
-    "fig8": Figure(
-        "Figure 8: confusion on Seq 5", "table1", _pairs(("cnn_lstm", "conv_snn"), SEQ5), _confusions
-    ),
+    "fig8": Figure("Figure 8: confusion on Seq 5", "table1", _pairs(("cnn_lstm", "conv_snn"), SEQ5), _confusions),
     "fig9": Figure(
         "Figure 9: confusion on Seq 1", "table1", _pairs(("cnn_lstm", "conv_snn"), ("seq1",)), _confusions
     ),

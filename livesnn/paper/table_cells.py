@@ -258,9 +258,7 @@ class Cell(NamedTuple):
         changed = self._column_settings() | self._budget_settings() | self.row.settings
         refused = NETWORKS[self.row.network].refused
         return {
-            name: value
-            for name, value in changed.items()
-            if getattr(default, name) != value and name not in refused
+            name: value for name, value in changed.items() if getattr(default, name) != value and name not in refused
         }
 
     def _column_settings(self) -> dict[str, Any]:
@@ -309,9 +307,7 @@ class Cell(NamedTuple):
         return recipe(self.recipe, self.row.network, self.data_column.dataset)
 
 
-def cells(
-    table: TableName, budget: BudgetName, recipe: RecipeName, named: tuple[str, ...] = ()
-) -> list[Cell]:
+def cells(table: TableName, budget: BudgetName, recipe: RecipeName, named: tuple[str, ...] = ()) -> list[Cell]:
     """Return the cells of a table, or those ``named`` METHOD:COLUMN; raises LivesnnError for an unknown one."""
     rows, columns = ROWS[table], COLUMNS[table]
     found = []

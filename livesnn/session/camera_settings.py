@@ -50,9 +50,7 @@ def camera_name(source: object, serial: str) -> str:
     return source if is_live(source) else ""
 
 
-def with_mounted(
-    mounted: Mapping[str, Orientation], camera: str, orientation: Orientation
-) -> dict[str, Orientation]:
+def with_mounted(mounted: Mapping[str, Orientation], camera: str, orientation: Orientation) -> dict[str, Orientation]:
     """Return the remembered orientations with that of one camera changed; an upright camera isn't among them."""
     others = {name: other for name, other in mounted.items() if name != camera}
     return others if orientation == Orientation() else {**others, camera: orientation}
@@ -89,9 +87,7 @@ class HotPixelFiles:
         try:
             known = decode_json(file.read_bytes(), _HotPixelFile)
         except (OSError, msgspec.DecodeError, UnicodeError) as error:
-            raise DataError(
-                f"{file}: can't be read ({error}), so livesnn learns the hot pixels again"
-            ) from error
+            raise DataError(f"{file}: can't be read ({error}), so livesnn learns the hot pixels again") from error
         inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in known.hot)
         if (known.width, known.height) != sensor or not inside:
             raise DataError(

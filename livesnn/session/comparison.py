@@ -45,9 +45,7 @@ class Second:
     def decider(self, choices: Choices, card: ModelCard) -> Decider:
         """Return what decides with this one."""
         given = {"threshold": self.threshold, "leak": self.leak}
-        return choices.decider_of(card).merge(
-            {name: value for name, value in given.items() if value is not None}
-        )
+        return choices.decider_of(card).merge({name: value for name, value in given.items() if value is not None})
 
 
 class Agreement(NamedTuple):
@@ -242,9 +240,7 @@ class Comparer:
     ``opened`` returns the session's source and model, None while they aren't there.
     """
 
-    def __init__(
-        self, opened: Callable[[], tuple[Playback, Model] | None], choices: Callable[[], Choices]
-    ) -> None:
+    def __init__(self, opened: Callable[[], tuple[Playback, Model] | None], choices: Callable[[], Choices]) -> None:
         self.now: Comparison | None = None  # what runs
         self.note = ""  # that it is being loaded, or why it can't be compared
         self._opened, self._choices = opened, choices

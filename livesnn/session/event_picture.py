@@ -78,9 +78,7 @@ AGE_BITS = 6  # a step of age, 64 µs: less than a level of 255
 AGES = 2953  # of these steps from an event to nothing, 6.3 times FADE_US: exp(−6.3) is less than half a level
 COUNTS = 64  # steps from no event to FULL_COUNT
 LONGEST_PAUSE_S = 0.1  # between pictures that take long, because other programs are busy too
-OFTEN_PAUSE_S = (
-    0.026  # between those of a large sensor: 30 a second and more, for the least of the events' time
-)
+OFTEN_PAUSE_S = 0.026  # between those of a large sensor: 30 a second and more, for the least of the events' time
 
 
 @dataclass(frozen=True)
@@ -238,9 +236,7 @@ class Display:
 
     def show_frame(self, frame: Frame, start_us: int) -> None:
         """Show the frame of a video, uint8 [1 or 3, H, W], as the network sees it."""
-        self._pictures.put(
-            Picture(video_picture(frame.data), frame.t - start_us, frame.arrived_s, self._jumps)
-        )
+        self._pictures.put(Picture(video_picture(frame.data), frame.t - start_us, frame.arrived_s, self._jumps))
 
     def show(self) -> None:
         self._show(self._newest_us, 0.0)
@@ -257,9 +253,7 @@ class Display:
             rgb = self._accumulator.picture(t_us)
             took_s = time.perf_counter() - begun_s
             if self._every_s:
-                self._pause_s = max(
-                    self._every_s, min(24 * took_s, OFTEN_PAUSE_S), min(3 * took_s, LONGEST_PAUSE_S)
-                )
+                self._pause_s = max(self._every_s, min(24 * took_s, OFTEN_PAUSE_S), min(3 * took_s, LONGEST_PAUSE_S))
             self._pictures.put(Picture(rgb, t_us - self._start_us, arrived_s, self._jumps))
 
 
@@ -329,9 +323,7 @@ def _count_events(packet: Events, counts: Bytes, start_us: int, slot: int, perio
     return start_us, slot
 
 
-def _paint_ages(
-    last: npt.NDArray[np.int64], now_us: int, colours: npt.NDArray[np.uint32], rgb: Bytes
-) -> None:
+def _paint_ages(last: npt.NDArray[np.int64], now_us: int, colours: npt.NDArray[np.uint32], rgb: Bytes) -> None:
     pixels, octets = last.reshape(-1), rgb.reshape(-1)
     for index in range(pixels.size):
         event = pixels[index]

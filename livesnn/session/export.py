@@ -136,9 +136,7 @@ class _Film:
 
     write: Callable[[Picture], None]  # of the film's file, once that is open
 
-    def __init__(
-        self, suffix: str, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span
-    ) -> None:
+    def __init__(self, suffix: str, card: ModelCard, showing: Showing, sensor: Resolution, span: _Span) -> None:
         choices = showing.choices
         speed = choices.speed if math.isfinite(choices.speed) else 1.0
         self._step_us = 1e6 * speed / PICTURES_PER_S[suffix]
@@ -223,9 +221,7 @@ def _filmed_video(video: FrameSource, spec: InputSpec, film: _Film) -> Iterator[
         yield frame
 
 
-def _write_film(
-    path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span
-) -> int:
+def _write_film(path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span) -> int:
     """Return how many pictures were written."""
     suffix, spec, choices = path.suffix.lower(), model.card.input, showing.choices
     if isinstance(source, FrameSource):
@@ -245,17 +241,13 @@ def _write_film(
     else:
         raise source.not_turned()
     with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
-        for result in run_frames(
-            frames, model, state=choices.state_mode, decider=choices.decider_of(model.card)
-        ):
+        for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider_of(model.card)):
             film.newest = result
             span.reached(result.t)
     return film.pictures
 
 
-def _write_table(
-    path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span
-) -> int:
+def _write_table(path: Path, source: Recording | FrameSource, model: Model, showing: Showing, span: _Span) -> int:
     """Return how many rows were written: one a frame, once the first window is full."""
     choices = showing.choices
     denoise = choices.denoise and not isinstance(source, FrameSource)
@@ -362,9 +354,7 @@ class Scene:
         smaller = self._shown[0] < picture.shape[1]
         way = cv2.INTER_AREA if smaller else cv2.INTER_NEAREST
         left = (width - self._shown[0]) // 2
-        drawn[: self._shown[1], left : left + self._shown[0]] = cv2.resize(
-            picture, self._shown, interpolation=way
-        )
+        drawn[: self._shown[1], left : left + self._shown[0]] = cv2.resize(picture, self._shown, interpolation=way)
         self._draw_caption(drawn, said, seconds)
         self._draw_strip(drawn, said.number, share)
         return drawn
@@ -464,9 +454,7 @@ def _mp4(path: Path, size: tuple[int, int], pictures: int) -> Iterator[Callable[
     complete = int(read.get(cv2.CAP_PROP_FRAME_COUNT)) if read.isOpened() else 0
     read.release()
     if complete != pictures:
-        raise SourceError(
-            f"{path}: only {complete} of {pictures} pictures were written: check the free space"
-        )
+        raise SourceError(f"{path}: only {complete} of {pictures} pictures were written: check the free space")
 
 
 @contextmanager
@@ -480,9 +468,7 @@ def _gif(path: Path, size: tuple[int, int], pictures: int) -> Iterator[Callable[
     picture_bytes = 3 * size[0] * size[1]
     if pictures * picture_bytes > GIF_BYTES:
         most_s = math.floor(GIF_BYTES / picture_bytes / PICTURES_PER_S[GIF])
-        raise SourceError(
-            f"{path}: a GIF takes {most_s} s of this video at most: choose .mp4, or a shorter section"
-        )
+        raise SourceError(f"{path}: a GIF takes {most_s} s of this video at most: choose .mp4, or a shorter section")
     path.touch(exist_ok=False)  # before the work, not after it
     frames: list[Picture] = []
     yield lambda picture: frames.append(_rgb_to_bgr(picture))

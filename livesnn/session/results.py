@@ -395,8 +395,7 @@ class PlotHistory:
         widths = [len(names) for names in self.curves.values()]
         ends = np.cumsum(widths).tolist()
         self._columns = {
-            quantity: slice(end - width, end)
-            for quantity, end, width in zip(self.curves, ends, widths, strict=True)
+            quantity: slice(end - width, end) for quantity, end, width in zip(self.curves, ends, widths, strict=True)
         }
         self._begun_s = begun_s
         self._at_s = np.full(_ROWS, np.nan)

@@ -234,9 +234,7 @@ class Session:
         self.model_failed = isinstance(error, ModelError)
         self.control.fail()
 
-    def _frames(
-        self, playback: Playback, model: Model, display: Display, stop: threading.Event
-    ) -> Iterator[Frame]:
+    def _frames(self, playback: Playback, model: Model, display: Display, stop: threading.Event) -> Iterator[Frame]:
         """Yield the frames of all passes. Each pass begins with `Frame.start`, so that the state is reset."""
 
         def show(packet: Packet) -> None:

@@ -269,9 +269,7 @@ def practice_frames(
         events = 0
         for take in _takes(scene, turns, rng, "wide"):
             if take.end_us > LONGEST_S * 1e6:
-                raise DataError(
-                    f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s: give shorter slices"
-                )
+                raise DataError(f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s: give shorter slices")
             packets: Iterable[Packet] = (Packet(take.events, now_us=take.end_us),)
             for packet in denoise_packets(packets, noise) if filtered else packets:
                 frames += slicer.push(packet)
@@ -363,9 +361,7 @@ def clip_frames(
         if len(frames) >= count:
             return np.stack([frame.data for frame in frames[:count]])
         seconds *= 2
-    raise DataError(
-        f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s of {name}: give shorter slices"
-    )
+    raise DataError(f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s of {name}: give shorter slices")
 
 
 def nothing_clip(name: str, seed: int, seconds: float, *, use: Use, breadth: Breadth = "narrow") -> Events:
@@ -456,9 +452,7 @@ def _curtain(width: int, scale: float, rng: Random) -> Moving:
     hung = np.clip((half - abs(x - middle)) / 10, 0, 1)
     swelling = _wandering(rng, (), 0.6)
     return lambda times_s: (
-        (size * abs(swelling(times_s)))[:, None]
-        * hung
-        * np.sin(2 * np.pi * (x / length - hz * times_s[:, None]))
+        (size * abs(swelling(times_s)))[:, None] * hung * np.sin(2 * np.pi * (x / length - hz * times_s[:, None]))
     )
 
 
@@ -474,9 +468,7 @@ def _object(scene: Scene, rng: Random) -> Moving:
     kind = rng.choice(["ball", "bar", "box", "wheel"])
     size = log_uniform(rng, 4, 32)
     count = int(rng.integers(2, 9)) if kind == "wheel" else 1
-    thick = (
-        size * {"ball": 1.0, "bar": rng.uniform(0.1, 0.4), "box": rng.uniform(0.4, 1.0), "wheel": 0.12}[kind]
-    )
+    thick = size * {"ball": 1.0, "bar": rng.uniform(0.1, 0.4), "box": rng.uniform(0.4, 1.0), "wheel": 0.12}[kind]
     half = 0.0 if kind == "ball" else size
     angles = np.pi / count * np.arange(count) + rng.uniform(0, np.pi)
     looks = np.clip(scene.body.wall * np.exp(rng.normal(0, 0.7)) * np.ones(count), 0.02, 1)
@@ -490,9 +482,7 @@ def _object(scene: Scene, rng: Random) -> Moving:
 
     def shapes(times_s: Array) -> Array:
         way = np.array([np.cos(heading), np.sin(heading)])
-        centre = place + (crossing(times_s)[:, None] * way if straight else far * wandering(times_s)) * (
-            not still
-        )
+        centre = place + (crossing(times_s)[:, None] * way if straight else far * wandering(times_s)) * (not still)
         turned = angles + spin * times_s[:, None]
         reach = half * np.stack([np.cos(turned), np.sin(turned)], axis=-1)
         made = np.empty((len(times_s), count, 11))

@@ -251,9 +251,7 @@ def _waving(arms: tuple[int, ...], beat: Beat, rng: Random) -> Limbs:
     return limbs
 
 
-def _circling(
-    signs: dict[int, int], beat: Beat, rng: Random, opening: tuple[float, float] = (0.6, 1.35)
-) -> Limbs:
+def _circling(signs: dict[int, int], beat: Beat, rng: Random, opening: tuple[float, float] = (0.6, 1.35)) -> Limbs:
     """Turn stretched arms round a cone. Sign +1 is down, out, up, in. ``opening``: half the cone's angle, radians."""
     limbs = resting(beat, rng)
     for arm, sign in signs.items():
@@ -383,9 +381,7 @@ def _wide_clapping(beat: Beat, rng: Random) -> Limbs:
     lift, reach = rng.uniform(-0.7, 0.3), rng.uniform(0.7, 0.98)
     for arm in (RIGHT, LEFT):
         out = open_by * rng.uniform(0.85, 1.0) - together / reach + 0.03
-        limbs.wrist[:, arm] = reach * vectors(
-            np.sin(out), np.cos(out) * np.sin(lift), np.cos(out) * np.cos(lift)
-        )
+        limbs.wrist[:, arm] = reach * vectors(np.sin(out), np.cos(out) * np.sin(lift), np.cos(out) * np.cos(lift))
         limbs.elbow[:, arm] = vectors(0.7, -1.0, -0.1)
         limbs.hand[:, arm] = vectors(-0.1, 0.2, 0.3)
     return limbs
@@ -406,9 +402,7 @@ def _arm_roll(beat: Beat, rng: Random) -> Limbs:
     sign, across = rng.choice([-1, 1]), rng.uniform(-0.2, 0.05)
     for arm in (RIGHT, LEFT):
         turn = sign * beat.phase + arm * np.pi
-        limbs.wrist[:, arm] = vectors(
-            MIDLINE + across, up + high * np.cos(turn), forward + deep * np.sin(turn)
-        )
+        limbs.wrist[:, arm] = vectors(MIDLINE + across, up + high * np.cos(turn), forward + deep * np.sin(turn))
         limbs.elbow[:, arm] = vectors(1.0, -0.6 + 0.4 * high * np.cos(turn), 0.0)
         limbs.hand[:, arm] = vectors(rng.uniform(-0.3, 0.1), 0.0, 0.1)
     return limbs
@@ -421,9 +415,7 @@ def _drums(beat: Beat, rng: Random) -> Limbs:
     up = rng.uniform(-0.75, -0.4)
     for arm in (RIGHT, LEFT):
         strike = shaped(beat.phase + arm * apart, rng)
-        limbs.wrist[:, arm] = vectors(
-            rng.uniform(-0.32, 0.2), up + high * strike, forward - 0.3 * high * strike
-        )
+        limbs.wrist[:, arm] = vectors(rng.uniform(-0.32, 0.2), up + high * strike, forward - 0.3 * high * strike)
         limbs.elbow[:, arm] = vectors(0.8, -1.0, -0.4)
         limbs.hand[:, arm] = vectors(-0.2, rng.uniform(0, 0.9) * np.cos(beat.phase + arm * apart), 0.3)
     return limbs

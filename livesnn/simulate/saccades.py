@@ -115,9 +115,7 @@ def saccade_recording(
     if the image is anything else, or ``repeat`` < 1.
     """
     if image.ndim != 2 or image.dtype != np.uint8 or repeat < 1:
-        raise DataError(
-            f"image {image.dtype} {image.shape} × {repeat}: give one grey uint8 [h, w] image, repeat ≥ 1"
-        )
+        raise DataError(f"image {image.dtype} {image.shape} × {repeat}: give one grey uint8 [h, w] image, repeat ≥ 1")
     pixels = DvsPixels(_draw_pixel(spec, rng), RESOLUTION, rng)
     luminance = _blur(1 - image * ((1 - rng.uniform(*spec.black)) / 255), spec.blur).astype(np.float32)
     times = np.arange(-LEAD_US, repeat * CYCLE_US, FRAME_US)
@@ -127,9 +125,7 @@ def saccade_recording(
     return _seen(frames, times, pixels, rng)
 
 
-def simulated_digit(
-    images: npt.NDArray[np.uint8], index: int, *, seed: int, spec: SaccadeSpec = NMNIST
-) -> Events:
+def simulated_digit(images: npt.NDArray[np.uint8], index: int, *, seed: int, spec: SaccadeSpec = NMNIST) -> Events:
     """Return the recording of ``images[index]``. The same seed and index always give the same events.
 
     ``images`` is uint8 [N, h, w].
@@ -236,9 +232,7 @@ def _loop_path() -> npt.NDArray[np.float64]:
     return np.stack([np.interp(along, np.arange(5), corners[:, axis]) for axis in (0, 1)], 1).round()
 
 
-def _seen(
-    frames: FloatImage, times: npt.NDArray[np.int64], pixels: DvsPixels, rng: np.random.Generator
-) -> Events:
+def _seen(frames: FloatImage, times: npt.NDArray[np.int64], pixels: DvsPixels, rng: np.random.Generator) -> Events:
     """Return the events of frames at rising times after 0 µs, of pixels that have seen the first one for long."""
     state = pixels.initial_state(frames[0], int(times[0]), rng)
     events, _ = pixels.sequence(frames[1:], times[1:], state)

@@ -388,9 +388,7 @@ def _drifted(frames, background, across, down):  # type: ignore[no-untyped-def]
                 left = min(int(u), width - 2)
                 u -= left
                 upper = background[top, left] + u * (background[top, left + 1] - background[top, left])
-                lower = background[top + 1, left] + u * (
-                    background[top + 1, left + 1] - background[top + 1, left]
-                )
+                lower = background[top + 1, left] + u * (background[top + 1, left + 1] - background[top + 1, left])
                 frames[k, y, x] = upper + v * (lower - upper)
 
 

@@ -24,9 +24,7 @@ OPSET = 18
 def weights_of(net: SpikingNetwork) -> Weights:
     """Return the trainable weights and batch norm's running statistics, copied to numpy."""
     return {
-        name: tensor.detach().cpu().numpy().copy()
-        for name, tensor in net.state_dict().items()
-        if _is_weight(name)
+        name: tensor.detach().cpu().numpy().copy() for name, tensor in net.state_dict().items() if _is_weight(name)
     }
 
 
@@ -44,9 +42,7 @@ def load_network(path: Path) -> SpikingNetwork:
 def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:
     """Load weights into a network and return it in eval mode; raises ModelError that names a wrong tensor."""
     _check_fit(net.state_dict(), weights, where)
-    net.load_state_dict(
-        {name: torch.from_numpy(array.copy()) for name, array in weights.items()}, strict=False
-    )
+    net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()}, strict=False)
     return net.eval()
 
 

@@ -57,9 +57,7 @@ class _OneStep:
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
         if self.net.training and p > 0:
-            raise RuntimeError(
-                "step() is for eval(): dropout draws one mask a window, which a step can't know"
-            )
+            raise RuntimeError("step() is for eval(): dropout draws one mask a window, which a step can't know")
         return x
 
 
@@ -201,9 +199,7 @@ class ConvNorm(nn.Module):
     depth currents start with a standard deviation of T.
     """
 
-    def __init__(
-        self, channels: int, out: int, kernel: int, stride: int, *, norm: bool, threshold: float
-    ) -> None:
+    def __init__(self, channels: int, out: int, kernel: int, stride: int, *, norm: bool, threshold: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=not norm)
         self.norm: Callable[[Tensor], Tensor] | None = None

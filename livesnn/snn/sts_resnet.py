@@ -127,9 +127,7 @@ class STSResNet(SpikingNetwork):
         ``pooled`` are the pooled spikes of streams that begin here, float [T, B, F]; the outputs are [T, B, M, K].
         """
         members = self.card.traces.members
-        synapses = Folded(
-            self, (pooled.new_zeros(len(pooled[0]), *self.state_shapes()["readout"]),), len(pooled)
-        )
+        synapses = Folded(self, (pooled.new_zeros(len(pooled[0]), *self.state_shapes()["readout"]),), len(pooled))
         units = self.read_out(pooled.flatten(0, 1), synapses).unflatten(1, (members, -1))
         weight = self.classify.weight.unflatten(1, (members, -1)) * members
         outputs = torch.einsum("nmh,kmh->nmk", units, weight) + self.classify.bias

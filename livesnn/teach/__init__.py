@@ -33,9 +33,7 @@ NOISE, AT_REST = 4.0, 100.0
 3, people at rest 2 to 410 (half of them below 80), and people who gesture 43 to 16,000 (half of each gesture above
 860). Four real gestures had 1,600 to 4,100."""
 
-MISSED = (
-    0.5  # Share of a gesture, performed otherwise than in the lesson, below which that should be shown too
-)
+MISSED = 0.5  # Share of a gesture, performed otherwise than in the lesson, below which that should be shown too
 
 LONGEST_NAME = 40  # Characters in a gesture's name, which becomes part of a folder's
 
@@ -59,9 +57,7 @@ class Lesson:
     # How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement
     movement: float
     at_rest: bool  # Whether that is no more than people at rest have; False for models that know no people
-    taken_from: dict[str, int] = field(
-        default_factory=dict
-    )  # How many of ``taken`` are of each class, where known
+    taken_from: dict[str, int] = field(default_factory=dict)  # How many of ``taken`` are of each class, where known
     window_s: float = 0.0  # Length of a window; 0: windows have a fixed number of events
     # Share of the lesson that is recognised where it is performed otherwise, such as "more slowly"
     otherwise: dict[str, float] = field(default_factory=dict)
@@ -140,9 +136,7 @@ def check_model(folder: Path) -> ModelCard:
     """Return the card of a model that can be taught; raises ModelError if it lacks a file, or can't be taught."""
     for file in (folder / WEIGHTS, folder / GRAPH):
         if not file.is_file():
-            raise ModelError(
-                f"{file} is missing, and teaching needs both files of the model: copy the model again"
-            )
+            raise ModelError(f"{file} is missing, and teaching needs both files of the model: copy the model again")
     card = load_card(folder / WEIGHTS)
     check_teachable(card)
     return card
@@ -162,13 +156,9 @@ def check_name(gesture: str, card: ModelCard) -> None:
     if gesture in card.taught:
         return
     if not gesture.strip() or not gesture.isprintable() or gesture != gesture.strip():
-        raise ModelError(
-            f"{gesture!r} isn't a valid name: give printable characters, without spaces around them"
-        )
+        raise ModelError(f"{gesture!r} isn't a valid name: give printable characters, without spaces around them")
     if len(gesture) > LONGEST_NAME:
-        raise ModelError(
-            f"{gesture[:20]!r}… has {len(gesture)} characters: give a name of at most {LONGEST_NAME}"
-        )
+        raise ModelError(f"{gesture[:20]!r}… has {len(gesture)} characters: give a name of at most {LONGEST_NAME}")
     taken = {_plain(name): name for name in (*card.classes, *NOT_NAMES)}
     if known := taken.get(_plain(gesture)):
         more = f", or write it {known} to teach more of it" if known in card.taught else ""
@@ -188,9 +178,7 @@ def check_change(gesture: str, name: str, card: ModelCard) -> None:
     if name:
         check_name(name, replace(card, taught={}))
     elif len(card.taught) == 1:
-        raise ModelError(
-            f"{gesture} is all that {card.name} was taught: use the model that it was made from instead"
-        )
+        raise ModelError(f"{gesture} is all that {card.name} was taught: use the model that it was made from instead")
 
 
 def check_out(out: Path) -> None:
@@ -307,16 +295,13 @@ class Recordings:
     denoise: bool = False  # whether noise was filtered first
 
     def __add__(self, more: Recordings) -> Recordings:
-        shown, others = (
-            tuple(dict.fromkeys(part)) for part in (self.shown + more.shown, self.others + more.others)
-        )
+        shown, others = (tuple(dict.fromkeys(part)) for part in (self.shown + more.shown, self.others + more.others))
         return Recordings(shown, others, self.denoise or more.denoise)
 
     def each(self, named: Callable[[str], str | None]) -> Recordings:
         """Return all files by other names, without those that have none."""
         shown, others = (
-            tuple(name for file in part if (name := named(file)) is not None)
-            for part in (self.shown, self.others)
+            tuple(name for file in part if (name := named(file)) is not None) for part in (self.shown, self.others)
         )
         return replace(self, shown=shown, others=others)
 
@@ -365,9 +350,7 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
     check_change(gesture, name, card)
 
     def changed(named: Mapping[str, T]) -> dict[str, T]:
-        return {
-            name if each == gesture else each: kept for each, kept in named.items() if name or each != gesture
-        }
+        return {name if each == gesture else each: kept for each, kept in named.items() if name or each != gesture}
 
     weights, _ = load_weights(folder / WEIGHTS)
     try:
@@ -375,9 +358,7 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
     except ModelError as error:
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     memory = Memory.of(folder, weights, card)
-    kept = changed(
-        taught_before(folder, card, weights[WEIGHT].shape[1] + 1 if memory is None else memory.size)
-    )
+    kept = changed(taught_before(folder, card, weights[WEIGHT].shape[1] + 1 if memory is None else memory.size))
     left = [row for row, each in enumerate(card.classes) if name or each != gesture]
     weights |= {part: weights[part][left] for part in (WEIGHT, BIAS)}
     first = changed({gesture: gesture} | card.renamed)

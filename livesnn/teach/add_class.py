@@ -161,9 +161,7 @@ def teach(
         raise AlreadyRecognisedError(recognised)
     aside = _kept_aside(lengths)
     lesson = _Given(gesture, clips, others, loaded, weights, rows, before, shown, aside)
-    learned = (
-        _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
-    )
+    learned = _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
     made = Lesson(
         folder=str(out),
         gesture=gesture,
@@ -271,15 +269,10 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
     most = min(MOST_MOMENTS, card.traces.hidden // (len(kept) + 1))
     if not most:
-        raise ModelError(
-            f"{card.name} has no room for another gesture: teach a model with fewer taught gestures"
-        )
+        raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
     ends = np.cumsum(lengths)[:-1]
     clips = np.split(lesson.shown.moments, window * ends)
-    early = [
-        seen[: window * np.count_nonzero(~out)]
-        for seen, out in zip(clips, np.split(aside, ends), strict=True)
-    ]
+    early = [seen[: window * np.count_nonzero(~out)] for seen, out in zip(clips, np.split(aside, ends), strict=True)]
     kept[gesture] = joined([earlier, *map(examples_of, clips)])
     trial = drawn(joined([earlier, *map(examples_of, early)]), most)
 
@@ -367,9 +360,7 @@ def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
     least = min(float(np.median(each)) for each in windows if len(each))
     if least < (NOISE if card.dataset == SIMULATED else np.nextafter(0, 1)):
         which = " in one of its clips" if len(clips) > 1 else ""
-        raise DataError(
-            f"nothing can be seen of {gesture}{which}: take off the lens cap, or step into the picture"
-        )
+        raise DataError(f"nothing can be seen of {gesture}{which}: take off the lens cap, or step into the picture")
     return least
 
 
@@ -530,9 +521,7 @@ def known_moments(
     def simulated() -> dict[str, FloatArray]:
         made: dict[str, FloatArray] = {}
         for number, name in enumerate(performed, 1):
-            clips = (
-                clip_frames(name, seed, card.input, "validation", CLIP_WINDOWS) for seed in range(people)
-            )
+            clips = (clip_frames(name, seed, card.input, "validation", CLIP_WINDOWS) for seed in range(people))
             seen = Watched.joined([watch(model, weights, clip, memory) for clip in clips])
             made[f"{name} units"] = seen.units[:, : trained[HIDDEN_BIAS].size]
             made[f"{name} moments"] = seen.moments

@@ -84,9 +84,7 @@ def read_clips(
             gate=partial(once_ready, tell=tell, ready_s=ready_s) if opened.live else None,
             denoise=denoise,
         )
-        clips = clips_of(
-            _labelled(stream, spec, opened, label, unless) if isinstance(opened, Recording) else stream
-        )
+        clips = clips_of(_labelled(stream, spec, opened, label, unless) if isinstance(opened, Recording) else stream)
         for warning in stream.warnings:
             tell(f"{source}: {warning}")
     if labelled and not any(len(clip) >= spec.window for clip in clips):
@@ -299,9 +297,7 @@ class Memory(NamedTuple):
     def size(self) -> int:
         return len(self.mix) * len(self.bias)
 
-    def moment(
-        self, spikes: FloatArray, before: FloatArray, decay: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def moment(self, spikes: FloatArray, before: FloatArray, decay: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the moment [size] after pooled spikes [F], and the traces [K, D]; ``decay`` [K, 1] is theirs."""
         traces = decay * before + (1 - decay) * (self.project @ spikes + self.bias)
         mixed = (self.mix @ traces).ravel()

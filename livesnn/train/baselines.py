@@ -164,9 +164,7 @@ class C3D(Baseline):
         norm = card.network.norm
         self.first = nn.Conv3d(card.input.channels, first, 3, padding=1, bias=not norm)
         self.second = nn.Conv3d(first, second, 3, padding=1, bias=not norm)
-        self.norms = nn.ModuleList(
-            nn.BatchNorm3d(width) if norm else nn.Identity() for width in card.network.widths
-        )
+        self.norms = nn.ModuleList(nn.BatchNorm3d(width) if norm else nn.Identity() for width in card.network.widths)
         self.classify = _classifier(second * (card.input.window // 2) * _pooled_pixels(card), card)
 
     def window(self, x: Tensor) -> Tensor:

@@ -117,9 +117,7 @@ class Loaders(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         sampler = self.batches(rank=self.trainer.global_rank, workers=self.trainer.world_size)
-        return DataLoader(
-            BatchDataset(self._parts.training, self._parts.extra), sampler=sampler, batch_size=None
-        )
+        return DataLoader(BatchDataset(self._parts.training, self._parts.extra), sampler=sampler, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return a loader of one batch with all validation clips, in the order of a stream."""

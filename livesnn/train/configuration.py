@@ -30,9 +30,7 @@ from livesnn.train.datasets import (
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]
 LoggerName = Literal["mlflow", "wandb"]
-NetworkName = Literal[
-    "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
-]
+NetworkName = Literal["sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"]
 
 _BLOCK_FIELDS = ("stem_stride", "stem_pool_stride", "strides", "sub_blocks", "final_pool", "weight_bits")
 _SPIKE_FIELDS = (

@@ -71,9 +71,7 @@ class Evaluation:
     temperature: float  # that would suit these clips best
     mistakes: tuple[Mistake, ...]  # the `MISTAKES` most confident ones
     mean_count: float  # of a pixel
-    saturated: (
-        float  # share of the pixels with events (in a video: of all) at the model's maximum count or above
-    )
+    saturated: float  # share of the pixels with events (in a video: of all) at the model's maximum count or above
     empty: float  # share of the frames that have nothing in them
     seconds: float
 
@@ -354,13 +352,9 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
     """
     first, second = (model.card for model in models)
     if first.classes != second.classes:
-        raise DataError(
-            f"{first.name} and {second.name} know different classes: compare models of the same ones"
-        )
+        raise DataError(f"{first.name} and {second.name} know different classes: compare models of the same ones")
     if (first.input.slice, first.input.window) != (second.input.slice, second.input.window):
-        raise DataError(
-            f"{first.name} and {second.name} have frames of different lengths: their clips differ"
-        )
+        raise DataError(f"{first.name} and {second.name} have frames of different lengths: their clips differ")
     places = [{name: place for place, name in enumerate(each.names)} for each in clips]
     common = [name for name in places[0] if name in places[1]]
     if not common:
@@ -373,8 +367,7 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
         _check(card, stream)
     stream, classes = streams[0], first.classes
     reset, carried = (
-        [list(_decided(*each, state)) for each in zip(models, streams, strict=True)]
-        for state in ("reset", "carry")
+        [list(_decided(*each, state)) for each in zip(models, streams, strict=True)] for state in ("reset", "carry")
     )
     right = [_index(each, classes) == stream.labels for each in reset]
     whole = [recordings_right(stream, np.array([clip.rates for clip in each])) for each in reset]

@@ -105,8 +105,7 @@ def evaluate_stream(
         begun_us, decided = _decide(model, stream, decider, played_us)
         later_us = played_us - begun_us
         segments = [  # complete only now
-            Segment(name, start_us + later_us, end_us + later_us)
-            for name, start_us, end_us in stream.segments
+            Segment(name, start_us + later_us, end_us + later_us) for name, start_us, end_us in stream.segments
         ]
         gestures += _performed(decided, segments)
         labelled.update(segment.gesture for segment in segments)
@@ -151,9 +150,7 @@ def evaluate_stream(
     )
 
 
-def _decide(
-    model: Model, stream: UncutStream, decider: Decider, played_us: int
-) -> tuple[int, list[_Decided]]:
+def _decide(model: Model, stream: UncutStream, decider: Decider, played_us: int) -> tuple[int, list[_Decided]]:
     """Return when a stream begins by its own clock, and its frames as if it began at ``played_us``.
 
     A stream whose clock is set back begins anew; some recordings do so at their beginning.
@@ -173,9 +170,7 @@ def _decide(
         ends_us.append(result.t)
         later_us = played_us - stream_us
         begun_us = ends_us[0] + later_us if len(ends_us) == ends_us.maxlen else None
-        decided.append(
-            _Decided(result.t + later_us, begun_us, result.decision, result.density, result.window_end)
-        )
+        decided.append(_Decided(result.t + later_us, begun_us, result.decision, result.density, result.window_end))
     return stream_us, decided
 
 
@@ -232,9 +227,7 @@ def _flickers_a_minute(gestures: Sequence[_Gesture]) -> float:
 
 
 def _false_decisions(gestures: Sequence[_Gesture], rests: Sequence[_Rest]) -> dict[str, float]:
-    windows = [
-        frame for gesture in gestures if gesture.name == OTHER for frame in gesture.whole if frame.window_end
-    ]
+    windows = [frame for gesture in gestures if gesture.name == OTHER for frame in gesture.whole if frame.window_end]
     us = sum(frame.t - (frame.begun_us or 0) for frame in windows)
     wrong = sum(frame.decision not in (OTHER, None) for frame in windows)
     totals = {OTHER: (wrong, us)} if windows else {}

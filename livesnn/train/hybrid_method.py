@@ -218,17 +218,13 @@ class HybridModule(lightning.LightningModule):
                 output, state, rate = self.net.forward_rates(some, state)
                 rates.append(rate)
             outputs.append(output)
-        evidence = torch.cat(outputs).float().unfold(0, window, 1) @ torch.from_numpy(
-            leaky_weights(LEAK, window)
-        )
+        evidence = torch.cat(outputs).float().unfold(0, window, 1) @ torch.from_numpy(leaky_weights(LEAK, window))
         number = torch.arange(len(labels[0]), device=labels.device).unsqueeze(1)  # [T, 1]
         scored = (number >= past + (window - 1) * ~carried) & (labels.T != IGNORED)
         scored = scored[window - 1 :]
         return evidence[scored].unsqueeze(0), labels.T[window - 1 :][scored], torch.stack(rates).mean(0)
 
-    def _run_members(
-        self, spikes: Tensor, labels: Tensor, random: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _run_members(self, spikes: Tensor, labels: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Run each member of the read-out on stretches of pooled spike counts, uint8 [B, T, P, 1, 1].
 
         As in `_run_stretches`, the first `burn_in` frames are the past, and every labelled frame behind them is

@@ -108,25 +108,17 @@ def _validation(split: Split | None) -> str:
 def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     spec, neuron, traces = card.input, card.neuron, card.traces
     traced = traces.traces // traces.members
-    rule = (
-        f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
-    )
+    rule = f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     kind = {"sts_resnet": "STS-ResNet", "conv_snn": "ConvSNN"}[card.network.kind]
     widths = ", ".join(map(str, sorted(set(card.network.widths))))
     size = f"{spec.width}×{spec.height}×{spec.channels}"
     counts = f"counts up to {spec.count_max}, multiplied by {spec.scale:g}"
-    slow = (
-        f" ({', '.join(f'{each:g}' for each in neuron.block_alphas)} in the blocks)"
-        if neuron.block_alphas
-        else ""
-    )
+    slow = f" ({', '.join(f'{each:g}' for each in neuron.block_alphas)} in the blocks)" if neuron.block_alphas else ""
     reset = "reset after a spike" if neuron.reset else "no reset"
     covers = f"; one pixel covers {spec.cell_pixels:g} sensor pixels" if spec.cell_pixels else ""
     steady = "; the flicker of lamps is removed" if spec.without_flicker else ""
     lifted = f"; in low light, counts are scaled up to a mean of {spec.lift_to:g}" if spec.lift_to else ""
-    chose = (
-        "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
-    )
+    chose = "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
     simulated = "All recordings are simulated. On real ones the model may be worse.\n\n"
     simulated *= card.dataset.endswith("-sim")
     read_out = {
@@ -195,9 +187,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...],
     figure.savefig(path)
 
 
-def shade_confusion(
-    axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]
-) -> npt.NDArray[np.float64]:
+def shade_confusion(axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -> npt.NDArray[np.float64]:
     """Draw a matrix [K, K], rows true, columns decided, shaded by each cell's share of its row; return the shares."""
     shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

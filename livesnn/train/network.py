@@ -171,9 +171,7 @@ def with_classes(net: Network, classes: tuple[str, ...]) -> Network:
     assert isinstance(net, SpikingNetwork)  # baselines have no others
     weights = weights_of(net)
     head = {name: array[: len(classes)] for name, array in weights.items() if name.startswith(HEAD)}
-    return with_weights(
-        build_network(replace(net.card, classes=classes)), weights | head, where=net.card.name
-    )
+    return with_weights(build_network(replace(net.card, classes=classes)), weights | head, where=net.card.name)
 
 
 def trained_before(start: Start | None, config: Configuration) -> ModelCard | None:
@@ -261,9 +259,7 @@ def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
                 part = (tensor - mean[name]) / number if tensor.is_floating_point() else tensor - mean[name]
                 mean[name] = mean[name] + part
         except (KeyError, RuntimeError) as error:  # other names or shapes
-            raise TrainError(
-                f"{path} belongs to another network: start again under another --name"
-            ) from error
+            raise TrainError(f"{path} belongs to another network: start again under another --name") from error
     return mean
 
 
@@ -279,9 +275,7 @@ class MeasuredNorms(Callback):
         self._samples, self._from_zero = samples, from_zero
         self._chosen = random.permutation(len(samples))[:MEASURED_CLIPS]
 
-    def on_validation_epoch_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_validation_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         net = pl_module.net
         assert isinstance(net, Network)
         self.measure(net, trainer.current_epoch, pl_module.device)
@@ -346,9 +340,7 @@ class Teacher:
                 for of in (self._net.card, card)
             )
             if theirs != ours or not has_clips(run, parts):
-                raise TrainError(
-                    "it was trained on other clips: give both trainings the same data, seed and frames"
-                )
+                raise TrainError("it was trained on other clips: give both trainings the same data, seed and frames")
             load_final(self._net, run, config, parts.training)
             if not all(tensor.isfinite().all() for tensor in self._net.state_dict().values()):
                 raise TrainError("its weights hold NaN or infinity: train it again")
@@ -373,9 +365,7 @@ def read_teacher(run: Path, balance: str = "weights") -> Configuration:
         if epochs_done(run / LAST) < config.epochs:
             raise TrainError("it isn't finished: run its command with --resume first")
         if config.loss != "cross-entropy":
-            raise TrainError(
-                f"it was trained with --loss {config.loss}: choose one with --loss cross-entropy"
-            )
+            raise TrainError(f"it was trained with --loss {config.loss}: choose one with --loss cross-entropy")
         if balance == "logits" and config.balance == "none":
             raise TrainError("it was trained with --balance none: give --balance weights or none here too")
     return config

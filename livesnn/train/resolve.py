@@ -117,9 +117,7 @@ def _only_given(parsed: object) -> dict[str, Any]:
     return found
 
 
-def resolve(
-    given: Given, *, start: ModelCard | None = None, begun: Configuration | None = None
-) -> Configuration:
+def resolve(given: Given, *, start: ModelCard | None = None, begun: Configuration | None = None) -> Configuration:
     """Return the whole configuration of a training.
 
     A field that isn't given has the value with which the training was ``begun``, or else that of the model it starts
@@ -190,9 +188,7 @@ def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
     theirs = {name: next(getattr(one, name) for one in parts if hasattr(one, name)) for name in MODEL_FIELDS}
     if "width" in given or usual.card(()).network.widths == start.network.widths:
         del theirs["widths"]
-    return {
-        name: value for name, value in theirs.items() if name not in given and value != getattr(usual, name)
-    }
+    return {name: value for name, value in theirs.items() if name not in given and value != getattr(usual, name)}
 
 
 def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
@@ -304,9 +300,7 @@ def recorded_config(run: Path) -> Configuration:
         fields_of_run = read_record(run / CONFIG_FILE)
         return msgspec.convert(fields_of_run, Configuration, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
-        raise TrainError(
-            f"{run} isn't a run folder, as it has no {CONFIG_FILE}: give that of a training"
-        ) from error
+        raise TrainError(f"{run} isn't a run folder, as it has no {CONFIG_FILE}: give that of a training") from error
     except msgspec.ValidationError as error:
         raise TrainError(
             f"{run / CONFIG_FILE} is from another version ({error}): start again under another --name"

@@ -38,9 +38,7 @@ def check_run_folder(config: Configuration) -> Path | None:
         _check_resumed(config)
         return last
     if last.exists():
-        raise TrainError(
-            f"{config.run} holds a training already: add --resume to go on, or choose another --name"
-        )
+        raise TrainError(f"{config.run} holds a training already: add --resume to go on, or choose another --name")
     return None
 
 
@@ -164,9 +162,7 @@ def _checkpoint(path: Path, *more: str) -> dict[str, Any]:
         for needed in ("state_dict", "epoch", "pytorch-lightning_version", *more):
             checkpoint[needed]
     except _DAMAGED as error:
-        raise TrainError(
-            f"{path} is damaged or not a checkpoint: start again under another --name"
-        ) from error
+        raise TrainError(f"{path} is damaged or not a checkpoint: start again under another --name") from error
     return checkpoint
 
 

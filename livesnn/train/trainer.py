@@ -120,11 +120,7 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             kept = (run / LAST).exists()
-            how = (
-                "to go on, run the same command with --resume"
-                if kept
-                else "nothing is saved yet, so start again"
-            )
+            how = "to go on, run the same command with --resume" if kept else "nothing is saved yet, so start again"
             raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {how}") from error
         if not trainer.is_global_zero:
             return None
@@ -270,9 +266,7 @@ def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
     measured = trained.validation
     carried = getattr(measured, "accuracy_carried", None)
     more = f", {carried:.1%} with the state carried" if carried is not None else ""
-    yield (
-        f"accuracy on {measured.n:,} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}"
-    )
+    yield (f"accuracy on {measured.n:,} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}")
     mean = f"; the model has the mean weights of the last {len(config.averaged)}" if config.averaged else ""
     yield f"best epoch on validation: {trained.best_epoch} of {config.epochs}{mean}"
     if isinstance(trained.network, Baseline):

@@ -48,9 +48,7 @@ class FrameSource(Closing, ABC):
         )
 
     def not_turned(self) -> SourceError:
-        return SourceError(
-            f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out"
-        )
+        return SourceError(f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out")
 
     def close(self) -> None:
         """End the iteration over frames, from any thread."""

@@ -111,9 +111,7 @@ class DvsPixels:
         Raises SourceError when times don't rise, or frames aren't of the sensor's size.
         """
         if len(luminances) != len(times_us) or np.any(np.diff(times_us, prepend=state.t_us) <= 0):
-            raise SourceError(
-                f"frame times {times_us} must rise from {state.t_us} µs, one a frame: sort the frames"
-            )
+            raise SourceError(f"frame times {times_us} must rise from {state.t_us} µs, one a frame: sort the frames")
         t_us = int(times_us[-1]) if len(times_us) else state.t_us
         after = DvsState(t_us, *(array.copy() for array in state[1:]))  # type: ignore[arg-type]
         fixed = tuple(array.ravel() for array in self._fixed)

@@ -130,9 +130,7 @@ class VideoReader(Reader):
     def warnings(self) -> list[str]:
         """What is damaged or was assumed, as far as it has been read; and that its events are made."""
         fps = float(self._video.fps)
-        made = (
-            f"its events are simulated from {fps:g} pictures a second, as a 128×128 DVS might have seen them"
-        )
+        made = f"its events are simulated from {fps:g} pictures a second, as a 128×128 DVS might have seen them"
         return [made, *self._video.warnings]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
@@ -299,12 +297,7 @@ class WebcamConnection:
             raise SourceLost(f"{self.name} is lost (unplugged, or another program took it): plug it in again")
         if picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=-1)
-        if (
-            picture.dtype != np.uint8
-            or picture.ndim != 3
-            or picture.shape[2] not in (3, 4)
-            or not picture.size
-        ):
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in (3, 4) or not picture.size:
             kind = f"{picture.dtype} {list(picture.shape)}"
             raise SourceError(f"{self.name} gives pictures of an unknown kind ({kind}): choose another")
         now_us = round((self._clock() - self._opened_s) * 1e6)

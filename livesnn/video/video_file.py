@@ -360,9 +360,7 @@ def _checked_fps(fps: float, path: Path) -> Fraction:
 
 def _check_size(width: float, height: float, path: Path) -> None:
     if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE and width * height <= _MAX_PIXELS):
-        raise FormatError(
-            f"{path}: frames of {width:g}×{height:g} pixels can't be read: it is damaged, or {REWRITE}"
-        )
+        raise FormatError(f"{path}: frames of {width:g}×{height:g} pixels can't be read: it is damaged, or {REWRITE}")
 
 
 @dataclass(frozen=True)

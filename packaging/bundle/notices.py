@@ -29,9 +29,7 @@ def notices(libraries: Iterable[Path]) -> str:
     """Return the licences of livesnn's dependencies, of Python, and of libraries of the system (Debian, Ubuntu)."""
     python = Path(sysconfig.get_path("stdlib"), "LICENSE.txt")
     parts = {f"Python {sys.version.split()[0]}": [python.read_text(encoding="utf-8")]}
-    for distribution in sorted(
-        map(metadata.distribution, needed("livesnn")), key=lambda each: each.name.lower()
-    ):
+    for distribution in sorted(map(metadata.distribution, needed("livesnn")), key=lambda each: each.name.lower()):
         parts[f"{distribution.name} {distribution.version}"] = texts(distribution)
     for package in sorted({package_of(library) for library in libraries}):
         parts[package] = [Path("/usr/share/doc", package, "copyright").read_text(encoding="utf-8")]
@@ -64,8 +62,7 @@ def texts(distribution: metadata.Distribution) -> list[str]:
     shipped = [
         Path(str(distribution.locate_file(file))).read_text(encoding="utf-8", errors="replace")
         for file in distribution.files or ()
-        if re.search("licen[cs]e|copying|notice", file.name, re.IGNORECASE)
-        and file.suffix in ("", ".txt", ".md")
+        if re.search("licen[cs]e|copying|notice", file.name, re.IGNORECASE) and file.suffix in ("", ".txt", ".md")
     ]
     if shipped:
         return list(dict.fromkeys(shipped))

@@ -22,9 +22,7 @@ def main() -> None:
     """Ask for /status, with the token of LIVESNN_TOKEN."""
     scheme = scheme_of(SERVER.read_bytes() if SERVER.exists() else b"")
     url = f"{scheme}://127.0.0.1:{sys.argv[1]}/status"
-    request = urllib.request.Request(
-        url, headers={"Authorization": f"Bearer {os.environ.get('LIVESNN_TOKEN', '')}"}
-    )
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {os.environ.get('LIVESNN_TOKEN', '')}"})
     itself = ssl.create_default_context()
     itself.check_hostname, itself.verify_mode = False, ssl.CERT_NONE  # its certificate is for another name
     no_proxy = urllib.request.ProxyHandler({})  # Docker gives containers the host's

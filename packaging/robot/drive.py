@@ -13,9 +13,7 @@ GO = (
     "right_arm_clockwise",
     "right_arm_counter_clockwise",
 )
-GO_FRAMES = (
-    20  # that a circle lasts before the robot drives, one second: the start of a wave looks like a circle
-)
+GO_FRAMES = 20  # that a circle lasts before the robot drives, one second: the start of a wave looks like a circle
 
 
 class Driver:

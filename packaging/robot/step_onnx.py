@@ -21,9 +21,7 @@ with np.load(sys.argv[2]) as file:
     t, x, y, p = (file[name].astype(np.int64) for name in "txyp")
     sensor_width, sensor_height = int(file["width"]), int(file["height"])
 
-assert np.diff(t).max() < spec["window"] * frame_us, (
-    "livesnn begins anew, from zero state, after such a silence"
-)
+assert np.diff(t).max() < spec["window"] * frame_us, "livesnn begins anew, from zero state, after such a silence"
 
 # Where an event falls: channel 0 darker, 1 brighter, then row and column. A sensor of another shape than the input is
 # cut to it around its middle first.
@@ -45,9 +43,7 @@ outputs = []
 for frame in range(int((end - start) // frame_us)):  # the last one isn't whole
     counts = np.bincount(cell[number == frame], minlength=2 * height * width)
     counts = np.rint(counts * gain).reshape(2, -1)
-    if spec.get(
-        "without_flicker"
-    ):  # each channel's lower median: what a light that flickers adds to all of it
+    if spec.get("without_flicker"):  # each channel's lower median: what a light that flickers adds to all of it
         counts -= np.minimum(counts, np.sort(counts)[:, [(height * width - 1) // 2]])
     counts = np.minimum(counts, 255).astype(np.uint8).reshape(1, 2, height, width)
     output, *following = session.run(None, {"frame": counts, **state})

@@ -159,9 +159,7 @@ def find_clips(folder: Path) -> list[Path]:
         raise DataError(f"no folder {folder}: give --data a folder with clips NN_GESTURE.npz")
     files = [path for path in sorted(folder.glob("*.npz")) if label_of(path) in GESTURES]
     if not files:
-        raise DataError(
-            f"no clips NN_GESTURE.npz in {folder}: give --data a folder with some of {GESTURES[0]} …"
-        )
+        raise DataError(f"no clips NN_GESTURE.npz in {folder}: give --data a folder with some of {GESTURES[0]} …")
     return files
 
 
@@ -239,9 +237,7 @@ def _on_sensor(model: Model, sensor: Resolution, people: int, *, filmed: bool = 
             frames[name].append(stack_clip(events, spec.slice, sensor, spec, spec.window))
     labels = np.array([GESTURES.index(gesture) for gesture, _ in performed], np.int64)
     names = tuple(f"{gesture}/{seed}" for gesture, seed in performed)
-    shares = {
-        name: _shares(model, Clips(np.stack(each), labels, names, GESTURES)) for name, each in frames.items()
-    }
+    shares = {name: _shares(model, Clips(np.stack(each), labels, names, GESTURES)) for name, each in frames.items()}
     return {"events_per_s": fmean(rates), "n": len(performed), **shares}
 
 
@@ -302,9 +298,7 @@ def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) ->
         lesson = teach(movement, clips_of(shown[:taught]), model, Path(folder) / "taught")
         knowing = load_model(lesson.folder, "onnx")
         gestures = _stream(spec, seed, (*GESTURES[:-1], IDLE), 2 * ASKED_S, WAYS_S["changing"])
-        others = [
-            _stream(spec, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2, way_s) for i in range(OTHERS)
-        ]
+        others = [_stream(spec, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2, way_s) for i in range(OTHERS)]
         return {
             "same": _share(knowing, shown[taught:], movement),
             "others": float(np.mean([_share(knowing, other, movement) for other in others])),

@@ -118,9 +118,7 @@ def main(
             step_ms(loaded, inputs, WARM_UP)
             with busy(number):
                 measured.setdefault(f"steps, {number} busy", []).append(step_ms(loaded, inputs, steps))
-                measured.setdefault(f"decisions, {number} busy", []).append(
-                    paced_ms(loaded, inputs, decisions)
-                )
+                measured.setdefault(f"decisions, {number} busy", []).append(paced_ms(loaded, inputs, decisions))
     write_json(
         {"machine": machine(), "threads": threads, "turns": turns}
         | {name: told(times) for name, times in measured.items()}

@@ -69,9 +69,7 @@ def simulated(model: Model, minutes: float, seed: int) -> Iterator[Stream]:
         segments = tuple((model.card.classes.index(name), start, end) for name, start, end in stream.segments)
         times_us = np.array([result.t for result in results])
         starts = np.array([result.reset for result in results])
-        yield Stream(
-            f"simulated {stream.name}", np.array(listening.outputs), times_us, starts, segments=segments
-        )
+        yield Stream(f"simulated {stream.name}", np.array(listening.outputs), times_us, starts, segments=segments)
 
 
 def real(path: Path, half: str) -> Iterator[Stream]:
@@ -118,9 +116,7 @@ def figures(streams: list[Stream], decider: Decider, card: ModelCard) -> dict[st
         decisions = decided(stream, decider, card)
         for label, start_us, end_us in stream.segments:
             first, last = np.searchsorted(stream.t_us, [start_us, end_us], side="right")
-            late_ms += (
-                (stream.t_us[first:last] - start_us)[decisions[first:last] == label][:1] / 1e3
-            ).tolist()
+            late_ms += ((stream.t_us[first:last] - start_us)[decisions[first:last] == label][:1] / 1e3).tolist()
             whole = decisions[first - 1 + card.input.window : last]
             right.append(whole == label)
             changes += int(np.count_nonzero(np.diff(whole)))
@@ -169,8 +165,7 @@ def main() -> None:
         if not number:
             write(f"| rule | {' | '.join(row)} |\n|{'---|' * (len(row) + 1)}")
         values = (
-            f"{value:.3f}" if value <= 1 and "minute" not in key else f"{value:.1f}"
-            for key, value in row.items()
+            f"{value:.3f}" if value <= 1 and "minute" not in key else f"{value:.1f}" for key, value in row.items()
         )
         write(f"| {name} | {' | '.join(values)} |")
 

@@ -100,9 +100,7 @@ def bench_density(
             with tempfile.TemporaryDirectory() as folder:
                 write_levelled(Path(folder), card, inputs, target)
                 models = _models(Path(folder), inputs)
-                rows[f"{target:.0%}"] = _measure(
-                    models, inputs, target, repeats, speeds[threads_name(THREADS)]
-                )
+                rows[f"{target:.0%}"] = _measure(models, inputs, target, repeats, speeds[threads_name(THREADS)])
         measured[f"{bits} bits"] = rows
     return {
         "clip": source or CLIP,
@@ -207,9 +205,7 @@ def bench_bandwidth(repeats: int) -> Speeds:
     return measured
 
 
-def limit(
-    card: ModelCard, density: FloatArray, counts: float, speeds: Mapping[str, Mapping[str, float]]
-) -> Limit:
+def limit(card: ModelCard, density: FloatArray, counts: float, speeds: Mapping[str, Mapping[str, float]]) -> Limit:
     """Return the least time of a step that reads a weight per synaptic operation, and reads and writes all membranes.
 
     Lists of spikes and sums aren't counted, writing counts like reading, and nothing overlaps. Weights come from the
@@ -299,9 +295,7 @@ def main(repeats: int = 5, source: str = "", bandwidth: bool = False) -> None:
     bandwidth
         Only measure how fast memory is read.
     """
-    figures = (
-        {"bandwidth": bench_bandwidth(repeats)} if bandwidth else {"density": bench_density(repeats, source)}
-    )
+    figures = {"bandwidth": bench_bandwidth(repeats)} if bandwidth else {"density": bench_density(repeats, source)}
     write_json({"machine": machine()} | figures)
 
 

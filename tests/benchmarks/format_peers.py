@@ -245,9 +245,7 @@ def _sums(read: Reader, path: Path) -> Sums:
 
 def _figures(count: int, size: int, seconds: dict[str, list[float]], wrong: dict[str, str]) -> dict[str, Any]:
     rates = {
-        one: spread([count / took_s / 1e6 for took_s in measured])
-        for one, measured in seconds.items()
-        if measured
+        one: spread([count / took_s / 1e6 for took_s in measured]) for one, measured in seconds.items() if measured
     }
     best = max((one for one in rates if one != "livesnn"), key=lambda one: rates[one]["median"], default=None)
     figures: dict[str, Any] = {

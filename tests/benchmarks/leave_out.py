@@ -48,9 +48,7 @@ def _framing(scene: Scene) -> Scene:
     """Place everybody in the middle, at one distance."""
     larger = 21.0 / scene.body.half_shoulders
     sizes = {name: larger * getattr(scene.body, name) for name in _SIZES}
-    return replace(
-        scene, body=replace(scene.body, centre_x=IMAGE / 2, shoulder_y=70.0, distance=285.0, **sizes)
-    )
+    return replace(scene, body=replace(scene.body, centre_x=IMAGE / 2, shoulder_y=70.0, distance=285.0, **sizes))
 
 
 def _sensor(scene: Scene) -> Scene:

@@ -240,13 +240,9 @@ def control(web: tuple[str, int], do: str) -> None:
 def started(command: list[str], log: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program whose output goes to LOG.out and LOG.err; kill it at the end."""
     settings = str(log.parent / "settings")
-    variables = {"QT_QPA_PLATFORM": "offscreen"} | subprocesses.environment(
-        XDG_CONFIG_HOME=settings, **variables
-    )
+    variables = {"QT_QPA_PLATFORM": "offscreen"} | subprocesses.environment(XDG_CONFIG_HOME=settings, **variables)
     with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as errors:
-        process = subprocess.Popen(
-            command, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=errors
-        )
+        process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
         try:
             yield process
         finally:

@@ -44,9 +44,7 @@ def mixed(models: Sequence[tuple[Weights, ModelCard]], members: Sequence[int]) -
         share = np.float32(theirs.traces.members / len(models))
         row = own[f"{CLASSIFY}.weight"][:, member * hidden : (member + 1) * hidden] * share
         parts.setdefault(f"{CLASSIFY}.weight", []).append(row)
-    made = {
-        name: np.concatenate(arrays, axis=int(name.startswith(CLASSIFY))) for name, arrays in parts.items()
-    }
+    made = {name: np.concatenate(arrays, axis=int(name.startswith(CLASSIFY))) for name, arrays in parts.items()}
     made[f"{CLASSIFY}.bias"] = np.mean([own[f"{CLASSIFY}.bias"] for own, _ in models], axis=0)
     return weights | made, replace(card, traces=replace(card.traces, members=len(models)), states={})
 
@@ -77,9 +75,7 @@ def main(
     temperature
         The card's; default: the one that calibrates the probabilities on validation.
     """
-    names, members = zip(
-        *((part.rpartition(":")[0], int(part.rpartition(":")[2])) for part in parts), strict=True
-    )
+    names, members = zip(*((part.rpartition(":")[0], int(part.rpartition(":")[2])) for part in parts), strict=True)
     weights, card = mixed([load_weights(Path(name) / WEIGHTS) for name in names], members)
     for label, offset in (offsets or {}).items():
         weights[f"{CLASSIFY}.bias"][card.classes.index(label)] += np.float32(offset)

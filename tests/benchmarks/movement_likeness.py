@@ -133,9 +133,7 @@ def msr_arms(file: Path) -> dict[str, list[Arm]]:
             for shoulder, elbow, wrist in ((0, 7, 9), (1, 8, 10)):
                 side = np.sign(np.median(skeleton[:, shoulder, 0] - skeleton[:, 1 - shoulder, 0]))
                 arms.append(
-                    arm_of(
-                        *(skeleton[:, k] for k in (shoulder, elbow, wrist)), np.diag([side, -1.0, 0.0]), 15
-                    )
+                    arm_of(*(skeleton[:, k] for k in (shoulder, elbow, wrist)), np.diag([side, -1.0, 0.0]), 15)
                 )
             if max(float(np.abs(arm.wrist).max()) for arm in arms) < LONGEST:
                 found.setdefault(MSR.get(action, "other"), []).append(_busier(arms, False))

@@ -104,9 +104,7 @@ class _Osc(asyncio.DatagramProtocol):
 
 
 async def _osc(port: int, note: Note) -> None:
-    await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Osc(note), local_addr=("127.0.0.1", port)
-    )
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: _Osc(note), local_addr=("127.0.0.1", port))
     await asyncio.Event().wait()
 
 
@@ -142,9 +140,7 @@ def receive_ros2(receivers: int, stalled: int) -> None:
     """Print a line once all are found and some are stalled; and at the end of stdin what `receive` prints."""
     fork = multiprocessing.get_context("fork")  # before there is a thread
     found, results, ended = fork.SimpleQueue(), fork.SimpleQueue(), fork.Event()
-    counts = [
-        receivers * (i + 1) // ROS2_PROCESSES - receivers * i // ROS2_PROCESSES for i in range(ROS2_PROCESSES)
-    ]
+    counts = [receivers * (i + 1) // ROS2_PROCESSES - receivers * i // ROS2_PROCESSES for i in range(ROS2_PROCESSES)]
     processes = [
         fork.Process(target=_ros2_nodes, args=(count, found, results, ended))
         for count in [*filter(None, counts), *[1] * stalled]
@@ -201,9 +197,7 @@ def measure(kind: str, seconds: float, receivers: int, stalled: int) -> dict[str
     if kind == "mqtt":
         program = find("mosquitto")
         assert program is not None, "needs mosquitto: make counterparts"
-        broker = subprocess.Popen(
-            [program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        broker = subprocess.Popen([program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(1.0)
     with contextlib.ExitStack() as opened, OutputLoop(say) as loop:
         decisions = DecisionFeeds(loop, "made", CARD)

@@ -36,9 +36,7 @@ def check_card(card: ModelCard) -> None:
 class ConvNorm(nn.Module):
     """Convolution and batch norm, named like ours; without norm, a convolution with bias."""
 
-    def __init__(
-        self, make: Framework, channels: int, width: int, kernel: int, stride: int, *, norm: bool
-    ) -> None:
+    def __init__(self, make: Framework, channels: int, width: int, kernel: int, stride: int, *, norm: bool) -> None:
         super().__init__()
         self.conv = make.convolution(channels, width, kernel, stride, kernel // 2, bias=not norm)
         self.norm = make.norm(width) if norm else nn.Identity()
@@ -140,9 +138,7 @@ def build_peer(name: str, card: ModelCard, surrogate: Surrogate) -> Peer:
     """
     check_card(card)
     framework, _, layout = name.partition("-")
-    build = {"spikingjelly": SpikingJellyNetwork, "snntorch": SnnTorchNetwork, "norse": NorseNetwork}[
-        framework
-    ]
+    build = {"spikingjelly": SpikingJellyNetwork, "snntorch": SnnTorchNetwork, "norse": NorseNetwork}[framework]
     peer = build(card, surrogate)
     if layout == "channels-last":
         peer.channels_last = True
@@ -268,9 +264,7 @@ class NorseNetwork(Peer):
         def lif() -> nn.Module:
             return Held(LIFBoxCell(LIFBoxParameters(tau_mem_inv=leak, v_th=threshold), dt=1.0))
 
-        super().__init__(
-            card, Framework(nn.Conv2d, nn.BatchNorm2d, lif, nn.AvgPool2d, nn.Identity, nn.Linear)
-        )
+        super().__init__(card, Framework(nn.Conv2d, nn.BatchNorm2d, lif, nn.AvgPool2d, nn.Identity, nn.Linear))
         self.readout = Held(LIBoxCell(LIBoxParameters(tau_mem_inv=leak), dt=1.0))
         self.gain = 1 / share
         self.stateful = [m for m in self.modules() if isinstance(m, Held)]

@@ -236,9 +236,7 @@ def bench_people(
         raise DataError(f"{card.name} can't be measured on people: give --model gestures")
     rows = {name: find(data) for name, find in ROWS.items()}
     if not any(rows.values()):
-        raise DataError(
-            f"{data} has no folder people, dvs_gesture, recordings or ucf101: give --data its path"
-        )
+        raise DataError(f"{data} has no folder people, dvs_gesture, recordings or ucf101: give --data its path")
     streams = [clip.stream for clips in rows.values() for clip in clips]
     fill = partial(_fill_cache, spec=card.input, denoise=denoise)
     in_processes(fill, [*dict.fromkeys(streams)], "making frames of people")
@@ -324,10 +322,7 @@ def _right(played: Sequence[Played]) -> dict[str, object]:
 
 def _named(played: Sequence[Played], frame_min: float) -> dict[str, object]:
     windows = [
-        decision
-        for each in played
-        for decision, ends in zip(each.decisions, each.window_ends, strict=True)
-        if ends
+        decision for each in played for decision, ends in zip(each.decisions, each.window_ends, strict=True) if ends
     ]
     changes = sum(name in NAMED for each in played for name, _ in groupby(each.decisions))
     return {

@@ -91,9 +91,7 @@ def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
         compared = {name: _compare(name, path, people, out / f"{name}.png") for name, path in files.items()}
         page.write_text(_report(compared, people), encoding="utf-8")
     except OSError as error:
-        raise LivesnnError(
-            f"{out} can't be written: {error.strerror or error}: give another --out"
-        ) from error
+        raise LivesnnError(f"{out} can't be written: {error.strerror or error}: give another --out") from error
     return {
         name: {
             "inside": sum(each.inside for each in found.values()),
@@ -108,8 +106,7 @@ def _compare(gesture: str, path: Path, people: int, picture: Path) -> dict[str, 
     events, resolution, _ = read_clip(path)
     seconds = float(events["t"][-1] - events["t"][0]) / 1e6
     simulated = [
-        gesture_clip(gesture, seed, seconds, use="validation", resolution=resolution)
-        for seed in range(people)
+        gesture_clip(gesture, seed, seconds, use="validation", resolution=resolution) for seed in range(people)
     ]
     draw(gesture, events, simulated[:SHOWN], resolution, picture)
     real = fingerprint(events, resolution)
@@ -195,9 +192,7 @@ def fingerprint(events: Events, resolution: Resolution) -> dict[str, float]:
     """
     duration_us = int(events["t"][-1] - events["t"][0]) if len(events) else 0
     if duration_us < 5 * BIN_US or len(events) < 10 * FEWEST:
-        raise DataError(
-            f"{len(events)} events in {duration_us} µs are too few to compare: take a longer clip"
-        )
+        raise DataError(f"{len(events)} events in {duration_us} µs are too few to compare: take a longer clip")
     counts = np.bincount(
         events["y"].astype(np.int64) * resolution.width + events["x"],
         minlength=resolution.width * resolution.height,
@@ -232,9 +227,7 @@ def _rate_cv(events: Events) -> float:
 
 def _background_hz(counts: npt.NDArray[np.int64], duration_us: int) -> float:
     rows, columns = (size // BLOCK for size in counts.shape)
-    blocks = (
-        counts[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).sum((1, 3)).ravel()
-    )
+    blocks = counts[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK).sum((1, 3)).ravel()
     quiet = np.sort(blocks)[: len(blocks) // 2]
     return float(quiet.mean() / BLOCK**2 / duration_us * 1e6)
 

@@ -94,9 +94,7 @@ class OpenVinoModel:
         }
         compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", hints)
         self._requests = [compiled.create_infer_request() for _ in range(2)]
-        self._outputs = [
-            compiled.output(name) for name in ("output", *(f"{s}.next" for s in self.card.states))
-        ]
+        self._outputs = [compiled.output(name) for name in ("output", *(f"{s}.next" for s in self.card.states))]
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
@@ -105,9 +103,7 @@ class OpenVinoModel:
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Return the output [K] and the next state, valid until the step after the next."""
         self._requests.reverse()
-        results = self._requests[0].infer(
-            feeds(self.card, frame, state), share_inputs=True, share_outputs=True
-        )
+        results = self._requests[0].infer(feeds(self.card, frame, state), share_inputs=True, share_outputs=True)
         output, *membranes = (results[port] for port in self._outputs)
         return output[0], tuple(membrane[0] for membrane in membranes)
 
@@ -126,9 +122,7 @@ class FrameworkModel:
         missing, extra = self._net.load_state_dict(given, strict=False)
         lacking = set(missing) & {name for name, _ in self._net.named_parameters()}
         if lacking or extra:
-            raise LivesnnError(
-                f"its network differs from ours: only one of them has {sorted(lacking)} and {extra}"
-            )
+            raise LivesnnError(f"its network differs from ours: only one of them has {sorted(lacking)} and {extra}")
 
     def initial_state(self) -> State:
         """Set the framework's state to zero; return an empty one."""
@@ -169,9 +163,7 @@ def bench_step_peers(
     return bench_step(model, repeats, source, engines=engines, peers=peers) | {"peers_left_out": left_out}
 
 
-def main(
-    model: str = "gestures", repeats: int = 5, source: str = "", engines: tuple[EngineName, ...] = ()
-) -> None:
+def main(model: str = "gestures", repeats: int = 5, source: str = "", engines: tuple[EngineName, ...] = ()) -> None:
     """Time one step of a model on each engine and in each framework, and print the figures as JSON.
 
     Parameters

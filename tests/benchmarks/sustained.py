@@ -242,9 +242,7 @@ def measure_window(order: Order, folder: Path) -> Measured:
     request.write_bytes(msgspec.json.encode(order))
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.benchmarks.sustained_window", str(request), str(report)]
-    variables = {
-        "QT_QPA_PLATFORM": "offscreen"
-    } | subprocesses.environment()  # unless the user says otherwise
+    variables = {"QT_QPA_PLATFORM": "offscreen"} | subprocesses.environment()  # unless the user says otherwise
     limit_s = PATIENCE_S + order.warm_up_s + order.seconds
     try:
         subprocesses.run_apart(command, Event(), limit_s=limit_s, variables=variables)
@@ -276,9 +274,7 @@ def main(
     if hd:
         write_json({"machine": machine(), "hd": bench_hd(seconds, rates)})
         return
-    write_json(
-        {"machine": machine(), "sustained": bench_sustained(seconds=seconds, rates=rates, threads=threads)}
-    )
+    write_json({"machine": machine(), "sustained": bench_sustained(seconds=seconds, rates=rates, threads=threads)})
 
 
 if __name__ == "__main__":

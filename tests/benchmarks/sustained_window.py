@@ -69,9 +69,7 @@ class Order:
 class Measured:
     """What was measured in ``seconds``; None or nan where there was nothing to measure."""
 
-    sustained: (
-        bool  # nothing was dropped, and the requested rate arrived and was decided on (`SUSTAINED_SHARE`)
-    )
+    sustained: bool  # nothing was dropped, and the requested rate arrived and was decided on (`SUSTAINED_SHARE`)
     asked_events_per_s: float
     events_per_s: float
     decided_events_per_s: float
@@ -307,9 +305,7 @@ def _look_and_close(window: MainWindow, source: str | Source, order: Order, look
                 came = counts.events + counts.dropped + counts.skipped + counts.unread
             density, memory_bytes = counts.density, psutil.Process().memory_info().rss
             passed_s = time.perf_counter(), time.process_time()
-            looks.append(
-                Look(passed_s[0], came, counts.dropped, pictures, density, memory_bytes, passed_s[1])
-            )
+            looks.append(Look(passed_s[0], came, counts.dropped, pictures, density, memory_bytes, passed_s[1]))
 
     def end() -> None:
         look()

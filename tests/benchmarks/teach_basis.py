@@ -35,9 +35,7 @@ Random = np.random.Generator
 FRAMES, PEOPLE, VIEWS = 160, 4, 4
 """Frames of a stream, people who perform a movement, and views of each: as it is, mirrored, backwards, and both."""
 
-PROJECTED_BY = range(
-    52
-)  # Movements whose spikes the projection is computed of; all of them are everyday strokes
+PROJECTED_BY = range(52)  # Movements whose spikes the projection is computed of; all of them are everyday strokes
 MIXED_BY = (*range(118), 119, 121, 123, 125, 127)
 SAMPLES, TRACED = 16, 20  # Frames of each stream that are used for either, drawn at random
 
@@ -76,14 +74,10 @@ def invent(seed: int) -> Movement:
         step_s = np.full(len(poses), log_uniform(rng, *stroke.step_s))
         cycles = int(rng.integers(2, 5)) if step_s.sum() < 0.9 else 1
         bent = elbow + rng.normal(0, 0.2, (2, 3))
-        return Movement(
-            poses, np.array([True, both]), step_s, cycles, stroke.stops, -1, 0.0, bent, np.zeros((2, 3))
-        )
+        return Movement(poses, np.array([True, both]), step_s, cycles, stroke.stops, -1, 0.0, bent, np.zeros((2, 3)))
     kind = str(rng.choice(["stroke", "figure", "curve", "shake"], p=[0.45, 0.15, 0.22, 0.18]))
     drawn = kind in ("stroke", "figure")
-    count = {"stroke": int(rng.integers(2, 6)), "figure": int(rng.integers(3, 7)), "curve": 10, "shake": 2}[
-        kind
-    ]
+    count = {"stroke": int(rng.integers(2, 6)), "figure": int(rng.integers(3, 7)), "curve": 10, "shake": 2}[kind]
     poses = np.zeros((count, 11))
     poses[:, :3] = _path(rng, kind, count)
     how = str(rng.choice(["one", "same", "alternate", "other"], p=[0.5, 0.24, 0.1, 0.16]))
@@ -102,9 +96,7 @@ def invent(seed: int) -> Movement:
     if rng.random() < 0.06:  # on the spot: feet alternate
         lifted = np.arange(count) % 2
         poses[:, 9], poses[:, 10] = 18 * lifted, 18 * (1 - lifted)
-    shortest_s = {"stroke": (0.18, 0.7), "figure": (0.15, 0.5), "curve": (0.06, 0.22), "shake": (0.1, 0.45)}[
-        kind
-    ]
+    shortest_s = {"stroke": (0.18, 0.7), "figure": (0.15, 0.5), "curve": (0.06, 0.22), "shake": (0.1, 0.45)}[kind]
     step_s = log_uniform(rng, *shortest_s) * (rng.uniform(0.7, 1.4, count) if drawn else np.ones(count))
     whole_s = step_s.sum()
     cycles = 1 if whole_s > 1.4 else int(np.clip(rng.integers(1, 2 + int(2.5 / whole_s)), 1, 7))
@@ -293,9 +285,7 @@ def main(model: str = "gestures") -> None:
     folder = model_folder(model).resolve()
     card = load_model(folder, "onnx").card
     spec, cells = card.traces, card.network.final_pool**2
-    made = in_processes(
-        partial(spikes_of, folder=folder), sorted({*PROJECTED_BY, *MIXED_BY}), "simulating people"
-    )
+    made = in_processes(partial(spikes_of, folder=folder), sorted({*PROJECTED_BY, *MIXED_BY}), "simulating people")
     spikes = dict(zip(sorted({*PROJECTED_BY, *MIXED_BY}), made, strict=True))
     rng = np.random.default_rng(0)
     rows = sparse.vstack(

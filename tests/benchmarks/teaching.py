@@ -200,9 +200,7 @@ def _right(
     return right / n
 
 
-def measure(
-    data: Path, model: str, groups: Sequence[tuple[int, ...]], actions: Sequence[int]
-) -> Iterator[Lesson]:
+def measure(data: Path, model: str, groups: Sequence[tuple[int, ...]], actions: Sequence[int]) -> Iterator[Lesson]:
     """Yield the figures of each lesson by each group of people; raises DataError if a take of theirs is missing."""
     folder = model_folder(model)
     weights, card = load_weights(folder / WEIGHTS)
@@ -222,9 +220,7 @@ def measure(
             own = [[each for each in found if each[:2] == (action, subject)] for subject in group]
             shown_takes = [played for theirs in own for played in theirs[:2]]
             if len(shown_takes) < 2 * len(group):
-                raise DataError(
-                    f"subjects {group} have fewer than two takes each of action {action}: add them"
-                )
+                raise DataError(f"subjects {group} have fewer than two takes each of action {action}: add them")
             last = [played for theirs in own for played in theirs[2:]]
             with tempfile.TemporaryDirectory() as made:
                 out = Path(made) / NAME

@@ -75,8 +75,7 @@ def bench_train(
         _need(PEERS, " ".join(PEERS))
     frameworks = ("livesnn", *(FRAMEWORKS if peers else ()))
     figures: dict[str, object] = {
-        precision: _measure(frameworks, replace(config, precision=precision), repeats)
-        for precision in precisions
+        precision: _measure(frameworks, replace(config, precision=precision), repeats) for precision in precisions
     }
     return {
         "network": "STS-ResNet",

@@ -69,9 +69,7 @@ def test_a_shipped_model_recognises_the_shipped_clip(clip: Path, run_json: RunJs
     assert summary["energy_estimate_uj_per_frame"] > 0
 
 
-def test_the_shipped_model_of_video_names_videos_it_was_not_trained_on(
-    data_dir: Path, run_json: RunJson
-) -> None:
+def test_the_shipped_model_of_video_names_videos_it_was_not_trained_on(data_dir: Path, run_json: RunJson) -> None:
     card = load_model("ucf6").card
     assert card.split is not None
     videos = [
@@ -103,10 +101,7 @@ def test_without_noise_a_clip_is_decided_alike_and_the_summary_says_what_was_dro
     assert [row["t"] for row in rows] == [row["t"] for row in plain_rows]
     noise = summary["denoise"]
     assert noise["events"] == summary["events"] == plain["events"]
-    assert (
-        noise["kept"] + sum(noise[why] for why in ("hot", "refractory", "isolated", "outside"))
-        == noise["events"]
-    )
+    assert noise["kept"] + sum(noise[why] for why in ("hot", "refractory", "isolated", "outside")) == noise["events"]
     assert 0.5 * noise["events"] < noise["kept"] < noise["events"]
     assert plain["denoise"] is None
     assert (summary["out_of_order"], summary["out_of_bounds"]) == (0, 0)
@@ -199,9 +194,7 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(arguments: tuple, says: str
     assert says in errors
 
 
-@pytest.mark.parametrize(
-    "arguments", [("fly",), ("run",), ("run", "x", "--engine", "warp"), ("run", "x", "--fly")]
-)
+@pytest.mark.parametrize("arguments", [("fly",), ("run",), ("run", "x", "--engine", "warp"), ("run", "x", "--fly")])
 def test_bad_usage_is_exit_code_2(arguments: tuple, run_here: RunHere) -> None:
     code, output, errors = run_here(*arguments)
     assert code == 2

@@ -68,9 +68,7 @@ def run_each(lines: Iterator[tuple[str, Line]]) -> Iterator[tuple[str, int, str,
         check=False,
     )
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, (
-        f"after {[name for name, *_ in results]}: {done.returncode} {done.stderr[-500:]}"
-    )
+    assert done.returncode == 0, f"after {[name for name, *_ in results]}: {done.returncode} {done.stderr[-500:]}"
     yield from map(tuple, results)
 
 

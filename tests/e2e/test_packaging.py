@@ -214,9 +214,7 @@ def test_the_health_check_asks_by_https_where_there_is_a_certificate() -> None:
 
 
 def test_a_token_that_could_be_guessed_is_refused() -> None:
-    with livesnn(
-        "serve", "simulate:gestures", "--web", f"0.0.0.0:{free_port()}", LIVESNN_TOKEN="short"
-    ) as server:
+    with livesnn("serve", "simulate:gestures", "--web", f"0.0.0.0:{free_port()}", LIVESNN_TOKEN="short") as server:
         _, errors = server.communicate(timeout=120)
     assert server.returncode == 1
     assert "LIVESNN_TOKEN is shorter than 16 characters" in errors

@@ -160,9 +160,7 @@ def test_when_the_browser_is_killed_livesnn_knows_within_two_seconds(
 
 
 def test_a_recording_is_shown_to_its_end(browser: playwright.Browser, tmp_path: Path) -> None:
-    recording = (
-        tmp_path / "arm_roll.aedat4"
-    )  # a busy machine opens a page in more than a shipped recording's 5 s
+    recording = tmp_path / "arm_roll.aedat4"  # a busy machine opens a page in more than a shipped recording's 5 s
     livesnn("simulate", recording, "--scene", "arm_roll", "--seconds", "15").communicate(timeout=100)
     with served(recording) as (process, url):
         page = opened(browser, url)

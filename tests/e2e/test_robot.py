@@ -81,9 +81,7 @@ def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(
         events = {name: file[name] for name in "txyp"}
         width, height = int(file["width"]), int(file["height"])
     flashes = np.arange(events["t"][0], events["t"][-1], 10_000)  # one of each polarity a pixel in each
-    times, polarities, y, x = (
-        each.ravel() for each in np.meshgrid(flashes, (0, 1), range(height), range(width))
-    )
+    times, polarities, y, x = (each.ravel() for each in np.meshgrid(flashes, (0, 1), range(height), range(width)))
     flicker = {"t": times, "x": x, "y": y, "p": polarities.astype(bool)}
     both = {name: np.concatenate([events[name], flicker[name].astype(events[name].dtype)]) for name in "txyp"}
     order = np.argsort(both["t"], kind="stable")
@@ -100,9 +98,7 @@ def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(
     assert (before["summary"]["light_flicker_per_pixel"], before["summary"]["warnings"]) == (0, [])
 
 
-def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(
-    tmp_path: Path, finished: Callable[..., str]
-) -> None:
+def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(tmp_path: Path, finished: Callable[..., str]) -> None:
     lines = finished("run", CLIP, "--json", "--every", "frame")
     rows = tmp_path / "rows.json"
     rows.write_text(lines, encoding="utf-8")
@@ -118,9 +114,7 @@ def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(
 def followed(*lines: object, script: str = "follow.py") -> tuple[int, list[str]]:
     """Return how a script ends after these lines, of JSON but for texts, and what it tells, without times."""
     text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / script], input=text, capture_output=True, text=True, timeout=30
-    )
+    done = subprocess.run([sys.executable, SCRIPTS / script], input=text, capture_output=True, text=True, timeout=30)
     return done.returncode, [line.rpartition(" ")[2] for line in done.stdout.splitlines()]
 
 

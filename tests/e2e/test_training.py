@@ -86,9 +86,7 @@ def test_the_change_of_phase_is_logged_on_both_sides(uninterrupted: tuple[Path, 
 @pytest.mark.slow
 def test_eval_repeats_the_validation_figures(uninterrupted: tuple[Path, dict], drawn_nmnist: Path) -> None:
     run, printed = uninterrupted
-    process = livesnn(
-        "eval", "--model", run / "model", "--dataset", "nmnist", "--data", drawn_nmnist, "--json"
-    )
+    process = livesnn("eval", "--model", run / "model", "--dataset", "nmnist", "--data", drawn_nmnist, "--json")
     output, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
     again = json.loads(output)
@@ -207,9 +205,7 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(
     unreadable = data / "UCF-101" / listed
     unreadable.write_bytes(unreadable.read_bytes()[:200])
     flags = split("--network resnet18 --epochs 1 --batch 4 --augmentation.mirror 0.5 --json")
-    code, output, errors = run_here(
-        "train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags
-    )
+    code, output, errors = run_here("train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags)
     assert code == 0, errors
     trained = json.loads(output)
     assert trained["n"] > 0
@@ -232,9 +228,7 @@ def test_a_training_is_planned_and_ends_in_plain_words_and_the_next_two_commands
     code, output, errors = run_here(*train_it, "--analog-epochs", "1")
     assert code == 0, errors
     run, lines = tmp_path / "small", output.splitlines()
-    assert re.match(
-        r"accuracy on \d+ validation clips: \d+\.\d% with the state reset, \d+\.\d% with", lines[0]
-    )
+    assert re.match(r"accuracy on \d+ validation clips: \d+\.\d% with the state reset, \d+\.\d% with", lines[0])
     assert re.fullmatch(r"best epoch on validation: [12] of 2", lines[1])
     assert lines[2:] == [
         f"the model is {run / 'model'}",
@@ -243,9 +237,7 @@ def test_a_training_is_planned_and_ends_in_plain_words_and_the_next_two_commands
     ]
 
 
-def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(
-    tmp_path: Path, run_here: RunHere
-) -> None:
+def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Path, run_here: RunHere) -> None:
     code, _, errors = run_here("train", "--dataset", "nmnist", "--data", tmp_path, "--out", tmp_path / "runs")
     assert code == 1
     assert len(errors.strip().splitlines()) == 1
@@ -256,9 +248,7 @@ def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(
 def test_two_processes_that_share_each_batch_lose_as_one_does(
     drawn_nmnist: Path, tmp_path: Path, run_here: RunHere
 ) -> None:
-    still = [
-        f"--augmentation.{name}" for name in ("shift-pixels", "rotate-degrees", "scale", "shear", "drop")
-    ]
+    still = [f"--augmentation.{name}" for name in ("shift-pixels", "rotate-degrees", "scale", "shear", "drop")]
     equal = split("--no-norm --dropout 0 --burn-in 0 --rate-weight 0 --precision 32-true --batch 8")
     mean = ("--average-epochs", "2")  # which once had the processes wait for each other
     flags = (*SMALL, *equal, *mean, *[part for flag in still for part in (flag, "0")])

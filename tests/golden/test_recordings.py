@@ -95,9 +95,7 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
         assert right.name == "RIGHT_CAM"
         assert joined(right).size == WHOLE_TONIC_SAMPLE
         right.close()
-    with pytest.raises(
-        SourceError, match=r"called 'UP'; it has LEFT_CAM/events, RIGHT_CAM/events: choose one"
-    ):
+    with pytest.raises(SourceError, match=r"called 'UP'; it has LEFT_CAM/events, RIGHT_CAM/events: choose one"):
         open_source(f"{path}?stream=UP")
 
 
@@ -256,9 +254,7 @@ def test_a_prophesee_file_that_is_cut_short_is_the_beginning_of_the_whole_one(
         whole_events = joined(recording)
     with open_recording(recordings / "malformed" / name) as cut:
         found = joined(cut)
-        assert [stated in warning for warning in cut.warnings if "size" not in warning] == [True] * bool(
-            stated
-        )
+        assert [stated in warning for warning in cut.warnings if "size" not in warning] == [True] * bool(stated)
     assert found.size == events
     assert np.array_equal(found, whole_events[:events])
 
@@ -327,9 +323,7 @@ PROPHESEE_FILES = (
 )
 
 
-@pytest.mark.parametrize(
-    "name", [*AEDAT4_FILES, "malformed/aedat4_no_table_clean_end.aedat4", *PROPHESEE_FILES]
-)
+@pytest.mark.parametrize("name", [*AEDAT4_FILES, "malformed/aedat4_no_table_clean_end.aedat4", *PROPHESEE_FILES])
 def test_seeking_gives_the_events_from_that_time_on(recordings: Path, name: str) -> None:
     recording = open_recording(recordings / name)
     events = joined(recording)
@@ -372,9 +366,7 @@ def test_an_event_stream_is_upright_and_one_of_generic_events_is_refused(recordi
             0,
             True,
         )  # y is 239 in the file, from the bottom
-    with pytest.raises(
-        FormatError, match="it has generic events, no DVS events: give a DVS or ATIS recording"
-    ):
+    with pytest.raises(FormatError, match="it has generic events, no DVS events: give a DVS or ATIS recording"):
         open_recording(recordings / "es/generic.es")
 
 

@@ -134,14 +134,10 @@ class Monkey:
         QTest.keyClick(QApplication.focusWidget() or self.window, key)
 
     def _mouse(self) -> None:
-        place = QPoint(
-            self.random.randrange(self.window.width()), self.random.randrange(60, self.window.height())
-        )
+        place = QPoint(self.random.randrange(self.window.width()), self.random.randrange(60, self.window.height()))
         widget: QWidget = self.window.childAt(place) or self.window
         inside = widget.mapFrom(self.window, place)
-        press = self.random.choice(
-            (QTest.mouseClick, QTest.mouseDClick, QTest.mousePress, QTest.mouseRelease)
-        )
+        press = self.random.choice((QTest.mouseClick, QTest.mouseDClick, QTest.mousePress, QTest.mouseRelease))
         press(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, inside)
 
     def _wheel(self) -> None:
@@ -167,9 +163,7 @@ class Monkey:
             lambda: QTest.mouseDClick(viewport, button, plain, place),
             lambda: plot.view.scaleBy(x=self.random.choice((0.5, 0.8, 1.25, 2.0))),
             lambda: panel.span.setCurrentIndex(self.random.randrange(panel.span.count())),
-            lambda: choose_plots(
-                panel, self.random.sample(list(LOOKS), self.random.randrange(len(LOOKS) + 1))
-            ),
+            lambda: choose_plots(panel, self.random.sample(list(LOOKS), self.random.randrange(len(LOOKS) + 1))),
             lambda: dock.setFloating(not dock.isFloating()),
             lambda: self.window.addDockWidget(
                 self.random.choice((areas.BottomDockWidgetArea, areas.RightDockWidgetArea)), dock

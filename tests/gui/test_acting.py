@@ -47,9 +47,7 @@ def test_a_decision_runs_a_program_and_the_window_says_so(
     window.open(str(recording))
     qtbot.waitUntil(window.acting.toast.isVisible, timeout=20_000)
     assert window.acting.toast.text() == f"5 → run {Path(sys.executable).name}"
-    qtbot.waitUntil(
-        lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text().startswith("5\n")
-    )
+    qtbot.waitUntil(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text().startswith("5\n"))
     assert not window.banner.isVisible()
 
 
@@ -128,9 +126,7 @@ def fill_in(dialog: ActionsDialog, draft: Draft) -> None:
     form.every.setValue(draft.every_s)
 
 
-def test_rules_are_added_changed_removed_and_kept(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_rules_are_added_changed_removed_and_kept(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
     window = with_rules(make_window, file=file)
     dialog = ask(window)

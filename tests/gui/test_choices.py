@@ -231,9 +231,7 @@ def test_what_could_not_be_opened_is_not_among_the_recent(
     assert not window.commands.recent.isEnabled()
 
 
-def test_the_file_dialog_opens_what_was_chosen(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
+def test_the_file_dialog_opens_what_was_chosen(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     window.commands["open"].trigger()
     assert isinstance(window.dialog, QFileDialog)
@@ -258,9 +256,7 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     assert not window.banner.isVisible()
 
 
-@pytest.mark.qt_log_ignore(
-    "This plugin does not support (raise|grabbing the keyboard)"
-)  # the offscreen platform
+@pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing the keyboard)")  # the offscreen platform
 def test_the_menu_of_the_open_button_runs_from_left_to_right(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     menu = window.commands.sources
@@ -418,9 +414,7 @@ def test_a_file_is_named_with_its_folder() -> None:
 # The orientation, the model, the engine
 
 
-def test_another_orientation_goes_on_at_the_same_place(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_another_orientation_goes_on_at_the_same_place(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     wide = write_recording(tmp_path / "wide.npz", moving_bar(20_000_000), Resolution(64, 48))
     window = make_window()
     play(qtbot, window, wide)
@@ -539,9 +533,7 @@ def test_the_card_is_told_in_words() -> None:
     )
     told = dict(card_rows(card))
     assert told["2 classes"] == "Arm roll, Air drums"
-    assert told["Accuracy"].startswith(
-        "96.3% with the state reset at each clip, 97.0% with the state carried (264"
-    )
+    assert told["Accuracy"].startswith("96.3% with the state reset at each clip, 97.0% with the state carried (264")
     assert told["Spike density"] == "9.0% of the neurons in a frame"
     assert told["Frames"] == "one every 10 ms; 10 make a window (0.10 s)"
     by_count = replace(card, input=replace(card.input, slice=SliceRule(n_events=1000)), accuracy=None)

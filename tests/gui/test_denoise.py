@@ -48,9 +48,7 @@ def filters(window: MainWindow) -> list[bool]:
 def plug_in(qtbot: QtBot, window: MainWindow, serial: str) -> None:
     camera = ReconnectingSource(Plug().connect, serial=serial)
     window.open(camera)
-    qtbot.waitUntil(
-        lambda: window.player.source is camera and window.player.opened is not None, timeout=20_000
-    )
+    qtbot.waitUntil(lambda: window.player.source is camera and window.player.opened is not None, timeout=20_000)
 
 
 def per_s(text: str) -> float:
@@ -71,9 +69,7 @@ def test_a_key_switches_the_filters_and_the_numbers_show_the_events_before_and_a
     qtbot.keySequence(window, "N")
     assert window.commands["denoise"].isChecked()
     assert "filtered" in numbers.table.rates
-    qtbot.waitUntil(
-        lambda: NOTHING not in (numbers.texts["filtered"], numbers.texts["events"]), timeout=20_000
-    )
+    qtbot.waitUntil(lambda: NOTHING not in (numbers.texts["filtered"], numbers.texts["events"]), timeout=20_000)
     qtbot.waitUntil(
         lambda: 0 < per_s(numbers.texts["filtered"]) < 0.9 * per_s(numbers.texts["events"]), timeout=20_000
     )
@@ -132,9 +128,7 @@ def test_a_filter_of_the_recording_before_is_not_the_next_ones(
     assert "filtered" not in window.numbers.table.rates
 
 
-def test_learning_hot_pixels_again_goes_on_filtering(
-    qtbot: QtBot, make_window: MakeWindow, noisy: Path
-) -> None:
+def test_learning_hot_pixels_again_goes_on_filtering(qtbot: QtBot, make_window: MakeWindow, noisy: Path) -> None:
     window = make_window()
     play(qtbot, window, noisy)
     window.commands["denoise"].trigger()
@@ -187,7 +181,6 @@ def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> Non
     qtbot.addWidget(panel)
     noise = DenoiseCounts(events=1000, hot=10, refractory=20, isolated=300)
     panel.show_statistics(Statistics(noise=noise), Percentiles())
-    assert (
-        "300 (30.0 %) isolated, 20 (2.0 %) too soon after another, 10 (1.0 %) of hot"
-        in panel.table.explained("filtered")
+    assert "300 (30.0 %) isolated, 20 (2.0 %) too soon after another, 10 (1.0 %) of hot" in panel.table.explained(
+        "filtered"
     )

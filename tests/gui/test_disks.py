@@ -45,8 +45,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_a_banner_and_a_good_file(
         assert window.banner.kind == "error"
         words = window.banner.message.text()
         assert (
-            "MB left on its disk, which is too little for this file: free some space, or choose another disk"
-            in words
+            "MB left on its disk, which is too little for this file: free some space, or choose another disk" in words
         )
         assert f"{recorder.recorded.events:,} events until then are in {disk / 'a.aedat4'}" in words
         with open_recording(disk / "a.aedat4") as recording:

@@ -224,9 +224,7 @@ def test_of_many_files_and_folders_only_the_first_are_named(
     assert len(words.splitlines()) == 7
 
 
-def test_a_name_that_looks_like_html_is_shown_as_it_is(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_a_name_that_looks_like_html_is_shown_as_it_is(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     file = tmp_path / "<b>x.aedat4"
     file.write_bytes(b"nothing")

@@ -34,9 +34,7 @@ EXPORTS = ("copy_picture", "save_picture", "save_window", "film", "table", "stre
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     """Play a recording to its end."""
     window.open(recording)
-    qtbot.waitUntil(
-        lambda: window.session is not None and window.session.control.state == "ended", timeout=20_000
-    )
+    qtbot.waitUntil(lambda: window.session is not None and window.session.control.state == "ended", timeout=20_000)
     window.poll()
 
 
@@ -47,9 +45,7 @@ def at(qtbot: QtBot, window: MainWindow, seconds: float) -> float:
     window.player.seek(seconds)
     if session.control.state != "paused":
         window.player.toggle()
-    qtbot.waitUntil(
-        lambda: session.control.state == "paused" and window.player.t_us >= 1e6 * seconds - 20_000
-    )
+    qtbot.waitUntil(lambda: session.control.state == "paused" and window.player.t_us >= 1e6 * seconds - 20_000)
     return window.player.t_us / 1e6
 
 
@@ -71,14 +67,10 @@ def export(window: MainWindow, action: str, out: Path) -> None:
 
 
 def wait_for_words(qtbot: QtBot, window: MainWindow, words: str) -> None:
-    qtbot.waitUntil(
-        lambda: window.banner.isVisible() and words in window.banner.message.text(), timeout=30_000
-    )
+    qtbot.waitUntil(lambda: window.banner.isVisible() and words in window.banner.message.text(), timeout=30_000)
 
 
-def test_ctrl_c_copies_the_picture_that_is_seen(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
+def test_ctrl_c_copies_the_picture_that_is_seen(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     play(qtbot, window, recording)
     press(qtbot, window, "Ctrl+C")
@@ -132,9 +124,7 @@ def test_i_and_o_mark_a_stretch_which_is_exported_with_its_labels(
     assert window.exporting.marks == window.transport.line.marks == Stretch()
 
 
-def test_a_mark_on_the_wrong_side_removes_the_other(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
+def test_a_mark_on_the_wrong_side_removes_the_other(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     play(qtbot, window, recording)
     early = at(qtbot, window, 0.2)
@@ -155,8 +145,7 @@ def test_the_time_line_shows_the_marks(qtbot: QtBot, make_window: MakeWindow, re
     line.set_marks(Stretch(0.25, 0.5))
     marked = line.grab().toImage()
     differs = [
-        any(plain.pixel(x, y) != marked.pixel(x, y) for y in range(line.height()))
-        for x in range(line.width())
+        any(plain.pixel(x, y) != marked.pixel(x, y) for y in range(line.height())) for x in range(line.width())
     ]
     inside = slice(round(0.3 * line.width()), round(0.45 * line.width()))
     assert not any(differs[inside])
@@ -234,9 +223,7 @@ def writing_a_long_film(qtbot: QtBot, make_window: MakeWindow, folder: Path) -> 
     return window
 
 
-def test_an_export_can_be_cancelled_and_leaves_nothing(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_an_export_can_be_cancelled_and_leaves_nothing(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = writing_a_long_film(qtbot, make_window, tmp_path)
     window.poll()
     assert [window.commands[name].isEnabled() for name in EXPORTS] == [True, *[False] * 5]

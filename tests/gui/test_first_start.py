@@ -111,9 +111,7 @@ def test_the_tour_has_five_steps_beside_parts_that_are_seen(qtbot: QtBot, make_w
     assert window.settings.now.toured
 
 
-def test_the_tour_can_be_skipped_by_its_button_or_esc_and_taken_again(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_the_tour_can_be_skipped_by_its_button_or_esc_and_taken_again(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     be_active(qtbot, window)
     window.tour.begin()
@@ -187,17 +185,13 @@ run_app(sys.argv[1], sys.argv[2])
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("Xvfb"), reason="needs Xvfb: make counterparts")
-def test_only_the_first_start_begins_with_the_tour(
-    model_folder: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_only_the_first_start_begins_with_the_tour(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", TOURED, str(recording), str(model_folder)]
     said = []
     with x_server(tmp_path) as display:
         environment = {**variables(tmp_path / "settings.json"), "QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
         for _ in range(2):
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=60, check=False
-            )
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 0, done.stderr
             said += done.stdout.split()
     assert said == ["True", "False"]

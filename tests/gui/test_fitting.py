@@ -48,32 +48,24 @@ def test_with_no_model_named_the_fitting_one_is_used_and_said(qtbot: QtBot, unas
     unasked.close()
 
 
-def test_a_button_goes_back_to_the_other_model_without_another_word(
-    qtbot: QtBot, unasked: MainWindow
-) -> None:
+def test_a_button_goes_back_to_the_other_model_without_another_word(qtbot: QtBot, unasked: MainWindow) -> None:
     play(qtbot, unasked, DIGIT)
     qtbot.waitUntil(unasked.banner.isVisible)
     assert unasked.banner.action.text() == "Use gestures"
     unasked.banner.action.click()
-    qtbot.waitUntil(
-        lambda: unasked.player.opened is not None and unasked.player.model == "gestures", timeout=20_000
-    )
+    qtbot.waitUntil(lambda: unasked.player.opened is not None and unasked.player.model == "gestures", timeout=20_000)
     unasked.poll()
     assert said(unasked) == ""
     unasked.close()
 
 
-def test_with_a_model_named_it_is_kept_and_a_button_offers_the_other(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_with_a_model_named_it_is_kept_and_a_button_offers_the_other(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window("gestures")
     play(qtbot, window, DIGIT)
     qtbot.waitUntil(lambda: said(window) == "This looks like N-MNIST: use nmnist?")
     assert window.player.model == "gestures"
     window.banner.action.click()
-    qtbot.waitUntil(
-        lambda: window.player.opened is not None and window.player.model == "nmnist", timeout=20_000
-    )
+    qtbot.waitUntil(lambda: window.player.opened is not None and window.player.model == "nmnist", timeout=20_000)
     play(qtbot, window, PERSON)
     assert window.player.model == "gestures"
 

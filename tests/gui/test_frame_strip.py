@@ -45,9 +45,7 @@ def test_video_is_shown_as_it_is(channels: int, colour: tuple[int, int, int]) ->
 
 
 @pytest.mark.parametrize("size", [(380, 112), (300, 70), (200, 300), (120, 60)])
-@pytest.mark.parametrize(
-    ("width", "height", "window"), [(128, 128, 10), (640, 480, 10), (34, 34, 7), (64, 64, 1)]
-)
+@pytest.mark.parametrize(("width", "height", "window"), [(128, 128, 10), (640, 480, 10), (34, 34, 7), (64, 64, 1)])
 def test_all_places_are_inside_apart_and_of_the_frames_shape(
     qtbot: QtBot, size: tuple[int, int], width: int, height: int, window: int
 ) -> None:
@@ -100,9 +98,7 @@ def test_frames_seen_are_painted_and_the_newest_is_framed(qtbot: QtBot) -> None:
     colours = []
     for box in strip.boxes():
         middle, corner = box.center().toPoint(), box.topLeft().toPoint()
-        colours.append(
-            (image.pixelColor(middle).name(), image.pixelColor(corner.x() + 1, corner.y() + 1).name())
-        )
+        colours.append((image.pixelColor(middle).name(), image.pixelColor(corner.x() + 1, corner.y() + 1).name()))
     lit = style.QColor(*DEFAULT_PALETTE.on).name()
     assert colours[:2] == [(lit, lit)] * 2
     assert colours[2] == (lit, style.theme.accent)

@@ -109,9 +109,7 @@ def test_about_has_links(make_window: MakeWindow) -> None:
 
 
 @pytest.mark.parametrize("words", [OF_CAMERAS, OF_WEBCAMS], ids=lambda words: words.title)
-def test_where_no_camera_is_found_a_page_says_what_to_do(
-    qtbot: QtBot, browser: Browser, words: Words
-) -> None:
+def test_where_no_camera_is_found_a_page_says_what_to_do(qtbot: QtBot, browser: Browser, words: Words) -> None:
     dialog = CameraDialog(discover=lambda _: [], words=words)
     qtbot.addWidget(dialog)
     (question,) = questions(dialog)

@@ -51,9 +51,7 @@ def test_before_the_oldest_there_is_nothing() -> None:
 
 def test_a_pause_is_a_gap_after_a_second() -> None:
     history = make_history([[1.0]] * 11, every_us=100_000)
-    times = np.where(
-        np.arange(11) < 6, history.t_us, history.t_us + 4_000_000
-    )  # 0.5 s, then 4.1 s of nothing
+    times = np.where(np.arange(11) < 6, history.t_us, history.t_us + 4_000_000)  # 0.5 s, then 4.1 s of nothing
     pixels = strips(history._replace(t_us=times), [RED], columns=100, rows=10)
     drawn = [False] * 50 + [True] * 15 + [False] * 31 + [True] * 4  # each 0.1 s; the newest at 5 s
     assert (pixels[5] != 0).tolist() == drawn

@@ -60,9 +60,7 @@ def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_rep
     assert hot_in(tmp_path, "DXA_2") == []
 
 
-def test_a_damaged_file_is_said_and_learned_over(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_a_damaged_file_is_said_and_learned_over(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     settings = SettingsFile(tmp_path / "settings.json")
     settings.change(filtered=("DXA1",))
     (tmp_path / FOLDER).mkdir()

@@ -66,9 +66,7 @@ def stream(qtbot: QtBot, window: MainWindow) -> Plug:
     return plug
 
 
-def test_a_live_source_has_no_time_line_and_cannot_be_sought_in(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_a_live_source_has_no_time_line_and_cannot_be_sought_in(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     stream(qtbot, window)
     assert window.transport.live.isVisible()
@@ -100,9 +98,7 @@ def test_an_unplugged_camera_is_waited_for_and_goes_on_with_the_state_reset(
     qtbot.waitUntil(lambda: window.state_panel.caption.remark.startswith("reset by"), timeout=20_000)
 
 
-def test_what_is_waited_for_is_not_said_again_once_it_was_closed(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_what_is_waited_for_is_not_said_again_once_it_was_closed(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     plug = stream(qtbot, window)
     plug.plugged.clear()
@@ -131,9 +127,7 @@ def hanging() -> FakeSource:
     return FakeSource([moving_bar(20_000)], then="wait", deaf=True)
 
 
-def test_a_source_that_hangs_does_not_keep_a_person_from_another(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_a_source_that_hangs_does_not_keep_a_person_from_another(qtbot: QtBot, make_window: MakeWindow) -> None:
     window, source = make_window(), hanging()
     window.open(source)
     qtbot.waitUntil(lambda: window.view.shown > 0, timeout=20_000)
@@ -173,9 +167,7 @@ def test_closing_while_streaming_or_waiting_leaves_no_thread(qtbot: QtBot, make_
         assert livesnn_threads() == []
 
 
-def test_pausing_freezes_the_picture_and_counts_what_is_thrown_away(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_pausing_freezes_the_picture_and_counts_what_is_thrown_away(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     stream(qtbot, window)
     window.commands["play"].trigger()

@@ -31,9 +31,7 @@ def camera(plug: Plug, serial: str = SERIAL) -> ReconnectingSource:
     return ReconnectingSource(plug.connect, serial=serial)
 
 
-def play(
-    qtbot: QtBot, window: MainWindow, source: SourceLike, orientation: Orientation | None = None
-) -> None:
+def play(qtbot: QtBot, window: MainWindow, source: SourceLike, orientation: Orientation | None = None) -> None:
     before = window.session
     window.open(source, None, orientation)
     qtbot.waitUntil(

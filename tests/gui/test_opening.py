@@ -193,9 +193,7 @@ def test_each_hostile_model_is_refused_while_the_window_answers_and_goes_on(
             begun_s, before = time.process_time(), window.session
             window.set_model(str(folder), "auto")
             qtbot.waitUntil(
-                lambda name=folder.name: (
-                    window.banner.kind == "error" and name in window.banner.message.text()
-                ),
+                lambda name=folder.name: window.banner.kind == "error" and name in window.banner.message.text(),
                 timeout=20_000,
             )
             assert time.process_time() - begun_s < 5.0, folder.name
@@ -213,9 +211,7 @@ def read_as(tip: str) -> str:
     return document.toPlainText() if QtText.mightBeRichText(tip) else tip
 
 
-def test_html_in_a_files_name_is_shown_as_it_is(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_html_in_a_files_name_is_shown_as_it_is(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     path = tmp_path / f"{HOSTILE.replace('/', '')}.npz"
     write_recording(path, moving_bar(300_000))
     window = make_window(loop=True)

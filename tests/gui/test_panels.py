@@ -257,9 +257,7 @@ def test_all_cards_together_cost_little(qtbot: QtBot) -> None:
         card.clear(CARD)
         card.resize(*size)
         card.show()
-    results = [
-        make_result(even_but(index % 11, 0.7), frames=100 + 3 * index, seed=index) for index in range(40)
-    ]
+    results = [make_result(even_but(index % 11, 0.7), frames=100 + 3 * index, seed=index) for index in range(40)]
     costs_ms = []
     for shown in results:
         begun_s = time.thread_time()
@@ -270,9 +268,7 @@ def test_all_cards_together_cost_little(qtbot: QtBot) -> None:
             for painted in (widget, *widget.findChildren(QWidget)):
                 painted.repaint()
         costs_ms.append((time.thread_time() - begun_s) * 1e3)
-    assert (
-        sorted(costs_ms)[len(costs_ms) // 4] < COST_MS
-    )  # the processor's time of this thread, without the slowest
+    assert sorted(costs_ms)[len(costs_ms) // 4] < COST_MS  # the processor's time of this thread, without the slowest
 
 
 def test_the_decided_class_is_in_sight_where_there_is_no_room_for_all(qtbot: QtBot) -> None:

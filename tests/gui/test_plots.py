@@ -187,9 +187,7 @@ def test_the_newest_values_are_followed_until_a_person_zooms_and_again_after_a_d
 
 
 @pytest.mark.parametrize("name", LOOKS)
-def test_an_empty_plot_can_be_pointed_at_and_double_clicked(
-    qtbot: QtBot, panel: PlotPanel, name: str
-) -> None:
+def test_an_empty_plot_can_be_pointed_at_and_double_clicked(qtbot: QtBot, panel: PlotPanel, name: str) -> None:
     history = PlotHistory(CARD, 0.0)
     qtbot.waitUntil(lambda: panel.poll(history) or name in panel.plots)
     plot = panel.plots[name]
@@ -276,9 +274,7 @@ def window_with_plots(qtbot: QtBot, make_window: MakeWindow, recording: Path) ->
     return window
 
 
-def test_a_plot_is_saved_as_a_picture_a_drawing_and_a_table(
-    window_with_plots: MainWindow, tmp_path: Path
-) -> None:
+def test_a_plot_is_saved_as_a_picture_a_drawing_and_a_table(window_with_plots: MainWindow, tmp_path: Path) -> None:
     plots = window_with_plots.plots
     for name, look in LOOKS.items():
         for suffix in (".png", ".svg", ".csv"):
@@ -310,12 +306,8 @@ def test_the_table_says_when_in_the_source_a_value_was(window_with_plots: MainWi
     assert 0 < stream_s.min() <= stream_s.max() < 60
 
 
-@pytest.mark.parametrize(
-    ("file", "words"), [("no/such/a.png", "choose another folder"), ("a.pdf", ".svg or .csv")]
-)
-def test_what_cant_be_saved_is_said(
-    window_with_plots: MainWindow, tmp_path: Path, file: str, words: str
-) -> None:
+@pytest.mark.parametrize(("file", "words"), [("no/such/a.png", "choose another folder"), ("a.pdf", ".svg or .csv")])
+def test_what_cant_be_saved_is_said(window_with_plots: MainWindow, tmp_path: Path, file: str, words: str) -> None:
     window_with_plots.plots.save("rate", tmp_path / file)
     assert words in window_with_plots.banner.message.text()
     assert list(tmp_path.rglob("*.p*")) == []
@@ -335,9 +327,7 @@ def test_the_button_of_a_plot_asks_where_to_save_it(
 # The dock
 
 
-def test_plots_are_shown_and_hidden_by_key_and_by_their_own_button(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_plots_are_shown_and_hidden_by_key_and_by_their_own_button(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     assert window.plots.isHidden()
     assert not window.commands["plots"].isChecked()

@@ -44,9 +44,7 @@ def stop(qtbot: QtBot, window: MainWindow) -> None:
 
 
 def wait_for_banner(qtbot: QtBot, window: MainWindow, words: str) -> None:
-    qtbot.waitUntil(
-        lambda: window.banner.isVisible() and words in window.banner.message.text(), timeout=20_000
-    )
+    qtbot.waitUntil(lambda: window.banner.isVisible() and words in window.banner.message.text(), timeout=20_000)
 
 
 def read(path: Path) -> Events:
@@ -67,9 +65,7 @@ def given(plug: Plug, times: np.ndarray) -> Events:
     return np.concatenate(packets)
 
 
-def test_what_arrives_is_in_the_file_while_it_plays(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_what_arrives_is_in_the_file_while_it_plays(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
@@ -157,9 +153,7 @@ def test_a_recording_cannot_be_recorded_and_the_action_says_why(
     assert window.dialog is None
 
 
-def test_a_lost_camera_is_recorded_on_in_the_same_file(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_a_lost_camera_is_recorded_on_in_the_same_file(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
@@ -176,9 +170,7 @@ def test_a_lost_camera_is_recorded_on_in_the_same_file(
     assert (np.diff(events["t"]) >= 0).all()
 
 
-def test_what_is_thrown_away_while_paused_is_recorded(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_what_is_thrown_away_while_paused_is_recorded(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
@@ -267,9 +259,7 @@ def test_another_model_or_orientation_does_not_end_the_recording(
     assert (np.diff(times) >= 0).all()
 
 
-def test_a_message_that_matters_more_is_read_first(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_a_message_that_matters_more_is_read_first(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
@@ -321,9 +311,7 @@ def test_the_progress_is_said_in_words(of: Progress, label: str | None, words: s
 # Before the button
 
 
-def test_what_came_before_the_button_is_in_the_file(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_what_came_before_the_button_is_in_the_file(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     window.recording.set_up(5.0, [])
     plug = stream(qtbot, window)

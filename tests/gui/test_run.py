@@ -135,9 +135,7 @@ def test_a_library_that_the_plugin_misses_is_named_with_what_to_install(tmp_path
     shutil.copy(xcb_plugin(), plugin)  # Qt's own libraries aren't found from there
     check = "import sys, pathlib; from livesnn.app.application import check_xcb; check_xcb(pathlib.Path(sys.argv[1]))"
     # In a process of its own: here another test may have loaded Qt's libraries already.
-    done = subprocess.run(
-        [sys.executable, "-c", check, str(plugin)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", check, str(plugin)], capture_output=True, text=True, check=False)
     assert re.search(r"the window needs libQt6\w+\.so\.6: sudo apt install libxcb-cursor0", done.stderr)
 
 
@@ -231,9 +229,7 @@ sys.exit(main(["gui", *sys.argv[1:]]))
 """
 
 
-def test_who_closes_the_window_reads_no_json_unless_they_asked_for_it(
-    model_folder: Path, recording: Path
-) -> None:
+def test_who_closes_the_window_reads_no_json_unless_they_asked_for_it(model_folder: Path, recording: Path) -> None:
     command = ("-c", CLOSED, str(recording), "--model", str(model_folder))
     by_hand, asked = python(*command), python(*command, "--json")
     assert (by_hand.returncode, by_hand.stdout) == (0, ""), by_hand.stderr
@@ -272,9 +268,7 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
         )
 
         def press(*keys: str) -> None:
-            subprocess.run(
-                ["xdotool", "key", "--delay", "60", *keys], env=environment, check=True, timeout=20
-            )
+            subprocess.run(["xdotool", "key", "--delay", "60", *keys], env=environment, check=True, timeout=20)
 
         try:
             search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "bar.npz .* – livesnn"]

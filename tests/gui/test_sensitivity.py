@@ -147,9 +147,7 @@ def test_what_a_camera_cannot_do_is_not_offered(qtbot: QtBot, make_window: MakeW
         assert not part.isVisible()
 
 
-def test_without_a_camera_there_is_nothing_to_set(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_without_a_camera_there_is_nothing_to_set(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
     window.open(str(write_recording(tmp_path / "bar.npz", moving_bar(1_000_000))))
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=WAIT_MS)

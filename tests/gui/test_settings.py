@@ -81,9 +81,7 @@ def test_the_fields_beside_a_wrong_one_keep_their_values(tmp_path: Path) -> None
 
 def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    SettingsFile(file).change(
-        recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light"
-    )
+    SettingsFile(file).change(recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light")
     assert SettingsFile(file).now == Settings(
         recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light"
     )

@@ -44,9 +44,7 @@ def control(dialog: SettingsDialog, name: str) -> QWidget:
     (row,) = (row for row in dialog.rows if row.name == name)
     fields = (QComboBox, QCheckBox, QLineEdit, ShareBox, QPushButton)
     return next(
-        each
-        for each in row.whole.findChildren(QWidget)
-        if isinstance(each, fields) and each.accessibleName() == name
+        each for each in row.whole.findChildren(QWidget) if isinstance(each, fields) and each.accessibleName() == name
     )
 
 

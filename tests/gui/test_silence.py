@@ -28,9 +28,7 @@ def falls_silent() -> FakeSource:
     return FakeSource(cut(moving_bar(BAR_US), BAR_US), then="silence")
 
 
-def test_a_silent_source_has_no_decision_and_the_time_since_is_said(
-    qtbot: QtBot, make_window: MakeWindow
-) -> None:
+def test_a_silent_source_has_no_decision_and_the_time_since_is_said(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     window.open(falls_silent())
     decision = window.readout.decision

@@ -26,9 +26,7 @@ LEAK = 1e-6  # of the memory, a frame: some 300 bytes; measured: a hundredth of 
 def test_thousands_of_frames_are_shown_without_a_crash_and_memory_stays_flat(model_folder: Path) -> None:
     program = Path(__file__).with_name("soak.py")
     command = [sys.executable, str(program), str(model_folder), str(FRAMES)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=280, env=_environment(), check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=_environment(), check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     measured = json.loads(done.stdout)
     assert measured["frames"] >= FRAMES

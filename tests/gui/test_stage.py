@@ -89,9 +89,7 @@ def test_the_stage_fills_the_screen_with_the_picture_and_the_decision_and_nothin
     assert window.isFullScreen()
     assert stage.size() == window.size()
     assert (window.view.canvas.isVisible(), stage.caption.isVisible()) == (True, True)
-    assert not any(
-        part.isVisible() for part in (window.menuBar(), window.header, window.transport, stage.bar)
-    )
+    assert not any(part.isVisible() for part in (window.menuBar(), window.header, window.transport, stage.bar))
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 3)
 
@@ -294,9 +292,7 @@ def test_full_screen_without_a_stage_has_a_key_of_its_own(qtbot: QtBot, make_win
     assert not window.isFullScreen()
 
 
-def test_a_window_that_is_closed_on_the_stage_comes_back_as_it_was(
-    make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_a_window_that_is_closed_on_the_stage_comes_back_as_it_was(make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window(settings=SettingsFile(tmp_path / "settings.json"))
     window.resize(800, 560)
     on_stage(window)
@@ -383,9 +379,7 @@ def test_a_kiosk_starts_its_source_again_after_an_error(
     window.open(str(tmp_path / "late.npz"))
     on_stage(window, kiosk=True)
     caption = window.presenting.stage.caption
-    qtbot.waitUntil(
-        lambda: "late.npz" in caption.said.why and caption.said.words == RESTARTING, timeout=20_000
-    )
+    qtbot.waitUntil(lambda: "late.npz" in caption.said.why and caption.said.words == RESTARTING, timeout=20_000)
     shutil.copy(recording, tmp_path / "late.npz")
     qtbot.waitUntil(lambda: caption.said.number is not None, timeout=20_000)
 
@@ -414,12 +408,8 @@ def test_a_kiosk_repeats_a_recording_and_the_choice_stays_as_it_was(
 
 
 @pytest.mark.parametrize(("flag", "locked"), [("--stage", False), ("--kiosk", True)])
-def test_the_window_can_begin_on_the_stage(
-    recording: Path, model_folder: Path, flag: str, locked: bool
-) -> None:
-    done = python(
-        "-c", LOOK, "gui", str(recording), "--model", str(model_folder), flag, LIVESNN_QUIT_AFTER="3"
-    )
+def test_the_window_can_begin_on_the_stage(recording: Path, model_folder: Path, flag: str, locked: bool) -> None:
+    done = python("-c", LOOK, "gui", str(recording), "--model", str(model_folder), flag, LIVESNN_QUIT_AFTER="3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == f"[true, {str(locked).lower()}, true]"
 

@@ -85,9 +85,7 @@ def test_what_is_shown_is_the_results_and_is_forgotten(panel: StatePanel) -> Non
     assert panel.caption.remark == "–"
 
 
-@pytest.mark.parametrize(
-    ("mean", "height"), [(0.0, 0.5), (0.5, 1.0), (-0.5, 0.0), (0.25, 0.75), (9, 1.0), (-9, 0.0)]
-)
+@pytest.mark.parametrize(("mean", "height"), [(0.0, 0.5), (0.5, 1.0), (-0.5, 0.0), (0.25, 0.75), (9, 1.0), (-9, 0.0)])
 def test_the_membranes_scale_goes_from_minus_threshold_to_threshold(mean: float, height: float) -> None:
     assert membrane_height(mean, 0.5) == height
 

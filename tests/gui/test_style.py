@@ -226,9 +226,7 @@ def test_the_icons_of_the_dialog_for_a_model_folder_can_be_seen(
 
 
 def all_icons_can_be_seen(dialog: QFileDialog, theme: Theme) -> None:
-    tools = [
-        tool for tool in dialog.findChildren(QToolButton) if tool.isVisible() and not tool.icon().isNull()
-    ]
+    tools = [tool for tool in dialog.findChildren(QToolButton) if tool.isVisible() and not tool.icon().isNull()]
     assert len(tools) == 6
     for tool in tools:
         image = tool.icon().pixmap(24, 24).toImage()
@@ -242,9 +240,7 @@ def all_icons_can_be_seen(dialog: QFileDialog, theme: Theme) -> None:
         assert all(style.contrast(QColor(ink), QColor(theme.raised)) > 4.5 for ink in inks), tool.objectName()
 
 
-def test_a_file_dialog_shows_sizes_and_dates_in_full(
-    make_window: Callable[..., MainWindow], qtbot: QtBot
-) -> None:
+def test_a_file_dialog_shows_sizes_and_dates_in_full(make_window: Callable[..., MainWindow], qtbot: QtBot) -> None:
     window = make_window()
     window.commands["open"].trigger()
     files = window.dialog.findChild(QTreeView, "treeView")

@@ -120,9 +120,7 @@ def test_keys_are_for_the_tab_that_is_shown(
     assert (state(first), state(second)) == ("paused", "paused")
 
 
-def test_full_screen_is_for_all_tabs(
-    qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path
-) -> None:
+def test_full_screen_is_for_all_tabs(qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path) -> None:
     first, second = open_two(recording, backwards, loop=True)
     tabs = tabs_of(first)
     second.commands["full_screen"].trigger()
@@ -220,9 +218,7 @@ def test_closing_one_leaves_the_engine_of_another_in_preparation(
     assert stopped.is_set()
 
 
-def test_quitting_closes_every_source(
-    qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path
-) -> None:
+def test_quitting_closes_every_source(qtbot: QtBot, open_two: OpenTwo, recording: Path, backwards: Path) -> None:
     first, second = open_two(recording, backwards, loop=True)
     second.commands["quit"].trigger()
     assert first.session is None

@@ -167,9 +167,7 @@ def test_closing_the_window_ends_a_correction(qtbot: QtBot, make_window: MakeWin
     assert not [*(own / LESSONS).glob("not-*")]
 
 
-def test_where_nothing_can_be_corrected_the_window_says_why(
-    qtbot: QtBot, make_window: MakeWindow, own: Path
-) -> None:
+def test_where_nothing_can_be_corrected_the_window_says_why(qtbot: QtBot, make_window: MakeWindow, own: Path) -> None:
     window = make_window()
     window.commands["wrong"].trigger()
     wait_for(qtbot, window, NOT_TAUGHT)

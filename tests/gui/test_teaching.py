@@ -163,9 +163,7 @@ def test_a_known_gesture_gets_another_name(qtbot: QtBot, make_window: MakeWindow
 
 
 @pytest.mark.parametrize("size", [(800, 520), (800, 780)])
-def test_the_dialog_leaves_the_picture_in_sight(
-    qtbot: QtBot, make_window: MakeWindow, size: tuple[int, int]
-) -> None:
+def test_the_dialog_leaves_the_picture_in_sight(qtbot: QtBot, make_window: MakeWindow, size: tuple[int, int]) -> None:
     window = flapping(qtbot, make_window)
     window.resize(*size)
     qtbot.waitUntil(lambda: (window.width(), window.height()) == size and window.readout.width() > 300)
@@ -180,9 +178,7 @@ def test_the_dialog_leaves_the_picture_in_sight(
 
 
 @pytest.mark.parametrize("now", ["flap", "Get ready: 1"])
-def test_a_source_that_ends_ends_the_lesson(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, now: str
-) -> None:
+def test_a_source_that_ends_ends_the_lesson(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, now: str) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     qtbot.waitUntil(lambda: dialog.now.text() == now, timeout=20_000)
@@ -191,9 +187,7 @@ def test_a_source_that_ends_ends_the_lesson(
     assert not recorded(tmp_path)
 
 
-def test_while_a_camera_is_lost_no_lesson_is_given(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_while_a_camera_is_lost_no_lesson_is_given(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window("gestures")
     plug = stream(qtbot, window)
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=60_000)

@@ -187,9 +187,7 @@ def test_labels_are_spans_under_the_decisions_with_the_edge_of_their_class(make_
     assert line.height() == HEIGHT_WITH_LABELS
     middle = (LABELS + LABELS_END) // 2
     assert colour_at(line, 2.01, middle) == style.class_colour(1).name()
-    assert (
-        colour_at(line, 5.01, middle) == style.class_colour(len(CLASSES)).name()
-    )  # the next after the model's
+    assert colour_at(line, 5.01, middle) == style.class_colour(len(CLASSES)).name()  # the next after the model's
     assert colour_at(line, 4.5, middle) == colour_at(line, 9.0, middle)
     assert len({colour_at(line, second, LABELS + 2) for second in (2.01, 3.9, 4.5)}) == 3
     line.set_recording(10.0, CLASSES)
@@ -197,16 +195,12 @@ def test_labels_are_spans_under_the_decisions_with_the_edge_of_their_class(make_
 
 
 def test_a_label_is_written_where_it_fits_and_cut_to_the_recording(make_line: MakeLine) -> None:
-    line = labelled(
-        make_line(), Label("arm_roll", 1.0, 1.3), Label("arm_roll", 5.0, 99.0), Label("late", 11, 12)
-    )
+    line = labelled(make_line(), Label("arm_roll", 1.0, 1.3), Label("arm_roll", 5.0, 99.0), Label("late", 11, 12))
 
     def inks(first_s: float, last_s: float) -> int:
         image = line.grab().toImage()
         columns = range(at(line, first_s).x() + 6, at(line, last_s).x())
-        return len(
-            {image.pixelColor(x, y).name() for x in columns for y in range(LABELS + 4, LABELS_END - 4)}
-        )
+        return len({image.pixelColor(x, y).name() for x in columns for y in range(LABELS + 4, LABELS_END - 4)})
 
     assert inks(1.0, 1.25) == 1
     assert inks(5.0, 9.9) > 2
@@ -290,9 +284,7 @@ def send_mouse(line: Timeline, kind: QEvent.Type, second: float) -> None:
 
 
 @NO_RAISE
-def test_dragging_seeks_at_most_ten_times_a_second_and_forgets_no_place(
-    qtbot: QtBot, make_line: MakeLine
-) -> None:
+def test_dragging_seeks_at_most_ten_times_a_second_and_forgets_no_place(qtbot: QtBot, make_line: MakeLine) -> None:
     assert DRAG_EVERY_MS == 100
     line = make_line()
     sought: list[float] = []
@@ -331,9 +323,7 @@ def test_keys_move_it_and_are_kept_from_shortcuts(
         (Qt.Key.Key_Left, Qt.KeyboardModifier.ControlModifier),
     ],
 )
-def test_other_keys_are_left_to_the_window(
-    make_line: MakeLine, key: Qt.Key, modifier: Qt.KeyboardModifier
-) -> None:
+def test_other_keys_are_left_to_the_window(make_line: MakeLine, key: Qt.Key, modifier: Qt.KeyboardModifier) -> None:
     line = make_line()
     asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, modifier)
     asked.ignore()

@@ -23,9 +23,7 @@ def player(video_model: Path) -> Iterator[Player]:
     made.end()
 
 
-def test_however_often_a_paused_video_is_opened_again_the_same_frame_is_shown(
-    player: Player, clip: Path
-) -> None:
+def test_however_often_a_paused_video_is_opened_again_the_same_frame_is_shown(player: Player, clip: Path) -> None:
     def first_late_us() -> int:
         assert player.session is not None
         return next(us for us in iter(next_picture_us(player.session), None) if us > 500_000)
@@ -79,8 +77,6 @@ def test_a_webcam_gives_a_chosen_model_of_videos_pictures_and_one_of_events_even
     assert window.player.can_record
     for model, events in ((str(video_model), False), ("gestures", True)):
         window.set_model(model, "onnx")
-        eventually(
-            lambda model=model: window.poll() or (window.player.opened and window.player.model == model)
-        )
+        eventually(lambda model=model: window.poll() or (window.player.opened and window.player.model == model))
         assert window.player.can_record == events
         eventually(lambda: window.poll() or window.view.shown > 3)

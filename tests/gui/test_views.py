@@ -31,9 +31,7 @@ def test_a_decision_of_any_length_is_painted_in_its_box(qtbot: QtBot, text: str)
 
 
 def test_letters_are_as_large_as_fit() -> None:
-    short, long = (
-        fitting_pixels(text, 320, 100, largest=64) for text in ("2", "Right arm counter clockwise")
-    )
+    short, long = (fitting_pixels(text, 320, 100, largest=64) for text in ("2", "Right arm counter clockwise"))
     assert short == 64
     assert 16 < long < 64
     assert fitting_pixels("", 320, 100, largest=64) == 64

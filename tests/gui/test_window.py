@@ -70,9 +70,7 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
     assert window.numbers.texts["dropped"] == "0"
 
 
-def test_what_is_prepared_is_shown_and_why_it_failed(
-    qtbot: QtBot, model_folder: Path, recording: Path
-) -> None:
+def test_what_is_prepared_is_shown_and_why_it_failed(qtbot: QtBot, model_folder: Path, recording: Path) -> None:
     fail = threading.Event()
 
     def prepare(stop: threading.Event) -> None:
@@ -80,9 +78,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
             pass
         raise ModelError("there is no compiler")
 
-    window = MainWindow(
-        SwitchingModel(OnnxModel.load(model_folder / "model.onnx"), prepare), settings=SettingsFile()
-    )
+    window = MainWindow(SwitchingModel(OnnxModel.load(model_folder / "model.onnx"), prepare), settings=SettingsFile())
     qtbot.addWidget(window)
     window.show()
     window.open(str(recording))
@@ -132,9 +128,7 @@ def test_space_pauses_and_goes_on(qtbot: QtBot, make_window: MakeWindow, recordi
     assert state(window) == "playing"
 
 
-def test_space_presses_the_button_that_has_the_focus(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
+def test_space_presses_the_button_that_has_the_focus(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window(loop=True)
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
@@ -144,9 +138,7 @@ def test_space_presses_the_button_that_has_the_focus(
     assert (state(window), window.settings.now.choices.loop) == ("playing", False)
     qtbot.keyClick(loop, Qt.Key.Key_L)
     assert window.settings.now.choices.loop
-    assert (
-        window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus
-    )  # no click takes the space bar away
+    assert window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus  # no click takes the space bar away
 
 
 def test_a_picture_from_before_a_seek_takes_no_step_back(
@@ -242,9 +234,7 @@ def test_a_recording_shorter_than_a_window_says_so(
     short = write_recording(tmp_path / "short.npz", moving_bar(60_000))
     window = make_window(loop=loop)
     window.open(str(short))
-    qtbot.waitUntil(
-        lambda: window.readout.decision.text == "Shorter than one window (0.10 s)", timeout=20_000
-    )
+    qtbot.waitUntil(lambda: window.readout.decision.text == "Shorter than one window (0.10 s)", timeout=20_000)
 
 
 def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
@@ -275,9 +265,7 @@ def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWin
     once = session.n_decisions
     assert once == 10
     qtbot.waitUntil(lambda: window.numbers.texts["show.p99"] != NOTHING)
-    assert (
-        float(window.numbers.texts["show.p99"]) < 60_000
-    )  # the last picture, which has nothing new, doesn't count
+    assert float(window.numbers.texts["show.p99"]) < 60_000  # the last picture, which has nothing new, doesn't count
     qtbot.mouseClick(window.transport.play, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: session.n_decisions == 2 * once and session.control.state == "ended")
     assert sum(session.decisions.values()) == once
@@ -315,9 +303,7 @@ def test_two_recordings_of_one_name_have_different_titles(
     assert titles == ["bar.npz (monday) – livesnn"] * 2 + ["bar.npz (tuesday) – livesnn"] * 2
 
 
-def test_what_was_assumed_about_a_recording_is_said(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_what_was_assumed_about_a_recording_is_said(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     events = moving_bar(200_000)
     sizeless = tmp_path / "sizeless.npz"
     np.savez(sizeless, **{name: events[name] for name in ("t", "x", "y", "p")})

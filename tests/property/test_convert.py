@@ -29,9 +29,7 @@ def streams(draw: st.DrawFn, name: str) -> Events:
     """Events in the corners and on the edges, at equal times, twice the same, and after long pauses."""
     width, height = MADE_FILES[name].sensor if name in MADE_FILES else (1280, 720)
     gaps = GAPS_US + (LONG_GAPS_US if name in ("aedat4 (LZ4)", "hdf5", "npz", "csv") else ())
-    starts_us = (
-        (START_US, START_US + 1) if name == "dsec (HDF5)" else (0, 1, 5_000)
-    )  # whose times have an offset
+    starts_us = (START_US, START_US + 1) if name == "dsec (HDF5)" else (0, 1, 5_000)  # whose times have an offset
     events = draw(recordings(x=(0, 1, width - 1), y=(0, height - 1), gaps_us=gaps, starts_us=starts_us))
     repeated = np.repeat(events, draw(st.sampled_from([1, 1, 2, 70])))
     return repeated[: np.searchsorted(repeated["t"], LATEST_US.get(name, 2**60))]

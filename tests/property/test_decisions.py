@@ -85,12 +85,8 @@ def test_silence_decides_nothing(frames: int, decider: Decider) -> None:
 
 
 @LAW
-@given(
-    arrays(np.float32, (WINDOW, 3), elements=st.floats(-8, 8, width=32)), st.integers(0, WINDOW - 1), DECIDERS
-)
-def test_more_evidence_for_a_decided_class_keeps_it(
-    outputs: FloatArray, frame: int, decider: Decider
-) -> None:
+@given(arrays(np.float32, (WINDOW, 3), elements=st.floats(-8, 8, width=32)), st.integers(0, WINDOW - 1), DECIDERS)
+def test_more_evidence_for_a_decided_class_keeps_it(outputs: FloatArray, frame: int, decider: Decider) -> None:
     decision = decider.decide(decider.evidence(outputs), outputs[-1], CARD)
     if decision.label is None:
         return
@@ -107,8 +103,7 @@ def test_more_evidence_for_a_decided_class_keeps_it(
 def test_a_higher_threshold_names_no_more(outputs: FloatArray, leak: float, smoothing: float) -> None:
     named = [
         sum(
-            label is not None
-            for label in labels(played(outputs, Decider(threshold, leak=leak, smoothing=smoothing)))
+            label is not None for label in labels(played(outputs, Decider(threshold, leak=leak, smoothing=smoothing)))
         )
         for threshold in (0.4, 0.6, 0.8)
     ]
@@ -121,8 +116,7 @@ def test_the_leakier_the_sooner_a_change_is_decided(old: int, new: int) -> None:
     outputs = np.zeros((2 * WINDOW, 3), np.float32)
     outputs[:WINDOW, old], outputs[WINDOW:, new] = 4, 4
     firsts = [
-        labels(played(outputs, Decider(leak=leak)))[WINDOW:].index(CARD.classes[new])
-        for leak in (0.0, 0.2, 0.5)
+        labels(played(outputs, Decider(leak=leak)))[WINDOW:].index(CARD.classes[new]) for leak in (0.0, 0.2, 0.5)
     ]
     assert firsts == sorted(firsts, reverse=True)
 

@@ -98,9 +98,7 @@ def test_any_packet_split_gives_the_same_frames_after_the_filters(
 ) -> None:
     """Of events in order: a late one, behind a dropped one that ended its frame, counts in this or the next."""
     rule = SliceRule(delta_t_us=TICK_US + 1)
-    whole, parts = (
-        sliced(filtered(packets, spec)[0], rule, window) for packets in ([events], split(data, events))
-    )
+    whole, parts = (sliced(filtered(packets, spec)[0], rule, window) for packets in ([events], split(data, events)))
     assert [(f.t, f.n_events, f.start) for f in whole] == [(f.t, f.n_events, f.start) for f in parts]
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(one.data, other.data)
@@ -108,9 +106,7 @@ def test_any_packet_split_gives_the_same_frames_after_the_filters(
 
 @given(st.data(), streams(jumps=False, disorder=False), specs)
 @laws
-def test_frames_end_when_they_do_without_the_filters(
-    data: st.DataObject, events: Events, spec: DenoiseSpec
-) -> None:
+def test_frames_end_when_they_do_without_the_filters(data: st.DataObject, events: Events, spec: DenoiseSpec) -> None:
     rule = SliceRule(delta_t_us=INTERVAL_US // 3)
     raw = Slicer(rule, SENSOR, InputSpec(5, 4, rule, window=2)).push(Packet(events))
     found = sliced(filtered(split(data, events), spec)[0], rule, 2)

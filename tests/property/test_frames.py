@@ -26,9 +26,7 @@ class Case(NamedTuple):
         return Slicer(self.rule, self.sensor, self.input)
 
     def gap_us(self) -> int:
-        return (
-            GAP_FIXED_COUNT_US if self.rule.delta_t_us is None else self.input.window * self.rule.delta_t_us
-        )
+        return GAP_FIXED_COUNT_US if self.rule.delta_t_us is None else self.input.window * self.rule.delta_t_us
 
 
 rules = st.one_of(
@@ -139,9 +137,7 @@ def cut_points(case: Case) -> st.SearchStrategy[list[int]]:
 def test_frames_are_those_of_the_reference(case: Case) -> None:
     frames = case.slicer().push(Packet(case.events))
     assert_same(frames, reference(case))
-    assert all(
-        f.data.dtype == np.uint8 and f.data.shape == (2, case.input.height, case.input.width) for f in frames
-    )
+    assert all(f.data.dtype == np.uint8 and f.data.shape == (2, case.input.height, case.input.width) for f in frames)
 
 
 @given(st.data(), cases())
@@ -189,9 +185,7 @@ def test_a_sensor_of_the_models_size_keeps_its_coordinates(case: Case) -> None:
 def test_swapping_polarity_swaps_the_channels_and_nothing_else(case: Case) -> None:
     swapped = case.events.copy()
     swapped["p"] = ~swapped["p"]
-    expected = [
-        Frame(f.t, f.data[::-1], f.n_events, start=f.start) for f in case.slicer().push(Packet(case.events))
-    ]
+    expected = [Frame(f.t, f.data[::-1], f.n_events, start=f.start) for f in case.slicer().push(Packet(case.events))]
     assert_same(case.slicer().push(Packet(swapped)), expected)
 
 
@@ -201,8 +195,7 @@ def test_frames_of_a_shifted_stream_are_the_shifted_frames(case: Case, shift_us:
     shifted = case.events.copy()
     shifted["t"] += shift_us
     expected = [
-        Frame(f.t + shift_us, f.data, f.n_events, start=f.start)
-        for f in case.slicer().push(Packet(case.events))
+        Frame(f.t + shift_us, f.data, f.n_events, start=f.start) for f in case.slicer().push(Packet(case.events))
     ]
     assert_same(case.slicer().push(Packet(shifted)), expected)
 

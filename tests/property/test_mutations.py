@@ -27,9 +27,7 @@ def goods(tmp_path_factory: pytest.TempPathFactory) -> list[Good]:
 
 
 @pytest.mark.timeout(120)
-def test_a_damaged_file_of_any_format_is_read_or_refused_in_one_line(
-    tmp_path: Path, goods: list[Good]
-) -> None:
+def test_a_damaged_file_of_any_format_is_read_or_refused_in_one_line(tmp_path: Path, goods: list[Good]) -> None:
     for place, good in enumerate(goods):
         subject, readable = recording_of(good), 0
         for number in range(place, len(goods) * OF_A_RECORDING, len(goods)):
@@ -68,9 +66,7 @@ def test_what_is_damaged_within_its_structure_is_read_or_refused_in_one_line(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc says how much a case takes")
-def test_what_takes_too_much_memory_is_counted_as_a_bug(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_takes_too_much_memory_is_counted_as_a_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def take(folder: Path) -> tuple[str, str]:
         return "read", str(np.ones(10_000_000)[-1])
 
@@ -89,9 +85,7 @@ def test_only_the_files_of_a_case_are_kept(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_long_run_counts_every_case_once() -> None:
-    arguments = argparse.Namespace(
-        count=30, start=10, seed=0, workers=2, formats=["dat", "es"], minutes=0, keep=None
-    )
+    arguments = argparse.Namespace(count=30, start=10, seed=0, workers=2, formats=["dat", "es"], minutes=0, keep=None)
     found = run_all(arguments)
     assert found["cases"] == 30
     assert {name: count.total() for name, count in found["formats"].items()} == {"dat": 15, "es": 15}

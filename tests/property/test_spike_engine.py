@@ -30,9 +30,7 @@ pytest.importorskip("torch", reason="the networks are built with torch: pip inst
 
 NEVER_LATE = float("inf")
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5)
-PLAIN = ModelCard(
-    name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=NetworkSpec(widths=(16,) * 4)
-)
+PLAIN = ModelCard(name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=NetworkSpec(widths=(16,) * 4))
 # For each choice of 64, 32 and 16 lanes the step is compiled anew, for up to 20 s: four choices are enough.
 CARDS = {
     "plain": PLAIN,
@@ -134,9 +132,7 @@ def test_any_density_is_computed(folder: Path, density: float) -> None:
 def test_running_free_the_shipped_models_decide_as_on_onnx_runtime(name: str, clip: str) -> None:
     def decisions(model: Model) -> list[str | None]:
         decider = Decider(threshold=0.0)
-        return [
-            result.decision for result in run(recordings_dir() / f"{clip}.aedat4", model, decider=decider)
-        ]
+        return [result.decision for result in run(recordings_dir() / f"{clip}.aedat4", model, decider=decider)]
 
     onnx, spike = load_model(name, "onnx"), load_model(name, "spike")
     frame = frame_of(onnx.card, np.random.default_rng(0), 0.1)
@@ -166,9 +162,7 @@ def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder
 def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder: Path) -> None:
     rng = np.random.default_rng(1)
     frames_in = [frame_of(CARDS["8 bits"], rng, rate) for rate in rng.uniform(0, 1, 150)]
-    frames_in[::3] = [
-        replace(frame, arrived_s=NEVER_LATE) for frame in frames_in[::3]
-    ]  # stepped by one thread
+    frames_in[::3] = [replace(frame, arrived_s=NEVER_LATE) for frame in frames_in[::3]]  # stepped by one thread
     ends, before = [], threading.enumerate()
     for threads in (1, 2, 5):
         model = SpikeModel.load(folder, threads=threads)
@@ -200,9 +194,7 @@ def test_a_frame_that_may_not_be_written_to_compiles_nothing_more(folder: Path) 
     assert len(run_step.signatures) == compiled
 
 
-@pytest.mark.parametrize(
-    "folder", ["plain", "widths and strides", "8 bits", "spikes read out"], indirect=True
-)
+@pytest.mark.parametrize("folder", ["plain", "widths and strides", "8 bits", "spikes read out"], indirect=True)
 def test_a_state_knows_spikes_means_and_synaptic_operations_of_its_step(folder: Path) -> None:
     spike = SpikeModel.load(folder, threads=2)
     state, card = spike.initial_state(), spike.card
@@ -301,9 +293,7 @@ def test_weights_that_are_no_numbers_are_refused_in_32_bits_and_in_8(own: Path) 
         load_model(own, "spike")
 
 
-@pytest.mark.parametrize(
-    "network", [NetworkSpec("conv_snn", widths=(48, 48)), NetworkSpec(widths=(16, 16, 16, 8))]
-)
+@pytest.mark.parametrize("network", [NetworkSpec("conv_snn", widths=(48, 48)), NetworkSpec(widths=(16, 16, 16, 8))])
 def test_a_network_it_cannot_run_is_refused_with_another_engine(network: NetworkSpec, tmp_path: Path) -> None:
     save_weights({}, tmp_path / "model.safetensors", replace(PLAIN, network=network))
     with pytest.raises(ModelError, match="use --engine onnx"):

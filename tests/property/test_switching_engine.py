@@ -58,9 +58,7 @@ def seen(rng: np.random.Generator) -> Frame:
 
 
 def state_of(model: Model, density: float, rng: np.random.Generator) -> State:
-    return tuple(
-        np.where(rng.random(u.shape) < density, 1e6, -1e6).astype(np.float32) for u in model.initial_state()
-    )
+    return tuple(np.where(rng.random(u.shape) < density, 1e6, -1e6).astype(np.float32) for u in model.initial_state())
 
 
 def test_dense_states_are_stepped_by_onnx_runtime_with_its_results(folder: Path) -> None:

@@ -94,9 +94,7 @@ def test_a_session_decides_on_a_turned_source_as_livesnn_run_does(
         (Path("wave.aedat4"), "", ""),
     ],
 )
-def test_cameras_are_known_by_serial_number_and_streams_by_address(
-    source: object, serial: str, name: str
-) -> None:
+def test_cameras_are_known_by_serial_number_and_streams_by_address(source: object, serial: str, name: str) -> None:
     assert camera_name(source, serial) == name
 
 

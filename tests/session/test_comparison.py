@@ -101,9 +101,7 @@ def test_it_begins_with_the_first_model_reset_so_that_both_start_from_the_same_s
 
 def test_another_engine_agrees_nearly_always(play: Play) -> None:
     clip = recordings_dir() / "hand_clapping.aedat4"
-    pairs, comparison = played_beside(
-        play, clip, load_model("gestures", "onnx"), Second("gestures", engine="torch")
-    )
+    pairs, comparison = played_beside(play, clip, load_model("gestures", "onnx"), Second("gestures", engine="torch"))
     assert len(pairs) > 50
     same = [int(one.probabilities.argmax()) == int(other.probabilities.argmax()) for one, other in pairs]
     assert np.mean(same) >= 0.99
@@ -194,9 +192,7 @@ def test_it_says_why_two_models_cannot_be_compared(
     assert session.control.state == "playing"
 
 
-def test_a_model_that_is_not_there_ends_the_comparison_and_not_the_session(
-    play: Play, recording: Path
-) -> None:
+def test_a_model_that_is_not_there_ends_the_comparison_and_not_the_session(play: Play, recording: Path) -> None:
     session = play(recording, loop=True)
     session.comparer.use(Second("no-such-model"))
     eventually(lambda: "no-such-model" in session.comparer.note)

@@ -144,9 +144,7 @@ def test_steps_back_cross_a_silence_to_the_frame_before_it(pull: Callable[..., R
 
 
 @pytest.mark.parametrize("by", [(-3,), (-1, -1, -1), (-2, -2, 1)])
-def test_however_they_are_stepped_three_frames_back_are_three(
-    pull: Callable[..., Reel], by: tuple[int, ...]
-) -> None:
+def test_however_they_are_stepped_three_frames_back_are_three(pull: Callable[..., Reel], by: tuple[int, ...]) -> None:
     reel = pull(52)
     ends_us = [reel.step(frames) for frames in by]
     assert ends_us[-1] == LAST_US
@@ -171,9 +169,7 @@ def test_before_the_frames_that_are_known_they_are_taken_to_follow_one_another(
     assert [reel.step(frames) for frames in (-4, -1, -100, -1)] == [70_000, 60_000, 10_000, 10_000]
 
 
-def test_of_a_long_recording_the_last_places_alone_are_kept(
-    pull: Callable[..., Reel], tmp_path: Path
-) -> None:
+def test_of_a_long_recording_the_last_places_alone_are_kept(pull: Callable[..., Reel], tmp_path: Path) -> None:
     n_frames = REMEMBERED_FRAMES + 50
     path = write_recording(tmp_path / "long.npz", every_millisecond((0, (n_frames + 1) * FRAME_US)))
     reel = pull(n_frames, path=path)

@@ -78,9 +78,7 @@ def test_a_films_picture_moves_as_the_bar_does(film: Path) -> None:
     assert np.corrcoef(places, np.arange(len(places)))[0, 1] > 0.98
 
 
-def test_a_films_caption_changes_when_the_decision_does(
-    film: Path, model_folder: Path, recording: Path
-) -> None:
+def test_a_films_caption_changes_when_the_decision_does(film: Path, model_folder: Path, recording: Path) -> None:
     captions = pictures_of(film)[:, SIDE + 20 : -20, 70:300]
     said: list[str | None] = []  # after each picture's time
     results = list(livesnn.run(recording, model_folder))
@@ -95,9 +93,7 @@ def test_a_films_caption_changes_when_the_decision_does(
     )
 
 
-def test_slow_motion_has_more_pictures_of_the_same_time(
-    model_folder: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_slow_motion_has_more_pictures_of_the_same_time(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     showing = Showing(model_folder, choices=Choices(speed=0.5))
     done = export(recording, tmp_path / "slow.mp4", showing, stretch=Stretch(0.2, 0.6))
     assert done.count == len(pictures_of(tmp_path / "slow.mp4")) == 24
@@ -116,9 +112,7 @@ def test_a_film_looks_as_chosen(model_folder: Path, recording: Path, tmp_path: P
         replace(showing, orientation=Orientation(mirrored=True)),
         stretch=half,
     )
-    plain, mirrored, turned = (
-        pictures_of(tmp_path / f"{name}.mp4") for name in ("light", "mirrored", "turned")
-    )
+    plain, mirrored, turned = (pictures_of(tmp_path / f"{name}.mp4") for name in ("light", "mirrored", "turned"))
     ground = np.array(PALETTES["white background"].background)
     assert np.abs(plain[0, 20, 20] - ground).max() < 12
     assert apart(mirrored[:, :SIDE], plain[:, :SIDE, ::-1]) < 3 < apart(mirrored[:, :SIDE], plain[:, :SIDE])
@@ -139,9 +133,7 @@ def test_a_gif_that_would_fill_the_memory_is_refused_at_once(model_folder: Path,
     hour = moving_bar(1_000_000)[::100].copy()
     hour["t"] = 3_600 * (hour["t"] - 5_000_000)
     recording = write_recording(tmp_path / "hour.npz", hour)
-    with pytest.raises(
-        SourceError, match=r"hour\.gif: a GIF takes \d+ s of this video at most: choose \.mp4"
-    ):
+    with pytest.raises(SourceError, match=r"hour\.gif: a GIF takes \d+ s of this video at most: choose \.mp4"):
         export(recording, tmp_path / "hour.gif", Showing(model_folder))
     assert nothing_else_in(tmp_path, "hour.npz")
 
@@ -156,9 +148,7 @@ def test_a_video_is_filmed_as_the_network_sees_it(video_model: Path, clip: Path,
     assert np.corrcoef(places, np.arange(len(places)))[0, 1] > 0.98
 
 
-def test_a_table_has_the_decisions_of_livesnn_run(
-    model_folder: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_a_table_has_the_decisions_of_livesnn_run(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     done = export(recording, tmp_path / "bar.csv", Showing(model_folder))
     results = [result for result in livesnn.run(recording, model_folder) if result.window_seen]
     rows = rows_of(tmp_path / "bar.csv")
@@ -171,9 +161,7 @@ def test_a_table_has_the_decisions_of_livesnn_run(
     assert list(rows[0])[:4] == ["t_us", "decision", "confidence", "probability_0"]
 
 
-def test_a_stretchs_table_is_that_part_of_the_whole(
-    model_folder: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_a_stretchs_table_is_that_part_of_the_whole(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     export(recording, tmp_path / "all.csv", Showing(model_folder))
     export(recording, tmp_path / "part.csv", Showing(model_folder), stretch=Stretch(0.3, 0.6))
     inside = [row for row in rows_of(tmp_path / "all.csv") if 5_300_000 <= int(row["t_us"]) < 5_600_000]
@@ -207,9 +195,7 @@ def test_an_existing_file_is_only_replaced_where_that_is_wanted(
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "gif", "csv"])
-def test_a_cancelled_export_leaves_nothing(
-    suffix: str, model_folder: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_a_cancelled_export_leaves_nothing(suffix: str, model_folder: Path, recording: Path, tmp_path: Path) -> None:
     class _Cancelled(Exception):  # noqa: N818
         pass
 
@@ -286,9 +272,7 @@ def test_a_stretch_beyond_the_end_is_said(model_folder: Path, recording: Path, t
         export(recording, tmp_path / "a.mp4", Showing(model_folder), stretch=Stretch(7.0))
 
 
-def test_a_live_sources_table_has_what_was_logged(
-    model_folder: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_a_live_sources_table_has_what_was_logged(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     log = DecisionLog()
     results = list(livesnn.run(recording, model_folder))
     for result in results:
@@ -334,9 +318,7 @@ def test_a_film_of_days_is_refused_at_once(model_folder: Path, recording: Path, 
     assert nothing_else_in(tmp_path)
 
 
-def test_a_stretch_without_a_decision_makes_no_table(
-    model_folder: Path, recording: Path, tmp_path: Path
-) -> None:
+def test_a_stretch_without_a_decision_makes_no_table(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"there is no decision from 0 s to 0\.1 s"):
         export(recording, tmp_path / "short.csv", Showing(model_folder), stretch=Stretch(0, 0.1))
     assert nothing_else_in(tmp_path)

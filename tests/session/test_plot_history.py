@@ -56,9 +56,7 @@ def history() -> PlotHistory:
 
 def test_a_row_has_the_longest_latency_and_the_mean_of_everything_else(history: PlotHistory) -> None:
     for slice_ms, share, activity in ((1.0, 0.2, 0.1), (9.0, 0.6, 0.3), (2.0, 0.4, 0.2)):
-        history.add_result(
-            result(slice_ms=slice_ms, share=share, activity=activity, t_us=5_000_000), 1_000_000, 0.0
-        )
+        history.add_result(result(slice_ms=slice_ms, share=share, activity=activity, t_us=5_000_000), 1_000_000, 0.0)
     history.add_shown(7.0, 0.0)
     history.add_shown(5.0, 0.0)
     history.add_statistics(RATES, 0.5)

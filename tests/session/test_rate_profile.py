@@ -241,9 +241,7 @@ class Watched(threading.Event):
 
 
 @pytest.mark.parametrize("name", ["evt2", "es"])
-def test_a_file_that_is_read_to_be_opened_takes_no_more_than_its_share_then_either(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_file_that_is_read_to_be_opened_takes_no_more_than_its_share_then_either(tmp_path: Path, name: str) -> None:
     made = MADE_FILES[name]
     path = tmp_path / f"f{made.suffix}"
     made.write(path, make_events(700_000, made.sensor))

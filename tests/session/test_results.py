@@ -29,14 +29,10 @@ def result(t: int, position: int, *, reset: bool = False, carried: int = 1) -> R
     none = np.zeros(0, np.float32)
     latency = Latency(0.0, 0.0, 0.0)
     end = position == WINDOW - 1
-    return Result(
-        t, 0, position + 1, rates, "left", 0.9, rates, frame, latency, reset, none, end, none, carried
-    )
+    return Result(t, 0, position + 1, rates, "left", 0.9, rates, frame, latency, reset, none, end, none, carried)
 
 
-def track(
-    tracker: ResultTracker, times: list[int], of: ModelCard, *, start_us: int = 0
-) -> Iterator[ShownResult]:
+def track(tracker: ResultTracker, times: list[int], of: ModelCard, *, start_us: int = 0) -> Iterator[ShownResult]:
     for index, t in enumerate(times):
         yield tracker.add(result(t, index % WINDOW), of, start_us)
 

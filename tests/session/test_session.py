@@ -104,9 +104,7 @@ def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried(
     assert session.control.state == "paused"
 
 
-def test_the_picture_stops_where_the_stepped_frame_ends(
-    play: Callable[..., Session], recording: Path
-) -> None:
+def test_the_picture_stops_where_the_stepped_frame_ends(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording)
     newest = paused(session)
     session.control.step(2)
@@ -132,9 +130,7 @@ def test_a_step_back_shows_the_frame_before_with_the_state_reset(
     assert session.control.state == "paused"
 
 
-def test_after_the_end_a_step_back_shows_the_last_frames_again(
-    play: Callable[..., Session], recording: Path
-) -> None:
+def test_after_the_end_a_step_back_shows_the_last_frames_again(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, speed=float("inf"))
     newest = Newest(session)
     eventually(lambda: session.control.state == "ended")
@@ -181,9 +177,7 @@ class Watched(Session):
             self.control.seek(500_000)
 
 
-def test_what_is_seen_to_be_open_can_be_paused_and_sought(
-    play: Callable[..., Session], recording: Path
-) -> None:
+def test_what_is_seen_to_be_open_can_be_paused_and_sought(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, kind=Watched)
     shown = Newest(session).wait_for_result(lambda shown: True)
     assert session.control.state == "paused"
@@ -289,9 +283,7 @@ def test_another_view_is_seen_at_once_while_paused(play: Callable[..., Session],
     assert (newest.picture.rgb != old.rgb).any()
 
 
-def test_the_network_and_the_view_see_a_turned_camera_upright(
-    play: Callable[..., Session], tmp_path: Path
-) -> None:
+def test_the_network_and_the_view_see_a_turned_camera_upright(play: Callable[..., Session], tmp_path: Path) -> None:
     bar = moving_bar(300_000)
     sideways = bar.copy()
     sideways["x"], sideways["y"] = bar["y"], 33 - bar["x"]  # a camera turned clockwise sees this

@@ -79,9 +79,7 @@ def test_a_video_may_be_larger_than_any_sensor(play: Callable[..., Session], tmp
     assert session.take_decisions()
 
 
-def test_the_picture_is_what_the_network_sees(
-    play: Callable[..., Session], clip: Path, video_model: Path
-) -> None:
+def test_the_picture_is_what_the_network_sees(play: Callable[..., Session], clip: Path, video_model: Path) -> None:
     session = play(clip, speed=float("inf"))
     eventually(lambda: session.control.state == "ended")
     picture = session.pictures.take()
@@ -123,9 +121,7 @@ def test_a_sought_video_begins_there_with_the_state_reset(play: Callable[..., Se
     assert there.reset_by == "seeking"
 
 
-def test_steps_back_show_the_frames_before_one_after_another(
-    play: Callable[..., Session], clip: Path
-) -> None:
+def test_steps_back_show_the_frames_before_one_after_another(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip)
     next_us = next_picture_us(session)
     next_us()
@@ -165,9 +161,7 @@ def with_frame_count(clip: Path, path: Path, count: int) -> Path:
     return path
 
 
-def test_more_frames_than_bytes_are_not_believed(
-    play: Callable[..., Session], clip: Path, tmp_path: Path
-) -> None:
+def test_more_frames_than_bytes_are_not_believed(play: Callable[..., Session], clip: Path, tmp_path: Path) -> None:
     session = play(with_frame_count(clip, tmp_path / "huge.avi", 900_000_000))
     eventually(lambda: session.opened is not None)
     assert session.opened is not None
@@ -175,9 +169,7 @@ def test_more_frames_than_bytes_are_not_believed(
     assert session.warnings == ("huge.avi is cut short or damaged: 60 of 900,000,000 frames can be read",)
 
 
-def test_a_video_whose_frames_are_being_counted_can_be_left(
-    play: Callable[..., Session], tmp_path: Path
-) -> None:
+def test_a_video_whose_frames_are_being_counted_can_be_left(play: Callable[..., Session], tmp_path: Path) -> None:
     long = write_video(tmp_path / "long.avi", itertools.repeat(np.zeros((16, 16, 3), np.uint8), 20_000))
     session = play(with_frame_count(long, tmp_path / "counted.avi", 0))
     eventually(lambda: session.reading is not None)

@@ -97,9 +97,7 @@ def test_a_decision_gone_stale_is_over() -> None:
 
 def test_a_reset_and_a_jump_back_in_time_end_a_decision() -> None:
     rule = Rule(RUN, "wave", held_ms=300, every_s=0)
-    assert (
-        fires_at(rule, *held("wave", 0, 250), result(250, "wave", reset=True), *held("wave", 300, 500)) == []
-    )
+    assert fires_at(rule, *held("wave", 0, 250), result(250, "wave", reset=True), *held("wave", 300, 500)) == []
     assert fires_at(rule, *held("wave", 1000, 1250), *held("wave", 0, 250)) == []
 
 
@@ -122,9 +120,7 @@ def test_a_rule_that_is_switched_off_does_nothing() -> None:
         ("post", ("ftp://a",)),
     ],
 )
-def test_an_action_that_cannot_be_done_is_refused(
-    kind: action.ActionKind, arguments: tuple[str, ...]
-) -> None:
+def test_an_action_that_cannot_be_done_is_refused(kind: action.ActionKind, arguments: tuple[str, ...]) -> None:
     with pytest.raises(LivesnnError, match="give"):
         Action(kind, arguments)
 
@@ -149,9 +145,7 @@ def python(program: str, *arguments: str) -> Action:
 
 def test_a_command_gets_its_arguments_as_they_are_and_the_decision_in_its_environment(tmp_path: Path) -> None:
     file = tmp_path / "told"
-    told = (
-        "import os, sys; open(sys.argv[1], 'w').write(' '.join([sys.argv[2], *(os.environ['LIVESNN_' + name] "
-    )
+    told = "import os, sys; open(sys.argv[1], 'w').write(' '.join([sys.argv[2], *(os.environ['LIVESNN_' + name] "
     told += "for name in ('DECISION', 'CONFIDENCE', 'T'))]))"
     perform(firing(python(told, str(file), "$HOME; *")), NEVER)
     assert file.read_text() == "$HOME; * wave 0.875 1500000"
@@ -305,9 +299,7 @@ def test_a_slow_action_holds_no_live_result_up_and_what_is_late_is_dropped() -> 
 def test_every_decision_of_a_recording_is_acted_on() -> None:
     done = list[Firing]()
     rules = [Rule(RUN, "wave", every_s=0)]
-    with closing(
-        ActionRunner(rules, pytest.fail, live=False, do=lambda what, stop: done.append(what))
-    ) as runner:
+    with closing(ActionRunner(rules, pytest.fail, live=False, do=lambda what, stop: done.append(what))) as runner:
         for number in range(100):
             runner.see(result(100 * number, None))
             runner.see(result(100 * number + 50, "wave"))
@@ -363,9 +355,7 @@ def test_run_acts_on_each_decision_of_a_recording(
     file = tmp_path / "decisions"
     program = f"import os; print(os.environ['LIVESNN_DECISION'], file=open({str(file)!r}, 'a'))"
     line = f'"{sys.executable}" -c "{program}"'
-    assert (
-        main(["run", str(data_recording), "--json", "--on-decision", line, "--on-decision-every", "0"]) == 0
-    )
+    assert main(["run", str(data_recording), "--json", "--on-decision", line, "--on-decision-every", "0"]) == 0
     assert set(file.read_text().split()) == {"arm_roll"}
     for printed in capfd.readouterr().out.splitlines():
         json.loads(printed)
@@ -393,9 +383,7 @@ def data_recording() -> Path:
         (python("import sys; sys.exit('y' * 100_000)"), "y" * 500 + "…"),
     ],
 )
-def test_a_program_that_cannot_get_its_arguments_or_says_much_is_one_short_line(
-    program: Action, why: str
-) -> None:
+def test_a_program_that_cannot_get_its_arguments_or_says_much_is_one_short_line(program: Action, why: str) -> None:
     with pytest.raises(LivesnnError, match=why) as raised:
         perform(firing(program), NEVER)
     assert len(str(raised.value)) < 600

@@ -117,9 +117,7 @@ def aedat1(events: Events, lines: bytes = b"") -> bytes:
 
 @RULES
 @given(recordings_of("DVS128"), st.data())
-def test_aedat_1_is_read_as_it_was_written(
-    tmp_path: Path, made: tuple[str, Events], data: st.DataObject
-) -> None:
+def test_aedat_1_is_read_as_it_was_written(tmp_path: Path, made: tuple[str, Events], data: st.DataObject) -> None:
     _, events = made
     path = write(tmp_path / "f.aedat", aedat1(events, b"# Timestamps tick is 1 us\r\n"))
     assert np.array_equal(read(path), events)
@@ -144,9 +142,7 @@ def test_frames_inertial_samples_and_triggers_of_a_davis_are_no_events(tmp_path:
     frame = [(1 << 31 | kind << 10 | 77, 160) for kind in (0, 1) for _ in range(pixels)]
     trigger = [(1 << 10, 170)]
     first, *others = zip(addresses(events, "DAVIS240C"), events["t"].tolist(), strict=True)
-    path = write(
-        tmp_path / "f.aedat", header("DAVIS240C") + words([first, *imu, *frame, *trigger, *imu, *others])
-    )
+    path = write(tmp_path / "f.aedat", header("DAVIS240C") + words([first, *imu, *frame, *trigger, *imu, *others]))
     assert np.array_equal(read(path), events)
     found = describe(path)
     assert (found.frames, found.imu, found.triggers, found.warnings) == (1, 2, 1, [])

@@ -85,9 +85,7 @@ def test_what_is_read_is_what_was_written_however_it_is_packed_and_the_clock_wra
 
 
 @pytest.mark.parametrize("packet_events", [10, 700, 4096, SEGMENT_EVENTS + 1, 10**9])
-def test_packets_are_of_reasonable_size_whatever_they_are_in_the_file(
-    tmp_path: Path, packet_events: int
-) -> None:
+def test_packets_are_of_reasonable_size_whatever_they_are_in_the_file(tmp_path: Path, packet_events: int) -> None:
     events = make_events(WRAP_US - 400_000 + np.arange(3 * SEGMENT_EVENTS + 7) * 20)
     path = write_recording(tmp_path / "f.aedat", events, packet_events)
     with open_recording(path) as recording:
@@ -150,9 +148,7 @@ def test_frames_inertial_samples_and_triggers_are_counted_and_what_is_unknown_is
     found = describe(path)
     assert (found.frames, found.imu, found.triggers) == (4, 7, 3)
     (warning,) = found.warnings
-    assert re.fullmatch(
-        r"2 packets are of an unknown type, the first at byte [\d,]+: they are left out", warning
-    )
+    assert re.fullmatch(r"2 packets are of an unknown type, the first at byte [\d,]+: they are left out", warning)
 
 
 @pytest.mark.parametrize("kind", [SPECIAL, FRAME + 1, IMU6 + 2, 9, 33])
@@ -258,9 +254,7 @@ def test_the_sensor_is_the_one_that_the_header_names(
     assert (found.camera, found.resolution) == (camera, size)
     with open_recording(path) as recording:
         assert recording.resolution == (size or (6, 8))  # what holds the events
-        assert any("6×8 assumed, which holds all events" in line for line in recording.warnings) == (
-            size is None
-        )
+        assert any("6×8 assumed, which holds all events" in line for line in recording.warnings) == (size is None)
 
 
 def test_two_cameras_in_one_file_are_two_streams_with_their_own_clocks(tmp_path: Path) -> None:
@@ -288,9 +282,7 @@ def test_a_source_numbered_differently_in_header_and_packets_is_the_camera_named
     events = make_events([5, 6])
     path = write(tmp_path / "f.aedat", header("0: DVS128"), polarity(events, source=1))
     assert np.array_equal(read(path), events)
-    assert describe(path).warnings == [
-        "events come from source 1, but the header names source 0: DVS128 assumed"
-    ]
+    assert describe(path).warnings == ["events come from source 1, but the header names source 0: DVS128 assumed"]
 
 
 def test_a_file_without_its_camera_is_read_all_the_same(tmp_path: Path) -> None:
@@ -365,9 +357,7 @@ def test_a_file_of_countless_sources_ends_at_the_first_too_many(tmp_path: Path) 
     ],
     ids=range(8),
 )  # fmt: skip
-def test_what_cannot_be_read_is_an_error_of_one_line(
-    tmp_path: Path, parts: tuple[bytes, ...], message: str
-) -> None:
+def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path: Path, parts: tuple[bytes, ...], message: str) -> None:
     with pytest.raises(FormatError, match=message) as raised:
         open_recording(write(tmp_path / "f.aedat", *parts))
     assert "\n" not in str(raised.value)

@@ -77,9 +77,7 @@ def test_without_compression_a_packet_is_a_view_of_what_was_read(tmp_path: Path)
     recording = open_recording(write(tmp_path / "f.aedat4", events, None))
     with recording:
         packets = [*packets_of(recording)]
-    bases = {
-        id(packet.base.obj if isinstance(packet.base, memoryview) else packet.base) for packet in packets
-    }
+    bases = {id(packet.base.obj if isinstance(packet.base, memoryview) else packet.base) for packet in packets}
     assert all(packet.base is not None and packet.strides == (16,) for packet in packets)
     assert len(packets) > len(bases) or len(packets) == 1  # neighbours share one block read from the file
     assert np.array_equal(np.concatenate(packets), events)
@@ -309,9 +307,7 @@ def test_a_recording_of_pictures_alone_says_so(tmp_path: Path) -> None:
     path = tmp_path / "f.aedat4"
     content = build_events(make_events(3)).replace(b"EVTS", b"FRME")
     path.write_bytes(header.replace(b"EVTS", b"FRME") + PACKET_HEADER.pack(0, len(content)) + content)
-    with pytest.raises(
-        SourceError, match=r"it has no event stream \(frames 1, IMU 0\): choose another recording"
-    ):
+    with pytest.raises(SourceError, match=r"it has no event stream \(frames 1, IMU 0\): choose another recording"):
         open_recording(path)
 
 
@@ -332,9 +328,7 @@ def test_a_stream_that_is_not_there_is_an_error_that_names_those_that_are(tmp_pa
 
 
 def test_a_table_written_is_the_table_read() -> None:
-    rows = [
-        PacketRow(number % 3, 100 * number, 92, number, 10**15 + number, -number) for number in range(1_000)
-    ]
+    rows = [PacketRow(number % 3, 100 * number, 92, number, 10**15 + number, -number) for number in range(1_000)]
     assert [*parse_table(memoryview(build_table(table_of(rows)))).each(range(1_000))] == rows
 
 

@@ -244,9 +244,7 @@ def test_times_stay_where_a_source_comes_back_and_counts_on(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("ahead_s", [1e7, 60.0, 4.0])
-def test_times_go_on_by_the_clock_where_another_epoch_counts_from_elsewhere(
-    tmp_path: Path, ahead_s: float
-) -> None:
+def test_times_go_on_by_the_clock_where_another_epoch_counts_from_elsewhere(tmp_path: Path, ahead_s: float) -> None:
     clock = HeldClock()
     recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
     begins_us = 2_650_000 + round(ahead_s * 1e6)  # where the clock says, and so much later
@@ -325,9 +323,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> WatchedDisk:
     return watched
 
 
-def test_what_is_recorded_is_synced_to_the_disk_meanwhile_and_at_the_end(
-    tmp_path: Path, disk: WatchedDisk
-) -> None:
+def test_what_is_recorded_is_synced_to_the_disk_meanwhile_and_at_the_end(tmp_path: Path, disk: WatchedDisk) -> None:
     disk.go_on.set()
     recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera")
     recorder.label("wave")
@@ -358,6 +354,4 @@ def test_a_disk_that_fails_to_sync_ends_the_recording_with_one_line(
     monkeypatch.setattr(os, "fsync", fail)
     recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera")
     put_until(recorder, lambda: recorder.finished)
-    assert re.search(
-        r"a\.aedat4: can't be written \(Input/output error\): check the folder", str(recorder.error)
-    )
+    assert re.search(r"a\.aedat4: can't be written \(Input/output error\): check the folder", str(recorder.error))

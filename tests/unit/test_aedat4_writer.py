@@ -70,9 +70,7 @@ def test_dv_processing_reads_what_was_recorded(
 
 
 def test_dv_processing_finds_a_time_range_by_our_table(tmp_path: Path) -> None:
-    dv = pytest.importorskip(
-        "dv_processing", reason="dv-processing is not installed: pip install dv-processing"
-    )
+    dv = pytest.importorskip("dv_processing", reason="dv-processing is not installed: pip install dv-processing")
     events = make_events(50_000)
     oracle = dv.io.MonoCameraRecording(str(record(tmp_path / "f.aedat4", events, "lz4")))
     start, end = int(events["t"][1_234]), int(events["t"][40_000])
@@ -97,9 +95,7 @@ def test_a_closed_file_is_read_without_a_warning_and_says_who_recorded_it(tmp_pa
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
-def test_a_bit_that_flips_in_a_packet_or_the_table_is_said_with_its_place(
-    tmp_path: Path, compression: str
-) -> None:
+def test_a_bit_that_flips_in_a_packet_or_the_table_is_said_with_its_place(tmp_path: Path, compression: str) -> None:
     events = make_events(20_000)
     path = record(tmp_path / "f.aedat4", events, compression)
     whole, random = path.read_bytes(), np.random.default_rng(3)
@@ -113,20 +109,14 @@ def test_a_bit_that_flips_in_a_packet_or_the_table_is_said_with_its_place(
         found = describe(path)
         if at >= table_at:
             assert "the file's table is missing" in found.warnings[0]
-        elif compression == "lz4" or not np.array_equal(
-            read(path), events
-        ):  # ZSTD has bits that mean nothing
-            said = [
-                re.search(r"the packet at byte ([\d,]+) is left out: its", line) for line in found.warnings
-            ]
+        elif compression == "lz4" or not np.array_equal(read(path), events):  # ZSTD has bits that mean nothing
+            said = [re.search(r"the packet at byte ([\d,]+) is left out: its", line) for line in found.warnings]
             start = max(int(place[1].replace(",", "")) for place in said if place)
             assert 0 <= at - start < 60_000
             assert found.streams["events"].n < 20_000
 
 
-@pytest.mark.parametrize(
-    ("was", "now"), [(b">640<", b">648<"), (b"TEST_CAM", b"TEST_CAL"), (b"livesnn", b"mivesnn")]
-)
+@pytest.mark.parametrize(("was", "now"), [(b">640<", b">648<"), (b"TEST_CAM", b"TEST_CAL"), (b"livesnn", b"mivesnn")])
 def test_a_bit_that_flips_in_the_header_is_said(tmp_path: Path, was: bytes, now: bytes) -> None:
     path = record(tmp_path / "f.aedat4", make_events(20_000), "lz4")
     whole = path.read_bytes()
@@ -140,9 +130,7 @@ def test_a_bit_that_flips_in_the_header_is_said(tmp_path: Path, was: bytes, now:
 def test_what_a_power_failure_left_unwritten_is_said(tmp_path: Path) -> None:
     path = record(tmp_path / "f.aedat4", make_events(100_000), "lz4")
     whole = path.read_bytes()
-    path.write_bytes(
-        whole[: len(whole) // 2] + bytes(len(whole) // 2)
-    )  # zeros where nothing had reached the disk
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) // 2))  # zeros where nothing had reached the disk
     found = describe(path)
     assert 40_000 < found.streams["events"].n < 60_000
     assert any(line.startswith("no whole packet from byte") for line in found.warnings)
@@ -215,9 +203,7 @@ def test_a_killed_process_leaves_all_but_the_last_hundredth_of_a_second(tmp_path
     path = tmp_path / "f.aedat4"
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], env=environment, timeout=60, check=False
-    )
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(path)], env=environment, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL
     found = describe(path)
     assert found.streams["events"].t1 is not None

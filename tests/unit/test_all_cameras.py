@@ -64,9 +64,7 @@ def test_ports_are_counted_up_and_names_have_the_serial_number() -> None:
 
 
 def test_no_serial_number_leads_out_of_the_folder_for_recordings() -> None:
-    own = flags_of_each(
-        ["../../etc", ".."], flags(osc="9000", page={"control": True, "recordings": Path("films")})
-    )
+    own = flags_of_each(["../../etc", ".."], flags(osc="9000", page={"control": True, "recordings": Path("films")}))
     folders = [Path(mine[mine.index("--recordings") + 1]) for mine in own.values()]
     assert [folder.parent for folder in folders] == [Path("films")] * 2
     assert ".." not in [folder.name for folder in folders]
@@ -209,6 +207,6 @@ def test_each_camera_is_served_by_a_process_that_comes_back_when_it_is_killed(mo
         reading.wait(WAIT_S)
         supervisor.stderr.close()
     assert f"livesnn serve A1: page at http://127.0.0.1:{port}/\n" in said
-    assert [
-        line for line in said if line.startswith("livesnn serve B2: killed by signal 9: starting again in ")
-    ], said
+    assert [line for line in said if line.startswith("livesnn serve B2: killed by signal 9: starting again in ")], (
+        said
+    )

@@ -38,9 +38,7 @@ class KillAfter:
         epoch = self.epoch
 
         class Killed(LastEpochs):
-            def on_train_epoch_end(
-                self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-            ) -> None:
+            def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
                 super().on_train_epoch_end(trainer, pl_module)
                 if trainer.current_epoch + 1 == epoch:
                     raise KeyboardInterrupt
@@ -103,16 +101,12 @@ def test_whole_numbers_are_not_averaged_and_other_networks_are_refused(tmp_path:
     of_three = mean_of(paths)
     assert of_three["w"].tolist() == [4.0, 2.0]
     assert of_three["n"].item() == 2
-    torch.save(
-        {"state_dict": {"w": torch.zeros(3)}, "epoch": 0, "pytorch-lightning_version": "2.6"}, paths[2]
-    )
+    torch.save({"state_dict": {"w": torch.zeros(3)}, "epoch": 0, "pytorch-lightning_version": "2.6"}, paths[2])
     with pytest.raises(TrainError, match=r"2\.ckpt belongs to another network"):
         mean_of(paths)
 
 
-def test_an_epoch_that_is_missing_is_named_before_the_training_goes_on(
-    averaged: Trained, tmp_path: Path
-) -> None:
+def test_an_epoch_that_is_missing_is_named_before_the_training_goes_on(averaged: Trained, tmp_path: Path) -> None:
     run = shutil.copytree(averaged.folder.parent, tmp_path / averaged.folder.parent.name)
     record = run / "config.json"
     out = f'"out": "{averaged.folder.parent.parent}"'
@@ -123,9 +117,7 @@ def test_an_epoch_that_is_missing_is_named_before_the_training_goes_on(
         train(config)
 
 
-def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
-    averaged: Trained, tmp_path: Path
-) -> None:
+def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(averaged: Trained, tmp_path: Path) -> None:
     config = replace(recorded_config(averaged.folder.parent), out=tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "LastEpochs", KillAfter(2).keeping)

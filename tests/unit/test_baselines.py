@@ -57,9 +57,7 @@ def test_a_recording_is_decided_by_all_its_clips() -> None:
     random = np.random.default_rng(1)
     frames = random.integers(0, 256, (6, 10, 3, 32, 32)).astype(np.uint8)
     with torch.no_grad():
-        outputs = torch.stack(
-            [net(torch.from_numpy(clip)[:, None], net.initial_state(1))[0] for clip in frames]
-        )
+        outputs = torch.stack([net(torch.from_numpy(clip)[:, None], net.initial_state(1))[0] for clip in frames])
     means = outputs.mean((1, 2))
     whole = means.unflatten(0, (2, 3)).mean(1).argmax(1)
     labels = np.array([int(whole[0])] * 3 + [1 - int(whole[1])] * 3)

@@ -39,9 +39,7 @@ def test_what_cannot_be_measured_is_bad_usage(
 def test_an_option_of_one_measurement_may_stand_beside_another_that_lacks_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code, text, _ = run(
-        capsys, "simulate", "step", "--repeats", "1", "--model", "nmnist", "--engines", "onnx"
-    )
+    code, text, _ = run(capsys, "simulate", "step", "--repeats", "1", "--model", "nmnist", "--engines", "onnx")
     assert code == 0
     figures = json.loads(text)
     assert list(figures) == ["machine", "simulate", "step"]

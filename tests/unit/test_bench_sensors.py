@@ -21,9 +21,7 @@ def test_scaled_counts_of_a_small_sensor_are_understood_no_worse() -> None:
     for state in ("reset", "carried"):
         share, low, high = own["scaled"][state]
         assert low < share < high
-    assert (
-        small["scaled"]["reset"][0] >= small["as_they_come"]["reset"][0]
-    )  # the gain of few events helps both
+    assert small["scaled"]["reset"][0] >= small["as_they_come"]["reset"][0]  # the gain of few events helps both
     assert own["scaled"] == own["as_they_come"]
 
 

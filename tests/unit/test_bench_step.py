@@ -76,9 +76,7 @@ def test_engines_take_turns_and_each_turn_begins_at_zero_state(folder: Path) -> 
             order.append(self.name)
             return (np.zeros(1, np.float32),)
 
-        def step(
-            self, frame: Frame, state: tuple[np.ndarray, ...]
-        ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        def step(self, frame: Frame, state: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
             return np.eye(4, dtype=np.float32)[int(state[0][0]) % 4], (state[0] + 1,)
 
     passes = by_turns({name: Told(name) for name in "ab"}, noise(5), 2)  # type: ignore[misc]

@@ -87,9 +87,7 @@ def test_a_rate_is_sustained_when_all_came_all_was_decided_on_and_nothing_was_dr
 
 def played(most: int, rates: tuple[int, ...]) -> tuple[list[float], list[bool]]:
     measured = summed_once()
-    ramp = measure_ramp(
-        rates, lambda rate: replace(measured, asked_events_per_s=rate, sustained=rate <= most)
-    )
+    ramp = measure_ramp(rates, lambda rate: replace(measured, asked_events_per_s=rate, sustained=rate <= most))
     return [step.asked_events_per_s for step in ramp], [step.sustained for step in ramp]
 
 

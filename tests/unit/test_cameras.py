@@ -183,9 +183,7 @@ class TestQuietScene:
     def test_events_held_up_keep_their_time_and_those_held_up_for_long_start_anew(
         self, quiet_reads: int, starts: int
     ) -> None:
-        camera = connection(
-            *arrays(at(0, 5000)), *[None] * quiet_reads, *arrays(at(6000, 106_000)), step_s=0.02
-        )
+        camera = connection(*arrays(at(0, 5000)), *[None] * quiet_reads, *arrays(at(6000, 106_000)), step_s=0.02)
         slicer = Slicer(TEN_MS, VGA, INPUT)
         ended, times_us = [], []
         while camera.counters.events < 4:
@@ -209,9 +207,7 @@ class TestUnplugging:
         assert read(camera).size
         with pytest.raises(SourceLost) as caught:
             camera.read(1.0)
-        assert str(caught.value) == (
-            f"camera DVXplorer {SERIAL} is lost (Device was disconnected): plug it in again"
-        )
+        assert str(caught.value) == (f"camera DVXplorer {SERIAL} is lost (Device was disconnected): plug it in again")
 
     def test_a_closed_camera_gives_nothing(self) -> None:
         camera = connection(event_store(BLOB))
@@ -224,9 +220,7 @@ class TestUnplugging:
     def test_it_goes_on_when_it_is_plugged_in_again(self, end: Item) -> None:
         told: list[str] = []
         first, second = np.split(BLOB, 2)
-        cameras = FakeCameras(
-            [FakeDriver([event_store(first), end]), FakeDriver([None, event_store(second)])]
-        )
+        cameras = FakeCameras([FakeDriver([event_store(first), end]), FakeDriver([None, event_store(second)])])
         camera = open_camera("camera", notify=told.append, cameras=cameras)
         np.testing.assert_array_equal(read_all(camera, BLOB.size), BLOB)
         assert cameras.opened == [SERIAL, SERIAL]
@@ -277,9 +271,7 @@ class TestOpening:
         with pytest.raises(SourceError, match=r"can't be read \(Device was disconnected\)"):
             open_camera("camera", cameras=FakeCameras([Failing()]))
 
-    def test_where_dv_processing_is_missing_it_is_told_how_to_get_it(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_where_dv_processing_is_missing_it_is_told_how_to_get_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "dv_processing", None)
         monkeypatch.setitem(sys.modules, "neuromorphic_drivers", None)
         for call in (discover, lambda: open_camera("camera")):
@@ -298,9 +290,7 @@ class TestDvProcessing:
         assert [camera.uri for camera in found] == [f"camera:{camera.serial}" for camera in found]
 
     def test_a_camera_that_is_not_there_is_an_error_in_one_line(self) -> None:
-        with pytest.raises(
-            SourceError, match=r"^camera:NO_SUCH can't be opened \(Could not find device [^\n]*$"
-        ):
+        with pytest.raises(SourceError, match=r"^camera:NO_SUCH can't be opened \(Could not find device [^\n]*$"):
             InivationCameras().open("NO_SUCH")
         with pytest.raises(SourceError, match="camera:NO_SUCH isn't plugged in"):
             open_camera("camera:NO_SUCH")
@@ -367,9 +357,7 @@ class Dvxplorer(FakeDriver):
 class Davis(FakeDriver):
     """A DAVIS346 by dv-processing."""
 
-    Davis346BiasCF = enum.Enum(
-        "Davis346BiasCF", "Diff On Off Photoreceptor PhotoreceptorSourceFollower Refractory"
-    )
+    Davis346BiasCF = enum.Enum("Davis346BiasCF", "Diff On Off Photoreceptor PhotoreceptorSourceFollower Refractory")
 
     def __init__(self) -> None:
         super().__init__([ArrayBatch.of(at(1))])
@@ -477,9 +465,7 @@ class TestOneClock:
         clock = CommonClock(refuse)
         drivers = [InivationDriver(Connected(serial), clock) for serial in "AB"]
         drivers[0].configure(SensorSettings(clock="output"))
-        with pytest.raises(
-            SourceError, match=r"B refuses these settings \(Cameras have not been synchronized!"
-        ):
+        with pytest.raises(SourceError, match=r"B refuses these settings \(Cameras have not been synchronized!"):
             drivers[1].configure(SensorSettings(clock="external"))
 
     def test_a_third_camera_is_refused(self) -> None:
@@ -565,9 +551,7 @@ class TestSettingUp:
         assert (first.on, second.on) == (1, 1)
 
     def test_settings_for_another_camera_are_an_error(self) -> None:
-        with pytest.raises(
-            SourceError, match=f"DVXplorer {SERIAL} has no bias 'diff_on': give one of its own"
-        ):
+        with pytest.raises(SourceError, match=f"DVXplorer {SERIAL} has no bias 'diff_on': give one of its own"):
             set_up(Dvxplorer(), SensorSettings(biases={"diff_on": 3}))
 
     def test_what_a_model_can_do_is_listed_where_it_is_known_before_it_is_open(
@@ -575,9 +559,7 @@ class TestSettingUp:
     ) -> None:
         dv = pytest.importorskip("dv_processing", reason="needs dv-processing")
         models = ("DVXPLORER", "DAVIS")
-        listed = [
-            SimpleNamespace(cameraModel=SimpleNamespace(name=name), serialNumber=name) for name in models
-        ]
+        listed = [SimpleNamespace(cameraModel=SimpleNamespace(name=name), serialNumber=name) for name in models]
         monkeypatch.setattr(dv.io.camera, "discover", lambda: listed)
         found = {each.name: each.abilities for each in InivationCameras().discover()}
         assert found["DAVIS"] is None

@@ -137,9 +137,7 @@ def test_a_wrong_card_names_the_field(old: str, new: str, says: str) -> None:
             "neurons",
         ),
         (
-            replace(
-                CARD, network=NetworkSpec(kind="conv_snn", widths=(8, 8)), input=replace(CARD.input, height=1)
-            ),
+            replace(CARD, network=NetworkSpec(kind="conv_snn", widths=(8, 8)), input=replace(CARD.input, height=1)),
             "its layer second has no neurons",
         ),
         (replace(CARD, states={"stem": (1 << 31, 1 << 31)}), "neurons, more than"),
@@ -178,7 +176,5 @@ for _ in range(40):
 
 
 def test_several_threads_may_be_the_first_to_read_a_card() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FIRST_READERS, CARD.to_json()], capture_output=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", FIRST_READERS, CARD.to_json()], capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")

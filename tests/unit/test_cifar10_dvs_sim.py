@@ -84,10 +84,7 @@ def test_clips_are_windows_of_the_recordings_and_the_validation_images_never_cha
     events = recorded(image)
     frames = stack_clip(events, INPUT.slice, DVS128, INPUT, len(events) // 1000)
     windows = frames[: len(frames) // 10 * 10].reshape(-1, 10, *frames.shape[1:])
-    shown = [
-        int(np.flatnonzero((windows == clip).all(axis=(1, 2, 3, 4)))[0])
-        for clip in parts.validation.frames[:2]
-    ]
+    shown = [int(np.flatnonzero((windows == clip).all(axis=(1, 2, 3, 4)))[0]) for clip in parts.validation.frames[:2]]
     assert shown == [len(windows) // 4, len(windows) * 3 // 4]
     fewer = data_set("cifar10-dvs-sim").load_parts(replace(config, images=10))
     assert len(fewer.training) == 20
@@ -121,9 +118,7 @@ def test_damaged_files_are_said_in_one_line(cifar10: Path, tmp_path: Path) -> No
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     (folder / "test_batch.bin").write_bytes(bytes(1000))
-    with pytest.raises(
-        DataError, match=r"test_batch.bin is damaged or not CIFAR-10's: unpack the archive again"
-    ):
+    with pytest.raises(DataError, match=r"test_batch.bin is damaged or not CIFAR-10's: unpack the archive again"):
         load_cifar10(tmp_path, test=True)
     with pytest.raises(DataError, match=r"data_batch_1.bin: No such file"):
         load_cifar10(tmp_path, test=False)
@@ -132,9 +127,7 @@ def test_damaged_files_are_said_in_one_line(cifar10: Path, tmp_path: Path) -> No
         arrays = dict(archive)
     arrays["jpeg"][arrays["offsets"][0] : arrays["offsets"][1]] = 0
     np.savez(file, **arrays)
-    with pytest.raises(
-        DataError, match=r"cifar10.npz can't be read \(an image can't be decoded\): get cifar-10"
-    ):
+    with pytest.raises(DataError, match=r"cifar10.npz can't be read \(an image can't be decoded\): get cifar-10"):
         load_cifar10(cifar10, test=False)
     file.write_bytes(b"PK")
     with pytest.raises(DataError, match=r"cifar10.npz can't be read"):

@@ -42,9 +42,7 @@ def test_the_type_of_the_numbers_makes_no_difference(t: str, pixel: str, polarit
 
 
 def test_a_polarity_of_neither_kind_is_no_event() -> None:
-    columns = {
-        axis: np.array([7], kind) for axis, kind in {"t": "<u4", "x": "<u2", "y": "<u2", "p": "u1"}.items()
-    }
+    columns = {axis: np.array([7], kind) for axis, kind in {"t": "<u4", "x": "<u2", "y": "<u2", "p": "u1"}.items()}
     assert columns_to_events(columns, MICROSECONDS)["x"].tolist() == [UNUSABLE]
 
 

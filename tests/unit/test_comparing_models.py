@@ -119,9 +119,7 @@ def test_only_clips_that_neither_model_was_trained_on_count() -> None:
 def test_models_that_cannot_be_compared_are_refused_with_what_to_do() -> None:
     one, two = Seeing("one", 0), Seeing("two", 1)
     whole = clips([(0, 0), (1, 1)], [0, 1])
-    with pytest.raises(
-        DataError, match="no clip was kept out of both models' training: compare them on the test"
-    ):
+    with pytest.raises(DataError, match="no clip was kept out of both models' training: compare them on the test"):
         compare((one, two), (whole.subset(np.array([0])), whole.subset(np.array([1]))))
     two.card = replace(two.card, input=replace(SPEC, slice=SliceRule(n_events=100)))
     with pytest.raises(DataError, match="one and two have frames of different lengths"):

@@ -40,12 +40,8 @@ FOLDERS = [
 def random_stream(seed: int, sensor: Resolution, count: int = 3_000) -> Events:
     """Return events with equal times, duplicates, stretches without any, and the sensor's corners."""
     random = np.random.default_rng(seed)
-    start_us = [0, -5_000_000, -3, 1_700_000_000_000_000, 1 - TIME_LIMIT_US, TIME_LIMIT_US - (1 << 42)][
-        seed % 6
-    ]
-    gaps = random.choice(
-        [0, 0, 0, 1, 7, 10_000, 3_600_000_000], count, p=[0.2, 0.2, 0.2, 0.2, 0.19, 0.009, 0.001]
-    )
+    start_us = [0, -5_000_000, -3, 1_700_000_000_000_000, 1 - TIME_LIMIT_US, TIME_LIMIT_US - (1 << 42)][seed % 6]
+    gaps = random.choice([0, 0, 0, 1, 7, 10_000, 3_600_000_000], count, p=[0.2, 0.2, 0.2, 0.2, 0.19, 0.009, 0.001])
     events = np.zeros(count, EVENTS_DTYPE)
     events["t"] = start_us + np.cumsum(gaps) - gaps[0]
     for axis, most in zip(("x", "y"), sensor, strict=True):
@@ -117,9 +113,7 @@ def test_more_events_than_are_held_in_memory_are_the_same(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_every_sample_recording_is_the_same_in_both_formats(
-    tmp_path: Path, data_dir: Path, folder: str
-) -> None:
+def test_every_sample_recording_is_the_same_in_both_formats(tmp_path: Path, data_dir: Path, folder: str) -> None:
     readable = 0
     for path in sorted((data_dir / "recordings" / folder).iterdir()):
         try:
@@ -151,10 +145,7 @@ def test_what_its_reader_says_of_a_recording_is_said_of_the_conversion(
 def test_what_is_not_events_and_other_streams_are_said_to_be_left_out(tmp_path: Path, data_dir: Path) -> None:
     folder = data_dir / "recordings" / "aedat4"
     (line,) = convert(folder / "aestream_davis.aedat4", tmp_path / "a.npz").warnings
-    assert (
-        line
-        == "only events are converted, so these are left out: frames (3), IMU samples (130), triggers (15)"
-    )
+    assert line == "only events are converted, so these are left out: frames (3), IMU samples (130), triggers (15)"
     stereo = folder / "derived_stereo_two_event_streams.aedat4"
     (line,) = convert(stereo, tmp_path / "b.npz", stream="RIGHT_CAM/events").warnings
     assert line.endswith(f"LEFT_CAM/events is left out: to read it, give {stereo}?stream=LEFT_CAM/events")
@@ -176,9 +167,7 @@ def test_a_clock_that_was_set_back_is_kept_by_aedat4_and_told_of_for_npz(tmp_pat
     assert np.array_equal(np.load(tmp_path / "b.npz")["t"], expected[0]["t"])
 
 
-@pytest.mark.parametrize(
-    "camera", [np.arange(3), np.array({}, object), np.array("x" * 5_000), np.array(b"x")]
-)
+@pytest.mark.parametrize("camera", [np.arange(3), np.array({}, object), np.array("x" * 5_000), np.array(b"x")])
 def test_an_npz_whose_camera_is_not_a_name_is_read_without_one(tmp_path: Path, camera: object) -> None:
     path = write(tmp_path / "a.npz", random_stream(1, VGA, 10), VGA, camera)  # type: ignore[arg-type]
     assert read(path)[1:] == (VGA, "")
@@ -236,9 +225,7 @@ def test_a_recording_named_with_its_columns_is_itself_too(tmp_path: Path) -> Non
         ("x" * 300 + ".aedat4", "can't be written"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_one_line_and_leaves_nothing(
-    tmp_path: Path, name: str, why: str
-) -> None:
+def test_a_place_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path, name: str, why: str) -> None:
     path = write(tmp_path / "a.npz", random_stream(1, VGA), VGA)
     (tmp_path / "folder.npz").mkdir()
     (tmp_path / "link.npz").symlink_to("other.npz")
@@ -346,9 +333,7 @@ def test_an_interrupt_while_a_column_is_begun_is_still_an_interrupt(
 # --- the command ---
 
 
-def test_the_home_of_a_user_who_is_not_there_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_home_of_a_user_who_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in (
         ["info", "~no-such-user/a.npz"],
         ["convert", "~no-such-user/a.npz", str(tmp_path / "b.npz")],
@@ -497,13 +482,8 @@ def test_the_command_writes_a_film_or_a_table(
     assert f"{out} exists already" in capsys.readouterr().err
 
 
-def test_the_command_names_every_ending_that_it_can_write(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_names_every_ending_that_it_can_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
-        main(
-            ["convert", str(write(tmp_path / "a.npz", random_stream(1, VGA), VGA)), str(tmp_path / "out.mkv")]
-        )
-        == 1
+        main(["convert", str(write(tmp_path / "a.npz", random_stream(1, VGA), VGA)), str(tmp_path / "out.mkv")]) == 1
     )
     assert "choose one that ends in .aedat4, .npz, .mp4, .gif or .csv" in capsys.readouterr().err

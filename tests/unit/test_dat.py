@@ -29,9 +29,7 @@ def encode(events: Events) -> bytes:
     words = np.empty((events.size, 2), "<u4")
     words[:, 0] = events["t"] & 0xFFFFFFFF
     words[:, 1] = (
-        events["x"].astype(np.uint32)
-        | events["y"].astype(np.uint32) << 14
-        | events["p"].astype(np.uint32) << 28
+        events["x"].astype(np.uint32) | events["y"].astype(np.uint32) << 14 | events["p"].astype(np.uint32) << 28
     )
     return words.tobytes()
 

@@ -76,9 +76,7 @@ def test_what_does_not_go_with_a_data_set_is_refused() -> None:
         TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"
     ):
         Configuration(dataset="gestures-sim", validation=0.2)
-    with pytest.raises(
-        TrainError, match="--people only applies to gestures-sim, not to nmnist: leave it out"
-    ):
+    with pytest.raises(TrainError, match="--people only applies to gestures-sim, not to nmnist: leave it out"):
         Configuration(people=5)
     with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
         configured(burn_in=15)
@@ -109,9 +107,7 @@ def test_cifar10_dvs_is_split_by_index_or_by_seed_0(cifar10_dvs: Path) -> None:
 
 
 def test_cifar10_dvs_names_missing_and_damaged_recordings(cifar10_dvs: Path) -> None:
-    (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").write_bytes(
-        b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + b"\xff" * 13
-    )
+    (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").write_bytes(b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + b"\xff" * 13)
     findings = data_set("cifar10-dvs").check(cifar10_dvs)
     assert (
         next(finding.what for finding in findings if finding.state == "incomplete")
@@ -226,9 +222,7 @@ def test_hmdb51_leaves_unused_clips_out_and_keeps_films_together(tmp_path: Path)
     config = configured(dataset="hmdb51", data=data, validation=0.3)
     parts = data_set("hmdb51").load_parts(config)
     assert parts.training.classes == ("golf", "wave")
-    films = [
-        {group.partition("/")[2] for group in part.groups} for part in (parts.training, parts.validation)
-    ]  # type: ignore[attr-defined]
+    films = [{group.partition("/")[2] for group in part.groups} for part in (parts.training, parts.validation)]  # type: ignore[attr-defined]
     assert films[0] | films[1] == {"Alien", "Brazil_2", "Casablanca"}
     test = data_set("hmdb51").load_split(data, "test", card_of(config, parts.training.classes, parts.split))
     assert set(test.groups) == {"golf/Dune", "wave/Dune"}
@@ -298,9 +292,7 @@ def test_a_linked_session_is_read_and_a_loop_of_links_ends(
     assert len(find_recordings(lab)[0]) == before
 
 
-def test_a_cached_file_of_another_shape_is_made_again(
-    lab: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_cached_file_of_another_shape_is_made_again(lab: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     config = configured(dataset="folder", data=lab)
     whole = data_set("folder").load_parts(config).validation
     for file in cache_dir().glob("folder-*.npy"):
@@ -339,9 +331,7 @@ def test_check_finds_a_bit_that_has_flipped_anywhere_in_a_recording(lab: Path) -
     file.write_bytes(octets)
     findings = data_set("folder").check(lab)
     assert findings[0].state == "damaged"
-    assert re.match(
-        rf"{file}: the packet at byte [\d,]+ is left out: its LZ4 data is damaged", findings[0].what
-    )
+    assert re.match(rf"{file}: the packet at byte [\d,]+ is left out: its LZ4 data is damaged", findings[0].what)
 
 
 def test_a_folder_that_cannot_be_read_or_has_countless_files_is_said(
@@ -441,9 +431,7 @@ def test_stretches_may_overlap_within_a_session_and_meet_at_a_moment(lab: Path) 
 def test_a_stretch_of_one_class_within_one_of_another_is_refused(lab: Path, rows: tuple[str, str]) -> None:
     table = lab / "labels.csv"
     table.write_text("file,start,end,label,session\n" + "".join(f"nod/ann/0.aedat4,{row}\n" for row in rows))
-    with pytest.raises(
-        DataError, match=r"0.aedat4@\S+ and nod/ann/0.aedat4@\S+ lies within the other: correct"
-    ):
+    with pytest.raises(DataError, match=r"0.aedat4@\S+ and nod/ann/0.aedat4@\S+ lies within the other: correct"):
         find_recordings(table)
 
 
@@ -460,9 +448,7 @@ def test_a_split_that_was_drawn_from_other_recordings_is_refused(cifar10_dvs: Pa
     parts = data_set("cifar10-dvs").load_parts(config)
     card = card_of(config, CLASSES, parts.split)
     (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").unlink()
-    with pytest.raises(
-        DataError, match=r"drawn from \d+ recordings, but there are \d+ now.* add --split test"
-    ):
+    with pytest.raises(DataError, match=r"drawn from \d+ recordings, but there are \d+ now.* add --split test"):
         data_set("cifar10-dvs").load_split(cifar10_dvs, "validation", card)
     assert len(data_set("cifar10-dvs").load_split(cifar10_dvs, "test", card))
 
@@ -520,9 +506,7 @@ def test_no_window_goes_on_past_a_gap() -> None:
     assert windows[:, :, 0, 0, 0].tolist() == [[0, 1, 2], [90, 91, 92], [93, 94, 95]]
 
 
-@pytest.mark.parametrize(
-    "rule", [SliceRule(delta_t_us=50_000), SliceRule(n_events=100), SliceRule(n_events=200)]
-)
+@pytest.mark.parametrize("rule", [SliceRule(delta_t_us=50_000), SliceRule(n_events=100), SliceRule(n_events=200)])
 @pytest.mark.parametrize("quiet_s", [[0, 0.01], np.arange(80) / 20])  # a stray event or two, or a few
 def test_a_label_s_times_count_from_the_first_event_however_quiet_the_start(
     tmp_path: Path, rule: SliceRule, quiet_s: npt.ArrayLike
@@ -584,7 +568,5 @@ def test_another_folder_s_sessions_are_drawn_by_seed(lab: Path) -> None:
 def test_a_model_s_split_of_other_recordings_is_no_reason_to_draw_another(cifar10_dvs: Path) -> None:
     config = configured(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, windows=2)
     before = card_of(config, CLASSES, Split(drawn_from=9))
-    with pytest.raises(
-        DataError, match=r"drawn from 9 recordings, but there are \d+ now.* or leave --init out"
-    ):
+    with pytest.raises(DataError, match=r"drawn from 9 recordings, but there are \d+ now.* or leave --init out"):
         data_set("cifar10-dvs").load_parts(config, before)

@@ -55,9 +55,7 @@ def test_huge_membranes_do_not_overflow() -> None:
         ((0.5, 0.5, 0.0), (16 / 33, 16 / 33, 1 / 33)),
     ],
 )
-def test_spike_probabilities_are_smoothed_shares(
-    rates: tuple[float, ...], expected: tuple[float, ...]
-) -> None:
+def test_spike_probabilities_are_smoothed_shares(rates: tuple[float, ...], expected: tuple[float, ...]) -> None:
     np.testing.assert_allclose(probabilities(floats(*rates), card("spikes")), expected, rtol=1e-5)
 
 

@@ -25,9 +25,7 @@ FOLDERS = ("docs", "models", "recordings", "packaging")
 DIARIES = ROOT / "docs/experiments"
 """Laboratory diaries, whose commands were those of their day."""
 
-FENCE = re.compile(
-    r"^(?P<mark>```+|~~~+)(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=mark)\s*$", re.MULTILINE | re.DOTALL
-)
+FENCE = re.compile(r"^(?P<mark>```+|~~~+)(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=mark)\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 HTML_LINK = re.compile(r"(?:src|href)=\"([^\"]+)\"")
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
@@ -54,9 +52,7 @@ class Block(NamedTuple):
 
 def pages() -> list[Path]:
     """Return every Markdown page of the repository that people read."""
-    found = [
-        page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md") if "_build" not in page.parts
-    ]
+    found = [page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md") if "_build" not in page.parts]
     return [ROOT / "README.md", *sorted(found)]
 
 

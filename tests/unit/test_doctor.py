@@ -129,9 +129,7 @@ def test_two_files_of_different_trainings_are_a_problem(model: Path) -> None:
     assert "differ in seeds" in check.what
 
 
-def test_models_that_were_taught_are_listed_with_where_they_are(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_that_were_taught_are_listed_with_where_they_are(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVESNN_MODELS", str(model.parent / "none"))
     assert not taught().checks
     monkeypatch.setenv("LIVESNN_MODELS", str(model.parent))
@@ -258,9 +256,7 @@ def test_the_command_installs_rules_for_every_maker(tmp_path: Path) -> None:
     assert set(udev_rules([tmp_path])) == set(CAMERAS)
 
 
-@pytest.mark.parametrize(
-    ("rules", "do"), [((), "sudo cp "), (["iniVation"], "sudo cp "), (["Prophesee"], "usermod")]
-)
+@pytest.mark.parametrize(("rules", "do"), [((), "sudo cp "), (["iniVation"], "sudo cp "), (["Prophesee"], "usermod")])
 def test_a_camera_that_may_not_be_opened_is_a_problem(tmp_path: Path, rules: list[str], do: str) -> None:
     (check,) = usb_permissions(*plug_in(tmp_path, "04b4", "00f5"), rules)
     assert (check.name, check.state) == ("usb permission", "problem")
@@ -358,9 +354,7 @@ def test_a_log_that_has_grown_is_kept_beside_the_next(tmp_path: Path) -> None:
     log.parent.mkdir()
     log.write_text("old\n" * 300_000)
     program = "from livesnn.console import keep_log, say; keep_log('serve'); say('new')"
-    subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, "LIVESNN_CACHE": str(tmp_path)}, check=True
-    )
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "LIVESNN_CACHE": str(tmp_path)}, check=True)
     assert log.with_suffix(".old.log").read_text().startswith("old\n")
     assert [line.split(maxsplit=2)[2][:11] for line in log.read_text().splitlines()] == ["livesnn ser", "new"]
 

@@ -102,9 +102,7 @@ class _AlwaysRolling:
 
 
 @pytest.mark.parametrize("later_us", [0, 80_000_000])
-def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(
-    tmp_path: Path, later_us: int
-) -> None:
+def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(tmp_path: Path, later_us: int) -> None:
     data = trees.dvs_gesture(tmp_path)
     labels = data / "DvsGesture" / "user24_led_labels.csv"
     head, *lines = labels.read_text().splitlines()
@@ -120,9 +118,7 @@ def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(
     model = _AlwaysRolling(replace(card, input=replace(card.input, window=2)))
     measured = evaluate_stream(model, uncut_streams("dvs-gesture", data, "test", model.card, 10, 0))
     assert measured.recall == {name: float(name == "arm_roll") for name in GESTURES if name != GESTURES[2]}
-    assert measured.n == pytest.approx(
-        10 * 21.5, abs=10
-    )  # 24 frames of 50 ms each, windows of two within them
+    assert measured.n == pytest.approx(10 * 21.5, abs=10)  # 24 frames of 50 ms each, windows of two within them
     assert measured.accuracy == pytest.approx(1 / 10, abs=0.01)
     assert measured.idle_decisions_a_minute == pytest.approx(600, rel=0.1)  # every window is 0.1 s
     assert measured.minutes == pytest.approx(11 * 1.7 / 60, rel=0.05)

@@ -98,9 +98,7 @@ def test_a_segment_has_the_event_at_its_start_but_not_the_one_at_its_end(trial: 
 
 @RULES
 @given(st.data())
-def test_what_is_cut_is_what_a_mask_over_the_whole_recording_gives(
-    tmp_path: Path, data: st.DataObject
-) -> None:
+def test_what_is_cut_is_what_a_mask_over_the_whole_recording_gives(tmp_path: Path, data: st.DataObject) -> None:
     gaps = data.draw(st.lists(st.integers(0, 9), min_size=2, max_size=200))
     events = make_events(data.draw(st.sampled_from([0, 7, (1 << 31) - 500])) + np.cumsum(gaps))
     starts = sorted(data.draw(st.sets(st.integers(0, events.size - 1), min_size=1, max_size=8)))
@@ -119,9 +117,7 @@ def test_what_is_cut_is_what_a_mask_over_the_whole_recording_gives(
 
 
 def test_a_segment_is_clipped_to_end_where_the_next_one_starts_as_in_user22_led(tmp_path: Path) -> None:
-    labels = write_labels(
-        tmp_path / "user22_led_labels.csv", [(9, 500, 900), (10, 850, 1_000), (8, 100, 400)]
-    )
+    labels = write_labels(tmp_path / "user22_led_labels.csv", [(9, 500, 900), (10, 850, 1_000), (8, 100, 400)])
     assert read_segments(labels) == (Segment(7, 100, 400), Segment(8, 500, 850), Segment(9, 850, 1_000))
 
 
@@ -142,9 +138,7 @@ def test_one_segment_at_a_time_is_held_in_memory(trial: Callable[..., Trial]) ->
 def test_a_clock_set_to_zero_before_the_first_gesture_does_no_harm(tmp_path: Path) -> None:
     made = write_trial(tmp_path / "archive", "user03_led", make_events([1]), [(1, 10, 20)])
     events = make_events(range(100))
-    made.recording.write_bytes(
-        header() + polarity(make_events([900_000])) + special([RESET]) + polarity(events)
-    )
+    made.recording.write_bytes(header() + polarity(make_events([900_000])) + special([RESET]) + polarity(events))
     ((_, found),) = cut_segments(made)
     assert found["t"].tolist() == list(range(10, 20))
 
@@ -174,9 +168,7 @@ def test_a_recording_may_end_a_little_before_its_last_label_but_not_long_before(
 
 def test_a_segment_without_events_is_an_error(trial: Callable[..., Trial]) -> None:
     made = trial(make_events([10, 20, 90]), [(1, 0, 15), (2, 30, 80)])
-    with pytest.raises(
-        DataError, match=r"no events from 30 to 80 µs, where user07_lab_labels\.csv has class 2"
-    ):
+    with pytest.raises(DataError, match=r"no events from 30 to 80 µs, where user07_lab_labels\.csv has class 2"):
         list(cut_segments(made))
 
 
@@ -218,9 +210,7 @@ def test_labels_that_are_damaged_are_an_error_of_one_line(tmp_path: Path, text: 
     ],
     ids=range(4),
 )
-def test_a_list_of_trials_that_is_damaged_is_an_error_of_one_line(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_a_list_of_trials_that_is_damaged_is_an_error_of_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "trials_to_test.txt").write_text(text)
     with pytest.raises(DataError, match=message) as raised:
         named_trials(tmp_path, "test")

@@ -15,9 +15,7 @@ SMALL = Resolution(3, 2)
 IDEAL = DvsPixelSpec(mismatch=0.0, leak_hz=0.0, noise_hz=0.0, refractory_us=0.0)
 
 
-def run(
-    spec: DvsPixelSpec, levels: list[float], step_us: int = 1000, resolution: Resolution = SMALL
-) -> Events:
+def run(spec: DvsPixelSpec, levels: list[float], step_us: int = 1000, resolution: Resolution = SMALL) -> Events:
     """Return the events of a sensor that sees an even luminance exp(level), one level every ``step_us``."""
     rng = np.random.default_rng(1)
     pixels = DvsPixels(spec, resolution, rng)
@@ -56,9 +54,7 @@ def test_events_are_timed_where_the_log_level_crosses_between_the_frames() -> No
 
 
 def test_the_reference_is_kept_from_frame_to_frame() -> None:
-    slow = run(
-        replace(IDEAL, threshold_on=0.25), list(np.linspace(0, 1.01, 101)), resolution=Resolution(1, 1)
-    )
+    slow = run(replace(IDEAL, threshold_on=0.25), list(np.linspace(0, 1.01, 101)), resolution=Resolution(1, 1))
     assert len(slow) == 4
 
 
@@ -93,10 +89,7 @@ def test_noise_comes_at_the_rate_asked_half_of_it_on() -> None:
     events = run(replace(IDEAL, noise_hz=5.0), [0.0] * 101, step_us=10_000, resolution=Resolution(40, 30))
     expected = 5 * 1200
     assert abs(len(events) - expected) < 5 * np.sqrt(expected)
-    assert (
-        abs(np.count_nonzero(events["p"]) - expected / 2)
-        < 5 * np.sqrt(expected / 4) + 5 * np.sqrt(expected) / 2
-    )
+    assert abs(np.count_nonzero(events["p"]) - expected / 2) < 5 * np.sqrt(expected / 4) + 5 * np.sqrt(expected) / 2
 
 
 def test_noise_does_not_depend_on_the_frame_rate() -> None:

@@ -20,9 +20,7 @@ RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCh
 DVS, ATIS = 1, 2
 
 
-def header(
-    kind: int = DVS, width: int = 320, height: int = 240, version: tuple[int, ...] = (2, 0, 0)
-) -> bytes:
+def header(kind: int = DVS, width: int = 320, height: int = 240, version: tuple[int, ...] = (2, 0, 0)) -> bytes:
     return b"Event Stream" + bytes(version) + bytes([kind]) + struct.pack("<HH", width, height)
 
 
@@ -52,9 +50,7 @@ STREAMS = recordings(x=(0, 1, 255, 256, 319), y=(0, 1, 239), gaps_us=GAPS_US, st
 
 @RULES
 @given(STREAMS, st.sampled_from([DVS, ATIS]), st.data())
-def test_what_is_read_is_what_was_written(
-    tmp_path: Path, events: Events, kind: int, data: st.DataObject
-) -> None:
+def test_what_is_read_is_what_was_written(tmp_path: Path, events: Events, kind: int, data: st.DataObject) -> None:
     path = write(tmp_path / "f.es", header(kind) + encode(events, kind))
     assert np.array_equal(read(path), events)
     found = describe(path)
@@ -120,9 +116,7 @@ def test_octets_that_are_missing_cost_the_event_they_belong_to(tmp_path: Path) -
     assert np.array_equal(found[:50], events[:50])
     assert found.size == 99
     assert np.array_equal(found["x"][50:], events["x"][51:])
-    assert describe(path).warnings == [
-        "3 bytes lost: they can't be events; times after them may be too early"
-    ]
+    assert describe(path).warnings == ["3 bytes lost: they can't be events; times after them may be too early"]
 
 
 @pytest.mark.parametrize("left", range(1, 5))

@@ -113,9 +113,7 @@ def runs(columns: list[int], on: bool) -> Iterator[int]:
 
 EVT2 = Version("% evt 2.0\n", "<u4", 1 << 34, encode_2)
 EVT21 = Version("% format EVT21;endianness=little;height=720;width=1280\n", "<u8", 1 << 34, encode_21)
-LEGACY = Version(
-    "% evt 2.1\n% endianness legacy\n", "<u8", 1 << 34, lambda events: swap_halves(encode_21(events))
-)
+LEGACY = Version("% evt 2.1\n% endianness legacy\n", "<u8", 1 << 34, lambda events: swap_halves(encode_21(events)))
 EVT3 = Version("% evt 3.0\n% format EVT3;height=720;width=1280\n", "<u2", 1 << 24, encode_3)
 VERSIONS = {"evt2": EVT2, "evt21": EVT21, "evt21-legacy": LEGACY, "evt3": EVT3}
 each_version = pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
@@ -138,9 +136,7 @@ def plain_words(version: Version, events: Events) -> npt.NDArray[np.uint64]:
     """Return one event after the other, each with its whole time."""
     t, x, y, on = (events[axis].astype(np.uint64) for axis in ("t", "x", "y", "p"))
     if version is EVT3:
-        return np.stack(
-            [8 << 12 | t >> 12 & 0xFFF, 6 << 12 | t & 0xFFF, y, 2 << 12 | on << 11 | x], 1
-        ).ravel()
+        return np.stack([8 << 12 | t >> 12 & 0xFFF, 6 << 12 | t & 0xFFF, y, 2 << 12 | on << 11 | x], 1).ravel()
     high, head = 8 << 28 | t >> 6 & 0xFFFFFFF, on << 28 | (t & 63) << 22 | x << 11 | y
     bits = {EVT2: (high, head), EVT21: (high << 32, head << 32 | 1), LEGACY: (high, head | 1 << 32)}
     return np.stack(bits[version], 1).ravel()
@@ -148,9 +144,7 @@ def plain_words(version: Version, events: Events) -> npt.NDArray[np.uint64]:
 
 @st.composite
 def recordings(draw: st.DrawFn, wrap_us: int) -> Events:
-    pixel = st.tuples(
-        st.sampled_from([0, 1, 31, 32, 1247, 1279]), st.sampled_from([0, 1, 719]), st.booleans()
-    )
+    pixel = st.tuples(st.sampled_from([0, 1, 31, 32, 1247, 1279]), st.sampled_from([0, 1, 719]), st.booleans())
     step = st.sampled_from([(0, 1), (0, 2), (0, 31), (1, 0), (63, 0), (4095, 0), (4096, 0), (9_999_999, 0)])
     rows = draw(st.lists(st.tuples(step, st.one_of(st.none(), pixel)), max_size=40))
     t = draw(st.sampled_from([0, 1, 4095, wrap_us - 4097, wrap_us - 1]))
@@ -179,9 +173,7 @@ def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
 
 
 @each_version
-def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(
-    tmp_path: Path, version: Version
-) -> None:
+def test_seeking_in_a_file_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path, version: Version) -> None:
     events = make_events(version.wrap_us - 500_000 + np.arange(70_000) // 3 * 50)
     octets = octets_of(version, plain_words(version, events))
     assert len(octets) > 2 * BLOCK_BYTES
@@ -206,9 +198,7 @@ def test_vectors_at_the_end_of_a_packet_go_into_the_next_one(tmp_path: Path, ver
 
 
 @each_version
-def test_a_version_is_told_by_the_words_where_the_header_says_nothing(
-    tmp_path: Path, version: Version
-) -> None:
+def test_a_version_is_told_by_the_words_where_the_header_says_nothing(tmp_path: Path, version: Version) -> None:
     events = make_events(1_000_000 + np.arange(3_000) * 17)
     words = list(version.encode(events))
     for header in ("", "% Date 2020-09-25 07:48:29\n% integrator_name Prophesee\n"):
@@ -399,9 +389,7 @@ def test_slightly_back_over_a_wrap_is_no_further_wrap(tmp_path: Path, version: V
 
 
 @each_version
-def test_a_file_cut_anywhere_near_its_end_gives_its_whole_words_and_says_so(
-    tmp_path: Path, version: Version
-) -> None:
+def test_a_file_cut_anywhere_near_its_end_gives_its_whole_words_and_says_so(tmp_path: Path, version: Version) -> None:
     events = make_events(4_000 + np.arange(100) * 3)
     octets = octets_of(version, version.encode(events))
     word_bytes = np.dtype(version.dtype).itemsize

@@ -66,9 +66,7 @@ def test_saturation_is_a_cause_only_where_training_had_much_less_of_it() -> None
 
 
 def test_a_class_that_gets_nearly_all_decisions_is_named() -> None:
-    one_sided = replace(
-        GOOD, n=40, classes=("nod", "shake", "turn"), confusion=((10, 0, 0), (16, 4, 0), (10, 0, 0))
-    )
+    one_sided = replace(GOOD, n=40, classes=("nod", "shake", "turn"), confusion=((10, 0, 0), (16, 4, 0), (10, 0, 0)))
     assert any("nearly everything is decided as nod" in line for line in explain(one_sided, card()))
     even = replace(GOOD, classes=("nod", "shake", "turn"), confusion=((10, 0, 0), (4, 16, 0), (0, 0, 10)))
     assert not any("nearly everything" in line for line in explain(even, card()))

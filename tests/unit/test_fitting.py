@@ -27,9 +27,7 @@ def test_a_model_fits_the_size_it_was_trained_with(model: str) -> None:
 
 
 def test_for_another_size_the_model_that_was_trained_with_it_is_better() -> None:
-    assert fit_events(read_card("gestures"), SIZES["nmnist"]) == Fit(
-        True, "nmnist", "This looks like N-MNIST"
-    )
+    assert fit_events(read_card("gestures"), SIZES["nmnist"]) == Fit(True, "nmnist", "This looks like N-MNIST")
     assert fit_events(read_card("nmnist"), SIZES["gestures"]) == Fit(
         True, "gestures", "gestures was trained with 128 × 128 pixels"
     )
@@ -51,9 +49,7 @@ def test_a_model_of_videos_cannot_take_events_and_one_of_events_no_video() -> No
 def test_every_shipped_model_fits_a_source_of_its_own_kind() -> None:
     for model in shipped_models():
         card = read_card(model)
-        fit = (
-            fit_video(card, "clip.avi") if card.input.kind == "video" else fit_events(card, Resolution(9, 9))
-        )
+        fit = fit_video(card, "clip.avi") if card.input.kind == "video" else fit_events(card, Resolution(9, 9))
         assert fit.plays
 
 
@@ -77,9 +73,7 @@ def test_with_no_model_named_the_fitting_one_decides_and_is_said(
 ) -> None:
     assert main([*command, str(recordings_dir() / "digit-3.aedat4"), "--json"]) == 0
     told = capsys.readouterr()
-    said = (
-        f"livesnn {command[0]}: This looks like N-MNIST, so nmnist is used: name another model with --model"
-    )
+    said = f"livesnn {command[0]}: This looks like N-MNIST, so nmnist is used: name another model with --model"
     assert told.err.splitlines()[0] == said
     summary = json.loads(told.out.splitlines()[-1])["summary"]
     assert summary["majority"] in ("3", None)

@@ -48,9 +48,7 @@ class TestCrop:
             ((17, 17), 34, 16, 32),
         ],
     )
-    def test_columns_of_known_sensors(
-        self, sensor: tuple[int, int], size: int, x: int, expected: int | None
-    ) -> None:
+    def test_columns_of_known_sensors(self, sensor: tuple[int, int], size: int, x: int, expected: int | None) -> None:
         rule = SliceRule(n_events=1)
         ended = Slicer(rule, Resolution(*sensor), InputSpec(size, size, rule)).push(Packet(at(0, x=x)))
         assert [int(np.flatnonzero(frame.data[1, 0])[0]) for frame in ended] == (
@@ -60,9 +58,7 @@ class TestCrop:
     def test_a_tall_sensor_is_cropped_above_and_below(self) -> None:
         rule = SliceRule(n_events=1)
         cut = Slicer(rule, Resolution(2, 6), InputSpec(2, 2, rule))
-        rows = [
-            [int(np.flatnonzero(f.data[1, :, 0])[0]) for f in cut.push(Packet(at(0, y=y)))] for y in range(6)
-        ]
+        rows = [[int(np.flatnonzero(f.data[1, :, 0])[0]) for f in cut.push(Packet(at(0, y=y)))] for y in range(6)]
         assert rows == [[], [], [0], [1], [], []]
 
     def test_off_is_channel_0_and_on_is_channel_1(self) -> None:
@@ -96,9 +92,7 @@ class TestFixedTime:
         assert (int(frame.data[1, 0, 1]), frame.n_events) == (9, 3)
 
     def test_an_event_outside_the_crop_starts_the_clock_and_ends_slices_uncounted(self) -> None:
-        assert told(slicer().push(Packet(np.concatenate([at(0, x=9), at(10_000, y=9)])))) == [
-            (10_000, 0, True)
-        ]
+        assert told(slicer().push(Packet(np.concatenate([at(0, x=9), at(10_000, y=9)])))) == [(10_000, 0, True)]
 
     def test_silence_of_a_window_becomes_empty_frames(self) -> None:
         ended = slicer().push(Packet(at(0, 100_000)))
@@ -136,18 +130,14 @@ class TestFixedCount:
         assert told(cut.push(Packet(at(7)))) == [(7, 2, True)]
 
     def test_only_events_inside_the_crop_count(self) -> None:
-        ended = slicer(SliceRule(n_events=2)).push(
-            Packet(np.concatenate([at(1), at(2, 3, x=4), at(4), at(5, x=4)]))
-        )
+        ended = slicer(SliceRule(n_events=2)).push(Packet(np.concatenate([at(1), at(2, 3, x=4), at(4), at(5, x=4)])))
         assert told(ended) == [(4, 2, True)]
 
     def test_a_second_of_silence_is_a_pause_and_more_starts_again(self) -> None:
         cut = slicer(SliceRule(n_events=2))
         assert told(cut.push(Packet(at(0, GAP_FIXED_COUNT_US)))) == [(GAP_FIXED_COUNT_US, 2, True)]
         assert told(cut.push(Packet(at(GAP_FIXED_COUNT_US, 2 * GAP_FIXED_COUNT_US + 1)))) == []
-        assert told(cut.push(Packet(at(2 * GAP_FIXED_COUNT_US + 2)))) == [
-            (2 * GAP_FIXED_COUNT_US + 2, 2, True)
-        ]
+        assert told(cut.push(Packet(at(2 * GAP_FIXED_COUNT_US + 2)))) == [(2 * GAP_FIXED_COUNT_US + 2, 2, True)]
 
     def test_time_that_jumps_back_starts_again(self) -> None:
         cut = slicer(SliceRule(n_events=2))
@@ -164,9 +154,7 @@ class TestClock:
         nothing = at()
         assert told(cut.push(Packet(nothing, now_us=9_999))) == []
         assert told(cut.push(Packet(nothing, now_us=10_000))) == [(10_000, 1, True)]
-        later = [
-            frame for now in range(20_000, 500_001, 20_000) for frame in cut.push(Packet(nothing, now_us=now))
-        ]
+        later = [frame for now in range(20_000, 500_001, 20_000) for frame in cut.push(Packet(nothing, now_us=now))]
         assert told(later) == [(t, 0, False) for t in range(20_000, 500_001, 10_000)]
 
     def test_an_event_after_a_quiet_scene_follows_on(self) -> None:
@@ -256,9 +244,7 @@ class TestPackets:
     @pytest.mark.parametrize("rule", [TEN_MS, SliceRule(n_events=2)])
     def test_fields_are_read_by_their_names_whatever_their_order_and_type(self, rule: SliceRule) -> None:
         events = np.concatenate([at(0, 1, x=3, y=2), at(10_000, 20_000, x=1, p=False)])
-        other = np.zeros(
-            events.size, [("x", "<i2"), ("p", "u1"), ("more", "<f8"), ("t", ">i8"), ("y", "<i4")]
-        )
+        other = np.zeros(events.size, [("x", "<i2"), ("p", "u1"), ("more", "<f8"), ("t", ">i8"), ("y", "<i4")])
         for name in ("t", "x", "y", "p"):
             other[name] = events[name]
         expected, found = slicer(rule).push(Packet(events)), slicer(rule).push(Packet(other))
@@ -406,9 +392,7 @@ class TestCountsOfOtherSensors:
         assert frame.data.max() == 8
 
     def test_without_a_word_in_the_card_they_are_as_they_come(self) -> None:
-        (frame,) = Slicer(TEN_MS, Resolution(8, 6), INPUT).push(
-            Packet(np.concatenate([at(*range(8)), at(10_000)]))
-        )
+        (frame,) = Slicer(TEN_MS, Resolution(8, 6), INPUT).push(Packet(np.concatenate([at(*range(8)), at(10_000)])))
         assert frame.data.max() == 8
 
 

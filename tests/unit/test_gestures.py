@@ -119,8 +119,7 @@ def test_the_left_arm_does_in_every_style_what_the_right_one_does_in_a_mirror(
     monkeypatch.setattr(motions, "_loosely", lambda wrist, *_: wrist)
     for seed in range(10):
         one, two = (
-            perform(name, TIMES_S, np.random.default_rng(seed), "wide")
-            for name in (gesture, mirrored(gesture))
+            perform(name, TIMES_S, np.random.default_rng(seed), "wide") for name in (gesture, mirrored(gesture))
         )
         assert one.wrist[:, RIGHT] == pytest.approx(two.wrist[:, LEFT], abs=0.15)  # nobody holds still
 
@@ -262,9 +261,7 @@ def test_the_default_sensor_is_128_by_128_event_for_event() -> None:
     np.testing.assert_array_equal(default, asked)
 
 
-@pytest.mark.parametrize(
-    "sensor", ["0x0", "8x128", "128x1281", "-1x5", "128", "1e3x99", "axb", "128x128x2", "٣٤x٣٤"]
-)
+@pytest.mark.parametrize("sensor", ["0x0", "8x128", "128x1281", "-1x5", "128", "1e3x99", "axb", "128x128x2", "٣٤x٣٤"])
 def test_a_sensor_that_is_none_is_an_error_that_says_which_are(sensor: str) -> None:
     with pytest.raises(SourceError, match="give width and height from 16 to 1280, such as 346x260"):
         scene_resolution("gestures", sensor)

@@ -42,9 +42,7 @@ pytestmark = pytest.mark.slow
 SHORT = replace(INPUT, window=2)
 
 
-def test_clips_are_made_once_and_then_read_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clips_are_made_once_and_then_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
     clips = load_gestures(SHORT, 1, use="test")
     assert clips.frames.shape == (11, 2, 2, 64, 64)
@@ -276,9 +274,7 @@ def test_a_model_that_was_taught_a_gesture_is_measured_on_what_it_knew(
 
 
 def test_training_has_wide_people_the_test_narrow_ones_and_validation_both() -> None:
-    breadths = {
-        use: {breadth_of(use, seed, INPUT) for seed in range(4)} for use in ("train", "validation", "test")
-    }  # type: ignore[arg-type]
+    breadths = {use: {breadth_of(use, seed, INPUT) for seed in range(4)} for use in ("train", "validation", "test")}  # type: ignore[arg-type]
     assert breadths == {"train": {"wide"}, "validation": {"narrow", "wide"}, "test": {"narrow"}}
     counted = replace(INPUT, slice=SliceRule(n_events=500))
     assert breadth_of("train", 0, counted) == "narrow"

@@ -114,15 +114,11 @@ def test_of_an_unpacked_column_with_a_short_chunk_the_other_blocks_are_read(tmp_
             rows.attrs["unit"] = "us"
             for first in range(0, len(events), 1024):
                 octets = events[axis][first : first + 1024].astype("i8").tobytes()
-                rows.id.write_direct_chunk(
-                    (first,), octets[:400] if (axis, first) == ("x", short) else octets
-                )
+                rows.id.write_direct_chunk((first,), octets[:400] if (axis, first) == ("x", short) else octets)
     expected = np.delete(events, np.s_[BLOCK_EVENTS : 2 * BLOCK_EVENTS])
     with open_recording(path) as recording:
         assert np.array_equal(joined(recording), expected)
-        assert any(
-            f"{BLOCK_EVENTS} events lost" in warning.replace(",", "") for warning in recording.warnings
-        )
+        assert any(f"{BLOCK_EVENTS} events lost" in warning.replace(",", "") for warning in recording.warnings)
 
 
 def test_an_unpacked_file_in_chunks_is_read_whole(tmp_path: Path) -> None:
@@ -256,9 +252,7 @@ def test_a_chunk_that_unpacks_to_more_than_a_chunk_is_lost_and_said(
         file["t"].attrs["unit"] = "us"
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = describe(tmp_path / "f.h5")
-    assert found.streams["events"].n == (
-        rows if rows % BLOCK_EVENTS == 0 else 0
-    )  # the rest of its blocks is lost
+    assert found.streams["events"].n == (rows if rows % BLOCK_EVENTS == 0 else 0)  # the rest of its blocks is lost
     assert "damaged from event 0 on" in found.warnings[0]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 400_000
 
@@ -333,9 +327,7 @@ def test_streams_of_one_camera_are_to_be_named(tmp_path: Path) -> None:
         for group, last in (("left", 9), ("right", 99)):
             for axis in "txyp":
                 file[f"{group}/{axis}"] = np.array([0, 1 if axis == "p" else last])
-    with pytest.raises(
-        SourceError, match="the camera CAM has the event streams left and right: name one of these"
-    ):
+    with pytest.raises(SourceError, match="the camera CAM has the event streams left and right: name one of these"):
         open_recording(path, stream="CAM")
     with pytest.raises(SourceError, match="no event stream called ''; it has left, right"):
         open_recording(path, stream="")
@@ -516,9 +508,7 @@ def test_a_file_cut_short_is_an_error_of_one_line(tmp_path: Path) -> None:
         (8, b"\xff" * 8),
     ],
 )
-def test_a_damaged_heap_of_texts_costs_the_attribute_and_nothing_else(
-    tmp_path: Path, at: int, octets: bytes
-) -> None:
+def test_a_damaged_heap_of_texts_costs_the_attribute_and_nothing_else(tmp_path: Path, at: int, octets: bytes) -> None:
     events = make_events(100)
     path = write_ecf(tmp_path / "f.h5", events)
     whole = bytearray(path.read_bytes())

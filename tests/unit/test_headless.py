@@ -28,9 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_model(tmp_path_factory.mktemp("model") / "columns"))
 
 
-def test_what_was_put_in_order_or_left_out_is_in_the_summary_and_what_info_says(
-    model: str, tmp_path: Path
-) -> None:
+def test_what_was_put_in_order_or_left_out_is_in_the_summary_and_what_info_says(model: str, tmp_path: Path) -> None:
     bar = moving_bar(1_000_500)
     bar["x"][[100, 200, 300]] = SENSOR.width
     bar["t"][500] -= 5000
@@ -67,9 +65,7 @@ def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Pa
     assert (summary.engine, summary.engine_frames) == ("onnx", {"onnx": summary.frames})
     assert summary.engine_switched_at_frame is None
     assert "\n        engine  onnx\n" in describe_summary(summary)
-    went_over = replace(
-        summary, engine="spike", engine_frames={"onnx": 12, "spike": 88}, engine_switched_at_frame=12
-    )
+    went_over = replace(summary, engine="spike", engine_frames={"onnx": 12, "spike": 88}, engine_switched_at_frame=12)
     assert "spike (12 on onnx, 88 on spike; switched at frame 12)" in describe_summary(went_over)
 
 
@@ -154,9 +150,7 @@ def test_a_stream_that_is_not_there_is_one_line(model: str) -> None:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    ("trained", "warned"), [(tuple(SENSOR), False), (None, False), ((128, 128), True)], ids=str
-)
+@pytest.mark.parametrize(("trained", "warned"), [(tuple(SENSOR), False), (None, False), ((128, 128), True)], ids=str)
 def test_a_sensor_of_another_size_than_the_training_s_is_a_warning(
     trained: tuple[int, int] | None, warned: bool, tmp_path: Path
 ) -> None:

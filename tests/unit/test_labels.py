@@ -126,8 +126,7 @@ def test_labels_of_renamed_files_are_told_instead_of_passed_over(tmp_path: Path)
     for name in ("a.aedat4", "a.labels.csv"):
         (tmp_path / name).rename(tmp_path / name.replace("a", "b", 1))
     assert (
-        "its lines name 'a.aedat4': write b.aedat4 in the column file"
-        in describe(tmp_path / "b.aedat4").warnings[0]
+        "its lines name 'a.aedat4': write b.aedat4 in the column file" in describe(tmp_path / "b.aedat4").warnings[0]
     )
     assert "its labels are left out" in convert(tmp_path / "b.aedat4", tmp_path / "c.npz").warnings[0]
 
@@ -139,9 +138,7 @@ def test_a_wrong_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
 
 
 def test_a_quote_without_an_end_takes_no_lines_along(tmp_path: Path) -> None:
-    labels_file(tmp_path / "a.aedat4").write_text(
-        'file,start,end,label\na.aedat4,0,1,"clap\na.aedat4,1,2,wave\n'
-    )
+    labels_file(tmp_path / "a.aedat4").write_text('file,start,end,label\na.aedat4,0,1,"clap\na.aedat4,1,2,wave\n')
     with pytest.raises(DataError, match=r"a\.labels\.csv: can't be read .* save it as UTF-8"):
         read_labels(tmp_path / "a.aedat4")
 
@@ -275,9 +272,7 @@ def test_labels_of_another_stream_count_from_its_own_first_event(tmp_path: Path)
     assert "labels outside the events are left out: 1" in done.warnings[-1]
 
 
-def test_the_command_says_how_many_labels_went_along(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_how_many_labels_went_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
     assert main(["convert", str(tmp_path / "a.aedat4"), str(tmp_path / "b.npz")]) == 0
     assert json.loads(capsys.readouterr().out)["labels"] == 1
@@ -345,9 +340,7 @@ def test_labels_that_stay_beside_a_replaced_recording_are_told_where_its_own_are
     assert any("b.labels.csv stays" in warning for warning in warnings)
 
 
-def test_a_table_of_decisions_does_not_replace_labels(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_of_decisions_does_not_replace_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
     labels = labels_file(tmp_path / "a.aedat4")
     before = labels.read_bytes()

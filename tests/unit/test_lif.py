@@ -45,9 +45,7 @@ def test_the_threshold_itself_fires() -> None:
 
 def test_the_shifted_leaky_relu_has_the_printed_sign() -> None:
     synapse = Synapse(NeuronSpec(0.5, 0.5, False), analog=True, slope=-0.01)
-    assert synapse.output(torch.tensor([-2.0, 0.4, 0.5, 3.0])).tolist() == pytest.approx(
-        [0.02, -0.004, 0.5, 3.0]
-    )
+    assert synapse.output(torch.tensor([-2.0, 0.4, 0.5, 3.0])).tolist() == pytest.approx([0.02, -0.004, 0.5, 3.0])
 
 
 def test_the_default_surrogate_is_the_published_gaussian() -> None:

@@ -112,9 +112,7 @@ def test_a_frame_with_a_checksum_of_its_content_is_left_to_the_library(more: dic
     ("times_us", "plain"),
     [([0, 0, 5, 5], True), ([0, 5, 0, 5], False), ([0, 1 << 62, -(1 << 63), -(1 << 62), 0], False)],
 )
-def test_times_that_fall_or_wrap_around_to_where_they_began_are_not_plain(
-    times_us: list[int], plain: bool
-) -> None:
+def test_times_that_fall_or_wrap_around_to_where_they_began_are_not_plain(times_us: list[int], plain: bool) -> None:
     events = np.zeros(len(times_us), EVENTS_DTYPE)
     events["t"] = times_us
     frame = memoryview(lz4.frame.compress(build_events(events)))

@@ -106,9 +106,7 @@ def test_a_row_holds_what_livesnn_run_prints_about_the_recording(
     assert {name: cells[name] for name in summary} == as_text
 
 
-def test_a_parquet_file_holds_the_same_and_can_be_read_before_it_is_closed(
-    row: bytes, tmp_path: Path
-) -> None:
+def test_a_parquet_file_holds_the_same_and_can_be_read_before_it_is_closed(row: bytes, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'livesnn[parquet]'")
     with closing(open_table(tmp_path / "table.parquet")) as table:
         assert parquet.read_table(tmp_path / "table.parquet").num_rows == 0
@@ -188,9 +186,7 @@ def test_a_run_that_is_killed_leaves_whole_rows_and_goes_on_from_there(
     assert names_of(table) == numbered(24)
 
 
-def test_a_process_that_is_killed_costs_no_recording(
-    recordings: Callable[[int], Path], model_folder: Path
-) -> None:
+def test_a_process_that_is_killed_costs_no_recording(recordings: Callable[[int], Path], model_folder: Path) -> None:
     files = [File(path.name, str(path)) for path in sorted(recordings(8).rglob("*.npz"))]
     outcomes = {}
     for file, outcome in in_processes(files, RunOptions(str(model_folder)), jobs=2):

@@ -29,7 +29,6 @@ LIBRARY, VERSION = platform.libc_ver()
 def test_freed_memory_is_not_taken_from_the_kernel_again() -> None:
     """Five blocks of 64 MB one after the other: 16,384 pages each unless the first one's are kept."""
     given_back, kept = (
-        int(subprocess.check_output([sys.executable, "-c", FAULTS.format(keep=keep)]))
-        for keep in (False, True)
+        int(subprocess.check_output([sys.executable, "-c", FAULTS.format(keep=keep)])) for keep in (False, True)
     )
     assert kept < given_back / 10

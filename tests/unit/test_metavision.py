@@ -206,9 +206,7 @@ class FakeHal:
         self.DeviceDiscovery = self
 
     def list_available_sources(self) -> list[Any]:
-        return [
-            SimpleNamespace(serial=SERIAL, integrator_name="Prophesee", plugin_name="hal_plugin_prophesee")
-        ]
+        return [SimpleNamespace(serial=SERIAL, integrator_name="Prophesee", plugin_name="hal_plugin_prophesee")]
 
     def open(self, serial: str) -> FakeDevice | None:
         self.opened.append(serial)
@@ -263,9 +261,7 @@ def test_unplugged_it_is_waited_for_and_goes_on() -> None:
 def test_an_error_of_the_driver_is_a_loss() -> None:
     told: list[str] = []
     hal = FakeHal(FakeDevice([RuntimeError("USB transfer failed")]), FakeDevice([at(2)]))
-    with open_camera(
-        "camera:metavision", notify=told.append, cameras=MetavisionCameras(lambda: hal)
-    ) as camera:
+    with open_camera("camera:metavision", notify=told.append, cameras=MetavisionCameras(lambda: hal)) as camera:
         some(camera, 1)
     assert "is lost (USB transfer failed)" in told[0]
 
@@ -287,9 +283,7 @@ def test_what_has_no_events_is_refused() -> None:
 
 def test_where_it_is_not_installed_it_is_said_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "metavision_hal", None)
-    with pytest.raises(
-        SourceError, match=r"install it \(https://docs.prophesee.ai/.*add its modules to PYTHONPATH"
-    ):
+    with pytest.raises(SourceError, match=r"install it \(https://docs.prophesee.ai/.*add its modules to PYTHONPATH"):
         open_camera("camera:metavision")
 
 
@@ -304,9 +298,7 @@ def test_it_opens_the_cameras_that_no_other_driver_knows() -> None:
         assert len(some(camera, 1)) == 1
 
 
-def set_up(
-    *settings: SensorSettings, sensor: str = "GenX320", refused: str = ""
-) -> tuple[FakeDevice, list[str]]:
+def set_up(*settings: SensorSettings, sensor: str = "GenX320", refused: str = "") -> tuple[FakeDevice, list[str]]:
     """Return a camera after it was set up in these ways, one a packet, and the warnings."""
     fake = FakeDevice([each for _ in settings for each in (at(1), None)], sensor)
     fake.biases.refused = refused
@@ -341,9 +333,7 @@ def test_a_bias_that_cannot_be_changed_is_none() -> None:
 
 def test_a_bias_that_the_camera_refuses_is_a_warning() -> None:
     _, warnings = set_up(SensorSettings(sensitivity=0.5), refused="bias_diff_on")
-    assert warnings == [
-        f"camera Prophesee GenX320 {SERIAL} refuses these settings (bias_diff_on): choose others"
-    ]
+    assert warnings == [f"camera Prophesee GenX320 {SERIAL} refuses these settings (bias_diff_on): choose others"]
 
 
 def test_region_hot_pixels_and_rate_limit_are_the_sensors_own_and_can_be_taken_back() -> None:

@@ -144,15 +144,11 @@ def test_a_subscriber_hears_each_change_surely_and_every_line(
         "arm_roll",
         None,
     ]
-    changes = [
-        (qos, retained, payload) for topic, qos, retained, payload in heard if topic == "livesnn/decision"
-    ]
+    changes = [(qos, retained, payload) for topic, qos, retained, payload in heard if topic == "livesnn/decision"]
     assert changes == [(1, False, "other"), (1, False, "arm_roll"), (1, False, "")]
 
 
-def test_who_comes_later_is_told_whether_livesnn_is_there(
-    broker: Mosquitto, tell_by: Callable[..., Telling]
-) -> None:
+def test_who_comes_later_is_told_whether_livesnn_is_there(broker: Mosquitto, tell_by: Callable[..., Telling]) -> None:
     telling = tell_by(broker.port)
     first = broker.subscribe()
     eventually(lambda: ("livesnn/status", 1, True, "online") in first)
@@ -162,9 +158,7 @@ def test_who_comes_later_is_told_whether_livesnn_is_there(
     eventually(lambda: ("livesnn/status", 1, True, "offline") in later)
 
 
-def test_when_nothing_comes_the_decision_is_taken_back(
-    broker: Mosquitto, tell_by: Callable[..., Telling]
-) -> None:
+def test_when_nothing_comes_the_decision_is_taken_back(broker: Mosquitto, tell_by: Callable[..., Telling]) -> None:
     telling = tell_by(broker.port, quiet_s=0.3)
     heard = broker.subscribe()
     eventually(lambda: heard)
@@ -226,9 +220,7 @@ def test_a_broker_that_stalls_delays_nobody_else(broker: Mosquitto, tell_by: Cal
 def settings_with_password(folder: Path, port: int, *more: str) -> Path:
     """Return a file of settings of a broker that knows the user robot, whose password is right."""
     passwords, settings = folder / "passwords", folder / "mosquitto.conf"
-    subprocess.run(
-        ["mosquitto_passwd", "-c", "-b", passwords, "robot", "right"], check=True, capture_output=True
-    )
+    subprocess.run(["mosquitto_passwd", "-c", "-b", passwords, "robot", "right"], check=True, capture_output=True)
     passwords.chmod(0o644)
     folder.chmod(0o755)
     lines = (f"listener {port} 127.0.0.1", "allow_anonymous false", f"password_file {passwords}", "user root")
@@ -252,9 +244,7 @@ def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
 
 
 # paho leaves the socket of a failed handshake to the garbage collector.
-@pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
-)
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
 def test_by_tls_a_subscriber_hears_livesnn_if_it_trusts_the_broker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,9 +258,7 @@ def test_by_tls_a_subscriber_hears_livesnn_if_it_trusts_the_broker(
     with closing(Mosquitto(port, "-c", settings)) as broker, OutputLoop(print) as loop:
         decisions = DecisionFeeds(loop, "camera", read_card("gestures"))
         for ca in (None, stranger):
-            with pytest.raises(
-                SourceError, match=r"isn't trusted .*: give its certificate authority's certificate"
-            ):
+            with pytest.raises(SourceError, match=r"isn't trusted .*: give its certificate authority's certificate"):
                 MqttOutput(loop, parse_broker(url, ca), decisions)
         with pytest.raises(SourceError, match="give the broker a certificate of its host name"):
             MqttOutput(loop, parse_broker(url.replace("127.0.0.1", "localhost"), authority), decisions)
@@ -330,9 +318,7 @@ def test_subscribers_hear_from_the_broker_that_livesnn_was_killed(broker: Mosqui
 def test_a_broker_is_given_as_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIVESNN_MQTT_PASSWORD", "from outside")
     assert parse_broker("mqtt://broker") == Broker("broker", 1883)
-    assert parse_broker("mqtts://me:p%40ss@[::1]:99/hall/east/") == Broker(
-        "::1", 99, "hall/east", "me", "p@ss", True
-    )
+    assert parse_broker("mqtts://me:p%40ss@[::1]:99/hall/east/") == Broker("::1", 99, "hall/east", "me", "p@ss", True)
     assert parse_broker("mqtt://me@broker").password == "from outside"
     assert "p@ss" not in repr(parse_broker("mqtt://me:p%40ss@broker"))
 

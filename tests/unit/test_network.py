@@ -142,9 +142,7 @@ def test_where_nobody_listens_the_line_says_what_where_and_what_to_do() -> None:
 
 def test_a_topic_of_ros_needs_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rclpy", None)
-    with pytest.raises(
-        SourceError, match=r"ros2:/events needs ROS 2, and rclpy is missing: source its setup\.bash"
-    ):
+    with pytest.raises(SourceError, match=r"ros2:/events needs ROS 2, and rclpy is missing: source its setup\.bash"):
         open_source("ros2:/events")
 
 
@@ -257,9 +255,7 @@ def test_a_server_that_connects_and_says_nothing_more_is_given_up(
         connect_to(serve((octets, True)).address, connect_s=0.1)
 
 
-@pytest.mark.parametrize(
-    "octets", [b"", packet_octets(make_events(50))[:3], packet_octets(make_events(50))[:99]]
-)
+@pytest.mark.parametrize("octets", [b"", packet_octets(make_events(50))[:3], packet_octets(make_events(50))[:99]])
 def test_a_server_that_hangs_up_is_lost_also_within_a_packet(
     connect: Callable[..., StreamConnection], octets: bytes
 ) -> None:

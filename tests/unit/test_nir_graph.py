@@ -98,9 +98,7 @@ class Program:
                 current = np.tensordot(node.weight, patches(x, size, stride, padding), ((1, 2, 3), (0, 3, 4)))
                 return current + node.bias[:, None, None]
             case nir.AvgPool2d():
-                size, stride, padding = (
-                    int(each[0]) for each in (node.kernel_size, node.stride, node.padding)
-                )
+                size, stride, padding = (int(each[0]) for each in (node.kernel_size, node.stride, node.padding))
                 return patches(x, size, stride, padding).mean((3, 4), dtype=np.float32)
             case nir.Flatten():
                 return x.reshape(-1)
@@ -207,9 +205,7 @@ def test_traces_whose_copies_would_take_too_much_memory_are_refused() -> None:
         "classify.weight": (len(card.classes), 4),
     }
     weights |= {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
-    with pytest.raises(
-        ModelError, match=r"its 40,960 traces are too many for a NIR graph: export it as \.onnx"
-    ):
+    with pytest.raises(ModelError, match=r"its 40,960 traces are too many for a NIR graph: export it as \.onnx"):
         nir_graph(card, weights, 0.05)
 
 
@@ -248,9 +244,7 @@ def test_the_command_writes_a_file_that_nir_reads(tmp_path: Path, capsys: pytest
         np.testing.assert_array_equal(again.step(counts)[0], own.step(counts)[0])
 
 
-def test_dt_is_of_the_graph_and_the_summary_is_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dt_is_of_the_graph_and_the_summary_is_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "n.nir"
     assert main(["export", "nmnist", str(out), "--dt", "0.0001", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

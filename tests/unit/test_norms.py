@@ -27,9 +27,7 @@ def norms(net: SpikingNetwork) -> list[torch.nn.BatchNorm2d]:
 
 def clips(*counts: int) -> list[torch.Tensor]:
     random = np.random.default_rng(3)
-    return [
-        torch.from_numpy(random.poisson(0.3, (count, 10, 2, 34, 34)).astype(np.uint8)) for count in counts
-    ]
+    return [torch.from_numpy(random.poisson(0.3, (count, 10, 2, 34, 34)).astype(np.uint8)) for count in counts]
 
 
 @pytest.mark.slow

@@ -311,9 +311,7 @@ HOSTILE: dict[str, tuple[list[onnx.NodeProto], str]] = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_graph_that_asks_for_too_much_is_refused_before_onnx_runtime_sees_it(
-    tmp_path: Path, what: str
-) -> None:
+def test_a_graph_that_asks_for_too_much_is_refused_before_onnx_runtime_sees_it(tmp_path: Path, what: str) -> None:
     nodes, says = HOSTILE[what]
     step = graph()
     others = [*step.node]
@@ -414,9 +412,7 @@ def test_a_first_step_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: 
         (replace(CARD, states={}), "last state"),
     ],
 )
-def test_a_tensor_that_is_not_what_the_card_says_is_named(
-    tmp_path: Path, card: ModelCard, tensor: str
-) -> None:
+def test_a_tensor_that_is_not_what_the_card_says_is_named(tmp_path: Path, card: ModelCard, tensor: str) -> None:
     with pytest.raises(ModelError, match=tensor) as caught:
         OnnxModel.load(write(tmp_path / "model.onnx", card))
     assert "\n" not in str(caught.value)
@@ -521,9 +517,7 @@ def test_an_unknown_model_names_the_ones_there_are(shipped: Path, name: str) -> 
     with pytest.raises(ModelError) as caught:
         load_model(name)
     message = str(caught.value)
-    assert (
-        message == f"Model {name!r} not found; available: gestures, tiny" or "not a model folder" in message
-    )
+    assert message == f"Model {name!r} not found; available: gestures, tiny" or "not a model folder" in message
 
 
 def test_a_folder_without_weights_says_so(shipped: Path) -> None:
@@ -580,7 +574,5 @@ def test_shipped_folders_lie_in_the_checkout() -> None:
 def test_onnx_runtime_keeps_no_number_of_this_device(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
-    subprocess.run(
-        [sys.executable, "-c", "import livesnn, onnxruntime"], env=environment, check=True, timeout=60
-    )
+    subprocess.run([sys.executable, "-c", "import livesnn, onnxruntime"], env=environment, check=True, timeout=60)
     assert [*tmp_path.iterdir()] == []

@@ -19,9 +19,7 @@ FLAT = WIDTH * 7 * 7
 
 
 def config_of(network: NetworkName, **changes: object) -> Configuration:
-    return configured(
-        recipe="paper", network=network, dataset="mnist-seq1", width=WIDTH, compile=False, **changes
-    )
+    return configured(recipe="paper", network=network, dataset="mnist-seq1", width=WIDTH, compile=False, **changes)
 
 
 def operations(network: NetworkName, frames: torch.Tensor, **changes: object) -> Operations:

@@ -105,9 +105,7 @@ def test_the_papers_figures_are_those_of_its_tables() -> None:
     assert all(len(row) == len(TABLE1_COLUMNS) for row in TABLE1.values())
     assert TABLE1["conv_snn"] == (99.4, 98.6, 98.4, 99.36, 98.8, 89.5)
     assert len(TABLE2) == 18
-    assert {published.dataset for published in TABLE2} == {
-        column.beside for column in COLUMNS["table2"].values()
-    }
+    assert {published.dataset for published in TABLE2} == {column.beside for column in COLUMNS["table2"].values()}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -145,9 +143,7 @@ def test_a_cell_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     assert a_record(CONV_SNN, 0.98).sd is None
     assert "[5, 1]" in record_file(tmp_path, CONV_SNN).read_text()
     record_file(tmp_path, CONV_SNN).write_text('{"table": "table1"}')
-    with pytest.raises(
-        DataError, match=r"is damaged .*: restore it .* or delete it and run its command again"
-    ):
+    with pytest.raises(DataError, match=r"is damaged .*: restore it .* or delete it and run its command again"):
         read_record(tmp_path, CONV_SNN)
 
 
@@ -166,8 +162,7 @@ def test_a_filled_cell_stands_beside_the_papers_with_its_marks(tmp_path: Path) -
     assert cells_of_row[3] == "98.50 ± 0.71† (98.6)"
     assert cells_of_row[7] == "90.00†‡ (89.5)"
     assert (
-        "† Less than the paper's budget, which is 100 epochs or more, 10 runs and 60,000 digits. Here a tenth"
-        in text
+        "† Less than the paper's budget, which is 100 epochs or more, 10 runs and 60,000 digits. Here a tenth" in text
     )
     assert "‡ Seq 5, total: " in text
     assert "--cell conv_snn:seq1 " not in text
@@ -297,9 +292,7 @@ def test_an_epoch_that_was_repeated_after_a_stop_counts_once_and_a_lost_one_is_n
 
 
 def test_a_figure_is_drawn_of_the_cells_that_are_there_and_says_what_is_missing(tmp_path: Path) -> None:
-    assert "`livesnn tables table1 --cell conv_snn:seq1 --budget cpu" in shown(
-        "fig9", tmp_path, "cpu", "best"
-    )
+    assert "`livesnn tables table1 --cell conv_snn:seq1 --budget cpu" in shown("fig9", tmp_path, "cpu", "best")
     assert not list(tmp_path.iterdir())
     for column in ("seq1", "seq5-total"):
         write_record(tmp_path, a_record(CONV_SNN._replace(column=column), 0.9))

@@ -15,9 +15,7 @@ from tests.benchmarks.people import Clip, Played, Stream, bench_people, recorded
 CARD = read_card("gestures")
 
 
-def played(
-    label: str | None, *decisions: str | None, group: str = "", counted: slice = slice(None)
-) -> Played:
+def played(label: str | None, *decisions: str | None, group: str = "", counted: slice = slice(None)) -> Played:
     """Return a clip with a decision after each frame, of which those in ``counted`` count."""
     counts = np.zeros(len(decisions), bool)
     counts[counted] = True
@@ -59,9 +57,7 @@ def data(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for gesture, name in (("right_hand_wave", "right_hand_wave__redpob_2024_06_20_1"), ("idle", "none__ann")):
         events = gesture_clip(gesture, 0, 1.6, use="test")
-        np.savez(
-            folder / f"{name}.npz", **{column: events[column] for column in "txyp"}, width=128, height=128
-        )
+        np.savez(folder / f"{name}.npz", **{column: events[column] for column in "txyp"}, width=128, height=128)
     return tmp_path
 
 

@@ -136,9 +136,7 @@ class TestOrder:
     ) -> None:
         counters, queue = SourceCounters(), packet_queue("drop_oldest", 1 << 20)
         queue.put(Packet(at(0), time.perf_counter() - 0.2))
-        (thinned,) = as_fast_as(
-            queue, [Packet(at(*range(320)), time.perf_counter(), one_of=2)], 0.1, counters
-        )
+        (thinned,) = as_fast_as(queue, [Packet(at(*range(320)), time.perf_counter(), one_of=2)], 0.1, counters)
         assert thinned.events["t"].tolist() == [*range(0, 320, 32)]
         assert thinned.one_of == 2 * 32
         assert thinned.events.base is None
@@ -190,9 +188,7 @@ class TestOrder:
         spec = InputSpec(34, 34, rule)
         one, other = at(0, 10_000, 15_000), at(20_000, 30_000, 40_000)
         for epochs, starts in (((0, 0), [0]), ((0, 1), [0, 1])):
-            packets = [
-                Packet(events, epoch=epoch) for events, epoch in zip((one, other), epochs, strict=True)
-            ]
+            packets = [Packet(events, epoch=epoch) for events, epoch in zip((one, other), epochs, strict=True)]
             with open_pipeline(FakeSource(packets, live=False), policy="block") as pipeline:
                 found = list(frames(pipeline, rule, spec))
             assert [number for number, frame in enumerate(found) if frame.start] == starts
@@ -260,9 +256,7 @@ class TestBuffer:
         pipeline.close()
 
     def test_a_recording_s_packets_are_never_too_old(self) -> None:
-        with open_pipeline(
-            FakeSource([Packet(TEN, 1e-9)], live=False), policy="block", max_age_s=0.0
-        ) as pipeline:
+        with open_pipeline(FakeSource([Packet(TEN, 1e-9)], live=False), policy="block", max_age_s=0.0) as pipeline:
             assert times(pipeline) == list(range(10))
 
     def test_what_is_known_of_a_packet_stays_with_it_and_one_without_an_arrival_arrives_now(self) -> None:

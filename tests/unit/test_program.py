@@ -57,9 +57,7 @@ def test_a_signal_while_the_program_is_imported_is_one_line_and_its_exit_code(
 
 @posix
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_that_cuts_a_command_short_gives_its_exit_code(
-    number: int, code: int, tmp_path: Path
-) -> None:
+def test_a_signal_that_cuts_a_command_short_gives_its_exit_code(number: int, code: int, tmp_path: Path) -> None:
     out = tmp_path / "long.aedat4"
     line = [sys.executable, "-m", "livesnn", "simulate", str(out), "--seconds", "3600"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:

@@ -68,9 +68,7 @@ class FakeDevice:
         if isinstance(item, Exception):
             raise item
         if isinstance(item, At):
-            ring = SimpleNamespace(
-                system_time=item.unix_s, current_t=item.camera_us, raw_packets=2, backlog=10
-            )
+            ring = SimpleNamespace(system_time=item.unix_s, current_t=item.camera_us, raw_packets=2, backlog=10)
             return SimpleNamespace(ring=ring, system_time=item.unix_s + item.late_s), item.packet
         return SimpleNamespace(ring=None), item
 
@@ -272,17 +270,13 @@ def test_the_rate_limit_and_the_clock_are_the_sensors_own() -> None:
 
 def test_settings_that_a_camera_refuses_are_a_warning_and_it_goes_on() -> None:
     _, warnings = set_up(SensorSettings(sensitivity=0.5), refuses=True)
-    assert warnings == [
-        f"camera Prophesee EVK4 {SERIAL} refuses these settings (the device is busy): choose others"
-    ]
+    assert warnings == [f"camera Prophesee EVK4 {SERIAL} refuses these settings (the device is busy): choose others"]
 
 
 def test_settings_that_a_camera_does_not_have_are_an_error() -> None:
     device = FakeDevice()
     with pytest.raises(SourceError, match="has no bias 'prbp'"):
-        open_camera(
-            "camera", cameras=cameras(FakeLibrary(device)), settings=SensorSettings(biases={"prbp": 1})
-        )
+        open_camera("camera", cameras=cameras(FakeLibrary(device)), settings=SensorSettings(biases={"prbp": 1}))
     assert device.closed == 1
 
 
@@ -292,18 +286,14 @@ def test_what_a_camera_can_do_is_listed_without_opening_it() -> None:
     able: Any = found.summary()["abilities"]
     assert able["presets"] == ["dim", "normal", "bright", "fast"]
     assert able["dials"] == ["sensitivity", "speed"]
-    assert {"name": "diff_on", "default": 0, "least": -150, "most": 200, "dial": "sensitivity"} in able[
-        "biases"
-    ]
+    assert {"name": "diff_on", "default": 0, "least": -150, "most": 200, "dial": "sensitivity"} in able["biases"]
     assert (able["region"], able["masked_pixels"], able["rate_limit"]) == (True, 64, True)
     assert library.opened == []
 
 
 def test_inivations_cameras_are_left_to_dv_processing_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     davis = SimpleNamespace(name=Name.DVXPLORER, serial="DXA1")
-    closed = SimpleNamespace(
-        name=Name.EVK4, serial=None, error="Access denied"
-    )  # without the permission to ask it
+    closed = SimpleNamespace(name=Name.EVK4, serial=None, error="Access denied")  # without the permission to ask it
     library = FakeLibrary(listed=[davis, closed, SimpleNamespace(name=Name.EVK4, serial=SERIAL)])
     evk4 = Device("camera", f"camera:{SERIAL}", "Prophesee EVK4", SERIAL, None)
     monkeypatch.setitem(sys.modules, "dv_processing", SimpleNamespace())
@@ -325,9 +315,7 @@ def test_usb_that_cannot_be_looked_at_is_said() -> None:
             raise self._error
 
     for error in (RuntimeError("Other error"), PanicException("Other error")):
-        with pytest.raises(
-            SourceError, match=r"can't search for Prophesee cameras \(Other error\): check the cable"
-        ):
+        with pytest.raises(SourceError, match=r"can't search for Prophesee cameras \(Other error\): check the cable"):
             cameras(Blind(error)).discover()
     with pytest.raises(KeyboardInterrupt):
         cameras(Blind(KeyboardInterrupt())).discover()
@@ -335,9 +323,7 @@ def test_usb_that_cannot_be_looked_at_is_said() -> None:
 
 def test_a_camera_that_may_not_be_opened_is_said_where_there_is_no_other() -> None:
     closed = SimpleNamespace(name=Name.EVK4, serial=None, error="Access denied")
-    with pytest.raises(
-        SourceError, match=r"Prophesee EVK4 can't be opened \(Access denied\): check the permission"
-    ):
+    with pytest.raises(SourceError, match=r"Prophesee EVK4 can't be opened \(Access denied\): check the permission"):
         cameras(FakeLibrary(listed=[closed])).discover()
 
 

@@ -383,9 +383,7 @@ def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> Non
         listener = connect(server.address)
         eventually(lambda: server.listeners == 1)
         noise = DenoiseState(upright)
-        with open_pipeline(
-            source, orientation=hung, record=server.send_packet, noise=noise, policy=None
-        ) as pipeline:
+        with open_pipeline(source, orientation=hung, record=server.send_packet, noise=noise, policy=None) as pipeline:
             list(pipeline)
         got = [listener.read(WAIT_S)[0] for _ in range(3)]
         listener.close()

@@ -98,9 +98,7 @@ def test_a_window_tells_noise_from_movement_better_than_a_frame() -> None:
         (3 * NOISY, NOISY, Reason.UNKNOWN_MOVEMENT),  # little beside so much movement
     ],
 )
-def test_the_thresholds_are_where_they_are_said_to_be(
-    moving: float, noisy: float, expected: Reason | None
-) -> None:
+def test_the_thresholds_are_where_they_are_said_to_be(moving: float, noisy: float, expected: Reason | None) -> None:
     assert reason(Activity(moving, noisy), None) is expected
 
 

@@ -266,9 +266,7 @@ def write_npz(path: Path, header: bytes) -> Path:
         ("(2,)", "not a sound"),
     ],
 )
-def test_an_npz_is_measured_by_its_headers_before_it_is_read(
-    tmp_path: Path, shape: str, message: str
-) -> None:
+def test_an_npz_is_measured_by_its_headers_before_it_is_read(tmp_path: Path, shape: str, message: str) -> None:
     header = f"{{'descr': '|i1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     with pytest.raises(FormatError, match=message) as raised:
         open_recording(write_npz(tmp_path / "f.npz", header))
@@ -276,9 +274,7 @@ def test_an_npz_is_measured_by_its_headers_before_it_is_read(
 
 
 def test_a_table_whose_time_jumps_back_is_sorted_and_says_so(tmp_path: Path) -> None:
-    np.savez(
-        tmp_path / "f.npz", t=[50_000, 50_001, 0, 1], x=[0, 1, 2, 3], y=[0] * 4, p=[1] * 4, width=9, height=9
-    )
+    np.savez(tmp_path / "f.npz", t=[50_000, 50_001, 0, 1], x=[0, 1, 2, 3], y=[0] * 4, p=[1] * 4, width=9, height=9)
     with open_recording(tmp_path / "f.npz") as recording:
         assert joined(recording)["x"].tolist() == [2, 3, 0, 1]
         said = recording.warnings
@@ -336,7 +332,5 @@ def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
 def test_a_stream_that_a_file_does_not_have_is_an_error_in_a_description_too(tmp_path: Path) -> None:
     path = record(tmp_path / "f.aedat4", make_events([1, 2, 3]))
     assert list(describe(f"{path}?stream=events").streams) == ["events"]
-    with pytest.raises(
-        SourceError, match="no event stream called '/nix'; it has events: choose one of these"
-    ):
+    with pytest.raises(SourceError, match="no event stream called '/nix'; it has events: choose one of these"):
         describe(f"{path}?stream=/nix")

@@ -61,9 +61,7 @@ class Subscriber:
 
     def __init__(self, namespace: str) -> None:
         command = [sys.executable, "-m", "tests.ros_subscriber", namespace]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self._received: list[tuple[str, Any]] = []
         threading.Thread(target=self._read, daemon=True).start()
         eventually(lambda: self.received("ready"), WAIT_S)
@@ -146,9 +144,7 @@ def test_another_process_receives_decisions_pictures_and_diagnostics(
         )[-1]
         assert name == f"{namespace}/livesnn"
         assert values["model"] == "gestures"
-    ended = eventually(
-        lambda: [each for each in subscriber.received("diagnostics") if each[1] == ERROR], WAIT_S
-    )
+    ended = eventually(lambda: [each for each in subscriber.received("diagnostics") if each[1] == ERROR], WAIT_S)
     assert ended[-1][0] == name
     assert not said
 

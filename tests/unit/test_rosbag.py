@@ -65,9 +65,7 @@ def test_rosbags_reads_the_same(tmp_path: Path, suffix: str, coding: str) -> Non
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_bag_is_described_with_the_pictures_and_samples_beside_the_events(
-    tmp_path: Path, suffix: str
-) -> None:
+def test_a_bag_is_described_with_the_pictures_and_samples_beside_the_events(tmp_path: Path, suffix: str) -> None:
     events = some()
     path = write_bag(tmp_path / f"bag{suffix}", events, SENSOR)
     found = describe(path)
@@ -138,9 +136,7 @@ def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> N
 
 
 def test_an_encoding_that_is_not_known_is_named(tmp_path: Path) -> None:
-    path = write_bag(
-        tmp_path / "bag.mcap", some(), SENSOR, kind=PACKET, encode=encode_mono, encoding="trigger"
-    )
+    path = write_bag(tmp_path / "bag.mcap", some(), SENSOR, kind=PACKET, encode=encode_mono, encoding="trigger")
     with pytest.raises(FormatError, match="coded as 'trigger': record them as evt3 or libcaer_cmp"):
         open_recording(path)
 
@@ -215,9 +211,7 @@ def test_a_first_message_without_events_is_passed_over(tmp_path: Path, suffix: s
     ],
 )
 @pytest.mark.parametrize("folder", [False, True])
-def test_a_database_whose_tables_run_programs_is_refused(
-    tmp_path: Path, statement: str, folder: bool
-) -> None:
+def test_a_database_whose_tables_run_programs_is_refused(tmp_path: Path, statement: str, folder: bool) -> None:
     path = write_bag(tmp_path / "bag.db3", some(), SENSOR)
     with closing(sqlite3.connect(path)) as database:
         database.executescript(statement)

@@ -72,9 +72,7 @@ def test_a_shipped_clip_opens_by_its_name_unless_a_file_has_it(
         livesnn.open_source("digit-3")
 
 
-@pytest.mark.parametrize(
-    "name", ["../recordings/digit-3", "digit-9", "digit-3.aedat4", "digit-3\0", "d" * 300]
-)
+@pytest.mark.parametrize("name", ["../recordings/digit-3", "digit-9", "digit-3.aedat4", "digit-3\0", "d" * 300])
 def test_no_other_name_stands_for_a_shipped_clip(name: str) -> None:
     with pytest.raises(SourceError):
         livesnn.open_source(name)
@@ -135,9 +133,7 @@ def test_why_no_gesture_is_named_is_known_once_a_window_is_full() -> None:
     frames = [Frame(1000 * i, hand * (i < 9), 0, start=i in (0, 6)) for i in range(14)]
     few = Reason.FEW_EVENTS
     reasons = [result.reason for result in run_frames(frames, Blank())]
-    assert (
-        reasons == [None] * 3 + [few] * 3 + [None] * 3 + [few] * 3 + [None] * 2
-    )  # until the hand is out of it
+    assert reasons == [None] * 3 + [few] * 3 + [None] * 3 + [few] * 3 + [None] * 2  # until the hand is out of it
     assert {result.reason for result in run_frames(frames, Blank(), decider=BOLD)} == {None}  # one is named
 
 
@@ -394,9 +390,7 @@ class TestRun:
         assert len(results) >= 49
 
     @pytest.mark.parametrize("live", [True, False])
-    def test_the_source_is_closed_at_the_end_and_when_nobody_wants_more(
-        self, folder: Path, live: bool
-    ) -> None:
+    def test_the_source_is_closed_at_the_end_and_when_nobody_wants_more(self, folder: Path, live: bool) -> None:
         source = FakeSource([moving_bar(1_000_500)], live=live)
         assert list(livesnn.run(source, folder))
         assert source.closed.is_set()
@@ -406,9 +400,7 @@ class TestRun:
         results.close()  # type: ignore[attr-defined]
         assert source.closed.is_set()
 
-    def test_an_error_of_the_source_comes_after_the_results_before_it_and_it_is_closed(
-        self, folder: Path
-    ) -> None:
+    def test_an_error_of_the_source_comes_after_the_results_before_it_and_it_is_closed(self, folder: Path) -> None:
         source = FakeSource([moving_bar(300_500)], live=False, then=FormatError("packet 3 is damaged"))
         seen: list[Result] = []
         with pytest.raises(FormatError, match="packet 3 is damaged"):
@@ -456,9 +448,7 @@ class TestRun:
             with pytest.raises(SourceError, match=why):
                 next(livesnn.run(TurningDigits(0), model, **change))  # type: ignore[arg-type]
 
-    def test_a_model_that_is_not_there_and_a_source_that_is_none_are_one_line(
-        self, clip: Path, folder: Path
-    ) -> None:
+    def test_a_model_that_is_not_there_and_a_source_that_is_none_are_one_line(self, clip: Path, folder: Path) -> None:
         for source, model in ((clip, "nothing"), ("nowhere.aedat4", folder)):
             with pytest.raises(LivesnnError) as raised:
                 next(livesnn.run(source, model))
@@ -471,9 +461,7 @@ def test_what_is_no_source_or_no_model_is_one_line(what: Any) -> None:
         list(livesnn.run(what, Tiny()))
     with pytest.raises(SourceError, match="isn't a source of events"):
         list(livesnn.frames(what, Tiny()))
-    with pytest.raises(
-        ModelError, match=r"a model can't be .*: give its name, its folder or what load_model"
-    ):
+    with pytest.raises(ModelError, match=r"a model can't be .*: give its name, its folder or what load_model"):
         list(livesnn.run(FakeSource(), what))
     with pytest.raises(ModelError, match="a model can't be"):
         list(livesnn.frames(FakeSource(), what))

@@ -71,9 +71,7 @@ class Held:
         self.t_s = 0.0
         self.changes_s: list[float] = []
 
-    def hold(
-        self, rate: Callable[[float, float], float], wanted: float, seconds: float, noise: float = 0.0
-    ) -> Held:
+    def hold(self, rate: Callable[[float, float], float], wanted: float, seconds: float, noise: float = 0.0) -> Held:
         for _ in range(round(seconds / STEP_S)):
             measured = rate(self.state.sensitivity, self.t_s)
             self.t_s += STEP_S
@@ -226,9 +224,7 @@ class TestSimulatedSensors:
 
     @pytest.mark.slow
     @pytest.mark.timeout(300)
-    @pytest.mark.parametrize(
-        ("light", "wanted"), [(DIM, 8_000.0), (VERY_NOISY, 15_000.0)], ids=["dim", "noisy"]
-    )
+    @pytest.mark.parametrize(("light", "wanted"), [(DIM, 8_000.0), (VERY_NOISY, 15_000.0)], ids=["dim", "noisy"])
     def test_the_shipped_model_recognises_the_same_person_once_the_rate_is_held(
         self, light: Light, wanted: float
     ) -> None:
@@ -465,9 +461,7 @@ class TestCommands:
         self, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main([command, "camera", "--bias", str(tmp_path / "none.json")]) == 1
-        assert (
-            "none.json: no such file: give the path of a file of camera settings" in capsys.readouterr().err
-        )
+        assert "none.json: no such file: give the path of a file of camera settings" in capsys.readouterr().err
 
     def test_a_commands_camera_is_set_up_as_the_file_says(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -63,9 +63,7 @@ def by_hand(image: npt.NDArray[np.uint8], zoom: float, degrees: float) -> npt.ND
         left, top = math.floor(source_x), math.floor(source_y)
         right, down = source_x - left, source_y - top
         (a, b), (c, d) = around[top : top + 2, left : left + 2]
-        result[row, column] = (a * (1 - right) + b * right) * (1 - down) + (
-            c * (1 - right) + d * right
-        ) * down
+        result[row, column] = (a * (1 - right) + b * right) * (1 - down) + (c * (1 - right) + d * right) * down
     return result
 
 

@@ -221,9 +221,7 @@ def test_without_a_token_a_host_is_an_address_or_this_machine(host: str) -> None
     check_access(host, f"http://{host}", "http", None, None)
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "", "[x]"]
-)
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "", "[x]"])
 def test_any_other_name_may_lead_here_from_elsewhere_and_needs_the_token(host: str) -> None:
     check_access(host, None, "http", "t", "t")
     with pytest.raises(Refusal, match="by its address"):
@@ -398,9 +396,7 @@ def test_odd_names_of_classes_break_no_line(serve_page: Callable[..., Page]) -> 
     status = json.loads(page.ask("/status")[2])
     assert status["decisions"] == dict.fromkeys(ODD, 1)
     for line in metrics(status).splitlines():
-        assert re.fullmatch(
-            r'# (HELP|TYPE) .*|\w+(\{\w+="([^"\\\n]|\\.)*"(,\w+="([^"\\\n]|\\.)*")*\})? \S+', line
-        )
+        assert re.fullmatch(r'# (HELP|TYPE) .*|\w+(\{\w+="([^"\\\n]|\\.)*"(,\w+="([^"\\\n]|\\.)*")*\})? \S+', line)
 
 
 def test_a_page_sees_decisions_pictures_and_how_it_goes(serve_page: Callable[..., Page]) -> None:
@@ -613,9 +609,7 @@ def test_of_500_connections_so_many_are_let_in_and_it_goes_on(serve_page: Callab
             each.close()
     eventually(lambda: _answers(page))
     refusals = [line for line in page.said if "refused" in line]
-    assert refusals == [
-        f"page at 127.0.0.1:{page.port}: more than {MOST_CONNECTIONS} connections: one was refused"
-    ]
+    assert refusals == [f"page at 127.0.0.1:{page.port}: more than {MOST_CONNECTIONS} connections: one was refused"]
 
 
 def test_connections_that_never_get_encrypted_count_too(

@@ -177,9 +177,7 @@ def test_bf16_is_convolved_to_its_rounding(
     assert ((out.float() - exact).abs() <= ulp).all()
     dense = halved(conv, x)
     for ours, theirs in zip((by_input, by_weight), dense[1:], strict=True):
-        torch.testing.assert_close(
-            ours.float(), theirs.float(), rtol=0.03, atol=0.03 * float(theirs.abs().max())
-        )
+        torch.testing.assert_close(ours.float(), theirs.float(), rtol=0.03, atol=0.03 * float(theirs.abs().max()))
 
 
 @pytest.mark.usefixtures("_threads")

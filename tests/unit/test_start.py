@@ -89,9 +89,7 @@ def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) ->
     digits = configured(dataset="mnist-seq1")
     assert trained_before(of("mnist-seq2"), digits) is not None
     videos = configured(dataset="ucf101", protocol="split2")
-    with pytest.raises(
-        TrainError, match=r"tiny was trained on --protocol split1, .*: give --protocol split1"
-    ):
+    with pytest.raises(TrainError, match=r"tiny was trained on --protocol split1, .*: give --protocol split1"):
         trained_before(of("ucf101", "split1"), videos)
 
 
@@ -161,9 +159,7 @@ def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
         ({"network": "conv_snn", "width": 48}, "tiny isn't a conv_snn: give --network sts_resnet"),
     ],
 )
-def test_another_network_that_is_asked_for_is_refused(
-    model: Path, flags: dict[str, object], said: str
-) -> None:
+def test_another_network_that_is_asked_for_is_refused(model: Path, flags: dict[str, object], said: str) -> None:
     with pytest.raises(TrainError, match=said):
         configure({"dataset": "folder", "init": model, **flags})
 
@@ -184,9 +180,7 @@ FROZEN = {"dataset": "gestures-sim", "init": Path("gestures"), "freeze": True}
         ({"network": "conv_snn"}, "give --network sts_resnet"),
     ],
 )
-def test_a_frozen_network_makes_the_spikes_that_its_read_out_learns(
-    flags: dict[str, object], said: str
-) -> None:
+def test_a_frozen_network_makes_the_spikes_that_its_read_out_learns(flags: dict[str, object], said: str) -> None:
     assert configure(FROZEN).readout == "traces"
     with pytest.raises(TrainError, match=said):
         configure(FROZEN | flags)

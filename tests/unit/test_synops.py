@@ -32,9 +32,7 @@ def card(base: ModelCard) -> ModelCard:
 def counted(source: tuple[int, ...], target: tuple[int, ...], kernel: int, stride: int) -> float:
     """Return the mean over source neurons of the targets each reaches, by the gradient of a convolution of ones."""
     x = torch.ones(1, *source, requires_grad=True)
-    F.conv2d(
-        x, torch.ones(target[0], source[0], kernel, kernel), stride=stride, padding=kernel // 2
-    ).sum().backward()
+    F.conv2d(x, torch.ones(target[0], source[0], kernel, kernel), stride=stride, padding=kernel // 2).sum().backward()
     assert x.grad is not None
     return float(x.grad.mean())
 

@@ -142,9 +142,7 @@ def test_the_unit_is_told_by_how_many_events_a_second_it_makes(
     assert any(f": {unit} assumed" in line for line in describe(path).warnings)
 
 
-@pytest.mark.parametrize(
-    ("row", "unit"), [("{t}", "µs"), ("{t}000", "ns"), ("{s:.6f}", "s"), ("{ms:.3f}", "ms")]
-)
+@pytest.mark.parametrize(("row", "unit"), [("{t}", "µs"), ("{t}000", "ns"), ("{s:.6f}", "s"), ("{ms:.3f}", "ms")])
 def test_the_unit_of_a_clock_is_told_by_the_year(tmp_path: Path, row: str, unit: str) -> None:
     events = make_events(50, step_us=1_000_003, start_us=1_633_953_690_975_950)
     path = write(tmp_path / "f.csv", events, row + ",{x},{y},{p:d}", "t,x,y,p\n")
@@ -190,9 +188,7 @@ def test_a_line_that_is_no_event_is_left_out_and_said(tmp_path: Path, bad: str) 
     assert found.warnings == [f"1 lines lost: they aren't 4 numbers (the first at byte {at})"]
 
 
-@pytest.mark.parametrize(
-    "bad", ["1,-2,3,0", "1,40000,3,0", "1,2,3,7", "1e30,2,3,0", "1,2.5,3,1", "1,1e400,2,0"]
-)
+@pytest.mark.parametrize("bad", ["1,-2,3,0", "1,40000,3,0", "1,2,3,7", "1e30,2,3,0", "1,2.5,3,1", "1,1e400,2,0"])
 def test_a_row_that_cannot_be_an_event_is_counted_as_outside_the_sensor(tmp_path: Path, bad: str) -> None:
     path = write(tmp_path / "f.csv", make_events(10))
     path.write_text(path.read_text() + bad)
@@ -304,18 +300,14 @@ def test_columns_of_what_is_no_text_or_not_there_are_an_error_of_one_line(tmp_pa
 
 
 def test_numbers_keep_every_digit() -> None:
-    rows = read_rows(
-        memoryview(b"1633953690.9759501 -0.5 1e3 +.25\n1234567890123456789012 2.5E-3 true False\n"), 4
-    )
+    rows = read_rows(memoryview(b"1633953690.9759501 -0.5 1e3 +.25\n1234567890123456789012 2.5E-3 true False\n"), 4)
     assert scaled(rows.mantissas[:, 0], rows.exponents[:, 0], 6)[0][0] == 1_633_953_690_975_950
     assert rows.mantissas[0].tolist()[1:] == [-5, 1, 25]
     assert rows.exponents.tolist() == [[-7, -1, 3, -2], [4, -4, 0, 0]]
     assert rows.mantissas[1].tolist() == [123_456_789_012_345_678, 25, 1, 0]
 
 
-@pytest.mark.parametrize(
-    "head", ["\nt_us,x,y,p\n", "t_us,x,y,p\n\n", "#\nt_us,x,y,p\n", "%\n\n# t_us x y p\n"]
-)
+@pytest.mark.parametrize("head", ["\nt_us,x,y,p\n", "t_us,x,y,p\n\n", "#\nt_us,x,y,p\n", "%\n\n# t_us x y p\n"])
 def test_lines_without_anything_may_stand_before_the_rows(tmp_path: Path, head: str) -> None:
     events = make_events(50)
     assert np.array_equal(read(write(tmp_path / "f.csv", events, head=head)), events)
@@ -378,9 +370,7 @@ def test_a_large_npz_is_read_in_blocks_from_where_it_lies(tmp_path: Path) -> Non
     assert np.array_equal(events["x"], x[n - BLOCK_EVENTS - 9 :])
 
 
-@pytest.mark.parametrize(
-    ("name", "factor"), [("t_s", 1e-6), ("t_ms", 1e-3), ("t_ns", 1_000), ("timestamps", 1)]
-)
+@pytest.mark.parametrize(("name", "factor"), [("t_s", 1e-6), ("t_ms", 1e-3), ("t_ns", 1_000), ("timestamps", 1)])
 def test_the_unit_of_an_npz_is_what_its_column_is_called(tmp_path: Path, name: str, factor: float) -> None:
     events = make_events(50)
     columns = {name: events["t"] * factor, "x": events["x"], "y": events["y"], "p": events["p"]}
@@ -422,9 +412,7 @@ def test_a_compressed_npz_takes_little_more_memory_than_its_events(tmp_path: Pat
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_npz_compressed_as_numpy_never_does_is_refused_before_it_is_unpacked(
-    tmp_path: Path, method: int
-) -> None:
+def test_an_npz_compressed_as_numpy_never_does_is_refused_before_it_is_unpacked(tmp_path: Path, method: int) -> None:
     np.savez(tmp_path / "sound.npz", t=np.zeros(10**6), x=np.zeros(1), y=np.zeros(1), p=np.zeros(1))
     with (
         zipfile.ZipFile(tmp_path / "sound.npz") as sound,

@@ -191,16 +191,12 @@ def test_a_memory_of_another_network_is_refused(remembering: Path, tmp_path: Pat
         lesson(folder, tmp_path / "taught")
     zeros = {"project.weight": (3, 3), "project.bias": (32,), "mix": (2, 2)}
     save_file({name: np.zeros(shape, np.float32) for name, shape in zeros.items()}, folder / MEMORY)
-    with pytest.raises(
-        ModelError, match=r"teach.safetensors belongs to another network: copy the model again"
-    ):
+    with pytest.raises(ModelError, match=r"teach.safetensors belongs to another network: copy the model again"):
         lesson(folder, tmp_path / "taught")
 
 
 @pytest.mark.parametrize("fixture", ["base", "remembering"])
-def test_a_windows_mean_output_is_its_features_times_the_rows(
-    fixture: str, request: pytest.FixtureRequest
-) -> None:
+def test_a_windows_mean_output_is_its_features_times_the_rows(fixture: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(fixture)
     model, shown = load_model(folder, "onnx"), clip(LEFT, frames=40)
     state, outputs = model.initial_state(), []
@@ -327,9 +323,7 @@ def test_a_row_is_where_its_loss_is_least() -> None:
     def loss(row: np.ndarray) -> float:
         right = np.log(probability(taught @ row, taught, rows, 1.5)).mean() * 60 / 3
         return float(
-            0.5 * (row / 1.5) @ (row / 1.5)
-            - right
-            - np.log1p(-probability(known @ row, known, rows, 1.5)).sum()
+            0.5 * (row / 1.5) @ (row / 1.5) - right - np.log1p(-probability(known @ row, known, rows, 1.5)).sum()
         )
 
     for direction in np.eye(5, dtype=np.float32):
@@ -355,9 +349,7 @@ def test_a_class_that_is_there_and_what_is_no_name_are_refused(base: Path, tmp_p
 
 def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
     short = clip(RIGHT, frames=10 * LEAST_WINDOWS - 1)
-    with pytest.raises(
-        DataError, match=r"7 whole windows of right are too few .* record 8 \(0.8 s\) or more"
-    ):
+    with pytest.raises(DataError, match=r"7 whole windows of right are too few .* record 8 \(0.8 s\) or more"):
         teach("right", [short], base, tmp_path / "taught", others=[clip(LEFT)])
 
 
@@ -366,9 +358,7 @@ def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing can be seen of dark:"):
         teach("dark", [dark], base, tmp_path / "taught", others=[clip(LEFT)])
     with pytest.raises(DataError, match="nothing can be seen of dark in one of its clips"):
-        teach(
-            "dark", [clip(RIGHT), clip(RIGHT, frames=9), dark], base, tmp_path / "taught", others=[clip(LEFT)]
-        )
+        teach("dark", [clip(RIGHT), clip(RIGHT, frames=9), dark], base, tmp_path / "taught", others=[clip(LEFT)])
 
 
 def test_models_of_anything_but_simulated_people_need_others(base: Path, tmp_path: Path) -> None:
@@ -460,10 +450,7 @@ def test_the_command_teaches_by_recordings_and_says_how_well(
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert rows[-1]["summary"]["majority"] == "to the right"
     assert main(command) == 0
-    assert (
-        "% of the 0.3 s of the lesson that were held out for a test were recognised"
-        in capsys.readouterr().out
-    )
+    assert "% of the 0.3 s of the lesson that were held out for a test were recognised" in capsys.readouterr().out
     assert len(list((tmp_path / "own").iterdir())) == 2  # another folder, nothing overwritten
 
 
@@ -531,18 +518,12 @@ def test_a_gesture_is_known_where_most_windows_are_one_other_class(
     assert ("" if recognised is None else recognised.words) == expected
 
 
-def test_the_command_names_what_is_missing(
-    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_names_what_is_missing(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["teach", "right", "--model", str(base), "--out", str(tmp_path / "a"), "--others", "a"]) == 1
-    assert (
-        capsys.readouterr().err == "livesnn teach: no source shows right: give recordings of it, or camera\n"
-    )
+    assert capsys.readouterr().err == "livesnn teach: no source shows right: give recordings of it, or camera\n"
     assert main(["teach", "simulate:flap", "--model", str(base), "--others", "a"]) == 1
     assert "after the name of the gesture" in capsys.readouterr().err
-    assert (
-        main(["teach", "up", "simulate:flap", "--model", str(base), "--others", "a"]) == 1
-    )  # before it is watched
+    assert main(["teach", "up", "simulate:flap", "--model", str(base), "--others", "a"]) == 1  # before it is watched
     assert "corners knows up already" in capsys.readouterr().err
     assert main(["teach", "right", "a", "--model", str(base), "--others", "camera"]) == 1
     assert "--others camera is a live source" in capsys.readouterr().err
@@ -575,9 +556,7 @@ def test_lessons_that_are_damaged_or_missing_are_named(base: Path, tmp_path: Pat
         (np.zeros((12, 129), np.int8), "the data type I8"),
     ],
 )
-def test_lessons_that_hold_no_numbers_are_refused(
-    base: Path, tmp_path: Path, kept: np.ndarray, says: str
-) -> None:
+def test_lessons_that_hold_no_numbers_are_refused(base: Path, tmp_path: Path, kept: np.ndarray, says: str) -> None:
     lesson(base, tmp_path / "one")
     save_file({"class: right": kept}, tmp_path / "one" / "taught.safetensors")
     with pytest.raises(ModelError, match=f"taught.safetensors.*{says}"):
@@ -606,9 +585,7 @@ def test_a_tensor_that_is_missing_is_named_before_a_class_changes(base: Path, tm
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "model.safetensors"])
-def test_a_model_that_lacks_a_file_is_named_before_anything_is_read(
-    base: Path, tmp_path: Path, file: str
-) -> None:
+def test_a_model_that_lacks_a_file_is_named_before_anything_is_read(base: Path, tmp_path: Path, file: str) -> None:
     shutil.copytree(base, tmp_path / "part")
     (tmp_path / "part" / file).unlink()
     with pytest.raises(ModelError, match=f"{file} is missing, and teaching needs both"):
@@ -681,9 +658,7 @@ def test_files_of_two_models_are_not_taught_together(base: Path, tmp_path: Path)
 
 
 def test_what_is_like_all_else_is_said_not_to_be_learned(base: Path, tmp_path: Path) -> None:
-    learned = teach(
-        "left too", [clip(LEFT, seed=9)], base, tmp_path / "taught", others=[clip(LEFT, frames=600)]
-    )
+    learned = teach("left too", [clip(LEFT, seed=9)], base, tmp_path / "taught", others=[clip(LEFT, frames=600)])
     assert learned.poor
     assert "that isn't enough: show it again" in " ".join(describe_lesson(learned))
 
@@ -741,9 +716,7 @@ def test_what_was_taught_is_served_to_other_programs(two_gestures: Path, tmp_pat
     shown = write_recording(tmp_path / "right.aedat4", clip(RIGHT, seed=5, frames=400))
     arguments = ("serve", str(shown), "--model", str(two_gestures), "--tcp", "0", "--web", "0", "--json")
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command(*arguments), env=environment(), stdout=pipe, stderr=pipe, text=True
-    ) as serving:
+    with subprocess.Popen(command(*arguments), env=environment(), stdout=pipe, stderr=pipe, text=True) as serving:
         try:
             assert serving.stderr is not None
             lines, page = (serving.stderr.readline().strip().rpartition(" ")[2] for _ in range(2))
@@ -821,9 +794,7 @@ def test_a_taught_class_that_is_renamed_is_recognised_and_taught_as_before(
     assert read_card(tmp_path / "back").renamed == {}
 
 
-def test_a_taught_class_that_is_removed_leaves_the_others_as_they_were(
-    two_gestures: Path, tmp_path: Path
-) -> None:
+def test_a_taught_class_that_is_removed_leaves_the_others_as_they_were(two_gestures: Path, tmp_path: Path) -> None:
     change_class("right", two_gestures, tmp_path / "less")
     card = read_card(tmp_path / "less")
     assert (card.classes, [*card.taught], [*card.lessons]) == (("up", "other", "left"), ["left"], ["left"])
@@ -882,9 +853,7 @@ def test_card_and_page_say_how_well_a_class_was_learned(two_gestures: Path) -> N
     card = read_card(two_gestures)
     assert [(each.right, each.kept_aside) for each in card.lessons.values()] == [(3, 3), (3, 3)]
     page = (two_gestures / "README.md").read_text()
-    said = (
-        "- 100 % of the 0.3 s of the lesson that were held out for a test were recognised (3 of 3 windows)."
-    )
+    said = "- 100 % of the 0.3 s of the lesson that were held out for a test were recognised (3 of 3 windows)."
     assert page.count(said) == 2
 
 
@@ -921,9 +890,7 @@ def test_a_lesson_says_how_else_the_gesture_should_be_shown(base: Path, tmp_path
     poor = {"faster": 0.1, "more slowly": 0.4, "nearer to the camera": 0.6}
     said = " ".join(describe_lesson(replace(learned, otherwise=poor)))
     assert "less of it is recognised when performed differently (10 % faster and 40 % more slowly)" in said
-    assert "performed differently" not in " ".join(
-        describe_lesson(replace(learned, otherwise={"faster": 0.9}))
-    )
+    assert "performed differently" not in " ".join(describe_lesson(replace(learned, otherwise={"faster": 0.9})))
 
 
 def test_short_clips_are_learned_though_their_halves_hold_no_window(

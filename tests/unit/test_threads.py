@@ -29,9 +29,7 @@ from livesnn.threads import (
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity"), reason="the system lets no process choose its processors"
-)
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system lets no process choose its processors")
 def test_only_the_processors_a_process_may_use_count() -> None:
     usable = os.sched_getaffinity(0)
     assert usable_processors() == len(usable)
@@ -279,9 +277,7 @@ def workers_ahead() -> list[str]:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_what_is_worked_on_ahead_comes_in_order(threads: int) -> None:
     numbers = [3, 0, 2, 5, 1] * 20
-    assert [*prefetch(counted_up_to, numbers, threads)] == [
-        one for number in numbers for one in range(number)
-    ]
+    assert [*prefetch(counted_up_to, numbers, threads)] == [one for number in numbers for one in range(number)]
     assert not workers_ahead()
 
 

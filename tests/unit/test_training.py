@@ -69,9 +69,7 @@ def test_an_epoch_sees_every_real_clip_and_some_of_the_others() -> None:
 def clips(count: int = 6, steps: int = 10) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     frames = torch.zeros(count, steps, 2, 34, 34, dtype=torch.uint8)
-    frames[..., 12:22, 12:22] = torch.randint(
-        0, 9, (count, steps, 2, 10, 10), generator=generator, dtype=torch.uint8
-    )
+    frames[..., 12:22, 12:22] = torch.randint(0, 9, (count, steps, 2, 10, 10), generator=generator, dtype=torch.uint8)
     return frames
 
 
@@ -253,9 +251,7 @@ def test_adjusted_logits_are_as_of_equal_shares() -> None:
     assert outputs.grad.sum((0, 1)).abs().max() < 1e-6
     of_none = torch.tensor([-1] * 4)
     assert fit.loss(torch.zeros(10, 4, 2), of_none).item() == pytest.approx(np.log(2), rel=1e-5)
-    assert fit.loss(torch.zeros(10, 4, 2), of_none, torch.zeros(4, 2)).item() == pytest.approx(
-        np.log(2), rel=1e-5
-    )
+    assert fit.loss(torch.zeros(10, 4, 2), of_none, torch.zeros(4, 2)).item() == pytest.approx(np.log(2), rel=1e-5)
     with pytest.raises(TrainError, match="--balance logits needs --loss cross-entropy"):
         replace(config, loss="mse")
 
@@ -444,9 +440,7 @@ def test_a_training_is_resumed_with_the_frames_it_was_begun_with(tmp_path: Path)
     other[299, 9, 1, 3, 3] += 1
     with pytest.raises(TrainError, match="begun with other recordings"):
         record_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation), resumed=True)
-    record_clips(
-        tmp_path, Parts(Clips(other, labels, names, ("a",)), validation)
-    )  # begun anew: nothing was kept
+    record_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation))  # begun anew: nothing was kept
 
 
 def test_what_no_flag_says_of_a_resumed_training_is_as_it_was_begun(tmp_path: Path) -> None:
@@ -562,9 +556,7 @@ class Idle:
         pass
 
 
-def test_norms_are_measured_as_clips_begin_in_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_norms_are_measured_as_clips_begin_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Configuration(burn_in=0).zero_share == 1.0
     assert Configuration(burn_in=20, from_zero=0.25).zero_share == 0.25
     for burn_in, share in ((0, 1.0), (10, 0.25)):
@@ -625,16 +617,12 @@ def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
         (run / "last.ckpt").write_bytes(b"")
     with (
         pytest.raises(TrainError, match=r"with its --alpha 0\.5, --augmentation\.drop 0\.2, --compile$"),
-        run_folder(
-            replace(config, resume=True, alpha=0.7, compile=False, augmentation=Augmentation(drop=0.3))
-        ),
+        run_folder(replace(config, resume=True, alpha=0.7, compile=False, augmentation=Augmentation(drop=0.3))),
     ):
         pass
 
 
-@pytest.mark.parametrize(
-    ("sub_blocks", "layers"), [((2, 2, 2, 2), 18), ((1, 1, 1, 1), 10), ((1, 2, 1, 1), 12)]
-)
+@pytest.mark.parametrize(("sub_blocks", "layers"), [((2, 2, 2, 2), 18), ((1, 1, 1, 1), 10), ((1, 2, 1, 1), 12)])
 def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...], layers: int) -> None:
     net = build_network(Configuration(width=2, sub_blocks=sub_blocks).card(tuple("ab"))).eval()
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
@@ -653,9 +641,7 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
     write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
     page = (tmp_path / "README.md").read_text()
-    measured = replace(
-        evaluate(load_model(tmp_path), clips), n=7, accuracy_reset=0.25, accuracy_carried=0.125
-    )
+    measured = replace(evaluate(load_model(tmp_path), clips), n=7, accuracy_reset=0.25, accuracy_carried=0.125)
     for _ in range(2):
         record_test(tmp_path, measured)
     assert load_model(tmp_path).card.test == load_weights(tmp_path / "model.safetensors")[1].test
@@ -664,9 +650,7 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
     assert kept.startswith(page.rstrip())
     assert kept.count("On the test part") == 1
     assert "carried it is 0.1250 (n = 7)" in kept
-    write_model_folder(
-        net, tmp_path, replace(net.card, test=Accuracy(0.25, 0.125, 7)), clips, tmp_path / "run"
-    )
+    write_model_folder(net, tmp_path, replace(net.card, test=Accuracy(0.25, 0.125, 7)), clips, tmp_path / "run")
     assert (tmp_path / "README.md").read_text() == kept  # nothing was trained since
 
 
@@ -693,9 +677,7 @@ def test_a_finished_training_is_not_made_longer_but_begun_from(tmp_path: Path) -
         (run / "model").mkdir()
     longer = replace(config, resume=True, epochs=4)
     with (
-        pytest.raises(
-            TrainError, match=rf"with its --epochs 2; to train it for longer .*--init {run} --name NEW"
-        ),
+        pytest.raises(TrainError, match=rf"with its --epochs 2; to train it for longer .*--init {run} --name NEW"),
         run_folder(longer),
     ):
         pass

@@ -58,9 +58,7 @@ def test_a_turn_is_the_data_sets_own(way: int) -> None:
     from livesnn.train.datasets.sequences import make_sequences
 
     digits = np.stack([draw_digit(digit, np.random.default_rng(digit)) for digit in range(10)])
-    made = make_sequences(
-        "mnist-seq2", torch.from_numpy(digits), torch.full((10,), way), torch.zeros(10, 0)
-    ).numpy()
+    made = make_sequences("mnist-seq2", torch.from_numpy(digits), torch.full((10,), way), torch.zeros(10, 0)).numpy()
     for digit, sequence in zip(digits, made, strict=True):
         turn = [turned(digit, 36 * step) for step in range(STEPS)]
         assert np.array_equal(np.stack(turn[::-1] if way else turn), sequence[:, 0])

@@ -44,9 +44,7 @@ def seen(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def upright(tmp_path: Path) -> Path:
-    return write_recording(
-        tmp_path / "upright.npz", orient(moving_bar(1_000_500), WIDE, HUNG), Resolution(34, 48)
-    )
+    return write_recording(tmp_path / "upright.npz", orient(moving_bar(1_000_500), WIDE, HUNG), Resolution(34, 48))
 
 
 def read(path: Path) -> Events:
@@ -82,9 +80,7 @@ def test_the_flags_turn_clockwise_after_they_mirror(seen: Path, upright: Path, t
     np.testing.assert_array_equal(read(out), read(upright))
 
 
-def test_run_takes_the_flags(
-    model: str, seen: Path, upright: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_takes_the_flags(model: str, seen: Path, upright: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows: Callable[[], list[str]] = lambda: capsys.readouterr().out.splitlines()[:-1]  # noqa: E731
     assert main(["run", str(seen), "--model", model, "--json", "--rotate", "270", "--mirror"]) == 0
     turned = rows()

@@ -72,8 +72,7 @@ def test_the_first_page_names_every_command_in_its_group(capsys: pytest.CaptureF
 
 def test_the_first_page_is_printed_without_tyro_or_numpy() -> None:
     code = (
-        "import sys; from livesnn.__main__ import main; main(['--help']);"
-        "print({'numpy', 'tyro'} & set(sys.modules))"
+        "import sys; from livesnn.__main__ import main; main(['--help']);print({'numpy', 'tyro'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "set()"
@@ -90,9 +89,7 @@ def test_a_page_fits_the_terminal_and_describes_every_argument(
 ) -> None:
     page = shown(capsys, name, "--help")
     assert "None" not in page
-    assert all(
-        len(line) <= WIDTH or " " not in line.strip() or "livesnn" in line for line in page.splitlines()
-    )
+    assert all(len(line) <= WIDTH or " " not in line.strip() or "livesnn" in line for line in page.splitlines())
     for argument in takes[name]:
         assert argument.help
         assert argument.name in page
@@ -176,9 +173,7 @@ def test_flags_that_a_dataclass_inherits_are_described_where_they_are_inherited_
     }
 
 
-def test_a_file_in_place_of_a_command_says_how_to_open_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_in_place_of_a_command_says_how_to_open_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "a.aedat4"
     file.touch()
     assert f"to open the file, run livesnn gui {file}" in refused(capsys, str(file))
@@ -242,9 +237,7 @@ def test_the_package_shows_its_public_names_and_imports_neither_torch_nor_qt() -
 
 
 def test_importing_the_package_imports_next_to_nothing() -> None:
-    code = (
-        "import sys; before = set(sys.modules); import livesnn; print({'numpy', 'tyro'} & set(sys.modules))"
-    )
+    code = "import sys; before = set(sys.modules); import livesnn; print({'numpy', 'tyro'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n"
 

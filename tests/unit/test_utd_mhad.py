@@ -70,9 +70,7 @@ def test_a_moving_hand_is_off_on_the_side_that_gets_darker(side: int, look: int)
     moving = (events["t"] > STILL * FRAME_US) & (events["t"] < (STILL + 10) * FRAME_US)
     on, off = (events[moving & (events["p"] == p)] for p in (True, False))
     ahead = np.median(off["x"]) - np.median(on["x"])
-    assert (1, -1)[
-        look
-    ] * side * ahead > 3  # the skin is darker than the first wall, brighter than the second
+    assert (1, -1)[look] * side * ahead > 3  # the skin is darker than the first wall, brighter than the second
 
 
 def test_events_come_while_something_moves() -> None:
@@ -131,9 +129,7 @@ def test_odd_subjects_are_trained_on_and_whole_ones_kept_for_validation(tmp_path
     for subject in (1, 2, 3):
         for action in (4, 13):
             write(tmp_path, f"a{action}_s{subject}_t1", someone())
-    parts = data_set("utd-mhad").load_parts(
-        trees.configured(dataset="utd-mhad", data=tmp_path, validation=0.5)
-    )
+    parts = data_set("utd-mhad").load_parts(trees.configured(dataset="utd-mhad", data=tmp_path, validation=0.5))
     kept = [set(clips.groups) for clips in (parts.training, parts.validation)]  # type: ignore[attr-defined]
     assert sorted(kept, key=min) == [{"subject 1"}, {"subject 3"}]
 

@@ -48,9 +48,7 @@ CARD = ModelCard(
 )
 
 
-def write_video(
-    path: Path, images: Sequence[Images] | Images, fps: float = 25.0, codec: str = "MJPG"
-) -> Path:
+def write_video(path: Path, images: Sequence[Images] | Images, fps: float = 25.0, codec: str = "MJPG") -> Path:
     """Write BGR images [H, W, 3]."""
     height, width = images[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), fps, (width, height))
@@ -358,9 +356,7 @@ def test_a_video_shorter_than_a_window_repeats_its_last_frame(tmp_path: Path) ->
 def test_clips_are_as_long_as_the_model_s_window(bar: Path) -> None:
     seven = video_clips(bar, replace(SPEC, window=7))
     assert seven.shape[:2] == (6, 7)
-    np.testing.assert_array_equal(
-        seven.reshape(-1, 3, 34, 34)[:40], video_clips(bar, SPEC).reshape(-1, 3, 34, 34)
-    )
+    np.testing.assert_array_equal(seven.reshape(-1, 3, 34, 34)[:40], video_clips(bar, SPEC).reshape(-1, 3, 34, 34))
 
 
 def test_the_network_on_a_video_is_the_network_on_its_frames(bar: Path, model: Model) -> None:
@@ -391,9 +387,7 @@ def test_seconds_end_a_video_in_its_own_time(bar: Path, model_folder: str) -> No
 def test_a_video_without_a_window_says_so(tmp_path: Path, model_folder: str) -> None:
     (summary,) = decide_all(str(write_video(tmp_path / "short.avi", grey_levels(4))), model_folder)
     assert isinstance(summary, Summary)
-    assert summary.warnings == (
-        "no decision, because 4 frames are fewer than a window of 10: give a longer source",
-    )
+    assert summary.warnings == ("no decision, because 4 frames are fewer than a window of 10: give a longer source",)
 
 
 def test_a_model_for_events_refuses_a_video(bar: Path, tmp_path: Path) -> None:
@@ -416,9 +410,7 @@ def test_a_card_that_no_video_fits_is_refused(bar: Path, wrong: dict[str, object
         video_clips(bar, replace(SPEC, **wrong))  # type: ignore[arg-type]
 
 
-def test_a_video_is_not_recorded_as_events(
-    bar: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_video_is_not_recorded_as_events(bar: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SourceError, match="has no events"):
         event_source(open_source(bar))
     assert main(["record", str(bar), str(tmp_path / "out.aedat4")]) == 1

@@ -78,9 +78,7 @@ def test_a_movement_while_the_exposure_changes_is_still_seen() -> None:
 
 def test_a_still_picture_with_a_cameras_noise_is_nearly_silent() -> None:
     random = np.random.default_rng(2)
-    noisy = [
-        np.clip(picture() + random.normal(0, 3, (240, 320, 1)), 0, 255).astype(np.uint8) for _ in range(30)
-    ]
+    noisy = [np.clip(picture() + random.normal(0, 3, (240, 320, 1)), 0, 255).astype(np.uint8) for _ in range(30)]
     assert sum(len(events) for events in pushed(noisy)) < 128 * 128 * 0.1  # of a second; as a quiet DVS
 
 
@@ -96,9 +94,7 @@ def test_black_bars_say_nothing_of_the_exposure(bars: float) -> None:
     shown = picture(140)
     shown[: int(bars * 240)] = 0
     brighter = np.clip(np.rint(shown * 1.2), 0, 255).astype(np.uint8)
-    assert (
-        sum(len(events) for events in pushed([shown, brighter, shown])) < 600
-    )  # at most some of their edges
+    assert sum(len(events) for events in pushed([shown, brighter, shown])) < 600  # at most some of their edges
 
 
 def test_after_a_long_pause_it_begins_anew() -> None:
@@ -321,9 +317,7 @@ def test_what_reads_video_gets_pictures_and_other_models_events(
     monkeypatch.setattr(cv2, "VideoCapture", lambda number: looped)
     results = itertools.islice(livesnn.run("webcam", video_model), 3)
     assert {result.frame.data.shape[0] for result in results} == {VIDEO_CARD.input.channels}
-    (summary,) = (
-        row for row in decide_all("webcam:0", str(video_model), seconds=0.2) if hasattr(row, "frames")
-    )
+    (summary,) = (row for row in decide_all("webcam:0", str(video_model), seconds=0.2) if hasattr(row, "frames"))
     assert summary.frames > 1
     with open_source("webcam") as events:
         assert not isinstance(events, FrameSource)

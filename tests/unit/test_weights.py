@@ -176,9 +176,7 @@ def test_no_shipped_file_names_a_path_of_the_machine_that_wrote_it(file: Path) -
 def test_a_graph_with_paths_in_its_notes_is_written_without_them(own: Path) -> None:
     weights, card = load_weights(own / "model.safetensors")
     model = onnx.load(own / "model.onnx")
-    model.graph.node[0].metadata_props.add(
-        key="pkg.torch.onnx.stack_trace", value="/home/anna/net.py, line 3"
-    )
+    model.graph.node[0].metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/anna/net.py, line 3")
     model.graph.initializer[0].doc_string = "/home/anna/net.py"
     write_model(own, weights, model, card)
     assert not PATH_OF_A_MACHINE.search((own / "model.onnx").read_bytes())

@@ -125,9 +125,7 @@ class Banner(QFrame):
 
     def show_message(self, message: str, kind: BannerKind, *actions: Action) -> None:
         self.kind, self._actions = kind, actions
-        for box, words in zip(
-            (self.action, self.other), [*(words for words, _ in actions), "", ""], strict=False
-        ):
+        for box, words in zip((self.action, self.other), [*(words for words, _ in actions), "", ""], strict=False):
             box.setText(words)
             box.setVisible(bool(words))
         style.set_rule(self, "kind", kind)

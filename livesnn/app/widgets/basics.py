@@ -144,9 +144,7 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
     return dialog
 
 
-def save_and_tell(
-    path: Path, what: str, write: Callable[[], None], tell: Callable[[str, bool], None]
-) -> None:
+def save_and_tell(path: Path, what: str, write: Callable[[], None], tell: Callable[[str, bool], None]) -> None:
     """Write a file by ``write``, and tell that it is saved, or why it can't be."""
     try:
         write()
@@ -179,9 +177,7 @@ def line_edit(text: str, placeholder: str, name: str, *, least_width: int = 0) -
 NumberBox = TypeVar("NumberBox", QSpinBox, QDoubleSpinBox)
 
 
-def number_box(
-    box: NumberBox, name: str, least: float, most: float, *, unit: str = "", width: int = 0
-) -> NumberBox:
+def number_box(box: NumberBox, name: str, least: float, most: float, *, unit: str = "", width: int = 0) -> NumberBox:
     """Return a field for a number, set up: with a decimal point in every country; ``width`` 0 is as needed."""
     kind = type(box.value())
     box.setRange(kind(least), kind(most))

@@ -159,9 +159,7 @@ class WaysStrip(QWidget):
         super().__init__()
         self.words = label("", style.text_font(14), wrap=True)
         self.words.setAlignment(RIGHT)
-        self.buttons = {
-            way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS
-        }
+        self.buttons = {way.name: button(way.short, height=30, pixels=13, name="way", tip=way.title) for way in WAYS}
         fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=_APART)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

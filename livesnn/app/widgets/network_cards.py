@@ -27,9 +27,7 @@ _LARGEST = 96  # pixels: larger frames are shown at a half, a third, …
 _WINDOW_TIP = "Each decision is made on the last window of frames, up to the newest."
 Bytes = npt.NDArray[np.uint8]
 FULL_DENSITY = 0.3  # share of neurons that fills a bar
-_STATE_TIP = (
-    "The membrane potentials of the network's neurons. They are carried from frame to frame until a reset."
-)
+_STATE_TIP = "The membrane potentials of the network's neurons. They are carried from frame to frame until a reset."
 _MODES: dict[StateMode, tuple[str, str]] = {
     "carry": ("Carry", "Keep the state from window to window"),
     "reset": ("Reset each window", "Set the state to zero at the start of each window"),
@@ -152,14 +150,10 @@ def picture(frame: Bytes, colours: Bytes) -> Bytes:
     pool = -(-max(frame.shape[1:]) // _LARGEST)
     height, width = (size // pool for size in frame.shape[1:])
     places = [(y, x) for y in range(pool) for x in range(pool)]
-    pooled = reduce(
-        np.maximum, (frame[:, y : height * pool : pool, x : width * pool : pool] for y, x in places)
-    )
+    pooled = reduce(np.maximum, (frame[:, y : height * pool : pool, x : width * pool : pool] for y, x in places))
     if len(frame) == 2:
         off, on = np.minimum(pooled, FULL_COUNT)
-        return colours.reshape(-1, 3).take(
-            off * np.uint8(FULL_COUNT + 1) + on, axis=0
-        )  # as `colours[off, on]`
+        return colours.reshape(-1, 3).take(off * np.uint8(FULL_COUNT + 1) + on, axis=0)  # as `colours[off, on]`
     return video_picture(pooled)
 
 
@@ -321,8 +315,7 @@ _RATES = {
     "frames": ("Frames", f"Frames per second that the network has seen; mean over the last {RATE_S:g} s."),
     "density": (
         "Density",
-        "Share of the network's hidden neurons that spike in a frame; "
-        f"mean over the last {LAST_RESULTS} frames.",
+        f"Share of the network's hidden neurons that spike in a frame; mean over the last {LAST_RESULTS} frames.",
     ),
     "synops": (
         "Synops",
@@ -406,13 +399,9 @@ def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
         if count
     }
     if noise.events:
-        shares = (
-            (count, 100 * count / noise.events) for count in (noise.hot, noise.refractory, noise.isolated)
-        )
+        shares = ((count, 100 * count / noise.events) for count in (noise.hot, noise.refractory, noise.isolated))
         hot, refractory, isolated = (f"{count:,} ({share:.1f} %)" for count, share in shares)
-        notes["filtered"] = (
-            f"Removed: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
-        )
+        notes["filtered"] = f"Removed: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
     if math.isfinite(statistics.energy_estimate_uj):
         notes["synops"] = (
             f"Estimated energy, with all multiplications: {statistics.energy_estimate_uj:.3g} µJ per frame.\n"

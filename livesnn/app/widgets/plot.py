@@ -443,9 +443,7 @@ class Plot(QFrame):
 
     def _saved_size(self) -> QSize:
         plot = self.widget.size()
-        return QSize(
-            plot.width(), plot.height() + self.legend.whole_height(plot.width(), self._all_named()) + 8
-        )
+        return QSize(plot.width(), plot.height() + self.legend.whole_height(plot.width(), self._all_named()) + 8)
 
     def _render(self, device: QPaintDevice) -> None:
         size = self._saved_size()
@@ -465,9 +463,7 @@ class Plot(QFrame):
         header = [name for name, _ in axis_values] + [f"{name}{unit}" for name in self.names]
         columns = [*(column for _, column in axis_values), *self.values[1].T]
         table = io.StringIO()
-        rows = (
-            ["" if np.isnan(value) else f"{value:.7g}" for value in row] for row in zip(*columns, strict=True)
-        )
+        rows = (["" if np.isnan(value) else f"{value:.7g}" for value in row] for row in zip(*columns, strict=True))
         csv.writer(table, lineterminator="\n").writerows([header, *rows])
         return table.getvalue()
 

@@ -25,13 +25,9 @@ LOOKS: dict[str, PlotLook] = {
     HISTOGRAM: PlotLook(
         "Latency histogram", "How often each latency occurred in the time shown.", "%", over="latency"
     ),
-    "probabilities": PlotLook(
-        "Class probabilities", "The probability of every class.", most=1.0, named_from=0.2
-    ),
+    "probabilities": PlotLook("Class probabilities", "The probability of every class.", most=1.0, named_from=0.2),
     "density": PlotLook("Density", "Share of each layer's neurons that spiked in a frame.", "%", digits=1),
-    "membrane": PlotLook(
-        "Mean membrane", "The mean membrane potential of each layer.", digits=3, signed=True
-    ),
+    "membrane": PlotLook("Mean membrane", "The mean membrane potential of each layer.", digits=3, signed=True),
 }
 _PERCENT = (HISTOGRAM, "density")
 SPANS = {"10 s": 10.0, "1 min": 60.0, f"{KEPT_S // 60} min": float(KEPT_S)}
@@ -83,9 +79,7 @@ class PlotPanel(QWidget):
         which = button("Choose", height=28, pixels=13, tip="Choose which plots are shown")
         which.setMenu(self.menu)
         self.bar = QWidget()  # the title bar of the dock
-        row = fill(
-            QHBoxLayout(self.bar), title, which, self.span, self.live, spacing=8, margins=(16, 2, 14, 2)
-        )
+        row = fill(QHBoxLayout(self.bar), title, which, self.span, self.live, spacing=8, margins=(16, 2, 14, 2))
         row.addStretch(1)
         for each in (help_button("window.md#plots", "Plots"), self.float, self.close_button):
             row.addWidget(each)

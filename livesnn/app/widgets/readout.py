@@ -78,9 +78,7 @@ class ClassRows(Painted):
         self.updateGeometry()
         self.update()
 
-    def set_values(
-        self, probabilities: Probabilities, decision: str | None, history: History = NO_HISTORY
-    ) -> None:
+    def set_values(self, probabilities: Probabilities, decision: str | None, history: History = NO_HISTORY) -> None:
         self.probabilities, self.decision, self._history = probabilities, decision, history
         self.texts = [f"{100 * value:.0f} %" for value in probabilities]
         self.dimmed = False
@@ -147,18 +145,14 @@ class ClassRows(Painted):
             name = elided(painter, name, name_width + 1)
         write(painter, QRectF(_DOT + 8, row.y(), name_width, row.height()), name, colour)
         wide = _NUMBER * painter.font().pixelSize()
-        write(
-            painter, QRectF(row.width() - wide, row.y(), wide, row.height()), self.texts[index], colour, RIGHT
-        )
+        write(painter, QRectF(row.width() - wide, row.y(), wide, row.height()), self.texts[index], colour, RIGHT)
 
     def _paint_strips(self, painter: QPainter, strip: QRectF, row_height: float) -> None:
         ratio = self.devicePixelRatioF()
         columns, rows = max(int(strip.width() * ratio), 1), max(int(strip.height() * ratio), 1)
         colours = [style.class_colour(index).rgb() for index in range(len(self.classes))]
         pixels = strips(self._history, colours, columns=columns, rows=rows, line=_LINE * ratio)
-        image = QImage(
-            pixels.data, columns, pixels.shape[0], 4 * columns, QImage.Format.Format_ARGB32_Premultiplied
-        )
+        image = QImage(pixels.data, columns, pixels.shape[0], 4 * columns, QImage.Format.Format_ARGB32_Premultiplied)
         for index in range(len(self.classes)):
             box = strip.translated(0, index * row_height + (row_height - strip.height()) / 2)
             rounded(painter, box, 3, style.theme.raised)
@@ -172,9 +166,7 @@ def longest(names: tuple[str, ...], pixels: int) -> float:
     return max(metrics.horizontalAdvance(name) for name in names) + 2
 
 
-def strips(
-    history: History, colours: Sequence[int], *, columns: int, rows: int, line: float = _LINE
-) -> Pixels:
+def strips(history: History, colours: Sequence[int], *, columns: int, rows: int, line: float = _LINE) -> Pixels:
     """Return the curves of all classes, one below the other, as uint32 [K · rows, columns], premultiplied ARGB.
 
     The newest sample of ``history`` is at the right edge; the left edge is HISTORY_US earlier. ``colours`` are

@@ -162,9 +162,7 @@ class Timeline(QWidget):
     def is_dragging(self) -> bool:
         return self._dragged
 
-    def set_recording(
-        self, total_s: float | None, classes: Sequence[str] = (), labels: Sequence[Label] = ()
-    ) -> None:
+    def set_recording(self, total_s: float | None, classes: Sequence[str] = (), labels: Sequence[Label] = ()) -> None:
         """Begin a line of this length with only these labels; None or 0: there is nothing to seek in.
 
         ``classes`` are the model's in its order, so that each keeps its colour.
@@ -413,9 +411,7 @@ class Timeline(QWidget):
             painter.fillRect(QRectF(first, 2, end - first, bottom - 2), ground)
         painter.setPen(QPen(QColor(style.theme.accent), 2.0))
         for x, foot in ((left, _FOOT), (right, -_FOOT)):
-            painter.drawPolyline(
-                [QPointF(x + foot, 3), QPointF(x, 3), QPointF(x, bottom), QPointF(x + foot, bottom)]
-            )
+            painter.drawPolyline([QPointF(x + foot, 3), QPointF(x, 3), QPointF(x, bottom), QPointF(x + foot, bottom)])
 
     def _paint_line(self, painter: QPainter, x: float, colour: str, width: float) -> None:
         painter.setPen(QPen(QColor(colour), width))

@@ -86,9 +86,7 @@ def open_camera(
             )
         serial = found[0].serial
     sensor = SensorControl()
-    opened = ReconnectingSource(
-        lambda: _connect(known, serial, sensor), notify=notify, serial=serial, sensor=sensor
-    )
+    opened = ReconnectingSource(lambda: _connect(known, serial, sensor), notify=notify, serial=serial, sensor=sensor)
     if settings is not None:
         try:
             sensor.change(settings)

@@ -86,9 +86,7 @@ def _settable(camera: Any) -> list[tuple[Bias, Set]]:
     """Return an open camera's biases as they are now, and what sets each."""
     if hasattr(camera, "setContrastThresholdOn"):
         readout = camera.getReadoutFPS()
-        biases = _dvxplorer_biases(
-            camera.getContrastThresholdOn(), camera.getContrastThresholdOff(), int(readout)
-        )
+        biases = _dvxplorer_biases(camera.getContrastThresholdOn(), camera.getContrastThresholdOff(), int(readout))
         setters: list[Set] = [
             camera.setContrastThresholdOn,
             camera.setContrastThresholdOff,
@@ -120,8 +118,7 @@ def _davis(camera: Any) -> tuple[list[Bias], list[Set]]:
     currents = {key: now[key] for key in _DAVIS}
     biases = pixel_biases(now["diff"], now["on"], now["off"], currents, "coarse-fine")
     setters = [
-        _setting(lambda member, value: put(member, value >> 8, value & 0xFF), member)
-        for member in members.values()
+        _setting(lambda member, value: put(member, value >> 8, value & 0xFF), member) for member in members.values()
     ]
     for name, key in _FILTERS.items():
         biases.append(Bias(name, getattr(camera, f"get{key}")(), 0, _LONGEST_FILTER))
@@ -180,9 +177,7 @@ class InivationDriver(LibraryDriver):
             size, name = camera.getEventResolution(), camera.getCameraName()
             settable = _settable(camera)
         if size is None:
-            raise SourceError(
-                f"camera {name} sends no events: choose an event camera that `livesnn devices` lists"
-            )
+            raise SourceError(f"camera {name} sends no events: choose an event camera that `livesnn devices` lists")
         self._camera = camera
         self.name = name.replace("_", " ")
         self.dropped = 0  # dv-processing doesn't tell

@@ -113,9 +113,7 @@ def reason_of(error: Exception) -> str:
 
 CONNECT_S = 5.0
 STALL_S = 5.0
-DELIVERED_US = (
-    200_000  # For `QuietTime`: a server sends every few milliseconds, and a network may hold it up.
-)
+DELIVERED_US = 200_000  # For `QuietTime`: a server sends every few milliseconds, and a network may hold it up.
 
 _LEAST_PACKET_BYTES = 8
 _RESTART = "start the server again"
@@ -211,13 +209,9 @@ def _choose_stream(address: Address, header: Header) -> _Streams:
     chosen = next((stream for stream in header.streams if stream.type == "EVTS"), None)
     if chosen is None:
         found = ", ".join(sorted({stream.type for stream in header.streams}))
-        raise SourceError(
-            f"{address}: this stream has no events, only {found!r}: give the port that sends events"
-        )
+        raise SourceError(f"{address}: this stream has no events, only {found!r}: give the port that sends events")
     if chosen.resolution is None:
-        raise SourceError(
-            f"{address}: the stream doesn't give the sensor's size: set the resolution on the server"
-        )
+        raise SourceError(f"{address}: the stream doesn't give the sensor's size: set the resolution on the server")
     known = frozenset(stream.id for stream in header.streams)
     return _Streams(chosen.id, known, chosen.resolution, header.compression)
 
@@ -273,9 +267,7 @@ class StreamConnection:
 
     def _check_head(self, stream: int, size: int) -> tuple[int, int]:
         if stream not in self._streams.all or not _LEAST_PACKET_BYTES <= size <= MAX_PACKET_BYTES:
-            self._lose(
-                f"the server sent something that isn't a packet (stream {stream}, {size:,} bytes): {_RESTART}"
-            )
+            self._lose(f"the server sent something that isn't a packet (stream {stream}, {size:,} bytes): {_RESTART}")
         return stream, size
 
     def _check_stall(self) -> None:

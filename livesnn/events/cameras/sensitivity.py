@@ -167,9 +167,7 @@ class SensorSettings:
             )
         region = self.region or Region(0, 0, *sensor)
         ends = (region.x + region.width - 1, region.y + region.height - 1)
-        inside = all(
-            0 <= x < sensor.width and 0 <= y < sensor.height for x, y in (region[:2], ends, *self.masked)
-        )
+        inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in (region[:2], ends, *self.masked))
         if not inside or min(region.width, region.height) < 1:
             raise SourceError(
                 f"{camera} has {sensor.width}×{sensor.height} pixels: keep its region and masked pixels inside"
@@ -212,9 +210,7 @@ def load_settings(path: Path) -> SensorSettings:
             raise msgspec.ValidationError(f"unknown field {min(unknown)!r}")
         return settings
     except (OSError, msgspec.DecodeError, UnicodeError) as error:
-        raise DataError(
-            f"{path}: not a file of camera settings ({error}): give one that the window saved"
-        ) from error
+        raise DataError(f"{path}: not a file of camera settings ({error}): give one that the window saved") from error
 
 
 def save_settings(path: Path, settings: SensorSettings, camera: str) -> None:

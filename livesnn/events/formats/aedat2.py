@@ -37,9 +37,7 @@ _decode_davis = pixel_decoder(Pixel(
     x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True,
     others=0x80000400 << 32, frames=0x80000000 << 32, triggers=0x400 << 32,
 ))  # fmt: skip
-_decode_dvs640 = pixel_decoder(
-    Pixel(x=(33, 0x3FF), y=(43, 0x3FF), on=32, mirrored=True, others=0xFFE00000 << 32)
-)
+_decode_dvs640 = pixel_decoder(Pixel(x=(33, 0x3FF), y=(43, 0x3FF), on=32, mirrored=True, others=0xFFE00000 << 32))
 
 
 class Chip(NamedTuple):
@@ -103,9 +101,7 @@ def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:
         if b"End Of ASCII Header" in found.group():
             break
     if not start:
-        raise FormatError(
-            f"{file.path}: the header's first line has no end: copy the file again, or record it again"
-        )
+        raise FormatError(f"{file.path}: the header's first line has no end: copy the file again, or record it again")
     chip = re.search(rb"^# AEChip: (\S+)", head[:start], re.MULTILINE)
     if head.startswith(MAGIC_1):
         if chip is not None and b"128" not in chip.group(1):

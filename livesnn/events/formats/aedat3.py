@@ -67,14 +67,12 @@ class Aedat3Reader(Reader):
             named, start = read_header(self._file)
             index = walk(self._file, start)
             self._content = index.content
-            self._tracks = {
-                source: track for source, track in sorted(index.tracks.items()) if track.segments
-            } or {min(named, default=0): Track()}
+            self._tracks = {source: track for source, track in sorted(index.tracks.items()) if track.segments} or {
+                min(named, default=0): Track()
+            }
             cameras, self._warnings = _assign(named, self._tracks)
             self._sources = _name_streams(cameras)
-            self.streams = tuple(
-                EventStream(name, *cameras[source]) for name, source in self._sources.items()
-            )
+            self.streams = tuple(EventStream(name, *cameras[source]) for name, source in self._sources.items())
             self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
             self._sizes = {stream.name: stream.resolution or WIDEST for stream in self.streams}
             self._invalid: dict[tuple[int, int], int] = {}
@@ -107,9 +105,7 @@ class Aedat3Reader(Reader):
         for words, epoch_us in self._words(source, segment):
             first = 0
             while first < len(words):
-                first, n, newest_us, so_far = _decode(
-                    words, first, epoch_us, *size, events, n, newest_us, counts
-                )
+                first, n, newest_us, so_far = _decode(words, first, epoch_us, *size, events, n, newest_us, counts)
                 ordered = ordered and so_far
                 if first < len(words):
                     yield events[:n], ordered
@@ -247,9 +243,7 @@ class Track:
             and packet.end - last.start <= _SEGMENT_BYTES
         ):
             times = min(last.t_min, earliest), max(last.t_max, latest)
-            self.segments[-1] = Segment(
-                last.start, packet.end, last.events + packet.events, *times, last.reset
-            )
+            self.segments[-1] = Segment(last.start, packet.end, last.events + packet.events, *times, last.reset)
         else:
             self.segments.append(Segment(start, packet.end, packet.events, earliest, latest, self._reset))
         self._newest_us = latest if jumped or self._newest_us is None else max(self._newest_us, latest)
@@ -272,9 +266,7 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
     head = bytes(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
     found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
     if found is None:
-        raise FormatError(
-            f"{file.path}: the header has no #!END-HEADER line: copy it again, or record it again"
-        )
+        raise FormatError(f"{file.path}: the header has no #!END-HEADER line: copy it again, or record it again")
     text = found.group().decode("utf-8", errors="replace")
     packing = re.search(r"^#Format: *(.*?)\s*$", text, re.MULTILINE)
     if packing is not None and packing[1] not in ("RAW", "PNGFrames"):
@@ -283,9 +275,7 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
         )
     lines = re.findall(r"^#(-?)Source (\d{1,5}): *([ -~]{0,100})", text, re.MULTILINE)
     original = next((source for earlier, _, source in lines if earlier and "," not in source), "")
-    cameras = {
-        int(number): _find_camera(source, original) for earlier, number, source in lines if not earlier
-    }
+    cameras = {int(number): _find_camera(source, original) for earlier, number, source in lines if not earlier}
     return cameras, found.end()
 
 

@@ -433,9 +433,7 @@ def build_table(table: PacketTable) -> bytes:
     """Return the file's table before compression; all entries share one vtable."""
     count = len(table.offset)
     # Size prefix, root offset, "FTAB", vtable of the root, root table, vtable of an entry.
-    head = struct.pack(
-        "<II4s 3H2x iI 7H2x", 0, 16, b"FTAB", 6, 8, 4, 8, 20, 14, _ENTRY.itemsize, 8, 16, 24, 32, 40
-    )
+    head = struct.pack("<II4s 3H2x iI 7H2x", 0, 16, b"FTAB", 6, 8, 4, 8, 20, 14, _ENTRY.itemsize, 8, 16, 24, 32, 40)
     vtable, start = 28, len(head)
     first = (start + 4 + 4 * count + 7) // 8 * 8
     content = np.zeros(first + _ENTRY.itemsize * count, np.uint8)
@@ -457,9 +455,7 @@ def table_of(rows: list[PacketRow] | array[int]) -> PacketTable:
     return PacketTable(*np.array(rows, np.int64).reshape(-1, len(PacketTable._fields)).T.copy())
 
 
-def is_packet_start(
-    head: bytes | memoryview, known: frozenset[int], compression: Compression, room: int
-) -> bool:
+def is_packet_start(head: bytes | memoryview, known: frozenset[int], compression: Compression, room: int) -> bool:
     """Return whether 20 bytes can be the start of a packet that fits in ``room`` bytes."""
     octets = memoryview(head)
     if len(octets) < PACKET_HEADER.size + 4:

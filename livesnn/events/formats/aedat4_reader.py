@@ -322,9 +322,7 @@ def build_index(file: BufferedFile, header: Header, first: int) -> Index:
         except DamageError as error:
             problem = str(error)
     found, losses = _walk(file, header, first)
-    message = (
-        f"the file's table is missing ({problem}): found {len(found.offset):,} packets by walking the file"
-    )
+    message = f"the file's table is missing ({problem}): found {len(found.offset):,} packets by walking the file"
     return Index(found, False, (message, *losses))
 
 

@@ -57,13 +57,9 @@ class Aedat4Writer(Closing):
         self.resolution = resolution
         self.written = 0
         if self.path.suffix.lower() != ".aedat4":
-            raise SourceError(
-                f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4"
-            )
+            raise SourceError(f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4")
         if not 0 < min(resolution) <= max(resolution) <= 1 << 15:
-            raise FormatError(
-                f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}"
-            )
+            raise FormatError(f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}")
         self._compression = _COMPRESSIONS[compression]
         header, self._table_position_at = build_header(self._compression, resolution, storable(camera))
         self._end = 0
@@ -155,9 +151,7 @@ class Aedat4Writer(Closing):
         if (t[1:] < t[:-1]).any():
             raise FormatError(f"{self.path}: the events of a packet aren't in order of time: sort them first")
         if t[0] <= -TIME_LIMIT_US or t[-1] >= TIME_LIMIT_US:
-            raise FormatError(
-                f"{self.path}: event times of {t[0]}..{t[-1]} µs are out of range: check their source"
-            )
+            raise FormatError(f"{self.path}: event times of {t[0]}..{t[-1]} µs are out of range: check their source")
         right, bottom = int(packet["x"].max()), int(packet["y"].max())
         if right >= self.resolution.width or bottom >= self.resolution.height:
             raise FormatError(

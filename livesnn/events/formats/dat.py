@@ -181,9 +181,7 @@ def open_dat(path: Path, progress: Progress = untold) -> WordReader:
         stream, layout = stream_of(header.fields), DAT
         if header.fields.get("version") in _ATIS_VERSIONS:
             stream, layout = replace(stream, resolution=stream.resolution or _ATIS), _DAT_1
-        return WordReader(
-            file, Body(start, layout, np.array([first_us])), stream, widest=_WIDEST, warnings=warnings
-        )
+        return WordReader(file, Body(start, layout, np.array([first_us])), stream, widest=_WIDEST, warnings=warnings)
 
 
 def _check_version(path: Path, version: str | None, has_header: bool) -> list[str]:
@@ -192,9 +190,7 @@ def _check_version(path: Path, version: str | None, has_header: bool) -> list[st
     if version is None:
         return ["the header doesn't say which version it is: 2 assumed"]
     if version not in ("2", *_ATIS_VERSIONS):
-        raise FormatError(
-            f"{path}: DAT version {version[:20]!r} isn't supported: give a recording of version 1 or 2"
-        )
+        raise FormatError(f"{path}: DAT version {version[:20]!r} isn't supported: give a recording of version 1 or 2")
     return []
 
 

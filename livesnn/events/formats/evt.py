@@ -97,9 +97,7 @@ def _advance(base_us: int, high: int, low_bits: int, high_bits: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _put_vector(
-    bits: int, t: int, x: int, y: int, on: bool, width: int, events: Events, n: int
-) -> tuple[int, int]:
+def _put_vector(bits: int, t: int, x: int, y: int, on: bool, width: int, events: Events, n: int) -> tuple[int, int]:
     """Write an event for each bit of ``bits``, the lowest at ``x``; return (number of events, how many outside)."""
     outside = 0
     while bits:
@@ -321,9 +319,7 @@ class Beginning(NamedTuple):
     lost: bool
 
 
-def kinds_and_contents(
-    words: Words, layout: WordLayout
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def kinds_and_contents(words: Words, layout: WordLayout) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return each word's type and the bits below it, int64 [N]; in EVT 2.1, those of the more significant half."""
     heads = words >> np.uint64(32) if layout.word_bytes == 8 else words
     bits = 12 if layout is EVT3 else 28
@@ -396,8 +392,7 @@ def looks_like_evt(path: Path, head: bytes) -> bool:
     if not _CAMERA_KEYWORDS.isdisjoint(read_text_header(octets).fields):
         return True
     return (
-        path.suffix.lower() == ".raw"
-        and len({layout.title for layout in LAYOUTS if _is_surely(octets, layout)}) == 1
+        path.suffix.lower() == ".raw" and len({layout.title for layout in LAYOUTS if _is_surely(octets, layout)}) == 1
     )
 
 

@@ -189,9 +189,7 @@ class Chunks:
         self._rows = int(dataset.chunks[0])
         self._bytes = self._rows * dataset.dtype.itemsize
         self._filters = filters_of(dataset)
-        least, most = (
-            (1, self._bytes + self._bytes // 64 + 1024) if self._filters else (self._bytes, self._bytes)
-        )
+        least, most = (1, self._bytes + self._bytes // 64 + 1024) if self._filters else (self._bytes, self._bytes)
         sizes = _chunk_sizes(dataset)
         self._unsound = sorted(first for first, size in sizes.items() if not least <= size <= most)
         self._large = {first for first, size in sizes.items() if self._filters and size > _TRUSTED_BYTES}

@@ -118,9 +118,7 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
 
 def _require_few(path: Path, places: list[Place]) -> None:
     if len(places) >= MAX_STREAMS:
-        raise FormatError(
-            f"{path}: it has more than {MAX_STREAMS} streams of events: split it into several files"
-        )
+        raise FormatError(f"{path}: it has more than {MAX_STREAMS} streams of events: split it into several files")
 
 
 def count_triggers(file: h5py.File) -> int:
@@ -223,9 +221,7 @@ def _place(
         or next((unit for unit in units if unit), None)
         or ("µs" if from_dsec or from_prophesee else None),
         offset_us=_offset(home, file, attributes),
-        resolution=next(
-            (size for owner in owners if (size := attributes.resolution(owner)) is not None), None
-        ),
+        resolution=next((size for owner in owners if (size := attributes.resolution(owner)) is not None), None),
     )
 
 
@@ -241,22 +237,16 @@ def _check(path: Path, dataset: h5py.Dataset) -> None:
         raise FormatError(f"{path}: {name} lies in other files, which isn't supported: copy it into one file")
     chunk = int(dataset.chunks[0]) if dataset.chunks else 0
     if chunk * dataset.dtype.itemsize > MAX_CHUNK_BYTES or dataset.dtype.itemsize > _MAX_ITEM_BYTES:
-        raise FormatError(
-            f"{path}: {name} has chunks of {chunk:,} items, which don't fit in memory: repack it"
-        )
+        raise FormatError(f"{path}: {name} has chunks of {chunk:,} items, which don't fit in memory: repack it")
     if 0 < chunk < _FEW_ROWS and n > chunk * _MANY_CHUNKS:
-        raise FormatError(
-            f"{path}: {name} has chunks of {chunk} items, which take too long to read: repack it"
-        )
+        raise FormatError(f"{path}: {name} has chunks of {chunk} items, which take too long to read: repack it")
     stored = (
         dataset.id.get_num_chunks() * chunk
         if chunk
         else dataset.id.get_storage_size() // max(dataset.dtype.itemsize, 1)
     )
     if stored < n:
-        raise FormatError(
-            f"{path}: {name} claims {n:,} items, but has {stored:,}: it is damaged or unfinished"
-        )
+        raise FormatError(f"{path}: {name} claims {n:,} items, but has {stored:,}: it is damaged or unfinished")
     filters = filters_of(dataset)
     if filters == [ECF_FILTER]:
         if dataset.dtype.names is None or chunk > MAX_CHUNK_EVENTS:
@@ -370,11 +360,7 @@ class Attributes:
             return ""
         kept = owner.attrs.get_id(name)
         string = h5py.check_string_dtype(kept.dtype)
-        if (
-            kept.shape is None
-            or int(np.prod(kept.shape)) > _MAX_VALUES
-            or kept.dtype.itemsize > _MAX_TEXT_BYTES
-        ):
+        if kept.shape is None or int(np.prod(kept.shape)) > _MAX_VALUES or kept.dtype.itemsize > _MAX_TEXT_BYTES:
             return ""
         if kept.dtype.hasobject and (string is None or not self._is_sound(name)):
             self.warn(f"the attribute {name} is damaged, and left out")

@@ -120,12 +120,8 @@ def _followed_by(context: Any, last: Any, following: Any, count: Any) -> Any:
             builder.store(following, _place(builder, builder.add(first, _WORD(16)), _VECTOR), align=1)
             return builder.load(_place(builder, builder.add(first, count), _VECTOR), align=1)
         places = [0x80] * 16 + [*range(16)] + [0x80] * 16  # 0x80 gives a zero
-        table = cgutils.global_constant(
-            builder, "places", ir.Constant(ir.ArrayType(ir.IntType(8), 48), places)
-        )
-        move = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR]), shuffle
-        )
+        table = cgutils.global_constant(builder, "places", ir.Constant(ir.ArrayType(ir.IntType(8), 48), places))
+        move = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR]), shuffle)
         first = builder.add(builder.ptrtoint(table, _WORD), count)
         behind = builder.load(_place(builder, first, _VECTOR), align=1)
         before = builder.load(_place(builder, builder.add(first, _WORD(16)), _VECTOR), align=1)
@@ -246,9 +242,7 @@ def _unpack_two_blocks(
 ) -> tuple[int, int]:  # fmt: skip
     """Unpack two blocks side by side, as `_unpack_block`: while one waits for memory, the other goes on."""
     while packed < end and packed_2 < end_2:
-        left = min(
-            _short_ones(packed, end, to, limit, start), _short_ones(packed_2, end_2, to_2, limit_2, start_2)
-        )
+        left = min(_short_ones(packed, end, to, limit, start), _short_ones(packed_2, end_2, to_2, limit_2, start_2))
         if left > 0:
             last, last_2 = _octets_at(to - 16), _octets_at(to_2 - 16)
             while left > 0:
@@ -400,9 +394,7 @@ def _plain_events(start: int, to: int, width: int, height: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def unpack_lz4_frames(
-    places: npt.NDArray[np.int64], width: int, height: int, found: npt.NDArray[np.int64]
-) -> None:
+def unpack_lz4_frames(places: npt.NDArray[np.int64], width: int, height: int, found: npt.NDArray[np.int64]) -> None:
     """Unpack frames without the GIL.
 
     ``places``, int64 [N, 4] with an even N, are the addresses where each frame starts and ends, and where its content

@@ -54,9 +54,7 @@ def _read(path: Path) -> tuple[Events, Resolution, list[str]]:
     records = _records(octets)
     resolution = _smallest_sensor(records)
     if resolution is None:
-        raise FormatError(
-            f"{path}: events outside N-MNIST's and N-Caltech101's sensors: it isn't such a file"
-        )
+        raise FormatError(f"{path}: events outside N-MNIST's and N-Caltech101's sensors: it isn't such a file")
     left = len(octets) % EVENT_BYTES
     warnings = [f"the last {left} bytes aren't a whole event: the file is cut short"] if left else []
     return _decode(records), resolution, warnings

@@ -91,9 +91,7 @@ def open_npz(path: Path) -> BlockReader:
         # None comes from the decompressor, EINVAL from seeking before the file's start.
         if error.errno in (None, errno.EINVAL):
             raise FormatError(f"{path}: not a sound .npz ({error}): save it again") from error
-        raise SourceError(
-            f"{path}: can't be read ({error.strerror}): check the path and permissions"
-        ) from error
+        raise SourceError(f"{path}: can't be read ({error.strerror}): check the path and permissions") from error
     except DAMAGED_ARRAY as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise FormatError(f"{path}: not a sound .npz ({reason}): save it again") from error
@@ -175,9 +173,7 @@ def _lie_in_blocks(members: Mapping[str, Member]) -> bool:
     )
 
 
-def _open_blocks(
-    path: Path, members: Mapping[str, Member], named: ColumnNames, stream: EventStream
-) -> BlockReader:
+def _open_blocks(path: Path, members: Mapping[str, Member], named: ColumnNames, stream: EventStream) -> BlockReader:
     with closed_on_error(BufferedFile(path)) as file:
         blocks = StoredBlocks(file, members)
         blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
@@ -232,9 +228,7 @@ def _check_columns(path: Path, members: Mapping[str, Member]) -> None:
     """Raise FormatError unless t, x, y and p are lists of numbers, of one length, that can be held."""
     shapes = {members[axis].shape for axis in AXES}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        raise FormatError(
-            f"{path}: t, x, y, p have the shapes {sorted(map(str, shapes))}: save lists of one length"
-        )
+        raise FormatError(f"{path}: t, x, y, p have the shapes {sorted(map(str, shapes))}: save lists of one length")
     for axis in AXES:
         if members[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
             raise FormatError(f"{path}: {axis} must be numbers, not {members[axis].dtype}: convert it")

@@ -64,13 +64,9 @@ class BagReader(Reader):
         try:
             bag.open()
         except _DAMAGE as error:
-            raise FormatError(
-                f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}"
-            ) from error
+            raise FormatError(f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}") from error
         try:
-            names = dict.fromkeys(
-                one.topic for one in bag.connections if one.msgtype in EVENT_TYPES and one.topic
-            )
+            names = dict.fromkeys(one.topic for one in bag.connections if one.msgtype in EVENT_TYPES and one.topic)
             self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in names}
             found = {name: self._find_topic(name) for name in names}
             self._topics = {name: topic for name, topic in found.items() if topic is not None}
@@ -80,17 +76,14 @@ class BagReader(Reader):
             self.close()
             raise
         self.streams = tuple(
-            EventStream(name, topic.head.camera, topic.head.resolution)
-            for name, topic in self._topics.items()
+            EventStream(name, topic.head.camera, topic.head.resolution) for name, topic in self._topics.items()
         )
         self.camera = self.streams[0].camera if self.streams else ""
         self.resolution = self.streams[0].resolution if self.streams else None
 
     def _find_topic(self, name: str) -> Topic | None:
         """Return a topic by its first message with events; None if it has none, or they can't be decoded."""
-        connections = [
-            one for one in self._bag.connections if one.topic == name and one.msgtype in EVENT_TYPES
-        ]
+        connections = [one for one in self._bag.connections if one.topic == name and one.msgtype in EVENT_TYPES]
         topic = Topic(connections, not isinstance(self._bag, Bag1), Head(), 0, 0)
         damage = ""
         for log_ns, octets in self._messages(name, topic, None):
@@ -121,9 +114,7 @@ class BagReader(Reader):
         except _DAMAGE as error:
             self._damaged[name] = f"{name}: the bag is damaged ({_reason(error)}): the rest of it is left out"
 
-    def _events(
-        self, name: str, topic: Topic, from_ns: int | None, counters: SourceCounters
-    ) -> Iterator[Events]:
+    def _events(self, name: str, topic: Topic, from_ns: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield the events of each message that was recorded at ``from_ns`` or later."""
         decoder = Decoder(topic.head.resolution or WIDEST, counters)
         packed = EVENT_TYPES[topic.connections[0].msgtype]

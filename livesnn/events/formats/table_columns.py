@@ -107,9 +107,7 @@ def find_columns(names: Iterable[str]) -> ColumnNames:
     return ColumnNames(by_axis, unit)
 
 
-def take_sample(
-    values: npt.NDArray[np.float64], whole: Mask, thousandths: Mask, thousands: Mask
-) -> TimeSample:
+def take_sample(values: npt.NDArray[np.float64], whole: Mask, thousandths: Mask, thousands: Mask) -> TimeSample:
     """Return the sample of times [N] in their order, given which are whole, whole thousandths and whole thousands.
 
     A few damaged times, jumps and long pauses don't matter.
@@ -224,11 +222,7 @@ def _whole(column: Numbers) -> npt.NDArray[np.int64]:
     """Return numbers in 64 bits; -2, which is invalid, for those that aren't whole or are too large."""
     if column.dtype.kind in "iub" and column.dtype != np.uint64:
         return np.ascontiguousarray(column, np.int64)
-    fits = (
-        np.greater_equal(column, -1)
-        & np.less_equal(column, MAX_COORDINATE)
-        & np.equal(column, np.rint(column))
-    )
+    fits = np.greater_equal(column, -1) & np.less_equal(column, MAX_COORDINATE) & np.equal(column, np.rint(column))
     whole = np.full(column.size, -2)
     whole[fits] = column[fits]
     return whole

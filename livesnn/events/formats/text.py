@@ -44,9 +44,7 @@ _HEAD_BYTES = 1 << 16
 _MAX_COLUMNS = 64
 _ORDERS = ("txyp", "xypt", "xytp")
 _NAME_THEM = "name them after the file's name, in quotes: 'FILE?columns=t_us,x,y,p'"
-_UNIT_TOO = (
-    "name its column t_s, t_ms, t_us or t_ns after the file's name, in quotes: 'FILE?columns=t_us,x,y,p'"
-)
+_UNIT_TOO = "name its column t_s, t_ms, t_us or t_ns after the file's name, in quotes: 'FILE?columns=t_us,x,y,p'"
 _MAX_DIGITS = 18
 _MAX_EXPONENT = 400
 _MINUS, _PLUS, _POINT, _ZERO, _NINE, _NEW_LINE, _RETURN = 45, 43, 46, 48, 57, 10, 13
@@ -75,9 +73,7 @@ def looks_like_text(path: Path, head: bytes) -> bool:
     first = [line for line in lines if _is_content(line)][:2]
     if not first or not is_text("".join(first).encode()):
         return False
-    return len(find_columns(_split_names(first[0])).by_axis) >= 3 or any(
-        len(_numbers(line)) >= 3 for line in first
-    )
+    return len(find_columns(_split_names(first[0])).by_axis) >= 3 or any(len(_numbers(line)) >= 3 for line in first)
 
 
 def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
@@ -198,9 +194,7 @@ def _read_layout(file: BufferedFile) -> TextLayout:
         fields = []  # there is no row
     columns = len(names) or len(fields) or len(AXES)
     if columns > _MAX_COLUMNS:
-        raise FormatError(
-            f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}"
-        )
+        raise FormatError(f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}")
     return TextLayout(names, columns, start, resolution)
 
 
@@ -215,9 +209,7 @@ def _check_named(path: Path, columns: Sequence[str]) -> None:
         raise FormatError(f"{path}: columns={','.join(columns)[:200]}: {what}: {_NAME_THEM}")
 
 
-def _find_meaning(
-    file: BufferedFile, names: Sequence[str], sample: Rows
-) -> tuple[Mapping[str, int], str, list[str]]:
+def _find_meaning(file: BufferedFile, names: Sequence[str], sample: Rows) -> tuple[Mapping[str, int], str, list[str]]:
     """Return (which column is t, x, y and p, the unit of t, what was assumed)."""
     assumed = []
     order: Mapping[str, int]

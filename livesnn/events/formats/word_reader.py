@@ -144,9 +144,7 @@ class WordReader(Reader):
         self._block_words = BLOCK_BYTES // body.layout.word_bytes
         self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
         if left:
-            self._warnings.append(
-                f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short"
-            )
+            self._warnings.append(f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short")
         blocks = -(-self._words // self._block_words)
         self._states = np.zeros((blocks, body.state.size), np.int64)
         self._earliest = np.full(blocks, _LATEST)

@@ -157,9 +157,7 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
         _add_incoming(
             [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
         )
-        _add_incoming(
-            [known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following
-        )
+        _add_incoming([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
         builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
         builder.position_at_end(end)
         _retire(builder, of_sums, whole[1], place_next, line, lanes)
@@ -387,9 +385,7 @@ def _tiles(lanes: int) -> Callable[..., None]:
                 bit = left + read.offset
                 bits = _tile(place + (bit >> 3) * read.high, read.high, bit & 7) & inside
                 if bits:
-                    accumulate_counts(
-                        lanes, bits, (counts + left, line, taps, worth), bias if bias else sums, sums
-                    )
+                    accumulate_counts(lanes, bits, (counts + left, line, taps, worth), bias if bias else sums, sums)
                 elif bias:
                     copy(lanes, bias, sums)
                 sums += lanes * FLOAT_BYTES
@@ -429,9 +425,7 @@ def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> An
     place = builder.add(builder.mul(builder.lshr(bit, ir.Constant(WORD, 3)), line), column)
     count = builder.zext(load_number(builder, counts, place, BYTE), WORD)
     each = splat(builder, load_number(builder, worth, count, FLOAT), lanes)
-    weights = vector(
-        builder, builder.add(taps, builder.mul(bit, ir.Constant(WORD, lanes * FLOAT_BYTES))), lanes
-    )
+    weights = vector(builder, builder.add(taps, builder.mul(bit, ir.Constant(WORD, lanes * FLOAT_BYTES))), lanes)
     return builder.fadd(total, builder.fmul(each, weights, flags=FUSED), flags=FUSED)
 
 

@@ -53,10 +53,7 @@ def instruction(result: Any, *kinds: Any) -> Callable[[Callable[..., Any]], Any]
         @wraps(build)
         def declare(typing, *given):  # type: ignore[no-untyped-def]
             known = [kind is LITERAL for kind in kinds]
-            if any(
-                lit and not isinstance(one, types.IntegerLiteral)
-                for lit, one in zip(known, given, strict=True)
-            ):
+            if any(lit and not isinstance(one, types.IntegerLiteral) for lit, one in zip(known, given, strict=True)):
                 return None
 
             def generate(context, builder, _, values):  # type: ignore[no-untyped-def]

@@ -175,9 +175,7 @@ def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
 class Plan(NamedTuple):
     """A network as `step.run_step` takes it. A step writes into its arrays, so only one team may step a plan."""
 
-    layers: npt.NDArray[
-        np.int64
-    ]  # `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others
+    layers: npt.NDArray[np.int64]  # `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others
     connections: npt.NDArray[np.int64]  # `Connection` [n, 2]: what each layer reads, and its skip
     taps: npt.NDArray[np.int64]  # `Tap` [2], or [4] for traces
     # The arrays that these records point into, [·] each; but the read-out's bias is [16·n], with zeros behind it
@@ -295,9 +293,7 @@ def _strides(card: ModelCard) -> list[int]:
     return [stride if i == 0 else 1 for stride, count in blocks for i in range(count)]
 
 
-def _taps(
-    folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]
-) -> Iterator[Tap]:
+def _taps(folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]) -> Iterator[Tap]:
     """Yield the `Tap` of each layer that the read-out gets; its weights [K, C·rows·columns] follow each other."""
     (name, outputs), side, maps = _read_out(card), card.network.final_pool, card.pooled_shapes()
     features = tensor(folded, f"{name}.weight", (outputs, sum(map(prod, maps))))
@@ -339,9 +335,7 @@ class _Memory:
         self._floats += weights.size + room
         return first
 
-    def read(
-        self, source: FeatureMap, weights: FloatArray, *, gain: float = 1.0, stride: int = 1
-    ) -> Connection:
+    def read(self, source: FeatureMap, weights: FloatArray, *, gain: float = 1.0, stride: int = 1) -> Connection:
         """Return a convolution of a map's lists by float32 [O, C, k, k] times a gain."""
         swept = weights.shape[2] == 3 and stride == 1
         lanes = FLOAT32_3X3_LANES if swept else _lanes(len(weights))
@@ -363,9 +357,7 @@ class _Memory:
         high, rows = (band - 1) * stride + tiles * TILE, tiled[0, ..., 0].size
         return read._replace(across=across, offset=border - source.pad, rows=rows, high=high)
 
-    def read_rounded(
-        self, source: FeatureMap, rounded: Rounded, *, times: int, stride: int = 1
-    ) -> Connection:
+    def read_rounded(self, source: FeatureMap, rounded: Rounded, *, times: int, stride: int = 1) -> Connection:
         """Return a convolution by int8 of lists that name a channel up to ``times`` times, 1/``times`` each time."""
         kernel, scale = rounded
         kept, scales = self._bytes, self.keep(scale / np.float32(times))

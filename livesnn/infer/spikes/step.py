@@ -123,9 +123,7 @@ def fire_row(builder, lanes, width, sums, membranes, marks, totals, steps, neuro
     neuron
         Alpha, threshold, whether spikes reset.
     """
-    before, after, step, mark_step = (
-        builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1)
-    )
+    before, after, step, mark_step = (builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1))
     alpha, threshold, resets = (builder.extract_value(neuron, i) for i in range(3))
     rule = splat(builder, alpha, lanes), splat(builder, threshold, lanes), resets
     firsts, all_steps = (
@@ -250,9 +248,7 @@ def _advance_of(lanes: int) -> Callable[..., None]:
         spikes, through = 0, skip.kind == IDENTITY
         # One call in a loop: two calls could be compiled twice, for True and for False.
         for i in range(1 if through or skip.kernel == 0 else 2):
-            add_connection(
-                connection_at(at.connections, 2 * number + i), y0, y1, layer, i == 0, at, sums, shorts
-            )
+            add_connection(connection_at(at.connections, 2 * number + i), y0, y1, layer, i == 0, at, sums, shorts)
         for y in range(y0, y1):
             marks = layer.marks + ((y + layer.pad) * layer.across + layer.pad) * chunks
             for chunk in range(chunks):

@@ -77,14 +77,10 @@ def check_parts(parts: Parts) -> tuple[str, ...]:
     """
     classes, trained = parts.training.classes, set(parts.training.labels.tolist())
     if wrong := [name for name in classes if not (name.strip() and name.isprintable())]:
-        raise DataError(
-            f"{wrong[0]!r} can't be a class's name: rename its folder or label in printable letters"
-        )
+        raise DataError(f"{wrong[0]!r} can't be a class's name: rename its folder or label in printable letters")
     kept = (*parts.split.groups, *parts.split.clips) if parts.split else ()
     if odd := [name for name in kept if name != sayable(name)]:
-        raise DataError(
-            f"{odd[0]!r} can't go into the model's card, as it isn't UTF-8: rename that file or folder"
-        )
+        raise DataError(f"{odd[0]!r} can't go into the model's card, as it isn't UTF-8: rename that file or folder")
     if not len(parts.validation):
         raise DataError(
             "no clips are left for validation: add recordings, longer ones, or groups or sessions of each class"
@@ -184,9 +180,9 @@ class DataRequest:
     (DVS-Gesture). Default: the first."""
     only: Annotated[tuple[str, ...], OnlyFor(VIDEOS)] = ()
     """Classes to use. Default: all that have a folder."""
-    windows: Annotated[
-        int | None, Range(1, 100_000), OnlyFor((*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder"))
-    ] = None
+    windows: Annotated[int | None, Range(1, 100_000), OnlyFor((*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder"))] = (
+        None
+    )
     """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS,
     real or simulated)."""
     validation: Annotated[float, Range(0.01, 0.9), OnlyFor(SPLIT)] = 0.1

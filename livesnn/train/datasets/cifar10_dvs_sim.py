@@ -184,9 +184,7 @@ def _windows(image: Image, spec: InputSpec, windows: int) -> Image:
         if len(clips) >= windows:
             return clips[spread(len(clips), windows)]
         if seconds > _LONGEST_S:
-            raise DataError(
-                f"no {windows} windows in {_LONGEST_S:g} s of an image: give fewer, or shorter frames"
-            )
+            raise DataError(f"no {windows} windows in {_LONGEST_S:g} s of an image: give fewer, or shorter frames")
         seconds *= 2
 
 

@@ -142,9 +142,7 @@ def _find_copies(data: Path, part: Part) -> list[Recording]:
         raise DataError(f"no recordings in {root}: unpack {COPIES[part]}.tar.gz there (user01_led/0.npy …)")
     wrong = [path for path in paths if path.stem not in map(str, range(len(GESTURES)))]
     if wrong:
-        raise DataError(
-            f"{wrong[0]} isn't named by its label, 0 to {len(GESTURES) - 1}: unpack the archive again"
-        )
+        raise DataError(f"{wrong[0]} isn't named by its label, 0 to {len(GESTURES) - 1}: unpack the archive again")
     return [
         Recording(path, int(path.stem), f"{path.parent.name}/{path.name}", path.parent.name.partition("_")[0])
         for path in paths
@@ -237,9 +235,7 @@ def named_trials(root: Path, part: Part) -> list[Trial]:
     trials: list[Trial] = []
     for number, line in numbered_lines(listed, _AGAIN):
         if _NAME.fullmatch(line) is None:
-            raise DataError(
-                f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}"
-            )
+            raise DataError(f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}")
         trial = Trial(root / line)
         if trial in trials:
             raise DataError(f"{listed}, line {number}: {line} is there twice: {_AGAIN}")
@@ -294,17 +290,13 @@ def cut_segments(trial: Trial) -> Iterator[tuple[Segment, Events]]:
         with open_recording(trial.recording) as recording:
             if recording.resolution != SENSOR:
                 width, height = recording.resolution
-                raise DataError(
-                    f"{trial.recording}: {width}×{height} pixels aren't a DVS128's 128×128: {_AGAIN}"
-                )
+                raise DataError(f"{trial.recording}: {width}×{height} pixels aren't a DVS128's 128×128: {_AGAIN}")
             yield from _cut(trial, segments, recording)
     except (SourceError, FormatError) as error:
         raise DataError(f"{error} ({_AGAIN})") from error
 
 
-def _cut(
-    trial: Trial, segments: tuple[Segment, ...], recording: OpenRecording
-) -> Iterator[tuple[Segment, Events]]:
+def _cut(trial: Trial, segments: tuple[Segment, ...], recording: OpenRecording) -> Iterator[tuple[Segment, Events]]:
     parts: list[Events] = []
     done, newest_us = 0, 0
     for packet in recording:
@@ -318,9 +310,7 @@ def _cut(
         while True:
             first, last = np.searchsorted(t, segments[done][1:])
             parts += [packet.events[first:last]] if last > first else []
-            if last == t.size or not (
-                done or parts
-            ):  # the rest comes later, maybe when the clock is set to 0
+            if last == t.size or not (done or parts):  # the rest comes later, maybe when the clock is set to 0
                 break
             yield _joined_events(trial, segments[done], parts)
             parts, done = [], done + 1

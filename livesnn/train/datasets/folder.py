@@ -117,14 +117,10 @@ def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
     if strange := sorted(set(classes) - set(card.classes)):
         known = ", ".join(card.classes)
         raise DataError(f"{card.name} doesn't know {strange[0]!r}, a class of {data}: it knows {known}")
-    return [
-        recording._replace(label=card.classes.index(classes[recording.label])) for recording in recordings
-    ]
+    return [recording._replace(label=card.classes.index(classes[recording.label])) for recording in recordings]
 
 
-def _load(
-    recordings: list[Recording], classes: tuple[str, ...], spec: InputSpec, most: int | None = None
-) -> Clips:
+def _load(recordings: list[Recording], classes: tuple[str, ...], spec: InputSpec, most: int | None = None) -> Clips:
     clips = load_recordings("folder", recordings, classes, spec, most=most)
     used = set(clips.recordings)
     sensor, warnings = as_opened([some for some in recordings if some.name in used])
@@ -170,9 +166,7 @@ def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Cli
     if split.protocol == BY_TABLE:
         kept = np.array([uses[name] == "validation" for name in clips.recordings])
         if not kept.any():
-            raise DataError(
-                "no row of the table has split validation: give it to some of each class, or to no row"
-            )
+            raise DataError("no row of the table has split validation: give it to some of each class, or to no row")
         return clips.subset(np.flatnonzero(~kept)), clips.subset(np.flatnonzero(kept))
     return clips.split_by_group(split)
 
@@ -180,9 +174,7 @@ def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Cli
 def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
     """Return the recordings and the sorted names of the classes; raises DataError with fewer than two classes."""
     if not data.exists():
-        raise DataError(
-            f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}"
-        )
+        raise DataError(f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}")
     table = data if data.is_file() else data / LABELS
     labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
     classes = tuple(sorted({label for label, _ in labelled}))
@@ -202,17 +194,14 @@ def _refuse_twice(recordings: Iterable[Recording]) -> None:
     for recording in recordings:
         stretch = recording.path.resolve(), recording.part_us
         if stretch in seen:
-            raise DataError(
-                f"{recording.name} is there twice, also as {seen[stretch]}: leave one of them out"
-            )
+            raise DataError(f"{recording.name} is there twice, also as {seen[stretch]}: leave one of them out")
         seen[stretch] = recording.name
 
 
 def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
     """Raise DataError if two sessions share a part of a file, or a part lies within another class's."""
     stretches = [
-        (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording)
-        for recording in recordings
+        (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording) for recording in recordings
     ]
     by_table = any(recording.use in ("train", "validation") for *_, recording in stretches)
     longest: dict[Path, tuple[int, Recording]] = {}
@@ -225,9 +214,7 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
             )
         within = last_us <= before_us or first_us == (other.part_us or (0,))[0]
         if within and recording.label != other.label:
-            raise DataError(
-                f"one of {recording.name} and {other.name} lies within the other: correct their times"
-            )
+            raise DataError(f"one of {recording.name} and {other.name} lies within the other: correct their times")
         longest[path] = max((before_us, other), (last_us, recording), key=lambda seen: seen[0])
 
 
@@ -288,9 +275,7 @@ def _files(folder: Path) -> list[Path]:
         visible = (Path(root) / name for name in names if not name.startswith(HIDDEN))
         found += [path for path in visible if path.is_file()]
         if len(found) > MOST_FILES:
-            raise DataError(
-                f"{folder} has more than {MOST_FILES:,} files: give a folder with nothing but recordings"
-            )
+            raise DataError(f"{folder} has more than {MOST_FILES:,} files: give a folder with nothing but recordings")
     return sorted(found)
 
 
@@ -307,9 +292,7 @@ def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recordin
     where = f"{table}, line {number}"
     values = [(row.get(name) or "").strip() for name in COLUMNS]
     if not all(values[:4]):
-        raise DataError(
-            f"{where}: {COLUMNS[values.index('')]} is missing: the columns are {','.join(COLUMNS)}"
-        )
+        raise DataError(f"{where}: {COLUMNS[values.index('')]} is missing: the columns are {','.join(COLUMNS)}")
     file, start, end, label, session = values
     path = table.parent / file
     if not os.path.isfile(path):  # False for a name that is too long, where pathlib raises
@@ -319,9 +302,7 @@ def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recordin
     except (ValueError, OverflowError) as error:
         raise DataError(f"{where}: {start!r} to {end!r} aren't seconds: correct them") from error
     if not 0 <= first_us < last_us:
-        raise DataError(
-            f"{where}: {start} to {end} s isn't a span of time: start must be 0 or more, and before end"
-        )
+        raise DataError(f"{where}: {start} to {end} s isn't a span of time: start must be 0 or more, and before end")
     use = (row.get("split") or "").strip() or None
     if use not in (None, *get_args(SplitName)):
         raise DataError(
@@ -369,9 +350,7 @@ def _stream(
     ]
     for stretch in stretches:
         if stretch.part_us and begins_us + stretch.part_us[0] > recording.t_end:
-            raise DataError(
-                f"{stretch.name} begins after the recording's end: give seconds from its first event"
-            )
+            raise DataError(f"{stretch.name} begins after the recording's end: give seconds from its first event")
     first_us, last_us = min(start for start, _ in spans), max(end for _, end in spans)
     unknown = [(-TIME_LIMIT_US, first_us), *spans, (last_us, TIME_LIMIT_US)]
     known_not = tuple((begins_us + start_us, begins_us + end_us) for start_us, end_us in unknown)
@@ -462,9 +441,7 @@ def _uncut(data: Path) -> list[Path]:
     suffixes = {suffix for known in FORMATS for suffix in known.suffixes}
     found = [path for path in _files(data) if path.suffix.lower() in suffixes] if data.is_dir() else []
     if not found:
-        raise DataError(
-            f"no recordings in {data}: give --data a folder with some, such as LABEL__NAME.aedat4"
-        )
+        raise DataError(f"no recordings in {data}: give --data a folder with some, such as LABEL__NAME.aedat4")
     return found
 
 
@@ -472,9 +449,7 @@ def label_of(path: Path, classes: Sequence[str]) -> str | None:
     """Return the class that a recording shows, None for none of ``classes``; raises DataError for an unknown one."""
     label = named(path)
     if label and label != NONE and label not in classes and "__" in path.stem:
-        raise DataError(
-            f"{path.name} names no class of {', '.join(classes)}: rename it, or begin with {NONE}__"
-        )
+        raise DataError(f"{path.name} names no class of {', '.join(classes)}: rename it, or begin with {NONE}__")
     if label not in classes and path.suffix.lower() == ".npz":
         with suppress(*DAMAGED_ARRAY), np.load(path) as arrays:
             label = str(arrays["name"])

@@ -54,9 +54,7 @@ __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "l
 SENSOR = RESOLUTION
 TAKES = None
 PROTOCOLS = ("",)
-INPUT = InputSpec(
-    64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True, lift_to=0.3
-)
+INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True, lift_to=0.3)
 
 VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100  # Clips of each class, each by another person
 
@@ -154,15 +152,11 @@ def _performed(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> F
 
 def load_streams(spec: InputSpec, people: int, stretch: int, seed: int) -> Streams:
     """Return a stream of each of so many people who practise; ``seed`` decides which stretches are cut out."""
-    chunks = [
-        range(first, min(first + STREAMS_AT_ONCE, people)) for first in range(0, people, STREAMS_AT_ONCE)
-    ]
+    chunks = [range(first, min(first + STREAMS_AT_ONCE, people)) for first in range(0, people, STREAMS_AT_ONCE)]
     files = [_stream_files(chunk, spec) for chunk in chunks]
     missing = [chunk for chunk, pair in zip(chunks, files, strict=True) if not all(map(Path.exists, pair))]
     if missing:
-        in_processes(
-            partial(_fill_streams, spec), missing, f"simulating people, in parts of {STREAMS_AT_ONCE}"
-        )
+        in_processes(partial(_fill_streams, spec), missing, f"simulating people, in parts of {STREAMS_AT_ONCE}")
     frames = Stack([OnDisk(frames) for frames, _ in files])
     labels = anticipated(np.concatenate([np.load(labels) for _, labels in files]).astype(np.int64) + IGNORED)
     return Streams(frames, labels, GESTURES, stretch, seed, KINDS, _CLASS_OF)
@@ -191,9 +185,7 @@ def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
 
 
 def _fill_streams(spec: InputSpec, seeds: range) -> None:
-    frames, performed = zip(
-        *(practice_frames(seed, spec, STREAM_FRAMES, use="train") for seed in seeds), strict=True
-    )
+    frames, performed = zip(*(practice_frames(seed, spec, STREAM_FRAMES, use="train") for seed in seeds), strict=True)
     labels = [[IGNORED if name is None else _LABELS[name] for name in names] for names in performed]
     frames_file, labels_file = _stream_files(seeds, spec)
     keep(frames_file, np.stack(frames))

@@ -42,9 +42,7 @@ def load_mnist(path: Path) -> Mnist:
             arrays = {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
     except DAMAGED_ARRAY as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"{file} can't be read as mnist.npz ({reason}): download Keras's file again"
-        ) from error
+        raise DataError(f"{file} can't be read as mnist.npz ({reason}): download Keras's file again") from error
     for part in ("train", "test"):
         if wrong := _fault(arrays[f"x_{part}"], arrays[f"y_{part}"]):
             raise DataError(f"{file} is not MNIST, its {part} part has {wrong}: give Keras's mnist.npz")
@@ -71,9 +69,7 @@ def download_mnist(data: Path, url: str = MNIST_URL, sha256: str = MNIST_SHA256)
         reason = str(error).splitlines()[0]
         raise DataError(f"{url}: {reason}: try again, or put the file into {data} yourself") from error
     except OSError as error:
-        raise DataError(
-            f"{data} can't be written: {error.strerror or error}: choose another folder"
-        ) from error
+        raise DataError(f"{data} can't be written: {error.strerror or error}: choose another folder") from error
     return file
 
 
@@ -151,9 +147,7 @@ class SequenceSet:
     """One kind of sequences as a `DataSet`."""
 
     kind: SequenceName
-    INPUT = InputSpec(
-        28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255, scale=1 / 255
-    )
+    INPUT = InputSpec(28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255, scale=1 / 255)
     SENSOR = None
     MIRRORED = None
     TAKES = ""
@@ -193,9 +187,7 @@ class SequenceSet:
 
     def _validation(self, mnist: Mnist, index: Index) -> Clips:
         if not len(index):
-            raise DataError(
-                "too few digits to keep some for validation: give a larger --validation, or all of MNIST"
-            )
+            raise DataError("too few digits to keep some for validation: give a larger --validation, or all of MNIST")
         index = index[:: -(-len(index) // MEASURED_DIGITS)]
         return self._samples(mnist.train_images[index], mnist.train_labels[index], 0).fixed("validation")
 

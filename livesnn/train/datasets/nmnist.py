@@ -103,9 +103,7 @@ def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:
 def _read_clip(path: Path, input_spec: InputSpec) -> npt.NDArray[np.uint8]:
     size = path.stat().st_size
     if size == 0 or size % RECORD_BYTES:
-        raise DataError(
-            f"{path} is damaged: {size} bytes are not a whole number of 5-byte events; unpack it again"
-        )
+        raise DataError(f"{path} is damaged: {size} bytes are not a whole number of 5-byte events; unpack it again")
     try:
         events = read_nmnist(path)
     except LivesnnError as error:
@@ -124,9 +122,7 @@ from the cache."""
 SIMULATED_SEED = 0
 
 
-def simulated_digits(
-    mnist: Path, spec: InputSpec, count: int
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def simulated_digits(mnist: Path, spec: InputSpec, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never the test digits."""
     digits = load_mnist(mnist)
     images, labels = digits.train_images, digits.train_labels

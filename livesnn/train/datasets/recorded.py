@@ -166,9 +166,7 @@ def numbered_lines(path: Path, advice: str) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
-def left_out(
-    cache: str, recordings: Sequence[Recording], spec: InputSpec
-) -> list[tuple[Recording, str, bool]]:
+def left_out(cache: str, recordings: Sequence[Recording], spec: InputSpec) -> list[tuple[Recording, str, bool]]:
     """Return the recordings without a clip, the reason, and whether it is that they can't be read."""
     found = []
     for recording, file in zip(recordings, _cached_files(cache, recordings, spec, read_windows), strict=True):
@@ -207,9 +205,7 @@ def spread(count: int, most: int | None) -> Index:
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 
 
-def _cached_files(
-    cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read
-) -> list[Path | str]:
+def _cached_files(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
     """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
     parts = {(recording.path, recording.part_us): recording for recording in recordings}
     files = {part: _cached(recording, cache, spec) for part, recording in parts.items()}

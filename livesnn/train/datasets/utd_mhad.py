@@ -224,8 +224,7 @@ def shade(depth: Depth, square: npt.NDArray[np.float64], look: Look) -> FloatIma
         z_mm = cv2.GaussianBlur(each.astype(np.float32), (0, 0), 1.2) / np.maximum(weight, 1e-3)
         z_mm = np.where(weight > 0.05, z_mm, trunk_mm).astype(np.float32)
         slope_x, slope_y = (
-            np.clip(cv2.Sobel(z_mm, cv2.CV_32F, *axes, scale=0.125 / per_px), -2, 2)
-            for axes in ((1, 0), (0, 1))
+            np.clip(cv2.Sobel(z_mm, cv2.CV_32F, *axes, scale=0.125 / per_px), -2, 2) for axes in ((1, 0), (0, 1))
         )
         facing = (1 + 0.4 * slope_y) / np.sqrt((1 + slope_x**2 + slope_y**2) * 1.16)
         bare = np.clip((trunk_mm - z_mm) / NEAR_MM, 0, 1)
@@ -266,9 +265,7 @@ def between(pictures: FloatImage) -> FloatImage:
 
     def moved(picture: FloatImage, by: FloatImage) -> FloatImage:
         x, y = columns + by[..., 0], rows + by[..., 1]
-        return np.asarray(
-            cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
-        )
+        return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
     moments = np.empty((len(pictures) - 1, STEPS, *pictures.shape[1:]), np.float32)
     for number in range(len(pictures) - 1):

@@ -27,9 +27,7 @@ from livesnn.train.datasets import (
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines
 
-INPUT = InputSpec(
-    64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128
-)
+INPUT = InputSpec(64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128)
 PROTOCOLS = ("split1", "split2", "split3")
 Part = Literal["train", "test"]
 
@@ -75,13 +73,9 @@ class VideoSet:
             there = {video.label for video in official.videos if video.path.is_file()}
             folders = [label for label in official.classes if (official.folder / label).is_dir()]
             only = tuple(label for label in folders if label in there)
-            absent = tuple(
-                f"{label}: none of its listed videos is there" for label in folders if label not in there
-            )
+            absent = tuple(f"{label}: none of its listed videos is there" for label in folders if label not in there)
         if len(only) == 1 and absent:
-            raise DataError(
-                f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it"
-            )
+            raise DataError(f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it")
         listed, classes = _chosen(official, only, self.name)
         clips = _load(self.name, listed, classes, request.input, request.windows)
         return replace(clips, skipped=absent + clips.skipped).parts(request, before)
@@ -117,9 +111,7 @@ class VideoSet:
         return findings
 
 
-def _chosen(
-    official: OfficialList, only: Sequence[str], name: str
-) -> tuple[list[ListedVideo], tuple[str, ...]]:
+def _chosen(official: OfficialList, only: Sequence[str], name: str) -> tuple[list[ListedVideo], tuple[str, ...]]:
     """Return the videos and the classes to use, in their official order: those of ``only``, or all with a folder.
 
     Raises DataError if one of ``only`` isn't known or has no folder, or there are fewer than two classes.
@@ -148,9 +140,7 @@ def _load(
 ) -> Clips:
     """Return the windows of the videos that are there; `Clips.skipped` names the others."""
     if not listed:
-        raise DataError(
-            f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again"
-        )
+        raise DataError(f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again")
     every = [
         Recording(video.path, classes.index(video.label), f"{video.label}/{video.path.name}", video.group)
         for video in listed
@@ -192,9 +182,7 @@ def _read_ucf101(data: Path, protocol: str, part: Part) -> OfficialList:
     for row, line in _lines(path):
         found = _UCF101_VIDEO.match(line)
         if found is None:
-            raise DataError(
-                f"{path}, line {row}: {line[:60]!r} names no video of UCF-101: unpack the lists again"
-            )
+            raise DataError(f"{path}, line {row}: {line[:60]!r} names no video of UCF-101: unpack the lists again")
         group = f"{found['label']}/{found['group']}"
         listed.append(ListedVideo(found["label"], videos / found["label"] / found["file"], group))
     return OfficialList(listed, tuple(known), videos)
@@ -220,9 +208,7 @@ def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
         for number, line in _lines(path):
             file, _, use = line.rpartition(" ")
             if not file or use not in ("0", "1", "2"):
-                raise DataError(
-                    f'{path}, line {number}: {line[:60]!r} isn\'t "<file> 0|1|2": unpack the lists again'
-                )
+                raise DataError(f'{path}, line {number}: {line[:60]!r} isn\'t "<file> 0|1|2": unpack the lists again')
             if use == _HMDB51_USE[part]:
                 film = file.rpartition(f"_{label}_")[0]
                 listed.append(ListedVideo(label, videos / label / file, f"{label}/{film}"))

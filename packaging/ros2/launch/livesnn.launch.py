@@ -36,7 +36,5 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, _, text) in ARGUMENTS.items()
     ]
-    namespace = DeclareLaunchArgument(
-        "namespace", default_value="", description="tells several cameras apart"
-    )
+    namespace = DeclareLaunchArgument("namespace", default_value="", description="tells several cameras apart")
     return LaunchDescription([*arguments, namespace, node])
