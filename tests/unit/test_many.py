@@ -235,7 +235,8 @@ def test_every_recording_has_one_row_although_a_worker_of_the_cluster_is_killed(
         started(*worker, *among, **quiet) as killed,
         started(*worker, *among, **quiet),
     ):
-        address = eventually(lambda: place.exists() and json.loads(place.read_text())["address"], WAIT_S)
+        eventually(lambda: place.exists() and place.read_text().rstrip().endswith("}"), WAIT_S)  # written whole
+        address = json.loads(place.read_text())["address"]
         command = (
             "run",
             recordings(24) / "**/*.npz",
