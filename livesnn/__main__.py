@@ -99,7 +99,7 @@ _came: list[int] = []
 def _main(arguments: list[str] | None) -> int:
     import traceback
 
-    from livesnn.console import accept_any_text, discard_output, log, say
+    from livesnn.console import accept_any_text, discard_output, log
     from livesnn.errors import LivesnnError, StoppedError
     from livesnn.paths import keep_compiled
 
@@ -114,26 +114,19 @@ def _main(arguments: list[str] | None) -> int:
     except LivesnnError as error:
         if debug:
             raise
-        _end_at_once()
-        say(f"livesnn {name}: {error}")
-        return 128 + _came[-1] if isinstance(error, StoppedError) else 1
+        return _fail(f"livesnn {name}: {error}", 128 + _came[-1] if isinstance(error, StoppedError) else 1)
     except KeyboardInterrupt as error:
-        _end_at_once()
-        say(f"livesnn {name}: stopped" + f"; {error}" * bool(str(error)))
-        return 128 + _came[-1]
+        return _fail(f"livesnn {name}: stopped" + f"; {error}" * bool(str(error)), 128 + _came[-1])
     except BrokenPipeError:
         discard_output()
         return 0
     except Exception as error:
         if debug:
             raise
-        _end_at_once()
         if len(_came) > 1:  # a callback from C can't pass a KeyboardInterrupt on, and what called it fails instead
-            say(f"livesnn {name}: stopped")
-            return 128 + _came[-1]
-        say(f"livesnn {name}: {_in_words(error)}")
+            return _fail(f"livesnn {name}: stopped", 128 + _came[-1])
         log(traceback.format_exc())
-        return 1
+        return _fail(f"livesnn {name}: {_in_words(error)}", 1)
 
 
 def _in_words(error: Exception) -> str:
@@ -157,16 +150,20 @@ def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
 
 def _stopped(number: int, frame: FrameType | None) -> None:
     """End at once: an import that is interrupted raises whatever it likes, and so does Qt while it starts."""
+    signal.signal(number, signal.SIG_DFL)  # for a second one, where nobody reads what follows
     os.write(2, b"livesnn: stopped\n")
     os._exit(128 + number)
 
 
-def _end_at_once() -> None:
-    """From now on, let a signal end the process: an error is being said, to whom may take nothing."""
+def _fail(line: str, code: int) -> int:
+    """Say why the command ends, and return its exit code. Meanwhile a signal ends the process: nobody may read."""
+    from livesnn.console import say
     from livesnn.threads import usual_handlers
 
     for number in usual_handlers():
         signal.signal(number, lambda number, frame: os._exit(128 + number))
+    say(line)
+    return code
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -180,7 +177,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
 
     from livesnn.cli import COMMANDS, GROUPS
     from livesnn.cli.usage import HELP, UsageError, call, first_page, hint
-    from livesnn.console import say, write
+    from livesnn.console import write
     from livesnn.threads import usual_handlers
 
     if name in (*HELP, "help"):
@@ -195,8 +192,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
         there = (
             f"to open the file, run livesnn gui {name}" if os.path.exists(name) else hint(name, COMMANDS, "livesnn")
         )
-        say(f"livesnn: no command {name!r}: {there}")
-        return 2
+        return _fail(f"livesnn: no command {name!r}: {there}", 2)
     if name != "gui":  # the window takes over when it is there
         for number in usual_handlers():
             signal.signal(number, _interrupt)
@@ -216,8 +212,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
             end_with_supervisor()
         return call(command.load(), arguments, f"livesnn {name}", takes)
     except UsageError as error:
-        say(f"livesnn {name}: {error}")
-        return 2
+        return _fail(f"livesnn {name}: {error}", 2)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -64,19 +64,34 @@ def file_head(path: Path, count: int, what: str = "recording") -> bytes:
 
 
 def replace_file(path: Path, octets: bytes) -> None:
-    """Write a file whole or not at all: a process killed on the way leaves the old one; raises OSError.
+    """Write a file whole or not at all, as `replacing`."""
+    with replacing(path) as new:
+        new.write_bytes(octets)
 
-    A link stays one: the file that it points to is written. What is no file, such as a device, isn't replaced.
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a new file beside this one, which takes its place at the end, and is deleted after an error.
+
+    A process killed on the way leaves the old one. Raises OSError, also where something else than a file is there.
     """
-    path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "this is a folder, pipe or device", str(path))
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        new.write_bytes(octets)
+        yield new
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what differs after each writing of a file; None: there is no regular one, or it can't be looked up."""
+    with suppress(OSError):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            return status.st_mtime_ns, status.st_ino, status.st_size
+    return None
 
 
 class _Buffer(threading.local):

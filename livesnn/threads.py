@@ -261,6 +261,12 @@ class BoundedQueue(Generic[T]):
             oldest = next((item for item in self._queue if self._count(item)), None)
             return 0.0 if oldest is None else self._clock() - self._arrived_s(oldest)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing waits, and nothing will come."""
+        with self._changed:
+            return self._ended and not self._queue
+
     def put(self, item: T) -> None:
         """Leave an item, after making room or waiting for it. Once ended, it is neither kept nor counted."""
         size = self._size(item)

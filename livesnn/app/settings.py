@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,7 @@ from msgspec import Meta
 from livesnn.console import say
 from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
-from livesnn.files import replace_file
+from livesnn.files import replace_file, stamp
 from livesnn.infer.model import Engine
 from livesnn.outputs.action import Rule
 from livesnn.session.control import Choices
@@ -61,22 +60,31 @@ def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
 class SettingsFile:
     """The settings now, written to disk whenever they change.
 
-    ``path`` is a JSON file; None: the settings are forgotten when the process ends.
+    ``path`` is a JSON file, or a link to one. None, or what is no file, such as /dev/null: the settings are forgotten
+    when the process ends.
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        if path is not None:
+            path = Path(os.path.realpath(path))
+            if os.path.exists(path) and not os.path.isfile(path):
+                say(f"{path} isn't a file: settings are forgotten at the end")
+                path = None
         self._path = path
-        self._written = _stamp(path)  # what `_now` was read from, or written to
+        self._written = self._stamp()  # what `_now` was read from, or written to
         self._now = Settings() if path is None else _read(path) or Settings()
 
     @property
     def now(self) -> Settings:
         """The settings, with what another livesnn has written since."""
-        written = _stamp(self._path)
+        written = self._stamp()
         if self._path is not None and written not in (None, self._written):
             self._written = written
             self._now = _read(self._path) or self._now
         return self._now
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        return None if self._path is None else stamp(self._path)
 
     @property
     def folder(self) -> Path | None:
@@ -97,20 +105,16 @@ class SettingsFile:
                     self._now = before
                     self._now = _merged(before, mine, self.now)
                     replace_file(self._path, msgspec.json.format(msgspec.json.encode(self._now)))
-                    self._written = _stamp(self._path)
+                    self._written = self._stamp()
 
     def choose(self, **fields: Any) -> None:
         self.change(choices=replace(self._now.choices, **fields))
 
 
 def user_settings() -> SettingsFile:
-    """Return the settings of the person at this machine, or of the file that the environment names (`FILE`).
-
-    What is no file, such as /dev/null, keeps none.
-    """
+    """Return the settings of the person at this machine, or of the file that the environment names (`FILE`)."""
     own = platformdirs.user_config_path("livesnn", appauthor=False) / "settings.json"
-    path = Path(os.environ.get(FILE) or own)
-    return SettingsFile(None if os.path.exists(path) and not os.path.isfile(path) else path)
+    return SettingsFile(Path(os.environ.get(FILE) or own))
 
 
 @contextmanager
@@ -149,20 +153,12 @@ def _merged(before: Any, mine: Any, theirs: Any) -> Any:
 _UNREADABLE = (OSError, msgspec.DecodeError, UnicodeError, RecursionError, LivesnnError)
 
 
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    """Return what differs after each writing of a file; None: there is no regular one."""
-    with suppress(OSError):  # there is none, or it can't be looked up
-        if path is not None and stat.S_ISREG((status := path.stat()).st_mode):
-            return status.st_mtime_ns, status.st_ino
-    return None
-
-
 def _read(path: Path) -> Settings | None:
     """Return the settings in a file; None: there is none, or nothing of it can be used.
 
     A field that can't be used has its default. That is said, and a copy of the file is kept beside it.
     """
-    if _stamp(path) is None:  # reading a pipe would wait for ever
+    if stamp(path) is None:  # reading a pipe would wait for ever
         return None
     settings, problem = None, ""
     try:
@@ -173,9 +169,10 @@ def _read(path: Path) -> Settings | None:
     except _UNREADABLE as error:
         problem = f"{error}: starting with the default settings"
     if problem:
+        kept = ""
         with suppress(OSError):
-            aside = _keep_aside(path)
-            say(f"{path}: {problem}; the old file is kept as {aside.name}")
+            kept = f"; the old file is kept as {_keep_aside(path).name}"
+        say(f"{path}: {problem}{kept}")
     return settings
 
 

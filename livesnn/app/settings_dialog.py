@@ -37,6 +37,7 @@ from livesnn.app.widgets.basics import (
     note,
     scrolled,
 )
+from livesnn.infer.decide import HYSTERESIS
 from livesnn.session.event_picture import PALETTES
 
 KEPT = {  # Fields that "Defaults" doesn't touch: no choices, but what came about.
@@ -262,7 +263,7 @@ class SettingsDialog(Dialog):
             self._change_decider(path, box.own_share if isinstance(box, OwnShareBox) else box.share)
 
         if isinstance(box, OwnShareBox):
-            box.setToolTip("– or empty: 20 % of the threshold")
+            box.setToolTip(f"– or empty: {100 * HYSTERESIS:g} % of the threshold")
         box.valueChanged.connect(chosen)
         self._shows.append(show)
         self._row(box.accessibleName(), hint, page, (path,), box)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -273,13 +273,8 @@ class Correction(NamedTuple):
 class Correcting:
     """Learns a taught gesture again, without the movement that was just taken for it; what plays goes on."""
 
-    def __init__(
-        self,
-        window: WindowLayout,
-        *,
-        to_trash: Callable[[str], object] = lambda path: QFile.moveToTrash(path),
-    ) -> None:
-        self._window, self._player, self._to_trash = window, window.player, to_trash
+    def __init__(self, window: WindowLayout) -> None:
+        self._window, self._player = window, window.player
         self._named = ""  # the taught gesture that was named last, and when
         self._from_s = self._to_s = 0.0
         self._steps: Generator[None, None, None] | None = None
@@ -323,7 +318,7 @@ class Correcting:
         undone = self._done.pop()
         self._window.model_requested.emit(undone.before, self._player.engine)
         for file in (undone.folder, str(undone.recording)):
-            self._to_trash(file)
+            QFile.moveToTrash(file)
         words = f"The correction is undone: the model is {Path(undone.before).name} again"
         self._window.banner.show_message(words, "info")
 

@@ -129,7 +129,7 @@ def compiled_code(folders: Sequence[Path]) -> Findings:
         what = f"damaged compiled code can't be deleted ({error.filename}: {error.strerror})"
         return finding(name, "warning", what, "delete it, or change its permissions")
     if damaged:
-        what = f"{len(damaged)} damaged files of compiled code are deleted, such as {damaged[0]}"
+        what = f"damaged compiled code was deleted ({len(damaged)} files, such as {damaged[0]})"
         return finding(name, "warning", what, "nothing: they are compiled again when they are needed")
     return finding(name, "ok", "all compiled code is sound")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -195,7 +196,8 @@ def simulate(
         The same seed gives the same events.
     """
     from livesnn.events.formats.aedat4_writer import Aedat4Writer
-    from livesnn.events.labels import refuse_labelled
+    from livesnn.events.labels import labels_file
+    from livesnn.files import exists_already
     from livesnn.simulate.sources import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
@@ -212,7 +214,8 @@ def simulate(
         resolution, shown = DVS128, image.name
         made = iter([recording_of_file(expanded(image), seed=seed, seconds=seconds)])
     out = expanded(out)
-    refuse_labelled(out)
+    if os.path.lexists(table := labels_file(out)):
+        raise exists_already(table)
     count = 0
     writer = Aedat4Writer(out, resolution, f"simulated {shown}, seed {seed}")
     try:

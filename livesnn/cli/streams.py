@@ -345,7 +345,7 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
                 if isinstance(outcome, Failed):
                     failed += 1
                     about = "" if file.path in outcome.why else f"{file.name}: "
-                    notice("run")(f"{about}{outcome.why}")
+                    say(f"livesnn run: {about}{outcome.why}")
                 else:
                     decided += 1
                     table.add(outcome)
@@ -416,7 +416,7 @@ def _folders(top: str) -> Iterator[str]:
         try:
             inside = [each.path for each in os.scandir(folder) if not each.name.startswith(".")]
         except OSError as error:
-            notice("run")(f"{folder} can't be looked into ({error.strerror}): its recordings are left out")
+            say(f"livesnn run: {folder} can't be looked into ({error.strerror}): its recordings are left out")
             continue
         yield folder
         waiting += [(each, (*above, real)) for each in inside if os.path.isdir(each)]

@@ -9,7 +9,6 @@ import difflib
 import inspect
 import io
 import itertools
-import os
 import re
 import shutil
 import sys
@@ -325,11 +324,8 @@ def plain_refusal(arguments: Sequence[str], prog: str, takes: Callable[[], Seque
 
     tyro takes a flag for any number of values without one, which is refused here too.
     """
-    with contextlib.ExitStack() as stack:
-        said = stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        if sys.stdout is None:  # closed by the shell; tyro asks it for its encoding
-            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-            stack.enter_context(contextlib.redirect_stdout(nowhere))
+    nowhere = io.TextIOWrapper(io.BytesIO(), "utf-8")  # where the shell has closed stdout: tyro asks for its encoding
+    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(sys.stdout or nowhere):
         try:
             yield
         except SystemExit as ended:

@@ -16,7 +16,7 @@ from livesnn.events.filters import Stretch, between
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
 from livesnn.events.formats.npz import write_npz
 from livesnn.events.formats.registry import parse_recording_path
-from livesnn.events.labels import SUFFIX, Label, keep_labels, labels_file, moved, read_labels, refuse_labelled
+from livesnn.events.labels import SUFFIX, Label, has_labels, keep_labels, labels_file, moved, read_labels
 from livesnn.events.packet import Events, Packet
 from livesnn.events.recording import Recording, open_recording
 from livesnn.files import cannot_write
@@ -66,6 +66,7 @@ def convert(
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
         raise SourceError(f"{out}: the name doesn't say the format: choose one that ends in .aedat4 or .npz")
+    check_free(source, out, overwrite=overwrite)
     labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
     with (
@@ -124,17 +125,16 @@ def _in_stretch(recording: Recording, stretch: Stretch) -> tuple[Iterable[Packet
 
 def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, ...], list[str]]:
     """Return the recording's labels and warnings about them; a label without a session gets the recording's name."""
-    if not overwrite:
-        refuse_labelled(out, "add --overwrite")
-    table, name = labels_file(out), parse_recording_path(source).file.name
-    stays = f"{table} stays: {name} has no labels" if os.path.lexists(table) else ""
+    table = labels_file(out)
+    if not overwrite and has_labels(out):
+        raise SourceError(f"{table} has labels of {out.name} already: choose another name, or add --overwrite")
+    stays = [f"{table} stays as it was"] if overwrite and os.path.lexists(table) else []
     try:
         labels = read_labels(source)
     except DataError as error:
-        return (), [f"its labels are left out: {error}", *[stays] * bool(stays)]
-    if not labels:
-        return (), [stays] * bool(stays)
-    return tuple(replace(label, session=label.session or name) for label in labels), []
+        return (), [f"its labels are left out: {error}", *stays]
+    name = parse_recording_path(source).file.name
+    return tuple(replace(label, session=label.session or name) for label in labels), [] if labels else stays
 
 
 def _keep_labels(out: Path, kept: tuple[Label, ...], known: int, notes: list[str]) -> tuple[Label, ...]:

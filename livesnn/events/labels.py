@@ -68,12 +68,15 @@ def has_labels(recording: Path) -> bool:
 
 
 def _is_of(row: Row, recording: Path) -> bool:
-    return Path((row["file"] or "").strip()).name == recording.name
+    """Return whether a line is of a recording: its file is relative to the table, as in training."""
+    file = row["file"] or ""
+    return recording.name in (os.path.normpath(file), os.path.normpath(file.strip()))
 
 
 def _is_there(recording: Path, name: str) -> bool:
-    """Return whether a line's file lies beside a recording, with the same name but for its suffix."""
-    return Path(name).stem == recording.stem and os.path.isfile(recording.with_name(Path(name).name))
+    """Return whether a line's file is there, with the recording's name but for its suffix."""
+    path = recording.parent / name.strip()
+    return path.stem == recording.stem and os.path.isfile(path)
 
 
 def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
@@ -94,7 +97,7 @@ def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
         raise DataError(
             f"{table}: can't be read ({error}): save it as UTF-8, with columns {','.join(COLUMNS)}"
         ) from error
-    if twice := [name for name in header if header.count(name) > 1]:
+    if twice := [name for name in header if name and header.count(name) > 1]:
         raise DataError(f"{table}: its first line has the column {twice[0]} twice: rename one")
     if lacking := [name for name in COLUMNS[:4] if name not in header]:
         raise DataError(f"{table}: its first line lacks the column {lacking[0]}: write {','.join(COLUMNS)}")
@@ -140,13 +143,6 @@ def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
         replace_file(table, text.getvalue().encode(errors="replace"))
     except OSError as error:
         raise cannot_write(table, error) from error
-
-
-def refuse_labelled(recording: Path, otherwise: str = "move it away") -> None:
-    """Raise SourceError if a recording that is to be written has labels already, of an older one of its name."""
-    if has_labels(recording):
-        table = labels_file(recording)
-        raise SourceError(f"{table} has labels of {recording.name} already: choose another name, or {otherwise}")
 
 
 class LabelWriter(Closing):

@@ -45,6 +45,7 @@ UNDECIDED = Decision(None, 0.0)  # Before anything can be said
 
 
 STALE_S = 1.0  # After so long without events of a live source, the last decision is about the past
+STALE_US = round(1e6 * STALE_S)
 
 
 class Silence(NamedTuple):

@@ -18,7 +18,7 @@ class TorchModel(CheckedModel):
 
     engine = "torch"
 
-    def __init__(self, net: SpikingNetwork, where: str = "") -> None:
+    def __init__(self, net: SpikingNetwork, where: str) -> None:
         self._net = without_norm(net, where)
         self.card = net.with_states()
 

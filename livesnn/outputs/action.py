@@ -26,7 +26,7 @@ import numpy as np
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, error_message
 from livesnn.events.packet import Closing
-from livesnn.infer.decide import OTHER, STALE_S
+from livesnn.infer.decide import OTHER, STALE_US
 from livesnn.infer.run import Result
 from livesnn.subprocesses import run_apart
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 ANY = ""  # In place of a class: any gesture, which `OTHER` isn't.
 
-STALE_US = round(1e6 * STALE_S)  # A decision without a newer result for so long is over.
 
 COMMAND_LIMIT_S = 30.0  # A command that takes longer is ended.
 

@@ -49,7 +49,6 @@ class Receiver(BoundedQueue[Message]):
     def __init__(self, name: str, *, most_bytes: int, missed: Callable[[int], bytes] | None = None) -> None:
         super().__init__(policy="drop_oldest", max_bytes=most_bytes, size=lambda message: len(message.octets))
         self.name = name
-        self.ended = False  # `take_all` has found that there will be no more
         self._missed = missed
         self._reported = 0  # dropped messages that it knows of
         self._wake = asyncio.Event()
@@ -76,12 +75,9 @@ class Receiver(BoundedQueue[Message]):
         self._wake.clear()
 
     def take_all(self) -> list[Message]:
-        """Return what waits; at the end, `ended` is set."""
+        """Return what waits."""
         taken = []
-        while self.wait(0.0):
-            if (message := self.take()) is None:
-                self.ended = True
-                break
+        while self.wait(0.0) and (message := self.take()) is not None:
             taken.append(message)
         return taken
 

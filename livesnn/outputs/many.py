@@ -24,8 +24,9 @@ from livesnn.console import json_line
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.filters import Orientation
+from livesnn.events.labels import SUFFIX
 from livesnn.events.packet import Closing, EventSource
-from livesnn.files import replace_file
+from livesnn.files import replace_file, stamp
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_folder, read_card
 from livesnn.infer.run import StateMode
@@ -240,6 +241,8 @@ def open_table(path: Path) -> Table:
     }
     if path.suffix.lower() not in kinds:
         raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl, .csv or .parquet")
+    if path.name.lower().endswith(SUFFIX):
+        raise LivesnnError(f"--out {path}: this is the name of a table of labels: choose another name")
     if path.exists() and not path.is_file():
         raise LivesnnError(f"--out {path}: this is a folder, a pipe or a device: give another file")
     try:
@@ -400,7 +403,7 @@ class ParquetTable(Closing):
         names, options = (self._table.column(name).to_pylist() for name in ("file", "options"))
         self.done = dict(zip(names, options, strict=True))
         self._new: list[dict[str, _CELLS]] = []
-        self._written: os.stat_result | None = path.stat() if path.exists() else None
+        self._written = stamp(self.path)
         self._next_s = 0.0
         self._save()  # now, so that work isn't done in vain
 
@@ -417,11 +420,10 @@ class ParquetTable(Closing):
         octets = io.BytesIO()
         self._arrow.parquet.write_table(self._table, octets)
         try:
-            now = self.path.stat() if self.path.exists() else None
-            if not _same(now, self._written):
+            if stamp(self.path) != self._written:
                 raise LivesnnError(f"{self.path}: another program writes to it: give each an --out of its own")
             replace_file(self.path, octets.getvalue())
-            self._written = self.path.stat()
+            self._written = stamp(self.path)
         except OSError as error:
             raise _unwritable(self.path, error) from error
         took_s = time.monotonic() - begun_s
@@ -430,12 +432,6 @@ class ParquetTable(Closing):
     def close(self) -> None:
         if self._new:
             self._save()
-
-
-def _same(one: os.stat_result | None, other: os.stat_result | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return (one.st_ino, one.st_mtime_ns, one.st_size) == (other.st_ino, other.st_mtime_ns, other.st_size)
 
 
 def _unwritable(path: Path, error: OSError) -> LivesnnError:

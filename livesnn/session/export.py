@@ -29,7 +29,7 @@ from livesnn.events.pipeline import open_pipeline
 from livesnn.events.recorder import require_room
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.decide import ADVICE, STALE_S
+from livesnn.infer.decide import ADVICE, STALE_US
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import FrameStream, Result, run_frames
 from livesnn.infer.switching_engine import SwitchingModel
@@ -310,11 +310,11 @@ def caption(result: Result | None, card: ModelCard, t_us: int) -> Said:
     """Return what to say at a time about the newest result; None: there is none."""
     if result is None or not result.window_seen:
         return Said(NOTHING_YET)
-    if t_us - result.t > 1e6 * STALE_S:
+    if t_us - result.t > STALE_US:
         return Said(NO_EVENTS)
     if result.decision is None:
         why = "" if result.reason is None else ADVICE[result.reason]
-        return Said(NOT_SURE, why[:1].upper() + why[1:], None, result.confidence)
+        return Said(NOT_SURE, why[:1].upper() + why[1:], confidence=result.confidence)
     return Said(readable(result.decision), "", card.classes.index(result.decision), result.confidence)
 
 

@@ -246,10 +246,8 @@ def describe_lesson(lesson: Lesson) -> list[str]:
             "that isn't enough: show it again, for longer, or so that it differs more from the known classes"
         )
     if ways := lesson.to_add:
-        shares = [f"{100 * lesson.otherwise[way]:.0f} % {way}" for way in ways[:2]]
-        words.append(
-            f"less of it is recognised when performed differently ({' and '.join(shares)}): show it like that, too"
-        )
+        shares = [f"{100 * lesson.otherwise[way]:.0f} % when performed {way}" for way in ways[:2]]
+        words.append(f"less of it is recognised in other ways ({', '.join(shares)}): show it like that, too")
     if lesson.at_rest:
         words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
     if recognised_already(lesson.gesture, lesson.resembles, lesson.resembling, lesson.windows):

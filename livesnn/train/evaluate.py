@@ -374,7 +374,7 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
     labels = [(label, stream.labels == label) for label in np.unique(stream.labels).tolist()]
     truth = [classes[label] for label in stream.labels]
     return ModelComparison(
-        models=_told_apart(first.name, second.name),
+        models=(first.name, second.name) if first.name != second.name else ("the first", "the second"),
         n=len(stream),
         reset=_paired(*right),
         carried=_paired(*(_index(each, classes) == stream.labels for each in carried)),
@@ -386,10 +386,6 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
             if one.decision != other.decision
         ),
     )
-
-
-def _told_apart(first: str, second: str) -> tuple[str, str]:
-    return (first, second) if first != second else (f"{first} (first)", f"{second} (second)")
 
 
 def _paired(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> Paired:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from livesnn.errors import TrainError
+from livesnn.files import replacing
 from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import Configuration, as_flags
 from livesnn.train.datasets import Parts, Samples
@@ -176,10 +177,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.new")
-        with new.open("wb") as file:  # torch's own errors name no file
+        with replacing(path) as new, new.open("wb") as file:  # torch's own errors name no file
             torch.save(checkpoint, file)
-        new.replace(path)
 
 
 def logged(run: Path, column: str) -> dict[int, float]:

@@ -85,6 +85,22 @@ def test_the_longest_name_is_not_shortened(qtbot: QtBot, width: int) -> None:
     assert rows.name_width(pixels) < longest(tuple(map(style.readable, GESTURES)), pixels)
 
 
+def test_letters_are_as_large_as_rows_and_the_longest_name_allow(qtbot: QtBot) -> None:
+    rows = ClassRows()
+    qtbot.addWidget(rows)
+    rows.set_classes(GESTURES)
+    names = tuple(map(style.readable, GESTURES))
+    for width, height, pixels in ((600, 48, 15), (600, 30, 13), (600, 16, 12)):
+        rows.resize(width, height * len(GESTURES))
+        assert rows.letter_pixels() == pixels
+    rows.resize(600, 48 * len(GESTURES))
+    while rows.letter_pixels() == 15:
+        assert rows.name_width(15) >= longest(names, 15)
+        rows.resize(rows.width() - 1, rows.height())
+    assert rows.name_width(15) < longest(names, 15)
+    assert rows.letter_pixels() == 13
+
+
 def test_names_can_be_told_apart_beside_a_second_model_at_1024_pixels(qtbot: QtBot) -> None:
     rows = ClassRows()
     qtbot.addWidget(rows)

@@ -93,7 +93,7 @@ def test_models_are_compared_clip_by_clip(tmp_path: Path) -> None:
 def test_models_of_one_name_are_told_apart() -> None:
     measured = clips([(0, 1), (0, 0)], [0, 0])
     compared = compare((Seeing("mine", 0), Seeing("mine", 1)), (measured, measured))
-    assert compared.models == ("mine (first)", "mine (second)")
+    assert compared.models == ("the first", "the second")
 
 
 def test_clips_of_one_recording_count_once() -> None:

@@ -285,14 +285,17 @@ def test_more_labels_than_anybody_gives_are_refused(tmp_path: Path) -> None:
         read_labels(tmp_path / "a.aedat4")
 
 
-@pytest.mark.parametrize("name", ["./a.aedat4", "a.aedat4 ", "takes/a.aedat4"])
-def test_a_line_may_give_a_recording_with_its_folder(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "a.aedat4"
-    labels_file(path).write_text(f"file,start,end,label\n{name},1,2,wave\n")
+@pytest.mark.parametrize(
+    ("name", "written"), [("a.aedat4", "./a.aedat4"), ("a.aedat4", "a.aedat4 "), (" a.aedat4", " a.aedat4")]
+)
+def test_a_line_gives_a_recording_by_its_path_from_the_table(tmp_path: Path, name: str, written: str) -> None:
+    path = tmp_path / name
+    labels_file(path).write_text(f"file,start,end,label\n{written},1,2,wave\ntakes/{name},2,3,wave\n")
     assert has_labels(path)
     assert read_labels(path) == (Label("wave", 1.0, 2.0),)
     keep_labels(path, [Label("clap", 0.0, 1.0)])
     assert read_labels(path) == (Label("clap", 0.0, 1.0),)
+    assert f"takes/{name},2,3,wave" in labels_file(path).read_text()
 
 
 @pytest.mark.parametrize("name", ["a", "a.AEDAT4", "a.raw"])
@@ -305,12 +308,17 @@ def test_lines_of_a_file_that_is_not_there_are_told(tmp_path: Path, name: str) -
     assert read_labels(path) == ()
 
 
-def test_a_column_that_occurs_twice_and_a_link_to_nothing_are_told(tmp_path: Path) -> None:
+def test_a_column_that_occurs_twice_is_told_unless_it_has_no_name(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat4"
     labels_file(path).write_text("file,start,end,label,label\na.aedat4,1,2,wave,clap\n")
     with pytest.raises(DataError, match=r"has the column label twice"):
         read_labels(path)
-    labels_file(path).unlink()
+    labels_file(path).write_text("file,start,end,label,,\na.aedat4,1,2,wave,,\n")
+    assert read_labels(path) == (Label("wave", 1.0, 2.0),)
+
+
+def test_a_link_to_nothing_in_the_place_of_labels_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat4"
     labels_file(path).symlink_to("nowhere")
     with pytest.raises(DataError, match=r"a\.labels\.csv: a link that points nowhere"):
         read_labels(path)
@@ -325,7 +333,7 @@ def test_a_new_recording_does_not_inherit_the_labels_of_an_older_one(
     with pytest.raises(SourceError, match=r"b\.labels\.csv has labels of b\.aedat4 already"):
         convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4")
     assert main(["simulate", str(tmp_path / "b.aedat4"), "--seconds", "0.2"]) == 1
-    assert "b.labels.csv has labels of b.aedat4 already" in capsys.readouterr().err
+    assert "b.labels.csv exists already" in capsys.readouterr().err
     assert not (tmp_path / "b.aedat4").exists()
 
 
@@ -336,8 +344,9 @@ def test_labels_that_stay_beside_a_replaced_recording_are_told_where_its_own_are
     labels_file(tmp_path / "a.aedat4").write_text("file,start,end,label\na.aedat4,soon,later,wave\n")
     record(tmp_path / "b.aedat4", ("wave", 1.0, 2.0))
     warnings = convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4", overwrite=True).warnings
-    assert any("its labels are left out" in warning for warning in warnings)
-    assert any("b.labels.csv stays" in warning for warning in warnings)
+    assert len(warnings) == 2
+    assert "its labels are left out" in warnings[0]
+    assert warnings[1].endswith("b.labels.csv stays as it was")
 
 
 def test_a_table_of_decisions_does_not_replace_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -359,6 +359,7 @@ def test_a_folder_that_cannot_be_looked_into_is_said(
     [
         (["b.npz"], "add --out"),
         (["--out", "table.xlsx"], "ends in .jsonl, .csv or .parquet"),
+        (["--out", "b.labels.csv"], "this is the name of a table of labels"),
         (["--out", "nowhere/table.csv"], "table.csv: No such file or directory"),
         (["--out", "table.csv", "--shard", "3/2"], "--shard can't be '3/2'"),
         (["--out", "table.csv", "--shard", "1"], "--shard can't be '1'"),

@@ -134,7 +134,7 @@ def test_doctor_finds_damaged_code_and_deletes_only_that(
     broken.write_bytes(damage(broken.read_bytes()))
     (check,) = compiled_code(folders).checks
     assert check.state == "warning"
-    assert "1 damaged files of compiled code are deleted" in check.what
+    assert "damaged compiled code was deleted (1 files" in check.what
     assert [file for file in every if not file.exists()] == [broken]
     assert compiled_code(folders).checks[0].state == "ok"
 

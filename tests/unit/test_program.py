@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,6 @@ def test_a_signal_while_an_error_is_said_to_nobody_ends_the_program(number: int,
     with subprocess.Popen(line, stderr=writer) as process:
         os.close(writer)
         eventually(lambda: (tmp_path / "said").exists(), 60)
-        time.sleep(0.5)  # until it waits for a reader
         process.send_signal(number)
         assert process.wait(timeout=20) == 128 + number
     with os.fdopen(reader, "rb") as rest:

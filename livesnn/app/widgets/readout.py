@@ -30,20 +30,18 @@ from livesnn.app.widgets.basics import (
     write,
 )
 from livesnn.card import ModelCard
-from livesnn.infer.decide import ADVICE, STALE_S, Reason, Silence
+from livesnn.infer.decide import ADVICE, STALE_US, Reason, Silence
 from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
 
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 40  # widths, pixels
 _TOLD_APART = 0.6  # of the longest name
-_NUMBER = 3.4  # width of the numbers' column, in heights of their letters
 _SIZES = ((15, 38), (13, 20), (12, 0))  # of letters, and from which height of a row on, pixels
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
 _DIM = 0.4  # opacity of what is past
 _FILL = 0.4  # opacity below the curve
 _LINE = 1.6  # thickness of the curve, pixels
-STALE_US = 1e6 * STALE_S
 
 Probabilities = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint32]
@@ -110,9 +108,15 @@ class ClassRows(Painted):
 
         Where names would be too short to tell them apart, there is no strip.
         """
-        room = self.width() - _DOT - _NUMBER * pixels - 2 * _GAP
+        room = self.width() - _DOT - longest(("100 %",), pixels) - 2 * _GAP
         needed = longest(tuple(self._names), pixels)
         return min(needed, room - _LEAST_STRIP if room - _LEAST_STRIP >= _TOLD_APART * needed else room)
+
+    def letter_pixels(self) -> int:
+        """Return the height of letters: the greatest that rows leave room for and at which every name is whole."""
+        sizes = [size for size, least in _SIZES if self._row_height() >= least]
+        names = tuple(self._names)
+        return next((size for size in sizes if longest(names, size) <= self.name_width(size)), sizes[-1])
 
     def paint(self, painter: QPainter) -> None:
         if not self.classes:
@@ -121,12 +125,10 @@ class ClassRows(Painted):
             return
         painter.setOpacity(_DIM if self.dimmed else 1.0)
         height = self._row_height()
-        sizes = [size for size, least in _SIZES if height >= least]
-        names = tuple(self._names)
-        pixels = next((size for size in sizes if longest(names, size) <= self.name_width(size)), sizes[-1])
+        pixels = self.letter_pixels()
         name_width = self.name_width(pixels)
         left = _DOT + 8 + name_width + _GAP
-        strip = QRectF(left, 0, self.width() - left - _NUMBER * pixels, min(height - 4, 36))
+        strip = QRectF(left, 0, self.width() - left - longest(("100 %",), pixels), min(height - 4, 36))
         plain, bold = (style.text_font(pixels, weight=weight) for weight in (_PLAIN, _BOLD))
         for index, label in enumerate(self.classes):
             painter.setFont(bold if label == self.decision else plain)
@@ -144,7 +146,7 @@ class ClassRows(Painted):
         if name_width < longest(tuple(self._names), painter.font().pixelSize()):
             name = elided(painter, name, name_width + 1)
         write(painter, QRectF(_DOT + 8, row.y(), name_width, row.height()), name, colour)
-        wide = _NUMBER * painter.font().pixelSize()
+        wide = longest(("100 %",), painter.font().pixelSize())
         write(painter, QRectF(row.width() - wide, row.y(), wide, row.height()), self.texts[index], colour, RIGHT)
 
     def _paint_strips(self, painter: QPainter, strip: QRectF, row_height: float) -> None:

@@ -185,13 +185,13 @@ class BagReader(Reader):
             bag.close()
 
 
-_UNTOLD = (TypeError, AttributeError, IndexError, OverflowError, AssertionError, struct.error)
+_OF_PYTHON = (TypeError, AttributeError, IndexError, OverflowError, AssertionError, struct.error)
 """Those of `_DAMAGE` whose message is about Python, and not about the bag."""
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, _UNTOLD):
-        return "damaged or cut short"
+    if isinstance(error, _OF_PYTHON):
+        return "it may be cut short"
     return " ".join((str(error) or type(error).__name__).split())[:200]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from livesnn.card import ModelCard, Split
 from livesnn.console import share_done
 from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.files import replacing
 from livesnn.paths import cache_dir
 from livesnn.subprocesses import MOST_PROCESSES, process_pool
 from livesnn.threads import usable_processors
@@ -348,14 +348,11 @@ def _keep_made(make: Callable[[T], Frames], missing: tuple[Path, T]) -> None:
 
 def keep(file: Path, made: Frames) -> None:
     """Write an array into the cache, whole or not at all; raises DataError if it can't be written."""
-    partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted write is never taken for a whole file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(partly, made)
-        partly.replace(file)
+        with replacing(file) as new, new.open("wb") as octets:
+            np.save(octets, made)
     except OSError as error:
-        with suppress(OSError):
-            partly.unlink()
         raise DataError(
             f"{file.parent} can't be written ({error.strerror or error}): free some space there, or set "
             "LIVESNN_CACHE to another folder"
