@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -18,6 +18,15 @@ from livesnn.paths import log_file
 from livesnn.threads import Progress
 
 SAID_S = 60.0  # Between two lines about how far it is, where no terminal shows a bar
+
+
+def capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def sentences(clauses: Iterable[str]) -> str:
+    """Return clauses as sentences, one a line."""
+    return "\n".join(f"{capitalised(clause)}." for clause in clauses)
 
 
 def one_line(text: str) -> str:

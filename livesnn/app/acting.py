@@ -36,6 +36,7 @@ from livesnn.app.widgets.basics import (
     number_box,
     plain_tip,
 )
+from livesnn.console import capitalised
 from livesnn.errors import LivesnnError, error_message
 from livesnn.infer.run import Result
 from livesnn.outputs.action import (
@@ -322,7 +323,7 @@ class ActionsDialog(Dialog):
         self.nothing.setVisible(not any_rule)
         self.remove.setEnabled(any_rule)
         shown = drafts[self.list.currentRow()].problem if any_rule else ""
-        self.problem.setText(shown[:1].upper() + shown[1:])
+        self.problem.setText(capitalised(shown))
         self.save.setEnabled(not any(draft.problem for draft in drafts))
         self.form.allow_trial(any_rule and not shown)
 
@@ -421,5 +422,5 @@ class RuleForm(QWidget):
             error = self._worker.error
             self.end()
             outcome = DONE if error is None else error_message(error)
-            self.outcome.setText(outcome[:1].upper() + outcome[1:])
+            self.outcome.setText(capitalised(outcome))
             self.trial.setEnabled(True)

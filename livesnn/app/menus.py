@@ -19,6 +19,7 @@ from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, plain_tip, scrolled
 from livesnn.card import ModelCard
+from livesnn.console import capitalised
 from livesnn.paths import notices_file
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.event_picture import PALETTES
@@ -89,7 +90,7 @@ ENTRIES = (
     Entry("faster", "Playback", "Faster", ("]",)),
     Entry("loop", "Playback", "Repeat", ("L",), "toggle"),
     *(
-        Entry(f"palette:{name}", "View/Palette", name[:1].upper() + name[1:], (f"Ctrl+{number}",), "palette")
+        Entry(f"palette:{name}", "View/Palette", capitalised(name), (f"Ctrl+{number}",), "palette")
         for number, name in enumerate(PALETTES, start=1)
     ),
     Entry("mode:decay", "View", "Events fade", ("D",), "mode", rule=True),

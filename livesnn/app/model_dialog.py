@@ -42,6 +42,7 @@ from livesnn.app.widgets.basics import (
     scrolled,
 )
 from livesnn.card import ModelCard
+from livesnn.console import sentences
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.infer.cost import mean_density
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
@@ -106,7 +107,7 @@ def lesson_words(gesture: str, card: ModelCard) -> str:
     measured = card.lessons.get(gesture)
     words = describe_measured(measured, window_s(card)) if measured else []
     words.append(f"learned from {card.taught[gesture]} windows")
-    return "\n".join(f"{each[:1].upper()}{each[1:]}." for each in words)
+    return sentences(words)
 
 
 def slice_words(card: ModelCard) -> str:

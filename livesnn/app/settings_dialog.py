@@ -37,6 +37,7 @@ from livesnn.app.widgets.basics import (
     note,
     scrolled,
 )
+from livesnn.console import capitalised
 from livesnn.infer.decide import HYSTERESIS
 from livesnn.session.event_picture import PALETTES
 
@@ -156,7 +157,7 @@ class SettingsDialog(Dialog):
         page = "window.md#the-picture"
         themes = {"system": "Same as the system", "light": "Light", "dark": "Dark"}
         self._choice("Theme", "The colours of the window.", page, "theme", themes)
-        palettes = {name: name[:1].upper() + name[1:] for name in PALETTES}
+        palettes = {name: capitalised(name) for name in PALETTES}
         hint = "The colours of events in the picture."
         self._choice("Palette", hint, page, "choices.view.palette", palettes)
         hint = "Events fade one by one, or accumulate over a short time."

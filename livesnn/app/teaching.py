@@ -19,6 +19,7 @@ from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
 from livesnn.app.recording_controls import proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, label, line_edit
+from livesnn.console import capitalised, sentences
 from livesnn.errors import LivesnnError, ModelError, SourceError, error_message
 from livesnn.events.labels import labels_file
 from livesnn.events.recorder import Recorder
@@ -80,8 +81,7 @@ Steps = Generator[Step, bool | None, None]
 def in_sentences(lesson: Lesson, recording: Path) -> str:
     """Return how well a gesture was learned, one sentence a line, and where the model and the recording are."""
     where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
-    clauses = [*describe_lesson(lesson)[1:], where]
-    return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
+    return sentences([*describe_lesson(lesson)[1:], where])
 
 
 class Teaching:
@@ -183,7 +183,7 @@ class Teaching:
             f"Another name: the model learns nothing, and calls {known.label} {gesture} from now on.\n"
             "Cancel: the model stays as it is."
         )
-        question = known.question[:1].upper() + known.question[1:]
+        question = capitalised(known.question)
         while (pressed := (yield Step(question, words, button="Go on", other="Another name"))) is None:
             pass
         return pressed

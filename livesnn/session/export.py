@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
+from livesnn.console import capitalised
 from livesnn.errors import SourceError
 from livesnn.events.convert import written_whole
 from livesnn.events.denoise import DenoiseState
@@ -314,7 +315,7 @@ def caption(result: Result | None, card: ModelCard, t_us: int) -> Said:
         return Said(NO_EVENTS)
     if result.decision is None:
         why = "" if result.reason is None else ADVICE[result.reason]
-        return Said(NOT_SURE, why[:1].upper() + why[1:], confidence=result.confidence)
+        return Said(NOT_SURE, capitalised(why), confidence=result.confidence)
     return Said(readable(result.decision), "", card.classes.index(result.decision), result.confidence)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.console import capitalised
 from livesnn.events.convert import written_whole
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine
@@ -41,8 +42,7 @@ CLASSES_ON_LIGHT = (
 
 def readable(label: str) -> str:
     """Return a class label as a person reads it: hand_clapping becomes "Hand clapping"."""
-    words = label.replace("_", " ")
-    return words[:1].upper() + words[1:]
+    return capitalised(label.replace("_", " "))
 
 
 class Said(NamedTuple):

@@ -13,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from livesnn.card import Measured, ModelCard
+from livesnn.console import capitalised
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.infer.decide import OTHER
@@ -266,7 +267,7 @@ def describe_model(card: ModelCard) -> str:
         words = [f"learned from {windows} windows"]
         if name in card.lessons:
             words += describe_measured(card.lessons[name], window_s(card))
-        lines += [f"## {name}", "", *(f"- {each[:1].upper()}{each[1:]}." for each in words), ""]
+        lines += [f"## {name}", "", *(f"- {capitalised(each)}." for each in words), ""]
     if names := [f"{name} is another name for {first}" for name, first in card.renamed.items()]:
         lines += [f"{'; '.join(names)}.", ""]
     if card.taught:

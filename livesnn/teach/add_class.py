@@ -508,9 +508,7 @@ def _key(card: ModelCard, weights: Weights, people: int, kept_aside_people: int)
     return key.hexdigest()
 
 
-def known_moments(
-    model: Model, weights: Weights, memory: Memory, progress: Progress, people: int = KEPT_ASIDE_PEOPLE
-) -> dict[str, Watched]:
+def known_moments(model: Model, weights: Weights, memory: Memory, progress: Progress) -> dict[str, Watched]:
     """Return windows of simulated people by what they perform.
 
     They are cached for the network, whatever it was taught: units that compare moments are computed of these.
@@ -521,14 +519,16 @@ def known_moments(
     def simulated() -> dict[str, FloatArray]:
         made: dict[str, FloatArray] = {}
         for number, name in enumerate(performed, 1):
-            clips = (clip_frames(name, seed, card.input, "validation", CLIP_WINDOWS) for seed in range(people))
+            clips = (
+                clip_frames(name, seed, card.input, "validation", CLIP_WINDOWS) for seed in range(KEPT_ASIDE_PEOPLE)
+            )
             seen = Watched.joined([watch(model, weights, clip, memory) for clip in clips])
             made[f"{name} units"] = seen.units[:, : trained[HIDDEN_BIAS].size]
             made[f"{name} moments"] = seen.moments
             progress(number / len(performed))
         return made
 
-    key = _key(card, trained | memory._asdict(), people, 0)
+    key = _key(card, trained | memory._asdict(), KEPT_ASIDE_PEOPLE, 0)
     kept = _cached(f"moments-{key}.npz", simulated)
     seen = {name: Watched(kept[f"{name} units"], kept[f"{name} moments"]) for name in performed}
     return {name: with_units(each, weights, card) for name, each in seen.items()}

@@ -30,6 +30,7 @@ from livesnn.app.widgets.basics import (
     write,
 )
 from livesnn.card import ModelCard
+from livesnn.console import capitalised
 from livesnn.infer.decide import ADVICE, STALE_US, Reason, Silence
 from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
 
@@ -307,7 +308,7 @@ class DecisionView(Painted):
 
     def _show(self, text: str, percent: str, confidence: float, *, waiting: bool, why: str = "") -> None:
         self.text, self.confidence, self._percent, self._waiting = text, confidence, percent, waiting
-        if self.why != (why := why[:1].upper() + why[1:]):
+        if self.why != (why := capitalised(why)):
             self.why = why
             self.setToolTip(why)  # where it doesn't fit
         self.setAccessibleName(". ".join(filter(None, [f"Decision: {text}, {percent}", self.why])))
