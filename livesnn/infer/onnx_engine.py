@@ -179,11 +179,23 @@ def _describe(tensor: _Tensor | None) -> str:
     return "absent" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
 
 
+def load_graph(path: Path) -> Any:
+    """Return the onnx.ModelProto in a file; raises ModelError where it can't be read, or isn't one of livesnn's."""
+    import onnx  # half a second
+
+    try:
+        octets = path.read_bytes()
+        check_graph(octets)
+    except (OSError, ModelError) as error:
+        raise ModelError(f"{path} can't be loaded, copy it again: {error}") from error
+    return onnx.load_from_string(octets)
+
+
 def with_read_out(base: Path, weights: Weights, card: ModelCard) -> Any:
     """Return the onnx.ModelProto of a model.onnx with another read-out, which the card describes."""
     import onnx  # half a second
 
-    model = onnx.load(base)
+    model = load_graph(base)
     graph = model.graph
     values = {name: array for name, array in weights.items() if name.startswith(("read_out.", "classify."))}
     for tensor in graph.initializer:

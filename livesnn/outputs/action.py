@@ -326,12 +326,24 @@ class ActionRunner(Closing):
 
     def close(self) -> None:
         """End, once everything is done or, of a live source, after `LAST_PATIENCE_S`. Safe to call twice."""
+        self._finish(LAST_PATIENCE_S if self._live else math.inf)
+
+    def __exit__(self, *error: object) -> None:
+        """Close; after an error, such as Ctrl-C, what runs is ended at once."""
+        if error[0] is None:
+            self.close()
+        else:
+            self._finish(0.0)
+
+    def _finish(self, patience_s: float) -> None:
         self._queue.end()
-        ends_s = time.monotonic() + (LAST_PATIENCE_S if self._live else math.inf)
-        while not self._worker.wait(WAKE_S) and time.monotonic() < ends_s:
-            pass
-        self._queue.close()
-        self._worker.close()
+        ends_s = time.monotonic() + patience_s
+        try:
+            while not self._worker.wait(WAKE_S) and time.monotonic() < ends_s:
+                pass
+        finally:  # also after Ctrl-C: a program that runs is ended
+            self._queue.close()
+            self._worker.close()
 
     def _work(self, stop: threading.Event) -> None:
         while not stop.is_set() and (waiting := self._queue.take()) is not None:

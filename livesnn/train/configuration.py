@@ -277,11 +277,11 @@ class Configuration(DataRequest):
                 sets = ", ".join(mark.sets)
                 yield f"{flag(each.name)} only applies to {sets}, not to {self.dataset}: leave it out"
         blocks = NETWORKS[self.network].blocks
-        for name, count in (("widths", blocks), ("strides", 4), ("sub_blocks", 4)):
+        for name, count, most in (("widths", blocks, 4096), ("strides", 4, 4096), ("sub_blocks", 4, 64)):
             values = getattr(self, name)
-            if (values or name != "widths") and (len(values) != count or not _all_within(values, 1, 4096)):
+            if (values or name != "widths") and (len(values) != count or not _all_within(values, 1, most)):
                 words = "two" if count == 2 else "four"
-                yield f"{flag(name)} takes {words} numbers from 1 to 4096, one for each block of the network"
+                yield f"{flag(name)} takes {words} numbers from 1 to {most}, one for each block of the network"
         decays = self.block_alphas
         if decays and (len(decays) != 4 or not _all_within(decays, 0, 1)):
             yield "--block-alphas takes four numbers from 0 to 1, one for each block of the network"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.infer.model import load_model
+from livesnn.infer.onnx_engine import load_graph
 from livesnn.snn.checkpoint import onnx_step, weights_of
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
@@ -52,8 +53,8 @@ def write_model_folder(
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
     draw_learning_curve(run, folder / CURVE)
     page, tested = folder / "README.md", ""
-    if card.test and page.exists():
-        tested = "".join(page.read_text(encoding="utf-8").partition(_TEST_TITLE)[1:])
+    if card.test:
+        tested = "".join(_text_of(page).partition(_TEST_TITLE)[1:])
     described = _describe(card, measured, chosen)
     page.write_text(f"{described}\n{tested}" if tested else described, encoding="utf-8")
     return measured
@@ -65,8 +66,8 @@ def record_test(folder: Path, measured: Evaluation) -> None:
     Raises ModelError if it is no model folder with its weights.
     """
     weights, card = load_weights(folder / WEIGHTS)
-    graph, page = onnx.load(folder / GRAPH), folder / "README.md"
-    before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
+    graph, page = load_graph(folder / GRAPH), folder / "README.md"
+    before = _text_of(page).split(_TEST_TITLE)[0].rstrip()
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     write_model(folder, weights, graph, replace(card, test=test))
     text = f"""{before}
@@ -82,6 +83,10 @@ The hidden density is {measured.density:.4f}. In the table, the state is carried
 {_confusion(measured)}
 """
     page.write_text(text, encoding="utf-8")
+
+
+def _text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
 
 
 def _confusion(measured: Evaluation) -> str:
@@ -170,6 +175,17 @@ def blank_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=110)
 
 
+def save_figure(figure: Figure, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
+        figure.savefig(path)
+
+
+def plain(name: str) -> str:
+    """Return a name that matplotlib shows as it is, and not as a formula."""
+    return name.replace("$", r"\$")
+
+
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...], path: Path) -> None:
     """Draw a matrix [K, K] of counts, which stand in the cells for up to thirty classes; see `shade_confusion`."""
     counts = np.array(confusion)
@@ -184,15 +200,16 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...],
         if count and len(classes) <= 30:
             colour = "white" if shares[row, column] > 0.6 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def shade_confusion(axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -> npt.NDArray[np.float64]:
     """Draw a matrix [K, K], rows true, columns decided, shaded by each cell's share of its row; return the shares."""
     shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=90)
-    axes.set_yticks(range(len(classes)), classes)
+    names = [*map(plain, classes)]
+    axes.set_xticks(range(len(classes)), names, rotation=90)
+    axes.set_yticks(range(len(classes)), names)
     axes.set(xlabel="decided", ylabel="true")
     return shares
 
@@ -209,14 +226,14 @@ def draw_comparison(compared: ModelComparison, path: Path) -> None:
         shares = [paired.accuracy[number] for paired in rows.values()]
         spread = np.array([(share.value - share.low, share.high - share.value) for share in shares]).T
         values = [share.value for share in shares]
-        axes.barh(places + 0.4 * number - 0.2, values, 0.36, xerr=spread, capsize=3, label=name)
-    axes.set_yticks(places, [f"{name} ({paired.n:,})" for name, paired in rows.items()])
+        axes.barh(places + 0.4 * number - 0.2, values, 0.36, xerr=spread, capsize=3, label=plain(name))
+    axes.set_yticks(places, [f"{plain(name)} ({paired.n:,})" for name, paired in rows.items()])
     axes.invert_yaxis()
     p = compared.reset.p
     axes.set(xlim=(0, 1.02), xlabel=f"accuracy; all clips, state reset: McNemar's p = {p:.2g}")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2)
-    figure.savefig(path)
+    save_figure(figure, path)
 
 
 def draw_learning_curve(run: Path, path: Path) -> None:
@@ -242,4 +259,4 @@ def draw_learning_curve(run: Path, path: Path) -> None:
     middle.set(ylim=(0, None))
     lower.set(xlabel="epoch", xlim=(0.5, max(logged(run, "loss"), default=0) + 1.5))
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.savefig(path)
+    save_figure(figure, path)

@@ -187,8 +187,9 @@ def logged(run: Path, column: str) -> dict[int, float]:
     A process that is killed between keeping an epoch and logging it leaves a gap, and maybe a torn line.
     """
     found: dict[int, float] = {}
-    logs = run.glob("log/version_*/metrics.csv")  # one for each start
-    for log in sorted(logs, key=lambda path: int(path.parent.name.partition("_")[2])):
+    logs = {log.parent.name.removeprefix("version_"): log for log in run.glob("log/version_*/metrics.csv")}
+    for number in sorted(filter(str.isdecimal, logs), key=int):  # one for each start, but no copies by hand
+        log = logs[number]
         with log.open(newline="", encoding="utf-8", errors="replace") as file:
             for row in csv.DictReader(file):
                 with suppress(KeyError, TypeError, ValueError):

@@ -321,6 +321,26 @@ def test_ctrl_c_is_one_line_and_exit_code_130(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others there")
+def test_a_program_that_ignores_its_end_does_not_outlast_the_command_that_started_it(tmp_path: Path) -> None:
+    program = tmp_path / "deaf.py"
+    program.write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+    mark = tmp_path / "number"
+    action = f"{sys.executable} {program} {mark}"
+    process = livesnn("run", recordings_dir() / "arm_roll.aedat4", "--on-decision", action)
+    eventually(lambda: (mark.exists() and mark.read_text()) or process.poll() is not None, 60)
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = finish(process)
+    assert (code, errors) == (143, "livesnn run: stopped\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
 def test_a_copy_of_a_damaged_recording_says_what_is_lost(tmp_path: Path, run_here: RunHere) -> None:
     whole = Path(CLIPS[0]).read_bytes()
     (tmp_path / "cut.aedat4").write_bytes(whole[: len(whole) // 2])

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.cli.models import spreads
-from livesnn.errors import DataError, TrainError
+from livesnn.errors import DataError, ModelError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import State, load_model, pooled_spikes
 from livesnn.snn import build_network
@@ -29,10 +29,10 @@ from livesnn.train.datasets.clips import Clips, Stack, Streams, clip_random, str
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
-from livesnn.train.model_folder import record_test, write_model_folder
+from livesnn.train.model_folder import draw_confusion, record_test, write_model_folder
 from livesnn.train.network import READ_OUT, Start, build, freeze, spikes_of
 from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
-from livesnn.train.run_folder import AtomicCheckpointIO, record_clips, run_folder
+from livesnn.train.run_folder import AtomicCheckpointIO, logged, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights, save_weights
 from tests import trees
@@ -622,6 +622,37 @@ def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
         pass
 
 
+def test_a_class_may_be_called_like_a_formula_or_in_letters_that_no_font_has(tmp_path: Path) -> None:
+    classes = (r"a$\frac$b", "日本語")
+    net = build_network(Configuration(width=2).card(classes)).eval()
+    clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), classes)
+    measured = write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
+    draw_confusion(measured.confusion, classes, tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size > 5000
+
+
+def test_a_measurement_is_recorded_without_a_sound_page_but_not_without_a_sound_graph(tmp_path: Path) -> None:
+    net = build_network(Configuration(width=2).card(tuple("ab"))).eval()
+    clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
+    measured = write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
+    page, graph = tmp_path / "README.md", tmp_path / "model.onnx"
+    page.write_bytes(b"\xff\xfe page")
+    record_test(tmp_path, measured)
+    assert "On the test part" in page.read_text(encoding="utf-8")
+    page.unlink()
+    record_test(tmp_path, measured)
+    graph.write_bytes(graph.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"model\.onnx can't be loaded, copy it again"):
+        record_test(tmp_path, measured)
+
+
+def test_a_copy_of_a_log_is_none_of_the_training_s(tmp_path: Path) -> None:
+    for name, loss in (("version_0", 2), ("version_10", 1), ("version_x", 9), ("version_0 (copy)", 9)):
+        (tmp_path / "log" / name).mkdir(parents=True)
+        (tmp_path / "log" / name / "metrics.csv").write_text(f"epoch,loss\n0,{loss}\n")
+    assert logged(tmp_path, "loss") == {0: 1.0}
+
+
 @pytest.mark.parametrize(("sub_blocks", "layers"), [((2, 2, 2, 2), 18), ((1, 1, 1, 1), 10), ((1, 2, 1, 1), 12)])
 def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...], layers: int) -> None:
     net = build_network(Configuration(width=2, sub_blocks=sub_blocks).card(tuple("ab"))).eval()
@@ -708,12 +739,13 @@ def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
         {"widths": (8, 8)},
         {"strides": (1, 2, 0, 1)},
         {"sub_blocks": (2, 2)},
+        {"sub_blocks": (2, 65, 2, 2)},
         {"strides": ()},
         {"widths": (1, 2, 3, 5000)},
     ],
 )
 def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(TrainError, match="takes four numbers from 1 to 4096, one for each block"):
+    with pytest.raises(TrainError, match=r"takes four numbers from 1 to (64|4096), one for each block"):
         Configuration(**wrong)
 
 
