@@ -523,6 +523,16 @@ def test_a_label_s_times_count_from_the_first_event_however_quiet_the_start(
     assert seen.tolist() == [6, 7, 8, 9]
 
 
+def test_frames_that_would_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "MOST_BYTES", 50_000)
+    with Aedat4Writer(tmp_path / "a.aedat4", trees.SENSOR) as writer:
+        writer.write(trees.some_events(20_000, 2.0))
+    recording = Recording(tmp_path / "a.aedat4", 0, "a", "a")
+    assert len(read_windows(recording, InputSpec(16, 16, SliceRule(delta_t_us=100_000))))
+    with pytest.raises(DataError, match=r"a\.aedat4: its frames take more than 5e-05 GB: give longer ones"):
+        read_windows(recording, InputSpec(16, 16, SliceRule(delta_t_us=1_000)))
+
+
 def test_what_the_cache_has_is_not_read_again_nor_are_processes_started_for_it(lab: Path) -> None:
     recordings, classes = find_recordings(lab)
     spec = InputSpec(64, 64, SliceRule(delta_t_us=50_000))

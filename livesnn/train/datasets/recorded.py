@@ -33,6 +33,8 @@ from livesnn.train.datasets.clips import (
 VERSION = 3
 """Version of what is made of a file: raise it with every change, so that nothing outdated is taken from the cache."""
 
+MOST_BYTES = 2 * 10**9  # of the frames of a recording, which are in memory before they are in the cache
+
 FEW = 8  # fewer files than this are read without starting other processes
 
 
@@ -70,6 +72,11 @@ def read_windows(recording: Recording, spec: InputSpec) -> Frames:
                 break
             if begins_us >= first_us:
                 kept.append(frame)
+            if len(kept) * frame.data.nbytes > MOST_BYTES:
+                raise DataError(
+                    f"{recording.path}: its frames take more than {MOST_BYTES / 1e9:g} GB: "
+                    "give longer ones (--delta-t-us, --n-events), or split the recording"
+                )
             begins_us = frame.t
     return windows_of(kept, spec)
 
