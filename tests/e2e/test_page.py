@@ -161,7 +161,9 @@ def test_when_the_browser_is_killed_livesnn_knows_within_two_seconds(
 
 def test_a_recording_is_shown_to_its_end(browser: playwright.Browser, tmp_path: Path) -> None:
     recording = tmp_path / "arm_roll.aedat4"  # a busy machine opens a page in more than a shipped recording's 5 s
-    assert livesnn("simulate", recording, "--scene", "arm_roll", "--seconds", "15").wait(timeout=100) == 0
+    with livesnn("simulate", recording, "--scene", "arm_roll", "--seconds", "15") as simulating:
+        simulating.communicate(timeout=100)
+    assert simulating.returncode == 0
     with served(recording) as (process, url):
         page = opened(browser, url)
         page.locator("#label", has_text="Arm roll").wait_for(timeout=PATIENCE_MS)
