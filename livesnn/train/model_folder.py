@@ -175,13 +175,13 @@ def blank_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=110)
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
         figure.savefig(path)
 
 
-def plain(name: str) -> str:
+def _plain(name: str) -> str:
     """Return a name that matplotlib shows as it is, and not as a formula."""
     return name.replace("$", r"\$")
 
@@ -200,14 +200,14 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...],
         if count and len(classes) <= 30:
             colour = "white" if shares[row, column] > 0.6 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
-    save_figure(figure, path)
+    _save(figure, path)
 
 
 def shade_confusion(axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -> npt.NDArray[np.float64]:
     """Draw a matrix [K, K], rows true, columns decided, shaded by each cell's share of its row; return the shares."""
     shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [*map(plain, classes)]
+    names = [*map(_plain, classes)]
     axes.set_xticks(range(len(classes)), names, rotation=90)
     axes.set_yticks(range(len(classes)), names)
     axes.set(xlabel="decided", ylabel="true")
@@ -226,14 +226,14 @@ def draw_comparison(compared: ModelComparison, path: Path) -> None:
         shares = [paired.accuracy[number] for paired in rows.values()]
         spread = np.array([(share.value - share.low, share.high - share.value) for share in shares]).T
         values = [share.value for share in shares]
-        axes.barh(places + 0.4 * number - 0.2, values, 0.36, xerr=spread, capsize=3, label=plain(name))
-    axes.set_yticks(places, [f"{plain(name)} ({paired.n:,})" for name, paired in rows.items()])
+        axes.barh(places + 0.4 * number - 0.2, values, 0.36, xerr=spread, capsize=3, label=_plain(name))
+    axes.set_yticks(places, [f"{_plain(name)} ({paired.n:,})" for name, paired in rows.items()])
     axes.invert_yaxis()
     p = compared.reset.p
     axes.set(xlim=(0, 1.02), xlabel=f"accuracy; all clips, state reset: McNemar's p = {p:.2g}")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2)
-    save_figure(figure, path)
+    _save(figure, path)
 
 
 def draw_learning_curve(run: Path, path: Path) -> None:
@@ -259,4 +259,4 @@ def draw_learning_curve(run: Path, path: Path) -> None:
     middle.set(ylim=(0, None))
     lower.set(xlabel="epoch", xlim=(0.5, max(logged(run, "loss"), default=0) + 1.5))
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    save_figure(figure, path)
+    _save(figure, path)
