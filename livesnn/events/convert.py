@@ -59,9 +59,8 @@ def convert(
     `open_recording`; `sources.open_events` also makes events of a video.
 
     Raises SourceError when ``source`` can't be read or has nothing in ``stretch``, or ``out`` or its labels can't be
-    written, exist, or ``out`` is the source; DataError when the labels beside ``out``
-    can't be read; and FormatError when ``source`` isn't a recording, is damaged beyond use, or its sensor too large for the
-    format.
+    written, exist, or ``out`` is the source; DataError when the labels beside ``out`` can't be read; and FormatError
+    when ``source`` isn't a recording, is damaged beyond use, or its sensor too large for the format.
     """
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
