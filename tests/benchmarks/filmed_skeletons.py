@@ -8,6 +8,7 @@ depth videos of the same people, it doesn't know what they look like.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from scipy.io import loadmat
 from livesnn.console import say
 from livesnn.events.packet import Packet
 from livesnn.events.slicer import Slicer
-from livesnn.infer.model import load_model
+from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run_frames
 from livesnn.simulate.body import Limbs, Random
 from livesnn.simulate.gestures import RESOLUTION
 from livesnn.simulate.scene import FRAME_US, Film, draw_scene, shapes_of
 from tests.benchmarks.movement_likeness import UTD
+from tests.benchmarks.people import NAMED
 
 RATE_HZ = 30
 SHOULDERS, ARM = (8, 4), 3  # Numbers of the right and the left shoulder, each followed by elbow and wrist
@@ -49,8 +51,20 @@ def limbs_of(path: Path, rng: Random, arm_px: float) -> Limbs:
     return Limbs(wrist, elbow, hand, trunk, *np.zeros((2, len(times_s), 2)))
 
 
+def decisions(path: Path, seed: int, model: Model) -> tuple[list[str], float]:
+    """Return what is decided after each full window while a simulated person performs a take, and its seconds."""
+    rng = np.random.default_rng([seed, *path.name.encode()])
+    scene = draw_scene(rng, RESOLUTION, 0.0, "narrow")
+    limbs = limbs_of(path, rng, scene.body.arm)
+    times_us = FRAME_US * np.arange(1, len(limbs.wrist) + 1)
+    events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs), times_us)
+    slicer = Slicer(model.card.input.slice, RESOLUTION, model.card.input)
+    frames = slicer.push(Packet(events, now_us=int(times_us[-1])))
+    return [result.decision or "not sure" for result in run_frames(frames, model)], times_us[-1] * 1e-6
+
+
 def main(data: Path, model: str = "gestures", people: int = 2) -> None:
-    """Print what a model decides while simulated people perform UTD-MHAD's gestures.
+    """Print what a model decides while simulated people perform UTD-MHAD's gestures, and what it names otherwise.
 
     Parameters
     ----------
@@ -60,21 +74,23 @@ def main(data: Path, model: str = "gestures", people: int = 2) -> None:
         Number of simulated people who perform each take.
     """
     loaded = load_model(model)
-    for action, gesture in UTD.items():
-        decided: Counter[str] = Counter()
-        for path in sorted((data / "UTD-MHAD/Skeleton").glob(f"a{action}_*_skeleton.mat")):
-            for seed in range(people):
-                rng = np.random.default_rng([seed, *path.name.encode()])
-                scene = draw_scene(rng, RESOLUTION, 0.0, "narrow")
-                limbs = limbs_of(path, rng, scene.body.arm)
-                times_us = FRAME_US * np.arange(1, len(limbs.wrist) + 1)
-                events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs), times_us)
-                slicer = Slicer(loaded.card.input.slice, RESOLUTION, loaded.card.input)
-                frames = slicer.push(Packet(events, now_us=int(times_us[-1])))
-                labels = [result.decision or "not sure" for result in run_frames(frames, loaded)]
-                decided.update(labels[int(0.2 * len(labels)) : int(0.8 * len(labels))])
-        shares = ", ".join(f"{label} {n / decided.total():.2f}" for label, n in decided.most_common(4))
-        say(f"{gesture}: {shares} (n = {decided.total()})")
+    names, minutes = 0, 0.0
+    for action in range(1, 28):
+        paths = sorted((data / "UTD-MHAD/Skeleton").glob(f"a{action}_*_skeleton.mat"))
+        takes = [decisions(path, seed, loaded) for path in paths for seed in range(people)]
+        if action in UTD:
+            decided = Counter(
+                label for take, _ in takes for label in take[int(0.2 * len(take)) : int(0.8 * len(take))]
+            )
+            shares = ", ".join(f"{label} {n / decided.total():.2f}" for label, n in decided.most_common(4))
+            say(f"{UTD[action]}: {shares} (n = {decided.total()})")
+            continue
+        named = Counter(label for take, _ in takes for label, _ in groupby(take) if label in NAMED)
+        lasted = sum(seconds for _, seconds in takes) / 60
+        names, minutes = names + named.total(), minutes + lasted
+        if named:
+            say(f"action {action}: {named.total() / lasted:.0f} a minute, {named.most_common(1)[0][0]}")
+    say(f"all other actions: {names / minutes:.1f} gestures named a minute ({minutes:.0f} minutes)")
 
 
 if __name__ == "__main__":
