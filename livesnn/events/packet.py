@@ -38,6 +38,11 @@ class Resolution(NamedTuple):
     width: int
     height: int
 
+    @property
+    def words(self) -> str:
+        """What a person reads: "640×480"."""
+        return f"{self.width}×{self.height}"
+
 
 class Packet(NamedTuple):
     """Events as they arrive, with all that is known of them.
@@ -143,7 +148,7 @@ def require_usual_size(resolution: Resolution) -> None:
     """Raise SourceError for a sensor so large that an array with its pixels would fill the memory."""
     if max(resolution) > LARGEST_SENSOR:
         raise SourceError(
-            f"a sensor of {resolution.width}×{resolution.height} is too large for the window and the noise filter, "
+            f"a sensor of {resolution.words} is too large for the window and the noise filter, "
             f"which take up to {LARGEST_SENSOR}×{LARGEST_SENSOR}: if the recording isn't damaged, try livesnn run"
         )
 

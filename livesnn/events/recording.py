@@ -100,8 +100,9 @@ class Recording(Closing):
             reader.index(progress)  # all of it is read in any case
         self.resolution = stream.resolution or extent(reader, stream.name, progress)
         if stream.resolution is None:
-            size = f"{self.resolution.width}×{self.resolution.height}"
-            self._assumed.append(f"the file doesn't give the sensor's size: {size} assumed, which holds all events")
+            self._assumed.append(
+                f"the file doesn't give the sensor's size: {self.resolution.words} assumed, which holds all events"
+            )
         times = reader.time_range(stream.name)
         self.empty = times is None
         self.t_start, self.t_end = times or (0, 0)
@@ -125,8 +126,7 @@ class Recording(Closing):
                 self._assumed.append(str(error))
 
     def __repr__(self) -> str:
-        size = f"{self.resolution.width}×{self.resolution.height}"
-        return f"Recording({str(self.path)!r}, {size}, {self.duration_us / 1e6:.3f} s)"
+        return f"Recording({str(self.path)!r}, {self.resolution.words}, {self.duration_us / 1e6:.3f} s)"
 
     @property
     def counters(self) -> SourceCounters:

@@ -159,7 +159,7 @@ class ReconnectingSource(Closing):
         self._connected: tuple[SourceCounters, Connection | None] = (SourceCounters(), opened)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {self.resolution.width}×{self.resolution.height})"
+        return f"{type(self).__name__}({self.name!r}, {self.resolution.words})"
 
     @property
     def counters(self) -> SourceCounters:
@@ -261,8 +261,8 @@ class ReconnectingSource(Closing):
         if found.resolution != self.resolution:
             found.close()
             raise SourceError(
-                f"{found.name} is back with {found.resolution.width}×{found.resolution.height} pixels instead of "
-                f"{self.resolution.width}×{self.resolution.height}: open it again"
+                f"{found.name} is back with {found.resolution.words} pixels instead of {self.resolution.words}: "
+                "open it again"
             )
         with self._lock:
             if self._stop.is_set():

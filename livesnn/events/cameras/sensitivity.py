@@ -169,9 +169,7 @@ class SensorSettings:
         ends = (region.x + region.width - 1, region.y + region.height - 1)
         inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in (region[:2], ends, *self.masked))
         if not inside or min(region.width, region.height) < 1:
-            raise SourceError(
-                f"{camera} has {sensor.width}×{sensor.height} pixels: keep its region and masked pixels inside"
-            )
+            raise SourceError(f"{camera} has {sensor.words} pixels: keep its region and masked pixels inside")
 
     def bias_values(self, abilities: Abilities) -> dict[str, int]:
         dials: dict[Dial | None, float] = {"sensitivity": self.sensitivity, "speed": self.speed}

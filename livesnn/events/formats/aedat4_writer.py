@@ -59,7 +59,7 @@ class Aedat4Writer(Closing):
         if self.path.suffix.lower() != ".aedat4":
             raise SourceError(f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4")
         if not 0 < min(resolution) <= max(resolution) <= 1 << 15:
-            raise FormatError(f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}")
+            raise FormatError(f"{self.path}: .aedat4 can't hold a sensor of {resolution.words}")
         self._compression = _COMPRESSIONS[compression]
         header, self._table_position_at = build_header(self._compression, resolution, storable(camera))
         self._end = 0
@@ -155,8 +155,8 @@ class Aedat4Writer(Closing):
         right, bottom = int(packet["x"].max()), int(packet["y"].max())
         if right >= self.resolution.width or bottom >= self.resolution.height:
             raise FormatError(
-                f"{self.path}: an event at x {right} or y {bottom} is outside the sensor of "
-                f"{self.resolution.width}×{self.resolution.height}: give the writer the right resolution"
+                f"{self.path}: an event at x {right} or y {bottom} is outside the sensor of {self.resolution.words}: "
+                "give the writer the right resolution"
             )
 
     def _write_packet(self, events: Events) -> None:

@@ -97,8 +97,8 @@ def size_warnings(fields: dict[str, str]) -> list[str]:
     other = next((size for size in sizes if size != sizes[0]), None)
     if other is None:
         return []
-    taken, left = (f"{size.width}×{size.height}" for size in (sizes[0], other))
-    return [f"its header says that the sensor has {taken} and {left} pixels: {taken} is taken"]
+    taken = sizes[0].words
+    return [f"its header says that the sensor has {taken} and {other.words} pixels: {taken} is taken"]
 
 
 def _stated_sizes(fields: dict[str, str]) -> list[Resolution]:

@@ -158,10 +158,9 @@ class EventStreamBlocks:
     def _judge(self) -> None:
         outside, skipped, _, events = self._counts.tolist()
         if outside * EVENT_BYTES + skipped > (self._file.size - _HEADER_BYTES) // 2:
-            width, height = self.resolution
             raise FormatError(
                 f"{self._file.path}: {skipped:,} bytes can't be events, and {outside:,} of {events:,} events are "
-                f"outside the header's {width}×{height} pixels: the file or its header is damaged"
+                f"outside the header's {self.resolution.words} pixels: the file or its header is damaged"
             )
 
     def _decode(self, block: _Block, counts: npt.NDArray[np.int64]) -> tuple[int, int, Events]:
@@ -215,7 +214,5 @@ def _read_header(file: BufferedFile) -> tuple[bool, Resolution]:
         raise FormatError(f"{file.path}: it has {name}, no DVS events: give a DVS or ATIS recording")
     size = Resolution(*np.frombuffer(head.ljust(_HEADER_BYTES, b"\0"), "<u2")[8:].tolist())
     if not (0 < size.width <= WIDEST.width and 0 < size.height <= WIDEST.height):
-        raise FormatError(
-            f"{file.path}: the header claims {size.width}×{size.height} pixels: it is damaged or cut short"
-        )
+        raise FormatError(f"{file.path}: the header claims {size.words} pixels: it is damaged or cut short")
     return kind == _ATIS, size

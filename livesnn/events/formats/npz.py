@@ -285,7 +285,7 @@ def _guess_resolution(events: Events) -> tuple[Resolution, str]:
     right, bottom = (int(events[axis].max(initial=0, where=usable)) for axis in ("x", "y"))
     fits = (Resolution(*size) for size in _SENSORS if right < size[0] and bottom < size[1])
     sensor = next(fits, Resolution(right + 1, bottom + 1))
-    return sensor, f"the file doesn't give width and height: {sensor.width}×{sensor.height} assumed"
+    return sensor, f"the file doesn't give width and height: {sensor.words} assumed"
 
 
 def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, camera: str) -> None:
@@ -296,9 +296,8 @@ def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, cam
     FormatError when the sensor is too large for `open_npz`; no file is made then. Raises OSError when the file exists
     or can't be written; what was written stays.
     """
-    width, height = resolution
     if max(resolution) > MAX_COORDINATE + 1:
-        raise FormatError(f"{path}: .npz can't hold a sensor of {width}×{height}")
+        raise FormatError(f"{path}: .npz can't hold a sensor of {resolution.words}")
     with contextlib.ExitStack() as stack:
         columns = {axis: stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for axis in AXES}
         for packet in packets:
@@ -310,7 +309,7 @@ def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, cam
             for axis, column in columns.items():
                 with archive.open(f"{axis}.npy", "w", force_zip64=True) as member:
                     _copy_column(column, EVENTS_DTYPE[axis], member)
-            for name, value in {"width": width, "height": height, "camera": camera}.items():
+            for name, value in {**resolution._asdict(), "camera": camera}.items():
                 with archive.open(f"{name}.npy", "w") as member:
                     np.lib.format.write_array(member, np.array(value))
         except BaseException:

@@ -268,6 +268,6 @@ def require_plausible(path: Path, events: Events, size: Resolution | None) -> No
     outside = int(np.count_nonzero((events["x"] >= size.width) | (events["y"] >= size.height)))
     if outside > events.size - outside:
         raise FormatError(
-            f"{path}: {outside:,} of the first {events.size:,} events are outside the sensor's "
-            f"{size.width}×{size.height} pixels: the file is damaged, or its size is another camera's: correct it"
+            f"{path}: {outside:,} of the first {events.size:,} events are outside the sensor's {size.words} pixels: "
+            "the file is damaged, or its size is another camera's: correct it"
         )

@@ -205,8 +205,7 @@ class WordReader(Reader):
         if outside > self._events:
             raise FormatError(
                 f"{self._file.path}: {outside:,} of {outside + self._events:,} events are outside the sensor's "
-                f"{self._size.width}×{self._size.height} pixels: the file or its header is damaged, or it is from "
-                f"another camera"
+                f"{self._size.words} pixels: the file or its header is damaged, or it is from another camera"
             )
 
     def _read(self, file: BufferedFile, number: int) -> Words:
