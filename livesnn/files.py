@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -156,14 +157,34 @@ class BufferedFile:
         self._file.close()
 
 
+class Closable(Protocol):
+    """What holds a file, a device or a connection until it is closed."""
+
+    def close(self) -> object: ...
+
+
+Opened = TypeVar("Opened", bound=Closable)
+
+
 @contextmanager
-def closed_on_error(file: BufferedFile) -> Iterator[BufferedFile]:
-    """Close a file if what is done with it raises."""
+def closed_on_error(opened: Opened) -> Iterator[Opened]:
+    """Close what was opened if what is done with it raises."""
     try:
-        yield file
+        yield opened
     except BaseException:
-        file.close()
+        opened.close()
         raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise SourceError for an OSError in the block, which makes or writes this file."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise exists_already(path) from error
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def cannot_open(path: Path, error: Exception) -> SourceError:

@@ -17,7 +17,7 @@ from pathlib import Path
 from livesnn.errors import DataError, SourceError
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Closing
-from livesnn.files import cannot_write, exists_already, replace_file, require_file
+from livesnn.files import exists_already, replace_file, require_file, writing
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
@@ -139,10 +139,8 @@ def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
     writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows([*others, *(_row(recording, label) for label in labels)])
-    try:
+    with writing(table):
         replace_file(table, text.getvalue().encode(errors="replace"))
-    except OSError as error:
-        raise cannot_write(table, error) from error
 
 
 class LabelWriter(Closing):
@@ -182,11 +180,9 @@ class LabelWriter(Closing):
 
     def sync(self) -> None:
         """Wait until the disk has what is written; may run in another thread, but not during `close`."""
-        try:
-            if self._file is not None:
+        if self._file is not None:
+            with writing(self.path):
                 os.fsync(self._file.fileno())
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
         if self._file is not None:
@@ -194,7 +190,7 @@ class LabelWriter(Closing):
 
     def _write(self, row: bytes) -> None:
         """Write this row over the last one, which isn't longer, in one go."""
-        try:
+        with writing(self.path):
             if self._file is None:
                 self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
                 self._row_at = self._file.write(_HEADER)
@@ -202,10 +198,6 @@ class LabelWriter(Closing):
             if self._file.write(row) < len(row):
                 self._file.truncate(self._row_at)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except FileExistsError as error:
-            raise exists_already(self.path) from error
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
         self._end = self._row_at + len(row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from livesnn.events.formats.registry import (
 )
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters, order_warnings
+from livesnn.files import closed_on_error
 from livesnn.threads import Progress, Worker, resting, share_of_time, untold
 
 MAX_PACKET_EVENTS = 1 << 16
@@ -44,11 +46,8 @@ def open_recording(
     path = Path(path)
     reader = open_reader(path, progress, at_once=at_once)
     stream = parse_recording_path(path).stream if stream is None else stream
-    try:
+    with closed_on_error(reader):
         return Recording(path, reader, _require_stream(path, reader, stream), progress)
-    except BaseException:
-        reader.close()
-        raise
 
 
 def _require_stream(path: Path, reader: Reader, name: str | None) -> EventStream:
@@ -210,9 +209,6 @@ class Recording(Closing):
         if start_us is not None and start_us <= self.t_start:
             start_us = None  # all of it, wherever time jumps back to
         for events in self._reader.packets(self.stream, start_us, self._counters):
-            if events.size <= MAX_PACKET_EVENTS:
-                yield events
-                continue
             for first in range(0, events.size, MAX_PACKET_EVENTS):
                 yield events[first : first + MAX_PACKET_EVENTS]
 
@@ -275,8 +271,7 @@ def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
     """
     path = Path(path)
     named = parse_recording_path(path).stream
-    reader = open_reader(path, progress)
-    try:
+    with contextlib.closing(open_reader(path, progress)) as reader:
         notes: list[str] = []
         chosen = reader.streams if named is None else [_require_stream(path, reader, named)]
         streams = {stream.name: _summarise(reader, stream, notes, progress) for stream in chosen}
@@ -298,8 +293,6 @@ def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
             labels=_labels(path, notes),
             warnings=[*reader.warnings, *notes],
         )
-    finally:
-        reader.close()
 
 
 def _labels(recording: Path, notes: list[str]) -> tuple[Label, ...]:

@@ -13,6 +13,7 @@ from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
+from livesnn.files import closed_on_error
 
 DELIVERED_US = 100_000  # For `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up.
 
@@ -88,11 +89,8 @@ def open_camera(
     sensor = SensorControl()
     opened = ReconnectingSource(lambda: _connect(known, serial, sensor), notify=notify, serial=serial, sensor=sensor)
     if settings is not None:
-        try:
+        with closed_on_error(opened):
             sensor.change(settings)
-        except SourceError:
-            opened.close()
-            raise
     return opened
 
 

@@ -30,6 +30,7 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.aedat4_reader import decode_events
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
+from livesnn.files import closed_on_error
 
 _LEAST_WAIT_S = 0.001  # a socket's timeout of 0 means something else
 # A computer that is switched off, or a cable pulled, is noticed after 5 s of silence and 3 × 2 s without an answer.
@@ -162,26 +163,21 @@ def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = 
 
     It must answer in ``connect_s``, and send its header in that time again. ``stall_s`` is as for `StreamConnection`.
     """
-    incoming = Incoming(open_socket(address, connect_s))
-    try:
+    with closed_on_error(Incoming(open_socket(address, connect_s))) as incoming:
         streams = _choose_stream(address, _read_header(address, incoming, connect_s))
-    except BaseException:
-        incoming.close()
-        raise
-    return StreamConnection(str(address), incoming, streams, stall_s=stall_s)
+        return StreamConnection(str(address), incoming, streams, stall_s=stall_s)
 
 
 def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Header:
     deadline_s = time.monotonic() + timeout_s
     content = None
     try:
-        start = incoming.take(4, deadline_s)
-        size = int.from_bytes(start or b"", "little")
-        if start is not None and bytes(start) == b"#!AE":
-            raise _refused(address, "it sends a file, or an older AEDAT")
-        if start is not None and not 16 <= size <= MAX_HEADER_BYTES:
-            raise _refused(address, "it doesn't start with a header")
-        if start is not None:
+        if (start := incoming.take(4, deadline_s)) is not None:
+            if bytes(start) == b"#!AE":
+                raise _refused(address, "it sends a file, or an older AEDAT")
+            size = int.from_bytes(start, "little")
+            if not 16 <= size <= MAX_HEADER_BYTES:
+                raise _refused(address, "it doesn't start with a header")
             content = incoming.take(size, deadline_s)
     except OSError as error:
         raise SourceError(

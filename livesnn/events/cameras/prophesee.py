@@ -16,6 +16,7 @@ from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
 from livesnn.events.cameras.sensitivity import Abilities, Bias, Clock, Dial, SensorSettings
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.files import closed_on_error
 
 WAIT_S = 0.005  # Of a poll, for something to come.
 
@@ -186,6 +187,14 @@ class PropheseeDriver(LibraryDriver):
         self._device = None
 
 
+def _neuromorphic_drivers() -> ModuleType:
+    install = "pip install neuromorphic-drivers, or install the library that is missing"
+    with library_of("Prophesee's cameras need neuromorphic-drivers", install):
+        import neuromorphic_drivers
+    library: ModuleType = neuromorphic_drivers
+    return library
+
+
 class PropheseeCameras:
     """`Cameras` by neuromorphic-drivers, imported here; every method raises SourceError where it isn't installed.
 
@@ -194,18 +203,16 @@ class PropheseeCameras:
     machines with USB.
     """
 
-    def __init__(self, library: Callable[[], ModuleType] | None = None, usb: Path = _USB) -> None:
-        self._library, self._usb = library or _neuromorphic_drivers, usb
+    def __init__(self, library: Callable[[], ModuleType] = _neuromorphic_drivers, usb: Path = _USB) -> None:
+        self._library, self._usb = library, usb
 
     def discover(self) -> list[Device]:
         """Return what is plugged in and may be opened, by USB; and by Ethernet, as far as it answers."""
         library = self._library()
         if sys.platform.startswith("linux") and not self._usb.is_dir():
             return []  # the library calls it an error
-        with errors_as(
-            SourceError,
-            "livesnn can't search for Prophesee cameras ({}): check the cable and the USB permissions",
-        ):
+        cannot = "livesnn can't search for Prophesee cameras ({}): check the cable and the USB permissions"
+        with errors_as(SourceError, cannot):
             listed = library.list_devices()
         if _dv_processing_is_there():
             listed = [each for each in listed if not each.name.value.startswith(INIVATION)]
@@ -215,29 +222,20 @@ class PropheseeCameras:
             raise SourceError(
                 f"{name} can't be opened ({error}): check the permission to use it (udev rules on Linux)"
             )
+        names = [(each.name.value, each.serial) for each in usable]
         return [
-            Device(
-                "camera",
-                f"camera:{each.serial}",
-                each.name.value,
-                each.serial,
-                None,
-                _abilities(library, each.name.value),
-            )
-            for each in usable
+            Device("camera", f"camera:{serial}", name, serial, None, _abilities(library, name))
+            for name, serial in names
         ]
 
     def open(self, serial: str) -> PropheseeDriver:
-        library, device = self._library(), None
-        with opening(f"camera:{serial}"):
-            try:
-                device = library.open(serial=serial, iterator_timeout=WAIT_S)
-                name, size = device.name().value, device.properties()
-                bounds = device.biases_bounds() if name in _MODELS else None
-            except BaseException:
-                if device is not None:
-                    device.close()
-                raise
+        library = self._library()
+        with (
+            opening(f"camera:{serial}"),
+            closed_on_error(library.open(serial=serial, iterator_timeout=WAIT_S)) as device,
+        ):
+            name, size = device.name().value, device.properties()
+            bounds = device.biases_bounds() if name in _MODELS else None
         resolution = Resolution(int(size.width), int(size.height))
         abilities = _abilities(library, name, bounds)
         return PropheseeDriver(
@@ -255,11 +253,3 @@ def _dv_processing_is_there() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _neuromorphic_drivers() -> ModuleType:
-    install = "pip install neuromorphic-drivers, or install the library that is missing"
-    with library_of("Prophesee's cameras need neuromorphic-drivers", install):
-        import neuromorphic_drivers
-    library: ModuleType = neuromorphic_drivers
-    return library

@@ -18,6 +18,7 @@ from livesnn.events.cameras.driver import SourceLost
 from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime, ReconnectingSource
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
+from livesnn.files import closed_on_error
 
 FOUND_S = 5.0  # ROS has so long to find who publishes the topic, and that again to bring the first message.
 
@@ -95,22 +96,19 @@ class TopicConnection:
                 f"{self.name} needs ROS 2, and {error.name or error} is missing: source its setup.bash, or "
                 "pip install 'livesnn[ros2]'"
             ) from error
-        try:
+        with closed_on_error(self):
             self._packed = self._subscribe(found_s)
             self._wait_for_message(found_s)
-            head = self._head(self._messages[0])
-            if head.resolution is None:
-                raise NotUnderstood(f"{self.name}: the messages don't give the sensor's size")
-            self.resolution = head.resolution
-            for _ in Decoder(self.resolution, SourceCounters()).decode(self._messages[0], head, None):
-                pass
+            try:
+                head = self._head(self._messages[0])
+                if head.resolution is None:
+                    raise NotUnderstood(f"{self.name}: the messages don't give the sensor's size")
+                self.resolution = head.resolution
+                for _ in Decoder(self.resolution, SourceCounters()).decode(self._messages[0], head, None):
+                    pass
+            except MessageError as error:
+                raise NotUnderstood(f"{self.name}: a message can't be read: {error}") from error
             self._decoder = Decoder(self.resolution, self.counters)
-        except MessageError as error:
-            self.close()
-            raise NotUnderstood(f"{self.name}: a message can't be read: {error}") from error
-        except BaseException:
-            self.close()
-            raise
 
     def _subscribe(self, found_s: float) -> bool:
         """Subscribe once somebody publishes; return whether a message's events are packed, as in `EVENT_TYPES`."""

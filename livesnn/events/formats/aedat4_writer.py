@@ -23,7 +23,7 @@ from livesnn.events.formats.aedat4_layout import (
     table_of,
 )
 from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events, copied
-from livesnn.files import cannot_write, exists_already
+from livesnn.files import cannot_write, writing
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
@@ -67,12 +67,8 @@ class Aedat4Writer(Closing):
         self._pending_events = 0
         self._pending_since_us = 0
         self._rows = array("q")  # a day's are 0.5 GB
-        try:
+        with writing(self.path):
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
-        except FileExistsError as error:
-            raise exists_already(self.path) from error
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
         try:
             self._append(header)
         except SourceError:
@@ -125,26 +121,20 @@ class Aedat4Writer(Closing):
 
     def sync(self) -> None:
         """Wait until the disk has what is written; may run in another thread, but not during `close`."""
-        try:
+        with writing(self.path):
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
         """Write what is left and the table, and wait until the disk has all; safe to call twice."""
         if self._file.closed:
             return
-        try:
+        with contextlib.closing(self._file), writing(self.path):
             self.flush()
             position = self._end
             self._append(compress(build_table(table_of(self._rows)), self._compression))
             self._file.seek(self._table_position_at)
             self._file.write(position.to_bytes(8, "little"))
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        finally:
-            self._file.close()
 
     def _check(self, packet: Events) -> None:
         t = packet["t"]

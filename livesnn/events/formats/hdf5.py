@@ -41,7 +41,7 @@ from livesnn.events.formats.table_columns import (
     sample_times,
 )
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events
-from livesnn.files import require_file
+from livesnn.files import closed_on_error
 
 BLOCK_EVENTS = 1 << 16
 _CAMERA_KEYS = ("camera", "camera_name", "sensor_name", "integrator_name")
@@ -54,22 +54,17 @@ Octets = npt.NDArray[np.int64]  # widened, since numba makes a float of unsigned
 
 def open_hdf5(path: Path) -> BlockReader:
     """Open an HDF5 file with events; raises FormatError when there are none, or they can't be read."""
-    require_file(path)
-    opened = contextlib.ExitStack()
     try:
-        watched = opened.enter_context(WatchedFile(path))
-        file = h5py.File(watched, "r")
-        opened.callback(_close, file)
-        return _open(path, file, Attributes(watched), opened.close)
+        with closed_on_error(contextlib.ExitStack()) as opened:
+            watched = opened.enter_context(WatchedFile(path))
+            file = h5py.File(watched, "r")
+            opened.callback(_close, file)
+            return _open(path, file, Attributes(watched), opened.close)
     except DAMAGE as error:
-        opened.close()
         reason = " ".join((str(error) or type(error).__name__).split())[:200]
         raise FormatError(
             f"{path}: not a sound HDF5 file ({reason}): it is damaged or cut short: copy it again"
         ) from error
-    except BaseException:
-        opened.close()
-        raise
 
 
 def _close(file: h5py.File) -> None:
@@ -262,10 +257,8 @@ class EcfBlocks(Hdf5Blocks):
         uncompressed, octets = self._dataset.id.read_direct_chunk((start,))
         if uncompressed:
             rows = np.frombuffer(octets, self._dataset.dtype)
-            fields = (self._place.fields or {}).items()
-            return columns_to_events(
-                {axis: rows[field] for axis, field in fields}, MICROSECONDS, self._place.offset_us
-            )
+            columns = {axis: rows[field] for axis, field in (self._place.fields or {}).items()}
+            return columns_to_events(columns, MICROSECONDS, self._place.offset_us)
         if (events := decode_ecf(octets)) is not None:
             events["t"] += self._place.offset_us
         return events

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.packet import Events, Resolution, SourceCounters
-from livesnn.files import file_head
+from livesnn.files import closed_on_error, file_head
 from livesnn.threads import Progress, untold
 
 HEAD_BYTES = 64
@@ -208,14 +208,10 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
         return open_text(path, columns=columns)
     for known in FORMATS:
         if known.fits(path, head):
-            reader = known.open(path, progress)
-            try:
+            with closed_on_error(known.open(path, progress)) as reader:
                 if not at_once:
                     reader.index(progress)
-            except BaseException:
-                reader.close()
-                raise
-            return reader
+                return reader
     raise FormatError(f"{path}: {_describe(head)}: give a recording that livesnn reads ({_suffixes()})")
 
 

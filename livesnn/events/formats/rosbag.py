@@ -25,15 +25,11 @@ from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, Mess
 from livesnn.events.formats.shared_readers import WIDEST, LossyBlocks, sorted_packets
 from livesnn.events.formats.table_columns import require_plausible
 from livesnn.events.packet import Events, SourceCounters, jump_warnings
+from livesnn.files import closed_on_error
 
 _FRAMES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 _IMU = ("sensor_msgs/msg/Imu",)
-_BACK_NS = (
-    10**9,
-    10**10,
-    10**11,
-    10**12,
-)  # how far to go back from a place until a message before it is found
+_BACK_NS = (10**9, 10**10, 10**11, 10**12)  # how far to go back from a place until a message before it is found
 _DAMAGE = (
     Bag1Error, Bag2Error, storage_sqlite3.apsw.Error, storage_mcap.zstd.ZstdError, AssertionError, AttributeError,
     OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, struct.error,
@@ -64,17 +60,14 @@ class BagReader(Reader):
         try:
             bag.open()
         except _DAMAGE as error:
-            raise FormatError(f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}") from error
-        try:
+            raise _unreadable(path, error) from error
+        with closed_on_error(self):
             names = dict.fromkeys(one.topic for one in bag.connections if one.msgtype in EVENT_TYPES and one.topic)
             self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in names}
             found = {name: self._find_topic(name) for name in names}
             self._topics = {name: topic for name, topic in found.items() if topic is not None}
             if self._warnings and not self._topics:
                 raise FormatError(f"{path}: {self._warnings[0]}")
-        except BaseException:
-            self.close()
-            raise
         self.streams = tuple(
             EventStream(name, topic.head.camera, topic.head.resolution) for name, topic in self._topics.items()
         )
@@ -161,10 +154,8 @@ class BagReader(Reader):
     def _latest(self, name: str, topic: Topic) -> int:
         end_ns = int(self._bag.end_time if isinstance(self._bag, Bag1) else self._bag.metadata.end_time)
         size = topic.head.resolution or WIDEST
-        for from_ns in [
-            *(end_ns - back_ns for back_ns in _BACK_NS if end_ns - back_ns > topic.first_ns),
-            None,
-        ]:
+        later_ns = (end_ns - back_ns for back_ns in _BACK_NS if end_ns - back_ns > topic.first_ns)
+        for from_ns in (*later_ns, None):
             found = self._events(name, topic, from_ns, SourceCounters())
             packets = sorted_packets(found, size, None, SourceCounters())
             if ends := [int(packet["t"][-1]) for packet in packets]:
@@ -173,11 +164,9 @@ class BagReader(Reader):
 
     def other_content(self) -> OtherContent:
         """Count the messages with pictures and with samples of an IMU."""
-        counts = [
-            sum(int(one.msgcount) for one in self._bag.connections if one.msgtype in kinds)
-            for kinds in (_FRAMES, _IMU)
-        ]
-        return OtherContent(*counts)
+        connections = self._bag.connections
+        each = (sum(int(one.msgcount) for one in connections if one.msgtype in kinds) for kinds in (_FRAMES, _IMU))
+        return OtherContent(*each)
 
     def close(self) -> None:
         bag, self._bag = self._bag, None
@@ -195,10 +184,10 @@ def _reason(error: Exception) -> str:
     return " ".join((str(error) or type(error).__name__).split())[:200]
 
 
-def _advice(error: Exception) -> str:
-    if "not indexed" in str(error):
-        return "run rosbag reindex FILE"
-    return "copy it again, or convert it with the tools of ROS"
+def _unreadable(path: Path, error: Exception) -> FormatError:
+    unindexed = "not indexed" in str(error)
+    advice = "run rosbag reindex FILE" if unindexed else "copy it again, or convert it with the tools of ROS"
+    return FormatError(f"{path}: the bag can't be read ({_reason(error)}): {advice}")
 
 
 def open_bag1(path: Path) -> BagReader:
@@ -224,7 +213,7 @@ def _refuse_views(path: Path) -> None:
         with contextlib.closing(opened):
             ((found,),) = opened.execute(others)
     except _DAMAGE as error:
-        raise FormatError(f"{path}: the bag can't be read ({_reason(error)}): {_advice(error)}") from error
+        raise _unreadable(path, error) from error
     if found:
         raise FormatError(f"{path}: it has views or triggers, which no bag has: copy it again")
 
