@@ -43,7 +43,6 @@ _MAX_ITEM_BYTES = 256
 _CACHE_SLOTS = 521
 DAMAGE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, AttributeError,
-    NotImplementedError,
 )  # fmt: skip
 """What h5py raises on damaged files."""
 
@@ -87,27 +86,13 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
     Raises FormatError when there are none or they can't be read: compressed by a missing filter, of different
     lengths, or fewer than the file claims.
     """
-    datasets = _datasets(file)
-    groups: dict[str, list[str]] = {}
-    for name in datasets:
-        group, _, member = name.rpartition("/")
-        groups.setdefault(group, []).append(member)
     places: list[Place] = []
-    for name, dataset in datasets.items():
-        if dataset.dtype.names is not None:
-            columns = find_columns(dataset.dtype.names)
-            if not columns.missing and _numeric([dataset.dtype[field] for field in dataset.dtype.names]):
-                _require_few(path, places)
-                whole = dict.fromkeys(AXES, dataset)
-                places.append(_place(path, file, attributes, name, whole, columns, fields=columns.by_axis))
-    for group, members in groups.items():
-        prefix = f"{group}/" if group else ""
-        plain = [member for member in members if _numeric([datasets[prefix + member].dtype])]
-        columns = find_columns(plain)
-        if not columns.missing:
-            _require_few(path, places)
-            parts = {axis: datasets[prefix + columns.by_axis[axis]] for axis in AXES}
-            places.append(_place(path, file, attributes, group or "events", parts, columns, fields=None))
+    for name, parts, columns in _tables(_datasets(file)):
+        if len(places) == MAX_STREAMS:
+            raise FormatError(
+                f"{path}: it has more than {MAX_STREAMS} streams of events: split it into several files"
+            )
+        places.append(_place(path, file, attributes, name, parts, columns))
     if not places:
         raise FormatError(
             f"{path}: no events in it (found: {_found(file)}): give a file with datasets t, x, y, p of numbers in "
@@ -116,9 +101,21 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
     return places
 
 
-def _require_few(path: Path, places: list[Place]) -> None:
-    if len(places) >= MAX_STREAMS:
-        raise FormatError(f"{path}: it has more than {MAX_STREAMS} streams of events: split it into several files")
+def _tables(datasets: Mapping[str, h5py.Dataset]) -> Iterator[tuple[str, Mapping[str, h5py.Dataset], ColumnNames]]:
+    """Yield the name, the `Place.parts` and the columns of structured datasets, and then of groups of plain ones."""
+    groups: dict[str, dict[str, h5py.Dataset]] = {}
+    for name, dataset in datasets.items():
+        if (fields := dataset.dtype.names) is not None:
+            columns = find_columns(fields)
+            if not columns.missing and _numeric([dataset.dtype[field] for field in fields]):
+                yield name, dict.fromkeys(AXES, dataset), columns
+        elif _numeric([dataset.dtype]):
+            group, _, member = name.rpartition("/")
+            groups.setdefault(group, {})[member] = dataset
+    for group, members in groups.items():
+        columns = find_columns(members)
+        if not columns.missing:
+            yield group or "events", {axis: members[columns.by_axis[axis]] for axis in AXES}, columns
 
 
 def count_triggers(file: h5py.File) -> int:
@@ -193,8 +190,6 @@ def _place(
     name: str,
     parts: Mapping[str, h5py.Dataset],
     columns: ColumnNames,
-    *,
-    fields: Mapping[str, str] | None,
 ) -> Place:
     lengths = {int(dataset.shape[0]) for dataset in parts.values()}
     if len(lengths) != 1:
@@ -207,6 +202,7 @@ def _place(
             f"{path}: {name} claims {n:,} events whose times take {octets:,} bytes, which no recording does: "
             "it is damaged"
         )
+    fields = None if parts["t"].dtype.names is None else columns.by_axis
     home = parts["t"].parent
     owners = [parts["t"], home, file]
     from_dsec = "ms_to_idx" in home or "ms_to_idx" in file
