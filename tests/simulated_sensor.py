@@ -21,11 +21,15 @@ STEP_US = 5 * FRAME_US
 DAVIS346 = Abilities(
     tuple(
         pixel_biases(
-            diff=4 << 8 | 39,
-            on=6 << 8 | 28,
-            off=2 << 8 | 71,
-            currents={"photoreceptor": 2 << 8 | 63, "source_follower": 153, "refractory": 3 << 8 | 225},
-            scale="coarse-fine",
+            {
+                "diff": 4 << 8 | 39,
+                "on": 6 << 8 | 28,
+                "off": 2 << 8 | 71,
+                "photoreceptor": 2 << 8 | 63,
+                "source_follower": 153,
+                "refractory": 3 << 8 | 225,
+            },
+            "coarse-fine",
         )
     )
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from types import ModuleType
 from typing import Any, get_args
 
@@ -51,35 +52,35 @@ def _dvxplorer_biases(on: int, off: int, readout: int) -> list[Bias]:
     ]
 
 
-def pixel_biases(diff: int, on: int, off: int, currents: dict[str, int], scale: Scale) -> list[Bias]:
-    """Return the biases of a DVS or DAVIS pixel, which are currents."""
+def pixel_biases(now: Mapping[str, int], scale: Scale) -> list[Bias]:
+    """Return the biases of a DVS or DAVIS pixel, which are currents, from their values by the names in `_DVS128`."""
     most = _LARGEST_CURRENT if scale == "current" else _LARGEST_COARSE_FINE
-    biases = [Bias("diff", diff, 1, most, scale=scale)]
-    for name, value in (("on", on), ("off", off)):
-        factors = (_LESS_SENSITIVE, _MORE_SENSITIVE)
-        low, high = (scaled_threshold(value, diff, factor, scale) for factor in factors)
-        biases.append(Bias(name, value, 1, most, "sensitivity", low, high, scale))
-    for name, value in currents.items():
-        low, high = (scaled_current(value, factor, scale) for factor in (1 / _FASTER, _FASTER))
-        biases.append(Bias(name, value, 1, most, "speed", low, high, scale))
+    biases = []
+    for name, value in now.items():
+        if name == "diff":
+            biases.append(Bias(name, value, 1, most, scale=scale))
+        elif name in ("on", "off"):
+            factors = (_LESS_SENSITIVE, _MORE_SENSITIVE)
+            low, high = (scaled_threshold(value, now["diff"], factor, scale) for factor in factors)
+            biases.append(Bias(name, value, 1, most, "sensitivity", low, high, scale))
+        else:
+            low, high = (scaled_current(value, factor, scale) for factor in (1 / _FASTER, _FASTER))
+            biases.append(Bias(name, value, 1, most, "speed", low, high, scale))
     return biases
 
 
-_DVS128 = {"photoreceptor": "PR", "source_follower": "FOLL", "refractory": "REFR"}
+_DVS128 = {
+    "diff": "DIFF", "on": "DIFF_ON", "off": "DIFF_OFF",
+    "photoreceptor": "PR", "source_follower": "FOLL", "refractory": "REFR",
+}  # fmt: skip
 _DAVIS = {
-    "photoreceptor": "Photoreceptor",
-    "source_follower": "PhotoreceptorSourceFollower",
-    "refractory": "Refractory",
-}
+    "diff": "Diff", "on": "On", "off": "Off",
+    "photoreceptor": "Photoreceptor", "source_follower": "PhotoreceptorSourceFollower", "refractory": "Refractory",
+}  # fmt: skip
 _FILTERS = {
     "background_activity_filter": "BackgroundActivityFilter",
     "refractory_period_filter": "RefractoryPeriodFilter",
 }
-
-
-def _setting(put: Callable[..., object], key: object) -> Set:
-    """Return what sets one of a camera's biases, of current or of coarse and fine."""
-    return lambda value: put(key, value)
 
 
 def _settable(camera: Any) -> list[tuple[Bias, Set]]:
@@ -93,11 +94,9 @@ def _settable(camera: Any) -> list[tuple[Bias, Set]]:
             lambda value: camera.setReadoutFPS(type(readout)(value)),
         ]
     elif hasattr(camera, "setBias"):
-        keys = {"diff": "DIFF", "on": "DIFF_ON", "off": "DIFF_OFF", **_DVS128}
-        now = {name: camera.getBias(getattr(camera.Bias, key)) for name, key in keys.items()}
-        currents = {key: now[key] for key in _DVS128}
-        biases = pixel_biases(now["diff"], now["on"], now["off"], currents, "current")
-        setters = [_setting(camera.setBias, getattr(camera.Bias, key)) for key in keys.values()]
+        members = {name: getattr(camera.Bias, key) for name, key in _DVS128.items()}
+        biases = pixel_biases({name: camera.getBias(member) for name, member in members.items()}, "current")
+        setters = [partial(camera.setBias, member) for member in members.values()]
     elif hasattr(camera, "getSensorModel"):
         biases, setters = _davis(camera)
     else:
@@ -109,17 +108,17 @@ def _davis(camera: Any) -> tuple[list[Bias], list[Set]]:
     model = camera.getSensorModel().name
     kind = next((kind for kind in ("Davis240", "Davis346") if model.startswith(kind.upper())), "CDavis")
     get, put = getattr(camera, f"get{kind}BiasCoarseFine"), getattr(camera, f"set{kind}BiasCoarseFine")
-    keys = {"diff": "Diff", "on": "On", "off": "Off", **_DAVIS}
-    members = {name: getattr(getattr(camera, f"{kind}BiasCF"), key) for name, key in keys.items()}
+    members = {name: getattr(getattr(camera, f"{kind}BiasCF"), key) for name, key in _DAVIS.items()}
     now = {}
     for name, member in members.items():
         coarse, fine = get(member)
         now[name] = coarse << 8 | fine
-    currents = {key: now[key] for key in _DAVIS}
-    biases = pixel_biases(now["diff"], now["on"], now["off"], currents, "coarse-fine")
-    setters = [
-        _setting(lambda member, value: put(member, value >> 8, value & 0xFF), member) for member in members.values()
-    ]
+    biases = pixel_biases(now, "coarse-fine")
+
+    def put_coarse_fine(member: Any, value: int) -> None:
+        put(member, value >> 8, value & 0xFF)
+
+    setters: list[Set] = [partial(put_coarse_fine, member) for member in members.values()]
     for name, key in _FILTERS.items():
         biases.append(Bias(name, getattr(camera, f"get{key}")(), 0, _LONGEST_FILTER))
         setters.append(getattr(camera, f"set{key}"))

@@ -140,14 +140,22 @@ def _biases(facility: Any, *, rising: bool) -> list[Bias]:
     return biases
 
 
+def _metavision_hal() -> ModuleType:
+    install = "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
+    with library_of(f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB", install):
+        import metavision_hal
+    library: ModuleType = metavision_hal
+    return library
+
+
 class MetavisionCameras:
     """`Cameras` by Metavision; every method raises SourceError where it isn't installed.
 
     ``library`` imports and returns metavision_hal.
     """
 
-    def __init__(self, library: Callable[[], Any] | None = None) -> None:
-        self._library = library or _metavision_hal
+    def __init__(self, library: Callable[[], Any] = _metavision_hal) -> None:
+        self._library = library
 
     def discover(self) -> list[Device]:
         library = self._library()
@@ -167,11 +175,3 @@ class MetavisionCameras:
             if device is None:
                 raise ValueError("Metavision doesn't say why")
             return MetavisionDriver(device, library)
-
-
-def _metavision_hal() -> ModuleType:
-    install = "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
-    with library_of(f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB", install):
-        import metavision_hal
-    library: ModuleType = metavision_hal
-    return library
