@@ -65,13 +65,11 @@ def convert(
     suffix = out.suffix.lower()
     if suffix not in (".aedat4", ".npz"):
         raise SourceError(f"{out}: the name doesn't say the format: choose one that ends in .aedat4 or .npz")
-    check_free(source, out, overwrite=overwrite)
-    labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
-    with (
-        written_whole(out, source, overwrite=overwrite) as part,
-        opener(source, stream=stream, progress=progress) as recording,
-    ):
+    with contextlib.ExitStack() as opened:
+        part = opened.enter_context(written_whole(out, source, overwrite=overwrite))
+        labels, notes = _labels(source, out, overwrite=overwrite)
+        recording = opened.enter_context(opener(source, stream=stream, progress=progress))
         noise = DenoiseState(recording.resolution) if denoise else None
         packets, from_us, to_us = _in_stretch(recording, stretch)
         filtered = packets if noise is None else denoise_packets(packets, noise)

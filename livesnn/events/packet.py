@@ -290,19 +290,16 @@ class PacketSorter:
         With each comes whether it is in order, which also means that all of it is inside the sensor.
         """
         for packet, ordered in packets:
-            if (left := self._sort_one(packet, ordered=ordered)).size:
-                yield left
-
-    def _sort_one(self, packet: Events, *, ordered: bool) -> Events:
-        back_us = 0 if self._newest_us is None else self._newest_us - int(packet["t"][0])
-        self.jumps += back_us > DISORDER_US
-        if not ordered or back_us > 0:
-            packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
-        self._newest_us = int(packet["t"][-1])
-        if self._start_us is not None:
-            packet = packet[np.searchsorted(packet["t"], self._start_us) :]
-            self._start_us = None if packet.size else self._start_us
-        return packet
+            back_us = 0 if self._newest_us is None else self._newest_us - int(packet["t"][0])
+            self.jumps += back_us > DISORDER_US
+            if not ordered or back_us > 0:
+                packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
+            self._newest_us = int(packet["t"][-1])
+            if self._start_us is not None:
+                packet = packet[np.searchsorted(packet["t"], self._start_us) :]
+                self._start_us = None if packet.size else self._start_us
+            if packet.size:
+                yield packet
 
 
 def order_warnings(stream: str, counters: SourceCounters, before: SourceCounters) -> list[str]:

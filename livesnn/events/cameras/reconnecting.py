@@ -143,8 +143,7 @@ class ReconnectingSource(Closing):
         self._connect = connect
         self._clock: ClockOffset | None = None  # of this connection
         self._notify = notify
-        self._pauses = max(1, math.ceil(retry_s / _PAUSE_S))
-        self._pause_s = retry_s / self._pauses
+        self._retry_s = retry_s
         self._stop = threading.Event()
         self._lock = threading.Lock()  # of the connection: it isn't closed while it is read
         self._attempt: Worker | None = None
@@ -228,8 +227,9 @@ class ReconnectingSource(Closing):
 
     def _wait(self) -> Iterator[Packet]:
         """Yield empty packets until an attempt to connect has ended, or it is closed."""
-        for _ in range(self._pauses):
-            if self._stop.wait(self._pause_s):
+        pauses = max(1, math.ceil(self._retry_s / _PAUSE_S))
+        for _ in range(pauses):
+            if self._stop.wait(self._retry_s / pauses):
                 return
             yield self._packet()
         attempt = self._attempt = Worker("reconnect", self._try_again).start()  # it may take seconds

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import dropwhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,22 +135,17 @@ class Aedat3Reader(Reader):
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         source, size = self._sources[stream], self._sizes[stream]
         sorter = PacketSorter(size, start_us, counters)
-        for segment in self._tracks[source].segments[self._first_segment(source, start_us) :]:
+        segments: Iterable[Segment] = self._tracks[source].segments
+        if start_us is not None:
+            earliest_us = start_us - DISORDER_US  # the last event of a packet needn't be its latest
+            segments = dropwhile(lambda segment: segment.t_max < earliest_us, segments)
+        for segment in segments:
             counts = np.zeros(2, np.int64)
             if segment.reset:
                 sorter.restart()
             yield from sorter.sort(self._decode_segment(source, segment, size, counts))
             counters.out_of_bounds += int(counts[_OUTSIDE])
             self._invalid[source, segment.start] = int(counts[_INVALID])
-
-    def _first_segment(self, source: int, start_us: int | None) -> int:
-        """Return the first segment that may hold an event at or after ``start_us``."""
-        if start_us is None:
-            return 0
-        segments = self._tracks[source].segments
-        earliest = start_us - DISORDER_US  # the last event of a packet needn't be its latest
-        holds = (number for number, segment in enumerate(segments) if segment.t_max >= earliest)
-        return next(holds, len(segments))
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         source, size = self._sources[stream], self._sizes[stream]

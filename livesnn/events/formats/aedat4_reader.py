@@ -296,10 +296,6 @@ class Index(NamedTuple):
 def read_header(file: BufferedFile) -> tuple[Header, int]:
     """Return (the header, where the first packet starts); raises FormatError."""
     start = len(MAGIC) + 4
-    if file.size == 0:
-        raise FormatError(f"{file.path}: the file is empty: copy it again, or record it again")
-    if bytes(file.view(0, len(MAGIC))) != MAGIC:
-        raise FormatError(f"{file.path}: not an .aedat4 file (it doesn't start with #!AER-DAT4.0)")
     try:
         size = read_u32(file.view(len(MAGIC), 4), 0)
         if size > min(MAX_HEADER_BYTES, file.size - start):

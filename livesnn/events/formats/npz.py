@@ -62,12 +62,10 @@ class Member(NamedTuple):
 
     @property
     def items(self) -> int:
-        """How many it has."""
         return math.prod(self.shape)
 
     @property
     def octets(self) -> int:
-        """How many bytes its items take."""
         return self.items * max(self.dtype.itemsize, 1)
 
 
@@ -319,11 +317,8 @@ def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, cam
 
 
 def _copy_column(column: IO[bytes], kind: np.dtype[np.generic], member: IO[bytes]) -> None:
-    about = {
-        "descr": np.lib.format.dtype_to_descr(kind),
-        "fortran_order": False,
-        "shape": (column.tell() // kind.itemsize,),
-    }
+    shape = (column.tell() // kind.itemsize,)
+    about = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(member, about)
     column.seek(0)
     shutil.copyfileobj(column, member, _COPY_BYTES)

@@ -182,8 +182,7 @@ class Decoder:
         vectors = kinds == _VECTOR
         # A vector moves the base down by 8.
         moved = np.cumsum(vectors) * 8
-        at_base = np.maximum.accumulate(np.where(kinds == _VECTOR_BASE, np.arange(words.size), -1))
-        moved -= np.where(at_base < 0, 0, moved[at_base])
+        moved -= _newest(kinds, moved, _VECTOR_BASE, 0)
         bases = _newest(kinds, contents, _VECTOR_BASE, self._base) + moved
         bits = np.where(vectors, contents & 0xFF, kinds == _EVENT).astype(np.uint8)
         row, below = np.nonzero(np.unpackbits(bits[:, np.newaxis], axis=1, bitorder="little"))

@@ -34,12 +34,9 @@ _MAX_JUMPS = 64  # in one block: with more, the clock wasn't reset, the events w
 
 
 class Blocks(Protocol):
-    """One stream's events, in blocks of bounded size."""
+    """One stream's events, in ``count`` blocks of bounded size."""
 
-    @property
-    def count(self) -> int:
-        """How many blocks there are."""
-        ...
+    count: int
 
     def read(self, number: int) -> Events:
         """Return a block's events as they lie in the file, EVENTS_DTYPE [N]; the caller owns them, N may be 0.
@@ -47,7 +44,6 @@ class Blocks(Protocol):
         Damaged parts are skipped and named in `warnings`. Times are within ± TIME_LIMIT_US. The caller drops and
         counts events that lie outside the sensor or can't be events.
         """
-        ...
 
     @property
     def warnings(self) -> list[str]: ...
@@ -118,9 +114,8 @@ class BlockReader(Reader):
 
     def _first_block(self, stream: str, start_us: int) -> int:
         """Return the first block with an event at or after ``start_us``."""
-        return bisect_left(
-            range(self._blocks[stream].count), start_us, key=lambda number: self._latest(stream, number)
-        )
+        numbers = range(self._blocks[stream].count)
+        return bisect_left(numbers, start_us, key=lambda number: self._latest(stream, number))
 
     def _latest(self, stream: str, number: int) -> int:
         """Return the greatest time of a block, or of the last one before it that has events."""
