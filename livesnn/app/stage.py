@@ -8,16 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple, cast
 
 from PySide6.QtCore import QEvent, QObject, QRect, QRectF, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import (
-    QColor,
-    QFont,
-    QKeyEvent,
-    QLinearGradient,
-    QPainter,
-    QPaintEvent,
-    QPixmap,
-    QResizeEvent,
-)
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QLinearGradient, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QStackedWidget, QWidget
 
 from livesnn.app import style
@@ -36,7 +27,6 @@ NOTE_S = 4.0  # for which a note is shown
 IDLE_MS = 2500  # without a movement of the mouse, after which the bar and the cursor go
 HOLD_MS = 2000  # for which a kiosk's keys are held to leave it
 REPEAT_MS = 300  # within which a key that repeats is pressed again; X11 releases it in between
-HOLD_KEYS = "Ctrl+Shift+Q"
 HOLDING, RELEASE = "Keep holding the keys to exit …", "Now release the keys"
 _HELD = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
@@ -235,7 +225,7 @@ class StageBar(QFrame):
 class Stage(QWidget):
     """Fills the window with a picture canvas, which it borrows, and a caption.
 
-    As a kiosk it shows neither bar nor cursor, and only `HOLD_KEYS`, held, lead out.
+    As a kiosk it shows neither bar nor cursor, and only Ctrl+Shift+Q, held, leads out.
     """
 
     leave_requested = Signal()
@@ -509,13 +499,10 @@ class Presenting:
             return Said(window.header.state.text(), session.control.lost)
         if not window.view.has_picture:
             return Said(window.view.page.title.text(), window.view.page.hint.text())
-        decision, rows = window.readout.decision, window.readout.rows
+        said = window.readout.decision.said
         if session is not None and (silence := session.silence) is not None:
-            return Said(f"{NO_EVENTS} {ago(silence.seconds)}", decision.why)
-        if decision.decided and rows.decision in rows.classes:
-            number = rows.classes.index(rows.decision)
-            return Said(decision.text, decision.why, number, decision.confidence)
-        return Said(decision.text, decision.why)
+            return Said(f"{NO_EVENTS} {ago(silence.seconds)}", said.why)
+        return said if said.number is not None else Said(said.words, said.why)  # no bar, so nothing to paint anew
 
     def _keep_going(self, session: Session, now_s: float) -> None:
         if session.control.state in ("failed", "ended"):

@@ -51,7 +51,7 @@ def test_a_model_beside_itself_agrees_and_shows_the_same_decision(
     panel = panel_of(window)
     qtbot.waitUntil(lambda: panel.agreement.total.endswith(" frames"), timeout=20_000)
     window.commands["play"].trigger()
-    qtbot.waitUntil(lambda: panel.readout.decision.text == window.readout.decision.text)
+    qtbot.waitUntil(lambda: panel.readout.decision.said.words == window.readout.decision.said.words)
     assert panel.card.caption.remark == "columns, Automatic"
     assert [caption for caption, *_ in panel.agreement.times] == ["Network", "Decision"]
 

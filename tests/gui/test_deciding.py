@@ -55,7 +55,7 @@ def ask(window: MainWindow) -> DecisionsDialog:
 
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.text.isdigit(), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words.isdigit(), timeout=20_000)
 
 
 def mark(dialog: DecisionsDialog, labels: tuple[str, ...], *, marked: bool) -> None:
@@ -72,9 +72,9 @@ def test_a_higher_threshold_holds_at_once_in_the_same_session(
     dialog = ask(window)
     dialog.threshold.setValue(100.0)
     dialog.accept()
-    qtbot.waitUntil(lambda: window.readout.decision.text == "Not sure", timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Not sure", timeout=20_000)
     assert window.session is session
-    assert window.readout.decision.confidence > 0.2
+    assert window.readout.decision.said.confidence > 0.2
 
 
 def test_a_class_without_a_mark_is_never_named_from_then_on(

@@ -83,7 +83,7 @@ def test_an_unplugged_camera_is_waited_for_and_goes_on_with_the_state_reset(
 ) -> None:
     window = make_window()
     plug = stream(qtbot, window)
-    qtbot.waitUntil(lambda: window.readout.decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0, timeout=20_000)
     plug.plugged.clear()
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     assert "camera PLUG was unplugged" in window.banner.message.text()

@@ -32,9 +32,9 @@ def test_a_silent_source_has_no_decision_and_the_time_since_is_said(qtbot: QtBot
     window = make_window()
     window.open(falls_silent())
     decision = window.readout.decision
-    qtbot.waitUntil(lambda: decision.confidence > 0, timeout=20_000)
-    qtbot.waitUntil(lambda: decision.text == "No events", timeout=20_000)
-    assert decision.confidence == 0.0
+    qtbot.waitUntil(lambda: decision.said.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: decision.said.words == "No events", timeout=20_000)
+    assert decision.said.confidence == 0.0
     assert "for 1 s" in decision.accessibleName()
     assert window.readout.rows.dimmed
     assert window.readout.rows.decision is None
@@ -53,11 +53,11 @@ def test_when_the_server_is_gone_its_last_decision_is_not_shown_as_if_it_were_no
     try:
         window.open(f"tcp://127.0.0.1:{port}")
         server.play(paced=True)
-        qtbot.waitUntil(lambda: window.readout.decision.confidence > 0, timeout=60_000)
+        qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0, timeout=60_000)
     finally:
         server.kill()
-    qtbot.waitUntil(lambda: window.readout.decision.confidence == 0, timeout=20_000)
-    assert window.readout.decision.text == "No events"
+    qtbot.waitUntil(lambda: window.readout.decision.said.confidence == 0, timeout=20_000)
+    assert window.readout.decision.said.words == "No events"
 
 
 def test_a_second_model_has_no_decision_then_either(
@@ -70,9 +70,9 @@ def test_a_second_model_has_no_decision_then_either(
     panel = window.comparing.panel
     assert panel is not None
     decision = panel.readout.decision
-    qtbot.waitUntil(lambda: source.give() or decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: source.give() or decision.said.confidence > 0, timeout=20_000)
     for each in (decision, window.readout.decision):
-        qtbot.waitUntil(lambda each=each: each.text == "No events", timeout=20_000)
+        qtbot.waitUntil(lambda each=each: each.said.words == "No events", timeout=20_000)
 
 
 def test_with_events_the_decision_comes_back(qtbot: QtBot, make_window: MakeWindow) -> None:
@@ -82,9 +82,9 @@ def test_with_events_the_decision_comes_back(qtbot: QtBot, make_window: MakeWind
     window.open(source)
     decision = window.readout.decision
     source.give(len(packets) // 2)
-    qtbot.waitUntil(lambda: decision.text == "No events", timeout=20_000)
+    qtbot.waitUntil(lambda: decision.said.words == "No events", timeout=20_000)
     source.give(len(packets))
-    qtbot.waitUntil(lambda: decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: decision.said.confidence > 0, timeout=20_000)
     assert not window.readout.rows.dimmed
 
 
@@ -95,11 +95,11 @@ def test_a_pause_shows_the_past_on_purpose(
     window = make_window(loop=True)
     window.open(falls_silent() if live else str(recording))
     decision = window.readout.decision
-    qtbot.waitUntil(lambda: decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: decision.said.confidence > 0, timeout=20_000)
     window.player.toggle()
     polls, paused_s = QSignalSpy(window.timer.timeout), time.perf_counter()
     qtbot.waitUntil(lambda: polls.count() > 3 and time.perf_counter() > paused_s + STALE_S + 0.2)
-    assert decision.text not in ("No events", "Nothing yet")
+    assert decision.said.words not in ("No events", "Nothing yet")
     assert not window.readout.rows.dimmed
 
 

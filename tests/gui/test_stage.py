@@ -48,7 +48,7 @@ sys.exit(main(sys.argv[1:]))
 
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.text.isdigit(), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words.isdigit(), timeout=20_000)
 
 
 def on_stage(window: MainWindow, *, kiosk: bool = False) -> None:
@@ -102,9 +102,9 @@ def test_the_stage_says_what_the_window_says(qtbot: QtBot, make_window: MakeWind
     play(qtbot, window, recording)
     window.player.toggle()
     decision = window.readout.decision
-    qtbot.waitUntil(lambda: caption.said.words == decision.text)
-    assert caption.said.number == int(decision.text)  # the model's classes are digits
-    assert caption.said.confidence == decision.confidence
+    qtbot.waitUntil(lambda: caption.said.words == decision.said.words)
+    assert caption.said.number == int(decision.said.words)  # the model's classes are digits
+    assert caption.said.confidence == decision.said.confidence
 
 
 def test_a_source_that_fails_is_said_in_place_of_a_decision(

@@ -124,7 +124,9 @@ def test_what_was_wrong_is_not_named_any_more_until_that_is_undone(
         assert "of the lesson that were held out for a test were recognised" in said
         corrected = own / "halves-right-2"
         assert window.player.model == str(corrected)
-        qtbot.waitUntil(lambda: window.view.shown > 3 and window.readout.decision.decided, timeout=90_000)
+        qtbot.waitUntil(
+            lambda: window.view.shown > 3 and window.readout.decision.said.number is not None, timeout=90_000
+        )
         assert window.readout.rows.decision != "right"
         (error,) = (own / LESSONS).glob("not-right-*.aedat4")
         before = recordings_of(own / "halves-right")["right"]

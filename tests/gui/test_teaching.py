@@ -76,7 +76,7 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     assert said.startswith("100 % of the 1 s of the lesson that were held out for a test were recognised")
     assert re.search(r"of \d+ windows of what the model knew w", said)
     dialog.button.click()
-    qtbot.waitUntil(lambda: window.readout.decision.text == "Flap", timeout=60_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Flap", timeout=60_000)
     assert own_models() == ("gestures-flap",)
     assert Path(window.player.model) == tmp_path / "own" / "gestures-flap"
     (recording,) = recorded(tmp_path)
@@ -158,7 +158,7 @@ def test_a_known_gesture_gets_another_name(qtbot: QtBot, make_window: MakeWindow
     assert not dialog.other.isVisible()
     assert not recorded(tmp_path)
     dialog.button.click()
-    qtbot.waitUntil(lambda: window.readout.decision.text == "Applause", timeout=60_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Applause", timeout=60_000)
     assert own_models() == ("gestures-applause",)
 
 

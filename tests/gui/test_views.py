@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QWidget
@@ -11,6 +13,7 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import CaptionRow, ShorteningLabel
 from livesnn.app.widgets.readout import DecisionView, ReadoutPanel, fitting_pixels
 from livesnn.infer.decide import ADVICE, Decision
+from livesnn.session.showing import Said
 
 from .shown_results import CARD, GESTURES, even_but, make_result
 
@@ -26,7 +29,7 @@ def test_a_decision_of_any_length_is_painted_in_its_box(qtbot: QtBot, text: str)
     qtbot.addWidget(view)
     view.resize(320, 140)
     empty = colours(view)
-    view.set_decision(text, 0.9)
+    view.show_said(Said(text, "", 3, 0.9))
     assert colours(view) - empty
 
 
@@ -38,13 +41,16 @@ def test_letters_are_as_large_as_fit() -> None:
 
 
 def test_no_decision_is_said_in_words(qtbot: QtBot) -> None:
-    view = DecisionView()
-    qtbot.addWidget(view)
-    assert view.text == "Nothing yet"
-    view.set_decision(None, 0.3)
-    assert view.text == "Not sure"
-    view.set_decision("arm_roll", 0.9)
-    assert view.text == "Arm roll"
+    panel = ReadoutPanel()
+    qtbot.addWidget(panel)
+    panel.clear(CARD)
+    view = panel.decision
+    assert view.said.words == "Nothing yet"
+    shown = make_result(even_but(GESTURES.index("arm_roll"), 0.9), frames=10)
+    panel.show_result(replace(shown, result=replace(shown.result, decision=None)))
+    assert view.said.words == "Not sure"
+    panel.show_result(shown)
+    assert view.said.words == "Arm roll"
     assert view.accessibleName() == "Decision: Arm roll, 90 %"
 
 
@@ -55,10 +61,10 @@ def test_why_no_gesture_is_named_stands_below_the_decision(qtbot: QtBot) -> None
     view = panel.decision
     for reason, words in ADVICE.items():
         panel.show_result(make_result(even_but(10, 0.8), frames=10, reason=reason))
-        assert (view.text, view.why.lower(), view.toolTip()) == ("Other", words.lower(), view.why)
-        assert view.accessibleName() == f"Decision: Other, 80 %. {view.why}"
+        assert (view.said.words, view.toolTip().lower()) == ("Other", words.lower())
+        assert view.accessibleName() == f"Decision: Other, 80 %. {view.toolTip()}"
     panel.show_result(make_result(even_but(0, 0.8), frames=11))
-    assert (view.why, view.toolTip()) == ("", "")
+    assert view.toolTip() == ""
 
 
 @pytest.mark.parametrize("width", [200, 320])
@@ -66,9 +72,9 @@ def test_a_reason_is_painted_at_any_width(qtbot: QtBot, width: int) -> None:
     view = DecisionView()
     qtbot.addWidget(view)
     view.resize(width, 62)
-    view.set_decision(None, 0.0)
+    view.show_said(Said("Not sure"))
     without = view.grab().toImage()
-    view.set_decision(None, 0.0, "a movement that the model doesn't know")
+    view.show_said(Said("Not sure", "a movement that the model doesn't know"))
     assert view.grab().toImage() != without
 
 
@@ -82,7 +88,7 @@ def test_decision_and_classes_are_of_the_same_result(qtbot: QtBot) -> None:
         assert panel.rows.probabilities is shown.result.probabilities
         assert panel.rows.texts[0] == f"{100 * share:.0f} %"
         assert panel.rows.decision == "hand_clapping"
-        assert panel.decision.confidence == pytest.approx(share)
+        assert panel.decision.said.confidence == pytest.approx(share)
 
 
 def test_the_last_decision_stays_dimmed_until_there_is_a_newer_one(qtbot: QtBot) -> None:
@@ -90,12 +96,12 @@ def test_the_last_decision_stays_dimmed_until_there_is_a_newer_one(qtbot: QtBot)
     qtbot.addWidget(panel)
     panel.clear(CARD)
     panel.show_result(make_result(even_but(0, 0.4), frames=3))
-    assert panel.decision.text == "Nothing yet"
+    assert panel.decision.said.words == "Nothing yet"
     panel.show_result(make_result(even_but(0, 0.4), frames=3, last=Decision("other", 0.9)))
-    assert panel.decision.text == "last: Other · 90 %"
+    assert panel.decision.said.words == "last: Other · 90 %"
     assert style.theme.accent not in colours(panel.decision)
     panel.show_result(make_result(even_but(0, 0.8), frames=10, last=Decision(GESTURES[0], 0.8)))
-    assert panel.decision.text == "Hand clapping"
+    assert panel.decision.said.words == "Hand clapping"
     assert style.theme.accent in colours(panel.decision)
 
 
@@ -104,14 +110,14 @@ def test_a_note_says_why_there_is_no_decision_until_there_is_one(qtbot: QtBot) -
     qtbot.addWidget(panel)
     panel.clear(CARD)
     panel.show_note("Shorter than one window")
-    assert panel.decision.text == "Shorter than one window"
+    assert panel.decision.said.words == "Shorter than one window"
     panel.wait()
-    assert panel.decision.text == "Shorter than one window"
+    assert panel.decision.said.words == "Shorter than one window"
     panel.show_result(make_result(even_but(0, 0.8), frames=10))
     panel.show_note("")
-    assert panel.decision.text == "Hand clapping"
+    assert panel.decision.said.words == "Hand clapping"
     panel.clear(None)
-    assert panel.decision.text == "Nothing yet"
+    assert panel.decision.said.words == "Nothing yet"
 
 
 def test_after_a_reset_nothing_old_is_on_show(qtbot: QtBot) -> None:
@@ -120,7 +126,7 @@ def test_after_a_reset_nothing_old_is_on_show(qtbot: QtBot) -> None:
     panel.clear(CARD)
     panel.show_result(make_result(even_but(3, 0.8), frames=30))
     panel.wait()
-    assert panel.decision.text == "Nothing yet"
+    assert panel.decision.said.words == "Nothing yet"
     assert panel.rows.classes == GESTURES
     assert panel.rows.probabilities is None
     assert set(panel.rows.texts) == {"–"}

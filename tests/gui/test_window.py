@@ -52,7 +52,7 @@ def test_without_a_source_it_says_what_to_do(make_window: MakeWindow) -> None:
     window = make_window()
     assert not window.view.has_picture
     assert window.header.state.text() == "No source"
-    assert window.readout.decision.text == "Nothing yet"
+    assert window.readout.decision.said.words == "Nothing yet"
     assert not window.transport.play.isEnabled()
 
 
@@ -61,7 +61,7 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
 ) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0, timeout=20_000)
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
     assert window.header.model.text() == f"Model: {model_folder.name} · ONNX Runtime"
@@ -195,14 +195,14 @@ def test_a_reset_or_a_seek_while_paused_is_seen_at_once(
 ) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0, timeout=20_000)
     window.player.toggle()
     if doing == "seek":
         window.player.seek(0.5)
     else:
         window.player.reset()
     window.poll()
-    seen = (window.readout.decision.text, window.state_panel.caption.remark, window.window_panel.strip.seen)
+    seen = (window.readout.decision.said.words, window.state_panel.caption.remark, window.window_panel.strip.seen)
     assert seen == ("Nothing yet", "reset, waiting for frames", 0)
     window.player.toggle()
     by = "seeking" if doing == "seek" else "hand"
@@ -215,12 +215,12 @@ def test_a_looping_clip_of_one_window_keeps_its_last_decision_in_sight(
     clip = write_recording(tmp_path / "clip.npz", moving_bar(105_000))
     window = make_window(loop=True)
     window.open(str(clip))
-    qtbot.waitUntil(lambda: window.readout.decision.text.startswith("last: "), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words.startswith("last: "), timeout=20_000)
     texts: set[str] = set()
     shown = window.view.shown
 
     def loops_later() -> bool:
-        texts.add(window.readout.decision.text)
+        texts.add(window.readout.decision.said.words)
         return window.view.shown > shown + 50
 
     qtbot.waitUntil(loops_later)
@@ -234,14 +234,14 @@ def test_a_recording_shorter_than_a_window_says_so(
     short = write_recording(tmp_path / "short.npz", moving_bar(60_000))
     window = make_window(loop=loop)
     window.open(str(short))
-    qtbot.waitUntil(lambda: window.readout.decision.text == "Shorter than one window (0.10 s)", timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Shorter than one window (0.10 s)", timeout=20_000)
 
 
 def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     empty = write_recording(tmp_path / "empty.npz", moving_bar(1000)[:0])
     window = make_window(loop=True)
     window.open(str(empty))
-    qtbot.waitUntil(lambda: window.readout.decision.text == "No events in this recording", timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "No events in this recording", timeout=20_000)
     qtbot.waitUntil(lambda: words(window)[0] == "No events in this recording")
 
 
@@ -384,7 +384,7 @@ def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWind
     window = make_window()
     window.open(str(minute))
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
-    window.transport.choose_speed(math.inf)
+    window.transport.speed.choose(math.inf)
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
 
 

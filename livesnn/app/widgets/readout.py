@@ -18,7 +18,6 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import (
     LEFT,
     NOTHING,
-    NOTHING_YET,
     RIGHT,
     Card,
     Painted,
@@ -32,7 +31,9 @@ from livesnn.app.widgets.basics import (
 from livesnn.card import ModelCard
 from livesnn.console import capitalised
 from livesnn.infer.decide import ADVICE, STALE_US, Reason, Silence
+from livesnn.infer.run import Result
 from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
+from livesnn.session.showing import Said
 
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
@@ -46,7 +47,7 @@ _LINE = 1.6  # thickness of the curve, pixels
 
 Probabilities = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint32]
-NO_EVENTS = "No events"
+NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
 _WHY = 20  # height of the sentence below a decision, pixels
 _SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
@@ -243,7 +244,7 @@ class ReadoutPanel(QWidget):
 
     def show_note(self, note: str) -> None:
         """From now on, say why there is no decision; "": it takes a whole window."""
-        if self.decision.text in (NOTHING_YET, self._note):
+        if self.decision.said.words in (NOTHING_YET, self._note):
             self.decision.clear(note or NOTHING_YET)
         self._note = note
 
@@ -254,7 +255,8 @@ class ReadoutPanel(QWidget):
 
     def show_silence(self, silence: Silence) -> None:
         self.rows.dim()
-        self.decision.set_silent(silence.seconds)
+        why = capitalised(ADVICE[Reason.NO_EVENTS].partition(": ")[2])
+        self.decision.show_said(Said(NO_EVENTS, why), ago(silence.seconds))
 
     def show_result(self, shown: ShownResult) -> None:
         result = shown.result
@@ -262,10 +264,10 @@ class ReadoutPanel(QWidget):
             self._scrolled.ensureVisible(0, self.rows.middle(result.decision), 0, _ROW[1])
         self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:
-            why = "" if result.reason is None else ADVICE[result.reason]
-            self.decision.set_decision(result.decision, result.confidence, why)
+            self.decision.show_said(said_of(result, self.rows.classes))
         elif shown.last is not None:
-            self.decision.set_last(shown.last.label, shown.last.confidence)
+            label = NOT_SURE.lower() if shown.last.label is None else style.readable(shown.last.label)
+            self.decision.clear(f"last: {label} · {100 * shown.last.confidence:.0f} %")
         else:
             self.decision.clear(self._note or NOTHING_YET)
 
@@ -275,61 +277,46 @@ class DecisionView(Painted):
 
     def __init__(self) -> None:
         super().__init__((320, 124))
-        self.text = self.why = ""
-        self.confidence = 0.0
-        self._percent = NOTHING
-        self._waiting = True
         self.setMinimumHeight(62)
         self.setMaximumHeight(180)
         self.clear()
 
-    @property
-    def decided(self) -> bool:
-        return not self._waiting
-
     def clear(self, words: str = NOTHING_YET) -> None:
-        self._show(words, NOTHING, 0.0, waiting=True)
+        self.show_said(Said(words), NOTHING)
 
-    def set_last(self, decision: str | None, confidence: float) -> None:
-        label = "not sure" if decision is None else style.readable(decision)
-        self.clear(f"last: {label} · {100 * confidence:.0f} %")
-
-    def set_silent(self, seconds: float) -> None:
-        why = ADVICE[Reason.NO_EVENTS].partition(": ")[2]
-        self._show(NO_EVENTS, ago(seconds), 0.0, waiting=True, why=why)
-
-    def set_decision(self, decision: str | None, confidence: float, why: str = "") -> None:
-        """Show a class label; None: no class was confident enough. ``confidence`` is 0..1.
-
-        ``why``: a sentence below it.
-        """
-        words = "Not sure" if decision is None else style.readable(decision)
-        self._show(words, f"{100 * confidence:.0f} %", confidence, waiting=decision is None, why=why)
-
-    def _show(self, text: str, percent: str, confidence: float, *, waiting: bool, why: str = "") -> None:
-        self.text, self.confidence, self._percent, self._waiting = text, confidence, percent, waiting
-        if self.why != (why := capitalised(why)):
-            self.why = why
-            self.setToolTip(why)  # where it doesn't fit
-        self.setAccessibleName(". ".join(filter(None, [f"Decision: {text}, {percent}", self.why])))
+    def show_said(self, said: Said, beside: str = "") -> None:
+        """Show what the network says; ``beside`` stands beside the bar in place of the confidence."""
+        self.said, self._beside = said, beside or f"{100 * said.confidence:.0f} %"
+        self.setToolTip(said.why)  # where it doesn't fit
+        self.setAccessibleName(". ".join(filter(None, [f"Decision: {said.words}, {self._beside}", said.why])))
         self.update()
 
     def paint(self, painter: QPainter) -> None:
         width, top = self.width(), self.height() - 32
-        room = top - (_WHY if self.why else 0)
-        pixels = fitting_pixels(self.text, width, room, largest=32 if self._waiting else 64)
-        colour = style.theme.faint if self._waiting else style.theme.text
+        said, waiting = self.said, self.said.number is None
+        room = top - (_WHY if said.why else 0)
+        pixels = fitting_pixels(said.words, width, room, largest=32 if waiting else 64)
+        colour = style.theme.faint if waiting else style.theme.text
         large = style.text_font(pixels, weight=QFont.Weight.Bold)
-        write(painter, QRectF(0, 0, width, room), self.text, colour, _WORDS, large)
-        if self.why:
+        write(painter, QRectF(0, 0, width, room), said.words, colour, _WORDS, large)
+        if said.why:
             painter.setFont(style.text_font(13))
-            write(painter, QRectF(0, room, width, _WHY), elided(painter, self.why, width), style.theme.soft)
+            write(painter, QRectF(0, room, width, _WHY), elided(painter, said.why, width), style.theme.soft)
         painter.setFont(style.text_font(15, weight=_BOLD))
-        wide = max(60, painter.fontMetrics().horizontalAdvance(self._percent) + 12)
-        write(painter, QRectF(width - wide, top + 6, wide, 24), self._percent, style.theme.soft, RIGHT)
-        colour = style.theme.neutral if self._waiting else style.theme.accent
+        wide = max(60, painter.fontMetrics().horizontalAdvance(self._beside) + 12)
+        write(painter, QRectF(width - wide, top + 6, wide, 24), self._beside, style.theme.soft, RIGHT)
+        colour = style.theme.neutral if waiting else style.theme.accent
         track = QRectF(0, top + 14, width - wide - 4, 8)
-        draw_bar(painter, track, self.confidence, style.theme.raised, colour)
+        draw_bar(painter, track, said.confidence, style.theme.raised, colour)
+
+
+def said_of(result: Result, classes: Sequence[str]) -> Said:
+    """Return what to say of a result whose window is full; ``classes`` are those that are shown."""
+    why = "" if result.reason is None else capitalised(ADVICE[result.reason])
+    if result.decision is None:
+        return Said(NOT_SURE, why, confidence=result.confidence)
+    number = classes.index(result.decision) if result.decision in classes else None
+    return Said(style.readable(result.decision), why, number, result.confidence)
 
 
 def ago(seconds: float) -> str:
