@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVBoxLayout, QWidget
 
@@ -150,10 +150,9 @@ class Tabs(QWidget):
     def _forget(self, page: Page) -> None:
         self._player = page.player
         self._shown += page.view.shown
-        self.bar.blockSignals(True)  # until the window has gone, too
-        self.bar.removeTab(self.pages.index(page))
-        page.setParent(None)
-        self.bar.blockSignals(False)
+        with QSignalBlocker(self.bar):  # until the window has gone, too
+            self.bar.removeTab(self.pages.index(page))
+            page.setParent(None)
         page.deleteLater()  # not whenever Python collects it, which may be in another thread
         if self.bar.count():
             self.show_pages()

@@ -23,7 +23,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, Painted, button, fill, png
+from livesnn.app.widgets.basics import LEFT, Painted, button, fill, png, write
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -33,7 +33,6 @@ _SAVED_SCALE = 2  # pixels of a saved picture, a pixel of the screen
 _OPACITY = 0.25  # below the curves of a histogram
 _BULLET = "●"
 _LINE, _MARGIN = 20, 6  # height of a line of the legend, and room on its left, pixels
-FORMATS = (".png", ".svg", ".csv")
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -83,24 +82,21 @@ class Legend(Painted):
 
     def draw(self, painter: QPainter, width: int, curves: Named, *, whole: bool = False) -> int:
         """Draw the names that fit on a line, or the ``whole`` legend on several; return the height, pixels."""
-        painter.setFont(style.caption_font())
-        painter.setPen(QColor(style.theme.soft))
-        painter.drawText(QRectF(_MARGIN, 0, width, _LINE), LEFT, self._title)
+        title = QRectF(_MARGIN, 0, width, _LINE)
+        write(painter, title, self._title, style.theme.soft, LEFT, style.caption_font())
         x, y = _MARGIN + painter.fontMetrics().horizontalAdvance(self._title) + 14, 0
         painter.setFont(style.text_font(12))
         for name, colour in curves:
             needed = painter.fontMetrics().horizontalAdvance(name) + 14
             if x + needed > width and not whole:
-                painter.setPen(QColor(style.theme.faint))
-                painter.drawText(QRectF(x, y, width - x, _LINE), LEFT, "…")
+                write(painter, QRectF(x, y, width - x, _LINE), "…", style.theme.faint)
                 break
             if x + needed > width:
                 x, y = _MARGIN, y + _LINE
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour)
             painter.drawEllipse(QPointF(x + 4, y + _LINE / 2), 4, 4)
-            painter.setPen(QColor(style.theme.text))
-            painter.drawText(QRectF(x + 12, y, needed, _LINE), LEFT, name)
+            write(painter, QRectF(x + 12, y, needed, _LINE), name, style.theme.text)
             x += needed + 10
         return y + _LINE
 
@@ -207,9 +203,7 @@ class Plot(QFrame):
         self.view = View(enableMenu=False)
         self._left = ValueAxis(" %" if look.unit == "%" else "")
         self._bottom = (TimeAxis if look.over == "time" else LatencyAxis)("bottom")
-        self.widget = (
-            pyqtgraph.GraphicsLayoutWidget()
-        )  # a PlotWidget, with its menus, is built in three times as long
+        self.widget = pyqtgraph.GraphicsLayoutWidget()  # a PlotWidget, with its menus, takes three times as long
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
         self._curves = Curves()
         self.save = button(height=24, width=24, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
@@ -414,7 +408,7 @@ class Plot(QFrame):
     def save_to(self, path: Path, axis_values: Sequence[tuple[str, FloatArray]]) -> None:
         """Write the plot as PNG or SVG as it is on the screen, or its values as CSV.
 
-        The suffix is the format, one of `FORMATS`. ``axis_values`` are the first columns of a CSV file with their
+        The suffix is the format. ``axis_values`` are the first columns of a CSV file with their
         names, [N] each: one row for each of `values`. Raises OSError if it can't be written.
         """
         if path.suffix.lower() == ".csv":

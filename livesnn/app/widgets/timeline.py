@@ -144,7 +144,7 @@ class Timeline(QWidget):
         self._rates: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
         self._marks: QPixmap | None = None  # decisions and labels
         self._hover: float | None = None  # x of the pointer
-        self._dragged = False
+        self.is_dragging = False
         self._ring = False  # the focus came by a key
         self._waiting_s: float | None = None  # dragged to, but not emitted yet
         self._drag_timer = QTimer(self, singleShot=True, interval=DRAG_EVERY_MS)
@@ -158,10 +158,6 @@ class Timeline(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(600, self.height())
 
-    @property
-    def is_dragging(self) -> bool:
-        return self._dragged
-
     def set_recording(self, total_s: float | None, classes: Sequence[str] = (), labels: Sequence[Label] = ()) -> None:
         """Begin a line of this length with only these labels; None or 0: there is nothing to seek in.
 
@@ -172,7 +168,7 @@ class Timeline(QWidget):
         known = dict.fromkeys([*classes, *(label.label for label in self._labels)])
         self._track = DecisionTrack(self._total_s or 1.0, list(known))
         self._profile, self.position_s = None, 0.0
-        self._dragged, self._waiting_s = False, None
+        self.is_dragging, self._waiting_s = False, None
         self.setEnabled(self._total_s > 0)
         self._paint_anew()
 
@@ -208,7 +204,7 @@ class Timeline(QWidget):
         return [label.label for label in self._labels if label.start <= seconds < label.end]
 
     def show_position(self, seconds: float) -> None:
-        if not self._dragged:
+        if not self.is_dragging:
             self._move_to(seconds)
 
     def _move_to(self, seconds: float) -> None:
@@ -230,12 +226,12 @@ class Timeline(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
-            self._dragged = True
+            self.is_dragging = True
             self._drag_to(event.position().x())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._hover = event.position().x()
-        if self._dragged:
+        if self.is_dragging:
             self._drag_to(self._hover)
         words = self._words_at(self._seconds_at(self._hover))
         QToolTip.showText(event.globalPosition().toPoint(), plain_tip(words), self)
@@ -250,10 +246,10 @@ class Timeline(QWidget):
         return "  ·  ".join(words)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton and self._dragged:
+        if event.button() == Qt.MouseButton.LeftButton and self.is_dragging:
             self._seek_to_newest()
             self._drag_timer.stop()
-            self._dragged = False
+            self.is_dragging = False
             self.update()
 
     def leaveEvent(self, event: QEvent) -> None:
@@ -390,7 +386,7 @@ class Timeline(QWidget):
         if self._total_s:
             self._paint_marks(painter)
             self._paint_line(painter, x, style.theme.text, 2.0)
-            held = self._dragged or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
+            held = self.is_dragging or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
             painter.setPen(QPen(QColor(style.theme.surface), 2.0))
             painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
             painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
