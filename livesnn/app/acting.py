@@ -25,6 +25,7 @@ from livesnn.app import style
 from livesnn.app.recording_controls import RecordingControls
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import (
+    STRETCH,
     ChoiceBox,
     Dialog,
     dialog_button,
@@ -245,9 +246,8 @@ class ActionsDialog(Dialog):
         buttons = fill(QHBoxLayout(), (self.add, 1), (self.remove, 1), spacing=8)
         left = fill(QVBoxLayout(), (self.list, 1), buttons, spacing=8)
         self.nothing = note("Add a rule to start an action when a gesture is decided.", 14)
-        right = fill(QVBoxLayout(), self.nothing, self.form, (self.problem, 0), spacing=8)
-        right.addStretch(1)
-        self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1)
+        right = fill(QVBoxLayout(), self.nothing, self.form, self.problem, STRETCH, spacing=8)
+        self.put((fill(QHBoxLayout(), (left, 1), (right, 1), spacing=24), 1))
         self.save = self.add_buttons("Save")
         for rule in rules:
             self._list(draft_of(rule))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, Qt, Signal, Slot
@@ -13,7 +12,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
-from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, listed
+from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, installed, listed
 from livesnn.app.session_display import SessionDisplay, WindowLayout
 from livesnn.app.widgets.basics import (
     LEFT,
@@ -74,21 +73,22 @@ class Comparing:
         """Compare with this from now on; None: with nothing."""
         self._player.compare(second)
         self._shown = self._result = None
-        if self.panel is not None and second is None:
-            self.panel.setParent(None)
-            self.panel.deleteLater()
-            self.panel = None
-        elif self.panel is None and second is not None:
+        if second is None:
+            if self.panel is not None:
+                self.panel.setParent(None)
+                self.panel.deleteLater()
+                self.panel = None
+            return
+        if self.panel is None:
             self.panel = ComparisonPanel()
             self.panel.closed.connect(lambda: self.use(None))
             columns = self._window.splitters["columns"]
             columns.addWidget(self.panel)
             columns.setStretchFactor(columns.indexOf(self.panel), SHARE)
             columns.setSizes([7000, 4000, 1000 * SHARE])  # in proportion
-        if self.panel is not None and second is not None:
-            name, caption = words_of(second, self._player.choices), self.panel.card.caption
-            caption.set_remark(name)
-            caption.setToolTip(f"{name}\n{_TIP}")
+        name, caption = words_of(second, self._player.choices), self.panel.card.caption
+        caption.set_remark(name)
+        caption.setToolTip(f"{name}\n{_TIP}")
 
     def poll(self) -> None:
         session = self._player.session
@@ -98,9 +98,9 @@ class Comparing:
         if (session, comparison, note) != self._shown:
             self._shown, self._result = (session, comparison, note), None
             self.panel.clear(None if comparison is None else comparison.model.card, note)
-        shown = self._display.shown
         if comparison is None:
             return
+        shown = self._display.shown
         if shown is not self._result:
             self._result = shown
             if shown is None or shown.second is None:
@@ -142,11 +142,7 @@ class CompareDialog(Dialog):
     ) -> None:
         super().__init__("Compare with …", parent)
         self._first, self._choices, self._has_events = first, choices, has_events
-        engines = {
-            engine: words
-            for engine, (words, module) in ENGINES.items()
-            if not module or find_spec(module) is not None
-        }
+        engines = {engine: words for engine, (words, _) in ENGINES.items() if installed(engine)}
         self.model = ChoiceBox("Model", {}, width=260)
         self.engine = ChoiceBox("Engine", engines, width=260)
         self.state = ChoiceBox("State", STATES, width=260)
@@ -155,7 +151,6 @@ class CompareDialog(Dialog):
         self.note = label("", style.text_font(13), "warning", wrap=True)
         self.denoise.setFont(style.text_font(14))
         self.denoise.setEnabled(self._has_events and not self._choices.denoise)
-        self.column.addWidget(note(HINT, 14))
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
         grid.setVerticalSpacing(10)
@@ -165,9 +160,7 @@ class CompareDialog(Dialog):
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
         use = partial(self.add, chosen=True)
         grid.addWidget(dialog_button("Another folder …", lambda: choose_folder(self, use)), 0, 2)
-        self.column.addLayout(grid)
-        self.column.addWidget(self.denoise)
-        self.column.addWidget(self.note)
+        self.put(note(HINT, 14), grid, self.denoise, self.note)
         self.setMinimumWidth(560)
         self.use = self.add_buttons("Compare")
         for name in all_models():

@@ -8,7 +8,6 @@ from dataclasses import replace
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import (
-    QDialogButtonBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QHeaderView,
@@ -79,16 +78,12 @@ class DecisionsDialog(Dialog):
         above.setFixedHeight(30)  # in line with the first box
         below = note(CLASSES_HINT if card is not None else "The classes appear here once a model is open.")
         right = fill(QVBoxLayout(), above, (self.classes, 1), below, spacing=6)
-        self.column.addLayout(fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1)
+        self.put((fill(QHBoxLayout(), (left, 1), (right, 1), spacing=28), 1))
         self.use = self.add_buttons("Use these")
-        buttons = self.findChildren(QDialogButtonBox)[0]
-        self.defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        self.defaults.setAutoDefault(False)
+        self.defaults = self.add_defaults(self.reset)
         # The proxy is the default button; with it Tab would never reach this one.
-        buttons.setFocusProxy(None)  # type: ignore[arg-type]  # PySide's stubs don't allow None
-        self.defaults.clicked.connect(self.reset)
+        self.buttons.setFocusProxy(None)  # type: ignore[arg-type]  # PySide's stubs don't allow None
 
-    @Slot()
     def reset(self) -> None:
         self._decider = Decider()
         self._show_values(self._decider)

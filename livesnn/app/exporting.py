@@ -263,11 +263,8 @@ class Exporting:
 
     def _offer(self, actions: Actions) -> None:
         """Enable what can be exported; where something can't, its tooltip says why."""
-        session, opened, pre_roll_s = (
-            self._player.session,
-            self._player.opened,
-            self._player.choices.pre_roll_s,
-        )
+        player = self._player
+        session, opened, pre_roll_s = player.session, player.opened, player.choices.pre_roll_s
         live = opened is not None and opened.playback.live
         has_events = opened is None or opened.playback.has_events
         last = f" of the last {pre_roll_s:g} s …" if live and has_events and pre_roll_s else ""
@@ -298,7 +295,6 @@ class ReplaceDialog(Dialog):
 
     def __init__(self, file: Path, parent: QWidget | None = None) -> None:
         super().__init__(f"Replace {file.name}?", parent)
-        words = f"The folder {file.parent} already has a file with this name."
-        self.column.addWidget(note(words, 14))
+        self.put(note(f"The folder {file.parent} already has a file with this name.", 14))
         self.add_buttons("Replace")
         self.setMinimumWidth(420)

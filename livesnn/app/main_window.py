@@ -25,15 +25,7 @@ from livesnn.app.sensitivity import SensitivityDock
 from livesnn.app.session_display import SessionDisplay
 from livesnn.app.settings import Settings, SettingsFile, ThemeName
 from livesnn.app.settings_dialog import SettingsDialog
-from livesnn.app.source_dialogs import (
-    Dropped,
-    DropTarget,
-    Playlist,
-    SourceChooser,
-    dropped,
-    readable_source,
-    some,
-)
+from livesnn.app.source_dialogs import Dropped, DropTarget, Playlist, SourceChooser, dropped, readable_source, some
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Correcting, Teaching
@@ -248,7 +240,7 @@ class MainWindow(Page):
         if chosen.denoise != choices.denoise:
             self.player.choose_for_source(denoise=chosen.denoise)
         if chosen.speed != choices.speed:
-            self.transport.choose_speed(chosen.speed)
+            self.transport.speed.choose(chosen.speed)
         plain = {name: getattr(chosen, name) for name in ("loop", "decider", "pre_roll_s", "by_model")}
         self.choose(**{name: to for name, to in plain.items() if to != getattr(choices, name)})
         if wanted.engine != before.engine:
@@ -335,7 +327,7 @@ class MainWindow(Page):
         self.commands.check("mirror_picture", choices.mirrored)
         self.transport.loop.setChecked(choices.loop)
         self.state_panel.show_mode(choices.state_mode)
-        self.numbers.show_denoise(choices.denoise)
+        self.numbers.table.show_row("filtered", choices.denoise)
         self.view.canvas.set_mirrored(choices.mirrored)
         changes = ["noise filtered"] * choices.denoise + [(orientation or Orientation()).words]
         self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
@@ -378,7 +370,7 @@ class MainWindow(Page):
         self.correcting.poll()
         self.presenting.poll()
         self.acting.poll()
-        self.sensitivity.poll(self.commands)
+        self.sensitivity.poll()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from PySide6.QtCore import QFile, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QFile, QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 from livesnn import subprocesses
 from livesnn.app import style
 from livesnn.app.widgets.basics import (
+    STRETCH,
     Dialog,
     dialog_button,
     fill,
@@ -65,6 +66,11 @@ ENGINES: dict[Engine, tuple[str, str]] = {  # name → words, the module it need
     "spike": ("Spike-driven", "livesnn.infer.spike_engine"),
     "torch": ("PyTorch", "torch"),
 }
+
+
+def installed(engine: Engine) -> bool:
+    module = ENGINES[engine][1]
+    return not module or find_spec(module) is not None
 
 
 def engine_name(engine: str) -> str:
@@ -166,10 +172,8 @@ def renamed(folder: Path, name: str) -> Path:
 def choose_folder(parent: QWidget, use: Callable[[str], None]) -> None:
     dialog = QFileDialog(parent, "Choose a model folder", str(models_dir()))
     dialog.setFileMode(QFileDialog.FileMode.Directory)
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.fileSelected.connect(use)
-    dialog.open()
-    style.dress(dialog)
+    style.open_dialog(dialog)
 
 
 class ModelDialog(Dialog):
@@ -210,8 +214,7 @@ class ModelDialog(Dialog):
         self.taught = dialog_button("Taught gestures …", self._show_taught)
         changing = (self.folder, self.name, self.trash, self.taught)
         left = fill(QVBoxLayout(), (self.models, 1), another, *changing, spacing=8)
-        self.column.addLayout(fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1)
-        self.column.addLayout(self._engine_row())
+        self.put((fill(QHBoxLayout(), left, (scrolled(self.card), 1), spacing=20), 1), self._engine_row())
         self._use = self.add_buttons("Use this model")
         for name in all_models():
             self.add(name)
@@ -224,16 +227,12 @@ class ModelDialog(Dialog):
         self.resize(820, 560)
 
     def _engine_row(self) -> QHBoxLayout:
-        row = fill(QHBoxLayout(), heading("Engine"), spacing=22)
-        for name, (text, module) in ENGINES.items():
-            missing = bool(module) and find_spec(module) is None
-            button = QRadioButton(f"{text} (not installed)" if missing else text)
+        for name, (text, _) in ENGINES.items():
+            button = QRadioButton(text if installed(name) else f"{text} (not installed)")
             button.setFont(style.text_font(14))
-            button.setEnabled(not missing)
+            button.setEnabled(installed(name))
             self.engines[name] = button
-            row.addWidget(button)
-        row.addStretch(1)
-        return row
+        return fill(QHBoxLayout(), heading("Engine"), *self.engines.values(), STRETCH, spacing=22)
 
     def add(self, model: str, *, chosen: bool = False) -> None:
         rows = [row for row in range(self.models.count()) if self._model(self.models.item(row)) == model]
@@ -292,16 +291,15 @@ class ModelDialog(Dialog):
     def _rename(self, item: QListWidgetItem) -> None:
         """Give the folder the typed name; if that is impossible, say why and show the old name again."""
         model, name = Path(self._model(item)), item.text().strip()
-        self.models.blockSignals(True)
         try:
             if name != model.name:
                 model = renamed(model, name)
         except ModelError as error:
             self._show_rows([("This model can't be renamed", str(error))])
-        item.setText(model.name)
-        item.setData(Qt.ItemDataRole.UserRole, str(model))
-        item.setToolTip(plain_tip(str(model)))
-        self.models.blockSignals(False)
+        with QSignalBlocker(self.models):
+            item.setText(model.name)
+            item.setData(Qt.ItemDataRole.UserRole, str(model))
+            item.setToolTip(plain_tip(str(model)))
 
     @Slot()
     def _throw_away(self) -> None:
@@ -321,8 +319,7 @@ class ModelDialog(Dialog):
         dialog.made.connect(lambda model: self.add(listed(model), chosen=True))
         dialog.play_requested.connect(self.play_requested)
         self.finished.connect(dialog.reject)  # it ends what is being learned
-        dialog.open()
-        style.dress(dialog)
+        style.open_dialog(dialog)
 
 
 LEARNING_LIMIT_S = 600.0  # Learning takes up to 40 s of a processor, which it has to share
@@ -414,8 +411,7 @@ class TaughtDialog(Dialog):
         left = fill(QVBoxLayout(), (self.gestures, 1), self.name, self.remove, spacing=8)
         below = fill(QHBoxLayout(), self.play, self.add, self.again, spacing=8)
         right = fill(QVBoxLayout(), self.words, heading("Recordings"), (self.files, 1), below, spacing=8)
-        self.column.addLayout(fill(QHBoxLayout(), left, (right, 1), spacing=20), 1)
-        self.column.addWidget(self.said)
+        self.put((fill(QHBoxLayout(), left, (right, 1), spacing=20), 1), self.said)
         self.add_close()
         self.gestures.currentItemChanged.connect(self._show)
         self.gestures.itemChanged.connect(self._rename)
@@ -429,16 +425,15 @@ class TaughtDialog(Dialog):
         """List the model's gestures, and choose one."""
         self._card = read_card(self._model)
         self._recorded = recordings_of(model_folder(self._model))
-        self.gestures.blockSignals(True)
-        self.gestures.clear()
-        for name in self._card.taught:
-            item = QListWidgetItem(name)
-            item.setData(Qt.ItemDataRole.UserRole, name)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-            self.gestures.addItem(item)
         names = [*self._card.taught]
-        self.gestures.setCurrentRow(names.index(chosen) if chosen in names else 0)
-        self.gestures.blockSignals(False)
+        with QSignalBlocker(self.gestures):
+            self.gestures.clear()
+            for name in names:
+                item = QListWidgetItem(name)
+                item.setData(Qt.ItemDataRole.UserRole, name)
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+                self.gestures.addItem(item)
+            self.gestures.setCurrentRow(names.index(chosen) if chosen in names else 0)
         self._show()
 
     @property
@@ -495,10 +490,8 @@ class TaughtDialog(Dialog):
     def _ask_for_more(self) -> None:
         dialog = QFileDialog(self, f"Recordings of {self._gesture}")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.filesSelected.connect(self.take)
-        dialog.open()
-        style.dress(dialog)
+        style.open_dialog(dialog)
 
     def take(self, files: list[str]) -> None:
         """List more recordings of the gesture, with a tick."""

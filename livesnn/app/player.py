@@ -42,7 +42,6 @@ from livesnn.sources import is_webcam
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
 WONDER_S = 0.5  # before a person wonders whether anything happens
 LAST_PATIENCE_S = 4.0  # the window has closed
-SIMULATION, TURNING = GESTURES_URI, DIGITS_URI
 DIGITS = "nmnist"
 CLIPS = {DIGITS: "digit-3", "cifar10-dvs-sim": "ship"}  # What models of a data set know, of the shipped clips
 
@@ -502,14 +501,14 @@ def demo(model: str | None = None) -> Demo | None:
     Models of digits and of CIFAR10-DVS see a shipped clip, all others of events the simulated person.
     """
     if model is None:
-        return Demo(SIMULATION, DEFAULT_MODEL) if DEFAULT_MODEL in shipped_models() else _clip(DIGITS, DIGITS)
+        return Demo(GESTURES_URI, DEFAULT_MODEL) if DEFAULT_MODEL in shipped_models() else _clip(DIGITS, DIGITS)
     try:
         card = read_card(model)
     except ModelError:
-        return Demo(SIMULATION, model)  # the window says what is wrong with it
+        return Demo(GESTURES_URI, model)  # the window says what is wrong with it
     if card.input.kind == "video":
-        return Demo(TURNING, model) if card.dataset.startswith("mnist-") else None
-    return _clip(card.dataset, model) or Demo(SIMULATION, model)
+        return Demo(DIGITS_URI, model) if card.dataset.startswith("mnist-") else None
+    return _clip(card.dataset, model) or Demo(GESTURES_URI, model)
 
 
 def _clip(dataset: str, model: str) -> Demo | None:
@@ -519,8 +518,8 @@ def _clip(dataset: str, model: str) -> Demo | None:
 
 def turning_demo() -> Demo | None:
     """Return the digits that turn, and the model that knows them; None: it isn't shipped."""
-    model = only_model_for(TURNING)
-    return None if model is None else Demo(TURNING, model)
+    model = only_model_for(DIGITS_URI)
+    return None if model is None else Demo(DIGITS_URI, model)
 
 
 def default_model(last: str = "") -> str:

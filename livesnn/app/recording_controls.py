@@ -173,9 +173,7 @@ class RecordingDialog(Dialog):
             ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
         )
         self.hint = note(_LABELS_HINT)
-        parts = (heading("Pre-roll"), self.pre_roll, note(PRE_ROLL_HINT), heading("Labels"), self.labels)
-        for part in (*parts, self.hint):
-            self.column.addWidget(part)
+        self.put(heading("Pre-roll"), self.pre_roll, note(PRE_ROLL_HINT), heading("Labels"), self.labels, self.hint)
         self._save = self.add_buttons("Save")
         self.labels.textChanged.connect(self._typed)
 

@@ -26,18 +26,17 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.menus import Actions
 from livesnn.app.recording_controls import documents
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import (
     NOTHING,
+    STRETCH,
     button,
     fill,
     help_button,
     label,
     note,
     number_box,
-    save_and_tell,
     save_dialog,
     scrolled,
 )
@@ -82,8 +81,8 @@ class SensitivityDock(QDockWidget):
         window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self)
         self.hide()
 
-    def poll(self, actions: Actions) -> None:
-        opened = self._player.opened
+    def poll(self) -> None:
+        opened, actions = self._player.opened, self._window.commands
         if opened is None:  # the same camera may come again, turned otherwise
             actions["sensitivity"].setEnabled(False)
             return
@@ -136,7 +135,7 @@ class SensitivityDock(QDockWidget):
         try:
             self.panel.change(load_settings(path))
         except LivesnnError as error:
-            self._window.tell_saved(str(error), False)
+            self._window.banner.show_message(str(error), "error")
 
     def _ask_where_to_save(self) -> None:
         dialog = save_dialog(self.window(), "Save camera settings", documents() / "camera.json", _KINDS)
@@ -146,7 +145,7 @@ class SensitivityDock(QDockWidget):
     def save(self, path: Path) -> None:
         if (sensor := self._sensor) is not None:
             write = partial(save_settings, path, sensor.settings, sensor.camera)
-            save_and_tell(path, "the settings", write, self._window.tell_saved)
+            self._window.save(path, "the settings", write)
 
 
 class SensorPanel(QWidget):
@@ -213,9 +212,10 @@ class SensorPanel(QWidget):
             fill(QHBoxLayout(), self.load, self.save, self.reset, spacing=6),
             self.error,
             note("Saved for this camera. Commands take a saved file with --bias."),
+            STRETCH,
             spacing=10,
             margins=(4, 8, 12, 8),
-        ).addStretch(1)
+        )
         for widgets, shown in (
             ([*self.presets.values(), self.hold, self.held, self.sensitivity], able.has("sensitivity")),
             ([self.limit, self.limited], able.rate_limit),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +26,10 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.menus import Actions, title_of
 from livesnn.app.model_dialog import engine_name
-from livesnn.app.player import SIMULATION, Player
+from livesnn.app.player import Player
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.bars import Banner, Header, Transport
-from livesnn.app.widgets.basics import FRAME, fill, label, save_and_tell, save_dialog
+from livesnn.app.widgets.basics import FRAME, fill, label, save_dialog
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel
 from livesnn.app.widgets.readout import ReadoutPanel
@@ -44,6 +44,7 @@ from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
+from livesnn.simulate import GESTURES_URI
 from livesnn.sources import is_live
 from livesnn.threads import Worker
 
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 GAP = 12  # pixels between cards
 MARGIN = 16  # pixels at the left and the right
+USUAL_SIZE = (1280, 800)  # of the window, pixels
 READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
 LEAST_WITH_CARDS = (780, 610)  # width and height of the window's middle, pixels
 LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds
@@ -106,7 +108,7 @@ class WindowLayout(QMainWindow):
         self.setAcceptDrops(True)
         self.setMinimumSize(800, 520)
         self.setCentralWidget(self._root())
-        self._fit_screen(1280, 800)
+        self._fit_screen()
         self.plots = PlotsDock(self)
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
@@ -119,8 +121,15 @@ class WindowLayout(QMainWindow):
             self.splitters["cards"].setVisible(roomy)
         return super().eventFilter(watched, event)
 
-    def tell_saved(self, message: str, saved: bool) -> None:
-        self.banner.show_message(message, "info" if saved else "error")
+    def save(self, path: Path, what: str, write: Callable[[], None]) -> None:
+        """Write a file by ``write``, and say that it is saved, or why it can't be."""
+        try:
+            write()
+        except OSError as error:
+            why = f"{path}: {what} can't be saved ({error.strerror or error}): choose another folder"
+            self.banner.show_message(why, "error")
+        else:
+            self.banner.show_message(f"Saved {path}", "info")
 
     def event(self, event: QEvent) -> bool:
         """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""
@@ -135,11 +144,9 @@ class WindowLayout(QMainWindow):
         """Show a dialog over the window, which goes on playing; an open dialog is closed."""
         if self.dialog is not None:
             self.dialog.close()
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.finished.connect(self._forget_dialog)
         self.dialog = dialog
-        dialog.open()
-        style.dress(dialog)
+        style.open_dialog(dialog)
 
     def _forget_dialog(self) -> None:
         self.dialog = None
@@ -149,15 +156,15 @@ class WindowLayout(QMainWindow):
         self.window().setWindowState(Qt.WindowState.WindowNoState)
         self.plots.setFloating(False)
         self.plots.hide()
-        self._fit_screen(1280, 800)
+        self._fit_screen()
         self.splitters["cards"].setSizes([5000, 4000, 4000])
         cards = self.splitters["cards"].sizeHint().height()
         self.splitters["rows"].setSizes([self.height() - cards, cards])
 
-    def _fit_screen(self, width: int, height: int) -> None:
-        """Take this size, or what the screen has room for with the window's frame: at 200 %, half of its pixels."""
-        room = self.screen().availableGeometry()
-        self.resize(min(width, room.width() - FRAME[0]), min(height, room.height() - FRAME[1]))
+    def _fit_screen(self) -> None:
+        """Take the usual size, or what the screen has room for with the window's frame: at 200 %, half its pixels."""
+        room = self.screen().availableGeometry().size() - QSize(*FRAME)
+        self.resize(QSize(*USUAL_SIZE).boundedTo(room))
         columns = self.width() - 2 * MARGIN - GAP
         readout = max(columns * 4 // 11, min(READOUT, columns * 9 // 20))
         self.splitters["columns"].setSizes([columns - readout, readout])
@@ -226,6 +233,7 @@ class SessionDisplay:
         self._source: SourceLike | None = None  # of the session
         self._opening = ""  # what was said of an opening
         self._profile_reader: ProfileReader | None = None
+        self._of_result = (window.readout, window.window_panel, window.state_panel)  # what shows a result
         window.view.canvas.painted.connect(self._painted)
         self._forget()
         for part in (window.header, window.transport, window.state_panel):
@@ -239,7 +247,7 @@ class SessionDisplay:
         self._session = session
         self._forget()
         if self._player.source != self._source and not self._player.place_in_list:
-            self._window.transport.choose_speed(1.0)  # who skipped through one file wants to see the next one
+            self._window.transport.speed.choose(1.0)  # who skipped through one file wants to see the next one
         self._source = self._player.source
         banner = self._window.banner
         if not self._player.place_in_list or banner.kind in ("warning", "waiting"):
@@ -314,8 +322,7 @@ class SessionDisplay:
         window.view.show_ways_on(False)
 
     def _clear(self, card: ModelCard | None) -> None:
-        window = self._window
-        for panel in (window.readout, window.window_panel, window.state_panel, window.numbers):
+        for panel in (*self._of_result, self._window.numbers):
             panel.clear(card)
 
     def _painted(self, arrived_s: float) -> None:
@@ -339,7 +346,7 @@ class SessionDisplay:
         self._result = session.results.take() or self._result
         if session.control.resets != self._resets:
             self._resets = session.control.resets
-            for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
+            for panel in self._of_result:
                 panel.wait()
             self.shown = None
         if session.note != self._note:
@@ -348,7 +355,7 @@ class SessionDisplay:
         if self._result is not None and self._result.resets < self._resets:
             self._result = None
         if read and self._result is not None:
-            for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
+            for panel in self._of_result:
                 panel.show_result(self._result)
             self.shown, self._result = self._result, None
         if read and (silence := session.silence) is not None:
@@ -412,7 +419,7 @@ class SessionDisplay:
         self._clear(card)
         window.readout.show_doubt(card.on_another_sensor(*playback.resolution) if playback.has_events else "")
         window.view.set_input(card.input)
-        window.view.show_ways_on(source.startswith(SIMULATION))
+        window.view.show_ways_on(source.startswith(GESTURES_URI))
         if playback.path is not None and duration_s and playback.has_events:
             played = playback.source if isinstance(playback.source, Recording) else None
             self._profile_reader = ProfileReader(playback.path, played)
@@ -467,7 +474,8 @@ class PlotsDock(QDockWidget):
             return
         if self._import.error is not None:
             self.hide()
-            self._window.tell_saved(f"The plots can't be shown ({self._import.error}): reinstall livesnn", False)
+            why = f"The plots can't be shown ({self._import.error}): reinstall livesnn"
+            self._window.banner.show_message(why, "error")
             return
         if self.panel is None:
             from livesnn.app.widgets.plot_panel import PlotPanel
@@ -496,10 +504,10 @@ class PlotsDock(QDockWidget):
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""
         if path.suffix.lower() not in _PLOT_FILTERS:
-            self._window.tell_saved(f"{path.name}: a plot can't have this format: choose .png, .svg or .csv", False)
-            return
-        if self.panel is not None:
-            save_and_tell(path, "the plot", partial(self.panel.save, name, path), self._window.tell_saved)
+            why = f"{path.name}: a plot can't have this format: choose .png, .svg or .csv"
+            self._window.banner.show_message(why, "error")
+        elif self.panel is not None:
+            self._window.save(path, "the plot", partial(self.panel.save, name, path))
 
 
 class _PlotsPlace(QWidget):

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, QTimer, Signal, Slot
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QDialogButtonBox,
-    QHBoxLayout,
-    QListWidget,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QHBoxLayout, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.decisions_dialog import SHARES, OwnShareBox, ShareBox
@@ -26,6 +18,7 @@ from livesnn.app.recording_controls import PRE_ROLL_HINT, listed_labels, pre_rol
 from livesnn.app.settings import MOST_LABELS, Settings
 from livesnn.app.widgets.bars import SPEEDS
 from livesnn.app.widgets.basics import (
+    STRETCH,
     ChoiceBox,
     Dialog,
     dialog_button,
@@ -73,16 +66,6 @@ def with_field(settings: Any, path: str, value: object) -> Any:
     return replace(settings, **{first: with_field(getattr(settings, first), rest, value) if rest else value})
 
 
-def paths_of(settings: object, prefix: str = "") -> list[str]:
-    """Return the path of every field of settings that isn't itself made of fields."""
-    paths: list[str] = []
-    for each in fields(settings):  # type: ignore[arg-type]  # a dataclass
-        value = getattr(settings, each.name)
-        inner = is_dataclass(value)
-        paths += paths_of(value, f"{prefix}{each.name}.") if inner else [prefix + each.name]
-    return paths
-
-
 class SettingsDialog(Dialog):
     """Shows settings, and emits each change as ``changed``; ``asked`` has the name of an action to do instead."""
 
@@ -110,7 +93,7 @@ class SettingsDialog(Dialog):
         self._list.setSpacing(6)
         inner = QWidget()
         self.nothing.hide()
-        fill(QVBoxLayout(inner), self._list, self.nothing, spacing=0).addStretch(1)
+        fill(QVBoxLayout(inner), self._list, self.nothing, STRETCH, spacing=0)
         self._area = scrolled(inner, down_only=True)
         self.groups = QListWidget()
         self.groups.setFont(style.text_font(15))
@@ -118,16 +101,11 @@ class SettingsDialog(Dialog):
         self.groups.setAccessibleName("Groups of settings")
         self.groups.addItems([*self._missing])
         self.groups.currentTextChanged.connect(self._go_to)
-        self.column.addWidget(self.search)
-        self.column.addLayout(fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1)
+        self.put(self.search, (fill(QHBoxLayout(), self.groups, (self._area, 1), spacing=20), 1))
         self.add_close()
-        buttons = self.findChildren(QDialogButtonBox)[0]
-        defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
+        self.buttons.button(QDialogButtonBox.StandardButton.Close).setAutoDefault(False)
+        defaults = self.add_defaults(self.reset)
         defaults.setToolTip("Reset look, playback and decisions to their defaults")
-        for each in buttons.buttons():
-            if isinstance(each, QPushButton):
-                each.setAutoDefault(False)
-        defaults.clicked.connect(self.reset)
         self._build_next()
         self.search.textChanged.connect(self._search)
         self.search.setFocus()
@@ -233,9 +211,7 @@ class SettingsDialog(Dialog):
         control.setAccessibleName(name)
         control.setAccessibleDescription(hint)
         column = fill(QVBoxLayout(), heading(name), note(hint), spacing=2)
-        field = QHBoxLayout()
-        field.addStretch(1)
-        field.addWidget(control)
+        field = fill(QHBoxLayout(), STRETCH, control, spacing=0)
         parts = ((column, 1), field, help_button(page, name))
         fill(QHBoxLayout(whole), *parts, spacing=14, margins=(0, 4, 8, 8))
         self._list.addWidget(whole)
@@ -297,7 +273,6 @@ class SettingsDialog(Dialog):
         for show in self._shows:
             show()
 
-    @Slot()
     def reset(self) -> None:
         chosen = {each.name for each in fields(Settings)} - KEPT
         self._use(replace(self.settings, **{name: getattr(Settings(), name) for name in chosen}))

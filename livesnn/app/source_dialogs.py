@@ -17,7 +17,7 @@ from livesnn.app.menus import another_scene, knows_people
 from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import with_recent
-from livesnn.app.widgets.basics import Dialog, dialog_button, fill, help_button, line_edit, note
+from livesnn.app.widgets.basics import STRETCH, Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
@@ -120,8 +120,7 @@ class StreamDialog(Dialog):
         super().__init__("Network stream", parent)
         self.address = line_edit(address, "tcp://localhost:7777", "Address of the stream", least_width=380)
         self.address.selectAll()
-        self.column.addWidget(note(_STREAM_HINT, 14))
-        self.column.addWidget(self.address)
+        self.put(note(_STREAM_HINT, 14), self.address)
         self._connect = self.add_buttons("Connect")
         self.address.textChanged.connect(self._typed)
         self._typed(address)
@@ -194,11 +193,8 @@ class CameraDialog(Dialog):
         self.cameras.setMinimumSize(420, 130)
         self.cameras.itemDoubleClicked.connect(self.accept)
         self._again = dialog_button("Search again", self.look)
-        self.column.addWidget(self.note)
-        self.column.addWidget(self.cameras)
-        below = fill(QHBoxLayout(), self._again, help_button(words.page, "cameras"), spacing=8)
-        below.addStretch(1)
-        self.column.addLayout(below)
+        below = (self._again, help_button(words.page, "cameras"), STRETCH)
+        self.put(self.note, self.cameras, fill(QHBoxLayout(), *below, spacing=8))
         self._connect = self.add_buttons("Connect")
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)

@@ -176,11 +176,14 @@ def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: in
     button.setIconSize(QSize(pixels, pixels))
 
 
-def dress(dialog: QDialog) -> None:
-    """Give the buttons of Qt's file dialog icons that follow the theme; its own are black on any ground.
+def open_dialog(dialog: QDialog) -> None:
+    """Show a dialog, which is deleted when it is closed.
 
-    Its columns become wide enough for sizes and dates.
+    The buttons of Qt's file dialog get icons that follow the theme, because its own are black on any ground. Its
+    columns become wide enough for sizes and dates.
     """
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.open()
     if not isinstance(dialog, QFileDialog):
         return
     for files in dialog.findChildren(QTreeView):

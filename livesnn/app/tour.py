@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import button, fill, label, note
+from livesnn.app.widgets.basics import STRETCH, button, fill, label, note
 
 WIDTH = 340  # of the card, pixels
 GAP = 12  # between the card and the part, pixels
@@ -79,9 +79,7 @@ class Tour(QFrame):
         self.skip.clicked.connect(self.end)
         self.back.clicked.connect(lambda _=False: self._show(self.step - 1))
         self.next.clicked.connect(lambda _=False: self._show(self.step + 1))
-        row = fill(QHBoxLayout(), self.skip, spacing=8)
-        row.addStretch(1)
-        fill(row, self.back, self.next, spacing=8)
+        row = fill(QHBoxLayout(), self.skip, STRETCH, self.back, self.next, spacing=8)
         parts = (self.count, self.title, self.words, 6, row)
         fill(QVBoxLayout(self), *parts, spacing=6, margins=(18, 14, 18, 14))
         self.setFixedWidth(WIDTH)

@@ -24,7 +24,7 @@ from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.menus import ENTRIES, AboutDialog, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog, card_rows
-from livesnn.app.player import SIMULATION, demo
+from livesnn.app.player import demo
 from livesnn.app.recording_controls import RecordingDialog
 from livesnn.app.settings import SettingsFile
 from livesnn.app.source_dialogs import LOOKING, NO_CAMERA, OR_WEBCAM, CameraDialog, StreamDialog
@@ -35,6 +35,7 @@ from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.infer.model import read_card, shipped_models
 from livesnn.paths import models_dir
+from livesnn.simulate import GESTURES_URI
 from livesnn.threads import Latest
 from tests.fake_camera import device
 from tests.synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
@@ -379,7 +380,7 @@ def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     assert window.player.model == shown.model
     assert window.settings.now.recent == ()
-    assert window.view.strip.isVisible() == (shown.source == SIMULATION)
+    assert window.view.strip.isVisible() == (shown.source == GESTURES_URI)
 
 
 def test_after_the_demo_the_chosen_model_is_used_again(

@@ -149,7 +149,7 @@ def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)
     assert panel.table.rates == ["events", "frames", "density", "synops", "dropped", "skipped"]
-    panel.show_denoise(True)
+    panel.table.show_row("filtered", True)
     panel.show_statistics(Statistics(out_of_order=3, out_of_bounds=1), Percentiles())
     assert panel.table.rates == [
         "events",

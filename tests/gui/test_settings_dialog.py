@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from livesnn.app.decisions_dialog import DecisionsDialog, ShareBox
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.settings import Settings, SettingsFile
-from livesnn.app.settings_dialog import NOTHING_FOUND, SettingsDialog, field_of, paths_of, with_field
+from livesnn.app.settings_dialog import NOTHING_FOUND, SettingsDialog, field_of, with_field
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.session.control import Choices
@@ -59,6 +59,16 @@ def choose(dialog: SettingsDialog, name: str, value: object) -> None:
     index = next(index for index in range(box.count()) if box.itemData(index) == value)
     box.setCurrentIndex(index)
     box.activated.emit(index)
+
+
+def paths_of(settings: object, prefix: str = "") -> list[str]:
+    """Return the path of every field of settings that isn't itself made of fields."""
+    paths: list[str] = []
+    for each in fields(settings):  # type: ignore[arg-type]  # a dataclass
+        value = getattr(settings, each.name)
+        inner = is_dataclass(value)
+        paths += paths_of(value, f"{prefix}{each.name}.") if inner else [prefix + each.name]
+    return paths
 
 
 def test_it_has_every_setting(dialog: SettingsDialog) -> None:

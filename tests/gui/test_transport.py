@@ -81,7 +81,6 @@ def test_a_seek_on_the_line_is_passed_on_and_shown(qtbot: QtBot, transport: Tran
 
 def test_a_live_source_has_no_time_line_but_a_dot_and_a_clock(transport: Transport) -> None:
     play(transport, None)
-    assert transport.is_live
     assert not transport.line.isVisible()
     assert not transport.speed.isVisible()
     assert transport.live.isVisible()
@@ -95,7 +94,6 @@ def test_a_live_source_has_no_time_line_but_a_dot_and_a_clock(transport: Transpo
 def test_a_live_source_stays_one_whatever_becomes_of_it(transport: Transport, state: str) -> None:
     play(transport, None, state)
     transport.show_recording("Recording 0:12")
-    assert transport.is_live
     for widget in (transport.live, transport.elapsed, transport.recorded, transport.record):
         assert widget.isVisible()
     for widget in (transport.line, transport.speed, transport.loop):
@@ -122,7 +120,7 @@ def test_before_something_is_open_it_looks_as_for_a_recording(transport: Transpo
     play(transport, 5.0)
     height = transport.sizeHint().height()
     play(transport, None, state)
-    assert not transport.is_live
+    assert transport.live.isHidden()
     assert transport.line.isVisible()
     assert not transport.line.isEnabled()
     assert transport.sizeHint().height() == height

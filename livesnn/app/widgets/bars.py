@@ -15,6 +15,7 @@ from livesnn.app.opening import Action
 from livesnn.app.style import Tone
 from livesnn.app.widgets.basics import (
     NOTHING,
+    STRETCH,
     ChoiceBox,
     ShorteningLabel,
     button,
@@ -172,13 +173,11 @@ class Transport(QFrame):
         self._state: ShownState = "empty"
         controls = QWidget()
         controls.setFixedHeight(44)
-        row = fill(QHBoxLayout(controls), self.back, self.play, self.forward, 6, spacing=8)
-        for words in (self.position, self.slash, self.total, self.dot, self.live, self.elapsed):
-            row.addWidget(words)
-        row.addStretch(1)
-        for widget in (self.recorded, self.record, self.speed, self.loop):
-            row.addWidget(widget)
-        row.addWidget(help_button("window.md#recordings", "recordings and recording"))
+        words = (self.position, self.slash, self.total, self.dot, self.live, self.elapsed)
+        right = (self.recorded, self.record, self.speed, self.loop)
+        about = help_button("window.md#recordings", "recordings and recording")
+        parts = (self.back, self.play, self.forward, 6, *words, STRETCH, *right, about)
+        fill(QHBoxLayout(controls), *parts, spacing=8)
         fill(QVBoxLayout(self), controls, self.line, spacing=2, margins=(12, 5, 12, 5))
         self.set_recording(None)
         self.show_recording("")
@@ -235,32 +234,19 @@ class Transport(QFrame):
         self._state = state
         self._fit()
 
-    @property
-    def is_live(self) -> bool:
-        return self._total_s is None and self._state in RUNNING
-
     def _fit(self) -> None:
-        seekable, live = self._total_s is not None, self.is_live
+        seekable, running = self._total_s is not None, self._state in RUNNING
+        live = running and not seekable
         of_live = (self.dot, self.live, self.elapsed, self.recorded, self.record)
-        of_recordings = (
-            self.back,
-            self.forward,
-            self.position,
-            self.slash,
-            self.total,
-            self.speed,
-            self.loop,
-        )
+        of_recordings = (self.back, self.forward, self.position, self.slash, self.total, self.speed, self.loop)
         for widget in (*of_live, *of_recordings, self.line):
             widget.setVisible(live == (widget in of_live))
-        running = self._state in RUNNING
         steps = seekable and running
-        controls = (
+        for control, icon, usable in (
             (self.back, "back", steps),
             (self.forward, "forward", steps),
             (self.loop, "loop", seekable),
-        )
-        for control, icon, usable in controls:
+        ):
             control.setEnabled(usable)
             style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
@@ -280,9 +266,6 @@ class Transport(QFrame):
         index = self.speed.currentIndex() + steps
         if self.speed.isEnabled() and 0 <= index < len(SPEEDS):
             self.speed.setCurrentIndex(index)
-
-    def choose_speed(self, speed: float) -> None:
-        self.speed.choose(speed)
 
     @Slot(float)
     def _show_sought(self, seconds: float) -> None:

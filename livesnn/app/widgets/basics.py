@@ -8,16 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QBuffer, QEvent, QLocale, QPointF, QRectF, QSize, Qt, QUrl
-from PySide6.QtGui import (
-    QColor,
-    QDesktopServices,
-    QFont,
-    QHelpEvent,
-    QImage,
-    QImageWriter,
-    QPainter,
-    QPaintEvent,
-)
+from PySide6.QtGui import QColor, QDesktopServices, QFont, QHelpEvent, QImage, QImageWriter, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
@@ -45,7 +36,6 @@ from livesnn.app.style import Tone
 PROJECT = "https://github.com/livesnn/livesnn"
 FRAME = (16, 40)  # pixels of width and height that window managers put around a window, before it is known
 NOTHING = "–"
-NOTHING_YET = "Nothing yet"
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -144,16 +134,6 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
     return dialog
 
 
-def save_and_tell(path: Path, what: str, write: Callable[[], None], tell: Callable[[str, bool], None]) -> None:
-    """Write a file by ``write``, and tell that it is saved, or why it can't be."""
-    try:
-        write()
-    except OSError as error:
-        tell(f"{path}: {what} can't be saved ({error.strerror or error}): choose another folder", False)
-    else:
-        tell(f"Saved {path}", True)
-
-
 def help_button(page: str, about: str) -> QPushButton:
     """Return a small "?" that opens a page of the documentation; ``about`` names what it explains."""
     tip = f"Help: {about} (opens in the browser)"
@@ -192,8 +172,10 @@ def number_box(box: NumberBox, name: str, least: float, most: float, *, unit: st
     return box
 
 
-Part = QWidget | QLayout | int | tuple[QWidget | QLayout, int]
-"""Of a row or column: a widget or a layout, also with its share of the room that is left; or a space in pixels."""
+Part = QWidget | QLayout | int | tuple[QWidget | QLayout | int, int]
+"""Of a row or column: a widget, a layout or a space in pixels, also with its share of the room that is left."""
+
+STRETCH: Part = (0, 1)
 
 Box = TypeVar("Box", bound=QBoxLayout)
 
@@ -204,7 +186,9 @@ def fill(box: Box, *parts: Part, spacing: int, margins: tuple[int, int, int, int
     box.setSpacing(spacing)
     for part in parts:
         what, share = part if isinstance(part, tuple) else (part, 0)
-        if isinstance(what, int):
+        if part == STRETCH:
+            box.addStretch(1)
+        elif isinstance(what, int):
             box.addSpacing(what)
         elif isinstance(what, QWidget):
             box.addWidget(what, share)
@@ -387,8 +371,12 @@ class Dialog(QDialog):
     def __init__(self, title: str, parent: QWidget | None) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
-        heading = label(title, style.bold_font(19), wrap=True)
-        self.column = fill(QVBoxLayout(self), heading, spacing=14, margins=(24, 20, 24, 20))
+        self.column = QVBoxLayout(self)
+        self.put(label(title, style.bold_font(19), wrap=True))
+
+    def put(self, *parts: Part) -> None:
+        """Put parts below those that are there."""
+        fill(self.column, *parts, spacing=14, margins=(24, 20, 24, 20))
 
     def add_buttons(self, accept: str) -> QPushButton:
         """Add a button with these words that accepts, and one that cancels; return the first."""
@@ -397,13 +385,20 @@ class Dialog(QDialog):
         first.setObjectName("primary")
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
-        self.column.addWidget(box)
+        self.put(box)
         self.cancel = box.button(QDialogButtonBox.StandardButton.Cancel)
         self.cancel.setAutoDefault(False)  # Enter is for the other
         first.setDefault(True)
         return first
 
+    def add_defaults(self, reset: Callable[[], None]) -> QPushButton:
+        """Add a button beside the others that shows the defaults."""
+        widget = self.buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
+        widget.setAutoDefault(False)
+        widget.clicked.connect(lambda _=False: reset())
+        return widget
+
     def add_close(self) -> None:
-        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        self.buttons = box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         box.rejected.connect(self.reject)
-        self.column.addWidget(box)
+        self.put(box)

@@ -10,28 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import (
-    QColor,
-    QImage,
-    QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPen,
-    QResizeEvent,
-    QWheelEvent,
-)
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QPushButton,
-    QSizePolicy,
-    QStackedLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import RIGHT, button, fill, help_button, label, write
+from livesnn.app.widgets.basics import RIGHT, STRETCH, button, fill, help_button, label, write
 from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
@@ -45,10 +28,7 @@ LARGEST_ZOOM = 64.0
 LEAST_LOSS = 0.01  # share of the events that is worth a word
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
-LEAST_PICTURE, ROOMY = (
-    150,
-    250,
-)  # height of the view: at least, and from which it has more than the picture, pixels
+LEAST_PICTURE, ROOMY = 150, 250  # height of the view: at least, and with more than the picture, pixels
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
 
 
@@ -101,12 +81,10 @@ class Choice(QPushButton):
             words = fill(QVBoxLayout(), title, self._hint, spacing=0)
             fill(box, icon, (words, 1), spacing=18, margins=(22, 8, 12, 8))
         else:
-            column = fill(QVBoxLayout(), spacing=4)
-            column.addWidget(icon, 0, Qt.AlignmentFlag.AlignHCenter)
             for part in (title, self._hint):
                 part.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
-                column.addWidget(part)
-            column.addStretch(1)
+            column = fill(QVBoxLayout(), icon, title, self._hint, STRETCH, spacing=4)
+            column.setAlignment(icon, Qt.AlignmentFlag.AlignHCenter)
             fill(box, column, spacing=0, margins=(3, 14, 3, 0))
 
     def sizeHint(self) -> QSize:
@@ -130,26 +108,15 @@ class WordsPage(QWidget):
         self.title = label("", style.bold_font(26), wrap=True)
         self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
-        self._ways = QWidget()
-        self._ways.setMaximumWidth(720)
-        ways = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
-        fill(QVBoxLayout(self._ways), ways, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
-        column = fill(QVBoxLayout(self), spacing=8, margins=(20, 12, 20, 12))
-        column.addStretch(1)
+        self.ways = QWidget()
+        self.ways.setMaximumWidth(720)
+        others = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
+        fill(QVBoxLayout(self.ways), others, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
         for words in (self.title, self.hint):
             words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            column.addWidget(words)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self._ways, 1000)  # as wide as it may be
-        row.addStretch(1)
-        column.addLayout(row)
-        column.addStretch(1)
-
-    def set_words(self, title: str, hint: str, *, ways: bool) -> None:
-        self.title.setText(title)
-        self.hint.setText(hint)
-        self._ways.setVisible(ways)
+        row = fill(QHBoxLayout(), STRETCH, (self.ways, 1000), STRETCH, spacing=0)  # as wide as it may be
+        parts = (STRETCH, self.title, self.hint, row, STRETCH)
+        fill(QVBoxLayout(self), *parts, spacing=8, margins=(20, 12, 20, 12))
 
 
 class WaysStrip(QWidget):
@@ -482,7 +449,9 @@ class EventView(QFrame):
     # Words
 
     def show_words(self, title: str, hint: str, *, ways: bool = False) -> None:
-        self.page.set_words(title, hint, ways=ways)
+        self.page.title.setText(title)
+        self.page.hint.setText(hint)
+        self.page.ways.setVisible(ways)
         self._stack.setCurrentIndex(0)
 
 

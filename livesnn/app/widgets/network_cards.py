@@ -100,10 +100,8 @@ class FrameStrip(Painted):
         self.update()
 
     def boxes(self) -> list[QRectF]:
-        rows, width = max(
-            ((rows, self._thumbnail_width(rows)) for rows in range(1, self.length + 1)),
-            key=lambda fit: fit[1],
-        )
+        fits = ((rows, self._thumbnail_width(rows)) for rows in range(1, self.length + 1))
+        rows, width = max(fits, key=lambda fit: fit[1])
         columns = -(-self.length // rows)
         height = width / self._ratio
         gap = min((self.width() - columns * width) / max(columns - 1, 1), 3 * _GAP)
@@ -357,9 +355,6 @@ class NumbersPanel(Card):
     def show_engine(self, engine: str, note: str = "") -> None:
         self.caption.set_remark(", ".join(filter(None, [engine, note or "latency in ms"])))
 
-    def show_denoise(self, denoise: bool) -> None:
-        self.table.show_row("filtered", denoise)
-
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
         """Show the numbers, a dash where one is unknown. ``show``: from arrival to the screen, ms."""
         parts = {
@@ -421,7 +416,7 @@ class _Numbers(Painted):
         super().__init__((360, 5 * 20))
         self.texts: dict[str, str] = {}
         self._notes: dict[str, str] = {}
-        self._hidden = {*("filtered", "light_flicker", "repaired")}
+        self._hidden = {"filtered", "light_flicker", "repaired"}
         self.setMinimumSize(272, 5 * 14)
 
     def show_row(self, name: str, shown: bool) -> None:

@@ -14,7 +14,7 @@ from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import ChoiceBox, button, fill, help_button, label, scrolled
+from livesnn.app.widgets.basics import STRETCH, ChoiceBox, button, fill, help_button, label, scrolled
 from livesnn.app.widgets.plot import Plot, PlotLook
 from livesnn.session.results import EDGES_MS, KEPT_S, PlotHistory, Quantity
 
@@ -79,10 +79,9 @@ class PlotPanel(QWidget):
         which = button("Choose", height=28, pixels=13, tip="Choose which plots are shown")
         which.setMenu(self.menu)
         self.bar = QWidget()  # the title bar of the dock
-        row = fill(QHBoxLayout(self.bar), title, which, self.span, self.live, spacing=8, margins=(16, 2, 14, 2))
-        row.addStretch(1)
-        for each in (help_button("window.md#plots", "Plots"), self.float, self.close_button):
-            row.addWidget(each)
+        about = help_button("window.md#plots", "Plots")
+        parts = (title, which, self.span, self.live, STRETCH, about, self.float, self.close_button)
+        fill(QHBoxLayout(self.bar), *parts, spacing=8, margins=(16, 2, 14, 2))
         inner = QWidget()
         self._grid = QGridLayout(inner)
         self._grid.setSpacing(8)
