@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from PySide6.QtCore import QFile, QPoint, Signal, Slot
 from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
@@ -74,8 +75,9 @@ class Step(NamedTuple):
     names: bool = False
 
 
+Returned = TypeVar("Returned")
 # Gets True where the step's button was pressed, and False where its other one was.
-Steps = Generator[Step, bool | None, None]
+Steps = Generator[Step, bool | None, Returned]
 
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:
@@ -90,7 +92,7 @@ class Teaching:
     def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
         self._dialog: TeachDialog | None = None
-        self._steps: Steps | None = None
+        self._steps: Steps[None] | None = None
         self._pressed: bool | None = None  # the button of the last step, or its other one
 
     def ask(self) -> None:
@@ -143,7 +145,7 @@ class Teaching:
             return str(error)
         return "" if card.dataset == SIMULATED else NOT_THIS
 
-    def _give(self, gesture: str) -> Steps:
+    def _give(self, gesture: str) -> Steps[None]:
         """Yield what to do now until the gesture is learned; raises LivesnnError if it can't be."""
         model, denoise = self._player.model, self._player.choices.denoise
         check_lesson(gesture, model)
@@ -153,20 +155,19 @@ class Teaching:
         try:
             out = own_folder(model, gesture)
             learn = partial(Learning, gesture, [recording], model, out, *["--denoise"] * denoise, "--if-known")
-            learned = yield from self._learn(gesture, learn("stop"))
+            learned = yield from _learn(gesture, learn("stop"))
             if isinstance(learned, Recognised):
                 if (yield from self._ask_about(learned, gesture)):
-                    learned = yield from self._learn(gesture, learn("go-on"))
+                    learned = yield from _learn(gesture, learn("go-on"))
                 else:
                     rename = Learning(learned.label, [], model, out, "--rename", gesture)
-                    learned = yield from self._learn(gesture, rename)
+                    learned = yield from _learn(gesture, rename)
             assert isinstance(learned, Lesson | Changed)
-            if isinstance(learned, Changed):
-                _forget(recording)
         except BaseException:
             _forget(recording)
             raise
         if isinstance(learned, Changed):
+            _forget(recording)
             now = f"{learned.gesture} is now called {learned.name}"
             words = f"The model is “{Path(learned.folder).name}” in your list (Ctrl+M). It learned nothing new."
         else:
@@ -176,7 +177,7 @@ class Teaching:
         self._window.model_requested.emit(learned.folder, self._player.engine)
 
     @staticmethod
-    def _ask_about(known: Recognised, gesture: str) -> Generator[Step, bool | None, bool]:
+    def _ask_about(known: Recognised, gesture: str) -> Steps[bool]:
         """Return True to go on, and False for another name."""
         words = (
             f"Go on: the model learns {gesture}, and {known.label} may later be taken for it.\n"
@@ -188,22 +189,7 @@ class Teaching:
             pass
         return pressed
 
-    @staticmethod
-    def _learn(gesture: str, learning: Learning) -> Generator[Step, bool | None, Learned]:
-        """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
-        begun_s = time.monotonic()
-        try:
-            while (learned := learning.take()) is None:
-                gone = f"{time.monotonic() - begun_s:.0f} s so far"
-                words = f"You can stop moving. The first time takes about a minute: {gone}."
-                yield Step(f"Learning {gesture} …", words)
-        finally:
-            learning.close()
-        if isinstance(learned, LivesnnError):
-            raise learned
-        return learned
-
-    def _record(self, gesture: str) -> Generator[Step, bool | None, Path]:
+    def _record(self, gesture: str) -> Steps[Path]:
         """Yield steps until the gesture is recorded; return the file, which has its labels beside it."""
         session, path = self._player.session, _new_file(gesture)
         if session is None or (recorder := session.control.record(path)) is None:
@@ -218,10 +204,7 @@ class Teaching:
                 yield Step(gesture, f"Perform it again and again: {left_s} s left.", share)
             session.control.use_recorder(None)
             recorder.stop()
-            while not recorder.finished:
-                yield Step("Writing …")
-            if recorder.error is not None:
-                raise LivesnnError(error_message(recorder.error))
+            yield from _written(recorder)
         except BaseException:  # abandoned or failed: nobody needs the file
             session.control.use_recorder(None)
             recorder.close()
@@ -235,6 +218,28 @@ class Teaching:
         begun_s = time.monotonic()
         while (gone_s := time.monotonic() - begun_s) < seconds:
             yield ceil(seconds - gone_s), gone_s / seconds
+
+
+def _learn(gesture: str, learning: Learning) -> Steps[Learned]:
+    """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
+    begun_s = time.monotonic()
+    with closing(learning):
+        while (learned := learning.take()) is None:
+            gone = f"{time.monotonic() - begun_s:.0f} s so far"
+            words = f"You can stop moving. The first time takes about a minute: {gone}."
+            yield Step(f"Learning {gesture} …", words)
+    if isinstance(learned, LivesnnError):
+        raise learned
+    return learned
+
+
+def _written(recorder: Recorder) -> Steps[None]:
+    """Yield steps until a recording that was stopped is complete; raises what went wrong."""
+    with closing(recorder):
+        while not recorder.finished:
+            yield Step("Writing …")
+    if recorder.error is not None:
+        raise LivesnnError(error_message(recorder.error))
 
 
 def _forget(recording: Path) -> None:
@@ -277,7 +282,7 @@ class Correcting:
         self._window, self._player = window, window.player
         self._named = ""  # the taught gesture that was named last, and when
         self._from_s = self._to_s = 0.0
-        self._steps: Generator[None, None, None] | None = None
+        self._steps: Steps[None] | None = None  # which nobody sees
         self._done: list[Correction] = []
 
     def poll(self) -> None:
@@ -331,7 +336,7 @@ class Correcting:
         known = self._named in opened.model.card.taught
         return "" if known and time.monotonic() - self._to_s < CORRECTED_S else NONE_NAMED
 
-    def _correct(self, gesture: str, seconds: float) -> Generator[None, None, None]:
+    def _correct(self, gesture: str, seconds: float) -> Steps[None]:
         player, banner = self._player, self._window.banner
         before, session = player.model, player.session
         files = recordings_of(model_folder(before)).get(gesture, Recordings()).there
@@ -350,13 +355,7 @@ class Correcting:
             learning = Learning(
                 gesture, files.shown, before, own_folder(before, gesture), "--again", *as_flags(files)
             )
-            try:
-                while (learned := learning.take()) is None:
-                    yield
-            finally:
-                learning.close()
-            if isinstance(learned, LivesnnError):
-                raise learned
+            learned = yield from _learn(gesture, learning)
             assert isinstance(learned, Lesson)
             said = describe_measured(learned.measured, learned.window_s)[0]
             if learned.poor:
@@ -378,17 +377,6 @@ class Correcting:
         banner.show_message(words, "info", ("Undo", self.undo))
 
 
-def _written(recorder: Recorder) -> Generator[None, None, None]:
-    """Yield until a recording that was stopped is complete; raises what went wrong."""
-    try:
-        while not recorder.finished:
-            yield
-        if recorder.error is not None:
-            raise LivesnnError(error_message(recorder.error))
-    finally:
-        recorder.close()
-
-
 class TeachDialog(Dialog):
     """Shows one step after another; it stands over the right column, so that a person sees the picture."""
 
@@ -404,8 +392,7 @@ class TeachDialog(Dialog):
         self.share.setRange(0, 1000)
         self.share.setTextVisible(False)
         self.share.setFixedHeight(8)
-        for part in (self.now, self.words, self.name, self.share):
-            self.column.addWidget(part)
+        self.put(self.now, self.words, self.name, self.share)
         self.button = self.add_buttons("Start")
         self.button.setEnabled(False)
         self.other = self.buttons.addButton("", QDialogButtonBox.ButtonRole.ActionRole)
