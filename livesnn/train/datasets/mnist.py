@@ -158,22 +158,20 @@ class SequenceSet:
         mnist = _mnist(request.data)
         split = requested_split(request, before)
         train, validation = _split(mnist, split)
-        train = train[: request.digits]
-        samples = self._samples(mnist.train_images[train], mnist.train_labels[train], request.seed)
+        samples = self._of_training(mnist, train[: request.digits], request.seed)
         return Parts(samples, self._validation(mnist, validation), split=split)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
         """Return sequences of MNIST's test digits by seed 0, or of what the card's split kept or left."""
         mnist = _mnist(data)
         if split == "test":
-            return self._samples(mnist.test_images, mnist.test_labels, 0).fixed("test")
+            return SequenceSamples(self.kind, mnist.test_images, mnist.test_labels, 0).fixed("test")
         if card.split is None:
             raise DataError(f"the card of {card.name} doesn't say which digits were kept: add --split test")
         train, validation = _split(mnist, card.split)
         if split == "validation":
             return self._validation(mnist, validation)
-        train, seed = train[:MEASURED_DIGITS], card.split.seed
-        return self._samples(mnist.train_images[train], mnist.train_labels[train], seed).fixed("train")
+        return self._of_training(mnist, train[:MEASURED_DIGITS], card.split.seed).fixed("train")
 
     def check(self, data: Path) -> list[Finding]:
         mnist = _mnist(data)
@@ -182,14 +180,13 @@ class SequenceSet:
             counted("test", len(mnist.test_images), 10_000, "digits"),
         ]
 
-    def _samples(self, digits: Frames, labels: Index, seed: int) -> SequenceSamples:
-        return SequenceSamples(self.kind, digits, labels, seed)
+    def _of_training(self, mnist: Mnist, index: Index, seed: int) -> SequenceSamples:
+        return SequenceSamples(self.kind, mnist.train_images[index], mnist.train_labels[index], seed)
 
     def _validation(self, mnist: Mnist, index: Index) -> Clips:
         if not len(index):
             raise DataError("too few digits to keep some for validation: give a larger --validation, or all of MNIST")
-        index = index[:: -(-len(index) // MEASURED_DIGITS)]
-        return self._samples(mnist.train_images[index], mnist.train_labels[index], 0).fixed("validation")
+        return self._of_training(mnist, index[:: -(-len(index) // MEASURED_DIGITS)], 0).fixed("validation")
 
 
 def _split(mnist: Mnist, split: Split) -> tuple[Index, Index]:

@@ -7,6 +7,7 @@ directions, direction 1 is direction 0 played backwards.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -62,16 +63,6 @@ def _still(digits: Tensor, random: Tensor) -> Tensor:
     return digits[:, None].repeat(1, STEPS, 1, 1)
 
 
-def _growing(digits: Tensor, random: Tensor) -> Tensor:
-    """Seq 1: zoom 0, 1/9 … 9/9. The first frame is empty, the last is the digit."""
-    return _zoomed(digits, 0.0)
-
-
-def _half_growing(digits: Tensor, random: Tensor) -> Tensor:
-    """Seq 3: zoom 1/2, 1/2 + 1/18 … 1. The last frame is the digit."""
-    return _zoomed(digits, 0.5)
-
-
 def _turning(digits: Tensor, random: Tensor) -> Tensor:
     """Seq 2: clockwise by 0°, 36° … 324°. The first frame is the digit, and one more step would be it again."""
     return _turned(digits, 36.0 * _steps(digits)[None])
@@ -98,13 +89,20 @@ def _hidden(digits: Tensor, random: Tensor) -> Tensor:
     return digits[:, None] * ~(inside[:, 0, :, None, :] & inside[:, 1, :, :, None])
 
 
+def _growing(digits: Tensor, random: Tensor, first: float) -> Tensor:
+    """Seq 1 and 3: ten equally spaced zooms from ``first`` to 1. At 0 the frame is empty, at 1 it is the digit."""
+    factor = first + (1 - first) * (_steps(digits) / (STEPS - 1))
+    inverse = 1 / factor.clamp(min=2**-10)  # at 0 each pixel looks far outside the image and finds zero
+    return _sampled(digits, torch.complex(inverse, torch.zeros_like(inverse))[None])
+
+
 _TURNS = ("clockwise", "counter-clockwise")
 _ZOOMS = ("growing", "shrinking")
 _KINDS: dict[SequenceName, _Kind] = {
     "mnist-still": _Kind(_still),
-    "mnist-seq1": _Kind(_growing, _ZOOMS),
+    "mnist-seq1": _Kind(partial(_growing, first=0.0), _ZOOMS),
     "mnist-seq2": _Kind(_turning, _TURNS),
-    "mnist-seq3": _Kind(_half_growing, _ZOOMS),
+    "mnist-seq3": _Kind(partial(_growing, first=0.5), _ZOOMS),
     "mnist-seq4": _Kind(_hidden, randoms=2 * STEPS),
     "mnist-seq5-total": _Kind(_turning_in_total, _TURNS, randoms=1),
     "mnist-seq5-sorted": _Kind(_turning_unevenly, _TURNS, randoms=STEPS),
@@ -113,13 +111,6 @@ _KINDS: dict[SequenceName, _Kind] = {
 
 def _steps(digits: Tensor) -> Tensor:
     return torch.arange(STEPS, dtype=torch.float64, device=digits.device)
-
-
-def _zoomed(digits: Tensor, first: float) -> Tensor:
-    """Return frames scaled from ``first`` to 1 in ten equally spaced factors."""
-    factor = first + (1 - first) * (_steps(digits) / (STEPS - 1))
-    inverse = 1 / factor.clamp(min=2**-10)  # at 0 % each pixel looks far outside the image and finds zero
-    return _sampled(digits, torch.complex(inverse, torch.zeros_like(inverse))[None])
 
 
 def _turned(digits: Tensor, degrees: Tensor) -> Tensor:
