@@ -14,16 +14,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
-from livesnn.train.datasets import (
-    DataRequest,
-    Finding,
-    Parts,
-    SplitName,
-    VideoName,
-    absent,
-    counted,
-    damage,
-)
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, absent, counted, damage
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines
 
@@ -76,8 +67,7 @@ class VideoSet:
             absent = tuple(f"{label}: none of its listed videos is there" for label in folders if label not in there)
         if len(only) == 1 and absent:
             raise DataError(f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it")
-        listed, classes = _chosen(official, only, self.name)
-        clips = _load(self.name, listed, classes, request.input, request.windows)
+        clips = _load(self.name, official, only, request.input, request.windows)
         return replace(clips, skipped=absent + clips.skipped).parts(request, before)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -88,12 +78,9 @@ class VideoSet:
                 "choose a model that was trained on one"
             )
         part: Part = "test" if split == "test" else "train"
-        listed, classes = _chosen(self.read_list(data, card.split.protocol, part), card.classes, self.name)
-        most = None if split == "test" else card.split.windows
-        clips = _load(self.name, listed, classes, card.input, most)
-        if split == "test":
-            return clips
-        return clips.split_by_group(card.split)[split == "validation"]
+        official = self.read_list(data, card.split.protocol, part)
+        clips = _load(self.name, official, card.classes, card.input, None if split == "test" else card.split.windows)
+        return clips if split == "test" else clips.split_by_group(card.split)[split == "validation"]
 
     def check(self, data: Path) -> list[Finding]:
         """Count the videos of each class in the three official splits; every video is read to its end."""
@@ -135,10 +122,9 @@ def _chosen(official: OfficialList, only: Sequence[str], name: str) -> tuple[lis
     return [video for video in official.videos if video.label in classes], classes
 
 
-def _load(
-    name: str, listed: Sequence[ListedVideo], classes: tuple[str, ...], spec: InputSpec, most: int | None
-) -> Clips:
-    """Return the windows of the videos that are there; `Clips.skipped` names the others."""
+def _load(name: str, official: OfficialList, only: Sequence[str], spec: InputSpec, most: int | None) -> Clips:
+    """Return the windows of the chosen videos that are there; `Clips.skipped` names the others."""
+    listed, classes = _chosen(official, only, name)
     if not listed:
         raise DataError(f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again")
     every = [
@@ -166,9 +152,7 @@ _UCF101_VIDEO = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d
 
 
 def _read_ucf101(data: Path, protocol: str, part: Part) -> OfficialList:
-    root = _root(data, "ucf101", "UCF-101")
-    if root is None:
-        raise absent("ucf101", "UCF-101", data, "UCF-101/<class>/*.avi")
+    root = _root(data, "ucf101", "UCF-101", "UCF-101")
     lists = next((root / name for name in UCF101_LISTS if (root / name / "classInd.txt").is_file()), None)
     if lists is None:
         raise DataError(
@@ -194,9 +178,7 @@ _HMDB51_USE = {"train": "1", "test": "2"}  # at the end of a line "<file> 0|1|2"
 
 def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
     """Read a list; a group is the film that a clip was cut from, which its name has before the class."""
-    root = _root(data, "hmdb51", "hmdb51_org")
-    if root is None:
-        raise absent("hmdb51", "HMDB51", data, "hmdb51_org/<class>/*.avi")
+    root = _root(data, "hmdb51", "HMDB51", "hmdb51_org")
     lists, videos = root / HMDB51_LISTS, root / "hmdb51_org"
     suffix = f"_test_{protocol}.txt"
     known = sorted(path.name.removesuffix(suffix) for path in lists.glob(f"*{suffix}"))
@@ -215,8 +197,11 @@ def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
     return OfficialList(listed, tuple(known), videos)
 
 
-def _root(data: Path, name: str, videos: str) -> Path | None:
-    return next((folder for folder in (data, data / name) if (folder / videos).is_dir()), None)
+def _root(data: Path, name: str, title: str, videos: str) -> Path:
+    for folder in (data, data / name):
+        if (folder / videos).is_dir():
+            return folder
+    raise absent(name, title, data, f"{videos}/<class>/*.avi")
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
