@@ -26,6 +26,7 @@ from livesnn.train.datasets import DataRequest, Parts, SplitName
 
 T = TypeVar("T")
 R = TypeVar("R")
+N = TypeVar("N", bound=np.generic)
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
@@ -200,17 +201,15 @@ class Streams:
         return len(self.frame_labels) * self._cuts
 
     def take(self, index: Index, epoch: int) -> Frames:
-        streams = self.frames[index // self._cuts]
-        return np.stack([stream[cut] for stream, cut in zip(streams, self._cut(index, epoch), strict=True)])
+        return self._cut(self.frames[index // self._cuts], index, epoch)
 
     def labels_of(self, index: Index, epoch: int) -> Index:
-        labels = self.frame_labels[index // self._cuts]
-        return np.stack([each[cut] for each, cut in zip(labels, self._cut(index, epoch), strict=True)])
+        return self._cut(self.frame_labels[index // self._cuts], index, epoch)
 
-    def _cut(self, index: Index, epoch: int) -> list[slice]:
+    def _cut(self, streams: npt.NDArray[N], index: Index, epoch: int) -> npt.NDArray[N]:
         last = self.frame_labels.shape[1] - self.stretch
-        firsts = [int(clip_random("cut", self.seed, epoch, i).integers(last + 1)) for i in index.tolist()]
-        return [slice(first, first + self.stretch) for first in firsts]
+        firsts = [clip_random("cut", self.seed, epoch, i).integers(last + 1) for i in index.tolist()]
+        return np.stack([each[at : at + self.stretch] for each, at in zip(streams, firsts, strict=True)])
 
 
 def requested_split(request: DataRequest, before: ModelCard | None) -> Split:

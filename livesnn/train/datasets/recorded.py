@@ -215,19 +215,15 @@ def spread(count: int, most: int | None) -> Index:
 def _cached_files(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
     """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
     parts = {(recording.path, recording.part_us): recording for recording in recordings}
-    files = {part: _cached(recording, cache, spec) for part, recording in parts.items()}
-    missing = [part for part, file in files.items() if file is None]
-    make, lacking = (
-        partial(_read_into_cache, cache=cache, spec=spec, read=read),
-        [parts[part] for part in missing],
-    )
+    kept = {part: file for part, recording in parts.items() if (file := _cached(recording, cache, spec))}
+    missing = {part: recording for part, recording in parts.items() if part not in kept}
+    make, lacking = partial(_read_into_cache, cache=cache, spec=spec, read=read), [*missing.values()]
     if len(missing) < FEW:
         made = [make(recording) for recording in lacking]
     else:
         made = in_processes(make, lacking, f"reading recordings of {cache}", at_once=4)
-    fresh = dict(zip(missing, made, strict=True))
-    wanted = ((recording.path, recording.part_us) for recording in recordings)
-    return [files[part] or fresh[part] for part in wanted]
+    files = kept | dict(zip(missing, made, strict=True))
+    return [files[recording.path, recording.part_us] for recording in recordings]
 
 
 def _read_into_cache(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
