@@ -39,13 +39,10 @@ Records = dict[tuple[str, str], Record]
 def page(table: Literal["table1", "table2"], out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table as Markdown: results with this budget or a larger one, and commands for empty cells."""
     names = tuple(f"{row}:{column}" for row in ROWS[table] for column in COLUMNS[table])
-    every = cells(table, budget, recipe, names)
-    records = best_records(out, every)
-    filled = {key: record for key, record in records.items() if record.runs}
-    empty = [cell for cell in cells(table, budget, recipe) if (cell.method, cell.column) not in filled]
+    records = best_records(out, cells(table, budget, recipe, names))
     shown = _table1(records) if table == "table1" else _table2(records)
-    parts = [shown, notes(table, records), details(list(filled.values())), empty_cells(empty, records)]
-    return "\n\n".join(part for part in parts if part)
+    empty = empty_cells(cells(table, budget, recipe), records)
+    return "\n\n".join(filter(None, (shown, notes(table, records), details(records), empty)))
 
 
 def below_paper(record: Record) -> bool:
@@ -135,8 +132,9 @@ def notes(table: TableName, records: Records) -> str:
     return "  \n".join(notes)
 
 
-def details(records: Sequence[Record]) -> str:
-    if not records:
+def details(records: Records) -> str:
+    filled = [record for record in records.values() if record.runs]
+    if not filled:
         return ""
     head = [
         "cell", "accuracy", "recipe", "measured on", "epochs", "clips an epoch", "seeds", "carried", "density",
@@ -158,7 +156,7 @@ def details(records: Sequence[Record]) -> str:
             _where(record),
             ", ".join(record.commits),
         ]
-        for record in records
+        for record in filled
     ]
     return f"### Each cell in detail\n\n{markdown_table(head, rows)}"
 
@@ -185,14 +183,13 @@ def _mean(form: str, values: Iterable[float | None], times: float = 1.0) -> str:
     return form.format(sum(known) / len(known)) if known else ""
 
 
-def empty_cells(missing: Sequence[Cell], records: Records) -> str:
-    """Return a table of empty cells: the reason if known, and the command that fills it."""
-    if not missing:
-        return ""
+def empty_cells(wanted: Sequence[Cell], records: Records) -> str:
+    """Return a table of the cells without results: the reason if known, and the command that fills each."""
     rows = []
-    for cell in missing:
-        record = records.get((cell.method, cell.column))
-        why = "not run"
+    for cell in wanted:
+        record, why = records.get((cell.method, cell.column)), "not run"
+        if record is not None and record.runs:
+            continue
         if record is not None and record.out_of_reach:
             step = record.step
             epoch = duration(step.seconds * step.steps_per_epoch)
@@ -200,7 +197,7 @@ def empty_cells(missing: Sequence[Cell], records: Records) -> str:
             why = f"left out of the cpu budget: {speed} ({_where(record)})"
             cell = cell._replace(budget="paper")
         rows.append([f"{cell.method}:{cell.column}", why, f"`{cell.command(cell.seeds)}`"])
-    return f"### Empty cells\n\n{markdown_table(['cell', 'why', 'what fills it'], rows)}"
+    return f"### Empty cells\n\n{markdown_table(['cell', 'why', 'what fills it'], rows)}" if rows else ""
 
 
 SEQ5 = ("seq5-total", "seq5-sorted")
@@ -225,13 +222,13 @@ def figure_page(name: str, out: Path, budget: BudgetName, recipe: RecipeName) ->
     chosen = cells(figure.table, budget, recipe, figure.cells)
     records = best_records(out, chosen)
     filled = {key: record for key, record in records.items() if record.runs}
-    missing = empty_cells([cell for cell in chosen if (cell.method, cell.column) not in filled], records)
+    missing = empty_cells(chosen, records)
     if not filled:
         return missing
     figure.draw(filled).savefig(out / f"{name}.png")
-    more = details(list(filled.values())) if figure.detailed else ""
+    more = details(filled) if figure.detailed else ""
     parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), more, missing)
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(filter(None, parts))
 
 
 def _accuracy_by_operations(records: Records) -> Picture:
@@ -351,10 +348,7 @@ def _pairs(methods: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
 
 FIGURES: dict[str, Figure] = {
     "fig6": Figure(
-        "Figure 6: accuracy against operations",
-        "table1",
-        _pairs(tuple(TABLE1), SEQ5),
-        _accuracy_by_operations,
+        "Figure 6: accuracy against operations", "table1", _pairs(tuple(TABLE1), SEQ5), _accuracy_by_operations
     ),
     "fig7": Figure(
         "Figure 7: three tries a method, N-MNIST and objects in CIFAR10-DVS's place", "fig7", (), _tries, True
@@ -370,11 +364,7 @@ FIGURES: dict[str, Figure] = {
         _curves,
     ),
     "reset": Figure(
-        "Reset off against on, N-MNIST",
-        "fig7",
-        _pairs(("hybrid", "no_reset"), ("nmnist-1000",)),
-        _tries,
-        True,
+        "Reset off against on, N-MNIST", "fig7", _pairs(("hybrid", "no_reset"), ("nmnist-1000",)), _tries, True
     ),
     "operations": Figure(
         "SNN and ANNs at equal operations",

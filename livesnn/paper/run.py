@@ -71,7 +71,7 @@ def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Ite
 def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
     """Train with one seed, or resume that, and measure; raises TrainError or StoppedError."""
     config, commit = cell.config(seed, folders.data, folders.runs), own_commit()
-    run = config.out / config.run_name
+    run = config.run
     resumed = (run / LAST).exists()
     begun_s = time.perf_counter()
     try:
