@@ -271,10 +271,7 @@ def describe_model(card: ModelCard) -> str:
     if names := [f"{name} is another name for {first}" for name, first in card.renamed.items()]:
         lines += [f"{'; '.join(names)}.", ""]
     if card.taught:
-        lines += [
-            "How well it works for other people than those who taught it hasn't been measured.",
-            "",
-        ]
+        lines += ["How well it works for other people than those who taught it hasn't been measured.", ""]
     return "\n".join(lines)
 
 
