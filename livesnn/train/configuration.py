@@ -15,17 +15,7 @@ from llvmlite import binding
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule
 from livesnn.errors import TrainError
-from livesnn.train.datasets import (
-    EVENTS,
-    SPLIT,
-    VIDEOS,
-    DataRequest,
-    Name,
-    OnlyFor,
-    Range,
-    data_set,
-    mirrored_labels,
-)
+from livesnn.train.datasets import EVENTS, SPLIT, VIDEOS, DataRequest, Name, OnlyFor, Range, data_set, mirrored_labels
 
 RecipeName = Literal["best", "paper"]
 Precision = Literal["bf16-mixed", "32-true"]

@@ -196,9 +196,9 @@ def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]
 
 def _latency_ms(gestures: Sequence[_Gesture]) -> dict[str, float]:
     late_ms = [
-        (next(frame.t for frame in each.frames if frame.decision == each.name) - each.start_us) / 1e3
+        (right[0] - each.start_us) / 1e3
         for each in gestures
-        if any(frame.decision == each.name for frame in each.frames)
+        if (right := [frame.t for frame in each.frames if frame.decision == each.name])
     ]
     p50, p90 = np.percentile(late_ms, [50, 90]) if late_ms else (float("nan"), float("nan"))
     missed = 1 - len(late_ms) / len(gestures)

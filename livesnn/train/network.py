@@ -88,7 +88,7 @@ class Start(NamedTuple):
 def read_start(model: Path) -> Start:
     """Read a model by its name or folder; raises TrainError if it isn't a whole model folder."""
     try:
-        file = model_folder(model) / "model.safetensors"
+        file = model_folder(model) / WEIGHTS
         return Start(file, *load_weights(file))
     except (ModelError, OSError) as error:
         raise TrainError(f"--init {model}: {error}") from error

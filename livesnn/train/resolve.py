@@ -29,7 +29,7 @@ from livesnn.train.configuration import (
     flag,
 )
 from livesnn.train.datasets import Name, data_set
-from livesnn.weights import load_card
+from livesnn.weights import WEIGHTS, load_card
 
 Given = Mapping[str, Any]
 """Fields of `Configuration` that somebody gave, by name; what isn't in it was left out."""
@@ -289,7 +289,7 @@ def _begun(given: Given) -> Configuration | None:
 def read_card(model: Path) -> ModelCard:
     """Return the card of a model by its name or folder; raises TrainError if it isn't a whole model folder."""
     try:
-        return load_card(model_folder(model) / "model.safetensors")
+        return load_card(model_folder(model) / WEIGHTS)
     except (ModelError, OSError) as error:
         raise TrainError(f"--init {model}: {error}") from error
 

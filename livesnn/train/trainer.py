@@ -235,14 +235,7 @@ class _StepTimes(Callback):
     def __init__(self) -> None:
         self.ended_s: list[float] = []
 
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         self.ended_s.append(time.perf_counter())
 
 
@@ -362,11 +355,7 @@ def _trainer(
         strategy="ddp" if shared else "auto",
         use_distributed_sampler=False,  # EpochBatches shares its batches itself
         precision=config.precision,
-        logger=[
-            CSVLogger(run, "log", flush_logs_every_n_steps=1),
-            TensorBoardLogger(run, "tensorboard"),
-            *trackers,
-        ],
+        logger=[CSVLogger(run, "log", flush_logs_every_n_steps=1), TensorBoardLogger(run, "tensorboard"), *trackers],
         callbacks=[best, last, progress, *more],
         log_every_n_steps=1,
         num_sanity_val_steps=0,

@@ -180,9 +180,7 @@ class DataRequest:
     (DVS-Gesture). Default: the first."""
     only: Annotated[tuple[str, ...], OnlyFor(VIDEOS)] = ()
     """Classes to use. Default: all that have a folder."""
-    windows: Annotated[int | None, Range(1, 100_000), OnlyFor((*VIDEOS, "cifar10-dvs", "dvs-gesture", "folder"))] = (
-        None
-    )
+    windows: Annotated[int | None, Range(1, 100_000), OnlyFor(LONG)] = None
     """Largest number of windows from a recording, evenly spread. Default: all (3 for CIFAR10-DVS,
     real or simulated)."""
     validation: Annotated[float, Range(0.01, 0.9), OnlyFor(SPLIT)] = 0.1

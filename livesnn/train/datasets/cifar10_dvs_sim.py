@@ -19,13 +19,7 @@ from livesnn.events.slicer import Slicer
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
 from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
-from livesnn.train.datasets.clips import (
-    Clips,
-    Index,
-    draw_by_class,
-    drawn_by_class,
-    made_in_parts,
-)
+from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class, made_in_parts
 from livesnn.train.datasets.recorded import spread, windows_of
 
 INPUT = InputSpec(64, 64, SliceRule(n_events=1000), count_max=4, scale=0.5)

@@ -30,13 +30,7 @@ from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream, absent
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.gestures_sim import INPUT
-from livesnn.train.datasets.recorded import (
-    Recording,
-    load_recordings,
-    numbered_lines,
-    whole_side,
-    windows_of,
-)
+from livesnn.train.datasets.recorded import Recording, load_recordings, numbered_lines, whole_side, windows_of
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]
 Part = Literal["train", "test"]
@@ -140,8 +134,7 @@ def _find_copies(data: Path, part: Part) -> list[Recording]:
     paths = sorted(root.glob("user*/*.npy"))
     if not paths:
         raise DataError(f"no recordings in {root}: unpack {COPIES[part]}.tar.gz there (user01_led/0.npy …)")
-    wrong = [path for path in paths if path.stem not in map(str, range(len(GESTURES)))]
-    if wrong:
+    if wrong := [path for path in paths if path.stem not in map(str, range(len(GESTURES)))]:
         raise DataError(f"{wrong[0]} isn't named by its label, 0 to {len(GESTURES) - 1}: unpack the archive again")
     return [
         Recording(path, int(path.stem), f"{path.parent.name}/{path.name}", path.parent.name.partition("_")[0])
@@ -217,8 +210,7 @@ def list_trials(root: Path, part: Part) -> list[Trial]:
     """Return the trials of an official part; raises DataError if one of their files is missing."""
     trials = named_trials(root, part)
     files = [path for trial in trials for path in (trial.recording, trial.labels)]
-    missing = [path for path in files if not path.is_file()]
-    if missing:
+    if missing := [path for path in files if not path.is_file()]:
         raise DataError(
             f"no file {missing[0]}, nor {len(missing) - 1} others of {len(files)} that {_list_of(root, part).name} "
             f"asks for: {_AGAIN}"

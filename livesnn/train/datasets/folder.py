@@ -58,8 +58,6 @@ REST = "unlabelled"  # Name of rest in a measurement
 
 MOST_FILES = 200_000  # In a folder, which takes 3 s to look through
 
-Span = tuple[int, int]
-
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the clips; a fraction of the sessions is kept for validation by seed, unless a table says which."""
@@ -341,7 +339,7 @@ def _labelled_streams(
 
 
 def _stream(
-    recording: Opened, stretches: Sequence[Recording], spans: Sequence[Span], classes: tuple[str, ...]
+    recording: Opened, stretches: Sequence[Recording], spans: Sequence[tuple[int, int]], classes: tuple[str, ...]
 ) -> UncutStream:
     begins_us = recording.labels_start
     performed = [
