@@ -54,9 +54,8 @@ class BatchDataset(Dataset[Batch]):
         numbers, first, taken = np.array(draw.numbers, np.int64), 0, []
         for part in self._parts:
             here = np.flatnonzero((numbers >= first) & (numbers < first + len(part)))
-            index = numbers[here] - first
             if here.size:
-                taken.append((here, part.take(index, draw.epoch), part.labels_of(index, draw.epoch)))
+                taken.append((here, *part.take(numbers[here] - first, draw.epoch)))
             first += len(part)
         places, frames, labels = (np.concatenate(each) for each in zip(*taken, strict=True))
         order = np.argsort(places)

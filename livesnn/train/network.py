@@ -283,7 +283,7 @@ class MeasuredNorms(Callback):
     def measure(self, net: Network, epoch: int, device: torch.device) -> None:
         """Measure in float32, as the exported model runs; ``epoch`` matters to clips that are made anew in each."""
         parts = np.array_split(self._chosen, -(-len(self._chosen) // AT_ONCE))
-        clips = [torch.from_numpy(self._samples.take(part, epoch)).to(device) for part in parts]
+        clips = [torch.from_numpy(self._samples.take(part, epoch)[0]).to(device) for part in parts]
         with torch.autocast(device.type, enabled=False):
             measure_norms(net, clips, self._from_zero)
 

@@ -103,7 +103,7 @@ def test_cifar10_dvs_is_split_by_index_or_by_seed_0(cifar10_dvs: Path) -> None:
     assert len(parts.training) + len(parts.validation) == 2 * 5 * 10
     assert set(validation.recordings) == set(parts.validation.recordings)
     assert not set(validation.recordings) & set(parts.training.recordings)  # type: ignore[attr-defined]
-    assert parts.training.take(np.arange(3), 0).shape == (3, 10, 2, 128, 128)
+    assert parts.training.take(np.arange(3), 0)[0].shape == (3, 10, 2, 128, 128)
 
 
 def test_cifar10_dvs_names_missing_and_damaged_recordings(cifar10_dvs: Path) -> None:

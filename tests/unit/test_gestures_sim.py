@@ -86,13 +86,13 @@ def test_streams_are_made_once_and_cut_anew_in_every_epoch(
     assert np.array_equal(load_streams(INPUT, 2, 40, seed=5).labels, streams.labels)
     assert {file: file.stat().st_mtime_ns for file in streams_cache.iterdir()} == files
     index = np.array([0, len(streams) - 1])
-    frames, labels = streams.take(index, 0), streams.labels_of(index, 0)
+    frames, labels = streams.take(index, 0)
     assert frames.shape == (2, 40, 2, 64, 64)
     whole = streams.frames[np.array([1])][0]
     place = next(i for i in range(len(whole)) if np.array_equal(whole[i : i + 40], frames[1]))
     assert np.array_equal(labels[1], streams.frame_labels[1, place : place + 40])
-    assert np.array_equal(streams.take(index, 0), frames)
-    assert not np.array_equal(streams.take(index, 1), frames)
+    assert np.array_equal(streams.take(index, 0)[0], frames)
+    assert not np.array_equal(streams.take(index, 1)[0], frames)
 
 
 def test_the_way_to_a_movement_counts_as_it_but_not_all_of_a_long_way() -> None:
@@ -118,7 +118,7 @@ def test_each_kind_of_movement_has_an_output_while_training_and_belongs_to_a_cla
     config = Configuration(dataset="gestures-sim", width=2, burn_in=10, compile=False, kinds_weight=0.5)
     net = build_network(config.card(names))
     module = HybridModule(net, config, 1, class_of=torch.tensor(streams.class_of))
-    frames, labels = streams.take(np.arange(2), 0), streams.labels_of(np.arange(2), 0)
+    frames, labels = streams.take(np.arange(2), 0)
     batch = Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.arange(2))
     module.loss_of(batch, 0)[0].backward()
     rows = net.classify.weight.grad.abs().sum(1)

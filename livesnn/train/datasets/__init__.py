@@ -49,12 +49,11 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def take(self, index: Index, epoch: int) -> Frames:
-        """Return the clips at ``index``, uint8 [B, T, C, H, W]; a clip depends only on its index and the epoch."""
-        ...
+    def take(self, index: Index, epoch: int) -> tuple[Frames, Index]:
+        """Return the clips at ``index``, uint8 [B, T, C, H, W], and their labels, int64 [B]; of stretches [B, T].
 
-    def labels_of(self, index: Index, epoch: int) -> Index:
-        """Return their labels, int64 [B]; of stretches of streams, those of the frames, [B, T]."""
+        A clip depends only on its index and the epoch.
+        """
         ...
 
 

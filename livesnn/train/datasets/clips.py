@@ -26,7 +26,6 @@ from livesnn.train.datasets import DataRequest, Parts, SplitName
 
 T = TypeVar("T")
 R = TypeVar("R")
-N = TypeVar("N", bound=np.generic)
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
@@ -115,11 +114,8 @@ class Clips:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Index, epoch: int) -> Frames:
-        return self.frames[index]
-
-    def labels_of(self, index: Index, epoch: int) -> Index:
-        return self.labels[index]
+    def take(self, index: Index, epoch: int) -> tuple[Frames, Index]:
+        return self.frames[index], self.labels[index]
 
     def subset(self, index: Index) -> Clips:
         frames = self.frames.subset(index) if isinstance(self.frames, Stack) else self.frames[index]
@@ -200,16 +196,11 @@ class Streams:
     def __len__(self) -> int:
         return len(self.frame_labels) * self._cuts
 
-    def take(self, index: Index, epoch: int) -> Frames:
-        return self._cut(self.frames[index // self._cuts], index, epoch)
-
-    def labels_of(self, index: Index, epoch: int) -> Index:
-        return self._cut(self.frame_labels[index // self._cuts], index, epoch)
-
-    def _cut(self, streams: npt.NDArray[N], index: Index, epoch: int) -> npt.NDArray[N]:
-        last = self.frame_labels.shape[1] - self.stretch
+    def take(self, index: Index, epoch: int) -> tuple[Frames, Index]:
+        last, streams = self.frame_labels.shape[1] - self.stretch, index // self._cuts
         firsts = [clip_random("cut", self.seed, epoch, i).integers(last + 1) for i in index.tolist()]
-        return np.stack([each[at : at + self.stretch] for each, at in zip(streams, firsts, strict=True)])
+        cuts = np.arange(len(index))[:, None], np.array(firsts)[:, None] + np.arange(self.stretch)
+        return self.frames[streams][cuts], self.frame_labels[streams][cuts]
 
 
 def requested_split(request: DataRequest, before: ModelCard | None) -> Split:

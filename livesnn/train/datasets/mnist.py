@@ -115,8 +115,8 @@ class SequenceSamples:
     def __len__(self) -> int:
         return len(self.digits) * len(self.classes) // 10
 
-    def take(self, index: Index, epoch: int) -> Frames:
-        """Return the sequences at ``index`` in an epoch, uint8 [B, 10, 1, 28, 28]."""
+    def take(self, index: Index, epoch: int) -> tuple[Frames, Index]:
+        """Return the sequences at ``index`` in an epoch, uint8 [B, 10, 1, 28, 28], and their labels."""
         import torch
 
         from livesnn.train.datasets.sequences import make_sequences, randoms_needed
@@ -129,15 +129,12 @@ class SequenceSamples:
         digits = torch.from_numpy(self.digits[index // directions])
         turned = torch.from_numpy(index % directions)
         made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
-        return made
-
-    def labels_of(self, index: Index, epoch: int) -> Index:
-        return self.labels[index]
+        return made, self.labels[index]
 
     def fixed(self, name: str) -> Clips:
         """Return all of them as clips, as they are in no epoch of a training."""
         every = np.arange(len(self))
-        chunks = [self.take(some, _FIXED) for some in np.array_split(every, -(-len(self) // 1000))]
+        chunks = [self.take(some, _FIXED)[0] for some in np.array_split(every, -(-len(self) // 1000))]
         names = tuple(f"{name}/{i}" for i in range(len(self)))
         return Clips(np.concatenate(chunks), self.labels, names, self.classes)
 
