@@ -456,25 +456,31 @@ class Known(NamedTuple):
     kept_aside: FloatArray
 
 
-def known_people(model: Model, weights: Weights, progress: Progress) -> Known:
+def known_people(
+    model: Model,
+    weights: Weights,
+    progress: Progress,
+    people: int = PEOPLE,
+    kept_aside_people: int = KEPT_ASIDE_PEOPLE,
+) -> Known:
     """Return windows of simulated people who perform everything that ``model`` was trained on.
 
     They are cached for its weights. Simulating them takes some 30 s, of which ``progress`` is told.
     """
-    total, nothing = PEOPLE + KEPT_ASIDE_PEOPLE, _nothing(model.card)
+    total, nothing = people + kept_aside_people, _nothing(model.card)
 
     def simulated() -> dict[str, FloatArray]:
         parts: dict[str, list[FloatArray]] = {"learned": [], "kept_aside": []}
         for number in range(total):
-            use: Use = "train" if number < PEOPLE else "validation"
-            part, seed = ("learned", number) if number < PEOPLE else ("kept_aside", number - PEOPLE)
+            use: Use = "train" if number < people else "validation"
+            part, seed = ("learned", number) if number < people else ("kept_aside", number - people)
             for name in (*GESTURES, nothing[seed % len(nothing)]):
                 clip = clip_frames(name, seed, model.card.input, use, CLIP_WINDOWS)
                 parts[part].append(watch(model, weights, clip).units)
             progress((number + 1) / total)
         return {part: np.concatenate(units) for part, units in parts.items()}
 
-    return Known(**_cached(f"known-{_key(model.card, weights, PEOPLE, KEPT_ASIDE_PEOPLE)}.npz", simulated))
+    return Known(**_cached(f"known-{_key(model.card, weights, people, kept_aside_people)}.npz", simulated))
 
 
 def _cached(name: str, make: Callable[[], dict[str, FloatArray]]) -> dict[str, FloatArray]:
