@@ -17,7 +17,7 @@ from livesnn.events.packet import Closing, Events
 from livesnn.events.recording import Recording, choose_stream
 from livesnn.threads import WORK_S, Latest, Progress, Worker, resting
 
-BINS = 2048  # More than a time line has pixels
+BINS = 2048  # at most; more than a time line has pixels
 
 _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25
@@ -40,7 +40,6 @@ class RateProfile:
 def profile(
     path: str | Path,
     *,
-    bins: int = BINS,
     stop: threading.Event | None = None,
     cpu_share: float = _CPU_SHARE,
     work_s: float = WORK_S,
@@ -51,8 +50,8 @@ def profile(
     the playback, with at most ``cpu_share`` of a core. A file that can't be read has no profile, and a damaged one
     has the profile of what is left. No error is raised, because playing the file reports it.
 
-    ``path`` may name a stream, otherwise the first one is taken. There are at most so many ``bins``. Once ``stop`` is
-    set, nothing more is read. ``work_s``: seconds of computing between two rests.
+    ``path`` may name a stream, otherwise the first one is taken. Once ``stop`` is set, nothing more is read.
+    ``work_s``: seconds of computing between two rests.
     """
     stop = stop or threading.Event()
     rest = resting(stop, cpu_share, work_s)
@@ -69,9 +68,9 @@ def profile(
                 return
             parts = reader.parts(stream.name)
             if parts is None:
-                yield from _read(Recording(Path(path), reader, stream, go_on), bins, go_on)
+                yield from _read(Recording(Path(path), reader, stream, go_on), go_on)
             elif parts.items.size:
-                yield _of_parts(parts, bins)
+                yield _of_parts(parts)
     except (LivesnnError, _Stopped):
         return
 
@@ -85,7 +84,7 @@ def profile_as_indexed(recording: Recording, stop: threading.Event) -> Iterator[
         if parts is None:
             return
         if parts.items.size:
-            yield _of_parts(parts, BINS)
+            yield _of_parts(parts)
 
 
 class ProfileReader(Closing):
@@ -111,15 +110,15 @@ class ProfileReader(Closing):
         self._worker.close(timeout_s)
 
 
-def _bin_us(duration_us: int, bins: int) -> int:
-    return max(duration_us // bins + 1, _MIN_BIN_US)
+def _bin_us(duration_us: int) -> int:
+    return max(duration_us // BINS + 1, _MIN_BIN_US)
 
 
-def _of_parts(rows: Parts, bins: int) -> RateProfile:
+def _of_parts(rows: Parts) -> RateProfile:
     """Return the profile of all parts; the events of each are spread evenly over its time."""
     start_us = int(rows.t_first.min())
     duration_us = int(rows.t_last.max()) - start_us
-    bin_us = _bin_us(duration_us, bins)
+    bin_us = _bin_us(duration_us)
     order = np.argsort(rows.t_first, kind="stable")
     ends = np.stack([rows.t_first[order], rows.t_last[order]], axis=1).ravel() - start_us
     sums = np.cumsum(rows.items[order])
@@ -129,9 +128,9 @@ def _of_parts(rows: Parts, bins: int) -> RateProfile:
     return RateProfile(bin_us, np.diff(np.rint(below).astype(np.int64)))
 
 
-def _read(recording: Recording, bins: int, go_on: Progress) -> Iterator[RateProfile]:
+def _read(recording: Recording, go_on: Progress) -> Iterator[RateProfile]:
     """Count the events of a recording packet by packet."""
-    start_us, bin_us = recording.t_start, _bin_us(recording.duration_us, bins)
+    start_us, bin_us = recording.t_start, _bin_us(recording.duration_us)
     counts = np.zeros(recording.duration_us // bin_us + 1, np.int64)
     known = shown = 0
     for packet in recording:

@@ -15,7 +15,7 @@ from livesnn.bench.throughput import make_events
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.session.rate_profile import ProfileReader, RateProfile, profile
+from livesnn.session.rate_profile import BINS, ProfileReader, RateProfile, profile
 from tests.format_files import MADE_FILES
 
 SENSOR = Resolution(34, 34)
@@ -67,8 +67,8 @@ def by_second(known: RateProfile) -> list[int]:
     return np.bincount(starts_s, weights=known.counts).astype(int).tolist()
 
 
-def last_of(path: str | Path, *, bins: int = 2048) -> RateProfile:
-    return list(profile(path, bins=bins, cpu_share=1.0))[-1]
+def last_of(path: str | Path) -> RateProfile:
+    return list(profile(path, cpu_share=1.0))[-1]
 
 
 def test_the_stream_that_is_asked_for_is_counted(tmp_path: Path) -> None:
@@ -78,15 +78,15 @@ def test_the_stream_that_is_asked_for_is_counted(tmp_path: Path) -> None:
             for axis in "txyp":
                 file[f"{name}/{axis}"] = events[axis].astype("i8" if axis == "t" else "u2")
             file[f"{name}/t"].attrs["unit"] = "us"
-    known = last_of(f"{path}?stream=b", bins=100)
+    known = last_of(f"{path}?stream=b")
     assert known.counts.tolist() == counted(second, known)
     assert last_of(path).counts.sum() == 10
 
 
 def test_a_file_that_is_read_is_counted_exactly(tmp_path: Path) -> None:
     events = bursts()
-    known = last_of(write_npz(tmp_path / "bursts.npz", events), bins=100)
-    assert len(known.counts) <= 100
+    known = last_of(write_npz(tmp_path / "bursts.npz", events))
+    assert len(known.counts) <= BINS
     assert known.counts.tolist() == counted(events, known)
     assert known.counts.sum() == events.size
 
@@ -120,7 +120,7 @@ def test_a_file_without_its_table_is_profiled_as_far_as_it_goes(tmp_path: Path) 
 
 
 def test_each_refinement_goes_further_and_keeps_what_was_whole(tmp_path: Path) -> None:
-    found = list(profile(write_npz(tmp_path / "bursts.npz", bursts()), bins=500, cpu_share=1.0))
+    found = list(profile(write_npz(tmp_path / "bursts.npz", bursts()), cpu_share=1.0))
     lengths = [len(known.counts) for known in found]
     assert len(found) > 3
     assert lengths == sorted(lengths)
