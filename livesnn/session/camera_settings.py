@@ -75,14 +75,14 @@ class HotPixelFiles:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = None if folder is None else folder / FOLDER
+        self._folder = folder
 
     def load(self, serial: str, sensor: Resolution, orientation: Orientation) -> npt.NDArray[np.bool_] | None:
         """Return which pixels of the upright picture are hot, bool [H, W]; None where nothing was saved.
 
         Raises DataError if the camera's file can't be read, or is for another sensor.
         """
-        if self._folder is None or not serial or not (file := _file_of(self._folder, serial)).is_file():
+        if (file := _file_of(self._folder, FOLDER, serial)) is None or not file.is_file():
             return None
         try:
             known = decode_json(file.read_bytes(), _HotPixelFile)
@@ -100,18 +100,14 @@ class HotPixelFiles:
 
     def save(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
         """Save which pixels of the upright picture are hot, bool [H, W]; do nothing where that isn't possible."""
-        if self._folder is None or not serial:
+        if (file := _file_of(self._folder, FOLDER, serial)) is None:
             return
         hot = _oriented(hot, Orientation().after(orientation))  # as the sensor has them
         height, width = hot.shape
         known = _HotPixelFile(width, height, [(x, y) for y, x in np.argwhere(hot).tolist()])
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(_file_of(self._folder, serial), msgspec.json.encode(known))
-
-
-def _file_of(folder: Path, serial: str) -> Path:
-    return folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', serial)}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(file, msgspec.json.encode(known))
 
 
 SENSORS = "sensors"
@@ -125,15 +121,14 @@ class SensorFiles:
     """
 
     def __init__(self, folder: Path | None, given: SensorSettings | None = None) -> None:
-        self._folder = None if folder is None else folder / SENSORS
-        self._given = given
+        self._folder, self._given = folder, given
 
     def set_up(self, sensor: SensorControl, serial: str) -> str:
         """Set a camera up as was saved or given; return why that isn't possible, in one line, or ""."""
         try:
             if self._given is not None:
                 sensor.change(self._given)
-            elif self._folder is not None and serial and (file := _file_of(self._folder, serial)).is_file():
+            elif (file := _file_of(self._folder, SENSORS, serial)) is not None and file.is_file():
                 sensor.change(load_settings(file))
         except (DataError, SourceError) as error:
             return f"the sensor is set up as its driver does: {error}"
@@ -142,9 +137,15 @@ class SensorFiles:
     def change(self, sensor: SensorControl, serial: str, settings: SensorSettings) -> None:
         """Set a camera up this way, and save that where it is possible. Raises SourceError where it can't be."""
         sensor.change(settings)
-        if self._folder is not None and serial:
+        if (file := _file_of(self._folder, SENSORS, serial)) is not None:
             with suppress(OSError):
-                save_settings(_file_of(self._folder, serial), settings, sensor.camera)
+                save_settings(file, settings, sensor.camera)
+
+
+def _file_of(folder: Path | None, kind: str, serial: str) -> Path | None:
+    """Return a camera's file of a kind; None without a folder or a serial number."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", serial)
+    return folder / kind / f"{name}.json" if folder is not None and serial else None
 
 
 def _oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
