@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
@@ -136,21 +136,21 @@ class Feed:
                 receiver.end()
         self._loop.call(lambda: _wake(receivers))
 
-    def join(self, name: str = "") -> Receiver:
-        """Return a new receiver, which gets what is put from now on; in the loop."""
+    @contextlib.contextmanager
+    def join(self, name: str = "") -> Iterator[Receiver]:
+        """Yield a new receiver, which gets what is put until the end; in the loop."""
         receiver = Receiver(f"{self.kind} {name}".strip(), most_bytes=self._most_bytes, missed=self._missed)
         with self._lock:
             self._receivers.append(receiver)
             if self._ended:
                 receiver.end()
-        return receiver
-
-    def leave(self, receiver: Receiver) -> None:
-        """Forget a receiver; in the loop."""
-        with self._lock:
-            self._receivers.remove(receiver)
-            self._before.update(sent=receiver.taken, missed=receiver.dropped)
-        self._left.set()
+        try:
+            yield receiver
+        finally:
+            with self._lock:
+                self._receivers.remove(receiver)
+                self._before.update(sent=receiver.taken, missed=receiver.dropped)
+            self._left.set()
 
     def let_go(self) -> None:
         """Let everyone leave once they have taken what waits; from any thread."""

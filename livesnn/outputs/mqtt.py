@@ -137,8 +137,7 @@ class MqttOutput:
             logger=logging.Logger("mqtt", logging.CRITICAL + 1),  # the loop says what goes wrong
         )
         async with client:
-            receiver = self._decisions.programs.join(str(broker))  # now, so that nothing old waits
-            try:
+            with self._decisions.programs.join(str(broker)) as receiver:  # now, so that nothing old waits
                 await client.publish(status, "online", qos=1, retain=True)
                 ready()
                 last: str | None = None
@@ -150,5 +149,3 @@ class MqttOutput:
                     last, told = decision, True
                     await client.publish(lines, message.octets.rstrip(b"\n"))
                 await client.publish(status, "offline", qos=1, retain=True)
-            finally:
-                self._decisions.programs.leave(receiver)

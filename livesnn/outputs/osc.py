@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
@@ -39,8 +40,10 @@ class OscOutput(asyncio.DatagramProtocol):
         transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: self, remote_addr=self._address
         )
-        receiver = self._decisions.programs.join(f"osc {self._address.host}:{self._address.port}")
-        try:
+        with (
+            closing(transport),
+            self._decisions.programs.join(f"osc {self._address.host}:{self._address.port}") as receiver,
+        ):
             ready()
             last: str | None = None
             while (message := await receiver.next()) is not None:
@@ -48,9 +51,6 @@ class OscOutput(asyncio.DatagramProtocol):
                 if message.row is not None or last is None:  # not of notices between
                     transport.sendto(bundle(self._decisions.card.classes, last, message.row))
                     self._say_if_somebody_listens()
-        finally:
-            self._decisions.programs.leave(receiver)
-            transport.close()
 
     def error_received(self, error: Exception) -> None:
         """Say once that nobody listens. The system knows only where the other computer says so."""
@@ -89,8 +89,7 @@ def bundle(classes: Sequence[str], decision: str | None, row: Row | None) -> byt
     for address, values in messages:
         message = OscMessageBuilder(address)
         for value in values:
-            kind = {str: "s", int: "i"}.get(type(value), "f")
-            message.add_arg(float(value) if kind == "f" else value, kind)
+            message.add_arg(value)
         builder.add_content(message.build())
     octets: bytes = builder.build().dgram
     return octets

@@ -89,31 +89,29 @@ class Ros2Output:
     async def run(self, ready: Callable[[], None]) -> None:
         """Publish until the feed ends. Raises SourceError where ROS takes nothing, or refuses what it is given."""
         node = await _in_thread(_Node, self._namespace, self._decisions, self._source, self)
-        receiver = self._receiver = self._decisions.programs.join("ros2")
-        try:
-            self.name = f"decisions to ROS 2 as {node.node.get_fully_qualified_name()}"
-            ready()
-            last: str | None = None
-            told_s = 0.0
-            while not receiver.ended:
-                await receiver.woken()
-                for message in receiver.take_all():
-                    last = decided(message, last)
-                    await _in_thread(node.publish_decision, message, last)
-                if (picture := self._view.take()) is not None:
-                    await _in_thread(node.publish_picture, picture)
-                if time.monotonic() - told_s >= DIAGNOSTICS_S or receiver.ended:
-                    told_s = time.monotonic()
-                    status = _status(self._decisions, self._source, ended=receiver.ended)
-                    self._view.watched = await _in_thread(node.publish_diagnostics, status)
-        finally:
-            self._view.watched, self._receiver = False, None
-            try:  # to its end, even where this is cancelled meanwhile
-                with suppress(TimeoutError):
+        with self._decisions.programs.join("ros2") as receiver:
+            self._receiver = receiver
+            try:
+                self.name = f"decisions to ROS 2 as {node.node.get_fully_qualified_name()}"
+                ready()
+                last: str | None = None
+                told_s = 0.0
+                while not receiver.ended:
+                    await receiver.woken()
+                    for message in receiver.take_all():
+                        last = decided(message, last)
+                        await _in_thread(node.publish_decision, message, last)
+                    if (picture := self._view.take()) is not None:
+                        await _in_thread(node.publish_picture, picture)
+                    if time.monotonic() - told_s >= DIAGNOSTICS_S or receiver.ended:
+                        told_s = time.monotonic()
+                        status = _status(self._decisions, self._source, ended=receiver.ended)
+                        self._view.watched = await _in_thread(node.publish_diagnostics, status)
+            finally:
+                self._view.watched, self._receiver = False, None
+                with suppress(TimeoutError):  # to its end, even where this is cancelled meanwhile
                     async with asyncio.timeout(STUCK_S):
                         await asyncio.shield(asyncio.wrap_future(pool("ros2", 1).submit(node.close)))
-            finally:
-                self._decisions.programs.leave(receiver)
 
 
 async def _in_thread(do: Callable[..., T], *arguments: object) -> T:

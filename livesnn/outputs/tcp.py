@@ -69,25 +69,24 @@ class TcpOutput:
             writer.transport.abort()
             return
         host, port, *_ = writer.get_extra_info("peername") or ("?", 0)
-        receiver = self._feed.join(f"{host}:{port}")
-        self._listeners[reader] = receiver
-        try:
-            # With 0, `drain` waits until the system has all of a message.
-            writer.transport.set_write_buffer_limits(high=0)
-            keep_little(writer.transport, self._buffer_bytes)
-            await self._send(writer, self._greeting)
-            while (message := await receiver.next()) is not None:
-                await self._send(writer, message.octets)
-            writer.close()
-            await writer.wait_closed()
-        except TimeoutError:
-            self._say("stuck", f"{receiver.name} took nothing for {self._stuck_s:g} s: disconnected")
-        except OSError:
-            pass  # it has hung up
-        finally:
-            writer.transport.abort()
-            self._feed.leave(receiver)
-            self._listeners.pop(reader, None)
+        with self._feed.join(f"{host}:{port}") as receiver:
+            self._listeners[reader] = receiver
+            try:
+                # With 0, `drain` waits until the system has all of a message.
+                writer.transport.set_write_buffer_limits(high=0)
+                keep_little(writer.transport, self._buffer_bytes)
+                await self._send(writer, self._greeting)
+                while (message := await receiver.next()) is not None:
+                    await self._send(writer, message.octets)
+                writer.close()
+                await writer.wait_closed()
+            except TimeoutError:
+                self._say("stuck", f"{receiver.name} took nothing for {self._stuck_s:g} s: disconnected")
+            except OSError:
+                pass  # it has hung up
+            finally:
+                writer.transport.abort()
+                self._listeners.pop(reader, None)
 
     def _let_go_of_those_who_hung_up(self) -> None:
         """Make room; otherwise it is noticed only when something is sent to them."""

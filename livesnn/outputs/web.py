@@ -233,7 +233,8 @@ class WebOutput:
         control: bool = False,
     ) -> None:
         self._listening: socket.socket | None = listening_socket(address)
-        self._address = Address(address.host, self._listening.getsockname()[1])
+        self.port: int = self._listening.getsockname()[1]
+        self._address = Address(address.host, self.port)
         self.name = f"page at {address.host}:{self.port}"
         self._loop, self._say = loop, loop.say
         self._decisions, self._source = decisions, source
@@ -249,10 +250,6 @@ class WebOutput:
         self._picture: _Shared | None = None
         self._view = source.view(lambda: loop.call(self._share_picture))
         loop.start(self)
-
-    @property
-    def port(self) -> int:
-        return self._address.port
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Answer requests, and tell pages once a second how it goes."""
@@ -356,31 +353,31 @@ class WebOutput:
             return web.Response(status=400, text="this address is for the page's WebSocket\n")
         await page.prepare(request)
         keep_little(request.transport, None)
-        viewer = _Viewer(self._decisions.page.join(str(request.remote)))
-        self._viewers.append(viewer)
-        self._view.watched = True
-        telling = asyncio.create_task(self._tell(page, viewer, request))
-        try:
-            async for message in page:
-                if viewer.sends_too_often():
-                    self._say("garbage", f"{viewer.receiver.name} sent too much: disconnected")
-                    if request.transport is not None:
-                        request.transport.abort()
-                    break
-                if message.type is WSMsgType.PING:
-                    await page.pong(message.data)
-                elif message.type is WSMsgType.PONG:
-                    pass
-                elif message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
-                    self._say("garbage", f"{viewer.receiver.name} sent what a page doesn't send: disconnected")
-                    await page.close(code=WSCloseCode.POLICY_VIOLATION)
-            if page.close_code == WSCloseCode.MESSAGE_TOO_BIG:
-                self._say("garbage", f"{viewer.receiver.name} sent too much at once: disconnected")
-        finally:
-            telling.cancel()
-            self._viewers.remove(viewer)
-            self._view.watched = bool(self._viewers)
-            self._decisions.page.leave(viewer.receiver)
+        with self._decisions.page.join(str(request.remote)) as receiver:
+            viewer = _Viewer(receiver)
+            self._viewers.append(viewer)
+            self._view.watched = True
+            telling = asyncio.create_task(self._tell(page, viewer, request))
+            try:
+                async for message in page:
+                    if viewer.sends_too_often():
+                        self._say("garbage", f"{receiver.name} sent too much: disconnected")
+                        if request.transport is not None:
+                            request.transport.abort()
+                        break
+                    if message.type is WSMsgType.PING:
+                        await page.pong(message.data)
+                    elif message.type is WSMsgType.PONG:
+                        pass
+                    elif message.type is not WSMsgType.TEXT or not self._heed(message.data, viewer):
+                        self._say("garbage", f"{receiver.name} sent what a page doesn't send: disconnected")
+                        await page.close(code=WSCloseCode.POLICY_VIOLATION)
+                if page.close_code == WSCloseCode.MESSAGE_TOO_BIG:
+                    self._say("garbage", f"{receiver.name} sent too much at once: disconnected")
+            finally:
+                telling.cancel()
+                self._viewers.remove(viewer)
+                self._view.watched = bool(self._viewers)
         return page
 
     async def _tell(self, page: web.WebSocketResponse, viewer: _Viewer, request: web.Request) -> None:
@@ -431,14 +428,9 @@ class WebOutput:
             return True
         if not self._control:
             return False
+        source = self._source
         try:
-            match asked.do:
-                case "reset":
-                    self._source.reset()
-                case "record":
-                    self._source.record()
-                case "stop":
-                    self._source.stop_recording()
+            {"reset": source.reset, "record": source.record, "stop": source.stop_recording}[asked.do]()
         except LivesnnError as error:
             self._decisions.notice(str(error))
         return True
@@ -458,15 +450,11 @@ class WebOutput:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(request)
         keep_little(request.transport, KEPT_BYTES)
-        receiver = self._decisions.programs.join(str(request.remote))
-        try:
-            with self._letting_go(receiver, request):
-                await self._write_event(response, json_line(self._decisions.greeting))
-                while (message := await receiver.next()) is not None:
-                    await self._write_event(response, message.octets)
-                await response.write_eof()
-        finally:
-            self._decisions.programs.leave(receiver)
+        with self._decisions.programs.join(str(request.remote)) as receiver, self._letting_go(receiver, request):
+            await self._write_event(response, json_line(self._decisions.greeting))
+            while (message := await receiver.next()) is not None:
+                await self._write_event(response, message.octets)
+            await response.write_eof()
         return response
 
     async def _write_event(self, response: web.StreamResponse, line: bytes) -> None:

@@ -674,13 +674,10 @@ class Unreliable:
             self.failures -= 1
             raise self.error
         ready()
-        receiver = self.feed.join()
-        self.works.set()
-        try:
+        with self.feed.join() as receiver:
+            self.works.set()
             while (message := await receiver.next()) is not None:
                 self.got.append(message.octets)
-        finally:
-            self.feed.leave(receiver)
 
 
 def test_an_output_that_fails_is_said_once_and_run_again_until_it_works() -> None:
