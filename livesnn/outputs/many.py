@@ -106,13 +106,7 @@ def decide(file: File, options: RunOptions, threads: int) -> Outcome:
     try:
         *lines, summary = decide_all(
             file.path,
-            options.model,
-            state=options.state,
-            every=options.every,
-            decider=options.decider,
-            seconds=options.seconds,
-            denoise=options.denoise,
-            orientation=options.orientation,
+            **vars(options),
             listen=note_model,
             load=lambda name: _loaded(name, options.engine, threads, threading.get_ident()),
         )
@@ -204,10 +198,7 @@ def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify:
             if client.status != "running" or any(future.cancelled() for future, _ in batch):
                 raise LivesnnError("the scheduler is lost: start it, and run this again to go on")
             for future, result in batch:
-                yield (
-                    running.pop(future),
-                    _failed_on_cluster(result[1]) if future.status == "error" else result,
-                )
+                yield running.pop(future), _failed_on_cluster(result[1]) if future.status == "error" else result
 
 
 def _failed_on_cluster(error: BaseException) -> Failed:
@@ -234,11 +225,7 @@ class Table(Protocol):
 
 def open_table(path: Path) -> Table:
     """Open a table to add to it. Raises LivesnnError where that can't be, or the file isn't one."""
-    kinds: dict[str, Callable[[Path], Table]] = {
-        ".jsonl": JsonTable,
-        ".csv": CsvTable,
-        ".parquet": ParquetTable,
-    }
+    kinds: dict[str, Callable[[Path], Table]] = {".jsonl": JsonTable, ".csv": CsvTable, ".parquet": ParquetTable}
     if path.suffix.lower() not in kinds:
         raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl, .csv or .parquet")
     if path.name.lower().endswith(SUFFIX):
@@ -247,26 +234,14 @@ def open_table(path: Path) -> Table:
         raise LivesnnError(f"--out {path}: this is a folder, a pipe or a device: give another file")
     try:
         return kinds[path.suffix.lower()](path)
-    except OSError as error:
-        if error.strerror is not None:
-            raise LivesnnError(f"--out {path}: {error.strerror}: give another file") from error
-        raise _no_table(path) from error  # of pyarrow, which found damage
-    except (ValueError, LookupError, csv.Error) as error:  # msgspec's and pyarrow's are ValueErrors
-        raise _no_table(path) from error
-
-
-def _no_table(path: Path) -> LivesnnError:
-    return LivesnnError(f"--out {path} isn't a table of livesnn run, or is damaged: give another file")
+    except (OSError, ValueError, LookupError, csv.Error) as error:  # msgspec's and pyarrow's are ValueErrors
+        reason = getattr(error, "strerror", None)  # an OSError of pyarrow, which found damage, has none
+        wrong = " isn't a table of livesnn run, or is damaged" if reason is None else f": {reason}"
+        raise LivesnnError(f"--out {path}{wrong}: give another file") from error
 
 
 _CELLS = str | int | float | None
-_COLUMNS: dict[str, Any] = {
-    "file": str,
-    "model": str,
-    "options": dict,
-    **get_type_hints(Summary),
-    "lines": list,
-}
+_COLUMNS: dict[str, Any] = {"file": str, "model": str, "options": dict, **get_type_hints(Summary), "lines": list}
 
 
 def _cells(line: bytes) -> dict[str, _CELLS]:
