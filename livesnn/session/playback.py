@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from livesnn.card import InputSpec, SliceRule
+from livesnn.card import InputSpec
 from livesnn.errors import DataError, SourceError
 from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import ReconnectingSource
@@ -30,10 +30,6 @@ from livesnn.video import FrameSource
 
 RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a pause to hold
 PAUSING, RECONNECTING = "pausing", "reconnecting"
-
-
-def unseen(packet: Packet) -> None:
-    """Look at no packet."""
 
 
 class Playback(ABC):
@@ -102,7 +98,7 @@ class Playback(ABC):
         """
 
     @abstractmethod
-    def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+    def frames(self, spec: InputSpec, see: See) -> Iterator[Frame]:
         """Yield the frames of the pass to the end, or until it is interrupted.
 
         ``see`` looks at each packet before it is cut into frames, in the thread that iterates.
@@ -150,9 +146,9 @@ class EventPlayback(Playback):
             out_of_bounds=counters.out_of_bounds,
         )
 
-    def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, spec: InputSpec, see: See) -> Iterator[Frame]:
         assert self._pipeline is not None  # begun
-        slicer = Slicer(rule, self.resolution, input)
+        slicer = Slicer(spec.slice, self.resolution, spec)
         for packet in self._pipeline:
             see(packet)
             yield from slicer.push(packet)
@@ -303,11 +299,11 @@ class VideoPlayback(Playback):
         self.interrupted = self.read_to_end = False
         self._from_us = from_us
 
-    def frames(self, rule: SliceRule, input: InputSpec, see: See = unseen) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, spec: InputSpec, see: See) -> Iterator[Frame]:
         if self.live:
-            yield from self._unless_paused(self._video.frames(rule, input))
+            yield from self._unless_paused(self._video.frames(spec.slice, spec))
         else:
-            yield from self._when_due(self._frames_from(rule, input))
+            yield from self._when_due(self._frames_from(spec))
         self.read_to_end = not self.interrupted
 
     def interrupt(self) -> None:
@@ -322,14 +318,14 @@ class VideoPlayback(Playback):
                 return
             yield replace(frame, arrived_s=time.perf_counter())
 
-    def _frames_from(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+    def _frames_from(self, spec: InputSpec) -> Iterator[Frame]:
         """Yield the frames from ``from_us`` on, or only the last frame where there are none."""
-        frames = self._video.frames(rule, input, self._from_us)
+        frames = self._video.frames(spec.slice, spec, self._from_us)
         first = next(frames, None)
-        near_us = self._from_us - max(LAST_US, 2 * (rule.delta_t_us or 0))
+        near_us = self._from_us - max(LAST_US, 2 * (spec.slice.delta_t_us or 0))
         for from_us in (near_us, 0):
             if first is None:
-                first = self._last(self._video.frames(rule, input, from_us))
+                first = self._last(self._video.frames(spec.slice, spec, from_us))
         if first is not None:
             yield replace(first, start=True)
         yield from frames

@@ -261,10 +261,9 @@ class Session:
     def _frames_of_pass(
         self, playback: Playback, model: Model, display: Display, stop: threading.Event
     ) -> Iterator[Frame]:
-        spec = model.card.input
         epoch = len(playback.breaks)
         try:
-            for frame in playback.frames(spec.slice, spec, self.comparer.see):
+            for frame in playback.frames(model.card.input, self.comparer.see):
                 if epoch != (epoch := frame.epoch):
                     self._reset(self.control.resets, playback.breaks[epoch - 1])
                 if (shown := self.control.hold_while_paused(frame, playback, stop)) is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class Reel:
         self.playback.end_pass()
         begun = self.control.begin(self.playback, ignore, ignore, self._stop)
         assert begun is not None
-        self._frames = self.playback.frames(self._rule, CARD.input)
+        self._frames = self.playback.frames(replace(CARD.input, slice=self._rule), ignore)
 
     def show(self, frames: int = 1) -> int:
         """Let so many frames through; return when the last one ends, after the start."""
