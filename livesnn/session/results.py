@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.packet import Packet
 from livesnn.infer.cost import dense_synops, energy_estimate_uj, macs, mean_density
 from livesnn.infer.decide import Decision, Percentiles, Tally
-from livesnn.infer.run import Result
+from livesnn.infer.run import Latency, Result
 
 HISTORY_US = 10_000_000  # Stream time that a `History` goes back
 HISTORY_STEP_US = 20_000  # Values nearer to each other than this would fall on one pixel
@@ -202,11 +202,9 @@ class Statistics(Counts):
 
 
 class _Sample(NamedTuple):
-    """Of a result: latencies (ms), densities [hidden layers], and two numbers of its frame."""
+    """Of a result: latencies, densities [hidden layers], and two numbers of its frame."""
 
-    slice_ms: float
-    network_ms: float
-    total_ms: float
+    latency: Latency
     density: npt.NDArray[np.float32]
     active: int  # values other than 0
     flicker: int
@@ -287,12 +285,8 @@ class RollingStatistics:
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
         """Add a result, finished at ``now_s`` (`time.perf_counter`)."""
-        sample = _Sample(
-            *(result.latency.slice_ms, result.latency.network_ms, result.latency.total_ms),
-            result.density,
-            int(np.count_nonzero(result.frame.data)),  # 1 µs
-            result.frame.light_flicker,
-        )
+        active = int(np.count_nonzero(result.frame.data))  # 1 µs
+        sample = _Sample(result.latency, result.density, active, result.frame.light_flicker)
         with self._lock:
             self._samples.append(sample)
             self._card = card
@@ -306,9 +300,9 @@ class RollingStatistics:
             samples, result_times_s, card = [*self._samples], [*self._result_times_s], self._card
         return Statistics(
             **vars(counts),
-            slice_ms=Percentiles.of([sample.slice_ms for sample in samples]),
-            network_ms=Percentiles.of([sample.network_ms for sample in samples]),
-            total_ms=Percentiles.of([sample.total_ms for sample in samples]),
+            slice_ms=Percentiles.of([sample.latency.slice_ms for sample in samples]),
+            network_ms=Percentiles.of([sample.latency.network_ms for sample in samples]),
+            total_ms=Percentiles.of([sample.latency.total_ms for sample in samples]),
             events_per_s=self.arrived.per_s,
             filtered_per_s=self.filtered.per_s,
             frames_per_s=_rate(result_times_s, now_s),
@@ -355,7 +349,7 @@ EDGES_MS = np.logspace(  # Edges of the bins of `PlotHistory.histogram`, ms: eac
 )
 
 LatencyPart = Literal["slice", "network", "decision", "show"]
-LATENCY_PARTS: tuple[LatencyPart, ...] = ("slice", "network", "decision", "show")
+LATENCY_PARTS: tuple[LatencyPart, ...] = get_args(LatencyPart)
 """As in the window's numbers: those of a `Latency`, and from the arrival of a picture's events to the screen."""
 
 Quantity = Literal["rate", "latency", "probabilities", "density", "membrane"]
@@ -401,7 +395,7 @@ class PlotHistory:
         self._at_s = np.full(_ROWS, np.nan)
         self._stream_s = np.full(_ROWS, np.nan)
         self._table = np.full((_ROWS, ends[-1]), np.nan)
-        self._n_rows = 0  # ever written
+        self.n_rows = 0  # ever written, also those that are overwritten by now
         self._sums = np.zeros(ends[-1])  # since the last row
         self._longest = dict.fromkeys(LATENCY_PARTS, math.nan)
         self._frames = 0
@@ -411,14 +405,9 @@ class PlotHistory:
         self._lock = threading.Lock()  # held for microseconds
 
     @property
-    def n_rows(self) -> int:
-        """How many rows have been written, also those that are overwritten by now."""
-        return self._n_rows
-
-    @property
     def newest_s(self) -> float:
         """When the newest row was written, as `now_s`; 0: there is none."""
-        return float(self._at_s[(self._n_rows - 1) % _ROWS]) if self._n_rows else 0.0
+        return float(self._at_s[(self.n_rows - 1) % _ROWS]) if self.n_rows else 0.0
 
     def now_s(self) -> float:
         """Return the seconds since the source was opened."""
@@ -444,16 +433,15 @@ class PlotHistory:
     def add_statistics(self, statistics: Statistics, at_s: float) -> None:
         """Write a row if the last one is at least `ROW_S` ago: these rates, and what was added since."""
         with self._lock:
-            newest = (self._n_rows - 1) % _ROWS
-            if self._n_rows and at_s < self._at_s[newest] + ROW_S:
+            if self.n_rows and at_s < self.newest_s + ROW_S:
                 return
-            index = self._n_rows % _ROWS
+            index = self.n_rows % _ROWS
             row = self._table[index]
             row[:] = self._sums / self._frames if self._frames else math.nan
             row[self._columns["rate"]] = (statistics.events_per_s, statistics.filtered_per_s)
             row[self._columns["latency"]] = tuple(self._longest.values())
             self._at_s[index], self._stream_s[index] = at_s, self._newest_stream_s
-            self._n_rows += 1
+            self.n_rows += 1
             self._sums[:] = 0.0
             self._frames = 0
             self._longest = dict.fromkeys(LATENCY_PARTS, math.nan)
@@ -461,8 +449,8 @@ class PlotHistory:
     def rows(self, quantity: Quantity, from_s: float = -math.inf, to_s: float = math.inf) -> Rows:
         """Return copies of a quantity's rows in a time, and of the one before and after it."""
         with self._lock:
-            used = min(self._n_rows, _ROWS)
-            order = np.arange(self._n_rows - used, self._n_rows) % _ROWS
+            used = min(self.n_rows, _ROWS)
+            order = np.arange(self.n_rows - used, self.n_rows) % _ROWS
             at_s = self._at_s[order]
             first = max(int(np.searchsorted(at_s, from_s)) - 1, 0)
             order = order[first : int(np.searchsorted(at_s, to_s, side="right")) + 1]
