@@ -141,20 +141,8 @@ class FrameStream(Closing):
     Raises SourceError if a video is to be turned or filtered, the sensor is too large for the noise filter, or
     ``seconds`` isn't above 0. The source is closed then.
 
-    Parameters
-    ----------
-    source
-        Owned from now on.
-    spec
-        The input of the model that takes the frames.
-    seconds, stop
-        End after so long, or when ``stop`` is set; see `take_seconds`.
-    orientation
-        How the events are rotated and mirrored, to be upright.
-    denoise
-        Whether noise is filtered.
-    clock, record, gate
-        See `open_pipeline`.
+    The ``source`` is owned from now on. ``spec``: the input of the model that takes the frames. ``denoise``: whether
+    noise is filtered. The other parameters are those of `open_pipeline`.
     """
 
     def __init__(
@@ -172,6 +160,7 @@ class FrameStream(Closing):
     ) -> None:
         self.source = source
         self._spec = spec
+        self.resolution: Resolution | None = None  # of the upright events; None of a video
         self._pipeline: Pipeline | None = None
         self._events_s = time.perf_counter()  # when the last events came
         try:
@@ -196,6 +185,7 @@ class FrameStream(Closing):
                     noise=DenoiseState(orientation.resolution(source.resolution)) if denoise else None,
                     policy="drop_oldest" if source.live else None,
                 )
+                self.resolution = self._pipeline.resolution
         except BaseException:
             source.close()
             raise
@@ -226,11 +216,6 @@ class FrameStream(Closing):
     def _note_events(self, packet: Packet) -> None:
         if packet.events.size:
             self._events_s = time.perf_counter()
-
-    @property
-    def resolution(self) -> Resolution | None:
-        """Of the upright events; None of a video."""
-        return None if self._pipeline is None else self._pipeline.resolution
 
     @property
     def counters(self) -> SourceCounters:
@@ -313,11 +298,7 @@ def run(
         The source or the model can't be opened, they don't fit each other, or the source fails.
     """
     loaded = load_model(model, engine) if isinstance(model, str | Path) else _loaded(model)
-    given: tuple[tuple[str, object, type], ...] = (
-        ("decider", decider, Decider),
-        ("orientation", orientation, Orientation),
-    )
-    for name, value, kind in given:
+    for name, value, kind in (("decider", decider, Decider), ("orientation", orientation, Orientation)):
         if not isinstance(value, kind):
             raise LivesnnError(f"{name} can't be {value!r}: give a {kind.__name__}, or leave it out")
     decider.check(loaded.card)
@@ -399,15 +380,13 @@ def run_frames(
     window, decision = _Window(card), UNDECIDED
     membranes = model.initial_state()
     carried = 0
-    first = True
     for frame in frames:
         if not isinstance(frame, Frame):
             yield frame
             continue
         begun_s = time.perf_counter()
         mode = _mode(state)
-        reset = (reset_requested() or frame.start) and not first
-        first = False
+        reset = (reset_requested() or frame.start) and carried > 0  # not before the first
         if reset:
             window.restart()
             decision = UNDECIDED
