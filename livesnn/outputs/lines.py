@@ -6,7 +6,7 @@ import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from math import isfinite, nan
@@ -186,8 +186,7 @@ def decide_all(
                     latency = result.latency if opened.live else Latency(nan, nan, nan)
                     yield (row := _row(result, loaded, reset, now_dropped - dropped, latency))
                     reset, dropped = False, now_dropped
-            others = opened.other_streams if isinstance(opened, Recording) else ()
-            yield totals.end(stream, others)
+            yield totals.end(stream)
 
 
 def _fitting(source: object, opened: EventSource | FrameSource, orientation: Orientation, notify: Notify) -> str:
@@ -202,16 +201,14 @@ def _fitting(source: object, opened: EventSource | FrameSource, orientation: Ori
 
 
 def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Latency) -> Row:
-    card = model.card
-    rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
-    likely = dict(zip(card.classes, result.probabilities.tolist(), strict=True))
+    classes = model.card.classes
     return Row(
         t=result.t,
         window=result.window,
         decision=result.decision,
         confidence=result.confidence,
-        rates=rates,
-        probabilities=likely,
+        rates=dict(zip(classes, result.rates.tolist(), strict=True)),
+        probabilities=dict(zip(classes, result.probabilities.tolist(), strict=True)),
         reset=reset,
         dropped=dropped,
         network_ms=_known(latency.network_ms),
@@ -271,7 +268,7 @@ class _Totals:
     def _frames(self) -> int:
         return sum(self._engines.values())
 
-    def end(self, stream: FrameStream, other_streams: Sequence[str]) -> Summary:
+    def end(self, stream: FrameStream) -> Summary:
         card, counters = self._model.card, stream.counters
         frames = max(self._frames, 1)
         density = self._densities / frames
@@ -289,7 +286,7 @@ class _Totals:
             **costs(density, self._active / frames, card),
             energy_constants=energy_constants(card),
             seconds=time.perf_counter() - self._begun_s,
-            warnings=(*stream.warnings, *self._doubts(stream, other_streams)),
+            warnings=(*stream.warnings, *self._doubts(stream)),
             out_of_order=counters.out_of_order,
             out_of_bounds=counters.out_of_bounds,
             denoise=None if stream.noise is None else stream.noise.summary(),
@@ -297,11 +294,10 @@ class _Totals:
             reasons={reason.value: count for reason, count in self._reasons.items()},
         )
 
-    def _doubts(self, stream: FrameStream, other_streams: Sequence[str]) -> Iterator[str]:
+    def _doubts(self, stream: FrameStream) -> Iterator[str]:
         if dropped := stream.counters.dropped:
             yield f"{dropped:,} events were dropped, because they came faster than livesnn could process them"
-        if other_streams:
-            others = ", ".join(other_streams)
+        if isinstance(stream.source, Recording) and (others := ", ".join(stream.source.other_streams)):
             yield f"only one event stream was read, without {others}: give FILE?stream=NAME to read another"
         if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
             yield (
