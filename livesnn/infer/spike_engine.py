@@ -48,31 +48,18 @@ ON_TIME_S = 0.001
 Where all threads of a machine have work, one of them is kept from it now and then for milliseconds.
 """
 
-
 EPSILON = np.float32(1e-5)  # of torch's layer norm
 
 
 class Dense(NamedTuple):
-    """What follows the current of a read-out of traces, with M members, K decays and widths D and H.
+    """What follows the current of a read-out of traces, with M members, K decays and widths D and H; all float32."""
 
-    Attributes
-    ----------
-    alphas
-        float32 [K]: the decays.
-    mix
-        float32 [M, K, K]: how each member mixes them; [0, K, K] if none does.
-    hidden, hidden_bias
-        float32 [M, K·D, H] and [M, H].
-    classify, classify_bias
-        float32 [M·H, classes] and [classes].
-    """
-
-    alphas: FloatArray
-    mix: FloatArray
-    hidden: FloatArray
-    hidden_bias: FloatArray
-    classify: FloatArray
-    classify_bias: FloatArray
+    alphas: FloatArray  # [K]: the decays
+    mix: FloatArray  # [M, K, K]: how each member mixes them; [0, K, K] if none does
+    hidden: FloatArray  # [M, K·D, H]
+    hidden_bias: FloatArray  # [M, H]
+    classify: FloatArray  # [M·H, classes]
+    classify_bias: FloatArray  # [classes]
 
     @classmethod
     def of(cls, weights: Weights, card: ModelCard) -> Dense:
@@ -196,22 +183,17 @@ class SpikeNetwork(NamedTuple):
     def is_compiled(self) -> bool:
         """Return whether all machine code of its step is there, in this process or on disk."""
         forget_stale(help_steps)
-        scratch, floats, rule, dense = (
-            _scratch(self.plan).arguments,
-            np.zeros(1, np.float32),
-            self.rule,
-            self.dense,
-        )
+        scratch, floats = _scratch(self.plan).arguments, np.zeros(1, np.float32)
         written = floats, floats, np.zeros((2, 1), np.float32)
         called: list[tuple[Any, tuple[object, ...]]] = [
-            (help_steps, (0, rule, *scratch, 0, 0, 0)),
-            (run_step, (0, rule, True, 0, floats, written, *scratch)),
+            (help_steps, (0, self.rule, *scratch, 0, 0, 0)),
+            (run_step, (0, self.rule, True, 0, floats, written, *scratch)),
         ]
-        if dense is not None:
+        if self.dense is not None:
             called += [
-                (advance_traces, (dense, floats, floats, floats)),
-                (hidden_units, (dense, floats)),
-                (classified, (dense, floats)),
+                (advance_traces, (self.dense, floats, floats, floats)),
+                (hidden_units, (self.dense, floats)),
+                (classified, (self.dense, floats)),
             ]
         return all(is_cached(function, *arguments) for function, arguments in called)
 
@@ -328,7 +310,6 @@ def _view(together: FloatArray, layer: _Layer) -> FloatArray:
 LOOKS_BEFORE_SLEEP = 1_500_000
 """How often a thread looks for the next step before it sleeps: 0.4 to 1.5 ms. Waking up takes 50 to 100 µs."""
 
-
 LOOKS_TIMED = 50_000
 """Looks by which it is measured how long one takes: 13 to 50 µs in all."""
 
@@ -346,21 +327,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 150, 4800  # Steps without helpers after they were 
 
 
 class Helping(NamedTuple):
-    """Whether helpers are called to a step. On a busy machine, where they were late too often, they pause.
+    """Whether helpers are called to a step. On a busy machine, where they were late too often, they pause."""
 
-    Attributes
-    ----------
-    alone
-        Steps that are still left of a pause.
-    allowed
-        How often they may be late before the next pause.
-    pause
-        Steps of the next pause. They double from pause to pause, until helpers are on time for a while.
-    """
-
-    alone: int = 0
-    allowed: float = LATE_AT_ONCE
-    pause: int = FIRST_PAUSE
+    alone: int = 0  # steps that are still left of a pause
+    allowed: float = LATE_AT_ONCE  # how often they may be late before the next pause
+    pause: int = FIRST_PAUSE  # steps of the next pause: they double, until helpers are on time for a while
 
     def after_alone(self) -> Helping:
         """Return what follows a step without helpers."""
