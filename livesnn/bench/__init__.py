@@ -16,12 +16,7 @@ PACKAGES = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Esse
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Return the number n, median, min and max of measurements; raises ValueError if there are none."""
-    return {
-        "n": len(values),
-        "median": float(median(values)),
-        "min": float(min(values)),
-        "max": float(max(values)),
-    }
+    return {"n": len(values), "median": float(median(values)), "min": float(min(values)), "max": float(max(values))}
 
 
 def machine() -> dict[str, object]:

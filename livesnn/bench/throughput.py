@@ -29,7 +29,7 @@ CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128
 
 PACKET_EVENTS = 10_000  # Events of a packet: those of a busy camera in about 5 ms
 
-_CHUNK_EVENTS = 1_000_000
+CHUNK_EVENTS = 1_000_000
 
 SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
 
@@ -55,8 +55,8 @@ def moving_blob(n_events: int, sensor: Resolution, *, seed: int, duration_us: in
     random = np.random.default_rng(seed)
     events = np.empty(n_events, EVENTS_DTYPE)
     events["t"] = np.sort(random.integers(0, duration_us, n_events))
-    for first in range(0, n_events, _CHUNK_EVENTS):
-        chunk = events[first : first + _CHUNK_EVENTS]
+    for first in range(0, n_events, CHUNK_EVENTS):
+        chunk = events[first : first + CHUNK_EVENTS]
         angle = chunk["t"] * (2 * math.pi / 1_000_000)
         noise = random.random(len(chunk)) < 0.2
         chunk["x"] = _place(np.cos(angle), noise, sensor.width, random)
@@ -134,7 +134,6 @@ def _times_real_time(seed: int) -> float:
 EVENTS = 20_000_000
 SENSOR = Resolution(1280, 720)
 START_US = 50_000
-CHUNK_EVENTS = 1_000_000
 EVENTS_PER_US = 5.0
 
 Columns = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]

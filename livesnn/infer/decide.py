@@ -18,9 +18,6 @@ from livesnn.events.slicer import Frame
 
 FloatArray = npt.NDArray[np.float32]
 
-
-_NONE = np.zeros(0, np.float32)
-
 LEAK, THRESHOLD, HYSTERESIS = 0.22, 0.5, 0.2
 """The defaults of a `Decider`, chosen on simulated validation people and a half of the real ones
 (docs/experiments/real-people.md#a-rule-for-the-new-weights).
@@ -38,7 +35,7 @@ class Decision(NamedTuple):
 
     label: str | None
     confidence: float
-    probabilities: FloatArray = _NONE
+    probabilities: FloatArray = np.zeros(0, np.float32)
 
 
 UNDECIDED = Decision(None, 0.0)  # Before anything can be said

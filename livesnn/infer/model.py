@@ -202,7 +202,6 @@ def fit_video(card: ModelCard, source: str) -> Fit:
 
 
 def _shipped_cards() -> Iterator[tuple[str, ModelCard]]:
-    """Yield the shipped models' names and cards."""
     for name in shipped_models():
         with suppress(ModelError):  # a damaged one says so when it is loaded
             yield name, read_card(name)

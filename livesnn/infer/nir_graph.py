@@ -95,15 +95,7 @@ class _Graph:
         return tuple(int(length) for length in self.nodes[name].output_type["output"])
 
     def conv(
-        self,
-        name: str,
-        where: str,
-        before: str,
-        outputs: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        gain: float = 1.0,
+        self, name: str, where: str, before: str, outputs: int, kernel: int, *, stride: int = 1, gain: float = 1.0
     ) -> str:
         """Add the convolution "where.conv", padded so that its centre falls on every pixel."""
         inputs, *size = self.shape(before)
@@ -152,13 +144,7 @@ def _sts_resnet(graph: _Graph) -> str:
     """Add an STS-ResNet's nodes (snn/sts_resnet.py); returns the name of its read-out."""
     card, spec = graph.card, graph.card.network
     current = graph.conv(
-        "stem_conv",
-        "stem",
-        "input",
-        spec.widths[0],
-        spec.stem_kernel,
-        stride=spec.stem_stride,
-        gain=card.input.scale,
+        "stem_conv", "stem", "input", spec.widths[0], spec.stem_kernel, stride=spec.stem_stride, gain=card.input.scale
     )
     last = graph.pool("stem_pool", graph.neurons("stem", current), 3, stride=spec.stem_pool_stride, padding=1)
     ends = []

@@ -171,11 +171,7 @@ def load_auto(folder: Path, *, threads: int | None = None) -> Model:
 
 
 def load_spike(
-    folder: Path,
-    *,
-    threads: int | None = None,
-    wait: bool = True,
-    notify: Callable[[str], None] | None = None,
+    folder: Path, *, threads: int | None = None, wait: bool = True, notify: Callable[[str], None] | None = None
 ) -> Model:
     """Load the engine that switches, or only the spike engine if the folder has no model.onnx.
 

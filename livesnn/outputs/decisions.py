@@ -35,13 +35,7 @@ class DecisionFeeds:
     name = "decisions"
 
     def __init__(
-        self,
-        loop: OutputLoop,
-        source: str,
-        card: ModelCard,
-        *,
-        only_changes: bool = False,
-        quiet_s: float = QUIET_S,
+        self, loop: OutputLoop, source: str, card: ModelCard, *, only_changes: bool = False, quiet_s: float = QUIET_S
     ) -> None:
         self.greeting: dict[str, object] = {  # what every program gets first
             "source": source,
@@ -51,8 +45,9 @@ class DecisionFeeds:
             "window": card.input.window,
         }
         self.card = card
-        missed = lambda lines: json_line({"missed": lines})  # noqa: E731 (it is given to the feed)
-        self.programs = Feed(loop, "decisions", most_bytes=KEPT_BYTES, missed=missed)
+        self.programs = Feed(
+            loop, "decisions", most_bytes=KEPT_BYTES, missed=lambda lines: json_line({"missed": lines})
+        )
         self.page = Feed(loop, "page", most_bytes=KEPT_BYTES)
         self.last: Row | None = None  # None before the first, and while it is quiet
         self.counts: Counter[str | None] = Counter()  # rows by decision

@@ -94,10 +94,9 @@ class ViewSpec:
     palette: str = DEFAULT_PALETTE.name  # a name in PALETTES
 
     def __post_init__(self) -> None:
-        if self.mode not in get_args(ViewMode):
-            raise ValueError(f"there is no view {self.mode!r}: choose one of {', '.join(get_args(ViewMode))}")
-        if self.palette not in PALETTES:
-            raise ValueError(f"there is no palette {self.palette!r}: choose one of {', '.join(PALETTES)}")
+        for what, name, known in (("view", self.mode, get_args(ViewMode)), ("palette", self.palette, PALETTES)):
+            if name not in known:
+                raise ValueError(f"there is no {what} {name!r}: choose one of {', '.join(known)}")
 
 
 class Accumulator:

@@ -337,7 +337,7 @@ class Scene:
         self._mirrored = mirrored
         self._palette = palette
         dark = palette.ink == (255, 255, 255)
-        self._classes = [_rgb(name) for name in (CLASSES_ON_DARK if dark else CLASSES_ON_LIGHT)]
+        self._classes = [tuple(bytes.fromhex(name[1:])) for name in (CLASSES_ON_DARK if dark else CLASSES_ON_LIGHT)]
         self._strip = np.empty((1, self.size[0], 3), np.uint8)
         self._strip[:] = self._mixed(0.12)
         self._drawn_to = 0  # of the strip, pixels
@@ -394,10 +394,6 @@ class Scene:
         ground, ink = self._palette.background, self._palette.ink
         red, green, blue = (round(a + share * (b - a)) for a, b in zip(ground, ink, strict=True))
         return red, green, blue
-
-
-def _rgb(name: str) -> Rgb:
-    return int(name[1:3], 16), int(name[3:5], 16), int(name[5:7], 16)
 
 
 _CAPITAL = 21.0  # pixels of the capital letters' height at scale 1
