@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from rosbags.highlevel import AnyReader
@@ -15,31 +15,21 @@ from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-
-Encoding = Literal["", "mono", "evt3", "libcaer", "libcaer_cmp"]
-Encode = Callable[[Events, int], bytes]
-"""Returns the octets of some events, given the message's time in ns."""
+from tests.build_ros_messages import PACKAGES
 
 TOPIC = "/camera/events"
+EVENT_ARRAY, PACKET = "dvs_msgs/msg/EventArray", "event_camera_msgs/msg/EventPacket"
 PICTURES, SAMPLES = 2, 5
 DELAY_NS = 20_000_000  # from a message's first event until it is recorded
-_EVENT = "uint16 x\nuint16 y\ntime ts\nbool polarity\n"
-_EVENT_ARRAY = "std_msgs/Header header\nuint32 height\nuint32 width\n{package}/Event[] events\n"
-_PACKET = (
-    "std_msgs/Header header\nuint32 height\nuint32 width\nuint64 seq\nuint64 time_base\nstring encoding\n"
-    "bool is_bigendian\nuint8[] events\n"
-)
 
 
 def typestore(ros: int) -> Any:
     store = get_typestore(Stores.ROS1_NOETIC if ros == 1 else Stores.ROS2_HUMBLE)
     time = "time" if ros == 1 else "builtin_interfaces/Time"
-    found = {}
-    for package in ("dvs_msgs", "prophesee_event_msgs"):
-        found |= get_types_from_msg(_EVENT.replace("time", time, 1), f"{package}/msg/Event")
-        found |= get_types_from_msg(_EVENT_ARRAY.format(package=package), f"{package}/msg/EventArray")
-    found |= get_types_from_msg(_PACKET, "event_camera_msgs/msg/EventPacket")
-    store.register(found)
+    for package, messages in {**PACKAGES, "prophesee_event_msgs": PACKAGES["dvs_msgs"]}.items():
+        for name, text in messages.items():
+            text = text.replace("builtin_interfaces/Time", time)
+            store.register(get_types_from_msg(text, f"{package}/msg/{name}"))
     return store
 
 
@@ -82,8 +72,14 @@ def encode_libcaer_cmp(events: Events, base_ns: int) -> bytes:
     return np.array(words, "<u2").tobytes()
 
 
+ENCODERS: dict[str, Callable[[Events, int], bytes]] = {
+    "mono": encode_mono, "libcaer": encode_libcaer, "libcaer_cmp": encode_libcaer_cmp, "evt3": encode_evt3,
+}  # fmt: skip
+"""By the encoding of an EventPacket: what returns the octets of some events, given the message's time in ns."""
+
+
 def messages(
-    store: Any, kind: str, events: Events, size: Resolution, encode: Encode | None, encoding: str, each: int
+    store: Any, kind: str, events: Events, size: Resolution, encoding: str, each: int
 ) -> list[tuple[int, Any]]:
     """Return (when it is recorded in ns, the message) of each so many events."""
     types, cdr = store.types, "builtin_interfaces/msg/Time"
@@ -98,7 +94,7 @@ def messages(
     for number, first in enumerate(range(0, events.size, each)):
         part = events[first : first + each]
         t_us = int(part["t"].min())
-        if encode is None:
+        if kind != PACKET:
             event = types[kind.replace("EventArray", "Event")]
             rows = [
                 event(x=x, y=y, ts=time_type(t // 1_000_000, t % 1_000_000 * 1000), polarity=p)
@@ -106,7 +102,7 @@ def messages(
             ]
             message = types[kind](header(t_us), size.height, size.width, rows)
         else:
-            octets = np.frombuffer(encode(part, t_us * 1000), np.uint8)
+            octets = np.frombuffer(ENCODERS.get(encoding, encode_mono)(part, t_us * 1000), np.uint8)
             message = types[kind](header(t_us), size.height, size.width, number, t_us * 1000, encoding, False, octets)
         found.append((t_us * 1000 + DELAY_NS, message))
     return found
@@ -117,8 +113,7 @@ def write_bag(
     events: Events,
     size: Resolution,
     *,
-    kind: str = "dvs_msgs/msg/EventArray",
-    encode: Encode | None = None,
+    kind: str = EVENT_ARRAY,
     encoding: str = "",
     each: int = 100,
     others: bool = True,
@@ -127,12 +122,12 @@ def write_bag(
 ) -> Path:
     """Write a bag with the events, and with pictures and samples of an IMU; its kind is by the file's suffix.
 
-    Return its path: a .db3 or .mcap lies in a folder with its metadata. ``empty_first``: a message without events is
-    the first one.
+    Return its path: a .db3 or .mcap lies in a folder with its metadata. ``encoding`` is that of messages of the kind
+    `PACKET`; an unknown one's octets are those of mono. ``empty_first``: a message without events is the first one.
     """
     ros = 1 if path.suffix == ".bag" else 2
     store = typestore(ros)
-    rows = messages(store, kind, events, size, encode, encoding, each)
+    rows = messages(store, kind, events, size, encoding, each)
     if empty_first:
         log_ns, message = rows[0]
         rows.insert(0, (log_ns - 1, replace(message, events=[])))
@@ -167,13 +162,8 @@ def read_with_rosbags(path: Path, ros: int) -> Events:
         for connection, _, octets in reader.messages(chosen):
             deserialise = store.deserialize_ros1 if ros == 1 else store.deserialize_cdr
             message = deserialise(octets, connection.msgtype)
-            rows += [(_us(one.ts), one.x, one.y, one.polarity) for one in _rows(message)]
+            rows += [(_us(one.ts), one.x, one.y, one.polarity) for one in message.events]
     return np.array(rows, EVENTS_DTYPE)
-
-
-def _rows(message: Any) -> Sequence[Any]:
-    found: Sequence[Any] = message.events
-    return found
 
 
 def _us(stamp: Any) -> int:

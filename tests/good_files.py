@@ -17,14 +17,7 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
 from tests import aedat3_writer
-from tests.bag_writer import (
-    Encoding,
-    encode_evt3,
-    encode_libcaer,
-    encode_libcaer_cmp,
-    encode_mono,
-    write_bag,
-)
+from tests.bag_writer import EVENT_ARRAY, PACKET, write_bag
 from tests.ecf_writer import write_ecf
 from tests.format_files import MADE_FILES
 from tests.reading import read
@@ -143,18 +136,12 @@ def dat1(path: Path) -> None:
     path.write_bytes(b"% Data file containing CD events\n% Version 1\n\0\x08" + words.tobytes())
 
 
-ENCODERS = {
-    "mono": encode_mono, "libcaer": encode_libcaer, "libcaer_cmp": encode_libcaer_cmp, "evt3": encode_evt3,
-}  # fmt: skip
-
-
-def bag(suffix: str, encoding: Encoding = "", **options: Any) -> Callable[[Path], object]:
+def bag(suffix: str, encoding: str = "", **options: Any) -> Callable[[Path], object]:
     def write(path: Path) -> None:
-        encode = ENCODERS[encoding] if encoding else None
-        kind = "event_camera_msgs/msg/EventPacket" if encoding else "dvs_msgs/msg/EventArray"
-        asked = {"kind": kind, "encode": encode, "encoding": encoding, **options}
+        kind = PACKET if encoding else EVENT_ARRAY
         with tempfile.TemporaryDirectory() as folder:
-            path.write_bytes(write_bag(Path(folder) / f"bag{suffix}", some(), SENSOR, **asked).read_bytes())
+            made = write_bag(Path(folder) / f"bag{suffix}", some(), SENSOR, kind=kind, encoding=encoding, **options)
+            path.write_bytes(made.read_bytes())
 
     return write
 

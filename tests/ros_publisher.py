@@ -16,16 +16,10 @@ from rclpy.qos import qos_profile_sensor_data
 
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
-from tests.bag_writer import encode_evt3, encode_libcaer, encode_libcaer_cmp, encode_mono
+from tests.bag_writer import ENCODERS, encode_mono
 
 SIZE = Resolution(640, 480)
 EVERY_US, EVENTS = 20_000, 100
-ENCODERS = {
-    "evt3": encode_evt3,
-    "libcaer": encode_libcaer,
-    "libcaer_cmp": encode_libcaer_cmp,
-    "mono": encode_mono,
-}
 
 
 def events_of(number: int) -> Events:

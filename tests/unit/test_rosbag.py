@@ -15,13 +15,11 @@ from livesnn.events.formats.ros_messages import Decoder, Head
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.events.recording import describe, open_recording
 from tests.bag_writer import (
+    ENCODERS,
+    PACKET,
     PICTURES,
     SAMPLES,
     TOPIC,
-    encode_evt3,
-    encode_libcaer,
-    encode_libcaer_cmp,
-    encode_mono,
     read_with_rosbags,
     write_bag,
 )
@@ -29,17 +27,13 @@ from tests.reading import events_at, read
 
 SENSOR = Resolution(640, 480)
 START_US = 1_702_309_120_762_236
-PACKET = "event_camera_msgs/msg/EventPacket"
 SUFFIXES = (".bag", ".db3", ".mcap")
 
 
 CODINGS: dict[str, dict[str, Any]] = {
     "dvs_msgs": {},
     "prophesee_event_msgs": {"kind": "prophesee_event_msgs/msg/EventArray"},
-    "mono": {"kind": PACKET, "encode": encode_mono, "encoding": "mono"},
-    "libcaer": {"kind": PACKET, "encode": encode_libcaer, "encoding": "libcaer"},
-    "libcaer_cmp": {"kind": PACKET, "encode": encode_libcaer_cmp, "encoding": "libcaer_cmp"},
-    "evt3": {"kind": PACKET, "encode": encode_evt3, "encoding": "evt3"},
+    **{encoding: {"kind": PACKET, "encoding": encoding} for encoding in ENCODERS},
 }
 
 
@@ -136,7 +130,7 @@ def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> N
 
 
 def test_an_encoding_that_is_not_known_is_named(tmp_path: Path) -> None:
-    path = write_bag(tmp_path / "bag.mcap", some(), SENSOR, kind=PACKET, encode=encode_mono, encoding="trigger")
+    path = write_bag(tmp_path / "bag.mcap", some(), SENSOR, kind=PACKET, encoding="trigger")
     with pytest.raises(FormatError, match="coded as 'trigger': record them as evt3 or libcaer_cmp"):
         open_recording(path)
 
