@@ -217,6 +217,12 @@ def _in_image(body: Body, limbs: Limbs, arms: Array) -> Array:
     return np.stack([x, y, z], axis=-1)
 
 
+def to_and_fro(far: float, speed: float, start: float) -> Callable[[Array], Array]:
+    """Return what gives the place, at moments in s, of what goes ``far`` to either side at a constant speed."""
+    turn = speed / far * np.pi / 2
+    return lambda times_s: far * 2 / np.pi * np.arcsin(np.sin(turn * times_s + start))
+
+
 @dataclass(frozen=True)
 class Beat:
     """The rhythm of a gesture: its ``phase`` in radians at the moments ``times_s`` [T]."""

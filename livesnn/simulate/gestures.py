@@ -25,6 +25,7 @@ from livesnn.simulate.body import (
     log_uniform,
     smooth_noise,
     swung,
+    to_and_fro,
 )
 from livesnn.simulate.everyday import MOVEMENTS
 from livesnn.simulate.motions import (
@@ -425,16 +426,11 @@ def _wandering(rng: Random, shape: tuple[int, ...], fastest_hz: float) -> Moving
     return lambda times_s: smooth_noise(times_s, np.random.default_rng(seed), shape, fastest_hz)
 
 
-def _to_and_fro(far: float, speed: float, start: float) -> Moving:
-    turn = speed / far * np.pi / 2
-    return lambda times_s: far * 2 / np.pi * np.arcsin(np.sin(turn * times_s + start))
-
-
 def _camera(around: Sequence[str], scale: float, rng: Random) -> Moving:
     shaking = _wandering(rng, (2,), log_uniform(rng, *SHAKE_HZ))
     size = scale * log_uniform(rng, *SHAKE_PIXELS) * (SHAKE in around)
     far, speed = scale * rng.uniform(*PAN_PIXELS), scale * log_uniform(rng, *PAN_SPEED)
-    panning = _to_and_fro(far, speed, rng.uniform(0, 2 * np.pi))
+    panning = to_and_fro(far, speed, rng.uniform(0, 2 * np.pi))
     tilt = rng.normal(0, 0.2)
     way = np.array([np.cos(tilt), np.sin(tilt)]) * (PAN in around)
     return lambda times_s: size * shaking(times_s) + panning(times_s)[:, None] * way
@@ -443,11 +439,8 @@ def _camera(around: Sequence[str], scale: float, rng: Random) -> Moving:
 def _curtain(width: int, scale: float, rng: Random) -> Moving:
     """Return waves that run through a part of the columns, swelling and fading."""
     x = np.arange(width) / scale
-    size, length, hz = (
-        scale * rng.uniform(1.5, 8),
-        rng.uniform(12, 70),
-        rng.uniform(0.2, 1.5) * rng.choice([-1, 1]),
-    )
+    size, length = scale * rng.uniform(1.5, 8), rng.uniform(12, 70)
+    hz = rng.uniform(0.2, 1.5) * rng.choice([-1, 1])
     middle, half = rng.uniform(0, IMAGE), rng.uniform(20, 90)
     hung = np.clip((half - abs(x - middle)) / 10, 0, 1)
     swelling = _wandering(rng, (), 0.6)
@@ -474,7 +467,7 @@ def _object(scene: Scene, rng: Random) -> Moving:
     looks = np.clip(scene.body.wall * np.exp(rng.normal(0, 0.7)) * np.ones(count), 0.02, 1)
     place, still = rng.uniform(0, IMAGE, 2), kind == "wheel" and rng.random() < 0.6
     wandering = _wandering(rng, (2,), rng.uniform(0.3, 2.0))
-    crossing = _to_and_fro(rng.uniform(20, 100), log_uniform(rng, 15, 250), rng.uniform(0, 2 * np.pi))
+    crossing = to_and_fro(rng.uniform(20, 100), log_uniform(rng, 15, 250), rng.uniform(0, 2 * np.pi))
     heading, straight = rng.uniform(0, 2 * np.pi), rng.random() < 0.5
     far = rng.uniform(5, 35)
     spin = 2 * np.pi * log_uniform(rng, 0.1, 4.0) * rng.choice([-1, 1]) * (still or rng.random() < 0.5)

@@ -29,6 +29,7 @@ from livesnn.simulate.body import (
     resting,
     shaped,
     swung,
+    to_and_fro,
     vectors,
 )
 
@@ -74,7 +75,7 @@ def walk(beat: Beat, rng: Random) -> Limbs:
     limbs = resting(beat, rng)
     speed = rng.uniform(40, 160)  # pixels a second
     far = IMAGE / 2 + rng.uniform(10, 50)
-    place = far * 2 / np.pi * np.arcsin(np.sin(speed / far * np.pi / 2 * beat.times_s + rng.uniform(0, 6.3)))
+    place = to_and_fro(far, speed, rng.uniform(0, 6.3))(beat.times_s)
     stride = rng.uniform(0.5, 2.5) * np.abs(np.sin(beat.phase))
     swing = rng.uniform(0.05, 0.5)
     for arm in (RIGHT, LEFT):
