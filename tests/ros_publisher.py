@@ -17,6 +17,7 @@ from rclpy.qos import qos_profile_sensor_data
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
 from tests.bag_writer import ENCODERS, encode_mono
+from tests.fake_source import joined
 
 SIZE = Resolution(640, 480)
 EVERY_US, EVENTS = 20_000, 100
@@ -35,7 +36,7 @@ def events_of(number: int) -> Events:
 def recorded(path: str) -> Iterator[tuple[Events, Resolution]]:
     """Yield the events of a recording again and again, those of each 20 ms together; and the sensor's size."""
     with open_recording(Path(path)) as recording:
-        events, size = np.concatenate([packet.events for packet in recording]), recording.resolution
+        events, size = joined(recording), recording.resolution
     events["t"] -= events["t"][0]
     edges = np.arange(EVERY_US, events["t"][-1], EVERY_US)
     parts = np.split(events, np.searchsorted(events["t"], edges))

@@ -9,9 +9,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
-from math import sqrt
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -35,8 +34,9 @@ from livesnn.sources import event_source, open_source
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
 from livesnn.train.datasets.clips import Clips, Frames
-from livesnn.train.evaluate import evaluate
+from livesnn.train.evaluate import evaluate, score_interval
 from livesnn.video import emulate
+from tests.fake_source import joined
 from tests.webcam_pictures import gesture_pictures
 
 Change = Callable[[Events, Resolution], Events]
@@ -135,13 +135,13 @@ def _on_clips(model: Model, clips: dict[Path, RealClip], variant: str, change: C
         raise DataError(
             f"no clip is as long as a window of {model.card.name} ({variant}): give longer clips inside the picture"
         )
-    low, high = wilson(right, n)
+    share = score_interval(right, n)
     return {
         "right": right,
         "n": n,
-        "share": right / n,
-        "low": low,
-        "high": high,
+        "share": share.value,
+        "low": share.low,
+        "high": share.high,
         "decided": {name: dict(counts.most_common()) for name, counts in decided.items()},
     }
 
@@ -180,10 +180,10 @@ class RealClip(NamedTuple):
 def read_clip(path: Path) -> RealClip:
     """Return a clip; raises DataError if it has no events."""
     with closing(event_source(open_source(path))) as source:
-        packets = [packet.events for packet in source]
-        if not packets:
+        events = joined(source)
+        if not events.size:
             raise DataError(f"{path} has no events: remove it from the folder")
-        return RealClip(np.concatenate(packets), source.resolution, tuple(_warnings(path, source)))
+        return RealClip(events, source.resolution, tuple(_warnings(path, source)))
 
 
 def _warnings(path: Path, source: EventSource) -> Iterator[str]:
@@ -251,16 +251,7 @@ def _emulated(pictures: npt.NDArray[np.uint8], times_us: npt.NDArray[np.int64]) 
 def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]:
     measured = evaluate(model, clips)
     found = {"reset": measured.accuracy_reset, "carried": measured.accuracy_carried}
-    return {name: (share, *wilson(round(share * len(clips)), len(clips))) for name, share in found.items()}
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of the share ``right`` of ``n`` > 0."""
-    z = 1.96
-    share = right / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
+    return {name: astuple(score_interval(round(share * len(clips)), len(clips))) for name, share in found.items()}
 
 
 def bench_teach(model: str, repeats: int) -> dict[str, object]:

@@ -190,7 +190,6 @@ def _density(model: Model, inputs: Sequence[Frame]) -> FloatArray:
 
 
 def threads_name(threads: int) -> str:
-    """Return the key of a number of threads."""
     return "1 thread" if threads == 1 else f"{threads} threads"
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
@@ -102,14 +103,8 @@ def _by_numpy(path: Path) -> Iterator[Columns]:
         yield file["t"], file["x"], file["y"], file["p"]
 
 
-def _by_pandas(path: Path) -> Iterator[Columns]:
-    table = import_module("pandas").read_csv(path)
-    t, x, y, p = (table[name].to_numpy() for name in ("t", "x", "y", "p"))
-    yield t, x, y, p
-
-
-def _by_polars(path: Path) -> Iterator[Columns]:
-    table = import_module("polars").read_csv(path)
+def _by_table(module: str, path: Path) -> Iterator[Columns]:
+    table = import_module(module).read_csv(path)
     t, x, y, p = (table[name].to_numpy() for name in ("t", "x", "y", "p"))
     yield t, x, y, p
 
@@ -137,8 +132,8 @@ PEERS: dict[str, Library] = {
     "h5py": Library("h5py", _by_h5py, ("hdf5", "dsec")),
     "rosbags": Library("rosbags", _by_rosbags, ("bag", "mcap", "db3")),
     "numpy": Library("numpy", _by_numpy, ("npz",)),
-    "pandas": Library("pandas", _by_pandas, ("csv",)),
-    "polars": Library("polars", _by_polars, ("csv",)),
+    "pandas": Library("pandas", partial(_by_table, "pandas"), ("csv",)),
+    "polars": Library("polars", partial(_by_table, "polars"), ("csv",)),
 }
 
 

@@ -20,15 +20,13 @@ import numpy as np
 
 from livesnn.__main__ import main
 from livesnn.simulate import body, gestures, motions
-from livesnn.simulate.body import IMAGE, Array, Beat, Limbs, draw_beat
+from livesnn.simulate.body import IMAGE, Array, Beat, Limbs, _scaled, draw_beat
 from livesnn.simulate.gestures import practice_frames
 from livesnn.simulate.scene import Scatter, Scene, draw_scene
 from livesnn.train.datasets import gestures_sim
 
 LEFT_OUT = "LIVESNN_LEFT_OUT"
 """Environment variable with the name of the part."""
-
-_SIZES = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
 
 
 def _texture(scene: Scene) -> Scene:
@@ -46,8 +44,7 @@ def _light(scene: Scene) -> Scene:
 
 def _framing(scene: Scene) -> Scene:
     """Place everybody in the middle, at one distance."""
-    larger = 21.0 / scene.body.half_shoulders
-    sizes = {name: larger * getattr(scene.body, name) for name in _SIZES}
+    sizes = _scaled(scene.body, 21.0 / scene.body.half_shoulders)
     return replace(scene, body=replace(scene.body, centre_x=IMAGE / 2, shoulder_y=70.0, distance=285.0, **sizes))
 
 

@@ -37,6 +37,7 @@ from livesnn.bench import machine
 from livesnn.console import write_json
 from livesnn.events.recording import describe
 from tests.disks import fill, small_disk
+from tests.served import free_port
 
 SOURCE = "simulate:gestures"
 EVERY_S = 5.0
@@ -218,7 +219,6 @@ def jump(file: Path, seconds: int) -> None:
 
 
 def system(*command: str) -> None:
-    """Run a program of the system."""
     subprocess.run(command, check=True)
 
 
@@ -281,7 +281,6 @@ class Reader:
         threading.Thread(target=self._read, daemon=True).start()
 
     def leave(self) -> None:
-        """End the connection."""
         if self._connection is not None:
             self._connection.shutdown(socket.SHUT_RDWR)
 
@@ -302,13 +301,6 @@ def page(web: tuple[str, int], path: str) -> list[str]:
     """Return the lines of a page of serve that say numbers."""
     with urllib.request.urlopen(f"http://{web[0]}:{web[1]}{path}", timeout=30) as answer:
         return [line for line in answer.read().decode().splitlines() if line and not line.startswith("#")]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def samples(folder: Path) -> dict[str, np.ndarray]:
@@ -339,12 +331,10 @@ def summary(folder: Path) -> dict[str, dict[str, object]]:
 
 def plot(folder: Path, picture: Path) -> None:
     """Draw memory, threads and open files over time."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(3, 1, figsize=(7, 6), sharex=True, layout="constrained")
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True)
     for name, rows in samples(folder).items():
         for axis, column in zip(axes, rows.T[1:4], strict=True):
             axis.plot(rows[:, 0] / 60, column, label=name, linewidth=1)

@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tyro
 
-from livesnn.simulate.body import LEFT, RIGHT, draw_body, joints
+from livesnn.simulate.body import LEFT, RIGHT, Array, draw_body, joints
 from livesnn.simulate.motions import perform
-
-Array = npt.NDArray[np.float64]
 
 SECONDS, RATE_HZ = 2.4, 30
 AWAY, MARGIN_S = 0.6, 0.1

@@ -16,7 +16,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import resource
 import select
 import signal
 import socket
@@ -32,6 +31,7 @@ from typing import Any
 import aiohttp
 import aiomqtt
 import numpy as np
+import psutil
 from pythonosc.osc_bundle import OscBundle
 
 from livesnn.bench import machine
@@ -193,7 +193,7 @@ def row(t: int, number: int, sure: float) -> Row:
 def measure(kind: str, seconds: float, receivers: int, stalled: int) -> dict[str, float]:
     """Return p50 and p99 of the latency in ms, the share of decisions that came, and the growth of this process."""
     port, folder = free_port(), Path(tempfile.mkdtemp())
-    broker = None
+    broker, process = None, psutil.Process()
     if kind == "mqtt":
         program = find("mosquitto")
         assert program is not None, "needs mosquitto: make counterparts"
@@ -233,13 +233,13 @@ def measure(kind: str, seconds: float, receivers: int, stalled: int) -> dict[str
         for _ in range(0 if kind == "ros2" else stalled):
             never_read = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
             never_read.sendall(REQUEST if kind == "sse" else b"")
-        began, told, before_kb = time.perf_counter(), [], _resident_kb()
+        began, told, before_bytes = time.perf_counter(), [], process.memory_info().rss
         for number in range(round(seconds * RATE_HZ)):
             time.sleep(max(began + number / RATE_HZ - time.perf_counter(), 0.0))
             told.append(now_us())
             decisions.tell(row(told[-1], number, number + 1.0 if kind == "osc" else 0.9))
         time.sleep(1.0)
-        grown_kb = _resident_kb() - before_kb
+        grown_mb = (process.memory_info().rss - before_bytes) / 1e6
         got = json.loads(child.communicate()[0])
     if broker is not None:
         broker.kill()
@@ -253,15 +253,8 @@ def measure(kind: str, seconds: float, receivers: int, stalled: int) -> dict[str
         "p50_ms": round(p50, 2),
         "p99_ms": round(p99, 2),
         "arrived": round(share, 4),
-        "grown_mb": round(grown_kb / 1e3, 1),
+        "grown_mb": round(grown_mb, 1),
     }
-
-
-def _resident_kb() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -42,7 +43,6 @@ class ConvNorm(nn.Module):
         self.norm = make.norm(width) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the current."""
         return self.norm(self.conv(x))
 
 
@@ -146,6 +146,15 @@ def build_peer(name: str, card: ModelCard, surrogate: Surrogate) -> Peer:
     return peer
 
 
+def load_ours(net: nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Give a network our weights; raises LivesnnError where it has other parameters."""
+    given = {name: torch.from_numpy(value.copy()) for name, value in weights.items()}
+    missing, extra = net.load_state_dict(given, strict=False)
+    lacking = set(missing) & {name for name, _ in net.named_parameters()}
+    if lacking or extra:
+        raise LivesnnError(f"its network differs from ours: only one of them has {sorted(lacking)} and {extra}")
+
+
 class SpikingJellyNetwork(Peer):
     """Multi-step layers: [T, B, ...] goes through each layer at once.
 
@@ -176,12 +185,10 @@ class SpikingJellyNetwork(Peer):
         self.gain = tau  # its read-out neuron divides the current by tau
 
     def clear(self) -> None:
-        """Set all membranes to zero."""
         self._functional.reset_net(self)
         self.readout.v = 0.0
 
     def advance(self, frame: Tensor) -> Tensor:
-        """Return the membranes of the read-out [B, K] after one more frame, scaled, [B, C, H, W]."""
         self._use("s")
         self.readout.neuronal_charge(self.currents(frame))  # not forward, which begins from zero
         return self.readout.v * self.gain
@@ -240,7 +247,6 @@ class SnnTorchNetwork(Peer):
             dropout.mask = None
 
     def advance(self, frame: Tensor) -> Tensor:
-        """Return the membranes of the read-out [B, K] after one more frame, scaled, [B, C, H, W]."""
         return self.readout(self.currents(frame))[1]
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -270,12 +276,10 @@ class NorseNetwork(Peer):
         self.stateful = [m for m in self.modules() if isinstance(m, Held)]
 
     def clear(self) -> None:
-        """Set all membranes to zero."""
         for layer in self.stateful:
             layer.state = None
 
     def advance(self, frame: Tensor) -> Tensor:
-        """Return the membranes of the read-out [B, K] after one more frame, scaled, [B, C, H, W]."""
         return self.readout(self.currents(frame)) * self.gain
 
 
@@ -288,7 +292,6 @@ class Held(nn.Module):
         self.state: Any = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the cell's output."""
         out, self.state = self.cell(x, self.state)
         return out
 
@@ -302,7 +305,6 @@ class WindowDropout(nn.Module):
         self.mask: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x with dropped units."""
         if not self.training:
             return x
         if self.mask is None:

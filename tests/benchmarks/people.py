@@ -340,7 +340,6 @@ class Listening:
         self._step = model.step
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Advance by one frame."""
         output, state = self._step(frame, state)
         self.outputs.append(output)
         return output, state

@@ -111,7 +111,6 @@ class _Levelling:
         return lif_sequence(current + self.shifts[-1], silent, self._net.synapse(len(self.shifts) - 1))[0]
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
-        """Return ``x``."""
         return x
 
     def _shift(self, currents: npt.NDArray[np.float32]) -> float:

@@ -15,6 +15,7 @@ from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.slicer import stack_clip
+from livesnn.simulate.body import Array
 from livesnn.simulate.gestures import RESOLUTION, VERSION, gesture_clip
 from tests.benchmarks.accuracy import find_clips, label_of, read_clip
 
@@ -23,8 +24,6 @@ SHOWN, FRAMES = 3, 8
 LOW, HIGH = 0.02, 0.98
 """A real value is outside if its rank among the simulated ones is below or above these."""
 PICTURE = InputSpec(RESOLUTION.width, RESOLUTION.height, SliceRule(delta_t_us=50_000), count_max=8)
-
-Array = npt.NDArray[np.float64]
 
 BIN_US = 20_000
 FEWEST = 50
@@ -61,7 +60,6 @@ class Compared(NamedTuple):
 
     @property
     def inside(self) -> bool:
-        """Whether the real value is inside the simulator's distribution."""
         return LOW <= self.rank <= HIGH
 
 
@@ -174,22 +172,7 @@ def _report(compared: dict[str, dict[str, Compared]], people: int) -> str:
 
 
 def fingerprint(events: Events, resolution: Resolution) -> dict[str, float]:
-    """Return statistics of a clip of a moving person.
-
-    Returns
-    -------
-    ``rate_kev_s`` of all events, and ``rate_cv``, its coefficient of variation over bins of 20 ms; ``on_share``;
-    ``background_hz``, the rate of a pixel in the quieter half of blocks of 8×8 pixels; ``busiest_share``, the share
-    of events in the busiest 5 % of pixels; the centre (``centre_x``, ``centre_y``) and standard deviation
-    (``spread_x``, ``spread_y``) in pixels; ``speed_px_s``, the median speed of the centre of a bin; and, between
-    successive events of a pixel, ``interval_ms`` (median), ``short_share`` (below 5 ms) and ``same_polarity`` (share
-    of equal polarity).
-
-    Raises
-    ------
-    DataError
-        There are too few events.
-    """
+    """Return the `_STATISTICS` of a clip of a moving person; raises DataError if there are too few events."""
     duration_us = int(events["t"][-1] - events["t"][0]) if len(events) else 0
     if duration_us < 5 * BIN_US or len(events) < 10 * FEWEST:
         raise DataError(f"{len(events)} events in {duration_us} µs are too few to compare: take a longer clip")
@@ -199,9 +182,10 @@ def fingerprint(events: Events, resolution: Resolution) -> dict[str, float]:
     )
     busiest = np.sort(counts)[::-1][: len(counts) // 20]
     x, y = events["x"].astype(np.float64), events["y"].astype(np.float64)
+    rate = rate_over_time(events)
     return {
         "rate_kev_s": len(events) / duration_us * 1e3,
-        "rate_cv": _rate_cv(events),
+        "rate_cv": float(rate.std() / rate.mean()),
         "on_share": float(events["p"].mean()),
         "background_hz": _background_hz(counts.reshape(resolution.height, resolution.width), duration_us),
         "busiest_share": float(busiest.sum() / counts.sum()),
@@ -218,11 +202,6 @@ def rate_over_time(events: Events) -> Array:
     """Return events a second, float64, of each whole bin of `BIN_US`."""
     number = (events["t"] - events["t"][0]) // BIN_US
     return np.bincount(number)[:-1] / BIN_US * 1e6
-
-
-def _rate_cv(events: Events) -> float:
-    rate = rate_over_time(events)
-    return float(rate.std() / rate.mean())
 
 
 def _background_hz(counts: npt.NDArray[np.int64], duration_us: int) -> float:

@@ -29,7 +29,7 @@ from livesnn.infer.onnx_engine import feeds
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.lif import Surrogate
 from livesnn.weights import load_weights, weights_to_run
-from tests.benchmarks.peer_networks import build_peer
+from tests.benchmarks.peer_networks import build_peer, load_ours
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -63,12 +63,10 @@ class CompiledModel:
         self._step = torch.compile(self._net.step, fullgraph=True, dynamic=False, options={"freezing": True})
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return zero_state(self.card)
 
     @torch.no_grad()
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Return the output [K] and the next state."""
         membranes = tuple(torch.from_numpy(membrane[np.newaxis]) for membrane in state)
         output, after = self._step(torch.tensor(frame.data[np.newaxis]), membranes)
         return output[0].numpy(), tuple(membrane[0].numpy() for membrane in after)
@@ -97,7 +95,6 @@ class OpenVinoModel:
         self._outputs = [compiled.output(name) for name in ("output", *(f"{s}.next" for s in self.card.states))]
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return zero_state(self.card)
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
@@ -117,12 +114,7 @@ class FrameworkModel:
         self.card: ModelCard = card
         folded = replace(card, network=replace(card.network, norm=False))
         self._net = build_peer(engine, folded, Surrogate()).eval()
-        run = weights_to_run(weights, card.network)
-        given = {name: torch.from_numpy(value.copy()) for name, value in run.items()}
-        missing, extra = self._net.load_state_dict(given, strict=False)
-        lacking = set(missing) & {name for name, _ in self._net.named_parameters()}
-        if lacking or extra:
-            raise LivesnnError(f"its network differs from ours: only one of them has {sorted(lacking)} and {extra}")
+        load_ours(self._net, weights_to_run(weights, card.network))
 
     def initial_state(self) -> State:
         """Set the framework's state to zero; return an empty one."""
@@ -131,7 +123,6 @@ class FrameworkModel:
 
     @torch.no_grad()
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Return the output [K]."""
         scaled = self._net.scale_input(torch.tensor(frame.data[np.newaxis, np.newaxis]))
         return self._net.advance(scaled[0])[0].numpy(), ()
 

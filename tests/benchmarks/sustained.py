@@ -34,6 +34,7 @@ from livesnn.paths import recordings_dir
 from livesnn.sources import event_source, open_source
 from tests.benchmarks.random_network import card_of, write_levelled
 from tests.benchmarks.sustained_window import SUSTAINED_SHARE, Measured, Order
+from tests.fake_source import joined
 from tests.format_files import encode_evt3
 
 RECORDING = "arm_roll.aedat4"
@@ -207,7 +208,7 @@ def _bench_engine(
 def _whole_frames() -> tuple[Events, Resolution]:
     """Return the events of the recording's whole frames, from time 0, and its sensor."""
     with closing(event_source(open_source(recordings_dir() / RECORDING))) as source:
-        events, resolution = np.concatenate([packet.events for packet in source]), source.resolution
+        events, resolution = joined(source), source.resolution
     events = events[: events.size // EVENTS_PER_FRAME * EVENTS_PER_FRAME].copy()
     events["t"] -= events["t"][0]
     return events, resolution

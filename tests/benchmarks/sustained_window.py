@@ -102,15 +102,12 @@ class TimedModel:
 
     @property
     def engine(self) -> str:
-        """What ran the last step."""
         return self._model.engine
 
     def initial_state(self) -> State:
-        """Return the all-zero state."""
         return self._model.initial_state()
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Run the other model, and note the step."""
         begun_s = time.perf_counter()
         stepped = self._model.step(frame, state)
         self._notes.extend((frame.arrived_s, begun_s, time.perf_counter(), frame.n_events))
@@ -205,11 +202,9 @@ class SimulatedEvk4:
         """Do nothing."""
 
     def discover(self) -> list[Device]:
-        """Return the camera."""
         return [Device("camera", "camera:HD", "simulated EVK4", "HD", self._resolution)]
 
     def open(self, serial: str) -> Driver:
-        """Return its driver."""
         return PropheseeDriver(f"simulated EVK4 {serial}", self._resolution, self)  # type: ignore[arg-type]
 
     def waited_ms(self, from_s: float, to_s: float) -> dict[str, float]:

@@ -22,15 +22,12 @@ from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.packet import Packet
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import load_model, model_folder, pooled_spikes
-from livesnn.simulate.body import IMAGE, Limbs, draw_beat, joints, log_uniform, resting
+from livesnn.simulate.body import IMAGE, Array, Limbs, Random, draw_beat, joints, log_uniform, resting
 from livesnn.simulate.everyday import _FAVOURITES, _STROKES, through
-from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene
+from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene, _warmed_up
 from livesnn.simulate.scene import FRAME_US, LAMP_SHARE, Film, shapes_of
 from livesnn.teach.clips import MEMORY
 from livesnn.train.datasets.clips import Frames, cached, in_processes
-
-Array = npt.NDArray[np.float64]
-Random = np.random.Generator
 
 FRAMES, PEOPLE, VIEWS = 160, 4, 4
 """Frames of a stream, people who perform a movement, and views of each: as it is, mirrored, backwards, and both."""
@@ -232,9 +229,8 @@ def stream(movement: int, person: int, spec: InputSpec) -> Frames:
         events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
         if _is_seen(events.size, scene, times_us[-1] / 1e6):
             break
-    events = events[events["t"] >= WARM_UP_US]
-    events["t"] -= WARM_UP_US
-    slicer, packets = Slicer(spec.slice, RESOLUTION, spec), iter([Packet(events, now_us=int(times_us[-1]))])
+    packets = iter([Packet(_warmed_up(events), now_us=int(times_us[-1]))])
+    slicer = Slicer(spec.slice, RESOLUTION, spec)
     if filtered:
         packets = denoise_packets(packets, DenoiseState(RESOLUTION))
     frames = [frame.data for packet in packets for frame in slicer.push(packet)]

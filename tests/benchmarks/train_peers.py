@@ -31,7 +31,7 @@ from livesnn.snn.network import eval_mode
 from livesnn.train.configuration import Configuration, Precision
 from livesnn.train.hybrid_method import hidden_density
 from livesnn.train.network import Network, build
-from tests.benchmarks.peer_networks import Peer, build_peer
+from tests.benchmarks.peer_networks import Peer, build_peer, load_ours
 
 Weights = dict[str, npt.NDArray[np.generic]]
 
@@ -136,8 +136,6 @@ class Worker:
     """A framework's process. Calling it with the name and arguments of a `Trainee`'s method returns the result."""
 
     def __init__(self, framework: str, config: Configuration) -> None:
-        pass
-
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, framework, config), name=framework)
@@ -154,7 +152,6 @@ class Worker:
             raise LivesnnError(f"training with {name} ended with exit code {code}: see above") from error
 
     def close(self) -> None:
-        """End the process."""
         self._connection.close()
         self._process.join(5)
         if self._process.is_alive():
@@ -228,11 +225,7 @@ class Trainee:
 
     def check(self, weights: Weights) -> Check:
         """Load weights and evaluate the batch in float32."""
-        given = {name: torch.from_numpy(value) for name, value in weights.items()}
-        missing, unexpected = self.net.load_state_dict(given, strict=False)
-        lacking = set(missing) & {name for name, _ in self.net.named_parameters()}
-        if lacking or unexpected:
-            raise ValueError(f"the networks differ: only one of them has {sorted(lacking)} and {unexpected}")
+        load_ours(self.net, weights)
         with eval_mode(self.net), torch.no_grad():
             outputs, density = self._density()
         parameters = sum(p.numel() for p in self.net.parameters() if p.requires_grad)

@@ -9,7 +9,7 @@ import pytest
 
 from livesnn.errors import DataError, LivesnnError
 from livesnn.simulate.gestures import gesture_clip
-from tests.benchmarks.accuracy import bench_transfer, wilson
+from tests.benchmarks.accuracy import bench_transfer
 
 
 @pytest.fixture
@@ -44,10 +44,6 @@ def test_what_is_wrong_with_a_clip_is_said(clips: Path, capsys: pytest.CaptureFi
     bench_transfer(clips, "gestures")
     said = capsys.readouterr().err.splitlines()
     assert any(line.startswith("02_right_hand_wave.npz: ") and "order" in line for line in said), said
-
-
-def test_wilsons_interval_is_that_of_the_textbook() -> None:
-    assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)
 
 
 def test_clips_that_are_too_short_are_one_line(tmp_path: Path) -> None:
