@@ -66,10 +66,8 @@ def run_apart(
                 stdout=out,
                 stderr=errors,
             )
-        except OSError as error:
-            raise LivesnnError(f"{command[0]}: {error.strerror}") from error
-        except ValueError as error:  # as for a character of the code 0
-            raise LivesnnError(f"{command[0]}: {error}") from error
+        except (OSError, ValueError) as error:  # the latter for a character of the code 0
+            raise LivesnnError(f"{command[0]}: {getattr(error, 'strerror', error)}") from error
         deadline_s = time.monotonic() + limit_s
         with helper:
             while helper.poll() is None and not stop.wait(LOOK_S) and time.monotonic() < deadline_s:

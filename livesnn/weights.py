@@ -353,11 +353,8 @@ def _product(inputs: list[Shape], attributes: _Attributes) -> tuple[Shape, int]:
 
 def _convolved(inputs: list[Shape], attributes: _Attributes) -> tuple[Shape, int]:
     (batch, channels, *sides), *weights = inputs
-    kernel, outputs, each_reads = (
-        tuple(attributes.get("kernel_shape", weights and weights[0][2:])),
-        channels,
-        1,
-    )
+    kernel = tuple(attributes.get("kernel_shape", weights and weights[0][2:]))
+    outputs, each_reads = channels, 1
     if weights:
         outputs, each_reads, *own = weights[0]
         if each_reads != channels or tuple(own) != kernel or any(bias != (outputs,) for bias in weights[1:]):

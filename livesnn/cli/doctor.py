@@ -13,10 +13,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatch
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from livesnn.bench import installed_versions
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir, udev_dir
 
@@ -87,10 +87,7 @@ def library(module: str, package: str, *, without: State = "problem") -> Finding
 
 
 def _installed_version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # built by hand
-        return "of unknown version"
+    return installed_versions([package])[package] or "of unknown version"  # built by hand
 
 
 def compiler() -> Findings:

@@ -74,7 +74,6 @@ class _Mounting:
     def sensor(self) -> SensorSettings | None:
         """The settings in the file; None if no file is given."""
         from livesnn.events.cameras.sensitivity import load_settings
-        from livesnn.files import expanded
 
         return None if self.bias is None else load_settings(expanded(self.bias))
 

@@ -103,15 +103,14 @@ def arguments_of(
 
 def _of_parameters(command: Callable[..., object]) -> Iterator[Argument]:
     hints = get_type_hints(command, include_extras=True)
-    sections = _words(command).sections
-    documented = [name for texts in sections.values() for name in texts]
     parameters = inspect.signature(command).parameters
-    for name in sorted(
-        parameters, key=lambda name: documented.index(name) if name in documented else len(documented)
-    ):
-        parameter = parameters[name]
-        group = MORE_OPTIONS if name in sections.get("Other Parameters", {}) else OPTIONS
-        text = sections.get("Parameters", {}).get(name) or sections.get("Other Parameters", {}).get(name, "")
+    described = {
+        name: (text, MORE_OPTIONS if title == "Other Parameters" else OPTIONS)
+        for title, texts in _words(command).sections.items()
+        for name, text in texts.items()
+    }
+    for name in dict.fromkeys([*described, *parameters]):
+        parameter, (text, group) = parameters[name], described.get(name, ("", OPTIONS))
         required = parameter.default is parameter.empty
         default = None if required else parameter.default
         positional = parameter.kind is parameter.POSITIONAL_ONLY
