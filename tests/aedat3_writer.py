@@ -73,10 +73,10 @@ def polarity(events: Events, *, source: int = 1, invalid: npt.NDArray[np.bool_] 
     )
 
 
-def special(kinds: list[int], t_us: int = _LAST_TIME, *, source: int = 1, valid: bool = True) -> bytes:
+def special(kinds: list[int], t_us: int = _LAST_TIME, *, valid: bool = True) -> bytes:
     """Return a packet of special events at one time, which cAER gives a reset as the last of all."""
     words = b"".join(struct.pack("<II", kind << 1 | valid, t_us & _LAST_TIME) for kind in kinds)
-    return packet(SPECIAL, words, len(kinds), event_bytes=8, source=source, overflow=t_us >> 31)
+    return packet(SPECIAL, words, len(kinds), event_bytes=8, overflow=t_us >> 31)
 
 
 def frames(count: int, width: int = 240, height: int = 180) -> bytes:

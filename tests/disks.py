@@ -42,12 +42,12 @@ def fill(disk: Path) -> None:
 
 
 @contextmanager
-def real_disk(at: Path, size_bytes: int = 40_000_000) -> Iterator[Path]:
+def real_disk(at: Path) -> Iterator[Path]:
     """Yield the folder of a disk with a file system of its own, which `standing_still` can hold."""
     at.mkdir()
     image = at.with_name(f"{at.name}.img")
     with image.open("wb") as file:
-        file.truncate(size_bytes)
+        file.truncate(40_000_000)
     _run("mkfs.ext4", "-q", image)
     _run("mount", "-o", "loop", image, at)
     try:

@@ -80,13 +80,13 @@ class Later:
         return stored
 
 
-def event_store(events: Events, sensor: Resolution = VGA) -> EventStore:
+def event_store(events: Events) -> EventStore:
     """Return ordered events as one EventStore, by a file: there is no faster way from numpy (0.3 Mev/s)."""
     dv = pytest.importorskip("dv_processing", reason="needs dv-processing: pip install dv-processing")
     whole = dv.EventStore()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.aedat4"
-        with Aedat4Writer(path, sensor, compression=None) as writer:
+        with Aedat4Writer(path, VGA, compression=None) as writer:
             writer.write(events)
         recording = dv.io.MonoCameraRecording(str(path))
         while (part := recording.getNextEventBatch()) is not None:
@@ -98,17 +98,16 @@ def event_store(events: Events, sensor: Resolution = VGA) -> EventStore:
 class FakeDriver:
     """What dv-processing calls a camera: does one item a call, then gives nothing, plugged in until UNPLUG."""
 
-    def __init__(self, items: Iterable[Item] = (), *, serial: str = SERIAL, sensor: Resolution = VGA) -> None:
+    def __init__(self, items: Iterable[Item] = (), *, serial: str = SERIAL) -> None:
         self._items = iter(items)
         self._name = f"DVXplorer_{serial}"
-        self._sensor = sensor
         self._running = True
 
     def getCameraName(self) -> str:  # noqa: N802
         return self._name
 
     def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
-        return self._sensor
+        return VGA
 
     def getNextEventBatch(self) -> Any | None:  # noqa: N802
         item = next(self._items, None)
@@ -152,15 +151,13 @@ class FakeCameras:
         return InivationDriver(driver)
 
 
-def batches(
-    mev_per_s: float = 20.0, *, stores: bool = True, sensor: Resolution = VGA, seed: int = 1
-) -> Iterator[Any]:
+def batches(mev_per_s: float, *, stores: bool) -> Iterator[Any]:
     """Yield 10 ms of a moving blob at a time, for ever; made before the first, of 100 ms that repeat.
 
     ``stores``: dv-processing's own, otherwise arrays, which need no dv-processing. Either gives 60 Mev/s and more.
     """
     period_us, parts = 10_000, 10
-    events = moving_blob(round(mev_per_s * 100_000), sensor, seed=seed, duration_us=parts * period_us)
+    events = moving_blob(round(mev_per_s * 100_000), VGA, seed=1, duration_us=parts * period_us)
     cuts = np.searchsorted(events["t"], np.arange(1, parts) * period_us)
     made = [event_store(part) if stores else ArrayBatch.of(part) for part in np.split(events, cuts)]
     return (Later(batch, 100_000 * lap) for lap in itertools.count() for batch in made)

@@ -20,11 +20,9 @@ class PluggedIn(FakeCameras):
         super().__init__([])
 
     def discover(self) -> list[Device]:
-        """Return them all."""
         return [device(serial) for serial in SERIALS]
 
     def open(self, serial: str) -> Driver:
-        """Open one."""
         return FakeCameras([FakeDriver(paced(batches(0.1, stores=False)), serial=serial)]).open(serial)
 
 

@@ -41,11 +41,16 @@ class MadeFile(NamedTuple):
     share: float = 1.0
 
 
-def _write(path: Path, head: bytes, packets: Iterator[Events], encode: Callable[[Events], bytes]) -> None:
-    with open(path, "xb") as file:
-        file.write(head)
-        for events in packets:
-            file.write(encode(events))
+def _encoded(sensor: Resolution, suffix: str, head: str, encode: Callable[[Events], bytes]) -> MadeFile:
+    """Return a format whose files are a head and then events, each packet of them encoded by itself."""
+
+    def write(path: Path, packets: Iterator[Events]) -> None:
+        with open(path, "xb") as file:
+            file.write(head.encode())
+            for events in packets:
+                file.write(encode(events))
+
+    return MadeFile(sensor, suffix, write)
 
 
 def _encode_aedat1(events: Events) -> bytes:
@@ -55,20 +60,11 @@ def _encode_aedat1(events: Events) -> bytes:
     return words.tobytes()
 
 
-def _aedat1(path: Path, packets: Iterator[Events]) -> None:
-    _write(path, b"#!AER-DAT1.0\r\n# Timestamps tick is 1 us\r\n", packets, _encode_aedat1)
-
-
 def _encode_aedat2(events: Events) -> bytes:
     words = np.empty((events.size, 2), ">u4")
     words[:, 0] = (127 - events["y"]).astype(np.uint32) << 8 | (127 - events["x"]) << 1 | ~events["p"]
     words[:, 1] = events["t"]
     return words.tobytes()
-
-
-def _aedat2(path: Path, packets: Iterator[Events]) -> None:
-    head = b"#!AER-DAT2.0\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n#End Of ASCII Header\r\n"
-    _write(path, head, packets, _encode_aedat2)
 
 
 def _encode_aedat3(events: Events) -> bytes:
@@ -80,9 +76,11 @@ def _encode_aedat3(events: Events) -> bytes:
     return b"".join(struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, *(len(part),) * 3) + part.tobytes() for part in parts)
 
 
-def _aedat3(path: Path, packets: Iterator[Events]) -> None:
-    head = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"
-    _write(path, head, packets, _encode_aedat3)
+def encode_nmnist(events: Events) -> bytes:
+    """Return records of 5 bytes: x, y, polarity and time (Orchard et al. 2015)."""
+    t = events["t"]
+    columns = [events["x"], events["y"], events["p"] << 7 | t >> 16, t >> 8 & 255, t & 255]
+    return np.stack(columns, axis=1).astype(np.uint8).tobytes()
 
 
 def _joined(columns: list[Words], present: list[npt.NDArray[np.bool_]]) -> bytes:
@@ -144,8 +142,7 @@ def encode_evt3(events: Events) -> bytes:
 
 def _prophesee(version: str, encode: Callable[[Events], bytes]) -> MadeFile:
     options = f"EVT{version};endianness=little;height={SENSOR.height};width={SENSOR.width}"
-    head = f"% evt {version[0]}.{version[1:] or 0}\n% format {options}\n% end\n".encode()
-    return MadeFile(SENSOR, ".raw", lambda path, packets: _write(path, head, packets, encode))
+    return _encoded(SENSOR, ".raw", f"% evt {version[0]}.{version[1:] or 0}\n% format {options}\n% end\n", encode)
 
 
 def _encode_dat(events: Events) -> bytes:
@@ -155,9 +152,9 @@ def _encode_dat(events: Events) -> bytes:
     return words.tobytes()
 
 
-def _dat(path: Path, packets: Iterator[Events]) -> None:
-    head = f"% Data file containing CD events\n% Version 2\n% Width {SENSOR.width}\n% Height {SENSOR.height}\n"
-    _write(path, head.encode() + b"\x00\x08", packets, _encode_dat)
+_AEDAT2_HEAD = "#!AER-DAT2.0\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n#End Of ASCII Header\r\n"
+_AEDAT3_HEAD = "#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"
+_DAT_HEAD = f"% Data file containing CD events\n% Version 2\n% Width {SENSOR.width}\n% Height {SENSOR.height}\n\0\x08"
 
 
 def _hdf5(path: Path, packets: Iterator[Events], *, time: str = "<i8", offset_us: int = 0) -> None:
@@ -210,8 +207,8 @@ def _es(path: Path, packets: Iterator[Events]) -> None:
 
 def _npz(path: Path, packets: Iterator[Events]) -> None:
     events = np.concatenate(list(packets))
-    t, x, y, p = (np.ascontiguousarray(events[axis]) for axis in "txyp")
-    np.savez(path, t=t, x=x, y=y, p=p, width=np.array(SENSOR.width), height=np.array(SENSOR.height))
+    columns = {axis: events[axis] for axis in "txyp"}
+    np.savez(path, **columns, width=np.array(SENSOR.width), height=np.array(SENSOR.height))
 
 
 def _csv(path: Path, packets: Iterator[Events]) -> None:
@@ -229,13 +226,13 @@ def _bag(path: Path, packets: Iterator[Events]) -> None:
 
 MADE_FILES: dict[str, MadeFile] = {
     "aedat4 (LZ4)": MadeFile(SENSOR, ".aedat4", write_aedat4),
-    "aedat1": MadeFile(SMALL_SENSOR, ".aedat", _aedat1),
-    "aedat2": MadeFile(SMALL_SENSOR, ".aedat", _aedat2),
-    "aedat3": MadeFile(SMALL_SENSOR, ".aedat", _aedat3),
+    "aedat1": _encoded(SMALL_SENSOR, ".aedat", "#!AER-DAT1.0\r\n# Timestamps tick is 1 us\r\n", _encode_aedat1),
+    "aedat2": _encoded(SMALL_SENSOR, ".aedat", _AEDAT2_HEAD, _encode_aedat2),
+    "aedat3": _encoded(SMALL_SENSOR, ".aedat", _AEDAT3_HEAD, _encode_aedat3),
     "evt2": _prophesee("2", _encode_evt2),
     "evt21": _prophesee("21", _encode_evt21),
     "evt3": _prophesee("3", encode_evt3),
-    "dat": MadeFile(SENSOR, ".dat", _dat),
+    "dat": _encoded(SENSOR, ".dat", _DAT_HEAD, _encode_dat),
     "hdf5": MadeFile(SENSOR, ".h5", _hdf5),
     "dsec (HDF5)": MadeFile(SENSOR, ".h5", _dsec),
     "ecf (HDF5)": MadeFile(SENSOR, ".hdf5", _ecf, share=0.1),

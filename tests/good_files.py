@@ -19,7 +19,7 @@ from livesnn.events.recording import open_recording
 from tests import aedat3_writer
 from tests.bag_writer import EVENT_ARRAY, PACKET, write_bag
 from tests.ecf_writer import write_ecf
-from tests.format_files import MADE_FILES
+from tests.format_files import MADE_FILES, encode_nmnist
 from tests.reading import read
 
 COUNT = 400
@@ -100,9 +100,8 @@ def es_atis(path: Path) -> None:
 
 def nmnist(path: Path) -> None:
     events = some(Resolution(34, 34))
-    t = events["t"] - events["t"][0]
-    rows = [events["x"], events["y"], events["p"] << 7 | t >> 16, t >> 8 & 255, t & 255]
-    path.write_bytes(np.stack(rows, axis=1).astype(np.uint8).tobytes())
+    events["t"] -= events["t"][0]
+    path.write_bytes(encode_nmnist(events))
 
 
 def npz_compressed(path: Path) -> None:
@@ -149,14 +148,9 @@ def bag(suffix: str, encoding: str = "", **options: Any) -> Callable[[Path], obj
 OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "aedat4 (ZSTD)": (".aedat4", aedat4("zstd")),
     "aedat4 (none)": (".aedat4", aedat4(None)),
-    "aedat2 (DAVIS)": (
-        ".aedat",
-        aedat2("DAVIS240C", Resolution(240, 180), (12, 22, 11), *[0x80000C00] * 100),
-    ),  # IMU
-    "aedat2 (CDAVIS)": (
-        ".aedat",
-        aedat2("CDAVIS", Resolution(320, 240), (12, 22, 11), *[0x80000077] * 100),
-    ),  # a frame
+    # With addresses of an IMU, and of a frame
+    "aedat2 (DAVIS)": (".aedat", aedat2("DAVIS240C", Resolution(240, 180), (12, 22, 11), *[0x80000C00] * 100)),
+    "aedat2 (CDAVIS)": (".aedat", aedat2("CDAVIS", Resolution(320, 240), (12, 22, 11), *[0x80000077] * 100)),
     "aedat2 (DVS640)": (".aedat", aedat2("DVS640", Resolution(640, 480), (1, 11, 0))),
     "aedat3 (mixed)": (".aedat", aedat3_mixed),
     "dat (version 1)": (".dat", dat1),

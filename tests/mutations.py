@@ -30,11 +30,10 @@ import numpy as np
 import psutil
 
 from livesnn.errors import LivesnnError
-from livesnn.events.recording import describe
 from tests.damage import KINDS
 from tests.good_files import Good, good_files
 from tests.model_structures import model_subjects
-from tests.structures import Case, Subject, read_and_seek, subjects
+from tests.structures import Case, Subject, read_all, subjects
 
 LIMIT_S = 5.0
 """Of a processor's time for one case: on a busy machine the clock says little; and of the clock, ten times that."""
@@ -85,12 +84,9 @@ def _damaged_recording(good: Good, name: str, random: np.random.Generator) -> Ca
 
 
 def _read_recording(good: Good, name: str, folder: Path) -> tuple[str, str]:
-    path = folder / name
-    found = describe(path)
-    events = [read_and_seek(path, stream) for stream in found.streams]
-    counts = [stream.n for stream in found.streams.values()]
-    if [len(one) for one in events] != counts:
-        return "contradicts itself", f"{counts} described, {[len(one) for one in events]} read"
+    found, events, contradiction = read_all(folder / name)
+    if contradiction:
+        return "contradicts itself", contradiction
     if len(events) == 1 and found.resolution is not None:
         outside = (events[0]["x"] >= found.resolution[0]) | (events[0]["y"] >= found.resolution[1])
         if outside.any():

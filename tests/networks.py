@@ -52,10 +52,10 @@ def agree(expected: Membranes, found: Membranes, threshold: float) -> bool:
     return True
 
 
-def outputs_on_noise(model: Model, n_frames: int = 12) -> np.ndarray:
-    """Return the outputs [n_frames, K] of a model on frames of noise, with the state carried."""
+def outputs_on_noise(model: Model) -> np.ndarray:
+    """Return the outputs [12, K] of a model on frames of noise, with the state carried."""
     spec, random = model.card.input, np.random.default_rng(3)
-    shape = (n_frames, spec.channels, spec.height, spec.width)
+    shape = (12, spec.channels, spec.height, spec.width)
     state, found = model.initial_state(), []
     for data in random.poisson(0.6, shape).astype(np.uint8):
         output, state = model.step(Frame(0, data, 500), state)

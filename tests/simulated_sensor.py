@@ -18,6 +18,8 @@ from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec
 STEP_US = 5 * FRAME_US
 """20 ms of events come at a time."""
 
+SEED = 3
+
 DAVIS346 = Abilities(
     tuple(
         pixel_biases(
@@ -119,21 +121,13 @@ def noise_hz(threshold: float, light: Light) -> float:
 class SimulatedSensor:
     """A `Driver` of a camera that looks at a person; each poll goes on by `STEP_US`."""
 
-    def __init__(
-        self,
-        kind: str,
-        light: Light,
-        *,
-        gesture: str = "right_hand_wave",
-        seed: int = 3,
-        seconds: float = 12.0,
-    ) -> None:
+    def __init__(self, kind: str, light: Light, *, seconds: float, gesture: str = "right_hand_wave") -> None:
         self.abilities, self._thresholds_of = RESPONSES[kind]
-        scene, limbs, self._times_us, rng = performance(gesture, seed, seconds, use="show")
+        scene, limbs, self._times_us, rng = performance(gesture, SEED, seconds, use="show")
         scene = replace(scene, lamp=None)
         self._scene, self._shapes = scene, shapes_of(scene, limbs)
         self.name, self.resolution = f"{kind} SIMULATED", scene.resolution
-        self._light, self._random, self._seed = light, rng, seed
+        self._light, self._random = light, rng
         self._canvas = np.empty((8, *scene.background.shape), np.float32)
         self.settings = SensorSettings()
         self.configured: list[SensorSettings] = []
@@ -155,7 +149,7 @@ class SimulatedSensor:
             noise_hz=(noise_hz(on, self._light) + noise_hz(off, self._light)) / 2,
             cutoff_hz=self._light.bandwidth_hz,
         )
-        return DvsPixels(spec, self.resolution, np.random.default_rng(self._seed))
+        return DvsPixels(spec, self.resolution, np.random.default_rng(SEED))
 
     def configure(self, settings: SensorSettings) -> None:
         self.settings = settings

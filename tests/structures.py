@@ -24,7 +24,8 @@ from livesnn.app.settings import Settings, SettingsFile
 from livesnn.console import json_line
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import COLUMNS, has_labels, keep_labels, labels_file, read_labels
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.packet import Events
+from livesnn.events.recording import RecordingInfo, describe, open_recording
 from tests.damage import KINDS
 from tests.fake_source import joined
 from tests.good_files import bag, some
@@ -73,13 +74,18 @@ def subjects() -> list[Subject]:
 
 def read_recording(folder: Path) -> tuple[str, str]:
     """Read the file that is called f in a folder in every way; its other streams too."""
-    path = next(folder.glob("f.*"))
+    found, _, contradiction = read_all(next(folder.glob("f.*")))
+    if contradiction:
+        return "contradicts itself", contradiction
+    return ("read, with a warning", found.warnings[0]) if found.warnings else ("read", "")
+
+
+def read_all(path: Path) -> tuple[RecordingInfo, list[Events], str]:
+    """Return what a recording holds, as it is described and as it is read, and how these contradict each other."""
     found = describe(path)
     events = [read_and_seek(path, name) for name in found.streams]
-    counts = [stream.n for stream in found.streams.values()]
-    if [len(one) for one in events] != counts:
-        return "contradicts itself", f"{counts} described, {[len(one) for one in events]} read"
-    return ("read, with a warning", found.warnings[0]) if found.warnings else ("read", "")
+    counts, read = [stream.n for stream in found.streams.values()], [len(one) for one in events]
+    return found, events, f"{counts} described, {read} read" * (counts != read)
 
 
 def read_and_seek(path: Path, stream: str) -> Any:
@@ -112,19 +118,8 @@ NUMBERS: tuple[float, ...] = (
     -(1 << 63), 10**400, 0.5, -0.5, 1e-320, 1e6, 1e308, float("nan"), float("inf"),
 )  # fmt: skip
 TEXTS = (
-    "",
-    " ",
-    "\0",
-    "é" * 300,
-    "a" * 70_000,
-    "../../etc/passwd",
-    "<img src=x>",
-    "%s%n",
-    "\n",
-    "\ud800",
-    "nan",
-    "-1",
-)
+    "", " ", "\0", "é" * 300, "a" * 70_000, "../../etc/passwd", "<img src=x>", "%s%n", "\n", "\ud800", "nan", "-1",
+)  # fmt: skip
 
 
 DEEP = "a list in a list in a list"
@@ -263,29 +258,12 @@ DTYPES: tuple[Any, ...] = (
     np.dtype([("t", h5py.string_dtype())]),
 )  # fmt: skip
 SHAPES: tuple[Any, ...] = (
-    (400,),
-    (400,),
-    (),
-    (0,),
-    (1,),
-    (400, 4),
-    (4, 400),
-    (3, 0),
-    (1 << 40,),
-    (1 << 20, 1 << 20),
-    None,
-)
+    (400,), (400,), (), (0,), (1,), (400, 4), (4, 400), (3, 0), (1 << 40,), (1 << 20, 1 << 20), None,
+)  # fmt: skip
 
 
-IMPOSSIBLE = (
-    TypeError,
-    ValueError,
-    OSError,
-    KeyError,
-    RuntimeError,
-    OverflowError,
-    AttributeError,
-)  # for h5py to write
+# For h5py to write
+IMPOSSIBLE = (TypeError, ValueError, OSError, KeyError, RuntimeError, OverflowError, AttributeError)
 
 
 def _hdf5(random: Random) -> Case:

@@ -48,12 +48,12 @@ def write_aedat2(path: Path, events: Events) -> None:
     path.write_bytes(b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + words.astype(">u4").tobytes())
 
 
-def cifar10(root: Path, train: int = 4, test: int = 1) -> Path:
-    """Write so many smooth random pictures a class as CIFAR-10's JPEG files in one .npz."""
+def cifar10(root: Path, train: int = 4) -> Path:
+    """Write smooth random pictures as CIFAR-10's JPEG files in one .npz: so many a class, and one to test."""
     import cv2
 
     rng = np.random.default_rng(0)
-    label = np.tile(np.arange(10, dtype=np.uint8), train + test)
+    label = np.tile(np.arange(10, dtype=np.uint8), train + 1)
     coarse = rng.integers(0, 256, (len(label), 9, 9, 3)).astype(np.uint8)
     files = [cv2.imencode(".jpg", cv2.resize(each, (32, 32), interpolation=cv2.INTER_CUBIC))[1] for each in coarse]
     offsets = np.cumsum([0, *map(len, files)])
@@ -103,10 +103,7 @@ def ucf101(root: Path) -> Path:
     }
     for name in chain(*names.values()):
         _video(root / "UCF-101" / name)
-    train = [
-        "Biking/v_Biking_g02_c01.avi",
-        *chain(*(names[group] for group in range(2, 6))),
-    ]
+    train = ["Biking/v_Biking_g02_c01.avi", *chain(*(names[group] for group in range(2, 6)))]
     for fold in (1, 2, 3):
         (lists / f"trainlist0{fold}.txt").write_text("\n".join(f"{name} 1" for name in train))
         (lists / f"testlist0{fold}.txt").write_text("\n".join(names[1]))

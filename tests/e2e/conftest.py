@@ -14,16 +14,8 @@ import numpy as np
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.events.packet import Events
 from livesnn.simulate.digits import digit_recording
-
-
-def write_nmnist(path: Path, events: Events) -> None:
-    """Write 5-byte records: x, y, polarity and time (Orchard et al. 2015)."""
-    t = events["t"].astype(np.int64)
-    columns = [events["x"], events["y"], events["p"] << 7 | t >> 16, t >> 8 & 255, t & 255]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(np.stack(columns, axis=1).astype(np.uint8).tobytes())
+from tests.format_files import encode_nmnist
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +26,9 @@ def drawn_nmnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for k in range(5):
             part = "Train" if k < 4 else "Test"
             events = digit_recording(digit, np.random.default_rng([digit, k]), 0.3)
-            write_nmnist(root / part / str(digit) / f"{digit * 10 + k + 1:05d}.bin", events)
+            path = root / part / str(digit) / f"{digit * 10 + k + 1:05d}.bin"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode_nmnist(events))
     return root
 
 
