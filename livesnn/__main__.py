@@ -19,16 +19,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
 TRAINING = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "onnxscript",
-    "tensorboard",
-    "matplotlib",
-    "pooch",
-    "filelock",
-    "scipy",
-)
+    "torch", "torchvision", "lightning", "onnxscript", "tensorboard", "matplotlib", "pooch", "filelock", "scipy",
+)  # fmt: skip
 """The modules that livesnn[train] brings (pyproject.toml)."""
 
 

@@ -46,11 +46,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def run_apart(
-    command: list[str],
-    stop: threading.Event,
-    *,
-    limit_s: float,
-    variables: Mapping[str, str] | None = None,
+    command: list[str], stop: threading.Event, *, limit_s: float, variables: Mapping[str, str] | None = None
 ) -> str:
     """Run a command to its end and return what it wrote to stdout; "" when ``stop`` was set, which ends it.
 

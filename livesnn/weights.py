@@ -180,17 +180,7 @@ _PROPERTY, _VALUE = dict.fromkeys((1, 2), _OCTETS), dict.fromkeys((1, 2, 3, 4), 
 _BYTES = {1: 4, 2: 1, 7: 8}  # of float32, uint8 and int64
 _OPSETS, _DOMAINS = range(13, 26), ("", "ai.onnx")  # in which the operators are the same
 
-_ELEMENTWISE = (
-    "Add",
-    "Cast",
-    "GreaterOrEqual",
-    "Identity",
-    "LayerNormalization",
-    "Less",
-    "Min",
-    "Mul",
-    "Relu",
-)
+_ELEMENTWISE = ("Add", "Cast", "GreaterOrEqual", "Identity", "LayerNormalization", "Less", "Min", "Mul", "Relu")
 _SET = {
     "auto_pad": b"NOTSET", "ceil_mode": 0, "dilations": [1, 1], "group": 1, "stash_type": 1, "to": 1, "transA": 0,
 }  # fmt: skip

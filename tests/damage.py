@@ -63,21 +63,9 @@ def damage_the_head(octets: bytearray, random: np.random.Generator) -> bytes:
 def change_text(octets: bytearray, random: np.random.Generator) -> bytes:
     """Put something that text may hold, or a number that is too large, over what is there."""
     pieces = (
-        b"-1",
-        b"99999999999999999999",
-        b"nan",
-        b"1e400",
-        b"\n",
-        b",",
-        b";",
-        b"%",
-        b"#",
-        b"0x",
-        b'"',
-        b"<",
-        b"/",
-        b" ",
-    )
+        b"-1", b"99999999999999999999", b"nan", b"1e400", b"\n",
+        b",", b";", b"%", b"#", b"0x", b'"', b"<", b"/", b" ",
+    )  # fmt: skip
     at, piece = int(random.integers(min(len(octets), 2048))), pieces[random.integers(len(pieces))]
     octets[at : at + len(piece) * int(random.integers(2))] = piece
     return bytes(octets)

@@ -117,8 +117,7 @@ def _other_numbers(random: Random) -> bytes:
     for _ in range(int(random.integers(1, 5))):
         part = value[pick(random, ("network", "input", "neuron"))]
         name = pick(
-            random,
-            [name for name, each in part.items() if isinstance(each, int | float | list) and each != []],
+            random, [name for name, each in part.items() if isinstance(each, int | float | list) and each != []]
         )
         was, number = part[name], pick(random, (1, 2, 3, 4, 5, 9, 16, 17, 31, 32, 64, 128, 300, 2_048))
         if isinstance(was, list):
@@ -246,10 +245,7 @@ def _new_nodes(model: onnx.ModelProto, random: Random) -> None:
         options: dict[str, Any] = {}
         if operator in ("AveragePool", "Conv"):
             kernel = int(pick(random, (1, 2, 3, 7, 999, 5_000)))
-            options = {
-                "kernel_shape": [kernel] * 2,
-                "pads": [int(pick(random, (0, 1, kernel - 1, kernel)))] * 4,
-            }
+            options = {"kernel_shape": [kernel] * 2, "pads": [int(pick(random, (0, 1, kernel - 1, kernel)))] * 4}
         if operator in ("Concat", "Flatten"):
             options = {"axis": int(random.integers(-2, 5))}
         if operator == "Cast":
@@ -356,15 +352,7 @@ def _other_card(model: onnx.ModelProto, random: Random) -> None:
 
 def _damaged_graph(random: Random) -> Case:
     """Damage a graph in one to three places."""
-    kinds = (
-        _new_nodes,
-        _other_node,
-        _other_attribute,
-        _other_tensor,
-        _other_value,
-        _other_model,
-        _other_card,
-    )
+    kinds = (_new_nodes, _other_node, _other_attribute, _other_tensor, _other_value, _other_model, _other_card)
     model, names = shipped_graph(), []
     for _ in range(int(random.integers(1, 4))):
         change = pick(random, kinds)

@@ -42,12 +42,7 @@ def events_at(times: object, size: tuple[int, int] = (640, 480)) -> Events:
 
 @st.composite
 def recordings(
-    draw: st.DrawFn,
-    *,
-    x: Sequence[int],
-    y: Sequence[int],
-    gaps_us: Sequence[int],
-    starts_us: Sequence[int],
+    draw: st.DrawFn, *, x: Sequence[int], y: Sequence[int], gaps_us: Sequence[int], starts_us: Sequence[int]
 ) -> Events:
     """Draw up to 40 events at some of these places, so far apart in time, the first at one of ``starts_us``."""
     pixel = st.tuples(st.sampled_from(x), st.sampled_from(y), st.booleans())

@@ -90,11 +90,7 @@ def main(namespace: str) -> None:
         lambda m: [
             say(
                 "diagnostics",
-                [
-                    each.name,
-                    each.level[0],
-                    {pair.key: pair.value for pair in each.values} | {"": each.message},
-                ],
+                [each.name, each.level[0], {pair.key: pair.value for pair in each.values} | {"": each.message}],
             )
             for each in m.status
         ],

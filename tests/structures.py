@@ -62,12 +62,7 @@ def subjects() -> list[Subject]:
     for name, damage in (("mcap", _damaged_mcap), ("bag", _damaged_bag), ("db3", _damaged_tables)):
         octets = _bag(f".{name}")
         kinds.append(
-            (
-                f"{name} records",
-                partial(damage, octets),
-                partial(one_file, f"f.{name}", octets),
-                read_recording,
-            )
+            (f"{name} records", partial(damage, octets), partial(one_file, f"f.{name}", octets), read_recording)
         )
     return [Subject(*kind) for kind in kinds]
 
@@ -195,22 +190,7 @@ def _read_settings(folder: Path) -> tuple[str, str]:
 
 ROWS = [["f.aedat4", f"{start}", f"{start + 1}", "wave", "anna"] for start in range(5)]
 LABELS = "\n".join(map(",".join, [[*COLUMNS], *ROWS])).encode()
-FIELDS = (
-    *TEXTS[:-3],
-    "1e400",
-    "nan",
-    "-inf",
-    "0x1",
-    "1_0",
-    "٣",
-    '"',
-    '"a',
-    "a\0",
-    ",",
-    "\r",
-    "\u2028",
-    "f.npz",
-)
+FIELDS = (*TEXTS[:-3], "1e400", "nan", "-inf", "0x1", "1_0", "٣", '"', '"a', "a\0", ",", "\r", "\u2028", "f.npz")
 
 
 def _damaged_labels(random: Random) -> Case:
@@ -327,12 +307,7 @@ def _attribute(file: h5py.File, random: Random) -> None:
 
 def _link(file: h5py.File, random: Random) -> None:
     target = pick(random, ("/", "/CD", "/missing", "/CD/t"))
-    kinds = (
-        h5py.SoftLink(target),
-        h5py.ExternalLink("other.raw", "/"),
-        h5py.ExternalLink("f.h5", target),
-        file["/"],
-    )
+    kinds = (h5py.SoftLink(target), h5py.ExternalLink("other.raw", "/"), h5py.ExternalLink("f.h5", target), file["/"])
     file[_free(file, random)] = pick(random, kinds)
 
 

@@ -119,11 +119,7 @@ def write_report(folder: Path, found: Findings) -> Path:
         "environment": {name: value for name, value in os.environ.items() if name.startswith(variables)},
         "own variables": sorted(name for name in os.environ if name.startswith("LIVESNN_")),  # some are secrets
     }
-    parts = {
-        "checks.json": asdict(found),
-        "system.json": system,
-        "settings.json": nameless(user_settings().now),
-    }
+    parts = {"checks.json": asdict(found), "system.json": system, "settings.json": nameless(user_settings().now)}
     texts = {name: msgspec.json.format(json_line(value)).decode() for name, value in parts.items()}
     for log in (log_file(), log_file().with_suffix(".old.log")):
         if log.is_file():

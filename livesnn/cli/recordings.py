@@ -112,12 +112,7 @@ def convert(
     if not shows and (model is not None or speed != 1.0):
         raise SourceError(f"{out}: --model and --speed are for a video or a table: choose .mp4, .gif or .csv")
     with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:
-        how: dict[str, Any] = {
-            "stretch": stretch,
-            "overwrite": overwrite,
-            "denoise": denoise,
-            "progress": progress,
-        }
+        how: dict[str, Any] = {"stretch": stretch, "overwrite": overwrite, "denoise": denoise, "progress": progress}
         written = (
             _shown(recording, expanded(out), stream, model, speed, **how)
             if shows
@@ -139,14 +134,7 @@ def _converted(recording: str, out: Path, stream: str | None, **how: Any) -> dic
 
 
 def _shown(
-    recording: str,
-    out: Path,
-    stream: str | None,
-    model: str | None,
-    speed: float,
-    *,
-    denoise: bool,
-    **how: Any,
+    recording: str, out: Path, stream: str | None, model: str | None, speed: float, *, denoise: bool, **how: Any
 ) -> dict[str, Any]:
     from livesnn.infer.model import DEFAULT_MODEL
     from livesnn.session.control import Choices

@@ -160,10 +160,7 @@ def _nearer(body: Body, rng: np.random.Generator) -> Body:
     """Return the person at a desk's distance from the camera, perhaps with no more than the hands in the picture."""
     size = log_uniform(rng, 1.2, 2.4)
     return replace(
-        body,
-        **_scaled(body, size),
-        centre_x=IMAGE / 2 + rng.uniform(-35, 35),
-        shoulder_y=rng.uniform(45, 115),
+        body, **_scaled(body, size), centre_x=IMAGE / 2 + rng.uniform(-35, 35), shoulder_y=rng.uniform(45, 115)
     )
 
 

@@ -102,11 +102,7 @@ NMNIST = SaccadeSpec()
 
 
 def saccade_recording(
-    image: npt.NDArray[np.uint8],
-    rng: np.random.Generator,
-    spec: SaccadeSpec = NMNIST,
-    *,
-    repeat: int = 1,
+    image: npt.NDArray[np.uint8], rng: np.random.Generator, spec: SaccadeSpec = NMNIST, *, repeat: int = 1
 ) -> Events:
     """Return the events of an image seen in ``repeat`` cycles of three saccades, of 315 ms each, without a pause.
 

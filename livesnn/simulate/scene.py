@@ -127,10 +127,7 @@ def _in_other_light(spec: DvsPixelSpec, rng: np.random.Generator) -> DvsPixelSpe
 
 
 def draw_scene(
-    rng: np.random.Generator,
-    resolution: Resolution,
-    lamp_share: float = LAMP_SHARE,
-    breadth: Breadth = "narrow",
+    rng: np.random.Generator, resolution: Resolution, lamp_share: float = LAMP_SHARE, breadth: Breadth = "narrow"
 ) -> Scene:
     """Return a random person in front of a random wall, seen by a random sensor, with a lamp by chance."""
     body = draw_body(rng, breadth)

@@ -275,10 +275,7 @@ def _lessons(model: str, people: int, way: str) -> dict[str, object]:
             say(f"{movement} ({way}), person {seed + 1} of {people}")
             lessons[movement].append(_lesson(model, movement, seed, WAYS_S[way]))
     everything = [lesson for of_one in lessons.values() for lesson in of_one]
-    return {
-        **{movement: _summary(of_one) for movement, of_one in lessons.items()},
-        "all": _summary(everything),
-    }
+    return {**{movement: _summary(of_one) for movement, of_one in lessons.items()}, "all": _summary(everything)}
 
 
 def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) -> Shares:

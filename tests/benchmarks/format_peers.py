@@ -25,15 +25,7 @@ import numpy as np
 import tyro
 
 from livesnn.bench import installed_versions, machine, spread
-from livesnn.bench.throughput import (
-    Columns,
-    Reader,
-    by_aedat,
-    by_dv_processing,
-    by_livesnn,
-    columns,
-    make_events,
-)
+from livesnn.bench.throughput import Columns, Reader, by_aedat, by_dv_processing, by_livesnn, columns, make_events
 from livesnn.console import write_json
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
@@ -243,11 +235,7 @@ def _figures(count: int, size: int, seconds: dict[str, list[float]], wrong: dict
         one: spread([count / took_s / 1e6 for took_s in measured]) for one, measured in seconds.items() if measured
     }
     best = max((one for one in rates if one != "livesnn"), key=lambda one: rates[one]["median"], default=None)
-    figures: dict[str, Any] = {
-        "events": count,
-        "bytes_per_event": round(size / count, 2),
-        "mev_per_s": rates,
-    }
+    figures: dict[str, Any] = {"events": count, "bytes_per_event": round(size / count, 2), "mev_per_s": rates}
     if best is not None:
         figures |= {"best_peer": best, "ratio": rates["livesnn"]["median"] / rates[best]["median"]}
     return figures | ({"wrong": wrong} if wrong else {})

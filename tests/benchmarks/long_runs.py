@@ -101,12 +101,7 @@ def long_runs(folder: Path, seconds: float, every_s: float, *, disturbed: bool) 
             said[name] = ended(process, folder / name)
         lines = [one.lines for one in readers]
         kept = {path.name: describe(path).warnings for path in sorted(disk.glob("*.aedat4"))}
-    told = {
-        "seconds": seconds,
-        "ended_early": ended_early,
-        "lines_tcp_sse": lines,
-        "warnings_of_recordings": kept,
-    }
+    told = {"seconds": seconds, "ended_early": ended_early, "lines_tcp_sse": lines, "warnings_of_recordings": kept}
     return told | said | ({"disturbances": done} if disturbed else {})
 
 
@@ -226,10 +221,7 @@ def control(web: tuple[str, int], do: str) -> None:
     """Do what a button of serve's page does."""
 
     async def send() -> None:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"http://{web[0]}:{web[1]}/live") as live,
-        ):
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"http://{web[0]}:{web[1]}/live") as live:
             await live.send_json({"do": do})
             await asyncio.sleep(1)
 

@@ -74,10 +74,7 @@ async def _lines(port: int, note: Note, request: bytes = b"") -> None:
 
 
 async def _web_socket(port: int, note: Note) -> None:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.ws_connect(f"http://127.0.0.1:{port}/live") as live,
-    ):
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"http://127.0.0.1:{port}/live") as live:
         async for message in live:
             if message.type is aiohttp.WSMsgType.TEXT and "t" in (line := json.loads(message.data)):
                 note(line["t"])
@@ -219,9 +216,7 @@ def measure(kind: str, seconds: float, receivers: int, stalled: int) -> dict[str
         count = 1 if kind == "osc" else receivers
         arguments = [kind, str(port), str(count), str(seconds + 4), str(stalled)]
         child = subprocess.Popen(
-            [sys.executable, __file__, "--receive", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            [sys.executable, __file__, "--receive", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert child.stdout is not None
         if kind == "ros2":  # ROS needs seconds to find receivers, and sends nothing to others

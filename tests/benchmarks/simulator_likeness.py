@@ -177,8 +177,7 @@ def fingerprint(events: Events, resolution: Resolution) -> dict[str, float]:
     if duration_us < 5 * BIN_US or len(events) < 10 * FEWEST:
         raise DataError(f"{len(events)} events in {duration_us} µs are too few to compare: take a longer clip")
     counts = np.bincount(
-        events["y"].astype(np.int64) * resolution.width + events["x"],
-        minlength=resolution.width * resolution.height,
+        events["y"].astype(np.int64) * resolution.width + events["x"], minlength=resolution.width * resolution.height
     )
     busiest = np.sort(counts)[::-1][: len(counts) // 20]
     x, y = events["x"].astype(np.float64), events["y"].astype(np.float64)

@@ -85,11 +85,7 @@ class OpenVinoModel:
         import openvino
 
         _, self.card = load_weights(folder / "model.safetensors")
-        hints = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads,
-        }
+        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
         compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", hints)
         self._requests = [compiled.create_infer_request() for _ in range(2)]
         self._outputs = [compiled.output(name) for name in ("output", *(f"{s}.next" for s in self.card.states))]

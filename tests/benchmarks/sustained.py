@@ -63,10 +63,7 @@ NETWORKS: tuple[tuple[Engine, int], ...] = (("spike", 32), ("spike", 8), ("onnx"
 
 
 def bench_sustained(
-    *,
-    seconds: float = SECONDS,
-    rates: Sequence[int] = (),
-    threads: int | None = None,
+    *, seconds: float = SECONDS, rates: Sequence[int] = (), threads: int | None = None
 ) -> dict[str, object]:
     """Play a recording's events to the window at rising rates, up to the first at which it drops events.
 

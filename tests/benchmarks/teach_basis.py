@@ -309,11 +309,7 @@ def main(model: str = "gestures") -> None:
                 covariance += np.einsum("nkd,nld->kl", traces, traces)
     count = len(MIXED_BY) * PEOPLE * VIEWS * TRACED * spec.width
     sizes, ways = np.linalg.eigh(covariance / count)
-    arrays = {
-        "project.weight": project,
-        "project.bias": bias,
-        "mix": (ways / np.sqrt(sizes)).T.astype(np.float32),
-    }
+    arrays = {"project.weight": project, "project.bias": bias, "mix": (ways / np.sqrt(sizes)).T.astype(np.float32)}
     # safetensors writes what lies in memory, whatever the order of its axes.
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / MEMORY)
 

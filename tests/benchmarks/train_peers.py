@@ -54,11 +54,7 @@ the halvings."""
 
 
 def bench_train(
-    repeats: int,
-    *,
-    peers: bool,
-    config: Configuration = CONFIG,
-    precisions: tuple[Precision, ...] = PRECISIONS,
+    repeats: int, *, peers: bool, config: Configuration = CONFIG, precisions: tuple[Precision, ...] = PRECISIONS
 ) -> dict[str, object]:
     """Measure samples a second and peak memory of STS-ResNet's training step on random input of N-MNIST's shape.
 
@@ -108,11 +104,7 @@ def _measure(frameworks: tuple[str, ...], config: Configuration, repeats: int) -
             for worker, measured in zip(workers, rates, strict=True):
                 measured.append(worker("train", STEPS))
         found = {
-            name: {
-                "samples_per_s": spread(measured),
-                "density": check["density"],
-                **worker("memory"),
-            }
+            name: {"samples_per_s": spread(measured), "density": check["density"], **worker("memory")}
             for name, worker, check, measured in zip(frameworks, workers, checks, rates, strict=True)
         }
     figures: dict[str, object] = {"parameters": parameters.pop(), "frameworks": found}
