@@ -8,7 +8,7 @@ depth videos of the same people, it doesn't know what they look like.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain, groupby
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
