@@ -164,7 +164,7 @@ def test_a_model_from_before_the_hashes_loads(own: Path, engine: Any) -> None:
 
 
 PATH_OF_A_MACHINE = re.compile(
-    rb"/(home|root|tmp|usr|opt|Users|work|mnt|data|workspace)/|site-packages|[A-Z]:\\\\\w|[a-z_]{4}\.py\b"
+    rb"/(home|root|tmp|usr|opt|Users|work|mnt|data|workspace)/|site-packages|[A-Z]:\\\\\w+\\\\|[a-z_]{4}\.py\b"
 )
 
 
