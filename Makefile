@@ -80,6 +80,7 @@ check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging docs
 	$(BIN)/ruff check livesnn tests packaging docs
 	$(BIN)/mypy
+	$(BIN)/mypy packaging/*.py
 	$(BIN)/lint-imports
 	$(MAKE) test
 

@@ -162,8 +162,8 @@ def play_until_decided(application: QApplication, window: MainWindow, settled_s:
         elapsed_s = time.perf_counter() - begun_s
         if window.banner.isVisible():
             raise SystemExit(window.banner.message.text())
-        decision = window.readout.decision
-        decided = decision.confidence > 0.5 and decision.text != "Other"
+        said = window.readout.decision.said
+        decided = said.confidence > 0.5 and said.words != "Other"
         if window.presenting.on:
             caption = window.presenting.stage.caption
             before = [past.number for past in caption.trail]
