@@ -203,6 +203,8 @@ _OTHERWISE = {
     ("conv_snn", "mnist"): {"epochs": 8},
     ("conv_snn", "seq4"): {"epochs": 8},
     ("sts_resnet", "mnist"): {"epochs": 6},
+    ("sts_resnet", "seq1"): {"epochs": 4},
+    ("sts_resnet", "seq2"): {"epochs": 4},
     ("sts_resnet", "seq4"): {"epochs": 6},
     ("sts_resnet", "seq5-total"): {"epochs": 6, "digits": 10_000},
     ("sts_resnet", "seq5-sorted"): {"epochs": 6, "digits": 10_000},
