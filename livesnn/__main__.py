@@ -102,6 +102,10 @@ def _main(arguments: list[str] | None) -> int:
         arguments = arguments[: arguments.index("--ros-args")]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:
+        os.getcwd()
+    except OSError:
+        return _fail("livesnn: the current folder is gone: cd to another one", 1)
+    try:
         return _run_command(name, rest)
     except LivesnnError as error:
         if debug:

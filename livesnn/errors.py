@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 import struct
 import tokenize
 import zipfile
@@ -42,6 +43,12 @@ def error_message(error: BaseException) -> str:
     if isinstance(error, LivesnnError):
         return str(error)
     return f"{type(error).__name__}: {error} (a bug in livesnn: please report it)"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error of the system or of a library says, in one line, without its number."""
+    said = getattr(error, "strerror", None) or re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    return " ".join(said.split())[:200]
 
 
 DAMAGED_ARRAY = (

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from livesnn.errors import FormatError, SourceError
+from livesnn.errors import FormatError, SourceError, reason_of
 from livesnn.threads import Progress, untold
 
 _READ_BYTES = 1 << 18
@@ -141,7 +141,7 @@ class BufferedFile:
                     filled = self._file.readinto(octets) or 0
             except OSError as error:
                 raise SourceError(
-                    f"{self.path}: reading failed at byte {position} ({error.strerror}): check the disk"
+                    f"{self.path}: reading failed at byte {position} ({reason_of(error)}): check the disk"
                 ) from error
             if filled < wanted:
                 raise FormatError(f"{self.path}: the file became shorter while it was read: open it again")
@@ -189,13 +189,12 @@ def writing(path: Path) -> Iterator[None]:
 
 def cannot_open(path: Path, error: Exception) -> SourceError:
     """Return the error that says why a file can't be opened."""
-    reason = getattr(error, "strerror", None) or error
-    return SourceError(f"{str(path)!r}: can't be opened ({reason}): check the path and permissions")
+    return SourceError(f"{str(path)!r}: can't be opened ({reason_of(error)}): check the path and permissions")
 
 
 def cannot_write(path: Path, error: OSError) -> SourceError:
     """Return the error that says why a recording, or what belongs to one, can't be written."""
-    return SourceError(f"{path}: can't be written ({error.strerror or error}): check the folder and the free space")
+    return SourceError(f"{path}: can't be written ({reason_of(error)}): check the folder and the free space")
 
 
 def exists_already(path: Path) -> SourceError:

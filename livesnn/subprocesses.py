@@ -18,7 +18,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from livesnn.errors import LivesnnError
+from livesnn.errors import LivesnnError, reason_of
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -63,7 +63,7 @@ def run_apart(
                 stderr=errors,
             )
         except (OSError, ValueError) as error:  # the latter for a character of the code 0
-            raise LivesnnError(f"{command[0]}: {getattr(error, 'strerror', error)}") from error
+            raise LivesnnError(f"{command[0]}: {reason_of(error)}") from error
         deadline_s = time.monotonic() + limit_s
         with helper:
             while helper.poll() is None and not stop.wait(LOOK_S) and time.monotonic() < deadline_s:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from livesnn.card import ModelCard, NetworkSpec
-from livesnn.errors import ModelError
+from livesnn.errors import ModelError, reason_of
 from livesnn.files import replace_file
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -77,7 +77,7 @@ def _opened(path: Path, again: str = "train the model again, or use --engine onn
         with safe_open(path, framework="numpy") as file:
             yield file
     except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+        raise ModelError(f"{path} can't be read: {reason_of(error)}") from error
     except SafetensorError as error:
         reason = " ".join(str(error).split())[:200]  # which may quote the file
         raise ModelError(f"{path} can't be read as safetensors ({reason}): copy the model again") from error

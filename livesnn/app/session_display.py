@@ -34,6 +34,7 @@ from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
+from livesnn.errors import reason_of
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.recording import Recording
 from livesnn.files import expanded
@@ -126,7 +127,7 @@ class WindowLayout(QMainWindow):
         try:
             write()
         except OSError as error:
-            why = f"{path}: {what} can't be saved ({error.strerror or error}): choose another folder"
+            why = f"{path}: {what} can't be saved ({reason_of(error)}): choose another folder"
             self.banner.show_message(why, "error")
         else:
             self.banner.show_message(f"Saved {path}", "info")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.cameras.network import Address, keep_alive, reason_of
+from livesnn.errors import LivesnnError, SourceError, reason_of
+from livesnn.events.cameras.network import Address, keep_alive
 from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.packet import Closing
 from livesnn.outputs.lines import Row
@@ -280,6 +280,8 @@ class OutputLoop(Closing):
                     started.set_exception(raised)
                     return
                 error = str(raised)
+            except OSError as raised:
+                error = reason_of(raised)
             except Exception as raised:
                 error = f"{type(raised).__name__}: {raised}"
             if not failing:

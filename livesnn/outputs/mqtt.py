@@ -14,8 +14,7 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 
 from livesnn.console import sayable
-from livesnn.errors import SourceError
-from livesnn.events.cameras.network import reason_of
+from livesnn.errors import SourceError, reason_of
 from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import DecisionFeeds, decided
 from livesnn.outputs.loop import OutputLoop
@@ -111,11 +110,11 @@ class MqttOutput:
             await self._publish(ready)
         except aiomqtt.MqttCodeError as error:
             if getattr(error.rc, "value", None) not in _REFUSED:
-                raise
+                raise ConnectionError(reason_of(error)) from error
             raise SourceError(f"{self._broker} refuses the user: give USER:PASSWORD in front of @") from error
         except aiomqtt.MqttError as error:
             if not isinstance(refused := error.__context__, ssl.SSLCertVerificationError):
-                raise
+                raise ConnectionError(reason_of(error)) from error
             advice = "give its certificate authority's certificate as --mqtt-ca FILE"
             if refused.verify_code in _NOT_THE_AUTHORITY:
                 advice = "give the broker a certificate of its host name that is valid now, and check the clock"

@@ -12,8 +12,8 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from livesnn.console import sayable
-from livesnn.errors import SourceError
-from livesnn.events.cameras.network import Address, reason_of
+from livesnn.errors import SourceError, reason_of
+from livesnn.events.cameras.network import Address
 from livesnn.outputs.decisions import QUIET_S, DecisionFeeds, decided
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import LAST_PORT, OutputLoop

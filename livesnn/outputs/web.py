@@ -23,8 +23,8 @@ import numpy.typing as npt
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from livesnn.console import json_line
-from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.cameras.network import Address, reason_of
+from livesnn.errors import LivesnnError, SourceError, reason_of
+from livesnn.events.cameras.network import Address
 from livesnn.files import refuse_pipe
 from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket

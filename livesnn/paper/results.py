@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta
 
-from livesnn.errors import DataError
+from livesnn.errors import DataError, reason_of
 from livesnn.files import replace_file
 from livesnn.paper.table_cells import BUDGETS, BudgetName, Cell, TableName
 from livesnn.train.configuration import NetworkName, RecipeName
@@ -29,7 +29,7 @@ def save(file: Path, measured: object) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, _as_json(measured).encode())
     except OSError as error:
-        raise DataError(f"{file} can't be written: {error.strerror or error}: give another --out") from error
+        raise DataError(f"{file} can't be written: {reason_of(error)}: give another --out") from error
 
 
 def _as_json(measured: object) -> str:
@@ -57,7 +57,7 @@ def check_writable(out: Path) -> None:
         with NamedTemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise DataError(f"{out} can't be written: {error.strerror or error}: give another --out") from error
+        raise DataError(f"{out} can't be written: {reason_of(error)}: give another --out") from error
 
 
 class Folders(NamedTuple):

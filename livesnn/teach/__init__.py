@@ -160,7 +160,9 @@ def check_name(gesture: str, card: ModelCard) -> None:
         raise ModelError(f"{gesture!r} isn't a valid name: give printable characters, without spaces around them")
     if len(gesture) > LONGEST_NAME:
         raise ModelError(f"{gesture[:20]!r}… has {len(gesture)} characters: give a name of at most {LONGEST_NAME}")
-    taken = {_plain(name): name for name in (*card.classes, *NOT_NAMES)}
+    if _plain(gesture) in NOT_NAMES:
+        raise ModelError(f"{gesture!r} is shown where nothing is recognised: give the gesture another name")
+    taken = {_plain(name): name for name in card.classes}
     if known := taken.get(_plain(gesture)):
         more = f", or write it {known} to teach more of it" if known in card.taught else ""
         raise ModelError(f"{card.name} knows {known} already: give the gesture another name{more}")

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from livesnn.card import ModelCard
-from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError
+from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError, reason_of
 from livesnn.files import replace_file
 from livesnn.infer.decide import OTHER, THRESHOLD, probabilities
 from livesnn.infer.model import Model, load_model, model_folder
@@ -438,7 +438,7 @@ def write_taught(
                 out.rmdir()  # it is empty
             folder.rename(out)
     except OSError as error:
-        raise ModelError(f"{out} can't be written ({error.strerror or error}): give another --out") from error
+        raise ModelError(f"{out} can't be written ({reason_of(error)}): give another --out") from error
 
 
 PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8

@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from livesnn.errors import TrainError
+from livesnn.errors import TrainError, reason_of
 from livesnn.files import replacing
 from livesnn.subprocesses import shares_another
 from livesnn.train.configuration import Configuration, as_flags
@@ -66,7 +66,7 @@ def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
         raise TrainError(f"{run} is in use by another training: wait, or choose another --name") from error
     except OSError as error:
         raise TrainError(
-            f"{error.filename or run}: {error.strerror or error}: check the folder, its permissions and free space"
+            f"{error.filename or run}: {reason_of(error)}: check the folder, its permissions and free space"
         ) from error
 
 

@@ -24,7 +24,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
 from livesnn.console import duration, on_terminal, say
-from livesnn.errors import ModelError, StoppedError, TrainError
+from livesnn.errors import ModelError, StoppedError, TrainError, reason_of
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
@@ -331,7 +331,7 @@ def _tracker(name: LoggerName, config: Configuration) -> Logger:
     except ModuleNotFoundError as error:
         raise TrainError(f"--logger {name} needs its package: pip install {name}") from error
     except Exception as error:  # a server that isn't there, a key that isn't known: each tracker has its own
-        raise TrainError(f"--logger {name}: {str(error).splitlines()[0]}") from error
+        raise TrainError(f"--logger {name}: {reason_of(error)}") from error
     return tracker
 
 

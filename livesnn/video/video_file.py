@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.errors import FormatError, ModelError, SourceError
+from livesnn.errors import FormatError, ModelError, SourceError, reason_of
 from livesnn.events.packet import Resolution
 from livesnn.events.recording import RecordingInfo
 from livesnn.events.slicer import Frame
@@ -98,8 +98,7 @@ def _capture(path: Path) -> cv2.VideoCapture:
     try:
         capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     except (cv2.error, UnicodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise SourceError(f"{str(path)!r}: can't be opened ({reason}): rename it") from error
+        raise SourceError(f"{str(path)!r}: can't be opened ({reason_of(error)}): rename it") from error
     if not capture.isOpened():
         raise FormatError(
             f"{path}: no video in it can be decoded: it is damaged, or of a kind that isn't known: get it "

@@ -187,6 +187,7 @@ def test_a_broker_that_is_killed_and_comes_back_is_said_once_and_told_anew(
     assert "arm_roll" not in payloads(heard, "decision")
     failed, works = telling.said
     assert failed.startswith(f"decisions to mqtt://127.0.0.1:{broker.port}: ")
+    assert "Err" not in failed
     assert failed.endswith(f"livesnn tries again every {RETRY_S:g} s")
     assert works == f"decisions to mqtt://127.0.0.1:{broker.port}: it works again"
 

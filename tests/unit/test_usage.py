@@ -253,3 +253,13 @@ def test_what_fails_because_it_was_interrupted_is_stopped(
     monkeypatch.setattr(Command, "load", lambda command: info)
     assert main(["info"]) == 130
     assert capsys.readouterr().err == "livesnn info: stopped\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a folder that a program is in")
+def test_a_folder_that_was_deleted_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().err == "livesnn: the current folder is gone: cd to another one\n"

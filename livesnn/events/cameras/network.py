@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from livesnn.errors import SourceError
+from livesnn.errors import SourceError, reason_of
 from livesnn.events.cameras.driver import SourceLost
 from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime, ReconnectingSource
 from livesnn.events.formats.aedat4_layout import (
@@ -105,11 +105,6 @@ class Incoming:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def reason_of(error: Exception) -> str:
-    """Return what an error of the system says, in one line."""
-    return getattr(error, "strerror", None) or " ".join(str(error).split())
 
 
 CONNECT_S = 5.0

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.compiled import njit
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, reason_of
 from livesnn.events.formats.hdf5_layout import (
     DAMAGE,
     MAX_CHUNK_EVENTS,
@@ -61,9 +61,8 @@ def open_hdf5(path: Path) -> BlockReader:
             opened.callback(_close, file)
             return _open(path, file, Attributes(watched), opened.close)
     except DAMAGE as error:
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
         raise FormatError(
-            f"{path}: not a sound HDF5 file ({reason}): it is damaged or cut short: copy it again"
+            f"{path}: not a sound HDF5 file ({reason_of(error)}): it is damaged or cut short: copy it again"
         ) from error
 
 

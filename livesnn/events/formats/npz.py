@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError
+from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError, reason_of
 from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.formats.table_columns import (
@@ -89,10 +89,9 @@ def open_npz(path: Path) -> BlockReader:
         # None comes from the decompressor, EINVAL from seeking before the file's start.
         if error.errno in (None, errno.EINVAL):
             raise FormatError(f"{path}: not a sound .npz ({error}): save it again") from error
-        raise SourceError(f"{path}: can't be read ({error.strerror}): check the path and permissions") from error
+        raise SourceError(f"{path}: can't be read ({reason_of(error)}): check the path and permissions") from error
     except DAMAGED_ARRAY as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FormatError(f"{path}: not a sound .npz ({reason}): save it again") from error
+        raise FormatError(f"{path}: not a sound .npz ({reason_of(error)}): save it again") from error
 
 
 def _open(path: Path) -> BlockReader:

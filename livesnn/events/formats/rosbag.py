@@ -19,7 +19,7 @@ from rosbags.rosbag2 import ReaderError as Bag2Error
 from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 from rosbags.rosbag2.reader import DirectoryReader
 
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, reason_of
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.formats.shared_readers import WIDEST, LossyBlocks, sorted_packets
@@ -181,7 +181,7 @@ _OF_PYTHON = (TypeError, AttributeError, IndexError, OverflowError, AssertionErr
 def _reason(error: Exception) -> str:
     if isinstance(error, _OF_PYTHON):
         return "it may be cut short"
-    return " ".join((str(error) or type(error).__name__).split())[:200]
+    return reason_of(error)
 
 
 def _unreadable(path: Path, error: Exception) -> FormatError:

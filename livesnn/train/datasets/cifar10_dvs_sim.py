@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.errors import DAMAGED_ARRAY, DataError, reason_of
 from livesnn.events.packet import Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
@@ -110,7 +110,7 @@ def _read_binary(folder: Path, *, test: bool) -> Cifar10:
         try:
             rows = np.fromfile(path, np.uint8)
         except OSError as error:
-            raise DataError(f"{path}: {error.strerror or error}: unpack the archive again") from error
+            raise DataError(f"{path}: {reason_of(error)}: unpack the archive again") from error
         if not rows.size or rows.size % _ROW or (rows := rows.reshape(-1, _ROW))[:, 0].max() > 9:
             raise DataError(f"{path} is damaged or not CIFAR-10's: unpack the archive again")
         images += list(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
@@ -126,8 +126,7 @@ def _read_npz(file: Path, *, test: bool) -> Cifar10:
         chosen = np.flatnonzero(of_test == test)
         images = [_decoded(octets[offsets[i] : offsets[i + 1]]) for i in chosen]
     except (*DAMAGED_ARRAY, cv2.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{file} can't be read ({reason}): get {TAKES.format(data=file.parent)}") from error
+        raise DataError(f"{file} can't be read ({reason_of(error)}): get {TAKES.format(data=file.parent)}") from error
     if not images or not all(image.shape == (32, 32, 3) for image in images) or labels.max() > 9:
         part = "test" if test else "training"
         raise DataError(f"{file} has no {part} images of CIFAR-10: get {TAKES.format(data=file.parent)}")

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard, Split
 from livesnn.console import share_done
-from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.errors import DAMAGED_ARRAY, DataError, reason_of
 from livesnn.files import replacing
 from livesnn.paths import cache_dir
 from livesnn.subprocesses import MOST_PROCESSES, process_pool
@@ -344,7 +344,7 @@ def keep(file: Path, made: Frames) -> None:
             np.save(octets, made)
     except OSError as error:
         raise DataError(
-            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or set "
+            f"{file.parent} can't be written ({reason_of(error)}): free some space there, or set "
             "LIVESNN_CACHE to another folder"
         ) from error
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
-from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.errors import DAMAGED_ARRAY, DataError, reason_of
 from livesnn.train.datasets import DataRequest, Finding, Parts, SequenceName, SplitName, counted
 from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, requested_split, stratified_split
 
@@ -41,8 +41,9 @@ def load_mnist(path: Path) -> Mnist:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             arrays = {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
     except DAMAGED_ARRAY as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{file} can't be read as mnist.npz ({reason}): download Keras's file again") from error
+        raise DataError(
+            f"{file} can't be read as mnist.npz ({reason_of(error)}): download Keras's file again"
+        ) from error
     for part in ("train", "test"):
         if wrong := _fault(arrays[f"x_{part}"], arrays[f"y_{part}"]):
             raise DataError(f"{file} is not MNIST, its {part} part has {wrong}: give Keras's mnist.npz")
@@ -66,10 +67,9 @@ def download_mnist(data: Path, url: str = MNIST_URL, sha256: str = MNIST_SHA256)
     try:
         pooch.retrieve(url, f"sha256:{sha256}", file.name, data)
     except (RequestException, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{url}: {reason}: try again, or put the file into {data} yourself") from error
+        raise DataError(f"{url}: {reason_of(error)}: try again, or put the file into {data} yourself") from error
     except OSError as error:
-        raise DataError(f"{data} can't be written: {error.strerror or error}: choose another folder") from error
+        raise DataError(f"{data} can't be written: {reason_of(error)}: choose another folder") from error
     return file
 
 

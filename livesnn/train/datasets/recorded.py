@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, Split
-from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError
+from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError, reason_of
 from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, frames
@@ -235,7 +235,7 @@ def _read_into_cache(recording: Recording, *, cache: str, spec: InputSpec, read:
     except LivesnnError as error:
         return str(error)
     except OSError as error:
-        return f"{recording.path}: {error.strerror or error}"
+        return f"{recording.path}: {reason_of(error)}"
     return file
 
 
