@@ -49,8 +49,8 @@ class Evaluation:
     """What `livesnn eval` prints. Accuracies are fractions 0 to 1.
 
     Clips are decided twice: each from zero state (``accuracy_reset``, ``accuracy_recordings``, ``confusion_reset``,
-    ``mistakes``), and all as one stream that carries the state (everything else). Rows of a confusion matrix are true
-    classes, columns decisions.
+    ``mistakes``), and all as one shuffled stream that carries the state (everything else). Rows of a confusion matrix
+    are true classes, columns decisions.
     """
 
     n: int  # clips
@@ -59,6 +59,7 @@ class Evaluation:
     recordings: int
     # One decision for each recording or video, by the mean rates of its clips; None where each clip is a recording
     accuracy_recordings: float | None
+    accuracy_recordings_carried: float | None
     density: float  # spikes per neuron and step over all hidden neurons
     densities: dict[str, float]  # by layer
     synops_per_frame: float  # see `Costs`, as for the following two
@@ -104,6 +105,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         accuracy_carried=float(np.mean(decided == stream.labels)),
         recordings=count_recordings(stream),
         accuracy_recordings=accuracy_recordings(stream, np.array([clip.rates for clip in reset])),
+        accuracy_recordings_carried=accuracy_recordings(stream, np.array([clip.rates for clip in carried])),
         density=mean_density(density, card),
         densities=dict(zip(card.states, density.tolist(), strict=False)),
         **costs(density, counts.active, card),

@@ -16,6 +16,7 @@ GOOD = Evaluation(
     accuracy_carried=0.95,
     recordings=40,
     accuracy_recordings=None,
+    accuracy_recordings_carried=None,
     density=0.06,
     densities={},
     synops_per_frame=1e6,
