@@ -47,6 +47,9 @@ class SliceRule:
                 f"delta_t_us={self.delta_t_us}, n_events={self.n_events}"
             )
 
+    def __str__(self) -> str:
+        return f"{self.n_events:,} events" if self.delta_t_us is None else f"{self.delta_t_us / 1000:g} ms"
+
 
 @dataclass(frozen=True)
 class NetworkSpec:

@@ -118,10 +118,8 @@ def lesson_words(gesture: str, card: ModelCard) -> str:
 
 def slice_words(card: ModelCard) -> str:
     rule, window = card.input.slice, card.input.window
-    if rule.delta_t_us is None:
-        return f"one every {rule.n_events:,} events; {window} make a window"
-    window_s = window * rule.delta_t_us / 1e6
-    return f"one every {rule.delta_t_us / 1000:g} ms; {window} make a window ({window_s:.2f} s)"
+    long = "" if rule.delta_t_us is None else f" ({window * rule.delta_t_us / 1e6:.2f} s)"
+    return f"one every {rule}; {window} make a window{long}"
 
 
 def _input_words(card: ModelCard) -> str:

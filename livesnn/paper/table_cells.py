@@ -194,7 +194,7 @@ _CPU: dict[str, dict[str, Any] | None] = {
     "cnn_small": {"epochs": 2},
     "cnn_lstm_small": {"epochs": 2},
 }
-"""What one core trains of an MNIST column in one to four hours. None: too slow. Only a step is timed, except for Seq 4.
+"""What one core trains of an MNIST column in one to four hours. None: too slow, only a step is timed (not on Seq 4).
 
 One analog epoch keeps the method hybrid. The recipe's three would be half of so short a training, which learns faster
 with fewer. No dropout: so few epochs don't overfit.

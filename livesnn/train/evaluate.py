@@ -277,9 +277,7 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
 
 def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
     """Yield possible causes of a bad result in the data or the model."""
-    rule, window = card.input.slice, card.input.window
-    long = f"{rule.delta_t_us / 1000:g} ms" if rule.delta_t_us else f"{rule.n_events} events"
-    yield f"a window is {window} frames of {long}"
+    yield f"a window is {card.input.window} frames of {card.input.slice}"
     if measured.empty > 0.05:
         yield f"{measured.empty:.0%} of the frames are empty: the recordings pause, or the frames are too short"
     if measured.saturated > 0.05 + FAR * (card.saturated or 0) and card.input.kind == "events":

@@ -113,7 +113,6 @@ def _validation(split: Split | None) -> str:
 def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     spec, neuron, traces = card.input, card.neuron, card.traces
     traced = traces.traces // traces.members
-    rule = f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     kind = {"sts_resnet": "STS-ResNet", "conv_snn": "ConvSNN"}[card.network.kind]
     widths = ", ".join(map(str, sorted(set(card.network.widths))))
     size = f"{spec.width}×{spec.height}×{spec.channels}"
@@ -139,7 +138,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 | network | {kind}, {len(card.states)} layers, {widths} channels, {len(card.classes)} classes |
 | trained on | `{card.dataset}` |
 | input | {size}, {counts}{covers}{steady}{lifted} |
-| time | frames of {rule}, windows of {spec.window} frames |
+| time | frames of {spec.slice}, windows of {spec.window} frames |
 | neuron | decay α {neuron.alpha:g}{slow}, threshold T {neuron.threshold:g}, {reset} |
 | read-out | {read_out[card.readout]} |
 | weights | {card.network.weight_bits} bits in the blocks, 32 bits elsewhere |

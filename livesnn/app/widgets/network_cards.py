@@ -164,11 +164,8 @@ def _image(frame: Bytes, colours: Bytes) -> QImage:
 
 def window_words(spec: InputSpec) -> str:
     rule = spec.slice
-    if rule.delta_t_us is None:
-        frames = f"frames of {rule.n_events:,} events"
-    else:
-        frames = f"frames of {rule.delta_t_us / 1000:g} ms ({spec.window * rule.delta_t_us / 1e6:.2f} s)"
-    return f"A window is {spec.window} {frames}. {_WINDOW_TIP}"
+    long = "" if rule.delta_t_us is None else f" ({spec.window * rule.delta_t_us / 1e6:.2f} s)"
+    return f"A window is {spec.window} frames of {rule}{long}. {_WINDOW_TIP}"
 
 
 class StatePanel(Card):
