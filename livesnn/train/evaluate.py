@@ -255,21 +255,24 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
     ``sensor`` is the width and height of the camera that recorded the clips, if known.
     """
     confusion, names = np.array(measured.confusion), measured.classes
+    yield "with the state carried:"
     for name, right, total in zip(names, confusion.diagonal(), confusion.sum(axis=1), strict=True):
         if total:
-            yield f"{name}: {right / total:.0%} of {total} clips"
+            yield f"  {name}: {right / total:.0%} of {total} clips"
     wrong = np.where(np.eye(len(names), dtype=bool), 0, confusion)
     for place in np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]:
         true, decided = np.unravel_index(place, wrong.shape)
         if count := wrong[true, decided]:
-            yield f"{names[true]} decided as {names[decided]}: {count} times"
+            yield f"  {names[true]} decided as {names[decided]}: {count} times"
     for name, total in zip(names, confusion.sum(axis=0), strict=True):
         if total > ONE_SIDED * measured.n and len(names) > 2:
             yield f"nearly everything is decided as {name}: train longer"
     # The most confident mistake in each of a few recordings
     worst = {mistake.recording or mistake.clip: mistake for mistake in reversed(measured.mistakes)}
+    if worst:
+        yield "with the state reset, the most confident mistakes:"
     for mistake in sorted(worst.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:SHOWN]:
-        yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"
+        yield f"  {mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"
     yield from doubts(measured, card)
     if sensor and (difference := card.on_another_sensor(*sensor)):
         yield f"{difference}. Train with --init on such recordings"
@@ -299,7 +302,7 @@ def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
         yield f"the network spikes all the time (density {measured.density:.0%}): train with a higher --rate-weight"
     if measured.accuracy_carried < measured.accuracy_reset - 0.05:
         cost = measured.accuracy_reset - measured.accuracy_carried
-        yield f"accuracy is {cost:.0%} lower with the state carried: train with --burn-in 20"
+        yield f"accuracy is {cost:.0%} lower with the state carried: train with a longer --burn-in, such as 20"
 
 
 @dataclass(frozen=True)
@@ -425,9 +428,11 @@ def describe_comparison(compared: ModelComparison) -> Iterator[str]:
         yield f"  only {first} is right on {one:,}, only {second} on {other:,}: p = {paired.p:.2g}, {verdict}"
     if compared.by_recording is not None:
         yield "clips of one recording are alike: judge by the recordings"
+    yield "with the state reset:"
     for name, paired in compared.by_class.items():
         shares = [f"{share.value:.0%}" for share in paired.accuracy]
-        yield f"{name}: {first} {shares[0]}, {second} {shares[1]} of {paired.n:,} clips, p = {paired.p:.2g}"
-    yield f"the models decide differently on {len(compared.differing):,} of {compared.n:,} clips"
+        yield f"  {name}: {first} {shares[0]}, {second} {shares[1]} of {paired.n:,} clips, p = {paired.p:.2g}"
+    such = ", such as" * (len(compared.differing) > SHOWN)
+    yield f"the models decide differently on {len(compared.differing):,} of {compared.n:,} clips{such}"
     for clip in compared.differing[:SHOWN]:
         yield f"  {clip.clip}: {clip.decided[0]} and {clip.decided[1]}, but it is {clip.true}"

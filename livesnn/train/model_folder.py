@@ -106,7 +106,8 @@ def _validation(split: Split | None) -> str:
     if split.clips:
         return "of classes with one group its last clips: the accuracy is too high"
     part = f"training part of {split.protocol}" if split.protocol else "training part"
-    kept = f"{len(split.groups)} whole groups" if split.groups else f"{split.fraction:.0%}"
+    groups = "1 whole group" if len(split.groups) == 1 else f"{len(split.groups)} whole groups"
+    kept = groups if split.groups else f"{split.fraction:.0%}"
     return f"{kept} of the {part}, by seed {split.seed}"
 
 

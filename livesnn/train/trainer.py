@@ -64,6 +64,7 @@ from livesnn.train.run_folder import (
 from livesnn.weights import WEIGHTS, load_card
 
 TIMED_STEPS = 5  # Steps of `plan`
+MOST_NAMES = 12  # Classes or sessions that are named in a line
 FEW_STEPS = 10  # Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs
 
 
@@ -244,14 +245,15 @@ def describe_plan(planned: Plan) -> Iterator[str]:
     channels, height, width = planned.input
     yield (
         f"{planned.dataset}: {planned.training:,} clips to train on, {planned.validation:,} for validation, "
-        f"{len(planned.classes)} classes"
+        f"{len(planned.classes)} classes: {shortened(planned.classes)}"
     )
     yield f"{planned.network}: {planned.weights:,} weights, input {channels}×{height}×{width}, {planned.precision}"
     epoch_s = planned.step_s * planned.steps_per_epoch
     yield (
         f"{planned.steps_per_epoch:,} steps an epoch of {planned.step_s:.2f} s each: an epoch takes about "
-        f"{duration(epoch_s)}, all {planned.epochs} take {duration(planned.training_s)}, and validation some more"
+        f"{duration(epoch_s)}, all {planned.epochs} take {duration(planned.training_s)}"
     )
+    yield "compiling and validation take some more"
 
 
 def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
@@ -259,10 +261,12 @@ def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
     measured = trained.validation
     carried = getattr(measured, "accuracy_carried", None)
     more = f", {carried:.1%} with the state carried" if carried is not None else ""
-    yield (f"accuracy on {measured.n:,} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}")
+    yield f"accuracy on {measured.n:,} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}"
     mean = f"; the model has the mean weights of the last {len(config.averaged)}" if config.averaged else ""
-    yield f"best epoch on validation: {trained.best_epoch} of {config.epochs}{mean}"
-    if isinstance(trained.network, Baseline):
+    baseline = isinstance(trained.network, Baseline)
+    rounded = "; its weights are now rounded to 8 bits" if config.weight_bits == 8 and not baseline else ""
+    yield f"best epoch on validation: {trained.best_epoch} of {config.epochs}{mean}{rounded}"
+    if baseline:
         yield f"an ordinary network makes no model; its run folder is {trained.folder}"
         return
     run = shlex.quote(str(trained.folder.parent))
@@ -271,7 +275,7 @@ def describe_trained(trained: Trained, config: Configuration) -> Iterator[str]:
     source = "webcam" if config.input.kind == "video" else "camera"
     yield f"the model is {trained.folder}"
     yield f"livesnn eval --model {run} --dataset {config.dataset}{data}{test}"
-    yield f"livesnn gui {source} --model {run}"
+    yield f"livesnn gui {source} --model {run}    # or a recording in place of {source}"
 
 
 def _module(net: Network, config: Configuration, parts: Parts, total_steps: int) -> HybridModule:
@@ -285,10 +289,17 @@ def _module(net: Network, config: Configuration, parts: Parts, total_steps: int)
     return HybridModule(net, config, total_steps, weights, teacher, class_of)
 
 
+def shortened(names: Sequence[str]) -> str:
+    """Return names in a row, at most `MOST_NAMES` of them."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
 def announce(parts: Parts, steps: int, start: Start | None) -> None:
     """Say what is trained on before the first epoch, which may take long."""
     few = " (few: a smaller batch makes more)" if steps < FEW_STEPS < len(parts.training) else ""
-    clips = f"{len(parts.training):,} clips to train on, {len(parts.validation):,} for validation"
+    groups = f" ({shortened(parts.split.groups)})" if parts.split and parts.split.groups else ""
+    clips = f"{len(parts.training):,} clips to train on, {len(parts.validation):,} for validation{groups}"
     say(f"{clips}; {steps:,} steps an epoch{few}")
     known = start.card.classes if start else parts.training.classes
     if fresh := [name for name in parts.training.classes if name not in known]:

@@ -229,11 +229,11 @@ def test_a_training_is_planned_and_ends_in_plain_words_and_the_next_two_commands
     assert code == 0, errors
     run, lines = tmp_path / "small", output.splitlines()
     assert re.match(r"accuracy on \d+ validation clips: \d+\.\d% with the state reset, \d+\.\d% with", lines[0])
-    assert re.fullmatch(r"best epoch on validation: [12] of 2", lines[1])
+    assert re.fullmatch(r"best epoch on validation: [12] of 2; its weights are now rounded to 8 bits", lines[1])
     assert lines[2:] == [
         f"the model is {run / 'model'}",
         f"livesnn eval --model {run} --dataset nmnist --data {drawn_nmnist} --split test",
-        f"livesnn gui camera --model {run}",
+        f"livesnn gui camera --model {run}    # or a recording in place of camera",
     ]
 
 

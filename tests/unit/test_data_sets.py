@@ -318,10 +318,38 @@ def test_check_tells_short_recordings_from_damaged_ones_and_reads_the_test_part(
     found = [(finding.state, finding.what) for finding in data_set("folder").check(lab)]
     assert found[0][0] == "unusable"
     assert found[0][1].startswith("nod/ann/0.aedat4: shorter than one window")
-    assert found[1:3] == [("complete", f"{name}: 6 recordings of 3 sessions") for name in ("nod", "shake")]
+    assert found[1:3] == [
+        ("complete", "nod: 5 recordings of 3 sessions"), ("complete", "shake: 6 recordings of 3 sessions")
+    ]  # fmt: skip
     assert found[3][0] == "damaged"
     assert found[3][1].startswith("test/nod/ann/0.aedat4: ")
-    assert found[4][1] == "test/nod: 6 recordings of 3 sessions"
+    assert found[4][1] == "test/nod: 5 recordings of 3 sessions"
+
+
+@pytest.mark.parametrize(
+    ("folder", "says"),
+    [
+        ("wave", r"wave has no recordings: record some, or delete it"),
+        ("Test", r"Test: this is no class: recordings for a test belong in .*/test"),
+        ("validation", r"validation: this is no class: .* those for validation are drawn, or named in labels\.csv"),
+    ],
+)
+def test_a_folder_that_is_no_class_is_refused(lab: Path, folder: str, says: str) -> None:
+    (lab / folder).mkdir()
+    with pytest.raises(DataError, match=says):
+        data_set("folder").check(lab)
+
+
+def test_check_names_a_class_of_one_session_and_a_stretch_behind_the_end(lab: Path) -> None:
+    for person in [each for each in (lab / "nod").iterdir() if each.name != "ann"]:
+        shutil.rmtree(person)
+    assert ("incomplete", "nod: only one session: record another, which validation can have") in [
+        finding[:2] for finding in data_set("folder").check(lab)
+    ]
+    rows = [f"{name}/ann/0.aedat4,0,{end},{name},{name}" for name, end in (("nod", 90), ("shake", 1))]
+    (lab / "labels.csv").write_text("\n".join(["file,start,end,label,session", *rows]))
+    (late,) = [what for state, what, *_ in data_set("folder").check(lab) if "lasts" in what]
+    assert re.fullmatch(r"nod/ann/0\.aedat4@0-90: .*0\.aedat4 only lasts [\d.]+ s: correct its end", late)
 
 
 def test_check_finds_a_bit_that_has_flipped_anywhere_in_a_recording(lab: Path) -> None:

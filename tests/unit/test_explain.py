@@ -40,11 +40,14 @@ def card(mean_count: float | None = 0.3) -> ModelCard:
 
 
 def test_classes_confusions_and_the_worst_clips_are_named() -> None:
-    said = list(explain(GOOD, card()))
-    assert "nod: 100% of 20 clips" in said
-    assert "shake: 90% of 20 clips" in said
-    assert "shake decided as nod: 2 times" in said
-    assert "shake/bob/3: nod with 91%, but it is shake" in said
+    assert list(explain(GOOD, card()))[:6] == [
+        "with the state carried:",
+        "  nod: 100% of 20 clips",
+        "  shake: 90% of 20 clips",
+        "  shake decided as nod: 2 times",
+        "with the state reset, the most confident mistakes:",
+        "  shake/bob/3: nod with 91%, but it is shake",
+    ]
 
 
 def test_a_good_model_leaves_no_doubt() -> None:
@@ -78,7 +81,7 @@ def test_the_worst_clip_of_a_recording_stands_for_its_others() -> None:
         Mistake(f"{name}/{k}", "nod", "shake", 0.9 - k / 10, name) for k in range(4) for name in ("a", "b")
     )
     said = [line for line in explain(replace(GOOD, mistakes=mistakes), card()) if "but it is" in line]
-    assert [line.split(":")[0] for line in said] == ["a/0", "b/0"]
+    assert [line.split(":")[0] for line in said] == ["  a/0", "  b/0"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,10 @@ def test_the_worst_clip_of_a_recording_stands_for_its_others() -> None:
         ({"mean_count": 0.1}, "a frame has 0.33 times the events of training"),
         ({"density": 0.001}, "the network hardly spikes"),
         ({"density": 0.6}, "the network spikes all the time"),
-        ({"accuracy_carried": 0.7}, "accuracy is 25% lower with the state carried: train with --burn-in 20"),
+        (
+            {"accuracy_carried": 0.7},
+            "accuracy is 25% lower with the state carried: train with a longer --burn-in, such as 20",
+        ),
     ],
 )
 def test_each_cause_is_said_alone(change: dict[str, float], words: str) -> None:

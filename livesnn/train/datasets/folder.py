@@ -138,25 +138,46 @@ def check(data: Path) -> list[Finding]:
 
 
 def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = "") -> list[Finding]:
-    findings = []
+    findings: list[Finding] = []
     for path in dict.fromkeys(recording.path for recording in recordings):
         with suppress(LivesnnError):  # said below
-            findings += _damage(path)
+            info = describe(path)
+            findings += [Finding("damaged", f"{path}: {line}") for line in info.warnings]
+            findings += _late(path, info.duration_us, recordings)
     # A text that is no table of events may be somebody's notes.
     suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}
-    for recording, why, unread in left_out("folder", recordings, INPUT):
+    lost = left_out("folder", recordings, INPUT)
+    for recording, why, unread in lost:
         damaged = unread and recording.path.suffix.lower() in suffixes
         findings.append(Finding("damaged" if damaged else "unusable", f"{before}{recording.name}: {why}"))
+    usable = [recording for recording in recordings if recording not in [left for left, _, _ in lost]]
+    by_table = any(recording.use in ("train", "validation") for recording in usable)
     for label, name in enumerate(classes):
-        of_class = [recording for recording in recordings if recording.label == label]
-        sessions = len({recording.group for recording in of_class})
-        counts = f"{len(of_class)} recordings of {sessions} sessions"
-        findings.append(Finding("complete", f"{before}{name}: {counts}"))
+        of_class = [recording for recording in usable if recording.label == label]
+        tested = [recording for recording in of_class if recording.use == "test"]
+        trained = [recording for recording in of_class if recording.use != "test"]
+        findings.append(_counted(f"{before}{name}", trained))
+        if tested:
+            findings.append(_counted(f"{TEST}/{name}", tested))
+        if not before and not by_table and len({recording.group for recording in trained}) == 1:
+            findings.append(
+                Finding("incomplete", f"{name}: only one session: record another, which validation can have")
+            )
     return findings
 
 
-def _damage(path: Path) -> list[Finding]:
-    return [Finding("damaged", f"{path}: {line}") for line in describe(path).warnings]
+def _counted(name: str, recordings: Sequence[Recording]) -> Finding:
+    sessions = len({recording.group for recording in recordings})
+    counts = f"{len(recordings)} recordings of {sessions} sessions"
+    return Finding("complete" if recordings else "missing", f"{name}: {counts}")
+
+
+def _late(path: Path, lasts_us: int, recordings: Iterable[Recording]) -> Iterator[Finding]:
+    """Yield the stretches of a file that a table ends more than a second behind the file's end."""
+    for recording in recordings:
+        if recording.path == path and recording.part_us and recording.part_us[1] > lasts_us + 1_000_000:
+            lasts = f"{path} only lasts {lasts_us / 1e6:.2f} s"
+            yield Finding("incomplete", f"{recording.name}: {lasts}: correct its end")
 
 
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
@@ -224,11 +245,18 @@ def _from_folders(data: Path) -> list[tuple[str, Recording]]:
     found = []
     visible = (path for path in data.iterdir() if path.name != TEST and not path.name.startswith(HIDDEN))
     for folder in sorted(path for path in visible if path.is_dir()):
-        for path in _files(folder):
+        if folder.name.lower() in (TEST, "validation"):
+            raise DataError(
+                f"{folder}: this is no class: recordings for a test belong in {data / TEST}, and those for "
+                f"validation are drawn, or named in {LABELS}"
+            )
+        recordings = [path for path in _files(folder) if not path.name.endswith(SUFFIX)]
+        if not recordings:
+            raise DataError(f"{folder} has no recordings: record some, or delete it")
+        for path in recordings:
             parts = path.relative_to(data).parts
-            if not path.name.endswith(SUFFIX):
-                session = "/".join(parts[1:-1]) or f"{folder.name}/{path.name}"
-                found.append((folder.name, Recording(path, 0, "/".join(parts), session)))
+            session = "/".join(parts[1:-1]) or f"{folder.name}/{path.name}"
+            found.append((folder.name, Recording(path, 0, "/".join(parts), session)))
     return found
 
 
@@ -421,7 +449,7 @@ class UncutRecordings:
         findings = []
         for path in paths:
             try:
-                findings += _damage(path)
+                findings += [Finding("damaged", f"{path}: {line}") for line in describe(path).warnings]
             except LivesnnError as error:
                 findings.append(Finding("damaged", str(error)))
         counts = Counter(named(path) or NONE for path in paths)
