@@ -120,7 +120,8 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     counts = f"counts up to {spec.count_max}, multiplied by {spec.scale:g}"
     slow = f" ({', '.join(f'{each:g}' for each in neuron.block_alphas)} in the blocks)" if neuron.block_alphas else ""
     reset = "reset after a spike" if neuron.reset else "no reset"
-    covers = f"; one pixel covers {spec.cell_pixels:g} sensor pixels" if spec.cell_pixels else ""
+    many = "s" * (spec.cell_pixels != 1)
+    covers = f"; one pixel covers {spec.cell_pixels:g} sensor pixel{many}" if spec.cell_pixels else ""
     steady = "; the flicker of lamps is removed" if spec.without_flicker else ""
     lifted = f"; in low light, counts are scaled up to a mean of {spec.lift_to:g}" if spec.lift_to else ""
     chose = "The validation clips also chose the epoch, so accuracy on them is slightly optimistic.\n\n" * chosen
