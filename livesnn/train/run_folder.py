@@ -111,9 +111,10 @@ def _check_resumed(config: Configuration) -> None:
     if not last.exists():
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
     recorded = read_record(record)
-    theirs, ours = recorded.get("teacher"), config.teacher
-    if theirs and ours and Path(theirs).resolve() == ours.resolve():
-        recorded["teacher"] = str(ours)
+    for name in ("data", "out", "mnist", "init", "teacher"):  # however the same path is written now
+        theirs, ours = recorded.get(name), getattr(config, name)
+        if theirs and ours and Path(theirs).resolve() == ours.resolve():
+            recorded[name] = str(ours)
     # An option that an older version didn't have had the value that is now the default.
     usual = msgspec.to_builtins(Configuration(), enc_hook=str)
     now = as_flags(vars(replace(config, resume=False)))

@@ -498,6 +498,19 @@ def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Pat
         pass
 
 
+def test_a_run_goes_on_however_its_paths_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(Configuration(), data=tmp_path / "mine", out=tmp_path / "runs", name="paths")
+    with run_folder(config) as (run, _):
+        keep_empty_checkpoints(run)
+    monkeypatch.chdir(tmp_path)
+    again = replace(config, data=Path("mine"), out=Path("runs"), resume=True)
+    with run_folder(again) as (_, resume_from):
+        assert resume_from == Path("runs/paths/last.ckpt")
+    other = replace(again, data=Path("other"))
+    with pytest.raises(TrainError, match=r"resume with its --data .*/mine$"), run_folder(other):
+        pass
+
+
 def test_a_run_without_an_upper_bound_goes_on_and_names_it(tmp_path: Path) -> None:
     config = replace(Configuration(), out=tmp_path, name="unbounded", analog_ceiling=float("inf"))
     with run_folder(config) as (run, _):
