@@ -375,7 +375,7 @@ def as_flags(files: Recordings) -> list[str]:
 
 
 POLL_MS = 100
-HOW_CHANGED = "Each change makes a new model and leaves the old one as it is. Both are in the list of models."
+HOW_CHANGED = "Each change makes a new model, which is in the list of models beside the old one."
 IS, IS_NOT = "shows it", "isn't it"
 
 
@@ -470,8 +470,9 @@ class TaughtDialog(Dialog):
         idle, chosen = self._learning is None, self.files.currentItem()
         only = len(self._card.taught) == 1
         self.play.setEnabled(chosen is not None and bool(chosen.flags() & Qt.ItemFlag.ItemIsEnabled))
-        self.again.setEnabled(idle and bool(self._ticked().shown))
-        self.again.setToolTip("Learn it again, only from the recordings with a tick")
+        ticked = self._ticked()
+        self.again.setEnabled(idle and bool(ticked.shown) and ticked != self._recorded.get(self._gesture))
+        self.again.setToolTip("Learn it again, only from the recordings with a tick, once these have changed")
         self.name.setEnabled(idle)
         self.remove.setEnabled(idle and not only)
         self.remove.setToolTip(

@@ -279,6 +279,7 @@ QDialog QToolButton:hover { background: $hover; }
 QDialog QToolButton:checked { background: $accent_dark; border-color: $accent; }
 QLineEdit, QListView, QTableView, QTreeView { background: $background; border: 1px solid $line;
   border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
+QListView QLineEdit { border: none; border-radius: 0; padding: 0 4px; }
 QListView::indicator:unchecked, QTreeView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
 QCheckBox::indicator { width: 16px; height: 16px; background: $raised; border: 1px solid $neutral;
   border-radius: 5px; }

@@ -48,6 +48,7 @@ LESSONS = "lessons"
 HOW = "Teach the model a gesture of your own"
 LIVE_ONLY = "The window teaches from a live source: open a camera or a stream, or use livesnn teach with recordings"
 RECORDING = "Stop recording first"
+PAUSED = "Go on first (Space)"
 ENDED = "The source ended before the gesture was recorded: open it again and start over"
 LOST = "The source is lost: wait until it is back"
 LOST_SINCE = "The source was lost before the gesture was recorded: start over once it is back"
@@ -55,7 +56,7 @@ NOT_THIS = "This model can only be taught with livesnn teach --others: choose th
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
     "The model keeps its classes and learns one more. If it was taught this gesture before, it learns "
-    "more examples of it."
+    "more examples of it. Learning makes a new model, in some ten seconds (the first time, in up to a minute)."
 )
 
 
@@ -136,8 +137,10 @@ class Teaching:
             return RECORDING
         if not self._player.can_record or opened is None:
             return LIVE_ONLY
-        if self._player.session is not None and self._player.session.control.lost:
+        if (session := self._player.session) is not None and session.control.lost:
             return LOST
+        if session is not None and session.control.state == "paused":
+            return PAUSED
         card = opened.model.card
         try:
             check_teachable(card)
@@ -149,43 +152,51 @@ class Teaching:
         """Yield what to do now until the gesture is learned; raises LivesnnError if it can't be."""
         model, denoise = self._player.model, self._player.choices.denoise
         check_lesson(gesture, model)
-        for left_s, share in self._time(READY_S):
-            yield Step(f"Get ready: {left_s}", f"Then perform {gesture} again and again.", share)
-        recording = yield from self._record(gesture)
-        try:
-            out = own_folder(model, gesture)
-            learn = partial(Learning, gesture, [recording], model, out, *["--denoise"] * denoise, "--if-known")
-            learned = yield from _learn(gesture, learn("stop"))
-            if isinstance(learned, Recognised):
-                if (yield from self._ask_about(learned, gesture)):
-                    learned = yield from _learn(gesture, learn("go-on"))
-                else:
-                    rename = Learning(learned.label, [], model, out, "--rename", gesture)
-                    learned = yield from _learn(gesture, rename)
-            assert isinstance(learned, Lesson | Changed)
-        except BaseException:
-            _forget(recording)
-            raise
-        if isinstance(learned, Changed):
-            _forget(recording)
-            now = f"{learned.gesture} is now called {learned.name}"
-            words = f"The model is “{Path(learned.folder).name}” in your list (Ctrl+M). It learned nothing new."
-        else:
-            now, words = describe_lesson(learned)[0], in_sentences(learned, recording)
-        while not (yield Step(now, words, button="Use it", cancel="Not now")):
-            pass
-        self._window.model_requested.emit(learned.folder, self._player.engine)
+        shown: list[Path] = []  # recordings that a model has learned from
+        made = ""  # that model's folder
+        while True:
+            for left_s, share in self._time(READY_S):
+                yield Step(f"Get ready: {left_s}", f"Then perform {gesture} again and again.", share)
+            recording = yield from self._record(gesture)
+            try:
+                learned = yield from self._learn_from([*shown, recording], gesture, model, denoise)
+            except BaseException:
+                _forget(recording)
+                raise
+            if made:
+                shutil.rmtree(made, ignore_errors=True)  # the new one has learned all of it
+            made = learned.folder
+            if isinstance(learned, Changed):
+                _forget(recording)
+                yield from _renamed(learned)
+                break
+            shown.append(recording)
+            if not (yield from _shown_again(learned, recording)):
+                break
+        self._window.model_requested.emit(made, self._player.engine)
+
+    def _learn_from(self, shown: list[Path], gesture: str, model: str, denoise: bool) -> Steps[Lesson | Changed]:
+        """Return the lesson; or, where the gesture is known and the person wants it, another name for what it is."""
+        out = own_folder(model, gesture)
+        learn = partial(Learning, gesture, shown, model, out, *["--denoise"] * denoise, "--if-known")
+        learned = yield from _learn(gesture, learn("go-on" if len(shown) > 1 else "stop"))
+        if isinstance(learned, Recognised):
+            renames = yield from self._ask_about(learned, gesture)
+            named = Learning(learned.label, [], model, out, "--rename", gesture) if renames else learn("go-on")
+            learned = yield from _learn(gesture, named)
+        assert isinstance(learned, Lesson | Changed)
+        return learned
 
     @staticmethod
     def _ask_about(known: Recognised, gesture: str) -> Steps[bool]:
-        """Return True to go on, and False for another name."""
+        """Return True to give what is known another name, and False to learn the gesture."""
         words = (
-            f"Go on: the model learns {gesture}, and {known.label} may later be taken for it.\n"
-            f"Another name: the model learns nothing, and calls {known.label} {gesture} from now on.\n"
+            f"Rename it: the model learns nothing, and calls {known.label} {gesture} from now on.\n"
+            f"Learn it anyway: the model learns {gesture}, and {known.label} may later be taken for it.\n"
             "Cancel: the model stays as it is."
         )
-        question = capitalised(known.question)
-        while (pressed := (yield Step(question, words, button="Go on", other="Another name"))) is None:
+        question = capitalised(known.words)
+        while (pressed := (yield Step(question, words, button="Rename it", other="Learn it anyway"))) is None:
             pass
         return pressed
 
@@ -220,13 +231,30 @@ class Teaching:
             yield ceil(seconds - gone_s), gone_s / seconds
 
 
+def _renamed(changed: Changed) -> Steps[None]:
+    """Yield that a class has another name, until the person wants to use the model."""
+    where = f"The model is “{Path(changed.folder).name}” in your list (Ctrl+M). It learned nothing new."
+    now = f"{changed.gesture} is now called {changed.name}"
+    while not (yield Step(now, where, button="Use it", cancel="Not now")):
+        pass
+
+
+def _shown_again(lesson: Lesson, recording: Path) -> Steps[bool]:
+    """Yield how well it was learned; return True to show it once more, and False to use the model as it is."""
+    use, more = "Use it", "Show it again"
+    better = (more, use) if lesson.poor or lesson.at_rest else (use, more)
+    step = Step(describe_lesson(lesson)[0], in_sentences(lesson, recording), None, *better, cancel="Not now")
+    while (pressed := (yield step)) is None:
+        pass
+    return (step.button if pressed else step.other) == more
+
+
 def _learn(gesture: str, learning: Learning) -> Steps[Learned]:
     """Yield steps until the gesture is learned, or found to be known; return the lesson, or as what."""
     begun_s = time.monotonic()
     with closing(learning):
         while (learned := learning.take()) is None:
-            gone = f"{time.monotonic() - begun_s:.0f} s so far"
-            words = f"You can stop moving. The first time takes about a minute: {gone}."
+            words = f"You can stop moving. {time.monotonic() - begun_s:.0f} s so far."
             yield Step(f"Learning {gesture} …", words)
     if isinstance(learned, LivesnnError):
         raise learned

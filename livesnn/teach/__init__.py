@@ -239,18 +239,7 @@ def window_s(card: ModelCard) -> float:
 
 def describe_lesson(lesson: Lesson) -> list[str]:
     """Return what a model has learned, how well, and what it may confuse, as clauses; the first one is short."""
-    words = [
-        f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
-        *describe_measured(lesson.measured, lesson.window_s),
-        f"learned from {lesson.windows} windows",
-    ]
-    if lesson.poor:
-        words.append(
-            "that isn't enough: show it again, for longer, or so that it differs more from the known classes"
-        )
-    if ways := lesson.to_add:
-        shares = [f"{100 * lesson.otherwise[way]:.0f} % when performed {way}" for way in ways[:2]]
-        words.append(f"less of it is recognised in other ways ({', '.join(shares)}): show it like that, too")
+    words = [f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}"]
     if lesson.at_rest:
         words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
     if recognised_already(lesson.gesture, lesson.resembles, lesson.resembling, lesson.windows):
@@ -258,6 +247,14 @@ def describe_lesson(lesson: Lesson) -> list[str]:
             f"before, {lesson.resembling} of the {lesson.windows} windows were recognised as {lesson.resembles}, "
             f"so {lesson.resembles} may now be taken for {lesson.gesture}"
         )
+    if lesson.poor:
+        words.append(
+            "that isn't enough: show it again, for longer, or so that it differs more from the known classes"
+        )
+    words += [*describe_measured(lesson.measured, lesson.window_s), f"learned from {lesson.windows} windows"]
+    if ways := lesson.to_add:
+        shown = [f"{way} ({100 * lesson.otherwise[way]:.0f} % is recognised so far)" for way in ways[:2]]
+        words.append(f"show it {' and '.join(shown)}, too")
     return words
 
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
+from livesnn.app.widgets import bars
 from livesnn.app.widgets.bars import Banner, BannerKind, Header
 from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
@@ -77,6 +78,23 @@ def test_every_state_is_said_in_words(qtbot: QtBot, state: str, words: str) -> N
     qtbot.addWidget(header)
     header.show_state(state)
     assert header.state.text() == words
+
+
+def test_news_goes_by_itself_and_what_asks_for_something_stays(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bars, "NEWS_MS", 50)
+    news, asks, wrong = Banner(), Banner(), Banner()
+    for banner in (news, asks, wrong):
+        qtbot.addWidget(banner)
+    news.show_message("Saved it", "info")
+    asks.show_message("Learned", "info", ("Undo", lambda: None))
+    wrong.show_message("Lost", "error")
+    qtbot.waitUntil(news.isHidden, timeout=5_000)
+    assert not asks.isHidden()
+    assert not wrong.isHidden()
+    news.show_message("Saved it", "info")
+    news.show_message("Lost", "error")  # takes its place before it goes
+    qtbot.wait(100)
+    assert not news.isHidden()
 
 
 def test_a_long_name_leaves_the_header_narrow(qtbot: QtBot) -> None:

@@ -15,10 +15,11 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, Learning, TeachDialog
+from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, PAUSED, Learning, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
+from livesnn.teach import recordings_of
 from tests.waiting import eventually
 
 from .test_live_window import stream
@@ -84,6 +85,27 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     assert said.endswith(f"the recording is {recording}.")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_gesture_is_shown_again_and_learned_from_both_recordings(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = flapping(qtbot, make_window)
+    dialog = begin(window, "flap")
+    for takes, name in enumerate(("gestures-flap", "gestures-flap-2"), 1):
+        wait_for(qtbot, dialog, "flap is learned", 300_000)
+        assert own_models() == (name,)
+        shown = recordings_of(tmp_path / "own" / name)["flap"].shown
+        assert sorted(shown) == sorted(map(str, recorded(tmp_path)))
+        assert len(shown) == takes
+        assert dialog.other.text() == "Show it again"
+        dialog.other.click()
+        wait_for(qtbot, dialog, "Get ready")
+    dialog.reject()  # the third time
+    assert own_models() == ("gestures-flap-2",)
+    assert len(recorded(tmp_path)) == 2
+
+
 def test_giving_up_ends_the_recording_and_keeps_nothing(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
@@ -131,8 +153,8 @@ def test_before_a_known_gesture_is_taken_the_dialog_asks_and_keeps_nothing_if_no
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window, dialog = clapping(qtbot, make_window)
-    assert re.fullmatch(r"Already recognised as hand_clapping \(\d+ %\), go on\?", dialog.now.text())
-    assert (dialog.button.text(), dialog.button.isVisible()) == ("Go on", True)
+    assert re.fullmatch(r"Already recognised as hand_clapping \(\d+ %\)", dialog.now.text())
+    assert (dialog.other.text(), dialog.other.isVisible()) == ("Learn it anyway", True)
     assert (own_models(), len(recorded(tmp_path)), learners()) == ((), 1, [])
     dialog.cancel.click()
     assert (own_models(), recorded(tmp_path), window.player.model) == ((), [], "gestures")
@@ -144,7 +166,7 @@ def test_a_known_gesture_is_learned_once_a_person_goes_on(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     _, dialog = clapping(qtbot, make_window)
-    dialog.button.click()
+    dialog.other.click()
     wait_for(qtbot, dialog, "applause is", 300_000)
     assert own_models() == ("gestures-applause",)
     assert len(recorded(tmp_path)) == 1
@@ -152,8 +174,8 @@ def test_a_known_gesture_is_learned_once_a_person_goes_on(
 
 def test_a_known_gesture_gets_another_name(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window, dialog = clapping(qtbot, make_window)
-    assert (dialog.other.text(), dialog.other.isVisible()) == ("Another name", True)
-    dialog.other.click()
+    assert (dialog.button.text(), dialog.button.isVisible()) == ("Rename it", True)
+    dialog.button.click()
     wait_for(qtbot, dialog, "hand_clapping is now called applause", 60_000)
     assert not dialog.other.isVisible()
     assert not recorded(tmp_path)
@@ -199,6 +221,14 @@ def test_while_a_camera_is_lost_no_lesson_is_given(qtbot: QtBot, make_window: Ma
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LOST)
     assert not window.commands["teach"].isEnabled()
     plug.plugged.set()
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=20_000)
+
+
+def test_nothing_is_taught_behind_a_picture_that_stands_still(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = flapping(qtbot, make_window)
+    window.commands["play"].trigger()
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == PAUSED, timeout=20_000)
+    window.commands["play"].trigger()
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=20_000)
 
 

@@ -889,8 +889,8 @@ def test_a_lesson_says_how_else_the_gesture_should_be_shown(base: Path, tmp_path
     assert learned.otherwise["more slowly"] == 1.0  # it doesn't move
     poor = {"faster": 0.1, "more slowly": 0.4, "nearer to the camera": 0.6}
     said = " ".join(describe_lesson(replace(learned, otherwise=poor)))
-    assert "recognised in other ways (10 % when performed faster, 40 % when performed more slowly)" in said
-    assert "in other ways" not in " ".join(describe_lesson(replace(learned, otherwise={"faster": 0.9})))
+    assert "show it faster (10 % is recognised so far) and more slowly (40 % is recognised so far), too" in said
+    assert "so far" not in " ".join(describe_lesson(replace(learned, otherwise={"faster": 0.9})))
 
 
 def test_short_clips_are_learned_though_their_halves_hold_no_window(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -38,6 +38,7 @@ _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "ended": ("Ended", "soft"),
     "failed": ("Error", "danger"),
 }
+NEWS_MS = 20_000
 BannerKind = Literal["error", "warning", "waiting", "info"]
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
@@ -97,7 +98,10 @@ class Header(QWidget):
 
 
 class Banner(QFrame):
-    """One message with at most two buttons to act on it, shown until it is closed or another source is opened."""
+    """One message with at most two buttons to act on it, shown until it is closed or another source is opened.
+
+    News that asks for nothing goes by itself after `NEWS_MS`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,6 +111,8 @@ class Banner(QFrame):
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action, self.other = button(height=32, name="do"), button(height=32, name="do")
         self._actions: tuple[Action, ...] = ()
+        self._read = QTimer(self, singleShot=True, interval=NEWS_MS)
+        self._read.timeout.connect(self.hide)
         self.action.clicked.connect(lambda _=False: self._act(0))
         self.other.clicked.connect(lambda _=False: self._act(1))
         close = button(height=32, width=32, name="icon", tip="Close this message")
@@ -132,6 +138,9 @@ class Banner(QFrame):
         style.set_rule(self, "kind", kind)
         self.message.setText(message)
         self.show()
+        self._read.stop()
+        if kind == "info" and not actions:
+            self._read.start()
 
     def _act(self, number: int) -> None:
         self.hide()
