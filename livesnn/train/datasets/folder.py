@@ -139,18 +139,22 @@ def check(data: Path) -> list[Finding]:
 
 def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = "") -> list[Finding]:
     findings: list[Finding] = []
-    for path in dict.fromkeys(recording.path for recording in recordings):
+    files: dict[Path, list[Recording]] = {}
+    for recording in recordings:
+        files.setdefault(recording.path, []).append(recording)
+    for path, stretches in files.items():
         with suppress(LivesnnError):  # said below
             info = describe(path)
             findings += [Finding("damaged", f"{path}: {line}") for line in info.warnings]
-            findings += _late(path, info.duration_us, recordings)
+            findings += _late(stretches, info.duration_us)
     # A text that is no table of events may be somebody's notes.
     suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}
     lost = left_out("folder", recordings, INPUT)
     for recording, why, unread in lost:
         damaged = unread and recording.path.suffix.lower() in suffixes
         findings.append(Finding("damaged" if damaged else "unusable", f"{before}{recording.name}: {why}"))
-    usable = [recording for recording in recordings if recording not in [left for left, _, _ in lost]]
+    gone = {recording.name for recording, _, _ in lost}
+    usable = [recording for recording in recordings if recording.name not in gone]
     by_table = any(recording.use in ("train", "validation") for recording in usable)
     for label, name in enumerate(classes):
         of_class = [recording for recording in usable if recording.label == label]
@@ -172,12 +176,12 @@ def _counted(name: str, recordings: Sequence[Recording]) -> Finding:
     return Finding("complete" if recordings else "missing", f"{name}: {counts}")
 
 
-def _late(path: Path, lasts_us: int, recordings: Iterable[Recording]) -> Iterator[Finding]:
+def _late(stretches: Iterable[Recording], lasts_us: int) -> Iterator[Finding]:
     """Yield the stretches of a file that a table ends more than a second behind the file's end."""
-    for recording in recordings:
-        if recording.path == path and recording.part_us and recording.part_us[1] > lasts_us + 1_000_000:
-            lasts = f"{path} only lasts {lasts_us / 1e6:.2f} s"
-            yield Finding("incomplete", f"{recording.name}: {lasts}: correct its end")
+    for stretch in stretches:
+        if stretch.part_us and stretch.part_us[1] > lasts_us + 1_000_000:
+            lasts = f"{stretch.path} only lasts {lasts_us / 1e6:.2f} s"
+            yield Finding("incomplete", f"{stretch.name}: {lasts}: correct its end")
 
 
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
