@@ -99,7 +99,13 @@ def open_source(
         raise SourceError(f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera")
     if name.startswith("file://"):
         raise SourceError(f"{name}: file:// isn't supported: give the path without it")
-    return _open_file(expanded(shipped_clip(name)), progress, at_once=at_once)
+    path = expanded(shipped_clip(name))
+    if os.path.isdir(path):
+        from livesnn.weights import WEIGHTS
+
+        if (path / WEIGHTS).is_file():
+            raise SourceError(f"{name}: this is a model: give it as --model {name}")
+    return _open_file(path, progress, at_once=at_once)
 
 
 def shipped_clip(name: str) -> str:

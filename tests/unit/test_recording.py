@@ -16,6 +16,7 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import Recording, describe, open_recording
+from livesnn.paths import models_dir
 from livesnn.sources import open_source
 from tests.fake_source import joined
 from tests.reading import packets_of
@@ -118,6 +119,11 @@ def test_open_source_opens_a_path(tmp_path: Path) -> None:
 def test_open_source_says_what_is_not_supported(uri: str) -> None:
     with pytest.raises(SourceError, match="sources are not supported: give a recording"):
         open_source(uri)
+
+
+def test_a_model_in_place_of_a_source_is_named() -> None:
+    with pytest.raises(SourceError, match=r"gestures: this is a model: give it as --model .*gestures"):
+        open_source(models_dir() / "gestures")
 
 
 def test_open_source_says_that_there_is_no_such_file() -> None:
