@@ -209,7 +209,7 @@ def say_validation(before: ModelCard | None, parts: Parts) -> None:
     if kept and not kept & ours:
         say(f"none of the validation clips of {before.name} are here, so these count as other recordings")
     else:
-        say(f"validation has the same clips as when {before.name} was trained")
+        say(f"validation keeps the clips that it had for {before.name}")
 
 
 class LastEpochs(Callback):
