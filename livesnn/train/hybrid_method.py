@@ -119,7 +119,7 @@ class HybridModule(lightning.LightningModule):
         else:
             outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), self._burn_in(frames, random))
         loss = self.loss(outputs, labels, taught)
-        if self.class_of is not None:
+        if self.config.kinds_weight and self.class_of is not None:
             loss = loss + self.config.kinds_weight * F.cross_entropy(outputs[0], kinds)
         if not loss.isfinite():
             raise TrainError(f"the loss is {loss.item()} at step {step}: lower --learning-rate")

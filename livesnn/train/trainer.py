@@ -284,7 +284,7 @@ def _module(net: Network, config: Configuration, parts: Parts, total_steps: int)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
     training = parts.training
     class_of = None
-    if isinstance(training, Streams) and len(net.card.classes) > len(training.classes):
+    if isinstance(training, Streams) and training.class_of:
         class_of = torch.tensor(training.class_of)
     return HybridModule(net, config, total_steps, weights, teacher, class_of)
 

@@ -21,8 +21,8 @@ from livesnn.simulate.sources import SimulatedPerson
 from livesnn.snn import build_network
 from livesnn.train.batches import Batch
 from livesnn.train.configuration import Configuration
-from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
-from livesnn.train.datasets.clips import IGNORED, UNKNOWN
+from livesnn.train.datasets import Parts, UncutStream, gestures_sim, uncut_streams
+from livesnn.train.datasets.clips import IGNORED, UNKNOWN, Clips
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     KINDS,
@@ -34,8 +34,9 @@ from livesnn.train.datasets.gestures_sim import (
 )
 from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid_method import HybridModule
-from livesnn.train.network import with_classes
+from livesnn.train.network import build, with_classes
 from livesnn.train.resolve import resolve
+from livesnn.train.trainer import _module
 
 pytestmark = pytest.mark.slow
 
@@ -129,6 +130,22 @@ def test_each_kind_of_movement_has_an_output_while_training_and_belongs_to_a_cla
     outputs, _ = net(batch.frames.transpose(0, 1), net.initial_state(2))
     kept, _ = smaller(batch.frames.transpose(0, 1), smaller.initial_state(2))
     assert torch.allclose(kept, outputs[..., : len(GESTURES)], atol=1e-6)
+
+
+def test_without_a_loss_of_kinds_each_movement_counts_as_its_class(
+    streams_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(streams_cache))
+    streams = load_streams(INPUT, 2, 40, seed=5)
+    config = Configuration(dataset="gestures-sim", width=2, burn_in=10, compile=False)
+    assert config.kinds_weight == 0
+    kept = Clips(np.zeros((1, 10, 2, 64, 64), np.uint8), np.zeros(1, np.int64), ("kept",), streams.classes)
+    module = _module(build(config, streams.classes), config, Parts(streams, kept), 1)
+    frames, labels = streams.take(np.arange(8), 0)
+    assert labels.max() >= len(streams.classes)  # kinds are shown
+    loss, _ = module.loss_of(Batch(torch.from_numpy(frames), torch.from_numpy(labels), torch.arange(8)), 0)
+    loss.backward()
+    assert (module.net.classify.weight.grad.abs().sum(1) > 0).all()
 
 
 def test_a_frame_is_scored_where_a_stream_would_be_decided() -> None:
