@@ -210,8 +210,16 @@ class MainWindow(Page):
     def choose_model(self) -> None:
         dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
         dialog.chosen.connect(self.set_model)
-        dialog.play_requested.connect(lambda file: self.open(file))
+        dialog.play_requested.connect(self.play_lesson)
         self.show_dialog(dialog)
+
+    def play_lesson(self, recording: str) -> None:
+        """Play a recording that a dialog lists: the dialog closes, and a live source goes on in its own tab."""
+        if self.dialog is not None:
+            self.dialog.close()
+        opened = self.player.opened
+        page = self.new_tab() if opened is not None and opened.playback.live else self
+        page.open(recording)
 
     def set_model(self, model: str, engine: Engine) -> None:
         self.player.set_model(model, engine)

@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 from livesnn import subprocesses
 from livesnn.app import style
 from livesnn.app.widgets.basics import (
+    FILE_FILTER,
     STRETCH,
     Dialog,
     dialog_button,
@@ -469,7 +470,8 @@ class TaughtDialog(Dialog):
     def _follow_choice(self) -> None:
         idle, chosen = self._learning is None, self.files.currentItem()
         only = len(self._card.taught) == 1
-        self.play.setEnabled(chosen is not None and bool(chosen.flags() & Qt.ItemFlag.ItemIsEnabled))
+        there = chosen is not None and bool(chosen.flags() & Qt.ItemFlag.ItemIsEnabled)
+        self.play.setEnabled(idle and there)
         ticked = self._ticked()
         self.again.setEnabled(idle and bool(ticked.shown) and ticked != self._recorded.get(self._gesture))
         self.again.setToolTip("Learn it again, only from the recordings with a tick, once these have changed")
@@ -487,7 +489,7 @@ class TaughtDialog(Dialog):
             self.play_requested.emit(self.files.currentItem().data(Qt.ItemDataRole.UserRole)[0])
 
     def _ask_for_more(self) -> None:
-        dialog = QFileDialog(self, f"Recordings of {self._gesture}")
+        dialog = QFileDialog(self, f"Recordings of {self._gesture}", filter=FILE_FILTER)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.filesSelected.connect(self.take)
         style.open_dialog(dialog)

@@ -17,7 +17,16 @@ from livesnn.app.menus import another_scene, knows_people
 from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import with_recent
-from livesnn.app.widgets.basics import STRETCH, Dialog, dialog_button, fill, help_button, line_edit, note
+from livesnn.app.widgets.basics import (
+    FILE_FILTER,
+    STRETCH,
+    Dialog,
+    dialog_button,
+    fill,
+    help_button,
+    line_edit,
+    note,
+)
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
@@ -28,10 +37,6 @@ from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
 from livesnn.threads import Worker
 
-FILE_FILTER = (
-    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5 *.bag *.db3 *.mcap);;"
-    "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
-)
 SCHEME = "tcp://"
 POLL_MS = 50
 LOOKING = "Looking for cameras …"

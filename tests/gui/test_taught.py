@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import HOW_CHANGED, ModelDialog, TaughtDialog, card_rows
+from livesnn.app.settings import SettingsFile
 from livesnn.app.teaching import LESSONS, NONE_NAMED, NOT_LIVE, NOT_TAUGHT, NOTHING_TO_UNDO
 from livesnn.events.cameras.network import Address
 from livesnn.events.cameras.reconnecting import ignore
@@ -228,6 +229,34 @@ def test_a_taught_gesture_is_listed_with_its_recordings_which_can_be_played(qtbo
     dialog.gestures.setCurrentRow(0)
     assert files(dialog)[0] == "right.aedat4  ·  missing"
     assert not dialog.again.isEnabled()
+
+
+def test_a_lesson_plays_in_a_tab_beside_a_live_source(qtbot: QtBot, own: Path) -> None:
+    window, lesson = MainWindow(str(own / "halves-two"), settings=SettingsFile()), own / LESSONS / "right.aedat4"
+    with streaming(Scene(LEFT)) as address:
+        window.show()
+        window.open(address)
+        qtbot.waitUntil(lambda: window.player.can_record, timeout=90_000)
+        window.choose_model()
+        assert isinstance(window.dialog, ModelDialog)
+        window.dialog.taught.click()
+        (dialog,) = window.dialog.findChildren(TaughtDialog)
+        dialog.files.setCurrentRow(0)
+        dialog.play.click()
+        assert window.tabs is not None
+        assert not dialog.isVisible()
+        assert [str(page.player.source) for page in window.tabs.pages] == [address, str(lesson)]
+        assert window.tabs.current is not window
+        window.tabs.close()
+
+
+def test_a_lesson_plays_in_place_of_a_recording(qtbot: QtBot, make_window: MakeWindow, own: Path) -> None:
+    window = make_window(own / "halves-two")
+    window.open(own / LESSONS / "left.aedat4")
+    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=90_000)
+    window.play_lesson(str(own / LESSONS / "right.aedat4"))
+    qtbot.waitUntil(lambda: str(window.player.source).endswith("right.aedat4"), timeout=90_000)
+    assert window.tabs is None
 
 
 def test_a_taught_gesture_is_renamed_learned_again_and_removed(qtbot: QtBot, own: Path) -> None:

@@ -119,6 +119,12 @@ def png(image: QImage) -> bytes:
     return bytes(buffer.data().data())
 
 
+FILE_FILTER = (
+    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5 *.bag *.db3 *.mcap);;"
+    "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
+)
+
+
 def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str]) -> QFileDialog:
     """Return a dialog that asks where to write a file; ``path`` is proposed.
 
