@@ -26,7 +26,7 @@ from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import SUFFIX
 from livesnn.events.packet import Closing, EventSource
-from livesnn.files import replace_file, stamp
+from livesnn.files import closed_on_error, replace_file, stamp
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_folder, read_card
 from livesnn.infer.run import StateMode
@@ -261,13 +261,15 @@ class _Text(Closing):
 
     beginning: bytes
     """What each such file begins with."""
+    header = b""
+    """What is before the first row."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: dict[str, str] = {}
         self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 (see close)
         self._size = 0  # of whole rows
-        try:
+        with closed_on_error(self):
             with open(path, "rb") as file:
                 if (head := file.read(len(self.beginning))) != self.beginning[: len(head)]:
                     raise ValueError(head)
@@ -275,10 +277,7 @@ class _Text(Closing):
                 self._read(self._whole_lines(file))
             self._file.truncate(self._size)
             if not self._size:
-                self._begin()
-        except BaseException:
-            self.close()
-            raise
+                self._write(self.header)
 
     def _whole_lines(self, file: IO[bytes]) -> Iterator[bytes]:
         for line in file:
@@ -289,9 +288,6 @@ class _Text(Closing):
     def _read(self, lines: Iterator[bytes]) -> None:
         """Fill `done`; raises ValueError, LookupError or csv.Error where the lines aren't a table."""
         raise NotImplementedError
-
-    def _begin(self) -> None:
-        """Write what is before the first row."""
 
     def _write(self, text: bytes) -> None:
         if self._file.seek(0, os.SEEK_END) != self._size:
@@ -340,16 +336,13 @@ def _csv_row(cells: dict[str, Any]) -> bytes:
 class CsvTable(_Text):
     """A row for each recording, without `lines`."""
 
-    beginning = _csv_row({name: name for name in _CSV_COLUMNS})
+    beginning = header = _csv_row({name: name for name in _CSV_COLUMNS})
 
     def _read(self, lines: Iterator[bytes]) -> None:
         for row in csv.DictReader(line.decode() for line in lines):
             if row["options"] is None:  # half a row
                 raise ValueError(row)
             self.done[row["file"]] = row["options"]
-
-    def _begin(self) -> None:
-        self._write(self.beginning)
 
     def add(self, line: bytes) -> None:
         self._write(_csv_row(_cells(line)))

@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.console import capitalised
 from livesnn.errors import SourceError
 from livesnn.events.convert import written_whole
 from livesnn.events.denoise import DenoiseState
@@ -30,7 +29,7 @@ from livesnn.events.pipeline import open_pipeline
 from livesnn.events.recorder import require_room
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.decide import ADVICE, STALE_US
+from livesnn.infer.decide import STALE_US
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import FrameStream, Result, run_frames
 from livesnn.infer.switching_engine import SwitchingModel
@@ -43,12 +42,14 @@ from livesnn.session.showing import (
     FILMS_AND_TABLES,
     GIF,
     MP4,
+    NO_EVENTS,
+    NOTHING_YET,
     PICTURES_PER_S,
     DecisionRow,
     Exported,
     Said,
     Showing,
-    readable,
+    said_of,
     write_rows,
 )
 from livesnn.sources import is_live, open_source
@@ -58,7 +59,6 @@ from livesnn.video.video_file import silence
 
 Picture = npt.NDArray[np.uint8]  # uint8 [H, W, 3], RGB
 
-NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
 _LONGEST_SIDE = {MP4: 960, GIF: 480}  # pixels, of a picture that is made larger; a GIF's is made smaller too
 GIF_BYTES = 200_000_000
 """OpenCV holds all pictures of a GIF in memory, at last twice: this is 16 s of 480×420."""
@@ -235,12 +235,11 @@ def _write_film(path: Path, source: Recording | FrameSource, model: Model, showi
             f"{path}: the video would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
             "speed or a shorter section"
         )
-    if not isinstance(source, FrameSource):
-        frames = _filmed_events(source, spec, showing, film)
-    elif showing.orientation == Orientation():
+    if isinstance(source, FrameSource):
+        source.require_upright(showing.orientation)
         frames = _filmed_video(source, spec, film)
     else:
-        raise source.not_turned()
+        frames = _filmed_events(source, spec, showing, film)
     with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
         for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider_of(model.card)):
             film.newest = result
@@ -313,10 +312,8 @@ def caption(result: Result | None, card: ModelCard, t_us: int) -> Said:
         return Said(NOTHING_YET)
     if t_us - result.t > STALE_US:
         return Said(NO_EVENTS)
-    if result.decision is None:
-        why = "" if result.reason is None else ADVICE[result.reason]
-        return Said(NOT_SURE, capitalised(why), confidence=result.confidence)
-    return Said(readable(result.decision), "", card.classes.index(result.decision), result.confidence)
+    said = said_of(result, card.classes)
+    return said if result.decision is None else said._replace(why="")
 
 
 class Scene:
