@@ -21,7 +21,7 @@ from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import tyro
@@ -304,16 +304,8 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 Measurement = Literal["decode", "slicer", "step", "latency", "startup", "simulate", "denoise"]
-MODULES: dict[Measurement, str] = {
-    "decode": "throughput",
-    "slicer": "throughput",
-    "step": "step",
-    "latency": "step",
-    "startup": "step",
-    "simulate": "throughput",
-    "denoise": "throughput",
-}
-"""Each measurement's module in livesnn/bench. Its function is called bench_NAME and takes some of the options."""
+"""Each is a function bench_NAME in livesnn/bench, which takes some of the options."""
+MODULES = dict.fromkeys(("step", "latency", "startup"), "step")  # there; the others are in throughput
 STUDIES = {
     "people": ("people",),
     "transfer": ("accuracy", "transfer"),
@@ -388,7 +380,8 @@ def bench(
     given = {name: value for name, value in asked.items() if value is not None}
     usual: dict[str, Any] = {"repeats": 5, "model": ""}
     chosen: dict[str, Callable[..., object]] = {
-        name: getattr(import_module(f"livesnn.bench.{MODULES[name]}"), f"bench_{name}") for name in names or MODULES
+        name: getattr(import_module(f"livesnn.bench.{MODULES.get(name, 'throughput')}"), f"bench_{name}")
+        for name in names or get_args(Measurement)
     }
     takes = {name: inspect.signature(function).parameters for name, function in chosen.items()}
     for option in given:
