@@ -34,8 +34,8 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
-    from livesnn.outputs.lines import Row, Summary
-    from livesnn.outputs.many import File, RunOptions
+    from livesnn.outputs.lines import Row, RunOptions, Summary
+    from livesnn.outputs.many import File
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,7 @@ def run(
         livesnn[train].
     """
     from livesnn.infer.decide import Decider
-    from livesnn.outputs.lines import decide_all
-    from livesnn.outputs.many import RunOptions
+    from livesnn.outputs.lines import RunOptions, decide_all
     from livesnn.sources import is_live
 
     decider = Decider().merge(decisions.given)
@@ -298,7 +297,7 @@ def _engines(summary: Summary) -> str:
 
 def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, json: bool) -> int:
     """Decide on each recording that has no row yet; return 1 if any has failed."""
-    from livesnn.outputs.many import Failed, in_processes, on_cluster, open_table
+    from livesnn.outputs.many import Failed, in_processes, on_cluster, open_table, prepare
 
     begun_s = time.monotonic()
     part, parts = _shard(flags.shard)
@@ -317,7 +316,7 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
         _check_options(table.done, options, out)
         missing = [file for file in files if file.name not in table.done]
         if missing and flags.dask is None:
-            options.prepare(notice("run"))
+            prepare(options, notice("run"))
         outcomes = (
             in_processes(missing, options, jobs)
             if flags.dask is None

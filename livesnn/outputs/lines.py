@@ -105,6 +105,25 @@ class Summary:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How sources are decided on: parameters of `decide_all`. Rows of a table (many.py) all have the same."""
+
+    model: str | None = None
+    engine: Engine = "auto"
+    state: StateMode = "carry"
+    every: Literal["window", "frame"] = "window"
+    decider: Decider = field(default_factory=Decider)
+    seconds: float | None = None
+    denoise: bool = False
+    orientation: Orientation = field(default_factory=Orientation)
+
+    def check(self) -> None:
+        """Raise LivesnnError where no source could be decided on: before all of them fail."""
+        if self.model is not None:
+            self.decider.check(read_card(self.model))
+
+
 def decide_all(
     source: str | EventSource | FrameSource,
     model: str | None,  # None: the shipped model that fits the source

@@ -12,10 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import IO, Any, NamedTuple, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
@@ -23,16 +22,13 @@ from livesnn.card import ModelCard
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.cameras.reconnecting import Notify
-from livesnn.events.filters import Orientation
 from livesnn.events.labels import SUFFIX
 from livesnn.events.packet import Closing, EventSource
 from livesnn.files import closed_on_error, replace_file, stamp
-from livesnn.infer.decide import Decider
 from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_folder, read_card
-from livesnn.infer.run import StateMode
 from livesnn.infer.spike_engine import SpikeNetwork, runs
 from livesnn.infer.switching_engine import load_spike
-from livesnn.outputs.lines import Summary, decide_all
+from livesnn.outputs.lines import RunOptions, Summary, decide_all
 from livesnn.subprocesses import process_pool
 from livesnn.threads import WAKE_S, usable_processors
 from livesnn.video import FrameSource
@@ -42,38 +38,6 @@ SAVE_S = 2.0  # Least time between two savings of a Parquet file, which is writt
 
 _MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
 _CONNECT_S, _LOOK_S = 10, 0.05
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How each recording is decided on; see `decide_all`. Rows of a table all have the same."""
-
-    model: str | None = None
-    engine: Engine = "auto"
-    state: StateMode = "carry"
-    every: Literal["window", "frame"] = "window"
-    decider: Decider = field(default_factory=Decider)
-    seconds: float | None = None
-    denoise: bool = False
-    orientation: Orientation = field(default_factory=Orientation)
-
-    def check(self) -> None:
-        """Raise LivesnnError where no recording could be decided on: before all of them fail."""
-        if self.model is not None:
-            self.decider.check(read_card(self.model))
-
-    def prepare(self, notify: Notify) -> None:
-        """Compile the spike-driven engine, so that not every process does, and none runs on another one meanwhile."""
-        if self.engine not in ("auto", "spike"):
-            return
-        try:
-            folder = model_folder(self.model or DEFAULT_MODEL)
-            spikes = (folder / WEIGHTS).is_file() and runs(read_card(folder))
-            if spikes and not SpikeNetwork.read(folder).is_compiled():
-                load_spike(folder, notify=notify)
-        except ModelError:
-            if self.model is not None and self.engine == "spike":
-                raise
 
 
 class File(NamedTuple):
@@ -123,6 +87,20 @@ def _loaded(name: str, engine: Engine, threads: int, thread: int) -> Model:
 
 
 # Who does the work
+
+
+def prepare(options: RunOptions, notify: Notify) -> None:
+    """Compile the spike-driven engine, so that not every process does, and none runs on another one meanwhile."""
+    if options.engine not in ("auto", "spike"):
+        return
+    try:
+        folder = model_folder(options.model or DEFAULT_MODEL)
+        spikes = (folder / WEIGHTS).is_file() and runs(read_card(folder))
+        if spikes and not SpikeNetwork.read(folder).is_compiled():
+            load_spike(folder, notify=notify)
+    except ModelError:
+        if options.model is not None and options.engine == "spike":
+            raise
 
 
 def in_processes(files: Sequence[File], options: RunOptions, jobs: int) -> Outcomes[None]:

@@ -267,10 +267,10 @@ def _write_table(path: Path, source: Recording | FrameSource, model: Model, show
 
 def export_last(
     control: Control, out: Path, showing: Showing, *, overwrite: bool = False, progress: Progress = untold
-) -> Exported:
+) -> int:
     """Write a live source's last seconds, which the pre-roll keeps: a film, or a recording of events (.aedat4).
 
-    Raises as `export`, and SourceError where nothing is kept.
+    Returns how many pictures or events were written. Raises as `export`, and SourceError where nothing is kept.
     """
     with written_whole(out, None, overwrite=overwrite) as part:
         film = out.suffix.lower() in PICTURES_PER_S
@@ -280,10 +280,10 @@ def export_last(
             if film:
                 upright = replace(showing, orientation=Orientation())  # they are already
                 count = export(events, part, upright, progress=progress).count
+            return count
         finally:
             if film:
                 events.unlink(missing_ok=True)
-    return Exported(out, out.suffix.lower()[1:], count)
 
 
 def _record_last(control: Control, path: Path, out: Path, progress: Progress) -> int:

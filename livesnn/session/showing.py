@@ -135,9 +135,9 @@ class DecisionLog:
             with self._lock:
                 self._rows.append(DecisionRow.of(result))
 
-    def write(self, out: Path, classes: Sequence[str], *, overwrite: bool = False) -> Exported:
-        """Write the table as `export` does; the classes are those of the model. Raises SourceError."""
+    def write(self, out: Path, classes: Sequence[str], *, overwrite: bool = False) -> int:
+        """Write the table as `export` does, and return its rows; the classes are the model's. Raises SourceError."""
         with self._lock:
             rows = list(self._rows)
         with written_whole(out, None, overwrite=overwrite) as part:
-            return Exported(out, CSV[1:], write_rows(part, classes, rows))
+            return write_rows(part, classes, rows)
