@@ -29,13 +29,13 @@ import tyro
 from livesnn import __version__
 from livesnn import subprocesses as itself
 from livesnn.bench import EngineName, machine
-from livesnn.cli.doctor import PROBES, Check, Findings
+from livesnn.cli.doctor import PROBES, Findings, finding
 from livesnn.cli.usage import UsageError
 from livesnn.console import json_line, one_line, say, write, write_json
 from livesnn.errors import LivesnnError
 from livesnn.paper import TableOrFigure, shown
 from livesnn.paths import log_file
-from livesnn.subprocesses import keep_freed_memory
+from livesnn.subprocesses import keep_freed_memory, last_line
 from livesnn.threads import Worker, usable_processors
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
@@ -204,7 +204,7 @@ def _examine() -> Iterator[tuple[str, Findings]]:
     """Yield what each probe finds, with its name, as soon as it is known."""
     versions = {"livesnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
     what = f"livesnn {__version__} on Python {versions['python']}, {versions['platform']}"
-    yield "livesnn", Findings((Check("livesnn", "ok", what),), versions=versions)
+    yield "livesnn", finding("livesnn", "ok", what, **versions)
     *together, last = PROBES
     yield from run_all({name: partial(_start, name) for name in together}, LIMIT_S)
     yield from run_all({last: partial(_start, last)}, LIMIT_S)
@@ -265,19 +265,19 @@ def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Fi
     try:
         out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return Findings((Check(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name)),))
+        return finding(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name))
     found = _decode(out)
     if found is not None and process.returncode == 0:
         return found
-    said = one_line((err.strip().splitlines() or ["it printed nothing"])[-1])[:300]
+    said = one_line(last_line(err, "it printed nothing"))[:300]
     said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
     what = f"{name} {_ending(process.returncode)} ({said})"
-    return (found or Findings()) + Findings((Check(name, "problem", what, how_to_learn_more(name)),))
+    return (found or Findings()) + finding(name, "problem", what, how_to_learn_more(name))
 
 
 def _decode(out: str) -> Findings | None:
     try:
-        return msgspec.json.decode((out.strip().splitlines() or [""])[-1], type=Findings)
+        return msgspec.json.decode(last_line(out), type=Findings)
     except msgspec.DecodeError:
         return None
 

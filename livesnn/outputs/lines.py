@@ -37,7 +37,7 @@ from livesnn.infer.model import (
     wants_pictures,
 )
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
-from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
+from livesnn.infer.switching_engine import PREPARING, in_use, note_of
 from livesnn.sources import open_source
 from livesnn.threads import Progress, ending_sets, untold
 from livesnn.video import FrameSource
@@ -162,9 +162,7 @@ def decide_all(
         )
     with closing(opened), ExitStack() as closed:
         name = model or _fitting(source, opened, orientation, notify)
-        loaded = load_model(name, engine, notify=notify) if load is None else load(name)
-        if load is None and isinstance(loaded, SwitchingModel):
-            closed.enter_context(closing(loaded))
+        loaded = load(name) if load else closed.enter_context(in_use(load_model(name, engine, notify=notify)))
         (decider() if callable(decider) else decider).check(loaded.card)
         record = listen(opened, loaded.card)
         stop = threading.Event()

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
@@ -127,14 +127,14 @@ class Feed:
 
         Raises SourceError when the loop has failed, and nothing is sent any more.
         """
-
-        def put(receiver: Receiver) -> None:
+        with self._lock:
+            receivers = list(self._receivers)
+        for receiver in receivers:
             if self._drops or receiver.has_room(message):
                 receiver.put(message)
             else:
                 receiver.end()
-
-        self._tell(put)
+        self._loop.call(lambda: _wake(receivers))
 
     @contextlib.contextmanager
     def join(self, name: str = "") -> Iterator[Receiver]:
@@ -154,14 +154,11 @@ class Feed:
 
     def let_go(self) -> None:
         """Let everyone leave once they have taken what waits; from any thread."""
-        self._tell(Receiver.end)
-
-    def _tell(self, do: Callable[[Receiver], None]) -> None:
         with self._lock:
             receivers = list(self._receivers)
         for receiver in receivers:
-            do(receiver)
-        self._loop.call(lambda: [receiver.wake() for receiver in receivers])
+            receiver.end()
+        self._loop.call(lambda: _wake(receivers))
 
     def end(self) -> None:
         """Let everyone leave, those who come later at once."""
@@ -174,6 +171,11 @@ class Feed:
         while self._receivers:
             self._left.clear()
             await self._left.wait()
+
+
+def _wake(receivers: Iterable[Receiver]) -> None:
+    for receiver in receivers:
+        receiver.wake()
 
 
 class Output(Protocol):

@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.decide import STALE_US
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import FrameStream, Result, run_frames
-from livesnn.infer.switching_engine import SwitchingModel
+from livesnn.infer.switching_engine import in_use
 from livesnn.session.control import Control
 from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.session.showing import (
@@ -90,7 +90,7 @@ def export(
         raise SourceError(f"{source}: a live source has no past to write: record it first")
     with (
         written_whole(out, Path(source), overwrite=overwrite) as part,
-        _loaded(showing) as model,
+        in_use(load_model(showing.model, showing.engine)) as model,
         closing(open_source(source, progress=progress)) as opened,
     ):
         assert isinstance(opened, Recording | FrameSource)  # it isn't live
@@ -108,13 +108,6 @@ def export(
                 "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
-
-
-@contextmanager
-def _loaded(showing: Showing) -> Iterator[Model]:
-    model = load_model(showing.model, showing.engine)
-    with closing(model) if isinstance(model, SwitchingModel) else nullcontext():
-        yield model
 
 
 class _Span(NamedTuple):
