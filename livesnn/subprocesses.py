@@ -79,8 +79,13 @@ def run_apart(
         raise LivesnnError(f"not within {limit_s:.0f} s")
     if helper.returncode < 0:  # its last message isn't the reason
         raise LivesnnError(f"signal {-helper.returncode} ended it: check that there is enough memory")
-    message = (messages.strip().splitlines() or [f"exit code {helper.returncode}"])[-1]
+    message = last_line(messages, f"exit code {helper.returncode}")
     raise LivesnnError(message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}…")
+
+
+def last_line(output: str, without: str = "") -> str:
+    """Return the last line that a program has written; ``without`` one, what is given for it."""
+    return output.strip().splitlines()[-1] if output.strip() else without
 
 
 def end_with(parent: int) -> None:

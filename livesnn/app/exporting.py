@@ -163,14 +163,14 @@ class Exporting:
 
         def write(progress: Progress) -> str:
             if path is None and suffix == CSV:
-                count = log.write(out, classes, overwrite=True).count
+                count = log.write(out, classes, overwrite=True)
             elif path is not None and suffix == SUFFIX:
                 count = convert(path, out, stretch=marks, overwrite=True, progress=progress).events
             else:
                 from livesnn.session.export import export, export_last  # OpenCV would slow the start
 
                 if path is None:
-                    count = export_last(control, out, showing, overwrite=True, progress=progress).count
+                    count = export_last(control, out, showing, overwrite=True, progress=progress)
                 else:
                     count = export(path, out, showing, stretch=marks, overwrite=True, progress=progress).count
             return f"{count:,} {_COUNTED[suffix]} written to {out}"

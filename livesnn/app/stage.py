@@ -15,10 +15,10 @@ from livesnn.app import style
 from livesnn.app.session_display import READ_S, WindowLayout
 from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
-from livesnn.app.widgets.readout import NO_EVENTS, ago, fitting_pixels
+from livesnn.app.widgets.readout import ago, fitting_pixels
 from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES, Palette
 from livesnn.session.session import Session
-from livesnn.session.showing import Said
+from livesnn.session.showing import NO_EVENTS, Said
 
 FADE_S = 8.0  # for which a decision that is over can still be read
 AGAIN_S = 2.0  # a class that is decided again so soon has not been over

@@ -362,8 +362,8 @@ def _startup_s(model: str) -> float:
         )
     except subprocess.TimeoutExpired as error:
         raise LivesnnError(f"the window took longer than {STARTUP_LIMIT_S} s: run livesnn gui to see why") from error
-    took_s, summary = time.perf_counter() - begun_s, done.stdout.strip().splitlines()
-    if not summary or not json.loads(summary[-1])["frames_shown"]:
-        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    took_s, summary = time.perf_counter() - begun_s, subprocesses.last_line(done.stdout)
+    if not summary or not json.loads(summary)["frames_shown"]:
+        why = subprocesses.last_line(done.stderr, f"exit code {done.returncode}")
         raise LivesnnError(f"the window showed nothing ({why}): run livesnn gui --model {model} to see why")
     return took_s

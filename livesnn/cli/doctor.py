@@ -288,15 +288,14 @@ def spike_engine() -> Findings:
 def self_test() -> Findings:
     from livesnn.outputs.lines import Summary, decide_all
 
-    clip, summary = recordings_dir() / "digit-3.aedat4", None
+    clip = recordings_dir() / "digit-3.aedat4"
     try:
-        for row in decide_all(str(clip), "nmnist", seconds=2.0):
-            summary = row if isinstance(row, Summary) else None
+        *_, summary = decide_all(str(clip), "nmnist", seconds=2.0)
     except LivesnnError as error:
         return finding("self-test", "problem", f"the self-test failed: {error}", _AGAIN)
-    if summary is None or summary.majority != "3":
-        decided = summary.majority if summary else None
-        what = f"the self-test decided {decided} for {clip.name}, not 3"
+    assert isinstance(summary, Summary)  # the last line
+    if summary.majority != "3":
+        what = f"the self-test decided {summary.majority} for {clip.name}, not 3"
         return finding("self-test", "problem", what, f"{_AGAIN}; then report `livesnn doctor --json`")
     step_ms = summary.latency_ms["p50"]
     what = f"nmnist sees a 3 in {clip.name}: {step_ms:.2f} ms a step, {summary.windows} windows"

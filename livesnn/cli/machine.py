@@ -21,7 +21,7 @@ from functools import partial
 from importlib import import_module, metadata
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import tyro
@@ -29,13 +29,13 @@ import tyro
 from livesnn import __version__
 from livesnn import subprocesses as itself
 from livesnn.bench import EngineName, machine
-from livesnn.cli.doctor import PROBES, Check, Findings
+from livesnn.cli.doctor import PROBES, Findings, finding
 from livesnn.cli.usage import UsageError
 from livesnn.console import json_line, one_line, say, write, write_json
 from livesnn.errors import LivesnnError
 from livesnn.paper import TableOrFigure, shown
 from livesnn.paths import log_file
-from livesnn.subprocesses import keep_freed_memory
+from livesnn.subprocesses import keep_freed_memory, last_line
 from livesnn.threads import Worker, usable_processors
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
@@ -204,7 +204,7 @@ def _examine() -> Iterator[tuple[str, Findings]]:
     """Yield what each probe finds, with its name, as soon as it is known."""
     versions = {"livesnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
     what = f"livesnn {__version__} on Python {versions['python']}, {versions['platform']}"
-    yield "livesnn", Findings((Check("livesnn", "ok", what),), versions=versions)
+    yield "livesnn", finding("livesnn", "ok", what, **versions)
     *together, last = PROBES
     yield from run_all({name: partial(_start, name) for name in together}, LIMIT_S)
     yield from run_all({last: partial(_start, last)}, LIMIT_S)
@@ -265,19 +265,19 @@ def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Fi
     try:
         out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return Findings((Check(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name)),))
+        return finding(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name))
     found = _decode(out)
     if found is not None and process.returncode == 0:
         return found
-    said = one_line((err.strip().splitlines() or ["it printed nothing"])[-1])[:300]
+    said = one_line(last_line(err, "it printed nothing"))[:300]
     said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
     what = f"{name} {_ending(process.returncode)} ({said})"
-    return (found or Findings()) + Findings((Check(name, "problem", what, how_to_learn_more(name)),))
+    return (found or Findings()) + finding(name, "problem", what, how_to_learn_more(name))
 
 
 def _decode(out: str) -> Findings | None:
     try:
-        return msgspec.json.decode((out.strip().splitlines() or [""])[-1], type=Findings)
+        return msgspec.json.decode(last_line(out), type=Findings)
     except msgspec.DecodeError:
         return None
 
@@ -304,16 +304,8 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 Measurement = Literal["decode", "slicer", "step", "latency", "startup", "simulate", "denoise"]
-MODULES: dict[Measurement, str] = {
-    "decode": "throughput",
-    "slicer": "throughput",
-    "step": "step",
-    "latency": "step",
-    "startup": "step",
-    "simulate": "throughput",
-    "denoise": "throughput",
-}
-"""Each measurement's module in livesnn/bench. Its function is called bench_NAME and takes some of the options."""
+"""Each is a function bench_NAME in livesnn/bench, which takes some of the options."""
+MODULES = dict.fromkeys(("step", "latency", "startup"), "step")  # there; the others are in throughput
 STUDIES = {
     "people": ("people",),
     "transfer": ("accuracy", "transfer"),
@@ -388,7 +380,8 @@ def bench(
     given = {name: value for name, value in asked.items() if value is not None}
     usual: dict[str, Any] = {"repeats": 5, "model": ""}
     chosen: dict[str, Callable[..., object]] = {
-        name: getattr(import_module(f"livesnn.bench.{MODULES[name]}"), f"bench_{name}") for name in names or MODULES
+        name: getattr(import_module(f"livesnn.bench.{MODULES.get(name, 'throughput')}"), f"bench_{name}")
+        for name in names or get_args(Measurement)
     }
     takes = {name: inspect.signature(function).parameters for name, function in chosen.items()}
     for option in given:

@@ -270,10 +270,7 @@ def _compare(
     clips, others = (data_set(dataset).load_split(data, split, each.card) for each in (first, second))
     _say_skipped(clips.skipped, clips.warnings)
     compared = compare((first, second), (clips, others), seed=seed)
-    if json:
-        write_json(compared)
-    else:
-        write("\n".join(describe_comparison(compared)))
+    write_json(compared) if json else write("\n".join(describe_comparison(compared)))
     if picture is not None:
         draw_comparison(compared, picture)
     return 0

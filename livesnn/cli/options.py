@@ -118,14 +118,9 @@ class DecisionFlags:
         thresholds = dict(self.class_threshold)
         if len(thresholds) < len(self.class_threshold):
             raise LivesnnError("--class-threshold names a class twice: leave one out")
-        fields: dict[str, Any] = {
-            "threshold": self.threshold,
-            "hysteresis": self.hysteresis,
-            "smoothing": self.smoothing,
-            "leak": self.leak,
-        }
-        fields |= {"thresholds": thresholds or None, "allow": self.allow or None, "deny": self.deny or None}
-        return {name: value for name, value in fields.items() if value is not None}
+        fields = vars(self) | {"thresholds": thresholds}
+        del fields["class_threshold"]
+        return {name: value for name, value in fields.items() if value not in (None, (), {})}
 
 
 Decisions = Annotated[DecisionFlags, tyro.conf.arg(name="")]

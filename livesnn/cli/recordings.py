@@ -50,10 +50,7 @@ def info(file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE"
         raise SourceError(f"{file}: info only reads files: give a recording, or use livesnn run {file}")
     with reading("info", file) as progress:
         described = describe(expanded(shipped_clip(file)), progress)
-    if json:
-        write_json(described)
-    else:
-        write(describe_recording(described))
+    write_json(described) if json else write(describe_recording(described))
     return 0
 
 

@@ -410,7 +410,12 @@ class _Server(ExitStack):
                 listening.append(self._ros2.name)
         for line in listening:  # once nothing can fail any more
             say(f"livesnn {self.command}: {line}")
-        return _each(watching)
+
+        def see(packet: Packet) -> None:
+            for each in watching:
+                each(packet)
+
+        return see if watching else None
 
     def _listen_for_pages(
         self, loop: OutputLoop, place: Address, decisions: DecisionFeeds, served: ServedSource
@@ -464,14 +469,3 @@ class _Server(ExitStack):
     def tell(self, row: Row | Summary) -> None:
         assert self._decisions is not None  # it is there before the first row
         self._decisions.tell(row)
-
-
-def _each(watching: list[See]) -> See | None:
-    if not watching:
-        return None
-
-    def see(packet: Packet) -> None:
-        for each in watching:
-            each(packet)
-
-    return see

@@ -34,8 +34,8 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
-    from livesnn.outputs.lines import Row, Summary
-    from livesnn.outputs.many import File, RunOptions
+    from livesnn.outputs.lines import Row, RunOptions, Summary
+    from livesnn.outputs.many import File
 
 
 @dataclass(frozen=True)
@@ -174,29 +174,20 @@ def run(
         livesnn[train].
     """
     from livesnn.infer.decide import Decider
-    from livesnn.outputs.lines import decide_all
+    from livesnn.outputs.lines import RunOptions, decide_all
     from livesnn.sources import is_live
 
+    decider = Decider().merge(decisions.given)
+    options = RunOptions(model, engine, state, every, decider, seconds, denoise, mounting.upright)
     if many != ONE or more or _is_pattern(source):  # a table of recordings, not one source
-        from livesnn.outputs.many import RunOptions
-
         if actions != NO_ACTION or mounting.bias is not None:
             raise SourceError("--on-decision and --bias are for one source: leave them out")
-        decider, orientation = Decider().merge(decisions.given), mounting.upright
         check_seconds(seconds)
-        options = RunOptions(model, engine, state, every, decider, seconds, denoise, orientation)
         return run_many((source, *more), options, many, json=json)
     with actions.following(notice("run"), live=is_live(source)) as see:
         rows = decide_all(
             source,
-            model,
-            engine=engine,
-            state=state,
-            every=every,
-            decider=Decider().merge(decisions.given),
-            seconds=seconds,
-            denoise=denoise,
-            orientation=mounting.upright,
+            **vars(options),
             sensor=mounting.sensor,
             see=see,
             notify=notice("run"),
@@ -267,13 +258,14 @@ def describe_row(row: Row) -> str:
 
 
 def describe_summary(summary: Summary) -> str:
-    latency = summary.latency_ms
+    video = summary.frames and not summary.events and not summary.dropped
+    network = "{p50:.2f} ms a frame (p95 {p95:.2f}, p99 {p99:.2f})".format(**summary.latency_ms)
     lines = {
         "majority": summary.majority or "none",
         "windows": f"{summary.windows}, in {summary.frames} frames",
-        "events": f"{summary.events:,}, {summary.dropped:,} dropped{_corrected(summary)}",
-        "noise": _noise(summary.denoise or {}),
-        "network": f"{latency['p50']:.2f} ms a frame (p95 {latency['p95']:.2f}, p99 {latency['p99']:.2f})",
+        "events": "" if video else f"{summary.events:,}, {summary.dropped:,} dropped{_corrected(summary)}",
+        "noise": "" if summary.denoise is None else _noise(summary.denoise),
+        "network": network if summary.frames else "",
         "engine": _engines(summary),
         "density": f"{summary.density:.1%} of hidden neurons spike in a step",
         "operations": f"{summary.synops_per_frame / 1e6:.2f} million SynOps"
@@ -281,13 +273,7 @@ def describe_summary(summary: Summary) -> str:
         "energy": f"{summary.energy_estimate_uj_per_frame:.2f} µJ a frame, an estimate ({summary.energy_constants})",
         "time": f"{summary.seconds:.2f} s",
     }
-    if not summary.frames:
-        del lines["network"]
-    elif not summary.events and not summary.dropped:  # a video
-        del lines["events"]
-    if summary.denoise is None:
-        del lines["noise"]
-    return table(lines)
+    return table({name: text for name, text in lines.items() if text})
 
 
 def _corrected(summary: Summary) -> str:
@@ -297,8 +283,6 @@ def _corrected(summary: Summary) -> str:
 
 
 def _noise(counts: dict[str, int]) -> str:
-    if not counts:
-        return ""
     reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
     share = (counts["events"] - counts["kept"]) / max(counts["events"], 1)
     return f"{share:.1%} dropped ({reasons}), {counts['kept']:,} kept"
@@ -313,7 +297,7 @@ def _engines(summary: Summary) -> str:
 
 def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, json: bool) -> int:
     """Decide on each recording that has no row yet; return 1 if any has failed."""
-    from livesnn.outputs.many import Failed, in_processes, on_cluster, open_table
+    from livesnn.outputs.many import Failed, in_processes, on_cluster, open_table, prepare
 
     begun_s = time.monotonic()
     part, parts = _shard(flags.shard)
@@ -332,7 +316,7 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
         _check_options(table.done, options, out)
         missing = [file for file in files if file.name not in table.done]
         if missing and flags.dask is None:
-            options.prepare(notice("run"))
+            prepare(options, notice("run"))
         outcomes = (
             in_processes(missing, options, jobs)
             if flags.dask is None

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
+from livesnn.errors import ModelError, reason_of
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import Frame
 from livesnn.paths import models_dir, own_models_dir
@@ -227,8 +227,7 @@ def model_folder(name_or_folder: str | Path) -> Path:
     try:
         return _find(name_or_folder)
     except (OSError, RuntimeError, TypeError, ValueError) as error:  # too long, no such user, no path
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ModelError(f"model {str(name_or_folder)[:80]!r} can't be opened: {reason}") from error
+        raise ModelError(f"model {str(name_or_folder)[:80]!r} can't be opened: {reason_of(error)}") from error
 
 
 def _find(name_or_folder: str | Path) -> Path:

@@ -30,6 +30,7 @@ from livesnn.events.packet import (
 from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
+from livesnn.files import closed_on_error
 from livesnn.infer.decide import (
     UNDECIDED,
     Decider,
@@ -163,13 +164,12 @@ class FrameStream(Closing):
         self.resolution: Resolution | None = None  # of the upright events; None of a video
         self._pipeline: Pipeline | None = None
         self._events_s = time.perf_counter()  # when the last events came
-        try:
+        with closed_on_error(source):
             check_seconds(seconds)
             if isinstance(source, FrameSource):
                 if denoise or record is not None:
                     raise source.no_events()
-                if orientation != Orientation():
-                    raise source.not_turned()
+                source.require_upright(orientation)
                 limit_s = math.inf if seconds is None else seconds
                 self._video = source.limited(limit_s, stop or threading.Event())
             else:
@@ -186,9 +186,6 @@ class FrameStream(Closing):
                     policy="drop_oldest" if source.live else None,
                 )
                 self.resolution = self._pipeline.resolution
-        except BaseException:
-            source.close()
-            raise
 
     def __iter__(self) -> Iterator[Frame]:
         return (item for item in self.with_silences() if isinstance(item, Frame))
@@ -335,11 +332,8 @@ def _opened(source: str | Path | EventSource | FrameSource, model: str | Path | 
             f"{type(source).__name__} isn't a source of events: it has no {lacking[0]}: "
             "give what open_source returns, or write an EventSource (livesnn.events.packet)"
         )
-    try:
+    with closed_on_error(source):
         check_resolution(source.resolution)
-    except SourceError:
-        source.close()
-        raise
     return source
 
 

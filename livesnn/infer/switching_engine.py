@@ -8,7 +8,8 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -191,6 +192,13 @@ def load_spike(
 def note_of(model: Model) -> str:
     """Return what there is to say about a model's engine; "" if nothing."""
     return model.note if isinstance(model, SwitchingModel) else ""
+
+
+@contextmanager
+def in_use(model: Model) -> Iterator[Model]:
+    """Yield a model; at the end, stop preparing its spike engine."""
+    with closing(model) if isinstance(model, SwitchingModel) else nullcontext():
+        yield model
 
 
 def end_preparing() -> None:

@@ -85,8 +85,7 @@ class DecisionFeeds:
         self._tell_all({"notice": line})
 
     def fail(self, error: BaseException) -> None:
-        stopped = isinstance(error, KeyboardInterrupt)
-        told = str(error) or ("stopped" if stopped else type(error).__name__)
+        told = str(error) or ("stopped" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
         self._tell_all({"error": told}, last=True)
 
     async def run(self, ready: Callable[[], None]) -> None:

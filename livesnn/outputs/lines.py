@@ -37,7 +37,7 @@ from livesnn.infer.model import (
     wants_pictures,
 )
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
-from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
+from livesnn.infer.switching_engine import PREPARING, in_use, note_of
 from livesnn.sources import open_source
 from livesnn.threads import Progress, ending_sets, untold
 from livesnn.video import FrameSource
@@ -105,6 +105,25 @@ class Summary:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How sources are decided on: parameters of `decide_all`. Rows of a table (many.py) all have the same."""
+
+    model: str | None = None
+    engine: Engine = "auto"
+    state: StateMode = "carry"
+    every: Literal["window", "frame"] = "window"
+    decider: Decider = field(default_factory=Decider)
+    seconds: float | None = None
+    denoise: bool = False
+    orientation: Orientation = field(default_factory=Orientation)
+
+    def check(self) -> None:
+        """Raise LivesnnError where no source could be decided on: before all of them fail."""
+        if self.model is not None:
+            self.decider.check(read_card(self.model))
+
+
 def decide_all(
     source: str | EventSource | FrameSource,
     model: str | None,  # None: the shipped model that fits the source
@@ -143,9 +162,7 @@ def decide_all(
         )
     with closing(opened), ExitStack() as closed:
         name = model or _fitting(source, opened, orientation, notify)
-        loaded = load_model(name, engine, notify=notify) if load is None else load(name)
-        if load is None and isinstance(loaded, SwitchingModel):
-            closed.enter_context(closing(loaded))
+        loaded = load(name) if load else closed.enter_context(in_use(load_model(name, engine, notify=notify)))
         (decider() if callable(decider) else decider).check(loaded.card)
         record = listen(opened, loaded.card)
         stop = threading.Event()

@@ -12,10 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import IO, Any, NamedTuple, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
@@ -23,16 +22,13 @@ from livesnn.card import ModelCard
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.cameras.reconnecting import Notify
-from livesnn.events.filters import Orientation
 from livesnn.events.labels import SUFFIX
 from livesnn.events.packet import Closing, EventSource
-from livesnn.files import replace_file, stamp
-from livesnn.infer.decide import Decider
+from livesnn.files import closed_on_error, replace_file, stamp
 from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_folder, read_card
-from livesnn.infer.run import StateMode
 from livesnn.infer.spike_engine import SpikeNetwork, runs
 from livesnn.infer.switching_engine import load_spike
-from livesnn.outputs.lines import Summary, decide_all
+from livesnn.outputs.lines import RunOptions, Summary, decide_all
 from livesnn.subprocesses import process_pool
 from livesnn.threads import WAKE_S, usable_processors
 from livesnn.video import FrameSource
@@ -42,38 +38,6 @@ SAVE_S = 2.0  # Least time between two savings of a Parquet file, which is writt
 
 _MOST_SUBMITTED = 10_000  # to a cluster, whose number of workers may grow
 _CONNECT_S, _LOOK_S = 10, 0.05
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How each recording is decided on; see `decide_all`. Rows of a table all have the same."""
-
-    model: str | None = None
-    engine: Engine = "auto"
-    state: StateMode = "carry"
-    every: Literal["window", "frame"] = "window"
-    decider: Decider = field(default_factory=Decider)
-    seconds: float | None = None
-    denoise: bool = False
-    orientation: Orientation = field(default_factory=Orientation)
-
-    def check(self) -> None:
-        """Raise LivesnnError where no recording could be decided on: before all of them fail."""
-        if self.model is not None:
-            self.decider.check(read_card(self.model))
-
-    def prepare(self, notify: Notify) -> None:
-        """Compile the spike-driven engine, so that not every process does, and none runs on another one meanwhile."""
-        if self.engine not in ("auto", "spike"):
-            return
-        try:
-            folder = model_folder(self.model or DEFAULT_MODEL)
-            spikes = (folder / WEIGHTS).is_file() and runs(read_card(folder))
-            if spikes and not SpikeNetwork.read(folder).is_compiled():
-                load_spike(folder, notify=notify)
-        except ModelError:
-            if self.model is not None and self.engine == "spike":
-                raise
 
 
 class File(NamedTuple):
@@ -123,6 +87,20 @@ def _loaded(name: str, engine: Engine, threads: int, thread: int) -> Model:
 
 
 # Who does the work
+
+
+def prepare(options: RunOptions, notify: Notify) -> None:
+    """Compile the spike-driven engine, so that not every process does, and none runs on another one meanwhile."""
+    if options.engine not in ("auto", "spike"):
+        return
+    try:
+        folder = model_folder(options.model or DEFAULT_MODEL)
+        spikes = (folder / WEIGHTS).is_file() and runs(read_card(folder))
+        if spikes and not SpikeNetwork.read(folder).is_compiled():
+            load_spike(folder, notify=notify)
+    except ModelError:
+        if options.model is not None and options.engine == "spike":
+            raise
 
 
 def in_processes(files: Sequence[File], options: RunOptions, jobs: int) -> Outcomes[None]:
@@ -261,13 +239,15 @@ class _Text(Closing):
 
     beginning: bytes
     """What each such file begins with."""
+    header = b""
+    """What is before the first row."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: dict[str, str] = {}
         self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 (see close)
         self._size = 0  # of whole rows
-        try:
+        with closed_on_error(self):
             with open(path, "rb") as file:
                 if (head := file.read(len(self.beginning))) != self.beginning[: len(head)]:
                     raise ValueError(head)
@@ -275,10 +255,7 @@ class _Text(Closing):
                 self._read(self._whole_lines(file))
             self._file.truncate(self._size)
             if not self._size:
-                self._begin()
-        except BaseException:
-            self.close()
-            raise
+                self._write(self.header)
 
     def _whole_lines(self, file: IO[bytes]) -> Iterator[bytes]:
         for line in file:
@@ -289,9 +266,6 @@ class _Text(Closing):
     def _read(self, lines: Iterator[bytes]) -> None:
         """Fill `done`; raises ValueError, LookupError or csv.Error where the lines aren't a table."""
         raise NotImplementedError
-
-    def _begin(self) -> None:
-        """Write what is before the first row."""
 
     def _write(self, text: bytes) -> None:
         if self._file.seek(0, os.SEEK_END) != self._size:
@@ -340,16 +314,13 @@ def _csv_row(cells: dict[str, Any]) -> bytes:
 class CsvTable(_Text):
     """A row for each recording, without `lines`."""
 
-    beginning = _csv_row({name: name for name in _CSV_COLUMNS})
+    beginning = header = _csv_row({name: name for name in _CSV_COLUMNS})
 
     def _read(self, lines: Iterator[bytes]) -> None:
         for row in csv.DictReader(line.decode() for line in lines):
             if row["options"] is None:  # half a row
                 raise ValueError(row)
             self.done[row["file"]] = row["options"]
-
-    def _begin(self) -> None:
-        self._write(self.beginning)
 
     def add(self, line: bytes) -> None:
         self._write(_csv_row(_cells(line)))

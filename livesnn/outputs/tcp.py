@@ -43,14 +43,11 @@ class TcpOutput:
         self._listening: socket.socket | None = listening_socket(address)
         self.address = Address(address.host, self._listening.getsockname()[1])
         self.name = f"{feed.kind} at {self.address}"
-        self._say, self._feed, self._greeting = loop.say, feed, greeting
+        self.feed = feed
+        self._say, self._greeting = loop.say, greeting
         self._buffer_bytes, self._stuck_s = buffer_bytes, stuck_s
         self._listeners: dict[asyncio.StreamReader, Receiver] = {}
         loop.start(self)
-
-    @property
-    def listeners(self) -> int:
-        return self._feed.receivers
 
     async def run(self, ready: Callable[[], None]) -> None:
         listening, self._listening = self._listening or listening_socket(self.address), None
@@ -69,7 +66,7 @@ class TcpOutput:
             writer.transport.abort()
             return
         host, port, *_ = writer.get_extra_info("peername") or ("?", 0)
-        with self._feed.join(f"{host}:{port}") as receiver:
+        with self.feed.join(f"{host}:{port}") as receiver:
             self._listeners[reader] = receiver
             try:
                 # With 0, `drain` waits until the system has all of a message.
@@ -115,15 +112,15 @@ class EventOutput(TcpOutput):
     def __init__(self, loop: OutputLoop, address: Address, resolution: Resolution, name: str) -> None:
         header, _ = build_header(Compression.LZ4, resolution, storable(name or "livesnn"))
         self._epoch: int | None = None
-        self._packets = Feed(loop, "events", most_bytes=WAITING_BYTES, drops=False)
-        super().__init__(loop, address, self._packets, header[len(MAGIC) :])
+        packets = Feed(loop, "events", most_bytes=WAITING_BYTES, drops=False)
+        super().__init__(loop, address, packets, header[len(MAGIC) :])
 
     def send_packet(self, packet: Packet) -> None:
         """Leave a packet for those who are connected; never waits for one of them."""
         if self._epoch != packet.epoch:
             if self._epoch is not None:
-                self._packets.let_go()
+                self.feed.let_go()
             self._epoch = packet.epoch
-        if packet.events.size and self._packets.receivers:
+        if packet.events.size and self.feed.receivers:
             packed = compress(build_events(packet.events), Compression.LZ4)
-            self._packets.put(Message(PACKET_HEADER.pack(0, len(packed)) + packed))
+            self.feed.put(Message(PACKET_HEADER.pack(0, len(packed)) + packed))

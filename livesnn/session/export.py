@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.console import capitalised
 from livesnn.errors import SourceError
 from livesnn.events.convert import written_whole
 from livesnn.events.denoise import DenoiseState
@@ -30,10 +29,10 @@ from livesnn.events.pipeline import open_pipeline
 from livesnn.events.recorder import require_room
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.decide import ADVICE, STALE_US
+from livesnn.infer.decide import STALE_US
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import FrameStream, Result, run_frames
-from livesnn.infer.switching_engine import SwitchingModel
+from livesnn.infer.switching_engine import in_use
 from livesnn.session.control import Control
 from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.session.showing import (
@@ -43,12 +42,14 @@ from livesnn.session.showing import (
     FILMS_AND_TABLES,
     GIF,
     MP4,
+    NO_EVENTS,
+    NOTHING_YET,
     PICTURES_PER_S,
     DecisionRow,
     Exported,
     Said,
     Showing,
-    readable,
+    said_of,
     write_rows,
 )
 from livesnn.sources import is_live, open_source
@@ -58,7 +59,6 @@ from livesnn.video.video_file import silence
 
 Picture = npt.NDArray[np.uint8]  # uint8 [H, W, 3], RGB
 
-NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
 _LONGEST_SIDE = {MP4: 960, GIF: 480}  # pixels, of a picture that is made larger; a GIF's is made smaller too
 GIF_BYTES = 200_000_000
 """OpenCV holds all pictures of a GIF in memory, at last twice: this is 16 s of 480×420."""
@@ -90,7 +90,7 @@ def export(
         raise SourceError(f"{source}: a live source has no past to write: record it first")
     with (
         written_whole(out, Path(source), overwrite=overwrite) as part,
-        _loaded(showing) as model,
+        in_use(load_model(showing.model, showing.engine)) as model,
         closing(open_source(source, progress=progress)) as opened,
     ):
         assert isinstance(opened, Recording | FrameSource)  # it isn't live
@@ -108,13 +108,6 @@ def export(
                 "choose a longer section"
             )
         return Exported(out, suffix[1:], count, tuple(opened.warnings))
-
-
-@contextmanager
-def _loaded(showing: Showing) -> Iterator[Model]:
-    model = load_model(showing.model, showing.engine)
-    with closing(model) if isinstance(model, SwitchingModel) else nullcontext():
-        yield model
 
 
 class _Span(NamedTuple):
@@ -235,12 +228,11 @@ def _write_film(path: Path, source: Recording | FrameSource, model: Model, showi
             f"{path}: the video would last {hours:,.0f} hours, and {LONGEST_FILM_H} are the most: choose a higher "
             "speed or a shorter section"
         )
-    if not isinstance(source, FrameSource):
-        frames = _filmed_events(source, spec, showing, film)
-    elif showing.orientation == Orientation():
+    if isinstance(source, FrameSource):
+        source.require_upright(showing.orientation)
         frames = _filmed_video(source, spec, film)
     else:
-        raise source.not_turned()
+        frames = _filmed_events(source, spec, showing, film)
     with _WRITERS[suffix](path, film.scene.size, film.pictures) as film.write:
         for result in run_frames(frames, model, state=choices.state_mode, decider=choices.decider_of(model.card)):
             film.newest = result
@@ -268,10 +260,10 @@ def _write_table(path: Path, source: Recording | FrameSource, model: Model, show
 
 def export_last(
     control: Control, out: Path, showing: Showing, *, overwrite: bool = False, progress: Progress = untold
-) -> Exported:
+) -> int:
     """Write a live source's last seconds, which the pre-roll keeps: a film, or a recording of events (.aedat4).
 
-    Raises as `export`, and SourceError where nothing is kept.
+    Returns how many pictures or events were written. Raises as `export`, and SourceError where nothing is kept.
     """
     with written_whole(out, None, overwrite=overwrite) as part:
         film = out.suffix.lower() in PICTURES_PER_S
@@ -281,10 +273,10 @@ def export_last(
             if film:
                 upright = replace(showing, orientation=Orientation())  # they are already
                 count = export(events, part, upright, progress=progress).count
+            return count
         finally:
             if film:
                 events.unlink(missing_ok=True)
-    return Exported(out, out.suffix.lower()[1:], count)
 
 
 def _record_last(control: Control, path: Path, out: Path, progress: Progress) -> int:
@@ -313,10 +305,8 @@ def caption(result: Result | None, card: ModelCard, t_us: int) -> Said:
         return Said(NOTHING_YET)
     if t_us - result.t > STALE_US:
         return Said(NO_EVENTS)
-    if result.decision is None:
-        why = "" if result.reason is None else ADVICE[result.reason]
-        return Said(NOT_SURE, capitalised(why), confidence=result.confidence)
-    return Said(readable(result.decision), "", card.classes.index(result.decision), result.confidence)
+    said = said_of(result, card.classes)
+    return said if result.decision is None else said._replace(why="")
 
 
 class Scene:

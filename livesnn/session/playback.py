@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from livesnn.card import InputSpec
-from livesnn.errors import DataError, SourceError
+from livesnn.errors import DataError
 from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseState
@@ -22,6 +22,7 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
+from livesnn.files import closed_on_error
 from livesnn.session.camera_settings import Mounting
 from livesnn.session.results import Counts
 from livesnn.sources import Source, open_source
@@ -366,14 +367,10 @@ def open_playback(
         else source
     )
     orientation = mounting.orientation_of(opened, source)
-    try:
+    with closed_on_error(opened):  # such as a sensor that is too large
         if isinstance(opened, FrameSource):
-            if orientation != Orientation():
-                raise opened.not_turned()
+            opened.require_upright(orientation)
             return VideoPlayback(opened)
         if isinstance(opened, Recording):
             return RecordedPlayback(opened, orientation)
         return LivePlayback(opened, orientation)
-    except SourceError:  # such as a sensor that is too large
-        opened.close()
-        raise

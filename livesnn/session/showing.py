@@ -19,6 +19,7 @@ import numpy.typing as npt
 from livesnn.console import capitalised
 from livesnn.events.convert import written_whole
 from livesnn.events.filters import Orientation
+from livesnn.infer.decide import ADVICE
 from livesnn.infer.model import Engine
 from livesnn.infer.run import Result
 from livesnn.session.control import Choices
@@ -55,6 +56,18 @@ class Said(NamedTuple):
     why: str = ""
     number: int | None = None
     confidence: float = 0.0
+
+
+NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
+
+
+def said_of(result: Result, classes: Sequence[str]) -> Said:
+    """Return what to say of a result whose window is full; ``classes`` are those that are shown."""
+    why = "" if result.reason is None else capitalised(ADVICE[result.reason])
+    if result.decision is None:
+        return Said(NOT_SURE, why, confidence=result.confidence)
+    number = classes.index(result.decision) if result.decision in classes else None
+    return Said(readable(result.decision), why, number, result.confidence)
 
 
 @dataclass(frozen=True)
@@ -122,9 +135,9 @@ class DecisionLog:
             with self._lock:
                 self._rows.append(DecisionRow.of(result))
 
-    def write(self, out: Path, classes: Sequence[str], *, overwrite: bool = False) -> Exported:
-        """Write the table as `export` does; the classes are those of the model. Raises SourceError."""
+    def write(self, out: Path, classes: Sequence[str], *, overwrite: bool = False) -> int:
+        """Write the table as `export` does, and return its rows; the classes are the model's. Raises SourceError."""
         with self._lock:
             rows = list(self._rows)
         with written_whole(out, None, overwrite=overwrite) as part:
-            return Exported(out, CSV[1:], write_rows(part, classes, rows))
+            return write_rows(part, classes, rows)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
+from livesnn.events.filters import Orientation
 from livesnn.events.packet import Closing, Resolution
 from livesnn.events.slicer import Frame
 
@@ -47,8 +48,10 @@ class FrameSource(Closing, ABC):
             "livesnn convert has made events of"
         )
 
-    def not_turned(self) -> SourceError:
-        return SourceError(f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out")
+    def require_upright(self, orientation: Orientation) -> None:
+        """Raise SourceError where its pictures are to be rotated or mirrored."""
+        if orientation != Orientation():
+            raise SourceError(f"{self.name}: a video can't be rotated or mirrored, only events can: leave that out")
 
     def close(self) -> None:
         """End the iteration over frames, from any thread."""

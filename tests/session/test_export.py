@@ -277,9 +277,9 @@ def test_a_live_sources_table_has_what_was_logged(model_folder: Path, recording:
     results = list(livesnn.run(recording, model_folder))
     for result in results:
         log.add(result)
-    done = log.write(tmp_path / "log.csv", livesnn.load_model(model_folder).card.classes)
+    rows = log.write(tmp_path / "log.csv", livesnn.load_model(model_folder).card.classes)
     export(recording, tmp_path / "run.csv", Showing(model_folder))
-    assert done.count == len(log) == 91
+    assert rows == len(log) == 91
     assert (tmp_path / "log.csv").read_text() == (tmp_path / "run.csv").read_text()
     with pytest.raises(SourceError, match="exists already"):
         log.write(tmp_path / "log.csv", [])
@@ -291,12 +291,12 @@ def test_the_last_seconds_of_a_live_source_are_exactly_what_is_kept(
     bar = moving_bar(1_000_000, start_us=0)
     session = play(FakeSource(np.array_split(bar, 100), resolution=SENSOR, then="wait"), pre_roll_s=60.0)
     eventually(lambda: session.statistics.events + session.statistics.dropped == bar.size)
-    done = export_last(session.control, tmp_path / "last.aedat4", Showing(model_folder))
+    events = export_last(session.control, tmp_path / "last.aedat4", Showing(model_folder))
     with open_recording(tmp_path / "last.aedat4") as recording:
         np.testing.assert_array_equal(joined(recording), bar)
-    assert done.count == bar.size
-    film = export_last(session.control, tmp_path / "last.mp4", Showing(model_folder))
-    assert film.count == len(pictures_of(tmp_path / "last.mp4")) == 30
+    assert events == bar.size
+    pictures = export_last(session.control, tmp_path / "last.mp4", Showing(model_folder))
+    assert pictures == len(pictures_of(tmp_path / "last.mp4")) == 30
     assert nothing_else_in(tmp_path, "last.aedat4", "last.mp4")
 
 

@@ -21,7 +21,8 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import LivesnnError
-from livesnn.outputs.many import Failed, File, RunOptions, decide, in_processes, open_table
+from livesnn.outputs.lines import RunOptions
+from livesnn.outputs.many import Failed, File, decide, in_processes, open_table
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(500)

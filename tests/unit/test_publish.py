@@ -93,10 +93,10 @@ def test_everyone_gets_the_greeting_and_all_that_is_sent_from_then_on(
 ) -> None:
     with serving(b"hello ") as server:
         first = listen(server.address)
-        eventually(lambda: server.listeners == 1)
+        eventually(lambda: server.feed.receivers == 1)
         server.send(b"one ")
         second = listen(server.address)
-        eventually(lambda: server.listeners == 2)
+        eventually(lambda: server.feed.receivers == 2)
         server.send(b"two")
     assert all_from(first) == b"hello one two"
     assert all_from(second) == b"hello two"
@@ -129,7 +129,7 @@ def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
         buffer_bytes=10_000,
     ) as server:
         slow, quick = with_little_room(server.address), listen(server.address)
-        eventually(lambda: server.listeners == 2)
+        eventually(lambda: server.feed.receivers == 2)
         for number in range(1000):  # nobody waits for the slow one
             server.send(b"%3d" % number + filler)
             read_to(quick, b"%3d" % number + filler)
@@ -152,12 +152,12 @@ def test_who_must_not_miss_anything_is_let_go_instead() -> None:
     message = b"x" * 1000
     with serving(b"", most_bytes=10_000, drops=False, buffer_bytes=10_000) as server:
         slow = with_little_room(server.address)
-        eventually(lambda: server.listeners == 1)
+        eventually(lambda: server.feed.receivers == 1)
         for _ in range(1000):
             server.send(message)
         got = all_from(slow)
         slow.close()
-        eventually(lambda: server.listeners == 0)
+        eventually(lambda: server.feed.receivers == 0)
     assert 0 < len(got) < 1000 * len(message)
     assert len(got) % len(message) == 0
 
@@ -165,8 +165,8 @@ def test_who_must_not_miss_anything_is_let_go_instead() -> None:
 def test_who_never_reads_does_not_keep_others_out() -> None:
     with serving(b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000, stuck_s=0.3) as server:
         never = with_little_room(server.address)
-        eventually(lambda: server.listeners == 1)
-        eventually(lambda: server.listeners == 0)
+        eventually(lambda: server.feed.receivers == 1)
+        eventually(lambda: server.feed.receivers == 0)
         never.close()
 
 
@@ -177,12 +177,12 @@ def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
         gone, silent = listen(server.address), listen(server.address)
         silent.sendall(b"whatever")
         silent.shutdown(socket.SHUT_WR)
-        eventually(lambda: server.listeners == 2)
+        eventually(lambda: server.feed.receivers == 2)
         gone.close()
 
         def forgotten() -> bool:
             server.send(b".")
-            return server.listeners == 1
+            return server.feed.receivers == 1
 
         eventually(forgotten)
         server.send(b"end")
@@ -206,7 +206,7 @@ def test_it_can_be_closed_twice_and_by_another_thread(listen: Callable[[Address]
 def test_more_than_so_many_are_not_let_in(listen: Callable[[Address], socket.socket]) -> None:
     with serving(b"hello") as server:
         inside = [listen(server.address) for _ in range(MOST_LISTENERS)]
-        eventually(lambda: server.listeners == MOST_LISTENERS)
+        eventually(lambda: server.feed.receivers == MOST_LISTENERS)
         assert all_from(listen(server.address)) == b""
         assert inside[-1].recv(5) == b"hello"
         inside[0].close()  # nothing is sent that would tell
@@ -352,7 +352,7 @@ def test_a_listener_gets_every_event_and_the_sensor() -> None:
     events = make_events(30_000)
     with serving_events(SENSOR) as server:
         listener = connect(server.address)
-        eventually(lambda: server.listeners == 1)
+        eventually(lambda: server.feed.receivers == 1)
         for part in (events[:5], events[5:5], events[5:]):
             server.send_packet(Packet(part))
         got = [listener.read(WAIT_S)[0] for _ in range(2)]
@@ -365,14 +365,14 @@ def test_where_another_epoch_begins_everyone_is_let_go() -> None:
     one, other = make_events(10), make_events(10, start_us=10**15 + 1_000)
     with serving_events(SENSOR) as server:
         listener = connect(server.address)
-        eventually(lambda: server.listeners == 1)
+        eventually(lambda: server.feed.receivers == 1)
         for packet in (Packet(one, epoch=3), Packet(other, epoch=3), Packet(other[:0], epoch=4)):
             server.send_packet(packet)
         got = [listener.read(WAIT_S)[0] for _ in range(2)]
         assert np.array_equal(np.concatenate(got), np.concatenate([one, other]))
         with pytest.raises(SourceLost, match="hung up"):  # although the server is still there
             listener.read(WAIT_S)
-        eventually(lambda: server.listeners == 0)
+        eventually(lambda: server.feed.receivers == 0)
 
 
 def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> None:
@@ -381,7 +381,7 @@ def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> Non
     upright = hung.resolution(SENSOR)
     with serving_events(upright) as server:
         listener = connect(server.address)
-        eventually(lambda: server.listeners == 1)
+        eventually(lambda: server.feed.receivers == 1)
         noise = DenoiseState(upright)
         with open_pipeline(source, orientation=hung, record=server.send_packet, noise=noise, policy=None) as pipeline:
             list(pipeline)
@@ -411,7 +411,7 @@ def test_dv_processing_reads_what_is_served() -> None:
         command = [sys.executable, "-c", READER, str(server.address.port), "20000"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
             try:
-                eventually(lambda: server.listeners == 1)
+                eventually(lambda: server.feed.receivers == 1)
                 for part in np.array_split(events, 7):
                     server.send_packet(Packet(part))
                 output, _ = reader.communicate(timeout=WAIT_S)

@@ -31,9 +31,8 @@ from livesnn.app.widgets.basics import (
 from livesnn.card import ModelCard
 from livesnn.console import capitalised
 from livesnn.infer.decide import ADVICE, STALE_US, Reason, Silence
-from livesnn.infer.run import Result
 from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
-from livesnn.session.showing import Said
+from livesnn.session.showing import NO_EVENTS, NOT_SURE, NOTHING_YET, Said, said_of
 
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
@@ -47,7 +46,6 @@ _LINE = 1.6  # thickness of the curve, pixels
 
 Probabilities = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint32]
-NOTHING_YET, NO_EVENTS, NOT_SURE = "Nothing yet", "No events", "Not sure"
 _WHY = 20  # height of the sentence below a decision, pixels
 _SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
@@ -308,15 +306,6 @@ class DecisionView(Painted):
         colour = style.theme.neutral if waiting else style.theme.accent
         track = QRectF(0, top + 14, width - wide - 4, 8)
         draw_bar(painter, track, said.confidence, style.theme.raised, colour)
-
-
-def said_of(result: Result, classes: Sequence[str]) -> Said:
-    """Return what to say of a result whose window is full; ``classes`` are those that are shown."""
-    why = "" if result.reason is None else capitalised(ADVICE[result.reason])
-    if result.decision is None:
-        return Said(NOT_SURE, why, confidence=result.confidence)
-    number = classes.index(result.decision) if result.decision in classes else None
-    return Said(style.readable(result.decision), why, number, result.confidence)
 
 
 def ago(seconds: float) -> str:
