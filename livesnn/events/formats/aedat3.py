@@ -259,7 +259,7 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
 
     Raises FormatError when the header has no end, or the packets are compressed.
     """
-    head = bytes(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
+    head = bytes(file.view(0, _MAX_HEADER_BYTES))
     found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
     if found is None:
         raise FormatError(f"{file.path}: the header has no #!END-HEADER line: copy it again, or record it again")

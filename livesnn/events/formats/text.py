@@ -176,7 +176,7 @@ def _read_layout(file: BufferedFile) -> TextLayout:
     """Return what the lines before the first row say."""
     start, names, resolution = 0, list[str](), None
     fields, has_header = list[str](), False
-    for line in bytes(file.view(0, min(_HEAD_BYTES, file.size))).splitlines(keepends=True):
+    for line in bytes(file.view(0, _HEAD_BYTES)).splitlines(keepends=True):
         text = line.decode("utf-8", "replace")
         fields = _numbers(text.lstrip("\ufeff"))
         if not _is_content(text):
