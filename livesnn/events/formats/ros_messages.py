@@ -8,7 +8,7 @@ event_array_msgs), and the decoders of event_camera_codecs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -132,23 +132,20 @@ class Decoder:
         """
         yield from (events for events in self._decode(octets, head, about_us) if events.size)
 
-    def _decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
+    def _decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterable[Events]:
         if not head.encoding:
-            yield _separate_events(octets, head)
-            return
+            return [_separate_events(octets, head)]
         packed = octets[head.start : head.start + head.length]
         if len(packed) < head.length:
             raise MessageError("a message ends too early")
         if head.encoding == "evt3":
-            yield from self._evt3(packed, about_us)
-        elif head.encoding == "libcaer_cmp":
-            yield self._libcaer_cmp(packed, head)
-        elif head.encoding in ("mono", "libcaer"):
-            yield (_mono if head.encoding == "mono" else _libcaer)(packed, head)
-        else:
-            raise MessageError(
-                f"its events are coded as {head.encoding!r}: record them as evt3 or libcaer_cmp", refused=True
-            )
+            return self._evt3(packed, about_us)
+        decoders = {"libcaer_cmp": self._libcaer_cmp, "mono": _mono, "libcaer": _libcaer}
+        if head.encoding in decoders:
+            return [decoders[head.encoding](packed, head)]
+        raise MessageError(
+            f"its events are coded as {head.encoding!r}: record them as evt3 or libcaer_cmp", refused=True
+        )
 
     def _evt3(self, packed: bytes, about_us: int | None) -> Iterator[Events]:
         words, first = EVT3.words(packed), 0
