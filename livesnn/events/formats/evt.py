@@ -330,17 +330,19 @@ def find_beginning(words: Words, layout: WordLayout) -> Beginning | None:
         return None
     index = max(int(place[0]) for place in found) + 1
     lost = holds_events(words[:index], layout)
-    times = [_last(kinds[:index], contents, kind) or 0 for kind in needed]
-    if layout is not EVT3:
-        return Beginning(index, np.array([times[0] << LOW_BITS]), lost)
-    y = _last(kinds[:index], contents, ADDRESS_Y)
-    state = [times[0] << LOW_BITS_3, times[1], NOWHERE if y is None else y, NOWHERE, 0]
+    high, low, y = (
+        int(newest(kinds[:index], contents[:index], kind, NOWHERE)[-1]) for kind in (TIME_HIGH, TIME_LOW, ADDRESS_Y)
+    )
+    state = [high << LOW_BITS_3, low, y, NOWHERE, 0] if layout is EVT3 else [high << LOW_BITS]
     return Beginning(index, np.array(state), lost)
 
 
-def _last(kinds: npt.NDArray[np.int64], contents: npt.NDArray[np.int64], kind: int) -> int | None:
-    places = np.flatnonzero(kinds == kind)
-    return int(contents[places[-1]]) if places.size else None
+def newest(
+    kinds: npt.NDArray[np.integer], contents: npt.NDArray[np.int64], kind: int, before: int
+) -> npt.NDArray[np.int64]:
+    """Return at each word the content of the last one of a kind so far; ``before`` where none has come."""
+    at = np.maximum.accumulate(np.where(kinds == kind, np.arange(kinds.size), -1))
+    return np.where(at < 0, before, contents[at])
 
 
 def misfits(words: Words, layout: WordLayout, *, strictly: bool = False) -> float:
@@ -359,9 +361,9 @@ def misfits(words: Words, layout: WordLayout, *, strictly: bool = False) -> floa
         strange[1:] |= strictly & empty_rows
         times, whole = contents[highs] << LOW_BITS_3, 1 << LOW_BITS_3 + HIGH_BITS_3
     else:
-        places = np.maximum.accumulate(np.where(highs, np.arange(kinds.size), -1))
-        timed = (kinds <= ON) & (places >= 0)
-        times = (contents[places[timed]] << LOW_BITS) + (contents[timed] >> 22)
+        bases = newest(kinds, contents, TIME_HIGH, -1)
+        timed = (kinds <= ON) & (bases >= 0)
+        times = (bases[timed] << LOW_BITS) + (contents[timed] >> 22)
         whole = 1 << LOW_BITS + HIGH_BITS
     back_us = -np.diff(times) % whole
     flaws = [strange, (back_us > (0 if strictly else DISORDER_US)) & (back_us < whole >> 1)]
