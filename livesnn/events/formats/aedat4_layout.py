@@ -305,7 +305,7 @@ def _parse_stream(node: ElementTree.Element) -> StreamHeader:
         return {} if of is None else {a.get("key", ""): (a.text or "").strip() for a in of.findall("attr")}
 
     own = attributes(node)
-    info = attributes(next((child for child in node.findall("node") if child.get("name") == "info"), None))
+    info = attributes(node.find("node[@name='info']"))
     number = _whole_number(node.get("name", ""))
     size = [_whole_number(info.get(key, "")) for key in ("sizeX", "sizeY")]
     return StreamHeader(

@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError, reason_of
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, Blocks, InMemoryReader
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -179,10 +179,8 @@ def _open_blocks(path: Path, members: Mapping[str, Member], named: ColumnNames, 
     return BlockReader([(stream, blocks)], format_name="npz", warnings=warnings, release=file.close)
 
 
-class StoredBlocks:
-    """The events of columns that lie uncompressed in a file; see `Blocks`."""
-
-    warnings: list[str] = []  # noqa: RUF012 (there are none: invalid events are counted by the reader)
+class StoredBlocks(Blocks):
+    """The events of columns that lie uncompressed in a file."""
 
     def __init__(self, file: BufferedFile, members: Mapping[str, Member]) -> None:
         self.unit = MICROSECONDS

@@ -46,7 +46,9 @@ class Blocks(Protocol):
         """
 
     @property
-    def warnings(self) -> list[str]: ...
+    def warnings(self) -> list[str]:
+        """What was lost so far, one line each."""
+        return []
 
 
 class LossyBlocks:
@@ -197,10 +199,8 @@ def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[t
     return [(part, bool((part["t"][1:] >= part["t"][:-1]).all())) for part in parts]
 
 
-class _HeldBlocks:
-    """Events in memory, as `Blocks`."""
-
-    warnings: list[str] = []  # noqa: RUF012 (there are none)
+class _HeldBlocks(Blocks):
+    """Events in memory."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
