@@ -66,9 +66,8 @@ class Aedat3Reader(Reader):
     def __init__(self, path: Path, progress: Progress = untold) -> None:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             named, start = read_header(self._file)
-            index = walk(self._file, start)
-            self._content = index.content
-            self._tracks = {source: track for source, track in sorted(index.tracks.items()) if track.segments} or {
+            tracks, self._content, lost = walk(self._file, start)
+            self._tracks = {source: track for source, track in sorted(tracks.items()) if track.segments} or {
                 min(named, default=0): Track()
             }
             cameras, self._warnings = _assign(named, self._tracks)
@@ -77,7 +76,7 @@ class Aedat3Reader(Reader):
             self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
             self._sizes = {source: camera.resolution or WIDEST for source, camera in cameras.items()}
             self._invalid: dict[tuple[int, int], int] = {}
-            self._warnings += index.warnings
+            self._warnings += lost
             for stream in self.streams:
                 self._judge(stream)
 
@@ -245,14 +244,6 @@ class Track:
         self._reset = False
 
 
-class Index(NamedTuple):
-    """``tracks`` by the source's number; ``warnings`` say which part can't be read or isn't known."""
-
-    tracks: dict[int, Track]
-    content: OtherContent
-    warnings: list[str]
-
-
 def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
     """Return (the cameras by the source's number, where the first packet is).
 
@@ -313,8 +304,11 @@ def read_words(file: BufferedFile, packet: PacketHeader) -> Iterator[npt.NDArray
         yield np.frombuffer(octets, "<u4", len(octets) // EVENT_BYTES * 2).astype(np.int64).reshape(-1, 2)
 
 
-def walk(file: BufferedFile, start: int) -> Index:
-    """Find every whole packet from the headers only; raises FormatError when the first one is damaged."""
+def walk(file: BufferedFile, start: int) -> tuple[dict[int, Track], OtherContent, list[str]]:
+    """Return (the tracks by the source's number, what else there is, which part can't be read or isn't known).
+
+    Only the packets' headers are read. Raises FormatError when the first one is damaged.
+    """
     tracks: dict[int, Track] = {}
     frames = imu = triggers = 0
     position, warnings, unknown = start, list[str](), list[int]()
@@ -343,7 +337,7 @@ def walk(file: BufferedFile, start: int) -> Index:
         warnings.append(
             f"{len(unknown):,} packets are of an unknown type, the first at byte {unknown[0]:,}: they are left out"
         )
-    return Index(tracks, OtherContent(frames, imu, triggers), warnings)
+    return tracks, OtherContent(frames, imu, triggers), warnings
 
 
 def _describe_loss(file: BufferedFile, position: int, flaw: Flaw, *, first: bool) -> str:

@@ -47,10 +47,9 @@ _ATIS = Resolution(304, 240)
 
 
 class TextHeader(NamedTuple):
-    """``fields`` by keyword in lower case; ``text`` is the whole header, ``start`` where it ends."""
+    """``fields`` by keyword in lower case; ``start`` is where the header ends."""
 
     fields: dict[str, str]
-    text: str
     start: int
 
 
@@ -69,7 +68,7 @@ def read_text_header(octets: bytes | memoryview) -> TextHeader:
         if keyword == "end":
             break
         fields.setdefault(keyword.lower(), value.strip())
-    return TextHeader(fields, head[:start].decode("utf-8", errors="replace"), start)
+    return TextHeader(fields, start)
 
 
 def parse_format(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
@@ -147,7 +146,7 @@ def looks_like_dat(path: Path, head: bytes) -> bool:
     header = read_text_header(octets)
     kinds = [bytes((kind, _EVENT_BYTES)) for kind in (*_EVENT_TYPES, _TRIGGER_TYPE)]
     typed = octets[header.start : header.start + 2] in kinds
-    return "Data file containing" in header.text or ("version" in header.fields and typed)
+    return b"Data file containing" in octets[: header.start] or ("version" in header.fields and typed)
 
 
 def _is_plausible(octets: bytes) -> bool:

@@ -106,9 +106,7 @@ def _open(path: Path) -> BlockReader:
         wanted = {axis: found[name] for axis, name in named.by_axis.items()}
         wanted |= {name: found[name] for name in ("width", "height", "camera") if name in found}
         members = {name: _measure(archive, member) for name, member in wanted.items()}
-        if (name := members.get("camera")) is not None and not (
-            name.dtype.kind == "U" and name.items == 1 and name.octets <= _NAME_BYTES
-        ):
+        if (name := members.get("camera")) is not None and (name.dtype.kind != "U" or name.items != 1):
             del members["camera"]
         in_blocks = _lie_in_blocks(members)
         if not in_blocks:
