@@ -121,8 +121,12 @@ class BlockReader(Reader):
 
     def _latest(self, stream: str, number: int) -> int:
         """Return the greatest time of a block, or of the last one before it that has events."""
-        spans = (self._span(stream, before) for before in range(number, -1, -1))
-        return next((span[1] for span in spans if span is not None), -TIME_LIMIT_US)
+        span = self._first_span(stream, range(number, -1, -1))
+        return -TIME_LIMIT_US if span is None else span[1]
+
+    def _first_span(self, stream: str, numbers: Iterable[int]) -> tuple[int, int] | None:
+        """Return the least and the greatest time of the first of these blocks that has events."""
+        return next((span for number in numbers if (span := self._span(stream, number)) is not None), None)
 
     def _span(self, stream: str, number: int) -> tuple[int, int] | None:
         if (stream, number) not in self._spans:
@@ -134,12 +138,8 @@ class BlockReader(Reader):
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and the greatest time of the first and the last block that have events, µs."""
         numbers = range(self._blocks[stream].count)
-        ends = [
-            next((span for n in order if (span := self._span(stream, n)) is not None), None)
-            for order in (numbers, reversed(numbers))
-        ]
-        known = [span for span in ends if span is not None]
-        return (min(t for t, _ in known), max(t for _, t in known)) if known else None
+        first, last = (self._first_span(stream, order) for order in (numbers, reversed(numbers)))
+        return (min(first[0], last[0]), max(first[1], last[1])) if first and last else None
 
     def other_content(self) -> OtherContent:
         return self._other

@@ -108,8 +108,8 @@ class WordReader(Reader):
     """An open file of words; see `Reader`. Its times are indexed block by block, from the start on.
 
     The reader owns ``file``, whose words begin at byte ``start``, where the decoder's state is ``state``. If the
-    resolution of its only ``stream`` isn't known, events up to ``widest`` are valid. ``warnings`` say what was assumed
-    or lost so far, ``frame_pixels`` how many pixels a frame among the words has.
+    resolution of its only ``stream`` isn't known, events up to ``widest`` are valid. ``warnings`` say what was
+    assumed or lost so far, ``frame_pixels`` how many pixels a frame among the words has.
     Raises FormatError when most of the first events are outside the sensor.
     """
 
