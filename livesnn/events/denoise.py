@@ -34,7 +34,7 @@ KEPT, HOT, REFRACTORY, ISOLATED, OUTSIDE = range(5)
 LEARN_INTERVALS = 8  # Hot pixels are learned in so many intervals: a second of a stream's time
 
 _HOT_IN = 6  # of these intervals
-HOT_TIMES = 5  # as many events as the mean of its eight neighbours
+_HOT_TIMES = 5  # as many events as the mean of its eight neighbours
 _Whole = npt.NDArray[np.int64]
 
 
@@ -169,14 +169,14 @@ class DenoiseState:
 
 
 def stand_out(counts: npt.NDArray[np.integer], least: float) -> npt.NDArray[np.bool_]:
-    """Return which pixels have ``least`` events or more, and `HOT_TIMES` as many as the mean of their neighbours.
+    """Return which pixels have ``least`` events or more, and `_HOT_TIMES` as many as the mean of their neighbours.
 
     ``counts`` [H + 2, W + 2] have a border of zeros; the result is [H, W].
     """
     own = counts[1:-1, 1:-1]
     rows = counts[:-2] + counts[1:-1] + counts[2:]
     around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - own
-    return (own >= least) & (8 * own >= HOT_TIMES * around)
+    return (own >= least) & (8 * own >= _HOT_TIMES * around)
 
 
 def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[tuple[Events, int | None]]:
