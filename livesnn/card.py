@@ -95,7 +95,7 @@ class InputSpec:
         Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light.
     lift_to
         Mean count of a pixel to which the slicer multiplies the counts of frames with few events, as in low light
-        (`livesnn.events.slicer.Lift`). None: counts are never multiplied.
+        (`livesnn.events.slicer.lift`). None: counts are never multiplied.
     """
 
     width: _Size

@@ -158,10 +158,7 @@ class DenoiseState:
         """Judge every pixel by the interval that has ended, if one had begun, and begin another."""
         if self._clock[INTERVAL_END] != NEVER:
             rates = self._rates.reshape(-1, self.resolution.width + 2)
-            rows = rates[:-2] + rates[1:-1] + rates[2:]
-            around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - rates[1:-1, 1:-1]
-            often = rates[1:-1, 1:-1] >= max(spec.hot_hz * INTERVAL_US / 1e6, 1)
-            struck = often & (8 * rates[1:-1, 1:-1] >= _HOT_TIMES * around) & (spec.hot_hz > 0)
+            struck = stand_out(rates, max(spec.hot_hz * INTERVAL_US / 1e6, 1)) & (spec.hot_hz > 0)
             self._strikes.reshape(rates.shape)[1:-1, 1:-1] += struck
             self._clock[INTERVALS_LEFT] -= 1
             if not self.learning:
@@ -169,6 +166,17 @@ class DenoiseState:
                 self.times_learned += 1
         self._rates.fill(0)
         self._clock[INTERVAL_END] = t_us + INTERVAL_US
+
+
+def stand_out(counts: npt.NDArray[np.integer], least: float) -> npt.NDArray[np.bool_]:
+    """Return which pixels have ``least`` events or more, and `_HOT_TIMES` as many as the mean of their neighbours.
+
+    ``counts`` [H + 2, W + 2] have a border of zeros; the result is [H, W].
+    """
+    own = counts[1:-1, 1:-1]
+    rows = counts[:-2] + counts[1:-1] + counts[2:]
+    around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - own
+    return (own >= least) & (8 * own >= _HOT_TIMES * around)
 
 
 def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[tuple[Events, int | None]]:

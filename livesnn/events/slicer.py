@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +63,7 @@ class Frame:
         Events that were subtracted from each pixel as a light's flicker, OFF and ON together (`without_flicker`). 0
         if the model's input keeps the flicker.
     lift
-        By how much the counts were multiplied because there were few (`Lift`), 1 to `LIFT_MOST`.
+        By how much the counts were multiplied because there were few (`lift`), 1 to `LIFT_MOST`.
     epoch
         Of the packet that ended the slice (`Packet.epoch`).
     """
@@ -143,7 +143,7 @@ class Slicer:
         """Drop the unfinished slice, as after a seek; the next event is the first of a new stream."""
         self._running = False  # an event has been seen since
         self._start = True  # no frame has come out since
-        self._lift: Lift | None = None
+        self._level: float | None = None  # see `lift`
         self._newest_us = 0
         self._end_us = NEVER
         self._clear()
@@ -205,8 +205,7 @@ class Slicer:
             flicker = int(taken.sum())
         gain = 1.0
         if self._lift_to is not None:
-            self._lift = follow(self._lift, float(scaled.mean()))
-            gain = self._lift.gain(self._lift_to)
+            self._level, gain = lift(self._level, float(scaled.mean()), self._lift_to)
             scaled = scaled if gain == 1.0 else np.rint(scaled * gain)
         data = np.minimum(scaled, 255).astype(np.uint8)
         frame = Frame(t, data, self._n_events, packet.arrived_s, self._start, flicker, packet.epoch, gain)
@@ -221,27 +220,19 @@ class Slicer:
         self._n_events = 0
 
 
-class Lift(NamedTuple):
-    """Automatic gain control for low light: the level that a stream's mean counts have reached lately.
+def lift(level: float | None, mean: float, target: float) -> tuple[float, float]:
+    """Return the level that a stream's mean counts have reached lately, and the gain, which brings it to ``target``.
 
-    With the mean count c of the frame that just ended::
+    This is automatic gain control for low light. ``level`` is that of the frame before, None: there is none. With the
+    mean count c of the frame that just ended::
 
         level = max(c, level + LIFT_RELEASE · (c − level))
         gain = min(max(target / level, 1), LIFT_MOST)
 
     So the gain falls at once with more events, and rises slowly with fewer. It never thins a frame.
     """
-
-    level: float
-
-    def gain(self, target: float) -> float:
-        """Return the number by which counts are multiplied so that their mean comes to ``target``."""
-        return min(max(target / self.level, 1.0), LIFT_MOST) if self.level else LIFT_MOST
-
-
-def follow(lift: Lift | None, mean: float) -> Lift:
-    """Return the lift after a frame with this mean count; None: it is the first."""
-    return Lift(mean if lift is None else max(mean, lift.level + LIFT_RELEASE * (mean - lift.level)))
+    level = mean if level is None else max(mean, level + LIFT_RELEASE * (mean - level))
+    return level, min(max(target / level, 1.0), LIFT_MOST) if level else LIFT_MOST
 
 
 def frames(packets: PacketStream, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import FormatError, ModelError, SourceError, reason_of
-from livesnn.events.packet import Resolution
+from livesnn.events.packet import Closing, Resolution
 from livesnn.events.recording import RecordingInfo
 from livesnn.events.slicer import Frame
 from livesnn.files import file_head
@@ -35,7 +35,7 @@ _BEFORE = 3  # frames to seek before the one that is wanted, because a later one
 _FIRST = 3  # frames that show how late all times are: in UCF-101's .avi files by a frame, except the first
 
 
-class Reading:
+class Reading(Closing):
     """One reading of a video, from any frame on: OpenCV, only by FFmpeg and in one thread.
 
     Only by FFmpeg: others take "%" in a name for a row of pictures. In one thread: with more, what is decoded
@@ -87,10 +87,7 @@ class Reading:
             return None
         return np.asarray(image, np.uint8) if done and image is not None and image.ndim == 3 else None
 
-    def __enter__(self) -> Reading:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         self._capture.release()
 
 

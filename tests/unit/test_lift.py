@@ -9,7 +9,7 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
-from livesnn.events.slicer import LIFT_MOST, LIFT_RELEASE, Frame, Lift, Slicer, follow
+from livesnn.events.slicer import LIFT_MOST, LIFT_RELEASE, Frame, Slicer, lift
 from livesnn.infer.decide import count_blocks
 
 SPEC = InputSpec(16, 16, SliceRule(delta_t_us=1000), lift_to=0.5)
@@ -58,7 +58,7 @@ def test_the_gain_falls_at_once_and_rises_slowly() -> None:
 
 def test_a_gain_has_a_limit_and_an_empty_stream_too() -> None:
     assert frames_of([1] * 3)[-1].lift == LIFT_MOST
-    assert Lift(0.0).gain(0.5) == LIFT_MOST
+    assert lift(None, 0.0, 0.5) == (0.0, LIFT_MOST)
 
 
 def test_a_new_stream_begins_anew() -> None:
@@ -73,4 +73,4 @@ def test_a_new_stream_begins_anew() -> None:
     ("before", "mean", "level"), [(None, 2.0, 2.0), (1.0, 2.0, 2.0), (2.0, 1.0, 2 - LIFT_RELEASE)]
 )
 def test_the_level(before: float | None, mean: float, level: float) -> None:
-    assert follow(None if before is None else Lift(before), mean).level == pytest.approx(level)
+    assert lift(before, mean, 0.5)[0] == pytest.approx(level)

@@ -16,7 +16,6 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import DELIVERED_US, Address, StreamConnection, open_stream, parse_address
-from livesnn.events.cameras.network import connect as connect_to
 from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost, ignore
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, Compression, build_events, build_header
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
@@ -102,7 +101,7 @@ def connect(serve: Callable[..., Script]) -> Iterator[Callable[..., StreamConnec
 
     def to(octets: bytes, *, stays: bool = True, stall_s: float = WAIT_S) -> StreamConnection:
         address = serve((header_octets() + octets, stays)).address
-        connections.append(connect_to(address, stall_s=stall_s))
+        connections.append(StreamConnection(address, stall_s=stall_s))
         return connections[-1]
 
     yield to
@@ -178,7 +177,7 @@ def test_a_packet_in_pieces_is_read_whole_once_all_of_it_is_there(serve: Callabl
     events = make_events(300)
     octets = packet_octets(events)
     script = serve((header_octets(), True))
-    connection = connect_to(script.address)
+    connection = StreamConnection(script.address)
     for first in range(0, len(octets), 999):
         assert read(connection, 0.001).size == 0
         script.send(octets[first : first + 999])
@@ -252,7 +251,7 @@ def test_a_server_that_connects_and_says_nothing_more_is_given_up(
     serve: Callable[..., Script], octets: bytes, what: str
 ) -> None:
     with pytest.raises(SourceError, match=rf"\(it sent {what} within 0\.1 s"):
-        connect_to(serve((octets, True)).address, connect_s=0.1)
+        StreamConnection(serve((octets, True)).address, connect_s=0.1)
 
 
 @pytest.mark.parametrize("octets", [b"", packet_octets(make_events(50))[:3], packet_octets(make_events(50))[:99]])
@@ -306,7 +305,7 @@ def test_a_stream_comes_back_as_another_epoch_and_is_counted_on(serve: Callable[
         (header_octets() + packet_octets(events[100:]), True),
     )
     lines: list[str] = []
-    with ReconnectingSource(lambda: connect_to(script.address), notify=lines.append, retry_s=0.01) as source:
+    with ReconnectingSource(lambda: StreamConnection(script.address), notify=lines.append, retry_s=0.01) as source:
         came = list(islice((packet for packet in source if packet.events.size), 2))
     assert [packet.epoch for packet in came] == [0, 1]
     assert np.array_equal(joined(came), events)

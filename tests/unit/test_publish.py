@@ -18,7 +18,7 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
-from livesnn.events.cameras.network import Address, connect
+from livesnn.events.cameras.network import Address, StreamConnection
 from livesnn.events.cameras.reconnecting import SourceLost, ignore
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, orient
@@ -351,7 +351,7 @@ def serving_events(resolution: Resolution) -> Iterator[EventOutput]:
 def test_a_listener_gets_every_event_and_the_sensor() -> None:
     events = make_events(30_000)
     with serving_events(SENSOR) as server:
-        listener = connect(server.address)
+        listener = StreamConnection(server.address)
         eventually(lambda: server.feed.receivers == 1)
         for part in (events[:5], events[5:5], events[5:]):
             server.send_packet(Packet(part))
@@ -364,7 +364,7 @@ def test_a_listener_gets_every_event_and_the_sensor() -> None:
 def test_where_another_epoch_begins_everyone_is_let_go() -> None:
     one, other = make_events(10), make_events(10, start_us=10**15 + 1_000)
     with serving_events(SENSOR) as server:
-        listener = connect(server.address)
+        listener = StreamConnection(server.address)
         eventually(lambda: server.feed.receivers == 1)
         for packet in (Packet(one, epoch=3), Packet(other, epoch=3), Packet(other[:0], epoch=4)):
             server.send_packet(packet)
@@ -380,7 +380,7 @@ def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> Non
     source = FakeSource(np.array_split(events, 3), resolution=SENSOR, live=False)
     upright = hung.resolution(SENSOR)
     with serving_events(upright) as server:
-        listener = connect(server.address)
+        listener = StreamConnection(server.address)
         eventually(lambda: server.feed.receivers == 1)
         noise = DenoiseState(upright)
         with open_pipeline(source, orientation=hung, record=server.send_packet, noise=noise, policy=None) as pipeline:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.formats.npz import BLOCK_EVENTS, LARGE_EVENTS
-from livesnn.events.formats.text import BLOCK_BYTES, open_text, read_rows, scaled
+from livesnn.events.formats.text import BLOCK_BYTES, open_text, read_rows
 from livesnn.events.packet import EVENTS_DTYPE, Events, SourceCounters
 from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
@@ -301,7 +301,7 @@ def test_columns_of_what_is_no_text_or_not_there_are_an_error_of_one_line(tmp_pa
 
 def test_numbers_keep_every_digit() -> None:
     rows = read_rows(memoryview(b"1633953690.9759501 -0.5 1e3 +.25\n1234567890123456789012 2.5E-3 true False\n"), 4)
-    assert scaled(rows.mantissas[:, 0], rows.exponents[:, 0], 6)[0][0] == 1_633_953_690_975_950
+    assert rows.scaled(0, 6)[0][0] == 1_633_953_690_975_950
     assert rows.mantissas[0].tolist()[1:] == [-5, 1, 25]
     assert rows.exponents.tolist() == [[-7, -1, 3, -2], [4, -4, 0, 0]]
     assert rows.mantissas[1].tolist() == [123_456_789_012_345_678, 25, 1, 0]

@@ -17,13 +17,15 @@ import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
-from livesnn.events.cameras.sensitivity import Abilities, Bias, SensorSettings
+from livesnn.events.cameras.sensitivity import Abilities, Bias, Dial, SensorSettings
 from livesnn.events.packet import Events, Resolution
 
 NAME = "metavision"  # In ``camera:metavision:SERIAL``.
 
 _FIELDS = ("t", "x", "y", "p")
 _MOST_BUFFERS = 64  # Of a poll: more would keep the others waiting.
+
+_DIALS: dict[str, Dial] = {"bias_diff_on": "sensitivity", "bias_diff_off": "sensitivity", "bias_fo": "speed"}
 
 _RISING = ("IMX636", "GenX320", "GenX320MP")
 """Sensors whose thresholds and bandwidth rise with their biases (Prophesee's manual, "Biases"). Some of older sensors
@@ -129,14 +131,10 @@ def _biases(facility: Any, *, rising: bool) -> list[Bias]:
     for name, value in ({} if facility is None else facility.get_all_biases()).items():
         info = facility.get_bias_info(name)
         least, most = info.get_bias_range()
-        if rising and name in ("bias_diff_on", "bias_diff_off"):
-            bias = Bias(name, value, least, most, "sensitivity", most, least)
-        elif rising and name == "bias_fo":
-            bias = Bias(name, value, least, most, "speed", least, most)
-        else:
-            bias = Bias(name, value, least, most)
+        dial = _DIALS.get(name) if rising else None
+        low, high = (most, least) if dial == "sensitivity" else (least, most)
         if info.is_modifiable():
-            biases.append(bias)
+            biases.append(Bias(name, value, least, most, dial, low, high))
     return biases
 
 

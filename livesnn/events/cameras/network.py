@@ -22,7 +22,6 @@ from livesnn.events.formats.aedat4_layout import (
     MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,
     PACKET_HEADER,
-    Compression,
     DamageError,
     Decompressor,
     Header,
@@ -121,7 +120,7 @@ def open_stream(uri: str, *, notify: Notify) -> EventSource:
     Raises SourceError when the address isn't valid, no server answers there, or it doesn't send a stream of events.
     """
     address = parse_address(uri)
-    return ReconnectingSource(lambda: connect(address), notify=notify)
+    return ReconnectingSource(lambda: StreamConnection(address), notify=notify)
 
 
 def parse_address(uri: str) -> Address:
@@ -142,25 +141,6 @@ def parse_address(uri: str) -> Address:
 
 def _bad_address(uri: str, reason: str) -> SourceError:
     return SourceError(f"{uri!r} isn't a stream's address ({reason}): give tcp://HOST:PORT, port 1 to 65535")
-
-
-class _Streams(NamedTuple):
-    """What a server sends: which of its streams are events, and how they are packed."""
-
-    events: int
-    all: frozenset[int]
-    resolution: Resolution
-    compression: Compression
-
-
-def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = STALL_S) -> StreamConnection:
-    """Connect to a server, and read what it sends; raises as `open_stream`.
-
-    It must answer in ``connect_s``, and send its header in that time again. ``stall_s`` is as for `StreamConnection`.
-    """
-    with closed_on_error(Incoming(open_socket(address, connect_s))) as incoming:
-        streams = _choose_stream(address, _read_header(address, incoming, connect_s))
-        return StreamConnection(str(address), incoming, streams, stall_s=stall_s)
 
 
 def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Header:
@@ -196,30 +176,32 @@ def _refused(address: Address, reason: str) -> NotUnderstood:
     )
 
 
-def _choose_stream(address: Address, header: Header) -> _Streams:
+def _choose_stream(address: Address, header: Header) -> tuple[int, Resolution]:
+    """Return which stream is the first of events, and the sensor's size."""
     chosen = next((stream for stream in header.streams if stream.type == "EVTS"), None)
     if chosen is None:
         found = ", ".join(sorted({stream.type for stream in header.streams}))
         raise SourceError(f"{address}: this stream has no events, only {found!r}: give the port that sends events")
     if chosen.resolution is None:
         raise SourceError(f"{address}: the stream doesn't give the sensor's size: set the resolution on the server")
-    known = frozenset(stream.id for stream in header.streams)
-    return _Streams(chosen.id, known, chosen.resolution, header.compression)
+    return chosen.id, chosen.resolution
 
 
 class StreamConnection:
-    """One connection to a server, a `Connection`; for one thread at a time. `connect` makes it.
+    """One connection to a server, a `Connection`; for one thread at a time. Raises SourceError as `open_stream` does.
 
-    It owns ``incoming``, which gives what comes after the header. A packet that has begun must go on in ``stall_s``.
+    The server must answer in ``connect_s``, and send its header in that time again. A packet that has begun must go
+    on in ``stall_s``.
     """
 
-    def __init__(self, name: str, incoming: Incoming, streams: _Streams, *, stall_s: float) -> None:
-        self.name = name
-        self.resolution = streams.resolution
-        self._incoming = incoming
-        self._streams = streams
+    def __init__(self, address: Address, *, connect_s: float = CONNECT_S, stall_s: float = STALL_S) -> None:
+        self.name = str(address)
+        with closed_on_error(Incoming(open_socket(address, connect_s))) as self._incoming:
+            header = _read_header(address, self._incoming, connect_s)
+            self._events, self.resolution = _choose_stream(address, header)
+        self._streams = frozenset(stream.id for stream in header.streams)
         self._stall_s = stall_s
-        self._decompressor = Decompressor(streams.compression)
+        self._decompressor = Decompressor(header.compression)
         self.counters = SourceCounters()  # nothing is dropped here
         self._begun: tuple[int, int] | None = None
         self._quiet = QuietTime(DELIVERED_US)
@@ -251,13 +233,13 @@ class StreamConnection:
                 self._check_stall()
                 return None
             stream, self._begun = self._begun[0], None
-            if stream == self._streams.events:
+            if stream == self._events:
                 return content
             if time.monotonic() >= deadline_s:
                 return None
 
     def _check_head(self, stream: int, size: int) -> tuple[int, int]:
-        if stream not in self._streams.all or not _LEAST_PACKET_BYTES <= size <= MAX_PACKET_BYTES:
+        if stream not in self._streams or not _LEAST_PACKET_BYTES <= size <= MAX_PACKET_BYTES:
             self._lose(f"the server sent something that isn't a packet (stream {stream}, {size:,} bytes): {_RESTART}")
         return stream, size
 

@@ -31,9 +31,9 @@ _USB = Path("/dev/bus/usb")
 
 
 class _Turned(NamedTuple):
-    """A dial that turns a bias, and the bias's values with the dial at −1 and +1."""
+    """A dial that turns a bias, if one does, and the bias's values with the dial at −1 and +1."""
 
-    dial: Dial
+    dial: Dial | None
     low: int
     high: int
 
@@ -98,11 +98,9 @@ def _abilities(library: ModuleType, name: str, bounds: object = None) -> Abiliti
     for bias, default in dataclasses.asdict(camera.Biases()).items():
         own = getattr(bounds, bias, None)
         least, most = model[1:3] if own is None else (own.minimum, own.maximum)
-        if (turned := model.turned.get(bias)) is None:
-            biases.append(Bias(bias, default, least, most))
-        else:
-            low, high = (min(max(value, least), most) for value in turned[1:])
-            biases.append(Bias(bias, default, least, most, turned.dial, low, high))
+        turned = model.turned.get(bias, _Turned(None, default, default))
+        low, high = (min(max(value, least), most) for value in turned[1:])
+        biases.append(Bias(bias, default, least, most, turned.dial, low, high))
     has = {each.name for each in dataclasses.fields(camera.Configuration)}
     return Abilities(
         tuple(biases),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 from livesnn.files import closed_on_error
+
+T = TypeVar("T")
 
 FOUND_S = 5.0  # ROS has so long to find who publishes the topic, and that again to bring the first message.
 
@@ -98,7 +100,8 @@ class TopicConnection:
             ) from error
         with closed_on_error(self):
             self._packed = self._subscribe(found_s)
-            self._wait_for_message(found_s)
+            no_message = f"no message came in {found_s:g} s: check the camera, and that its lens is open"
+            self._wait_for(lambda: self._messages, found_s, no_message)
             try:
                 head = self._head(self._messages[0])
                 if head.resolution is None:
@@ -112,14 +115,8 @@ class TopicConnection:
 
     def _subscribe(self, found_s: float) -> bool:
         """Subscribe once somebody publishes; return whether a message's events are packed, as in `EVENT_TYPES`."""
-        deadline_s = time.monotonic() + found_s
-        while not (found := self._published()):
-            if time.monotonic() > deadline_s:
-                raise SourceError(
-                    f"{self.name}: nobody publishes this topic: start the camera's driver, or look for it with "
-                    "ros2 topic list"
-                )
-            self._ros.spin(_SPUN_S)
+        nobody = "nobody publishes this topic: start the camera's driver, or look for it with ros2 topic list"
+        found = self._wait_for(self._published, found_s, nobody)
         kind = next((kind for kind in found if kind in EVENT_TYPES), None)
         if kind is None:
             raise NotUnderstood(f"{self.name} has {found[0]}, not events: give a topic of events")
@@ -145,14 +142,14 @@ class TopicConnection:
         """Return the types that the topic is published with; none where nobody publishes it."""
         return [each.topic_type for each in self._ros.node.get_publishers_info_by_topic(self._topic)]
 
-    def _wait_for_message(self, found_s: float) -> None:
+    def _wait_for(self, what: Callable[[], T], found_s: float, otherwise: str) -> T:
+        """Return it once there is some; raises SourceError where there is none in the time."""
         deadline_s = time.monotonic() + found_s
-        while not self._messages:
+        while not (found := what()):
             if time.monotonic() > deadline_s:
-                raise SourceError(
-                    f"{self.name}: no message came in {found_s:g} s: check the camera, and that its lens is open"
-                )
+                raise SourceError(f"{self.name}: {otherwise}")
             self._ros.spin(_SPUN_S)
+        return found
 
     def _head(self, octets: bytes) -> Head:
         return read_head(octets, cdr=True, packed=self._packed)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from msgspec import Meta
 
 from livesnn.errors import DataError, SourceError
+from livesnn.events.denoise import stand_out
 from livesnn.events.packet import Resolution
 from livesnn.files import replace_file, require_file
 from livesnn.threads import decode_json
@@ -327,18 +328,12 @@ def noise_share(counts: npt.NDArray[np.int64]) -> float:
     return min(noise * blocks.size / float(blocks.sum()), 1.0)
 
 
-HOT_HZ, HOT_TIMES = 20.0, 5
-"""A hot pixel has so many events a second, and so many times as many as its eight neighbours on average."""
+HOT_HZ = 20.0  # A hot pixel has so many events a second, and `stand_out`.
 
 
 def hot_pixels(counts: npt.NDArray[np.int64], seconds: float) -> list[tuple[int, int]]:
     """Return the hot pixels (x, y), those with the most events first, by how many each pixel had, [H, W]."""
-    height, width = counts.shape
-    padded = np.pad(counts, 1)
-    around = -counts
-    for down, across in np.ndindex(3, 3):
-        around += padded[down : down + height, across : across + width]
-    hot = np.argwhere((counts >= HOT_HZ * seconds) & (8 * counts >= HOT_TIMES * around))
+    hot = np.argwhere(stand_out(np.pad(counts, 1), HOT_HZ * seconds))
     worst = np.argsort(-counts[tuple(hot.T)], kind="stable")
     return [(x, y) for y, x in hot[worst].tolist()]
 

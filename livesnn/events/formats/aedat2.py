@@ -16,7 +16,7 @@ import numpy as np
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.word_reader import Body, Decode, Pixel, WordLayout, WordReader, pixel_decoder
+from livesnn.events.formats.word_reader import Decode, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
 from livesnn.threads import Progress, untold
@@ -81,9 +81,10 @@ def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
         first_us = int.from_bytes(time, "big", signed=True)
         return WordReader(
             file,
-            Body(start, layout, np.array([first_us])),
             EventStream("events", chip.name, chip.resolution, (chip.leftwards, True)),
-            widest=chip.resolution,
+            layout,
+            start,
+            np.array([first_us]),
             warnings=warnings,
             orientation=chip.orientation,
             frame_pixels=chip.frame and chip.frame.width * chip.frame.height,
@@ -92,7 +93,7 @@ def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
 
 def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:
     """Return (the camera, where the first word starts, what was assumed)."""
-    head = bytes(file.view(0, min(MAX_HEADER_BYTES, file.size)))
+    head = bytes(file.view(0, MAX_HEADER_BYTES))
     line_end = b"\r\n" if head[len(MAGIC) :].startswith(b"\r\n") else b"\n"
     line = re.compile(rb"#[^\x00-\x08\x0b\x0c\x0e-\x1f]*?" + line_end)
     start = 0

@@ -66,18 +66,17 @@ class Aedat3Reader(Reader):
     def __init__(self, path: Path, progress: Progress = untold) -> None:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             named, start = read_header(self._file)
-            index = walk(self._file, start)
-            self._content = index.content
-            self._tracks = {source: track for source, track in sorted(index.tracks.items()) if track.segments} or {
+            tracks, self._content, lost = walk(self._file, start)
+            self._tracks = {source: track for source, track in sorted(tracks.items()) if track.segments} or {
                 min(named, default=0): Track()
             }
             cameras, self._warnings = _assign(named, self._tracks)
             self._sources = _name_streams(cameras)
             self.streams = tuple(EventStream(name, *cameras[source]) for name, source in self._sources.items())
             self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
-            self._sizes = {stream.name: stream.resolution or WIDEST for stream in self.streams}
+            self._sizes = {source: camera.resolution or WIDEST for source, camera in cameras.items()}
             self._invalid: dict[tuple[int, int], int] = {}
-            self._warnings += index.warnings
+            self._warnings += lost
             for stream in self.streams:
                 self._judge(stream)
 
@@ -87,8 +86,7 @@ class Aedat3Reader(Reader):
         track = self._tracks[source]
         counts = np.zeros(2, np.int64)
         for segment in track.segments[:1]:
-            size = self._sizes[stream.name]
-            first, _ = next(self._decode_segment(source, segment, size, counts), (None, True))
+            first, _ = next(self._decode_segment(source, segment, counts), (None, True))
             inside, outside = 0 if first is None else first.size, int(counts[_OUTSIDE])
             if outside > inside:
                 raise FormatError(
@@ -98,10 +96,10 @@ class Aedat3Reader(Reader):
         self._warnings += jump_warnings({stream.name if len(self.streams) > 1 else "": track.jumps})
 
     def _decode_segment(
-        self, source: int, segment: Segment, size: Resolution, counts: npt.NDArray[np.int64]
+        self, source: int, segment: Segment, counts: npt.NDArray[np.int64]
     ) -> Iterator[tuple[Events, bool]]:
         """Yield (at most SEGMENT_EVENTS events as in the file, whether in order), split where time jumps back."""
-        most = min(segment.events, SEGMENT_EVENTS)
+        most, size = min(segment.events, SEGMENT_EVENTS), self._sizes[source]
         events, n, newest_us, ordered = np.empty(most, EVENTS_DTYPE), 0, 0, True
         for words, epoch_us in self._words(source, segment):
             first = 0
@@ -133,8 +131,8 @@ class Aedat3Reader(Reader):
         return [*self._warnings, *([left_out] if invalid else [])]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        source, size = self._sources[stream], self._sizes[stream]
-        sorter = PacketSorter(size, start_us, counters)
+        source = self._sources[stream]
+        sorter = PacketSorter(self._sizes[source], start_us, counters)
         segments: Iterable[Segment] = self._tracks[source].segments
         if start_us is not None:
             earliest_us = start_us - DISORDER_US  # the last event of a packet needn't be its latest
@@ -143,22 +141,22 @@ class Aedat3Reader(Reader):
             counts = np.zeros(2, np.int64)
             if segment.reset:
                 sorter.restart()
-            yield from sorter.sort(self._decode_segment(source, segment, size, counts))
+            yield from sorter.sort(self._decode_segment(source, segment, counts))
             counters.out_of_bounds += int(counts[_OUTSIDE])
             self._invalid[source, segment.start] = int(counts[_INVALID])
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        source, size = self._sources[stream], self._sizes[stream]
+        source = self._sources[stream]
         segments = self._tracks[source].segments
         by_start = sorted(segments, key=lambda segment: segment.t_min)
         by_end = sorted(segments, key=lambda segment: -segment.t_max)
-        first = next((times for s in by_start if (times := self._times(source, s, size))), None)
-        last = next((times for s in by_end if (times := self._times(source, s, size))), None)
+        first = next((times for s in by_start if (times := self._times(source, s))), None)
+        last = next((times for s in by_end if (times := self._times(source, s))), None)
         return None if first is None or last is None else (first[0], last[1])
 
-    def _times(self, source: int, segment: Segment, size: Resolution) -> tuple[int, int] | None:
+    def _times(self, source: int, segment: Segment) -> tuple[int, int] | None:
         """Return the least and the greatest time in a segment; None if all its events are left out."""
-        decoded = self._decode_segment(source, segment, size, np.zeros(2, np.int64))
+        decoded = self._decode_segment(source, segment, np.zeros(2, np.int64))
         ends = [(int(packet["t"].min()), int(packet["t"].max())) for packet, _ in decoded]
         return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
@@ -246,20 +244,12 @@ class Track:
         self._reset = False
 
 
-class Index(NamedTuple):
-    """``tracks`` by the source's number; ``warnings`` say which part can't be read or isn't known."""
-
-    tracks: dict[int, Track]
-    content: OtherContent
-    warnings: list[str]
-
-
 def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
     """Return (the cameras by the source's number, where the first packet is).
 
     Raises FormatError when the header has no end, or the packets are compressed.
     """
-    head = bytes(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
+    head = bytes(file.view(0, _MAX_HEADER_BYTES))
     found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
     if found is None:
         raise FormatError(f"{file.path}: the header has no #!END-HEADER line: copy it again, or record it again")
@@ -314,8 +304,11 @@ def read_words(file: BufferedFile, packet: PacketHeader) -> Iterator[npt.NDArray
         yield np.frombuffer(octets, "<u4", len(octets) // EVENT_BYTES * 2).astype(np.int64).reshape(-1, 2)
 
 
-def walk(file: BufferedFile, start: int) -> Index:
-    """Find every whole packet from the headers only; raises FormatError when the first one is damaged."""
+def walk(file: BufferedFile, start: int) -> tuple[dict[int, Track], OtherContent, list[str]]:
+    """Return (the tracks by the source's number, what else there is, which part can't be read or isn't known).
+
+    Only the packets' headers are read. Raises FormatError when the first one is damaged.
+    """
     tracks: dict[int, Track] = {}
     frames = imu = triggers = 0
     position, warnings, unknown = start, list[str](), list[int]()
@@ -344,7 +337,7 @@ def walk(file: BufferedFile, start: int) -> Index:
         warnings.append(
             f"{len(unknown):,} packets are of an unknown type, the first at byte {unknown[0]:,}: they are left out"
         )
-    return Index(tracks, OtherContent(frames, imu, triggers), warnings)
+    return tracks, OtherContent(frames, imu, triggers), warnings
 
 
 def _describe_loss(file: BufferedFile, position: int, flaw: Flaw, *, first: bool) -> str:

@@ -12,7 +12,6 @@ import struct
 import threading
 import xml.etree.ElementTree as ElementTree
 import zlib
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -102,9 +101,9 @@ class TableColumns:
     """
 
     def __init__(self, buffer: memoryview, position: int) -> None:
-        start, count = vector(buffer, position, 4)
+        start, self.count = vector(buffer, position, 4)
         self._octets = np.frombuffer(buffer, np.uint8)
-        entries = start + 4 * np.arange(count, dtype=np.int64)
+        entries = start + 4 * np.arange(self.count, dtype=np.int64)
         self._tables = entries + self._take("<u4", entries)
         self._vtables = self._tables - self._take("<i4", self._tables)
         self._vtable_bytes = self._take("<u2", self._vtables)
@@ -121,10 +120,10 @@ class TableColumns:
         """Return one field of every table, ``shift`` bytes into it; ``default`` where it isn't stored."""
         entry = 4 + 2 * slot
         stored = self._vtable_bytes > entry
-        offsets = np.zeros(len(self._tables), np.int64)
+        offsets = np.zeros(self.count, np.int64)
         offsets[stored] = self._take("<u2", self._vtables[stored] + entry)
         stored = offsets > 0
-        values = np.full(len(self._tables), default, np.int64)
+        values = np.full(self.count, default, np.int64)
         values[stored] = self._take(dtype, self._tables[stored] + offsets[stored] + shift)
         return values
 
@@ -252,7 +251,10 @@ class Header(NamedTuple):
 
 
 class PacketRow(NamedTuple):
-    """One row of a PacketTable."""
+    """Where a packet's content starts in the file, and how long it is there, compressed.
+
+    ``items`` is -1 and the times are 0 if they aren't known.
+    """
 
     stream: int
     offset: int
@@ -262,28 +264,16 @@ class PacketRow(NamedTuple):
     t_last: int
 
 
-class PacketTable(NamedTuple):
-    """One row per packet, all int64: where its content starts in the file and how long it is there.
+ROW_DTYPE = np.dtype([(name, np.int64) for name in PacketRow._fields])
 
-    ``items`` is -1 and the times are 0 if they aren't known; ``size`` is of the compressed packet.
-    """
+PacketTable = npt.NDArray[np.void]  # ROW_DTYPE [N], a row per packet
 
-    stream: npt.NDArray[np.int64]
-    offset: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    items: npt.NDArray[np.int64]
-    t_first: npt.NDArray[np.int64]
-    t_last: npt.NDArray[np.int64]
 
-    def rows(self, chosen: npt.NDArray[np.bool_]) -> PacketTable:
-        """Return some of the rows."""
-        return PacketTable(*(column[chosen] for column in self))
-
-    def each(self, order: range) -> Iterator[PacketRow]:
-        """Yield rows in an order; a thousand at a time are converted to Python's numbers, which is faster."""
-        for first in range(0, len(order), 1024):
-            some = np.asarray(order[first : first + 1024])
-            yield from map(PacketRow, *(column[some].tolist() for column in self))
+def each_row(table: PacketTable) -> Iterator[PacketRow]:
+    """Yield the rows; a thousand at a time are converted to Python's numbers, which is faster."""
+    for first in range(0, len(table), 1024):
+        some = np.ascontiguousarray(table[first : first + 1024])
+        yield from map(PacketRow._make, some.view(np.int64).reshape(len(some), -1).tolist())
 
 
 def parse_header(content: memoryview) -> Header:
@@ -315,7 +305,7 @@ def _parse_stream(node: ElementTree.Element) -> StreamHeader:
         return {} if of is None else {a.get("key", ""): (a.text or "").strip() for a in of.findall("attr")}
 
     own = attributes(node)
-    info = attributes(next((child for child in node.findall("node") if child.get("name") == "info"), None))
+    info = attributes(node.find("node[@name='info']"))
     number = _whole_number(node.get("name", ""))
     size = [_whole_number(info.get(key, "")) for key in ("sizeX", "sizeY")]
     return StreamHeader(
@@ -410,17 +400,17 @@ def parse_table(content: memoryview) -> PacketTable:
     if bytes(content[8:12]) != b"FTAB":
         raise DamageError("the file's table is damaged")
     entries = field(content, root_table(content, 4), 0)
-    columns = TableColumns(content, entries) if entries else None
-    if columns is None:
-        return PacketTable(*(np.zeros(0, np.int64) for _ in PacketTable._fields))
-    return PacketTable(
-        stream=columns.column(1, "<i4", default=-1),
-        offset=columns.column(0, "<i8"),
-        size=columns.column(1, "<i4", shift=4),
-        items=columns.column(2, "<i8", default=-1),
-        t_first=columns.column(3, "<i8"),
-        t_last=columns.column(4, "<i8"),
-    )
+    if not entries:
+        return np.empty(0, ROW_DTYPE)
+    columns = TableColumns(content, entries)
+    table = np.empty(columns.count, ROW_DTYPE)
+    table["stream"] = columns.column(1, "<i4", default=-1)
+    table["offset"] = columns.column(0, "<i8")
+    table["size"] = columns.column(1, "<i4", shift=4)
+    table["items"] = columns.column(2, "<i8", default=-1)
+    table["t_first"] = columns.column(3, "<i8")
+    table["t_last"] = columns.column(4, "<i8")
+    return table
 
 
 _ENTRY = np.dtype([
@@ -431,7 +421,7 @@ _ENTRY = np.dtype([
 
 def build_table(table: PacketTable) -> bytes:
     """Return the file's table before compression; all entries share one vtable."""
-    count = len(table.offset)
+    count = len(table)
     # Size prefix, root offset, "FTAB", vtable of the root, root table, vtable of an entry.
     head = struct.pack("<II4s 3H2x iI 7H2x", 0, 16, b"FTAB", 6, 8, 4, 8, 20, 14, _ENTRY.itemsize, 8, 16, 24, 32, 40)
     vtable, start = 28, len(head)
@@ -445,14 +435,9 @@ def build_table(table: PacketTable) -> bytes:
     offsets[1:] = positions - (start + 4 + 4 * np.arange(count))
     entries = content[first:].view(_ENTRY)
     entries["vtable"] = positions - vtable
-    for name in PacketTable._fields:
-        entries[name] = getattr(table, name)
+    for name in PacketRow._fields:
+        entries[name] = table[name]
     return content.tobytes()
-
-
-def table_of(rows: list[PacketRow] | array[int]) -> PacketTable:
-    """Return a table from rows, or from all their numbers in the order of PacketTable's columns."""
-    return PacketTable(*np.array(rows, np.int64).reshape(-1, len(PacketTable._fields)).T.copy())
 
 
 def is_packet_start(head: bytes | memoryview, known: frozenset[int], compression: Compression, room: int) -> bool:

@@ -20,6 +20,7 @@ from livesnn.events.formats.aedat4_layout import (
     MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,
     PACKET_HEADER,
+    ROW_DTYPE,
     Compression,
     DamageError,
     Decompressor,
@@ -27,6 +28,7 @@ from livesnn.events.formats.aedat4_layout import (
     PacketRow,
     PacketTable,
     StreamHeader,
+    each_row,
     events_in,
     is_packet_start,
     items_in,
@@ -34,7 +36,6 @@ from livesnn.events.formats.aedat4_layout import (
     parse_table,
     read_i64,
     read_u32,
-    table_of,
 )
 from livesnn.events.formats.lz4_frames import (
     EVENT_BYTES,
@@ -82,17 +83,15 @@ class Aedat4Reader(Reader):
     def __init__(self, path: Path, progress: Progress = untold) -> None:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             header, first = read_header(self._file)
-            self._index = build_index(self._file, header, first)
-        self._notes = [*[UNSOUND_HEADER] * (not header.sound), *self._index.warnings]
+            self._packets, notes = find_packets(self._file, header, first)
+        self._notes = [*[UNSOUND_HEADER] * (not header.sound), *notes]
+        self._has_times = bool((self._packets["items"] >= 0).all() and (self._packets["t_last"] > 0).any())
         self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
         self._lz4 = header.compression in (Compression.LZ4, Compression.LZ4_HIGH)
         self._decompressor = Decompressor(header.compression)
         self._kinds = {stream.id: stream.type for stream in header.streams}
         self._ids = _name_streams([stream for stream in header.streams if stream.type == "EVTS"])
-        self._rows = {
-            name: self._index.packets.rows(self._index.packets.stream == stream.id)
-            for name, stream in self._ids.items()
-        }
+        self._rows = {name: self._packets[self._packets["stream"] == s.id] for name, s in self._ids.items()}
         self.streams = tuple(EventStream(name, s.source, s.resolution) for name, s in self._ids.items())
         ordered = sorted(header.streams, key=lambda stream: stream.type != "EVTS")
         self.camera = next((stream.source for stream in ordered if stream.source), "")
@@ -111,7 +110,7 @@ class Aedat4Reader(Reader):
 
     def _left_out(self) -> Iterator[str]:
         """Yield a warning about packets of no known stream, and of each stream that isn't of a known type."""
-        streams = self._index.packets.stream
+        streams = self._packets["stream"]
         if strays := np.count_nonzero(~np.isin(streams, list(self._kinds))):
             yield f"{strays:,} packets belong to no stream in the file's header, and are left out"
         for number, kind in self._kinds.items():
@@ -125,7 +124,7 @@ class Aedat4Reader(Reader):
         newest_us: int | None = None
         first = 0 if start_us is None else self._first_row(rows, start_us)
         whole, jumps = start_us is None, 0
-        batches = _batches(rows.each(range(first, len(rows.offset))))
+        batches = _batches(each_row(rows[first:]))
         # Without compression, there is little to do.
         threads = 1 if self._file.lasting else decoding_threads()
         for row, content, found in prefetch(partial(self._unpack, resolution), batches, threads):
@@ -224,9 +223,8 @@ class Aedat4Reader(Reader):
     def parts(self, stream: str) -> Parts | None:
         """Return the stream's packets that hold events, from the file's table; None if that has no times."""
         rows = self._rows[stream]
-        filled = rows.items > 0
-        times = rows.t_first[filled], rows.t_last[filled]
-        return Parts(rows.items[filled], *times) if self._index.has_times else None
+        filled = rows[rows["items"] > 0]
+        return Parts(filled["items"], filled["t_first"], filled["t_last"]) if self._has_times else None
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and greatest time in µs from the file's table, else from the packets at its ends."""
@@ -234,29 +232,28 @@ class Aedat4Reader(Reader):
             return (int(parts.t_first.min()), int(parts.t_last.max())) if parts.items.size else None
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or WIDEST
-        order = range(len(rows.offset))
-        first = next(self._readable(rows, order, resolution), None)
-        last = next(self._readable(rows, order[::-1], resolution), None)
+        first = next(self._readable(rows, resolution), None)
+        last = next(self._readable(rows[::-1], resolution), None)
         if first is None or last is None:
             return None
         return min(first.first_us, last.first_us), max(first.last_us, last.last_us)
 
-    def _readable(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[TimedEvents]:
-        for row in rows.each(order):
+    def _readable(self, rows: PacketTable, resolution: Resolution) -> Iterator[TimedEvents]:
+        for row in each_row(rows):
             if (found := self._read(row, resolution, None, SourceCounters())) is not None:
                 yield found
 
     def _first_row(self, rows: PacketTable, start_us: int) -> int:
         """Return the first packet that may hold an event at or after ``start_us``."""
-        if self._index.has_times:
-            return int(np.searchsorted(np.maximum.accumulate(rows.t_last), start_us))
-        later = bisect_left(range(len(rows.offset)), start_us, key=lambda row: self._start_of(rows, row))
+        if self._has_times:
+            return int(np.searchsorted(np.maximum.accumulate(rows["t_last"]), start_us))
+        later = bisect_left(range(len(rows)), start_us, key=lambda row: self._start_of(rows, row))
         return max(later - 1, 0)
 
     def _start_of(self, rows: PacketTable, row: int) -> int:
         """Return the time of a packet's first event, or of the nearest readable packet before it."""
         for earlier in range(row, -1, -1):
-            octets = self._file.view(int(rows.offset[earlier]), int(rows.size[earlier]))
+            octets = self._file.view(int(rows["offset"][earlier]), int(rows["size"][earlier]))
             try:
                 head = memoryview(self._decompressor.first_bytes(octets, 256))
                 position, _ = items_in(head, 0)
@@ -269,10 +266,8 @@ class Aedat4Reader(Reader):
     def other_content(self) -> OtherContent:
         """Count frames, inertial samples and triggers; reads all of their packets."""
         counts: Counter[str] = Counter()
-        table = self._index.packets
         ids = [number for number, kind in self._kinds.items() if kind in ("FRME", "IMUS", "TRIG")]
-        others = table.rows(np.isin(table.stream, ids))
-        for row in others.each(range(len(others.offset))):
+        for row in each_row(self._packets[np.isin(self._packets["stream"], ids)]):
             kind = self._kinds[row.stream]
             try:
                 content = self._content(row)
@@ -283,14 +278,6 @@ class Aedat4Reader(Reader):
 
     def close(self) -> None:
         self._file.close()
-
-
-class Index(NamedTuple):
-    """Where the packets of a file lie; ``warnings`` say what is missing or lost."""
-
-    packets: PacketTable
-    has_times: bool
-    warnings: tuple[str, ...]
 
 
 def read_header(file: BufferedFile) -> tuple[Header, int]:
@@ -307,19 +294,17 @@ def read_header(file: BufferedFile) -> tuple[Header, int]:
         ) from None
 
 
-def build_index(file: BufferedFile, header: Header, first: int) -> Index:
-    """Find every packet, from the file's table if it is sound, otherwise by walking the file."""
+def find_packets(file: BufferedFile, header: Header, first: int) -> tuple[PacketTable, list[str]]:
+    """Return where every packet lies, and what is missing or lost: from the file's table, or by walking the file."""
     problem = "it was never closed"
     if header.table_position >= 0:
         try:
-            table = _read_table(file, header, first)
-            timed = bool(len(table.items)) and bool((table.items >= 0).all() and (table.t_last > 0).any())
-            return Index(table, timed, ())
+            return _read_table(file, header, first), []
         except DamageError as error:
             problem = str(error)
     found, losses = _walk(file, header, first)
-    message = f"the file's table is missing ({problem}): found {len(found.offset):,} packets by walking the file"
-    return Index(found, False, (message, *losses))
+    message = f"the file's table is missing ({problem}): found {len(found):,} packets by walking the file"
+    return found, [message, *losses]
 
 
 def _read_table(file: BufferedFile, header: Header, first: int) -> PacketTable:
@@ -331,13 +316,13 @@ def _read_table(file: BufferedFile, header: Header, first: int) -> PacketTable:
         raise DamageError("it is too large")
     content = Decompressor(header.compression).decompress(file.view(position, size), MAX_TABLE_BYTES)
     table = parse_table(content)
-    starts = table.offset - PACKET_HEADER.size
-    ends = table.offset + table.size
+    starts = table["offset"] - PACKET_HEADER.size
+    ends = table["offset"] + table["size"]
     expected = np.concatenate([[first], ends])
-    whole = (table.size > 0).all() and np.array_equal(np.append(starts, position), expected)
+    whole = (table["size"] > 0).all() and np.array_equal(np.append(starts, position), expected)
     if not whole:
         raise DamageError("it doesn't match the packets")
-    times = np.concatenate([table.t_first, table.t_last])
+    times = np.concatenate([table["t_first"], table["t_last"]])
     if ((times <= -TIME_LIMIT_US) | (times >= TIME_LIMIT_US)).any():
         raise DamageError("its times are damaged")
     return table
@@ -362,7 +347,7 @@ def _walk(file: BufferedFile, header: Header, first: int) -> tuple[PacketTable, 
         lost = following - position
         losses.append(f"no whole packet from byte {position:,} to {where}: {lost:,} bytes lost")
         position = following
-    return table_of(rows), losses
+    return np.array(rows, ROW_DTYPE), losses
 
 
 def _next_packet(file: BufferedFile, header: Header, known: frozenset[int], start: int, end: int) -> int:

@@ -14,13 +14,13 @@ import numpy as np
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
+    ROW_DTYPE,
     Compression,
     PacketRow,
     build_events,
     build_header,
     build_table,
     compress,
-    table_of,
 )
 from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events, copied
 from livesnn.files import cannot_write, writing
@@ -131,7 +131,8 @@ class Aedat4Writer(Closing):
         with contextlib.closing(self._file), writing(self.path):
             self.flush()
             position = self._end
-            self._append(compress(build_table(table_of(self._rows)), self._compression))
+            table = np.array(self._rows, np.int64).view(ROW_DTYPE)
+            self._append(compress(build_table(table), self._compression))
             self._file.seek(self._table_position_at)
             self._file.write(position.to_bytes(8, "little"))
             os.fsync(self._file.fileno())

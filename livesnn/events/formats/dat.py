@@ -19,7 +19,7 @@ import numpy as np
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.table_columns import parse_size
-from livesnn.events.formats.word_reader import Body, Pixel, WordLayout, WordReader, pixel_decoder
+from livesnn.events.formats.word_reader import Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.threads import Progress, untold
@@ -38,7 +38,6 @@ _SYSTEMS = {
     **dict.fromkeys((0x1A, 0x1E, 0x1F, 0x20, 0x27, 0x2E, 0x30, 0x31, 0x32, 0x35, 0x3A, 0x42), _GEN4),
     **dict.fromkeys((0x3B, 0x40), _GENX320),
 }  # by their lower seven bits, since the others are flags
-_WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _EVENT_TYPES = (0, 12)  # a 2D event, a contrast-detection event
 _TRIGGER_TYPE = 14
 _ATIS_VERSIONS = ("0", "1")
@@ -48,10 +47,9 @@ _ATIS = Resolution(304, 240)
 
 
 class TextHeader(NamedTuple):
-    """``fields`` by keyword in lower case; ``text`` is the whole header, ``start`` where it ends."""
+    """``fields`` by keyword in lower case; ``start`` is where the header ends."""
 
     fields: dict[str, str]
-    text: str
     start: int
 
 
@@ -70,12 +68,7 @@ def read_text_header(octets: bytes | memoryview) -> TextHeader:
         if keyword == "end":
             break
         fields.setdefault(keyword.lower(), value.strip())
-    return TextHeader(fields, head[:start].decode("utf-8", errors="replace"), start)
-
-
-def header_of(file: BufferedFile) -> TextHeader:
-    """Return a file's header; raises SourceError when it can't be read."""
-    return read_text_header(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
+    return TextHeader(fields, start)
 
 
 def parse_format(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
@@ -85,20 +78,15 @@ def parse_format(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
     return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def stream_of(fields: dict[str, str]) -> EventStream:
-    """Return the stream that a file holds, with the camera and the sensor's size if the header gives them."""
-    resolution = next(iter(_stated_sizes(fields)), None) or _size_of_sensor(fields)
-    return EventStream("events", _find_camera(fields), resolution)
-
-
-def size_warnings(fields: dict[str, str]) -> list[str]:
-    """Return a line if the header gives two different sizes."""
+def stream_of(fields: dict[str, str]) -> tuple[EventStream, list[str]]:
+    """Return the stream that a file holds, as far as the header describes it, and a line if that gives two sizes."""
     sizes = _stated_sizes(fields)
+    stream = EventStream("events", _find_camera(fields), sizes[0] if sizes else _size_of_sensor(fields))
     other = next((size for size in sizes if size != sizes[0]), None)
     if other is None:
-        return []
+        return stream, []
     taken = sizes[0].words
-    return [f"its header says that the sensor has {taken} and {other.words} pixels: {taken} is taken"]
+    return stream, [f"its header says that the sensor has {taken} and {other.words} pixels: {taken} is taken"]
 
 
 def _stated_sizes(fields: dict[str, str]) -> list[Resolution]:
@@ -158,7 +146,7 @@ def looks_like_dat(path: Path, head: bytes) -> bool:
     header = read_text_header(octets)
     kinds = [bytes((kind, _EVENT_BYTES)) for kind in (*_EVENT_TYPES, _TRIGGER_TYPE)]
     typed = octets[header.start : header.start + 2] in kinds
-    return "Data file containing" in header.text or ("version" in header.fields and typed)
+    return b"Data file containing" in octets[: header.start] or ("version" in header.fields and typed)
 
 
 def _is_plausible(octets: bytes) -> bool:
@@ -173,15 +161,15 @@ def _is_plausible(octets: bytes) -> bool:
 def open_dat(path: Path, progress: Progress = untold) -> WordReader:
     """Open a .dat file; raises FormatError unless its events have eight bytes and are inside the sensor."""
     with closed_on_error(BufferedFile(path, progress)) as file:
-        header = header_of(file)
+        header = read_text_header(file.view(0, _MAX_HEADER_BYTES))
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)
-        warnings += size_warnings(header.fields)
+        stream, notes = stream_of(header.fields)
         start = header.start + _check_type(file, header.start) if header.start else 0
         first_us = int.from_bytes(file.view(start, 4), "little")
-        stream, layout = stream_of(header.fields), DAT
+        layout = DAT
         if header.fields.get("version") in _ATIS_VERSIONS:
             stream, layout = replace(stream, resolution=stream.resolution or _ATIS), _DAT_1
-        return WordReader(file, Body(start, layout, np.array([first_us])), stream, widest=_WIDEST, warnings=warnings)
+        return WordReader(file, stream, layout, start, np.array([first_us]), warnings=warnings + notes)
 
 
 def _check_version(path: Path, version: str | None, has_header: bool) -> list[str]:

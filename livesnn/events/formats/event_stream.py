@@ -8,7 +8,6 @@ Source: github.com/neuromorphic-paris/event_stream, version 2.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +32,6 @@ _DVS, _ATIS = 1, 2
 _OUTSIDE, _SKIPPED, _CROSSINGS, _EVENTS = range(4)
 
 Octets = npt.NDArray[np.int16]  # widened: numba makes a float of unsigned and signed together
-
-
-class _Block(NamedTuple):
-    """Bytes from ``start`` on, at the time ``t_us``."""
-
-    start: int
-    t_us: int
 
 
 @njit(nogil=True, cache=True)
@@ -136,23 +128,23 @@ class EventStreamBlocks:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             self._atis, self.resolution = _read_header(self._file)
             self._counts = np.zeros(4, np.int64)
-            self._blocks: list[_Block] = []
+            self._blocks: list[tuple[int, int]] = []  # the first byte of each, and the time then
             self._left = self._survey()
             self._judge()
         self.count = len(self._blocks)
 
     def _survey(self) -> int:
         """Find where each block begins; return how many bytes at the end aren't a whole event."""
-        position, t_us = _HEADER_BYTES, 0
-        while position < self._file.size:
-            self._file.passed(position)
-            block = _Block(position, t_us)
+        start, t_us = _HEADER_BYTES, 0
+        while start < self._file.size:
+            self._file.passed(start)
             counts = np.zeros(4, np.int64)
-            position, t_us, _ = self._decode(block, counts)
+            following, later_us, _ = self._decode(start, t_us, counts)
             self._counts += counts
-            if position == block.start:
-                return self._file.size - position
-            self._blocks.append(block)
+            if following == start:
+                return self._file.size - start
+            self._blocks.append((start, t_us))
+            start, t_us = following, later_us
         return 0
 
     def _judge(self) -> None:
@@ -163,15 +155,14 @@ class EventStreamBlocks:
                 f"outside the header's {self.resolution.words} pixels: the file or its header is damaged"
             )
 
-    def _decode(self, block: _Block, counts: npt.NDArray[np.int64]) -> tuple[int, int, Events]:
+    def _decode(self, start: int, t_us: int, counts: npt.NDArray[np.int64]) -> tuple[int, int, Events]:
         """Return (where the next block begins, the time then, events)."""
-        window = self._file.view(block.start, BLOCK_BYTES + _AHEAD_BYTES)
+        window = self._file.view(start, BLOCK_BYTES + _AHEAD_BYTES)
         octets = np.frombuffer(window, np.uint8).astype(np.int16)
         events = np.empty(BLOCK_BYTES // EVENT_BYTES + 1, EVENTS_DTYPE)
         stop = min(BLOCK_BYTES, octets.size)
-        width, height = self.resolution
-        position, t_us = _decode(octets, stop, self._atis, width, height, block.t_us, events, counts)
-        return block.start + position, t_us, events[: counts[_EVENTS]]
+        position, t_us = _decode(octets, stop, self._atis, *self.resolution, t_us, events, counts)
+        return start + position, t_us, events[: counts[_EVENTS]]
 
     @property
     def warnings(self) -> list[str]:
@@ -186,7 +177,7 @@ class EventStreamBlocks:
         return lines
 
     def read(self, number: int) -> Events:
-        return self._decode(self._blocks[number], np.zeros(4, np.int64))[2]
+        return self._decode(*self._blocks[number], np.zeros(4, np.int64))[2]
 
     def close(self) -> None:
         self._file.close()

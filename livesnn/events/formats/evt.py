@@ -18,21 +18,13 @@ from numba.extending import intrinsic
 
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
-from livesnn.events.formats.dat import (
-    TextHeader,
-    header_of,
-    parse_format,
-    read_text_header,
-    size_warnings,
-    stream_of,
-)
+from livesnn.events.formats.dat import TextHeader, parse_format, read_text_header, stream_of
 from livesnn.events.formats.word_reader import (
     BLOCK_BYTES,
     IMU,
     OUTSIDE,
     STRANGE,
     TRIGGERS,
-    Body,
     Counts,
     State,
     WordLayout,
@@ -338,17 +330,19 @@ def find_beginning(words: Words, layout: WordLayout) -> Beginning | None:
         return None
     index = max(int(place[0]) for place in found) + 1
     lost = holds_events(words[:index], layout)
-    times = [_last(kinds[:index], contents, kind) or 0 for kind in needed]
-    if layout is not EVT3:
-        return Beginning(index, np.array([times[0] << LOW_BITS]), lost)
-    y = _last(kinds[:index], contents, ADDRESS_Y)
-    state = [times[0] << LOW_BITS_3, times[1], NOWHERE if y is None else y, NOWHERE, 0]
+    high, low, y = (
+        int(newest(kinds[:index], contents[:index], kind, NOWHERE)[-1]) for kind in (TIME_HIGH, TIME_LOW, ADDRESS_Y)
+    )
+    state = [high << LOW_BITS_3, low, y, NOWHERE, 0] if layout is EVT3 else [high << LOW_BITS]
     return Beginning(index, np.array(state), lost)
 
 
-def _last(kinds: npt.NDArray[np.int64], contents: npt.NDArray[np.int64], kind: int) -> int | None:
-    places = np.flatnonzero(kinds == kind)
-    return int(contents[places[-1]]) if places.size else None
+def newest(
+    kinds: npt.NDArray[np.integer], contents: npt.NDArray[np.int64], kind: int, before: int
+) -> npt.NDArray[np.int64]:
+    """Return at each word the content of the last one of a kind so far; ``before`` where none has come."""
+    at = np.maximum.accumulate(np.where(kinds == kind, np.arange(kinds.size), -1))
+    return np.where(at < 0, before, contents[at])
 
 
 def misfits(words: Words, layout: WordLayout, *, strictly: bool = False) -> float:
@@ -367,9 +361,9 @@ def misfits(words: Words, layout: WordLayout, *, strictly: bool = False) -> floa
         strange[1:] |= strictly & empty_rows
         times, whole = contents[highs] << LOW_BITS_3, 1 << LOW_BITS_3 + HIGH_BITS_3
     else:
-        places = np.maximum.accumulate(np.where(highs, np.arange(kinds.size), -1))
-        timed = (kinds <= ON) & (places >= 0)
-        times = (contents[places[timed]] << LOW_BITS) + (contents[timed] >> 22)
+        bases = newest(kinds, contents, TIME_HIGH, -1)
+        timed = (kinds <= ON) & (bases >= 0)
+        times = (bases[timed] << LOW_BITS) + (contents[timed] >> 22)
         whole = 1 << LOW_BITS + HIGH_BITS
     back_us = -np.diff(times) % whole
     flaws = [strange, (back_us > (0 if strictly else DISORDER_US)) & (back_us < whole >> 1)]
@@ -399,15 +393,15 @@ def looks_like_evt(path: Path, head: bytes) -> bool:
 def open_evt(path: Path, progress: Progress = untold) -> WordReader:
     """Open a .raw file; raises FormatError when its words aren't of a known version, or not of the header's."""
     with closed_on_error(BufferedFile(path, progress)) as file:
-        header = header_of(file)
+        header = read_text_header(file.view(0, BLOCK_BYTES))
         layout = _choose_layout(file, header)
-        body, warnings = _find_body(file, header.start, layout)
-        warnings += size_warnings(header.fields)
-        return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
+        start, state, warnings = _find_words(file, header.start, layout)
+        stream, notes = stream_of(header.fields)
+        return WordReader(file, stream, layout, start, state, widest=_WIDEST, warnings=warnings + notes)
 
 
 def _choose_layout(file: BufferedFile, header: TextHeader) -> WordLayout:
-    sample = bytes(file.view(header.start, min(BLOCK_BYTES, max(0, file.size - header.start))))
+    sample = bytes(file.view(header.start, BLOCK_BYTES))
     stated = _stated_layouts(file.path, header.fields)
     sure = [layout for layout in LAYOUTS if _is_surely(sample, layout)]
     if not stated:
@@ -462,18 +456,18 @@ def _is_surely(octets: bytes, layout: WordLayout) -> bool:
     )
 
 
-def _find_body(file: BufferedFile, start: int, layout: WordLayout) -> tuple[Body, list[str]]:
-    """Return where decoding begins, and a warning if events lie before it."""
+def _find_words(file: BufferedFile, start: int, layout: WordLayout) -> tuple[int, State, list[str]]:
+    """Return where decoding begins, the decoder's state there, and a warning if events lie before it."""
     lost = False
     for position in range(start, file.size, BLOCK_BYTES):
         file.passed(position)
-        words = layout.words(file.view(position, min(BLOCK_BYTES, file.size - position)))
+        words = layout.words(file.view(position, BLOCK_BYTES))
         found = find_beginning(words, layout)
         lost = lost or (holds_events(words, layout) if found is None else found.lost)
         if found is not None:
             begin = position + found.first * layout.word_bytes
             note = f"it starts in the middle of a stream: {begin - start:,} bytes before the first time are left out"
-            return Body(begin, layout, found.state), [note] if lost else []
+            return begin, found.state, [note] if lost else []
     note = "it never gives the time: its events are left out"
-    end = file.size - max(0, file.size - start) % layout.word_bytes
-    return Body(end, layout, np.zeros(5, np.int64)), [note] if lost else []
+    end = file.size - (file.size - start) % layout.word_bytes
+    return end, np.zeros(5, np.int64), [note] if lost else []

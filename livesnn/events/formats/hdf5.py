@@ -89,7 +89,7 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
         streams,
         format_name="hdf5",
         other=OtherContent(triggers=count_triggers(file)),
-        warnings=[*attributes.warnings, *dict.fromkeys(warnings)],
+        warnings=[*dict.fromkeys([*attributes.warnings, *warnings])],
         release=release,
     )
 

@@ -289,13 +289,13 @@ def _offset(home: h5py.Group, file: h5py.File, attributes: Attributes) -> int:
         if not isinstance(offset := _own(owner, "t_offset"), h5py.Dataset):
             continue
         if offset.is_virtual or offset.external:  # libhdf5 may crash on it, or read a file of somebody else
-            attributes.warn("t_offset lies in other files, and isn't added to the times")
+            attributes.warnings.append("t_offset lies in other files, and isn't added to the times")
             return 0
         if offset.size == 1 and offset.dtype.kind in "iuf" and offset.chunks is None:
             value = float(np.asarray(offset[()]).item())
             if value.is_integer() and abs(value) < TIME_LIMIT_US // 2:
                 return int(value)
-        attributes.warn("t_offset isn't one whole number of µs, and isn't added to the times")
+        attributes.warnings.append("t_offset isn't one whole number of µs, and isn't added to the times")
         return 0
     return 0
 
@@ -339,16 +339,7 @@ class Attributes:
 
     def __init__(self, file: WatchedFile) -> None:
         self._file = file
-        self._warnings: dict[str, None] = {}
-
-    @property
-    def warnings(self) -> list[str]:
-        """Which attributes couldn't be read, and what else is ignored; one line each."""
-        return list(self._warnings)
-
-    def warn(self, line: str) -> None:
-        """Add a warning, once."""
-        self._warnings[line] = None
+        self.warnings: list[str] = []  # which attributes couldn't be read, and what else is ignored
 
     def text(self, owner: Owner, name: str) -> str:
         """Return an attribute as text; "" if there is none, or it isn't a short text or a number."""
@@ -359,7 +350,7 @@ class Attributes:
         if kept.shape is None or int(np.prod(kept.shape)) > _MAX_VALUES or kept.dtype.itemsize > _MAX_TEXT_BYTES:
             return ""
         if kept.dtype.hasobject and (string is None or not self._is_sound(name)):
-            self.warn(f"the attribute {name} is damaged, and left out")
+            self.warnings.append(f"the attribute {name} is damaged, and left out")
             return ""
         value = np.asarray(owner.attrs[name]).reshape(-1)
         first = value[0] if value.size == 1 else ""

@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError, reason_of
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, Blocks, InMemoryReader
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -106,9 +106,7 @@ def _open(path: Path) -> BlockReader:
         wanted = {axis: found[name] for axis, name in named.by_axis.items()}
         wanted |= {name: found[name] for name in ("width", "height", "camera") if name in found}
         members = {name: _measure(archive, member) for name, member in wanted.items()}
-        if (name := members.get("camera")) is not None and not (
-            name.dtype.kind == "U" and name.items == 1 and name.octets <= _NAME_BYTES
-        ):
+        if (name := members.get("camera")) is not None and (name.dtype.kind != "U" or name.items != 1):
             del members["camera"]
         in_blocks = _lie_in_blocks(members)
         if not in_blocks:
@@ -179,10 +177,8 @@ def _open_blocks(path: Path, members: Mapping[str, Member], named: ColumnNames, 
     return BlockReader([(stream, blocks)], format_name="npz", warnings=warnings, release=file.close)
 
 
-class StoredBlocks:
-    """The events of columns that lie uncompressed in a file; see `Blocks`."""
-
-    warnings: list[str] = []  # noqa: RUF012 (there are none: invalid events are counted by the reader)
+class StoredBlocks(Blocks):
+    """The events of columns that lie uncompressed in a file."""
 
     def __init__(self, file: BufferedFile, members: Mapping[str, Member]) -> None:
         self.unit = MICROSECONDS

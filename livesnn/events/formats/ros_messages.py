@@ -8,13 +8,12 @@ event_array_msgs), and the decoders of event_camera_codecs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from livesnn.events.formats.evt import EVT3, HIGH_BITS_3, LOW_BITS_3, NOWHERE, find_beginning
+from livesnn.events.formats.evt import EVT3, HIGH_BITS_3, LOW_BITS_3, NOWHERE, find_beginning, newest
 from livesnn.events.formats.shared_readers import PACKET_EVENTS, WIDEST
 from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.formats.word_reader import OUTSIDE, State, no_counts
@@ -132,23 +131,20 @@ class Decoder:
         """
         yield from (events for events in self._decode(octets, head, about_us) if events.size)
 
-    def _decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterator[Events]:
+    def _decode(self, octets: bytes, head: Head, about_us: int | None) -> Iterable[Events]:
         if not head.encoding:
-            yield _separate_events(octets, head)
-            return
+            return [_separate_events(octets, head)]
         packed = octets[head.start : head.start + head.length]
         if len(packed) < head.length:
             raise MessageError("a message ends too early")
         if head.encoding == "evt3":
-            yield from self._evt3(packed, about_us)
-        elif head.encoding == "libcaer_cmp":
-            yield self._libcaer_cmp(packed, head)
-        elif head.encoding in ("mono", "libcaer"):
-            yield (_mono if head.encoding == "mono" else _libcaer)(packed, head)
-        else:
-            raise MessageError(
-                f"its events are coded as {head.encoding!r}: record them as evt3 or libcaer_cmp", refused=True
-            )
+            return self._evt3(packed, about_us)
+        decoders = {"libcaer_cmp": self._libcaer_cmp, "mono": _mono, "libcaer": _libcaer}
+        if head.encoding in decoders:
+            return [decoders[head.encoding](packed, head)]
+        raise MessageError(
+            f"its events are coded as {head.encoding!r}: record them as evt3 or libcaer_cmp", refused=True
+        )
 
     def _evt3(self, packed: bytes, about_us: int | None) -> Iterator[Events]:
         words, first = EVT3.words(packed), 0
@@ -177,13 +173,13 @@ class Decoder:
         if not words.size:
             return np.empty(0, EVENTS_DTYPE)
         kinds, contents = words >> 12, (words & 0xFFF).astype(np.int64)
-        times = _newest(kinds, contents, _TIME_HIGH, 0) << 12 | _newest(kinds, contents, _TIME_LOW, 0)
-        columns = _newest(kinds, contents, _COLUMN, self._column)
+        times = newest(kinds, contents, _TIME_HIGH, 0) << 12 | newest(kinds, contents, _TIME_LOW, 0)
+        columns = newest(kinds, contents, _COLUMN, self._column)
         vectors = kinds == _VECTOR
         # A vector moves the base down by 8.
         moved = np.cumsum(vectors) * 8
-        moved -= _newest(kinds, moved, _VECTOR_BASE, 0)
-        bases = _newest(kinds, contents, _VECTOR_BASE, self._base) + moved
+        moved -= newest(kinds, moved, _VECTOR_BASE, 0)
+        bases = newest(kinds, contents, _VECTOR_BASE, self._base) + moved
         bits = np.where(vectors, contents & 0xFF, kinds == _EVENT).astype(np.uint8)
         row, below = np.nonzero(np.unpackbits(bits[:, np.newaxis], axis=1, bitorder="little"))
         places = np.where(vectors, bases - 8, contents)[row]  # polarity (1), y (11)
@@ -192,14 +188,6 @@ class Decoder:
         events["t"], events["x"] = _base(head) // 1000 + times[row], columns[row].clip(max=WIDEST.width)
         events["y"], events["p"] = (places & 0x7FF) + below, places & 0x800 != 0
         return events
-
-
-def _newest(
-    kinds: npt.NDArray[np.integer], contents: npt.NDArray[np.int64], kind: int, before: int
-) -> npt.NDArray[np.int64]:
-    """Return at each word the content of the last one of a kind so far; ``before`` where none has come."""
-    at = np.maximum.accumulate(np.where(kinds == kind, np.arange(kinds.size), -1))
-    return np.where(at < 0, before, contents[at])
 
 
 def _separate_events(octets: bytes, head: Head) -> Events:

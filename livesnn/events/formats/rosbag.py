@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,10 +38,8 @@ _DAMAGE = (
 
 
 class Topic(NamedTuple):
-    """Where a stream's messages are, the first one's head, and the times of recording it and of its first event."""
+    """The head of a stream's first message, and the times of recording it and of its first event."""
 
-    connections: Sequence[Connection]
-    cdr: bool
     head: Head
     first_ns: int
     first_us: int
@@ -62,9 +60,12 @@ class BagReader(Reader):
         except _DAMAGE as error:
             raise _unreadable(path, error) from error
         with closed_on_error(self):
-            names = dict.fromkeys(one.topic for one in bag.connections if one.msgtype in EVENT_TYPES and one.topic)
-            self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in names}
-            found = {name: self._find_topic(name) for name in names}
+            self._connections: dict[str, list[Connection]] = {}
+            for one in bag.connections:
+                if one.msgtype in EVENT_TYPES and one.topic:
+                    self._connections.setdefault(one.topic, []).append(one)
+            self._lost = {name: LossyBlocks(0, f"messages of {name}") for name in self._connections}
+            found = {name: self._find_topic(name) for name in self._connections}
             self._topics = {name: topic for name, topic in found.items() if topic is not None}
             if self._warnings and not self._topics:
                 raise FormatError(f"{path}: {self._warnings[0]}")
@@ -76,12 +77,10 @@ class BagReader(Reader):
 
     def _find_topic(self, name: str) -> Topic | None:
         """Return a topic by its first message with events; None if it has none, or they can't be decoded."""
-        connections = [one for one in self._bag.connections if one.topic == name and one.msgtype in EVENT_TYPES]
-        topic = Topic(connections, not isinstance(self._bag, Bag1), Head(), 0, 0)
         damage = ""
-        for log_ns, octets in self._messages(name, topic, None):
+        for log_ns, octets in self._messages(name, None):
             try:
-                head = read_head(octets, cdr=topic.cdr, packed=EVENT_TYPES[connections[0].msgtype])
+                head = self._head(name, octets)
                 decoder = Decoder(head.resolution or WIDEST, SourceCounters())
                 parts = list(decoder.decode(octets, head, None))
             except MessageError as error:
@@ -92,29 +91,33 @@ class BagReader(Reader):
                 continue
             if parts:
                 require_plausible(self._path, parts[0], head.resolution)
-                return Topic(connections, topic.cdr, head, log_ns, int(parts[0]["t"].min()))
+                return Topic(head, log_ns, int(parts[0]["t"].min()))
         if damage:
             self._warnings.append(f"the topic {name} is left out: {damage}: copy the bag again")
         return None
 
-    def _messages(self, name: str, topic: Topic, from_ns: int | None) -> Iterator[tuple[int, bytes]]:
+    def _head(self, name: str, octets: bytes) -> Head:
+        packed = EVENT_TYPES[self._connections[name][0].msgtype]
+        return read_head(octets, cdr=not isinstance(self._bag, Bag1), packed=packed)
+
+    def _messages(self, name: str, from_ns: int | None) -> Iterator[tuple[int, bytes]]:
         """Yield (when it was recorded, the message), from a time on, up to the first damage of the bag."""
         try:
-            for _, log_ns, octets in self._bag.messages(topic.connections, from_ns):
+            for _, log_ns, octets in self._bag.messages(self._connections[name], from_ns):
                 if not isinstance(log_ns, int):  # SQLite keeps anything in any column
                     raise ValueError("the time of a message isn't a number")
                 yield log_ns, octets if isinstance(octets, bytes) else b""
         except _DAMAGE as error:
             self._damaged[name] = f"{name}: the bag is damaged ({_reason(error)}): the rest of it is left out"
 
-    def _events(self, name: str, topic: Topic, from_ns: int | None, counters: SourceCounters) -> Iterator[Events]:
+    def _events(self, name: str, from_ns: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield the events of each message that was recorded at ``from_ns`` or later."""
+        topic = self._topics[name]
         decoder = Decoder(topic.head.resolution or WIDEST, counters)
-        packed = EVENT_TYPES[topic.connections[0].msgtype]
-        for log_ns, octets in self._messages(name, topic, from_ns):
+        for log_ns, octets in self._messages(name, from_ns):
             about_us = topic.first_us + (log_ns - topic.first_ns) // 1000
             try:
-                head = read_head(octets, cdr=topic.cdr, packed=packed)
+                head = self._head(name, octets)
                 yield from decoder.decode(octets, head, None if from_ns is None else about_us)
             except MessageError as error:
                 self._lost[name].note_loss(log_ns, 1, str(error))
@@ -126,19 +129,20 @@ class BagReader(Reader):
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         topic = self._topics[stream]
-        from_ns = None if start_us is None else self._place(stream, topic, start_us)
-        found = self._events(stream, topic, from_ns, counters)
+        from_ns = None if start_us is None else self._place(stream, start_us)
+        found = self._events(stream, from_ns, counters)
         jumps = yield from sorted_packets(found, topic.head.resolution or WIDEST, start_us, counters)
         if start_us is None:
             self._jumps[stream] = jumps
 
-    def _place(self, name: str, topic: Topic, start_us: int) -> int | None:
+    def _place(self, name: str, start_us: int) -> int | None:
         """Return a time of recording from which on all events at or after ``start_us`` are found; None: the start."""
+        topic = self._topics[name]
         for back_ns in _BACK_NS:
             from_ns = topic.first_ns + (start_us - topic.first_us) * 1000 - back_ns
             if from_ns <= topic.first_ns:
                 return None
-            first = next(self._events(name, topic, from_ns, SourceCounters()), None)
+            first = next(self._events(name, from_ns, SourceCounters()), None)
             if first is not None and first["t"].min() <= start_us:
                 return from_ns
         return None
@@ -146,20 +150,19 @@ class BagReader(Reader):
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the times of the first message's first event and of the last messages' last, µs."""
         if stream not in self._ranges:
-            topic = self._topics[stream]
-            last_us = max(self._latest(stream, topic), topic.first_us)
-            self._ranges[stream] = topic.first_us, last_us
+            self._ranges[stream] = self._topics[stream].first_us, self._latest(stream)
         return self._ranges[stream]
 
-    def _latest(self, name: str, topic: Topic) -> int:
+    def _latest(self, name: str) -> int:
+        topic = self._topics[name]
         end_ns = int(self._bag.end_time if isinstance(self._bag, Bag1) else self._bag.metadata.end_time)
         size = topic.head.resolution or WIDEST
         later_ns = (end_ns - back_ns for back_ns in _BACK_NS if end_ns - back_ns > topic.first_ns)
         for from_ns in (*later_ns, None):
-            found = self._events(name, topic, from_ns, SourceCounters())
+            found = self._events(name, from_ns, SourceCounters())
             packets = sorted_packets(found, size, None, SourceCounters())
             if ends := [int(packet["t"][-1]) for packet in packets]:
-                return max(ends)
+                return max(*ends, topic.first_us)
         return topic.first_us
 
     def other_content(self) -> OtherContent:

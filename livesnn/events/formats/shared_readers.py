@@ -46,7 +46,9 @@ class Blocks(Protocol):
         """
 
     @property
-    def warnings(self) -> list[str]: ...
+    def warnings(self) -> list[str]:
+        """What was lost so far, one line each."""
+        return []
 
 
 class LossyBlocks:
@@ -119,8 +121,12 @@ class BlockReader(Reader):
 
     def _latest(self, stream: str, number: int) -> int:
         """Return the greatest time of a block, or of the last one before it that has events."""
-        spans = (self._span(stream, before) for before in range(number, -1, -1))
-        return next((span[1] for span in spans if span is not None), -TIME_LIMIT_US)
+        span = self._first_span(stream, range(number, -1, -1))
+        return -TIME_LIMIT_US if span is None else span[1]
+
+    def _first_span(self, stream: str, numbers: Iterable[int]) -> tuple[int, int] | None:
+        """Return the least and the greatest time of the first of these blocks that has events."""
+        return next((span for number in numbers if (span := self._span(stream, number)) is not None), None)
 
     def _span(self, stream: str, number: int) -> tuple[int, int] | None:
         if (stream, number) not in self._spans:
@@ -132,12 +138,8 @@ class BlockReader(Reader):
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and the greatest time of the first and the last block that have events, µs."""
         numbers = range(self._blocks[stream].count)
-        ends = [
-            next((span for n in order if (span := self._span(stream, n)) is not None), None)
-            for order in (numbers, reversed(numbers))
-        ]
-        known = [span for span in ends if span is not None]
-        return (min(t for t, _ in known), max(t for _, t in known)) if known else None
+        first, last = (self._first_span(stream, order) for order in (numbers, reversed(numbers)))
+        return (min(first[0], last[0]), max(first[1], last[1])) if first and last else None
 
     def other_content(self) -> OtherContent:
         return self._other
@@ -197,10 +199,8 @@ def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[t
     return [(part, bool((part["t"][1:] >= part["t"][:-1]).all())) for part in parts]
 
 
-class _HeldBlocks:
-    """Events in memory, as `Blocks`."""
-
-    warnings: list[str] = []  # noqa: RUF012 (there are none)
+class _HeldBlocks(Blocks):
+    """Events in memory."""
 
     def __init__(self, events: Events) -> None:
         self._events = events

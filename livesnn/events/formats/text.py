@@ -136,14 +136,10 @@ class TextBlocks(LossyBlocks):
         rows = self.rows(number)
         if not rows.exponents.any():
             return columns_to_events({axis: rows.mantissas[:, self.order[axis]] for axis in AXES}, self.unit)
-        whole = {axis: scaled(*_column(rows, self.order[axis]), 0) for axis in ("x", "y", "p")}
+        whole = {axis: rows.scaled(self.order[axis], 0) for axis in ("x", "y", "p")}
         columns = {axis: np.where(exact, values, -2) for axis, (values, exact) in whole.items()}
-        columns["t"], _ = scaled(*_column(rows, self.order["t"]), POWER[self.unit])
+        columns["t"], _ = rows.scaled(self.order["t"], POWER[self.unit])
         return columns_to_events(columns, MICROSECONDS)
-
-
-def _column(rows: Rows, index: int) -> tuple[Integers, Integers]:
-    return rows.mantissas[:, index], rows.exponents[:, index]
 
 
 def is_text(octets: bytes) -> bool:
@@ -176,7 +172,7 @@ def _read_layout(file: BufferedFile) -> TextLayout:
     """Return what the lines before the first row say."""
     start, names, resolution = 0, list[str](), None
     fields, has_header = list[str](), False
-    for line in bytes(file.view(0, min(_HEAD_BYTES, file.size))).splitlines(keepends=True):
+    for line in bytes(file.view(0, _HEAD_BYTES)).splitlines(keepends=True):
         text = line.decode("utf-8", "replace")
         fields = _numbers(text.lstrip("\ufeff"))
         if not _is_content(text):
@@ -238,8 +234,8 @@ def _values(sample: Rows) -> npt.NDArray[np.float64]:
 
 
 def _sample_times(sample: Rows, index: int) -> TimeSample:
-    whole, is_whole = scaled(*_column(sample, index), 0)
-    _, is_thousandth = scaled(*_column(sample, index), 3)
+    whole, is_whole = sample.scaled(index, 0)
+    _, is_thousandth = sample.scaled(index, 3)
     return take_sample(_values(sample)[:, index], is_whole, is_thousandth, is_whole & (whole % 1000 == 0))
 
 
@@ -273,6 +269,16 @@ class Rows(NamedTuple):
     exponents: Integers
     bad_lines: int
     first_bad: int
+
+    def scaled(self, index: int, power: int) -> tuple[Integers, npt.NDArray[np.bool_]]:
+        """Return (a column [N] · 10^power, rounded; which numbers needed no rounding and are within ± TIME_LIMIT_US).
+
+        Numbers beyond the limit become TIME_LIMIT_US.
+        """
+        mantissas, exponents = (np.ascontiguousarray(part[:, index]) for part in self[:2])
+        numbers, exact = np.empty(mantissas.size, np.int64), np.empty(mantissas.size, np.bool_)
+        _scale(mantissas, exponents, power, numbers, exact)
+        return numbers, exact
 
 
 def read_rows(text: memoryview, fields: int) -> Rows:
@@ -411,17 +417,6 @@ def _read_rows(octets: Octets, mantissas: Integers, exponents: Integers) -> tupl
         n += fields > 0
         start = end + 1
     return n, bad, first_bad
-
-
-def scaled(mantissas: Integers, exponents: Integers, power: int) -> tuple[Integers, npt.NDArray[np.bool_]]:
-    """Return (numbers [N] · 10^power, rounded; which of them needed no rounding and are within ± TIME_LIMIT_US).
-
-    Numbers beyond the limit become TIME_LIMIT_US.
-    """
-    numbers = np.empty(mantissas.size, np.int64)
-    exact = np.empty(mantissas.size, np.bool_)
-    _scale(np.ascontiguousarray(mantissas), np.ascontiguousarray(exponents), power, numbers, exact)
-    return numbers, exact
 
 
 @njit(nogil=True, cache=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
-from livesnn.events.formats.shared_readers import PACKET_EVENTS
+from livesnn.events.formats.shared_readers import PACKET_EVENTS, WIDEST
 from livesnn.events.packet import (
     DISORDER_US,
     EVENTS_DTYPE,
@@ -87,14 +87,6 @@ class WordLayout(NamedTuple):
         return np.frombuffer(octets, f"{order}u{self.word_bytes}", count).astype(f"u{self.word_bytes}")
 
 
-class Body(NamedTuple):
-    """The words of a file from byte ``start`` on; ``state`` is the decoder's before the first of them."""
-
-    start: int
-    layout: WordLayout
-    state: State
-
-
 @njit(nogil=True, cache=True)
 def unwrap(low_bits: int, last_us: int) -> int:
     """Return the time nearest to ``last_us`` whose lower 32 bits are ``low_bits``, µs."""
@@ -115,42 +107,45 @@ def extend_span(t: int, first: bool, span: Span) -> Span:
 class WordReader(Reader):
     """An open file of words; see `Reader`. Its times are indexed block by block, from the start on.
 
-    The reader owns ``file``. If the resolution of its only ``stream`` isn't known, events up to ``widest`` are valid.
-    ``warnings`` say what was assumed or lost so far, ``frame_pixels`` how many pixels a frame among the words has.
+    The reader owns ``file``, whose words begin at byte ``start``, where the decoder's state is ``state``. If the
+    resolution of its only ``stream`` isn't known, events up to ``widest`` are valid. ``warnings`` say what was
+    assumed or lost so far, ``frame_pixels`` how many pixels a frame among the words has.
     Raises FormatError when most of the first events are outside the sensor.
     """
 
     def __init__(
         self,
         file: BufferedFile,
-        body: Body,
         stream: EventStream,
+        layout: WordLayout,
+        start: int,
+        state: State,
         *,
-        widest: Resolution,
+        widest: Resolution = WIDEST,
         warnings: list[str],
         orientation: str = "x to the right, y down",
         frame_pixels: int | None = None,
     ) -> None:
-        self._file, self._body = file, body
+        self._file, self._layout, self._start = file, layout, start
         self._indexed_file = BufferedFile(file.path)  # of its own: `index` may run beside `packets`
         self._size = stream.resolution or widest
         self._frame_pixels = frame_pixels or self._size.width * self._size.height
-        self.format = body.layout.name
+        self.format = layout.name
         self.orientation = orientation
         self.streams = (stream,)
         self.camera, self.resolution = stream.camera, stream.resolution
         self._warnings = warnings
         self._counts = no_counts()
-        self._block_words = BLOCK_BYTES // body.layout.word_bytes
-        self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
+        self._block_words = BLOCK_BYTES // layout.word_bytes
+        self._words, left = divmod(file.size - start, layout.word_bytes)
         if left:
-            self._warnings.append(f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short")
+            self._warnings.append(f"the last {left} bytes aren't a whole {layout.word}: the file is cut short")
         blocks = -(-self._words // self._block_words)
-        self._states = np.zeros((blocks, body.state.size), np.int64)
+        self._states = np.zeros((blocks, state.size), np.int64)
         self._earliest = np.full(blocks, _LATEST)
         self._latest = np.full(blocks, -_LATEST)
         self._items = np.zeros(blocks, np.int64)
-        self._state = body.state.copy()  # before the first block that isn't indexed
+        self._state = state.copy()  # before the first block that isn't indexed
         self._indexed = self._events = self._jumps = 0
         self._newest_us: int | None = None
         self._indexing = threading.Lock()
@@ -162,7 +157,7 @@ class WordReader(Reader):
     @property
     def warnings(self) -> list[str]:
         strange = (
-            f"{self._counts[STRANGE]:,} words are of a type that {self._body.layout.title} doesn't have, and are "
+            f"{self._counts[STRANGE]:,} words are of a type that {self._layout.title} doesn't have, and are "
             f"left out: the file is damaged, or from a newer camera"
         )
         return [*self._warnings, *[strange] * bool(self._counts[STRANGE]), *jump_warnings({"": self._jumps})]
@@ -209,9 +204,9 @@ class WordReader(Reader):
             )
 
     def _read(self, file: BufferedFile, number: int) -> Words:
-        first, each = number * self._block_words, self._body.layout.word_bytes
+        first, each = number * self._block_words, self._layout.word_bytes
         size = min(self._block_words, self._words - first) * each
-        return self._body.layout.words(file.view(self._body.start + first * each, size))
+        return self._layout.words(file.view(self._start + first * each, size))
 
     def _decode(self, words: Words, state: State, room: int, counts: Counts) -> Iterator[Decoded]:
         """Yield a block's events as in the file, and what `Decode` returns of them, split where time jumps back.
@@ -221,7 +216,7 @@ class WordReader(Reader):
         first = 0
         while first < len(words):
             events = np.empty(room, EVENTS_DTYPE)
-            first, n, earliest_us, latest_us, ordered = self._body.layout.decode(
+            first, n, earliest_us, latest_us, ordered = self._layout.decode(
                 words, first, state, *self._size, events, counts
             )
             if n:
