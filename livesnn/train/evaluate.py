@@ -77,15 +77,15 @@ class Evaluation:
     seconds: float
 
 
-def evaluate(model: Model, clips: Clips) -> Evaluation:
-    """Run each clip from zero state, then all clips as one stream in an order shuffled by seed 0.
+def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
+    """Run each clip from zero state, then all clips as one stream in an order shuffled by ``seed``.
 
     Raises DataError if there are no clips, or they don't fit the model's classes or window.
     """
     card = model.card
     _check(card, clips)
     begun_s = time.perf_counter()
-    stream = clips.shuffled(0)
+    stream = clips.shuffled(seed)
     reset = list(_decided(model, stream, "reset"))
     carried = list(_decided(model, stream, "carry"))
     truth = [clips.classes[label] for label in stream.labels]
