@@ -202,7 +202,8 @@ def plan(config: Configuration) -> Plan:
 
 def time_steps(net: Network, config: Configuration, parts: Parts, steps: int) -> list[float]:
     """Train ``net`` for some steps with spikes; return the seconds of each but the first, which compiles."""
-    loaders, ended_s = Loaders(parts, config), list[float]()
+    loaders = Loaders(parts, config)
+    ended_s: list[float] = []  # When each step ends; the loading of the next batch follows
     with _quiet():
         trainer = lightning.Trainer(
             max_steps=steps,
@@ -340,7 +341,6 @@ def _trainer(
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return lightning.Trainer(
         max_epochs=config.epochs,
-        accelerator="auto",
         devices=config.devices,
         num_nodes=config.num_nodes,
         strategy="ddp" if shared else "auto",
