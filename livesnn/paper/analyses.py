@@ -34,7 +34,7 @@ from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, measure_switch
-from livesnn.train.model_folder import blank_figure
+from livesnn.train.model_folder import blank_figure, markdown_table
 from livesnn.train.network import Network, build, measure_norms
 from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, load_best
@@ -151,16 +151,14 @@ def _difference(maps: Maps) -> float:
 
 
 def _describe_feature_maps(measured: FeatureMaps) -> str:
+    head = ["", "the frame", "first convolution's maps", "second convolution's maps"]
     rows = [
-        f"| {ROWS['table1'][method].label} | {parts['frame']:.3f} | {parts['first']:.3f} | {parts['second']:.3f} |"
+        [ROWS["table1"][method].label, *(f"{parts[name]:.3f}" for name in ("frame", "first", "second"))]
         for method, parts in measured.differences.items()
     ]
-    table = "\n".join(rows)
     return f"""![Figure 1: feature maps of a digit that has turned half-way, from either side](fig1.png)
 
-| | the frame | first convolution's maps | second convolution's maps |
-|---|---|---|---|
-{table}
+{markdown_table(head, rows)}
 
 The values say how far the maps of the two directions are apart half-way round, where both show the same picture.
 0 is the same, and 1 nothing in common. They are means of {measured.n} test digits.
@@ -339,13 +337,12 @@ def shuffled(clips: Clips) -> Clips:
 
 
 def _describe_state(measured: Ablations) -> str:
-    head = "| model | " + " | ".join(SHOWN.values()) + " | clips |\n|" + "---|" * (len(SHOWN) + 2)
-    rows = (
-        f"| {each.model} | {' | '.join(f'{100 * each.accuracy[name]:.1f} %' for name in SHOWN)} | "
-        f"{each.n} of {each.frames} frames, test part of {each.dataset} |"
-        for each in measured.models
-    )
-    return "\n".join(["![Does the state matter?](state.png)", "", head, *rows, "", _origin(measured)])
+    rows = []
+    for each in measured.models:
+        clips = f"{each.n} of {each.frames} frames, test part of {each.dataset}"
+        rows.append([each.model, *(f"{100 * each.accuracy[name]:.1f} %" for name in SHOWN), clips])
+    table = markdown_table(["model", *SHOWN.values(), "clips"], rows)
+    return f"![Does the state matter?](state.png)\n\n{table}\n\n{_origin(measured)}"
 
 
 def _draw_state(measured: Ablations) -> Picture:

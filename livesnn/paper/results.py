@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -24,18 +26,14 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 def save(file: Path, measured: object) -> None:
-    """Write a value as JSON, all of it or nothing; raises DataError if it can't be written."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, _as_json(measured).encode())
-    except OSError as error:
-        raise DataError(f"{file} can't be written: {reason_of(error)}: give another --out") from error
+    """Write a value as indented JSON, all of it or nothing, with each row of numbers on one line.
 
-
-def _as_json(measured: object) -> str:
-    """Return indented JSON with each row of numbers on one line."""
+    Raises DataError if it can't be written.
+    """
     text = msgspec.json.format(msgspec.json.encode(measured), indent=1).decode()
-    return re.sub(r"\[[\d\s.,eE+-]+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
+    rows = re.sub(r"\[[\d\s.,eE+-]+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
+    with _made_writable(file.parent, file):
+        replace_file(file, rows.encode())
 
 
 def load(file: Path, kind: type[T]) -> T | None:
@@ -52,12 +50,18 @@ def load(file: Path, kind: type[T]) -> T | None:
 
 def check_writable(out: Path) -> None:
     """Raise DataError if a folder can't be written to, before hours of training."""
+    with _made_writable(out, out), NamedTemporaryFile(dir=out):
+        pass
+
+
+@contextmanager
+def _made_writable(folder: Path, what: Path) -> Iterator[None]:
+    """Make a folder; raise DataError if that, or writing ``what`` in the block, fails."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=out):
-            pass
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise DataError(f"{out} can't be written: {reason_of(error)}: give another --out") from error
+        raise DataError(f"{what} can't be written: {reason_of(error)}: give another --out") from error
 
 
 class Folders(NamedTuple):

@@ -207,7 +207,7 @@ def _check_data(cell: Cell, folders: Folders) -> None:
 def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
     """Time training steps with data loading; this changes ``net``."""
     times_s = time_steps(net, config, parts, 1 + TIMED)
-    batches = Loaders(parts, config.batch, config.seed).batches()
+    batches = Loaders(parts, config).batches()
     return StepTime(statistics.median(times_s), batches.batch, len(batches), len(times_s))
 
 

@@ -16,7 +16,7 @@ from livesnn.train.configuration import (
     RecipeName,
     as_flags,
 )
-from livesnn.train.datasets import Name, SplitName
+from livesnn.train.datasets import VIDEOS, Name, SplitName
 from livesnn.train.resolve import recipe, resolve
 
 
@@ -271,8 +271,7 @@ class Cell(NamedTuple):
             return {"only": UCF6} if self.column == "ucf6" else {}
         if self._sequences:
             return _SEQUENCES
-        video = self.data_column.dataset in ("ucf101", "hmdb51")
-        blocks = _VIDEO_BLOCKS if video and self.row.network == "sts_resnet" else {}
+        blocks = _VIDEO_BLOCKS if self.data_column.dataset in VIDEOS and self.row.network == "sts_resnet" else {}
         return self.data_column.settings | blocks
 
     def _budget_settings(self) -> dict[str, Any]:

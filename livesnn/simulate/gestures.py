@@ -123,12 +123,8 @@ class Segment(NamedTuple):
     end_us: int
 
 
-class Turn(NamedTuple):
-    """What a person performs next: for ``held_s``, after a change to it that takes ``change_s``."""
-
-    performed: str
-    change_s: float
-    held_s: float
+Turn = tuple[str, float, float]
+"""What a person performs next, how many seconds the change to it takes, and how long it then lasts."""
 
 
 class Take(NamedTuple):
@@ -248,18 +244,16 @@ def gesture_stream(
     return _takes(scene, _rounds(gestures, segment_s, rng), rng, breadth)
 
 
-def practice_frames(
-    seed: int, spec: InputSpec, count: int, *, use: Use
-) -> tuple[npt.NDArray[np.uint8], list[str | None]]:
+def practice_frames(seed: int, spec: InputSpec, count: int) -> tuple[npt.NDArray[np.uint8], list[str | None]]:
     """Return frames of a wide person who performs gestures, other movements and rests, short and long, in any order.
 
     Some people perform nothing at all. Returns uint8 [count, C, H, W], and what is performed in the middle of each
     frame, one of `motions.PEOPLE`; None on the way from one performance to the next. Raises DataError if the frames
     take too long.
     """
-    filtered = gesture_random(use, seed).spawn(1)[0].random() < DENOISED_SHARE
+    filtered = gesture_random("train", seed).spawn(1)[0].random() < DENOISED_SHARE
     for attempt in range(ATTEMPTS):
-        rng = gesture_random(use, seed, None, attempt)
+        rng = gesture_random("train", seed, None, attempt)
         nothing = str(rng.choice([*NOTHING_SHARES], p=[*NOTHING_SHARES.values()]))
         performs = rng.random() >= NOTHING_SHARE
         scene = _scene(() if performs else (nothing,), rng, RESOLUTION, LAMP_SHARE, "wide")
@@ -282,11 +276,10 @@ def practice_frames(
             break
     ends = [frame.t for frame in frames[:count]]
     middles = [(begin + end) / 2 for begin, end in pairwise([0, *ends])]
-    return np.stack([frame.data for frame in frames[:count]]), [_performed(at, segments) for at in middles]
-
-
-def _performed(at_us: float, segments: Sequence[Segment]) -> str | None:
-    return next((each.gesture for each in segments if each.start_us <= at_us < each.end_us), None)
+    performed = [
+        next((each.gesture for each in segments if each.start_us <= at < each.end_us), None) for at in middles
+    ]
+    return np.stack([frame.data for frame in frames[:count]]), performed
 
 
 def _practice(rng: Random) -> Iterator[Turn]:
@@ -295,10 +288,10 @@ def _practice(rng: Random) -> Iterator[Turn]:
         change_s = log_uniform(rng, *SWIFT_S)
         rested = not rested and rng.random() < REST_SHARE
         if rested:
-            yield Turn(IDLE, change_s, rng.uniform(*REST_S))
+            yield IDLE, change_s, rng.uniform(*REST_S)
         else:
             performed = str(rng.choice([*PRACTISED], p=[*PRACTISED.values()]))
-            yield Turn(performed, change_s, log_uniform(rng, *PERFORMED_S))
+            yield performed, change_s, log_uniform(rng, *PERFORMED_S)
 
 
 def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -> Iterator[Take]:
@@ -326,7 +319,7 @@ def _takes(scene: Scene, turns: Iterator[Turn], rng: Random, breadth: Breadth) -
 def _rounds(gestures: tuple[str, ...], segment_s: tuple[float, float], rng: Random) -> Iterator[Turn]:
     while True:
         for index in rng.permutation(len(gestures)):
-            yield Turn(gestures[index], rng.uniform(*CHANGE_S), rng.uniform(*segment_s))
+            yield gestures[index], rng.uniform(*CHANGE_S), rng.uniform(*segment_s)
 
 
 def _steps(seconds: float) -> int:

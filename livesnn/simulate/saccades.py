@@ -121,14 +121,6 @@ def saccade_recording(
     return _seen(frames, times, pixels, rng)
 
 
-def simulated_digit(images: npt.NDArray[np.uint8], index: int, *, seed: int, spec: SaccadeSpec = NMNIST) -> Events:
-    """Return the recording of ``images[index]``. The same seed and index always give the same events.
-
-    ``images`` is uint8 [N, h, w].
-    """
-    return saccade_recording(images[index], np.random.default_rng([seed, index]), spec)
-
-
 DVS128 = Resolution(128, 128)
 SCREEN_PIXELS = 512  # Side of the image on the screen
 LOOP_US, REFRESHES = 200_000, 12  # A loop, and the pictures of the screen in it

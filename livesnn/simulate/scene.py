@@ -49,12 +49,8 @@ class Lamp(NamedTuple):
     depth: FloatImage
 
 
-class Drift(NamedTuple):
-    """How far the background is from its place in each picture, in pixels: ``across`` [T, W], ``down`` [T]."""
-
-    across: Array
-    down: Array
-
+Drift = tuple[Array, Array]
+"""How far the background is from its place in each picture, in pixels: across [T, W], and down [T]."""
 
 Moving = Callable[[Array], Array]  # Returns what is true at the moments [T], in s
 
@@ -63,11 +59,11 @@ class Surroundings(NamedTuple):
     """What moves besides the person."""
 
     # Return shapes [T, S, 11] in pixels of the sensor, painted behind or before the person
-    behind: tuple[Moving, ...] = ()
-    before: tuple[Moving, ...] = ()
-    camera: Moving | None = None  # Returns how far everything is displaced, [T, 2], in pixels
+    behind: tuple[Moving, ...]
+    before: tuple[Moving, ...]
+    camera: Moving | None  # Returns how far everything is displaced, [T, 2], in pixels
     # Returns how far each column of the background is displaced besides, [T, W], in pixels
-    curtain: Moving | None = None
+    curtain: Moving | None
 
 
 @dataclass(frozen=True)
@@ -190,7 +186,7 @@ def surrounded(scene: Scene, shapes: Array, times_us: npt.NDArray[np.int64]) -> 
     shapes[:, :, [_X0, _X1]] += moved[:, :1, None]
     shapes[:, :, [_Y0, _Y1]] += moved[:, 1:, None]
     across = moved[:, :1] + np.zeros(scene.resolution.width)
-    return shapes, Drift(across if curtain is None else across + curtain(times_s), moved[:, 1])
+    return shapes, (across if curtain is None else across + curtain(times_s), moved[:, 1])
 
 
 def shapes_of(scene: Scene, limbs: Limbs) -> Array:

@@ -327,7 +327,7 @@ def _kept_aside(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
 
 def _check_windows(windows: int, gesture: str, card: ModelCard) -> None:
     if windows < LEAST_WINDOWS:
-        seconds = LEAST_WINDOWS * card.input.window * (card.input.slice.delta_t_us or 0) / 1e6
+        seconds = LEAST_WINDOWS * window_s(card)
         long = f" ({seconds:g} s)" if seconds else ""
         raise DataError(
             f"{windows} whole windows of {gesture} are too few to learn from: record {LEAST_WINDOWS}{long} or more"

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from livesnn.train.configuration import NO_AUGMENTATION, Augmentation
+from livesnn.train.configuration import NO_AUGMENTATION, Augmentation, Configuration
 from livesnn.train.datasets import Parts, Samples
 
 AT_ONCE = 50
@@ -46,9 +46,6 @@ class BatchDataset(Dataset[Batch]):
 
     def __init__(self, samples: Samples, extra: Samples | None = None) -> None:
         self._parts = [samples] if extra is None else [samples, extra]
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
 
     def __getitem__(self, draw: Draw) -> Batch:
         numbers, first, taken = np.array(draw.numbers, np.int64), 0, []
@@ -103,16 +100,14 @@ class EpochBatches(Sampler[Draw]):
 class Loaders(lightning.LightningDataModule):
     """Loads training and validation batches; without worker processes, as the data is in memory or mapped."""
 
-    def __init__(self, parts: Parts, batch: int, seed: int) -> None:
+    def __init__(self, parts: Parts, config: Configuration) -> None:
         super().__init__()
-        self._parts, self._batch, self._seed = parts, batch, seed
+        self._parts, self._config = parts, config
 
     def batches(self, *, rank: int = 0, workers: int = 1) -> EpochBatches:
-        parts = self._parts
-        return EpochBatches(
-            len(parts.training), len(parts.extra or ()), parts.extra_per_epoch, self._batch, self._seed,
-            rank=rank, workers=workers,
-        )  # fmt: skip
+        parts, config = self._parts, self._config
+        sizes = len(parts.training), len(parts.extra or ()), parts.extra_per_epoch, config.batch
+        return EpochBatches(*sizes, config.seed, rank, workers)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         sampler = self.batches(rank=self.trainer.global_rank, workers=self.trainer.world_size)
@@ -120,7 +115,7 @@ class Loaders(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return a loader of one batch with all validation clips, in the order of a stream."""
-        clips = self._parts.validation.shuffled(self._seed)
+        clips = self._parts.validation.shuffled(self._config.seed)
         return DataLoader(BatchDataset(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
 
 

@@ -67,10 +67,6 @@ def _check_ranges(flags: object, prefix: str = "") -> None:
             raise TrainError(f"{name} is {value}: give a number from {mark.low:g} to {mark.high:g}")
 
 
-def _all_within(values: tuple[float, ...], low: float, high: float) -> bool:
-    return all(low <= value <= high for value in values)
-
-
 @cache
 def _marks(kind: type[Any]) -> list[tuple[Field[Any], object]]:
     """Return each mark of a dataclass, such as a `Range`, with the field that it is on."""
@@ -267,14 +263,13 @@ class Configuration(DataRequest):
                 sets = ", ".join(mark.sets)
                 yield f"{flag(each.name)} only applies to {sets}, not to {self.dataset}: leave it out"
         blocks = NETWORKS[self.network].blocks
-        for name, count, most in (("widths", blocks, 4096), ("strides", 4, 4096), ("sub_blocks", 4, 64)):
-            values = getattr(self, name)
-            if (values or name != "widths") and (len(values) != count or not _all_within(values, 1, most)):
+        for name, count, low, high in (
+            ("widths", blocks, 1, 4096), ("strides", 4, 1, 4096), ("sub_blocks", 4, 1, 64), ("block_alphas", 4, 0, 1),
+        ):  # fmt: skip
+            values, left_out = getattr(self, name), getattr(Configuration, name)
+            if values != left_out and (len(values) != count or not all(low <= value <= high for value in values)):
                 words = "two" if count == 2 else "four"
-                yield f"{flag(name)} takes {words} numbers from 1 to {most}, one for each block of the network"
-        decays = self.block_alphas
-        if decays and (len(decays) != 4 or not _all_within(decays, 0, 1)):
-            yield "--block-alphas takes four numbers from 0 to 1, one for each block of the network"
+                yield f"{flag(name)} takes {words} numbers from {low} to {high}, one for each block of the network"
         workers = self.devices * self.num_nodes
         if self.batch % workers:
             yield f"--batch {self.batch} can't be shared by {workers} devices: give a multiple of {workers}"

@@ -91,7 +91,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     truth = [clips.classes[label] for label in stream.labels]
     decided, decided_reset = (_index(each, clips.classes) for each in (carried, reset))
     density = np.mean([clip.density for clip in carried], axis=0)
-    counts = _count(clips, card.input)
+    mean_count, saturated, empty, active = _count(clips, card.input)
     wrong = [
         Mistake(name, true, clip.decision, clip.confidence, recording)
         for name, recording, true, clip in zip(
@@ -108,7 +108,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         accuracy_recordings_carried=accuracy_recordings(stream, np.array([clip.rates for clip in carried])),
         density=mean_density(density, card),
         densities=dict(zip(card.states, density.tolist(), strict=False)),
-        **costs(density, counts.active, card),
+        **costs(density, active, card),
         classes=clips.classes,
         confusion=confusion(stream.labels, decided, len(clips.classes)),
         confusion_reset=confusion(stream.labels, decided_reset, len(clips.classes)),
@@ -117,9 +117,9 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         ),
         temperature=fit_temperature([clip.rates for clip in carried], stream.labels, card),
         mistakes=tuple(sorted(wrong, key=lambda mistake: -mistake.confidence)[:MISTAKES]),
-        mean_count=counts.mean,
-        saturated=counts.saturated,
-        empty=counts.empty,
+        mean_count=mean_count,
+        saturated=saturated,
+        empty=empty,
         seconds=time.perf_counter() - begun_s,
     )
 
@@ -150,16 +150,8 @@ def _index(decided: list[_Clip], classes: tuple[str, ...]) -> Index:
     return np.array([classes.index(clip.decision) for clip in decided])
 
 
-class _Counts(NamedTuple):
-    """See `Evaluation`; ``active`` is the mean number of values in a frame that aren't 0."""
-
-    mean: float
-    saturated: float
-    empty: float
-    active: float
-
-
-def _count(clips: Clips, spec: InputSpec) -> _Counts:
+def _count(clips: Clips, spec: InputSpec) -> tuple[float, float, float, float]:
+    """Return the mean count, the saturated and the empty share as in `Evaluation`, and a frame's values above 0."""
     total, active, full, empty = 0.0, 0, 0, 0
     for clip in clips.frames:
         total += float(clip.mean())
@@ -168,7 +160,7 @@ def _count(clips: Clips, spec: InputSpec) -> _Counts:
         empty += int(np.count_nonzero(~clip.any(axis=(1, 2, 3))))
     frames = len(clips) * clips.frames.shape[1]
     used = prod(clips.frames.shape) if spec.kind == "video" else active
-    return _Counts(total / len(clips), full / max(used, 1), empty / frames, active / frames)
+    return total / len(clips), full / max(used, 1), empty / frames, active / frames
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:

@@ -81,14 +81,6 @@ class _Gesture(NamedTuple):
         return [each for each in self.frames if each.begun_us is not None and each.begun_us >= self.start_us]
 
 
-class _Rest(NamedTuple):
-    """The whole windows of a stream in which nothing is performed: their duration, and how many have a decision."""
-
-    name: str
-    us: int
-    wrong: int
-
-
 def evaluate_stream(
     model: Model,
     streams: Iterable[UncutStream],
@@ -97,7 +89,8 @@ def evaluate_stream(
     """Run streams one after the other, each from zero state; raises DataError if no frame counts."""
     begun_s = time.perf_counter()
     gestures: list[_Gesture] = []
-    rests: list[_Rest] = []
+    rest_us: Counter[str] = Counter()  # By the stream's name, as for the next
+    rest_wrong: Counter[str] = Counter()
     labelled: Counter[str] = Counter()
     warnings: list[str] = []
     played_us = 0
@@ -113,7 +106,9 @@ def evaluate_stream(
         if stream.rests:
             busy = [(start_us + later_us, end_us + later_us) for start_us, end_us in stream.unknown]
             busy += [(start_us, end_us) for _, start_us, end_us in segments]
-            rests.append(_rest(stream.name, decided, busy))
+            us, wrong = _rest(decided, busy)
+            rest_us[stream.name] += us
+            rest_wrong[stream.name] += wrong
         played_us = decided[-1].t if decided else played_us
     if not any(gesture.whole for gesture in gestures):
         raise DataError(
@@ -140,8 +135,8 @@ def evaluate_stream(
         latency_ms=_latency_ms(gestures),
         accuracy_after_ms=_accuracy_after_ms(gestures),
         flickers_a_minute=_flickers_a_minute(gestures),
-        false_decisions_a_minute=_false_decisions(gestures, rests),
-        idle_decisions_a_minute=_a_minute(sum(rest.wrong for rest in rests), sum(rest.us for rest in rests)),
+        false_decisions_a_minute=_false_decisions(gestures, rest_us, rest_wrong),
+        idle_decisions_a_minute=_a_minute(rest_wrong.total(), rest_us.total()),
         density=mean_density(np.mean([frame.density for _, frame in counted], axis=0), model.card),
         minutes=last_us / MINUTE_US,
         unmeasured=dict(labelled - found),
@@ -182,7 +177,8 @@ def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iter
             yield _Gesture(name, start_us, end_us, list(decided[first:last]))
 
 
-def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]]) -> _Rest:
+def _rest(decided: Sequence[_Decided], busy: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the duration in µs of all whole windows in which nothing is performed, and how many have a decision."""
     us, wrong = 0, 0
     for frame in decided:
         begun_us = frame.begun_us
@@ -191,7 +187,7 @@ def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]
         if not any(start_us < frame.t and begun_us < end_us for start_us, end_us in busy):
             us += frame.t - begun_us
             wrong += frame.decision is not None
-    return _Rest(name, us, wrong)
+    return us, wrong
 
 
 def _latency_ms(gestures: Sequence[_Gesture]) -> dict[str, float]:
@@ -226,15 +222,14 @@ def _flickers_a_minute(gestures: Sequence[_Gesture]) -> float:
     return _a_minute(changes, us)
 
 
-def _false_decisions(gestures: Sequence[_Gesture], rests: Sequence[_Rest]) -> dict[str, float]:
+def _false_decisions(
+    gestures: Sequence[_Gesture], rest_us: Counter[str], rest_wrong: Counter[str]
+) -> dict[str, float]:
     windows = [frame for gesture in gestures if gesture.name == OTHER for frame in gesture.whole if frame.window_end]
     us = sum(frame.t - (frame.begun_us or 0) for frame in windows)
     wrong = sum(frame.decision not in (OTHER, None) for frame in windows)
-    totals = {OTHER: (wrong, us)} if windows else {}
-    for rest in rests:
-        before = totals.get(rest.name, (0, 0))
-        totals[rest.name] = (before[0] + rest.wrong, before[1] + rest.us)
-    return {name: _a_minute(*total) for name, total in totals.items()}
+    of_other = {OTHER: _a_minute(wrong, us)} if windows else {}
+    return of_other | {name: _a_minute(rest_wrong[name], us) for name, us in rest_us.items()}
 
 
 def _a_minute(count: int, us: int) -> float:

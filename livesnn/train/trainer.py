@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning
 import msgspec
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, LambdaCallback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
@@ -105,8 +105,8 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
     check_run_folder(config)
     made_trackers = [_tracker(name, config) for name in trackers]
     commit = own_commit()
-    start, before, parts, unmeasured, net = _prepare(config)
-    loaders = Loaders(parts, config.batch, config.seed)
+    start, parts, net = _prepare(config)
+    loaders = Loaders(parts, config)
     module = _module(net, config, parts, config.epochs * len(loaders.batches()))
     with run_folder(config) as (run, resume_from), _quiet():
         record_clips(run, parts, resumed=resume_from is not None)
@@ -116,7 +116,7 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
         trainer = _trainer(config, run, [*more, LastEpochs(run, config.averaged)], made_trackers)
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
-            say_validation(before, parts)
+            say_validation(trained_before(start, config), parts)
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -131,26 +131,16 @@ def train(config: Configuration, trackers: Sequence[LoggerName] = ()) -> Trained
         if done:
             with suppress(ModelError):  # there is none, or it is damaged
                 made = load_card(run / "model" / WEIGHTS)
-        return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
+        return _finish(run, config, net, parts, commit, made)
 
 
-class _Prepared(NamedTuple):
-    """What a training begins with."""
-
-    start: Start | None
-    before: ModelCard | None  # See `trained_before`
-    parts: Parts
-    unmeasured: tuple[str, ...]  # Classes without a validation clip
-    net: Network
-
-
-def _prepare(config: Configuration) -> _Prepared:
+def _prepare(config: Configuration) -> tuple[Start | None, Parts, Network]:
+    """Return the model to start from, the samples, and the network."""
     start = read_start(config.init) if config.init else None
     if config.teacher:
         read_teacher(config.teacher, config.balance)
-    before = trained_before(start, config)
-    parts = data_set(config.dataset).load_parts(config, before)
-    unmeasured = check_parts(parts)
+    parts = data_set(config.dataset).load_parts(config, trained_before(start, config))
+    check_parts(parts)
     torch.manual_seed(config.seed)
     # The kinds of movement in streams have outputs behind those of the classes
     kinds = parts.training.kinds if isinstance(parts.training, Streams) and config.kinds_weight else ()
@@ -164,7 +154,7 @@ def _prepare(config: Configuration) -> _Prepared:
         assert config.init is not None
         freeze(net)
         parts = parts._replace(training=spikes_of(parts.training, config.init))
-    return _Prepared(start, before, parts, unmeasured, net)
+    return start, parts, net
 
 
 @dataclass(frozen=True)
@@ -190,8 +180,8 @@ def plan(config: Configuration) -> Plan:
 
     Raises what `train` raises before its first epoch.
     """
-    _, _, parts, _, net = _prepare(config)
-    steps = len(Loaders(parts, config.batch, config.seed).batches())
+    _, parts, net = _prepare(config)
+    steps = len(Loaders(parts, config).batches())
     step_s = min(time_steps(net, config, parts, TIMED_STEPS))
     spec = config.input
     return Plan(
@@ -212,12 +202,13 @@ def plan(config: Configuration) -> Plan:
 
 def time_steps(net: Network, config: Configuration, parts: Parts, steps: int) -> list[float]:
     """Train ``net`` for some steps with spikes; return the seconds of each but the first, which compiles."""
-    loaders, times = Loaders(parts, config.batch, config.seed), _StepTimes()
+    loaders = Loaders(parts, config)
+    ended_s: list[float] = []  # When each step ends; the loading of the next batch follows
     with _quiet():
         trainer = lightning.Trainer(
             max_steps=steps,
             precision=config.precision,
-            callbacks=[times],
+            callbacks=[LambdaCallback(on_train_batch_end=lambda *of: ended_s.append(time.perf_counter()))],
             limit_val_batches=0,
             logger=False,
             enable_checkpointing=False,
@@ -227,17 +218,7 @@ def time_steps(net: Network, config: Configuration, parts: Parts, steps: int) ->
         )
         total = config.epochs * len(loaders.batches())
         trainer.fit(_module(net, replace(config, analog_epochs=0), parts, total), loaders)
-    return [last_s - first_s for first_s, last_s in pairwise(times.ended_s)]
-
-
-class _StepTimes(Callback):
-    """Notes when each step ends; the loading of the next batch follows."""
-
-    def __init__(self) -> None:
-        self.ended_s: list[float] = []
-
-    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        self.ended_s.append(time.perf_counter())
+    return [last_s - first_s for first_s, last_s in pairwise(ended_s)]
 
 
 def describe_plan(planned: Plan) -> Iterator[str]:
@@ -360,7 +341,6 @@ def _trainer(
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return lightning.Trainer(
         max_epochs=config.epochs,
-        accelerator="auto",
         devices=config.devices,
         num_nodes=config.num_nodes,
         strategy="ddp" if shared else "auto",
@@ -383,23 +363,31 @@ def _finish(
 ) -> Trained:
     """Write the model; if it was ``made`` before and not trained since, its commit, command and test stay."""
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
-    warnings = parts.validation.warnings  # both parts were read together
     net.eval()
     net.card = replace(net.card, split=parts.split)
-    best = epochs_done(run / BEST)
+    measured: Evaluation | Measured
     if isinstance(net, Baseline):
-        measured_baseline = measure_baseline(net, parts.validation)
-        return Trained(run, measured_baseline, net, skipped, warnings, best_epoch=best)
-    card = replace(
-        net.card.trained_with(net.card.sensor or parts.validation.sensor),
-        seeds=(config.seed,),
-        commit=commit,
-        command=shlex.join(["livesnn", *sys.argv[1:]]),
+        folder, measured = run, measure_baseline(net, parts.validation)
+    else:
+        card = replace(
+            net.card.trained_with(net.card.sensor or parts.validation.sensor),
+            seeds=(config.seed,),
+            commit=commit,
+            command=shlex.join(["livesnn", *sys.argv[1:]]),
+        )
+        if made is not None:
+            card = replace(card, commit=made.commit, command=made.command, test=made.test)
+        folder = run / "model"
+        measured = write_model_folder(net, folder, card, parts.validation, run, chosen=not config.averaged)
+    return Trained(
+        folder,
+        measured,
+        net,
+        skipped,
+        parts.validation.warnings,  # both parts were read together
+        unmeasured=check_parts(parts),
+        best_epoch=epochs_done(run / BEST),
     )
-    if made is not None:
-        card = replace(card, commit=made.commit, command=made.command, test=made.test)
-    measured = write_model_folder(net, run / "model", card, parts.validation, run, chosen=not config.averaged)
-    return Trained(run / "model", measured, net, skipped, warnings, best_epoch=best)
 
 
 @contextmanager

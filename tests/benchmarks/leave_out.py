@@ -90,9 +90,9 @@ PARTS: dict[str, Any] = {
 def left_out(part: str) -> Iterator[None]:
     """Leave a part out of all training streams of this process, and cache these under its name."""
 
-    def frames_without(*of: Any, **named: Any) -> Any:
+    def frames_without(*of: Any) -> Any:
         with PARTS[part]:
-            return practice_frames(*of, **named)
+            return practice_frames(*of)
 
     with (
         patch.object(gestures_sim, "practice_frames", frames_without),

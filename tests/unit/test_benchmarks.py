@@ -226,10 +226,10 @@ CHANGING = ("texture", "light", "framing", "sensor", "noise", "trunk", "tempo")
 def test_a_part_that_is_left_out_is_left_out_of_training_only(part: str) -> None:
     clip, (frames, performed) = (
         clip_frames("arm_roll", 3, SPEC, "validation"),
-        practice_frames(3, SPEC, 20, use="train"),
+        practice_frames(3, SPEC, 20),
     )
     with leave_out.left_out(part):
-        without, the_same = gestures_sim.practice_frames(3, SPEC, 20, use="train")  # type: ignore[attr-defined]
+        without, the_same = gestures_sim.practice_frames(3, SPEC, 20)  # type: ignore[attr-defined]
         assert np.array_equal(gestures_sim.clip_frames("arm_roll", 3, SPEC, "validation"), clip)  # type: ignore[attr-defined]
     assert np.array_equal(without, frames) == (part == "nothing")
     assert the_same == performed or part in ("tempo", "noise")

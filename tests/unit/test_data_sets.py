@@ -519,7 +519,7 @@ def test_other_digits_are_simulated_anew(tmp_path: Path) -> None:
     spec, made = data_set("nmnist").INPUT, []
     for images in digits:
         np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels, x_test=images[:1], y_test=labels[:1])
-        made.append(simulated_digits(tmp_path, spec, 2)[0])
+        made.append(simulated_digits(tmp_path, spec, 2).frames)
     assert not np.array_equal(*made)
 
 

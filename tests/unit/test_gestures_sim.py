@@ -56,15 +56,15 @@ def test_clips_are_made_once_and_then_read_from_the_cache(tmp_path: Path, monkey
 
 
 def test_who_practises_performs_everything_and_each_frame_says_what() -> None:
-    frames, performed = practice_frames(4, INPUT, 100, use="train")
+    frames, performed = practice_frames(4, INPUT, 100)
     assert frames.shape == (100, 2, 64, 64)
     assert len(performed) == 100
     assert {name for name in performed if name} <= {*GESTURES, *EVERYDAY, IDLE, RAISING}
     assert 5 < performed.count(None) < 60  # on the way from one to the next
-    again, the_same = practice_frames(4, INPUT, 50, use="train")
+    again, the_same = practice_frames(4, INPUT, 50)
     assert np.array_equal(again, frames[:50])
     assert the_same == performed[:50]
-    everything = {name for seed in range(20) for name in practice_frames(seed, INPUT, 25, use="train")[1]}
+    everything = {name for seed in range(20) for name in practice_frames(seed, INPUT, 25)[1]}
     assert len(everything & {*GESTURES}) > 4
     assert len(everything & {*EVERYDAY}) > 4
     assert everything & {*NOTHING} - {IDLE, RAISING}  # some perform nothing at all

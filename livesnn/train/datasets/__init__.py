@@ -247,7 +247,7 @@ def data_set(name: str) -> DataSet:
         from livesnn.train.datasets.mnist import SequenceSet
 
         return SequenceSet(cast(SequenceName, name))
-    if name in get_args(VideoName):
+    if name in VIDEOS:
         from livesnn.train.datasets.videos import VIDEO_SETS
 
         return VIDEO_SETS[cast(VideoName, name)]

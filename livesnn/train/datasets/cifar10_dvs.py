@@ -15,7 +15,7 @@ from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
 from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class
-from livesnn.train.datasets.recorded import Recording, load_recordings
+from livesnn.train.datasets.recorded import Recording, labels_of, load_recordings
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = Resolution(128, 128)
@@ -33,7 +33,7 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the training part of a protocol; a fraction of each class is kept for validation by seed."""
     most = request.windows or WINDOWS
     recordings = _of_part(find_recordings(request.data), request.protocol, test=False)
-    split, training, validation = draw_by_class(request, before, _labels(recordings), most)
+    split, training, validation = draw_by_class(request, before, labels_of(recordings), most)
     load = partial(_load, recordings, request.input, most)
     return Parts(load(training), load(validation), split=split)
 
@@ -43,7 +43,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
     recordings = _of_part(find_recordings(data), card.split.protocol, test=split == "test")
-    labels = _labels(recordings)
+    labels = labels_of(recordings)
     chosen = np.arange(len(labels)) if split == "test" else drawn_by_class(card, labels, split)
     return _load(recordings, card.input, card.split.windows or WINDOWS, chosen)
 
@@ -99,10 +99,6 @@ def _of_part(recordings: list[Recording], protocol: str, *, test: bool) -> list[
             f"no recordings of the {'test' if test else 'training'} part of {protocol}: unpack all archives"
         )
     return part
-
-
-def _labels(recordings: list[Recording]) -> Index:
-    return np.array([recording.label for recording in recordings], np.int64)
 
 
 def _load(recordings: list[Recording], spec: InputSpec, most: int, chosen: Index) -> Clips:

@@ -19,7 +19,7 @@ from livesnn.events.slicer import Slicer
 from livesnn.simulate.saccades import CIFAR10_DVS, DVS128, loop_recording
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted
 from livesnn.train.datasets.cifar10_dvs import CLASSES, WINDOWS
-from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class, made_in_parts
+from livesnn.train.datasets.clips import Clips, Index, draw_by_class, drawn_by_class, made_in_parts, measured
 from livesnn.train.datasets.recorded import spread, windows_of
 
 INPUT = InputSpec(64, 64, SliceRule(n_events=1000), count_max=4, scale=0.5)
@@ -31,9 +31,6 @@ NAME = "cifar10-dvs-sim"
 VERSION = 1
 """Raise it with every change of a simulated recording that its settings don't show, so that nothing outdated is taken
 from the cache."""
-
-MEASURED_IMAGES = 1000
-"""Largest number of validation images: more cost minutes in every epoch, and hardly change which one is best."""
 
 _BINARY = "cifar-10-batches-bin"
 _FILES = {False: tuple(f"data_batch_{number}.bin" for number in range(1, 6)), True: ("test_batch.bin",)}
@@ -61,7 +58,7 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     if len(train) > request.images:  # evenly from all: the files may be sorted by class
         train = train[np.arange(request.images) * len(train) // request.images]
     simulated = partial(simulated_clips, images, spec=request.input, windows=windows)
-    return Parts(simulated(train), simulated(_measured(validation)), split=split)
+    return Parts(simulated(train), simulated(measured(validation)), split=split)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -70,13 +67,8 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     images = load_cifar10(data, test=split == "test")
     chosen = np.arange(len(images.labels))
     if split != "test":
-        chosen = _measured(drawn_by_class(card, images.labels, split, "images"))
+        chosen = measured(drawn_by_class(card, images.labels, split, "images"))
     return simulated_clips(images, chosen, spec=card.input, windows=windows)
-
-
-def _measured(index: Index) -> Index:
-    """Return at most `MEASURED_IMAGES` of some images, evenly from all."""
-    return index[:: -(-len(index) // MEASURED_IMAGES) or 1]
 
 
 def check(data: Path) -> list[Finding]:

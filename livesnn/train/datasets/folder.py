@@ -42,7 +42,7 @@ from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment
 from livesnn.sources import describe
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.clips import Clips, requested_split
+from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings, whole_side
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
@@ -64,13 +64,11 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     found, classes = find_recordings(request.data)
     recordings = [recording for recording in found if recording.use != "test"]
     clips = _load(recordings, classes, request.input, request.windows)
-    if any(recording.use for recording in recordings):
-        split = Split(request.validation, request.seed, BY_TABLE, windows=request.windows)
-    else:
+    if not any(recording.use for recording in recordings):
         theirs = before.split if before else None
         kept = {*theirs.groups, *theirs.clips} if theirs else set()
-        before = before if kept & {*clips.groups, *clips.names} else None  # else it knows another folder
-        split = clips.draw(requested_split(request, before), before.classes if before else ())
+        return clips.parts(request, before if kept & {*clips.groups, *clips.names} else None)  # None: another folder
+    split = Split(request.validation, request.seed, BY_TABLE, windows=request.windows)
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
 

@@ -185,7 +185,7 @@ def _stream_files(seeds: range, spec: InputSpec) -> tuple[Path, Path]:
 
 
 def _fill_streams(spec: InputSpec, seeds: range) -> None:
-    frames, performed = zip(*(practice_frames(seed, spec, STREAM_FRAMES, use="train") for seed in seeds), strict=True)
+    frames, performed = zip(*(practice_frames(seed, spec, STREAM_FRAMES) for seed in seeds), strict=True)
     labels = [[IGNORED if name is None else _LABELS[name] for name in names] for names in performed]
     frames_file, labels_file = _stream_files(seeds, spec)
     keep(frames_file, np.stack(frames))

@@ -9,10 +9,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DAMAGED_ARRAY, DataError, reason_of
 from livesnn.train.datasets import DataRequest, Finding, Parts, SequenceName, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, requested_split, stratified_split
+from livesnn.train.datasets.clips import (
+    MEASURED,
+    Clips,
+    Frames,
+    Index,
+    clip_random,
+    drawn_by_class,
+    measured,
+    requested_split,
+    stratified_split,
+)
 
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
@@ -83,9 +93,6 @@ def _fault(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
     return ""
 
 
-MEASURED_DIGITS = 1000
-"""Largest number of validation digits: more cost minutes in every epoch, and hardly change which one is best."""
-
 _FIXED = 1 << 31  # the epoch of clips that never change: validation, test
 
 
@@ -154,7 +161,7 @@ class SequenceSet:
         """Return sequences of the training digits, a fraction of them kept for validation by seed."""
         mnist = _mnist(request.data)
         split = requested_split(request, before)
-        train, validation = _split(mnist, split)
+        train, validation = stratified_split(mnist.train_labels, split.fraction, split.seed)
         samples = self._of_training(mnist, train[: request.digits], request.seed)
         return Parts(samples, self._validation(mnist, validation), split=split)
 
@@ -163,12 +170,11 @@ class SequenceSet:
         mnist = _mnist(data)
         if split == "test":
             return SequenceSamples(self.kind, mnist.test_images, mnist.test_labels, 0).fixed("test")
-        if card.split is None:
-            raise DataError(f"the card of {card.name} doesn't say which digits were kept: add --split test")
-        train, validation = _split(mnist, card.split)
+        index = drawn_by_class(card, mnist.train_labels, split, "digits")
         if split == "validation":
-            return self._validation(mnist, validation)
-        return self._of_training(mnist, train[:MEASURED_DIGITS], card.split.seed).fixed("train")
+            return self._validation(mnist, index)
+        assert card.split is not None  # else nothing is drawn
+        return self._of_training(mnist, index[:MEASURED], card.split.seed).fixed("train")
 
     def check(self, data: Path) -> list[Finding]:
         mnist = _mnist(data)
@@ -183,11 +189,7 @@ class SequenceSet:
     def _validation(self, mnist: Mnist, index: Index) -> Clips:
         if not len(index):
             raise DataError("too few digits to keep some for validation: give a larger --validation, or all of MNIST")
-        return self._of_training(mnist, index[:: -(-len(index) // MEASURED_DIGITS)], 0).fixed("validation")
-
-
-def _split(mnist: Mnist, split: Split) -> tuple[Index, Index]:
-    return stratified_split(mnist.train_labels, split.fraction, split.seed)
+        return self._of_training(mnist, measured(index), 0).fixed("validation")
 
 
 def _mnist(data: Path) -> Mnist:

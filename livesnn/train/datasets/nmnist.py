@@ -14,7 +14,7 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
-from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
+from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, saccade_recording
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, absent, counted, damage
 from livesnn.train.datasets.clips import Clips, cached, draw_by_class, drawn_by_class
 from livesnn.train.datasets.mnist import load_mnist
@@ -39,7 +39,10 @@ def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     spec = request.input
     clips = load_nmnist(request.data, "Train", spec)
     split, training, validation = draw_by_class(request, before, clips.labels, request.windows)
-    extra = _simulated(request, spec, clips.names) if request.simulated else None
+    extra = None
+    if request.simulated:
+        _check_unseen(clips.names)
+        extra = simulated_digits(request.mnist, spec, request.simulated_pool)
     return Parts(clips.subset(training), clips.subset(validation), extra, request.simulated, split)
 
 
@@ -63,16 +66,14 @@ def check(data: Path) -> list[Finding]:
     return findings
 
 
-def _simulated(request: DataRequest, spec: InputSpec, recordings: Sequence[str]) -> Clips:
-    """Return the pool of simulated clips; real recordings' names end in the numbers of their digits, from 1."""
+def _check_unseen(recordings: Sequence[str]) -> None:
+    """Raise DataError if simulated digits would repeat those of recordings, whose names end in numbers from 1."""
     numbers = [Path(name).stem for name in recordings]
     if any(not number.isdecimal() or int(number) > FIRST_UNSEEN for number in numbers):
         raise DataError(
             f"simulated digits would repeat the digits of validation recordings after {FIRST_UNSEEN:05d}.bin: "
             "leave --simulated out, which a complete N-MNIST doesn't need"
         )
-    frames, labels = simulated_digits(request.mnist, spec, request.simulated_pool)
-    return Clips(frames, labels, tuple(f"simulated/{i}" for i in range(len(labels))), CLASSES)
 
 
 def find_root(data: Path) -> Path:
@@ -122,12 +123,14 @@ from the cache."""
 SIMULATED_SEED = 0
 
 
-def simulated_digits(mnist: Path, spec: InputSpec, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never the test digits."""
+def simulated_digits(mnist: Path, spec: InputSpec, count: int) -> Clips:
+    """Return a clip of one window of each of so many of MNIST's training digits, never the test digits."""
     digits = load_mnist(mnist)
     images, labels = digits.train_images, digits.train_labels
     images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
     settings = (SIMULATED_VERSION, hashlib.sha256(images.tobytes()).hexdigest(), spec, NMNIST, MOVES)
-    recordings = (simulated_digit(images, index, seed=SIMULATED_SEED) for index in range(len(images)))
+    randoms = (np.random.default_rng([SIMULATED_SEED, index]) for index in range(len(images)))
+    recordings = map(saccade_recording, images, randoms)
     clips = (stack_clip(events, spec.slice, RESOLUTION, spec, spec.window) for events in recordings)
-    return cached("nmnist-simulated", settings, lambda: np.stack(list(clips))), labels
+    frames = cached("nmnist-simulated", settings, lambda: np.stack(list(clips)))
+    return Clips(frames, labels, tuple(f"simulated/{i}" for i in range(len(labels))), CLASSES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,10 @@ class Recording(NamedTuple):
     part_us: tuple[int, int] | None = None
     use: SplitName | None = None  # Its part of the data set, if a table says so
     mirrored: bool = False  # Whether its frames are mirrored left to right
+
+
+def labels_of(recordings: Iterable[Recording]) -> Index:
+    return np.array([recording.label for recording in recordings], np.int64)
 
 
 Read = Callable[[Recording, InputSpec], Frames]
@@ -124,7 +128,7 @@ def load_recordings(
         raise DataError(f"none of {len(recordings)} recordings can be used; the first: {skipped[0]}")
     return Clips(
         Stack(arrays, np.concatenate(order)),
-        np.array([owner.label for owner in owners], np.int64),
+        labels_of(owners),
         tuple(names),
         classes,
         tuple(owner.name for owner in owners),
@@ -145,10 +149,13 @@ def whole_side(
             f"{card.name} was validated on the ends of recordings that it trained on, so no whole recording is left: "
             "add --split test, for separate recordings"
         )
-    labels = np.array([recording.label for recording in recordings], np.int64)
     groups = [recording.group for recording in recordings]
     by_table = split.protocol == BY_TABLE
-    kept = () if by_table else split.groups or validation_groups(groups, labels, split.fraction, split.seed)
+    kept = (
+        ()
+        if by_table
+        else split.groups or validation_groups(groups, labels_of(recordings), split.fraction, split.seed)
+    )
     side = [
         recording
         for recording in recordings
