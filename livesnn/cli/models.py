@@ -71,7 +71,9 @@ def train(arguments: list[str]) -> int:
     keep_freed_memory()
     if only_shown:
         planned = plan(config)
-        write_json(asdict(planned)) if json else write("\n".join(describe_plan(planned)))
+        _say_skipped(planned.skipped, planned.warnings)
+        figures = asdict(planned) | {"skipped": len(planned.skipped)}
+        write_json(figures) if json else write("\n".join(describe_plan(planned)))
         return 0
     done = train_all(config, trackers)
     for trained in done:

@@ -173,6 +173,8 @@ class Plan:
     epochs: int
     step_s: float  # Time of a step with spikes, after the first one
     training_s: float  # Of one run
+    skipped: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def plan(config: Configuration) -> Plan:
@@ -197,6 +199,8 @@ def plan(config: Configuration) -> Plan:
         epochs=config.epochs,
         step_s=step_s,
         training_s=step_s * steps * config.epochs,
+        skipped=parts.skipped,
+        warnings=parts.validation.warnings,
     )
 
 
@@ -362,7 +366,6 @@ def _finish(
     run: Path, config: Configuration, net: Network, parts: Parts, commit: str, made: ModelCard | None
 ) -> Trained:
     """Write the model; if it was ``made`` before and not trained since, its commit, command and test stay."""
-    skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
     net.eval()
     net.card = replace(net.card, split=parts.split)
     measured: Evaluation | Measured
@@ -383,7 +386,7 @@ def _finish(
         folder,
         measured,
         net,
-        skipped,
+        parts.skipped,
         parts.validation.warnings,  # both parts were read together
         unmeasured=check_parts(parts),
         best_epoch=epochs_done(run / BEST),

@@ -205,7 +205,12 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(
     unreadable = data / "UCF-101" / listed
     unreadable.write_bytes(unreadable.read_bytes()[:200])
     flags = split("--network resnet18 --epochs 1 --batch 4 --augmentation.mirror 0.5 --json")
-    code, output, errors = run_here("train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags)
+    train_it = ["train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags]
+    code, output, errors = run_here(*train_it, "--dry-run")
+    assert code == 0, errors
+    assert json.loads(output)["skipped"] == 1
+    assert any(line.startswith("skipped: ") and unreadable.name in line for line in errors.splitlines())
+    code, output, errors = run_here(*train_it)
     assert code == 0, errors
     trained = json.loads(output)
     assert trained["n"] > 0

@@ -68,6 +68,11 @@ class Parts(NamedTuple):
     # How validation was separated from the training part; None if it consists of clips of its own
     split: Split | None = None
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """The files left out, each with the reason."""
+        return tuple(dict.fromkeys(self.training.skipped + self.validation.skipped))
+
 
 def check_parts(parts: Parts) -> tuple[str, ...]:
     """Return the classes without a validation clip.
