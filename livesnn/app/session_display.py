@@ -237,8 +237,6 @@ class SessionDisplay:
         self._of_result = (window.readout, window.window_panel, window.state_panel)  # what shows a result
         window.view.canvas.painted.connect(self._painted)
         self._forget()
-        for part in (window.header, window.transport, window.state_panel):
-            part.show_state(self._state)
         window.view.show_words(*WELCOME, ways=True)
 
     def begin(self) -> None:
@@ -312,7 +310,7 @@ class SessionDisplay:
         self._came: deque[tuple[int, int]] = deque(maxlen=LOSS_READS)  # events that came, and were dropped
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
-        self._note = self._lost = self._engine_note = ""
+        self._lost = self._engine_note = ""
         self._length_us = self._shown_us = 0  # of a recording; what the time line shows
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
@@ -350,9 +348,7 @@ class SessionDisplay:
             for panel in self._of_result:
                 panel.wait()
             self.shown = None
-        if session.note != self._note:
-            self._note = session.note
-            self._window.readout.show_note(session.note)
+        self._window.readout.show_note(session.note)
         if self._result is not None and self._result.resets < self._resets:
             self._result = None
         if read and self._result is not None:

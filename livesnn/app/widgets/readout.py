@@ -244,7 +244,7 @@ class ReadoutPanel(QWidget):
 
     def show_note(self, note: str) -> None:
         """From now on, say why there is no decision; "": it takes a whole window."""
-        if self.decision.said.words in (NOTHING_YET, self._note):
+        if note != self._note and self.decision.said.words in (NOTHING_YET, self._note):
             self.decision.clear(note or NOTHING_YET)
         self._note = note
 
