@@ -19,7 +19,7 @@ from livesnn.app import style
 from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
 from livesnn.app.recording_controls import proposed_name
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import Dialog, label, line_edit
+from livesnn.app.widgets.basics import Dialog, dialog_button, label, line_edit
 from livesnn.console import capitalised, sentences
 from livesnn.errors import LivesnnError, ModelError, SourceError, error_message
 from livesnn.events.labels import labels_file
@@ -423,9 +423,8 @@ class TeachDialog(Dialog):
         self.put(self.now, self.words, self.name, self.share)
         self.button = self.add_buttons("Start")
         self.button.setEnabled(False)
-        self.other = self.buttons.addButton("", QDialogButtonBox.ButtonRole.ActionRole)
-        self.other.setAutoDefault(False)
-        self.other.clicked.connect(lambda _=False: self.pressed.emit(False))
+        self.other = dialog_button("", lambda: self.pressed.emit(False))
+        self.buttons.addButton(self.other, QDialogButtonBox.ButtonRole.ActionRole)
         self.name.textChanged.connect(self._typed)
         self.setFixedWidth(max(window.readout.width() - 2, 300))
         self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))

@@ -38,6 +38,7 @@ FRAME = (16, 40)  # pixels of width and height that window managers put around a
 NOTHING = "–"
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+Do = Callable[[], object] | None  # What a button does
 
 
 def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) -> QLabel:
@@ -81,7 +82,7 @@ def dot() -> QLabel:
 
 
 def button(
-    text: str = "", *, height: int, width: int = 0, pixels: int = 14, name: str = "", tip: str = ""
+    text: str = "", *, height: int, width: int = 0, pixels: int = 14, name: str = "", tip: str = "", do: Do = None
 ) -> QPushButton:
     """Return a button that takes the focus by Tab only: after a click the space bar still plays and pauses.
 
@@ -97,6 +98,17 @@ def button(
     if width:
         widget.setFixedWidth(width)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    if do is not None:
+        widget.clicked.connect(lambda _=False: do())
+    return widget
+
+
+def icon_button(
+    icon: str, tip: str, size: int, pixels: int, do: Do = None, *, tone: Tone = "soft", name: str = "icon"
+) -> QPushButton:
+    """Return a square button with an icon of style.py, which is ``pixels`` large."""
+    widget = button(height=size, width=size, name=name, tip=tip, do=do)
+    style.set_icon(widget, icon, tone, pixels)
     return widget
 
 
@@ -143,10 +155,9 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
 def help_button(page: str, about: str) -> QPushButton:
     """Return a small "?" that opens a page of the documentation; ``about`` names what it explains."""
     tip = f"Help: {about} (opens in the browser)"
-    widget = button("?", height=18, width=18, pixels=11, name="help", tip=tip)
+    widget = button("?", height=18, width=18, pixels=11, name="help", tip=tip, do=lambda: open_docs(page))
     widget.setAccessibleName(tip)
     widget.setAutoDefault(False)  # in a dialog, Enter is for something else
-    widget.clicked.connect(lambda _=False: open_docs(page))
     return widget
 
 
@@ -399,9 +410,8 @@ class Dialog(QDialog):
 
     def add_defaults(self, reset: Callable[[], None]) -> QPushButton:
         """Add a button beside the others that shows the defaults."""
-        widget = self.buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        widget.setAutoDefault(False)
-        widget.clicked.connect(lambda _=False: reset())
+        widget = dialog_button("Defaults", reset)
+        self.buttons.addButton(widget, QDialogButtonBox.ButtonRole.ResetRole)
         return widget
 
     def add_close(self) -> None:

@@ -23,7 +23,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, Painted, button, fill, png, write
+from livesnn.app.widgets.basics import LEFT, Painted, fill, icon_button, png, write
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -206,9 +206,8 @@ class Plot(QFrame):
         self.widget = pyqtgraph.GraphicsLayoutWidget()  # a PlotWidget, with its menus, takes three times as long
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
         self._curves = Curves()
-        self.save = button(height=24, width=24, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
-        style.set_icon(self.save, "save", "soft", 16)
-        self.save.clicked.connect(self.save_wanted)
+        tip = f"Save “{look.title}” as PNG, SVG or CSV"
+        self.save = icon_button("save", tip, 24, 16, self.save_wanted.emit)
         self._set_up()
         heading = fill(QHBoxLayout(), (self.legend, 1), self.save, spacing=4)
         fill(QVBoxLayout(self), heading, (self.widget, 1), spacing=2, margins=(8, 6, 8, 4))
