@@ -196,7 +196,6 @@ class Plot(QFrame):
         self.look = look
         self.names: tuple[str, ...] = ()
         self.values: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros((0, 0)))  # [N], [N, curves]
-        self.words = ""  # under the cross-hair
         self._colours: Sequence[QColor] = ()
         self._fits = True  # the vertical axis follows the values
         self.legend = Legend(look.title)
@@ -360,14 +359,12 @@ class Plot(QFrame):
         self.show_cross_hair(point.x())
         self._lines[1].setVisible(True)
         self._lines[1].setValue(point.y())
-        self.words = self.words_at(point.x())
         corner = self.widget.viewport().mapToGlobal(self.widget.mapFromScene(place))
-        QToolTip.showText(corner, self.words, self.widget)
+        QToolTip.showText(corner, self.words_at(point.x()), self.widget)
         self.pointed.emit(point.x())
 
     def _leave(self) -> None:
         """Hide the cross-hair."""
-        self.words = ""
         for line in self._lines:
             line.setVisible(False)
         self.pointed.emit(float("nan"))
