@@ -96,7 +96,7 @@ class SensitivityDock(QDockWidget):
         if sensor is None:
             self.hide()
         if sensor is not self._sensor:
-            self._follow(sensor)
+            self._follow(sensor, opened.playback.serial)
         if self._sensor is not None:
             self._sensor.watched = self.isVisible()
         now_s = time.perf_counter()
@@ -110,13 +110,11 @@ class SensitivityDock(QDockWidget):
             self._sensor.watched = False
         super().hideEvent(event)
 
-    def _follow(self, sensor: SensorControl | None) -> None:
+    def _follow(self, sensor: SensorControl | None, serial: str) -> None:
         self._sensor, self.panel = sensor, None
         if sensor is None:
             self.setWidget(QWidget())
             return
-        opened = self._player.opened
-        serial = "" if opened is None else opened.playback.serial
         sensors = self._player.sensors
         self.panel = SensorPanel(sensor, lambda settings: sensors.change(sensor, serial, settings))
         self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
@@ -140,9 +138,8 @@ class SensitivityDock(QDockWidget):
             self._window.banner.show_message(str(error), "error")
 
     def _ask_where_to_save(self) -> None:
-        dialog = save_dialog(self.window(), "Save camera settings", documents() / "camera.json", _KINDS)
-        dialog.fileSelected.connect(lambda file: self.save(Path(file)))
-        self._window.show_dialog(dialog)
+        proposed = documents() / "camera.json"
+        self._window.show_dialog(save_dialog(self.window(), "Save camera settings", proposed, _KINDS, self.save))
 
     def save(self, path: Path) -> None:
         if (sensor := self._sensor) is not None:

@@ -494,9 +494,8 @@ class PlotsDock(QDockWidget):
 
     def ask_where_to_save(self, name: str) -> None:
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
-        dialog = save_dialog(self.window(), "Save the plot", Path(pictures) / f"{name}.png", _PLOT_FILTERS)
-        dialog.fileSelected.connect(lambda file: self.save(name, Path(file)))
-        self._window.show_dialog(dialog)
+        proposed, use = Path(pictures) / f"{name}.png", partial(self.save, name)
+        self._window.show_dialog(save_dialog(self.window(), "Save the plot", proposed, _PLOT_FILTERS, use))
 
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""

@@ -137,8 +137,10 @@ FILE_FILTER = (
 )
 
 
-def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str]) -> QFileDialog:
-    """Return a dialog that asks where to write a file; ``path`` is proposed.
+def save_dialog(
+    parent: QWidget, title: str, path: Path, kinds: Mapping[str, str], use: Callable[[Path], object]
+) -> QFileDialog:
+    """Return a dialog that asks where to write a file; ``path`` is proposed, and what is chosen goes to ``use``.
 
     ``kinds``: what a person reads for each suffix that it may have, such as {".png": "Pictures (*.png)"}.
     """
@@ -149,6 +151,7 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
     suffixes = {words: suffix for suffix, words in kinds.items()}
     dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
     dialog.selectFile(path.name)
+    dialog.fileSelected.connect(lambda file: use(Path(file)))
     return dialog
 
 
