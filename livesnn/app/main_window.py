@@ -168,15 +168,15 @@ class MainWindow(Page):
         for button, action in does:
             button.clicked.connect(self.commands[action].trigger)
         self.plots.chosen.connect(lambda names: self.settings.change(plots=names))
-        self.plots.visibilityChanged.connect(lambda _: self.commands.check("plots", not self.plots.isHidden()))
+        self.plots.visibilityChanged.connect(lambda _: self.commands["plots"].setChecked(not self.plots.isHidden()))
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
         self._show_recent()
-        self.commands.check(f"theme:{self.settings.now.theme}")
-        self.commands.check("full_screen", self.window().isFullScreen())
+        self.commands[f"theme:{self.settings.now.theme}"].setChecked(True)
+        self.commands["full_screen"].setChecked(self.window().isFullScreen())
 
     def _reset_layout(self) -> None:
         self.sensitivity.setFloating(False)
@@ -274,7 +274,7 @@ class MainWindow(Page):
 
     def set_theme(self, theme: ThemeName) -> None:
         self.settings.change(theme=theme)
-        self.commands.check(f"theme:{theme}")
+        self.commands[f"theme:{theme}"].setChecked(True)
         style.use(theme, cast(QApplication, QApplication.instance()))
 
     def set_full_screen(self, full: bool) -> None:
@@ -313,26 +313,22 @@ class MainWindow(Page):
         palette = PALETTES[choices.view.palette]
         for shows in (self.view, self.window_panel.strip, self.presenting.stage):
             shows.set_palette(palette)
-        for group, chosen in (
-            ("palette", choices.view.palette),
-            ("mode", choices.view.mode),
-            ("state", choices.state_mode),
-        ):
-            self.commands.check(f"{group}:{chosen}")
-        self.commands.check("loop", choices.loop)
-        self.commands.check("denoise", choices.denoise)
-        self.commands.check("mirror_picture", choices.mirrored)
+        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}", f"state:{choices.state_mode}"):
+            self.commands[chosen].setChecked(True)
+        self.commands["loop"].setChecked(choices.loop)
+        self.commands["denoise"].setChecked(choices.denoise)
+        self.commands["mirror_picture"].setChecked(choices.mirrored)
         self.transport.loop.setChecked(choices.loop)
         self.state_panel.show_mode(choices.state_mode)
         self.numbers.table.show_row("filtered", choices.denoise)
         self.view.canvas.set_mirrored(choices.mirrored)
-        changes = ["noise filtered"] * choices.denoise + [(orientation or Orientation()).words]
+        shown = orientation or Orientation()
+        changes = ["noise filtered"] * choices.denoise + [shown.words]
         self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
-        shown = orientation or Orientation()
         self.commands["turn"].setText(f"{TURN} (now {90 * shown.quarter_turns}°)" if shown.quarter_turns else TURN)
-        self.commands.check("mirrored_camera", shown.mirrored)
+        self.commands["mirrored_camera"].setChecked(shown.mirrored)
 
     def _show_opened(self) -> None:
         self._show_choices()
@@ -372,7 +368,7 @@ class MainWindow(Page):
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
-            self.commands.check("full_screen", self.window().isFullScreen())
+            self.commands["full_screen"].setChecked(self.window().isFullScreen())
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

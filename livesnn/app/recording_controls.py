@@ -128,9 +128,10 @@ class RecordingControls:
         labels = self._settings.now.labels
         for number, entry in enumerate(LABELS):
             known = number < len(labels)
-            actions[entry.name].setText(labels[number].replace("&", "&&") if known else entry.text)
-            actions[entry.name].setEnabled(known and recorder is not None)
-            actions.check(entry.name, known and labels[number] == self._label)
+            action = actions[entry.name]
+            action.setText(labels[number].replace("&", "&&") if known else entry.text)
+            action.setEnabled(known and recorder is not None)
+            action.setChecked(known and labels[number] == self._label)
 
 
 def pre_rolls(now_s: float) -> dict[float, str]:
