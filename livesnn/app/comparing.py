@@ -175,8 +175,6 @@ class CompareDialog(Dialog):
         self._look()
 
     def accept(self) -> None:
-        if not self.use.isEnabled():
-            return
         for box in (self.threshold, self.leak):
             box.interpretText()
         threshold, leak, decider = self.threshold.share, self.leak.share, self._choices.decider

@@ -81,12 +81,6 @@ Returned = TypeVar("Returned")
 Steps = Generator[Step, bool | None, Returned]
 
 
-def in_sentences(lesson: Lesson, recording: Path) -> str:
-    """Return how well a gesture was learned, one sentence a line, and where the model and the recording are."""
-    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
-    return sentences([*describe_lesson(lesson)[1:], where])
-
-
 class Teaching:
     """Teaches the player's model a gesture on request."""
 
@@ -243,7 +237,9 @@ def _shown_again(lesson: Lesson, recording: Path) -> Steps[bool]:
     """Yield how well it was learned; return True to show it once more, and False to use the model as it is."""
     use, more = "Use it", "Show it again"
     better = (more, use) if lesson.poor or lesson.at_rest else (use, more)
-    step = Step(describe_lesson(lesson)[0], in_sentences(lesson, recording), None, *better, cancel="Not now")
+    learned, *how_well = describe_lesson(lesson)
+    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
+    step = Step(learned, sentences([*how_well, where]), None, *better, cancel="Not now")
     while (pressed := (yield step)) is None:
         pass
     return (step.button if pressed else step.other) == more
