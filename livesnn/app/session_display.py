@@ -227,8 +227,6 @@ class SessionDisplay:
 
     def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
-        self._result: ShownResult | None = None  # not shown yet
-        self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
         self._read_at_s = 0.0
         self._source: SourceLike | None = None  # of the session
@@ -314,7 +312,8 @@ class SessionDisplay:
         self._length_us = self._shown_us = 0  # of a recording; what the time line shows
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
-        self._result = self.shown = None
+        self._result: ShownResult | None = None  # not shown yet
+        self.shown: ShownResult | None = None  # what the panels show
         window = self._window
         self._clear(None)
         window.transport.set_recording(None)

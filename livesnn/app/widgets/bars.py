@@ -175,7 +175,6 @@ class Transport(QFrame):
         self.loop.setCheckable(True)
         self.line = Timeline()
         self.line.seek_requested.connect(self._show_sought)
-        self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
         self._state: ShownState = "empty"
         controls = QWidget()

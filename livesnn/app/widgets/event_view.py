@@ -361,14 +361,13 @@ class EventView(QFrame):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(RIGHT)
-        page = QFrame()
-        page.setObjectName("picture")
+        self._picture = QFrame()
+        self._picture.setObjectName("picture")
         about = help_button("window.md#the-picture", "the picture")
         self._below = QWidget()
         fill(QHBoxLayout(self._below), self.legend, (self.size_note, 1), about, spacing=10)
         parts = (self.strip, (self.canvas, 1), self._below)
-        self._column = fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
-        self._picture = page
+        self._column = fill(QVBoxLayout(self._picture), *parts, spacing=10, margins=(14, 14, 14, 12))
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
         self._stack.addWidget(self.page)

@@ -58,20 +58,15 @@ class ClassRows(Painted):
 
     def __init__(self) -> None:
         super().__init__((320, 220))
-        self.classes: tuple[str, ...] = ()
         self.probabilities: Probabilities | None = None
         self.decision: str | None = None
-        self.dimmed = False  # what is shown is past
-        self.texts: list[str] = []
-        self._names: list[str] = []
-        self._history = NO_HISTORY
         self.set_classes(())
 
     def set_classes(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
         self._names = [style.readable(name) for name in classes]
         self.probabilities, self.decision, self._history = None, None, NO_HISTORY
-        self.dimmed = False
+        self.dimmed = False  # what is shown is past
         self.texts = [NOTHING] * len(self.classes)
         self.hint.setHeight(max(220, 28 * len(self.classes)))
         self.setMinimumHeight(_ROW[0] * max(len(self.classes), _LEAST_ROWS))

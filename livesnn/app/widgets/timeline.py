@@ -135,16 +135,11 @@ class Timeline(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.position_s = 0.0
         self.marks = Stretch()
-        self._total_s = 0.0
         self._profile: RateProfile | None = None
-        self._track = DecisionTrack(1.0, ())
-        self._labels: tuple[Label, ...] = ()
         self._rates: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
         self._marks: QPixmap | None = None  # decisions and labels
         self._hover: float | None = None  # x of the pointer
-        self.is_dragging = False
         self._ring = False  # the focus came by a key
         self._waiting_s: float | None = None  # dragged to, but not emitted yet
         self._drag_timer = QTimer(self, singleShot=True, interval=DRAG_EVERY_MS)
