@@ -167,7 +167,6 @@ class MainWindow(Page):
         )
         for button, action in does:
             button.clicked.connect(self.commands[action].trigger)
-        self.plots.chosen.connect(lambda names: self.settings.change(plots=names))
         self.plots.visibilityChanged.connect(lambda _: self.commands["plots"].setChecked(not self.plots.isHidden()))
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)

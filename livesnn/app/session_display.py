@@ -439,8 +439,6 @@ class SessionDisplay:
 class PlotsDock(QDockWidget):
     """Plots of the session's last minutes, docked below the picture, at a side, or floating."""
 
-    chosen = Signal(tuple)  # the names of the plots that a person chose
-
     def __init__(self, window: WindowLayout) -> None:
         super().__init__("Plots", window)
         self.setObjectName("plots")  # by which Qt remembers where it was
@@ -477,7 +475,7 @@ class PlotsDock(QDockWidget):
             from livesnn.app.widgets.plot_panel import PlotPanel
 
             self.panel = panel = PlotPanel(self._names)
-            panel.chosen_changed.connect(lambda: self.chosen.emit(panel.chosen))
+            panel.chosen_changed.connect(lambda: self._window.settings.change(plots=panel.chosen))
             panel.save_wanted.connect(self.ask_where_to_save)
             panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
             panel.close_button.clicked.connect(self.close)
