@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, Qt, Signal, Slot
@@ -22,10 +21,10 @@ from livesnn.app.widgets.basics import (
     ChoiceBox,
     Dialog,
     Painted,
-    button,
     dialog_button,
     fill,
     heading,
+    icon_button,
     label,
     note,
     write,
@@ -143,7 +142,7 @@ class CompareDialog(Dialog):
         super().__init__("Compare with …", parent)
         self._first, self._choices, self._has_events = first, choices, has_events
         engines = {engine: words for engine, (words, _) in ENGINES.items() if installed(engine)}
-        self.model = ChoiceBox("Model", {}, width=260)
+        self.model = ChoiceBox("Model", {name: Path(name).name for name in all_models()}, width=260)
         self.engine = ChoiceBox("Engine", engines, width=260)
         self.state = ChoiceBox("State", STATES, width=260)
         self.threshold, self.leak = ShareBox("Threshold"), ShareBox("Leak", 99.9)
@@ -158,19 +157,16 @@ class CompareDialog(Dialog):
         for row, box in enumerate((self.model, self.engine, self.state, self.threshold, self.leak)):
             grid.addWidget(heading(box.accessibleName()), row, 0)
             grid.addWidget(box, row, 1, Qt.AlignmentFlag.AlignLeft)
-        use = partial(self.add, chosen=True)
-        grid.addWidget(dialog_button("Another folder …", lambda: choose_folder(self, use)), 0, 2)
+        grid.addWidget(dialog_button("Another folder …", lambda: choose_folder(self, self.choose)), 0, 2)
         self.put(note(HINT, 14), grid, self.denoise, self.note)
         self.setMinimumWidth(560)
         self.use = self.add_buttons("Compare")
-        for name in all_models():
-            self.add(name)
         self.model.currentIndexChanged.connect(self._look)
         self._show(second)
 
     def _show(self, second: Second) -> None:
         decider = self._choices.decider
-        self.add(listed(second.model), chosen=True)
+        self.choose(listed(second.model))
         self.engine.setCurrentIndex(max(self.engine.findData(second.engine), 0))
         self.state.choose(second.state_mode)
         self.threshold.show_share(decider.threshold if second.threshold is None else second.threshold)
@@ -179,8 +175,6 @@ class CompareDialog(Dialog):
         self._look()
 
     def accept(self) -> None:
-        if not self.use.isEnabled():
-            return
         for box in (self.threshold, self.leak):
             box.interpretText()
         threshold, leak, decider = self.threshold.share, self.leak.share, self._choices.decider
@@ -195,11 +189,8 @@ class CompareDialog(Dialog):
         self.chosen.emit(second)
         super().accept()
 
-    def add(self, model: str, *, chosen: bool = False) -> None:
-        if self.model.findData(model) < 0:
-            self.model.addItem(Path(model).name, model)
-        if chosen:
-            self.model.setCurrentIndex(self.model.findData(model))
+    def choose(self, model: str) -> None:
+        self.model.choose(model, Path(model).name)
 
     @Slot()
     def _look(self) -> None:
@@ -238,10 +229,7 @@ class ComparisonPanel(QWidget):
         self.card = Card("Second", "window.md#compare-two-models", tip=_TIP)
         self.agreement = AgreementView()
         self.readout = ReadoutPanel()
-        close = button(height=22, width=22, name="close", tip="End the comparison")
-        close.clicked.connect(self.closed)
-        style.set_icon(close, "close", "soft", 14)
-        self.card.top.addWidget(close)
+        self.card.top.addWidget(icon_button("close", "End the comparison", 22, 14, self.closed.emit, name="close"))
         self.card.column.addWidget(self.agreement)
         fill(QVBoxLayout(self), self.card, (self.readout, 1), spacing=12)
 

@@ -145,7 +145,7 @@ class ClassRules(QTreeWidget):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(_THRESHOLD, QHeaderView.ResizeMode.ResizeToContents)
-        self._rows = {name: self._row(name) for name in classes}
+        self.rows = {name: self._row(name) for name in classes}  # each with its threshold
 
     def _row(self, name: str) -> tuple[QTreeWidgetItem, OwnShareBox]:
         item = QTreeWidgetItem([style.readable(name)])
@@ -158,30 +158,27 @@ class ClassRules(QTreeWidget):
 
     def show_rules(self, denied: Collection[str], thresholds: Mapping[str, float]) -> None:
         """Mark all classes but the denied ones, and show the thresholds of those that have their own."""
-        for name, (_, box) in self._rows.items():
+        for name, (_, box) in self.rows.items():
             self.mark(name, marked=name not in denied)
             box.show_own(thresholds.get(name))
 
     def mark(self, name: str, *, marked: bool) -> None:
         state = Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked
-        self._rows[name][0].setCheckState(_NAME, state)
+        self.rows[name][0].setCheckState(_NAME, state)
 
     def use_threshold(self, percent: float) -> None:
         """Let a class's own threshold begin at that of all classes."""
-        for _, box in self._rows.values():
+        for _, box in self.rows.values():
             box.usual_percent = percent
-
-    def threshold(self, name: str) -> OwnShareBox:
-        return self._rows[name][1]
 
     @property
     def denied(self) -> tuple[str, ...]:
         unmarked = Qt.CheckState.Unchecked
-        return tuple(name for name, (item, _) in self._rows.items() if item.checkState(_NAME) == unmarked)
+        return tuple(name for name, (item, _) in self.rows.items() if item.checkState(_NAME) == unmarked)
 
     @property
     def thresholds(self) -> dict[str, float]:
-        shares = {name: box.own_share for name, (_, box) in self._rows.items()}
+        shares = {name: box.own_share for name, (_, box) in self.rows.items()}
         return {name: share for name, share in shares.items() if share is not None}
 
     def focusInEvent(self, event: QFocusEvent) -> None:

@@ -229,12 +229,12 @@ class Exporting:
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
         name = proposed_name(source, now).removesuffix(SUFFIX) + suffixes[0]
         title, kinds = f"Export {self._words(suffixes[0])}", {suffix: FILTERS[suffix] for suffix in suffixes}
-        dialog = save_dialog(self._window, title, self.folder / name, kinds)
+
+        def use(out: Path) -> None:  # not while that dialog is being closed
+            QTimer.singleShot(0, self._window, partial(self._chosen, out, write, suffixes))
+
+        dialog = save_dialog(self._window, title, self.folder / name, kinds, use)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # asked below, wherever the name comes from
-        # Not while that dialog is being closed.
-        dialog.fileSelected.connect(
-            lambda file: QTimer.singleShot(0, self._window, partial(self._chosen, Path(file), write, suffixes))
-        )
         self._window.show_dialog(dialog)
 
     def _chosen(self, out: Path, write: Callable[[Path], None], suffixes: tuple[str, ...]) -> None:

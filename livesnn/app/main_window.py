@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
@@ -65,7 +65,7 @@ class MainWindow(Page):
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self)
         self.teaching, self.correcting = Teaching(self), Correcting(self)
-        self.presenting = Presenting(self, self.session_display.begin, self._show_palette)
+        self.presenting = Presenting(self, self.session_display.begin, self._show_choices)
         self.acting = Acting(self, self.recording, self.presenting.show_note)
         self.sensitivity = SensitivityDock(self)
         self.tour = Tour(self)
@@ -79,7 +79,6 @@ class MainWindow(Page):
                 splitter.restoreState(QByteArray(now.splitters[name]))
         self.plots.choose(now.plots)
         self.restoreState(QByteArray(now.docks))
-        self._show_palette(self.player.choices.view.palette)
         self._show_choices()
         self.follow_settings()
         self.timer = QTimer(self)
@@ -168,16 +167,15 @@ class MainWindow(Page):
         )
         for button, action in does:
             button.clicked.connect(self.commands[action].trigger)
-        self.plots.chosen.connect(lambda names: self.settings.change(plots=names))
-        self.plots.visibilityChanged.connect(lambda _: self.commands.check("plots", not self.plots.isHidden()))
+        self.plots.visibilityChanged.connect(lambda _: self.commands["plots"].setChecked(not self.plots.isHidden()))
         self.header.set_open_menu(self.commands.sources)
         fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
         self._show_recent()
-        self.commands.check(f"theme:{self.settings.now.theme}")
-        self.commands.check("full_screen", self.window().isFullScreen())
+        self.commands[f"theme:{self.settings.now.theme}"].setChecked(True)
+        self.commands["full_screen"].setChecked(self.window().isFullScreen())
 
     def _reset_layout(self) -> None:
         self.sensitivity.setFloating(False)
@@ -239,22 +237,15 @@ class MainWindow(Page):
         choices, chosen = before.choices, wanted.choices
         if wanted.theme != before.theme:
             self.set_theme(wanted.theme)
-        if chosen.view != choices.view:
-            self.choose_view(mode=chosen.view.mode, palette=chosen.view.palette)
         if chosen.state_mode != choices.state_mode:
             self.set_state_mode(chosen.state_mode)
-        if chosen.mirrored != choices.mirrored:
-            self.player.choose_for_source(mirrored=chosen.mirrored)
-        if chosen.denoise != choices.denoise:
-            self.player.choose_for_source(denoise=chosen.denoise)
+        self.player.choose_for_source(**_changed(choices, chosen, "mirrored", "denoise"))
         if chosen.speed != choices.speed:
             self.transport.speed.choose(chosen.speed)
-        plain = {name: getattr(chosen, name) for name in ("loop", "decider", "pre_roll_s", "by_model")}
-        self.choose(**{name: to for name, to in plain.items() if to != getattr(choices, name)})
+        self.choose(**_changed(choices, chosen, "view", "loop", "decider", "pre_roll_s", "by_model"))
         if wanted.engine != before.engine:
             self.set_model(self.player.chosen, wanted.engine)
-        kept = {name: getattr(wanted, name) for name in ("mounted", "recent", "labels")}
-        self.settings.change(**{name: to for name, to in kept.items() if to != getattr(before, name)})
+        self.settings.change(**_changed(before, wanted, "mounted", "recent", "labels"))
         self._show_recent()
 
     def choose_decisions(self) -> None:
@@ -270,12 +261,6 @@ class MainWindow(Page):
 
     def choose_view(self, **fields: str) -> None:
         self.choose(view=replace(self.player.choices.view, **fields))  # type: ignore[arg-type]  # both are str
-        self._show_palette(self.player.choices.view.palette)
-        self.presenting.follow_palette()
-
-    def _show_palette(self, name: str) -> None:
-        self.view.set_palette(PALETTES[name])
-        self.window_panel.strip.set_palette(PALETTES[name])
 
     def set_state_mode(self, mode: StateMode) -> None:
         self.player.apply(replace(self.player.choices, state_mode=mode))
@@ -288,7 +273,7 @@ class MainWindow(Page):
 
     def set_theme(self, theme: ThemeName) -> None:
         self.settings.change(theme=theme)
-        self.commands.check(f"theme:{theme}")
+        self.commands[f"theme:{theme}"].setChecked(True)
         style.use(theme, cast(QApplication, QApplication.instance()))
 
     def set_full_screen(self, full: bool) -> None:
@@ -324,26 +309,25 @@ class MainWindow(Page):
 
     def _show_choices(self) -> None:
         orientation, choices = self.player.orientation, self.player.choices
-        for group, chosen in (
-            ("palette", choices.view.palette),
-            ("mode", choices.view.mode),
-            ("state", choices.state_mode),
-        ):
-            self.commands.check(f"{group}:{chosen}")
-        self.commands.check("loop", choices.loop)
-        self.commands.check("denoise", choices.denoise)
-        self.commands.check("mirror_picture", choices.mirrored)
+        palette = PALETTES[choices.view.palette]
+        for shows in (self.view, self.window_panel.strip, self.presenting.stage):
+            shows.set_palette(palette)
+        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}", f"state:{choices.state_mode}"):
+            self.commands[chosen].setChecked(True)
+        self.commands["loop"].setChecked(choices.loop)
+        self.commands["denoise"].setChecked(choices.denoise)
+        self.commands["mirror_picture"].setChecked(choices.mirrored)
         self.transport.loop.setChecked(choices.loop)
         self.state_panel.show_mode(choices.state_mode)
         self.numbers.table.show_row("filtered", choices.denoise)
         self.view.canvas.set_mirrored(choices.mirrored)
-        changes = ["noise filtered"] * choices.denoise + [(orientation or Orientation()).words]
+        shown = orientation or Orientation()
+        changes = ["noise filtered"] * choices.denoise + [shown.words]
         self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
-        shown = orientation or Orientation()
         self.commands["turn"].setText(f"{TURN} (now {90 * shown.quarter_turns}°)" if shown.quarter_turns else TURN)
-        self.commands.check("mirrored_camera", shown.mirrored)
+        self.commands["mirrored_camera"].setChecked(shown.mirrored)
 
     def _show_opened(self) -> None:
         self._show_choices()
@@ -383,7 +367,7 @@ class MainWindow(Page):
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
-            self.commands.check("full_screen", self.window().isFullScreen())
+            self.commands["full_screen"].setChecked(self.window().isFullScreen())
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -442,3 +426,8 @@ class MainWindow(Page):
 
     def summary(self) -> Summary:
         return self.player.summary(self.view.shown)
+
+
+def _changed(before: object, after: object, *names: str) -> dict[str, Any]:
+    """Return the fields with these names that are others after than before."""
+    return {name: to for name in names if (to := getattr(after, name)) != getattr(before, name)}

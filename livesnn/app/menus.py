@@ -17,7 +17,18 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLa
 from livesnn import __version__
 from livesnn.app import style
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import FRAME, PROJECT, Dialog, docs_address, label, note, plain_tip, scrolled
+from livesnn.app.widgets.basics import (
+    FRAME,
+    PROJECT,
+    STRETCH,
+    Dialog,
+    docs_address,
+    fill,
+    label,
+    note,
+    plain_tip,
+    scrolled,
+)
 from livesnn.card import ModelCard
 from livesnn.console import capitalised
 from livesnn.paths import notices_file
@@ -160,10 +171,6 @@ class Actions:
     def __getitem__(self, name: str) -> QAction:
         return self._actions[name]
 
-    def check(self, name: str, checked: bool = True) -> None:
-        """Show an action as checked, without doing it."""
-        self._actions[name].setChecked(checked)  # only `triggered` does it
-
     def show_recent(
         self,
         sources: Sequence[str],
@@ -184,6 +191,7 @@ class Actions:
         self.recent.setEnabled(bool(sources))
 
     def _add(self, entry: Entry, slot: Callable[..., object]) -> None:
+        """Add an action; what it does follows `triggered`, so that `setChecked` only shows it as checked."""
         action = QAction(entry.text, self._window)
         action.setShortcuts([QKeySequence(key) for key in entry.keys])
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
@@ -276,15 +284,9 @@ class ShortcutsDialog(Dialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Shortcuts", parent)
         listed_all = QWidget()
-        columns = QHBoxLayout(listed_all)
-        columns.setSpacing(24)
-        columns.setContentsMargins(0, 0, 8, 0)
-        for menus in (MENUS[:1], (MENUS[1], *MENUS[3:5]), (MENUS[2], MENUS[5])):  # about the same height
-            column = QVBoxLayout()
-            for menu in menus:
-                column.addLayout(_shortcuts_of(menu))
-            column.addStretch(1)
-            columns.addLayout(column)
+        parts = (MENUS[:1], (MENUS[1], *MENUS[3:5]), (MENUS[2], MENUS[5]))  # about the same height
+        columns = (fill(QVBoxLayout(), *map(_shortcuts_of, menus), STRETCH, spacing=24) for menus in parts)
+        fill(QHBoxLayout(listed_all), *columns, spacing=24, margins=(0, 0, 8, 0))
         self.put((scrolled(listed_all), 1))
         self.add_close()
         room, size = self.screen().availableGeometry(), listed_all.sizeHint() + QSize(*_AROUND)

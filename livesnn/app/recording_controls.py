@@ -54,13 +54,11 @@ class RecordingControls:
             self._player.stop_recording()
         elif self._player.can_record:
             kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
-            dialog = save_dialog(self._window, "Record to a new file", self.folder / self._name(), kinds)
+            dialog = save_dialog(self._window, "Record to a new file", self._new_file(), kinds, self.start)
             dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
-            dialog.fileSelected.connect(self.start)
             self._window.show_dialog(dialog)
 
-    def start(self, file: str) -> None:
-        path = Path(file)
+    def start(self, path: Path) -> None:
         self.folder = path.parent
         self._label = None
         self._player.record(path)
@@ -71,7 +69,7 @@ class RecordingControls:
             return ""
         if not self._player.can_record:
             return LIVE_ONLY
-        self.start(str(self.folder / self._name()))
+        self.start(self._new_file())
         return ""
 
     def label(self, number: int) -> None:
@@ -104,9 +102,9 @@ class RecordingControls:
             self._show_written(self._written.pop(0))
         self._show_progress(self._player.recorder, self._window.commands)
 
-    def _name(self) -> str:
+    def _new_file(self) -> Path:
         source = self._player.source
-        return proposed_name(source if isinstance(source, str) else "camera", datetime.now())
+        return self.folder / proposed_name(source if isinstance(source, str) else "camera", datetime.now())
 
     def _show_written(self, recorder: Recorder) -> None:
         recorded, path = recorder.recorded, str(recorder.path)
@@ -130,9 +128,10 @@ class RecordingControls:
         labels = self._settings.now.labels
         for number, entry in enumerate(LABELS):
             known = number < len(labels)
-            actions[entry.name].setText(labels[number].replace("&", "&&") if known else entry.text)
-            actions[entry.name].setEnabled(known and recorder is not None)
-            actions.check(entry.name, known and labels[number] == self._label)
+            action = actions[entry.name]
+            action.setText(labels[number].replace("&", "&&") if known else entry.text)
+            action.setEnabled(known and recorder is not None)
+            action.setChecked(known and labels[number] == self._label)
 
 
 def pre_rolls(now_s: float) -> dict[float, str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QHideEvent
@@ -82,19 +83,20 @@ class SensitivityDock(QDockWidget):
         self.hide()
 
     def poll(self) -> None:
-        opened, actions = self._player.opened, self._window.commands
+        opened, action = self._player.opened, self._window.commands["sensitivity"]
         if opened is None:  # the same camera may come again, turned otherwise
-            actions["sensitivity"].setEnabled(False)
+            action.setEnabled(False)
             return
         sensor = opened.playback.sensor
-        able = sensor is not None and bool(sensor.abilities.biases)
-        actions["sensitivity"].setEnabled(able)
-        actions["sensitivity"].setToolTip(HOW if able else NO_CAMERA)
-        actions.check("sensitivity", self.isVisible())
-        if not able:
+        if sensor is not None and not sensor.abilities.biases:
+            sensor = None
+        action.setEnabled(sensor is not None)
+        action.setToolTip(NO_CAMERA if sensor is None else HOW)
+        action.setChecked(self.isVisible())
+        if sensor is None:
             self.hide()
-        if (sensor if able else None) is not self._sensor:
-            self._follow(sensor if able else None)
+        if sensor is not self._sensor:
+            self._follow(sensor, opened.playback.serial)
         if self._sensor is not None:
             self._sensor.watched = self.isVisible()
         now_s = time.perf_counter()
@@ -108,13 +110,11 @@ class SensitivityDock(QDockWidget):
             self._sensor.watched = False
         super().hideEvent(event)
 
-    def _follow(self, sensor: SensorControl | None) -> None:
+    def _follow(self, sensor: SensorControl | None, serial: str) -> None:
         self._sensor, self.panel = sensor, None
         if sensor is None:
             self.setWidget(QWidget())
             return
-        opened = self._player.opened
-        serial = "" if opened is None else opened.playback.serial
         sensors = self._player.sensors
         self.panel = SensorPanel(sensor, lambda settings: sensors.change(sensor, serial, settings))
         self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
@@ -138,9 +138,8 @@ class SensitivityDock(QDockWidget):
             self._window.banner.show_message(str(error), "error")
 
     def _ask_where_to_save(self) -> None:
-        dialog = save_dialog(self.window(), "Save camera settings", documents() / "camera.json", _KINDS)
-        dialog.fileSelected.connect(lambda file: self.save(Path(file)))
-        self._window.show_dialog(dialog)
+        proposed = documents() / "camera.json"
+        self._window.show_dialog(save_dialog(self.window(), "Save camera settings", proposed, _KINDS, self.save))
 
     def save(self, path: Path) -> None:
         if (sensor := self._sensor) is not None:
@@ -168,14 +167,13 @@ class SensorPanel(QWidget):
         self.limit = _box("Limit the rate", "limit")
         self.limited = _rate("Rate limit")
         self.limited.setValue(1000.0)
-        self.mask_hot = button("Switch off hot pixels", height=30)
-        self.mask_hot.setToolTip(_TIPS["hot"])
-        self.unmask = button("Switch all on", height=30)
+        self.mask_hot = button("Switch off hot pixels", height=30, tip=_TIPS["hot"], do=self._mask)
+        self.unmask = button("Switch all on", height=30, do=lambda: self._set(masked=()))
         self.own = QCheckBox("The driver's own biases")
         self.own.setFont(style.text_font(14))
         self.biases = {bias.name: _number(bias.name, bias.least, bias.most) for bias in able.biases}
         self.load, self.save = button("Load …", height=30), button("Save …", height=30)
-        self.reset = button("Defaults", height=30)
+        self.reset = button("Defaults", height=30, do=lambda: self.change(SensorSettings()))
         self.error = label("", style.text_font(13), "danger", wrap=True)
         self.error.hide()
         self._lay_out()
@@ -226,26 +224,22 @@ class SensorPanel(QWidget):
                 widget.setVisible(shown)
 
     def _connect(self) -> None:
-        now = lambda: self._sensor.settings  # noqa: E731 (it is asked at each change)
         for name, preset in self.presets.items():
-            preset.clicked.connect(lambda _=False, name=name: self.change(with_preset(now(), name)))
+            preset.clicked.connect(lambda _=False, name=name: self.change(with_preset(self._sensor.settings, name)))
         self.sensitivity.valueChanged.connect(
-            lambda value: self.change(replace(now(), sensitivity=value / WHOLE, hold_events_per_s=None))
+            lambda value: self._set(sensitivity=value / WHOLE, hold_events_per_s=None)
         )
-        self.speed.valueChanged.connect(lambda value: self.change(replace(now(), speed=value / WHOLE)))
+        self.speed.valueChanged.connect(lambda value: self._set(speed=value / WHOLE))
         for changed in (self.hold.toggled, self.held.valueChanged):
             changed.connect(lambda _: self._change_hold())
         corners = (corner.valueChanged for corner in self.corners)
         for changed in (self.limit.toggled, self.limited.valueChanged, self.region.toggled, *corners):
             changed.connect(lambda _: self._change_limits())
-        self.mask_hot.clicked.connect(lambda _=False: self._mask())
-        self.unmask.clicked.connect(lambda _=False: self.change(replace(now(), masked=())))
         self.own.toggled.connect(self._own.setVisible)
         for name, box in self.biases.items():
             box.valueChanged.connect(
-                lambda value, name=name: self.change(replace(now(), biases={**now().biases, name: value}))
+                lambda value, name=name: self._set(biases={**self._sensor.settings.biases, name: value})
             )
-        self.reset.clicked.connect(lambda _=False: self.change(SensorSettings()))
 
     def change(self, settings: SensorSettings) -> None:
         """Set the sensor up this way, and show that; where it can't be, say why."""
@@ -257,12 +251,15 @@ class SensorPanel(QWidget):
         self.error.setText(refused)
         self._show_settings()
 
+    def _set(self, **fields: Any) -> None:
+        self.change(replace(self._sensor.settings, **fields))
+
     def _change_hold(self) -> None:
-        settings, held = self._sensor.settings, self.hold.isChecked()
-        if held or settings.hold_events_per_s is not None:
+        held = self.hold.isChecked()
+        if held or self._sensor.settings.hold_events_per_s is not None:
             wanted = self.held.value() * 1e3 if held else None
             # The sensitivity stays where it is: a search begins there, or what was found is kept.
-            self.change(replace(settings, sensitivity=self._sensor.sensitivity, hold_events_per_s=wanted))
+            self._set(sensitivity=self._sensor.sensitivity, hold_events_per_s=wanted)
 
     def _change_limits(self) -> None:
         """Limit the rate and the region as the fields say."""
@@ -273,9 +270,8 @@ class SensorPanel(QWidget):
             self.change(settings)
 
     def _mask(self) -> None:
-        settings = self._sensor.settings
-        known = tuple(dict.fromkeys((*settings.masked, *self._sensor.hottest())))
-        self.change(replace(settings, masked=known[: self._sensor.abilities.masked_pixels]))
+        known = tuple(dict.fromkeys((*self._sensor.settings.masked, *self._sensor.hottest())))
+        self._set(masked=known[: self._sensor.abilities.masked_pixels])
 
     def _show_settings(self) -> None:
         settings = self._sensor.settings

@@ -227,8 +227,6 @@ class SessionDisplay:
 
     def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
-        self._result: ShownResult | None = None  # not shown yet
-        self.shown: ShownResult | None = None  # what the panels show
         self._session: Session | None = None
         self._read_at_s = 0.0
         self._source: SourceLike | None = None  # of the session
@@ -237,8 +235,6 @@ class SessionDisplay:
         self._of_result = (window.readout, window.window_panel, window.state_panel)  # what shows a result
         window.view.canvas.painted.connect(self._painted)
         self._forget()
-        for part in (window.header, window.transport, window.state_panel):
-            part.show_state(self._state)
         window.view.show_words(*WELCOME, ways=True)
 
     def begin(self) -> None:
@@ -312,11 +308,12 @@ class SessionDisplay:
         self._came: deque[tuple[int, int]] = deque(maxlen=LOSS_READS)  # events that came, and were dropped
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
-        self._note = self._lost = self._engine_note = ""
+        self._lost = self._engine_note = ""
         self._length_us = self._shown_us = 0  # of a recording; what the time line shows
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
-        self._result = self.shown = None
+        self._result: ShownResult | None = None  # not shown yet
+        self.shown: ShownResult | None = None  # what the panels show
         window = self._window
         self._clear(None)
         window.transport.set_recording(None)
@@ -350,9 +347,7 @@ class SessionDisplay:
             for panel in self._of_result:
                 panel.wait()
             self.shown = None
-        if session.note != self._note:
-            self._note = session.note
-            self._window.readout.show_note(session.note)
+        self._window.readout.show_note(session.note)
         if self._result is not None and self._result.resets < self._resets:
             self._result = None
         if read and self._result is not None:
@@ -444,8 +439,6 @@ class SessionDisplay:
 class PlotsDock(QDockWidget):
     """Plots of the session's last minutes, docked below the picture, at a side, or floating."""
 
-    chosen = Signal(tuple)  # the names of the plots that a person chose
-
     def __init__(self, window: WindowLayout) -> None:
         super().__init__("Plots", window)
         self.setObjectName("plots")  # by which Qt remembers where it was
@@ -482,7 +475,7 @@ class PlotsDock(QDockWidget):
             from livesnn.app.widgets.plot_panel import PlotPanel
 
             self.panel = panel = PlotPanel(self._names)
-            panel.chosen_changed.connect(lambda: self.chosen.emit(panel.chosen))
+            panel.chosen_changed.connect(lambda: self._window.settings.change(plots=panel.chosen))
             panel.save_wanted.connect(self.ask_where_to_save)
             panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
             panel.close_button.clicked.connect(self.close)
@@ -498,9 +491,8 @@ class PlotsDock(QDockWidget):
 
     def ask_where_to_save(self, name: str) -> None:
         pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
-        dialog = save_dialog(self.window(), "Save the plot", Path(pictures) / f"{name}.png", _PLOT_FILTERS)
-        dialog.fileSelected.connect(lambda file: self.save(name, Path(file)))
-        self._window.show_dialog(dialog)
+        proposed, use = Path(pictures) / f"{name}.png", partial(self.save, name)
+        self._window.show_dialog(save_dialog(self.window(), "Save the plot", proposed, _PLOT_FILTERS, use))
 
     def save(self, name: str, path: Path) -> None:
         """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""

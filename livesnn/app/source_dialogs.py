@@ -189,8 +189,6 @@ class CameraDialog(Dialog):
         super().__init__(words.title, parent)
         self._discover = discover
         self._words = words
-        self._found: list[Device] = []
-        self._why: list[str] = []  # others may be missing
         self._worker: Worker | None = None
         self.note = note(words.looking, 14)
         self.cameras = QListWidget()
@@ -214,7 +212,7 @@ class CameraDialog(Dialog):
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
         found: list[Device] = []  # its own: an abandoned search may still find something
-        why: list[str] = []
+        why: list[str] = []  # others may be missing
         self._found, self._why = found, why
 
         def search(stop: threading.Event) -> None:

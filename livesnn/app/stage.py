@@ -16,7 +16,7 @@ from livesnn.app.session_display import READ_S, WindowLayout
 from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
 from livesnn.app.widgets.readout import ago, fitting_pixels
-from livesnn.session.event_picture import DEFAULT_PALETTE, PALETTES, Palette
+from livesnn.session.event_picture import DEFAULT_PALETTE, Palette
 from livesnn.session.session import Session
 from livesnn.session.showing import NO_EVENTS, Said
 
@@ -216,8 +216,7 @@ class StageBar(QFrame):
         style.set_rule(self, "kind", "info")
         self.source = label("", style.bold_font(15))
         self.state = label("", style.text_font(14), "soft")
-        self.leave = button("Exit (Esc)", height=32)
-        self.leave.clicked.connect(leave)
+        self.leave = button("Exit (Esc)", height=32, do=leave)
         parts = (self.source, dot(), (self.state, 1), self.leave)
         fill(QHBoxLayout(self), *parts, spacing=10, margins=(16, 6, 10, 6))
 
@@ -251,7 +250,7 @@ class Stage(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._ground = QColor()
 
-    def begin(self, canvas: PictureCanvas, palette: Palette, *, kiosk: bool) -> None:
+    def begin(self, canvas: PictureCanvas, *, kiosk: bool) -> None:
         """Show this canvas from now on; give it back to its layout after `end`."""
         self.kiosk, self._canvas = kiosk, canvas
         canvas.setParent(self)
@@ -263,7 +262,6 @@ class Stage(QWidget):
         canvas.show()
         canvas.lower()
         self.caption.forget()
-        self.set_palette(palette)
         self._place()
         self._rest()
         self.setFocus()
@@ -379,12 +377,12 @@ RESTARTING = "Starting again …"
 class Presenting:
     """Shows the stage in place of the window's parts, and leaves it again.
 
-    ``begin`` is called when the player has another session. ``show_palette`` gives the window's parts a palette.
+    ``begin`` is called when the player has another session, ``show_choices`` when it has other choices.
     """
 
-    def __init__(self, window: WindowLayout, begin: Callable[[], None], show_palette: Callable[[str], None]) -> None:
+    def __init__(self, window: WindowLayout, begin: Callable[[], None], show_choices: Callable[[], None]) -> None:
         self._window, self._player = window, window.player
-        self._begin, self._show_palette = begin, show_palette
+        self._begin, self._show_choices = begin, show_choices
         self.stage = Stage()
         self.stage.leave_requested.connect(self.leave)
         self.pages = QStackedWidget()
@@ -429,7 +427,7 @@ class Presenting:
         if self._lightened:
             self._apply_palette(LIGHT_PALETTE)
         self.pages.setCurrentWidget(self.stage)
-        self.stage.begin(window.view.canvas, PALETTES[player.choices.view.palette], kiosk=kiosk)
+        self.stage.begin(window.view.canvas, kiosk=kiosk)
         self._state_before = window.window().windowState()
         window.window().setWindowState(self._state_before | Qt.WindowState.WindowFullScreen)
         self._read_at_s, self._restart_at_s, self._restart_in_s = 0.0, None, RESTART_S
@@ -446,16 +444,12 @@ class Presenting:
         window.setAcceptDrops(True)
         for dock in self._docks:
             dock.show()
-        if self._lightened and self._player.choices.view.palette == LIGHT_PALETTE:
-            self._apply_palette(DEFAULT_PALETTE.name)
         if self.stage.kiosk:
             self._player.apply(replace(self._player.choices, loop=self._loop_before))
+        if self._lightened and self._player.choices.view.palette == LIGHT_PALETTE:
+            self._apply_palette(DEFAULT_PALETTE.name)
         window.window().setWindowState(self._state_before)
         window.view.setFocus()
-
-    def follow_palette(self) -> None:
-        if self.on:
-            self.stage.set_palette(PALETTES[self._player.choices.view.palette])
 
     def show_note(self, words: str) -> None:
         if self.on:
@@ -464,7 +458,7 @@ class Presenting:
     def _apply_palette(self, name: str) -> None:
         choices = self._player.choices
         self._player.apply(replace(choices, view=replace(choices.view, palette=name)))
-        self._show_palette(name)
+        self._show_choices()
 
     # As time goes by
 

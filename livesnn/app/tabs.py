@@ -12,7 +12,7 @@ from livesnn.app import style
 from livesnn.app.player import Summary
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.stage import Presenting
-from livesnn.app.widgets.basics import button, fill, plain_tip
+from livesnn.app.widgets.basics import button, fill, icon_button, plain_tip
 
 LEAST_TILE = 720  # width of a window beside another, pixels
 SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."
@@ -90,9 +90,7 @@ class Tabs(QWidget):
         page.closed.connect(self._forget)
         page.presenting.pages.currentChanged.connect(self.show_pages)
         index = self.bar.addTab(page.windowTitle())
-        close = button(height=20, width=20, name="close", tip="Close this tab (Ctrl+W)")
-        close.clicked.connect(page.close)
-        style.set_icon(close, "close", "soft", 14)
+        close = icon_button("close", "Close this tab (Ctrl+W)", 20, 14, page.close, name="close")
         box = QWidget()  # so that there is room at its right
         fill(QHBoxLayout(box), close, spacing=0, margins=(0, 0, 8, 0))
         self.bar.setTabButton(index, QTabBar.ButtonPosition.RightSide, box)

@@ -19,7 +19,7 @@ from livesnn.app import style
 from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
 from livesnn.app.recording_controls import proposed_name
 from livesnn.app.session_display import WindowLayout
-from livesnn.app.widgets.basics import Dialog, label, line_edit
+from livesnn.app.widgets.basics import Dialog, dialog_button, label, line_edit
 from livesnn.console import capitalised, sentences
 from livesnn.errors import LivesnnError, ModelError, SourceError, error_message
 from livesnn.events.labels import labels_file
@@ -79,12 +79,6 @@ class Step(NamedTuple):
 Returned = TypeVar("Returned")
 # Gets True where the step's button was pressed, and False where its other one was.
 Steps = Generator[Step, bool | None, Returned]
-
-
-def in_sentences(lesson: Lesson, recording: Path) -> str:
-    """Return how well a gesture was learned, one sentence a line, and where the model and the recording are."""
-    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
-    return sentences([*describe_lesson(lesson)[1:], where])
 
 
 class Teaching:
@@ -243,7 +237,9 @@ def _shown_again(lesson: Lesson, recording: Path) -> Steps[bool]:
     """Yield how well it was learned; return True to show it once more, and False to use the model as it is."""
     use, more = "Use it", "Show it again"
     better = (more, use) if lesson.poor or lesson.at_rest else (use, more)
-    step = Step(describe_lesson(lesson)[0], in_sentences(lesson, recording), None, *better, cancel="Not now")
+    learned, *how_well = describe_lesson(lesson)
+    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
+    step = Step(learned, sentences([*how_well, where]), None, *better, cancel="Not now")
     while (pressed := (yield step)) is None:
         pass
     return (step.button if pressed else step.other) == more
@@ -423,9 +419,8 @@ class TeachDialog(Dialog):
         self.put(self.now, self.words, self.name, self.share)
         self.button = self.add_buttons("Start")
         self.button.setEnabled(False)
-        self.other = self.buttons.addButton("", QDialogButtonBox.ButtonRole.ActionRole)
-        self.other.setAutoDefault(False)
-        self.other.clicked.connect(lambda _=False: self.pressed.emit(False))
+        self.other = dialog_button("", lambda: self.pressed.emit(False))
+        self.buttons.addButton(self.other, QDialogButtonBox.ButtonRole.ActionRole)
         self.name.textChanged.connect(self._typed)
         self.setFixedWidth(max(window.readout.width() - 2, 300))
         self.move(window.readout.mapToGlobal(QPoint(window.readout.width() - self.width() - 2, 0)))

@@ -59,7 +59,7 @@ def show(source: Clocked, out: str, model: str) -> None:
 
     def begin() -> None:
         if window.player.recorder is None and window.player.can_record:
-            window.recording.start(out)
+            window.recording.start(Path(out))
             window.recording.label(0)
 
     timer = QTimer()

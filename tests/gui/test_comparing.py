@@ -38,7 +38,7 @@ def compare(window: MainWindow, model: Path) -> None:
     window.commands["compare"].trigger()
     dialog = window.dialog
     assert isinstance(dialog, CompareDialog)
-    dialog.add(str(model), chosen=True)
+    dialog.choose(str(model))
     dialog.accept()
 
 

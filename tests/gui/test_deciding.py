@@ -112,7 +112,7 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     dialog.smoothing.setValue(25.0)
     dialog.leak.setValue(50.0)
     mark(dialog, NO_EVEN, marked=False)
-    dialog.classes.threshold("3").setValue(70.0)
+    dialog.classes.rows["3"][1].setValue(70.0)
     dialog.accept()
     now = SettingsFile(tmp_path / "settings.json").now
     assert now.choices.decider == STRICT
@@ -179,20 +179,20 @@ def test_what_is_not_changed_stays(qtbot: QtBot, decider: Decider) -> None:
 def test_a_threshold_of_its_own_begins_at_that_of_all_and_ends_below_0(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider())
     dialog.threshold.setValue(60.0)
-    box = dialog.classes.threshold("4")
+    box = dialog.classes.rows["4"][1]
     assert (box.text(), box.own_share) == ("–", None)
     box.stepBy(1)
     assert box.own_share == 0.6
     box.stepBy(2)
     assert chosen(dialog) == Decider(threshold=0.6, thresholds={"4": 0.7})
     dialog = dialog_of(qtbot, Decider(thresholds={"4": 0.05, "5": 0.0}))
-    dialog.classes.threshold("4").stepBy(-2)
+    dialog.classes.rows["4"][1].stepBy(-2)
     assert chosen(dialog) == Decider(thresholds={"5": 0.0})
 
 
 def test_a_threshold_of_its_own_is_typed_behind_the_dash_and_deleted(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider())
-    box = dialog.classes.threshold("4")
+    box = dialog.classes.rows["4"][1]
     QTest.keyClick(box, Qt.Key.Key_End)
     QTest.keyClicks(box, "70")
     assert chosen(dialog) == Decider(thresholds={"4": 0.7})
@@ -211,8 +211,8 @@ def test_the_keys_mark_classes_after_a_threshold_was_edited(qtbot: QtBot) -> Non
     dialog.show()
     dialog.activateWindow()
     dialog.classes.setCurrentItem(dialog.classes.topLevelItem(1), 1)
-    dialog.classes.threshold("1").setFocus()
-    qtbot.waitUntil(dialog.classes.threshold("1").hasFocus)
+    dialog.classes.rows["1"][1].setFocus()
+    qtbot.waitUntil(dialog.classes.rows["1"][1].hasFocus)
     dialog.classes.setFocus()
     qtbot.waitUntil(dialog.classes.hasFocus)
     QTest.keyClick(dialog.classes, Qt.Key.Key_Down)
@@ -223,7 +223,7 @@ def test_the_keys_mark_classes_after_a_threshold_was_edited(qtbot: QtBot) -> Non
 def test_the_wheel_changes_no_threshold_that_is_not_being_edited(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider(thresholds={"0": 0.5}))
     dialog.show()
-    box = dialog.classes.threshold("0")
+    box = dialog.classes.rows["0"][1]
     middle = QPointF(box.rect().center())
     wheel = QWheelEvent(
         middle, box.mapToGlobal(middle), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,

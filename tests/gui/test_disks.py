@@ -36,7 +36,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_a_banner_and_a_good_file(
 ) -> None:
     window = flooded(qtbot, make_window)
     with small_disk(tmp_path / "disk", 6_000_000) as disk:
-        window.recording.start(str(disk / "a.aedat4"))
+        window.recording.start(disk / "a.aedat4")
         recorder = window.player.recorder
         assert recorder is not None
         wait_for_banner(qtbot, window, "only 0.")
@@ -54,12 +54,12 @@ def test_a_disk_that_fills_up_ends_the_recording_with_a_banner_and_a_good_file(
         assert str(disk / "a.aedat4") in window.settings.now.recent
         window.banner.hide()
         fill(disk)  # to the last octet: what a.aedat4 kept for its table may be free again
-        window.recording.start(str(disk / "b.aedat4"))
+        window.recording.start(disk / "b.aedat4")
         wait_for_banner(qtbot, window, "b.aedat4: only 0.")
         assert not (disk / "b.aedat4").exists()
         goes_on(qtbot, window)
         window.banner.hide()
-        window.recording.start(str(tmp_path / "c.aedat4"))  # another disk is all it takes
+        window.recording.start(tmp_path / "c.aedat4")  # another disk is all it takes
         goes_on(qtbot, window)
         stop(qtbot, window)
 
@@ -69,7 +69,7 @@ def test_a_disk_that_stands_still_does_not_hold_up_the_picture(
 ) -> None:
     window = flooded(qtbot, make_window)
     with real_disk(tmp_path / "disk") as disk:
-        window.recording.start(str(disk / "a.aedat4"))
+        window.recording.start(disk / "a.aedat4")
         recorder = window.player.recorder
         assert recorder is not None
         qtbot.waitUntil(lambda: recorder.recorded.events > 0, timeout=20_000)

@@ -87,7 +87,7 @@ def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
     plug.plugged.clear()  # nothing arrives while it is begun, and while it is ended: a count without a race
     qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     before = plug.given
-    window.recording.start(str(tmp_path / "a.aedat4"))
+    window.recording.start(tmp_path / "a.aedat4")
     recorder = window.player.recorder
     assert recorder is not None
     plug.plugged.set()

@@ -266,7 +266,6 @@ def test_dragging_holds_the_handle_and_ends_where_it_was_let_go(qtbot: QtBot, ma
     for tenth in range(11, 81):
         qtbot.mouseMove(line, at(line, tenth / 10))
     assert line.is_dragging
-    line.show_position(3.0)
     assert line.position_s == pytest.approx(8.0)
     qtbot.mouseRelease(line, Qt.MouseButton.LeftButton, pos=at(line, 8.0))
     assert not line.is_dragging

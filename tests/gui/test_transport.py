@@ -73,6 +73,7 @@ def test_a_seek_on_the_line_is_passed_on_and_shown(qtbot: QtBot, transport: Tran
     assert wanted.args == [pytest.approx(5.0, abs=0.02)]
     transport.show_position(1.0)  # while it is held
     assert transport.position.text() == "0:05.0"
+    assert transport.line.position_s == pytest.approx(5.0, abs=0.02)
     qtbot.mouseRelease(transport.line, Qt.MouseButton.LeftButton, pos=middle)
     transport.show_position(1.0)
     assert transport.position.text() == "0:01.0"

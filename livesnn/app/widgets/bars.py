@@ -22,6 +22,7 @@ from livesnn.app.widgets.basics import (
     dot,
     fill,
     help_button,
+    icon_button,
     label,
     plain_tip,
 )
@@ -109,15 +110,12 @@ class Banner(QFrame):
         self.kind: BannerKind | None = None  # of the last message
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.action, self.other = button(height=32, name="do"), button(height=32, name="do")
+        self.action = button(height=32, name="do", do=lambda: self._act(0))
+        self.other = button(height=32, name="do", do=lambda: self._act(1))
         self._actions: tuple[Action, ...] = ()
         self._read = QTimer(self, singleShot=True, interval=NEWS_MS)
         self._read.timeout.connect(self.hide)
-        self.action.clicked.connect(lambda _=False: self._act(0))
-        self.other.clicked.connect(lambda _=False: self._act(1))
-        close = button(height=32, width=32, name="icon", tip="Close this message")
-        close.clicked.connect(self.hide)
-        style.set_icon(close, "close", pixels=18)
+        close = icon_button("close", "Close this message", 32, 18, self.hide, tone="text")
         parts = ((self.message, 1), self.action, self.other, close)
         fill(QHBoxLayout(self), *parts, spacing=6, margins=(16, 6, 10, 6))
         self.hide()
@@ -177,7 +175,6 @@ class Transport(QFrame):
         self.loop.setCheckable(True)
         self.line = Timeline()
         self.line.seek_requested.connect(self._show_sought)
-        self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
         self._state: ShownState = "empty"
         controls = QWidget()

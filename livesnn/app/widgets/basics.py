@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from PySide6.QtCore import QBuffer, QEvent, QLocale, QPointF, QRectF, QSize, Qt, QUrl
 from PySide6.QtGui import QColor, QDesktopServices, QFont, QHelpEvent, QImage, QImageWriter, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
@@ -38,6 +40,7 @@ FRAME = (16, 40)  # pixels of width and height that window managers put around a
 NOTHING = "–"
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+Do = Callable[[], object] | None  # What a button does
 
 
 def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) -> QLabel:
@@ -81,7 +84,7 @@ def dot() -> QLabel:
 
 
 def button(
-    text: str = "", *, height: int, width: int = 0, pixels: int = 14, name: str = "", tip: str = ""
+    text: str = "", *, height: int, width: int = 0, pixels: int = 14, name: str = "", tip: str = "", do: Do = None
 ) -> QPushButton:
     """Return a button that takes the focus by Tab only: after a click the space bar still plays and pauses.
 
@@ -97,6 +100,17 @@ def button(
     if width:
         widget.setFixedWidth(width)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    if do is not None:
+        widget.clicked.connect(lambda _=False: do())
+    return widget
+
+
+def icon_button(
+    icon: str, tip: str, size: int, pixels: int, do: Do = None, *, tone: Tone = "soft", name: str = "icon"
+) -> QPushButton:
+    """Return a square button with an icon of style.py, which is ``pixels`` large."""
+    widget = button(height=size, width=size, name=name, tip=tip, do=do)
+    style.set_icon(widget, icon, tone, pixels)
     return widget
 
 
@@ -113,6 +127,13 @@ def open_folder(folder: Path) -> None:
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
+def rgb_image(rgb: npt.NDArray[np.uint8]) -> QImage:
+    """Return a copy of a picture, uint8 [H, W, 3], contiguous."""
+    height, width, _ = rgb.shape
+    image = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    return image.convertToFormat(QImage.Format.Format_RGB32)  # painted four times as fast
+
+
 def png(image: QImage) -> bytes:
     buffer = QBuffer()
     QImageWriter(buffer, b"png").write(image)
@@ -125,8 +146,10 @@ FILE_FILTER = (
 )
 
 
-def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str]) -> QFileDialog:
-    """Return a dialog that asks where to write a file; ``path`` is proposed.
+def save_dialog(
+    parent: QWidget, title: str, path: Path, kinds: Mapping[str, str], use: Callable[[Path], object]
+) -> QFileDialog:
+    """Return a dialog that asks where to write a file; ``path`` is proposed, and what is chosen goes to ``use``.
 
     ``kinds``: what a person reads for each suffix that it may have, such as {".png": "Pictures (*.png)"}.
     """
@@ -137,16 +160,16 @@ def save_dialog(parent: QWidget, title: str, path: Path, kinds: Mapping[str, str
     suffixes = {words: suffix for suffix, words in kinds.items()}
     dialog.filterSelected.connect(lambda words: dialog.setDefaultSuffix(suffixes[words]))
     dialog.selectFile(path.name)
+    dialog.fileSelected.connect(lambda file: use(Path(file)))
     return dialog
 
 
 def help_button(page: str, about: str) -> QPushButton:
     """Return a small "?" that opens a page of the documentation; ``about`` names what it explains."""
     tip = f"Help: {about} (opens in the browser)"
-    widget = button("?", height=18, width=18, pixels=11, name="help", tip=tip)
+    widget = button("?", height=18, width=18, pixels=11, name="help", tip=tip, do=lambda: open_docs(page))
     widget.setAccessibleName(tip)
     widget.setAutoDefault(False)  # in a dialog, Enter is for something else
-    widget.clicked.connect(lambda _=False: open_docs(page))
     return widget
 
 
@@ -399,9 +422,8 @@ class Dialog(QDialog):
 
     def add_defaults(self, reset: Callable[[], None]) -> QPushButton:
         """Add a button beside the others that shows the defaults."""
-        widget = self.buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
-        widget.setAutoDefault(False)
-        widget.clicked.connect(lambda _=False: reset())
+        widget = dialog_button("Defaults", reset)
+        self.buttons.addButton(widget, QDialogButtonBox.ButtonRole.ResetRole)
         return widget
 
     def add_close(self) -> None:

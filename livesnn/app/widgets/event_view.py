@@ -14,7 +14,7 @@ from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QP
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import RIGHT, STRETCH, button, fill, help_button, label, write
+from livesnn.app.widgets.basics import RIGHT, STRETCH, button, fill, help_button, label, rgb_image, write
 from livesnn.card import InputSpec
 from livesnn.events.packet import Resolution
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette, Rgb
@@ -170,13 +170,9 @@ class PictureCanvas(QWidget):
 
     def show_picture(self, rgb: npt.NDArray[np.uint8], arrived_s: float) -> None:
         """Show a copy of a picture uint8 [H, W, 3]; after one of another size, show it whole."""
-        height, width, _ = rgb.shape
-        pixels = np.ascontiguousarray(rgb)
-        image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-        another = self._image.size() != image.size()
-        self._image = image.convertToFormat(QImage.Format.Format_RGB32)  # painted four times as fast
+        last, self._image = self._image, rgb_image(np.ascontiguousarray(rgb))
         self._arrived_s = arrived_s
-        if another:
+        if self._image.size() != last.size():
             self.fit()
         self.update()
 
@@ -365,14 +361,13 @@ class EventView(QFrame):
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(RIGHT)
-        page = QFrame()
-        page.setObjectName("picture")
+        self._picture = QFrame()
+        self._picture.setObjectName("picture")
         about = help_button("window.md#the-picture", "the picture")
         self._below = QWidget()
         fill(QHBoxLayout(self._below), self.legend, (self.size_note, 1), about, spacing=10)
         parts = (self.strip, (self.canvas, 1), self._below)
-        self._column = fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
-        self._picture = page
+        self._column = fill(QVBoxLayout(self._picture), *parts, spacing=10, margins=(14, 14, 14, 12))
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
         self._stack.addWidget(self.page)

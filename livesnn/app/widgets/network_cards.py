@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPen
 from PySide6.QtWidgets import QHBoxLayout, QPushButton
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import NOTHING, RIGHT, Card, Painted, button, fill, rounded, write
+from livesnn.app.widgets.basics import NOTHING, RIGHT, Card, Painted, button, fill, rgb_image, rounded, write
 from livesnn.card import InputSpec, ModelCard
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.cost import energy_constants
@@ -95,7 +95,7 @@ class FrameStrip(Painted):
             if old is not new:
                 break
             same += 1
-        self._images[same:] = [_image(frame, self._colours) for frame in frames[same:]]
+        self._images[same:] = [rgb_image(picture(frame, self._colours)) for frame in frames[same:]]
         self._frames = frames
         self.update()
 
@@ -153,13 +153,6 @@ def picture(frame: Bytes, colours: Bytes) -> Bytes:
         off, on = np.minimum(pooled, FULL_COUNT)
         return colours.reshape(-1, 3).take(off * np.uint8(FULL_COUNT + 1) + on, axis=0)  # as `colours[off, on]`
     return video_picture(pooled)
-
-
-def _image(frame: Bytes, colours: Bytes) -> QImage:
-    pixels = picture(frame, colours)
-    height, width, _ = pixels.shape
-    image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    return image.convertToFormat(QImage.Format.Format_RGB32)  # a copy, painted four times as fast
 
 
 def window_words(spec: InputSpec) -> str:
@@ -354,13 +347,8 @@ class NumbersPanel(Card):
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
         """Show the numbers, a dash where one is unknown. ``show``: from arrival to the screen, ms."""
-        parts = {
-            "slice": statistics.slice_ms,
-            "network": statistics.network_ms,
-            "total": statistics.total_ms,
-            "show": show,
-        }
-        for part, values in parts.items():
+        parts = (statistics.slice_ms, statistics.network_ms, statistics.total_ms, show)
+        for part, values in zip(_PARTS, parts, strict=True):
             for which in _PERCENTILES:
                 self.texts[f"{part}.{which}"] = milliseconds(getattr(values, which))
         self.texts["events"] = scaled(statistics.events_per_s, "/s")

@@ -23,7 +23,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, Painted, button, fill, png, write
+from livesnn.app.widgets.basics import LEFT, Painted, fill, icon_button, png, write
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -196,7 +196,6 @@ class Plot(QFrame):
         self.look = look
         self.names: tuple[str, ...] = ()
         self.values: tuple[FloatArray, FloatArray] = (np.zeros(0), np.zeros((0, 0)))  # [N], [N, curves]
-        self.words = ""  # under the cross-hair
         self._colours: Sequence[QColor] = ()
         self._fits = True  # the vertical axis follows the values
         self.legend = Legend(look.title)
@@ -206,9 +205,8 @@ class Plot(QFrame):
         self.widget = pyqtgraph.GraphicsLayoutWidget()  # a PlotWidget, with its menus, takes three times as long
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
         self._curves = Curves()
-        self.save = button(height=24, width=24, name="icon", tip=f"Save “{look.title}” as PNG, SVG or CSV")
-        style.set_icon(self.save, "save", "soft", 16)
-        self.save.clicked.connect(self.save_wanted)
+        tip = f"Save “{look.title}” as PNG, SVG or CSV"
+        self.save = icon_button("save", tip, 24, 16, self.save_wanted.emit)
         self._set_up()
         heading = fill(QHBoxLayout(), (self.legend, 1), self.save, spacing=4)
         fill(QVBoxLayout(self), heading, (self.widget, 1), spacing=2, margins=(8, 6, 8, 4))
@@ -361,14 +359,12 @@ class Plot(QFrame):
         self.show_cross_hair(point.x())
         self._lines[1].setVisible(True)
         self._lines[1].setValue(point.y())
-        self.words = self.words_at(point.x())
         corner = self.widget.viewport().mapToGlobal(self.widget.mapFromScene(place))
-        QToolTip.showText(corner, self.words, self.widget)
+        QToolTip.showText(corner, self.words_at(point.x()), self.widget)
         self.pointed.emit(point.x())
 
     def _leave(self) -> None:
         """Hide the cross-hair."""
-        self.words = ""
         for line in self._lines:
             line.setVisible(False)
         self.pointed.emit(float("nan"))

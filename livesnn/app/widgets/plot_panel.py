@@ -14,7 +14,7 @@ from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import STRETCH, ChoiceBox, button, fill, help_button, label, scrolled
+from livesnn.app.widgets.basics import STRETCH, ChoiceBox, button, fill, help_button, icon_button, label, scrolled
 from livesnn.app.widgets.plot import Plot, PlotLook
 from livesnn.session.results import EDGES_MS, KEPT_S, PlotHistory, Quantity
 
@@ -61,20 +61,17 @@ class PlotPanel(QWidget):
         self.span = ChoiceBox("Time shown", {seconds: words for words, seconds in SPANS.items()}, height=28)
         self.span.setCurrentIndex(1)
         self.span.activated.connect(lambda _: self.follow())
-        self.live = button("Live", height=28, pixels=13, tip=_LIVE_TIP)
+        self.live = button("Live", height=28, pixels=13, tip=_LIVE_TIP, do=self.follow)
         self.live.setCheckable(True)
         self.live.setChecked(True)
-        self.live.clicked.connect(lambda _=False: self.follow())
         self.menu = QMenu(self)
         for name, look in LOOKS.items():
             action = self.menu.addAction(look.title)
             action.setCheckable(True)
             action.setChecked(name in self.chosen)
             action.toggled.connect(lambda on, name=name: self._choose(name, on))
-        self.float = button(height=28, width=28, name="icon", tip="Float or dock the plots")
-        self.close_button = button(height=28, width=28, name="icon", tip="Close the plots (Ctrl+P)")
-        style.set_icon(self.float, "window", "soft", 16)
-        style.set_icon(self.close_button, "close", "soft", 16)
+        self.float = icon_button("window", "Float or dock the plots", 28, 16)
+        self.close_button = icon_button("close", "Close the plots (Ctrl+P)", 28, 16)
         title = label("Plots", style.caption_font(), "soft")
         which = button("Choose", height=28, pixels=13, tip="Choose which plots are shown")
         which.setMenu(self.menu)

@@ -56,20 +56,15 @@ class ClassRows(Painted):
 
     def __init__(self) -> None:
         super().__init__((320, 220))
-        self.classes: tuple[str, ...] = ()
         self.probabilities: Probabilities | None = None
         self.decision: str | None = None
-        self.dimmed = False  # what is shown is past
-        self.texts: list[str] = []
-        self._names: list[str] = []
-        self._history = NO_HISTORY
         self.set_classes(())
 
     def set_classes(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
         self._names = [style.readable(name) for name in classes]
         self.probabilities, self.decision, self._history = None, None, NO_HISTORY
-        self.dimmed = False
+        self.dimmed = False  # what is shown is past
         self.texts = [NOTHING] * len(self.classes)
         self.hint.setHeight(max(220, 28 * len(self.classes)))
         self.setMinimumHeight(_ROW[0] * max(len(self.classes), _LEAST_ROWS))
@@ -242,7 +237,7 @@ class ReadoutPanel(QWidget):
 
     def show_note(self, note: str) -> None:
         """From now on, say why there is no decision; "": it takes a whole window."""
-        if self.decision.said.words in (NOTHING_YET, self._note):
+        if note != self._note and self.decision.said.words in (NOTHING_YET, self._note):
             self.decision.clear(note or NOTHING_YET)
         self._note = note
 

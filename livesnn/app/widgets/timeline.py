@@ -135,16 +135,11 @@ class Timeline(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.position_s = 0.0
         self.marks = Stretch()
-        self._total_s = 0.0
         self._profile: RateProfile | None = None
-        self._track = DecisionTrack(1.0, ())
-        self._labels: tuple[Label, ...] = ()
         self._rates: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
         self._marks: QPixmap | None = None  # decisions and labels
         self._hover: float | None = None  # x of the pointer
-        self.is_dragging = False
         self._ring = False  # the focus came by a key
         self._waiting_s: float | None = None  # dragged to, but not emitted yet
         self._drag_timer = QTimer(self, singleShot=True, interval=DRAG_EVERY_MS)
@@ -204,10 +199,6 @@ class Timeline(QWidget):
         return [label.label for label in self._labels if label.start <= seconds < label.end]
 
     def show_position(self, seconds: float) -> None:
-        if not self.is_dragging:
-            self._move_to(seconds)
-
-    def _move_to(self, seconds: float) -> None:
         self.position_s = min(max(seconds, 0.0), self._total_s)
         self.update()
 
@@ -257,7 +248,7 @@ class Timeline(QWidget):
         self.update()
 
     def _drag_to(self, x: float) -> None:
-        self._move_to(self._seconds_at(x))
+        self.show_position(self._seconds_at(x))
         self._waiting_s = self.position_s
         if not self._drag_timer.isActive():
             self._seek_to_newest()
@@ -283,7 +274,7 @@ class Timeline(QWidget):
         if seconds is None:
             super().keyPressEvent(event)
             return
-        self._move_to(seconds)
+        self.show_position(seconds)
         self.seek_requested.emit(self.position_s)
 
     def _seek_target(self, event: QKeyEvent) -> float | None:
