@@ -88,7 +88,8 @@ def test_of_two_that_are_opened_at_once_the_last_one_plays(
     for name in ("one.npz", "two.npz"):
         window.open(str(write_recording(tmp_path / name, moving_bar(300_000))))
     qtbot.waitUntil(lambda: window.header.source.text() == "two.npz", timeout=20_000)
-    assert livesnn_threads().count("livesnn-pipeline") == 1
+    # One that was dropped may still be ending
+    qtbot.waitUntil(lambda: livesnn_threads().count("livesnn-pipeline") == 1, timeout=20_000)
 
 
 def test_what_takes_long_to_open_is_said_while_the_other_plays_on(
