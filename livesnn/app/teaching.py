@@ -56,7 +56,7 @@ NOT_THIS = "This model can only be taught with livesnn teach --others: choose th
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
     "The model keeps its classes and learns one more. If it was taught this gesture before, it learns "
-    "more examples of it. Learning makes a new model, in some ten seconds (the first time, in up to a minute)."
+    "more examples of it. Learning makes a new model, in some five seconds (the first time, in up to a minute)."
 )
 
 
