@@ -111,6 +111,11 @@ class InputSpec:
     without_flicker: bool = False
     lift_to: Annotated[float, Meta(gt=0, le=255)] | None = None
 
+    @property
+    def window_s(self) -> float:
+        """The length of a window, in seconds; 0 if it has a fixed number of events."""
+        return self.window * (self.slice.delta_t_us or 0) / 1e6
+
     def cropped(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the largest part of a picture or sensor that has the input's aspect."""
         return (

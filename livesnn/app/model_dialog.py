@@ -57,7 +57,6 @@ from livesnn.teach import (
     describe_measured,
     own_folder,
     recordings_of,
-    window_s,
 )
 from livesnn.threads import Worker
 
@@ -112,15 +111,15 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
 def lesson_words(gesture: str, card: ModelCard) -> str:
     """Return how well a taught class was learned, one sentence a line."""
     measured = card.lessons.get(gesture)
-    words = describe_measured(measured, window_s(card)) if measured else []
+    words = describe_measured(measured, card.input.window_s) if measured else []
     words.append(f"learned from {card.taught[gesture]} windows")
     return sentences(words)
 
 
 def slice_words(card: ModelCard) -> str:
-    rule, window = card.input.slice, card.input.window
-    long = "" if rule.delta_t_us is None else f" ({window * rule.delta_t_us / 1e6:.2f} s)"
-    return f"one every {rule}; {window} make a window{long}"
+    spec = card.input
+    long = f" ({spec.window_s:.2f} s)" if spec.window_s else ""
+    return f"one every {spec.slice}; {spec.window} make a window{long}"
 
 
 def _input_words(card: ModelCard) -> str:

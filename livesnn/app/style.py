@@ -277,7 +277,7 @@ QDialog QPushButton { padding: 7px 14px; }
 QDialog QToolButton { background: $raised; border: 1px solid $line; border-radius: 5px; padding: 3px; }
 QDialog QToolButton:hover { background: $hover; }
 QDialog QToolButton:checked { background: $accent_dark; border-color: $accent; }
-QLineEdit, QListView, QTableView, QTreeView { background: $background; border: 1px solid $line;
+QLineEdit, QListView, QTreeView { background: $background; border: 1px solid $line;
   border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
 QListView QLineEdit { border: none; border-radius: 0; padding: 0 4px; }
 QListView::indicator:unchecked, QTreeView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
@@ -285,7 +285,7 @@ QCheckBox::indicator { width: 16px; height: 16px; background: $raised; border: 1
   border-radius: 5px; }
 QCheckBox::indicator:hover, QCheckBox::indicator:focus { border-color: $accent; }
 QCheckBox::indicator:checked { background: $accent; border: 4px solid $raised; }
-QLineEdit:focus, QListView:focus, QTableView:focus, QTreeView:focus { border-color: $accent; }
+QLineEdit:focus, QListView:focus, QTreeView:focus { border-color: $accent; }
 QHeaderView::section { background: $surface; color: $soft; border: none; padding: 4px 8px; }
 QComboBox { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 6px 0 12px; }
 QComboBox:focus { border-color: $accent; }

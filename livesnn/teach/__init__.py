@@ -232,11 +232,6 @@ def describe_measured(measured: Measured, window_s: float) -> list[str]:
     return words
 
 
-def window_s(card: ModelCard) -> float:
-    """Return the length of a window; 0 if it has a fixed number of events."""
-    return card.input.window * (card.input.slice.delta_t_us or 0) / 1e6
-
-
 def describe_lesson(lesson: Lesson) -> list[str]:
     """Return what a model has learned, how well, and what it may confuse, as clauses; the first one is short."""
     words = [f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}"]
@@ -265,7 +260,7 @@ def describe_model(card: ModelCard) -> str:
     for name, windows in card.taught.items():
         words = [f"learned from {windows} windows"]
         if name in card.lessons:
-            words += describe_measured(card.lessons[name], window_s(card))
+            words += describe_measured(card.lessons[name], card.input.window_s)
         lines += [f"## {name}", "", *(f"- {capitalised(each)}." for each in words), ""]
     if names := [f"{name} is another name for {first}" for name, first in card.renamed.items()]:
         lines += [f"{'; '.join(names)}.", ""]

@@ -47,7 +47,6 @@ from livesnn.teach import (
     recognised_already,
     recordings_file,
     recordings_of,
-    window_s,
 )
 from livesnn.teach.clips import (
     BIAS,
@@ -175,7 +174,7 @@ def teach(
         movement=round(moving, 1),
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
         taken_from=learned.taken,
-        window_s=window_s(card),
+        window_s=card.input.window_s,
         otherwise=_otherwise(lesson, memory, learned.decided),
     )
     taught = {name: card.taught.get(name, 0) for name in learned.kept}
@@ -327,7 +326,7 @@ def _kept_aside(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
 
 def _check_windows(windows: int, gesture: str, card: ModelCard) -> None:
     if windows < LEAST_WINDOWS:
-        seconds = LEAST_WINDOWS * window_s(card)
+        seconds = LEAST_WINDOWS * card.input.window_s
         long = f" ({seconds:g} s)" if seconds else ""
         raise DataError(
             f"{windows} whole windows of {gesture} are too few to learn from: record {LEAST_WINDOWS}{long} or more"

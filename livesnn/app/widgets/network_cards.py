@@ -156,9 +156,8 @@ def picture(frame: Bytes, colours: Bytes) -> Bytes:
 
 
 def window_words(spec: InputSpec) -> str:
-    rule = spec.slice
-    long = "" if rule.delta_t_us is None else f" ({spec.window * rule.delta_t_us / 1e6:.2f} s)"
-    return f"A window is {spec.window} frames of {rule}{long}. {_WINDOW_TIP}"
+    long = f" ({spec.window_s:.2f} s)" if spec.window_s else ""
+    return f"A window is {spec.window} frames of {spec.slice}{long}. {_WINDOW_TIP}"
 
 
 class StatePanel(Card):
