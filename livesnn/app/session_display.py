@@ -309,7 +309,7 @@ class SessionDisplay:
         self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
         self._lost = self._engine_note = ""
-        self._length_us = self._shown_us = 0  # of a recording; what the time line shows
+        self._length_us = self._shown_us = 0  # of a recording; what the timeline shows
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
         self._result: ShownResult | None = None  # not shown yet
@@ -331,7 +331,7 @@ class SessionDisplay:
                 self._session.history.add_shown(milliseconds, self._session.history.now_s())
 
     def _follow_length(self) -> None:
-        """Lengthen the time line of a recording that is being indexed: seldom, since that blurs its decisions."""
+        """Lengthen the timeline of a recording that is being indexed: seldom, since that blurs its decisions."""
         opened = self._player.opened
         duration_us = 0 if opened is None else opened.playback.duration_us or 0
         settled, self._length_us = duration_us == self._length_us, duration_us

@@ -1,4 +1,4 @@
-"""The event rate over a whole recording, for the time line: `profile`, and a thread that makes one."""
+"""The event rate over a whole recording, for the timeline: `profile`, and a thread that makes one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from livesnn.events.packet import Closing, Events
 from livesnn.events.recording import Recording, choose_stream
 from livesnn.threads import WORK_S, Latest, Progress, Worker, resting
 
-BINS = 2048  # at most; more than a time line has pixels
+BINS = 2048  # at most; more than a timeline has pixels
 
 _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25

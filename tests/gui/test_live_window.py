@@ -1,4 +1,4 @@
-"""The window on a live source: it has no time line, can be lost, comes back, and is let go of."""
+"""The window on a live source: it has no timeline, can be lost, comes back, and is let go of."""
 
 from __future__ import annotations
 

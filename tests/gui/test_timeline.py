@@ -1,4 +1,4 @@
-"""The time line: what it shows, what dragging and keys ask for, what two hours of decisions cost."""
+"""The timeline: what it shows, what dragging and keys ask for, what two hours of decisions cost."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Banner(QFrame):
 
 
 class Transport(QFrame):
-    """The controls below the picture: play, frame by frame, speed, repeat, record, time line.
+    """The controls below the picture: play, frame by frame, speed, repeat, record, timeline.
 
     A source without an end has a line that says LIVE or SIMULATED instead. Before a source is open, the controls look
     as they do for a recording, so that nothing moves when one is opened.
@@ -200,7 +200,7 @@ class Transport(QFrame):
     ) -> None:
         """Fit the controls to a recording of this length; None: nothing is open, or the source has no end.
 
-        ``classes`` are the model's in its order, for their colours on the time line.
+        ``classes`` are the model's in its order, for their colours on the timeline.
         """
         self.live.setText(SIMULATED if simulated else LIVE)
         self._total_s, self._live_from_s = duration_s, None

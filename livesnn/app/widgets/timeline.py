@@ -1,4 +1,4 @@
-"""The time line of a recording: event rate, decisions and labels, the playing position, and seeking.
+"""The timeline of a recording: event rate, decisions and labels, the playing position, and seeking.
 
 It is no plot of pyqtgraph: one takes 1 ms to move the position 60 times a second, this takes 0.07 ms.
 """
@@ -147,7 +147,7 @@ class Timeline(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setAccessibleName("Time line: click or drag to seek")
+        self.setAccessibleName("Timeline: click or drag to seek")
         self.set_recording(None)
 
     def sizeHint(self) -> QSize:

@@ -28,7 +28,7 @@ from livesnn.threads import Progress
 BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
 OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
 _FIRST_BLOCKS = 32  # 8 MB are indexed before a file is played, the rest while it is
-_MANY_BLOCKS = 512  # `parts` of a file: as many as a time line needs
+_MANY_BLOCKS = 512  # `parts` of a file: as many as a timeline needs
 _LATEST = np.iinfo(np.int64).max
 
 Words = npt.NDArray[np.unsignedinteger]  # uint16, uint32 or uint64 [N], in the machine's byte order, aligned
@@ -241,7 +241,7 @@ class WordReader(Reader):
         return int(holds[0]) if holds.size else self._indexed
 
     def parts(self, stream: str) -> Parts | None:
-        """Return the blocks that are indexed, unless the file has too few for a time line."""
+        """Return the blocks that are indexed, unless the file has too few for a timeline."""
         if len(self._states) < _MANY_BLOCKS:
             return None
         filled = np.flatnonzero(self._items[: self._indexed])
