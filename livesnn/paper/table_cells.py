@@ -205,7 +205,7 @@ _OTHERWISE = {
     ("sts_resnet", "mnist"): {"epochs": 6},
     ("sts_resnet", "seq1"): {"epochs": 4},
     ("sts_resnet", "seq2"): {"epochs": 4},
-    ("sts_resnet", "seq4"): {"epochs": 6},
+    ("sts_resnet", "seq4"): {"epochs": 8},
     ("sts_resnet", "seq5-total"): {"epochs": 6, "digits": 10_000},
     ("sts_resnet", "seq5-sorted"): {"epochs": 6, "digits": 10_000},
     ("cnn_lstm", "seq1"): {"digits": 10_000},
