@@ -305,7 +305,7 @@ _RATES = {
         f"Share of the network's hidden neurons that spike in a frame; mean over the last {LAST_RESULTS} frames.",
     ),
     "synops": (
-        "Synops",
+        "SynOps",
         "Synaptic operations in a frame: one addition for each synapse that a spike reaches. The second number\n"
         f"is for a network whose hidden neurons all spike. Mean over the last {LAST_RESULTS} frames.",
     ),
