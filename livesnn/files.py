@@ -194,7 +194,9 @@ def cannot_open(path: Path, error: Exception) -> SourceError:
 
 def cannot_write(path: Path, error: OSError) -> SourceError:
     """Return the error that says why a recording, or what belongs to one, can't be written."""
-    return SourceError(f"{path}: can't be written ({reason_of(error)}): check the folder and the free space")
+    missing = isinstance(error, FileNotFoundError)
+    todo = f"make the folder {path.parent} first" if missing else "check the folder and the free space"
+    return SourceError(f"{path}: can't be written ({reason_of(error)}): {todo}")
 
 
 def exists_already(path: Path) -> SourceError:

@@ -19,8 +19,8 @@ from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
 from livesnn.files import expanded, replace_file
 from livesnn.subprocesses import keep_freed_memory
+from livesnn.train.datasets import ONE_SESSION, SplitName
 from livesnn.train.datasets import Name as DataSetName
-from livesnn.train.datasets import SplitName
 
 if TYPE_CHECKING:
     from livesnn.train.trainer import Trained
@@ -81,7 +81,6 @@ def train(arguments: list[str]) -> int:
         if trained.unmeasured:
             missing = ", ".join(trained.unmeasured)
             say(f"no validation clip shows {missing}, so the accuracy says nothing about it: add sessions")
-        _say_same_groups(trained.network.card)
     spread = spreads([trained.validation for trained in done]) if len(done) > 1 else {}
     if not json:
         for trained in done:
@@ -132,11 +131,6 @@ def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
             say(f"{what}: {line}")
         if len(lines) > 5:
             say(f"{what}: {len(lines) - 5} more, {len(lines)} in total")
-
-
-def _say_same_groups(card: ModelCard) -> None:
-    if card.split and card.split.clips:
-        say("a class has only one session, and validation has its last clips, so accuracy is too high: add sessions")
 
 
 def evaluate(
@@ -233,8 +227,8 @@ def evaluate(
     source = data_set(dataset)
     clips = source.load_split(data, split, loaded.card)
     _say_skipped(clips.skipped, clips.warnings)
-    if split == "validation":
-        _say_same_groups(loaded.card)
+    if split == "validation" and loaded.card.split and loaded.card.split.clips:
+        say(ONE_SESSION)
     if dataset == "folder" and split != "test" and loaded.card.dataset != dataset:
         say(f"{loaded.card.name} was not trained on a folder: all clips are measured, whatever --split says")
     measured = measure(loaded, clips, seed=seed)
@@ -283,7 +277,7 @@ def _show(measured: dict[str, object], words: Iterable[str], *, json: bool) -> N
         write_json(measured)
         return
     numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
-    write("\n".join([*(f"{name:>24}: {value:.4g}" for name, value in numbers.items()), *words]))
+    write("\n".join([*(f"{name:>28}: {value:.4g}" for name, value in numbers.items()), *words]))
 
 
 def data(

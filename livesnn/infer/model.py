@@ -246,6 +246,8 @@ def _find(name_or_folder: str | Path) -> Path:
     if path.is_file():
         raise ModelError(f"{path} is a file: give its folder, {path.parent}")
     if path.is_dir() and path.parts != (path.name,):
+        if (path / "last.ckpt").is_file():
+            raise ModelError(f"{path} holds a training that isn't finished: go on with livesnn train … --resume")
         raise ModelError(f"{path} is not a model folder: it holds neither {GRAPH} nor {WEIGHTS}")
     available = ", ".join((*shipped_models(), *own_models())) or "none"
     trained = f"; trained here: {run}" if _is_model((run := Path("runs") / path) / "model") else ""

@@ -130,7 +130,7 @@ def _check(card: ModelCard, clips: Clips) -> None:
             f"the data set has the classes {clips.classes}, but the model knows {card.classes}: choose another"
         )
     if len(clips) == 0:
-        raise DataError("no clips to measure on: choose another split")
+        raise DataError("no clips to measure on: choose another --split, or put recordings into that part")
     if clips.frames.shape[1] % card.input.window:
         raise DataError(
             f"clips of {clips.frames.shape[1]} frames aren't whole windows of {card.input.window}: make longer clips"

@@ -30,7 +30,7 @@ from livesnn.subprocesses import end_with_launcher, own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.batches import Loaders
 from livesnn.train.configuration import Configuration, LoggerName
-from livesnn.train.datasets import Parts, check_parts, data_set
+from livesnn.train.datasets import ONE_SESSION, Parts, check_parts, data_set
 from livesnn.train.datasets.clips import Streams
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.hybrid_method import HybridModule, class_weights
@@ -182,8 +182,10 @@ def plan(config: Configuration) -> Plan:
 
     Raises what `train` raises before its first epoch.
     """
-    _, parts, net = _prepare(config)
+    check_run_folder(config)
+    start, parts, net = _prepare(config)
     steps = len(Loaders(parts, config).batches())
+    announce(parts, steps, start)
     step_s = min(time_steps(net, config, parts, TIMED_STEPS))
     spec = config.input
     return Plan(
@@ -228,10 +230,7 @@ def time_steps(net: Network, config: Configuration, parts: Parts, steps: int) ->
 def describe_plan(planned: Plan) -> Iterator[str]:
     """Yield lines for a person."""
     channels, height, width = planned.input
-    yield (
-        f"{planned.dataset}: {planned.training:,} clips to train on, {planned.validation:,} for validation, "
-        f"{len(planned.classes)} classes: {shortened(planned.classes)}"
-    )
+    yield f"{planned.dataset}: {len(planned.classes)} classes: {shortened(planned.classes)}"
     yield f"{planned.network}: {planned.weights:,} weights, input {channels}×{height}×{width}, {planned.precision}"
     epoch_s = planned.step_s * planned.steps_per_epoch
     yield (
@@ -286,6 +285,8 @@ def announce(parts: Parts, steps: int, start: Start | None) -> None:
     groups = f" ({shortened(parts.split.groups)})" if parts.split and parts.split.groups else ""
     clips = f"{len(parts.training):,} clips to train on, {len(parts.validation):,} for validation{groups}"
     say(f"{clips}; {steps:,} steps an epoch{few}")
+    if parts.split and parts.split.clips:
+        say(ONE_SESSION)
     known = start.card.classes if start else parts.training.classes
     if fresh := [name for name in parts.training.classes if name not in known]:
         say(f"the model of --init doesn't know {', '.join(fresh)}: these start with random weights")
@@ -376,7 +377,7 @@ def _finish(
             net.card.trained_with(net.card.sensor or parts.validation.sensor),
             seeds=(config.seed,),
             commit=commit,
-            command=shlex.join(["livesnn", *sys.argv[1:]]),
+            command=shlex.join(["livesnn", *(word for word in sys.argv[1:] if word != "--resume")]),
         )
         if made is not None:
             card = replace(card, commit=made.commit, command=made.command, test=made.test)

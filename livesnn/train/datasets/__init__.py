@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.train.datasets.clips import Clips, Frames, Index
 
 MOST_MINUTES = 1440
+ONE_SESSION = "a class has only one session, and validation has its last clips, so accuracy is too high: add sessions"
 SplitName = Literal["validation", "train", "test"]
 SequenceName = Literal[
     "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted"

@@ -170,7 +170,7 @@ def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = 
 
 def _counted(name: str, recordings: Sequence[Recording]) -> Finding:
     sessions = len({recording.group for recording in recordings})
-    counts = f"{len(recordings)} recordings of {sessions} sessions"
+    counts = f"{len(recordings)} recording{'s' * (len(recordings) != 1)} of {sessions} session{'s' * (sessions != 1)}"
     return Finding("complete" if recordings else "missing", f"{name}: {counts}")
 
 
@@ -197,6 +197,10 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
     if not data.exists():
         raise DataError(f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}")
     table = data if data.is_file() else data / LABELS
+    if data.is_file() and data.suffix.lower() not in (".csv", ".txt"):
+        raise DataError(
+            f"{data} is no table of labels: give --data the folder with one folder a class, or a .csv file"
+        )
     labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
     classes = tuple(sorted({label for label, _ in labelled}))
     recordings = [recording._replace(label=classes.index(label)) for label, recording in labelled]
