@@ -101,6 +101,8 @@ def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
         raise DataError(f"{table}: its first line has the column {twice[0]} twice: rename one")
     if lacking := [name for name in COLUMNS[:4] if name not in header]:
         raise DataError(f"{table}: its first line lacks the column {lacking[0]}: write {','.join(COLUMNS)}")
+    if long := [number for number, row in lines if None in row]:
+        raise DataError(f"{table}, line {long[0]}: it has more fields than the first line: leave some out")
     return header, lines
 
 

@@ -14,6 +14,7 @@ import msgspec
 from llvmlite import binding
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, ReadOut, SliceRule
+from livesnn.console import sayable
 from livesnn.errors import TrainError
 from livesnn.train.datasets import EVENTS, SPLIT, VIDEOS, DataRequest, Name, OnlyFor, Range, data_set, mirrored_labels
 
@@ -289,6 +290,9 @@ class Configuration(DataRequest):
             yield "--delta-t-us and --n-events exclude each other: leave one out"
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
             yield f"--name {self.name!r} isn't a valid folder name: use letters, digits, '-', '_' and '.'"
+        paths = (self.data, self.out, self.mnist, self.init, self.teacher)
+        if odd := [path for path in paths if path and str(path) != sayable(str(path))]:
+            yield f"{odd[0]} isn't UTF-8, so it can't be recorded: rename that folder, or choose another"
         if self.analog_epochs >= self.epochs:
             yield (
                 f"--analog-epochs {self.analog_epochs} leaves none of --epochs {self.epochs} to spike: "

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
+from livesnn.files import replace_file
 from livesnn.infer.model import load_model
 from livesnn.infer.onnx_engine import load_graph
 from livesnn.snn.checkpoint import onnx_step, weights_of
@@ -69,7 +70,6 @@ def record_test(folder: Path, measured: Evaluation) -> None:
     graph, page = load_graph(folder / GRAPH), folder / "README.md"
     before = _text_of(page).split(_TEST_TITLE)[0].rstrip()
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
-    write_model(folder, weights, graph, replace(card, test=test))
     text = f"""{before}
 
 {_TEST_TITLE}
@@ -82,7 +82,8 @@ The hidden density is {measured.density:.4f}. In the table, the state is carried
 
 {_confusion(measured)}
 """
-    page.write_text(text, encoding="utf-8")
+    replace_file(page, text.encode())  # first, as only this is likely to fail
+    write_model(folder, weights, graph, replace(card, test=test))
 
 
 def _text_of(page: Path) -> str:

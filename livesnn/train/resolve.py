@@ -298,7 +298,8 @@ def recorded_config(run: Path) -> Configuration:
     """Return the configuration that a training was begun with; raises TrainError where there is none."""
     try:
         fields_of_run = read_record(run / CONFIG_FILE)
-        return msgspec.convert(fields_of_run, Configuration, dec_hook=lambda kind, value: kind(value))
+        known = msgspec.convert(fields_of_run, Configuration, dec_hook=lambda kind, value: kind(value))
+        return replace(known)  # with all fields: msgspec doesn't set those that it takes from the class
     except OSError as error:
         raise TrainError(f"{run} isn't a run folder, as it has no {CONFIG_FILE}: give that of a training") from error
     except msgspec.ValidationError as error:

@@ -108,7 +108,7 @@ def _check_resumed(config: Configuration) -> None:
     """Raise TrainError if there is no checkpoint to resume from, it is damaged, or it was made by other flags."""
     run = config.run
     last, record = run / LAST, run / CONFIG_FILE
-    if not last.exists():
+    if not last.is_file():
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
     recorded = read_record(record)
     for name in ("data", "out", "mnist", "init", "teacher"):  # however the same path is written now

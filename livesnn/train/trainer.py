@@ -83,14 +83,15 @@ class Trained:
 
 def train_all(config: Configuration, trackers: Sequence[LoggerName] = ()) -> list[Trained]:
     """Train `config.runs` times, with its seed and the following ones; see `train`."""
-    done = []
-    for seed in range(config.seed, config.seed + config.runs):
-        one = config
-        if config.runs > 1:
-            one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
-            # Of several to resume, some may not have begun
-            one = replace(one, resume=config.resume and (one.run / LAST).exists())
-        done.append(train(one, trackers))
+    configs = [config]
+    if config.runs > 1:
+        seeds = range(config.seed, config.seed + config.runs)
+        configs = [replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}") for seed in seeds]
+        # Of several to resume, some may not have begun
+        configs = [replace(one, resume=config.resume and (one.run / LAST).exists()) for one in configs]
+    for one in configs:  # before the first is trained
+        check_run_folder(one)
+    done = [train(one, trackers) for one in configs]
     return [trained for trained in done if trained is not None]
 
 
@@ -398,11 +399,14 @@ def _finish(
 def _quiet() -> Iterator[None]:
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
-    advice = "num_workers|many workers|lr_scheduler.step|GPU available|exists and is not empty|LeafSpec"
+    advice = (
+        "num_workers|many workers|lr_scheduler.step|GPU available|exists and is not empty|LeafSpec|"
+        "dirpath has changed"
+    )
     try:
         logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", f".*({advice}).*")
+            warnings.filterwarnings("ignore", f"(?s).*({advice})")
             yield
     finally:
         logger.setLevel(level)

@@ -242,6 +242,49 @@ def test_a_training_is_planned_and_ends_in_plain_words_and_the_next_two_commands
     ]
 
 
+@pytest.mark.slow
+def test_a_plan_says_what_the_training_will_and_refuses_what_it_would(
+    tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "cache"))
+    data, runs = trees.lab(tmp_path / "data"), tmp_path / "runs"
+    for session in [each for each in data.glob("*/*") if each.name != "ann"]:
+        shutil.rmtree(session)
+    flags = (*SHALLOW, *split("--epochs 1 --batch 4 --no-compile --burn-in 0 --name small"))
+    train_it = ("train", "--dataset", "folder", "--data", data, "--out", runs, *flags)
+    code, _, errors = run_here(*train_it, "--dry-run")
+    assert code == 0, errors
+    assert "clips to train on" in errors
+    assert "only one session" in errors
+    assert not runs.exists()
+    for run in ("small", "small-1"):
+        (runs / run).mkdir(parents=True)
+        (runs / run / "last.ckpt").touch()
+    for more in (("--dry-run",), ("--runs", "2")):
+        code, _, errors = run_here(*train_it, *more)
+        assert code == 1
+        assert "holds a training already" in errors.strip().splitlines()[-1]
+    code, _, errors = run_here("eval", "--model", runs / "small", "--dataset", "folder", "--data", data)
+    assert code == 1
+    assert "isn't finished" in errors
+    (runs / "small" / "config.json").write_text("{}")
+    code, _, errors = run_here(*train_it, "--resume")
+    assert code == 1
+    assert "unexpected" not in errors
+
+
+def test_a_folder_whose_name_cannot_be_recorded_and_a_recording_as_data_are_refused_at_once(
+    tmp_path: Path, run_here: RunHere
+) -> None:
+    code, _, errors = run_here("train", "--dataset", "folder", "--data", tmp_path, "--out", "\udcff")
+    assert code == 1
+    assert "isn't UTF-8" in errors
+    recording = next(trees.lab(tmp_path).rglob("*.aedat4"))
+    code, _, errors = run_here("train", "--dataset", "folder", "--data", recording)
+    assert code == 1
+    assert "is no table of labels: give --data a folder" in errors
+
+
 def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Path, run_here: RunHere) -> None:
     code, _, errors = run_here("train", "--dataset", "nmnist", "--data", tmp_path, "--out", tmp_path / "runs")
     assert code == 1

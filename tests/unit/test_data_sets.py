@@ -171,6 +171,7 @@ def test_a_table_cuts_recordings_and_says_what_is_for_what(lab: Path) -> None:
         ("nod/ann/0.aedat4,a,1,still,a", "line 2: 'a' to '1' aren't seconds"),
         ("nod/ann/0.aedat4,1,1,still,a", "line 2: 1 to 1 s isn't a span of time"),
         ("nod/ann/0.aedat4,0,1,,a", "line 2: label is missing"),
+        ("nod/ann/0.aedat4,0,1,still,a,test", "line 2: it has more fields than the first line"),
     ],
 )
 def test_a_wrong_row_of_a_table_is_named(lab: Path, row: str, words: str) -> None:

@@ -181,7 +181,7 @@ def test_a_table_in_a_class_s_folder_is_no_recording(tmp_path: Path) -> None:
         (tmp_path / label).mkdir()
         record(tmp_path / label / "a.aedat4", (label, 1, 2))
     found = [finding.what for finding in data_set("folder").check(tmp_path) if finding.state == "complete"]
-    assert found == ["clap: 1 recordings of 1 sessions", "wave: 1 recordings of 1 sessions"]
+    assert found == ["clap: 1 recording of 1 session", "wave: 1 recording of 1 session"]
 
 
 # Kept with a converted recording

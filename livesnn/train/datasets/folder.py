@@ -199,7 +199,7 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
     table = data if data.is_file() else data / LABELS
     if data.is_file() and data.suffix.lower() not in (".csv", ".txt"):
         raise DataError(
-            f"{data} is no table of labels: give --data the folder with one folder a class, or a .csv file"
+            f"{data} is no table of labels: give --data a folder with one folder a class, or a .csv file"
         )
     labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
     classes = tuple(sorted({label for label, _ in labelled}))
