@@ -198,9 +198,7 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
         raise DataError(f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}")
     table = data if data.is_file() else data / LABELS
     if data.is_file() and data.suffix.lower() not in (".csv", ".txt"):
-        raise DataError(
-            f"{data} is no table of labels: give --data a folder with one folder a class, or a .csv file"
-        )
+        raise DataError(f"{data} is no table of labels: give --data a folder with one folder a class, or a .csv file")
     labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
     classes = tuple(sorted({label for label, _ in labelled}))
     recordings = [recording._replace(label=classes.index(label)) for label, recording in labelled]
