@@ -56,6 +56,8 @@ HIDDEN = (".", "_")
 NONE = "none"
 REST = "unlabelled"  # Name of rest in a measurement
 
+NO_TEXT = frozenset(suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes)
+"""Suffixes of recordings only. A text may be a table of events or of labels, or somebody's notes."""
 MOST_FILES = 200_000  # In a folder, which takes 3 s to look through
 
 
@@ -145,11 +147,9 @@ def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = 
             info = describe(path)
             findings += [Finding("damaged", f"{path}: {line}") for line in info.warnings]
             findings += _late(stretches, info.duration_us)
-    # A text that is no table of events may be somebody's notes.
-    suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}
     lost = left_out("folder", recordings, INPUT)
     for recording, why, unread in lost:
-        damaged = unread and recording.path.suffix.lower() in suffixes
+        damaged = unread and recording.path.suffix.lower() in NO_TEXT
         findings.append(Finding("damaged" if damaged else "unusable", f"{before}{recording.name}: {why}"))
     gone = {recording.name for recording, _, _ in lost}
     usable = [recording for recording in recordings if recording.name not in gone]
@@ -197,7 +197,7 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
     if not data.exists():
         raise DataError(f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}")
     table = data if data.is_file() else data / LABELS
-    if data.is_file() and data.suffix.lower() not in (".csv", ".txt"):
+    if data.is_file() and data.suffix.lower() in NO_TEXT:
         raise DataError(f"{data} is no table of labels: give --data a folder with one folder a class, or a .csv file")
     labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
     classes = tuple(sorted({label for label, _ in labelled}))
