@@ -20,7 +20,7 @@ import numpy.typing as npt
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream, OtherContent, Reader
-from livesnn.events.formats.shared_readers import WIDEST
+from livesnn.events.formats.shared_readers import WIDEST, inside, ordered_parts
 from livesnn.events.packet import (
     DISORDER_US,
     EVENTS_DTYPE,
@@ -51,7 +51,6 @@ _SENSORS = {
     "DVS128": (128, 128), "EDVS": (128, 128), "DAVIS128": (128, 128), "DAVIS208": (208, 192), "DAVIS240": (240, 180),
     "DAVIS346": (346, 260), "DAVISHET640": (320, 240), "DAVIS640HET": (320, 240), "DAVIS640": (640, 480),
 }  # fmt: skip
-_INVALID, _OUTSIDE = range(2)
 
 
 class Aedat3Reader(Reader):
@@ -84,34 +83,25 @@ class Aedat3Reader(Reader):
         """Raise FormatError when a stream's first events don't fit the header's camera; warn of jumps in time."""
         source = self._sources[stream.name]
         track = self._tracks[source]
-        counts = np.zeros(2, np.int64)
         for segment in track.segments[:1]:
-            first, _ = next(self._decode_segment(source, segment, counts), (None, True))
-            inside, outside = 0 if first is None else first.size, int(counts[_OUTSIDE])
-            if outside > inside:
+            events = next(self._read(source, segment))
+            outside = events.size - inside(events, self._sizes[source], SourceCounters()).size
+            if outside > events.size - outside:
                 raise FormatError(
-                    f"{self._file.path}: {outside:,} of the first {inside + outside:,} events are outside a "
+                    f"{self._file.path}: {outside:,} of the first {events.size:,} events are outside a "
                     f"{stream.camera}'s sensor: the file is damaged, or from another camera"
                 )
         self._warnings += jump_warnings({stream.name if len(self.streams) > 1 else "": track.jumps})
 
-    def _decode_segment(
-        self, source: int, segment: Segment, counts: npt.NDArray[np.int64]
-    ) -> Iterator[tuple[Events, bool]]:
-        """Yield (at most SEGMENT_EVENTS events as in the file, whether in order), split where time jumps back."""
-        most, size = min(segment.events, SEGMENT_EVENTS), self._sizes[source]
-        events, n, newest_us, ordered = np.empty(most, EVENTS_DTYPE), 0, 0, True
+    def _read(self, source: int, segment: Segment) -> Iterator[Events]:
+        """Yield a segment's valid events as they lie in the file, at most SEGMENT_EVENTS at a time."""
+        events, n = np.empty(min(segment.events, SEGMENT_EVENTS), EVENTS_DTYPE), 0
         for words, epoch_us in self._words(source, segment):
-            first = 0
-            while first < len(words):
-                first, n, newest_us, so_far = _decode(words, first, epoch_us, *size, events, n, newest_us, counts)
-                ordered = ordered and so_far
-                if first < len(words):
-                    yield events[:n], ordered
-                    left = events[n:]
-                    events, n, ordered = left if left.size else np.empty(most, EVENTS_DTYPE), 0, True
-        if n:
-            yield events[:n], ordered
+            if n + len(words) > events.size:
+                yield events[:n]
+                events, n = np.empty_like(events), 0
+            n += _decode(words, epoch_us, events[n:])
+        yield events[:n]
 
     def _words(self, source: int, segment: Segment) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
         position = segment.start
@@ -132,18 +122,20 @@ class Aedat3Reader(Reader):
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         source = self._sources[stream]
-        sorter = PacketSorter(self._sizes[source], start_us, counters)
+        size = self._sizes[source]
+        sorter = PacketSorter(size, start_us, counters)
         segments: Iterable[Segment] = self._tracks[source].segments
         if start_us is not None:
             earliest_us = start_us - DISORDER_US  # the last event of a packet needn't be its latest
             segments = dropwhile(lambda segment: segment.t_max < earliest_us, segments)
         for segment in segments:
-            counts = np.zeros(2, np.int64)
             if segment.reset:
                 sorter.restart()
-            yield from sorter.sort(self._decode_segment(source, segment, counts))
-            counters.out_of_bounds += int(counts[_OUTSIDE])
-            self._invalid[source, segment.start] = int(counts[_INVALID])
+            valid = 0
+            for events in self._read(source, segment):
+                valid += events.size
+                yield from sorter.sort(ordered_parts(events, size, counters))
+            self._invalid[source, segment.start] = segment.events - valid
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         source = self._sources[stream]
@@ -156,8 +148,8 @@ class Aedat3Reader(Reader):
 
     def _times(self, source: int, segment: Segment) -> tuple[int, int] | None:
         """Return the least and the greatest time in a segment; None if all its events are left out."""
-        decoded = self._decode_segment(source, segment, np.zeros(2, np.int64))
-        ends = [(int(packet["t"].min()), int(packet["t"].max())) for packet, _ in decoded]
+        blocks = (inside(events, self._sizes[source], SourceCounters()) for events in self._read(source, segment))
+        ends = [(int(block["t"].min()), int(block["t"].max())) for block in blocks if block.size]
         return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
     def other_content(self) -> OtherContent:
@@ -374,37 +366,16 @@ def _read_special(file: BufferedFile, packet: PacketHeader, track: Track) -> int
 
 
 @njit(nogil=True, cache=True)
-def _decode(
-    words: npt.NDArray[np.int64],
-    first: int,
-    epoch_us: int,
-    width: int,
-    height: int,
-    events: Events,
-    n: int,
-    newest_us: int,
-    counts: npt.NDArray[np.int64],
-) -> tuple[int, int, int, bool]:
-    """Decode words [N, 2] from ``first`` on into ``events[n:]``, until that is full or time jumps back.
-
-    Return (next word, number of events, the newest's time, whether they are in order). ``newest_us`` is ignored if
-    ``n`` is 0. ``counts`` [2] is added to: events marked as invalid, events outside the sensor.
-    """
-    ordered = True
-    for i in range(first, words.shape[0]):
+def _decode(words: npt.NDArray[np.int64], epoch_us: int, events: Events) -> int:
+    """Write the valid events of words [N, 2], as far as there is room; return how many."""
+    n = 0
+    for i in range(words.shape[0]):
         what = int(words[i, 0])
-        x, y = what >> 17, what >> 2 & 0x7FFF
-        if what & 1 == 0 or x >= width or y >= height:
-            counts[_INVALID if what & 1 == 0 else _OUTSIDE] += 1
-            continue
-        t = epoch_us + int(words[i, 1])
-        if n == events.shape[0] or (n and t < newest_us - DISORDER_US):
-            return i, n, newest_us, ordered
-        ordered = ordered and (n == 0 or t >= newest_us)
-        newest_us = t if n == 0 or t > newest_us else newest_us
-        events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, what & 2 != 0
-        n += 1
-    return words.shape[0], n, newest_us, ordered
+        if what & 1 and n < events.shape[0]:
+            events[n].t, events[n].p = epoch_us + words[i, 1], what & 2 != 0
+            events[n].x, events[n].y = what >> 17, what >> 2 & 0x7FFF
+            n += 1
+    return n
 
 
 def _assign(named: dict[int, Camera], tracks: dict[int, Track]) -> tuple[dict[int, Camera], list[str]]:

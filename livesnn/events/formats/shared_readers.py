@@ -130,7 +130,7 @@ class BlockReader(Reader):
 
     def _span(self, stream: str, number: int) -> tuple[int, int] | None:
         if (stream, number) not in self._spans:
-            events = _inside(self._blocks[stream].read(number), self._sizes[stream], SourceCounters())
+            events = inside(self._blocks[stream].read(number), self._sizes[stream], SourceCounters())
             t = events["t"]
             self._spans[stream, number] = (int(t.min()), int(t.max())) if t.size else None
         return self._spans[stream, number]
@@ -154,16 +154,17 @@ def sorted_packets(
     """Yield the events of blocks as `Reader.packets` must; return how often time jumps back."""
     sorter = PacketSorter(size, start_us, counters)
     for block in blocks:
-        yield from sorter.sort(_parts(block, size, counters))
+        yield from sorter.sort(ordered_parts(block, size, counters))
     return sorter.jumps
 
 
-def _inside(events: Events, size: Resolution, counters: SourceCounters) -> Events:
-    inside = (events["x"] < size.width) & (events["y"] < size.height)
-    if inside.all():
+def inside(events: Events, size: Resolution, counters: SourceCounters) -> Events:
+    """Return the events that lie inside the sensor; ``counters`` counts the others."""
+    fits = (events["x"] < size.width) & (events["y"] < size.height)
+    if fits.all():
         return events
-    counters.out_of_bounds += int(inside.size - np.count_nonzero(inside))
-    return events[inside]
+    counters.out_of_bounds += int(fits.size - np.count_nonzero(fits))
+    return events[fits]
 
 
 @njit(nogil=True, cache=True)
@@ -183,14 +184,14 @@ def _find_jumps(t: npt.NDArray[np.int64], jumps: npt.NDArray[np.int64]) -> int:
     return n
 
 
-def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[tuple[Events, bool]]:
+def ordered_parts(events: Events, size: Resolution, counters: SourceCounters) -> list[tuple[Events, bool]]:
     """Return the events inside the sensor in parts, cut where time jumps back, and whether each part is in order.
 
     If time jumps back too often, they are one part.
     """
     if events.size and are_in_order(events, size):
         return [(events, True)]
-    events = _inside(events, size, counters)
+    events = inside(events, size, counters)
     if not events.size:
         return []
     jumps = np.empty(_MAX_JUMPS, np.int64)
@@ -220,7 +221,7 @@ class InMemoryReader(BlockReader):
         self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
     ) -> None:
         # An event outside the sensor may have any time.
-        t = _inside(events, resolution, SourceCounters())["t"]
+        t = inside(events, resolution, SourceCounters())["t"]
         back_us = int((np.maximum.accumulate(t) - t).max(initial=0))
         if back_us > DISORDER_US:
             warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
