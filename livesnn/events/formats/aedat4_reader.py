@@ -51,6 +51,7 @@ from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
     Events,
+    PacketSorter,
     Resolution,
     SourceCounters,
     jump_warnings,
@@ -121,27 +122,15 @@ class Aedat4Reader(Reader):
         """Yield one packet per packet of the file, a few unpacked ahead in other threads; see `Reader.packets`."""
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or WIDEST
-        newest_us: int | None = None
         first = 0 if start_us is None else self._first_row(rows, start_us)
-        whole, jumps = start_us is None, 0
-        batches = _batches(each_row(rows[first:]))
         # Without compression, there is little to do.
         threads = 1 if self._file.lasting else decoding_threads()
-        for row, content, found in prefetch(partial(self._unpack, resolution), batches, threads):
-            if found is None or (newest_us is not None and found.first_us < newest_us):
-                found = self._read(row, resolution, newest_us, counters, content)
-            if found is None:
-                continue
-            packet, first_us, last_us = found
-            jumps += newest_us is not None and first_us < newest_us
-            newest_us = last_us
-            if start_us is not None:
-                packet = packet[np.searchsorted(packet["t"], start_us) :]
-                start_us = None if packet.size else start_us
-            if packet.size:
-                yield packet
-        if whole:
-            self._jumps[stream] = jumps
+        unpacked = prefetch(partial(self._unpack, resolution), _batches(each_row(rows[first:])), threads)
+        found = (known or self._read(row, resolution, counters, content) for row, content, known in unpacked)
+        sorter = PacketSorter(resolution, start_us, counters)
+        yield from sorter.sort((packet.events, True) for packet in found if packet is not None)
+        if start_us is None:
+            self._jumps[stream] = sorter.jumps
 
     def _unpack(
         self, resolution: Resolution, batch: list[PacketRow]
@@ -189,14 +178,13 @@ class Aedat4Reader(Reader):
         self,
         row: PacketRow,
         resolution: Resolution,
-        newest_us: int | None,
         counters: SourceCounters,
         content: memoryview | None = None,
     ) -> TimedEvents | None:
         """Return one packet, put in order; None if it has no events, with a warning if it is damaged."""
         try:
             content = self._content(row) if content is None else content
-            packet, count = decode_events(content, resolution, newest_us, counters)
+            packet, count = decode_events(content, resolution, None, counters)
             if not packet.size:
                 return None
             found = TimedEvents(packet, packet["t"].item(0), packet["t"].item(-1))
@@ -240,7 +228,7 @@ class Aedat4Reader(Reader):
 
     def _readable(self, rows: PacketTable, resolution: Resolution) -> Iterator[TimedEvents]:
         for row in each_row(rows):
-            if (found := self._read(row, resolution, None, SourceCounters())) is not None:
+            if (found := self._read(row, resolution, SourceCounters())) is not None:
                 yield found
 
     def _first_row(self, rows: PacketTable, start_us: int) -> int:
