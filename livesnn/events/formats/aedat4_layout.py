@@ -187,20 +187,17 @@ class Decompressor(threading.local):
         (unpacked,) = unpack_lz4(packed, [(0, len(packed))], limit)
         if unpacked is not None:
             return unpacked.content
-        content, whole = self._lz4_chunk(packed, min(LZ4_MAX_RATIO * len(packed) + 64, limit))
-        if not whole:
-            raise DamageError("its LZ4 data has no end")
-        return memoryview(content)
-
-    def _lz4_chunk(self, packed: memoryview, limit: int) -> tuple[bytearray, bool]:
         lz4.frame.reset_decompression_context(self._lz4_context)
+        limit = min(LZ4_MAX_RATIO * len(packed) + 64, limit)
         try:
             content, _, whole = lz4.frame.decompress_chunk(
                 self._lz4_context, packed, max_length=limit, return_bytearray=True
             )
         except (RuntimeError, ValueError, MemoryError):
             raise DamageError("its LZ4 data is damaged") from None
-        return content, whole
+        if not whole:
+            raise DamageError("its LZ4 data has no end")
+        return memoryview(content)
 
     def _decompress_zstd(self, packed: memoryview, limit: int) -> memoryview:
         assert self._zstd is not None
@@ -217,17 +214,6 @@ class Decompressor(threading.local):
         if filled != size:
             raise DamageError("its ZSTD data has no end")
         return memoryview(content)
-
-    def first_bytes(self, packed: memoryview, count: int) -> bytes:
-        """Return at most the first ``count`` bytes of a packet, without decompressing the rest."""
-        if self._lz4_context is not None:
-            return bytes(self._lz4_chunk(packed, count)[0])
-        if self._zstd is None:
-            return bytes(packed[:count])
-        try:
-            return self._zstd.stream_reader(packed).read(count)
-        except zstandard.ZstdError:
-            raise DamageError("its ZSTD data is damaged") from None
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ class Aedat4Reader(Reader):
         """Yield one packet per packet of the file, a few unpacked ahead in other threads; see `Reader.packets`."""
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or WIDEST
-        first = 0 if start_us is None else self._first_row(rows, start_us)
+        first = 0 if start_us is None else self._first_row(rows, resolution, start_us)
         # Without compression, there is little to do.
         threads = 1 if self._file.lasting else decoding_threads()
         unpacked = prefetch(partial(self._unpack, resolution), _batches(each_row(rows[first:])), threads)
@@ -231,25 +231,15 @@ class Aedat4Reader(Reader):
             if (found := self._read(row, resolution, SourceCounters())) is not None:
                 yield found
 
-    def _first_row(self, rows: PacketTable, start_us: int) -> int:
+    def _first_row(self, rows: PacketTable, resolution: Resolution, start_us: int) -> int:
         """Return the first packet that may hold an event at or after ``start_us``."""
         if self._has_times:
             return int(np.searchsorted(np.maximum.accumulate(rows["t_last"]), start_us))
-        later = bisect_left(range(len(rows)), start_us, key=lambda row: self._start_of(rows, row))
-        return max(later - 1, 0)
 
-    def _start_of(self, rows: PacketTable, row: int) -> int:
-        """Return the time of a packet's first event, or of the nearest readable packet before it."""
-        for earlier in range(row, -1, -1):
-            octets = self._file.view(int(rows["offset"][earlier]), int(rows["size"][earlier]))
-            try:
-                head = memoryview(self._decompressor.first_bytes(octets, 256))
-                position, _ = items_in(head, 0)
-            except DamageError:
-                continue
-            if 0 < position <= len(head) - 8:
-                return int(np.frombuffer(head[position : position + 8], "<i8")[0])
-        return _MIN_I64
+        def starts_us(row: int) -> int:  # or the nearest readable packet before it does
+            return next((found.first_us for found in self._readable(rows[row::-1], resolution)), _MIN_I64)
+
+        return max(bisect_left(range(len(rows)), start_us, key=starts_us) - 1, 0)
 
     def other_content(self) -> OtherContent:
         """Count frames, inertial samples and triggers; reads all of their packets."""
