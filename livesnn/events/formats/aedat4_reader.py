@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +33,6 @@ from livesnn.events.formats.aedat4_layout import (
     items_in,
     parse_header,
     parse_table,
-    read_i64,
     read_u32,
 )
 from livesnn.events.formats.lz4_frames import (
@@ -73,7 +71,6 @@ _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
 _LONGEST_PACKET_US = 86_400_000_000  # a day: only damaged times span more
 _TABLE_TOLERANCE_US = 1_000_000
 _MAX_WARNINGS = 8
-_MIN_I64 = int(np.iinfo(np.int64).min)
 
 
 class Aedat4Reader(Reader):
@@ -126,15 +123,18 @@ class Aedat4Reader(Reader):
         # Without compression, there is little to do.
         threads = 1 if self._file.lasting else decoding_threads()
         unpacked = prefetch(partial(self._unpack, resolution), _batches(each_row(rows[first:])), threads)
-        found = (known or self._read(row, resolution, counters, content) for row, content, known in unpacked)
+        found = (
+            self._read(row, resolution, counters, content) if known is None else known
+            for row, content, known in unpacked
+        )
         sorter = PacketSorter(resolution, start_us, counters)
-        yield from sorter.sort((packet.events, True) for packet in found if packet is not None)
+        yield from sorter.sort((packet, True) for packet in found if packet is not None)
         if start_us is None:
             self._jumps[stream] = sorter.jumps
 
     def _unpack(
         self, resolution: Resolution, batch: list[PacketRow]
-    ) -> Iterator[tuple[PacketRow, memoryview | None, TimedEvents | None]]:
+    ) -> Iterator[tuple[PacketRow, memoryview | None, Events | None]]:
         """Yield each packet, its content, and its events if they need no `_read`; may run in any thread.
 
         There is no content if it can't be unpacked, or is too large to be held until it is needed.
@@ -146,13 +146,13 @@ class Aedat4Reader(Reader):
             try:
                 if unpacked is not None and unpacked.plain_events:
                     content = unpacked.content
-                    found = _timed(content, len(EVENTS_PREFIX), unpacked.plain_events)
+                    found = _checked(_view(content, len(EVENTS_PREFIX), unpacked.plain_events))
                 else:
                     content = self._content(row, room) if unpacked is None else unpacked.content
                     found = find_plain_events(content, resolution)
                 room -= len(content)
                 if found is not None:
-                    _check_against_table(found, found.events.size, row)
+                    _check_against_table(found, found.size, row)
             except (DamageError, LivesnnError):  # met and reported again by `_read`, in its turn
                 found = None
             yield row, content, found
@@ -180,19 +180,18 @@ class Aedat4Reader(Reader):
         resolution: Resolution,
         counters: SourceCounters,
         content: memoryview | None = None,
-    ) -> TimedEvents | None:
+    ) -> Events | None:
         """Return one packet, put in order; None if it has no events, with a warning if it is damaged."""
         try:
             content = self._content(row) if content is None else content
             packet, count = decode_events(content, resolution, None, counters)
             if not packet.size:
                 return None
-            found = TimedEvents(packet, packet["t"].item(0), packet["t"].item(-1))
-            _check_against_table(found, count, row)
+            _check_against_table(packet, count, row)
         except DamageError as error:
             self._note_damage(row, str(error))
             return None
-        return found
+        return packet
 
     def _content(self, row: PacketRow, limit: int = MAX_PACKET_BYTES) -> memoryview:
         size = PACKET_HEADER.size + row.size
@@ -220,16 +219,13 @@ class Aedat4Reader(Reader):
             return (int(parts.t_first.min()), int(parts.t_last.max())) if parts.items.size else None
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or WIDEST
-        first = next(self._readable(rows, resolution), None)
-        last = next(self._readable(rows[::-1], resolution), None)
-        if first is None or last is None:
-            return None
-        return min(first.first_us, last.first_us), max(first.last_us, last.last_us)
+        first, last = (self._first_ends(order, resolution) for order in (rows, rows[::-1]))
+        return (min(first[0], last[0]), max(first[1], last[1])) if first and last else None
 
-    def _readable(self, rows: PacketTable, resolution: Resolution) -> Iterator[TimedEvents]:
-        for row in each_row(rows):
-            if (found := self._read(row, resolution, SourceCounters())) is not None:
-                yield found
+    def _first_ends(self, rows: PacketTable, resolution: Resolution) -> tuple[int, int] | None:
+        """Return the first and the last time of the first of these packets that can be read and has events."""
+        packets = (self._read(row, resolution, SourceCounters()) for row in each_row(rows))
+        return next((_ends(packet) for packet in packets if packet is not None), None)
 
     def _first_row(self, rows: PacketTable, resolution: Resolution, start_us: int) -> int:
         """Return the first packet that may hold an event at or after ``start_us``."""
@@ -237,7 +233,8 @@ class Aedat4Reader(Reader):
             return int(np.searchsorted(np.maximum.accumulate(rows["t_last"]), start_us))
 
         def starts_us(row: int) -> int:  # or the nearest readable packet before it does
-            return next((found.first_us for found in self._readable(rows[row::-1], resolution)), _MIN_I64)
+            ends = self._first_ends(rows[row::-1], resolution)
+            return -TIME_LIMIT_US if ends is None else ends[0]
 
         return max(bisect_left(range(len(rows)), start_us, key=starts_us) - 1, 0)
 
@@ -360,15 +357,7 @@ def _batches(rows: Iterator[PacketRow]) -> Iterator[list[PacketRow]]:
         yield batch
 
 
-class TimedEvents(NamedTuple):
-    """Events in order of time, at least one, and the times of the first and the last."""
-
-    events: Events
-    first_us: int
-    last_us: int
-
-
-def find_plain_events(content: memoryview, resolution: Resolution) -> TimedEvents | None:
+def find_plain_events(content: memoryview, resolution: Resolution) -> Events | None:
     """Return the events of a decompressed packet, a view of it, if it has some and nothing must be put right.
 
     Raises DamageError when the packet is damaged.
@@ -376,22 +365,25 @@ def find_plain_events(content: memoryview, resolution: Resolution) -> TimedEvent
     start, count = events_in(content)
     if not count or not are_plain(address_of(content) + start, count, *resolution):
         return None
-    return _timed(content, start, count)
-
-
-def _timed(content: memoryview, start: int, count: int) -> TimedEvents:
-    first_us, last_us = read_i64(content, start), read_i64(content, start + (count - 1) * EVENT_BYTES)
-    _check_times(first_us, last_us)
-    return TimedEvents(_view(content, start, count), first_us, last_us)
+    return _checked(_view(content, start, count))
 
 
 def _view(content: memoryview, start: int, count: int) -> Events:
     return np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
 
 
-def _check_times(first_us: int, last_us: int) -> None:
+def _ends(events: Events) -> tuple[int, int]:
+    """Return the first and the last time."""
+    t = events["t"]
+    return t.item(0), t.item(-1)
+
+
+def _checked(events: Events) -> Events:
+    """Return events in order of time, at least one; raises DamageError when they can't be of one packet."""
+    first_us, last_us = _ends(events)
     if last_us - first_us > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first_us <= last_us < TIME_LIMIT_US:
         raise DamageError("its times are damaged")
+    return events
 
 
 def decode_events(
@@ -402,13 +394,11 @@ def decode_events(
     Raises DamageError when the packet is damaged.
     """
     found = find_plain_events(content, resolution)
-    if found is not None and (newest_us is None or found.first_us >= newest_us):
-        return found.events, found.events.size
+    if found is not None and (newest_us is None or found["t"].item(0) >= newest_us):
+        return found, found.size
     start, count = events_in(content)
     packet = put_in_order(_view(content, start, count), resolution, newest_us, counters)
-    if packet.size:
-        _check_times(packet["t"].item(0), packet["t"].item(-1))
-    return packet, count
+    return _checked(packet) if packet.size else packet, count
 
 
 def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
@@ -421,10 +411,11 @@ def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
     return dict(zip(names, streams, strict=True))
 
 
-def _check_against_table(found: TimedEvents, count: int, row: PacketRow) -> None:
+def _check_against_table(events: Events, count: int, row: PacketRow) -> None:
     """Raise DamageError when times or count aren't the table's: damage that decompression didn't notice."""
     if row.items < 0 or row.t_last == 0:
         return
-    strays = max(row.t_first - found.first_us, found.last_us - row.t_last) > _TABLE_TOLERANCE_US
+    first_us, last_us = _ends(events)
+    strays = max(row.t_first - first_us, last_us - row.t_last) > _TABLE_TOLERANCE_US
     if count != row.items or strays:
         raise DamageError("its events aren't those of the file's table")
