@@ -194,10 +194,10 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
         from livesnn.events.formats.rosbag import open_folder
 
         return open_folder(path)
-    if pieces := [name for name in _names_in(path) if name.endswith((".db3", ".mcap"))]:
+    if os.path.isdir(path) and (pieces := [*path.glob("*.db3"), *path.glob("*.mcap")]):
         raise SourceError(
             f"{path}: this folder of a ROS 2 bag has no metadata.yaml: run ros2 bag reindex {path}, or give a file "
-            f"in it, such as {path / min(pieces)}"
+            f"in it, such as {min(pieces)}"
         )
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:
@@ -213,13 +213,6 @@ def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = Fals
                     reader.index(progress)
                 return reader
     raise FormatError(f"{path}: {_describe(head)}: give a recording that livesnn reads ({_suffixes()})")
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except (OSError, ValueError):  # a file, nothing, or no name at all
-        return []
 
 
 def _describe(head: bytes) -> str:
