@@ -146,11 +146,11 @@ class WordReader(Reader):
         self._latest = np.full(blocks, -_LATEST)
         self._items = np.zeros(blocks, np.int64)
         self._state = state.copy()  # before the first block that isn't indexed
-        self._indexed = self._events = self._jumps = 0
+        self._indexed = self._jumps = 0
         self._newest_us: int | None = None
         self._indexing = threading.Lock()
         with closed_on_error(self._indexed_file):
-            while self._indexed < min(blocks, _FIRST_BLOCKS) or (self._events == 0 and not self.indexed):
+            while self._indexed < min(blocks, _FIRST_BLOCKS) or not (self.indexed or self._items.any()):
                 self._index_block(no_counts())
             self._judge()
 
@@ -190,16 +190,15 @@ class WordReader(Reader):
                 self._newest_us = latest_us
                 self._earliest[number] = min(self._earliest[number], earliest_us)
                 self._latest[number] = max(self._latest[number], latest_us)
-            self._events += int(self._items[number])
             self._counts += counts
             self._indexed = number + 1
             return decoded
 
     def _judge(self) -> None:
-        outside = int(self._counts[OUTSIDE])
-        if outside > self._events:
+        outside, inside = int(self._counts[OUTSIDE]), int(self._items.sum())
+        if outside > inside:
             raise FormatError(
-                f"{self._file.path}: {outside:,} of {outside + self._events:,} events are outside the sensor's "
+                f"{self._file.path}: {outside:,} of {outside + inside:,} events are outside the sensor's "
                 f"{self._size.words} pixels: the file or its header is damaged, or it is from another camera"
             )
 
@@ -225,8 +224,6 @@ class WordReader(Reader):
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
-            while number > self._indexed:
-                self._index_block(no_counts())
             counts = no_counts()
             decoded: Iterable[Decoded] | None = self._index_block(counts, PACKET_EVENTS, number)
             if decoded is None:
