@@ -207,12 +207,8 @@ class Track:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.jumps = 0
+        self.reset = False  # whether the clock was reset after the last packet
         self._newest_us: int | None = None
-        self._reset = False
-
-    def reset(self) -> None:
-        """Note that the clock was reset, so that the next packet starts a segment."""
-        self._reset = True
 
     def add(self, start: int, packet: PacketHeader, times_us: list[int]) -> None:
         """Note a packet by the times of its first and its last event; there are none if it is empty."""
@@ -220,9 +216,9 @@ class Track:
             return
         earliest, latest = min(times_us), max(times_us)
         back_us = 0 if self._newest_us is None else self._newest_us - earliest
-        jumped = back_us > (0 if self._reset else DISORDER_US)
+        jumped = back_us > (0 if self.reset else DISORDER_US)
         self.jumps += jumped
-        last = self.segments[-1] if self.segments and not self._reset and not jumped else None
+        last = self.segments[-1] if self.segments and not self.reset and not jumped else None
         if (
             last is not None
             and last.events + packet.events <= SEGMENT_EVENTS
@@ -231,9 +227,9 @@ class Track:
             times = min(last.t_min, earliest), max(last.t_max, latest)
             self.segments[-1] = Segment(last.start, packet.end, last.events + packet.events, *times, last.reset)
         else:
-            self.segments.append(Segment(start, packet.end, packet.events, earliest, latest, self._reset))
+            self.segments.append(Segment(start, packet.end, packet.events, earliest, latest, self.reset))
         self._newest_us = latest if jumped or self._newest_us is None else max(self._newest_us, latest)
-        self._reset = False
+        self.reset = False
 
 
 def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
@@ -361,7 +357,7 @@ def _read_special(file: BufferedFile, packet: PacketHeader, track: Track) -> int
             return None
         triggers += int(np.isin(valid, _TRIGGERS).sum())
         if (valid == _RESET).any():
-            track.reset()
+            track.reset = True
     return triggers
 
 
