@@ -57,18 +57,13 @@ def open_hdf5(path: Path) -> BlockReader:
     try:
         with closed_on_error(contextlib.ExitStack()) as opened:
             watched = opened.enter_context(WatchedFile(path))
-            file = h5py.File(watched, "r")
-            opened.callback(_close, file)
+            opened.enter_context(contextlib.suppress(*DAMAGE))  # from closing it
+            file = opened.enter_context(h5py.File(watched, "r"))
             return _open(path, file, Attributes(watched), opened.close)
     except DAMAGE as error:
         raise FormatError(
             f"{path}: not a sound HDF5 file ({reason_of(error)}): it is damaged or cut short: copy it again"
         ) from error
-
-
-def _close(file: h5py.File) -> None:
-    with contextlib.suppress(*DAMAGE):
-        file.close()
 
 
 def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable[[], None]) -> BlockReader:
