@@ -17,7 +17,7 @@ from livesnn.events.formats.evt import EVT3, HIGH_BITS_3, LOW_BITS_3, NOWHERE, f
 from livesnn.events.formats.shared_readers import PACKET_EVENTS, WIDEST
 from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.formats.word_reader import OUTSIDE, State, no_counts
-from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, TIME_LIMIT_US, Events, Resolution, SourceCounters
 
 EVENT_TYPES = {
     "dvs_msgs/msg/EventArray": False,
@@ -27,9 +27,8 @@ EVENT_TYPES = {
 }
 """The types of messages with events, and whether a message's events are packed in an encoding."""
 
-_EVENT_BYTES = 13  # x, y: u16; seconds, nanoseconds: u32; polarity: u8
 _ROS1_EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("s", "<u4"), ("ns", "<u4"), ("p", "u1")])
-_CDR_STEP = 16
+_CDR_EVENT = np.dtype([("x", "<u2"), ("y", "<u2"), ("gap", "V2"), ("s", "<u4"), ("ns", "<u4"), ("p", "u1")])
 _WRAP_US = 1 << 31  # of libcaer's times
 _TIME_HIGH, _TIME_LOW, _COLUMN, _EVENT, _VECTOR_BASE, _VECTOR = range(6)  # types of libcaer_cmp's words
 _EVT3_RANGE_US = 1 << LOW_BITS_3 + HIGH_BITS_3
@@ -196,24 +195,15 @@ def _separate_events(octets: bytes, head: Head) -> Events:
     In CDR, x of an event but the first lies at once behind the polarity before it, at an even place, and the seconds
     two bytes later than in the first event, at a multiple of four.
     """
-    step = _CDR_STEP if head.cdr else _EVENT_BYTES
-    end = head.start + (head.length - 1) * step + _EVENT_BYTES
-    if head.length and end > len(octets):
-        raise MessageError("a message ends too early")
-    events = np.empty(head.length, EVENTS_DTYPE)
     if not head.length:
-        return events
-    if head.cdr:
-        places = {"x": -2, "y": 0, "s": 4, "ns": 8, "p": 12}
-        fields = {
-            axis: np.ndarray((head.length,), _ROS1_EVENT[axis], octets, head.start + place, (step,))
-            for axis, place in places.items()
-        }
-    else:
-        rows = np.frombuffer(octets, _ROS1_EVENT, head.length, head.start)
-        fields = {axis: rows[axis] for axis in _ROS1_EVENT.names or ()}
-    events["t"] = fields["s"].astype(np.int64) * 1_000_000 + fields["ns"] // 1000
-    events["x"], events["y"], events["p"] = fields["x"], fields["y"], fields["p"] != 0
+        return NO_EVENTS
+    kind, step, start = (_CDR_EVENT, 16, head.start - 2) if head.cdr else (_ROS1_EVENT, 13, head.start)
+    if start + (head.length - 1) * step + kind.itemsize > len(octets):
+        raise MessageError("a message ends too early")
+    rows = np.ndarray((head.length,), kind, octets, start, (step,))
+    events = np.empty(head.length, EVENTS_DTYPE)
+    events["t"] = rows["s"].astype(np.int64) * 1_000_000 + rows["ns"] // 1000
+    events["x"], events["y"], events["p"] = rows["x"], rows["y"], rows["p"] != 0
     if head.cdr:
         events["x"][0], events["y"][0] = struct.unpack_from("<HH", octets, head.start)
     return events
