@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, LibraryDriver, copy_events, errors_as, library_of, opening
@@ -171,9 +170,8 @@ class PropheseeDriver(LibraryDriver):
             n_events = 0 if events is None else events.size
             self.dropped += round(status.ring.backlog * n_events / status.ring.raw_packets)
             self._device.clear_backlog(until=0)
-        return None if events is None else self._shifted(events)
-
-    def _shifted(self, events: npt.NDArray[np.void]) -> Events:
+        if events is None:
+            return None
         same = events.dtype == _STORED_DTYPE and events.flags.writeable  # always, in version 0.18
         ours = events.view(EVENTS_DTYPE) if same else copy_events(events, events.dtype.names or ())
         ours["t"] += self._clock_us or 0
