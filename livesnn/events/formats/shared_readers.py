@@ -108,16 +108,13 @@ class BlockReader(Reader):
         return [*self._warnings, *lost, *jump_warnings(self._jumps)]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        blocks, first = self._blocks[stream], 0 if start_us is None else self._first_block(stream, start_us)
+        blocks, first = self._blocks[stream], 0
+        if start_us is not None:
+            first = bisect_left(range(blocks.count), start_us, key=lambda number: self._latest(stream, number))
         found = (blocks.read(number) for number in range(first, blocks.count))
         jumps = yield from sorted_packets(found, self._sizes[stream], start_us, counters)
         if start_us is None:
             self._jumps[stream] = jumps
-
-    def _first_block(self, stream: str, start_us: int) -> int:
-        """Return the first block with an event at or after ``start_us``."""
-        numbers = range(self._blocks[stream].count)
-        return bisect_left(numbers, start_us, key=lambda number: self._latest(stream, number))
 
     def _latest(self, stream: str, number: int) -> int:
         """Return the greatest time of a block, or of the last one before it that has events."""
