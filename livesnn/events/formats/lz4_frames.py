@@ -60,29 +60,22 @@ def _place(builder: Any, address: Any, kind: Any) -> Any:
     return builder.inttoptr(address, kind.as_pointer())
 
 
-def _reader(bits: int) -> Any:
-    """Return an intrinsic that reads an unsigned number of so many bits at any address."""
+def _reader(kind: Any, result: Any = types.int64) -> Any:
+    """Return an intrinsic that reads octets, or an unsigned number, at any address."""
 
     @intrinsic
     def read(context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
-            found = builder.load(_place(builder, values[0], ir.IntType(bits)), align=1)
-            return found if bits == 64 else builder.zext(found, _WORD)
+            found = builder.load(_place(builder, values[0], kind), align=1)
+            return found if kind in (_VECTOR, _WORD) else builder.zext(found, _WORD)
 
-        return types.int64(types.int64), generate
+        return result(types.int64), generate
 
     return read
 
 
-_octet_at, _u16_at, _u32_at, _word_at = map(_reader, (8, 16, 32, 64))
-
-
-@intrinsic
-def _octets_at(context: Any, address: Any) -> Any:
-    """Read 16 octets at any address."""
-    return _OCTETS(types.int64), lambda _, builder, __, values: builder.load(
-        _place(builder, values[0], _VECTOR), align=1
-    )
+_octet_at, _u16_at, _u32_at, _word_at = (_reader(ir.IntType(bits)) for bits in (8, 16, 32, 64))
+_octets_at = _reader(_VECTOR, _OCTETS)  # 16 of them
 
 
 @intrinsic
@@ -257,8 +250,7 @@ def _unpack_two_blocks(
     )
 
 
-_PRIMES = [np.uint32(prime) for prime in (2654435761, 2246822519, 3266489917, 668265263, 374761393)]
-_P1, _P2, _P3, _P4, _P5 = _PRIMES
+_P1, _P2, _P3, _P4, _P5 = map(np.uint32, (2654435761, 2246822519, 3266489917, 668265263, 374761393))
 
 
 @_INNER
