@@ -108,9 +108,7 @@ def _open(path: Path) -> BlockReader:
         members = {name: _measure(archive, member) for name, member in wanted.items()}
         if (name := members.get("camera")) is not None and (name.dtype.kind != "U" or name.items != 1):
             del members["camera"]
-        in_blocks = _lie_in_blocks(members)
-        if not in_blocks:
-            _check_columns(path, members)
+        in_blocks = _check_columns(path, members)
         read = {
             name: _read_array(archive, member.name)
             for name, member in members.items()
@@ -157,15 +155,6 @@ def _start(archive: zipfile.ZipFile, known: zipfile.ZipInfo) -> int:
         raise ValueError("the archive is closed")
     file.seek(known.header_offset + 26)
     return known.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
-
-
-def _lie_in_blocks(members: Mapping[str, Member]) -> bool:
-    columns = [members[axis] for axis in AXES]
-    return (
-        columns[0].items >= LARGE_EVENTS
-        and len({column.items for column in columns}) == 1
-        and all(column.start is not None and column.dtype.kind in "iufb" for column in columns)
-    )
 
 
 def _open_blocks(path: Path, members: Mapping[str, Member], named: ColumnNames, stream: EventStream) -> BlockReader:
@@ -217,19 +206,24 @@ def _unit(path: Path, t: Numbers, named: ColumnNames) -> tuple[str, list[str]]:
     return unit, [assumed]
 
 
-def _check_columns(path: Path, members: Mapping[str, Member]) -> None:
-    """Raise FormatError unless t, x, y and p are lists of numbers, of one length, that can be held."""
+def _check_columns(path: Path, members: Mapping[str, Member]) -> bool:
+    """Return whether t, x, y and p are to be read in blocks.
+
+    Raises FormatError unless they are lists of numbers, of one length, that can be read so, or be held.
+    """
     shapes = {members[axis].shape for axis in AXES}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise FormatError(f"{path}: t, x, y, p have the shapes {sorted(map(str, shapes))}: save lists of one length")
     for axis in AXES:
         if members[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
             raise FormatError(f"{path}: {axis} must be numbers, not {members[axis].dtype}: convert it")
-    if members["t"].items > MAX_EVENTS:
+    in_parts = all(members[axis].start is not None for axis in AXES)
+    if not in_parts and members["t"].items > MAX_EVENTS:
         raise FormatError(
             f"{path}: more than {MAX_EVENTS:,} events are too many to hold: "
             f"save it with numpy.savez, uncompressed, so that it can be read in parts, or split it"
         )
+    return in_parts and members["t"].items >= LARGE_EVENTS
 
 
 def _events(
