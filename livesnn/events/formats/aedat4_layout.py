@@ -165,23 +165,19 @@ class Decompressor(threading.local):
     """Decompresses packets without the GIL, in any number of threads: each has attributes of its own."""
 
     def __init__(self, compression: Compression) -> None:
-        self._lz4_context: object = None
-        self._zstd: zstandard.ZstdDecompressor | None = None
-        if compression in (Compression.LZ4, Compression.LZ4_HIGH):
-            self._lz4_context = lz4.frame.create_decompression_context()
-        elif compression is not Compression.NONE:
-            self._zstd = zstandard.ZstdDecompressor()
+        self._compression = compression
+        self._lz4_context = lz4.frame.create_decompression_context()
+        self._zstd = zstandard.ZstdDecompressor()
 
     def decompress(self, packed: memoryview, limit: int = MAX_PACKET_BYTES) -> memoryview:
         """Return the content of one packet, in memory of its own; without compression, a view of ``packed``.
 
         Raises DamageError when the packet is damaged or has more than ``limit`` bytes decompressed.
         """
-        if self._lz4_context is not None:
-            return self._decompress_lz4(packed, limit)
-        if self._zstd is not None:
-            return self._decompress_zstd(packed, limit)
-        return packed
+        if self._compression is Compression.NONE:
+            return packed
+        lz4_packed = self._compression <= Compression.LZ4_HIGH
+        return self._decompress_lz4(packed, limit) if lz4_packed else self._decompress_zstd(packed, limit)
 
     def _decompress_lz4(self, packed: memoryview, limit: int) -> memoryview:
         (unpacked,) = unpack_lz4(packed, [(0, len(packed))], limit)
@@ -200,7 +196,6 @@ class Decompressor(threading.local):
         return memoryview(content)
 
     def _decompress_zstd(self, packed: memoryview, limit: int) -> memoryview:
-        assert self._zstd is not None
         try:
             size = zstandard.frame_content_size(packed)
             if size > limit:
