@@ -96,23 +96,19 @@ class Aedat3Reader(Reader):
     def _read(self, source: int, segment: Segment) -> Iterator[Events]:
         """Yield a segment's valid events as they lie in the file, at most SEGMENT_EVENTS at a time."""
         events, n = np.empty(min(segment.events, SEGMENT_EVENTS), EVENTS_DTYPE), 0
-        for words, epoch_us in self._words(source, segment):
-            if n + len(words) > events.size:
-                yield events[:n]
-                events, n = np.empty_like(events), 0
-            n += _decode(words, epoch_us, events[n:])
-        yield events[:n]
-
-    def _words(self, source: int, segment: Segment) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
         position = segment.start
         while position < segment.end:
             packet = read_packet(self._file, position)
             if isinstance(packet, Flaw):  # the file was changed since it was opened
-                return
-            if packet.kind == POLARITY and packet.source == source:
-                for words in read_words(self._file, packet):
-                    yield words, packet.overflow << 31
+                break
+            wanted = packet.kind == POLARITY and packet.source == source
+            for words in read_words(self._file, packet) if wanted else ():
+                if n + len(words) > events.size:
+                    yield events[:n]
+                    events, n = np.empty_like(events), 0
+                n += _decode(words, packet.overflow << 31, events[n:])
             position = packet.end
+        yield events[:n]
 
     @property
     def warnings(self) -> list[str]:
