@@ -23,7 +23,7 @@ from livesnn.events.cameras.sensitivity import (
     hot_pixels,
     noise_share,
 )
-from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, LARGEST_SENSOR, Events, Resolution
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution
 from livesnn.threads import Latest
 
 
@@ -268,8 +268,7 @@ class _PixelCounts:
 
     def __init__(self, sensor: Resolution) -> None:
         self._shape = sensor.height, sensor.width
-        counted = max(sensor) <= LARGEST_SENSOR
-        self._all = np.zeros(sensor.height * sensor.width if counted else 0, np.int64)
+        self._all = np.zeros(sensor.height * sensor.width, np.int64)
         self._newest = np.zeros_like(self._all)
         self._waiting: list[npt.NDArray[np.int64]] = []  # pixels of events that aren't counted yet
         self._since_us: int | None = None
@@ -277,8 +276,7 @@ class _PixelCounts:
         self._seconds = 0.0
 
     def add(self, events: Events) -> None:
-        if self._all.size:
-            self._waiting.append(events["y"].astype(np.int64) * self._shape[1] + events["x"])
+        self._waiting.append(events["y"].astype(np.int64) * self._shape[1] + events["x"])
 
     def noise_share(self, now_us: int) -> tuple[float, bool]:
         """Return the share since the last `begin`, NaN if unknown, and whether that was `LONGEST_US` ago or more."""
