@@ -89,24 +89,8 @@ def _advance(base_us: int, high: int, low_bits: int, high_bits: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _put_vector(bits: int, t: int, x: int, y: int, on: bool, width: int, events: Events, n: int) -> tuple[int, int]:
-    """Write an event for each bit of ``bits``, the lowest at ``x``; return (number of events, how many outside)."""
-    outside = 0
-    while bits:
-        at = x + _lowest(bits)
-        bits &= bits - 1
-        if at >= width:
-            outside += 1
-            continue
-        if events.shape[0]:
-            events[n].t, events[n].x, events[n].y, events[n].p = t, at, y, on
-        n += 1
-    return n, outside
-
-
-@njit(nogil=True, cache=True)
 def _put_inside(bits: int, t: int, x: int, y: int, on: int, events: Events, n: int) -> int:
-    """Write an event for each bit of ``bits``, all inside the sensor; return the number of events."""
+    """Write an event for each bit of ``bits``, the lowest at ``x``; return the number of events."""
     if not events.shape[0]:
         return n + _how_many(bits)
     while bits:
@@ -114,6 +98,13 @@ def _put_inside(bits: int, t: int, x: int, y: int, on: int, events: Events, n: i
         bits &= bits - 1
         n += 1
     return n
+
+
+@njit(nogil=True, cache=True)
+def _put_vector(bits: int, t: int, x: int, y: int, on: bool, width: int, events: Events, n: int) -> tuple[int, int]:
+    """Write those that lie inside ``width``; return (number of events, how many are outside)."""
+    inside = bits & (1 << min(max(width - x, 0), 32)) - 1
+    return _put_inside(inside, t, x, y, on, events, n), _how_many(bits ^ inside)
 
 
 @njit(nogil=True, cache=True)
