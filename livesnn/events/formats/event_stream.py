@@ -124,13 +124,13 @@ class EventStreamBlocks:
     Raises FormatError when most of it is damaged, or outside the sensor that the header names.
     """
 
-    def __init__(self, path: Path, progress: Progress = untold) -> None:
-        with closed_on_error(BufferedFile(path, progress)) as self._file:
-            self._atis, self.resolution = _read_header(self._file)
-            self._counts = np.zeros(4, np.int64)
-            self._blocks: list[tuple[int, int]] = []  # the first byte of each, and the time then
-            self._left = self._survey()
-            self._judge()
+    def __init__(self, file: BufferedFile) -> None:
+        self._file = file
+        self._atis, self.resolution = _read_header(file)
+        self._counts = np.zeros(4, np.int64)
+        self._blocks: list[tuple[int, int]] = []  # the first byte of each, and the time then
+        self._left = self._survey()
+        self._judge()
         self.count = len(self._blocks)
 
     def _survey(self) -> int:
@@ -179,15 +179,13 @@ class EventStreamBlocks:
     def read(self, number: int) -> Events:
         return self._decode(*self._blocks[number], np.zeros(4, np.int64))[2]
 
-    def close(self) -> None:
-        self._file.close()
-
 
 def open_event_stream(path: Path, progress: Progress = untold) -> BlockReader:
     """Open an Event Stream file; raises FormatError when it has no DVS events, or is too damaged to use."""
-    blocks = EventStreamBlocks(path, progress)
+    with closed_on_error(BufferedFile(path, progress)) as file:
+        blocks = EventStreamBlocks(file)
     stream = EventStream("events", "", blocks.resolution)
-    return BlockReader([(stream, blocks)], format_name="es", release=blocks.close)
+    return BlockReader([(stream, blocks)], format_name="es", release=file.close)
 
 
 def _read_header(file: BufferedFile) -> tuple[bool, Resolution]:
