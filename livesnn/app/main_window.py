@@ -65,7 +65,7 @@ class MainWindow(Page):
         self.drop_target = DropTarget(self)
         self.exporting = Exporting(self)
         self.teaching, self.correcting = Teaching(self), Correcting(self)
-        self.presenting = Presenting(self, self.session_display.begin, self._show_choices)
+        self.presenting = Presenting(self, self._show_choices)
         self.acting = Acting(self, self.recording, self.presenting.show_note)
         self.sensitivity = SensitivityDock(self)
         self.tour = Tour(self)
@@ -304,7 +304,6 @@ class MainWindow(Page):
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
-            self.session_display.begin()
         self._show_choices()
 
     def _show_choices(self) -> None:

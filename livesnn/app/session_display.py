@@ -223,7 +223,10 @@ def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSpli
 
 
 class SessionDisplay:
-    """Shows the newest of everything that the player's session has; call `begin` when it has another session."""
+    """Shows the newest of everything that the player's session has.
+
+    `poll` also notices another session; where a message follows, call `begin` first, since it hides the last one.
+    """
 
     def __init__(self, window: WindowLayout) -> None:
         self._window, self._player = window, window.player
@@ -423,17 +426,13 @@ class SessionDisplay:
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
         can = isinstance(self._player.source, str | Path)  # not where it was handed over open
-        window.banner.show_message(error, "error", *[("Try again", self._try_again)] * can)
+        window.banner.show_message(error, "error", *[("Try again", self._player.play_again)] * can)
         if window.view.has_picture:
             return
         if model:
             window.view.show_words("This model can't be used", "Choose another model with Ctrl+M")
         else:
             window.view.show_words("Nothing to show", NEXT, ways=True)
-
-    def _try_again(self) -> None:
-        self._player.play_again()
-        self.begin()
 
 
 class PlotsDock(QDockWidget):

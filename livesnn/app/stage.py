@@ -377,12 +377,11 @@ RESTARTING = "Starting again …"
 class Presenting:
     """Shows the stage in place of the window's parts, and leaves it again.
 
-    ``begin`` is called when the player has another session, ``show_choices`` when it has other choices.
+    ``show_choices`` is called when the player has other choices.
     """
 
-    def __init__(self, window: WindowLayout, begin: Callable[[], None], show_choices: Callable[[], None]) -> None:
-        self._window, self._player = window, window.player
-        self._begin, self._show_choices = begin, show_choices
+    def __init__(self, window: WindowLayout, show_choices: Callable[[], None]) -> None:
+        self._window, self._player, self._show_choices = window, window.player, show_choices
         self.stage = Stage()
         self.stage.leave_requested.connect(self.leave)
         self.pages = QStackedWidget()
@@ -507,7 +506,6 @@ class Presenting:
             elif now_s >= self._restart_at_s:
                 self._restart_at_s = None
                 self._player.play_again()
-                self._begin()
             return
         self._restart_at_s = None
         if session.control.state == "playing":
