@@ -77,7 +77,6 @@ class MainWindow(Page):
         for name, splitter in self.splitters.items():
             if name in now.splitters:
                 splitter.restoreState(QByteArray(now.splitters[name]))
-        self.plots.choose(now.plots)
         self.restoreState(QByteArray(now.docks))
         self._show_choices()
         self.follow_settings()

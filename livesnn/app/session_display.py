@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -443,7 +443,6 @@ class PlotsDock(QDockWidget):
         self.setObjectName("plots")  # by which Qt remembers where it was
         self.panel: PlotPanel | None = None  # None until it is first shown
         self._window = window
-        self._names: Sequence[str] = ()
         self._import = Worker("plots", _import_panel)
         self.setTitleBarWidget(QWidget())  # none
         self._waiting = label("Loading …", style.text_font(14), "faint")
@@ -453,9 +452,6 @@ class PlotsDock(QDockWidget):
         self.setWidget(place)
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self)
         self.hide()
-
-    def choose(self, names: Sequence[str]) -> None:
-        self._names = names
 
     def showEvent(self, event: QShowEvent) -> None:
         """Begin to import what draws plots, once: it takes some 0.3 s, for which the window must not wait."""
@@ -473,7 +469,7 @@ class PlotsDock(QDockWidget):
         if self.panel is None:
             from livesnn.app.widgets.plot_panel import PlotPanel
 
-            self.panel = panel = PlotPanel(self._names)
+            self.panel = panel = PlotPanel(self._window.settings.now.plots)
             panel.chosen_changed.connect(lambda: self._window.settings.change(plots=panel.chosen))
             panel.save_wanted.connect(self.ask_where_to_save)
             panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))

@@ -62,7 +62,7 @@ def main(model: str, frames: int) -> dict[str, int]:
     window = MainWindow(model)
     window.resize(1000, 700)
     window.commands["plots"].trigger()
-    window.plots.choose(list(LOOKS))
+    window.settings.change(plots=tuple(LOOKS))
     window.show()
     window.timer.stop()  # polled here, without waiting
     window.comparing.use(Second(model, state_mode="reset"))
