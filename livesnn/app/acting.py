@@ -125,7 +125,6 @@ class Acting:
         self._dropped = self._runner.dropped
 
     def close(self) -> None:
-        self._player.see = lambda result: None
         self._runner.close()
 
     def _see(self, result: Result) -> None:
@@ -236,10 +235,8 @@ class ActionsDialog(Dialog):
         self.list = QListWidget()
         self.list.setFont(style.text_font(14))
         self.list.setAccessibleName("Rules")
-        never = Qt.ScrollBarPolicy.ScrollBarAlwaysOff
-        self.list.setHorizontalScrollBarPolicy(never)  # the tooltip has it all
-        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.add = dialog_button("Add", lambda: self._append(Draft()))
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # the tooltip has it all
+        self.add = dialog_button("Add", lambda: self.list.setCurrentItem(self._list(Draft())))
         self.remove = dialog_button("Remove", self._remove)
         self.form = RuleForm(classes)
         self.problem = label("", style.text_font(13), "warning", wrap=True)
@@ -255,7 +252,7 @@ class ActionsDialog(Dialog):
         self.list.itemChanged.connect(self._mark)
         self.form.changed.connect(self._change)
         self.list.setCurrentRow(0)
-        self._show_row(self.list.currentRow())
+        self._check()
         self.resize(880, 520)
 
     @property
@@ -271,13 +268,8 @@ class ActionsDialog(Dialog):
         self.form.end()
         super().done(result)
 
-    def _append(self, draft: Draft) -> None:
-        self.list.setCurrentItem(self._list(draft))
-        self._check()
-
     def _list(self, draft: Draft) -> QListWidgetItem:
         item = QListWidgetItem()
-        item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
         self._keep(item, draft)
         self.list.addItem(item)
         return item
@@ -380,7 +372,6 @@ class RuleForm(QWidget):
         self.every.setValue(draft.every_s)
         self.text.setText(draft.text)
         del blockers
-        self.outcome.setText("")
         self._explain()
 
     def allow_trial(self, allowed: bool) -> None:
@@ -397,11 +388,11 @@ class RuleForm(QWidget):
 
     @Slot()
     def _edited(self) -> None:
-        self.outcome.setText("")
         self._explain()
         self.changed.emit()
 
     def _explain(self) -> None:
+        self.outcome.setText("")
         _, example, hint = KINDS[self.kind.currentData()]
         self.text.setPlaceholderText(example)
         self.text.setVisible(bool(example))
