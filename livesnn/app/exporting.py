@@ -64,12 +64,6 @@ class Job:
         self._work = work
         self.worker = Worker("export", self._run).start()
 
-    @property
-    def error(self) -> str:
-        """Why there is no file, in one line; "": it was cancelled, or there is one."""
-        error = self.worker.error
-        return "" if error is None or isinstance(error, _Cancelled) else error_message(error)
-
     def _run(self, stop: threading.Event) -> None:
         def follow(share: float) -> None:
             self.share = share
@@ -206,10 +200,10 @@ class Exporting:
                 banner.show_message(words, "info", ("Cancel", self.cancel))
             return
         self._job, self._said = None, ""
-        if job.error:
-            banner.show_message(job.error, "error")
-        elif not job.written:
+        if isinstance(error := job.worker.error, _Cancelled):
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
+        elif error is not None:
+            banner.show_message(error_message(error), "error")
         else:
             action: Action = ("Open the folder", partial(open_folder, job.out.parent))
             if job.out.suffix.lower() == SUFFIX:
