@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import os
 import signal
 import subprocess
@@ -307,10 +306,9 @@ def try_out() -> None:
 
 
 def xcb_plugin() -> Path:
-    package = importlib.util.find_spec("PySide6")
-    if package is None or not package.submodule_search_locations:
-        raise LivesnnError("PySide6 is not installed: pip install PySide6-Essentials")
-    return Path(package.submodule_search_locations[0]) / "Qt/plugins/platforms/libqxcb.so"
+    import PySide6
+
+    return Path(PySide6.__file__).parent / "Qt/plugins/platforms/libqxcb.so"
 
 
 def check_xcb(plugin: Path) -> None:
