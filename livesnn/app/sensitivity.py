@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtGui import QHideEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QDockWidget,
@@ -19,7 +18,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QSlider,
     QSpinBox,
     QVBoxLayout,
@@ -98,25 +96,18 @@ class SensitivityDock(QDockWidget):
         if sensor is not self._sensor:
             self._follow(sensor, opened.playback.serial)
         if self._sensor is not None:
-            self._sensor.watched = self.isVisible()
+            self._sensor.watched = self.isVisible()  # noise is measured for nobody else
         now_s = time.perf_counter()
         if self.panel is not None and self.isVisible() and now_s - self._shown_s >= SHOWN_S:
             self._shown_s = now_s
             self.panel.follow()
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Measure no noise for nobody."""
-        if self._sensor is not None:
-            self._sensor.watched = False
-        super().hideEvent(event)
 
     def _follow(self, sensor: SensorControl | None, serial: str) -> None:
         self._sensor, self.panel = sensor, None
         if sensor is None:
             self.setWidget(QWidget())
             return
-        sensors = self._player.sensors
-        self.panel = SensorPanel(sensor, lambda settings: sensors.change(sensor, serial, settings))
+        self.panel = SensorPanel(sensor, partial(self._player.sensors.change, sensor, serial))
         self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
         self.panel.save.clicked.connect(lambda _=False: self._ask_where_to_save())
         area = scrolled(self.panel, down_only=True)
@@ -175,7 +166,6 @@ class SensorPanel(QWidget):
         self.load, self.save = button("Load …", height=30), button("Save …", height=30)
         self.reset = button("Defaults", height=30, do=lambda: self.change(SensorSettings()))
         self.error = label("", style.text_font(13), "danger", wrap=True)
-        self.error.hide()
         self._lay_out()
         self._connect()
         self._show_settings()
@@ -303,10 +293,10 @@ class SensorPanel(QWidget):
         sensor = self._sensor
         _show({self.sensitivity: round(sensor.sensitivity * WHOLE)})
         self.sensitivity.setEnabled(sensor.settings.hold_events_per_s is None)
-        _write(self.rates, f"Now: {in_words(sensor.now)}")
-        _write(self.before, f"Before the last change: {in_words(sensor.before)}")
+        self.rates.setText(f"Now: {in_words(sensor.now)}")
+        self.before.setText(f"Before the last change: {in_words(sensor.before)}")
         if sensor.error:
-            _write(self.error, sensor.error)
+            self.error.setText(sensor.error)
         self.error.setVisible(bool(self.error.text()))
 
 
@@ -320,11 +310,6 @@ def in_words(measured: Measured) -> str:
         return NOTHING
     noise = "" if math.isnan(measured.noise_share) else f", of which {measured.noise_share:.0%} noise"
     return f"{measured.events_per_s / 1e3:,.1f} kev/s{noise}"
-
-
-def _write(where: QLabel, words: str) -> None:
-    if where.text() != words:  # each new text makes Qt lay out the window again
-        where.setText(words)
 
 
 def _show(values: Mapping[QSlider | QSpinBox, int]) -> None:
