@@ -69,7 +69,7 @@ def takes(card: ModelCard, playback: Playback) -> bool:
 
 
 def advise(
-    source: SourceLike | None,
+    source: SourceLike,
     model: str,
     card: ModelCard,
     found: Playback,
@@ -98,7 +98,7 @@ def advise(
         error = f"{text}: {other}" + (f", or open {events}" if events else "")
         return Advice(None, Notice(f"{text}.", "info", actions), error)
     if fit.better is not None and not asked:
-        back = ((f"Use {name}", partial(play, source, model)),) if fit.plays and source is not None else ()
+        back = ((f"Use {name}", partial(play, source, model)),) if fit.plays else ()
         return Advice(fit.better, Notice(f"{fit.why}, so {fit.better} is used.", "info", back))
     use = _use(play, source, fit)
     if not fit.plays:
@@ -107,13 +107,9 @@ def advise(
     return Advice(model, Notice(f"{fit.why}: use {fit.better}?", "info", use))
 
 
-def _use(play: Play, source: SourceLike | None, fit: Fit) -> tuple[Action, ...]:
-    if fit.better is None or source is None:
-        return ()
-    return ((f"Use {fit.better}", partial(play, source, fit.better)),)
+def _use(play: Play, source: SourceLike, fit: Fit) -> tuple[Action, ...]:
+    return () if fit.better is None else ((f"Use {fit.better}", partial(play, source, fit.better)),)
 
 
-def _name(source: SourceLike | None) -> str:
-    if isinstance(source, str | Path):
-        return source_name(source)
-    return "The source"
+def _name(source: SourceLike) -> str:
+    return source_name(source) if isinstance(source, str | Path) else "The source"

@@ -223,10 +223,10 @@ class Player:
                 self._next = None
                 self._take(opening, session)
 
-    def _admit(self, session: Session, found: Playback) -> None:
+    def _admit(self, session: Session, source: SourceLike, found: Playback) -> None:
         """Let a session whose source is open go on with the model that fits it, or say why none does."""
         self._held = False
-        advice = self._advice(self.source, self._named, found, insists=self._insists)
+        advice = self._advice(source, self._named, found, insists=self._insists)
         self._notice = advice.notice or self._notice
         if advice.model is None:
             session.refuse(SourceError(advice.error))
@@ -235,7 +235,7 @@ class Player:
             self._named = self._model = advice.model
         session.go_on(self._model)
 
-    def _advice(self, source: SourceLike | None, named: str | Model, found: Playback, *, insists: bool) -> Advice:
+    def _advice(self, source: SourceLike, named: str | Model, found: Playback, *, insists: bool) -> Advice:
         try:
             card = read_card(named) if isinstance(named, str) else named.card
         except ModelError:  # loading it says why
@@ -268,8 +268,8 @@ class Player:
         session = self.session
         if session is None or self.opened is not None:
             return None
-        if self._held and session.found is not None:
-            self._admit(session, session.found)
+        if self._held and self.source is not None and session.found is not None:
+            self._admit(session, self.source, session.found)
         if session.opened is None:
             return None
         self.opened = opened = session.opened
@@ -382,8 +382,7 @@ class Player:
             self._use_model(model, model, engine, asked=True)
             return
         self._notice = Notice(
-            f"{Path(model).name} can't read this source. It will be used for the next source that fits",
-            "info",
+            f"{Path(model).name} can't read this source. It will be used for the next source that fits", "info"
         )
         self._remember_model(model, engine, asked=True)
 
