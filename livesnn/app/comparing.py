@@ -41,11 +41,7 @@ from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Session
 
 SHARE = 4  # of the window's width, beside the picture's 7 and the decision's 4
-STATES: dict[StateMode | None, str] = {
-    None: "Same as the first",
-    "carry": "Carried",
-    "reset": "Reset each window",
-}
+STATES: dict[StateMode | None, str] = {None: "Same as the first", "carry": "Carried", "reset": "Reset each window"}
 HINT = "The second model gets the same events. Its decision is shown beside the first one."
 NOISE = "Filter noise for the second only"
 NOISE_FOR_BOTH = "Filter noise for the second only (now on for both)"

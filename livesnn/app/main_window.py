@@ -49,11 +49,7 @@ class MainWindow(Page):
     """
 
     def __init__(
-        self,
-        model: str | Model | None = None,
-        *,
-        engine: Engine | None = None,
-        settings: SettingsFile | None = None,
+        self, model: str | Model | None = None, *, engine: Engine | None = None, settings: SettingsFile | None = None
     ) -> None:
         super().__init__()
         self.settings = settings or SettingsFile()
@@ -69,8 +65,8 @@ class MainWindow(Page):
         self.acting = Acting(self, self.recording, self.presenting.show_note)
         self.sensitivity = SensitivityDock(self)
         self.tour = Tour(self)
-        self.commands = Actions(self, self.menuBar(), self._slots())
         self.comparing = Comparing(self, self.session_display)
+        self.commands = Actions(self, self.menuBar(), self._slots())
         self._connect()
         now = self.settings.now
         self.restoreGeometry(QByteArray(now.geometry))
@@ -127,7 +123,7 @@ class MainWindow(Page):
             "sensitivity": self.sensitivity.setVisible,
             "model": self.choose_model,
             "decisions": self.choose_decisions,
-            "compare": lambda: self.comparing.ask(),
+            "compare": self.comparing.ask,
             "teach": self.teaching.ask,
             "wrong": self.correcting.begin,
             "undo_wrong": self.correcting.undo,

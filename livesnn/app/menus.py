@@ -194,7 +194,6 @@ class Actions:
         """Add an action; what it does follows `triggered`, so that `setChecked` only shows it as checked."""
         action = QAction(entry.text, self._window)
         action.setShortcuts([QKeySequence(key) for key in entry.keys])
-        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         action.setCheckable(entry.kind != "do")
         if entry.kind == "toggle":
             action.triggered.connect(lambda checked: slot(checked))  # Qt would pass its own slots no argument

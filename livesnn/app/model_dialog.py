@@ -91,10 +91,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
             if accuracy
             else "not measured",
         ),
-        (
-            "Spike density",
-            f"{density:.1%} of the neurons in a frame" if not np.isnan(density) else "not measured",
-        ),
+        ("Spike density", f"{density:.1%} of the neurons in a frame" if not np.isnan(density) else "not measured"),
         ("Trained on", card.dataset or "unknown"),
         *((f"Taught: {name}", lesson_words(name, card)) for name in card.taught),
         *(("Another name", f"{name}, for {first}") for name, first in card.renamed.items()),
@@ -264,12 +261,11 @@ class ModelDialog(Dialog):
         for button in (self.name, self.trash):
             button.setEnabled(not why_not)
             button.setToolTip(plain_tip(why_not or self._shown))
-        taught = False
         try:
             card = read_card(self._shown)
             rows, usable, taught = card_rows(card), True, bool(card.taught)
         except ModelError as error:
-            rows, usable = [("This model can't be used", str(error))], False
+            rows, usable, taught = [("This model can't be used", str(error))], False, False
         self.folder.setEnabled(usable or Path(self._shown).is_dir())
         self._use.setEnabled(usable)
         self.taught.setEnabled(taught)

@@ -61,10 +61,7 @@ LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
-WELCOME = (
-    "What do you want to look at?",
-    "An event camera sees whatever moves, and the network recognises it.",
-)
+WELCOME = ("What do you want to look at?", "An event camera sees whatever moves, and the network recognises it.")
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
 PLOTS_HEIGHT = 210  # pixels; less in a low window
 _PLOT_FILTERS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
@@ -95,16 +92,14 @@ class WindowLayout(QMainWindow):
         self.state_panel = StatePanel()
         self.numbers = NumbersPanel()
         self.dialog: QDialog | None = None  # the one that is open; None: none is
-        self.splitters = {
-            "columns": _splitter(Qt.Orientation.Horizontal, (self._stage(), 7), (self.readout, 4)),
-            "cards": _splitter(
-                Qt.Orientation.Horizontal, (self.window_panel, 5), (self.state_panel, 4), (self.numbers, 4)
-            ),
-        }
-        self.splitters["rows"] = _splitter(
-            Qt.Orientation.Vertical, (self.splitters["columns"], 1), (self.splitters["cards"], 0)
-        )
-        self.splitters["rows"].setCollapsible(1, True)
+        left = QWidget()
+        fill(QVBoxLayout(left), (self.view, 1), self.transport, spacing=GAP)
+        across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        columns = _splitter(across, (left, 7), (self.readout, 4))
+        cards = _splitter(across, (self.window_panel, 5), (self.state_panel, 4), (self.numbers, 4))
+        rows = _splitter(down, (columns, 1), (cards, 0))
+        rows.setCollapsible(1, True)
+        self.splitters = {"columns": columns, "cards": cards, "rows": rows}
         self.setWindowTitle("livesnn")
         self.setAcceptDrops(True)
         self.setMinimumSize(800, 520)
@@ -183,11 +178,6 @@ class WindowLayout(QMainWindow):
             return
         self.resize(self.size().boundedTo(room.size() - (frame.size() - self.size())))
         self.move(room.topLeft())
-
-    def _stage(self) -> QWidget:
-        stage = QWidget()
-        fill(QVBoxLayout(stage), (self.view, 1), self.transport, spacing=GAP)
-        return stage
 
     def _root(self) -> QWidget:
         root = QWidget()

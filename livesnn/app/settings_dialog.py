@@ -80,7 +80,6 @@ class SettingsDialog(Dialog):
         self._headings: dict[str, QWidget] = {}
         self._list = QVBoxLayout()
         self.search = line_edit("", "Search, for example: noise", "Search the settings")
-        self.search.setClearButtonEnabled(False)
         self.nothing = label(NOTHING_FOUND, style.text_font(14), "soft")
         self._missing = {
             "Appearance": self._look,

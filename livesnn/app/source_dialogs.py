@@ -17,16 +17,7 @@ from livesnn.app.menus import another_scene, knows_people
 from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.session_display import WindowLayout, folder_of
 from livesnn.app.settings import with_recent
-from livesnn.app.widgets.basics import (
-    FILE_FILTER,
-    STRETCH,
-    Dialog,
-    dialog_button,
-    fill,
-    help_button,
-    line_edit,
-    note,
-)
+from livesnn.app.widgets.basics import FILE_FILTER, STRETCH, Dialog, dialog_button, fill, help_button, line_edit, note
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded

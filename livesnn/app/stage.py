@@ -68,7 +68,7 @@ class Caption(QWidget):
         self.trail: Trail = ()
         self.note = ""
         self._noted_s = 0.0
-        self._palette: Palette | None = None
+        self._palette = DEFAULT_PALETTE
         self._scrim = self._painted = QPixmap()
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
@@ -98,7 +98,7 @@ class Caption(QWidget):
 
     def _paint_scrim(self) -> None:
         """Let the picture fade into the ground, so that every letter can be read."""
-        if self._palette is None or self.size().isEmpty():
+        if self.size().isEmpty():
             return
         ratio = self.devicePixelRatioF()
         self._scrim = QPixmap(self.size() * ratio)
@@ -115,7 +115,7 @@ class Caption(QWidget):
         self._repaint()
 
     def _repaint(self, now_s: float = 0.0) -> None:
-        if self._palette is None or self._scrim.isNull():
+        if self._scrim.isNull():
             return
         self._painted = QPixmap(self._scrim)
         painter = QPainter(self._painted)

@@ -325,9 +325,8 @@ class Correcting:
                 self._window.banner.show_message(error_message(error), "error")
 
     def end(self) -> None:
-        steps, self._steps = self._steps, None
-        if steps is not None:
-            steps.close()
+        if self._steps is not None:
+            self._steps.close()
 
     def begin(self) -> None:
         """Take what was named last for an error."""
