@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -15,41 +13,34 @@ WIDTH = 340  # of the card, pixels
 GAP = 12  # between the card and the part, pixels
 
 
-class Stop(NamedTuple):
-    """One step: a part of the window, and what a newcomer should know about it."""
-
-    part: QWidget
-    title: str
-    words: str
-
-
-def stops(window: WindowLayout) -> tuple[Stop, ...]:
+def stops(window: WindowLayout) -> tuple[tuple[QWidget, str, str], ...]:
+    """Return for each step a part of the window, and what a newcomer should know about it: a title, and words."""
     return (
-        Stop(
+        (
             window.view,
             "What the camera sees",
             "Each dot is an event: a pixel saw its brightness change. Orange is brighter, blue is darker. "
             "You need no camera: the demo simulates a person.",
         ),
-        Stop(
+        (
             window.readout,
             "What the network says",
             "The decision is at the top, with its confidence. Below it are the probabilities of all classes over "
             "the last ten seconds.",
         ),
-        Stop(
+        (
             window.header.open,
             "Open your own",
             "Choose a recording, an event camera or a webcam here, or drop a file on the window. "
             "“Demo scenes” lists everything that can be simulated.",
         ),
-        Stop(
+        (
             window.transport,
             "Play, record, teach",
             "Space pauses. The button with the dot records a live source to a file. "
             "Ctrl+G teaches the network a gesture of your own.",
         ),
-        Stop(
+        (
             window.header.model,
             "Make it yours",
             "Choose another model here. The settings (Ctrl+,) have everything else. F1 lists the shortcuts. "
@@ -100,10 +91,10 @@ class Tour(QFrame):
             self.end()
             return
         self.step = step
-        stop = self._stops[step]
+        _, title, words = self._stops[step]
         self.count.setText(f"{step + 1} of {len(self._stops)}")
-        self.title.setText(stop.title)
-        self.words.setText(stop.words)
+        self.title.setText(title)
+        self.words.setText(words)
         last = step + 1 == len(self._stops)
         self.skip.setVisible(not last)
         self.back.setVisible(step > 0)
@@ -114,7 +105,7 @@ class Tour(QFrame):
         self._place()
 
     def _place(self) -> None:
-        part = self._stops[self.step].part
+        part, _, _ = self._stops[self.step]
         around = QRect(part.mapTo(self._window, QPoint()), part.size())
         self._outline.setGeometry(around.adjusted(-4, -4, 4, 4))
         self.resize(WIDTH, self.heightForWidth(WIDTH))
