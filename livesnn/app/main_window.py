@@ -105,12 +105,12 @@ class MainWindow(Page):
             "loop": lambda loop: self.choose(loop=loop),
             **{f"palette:{name}": partial(self.choose_view, palette=name) for name in PALETTES},
             **{f"mode:{mode}": partial(self.choose_view, mode=mode) for mode in get_args(ViewMode)},
-            **{f"state:{mode}": partial(self.set_state_mode, mode) for mode in get_args(StateMode)},
+            **{f"state:{mode}": partial(self.choose, state_mode=mode) for mode in get_args(StateMode)},
             **{f"theme:{name}": partial(self.set_theme, name) for name in get_args(ThemeName)},
             "zoom_in": lambda: self.view.canvas.zoom_about(ZOOM_STEP),
             "zoom_out": lambda: self.view.canvas.zoom_about(1 / ZOOM_STEP),
             "fit": self.view.canvas.fit,
-            "mirror_picture": lambda on: self.choose_for_source(mirrored=on),
+            "mirror_picture": lambda on: self.choose(mirrored=on),
             "plots": self.plots.setVisible,
             "full_screen": self.set_full_screen,
             "stage": self.show_stage,
@@ -118,7 +118,7 @@ class MainWindow(Page):
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
-            "denoise": lambda on: self.choose_for_source(denoise=on),
+            "denoise": lambda on: self.choose(denoise=on),
             "learn_hot_pixels": player.learn_hot_pixels,
             "sensitivity": self.sensitivity.setVisible,
             "model": self.choose_model,
@@ -145,9 +145,7 @@ class MainWindow(Page):
         self.source_opened.connect(self._show_opened)
         self.recording_written.connect(self.remember)
         transport.line.seek_requested.connect(player.seek)
-        transport.speed.currentIndexChanged.connect(
-            lambda _: player.apply(replace(player.choices, speed=transport.speed.currentData()))
-        )
+        transport.speed.currentIndexChanged.connect(lambda _: player.choose(speed=transport.speed.currentData()))
         does: tuple[tuple[QPushButton, str], ...] = (
             (transport.play, "play"),
             (transport.back, "frame_back"),
@@ -232,12 +230,10 @@ class MainWindow(Page):
         choices, chosen = before.choices, wanted.choices
         if wanted.theme != before.theme:
             self.set_theme(wanted.theme)
-        if chosen.state_mode != choices.state_mode:
-            self.set_state_mode(chosen.state_mode)
-        self.player.choose_for_source(**_changed(choices, chosen, "mirrored", "denoise"))
         if chosen.speed != choices.speed:
             self.transport.speed.choose(chosen.speed)
-        self.choose(**_changed(choices, chosen, "view", "loop", "decider", "pre_roll_s", "by_model"))
+        names = ("state_mode", "mirrored", "denoise", "view", "loop", "decider", "pre_roll_s", "by_model")
+        self.choose(**_changed(choices, chosen, *names))
         if wanted.engine != before.engine:
             self.set_model(self.player.chosen, wanted.engine)
         self.settings.change(**_changed(before, wanted, "mounted", "recent", "labels"))
@@ -250,21 +246,12 @@ class MainWindow(Page):
         self.show_dialog(dialog)
 
     def choose(self, **fields: object) -> None:
-        """Play in this way, now and for the next start of livesnn."""
+        """Play in this way, as `Player.choose` does, and show it."""
         self.player.choose(**fields)
         self._show_choices()
 
     def choose_view(self, **fields: str) -> None:
         self.choose(view=replace(self.player.choices.view, **fields))  # type: ignore[arg-type]  # both are str
-
-    def set_state_mode(self, mode: StateMode) -> None:
-        self.player.apply(replace(self.player.choices, state_mode=mode))
-        self._show_choices()
-
-    def choose_for_source(self, **fields: bool) -> None:
-        """Filter noise, or mirror the picture on the screen, but not for the network."""
-        self.player.choose_for_source(**fields)
-        self._show_choices()
 
     def set_theme(self, theme: ThemeName) -> None:
         self.settings.change(theme=theme)

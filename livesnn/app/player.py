@@ -42,6 +42,8 @@ from livesnn.sources import is_webcam
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
 WONDER_S = 0.5  # before a person wonders whether anything happens
 LAST_PATIENCE_S = 4.0  # the window has closed
+OF_CAMERA = {"denoise": "filtered", "mirrored": "mirrored"}  # choice → the cameras with it in the settings
+FORGOTTEN = ("speed", "state_mode")  # choices that have their defaults at each start
 DIGITS = "nmnist"
 CLIPS = {DIGITS: "digit-3", "cifar10-dvs-sim": "ship"}  # What models of a data set know, of the shipped clips
 
@@ -301,14 +303,6 @@ class Player:
             self.orientation = orientation
             self.play_again()
 
-    def choose_for_source(self, **fields: Any) -> None:
-        """Change ``denoise`` or ``mirrored`` for this source, which is remembered for a camera or a stream."""
-        for name, on in fields.items() if self._camera else ():
-            kept = "filtered" if name == "denoise" else name
-            others = {camera for camera in getattr(self._settings.now, kept) if camera != self._camera}
-            self._settings.change(**{kept: tuple(sorted(others | {self._camera} if on else others))})
-        self.apply(replace(self.choices, **fields))
-
     def toggle(self) -> None:
         """Pause, go on, or play again; before the source is open, do nothing."""
         if self.session is not None and self.opened is not None:
@@ -342,8 +336,13 @@ class Player:
             self.session.control.apply(self._of_session(choices))
 
     def choose(self, **fields: Any) -> None:
-        """Change fields of the choices, now and for the next start of livesnn."""
-        self._settings.choose(**fields)
+        """Change fields of the choices, now and for the next start of livesnn, or for this camera or stream."""
+        if kept := {name: value for name, value in fields.items() if name not in (*OF_CAMERA, *FORGOTTEN)}:
+            self._settings.choose(**kept)
+        for name in OF_CAMERA.keys() & fields if self._camera else ():
+            others = {camera for camera in getattr(self._settings.now, OF_CAMERA[name]) if camera != self._camera}
+            cameras = others | {self._camera} if fields[name] else others
+            self._settings.change(**{OF_CAMERA[name]: tuple(sorted(cameras))})
         self.apply(replace(self.choices, **fields))
 
     def choose_decider(self, decider: Decider, card: ModelCard | None) -> None:

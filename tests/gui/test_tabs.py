@@ -100,7 +100,7 @@ def test_each_source_has_its_own_state_model_and_choices(open_two: OpenTwo, reco
     assert first.player.opened is not None
     assert second.player.opened is not None
     assert first.player.opened.model is not second.player.opened.model
-    second.set_state_mode("reset")
+    second.choose(state_mode="reset")
     second.player.apply(second.player.choices.with_decider(Decider(threshold=0.9), None))
     assert first.player.choices.state_mode == "carry"
     assert first.player.choices.decider == Decider()
