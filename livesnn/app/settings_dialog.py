@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -34,10 +34,6 @@ from livesnn.console import capitalised
 from livesnn.infer.decide import HYSTERESIS
 from livesnn.session.event_picture import PALETTES
 
-KEPT = {  # Fields that "Defaults" doesn't touch: no choices, but what came about.
-    *("geometry", "splitters", "docks", "plots", "mounted", "recent", "model", "engine", "labels", "toured"),
-    "actions",
-}
 NOTHING_FOUND = "No setting matches these words."
 _BOX = 210  # width of the fields, pixels
 
@@ -273,8 +269,9 @@ class SettingsDialog(Dialog):
             show()
 
     def reset(self) -> None:
-        chosen = {each.name for each in fields(Settings)} - KEPT
-        self._use(replace(self.settings, **{name: getattr(Settings(), name) for name in chosen}))
+        """Reset the look and how sources are played, but not what came about, such as recent sources."""
+        usual = Settings()
+        self._use(replace(self.settings, theme=usual.theme, choices=usual.choices))
 
     def _change(self, path: str, value: object) -> None:
         if field_of(self.settings, path) != value:
