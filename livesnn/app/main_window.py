@@ -130,7 +130,7 @@ class MainWindow(Page):
             "act": self.acting.ask,
             "reset": player.reset,
             "settings": self.show_settings,
-            "layout": self._reset_layout,
+            "layout": self.lay_out,
             "docs": lambda: open_docs("index.md"),
             "filters": lambda: open_docs("cameras.md#noise"),
             "tour": self.begin_tour,
@@ -169,11 +169,6 @@ class MainWindow(Page):
         self._show_recent()
         self.commands[f"theme:{self.settings.now.theme}"].setChecked(True)
         self.commands["full_screen"].setChecked(self.window().isFullScreen())
-
-    def _reset_layout(self) -> None:
-        self.sensitivity.setFloating(False)
-        self.sensitivity.hide()
-        self.lay_out()
 
     # What a person asks for
 

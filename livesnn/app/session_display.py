@@ -150,8 +150,9 @@ class WindowLayout(QMainWindow):
     def lay_out(self) -> None:
         """Let the window and its parts have the sizes of the first start."""
         self.window().setWindowState(Qt.WindowState.WindowNoState)
-        self.plots.setFloating(False)
-        self.plots.hide()
+        for dock in self.findChildren(QDockWidget):
+            dock.setFloating(False)
+            dock.hide()
         self._fit_screen()
         self.splitters["cards"].setSizes([5000, 4000, 4000])
         cards = self.splitters["cards"].sizeHint().height()
