@@ -17,14 +17,14 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import Actions
 from livesnn.app.opening import Action
-from livesnn.app.recording_controls import SUFFIX, documents, proposed_name
+from livesnn.app.recording_controls import documents, proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
-from livesnn.session.showing import CSV, GIF, MP4, Showing
+from livesnn.session.showing import AEDAT4, CSV, GIF, MP4, Showing
 from livesnn.threads import Progress, Worker
 
 PNG = ".png"
@@ -33,9 +33,9 @@ FILTERS = {
     MP4: "MP4 videos (*.mp4)",
     GIF: "GIF animations (*.gif)",
     CSV: "Tables (*.csv)",
-    SUFFIX: f"Recordings (*{SUFFIX})",
+    AEDAT4: f"Recordings (*{AEDAT4})",
 }
-_COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", SUFFIX: "events"}
+_COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", AEDAT4: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
 NO_SOURCE = "Open a source first"
@@ -91,7 +91,7 @@ class Exporting:
             "save_window": lambda: self._ask(self.save_window, PNG),
             "film": lambda: self._ask(self.write, MP4, GIF),
             "table": lambda: self._ask(self.write, CSV),
-            "stretch": lambda: self._ask(self.write, SUFFIX),
+            "stretch": lambda: self._ask(self.write, AEDAT4),
             "mark_in": self.mark_in,
             "mark_out": self.mark_out,
             "forget_marks": lambda: self._mark(WHOLE),
@@ -158,7 +158,7 @@ class Exporting:
         def write(progress: Progress) -> str:
             if path is None and suffix == CSV:
                 count = log.write(out, classes, overwrite=True)
-            elif path is not None and suffix == SUFFIX:
+            elif path is not None and suffix == AEDAT4:
                 count = convert(path, out, stretch=marks, overwrite=True, progress=progress).events
             else:
                 from livesnn.session.export import export, export_last  # OpenCV would slow the start
@@ -206,7 +206,7 @@ class Exporting:
             banner.show_message(error_message(error), "error")
         else:
             action: Action = ("Open the folder", partial(open_folder, job.out.parent))
-            if job.out.suffix.lower() == SUFFIX:
+            if job.out.suffix.lower() == AEDAT4:
                 action = ("Open it", lambda: self._window.open_requested.emit(str(job.out), None))
             banner.show_message(job.written, "info", action)
 
@@ -221,7 +221,7 @@ class Exporting:
         now, opened = datetime.now(), self._player.opened
         path = None if opened is None else opened.playback.path
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
-        name = proposed_name(source, now).removesuffix(SUFFIX) + suffixes[0]
+        name = proposed_name(source, now).removesuffix(AEDAT4) + suffixes[0]
         title, kinds = f"Export {self._words(suffixes[0])}", {suffix: FILTERS[suffix] for suffix in suffixes}
 
         def use(out: Path) -> None:  # not while that dialog is being closed
@@ -245,7 +245,7 @@ class Exporting:
     def _words(self, suffix: str) -> str:
         if suffix == PNG:
             return "a picture"
-        what = {CSV: "decisions", SUFFIX: "a recording"}.get(suffix, "a video")
+        what = {CSV: "decisions", AEDAT4: "a recording"}.get(suffix, "a video")
         opened = self._player.opened
         if opened is None or opened.playback.live:
             return what

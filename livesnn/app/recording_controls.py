@@ -16,8 +16,8 @@ from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
+from livesnn.session.showing import AEDAT4
 
-SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"
 HOW = "Write the events to a file while they are shown"
 LIVE_ONLY = "Only live events can be recorded: open a camera or a stream"
@@ -53,7 +53,7 @@ class RecordingControls:
         if self._player.recorder is not None:
             self._player.stop_recording()
         elif self._player.can_record:
-            kinds = {SUFFIX: f"Recordings (*{SUFFIX})"}
+            kinds = {AEDAT4: f"Recordings (*{AEDAT4})"}
             dialog = save_dialog(self._window, "Record to a new file", self._new_file(), kinds, self.start)
             dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
             self._window.show_dialog(dialog)
@@ -151,7 +151,7 @@ def progress(recorder: Recorder, label: str | None) -> str:
 def proposed_name(source: str, now: datetime) -> str:
     """Return a file name made of a source and the time: gestures-2026-11-25-141530.aedat4."""
     words = _NOT_IN_A_NAME.sub("-", _SCHEME.sub("", source)).strip("-.") or "recording"
-    return f"{words}-{now:%Y-%m-%d-%H%M%S}{SUFFIX}"
+    return f"{words}-{now:%Y-%m-%d-%H%M%S}{AEDAT4}"
 
 
 def documents() -> Path:
