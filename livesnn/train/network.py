@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import lightning
 import numpy as np
@@ -35,7 +34,7 @@ from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NETWORKS, Configuration
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Frames, Stack, Streams, made_in_parts
-from livesnn.train.resolve import recorded_config
+from livesnn.train.resolve import Start, recorded_config
 from livesnn.train.run_folder import (
     LAST,
     epoch_file,
@@ -75,23 +74,6 @@ def build(config: Configuration, classes: tuple[str, ...]) -> Network:
             net.kernels = compiled_kernels()
     net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
     return net
-
-
-class Start(NamedTuple):
-    """A model that a training starts from: the file of its weights, the weights, and its card."""
-
-    file: Path
-    weights: Weights
-    card: ModelCard
-
-
-def read_start(model: Path) -> Start:
-    """Read a model by its name or folder; raises TrainError if it isn't a whole model folder."""
-    try:
-        file = model_folder(model) / WEIGHTS
-        return Start(file, *load_weights(file))
-    except (ModelError, OSError) as error:
-        raise TrainError(f"--init {model}: {error}") from error
 
 
 def start_from(net: SpikingNetwork, start: Start) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, cast, get_args, get_type_hints
 
 import msgspec
 import tyro
@@ -29,7 +29,7 @@ from livesnn.train.configuration import (
     flag,
 )
 from livesnn.train.datasets import Name, data_set
-from livesnn.weights import WEIGHTS, load_card
+from livesnn.weights import WEIGHTS, Weights, load_weights
 
 Given = Mapping[str, Any]
 """Fields of `Configuration` that somebody gave, by name; what isn't in it was left out."""
@@ -268,7 +268,7 @@ def configure(given: Given) -> Configuration:
     """
     begun = _begun(given)
     init = given.get("init", begun.init if begun else None)
-    start = read_card(init) if init else None
+    start = read_start(init).card if init else None
     config = resolve(given, start=start, begun=begun)
     if start and begun is None and (taken := taken_from(start, given)) and not shares_another():
         say(f"as in {start.name}: {' '.join(as_flags(taken).values())}")
@@ -286,10 +286,19 @@ def _begun(given: Given) -> Configuration | None:
     return begun if named.runs == 1 else replace(begun, name=named.name, runs=named.runs)
 
 
-def read_card(model: Path) -> ModelCard:
-    """Return the card of a model by its name or folder; raises TrainError if it isn't a whole model folder."""
+class Start(NamedTuple):
+    """A model that a training starts from: the file of its weights, the weights, and its card."""
+
+    file: Path
+    weights: Weights
+    card: ModelCard
+
+
+def read_start(model: Path) -> Start:
+    """Read a model by its name or folder; raises TrainError if it isn't a whole model folder."""
     try:
-        return load_card(model_folder(model) / WEIGHTS)
+        file = model_folder(model) / WEIGHTS
+        return Start(file, *load_weights(file))
     except (ModelError, OSError) as error:
         raise TrainError(f"--init {model}: {error}") from error
 

@@ -39,12 +39,10 @@ from livesnn.train.network import (
     LastEpochs,
     MeasuredNorms,
     Network,
-    Start,
     Teacher,
     build,
     freeze,
     load_final,
-    read_start,
     read_teacher,
     say_validation,
     spikes_of,
@@ -52,6 +50,7 @@ from livesnn.train.network import (
     trained_before,
     with_classes,
 )
+from livesnn.train.resolve import Start, read_start
 from livesnn.train.run_folder import (
     BEST,
     LAST,

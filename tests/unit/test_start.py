@@ -15,8 +15,8 @@ from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.network import Start, read_start, say_validation, start_from, trained_before
-from livesnn.train.resolve import CONFIG_FILE, as_record, configure, read_card, resolve
+from livesnn.train.network import say_validation, start_from, trained_before
+from livesnn.train.resolve import CONFIG_FILE, Start, as_record, configure, read_start, resolve
 from livesnn.weights import save_weights
 from tests.trees import configured
 
@@ -145,7 +145,7 @@ def test_a_training_from_a_model_is_resumed_with_the_network_it_was_begun_with(t
 
 
 def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
-    paper = replace(read_card(model), neuron=NeuronSpec(0.8, 1.0, reset=False), readout="spikes")
+    paper = replace(read_start(model).card, neuron=NeuronSpec(0.8, 1.0, reset=False), readout="spikes")
     taking = resolve({"dataset": "folder", "init": model}, start=paper)
     assert taking.card(CARD.classes).neuron == paper.neuron
     assert (taking.readout, taking.widths) == ("spikes", (8,) * 4)
@@ -187,7 +187,7 @@ def test_a_frozen_network_makes_the_spikes_that_its_read_out_learns(flags: dict[
 
 
 def test_a_network_whose_spikes_can_not_be_kept_is_not_frozen() -> None:
-    start = read_card(Path("gestures"))
+    start = read_start(Path("gestures")).card
     for pool, widths in ((16, 64), (3, 8)):
         card = replace(start, network=replace(start.network, final_pool=pool, widths=(widths,) * 4))
         with pytest.raises(TrainError, match="multiples of 16 and pools of at most 15×15"):

@@ -30,8 +30,8 @@ from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid_method import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import draw_confusion, record_test, write_model_folder
-from livesnn.train.network import READ_OUT, Start, build, freeze, spikes_of
-from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
+from livesnn.train.network import READ_OUT, build, freeze, spikes_of
+from livesnn.train.resolve import RECIPES, Start, configure, given_flags, read_start, recorded_config, resolve
 from livesnn.train.run_folder import AtomicCheckpointIO, logged, record_clips, run_folder
 from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights, save_weights
@@ -771,7 +771,7 @@ def test_strides_that_leave_nothing_of_the_picture_are_named() -> None:
 
 
 def test_frames_are_made_as_the_model_that_is_started_from_is_used_to() -> None:
-    start = read_card(Path("gestures"))
+    start = read_start(Path("gestures")).card
     folder = {"dataset": "folder", "init": Path("gestures")}
     card = resolve(folder, start=start).card(start.classes)
     assert (card.input.cell_pixels, card.trained_with((640, 480)).input) == (4.0, card.input)
