@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,9 +16,6 @@ from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NetworkName
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import accuracy_recordings, confusion, count_recordings
-
-if TYPE_CHECKING:
-    from torchvision.models import ResNet
 
 HIDDEN = 128  # Units of the fully connected layer before the classifier, as in ConvSNN
 LSTM_UNITS = 256
@@ -181,21 +177,26 @@ class ResNet18(Baseline):
     Residual Learning for Image Recognition").
     """
 
+    stacked = False  # Whether the frames of a window are channels
+
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
-        self.network = _resnet(card.input.channels, len(card.classes))
+        from torchvision.models import resnet18  # a second
+
+        self.network = resnet18(num_classes=len(card.classes))
+        channels = card.input.channels * (card.input.window if self.stacked else 1)
+        if channels != 3:
+            self.network.conv1 = nn.Conv2d(channels, self.network.conv1.out_channels, 7, 2, 3, bias=False)
 
     def window(self, x: Tensor) -> Tensor:
         frames = channels_last(x.flatten(0, 1))
         return self.network(frames).unflatten(0, x.shape[:2])
 
 
-class ResNet18Stacked(Baseline):
+class ResNet18Stacked(ResNet18):
     """ResNet-18 on the frames of a window as channels; one output a window. It isn't in the paper."""
 
-    def __init__(self, card: ModelCard) -> None:
-        super().__init__(card)
-        self.network = _resnet(card.input.window * card.input.channels, len(card.classes))
+    stacked = True
 
     def window(self, x: Tensor) -> Tensor:
         return self.network(channels_last(x.transpose(0, 1).flatten(1, 2))).unsqueeze(0)
@@ -226,16 +227,6 @@ def _classifier(features: int, card: ModelCard) -> nn.Module:
 
 def _pooled_pixels(card: ModelCard) -> int:
     return (card.input.height // 4) * (card.input.width // 4)
-
-
-def _resnet(channels: int, classes: int) -> ResNet:
-    """Return ResNet-18 with random weights, for pictures of so many channels."""
-    from torchvision.models import resnet18  # a second
-
-    network = resnet18(num_classes=classes)
-    if channels != 3:
-        network.conv1 = nn.Conv2d(channels, network.conv1.out_channels, 7, 2, 3, bias=False)
-    return network
 
 
 BASELINES: dict[NetworkName, type[Baseline]] = {
