@@ -380,7 +380,7 @@ class Correcting:
             )
             learned = yield from _learn(gesture, learning)
             assert isinstance(learned, Lesson)
-            said = describe_measured(learned.measured, learned.window_s)[0]
+            said = describe_measured(learned, learned.window_s)[0]
             if learned.poor:
                 shutil.rmtree(learned.folder, ignore_errors=True)
                 raise ModelError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -39,33 +39,22 @@ MISSED = 0.5  # Share of a gesture, performed otherwise than in the lesson, belo
 LONGEST_NAME = 40  # Characters in a gesture's name, which becomes part of a folder's
 
 
-@dataclass(frozen=True)
-class Lesson:
+@dataclass(frozen=True, kw_only=True)
+class Lesson(Measured):
     """What a model has learned, and how well."""
 
     folder: str  # The new model
     gesture: str
     windows: int  # Windows that the class was learned from
-    # Of its last windows, which were first held out, how many were decided right, and how many there were
-    right: int
-    kept_aside: int
-    # Of windows of known classes, how many were taken for the new class, and how many there were
-    taken: int
-    known: int
     # The class as which the model decided most of these windows before, and how many; "" and 0 if none
     resembles: str
     resembling: int
     # How unevenly events lie in the picture (see `clips.movement`), in the clip with the least movement
     movement: float
     at_rest: bool  # Whether that is no more than people at rest have; False for models that know no people
-    taken_from: dict[str, int] = field(default_factory=dict)  # How many of ``taken`` are of each class, where known
     window_s: float = 0.0  # Length of a window; 0: windows have a fixed number of events
     # Share of the lesson that is recognised where it is performed otherwise, such as "more slowly"
     otherwise: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def measured(self) -> Measured:
-        return Measured(**{each.name: getattr(self, each.name) for each in fields(Measured)})
 
     @property
     def to_add(self) -> list[str]:
@@ -246,7 +235,7 @@ def describe_lesson(lesson: Lesson) -> list[str]:
         words.append(
             "that isn't enough: show it again, for longer, or so that it differs more from the known classes"
         )
-    words += [*describe_measured(lesson.measured, lesson.window_s), f"learned from {lesson.windows} windows"]
+    words += [*describe_measured(lesson, lesson.window_s), f"learned from {lesson.windows} windows"]
     if ways := lesson.to_add:
         shown = [f"{way} ({100 * lesson.otherwise[way]:.0f} % is recognised so far)" for way in ways[:2]]
         words.append(f"show it {' and '.join(shown)}, too")

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
-from livesnn.card import ModelCard
+from livesnn.card import Measured, ModelCard
 from livesnn.errors import DAMAGED_ARRAY, DataError, ModelError, reason_of
 from livesnn.files import replace_file
 from livesnn.infer.decide import OTHER, THRESHOLD, probabilities
@@ -161,25 +161,28 @@ def teach(
     aside = _kept_aside(lengths)
     lesson = _Given(gesture, clips, others, loaded, weights, rows, before, shown, aside)
     learned = _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
-    made = Lesson(
-        folder=str(out),
-        gesture=gesture,
-        windows=windows,
+    measured = Measured(
         right=learned.decided(shown.chosen(aside)),
         kept_aside=int(aside.sum()),
         taken=sum(learned.taken.values()),
         known=learned.known,
+        taken_from=learned.taken,
+    )
+    made = Lesson(
+        **vars(measured),
+        folder=str(out),
+        gesture=gesture,
+        windows=windows,
         resembles=resembles,
         resembling=resembling,
         movement=round(moving, 1),
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
-        taken_from=learned.taken,
         window_s=card.input.window_s,
         otherwise=_otherwise(lesson, memory, learned.decided),
     )
     taught = {name: card.taught.get(name, 0) for name in learned.kept}
     taught[gesture] = windows + (0 if again else taught[gesture])
-    card = replace(learned.card, taught=taught, lessons=card.lessons | {gesture: made.measured})
+    card = replace(learned.card, taught=taught, lessons=card.lessons | {gesture: measured})
     files = recordings_of(folder)
     known_before = Recordings() if again else files.get(gesture, Recordings())
     write_taught(

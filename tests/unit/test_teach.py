@@ -284,7 +284,8 @@ def test_movement_tells_noise_hot_pixels_and_all_from_what_moves(side: int) -> N
 
 
 def test_a_lesson_says_that_hardly_anything_moved() -> None:
-    still = Lesson("folder", "stand", 20, 5, 5, 0, 192, "", 0, movement=24.0, at_rest=True)
+    still = Lesson(folder="folder", gesture="stand", windows=20, right=5, kept_aside=5, taken=0, known=192,
+                   resembles="", resembling=0, movement=24.0, at_rest=True)  # fmt: skip
     assert "hardly anything moves in it" in " ".join(describe_lesson(still))
     assert "hardly anything" not in " ".join(describe_lesson(replace(still, at_rest=False)))
 
@@ -858,7 +859,8 @@ def test_card_and_page_say_how_well_a_class_was_learned(two_gestures: Path) -> N
 
 
 def test_a_lesson_names_what_was_mistaken_for_it_most_often_first() -> None:
-    some = Lesson("folder", "flap", 20, 4, 5, 3, 192, "", 0, 99.0, at_rest=False, window_s=0.5,
+    some = Lesson(folder="folder", gesture="flap", windows=20, right=4, kept_aside=5, taken=3, known=192,
+                  resembles="", resembling=0, movement=99.0, at_rest=False, window_s=0.5,
                   taken_from={"wave": 1, "drums": 2})  # fmt: skip
     assert describe_lesson(some)[:3] == [
         "flap is learned",
