@@ -23,18 +23,10 @@ PROTOCOLS = ("split1", "split2", "split3")
 Part = Literal["train", "test"]
 
 
-class ListedVideo(NamedTuple):
-    """A video of an official list: its class, its file, and the group of videos it was cut from."""
-
-    label: str
-    path: Path
-    group: str
-
-
 class OfficialList(NamedTuple):
     """All videos of an official list, there or not; all classes in order; the folder of the classes' folders."""
 
-    videos: list[ListedVideo]
+    videos: list[Recording]
     classes: tuple[str, ...]
     folder: Path
 
@@ -61,7 +53,7 @@ class VideoSet:
         only = request.only
         absent: tuple[str, ...] = ()
         if not only:
-            there = {video.label for video in official.videos if video.path.is_file()}
+            there = {official.classes[video.label] for video in official.videos if video.path.is_file()}
             folders = [label for label in official.classes if (official.folder / label).is_dir()]
             only = tuple(label for label in folders if label in there)
             absent = tuple(f"{label}: none of its listed videos is there" for label in folders if label not in there)
@@ -88,17 +80,17 @@ class VideoSet:
 
         parts: tuple[Part, ...] = ("train", "test")
         lists = [self.read_list(data, protocol, part) for protocol in PROTOCOLS for part in parts]
-        listed = {video.path: video for official in lists for video in official.videos}.values()
+        listed = dict.fromkeys(video.path for official in lists for video in official.videos)
         findings: list[Finding] = []
         for label in lists[0].classes:
-            videos = [video for video in listed if video.label == label]
-            there = [video for video in videos if video.path.is_file()]
-            findings += [found for video in there for found in damage(video_clips, video.path, INPUT)]
+            videos = [path for path in listed if path.parent.name == label]
+            there = [path for path in videos if path.is_file()]
+            findings += [found for path in there for found in damage(video_clips, path, INPUT)]
             findings.append(counted(label, len(there), len(videos), "videos"))
         return findings
 
 
-def _chosen(official: OfficialList, only: Sequence[str], name: str) -> tuple[list[ListedVideo], tuple[str, ...]]:
+def _chosen(official: OfficialList, only: Sequence[str], name: str) -> tuple[list[Recording], tuple[str, ...]]:
     """Return the videos and the classes to use, in their official order: those of ``only``, or all with a folder.
 
     Raises DataError if one of ``only`` isn't known or has no folder, or there are fewer than two classes.
@@ -119,7 +111,9 @@ def _chosen(official: OfficialList, only: Sequence[str], name: str) -> tuple[lis
         raise DataError(
             f"{len(classes)} of {name}'s classes are in {folder}: expected two or more of {folder}/<class>/*.avi"
         )
-    return [video for video in official.videos if video.label in classes], classes
+    labels = {known.index(label): number for number, label in enumerate(classes)}
+    videos = [video._replace(label=labels[video.label]) for video in official.videos if video.label in labels]
+    return videos, classes
 
 
 def _load(name: str, official: OfficialList, only: Sequence[str], spec: InputSpec, most: int | None) -> Clips:
@@ -127,17 +121,13 @@ def _load(name: str, official: OfficialList, only: Sequence[str], spec: InputSpe
     listed, classes = _chosen(official, only, name)
     if not listed:
         raise DataError(f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again")
-    every = [
-        Recording(video.path, classes.index(video.label), f"{video.label}/{video.path.name}", video.group)
-        for video in listed
-    ]
-    there = [recording for recording in every if recording.path.is_file()]
+    there = [video for video in listed if video.path.is_file()]
     if not there:
         raise DataError(
             f"none of the {len(listed)} videos of the list are there, such as {listed[0].path}: unpack them again"
         )
     clips = load_recordings(name, there, classes, spec, read=_windows, most=most)
-    missing = tuple(f"{recording.name}: isn't there" for recording in every if not recording.path.is_file())
+    missing = tuple(f"{video.name}: isn't there" for video in listed if not video.path.is_file())
     return replace(clips, skipped=clips.skipped + missing)
 
 
@@ -148,7 +138,7 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
 
 
 UCF101_LISTS = ("ucfTrainTestlist", "ucf101_splits", ".")
-_UCF101_VIDEO = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d+\.avi)")
+_UCF101_VIDEO = re.compile(r"([^/]+)/(v_\w+_(g\d+)_c\d+\.avi)")
 
 
 def _read_ucf101(data: Path, protocol: str, part: Part) -> OfficialList:
@@ -167,8 +157,9 @@ def _read_ucf101(data: Path, protocol: str, part: Part) -> OfficialList:
         found = _UCF101_VIDEO.match(line)
         if found is None:
             raise DataError(f"{path}, line {row}: {line[:60]!r} names no video of UCF-101: unpack the lists again")
-        group = f"{found['label']}/{found['group']}"
-        listed.append(ListedVideo(found["label"], videos / found["label"] / found["file"], group))
+        name, file, group = found.groups()
+        if name in known:
+            listed.append(Recording(videos / name / file, known.index(name), f"{name}/{file}", f"{name}/{group}"))
     return OfficialList(listed, tuple(known), videos)
 
 
@@ -185,15 +176,15 @@ def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
     if not known:
         raise DataError(f"no official splits in {lists}: unpack test_train_splits.rar there (*{suffix})")
     listed = []
-    for label in known:
-        path = lists / f"{label}{suffix}"
+    for label, name in enumerate(known):
+        path = lists / f"{name}{suffix}"
         for number, line in _lines(path):
             file, _, use = line.rpartition(" ")
             if not file or use not in ("0", "1", "2"):
                 raise DataError(f'{path}, line {number}: {line[:60]!r} isn\'t "<file> 0|1|2": unpack the lists again')
             if use == _HMDB51_USE[part]:
-                film = file.rpartition(f"_{label}_")[0]
-                listed.append(ListedVideo(label, videos / label / file, f"{label}/{film}"))
+                film = file.rpartition(f"_{name}_")[0]
+                listed.append(Recording(videos / name / file, label, f"{name}/{file}", f"{name}/{film}"))
     return OfficialList(listed, tuple(known), videos)
 
 
