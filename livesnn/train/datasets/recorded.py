@@ -150,17 +150,12 @@ def whole_side(
             "add --split test, for separate recordings"
         )
     groups = [recording.group for recording in recordings]
-    by_table = split.protocol == BY_TABLE
-    kept = (
-        ()
-        if by_table
-        else split.groups or validation_groups(groups, labels_of(recordings), split.fraction, split.seed)
-    )
-    side = [
-        recording
-        for recording in recordings
-        if (recording.use == "validation" if by_table else recording.group in kept) == validation
-    ]
+    if split.protocol == BY_TABLE:
+        kept = [recording.use == "validation" for recording in recordings]
+    else:
+        drawn = split.groups or validation_groups(groups, labels_of(recordings), split.fraction, split.seed)
+        kept = [group in drawn for group in groups]
+    side = [recording for recording, held_out in zip(recordings, kept, strict=True) if held_out == validation]
     if not side:
         raise DataError(
             f"no recordings are there that {card.name} {'was validated' if validation else 'trained'} on: give their "
@@ -248,13 +243,12 @@ def _read_into_cache(recording: Recording, *, cache: str, spec: InputSpec, read:
 
 def _cached(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
     """Return the cached file of a recording if it has windows, and its header and length are right."""
-    try:
+    with suppress(*DAMAGED_ARRAY):  # or there is no file
         file = _file(recording, cache, spec)
-        shape = OnDisk(file).shape
-    except DAMAGED_ARRAY:  # or there is no file
-        return None
-    whole = shape[0] > 0 and shape[1:] == (spec.window, spec.channels, spec.height, spec.width)
-    return file if whole else None
+        count, *shape = OnDisk(file).shape
+        if count and shape == [spec.window, spec.channels, spec.height, spec.width]:
+            return file
+    return None
 
 
 def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:

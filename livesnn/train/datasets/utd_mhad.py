@@ -239,8 +239,8 @@ def steady(pictures: FloatImage) -> FloatImage:
     calm = np.median(_around(pictures, 4), axis=-1)
     near = _around(np.stack([cv2.GaussianBlur(each, (0, 0), 2.5) for each in np.log(pictures)]), 2)
     moving = np.clip((near.max(-1) - near.min(-1) - STILL) / STILL, 0, 1)
-    for each, out in zip(moving, moving, strict=True):
-        out[:] = cv2.GaussianBlur(cv2.dilate(each, np.ones((5, 5))), (0, 0), 1.5)
+    for each in moving:
+        each[:] = cv2.GaussianBlur(cv2.dilate(each, np.ones((5, 5))), (0, 0), 1.5)
     return np.asarray(calm + moving * (pictures - calm), np.float32)
 
 
