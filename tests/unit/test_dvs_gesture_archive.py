@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 
 from livesnn.errors import DataError
 from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.simulate.gestures import Segment
+from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets.dvs_gesture import (
-    Segment,
-    Trial,
     cut_segments,
+    find_recordings,
     find_root,
-    list_trials,
-    named_trials,
+    labels_file,
+    listed_recordings,
+    named_recordings,
     read_segments,
 )
 from tests.aedat3_writer import RESET, header, polarity, special, write_recording
@@ -44,10 +46,10 @@ def write_labels(path: Path, labels: Labels) -> Path:
     return path
 
 
-def write_trial(root: Path, name: str, events: Events, labels: Labels, packet_events: int = 100) -> Trial:
+def write_trial(root: Path, name: str, events: Events, labels: Labels, packet_events: int = 100) -> Path:
     root.mkdir(exist_ok=True)
     write_labels(root / f"{name}_labels.csv", labels)
-    return Trial(write_recording(root / f"{name}.aedat", events, packet_events))
+    return write_recording(root / f"{name}.aedat", events, packet_events)
 
 
 @pytest.fixture
@@ -62,37 +64,36 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def trial(tmp_path: Path) -> Callable[..., Trial]:
+def trial(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a trial: (events, labels, events a packet)."""
     return lambda *args: write_trial(tmp_path / "DvsGesture", "user07_lab", *args)
 
 
 def test_the_trials_of_a_part_are_those_of_its_official_list_in_its_order(archive: Path) -> None:
     assert find_root(archive.parent) == find_root(archive) == archive
-    trials = list_trials(archive, "train")
-    assert [trial.person for trial in trials] == ["user01", "user02"]
-    assert trials[0].labels == archive / "user01_fluorescent_led_labels.csv"
-    assert [trial.recording.name for trial in list_trials(archive, "test")] == ["user24_led.aedat"]
+    trials = listed_recordings(archive, "train")
+    assert trials == [archive / "user01_fluorescent_led.aedat", archive / "user02_natural.aedat"]
+    assert labels_file(trials[0]) == archive / "user01_fluorescent_led_labels.csv"
+    assert {each.group for each in find_recordings(archive, "archive", "train")} == {"user01", "user02"}
+    assert [trial.name for trial in listed_recordings(archive, "test")] == ["user24_led.aedat"]
 
 
 def test_every_listed_trial_can_be_cut(archive: Path) -> None:
-    for trial in (*list_trials(archive, "train"), *list_trials(archive, "test")):
-        assert [(segment.label, events.size) for segment, events in cut_segments(trial)] == [
-            (0, 100),
-            (10, 100),
-        ]
+    for trial in (*listed_recordings(archive, "train"), *listed_recordings(archive, "test")):
+        cut = [(segment.gesture, events.size) for segment, events in cut_segments(trial)]
+        assert cut == [(GESTURES[0], 100), (GESTURES[10], 100)]
 
 
-def test_a_segment_has_the_event_at_its_start_but_not_the_one_at_its_end(trial: Callable[..., Trial]) -> None:
+def test_a_segment_has_the_event_at_its_start_but_not_the_one_at_its_end(trial: Callable[..., Path]) -> None:
     labels = [(3, 100, 200), (4, 200, 251), (5, 260, 261)]
     cut = [
         (segment, events["t"].tolist())
         for segment, events in cut_segments(trial(make_events(range(0, 900, 10)), labels))
     ]
     assert cut == [
-        (Segment(2, 100, 200), list(range(100, 200, 10))),
-        (Segment(3, 200, 251), list(range(200, 251, 10))),
-        (Segment(4, 260, 261), [260]),
+        (Segment(GESTURES[2], 100, 200), list(range(100, 200, 10))),
+        (Segment(GESTURES[3], 200, 251), list(range(200, 251, 10))),
+        (Segment(GESTURES[4], 260, 261), [260]),
     ]
 
 
@@ -110,7 +111,7 @@ def test_what_is_cut_is_what_a_mask_over_the_whole_recording_gives(tmp_path: Pat
             bounds.append(start)
     made = write_trial(tmp_path / "archive", "user03_led", events, labels, data.draw(st.integers(1, 50)))
     cut = list(cut_segments(made))
-    assert [segment for segment, _ in cut] == list(read_segments(made.labels))
+    assert [segment for segment, _ in cut] == list(read_segments(labels_file(made)))
     for segment, found in cut:
         inside = (events["t"] >= segment.start_us) & (events["t"] < segment.end_us)
         assert np.array_equal(found, events[inside])
@@ -118,10 +119,14 @@ def test_what_is_cut_is_what_a_mask_over_the_whole_recording_gives(tmp_path: Pat
 
 def test_a_segment_is_clipped_to_end_where_the_next_one_starts_as_in_user22_led(tmp_path: Path) -> None:
     labels = write_labels(tmp_path / "user22_led_labels.csv", [(9, 500, 900), (10, 850, 1_000), (8, 100, 400)])
-    assert read_segments(labels) == (Segment(7, 100, 400), Segment(8, 500, 850), Segment(9, 850, 1_000))
+    assert read_segments(labels) == (
+        Segment(GESTURES[7], 100, 400),
+        Segment(GESTURES[8], 500, 850),
+        Segment(GESTURES[9], 850, 1_000),
+    )
 
 
-def test_one_segment_at_a_time_is_held_in_memory(trial: Callable[..., Trial]) -> None:
+def test_one_segment_at_a_time_is_held_in_memory(trial: Callable[..., Path]) -> None:
     n = 1 << 20
     labels = [(1 + k % 11, k * 50_000, (k + 1) * 50_000) for k in range(20)]
     made = trial(make_events(np.arange(n)), labels, 4096)
@@ -138,7 +143,7 @@ def test_one_segment_at_a_time_is_held_in_memory(trial: Callable[..., Trial]) ->
 def test_a_clock_set_to_zero_before_the_first_gesture_does_no_harm(tmp_path: Path) -> None:
     made = write_trial(tmp_path / "archive", "user03_led", make_events([1]), [(1, 10, 20)])
     events = make_events(range(100))
-    made.recording.write_bytes(header() + polarity(make_events([900_000])) + special([RESET]) + polarity(events))
+    made.write_bytes(header() + polarity(make_events([900_000])) + special([RESET]) + polarity(events))
     ((_, found),) = cut_segments(made)
     assert found["t"].tolist() == list(range(10, 20))
 
@@ -146,15 +151,15 @@ def test_a_clock_set_to_zero_before_the_first_gesture_does_no_harm(tmp_path: Pat
 def test_a_clock_set_to_zero_between_gestures_is_an_error(tmp_path: Path) -> None:
     made = write_trial(tmp_path / "archive", "user03_led", make_events([1]), [(1, 10, 20), (2, 50, 90)])
     events = make_events(range(40))
-    made.recording.write_bytes(header() + polarity(events) + special([RESET]) + polarity(events))
+    made.write_bytes(header() + polarity(events) + special([RESET]) + polarity(events))
     segments = cut_segments(made)
-    assert next(segments)[0] == Segment(0, 10, 20)
+    assert next(segments)[0] == Segment(GESTURES[0], 10, 20)
     with pytest.raises(DataError, match="time jumps back from 39 to 0 µs between gestures"):
         next(segments)
 
 
 def test_a_recording_may_end_a_little_before_its_last_label_but_not_long_before(
-    trial: Callable[..., Trial],
+    trial: Callable[..., Path],
 ) -> None:
     events = make_events(range(0, 5_000_000, 1_000))
     late = [(1, 10, 2_000_000), (2, 4_000_000, 5_900_000)]
@@ -166,7 +171,7 @@ def test_a_recording_may_end_a_little_before_its_last_label_but_not_long_before(
             next(segments)
 
 
-def test_a_segment_without_events_is_an_error(trial: Callable[..., Trial]) -> None:
+def test_a_segment_without_events_is_an_error(trial: Callable[..., Path]) -> None:
     made = trial(make_events([10, 20, 90]), [(1, 0, 15), (2, 30, 80)])
     with pytest.raises(DataError, match=r"no events from 30 to 80 µs, where user07_lab_labels\.csv has class 2"):
         list(cut_segments(made))
@@ -213,7 +218,7 @@ def test_labels_that_are_damaged_are_an_error_of_one_line(tmp_path: Path, text: 
 def test_a_list_of_trials_that_is_damaged_is_an_error_of_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "trials_to_test.txt").write_text(text)
     with pytest.raises(DataError, match=message) as raised:
-        named_trials(tmp_path, "test")
+        named_recordings(tmp_path, "test")
     assert "\n" not in str(raised.value)
 
 
@@ -224,23 +229,23 @@ def test_what_is_missing_is_named(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"no file .*user02_natural_labels\.csv, nor 0 others of 4 that trials_to_train"
     ):
-        list_trials(archive, "train")
-    assert len(named_trials(archive, "train")) == 2
+        listed_recordings(archive, "train")
+    assert len(named_recordings(archive, "train")) == 2
     with pytest.raises(DataError, match=r"no file .*user02_natural_labels\.csv"):
-        list(cut_segments(named_trials(archive, "train")[1]))
+        list(cut_segments(named_recordings(archive, "train")[1]))
     (archive / "user24_led.aedat").unlink()
     with pytest.raises(DataError, match=r"user24_led\.aedat: no such file"):
-        list(cut_segments(named_trials(archive, "test")[0]))
+        list(cut_segments(named_recordings(archive, "test")[0]))
     (archive / "trials_to_test.txt").unlink()
     with pytest.raises(DataError, match=r"no file .*trials_to_test\.txt"):
-        list_trials(archive, "test")
+        listed_recordings(archive, "test")
 
 
-def test_a_recording_that_is_of_something_else_is_an_error(trial: Callable[..., Trial]) -> None:
+def test_a_recording_that_is_of_something_else_is_an_error(trial: Callable[..., Path]) -> None:
     made = trial(make_events([1, 2]), [(1, 0, 5)])
-    write_recording(made.recording, make_events([1, 2]), 10, "1: DAVIS240C")
+    write_recording(made, make_events([1, 2]), 10, "1: DAVIS240C")
     with pytest.raises(DataError, match="240×180 pixels aren't a DVS128's 128×128"):
         list(cut_segments(made))
-    made.recording.write_bytes(b"something else")
+    made.write_bytes(b"something else")
     with pytest.raises(DataError, match="not a recording of a known format"):
         list(cut_segments(made))

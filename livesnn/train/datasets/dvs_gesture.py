@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import Recording as OpenRecording
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
-from livesnn.simulate.gestures import Segment as Performed
+from livesnn.simulate.gestures import Segment
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream, absent
 from livesnn.train.datasets.clips import Clips, Frames
@@ -68,18 +68,17 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
     """
     if card.classes != GESTURES:
         raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
-    trials = list_trials(find_root(data), "test" if split == "test" else "train")
+    trials = listed_recordings(find_root(data), "test" if split == "test" else "train")
     if split != "test":
         recordings = find_recordings(data, "archive", "train")
         side = whole_side(recordings, card, _own_split(card), validation=split == "validation")
         files = {recording.path for recording in side}
-        trials = [trial for trial in trials if trial.recording in files]
+        trials = [path for path in trials if path in files]
     left_us = minutes * 60e6
     for number in np.random.default_rng([seed, 0x57EA]).permutation(len(trials)):
-        segments = read_segments(trials[number].labels)
-        with open_recording(trials[number].recording) as recording:
-            performed = [Performed(GESTURES[label], start, end) for label, start, end in segments]
-            yield UncutStream("between", recording, performed, rests=True)
+        segments = read_segments(labels_file(trials[number]))
+        with open_recording(trials[number]) as recording:
+            yield UncutStream("between", recording, segments, rests=True)
         left_us -= segments[-1].end_us - segments[0].start_us
         if left_us <= 0:
             return
@@ -97,17 +96,16 @@ def check(data: Path) -> list[Finding]:
     root = find_root(data)
     findings = []
     for part in PARTS:
-        for trial in named_trials(root, part):
-            name = trial.recording.name
-            if absent := [path for path in (trial.recording, trial.labels) if not path.is_file()]:
+        for recording in named_recordings(root, part):
+            if absent := [path for path in (recording, labels_file(recording)) if not path.is_file()]:
                 findings.append(Finding("missing", f"{part}: {absent[0].name}"))
                 continue
             try:
-                count = sum(1 for _ in cut_segments(trial))
+                count = sum(1 for _ in cut_segments(recording))
             except LivesnnError as error:
                 findings.append(Finding("damaged", f"{part}: {error}"))
             else:
-                findings.append(Finding("complete", f"{part}: {name}, {count} gestures"))
+                findings.append(Finding("complete", f"{part}: {recording.name}, {count} gestures"))
     return findings
 
 
@@ -116,15 +114,9 @@ def find_recordings(data: Path, protocol: str, part: Part) -> list[Recording]:
     if protocol == "npy":
         return _find_copies(data, part)
     return [
-        Recording(
-            trial.recording,
-            segment.label,
-            f"{trial.recording.stem}/{number}_{GESTURES[segment.label]}",
-            trial.person,
-            (segment.start_us, segment.end_us),
-        )
-        for trial in list_trials(find_root(data), part)
-        for number, segment in enumerate(read_segments(trial.labels))
+        Recording(path, GESTURES.index(gesture), f"{path.stem}/{number}_{gesture}", _person(path), (start_us, end_us))
+        for path in listed_recordings(find_root(data), part)
+        for number, (gesture, start_us, end_us) in enumerate(read_segments(labels_file(path)))
     ]
 
 
@@ -152,7 +144,7 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
         events = _events_of_copy(path)
     else:
         try:
-            cut = cut_segments(Trial(path))
+            cut = cut_segments(path)
             events = next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
         except DataError as error:  # only this recording is left out
             raise SourceError(str(error)) from error
@@ -171,27 +163,13 @@ def _events_of_copy(path: Path) -> Events:
     return events
 
 
-class Trial(NamedTuple):
-    """A recording that is named by its person and light, with its labels beside it."""
-
-    recording: Path
-
-    @property
-    def labels(self) -> Path:
-        return self.recording.with_name(f"{self.recording.stem}_labels.csv")
-
-    @property
-    def person(self) -> str:
-        number = self.recording.name.removeprefix("user").partition("_")[0]
-        return f"user{int(number):02d}"
+def labels_file(recording: Path) -> Path:
+    return recording.with_name(f"{recording.stem}_labels.csv")
 
 
-class Segment(NamedTuple):
-    """A gesture in a recording, ``start_us`` ≤ t < ``end_us`` on the recording's clock; ``label`` counts from 0."""
-
-    label: int
-    start_us: int
-    end_us: int
+def _person(recording: Path) -> str:
+    number = recording.name.removeprefix("user").partition("_")[0]
+    return f"user{int(number):02d}"
 
 
 def find_root(data: Path) -> Path:
@@ -206,35 +184,34 @@ def _list_of(root: Path, part: Part) -> Path:
     return root / f"trials_to_{part}.txt"
 
 
-def list_trials(root: Path, part: Part) -> list[Trial]:
-    """Return the trials of an official part; raises DataError if one of their files is missing."""
-    trials = named_trials(root, part)
-    files = [path for trial in trials for path in (trial.recording, trial.labels)]
+def listed_recordings(root: Path, part: Part) -> list[Path]:
+    """Return the recordings of an official part; raises DataError if one of them or its labels are missing."""
+    recordings = named_recordings(root, part)
+    files = [path for recording in recordings for path in (recording, labels_file(recording))]
     if missing := [path for path in files if not path.is_file()]:
         raise DataError(
             f"no file {missing[0]}, nor {len(missing) - 1} others of {len(files)} that {_list_of(root, part).name} "
             f"asks for: {_AGAIN}"
         )
-    return trials
+    return recordings
 
 
-def named_trials(root: Path, part: Part) -> list[Trial]:
-    """Return the trials in the official list, in its order, whether their files are there or not.
+def named_recordings(root: Path, part: Part) -> list[Path]:
+    """Return the recordings in the official list, in its order, whether they are there or not.
 
-    Raises DataError if the list is missing or empty, or a line isn't the name of a trial or is there twice.
+    Raises DataError if the list is missing or empty, or a line isn't the name of a recording or is there twice.
     """
     listed = _list_of(root, part)
-    trials: list[Trial] = []
+    recordings: list[Path] = []
     for number, line in numbered_lines(listed, _AGAIN):
         if _NAME.fullmatch(line) is None:
             raise DataError(f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}")
-        trial = Trial(root / line)
-        if trial in trials:
+        if root / line in recordings:
             raise DataError(f"{listed}, line {number}: {line} is there twice: {_AGAIN}")
-        trials.append(trial)
-    if not trials:
+        recordings.append(root / line)
+    if not recordings:
         raise DataError(f"{listed} names no trials: {_AGAIN}")
-    return trials
+    return recordings
 
 
 def read_segments(path: Path) -> tuple[Segment, ...]:
@@ -267,36 +244,35 @@ def _parse_segment(path: Path, number: int, line: str) -> Segment:
         raise DataError(f"{where}: class {of_class} isn't 1 to {len(GESTURES)}: {_AGAIN}")
     if start_us >= end_us:
         raise DataError(f"{where}: the gesture ends at {end_us:,} µs, before it starts: {_AGAIN}")
-    return Segment(of_class - 1, start_us, end_us)
+    return Segment(GESTURES[of_class - 1], start_us, end_us)
 
 
-def cut_segments(trial: Trial) -> Iterator[tuple[Segment, Events]]:
-    """Yield each segment of a trial with its events, in order of time, in one pass through the recording.
+def cut_segments(path: Path) -> Iterator[tuple[Segment, Events]]:
+    """Yield each segment of a recording with its events, in order of time, in one pass through the recording.
 
     Events are EVENTS_DTYPE [N], N > 0, with times as in the recording. Segments before a fault are yielded. Raises
     DataError if a file is missing or damaged, the recording isn't from a DVS128, its clock is set back between two
     gestures, it ends before a segment does, or a segment has no events.
     """
-    segments = read_segments(trial.labels)
+    segments = read_segments(labels_file(path))
     try:
-        with open_recording(trial.recording) as recording:
+        with open_recording(path) as recording:
             if recording.resolution != SENSOR:
                 width, height = recording.resolution
-                raise DataError(f"{trial.recording}: {width}×{height} pixels aren't a DVS128's 128×128: {_AGAIN}")
-            yield from _cut(trial, segments, recording)
+                raise DataError(f"{path}: {width}×{height} pixels aren't a DVS128's 128×128: {_AGAIN}")
+            yield from _cut(segments, recording)
     except (SourceError, FormatError) as error:
         raise DataError(f"{error} ({_AGAIN})") from error
 
 
-def _cut(trial: Trial, segments: tuple[Segment, ...], recording: OpenRecording) -> Iterator[tuple[Segment, Events]]:
+def _cut(segments: tuple[Segment, ...], recording: OpenRecording) -> Iterator[tuple[Segment, Events]]:
     parts: list[Events] = []
     done, newest_us = 0, 0
     for packet in recording:
         t = packet.events["t"]
         if t[0] < newest_us and (done or parts):
             raise DataError(
-                f"{trial.recording}: time jumps back from {newest_us:,} to {int(t[0]):,} µs between gestures: "
-                f"{_AGAIN}"
+                f"{recording.path}: time jumps back from {newest_us:,} to {int(t[0]):,} µs between gestures: {_AGAIN}"
             )
         newest_us = int(t[-1])
         while True:
@@ -304,24 +280,29 @@ def _cut(trial: Trial, segments: tuple[Segment, ...], recording: OpenRecording) 
             parts += [packet.events[first:last]] if last > first else []
             if last == t.size or not (done or parts):  # the rest comes later, maybe when the clock is set to 0
                 break
-            yield _joined_events(trial, segments[done], parts)
+            yield _joined_events(recording.path, segments[done], parts)
             parts, done = [], done + 1
             if done == len(segments):
                 return
     for segment in segments[done:]:
         if segment.end_us > newest_us + MOST_MISSING_US or segment.start_us > newest_us:
             raise DataError(
-                f"{trial.recording} ends at {newest_us:,} µs, before its labels do (class {segment.label + 1}, "
+                f"{recording.path} ends at {newest_us:,} µs, before its labels do (class {_number(segment)}, "
                 f"{segment.start_us:,} to {segment.end_us:,} µs): {_AGAIN}"
             )
-        yield _joined_events(trial, segment, parts)
+        yield _joined_events(recording.path, segment, parts)
         parts = []
 
 
-def _joined_events(trial: Trial, segment: Segment, parts: list[Events]) -> tuple[Segment, Events]:
+def _joined_events(path: Path, segment: Segment, parts: list[Events]) -> tuple[Segment, Events]:
     if not parts:
         raise DataError(
-            f"{trial.recording}: no events from {segment.start_us:,} to {segment.end_us:,} µs, where "
-            f"{trial.labels.name} has class {segment.label + 1}: {_AGAIN}"
+            f"{path}: no events from {segment.start_us:,} to {segment.end_us:,} µs, where "
+            f"{labels_file(path).name} has class {_number(segment)}: {_AGAIN}"
         )
     return segment, np.concatenate(parts)
+
+
+def _number(segment: Segment) -> int:
+    """Return the number of a segment's class in the archive."""
+    return GESTURES.index(segment.gesture) + 1
