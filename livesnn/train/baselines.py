@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.errors import DataError
 from livesnn.snn.network import State, channels_last, eval_mode
 from livesnn.train.batches import AT_ONCE
 from livesnn.train.configuration import NetworkName
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.evaluate import accuracy_recordings, confusion, count_recordings
+from livesnn.train.evaluate import accuracy_recordings, check_clips, confusion, count_recordings
 
 HIDDEN = 128  # Units of the fully connected layer before the classifier, as in ConvSNN
 LSTM_UNITS = 256
@@ -259,10 +258,9 @@ class Measured:
 def measure_baseline(net: Baseline, clips: Clips) -> Measured:
     """Decide each clip by its mean output, and each recording by the mean output of its clips.
 
-    It runs on a GPU if there is one. Raises DataError if there are no clips, or their classes aren't the network's.
+    It runs on a GPU if there is one. Raises DataError like `evaluate`.
     """
-    if not len(clips) or clips.classes != net.card.classes:
-        raise DataError(f"{len(clips)} clips of {clips.classes}, but the network knows {net.card.classes}")
+    check_clips(net.card, clips)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net.to(device)
     means = []

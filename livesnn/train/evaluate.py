@@ -83,7 +83,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     Raises DataError if there are no clips, or they don't fit the model's classes or window.
     """
     card = model.card
-    _check(card, clips)
+    check_clips(card, clips)
     begun_s = time.perf_counter()
     stream = clips.shuffled(seed)
     reset = list(_decided(model, stream, "reset"))
@@ -124,7 +124,8 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     )
 
 
-def _check(card: ModelCard, clips: Clips) -> None:
+def check_clips(card: ModelCard, clips: Clips) -> None:
+    """Raise DataError if there are no clips, or they don't fit a model's classes or window."""
     if clips.classes != card.classes:
         raise DataError(
             f"the data set has the classes {clips.classes}, but the model knows {card.classes}: choose another"
@@ -359,7 +360,7 @@ def compare(models: tuple[Model, Model], clips: tuple[Clips, Clips], *, seed: in
         for each, place in zip(clips, places, strict=True)
     ]
     for card, stream in zip((first, second), streams, strict=True):
-        _check(card, stream)
+        check_clips(card, stream)
     stream, classes = streams[0], first.classes
     reset, carried = (
         [list(_decided(*each, state)) for each in zip(models, streams, strict=True)] for state in ("reset", "carry")
