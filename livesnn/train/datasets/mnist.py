@@ -39,11 +39,12 @@ class Mnist(NamedTuple):
 
 
 def load_mnist(path: Path) -> Mnist:
-    """Read mnist.npz; ``path`` is the file or its folder.
+    """Read mnist.npz; ``path`` is the file, its folder, or a folder with that as mnist.
 
     Raises DataError if the file is missing, damaged, or something else than MNIST.
     """
-    file = path / "mnist.npz" if path.is_dir() else path
+    folder = path / "mnist" if (path / "mnist").is_dir() else path
+    file = folder / "mnist.npz" if folder.is_dir() else path
     if not file.is_file():
         folder = file.parent if file.suffix == ".npz" else file
         raise DataError(f"no MNIST at {file}: livesnn data get mnist-still --data {folder} downloads it")
@@ -159,7 +160,7 @@ class SequenceSet:
 
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
         """Return sequences of the training digits, a fraction of them kept for validation by seed."""
-        mnist = _mnist(request.data)
+        mnist = load_mnist(request.data)
         split = requested_split(request, before)
         train, validation = stratified_split(mnist.train_labels, split.fraction, split.seed)
         samples = self._of_training(mnist, train[: request.digits], request.seed)
@@ -167,7 +168,7 @@ class SequenceSet:
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
         """Return sequences of MNIST's test digits by seed 0, or of what the card's split kept or left."""
-        mnist = _mnist(data)
+        mnist = load_mnist(data)
         if split == "test":
             return SequenceSamples(self.kind, mnist.test_images, mnist.test_labels, 0).fixed("test")
         index = drawn_by_class(card, mnist.train_labels, split, "digits")
@@ -177,7 +178,7 @@ class SequenceSet:
         return self._of_training(mnist, index[:MEASURED], card.split.seed).fixed("train")
 
     def check(self, data: Path) -> list[Finding]:
-        mnist = _mnist(data)
+        mnist = load_mnist(data)
         return [
             counted("training", len(mnist.train_images), 60_000, "digits"),
             counted("test", len(mnist.test_images), 10_000, "digits"),
@@ -190,8 +191,3 @@ class SequenceSet:
         if not len(index):
             raise DataError("too few digits to keep some for validation: give a larger --validation, or all of MNIST")
         return self._of_training(mnist, measured(index), 0).fixed("validation")
-
-
-def _mnist(data: Path) -> Mnist:
-    inner = data / "mnist"
-    return load_mnist(inner if inner.is_dir() else data)
