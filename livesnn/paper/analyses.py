@@ -37,7 +37,7 @@ from livesnn.train.hybrid_method import HybridModule, measure_switch
 from livesnn.train.model_folder import blank_figure, markdown_table
 from livesnn.train.network import Network, build, measure_norms
 from livesnn.train.resolve import RECIPES, resolve
-from livesnn.train.run_folder import BEST, load_best
+from livesnn.train.run_folder import BEST, load_checkpoint, load_weights_of_run
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"  # Data set of Figures 1 and 2
 
@@ -108,7 +108,8 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
 def _trained(cell: Cell, folders: Folders) -> Network:
     config = replace(cell.config(0, folders.data, folders.runs), compile=False)
     net = build(config, classes_of(DATASET))
-    load_best(net, config.run)
+    best = config.run / BEST
+    load_weights_of_run(net, load_checkpoint(best), best)
     return net
 
 

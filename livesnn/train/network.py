@@ -36,11 +36,11 @@ from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Frames, Stack, Streams, made_in_parts
 from livesnn.train.resolve import Start, recorded_config
 from livesnn.train.run_folder import (
+    BEST,
     LAST,
     epoch_file,
     epochs_done,
     has_clips,
-    load_best,
     load_checkpoint,
     load_weights_of_run,
 )
@@ -218,15 +218,11 @@ def load_final(net: Network, run: Path, config: Configuration, training: Samples
     """
     if isinstance(net, SpikingNetwork):
         net.analog, net.kernels = False, EAGER  # compiled ones may be for another device
-    kept = [epoch_file(run, epoch) for epoch in config.averaged]
-    if not kept:
-        load_best(net, run)
-        return
+    kept = [epoch_file(run, epoch) for epoch in config.averaged] or [run / BEST]
     load_weights_of_run(net, mean_of(kept), kept[-1])
-    if config.freeze:
-        return
-    norms = MeasuredNorms(training, config.seed, config.zero_share)
-    norms.measure(net, config.epochs - 1, torch.device("cpu"))
+    if config.averaged and not config.freeze:
+        norms = MeasuredNorms(training, config.seed, config.zero_share)
+        norms.measure(net, config.epochs - 1, torch.device("cpu"))
 
 
 def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:

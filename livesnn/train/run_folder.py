@@ -145,11 +145,6 @@ def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def load_best(net: torch.nn.Module, run: Path) -> None:
-    """Load the weights of a run's best epoch into a network; raises TrainError if they are damaged."""
-    load_weights_of_run(net, load_checkpoint(run / BEST), run / BEST)
-
-
 def load_weights_of_run(net: torch.nn.Module, weights: dict[str, torch.Tensor], where: Path) -> None:
     """Load a checkpoint's weights into a network; raises TrainError, naming the file, if they don't fit."""
     try:
