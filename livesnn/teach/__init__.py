@@ -320,7 +320,7 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
     Raises ModelError if it has no such class, or can't do without it; or like `check_lesson`.
     """
     # It takes half a second to import these.
-    from livesnn.teach.add_class import Learned, rows_of, taught_before, write_taught
+    from livesnn.teach.add_class import rows_of, taught_before, write_taught
     from livesnn.teach.clips import BIAS, MOST_MOMENTS, WEIGHT, Memory, with_moments
 
     folder = model_folder(model)
@@ -352,6 +352,4 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
         most = min(MOST_MOMENTS, card.traces.hidden // len(kept))
         weights, card = with_moments(weights, card, memory, kept, {}, most)
     said = (gesture, *(("--rename", name) if name else ("--remove",)))
-    write_taught(
-        folder, out, Learned(weights, card, kept, lambda seen: 0, {}, 0), changed(recordings_of(folder)), said
-    )
+    write_taught(folder, out, weights, card, kept, changed(recordings_of(folder)), said)

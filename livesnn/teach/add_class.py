@@ -185,13 +185,8 @@ def teach(
     card = replace(learned.card, taught=taught, lessons=card.lessons | {gesture: measured})
     files = recordings_of(folder)
     known_before = Recordings() if again else files.get(gesture, Recordings())
-    write_taught(
-        folder,
-        out,
-        learned._replace(card=card),
-        files | {gesture: known_before + recordings},
-        (gesture, *["--again"] * again),
-    )
+    files |= {gesture: known_before + recordings}
+    write_taught(folder, out, learned.weights, card, learned.kept, files, (gesture, *["--again"] * again))
     return made
 
 
@@ -408,18 +403,25 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
 
 
 def write_taught(
-    base: Path, out: Path, learned: Learned, files: Mapping[str, Recordings], said: Sequence[str]
+    base: Path,
+    out: Path,
+    weights: Weights,
+    card: ModelCard,
+    kept: Mapping[str, FloatArray],
+    files: Mapping[str, Recordings],
+    said: Sequence[str],
 ) -> None:
-    """Write the model in ``base`` with what was learned into a new folder.
+    """Write the model in ``base`` with other weights, and with what they were learned from, into a new folder.
 
-    ``files``: the recordings of each class. ``said``: what was asked of `livesnn teach`, without the model.
+    ``kept`` is what `TAUGHT` will have, ``files`` the recordings of each class, and ``said`` what was asked of
+    `livesnn teach`, without the model.
     """
     card = replace(
-        learned.card,
+        card,
         name=out.name,
         accuracy=None,  # measured with other classes
         test=None,
-        command=shlex.join(["livesnn", "teach", *said, "--model", learned.card.name]),
+        command=shlex.join(["livesnn", "teach", *said, "--model", card.name]),
     )
     card = replace(card, states=card.layer_shapes())
     try:
@@ -427,9 +429,9 @@ def write_taught(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
             folder = Path(made) / out.name
             folder.mkdir()
-            write_model(folder, learned.weights, with_read_out(base / GRAPH, learned.weights, card), card)
-            kept = {KEY + name: array.astype(np.float16) for name, array in learned.kept.items()}
-            (folder / TAUGHT).write_bytes(save(kept))
+            write_model(folder, weights, with_read_out(base / GRAPH, weights, card), card)
+            halves = {KEY + name: array.astype(np.float16) for name, array in kept.items()}
+            (folder / TAUGHT).write_bytes(save(halves))
             (folder / RECORDINGS).write_bytes(recordings_file(files, out.parent))
             (folder / "README.md").write_text(describe_model(card), encoding="utf-8")
             if (base / MEMORY).is_file() and not card.traces.mixed:  # no class compares moments yet
