@@ -21,7 +21,7 @@ from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
 from livesnn.infer.model import Engine, only_model_for, read_card
-from livesnn.session.camera_settings import SensorFiles
+from livesnn.session.camera_settings import CameraFiles
 from livesnn.session.comparison import Second
 from livesnn.threads import usual_handlers
 
@@ -91,7 +91,7 @@ def run_app(
 
     application = make_application(settings)
     window = MainWindow(model, engine=engine, settings=settings)
-    window.player.sensors = SensorFiles(settings.folder, sensor)
+    window.player.camera_files = CameraFiles(settings.folder, sensor)
     if pre_roll_s is not None:
         window.player.apply(replace(window.player.choices, pre_roll_s=pre_roll_s))
     shown_model = None if source is None or model else only_model_for(source)
@@ -160,7 +160,7 @@ def _open_beside(
     for source in sources:
         other = window.new_tab()
         other.player.apply(window.player.choices)
-        other.player.sensors = window.player.sensors
+        other.player.camera_files = window.player.camera_files
         other.open(source, None if model else only_model_for(source), orientation)
     if window.tabs is not None:
         window.tabs.bar.setCurrentIndex(0)

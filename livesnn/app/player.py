@@ -31,7 +31,7 @@ from livesnn.infer.model import (
 from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
-from livesnn.session.camera_settings import HotPixelFiles, Mounting, SensorFiles, camera_name, with_mounted
+from livesnn.session.camera_settings import CameraFiles, Mounting, camera_name, with_mounted
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
@@ -89,7 +89,7 @@ class Player:
         self._chosen: str | Model = model or default_model(now.model)
         self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
-        self.sensors = SensorFiles(settings.folder)  # how cameras' sensors are set up
+        self.camera_files = CameraFiles(settings.folder)
         self.second: Second | None = None  # what all that plays is compared with
         self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
@@ -172,8 +172,7 @@ class Player:
             engine=self.engine,
             choices=self._of_session(self.choices),
             mounting=Mounting(opening.orientation, self._settings.now.mounted),
-            hot_pixels=HotPixelFiles(self._settings.folder),
-            sensors=self.sensors,
+            camera_files=self.camera_files,
             see=self.see,
             pictures=asked and wants_pictures(opening.source, model),
         )

@@ -107,7 +107,7 @@ class SensitivityDock(QDockWidget):
         if sensor is None:
             self.setWidget(QWidget())
             return
-        self.panel = SensorPanel(sensor, partial(self._player.sensors.change, sensor, serial))
+        self.panel = SensorPanel(sensor, partial(self._player.camera_files.change, sensor, serial))
         self.panel.load.clicked.connect(lambda _=False: self._ask_what_to_load())
         self.panel.save.clicked.connect(lambda _=False: self._ask_where_to_save())
         area = scrolled(self.panel, down_only=True)

@@ -56,7 +56,7 @@ def with_mounted(mounted: Mapping[str, Orientation], camera: str, orientation: O
     return others if orientation == Orientation() else {**others, camera: orientation}
 
 
-FOLDER = "hot-pixels"
+FOLDER, SENSORS = "hot-pixels", "sensors"
 
 
 @dataclass(frozen=True)
@@ -68,21 +68,25 @@ class _HotPixelFile:
     hot: list[tuple[int, int]]
 
 
-class HotPixelFiles:
-    """Files with the hot pixels of each camera, by its serial number. Sources without one have no file.
+class CameraFiles:
+    """Files with the hot pixels of each camera, and with its sensor's settings, by its serial number.
 
-    They are in the subfolder `FOLDER` of ``folder``. None: nothing is loaded or saved.
+    They are in the subfolders `FOLDER` and `SENSORS` of ``folder``. None: nothing is loaded or saved, as for a source
+    without a serial number. ``given`` are settings for every camera until the process ends, in place of the saved
+    ones.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path | None, given: SensorSettings | None = None) -> None:
+        self._folder, self._given = folder, given
 
-    def load(self, serial: str, sensor: Resolution, orientation: Orientation) -> npt.NDArray[np.bool_] | None:
+    def load_hot_pixels(
+        self, serial: str, sensor: Resolution, orientation: Orientation
+    ) -> npt.NDArray[np.bool_] | None:
         """Return which pixels of the upright picture are hot, bool [H, W]; None where nothing was saved.
 
         Raises DataError if the camera's file can't be read, or is for another sensor.
         """
-        if (file := _file_of(self._folder, FOLDER, serial)) is None or not file.is_file():
+        if (file := self._file(FOLDER, serial)) is None or not file.is_file():
             return None
         try:
             known = decode_json(file.read_bytes(), _HotPixelFile)
@@ -98,9 +102,9 @@ class HotPixelFiles:
             hot[y, x] = True
         return _oriented(hot, orientation)
 
-    def save(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
+    def save_hot_pixels(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
         """Save which pixels of the upright picture are hot, bool [H, W]; do nothing where that isn't possible."""
-        if (file := _file_of(self._folder, FOLDER, serial)) is None:
+        if (file := self._file(FOLDER, serial)) is None:
             return
         hot = _oriented(hot, Orientation().after(orientation))  # as the sensor has them
         height, width = hot.shape
@@ -109,26 +113,12 @@ class HotPixelFiles:
             file.parent.mkdir(parents=True, exist_ok=True)
             replace_file(file, msgspec.json.encode(known))
 
-
-SENSORS = "sensors"
-
-
-class SensorFiles:
-    """Files with the settings of each camera's sensor, by its serial number, as `load_settings` reads them.
-
-    They are in the subfolder `SENSORS` of ``folder``. None: nothing is loaded or saved. ``given`` are settings for
-    every camera until the process ends, in place of the saved ones.
-    """
-
-    def __init__(self, folder: Path | None, given: SensorSettings | None = None) -> None:
-        self._folder, self._given = folder, given
-
     def set_up(self, sensor: SensorControl, serial: str) -> str:
         """Set a camera up as was saved or given; return why that isn't possible, in one line, or ""."""
         try:
             if self._given is not None:
                 sensor.change(self._given)
-            elif (file := _file_of(self._folder, SENSORS, serial)) is not None and file.is_file():
+            elif (file := self._file(SENSORS, serial)) is not None and file.is_file():
                 sensor.change(load_settings(file))
         except (DataError, SourceError) as error:
             return f"the sensor is set up as its driver does: {error}"
@@ -137,15 +127,13 @@ class SensorFiles:
     def change(self, sensor: SensorControl, serial: str, settings: SensorSettings) -> None:
         """Set a camera up this way, and save that where it is possible. Raises SourceError where it can't be."""
         sensor.change(settings)
-        if (file := _file_of(self._folder, SENSORS, serial)) is not None:
+        if (file := self._file(SENSORS, serial)) is not None:
             with suppress(OSError):
                 save_settings(file, settings, sensor.camera)
 
-
-def _file_of(folder: Path | None, kind: str, serial: str) -> Path | None:
-    """Return a camera's file of a kind; None without a folder or a serial number."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", serial)
-    return folder / kind / f"{name}.json" if folder is not None and serial else None
+    def _file(self, kind: str, serial: str) -> Path | None:
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", serial)
+        return self._folder / kind / f"{name}.json" if self._folder is not None and serial else None
 
 
 def _oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:

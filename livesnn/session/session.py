@@ -18,7 +18,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Silence, silence
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
-from livesnn.session.camera_settings import HotPixelFiles, Mounting, SensorFiles
+from livesnn.session.camera_settings import CameraFiles, Mounting
 from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
 from livesnn.session.event_picture import Display, Picture
@@ -67,8 +67,7 @@ class Session:
         engine: Engine = "auto",
         choices: Choices = Choices(),  # noqa: B008 (frozen); `control` changes them
         mounting: Mounting = Mounting(),  # noqa: B008 (frozen)
-        hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
-        sensors: SensorFiles = SensorFiles(None),  # noqa: B008 (has no files)
+        camera_files: CameraFiles = CameraFiles(None),  # noqa: B008 (has no files)
         see: Callable[[Result], object] = lambda result: None,  # gets each result in the pipeline's thread
         pictures: bool = False,  # as of `open_source`
     ) -> None:
@@ -92,8 +91,7 @@ class Session:
         self._model = model
         self._engine: Engine = engine
         self._mounting = mounting
-        self._hot_pixels = hot_pixels
-        self._sensors = sensors
+        self._camera_files = camera_files
         self._see = see
         self._pictures = pictures
         self._events_s = 0.0  # when the last events came for the network
@@ -169,10 +167,7 @@ class Session:
                 pass
             if self._refusal is not None:
                 raise self._refusal
-            self._load_hot_pixels(playback)
-            if playback.sensor is not None:
-                refused = self._sensors.set_up(playback.sensor, playback.serial)
-                playback.notes = (*playback.notes, *[refused] * bool(refused))
+            playback.notes = (*playback.notes, *self._prepare_camera(playback))
             model = self._model
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
@@ -197,23 +192,25 @@ class Session:
             raise _Stopped
         self.reading = share
 
-    def _load_hot_pixels(self, playback: Playback) -> None:
-        if not isinstance(playback, EventPlayback):
-            return
-        try:
-            known = self._hot_pixels.load(playback.serial, playback.source.resolution, playback.orientation)
-        except DataError as error:
-            playback.notes = (*playback.notes, str(error))
-            return
-        if known is not None:
-            playback.noise.know(known)
+    def _prepare_camera(self, playback: Playback) -> Iterator[str]:
+        """Load what is known of a camera: its hot pixels and its sensor's settings. Yield why that can't be used."""
+        if isinstance(playback, EventPlayback):
+            try:
+                known = self._camera_files.load_hot_pixels(
+                    playback.serial, playback.source.resolution, playback.orientation
+                )
+            except DataError as error:
+                yield str(error)
+            else:
+                if known is not None:
+                    playback.noise.know(known)
+        if playback.sensor is not None and (why := self._camera_files.set_up(playback.sensor, playback.serial)):
+            yield why
 
     def _save_hot_pixels(self, playback: Playback) -> None:
-        if not isinstance(playback, EventPlayback):
-            return
-        if (times := playback.noise.times_learned) > self._times_learned:
-            self._times_learned = times
-            self._hot_pixels.save(playback.serial, playback.noise.hot, playback.orientation)
+        if isinstance(playback, EventPlayback) and playback.noise.times_learned > self._times_learned:
+            self._times_learned = playback.noise.times_learned
+            self._camera_files.save_hot_pixels(playback.serial, playback.noise.hot, playback.orientation)
 
     def _open(self, playback: Playback, model: Model) -> Display:
         warm_up(model, playback.resolution if playback.has_events else None)

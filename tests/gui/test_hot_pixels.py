@@ -13,7 +13,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import EVENTS_DTYPE, Events
-from livesnn.session.camera_settings import FOLDER, HotPixelFiles
+from livesnn.session.camera_settings import FOLDER, CameraFiles
 from tests.synthetic import SENSOR, moving_bar, write_recording
 
 from .test_live_window import Plug
@@ -38,7 +38,7 @@ def play(window: MainWindow, *, serial: str, x: int = 30) -> None:
 
 
 def hot_in(folder: Path, serial: str) -> list[list[int]]:
-    known = HotPixelFiles(folder).load(serial, SENSOR, Orientation())
+    known = CameraFiles(folder).load_hot_pixels(serial, SENSOR, Orientation())
     return [] if known is None else np.argwhere(known).tolist()
 
 

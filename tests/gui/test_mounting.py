@@ -14,7 +14,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.recording import open_recording
-from livesnn.session.camera_settings import HotPixelFiles
+from livesnn.session.camera_settings import CameraFiles
 from livesnn.session.session import SourceLike
 from tests.synthetic import SENSOR
 
@@ -139,7 +139,7 @@ def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
     make_window(settings=settings).open(camera(plug))
 
     def hot() -> list[list[int]]:
-        known = HotPixelFiles(tmp_path).load(SERIAL, SENSOR, Orientation())
+        known = CameraFiles(tmp_path).load_hot_pixels(SERIAL, SENSOR, Orientation())
         return [] if known is None else np.argwhere(known).tolist()
 
     qtbot.waitUntil(lambda: hot() == [[1, 30]], timeout=20_000)

@@ -14,7 +14,7 @@ from livesnn.events.cameras.driver import SensorControl
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
-from livesnn.session.camera_settings import FOLDER, SENSORS, HotPixelFiles, SensorFiles, camera_name
+from livesnn.session.camera_settings import FOLDER, SENSORS, CameraFiles, camera_name
 from livesnn.session.session import Session
 from tests.simulated_sensor import Light, SimulatedSensor
 from tests.waiting import eventually
@@ -41,9 +41,9 @@ def test_hot_pixels_are_turned_as_events_are_however_the_camera_is_turned_later(
         pixels[upright["y"], upright["x"]] = True
         return pixels
 
-    known = HotPixelFiles(tmp_path)
-    known.save("a", hot(first), first)
-    np.testing.assert_array_equal(known.load("a", ODD, later), hot(later))
+    known = CameraFiles(tmp_path)
+    known.save_hot_pixels("a", hot(first), first)
+    np.testing.assert_array_equal(known.load_hot_pixels("a", ODD, later), hot(later))
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str,
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "a.json").write_text(text)
     with pytest.raises(DataError, match=why):
-        HotPixelFiles(tmp_path).load("a", ODD, UPRIGHT)
+        CameraFiles(tmp_path).load_hot_pixels("a", ODD, UPRIGHT)
 
 
 def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("no folder")
-    HotPixelFiles(tmp_path).save("a", np.ones((5, 7), np.bool_), UPRIGHT)
-    assert HotPixelFiles(tmp_path).load("a", ODD, UPRIGHT) is None
+    CameraFiles(tmp_path).save_hot_pixels("a", np.ones((5, 7), np.bool_), UPRIGHT)
+    assert CameraFiles(tmp_path).load_hot_pixels("a", ODD, UPRIGHT) is None
 
 
 def test_a_session_decides_on_a_turned_source_as_livesnn_run_does(
@@ -106,19 +106,19 @@ def sensor_control() -> SensorControl:
 
 def test_a_sensor_is_set_up_as_it_was_changed_last(tmp_path: Path) -> None:
     settings = SensorSettings(sensitivity=0.5, hold_events_per_s=2e4)
-    SensorFiles(tmp_path).change(sensor_control(), "DA/1", settings)
+    CameraFiles(tmp_path).change(sensor_control(), "DA/1", settings)
     same, other = sensor_control(), sensor_control()
-    assert SensorFiles(tmp_path).set_up(same, "DA/1") == ""
-    assert SensorFiles(tmp_path).set_up(other, "DA/2") == ""
+    assert CameraFiles(tmp_path).set_up(same, "DA/1") == ""
+    assert CameraFiles(tmp_path).set_up(other, "DA/2") == ""
     assert (same.settings, other.settings) == (settings, SensorSettings())
 
 
 def test_given_settings_replace_the_remembered_ones_and_are_not_remembered(tmp_path: Path) -> None:
-    SensorFiles(tmp_path).change(sensor_control(), "1", SensorSettings(sensitivity=0.5))
+    CameraFiles(tmp_path).change(sensor_control(), "1", SensorSettings(sensitivity=0.5))
     given, later = sensor_control(), sensor_control()
-    assert SensorFiles(tmp_path, SensorSettings(speed=1.0)).set_up(given, "1") == ""
+    assert CameraFiles(tmp_path, SensorSettings(speed=1.0)).set_up(given, "1") == ""
     assert given.settings == SensorSettings(speed=1.0)
-    SensorFiles(tmp_path).set_up(later, "1")
+    CameraFiles(tmp_path).set_up(later, "1")
     assert later.settings == SensorSettings(sensitivity=0.5)
 
 
@@ -127,7 +127,7 @@ def test_settings_that_cannot_be_used_are_said_in_one_line(tmp_path: Path, text:
     (tmp_path / SENSORS).mkdir()
     (tmp_path / SENSORS / "1.json").write_text(text)
     control = sensor_control()
-    said = SensorFiles(tmp_path).set_up(control, "1")
+    said = CameraFiles(tmp_path).set_up(control, "1")
     assert said.startswith("the sensor is set up as its driver does: ")
     assert "\n" not in said
     assert control.settings == SensorSettings()
@@ -135,6 +135,6 @@ def test_settings_that_cannot_be_used_are_said_in_one_line(tmp_path: Path, text:
 
 def test_where_there_is_no_folder_nothing_is_remembered() -> None:
     control = sensor_control()
-    SensorFiles(None).change(control, "1", SensorSettings(sensitivity=0.5))
+    CameraFiles(None).change(control, "1", SensorSettings(sensitivity=0.5))
     assert control.settings == SensorSettings(sensitivity=0.5)
-    assert SensorFiles(None).set_up(sensor_control(), "1") == ""
+    assert CameraFiles(None).set_up(sensor_control(), "1") == ""
