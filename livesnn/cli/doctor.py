@@ -286,11 +286,11 @@ def spike_engine() -> Findings:
 
 
 def self_test() -> Findings:
-    from livesnn.outputs.lines import Summary, decide_all
+    from livesnn.outputs.lines import RunOptions, Summary, decide_all
 
     clip = recordings_dir() / "digit-3.aedat4"
     try:
-        *_, summary = decide_all(str(clip), "nmnist", seconds=2.0)
+        *_, summary = decide_all(str(clip), RunOptions("nmnist", seconds=2.0))
     except LivesnnError as error:
         return finding("self-test", "problem", f"the self-test failed: {error}", _AGAIN)
     assert isinstance(summary, Summary)  # the last line

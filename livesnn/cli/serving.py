@@ -257,11 +257,12 @@ def _decide(
     json: bool,
 ) -> int:
     from livesnn.infer.decide import Decider
-    from livesnn.outputs.lines import decide_all
+    from livesnn.outputs.lines import RunOptions, decide_all
 
     check_seconds(seconds)
     command, source = server.command, server.name
     server.decider = Decider().merge(decisions.given)
+    options = RunOptions(model, engine, "carry", "frame", server.decider, seconds, denoise, server.orientation)
     with server, actions.following(notice(command), live=True) as act:
 
         def see(result: Result) -> None:
@@ -270,13 +271,8 @@ def _decide(
 
         rows = decide_all(
             source,
-            model,
-            engine=engine,
-            every="frame",
-            decider=server.decider_now,
-            seconds=seconds,
-            denoise=denoise,
-            orientation=server.orientation,
+            options,
+            decider_now=server.decider_now,
             sensor=server.sensor,
             paced=True,
             listen=server.listen,

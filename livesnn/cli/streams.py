@@ -187,7 +187,7 @@ def run(
     with actions.following(notice("run"), live=is_live(source)) as see:
         rows = decide_all(
             source,
-            **vars(options),
+            options,
             sensor=mounting.sensor,
             see=see,
             notify=notice("run"),

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
-from math import isfinite, nan
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -36,7 +36,7 @@ from livesnn.infer.model import (
     shipped_for,
     wants_pictures,
 )
-from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames, warm_up
+from livesnn.infer.run import FrameStream, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, in_use, note_of
 from livesnn.sources import open_source
 from livesnn.threads import Progress, ending_sets, untold
@@ -107,9 +107,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How sources are decided on: parameters of `decide_all`. Rows of a table (many.py) all have the same."""
+    """How sources are decided on. Rows of a table (many.py) all have the same."""
 
-    model: str | None = None
+    model: str | None = None  # None: the shipped model that fits the source
     engine: Engine = "auto"
     state: StateMode = "carry"
     every: Literal["window", "frame"] = "window"
@@ -126,22 +126,16 @@ class RunOptions:
 
 def decide_all(
     source: str | EventSource | FrameSource,
-    model: str | None,  # None: the shipped model that fits the source
+    options: RunOptions,
     *,
-    engine: Engine = "auto",
-    state: StateMode = "carry",
-    every: Literal["window", "frame"] = "window",
-    decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
-    seconds: float | None = None,
-    denoise: bool = False,
-    orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+    decider_now: Callable[[], Decider] | None = None,  # asked once a frame; None: always that of the options
     sensor: SensorSettings | None = None,
     paced: bool = False,  # play a recording in its own time
     # Called once source and model are open; returns what sees each upright packet.
     listen: Callable[[EventSource | FrameSource, ModelCard], See | None] = lambda source, card: None,
     see: Callable[[Result], object] = lambda result: None,  # called before each row
     reset_requested: Callable[[], bool] = lambda: False,
-    load: Callable[[str], Model] | None = None,  # what it returns is left open; None: ``engine`` runs the model
+    load: Callable[[str], Model] | None = None,  # what it returns is left open; None: `load_model`
     notify: Notify = ignore,  # also of what takes long, and of a model that isn't the usual one
     # Around the opening of a recording; told how much of it has been read where all of it must be.
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
@@ -151,9 +145,9 @@ def decide_all(
     Of a live source, what the network can't take in time is dropped and counted. When it falls silent, a row without
     a decision takes back the one before. Ctrl-C ends it as ``seconds`` does; pressed again, at once. Other parameters
     are as for `livesnn.run` and `run_frames`. Raises LivesnnError when the source or the model can't be opened, or
-    fails on the way, and when ``decider`` names a class that the model hasn't.
+    fails on the way, and when the decider names a class that the model hasn't.
     """
-    pictures = wants_pictures(source, model)
+    pictures = wants_pictures(source, options.model)
     with reading as progress:
         opened = (
             open_source(source, notify=notify, progress=progress, at_once=True, sensor=sensor, pictures=pictures)
@@ -161,9 +155,9 @@ def decide_all(
             else source
         )
     with closing(opened), ExitStack() as closed:
-        name = model or _fitting(source, opened, orientation, notify)
-        loaded = load(name) if load else closed.enter_context(in_use(load_model(name, engine, notify=notify)))
-        (decider() if callable(decider) else decider).check(loaded.card)
+        name = options.model or _fitting(source, opened, options.orientation, notify)
+        loaded = load(name) if load else closed.enter_context(in_use(load_model(name, options.engine, notify=notify)))
+        options.decider.check(loaded.card)
         record = listen(opened, loaded.card)
         stop = threading.Event()
         totals = _Totals(loaded)
@@ -171,23 +165,23 @@ def decide_all(
         stream = FrameStream(
             opened,
             loaded.card.input,
-            seconds=seconds,
+            seconds=options.seconds,
             stop=stop,
-            orientation=orientation,
-            denoise=denoise,
+            orientation=options.orientation,
+            denoise=options.denoise,
             clock=PlaybackClock() if paced and not opened.live else None,
             record=record,
         )
         with stream, ended:
             if opened.live:
-                warm_up(loaded, stream.resolution, denoise=denoise)
+                warm_up(loaded, stream.resolution, denoise=options.denoise)
             reset, dropped = False, 0  # since the row before, and until then
             row: Row | None = None
             for result in run_frames(
                 stream.with_silences(),
                 loaded,
-                state=state,
-                decider=decider,
+                state=options.state,
+                decider=decider_now or options.decider,
                 reset_requested=reset_requested,
                 silence=stream.silence,
             ):
@@ -198,10 +192,9 @@ def decide_all(
                 totals.add(result)
                 see(result)
                 reset |= result.reset
-                if result.window_end or (every == "frame" and result.window_seen):
+                if result.window_end or (options.every == "frame" and result.window_seen):
                     now_dropped = stream.counters.dropped  # more may be while the row is being read
-                    latency = result.latency if opened.live else Latency(nan, nan, nan)
-                    yield (row := _row(result, loaded, reset, now_dropped - dropped, latency))
+                    yield (row := _row(result, loaded, reset, now_dropped - dropped, live=opened.live))
                     reset, dropped = False, now_dropped
             yield totals.end(stream)
 
@@ -217,8 +210,8 @@ def _fitting(source: object, opened: EventSource | FrameSource, orientation: Ori
     return fit.better
 
 
-def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Latency) -> Row:
-    classes = model.card.classes
+def _row(result: Result, model: Model, reset: bool, dropped: int, *, live: bool) -> Row:
+    classes, latency = model.card.classes, result.latency
     return Row(
         t=result.t,
         window=result.window,
@@ -228,8 +221,8 @@ def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Laten
         probabilities=dict(zip(classes, result.probabilities.tolist(), strict=True)),
         reset=reset,
         dropped=dropped,
-        network_ms=_known(latency.network_ms),
-        total_ms=_known(latency.total_ms),
+        network_ms=latency.network_ms if live else None,
+        total_ms=latency.total_ms if live and isfinite(latency.total_ms) else None,
         reason=result.reason,
         silence_s=result.silence_s,
     )
@@ -247,10 +240,6 @@ def _taken_back(row: Row, silence: Silence) -> Row:
         reason=Reason.NO_EVENTS,
         silence_s=silence.seconds,
     )
-
-
-def _known(ms: float) -> float | None:
-    return ms if isfinite(ms) else None
 
 
 class _Totals:

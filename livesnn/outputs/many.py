@@ -70,7 +70,7 @@ def decide(file: File, options: RunOptions, threads: int) -> Outcome:
     try:
         *lines, summary = decide_all(
             file.path,
-            **vars(options),
+            options,
             listen=note_model,
             load=lambda name: _loaded(name, options.engine, threads, threading.get_ident()),
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from livesnn.outputs.lines import Row, decide_all
+from livesnn.outputs.lines import Row, RunOptions, decide_all
 from livesnn.paths import recordings_dir
 from livesnn.simulate.motions import GESTURES
 from tests.benchmarks.accuracy import bench_transfer
@@ -17,7 +17,7 @@ CLIPS = sorted(path for path in recordings_dir().glob("*.aedat4") if path.stem i
 
 
 def decisions(path: Path) -> list[str | None]:
-    return [row.decision for row in decide_all(str(path), "gestures") if isinstance(row, Row)]
+    return [row.decision for row in decide_all(str(path), RunOptions("gestures")) if isinstance(row, Row)]
 
 
 def test_clips_of_gestures_are_shipped() -> None:

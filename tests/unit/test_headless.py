@@ -15,7 +15,7 @@ from livesnn.cli.streams import describe_row, describe_summary
 from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.recording import describe
-from livesnn.outputs.lines import Row, Summary, decide_all
+from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
 from tests.fake_source import FakeSource
 from tests.served import Server, free_port
 from tests.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
@@ -33,7 +33,7 @@ def test_what_was_put_in_order_or_left_out_is_in_the_summary_and_what_info_says(
     bar["x"][[100, 200, 300]] = SENSOR.width
     bar["t"][500] -= 5000
     recording = write_recording(tmp_path / "damaged.npz", bar)
-    *_, summary = decide_all(str(recording), model)
+    *_, summary = decide_all(str(recording), RunOptions(model))
     assert isinstance(summary, Summary)
     assert summary.out_of_bounds == 3
     assert summary.out_of_order == 1
@@ -47,8 +47,8 @@ def test_seconds_end_a_recording_in_its_own_time(model: str, tmp_path: Path) -> 
     bar = moving_bar(1_000_500)
     whole = write_recording(tmp_path / "whole.npz", bar)
     half = write_recording(tmp_path / "half.npz", bar[bar["t"] < bar["t"][0] + 500_000])
-    *cut_rows, cut = decide_all(str(whole), model, seconds=0.5)
-    *half_rows, alone = decide_all(str(half), model)
+    *cut_rows, cut = decide_all(str(whole), RunOptions(model, seconds=0.5))
+    *half_rows, alone = decide_all(str(half), RunOptions(model))
     assert cut_rows == half_rows
     assert len(cut_rows) == 4  # the fifth window would end with the next event
     assert isinstance(cut, Summary)
@@ -58,7 +58,7 @@ def test_seconds_end_a_recording_in_its_own_time(model: str, tmp_path: Path) -> 
 
 def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Path) -> None:
     bar = moving_bar(1_000_500)
-    *rows, summary = decide_all(str(write_recording(tmp_path / "bar.npz", bar)), model)
+    *rows, summary = decide_all(str(write_recording(tmp_path / "bar.npz", bar)), RunOptions(model))
     assert len(rows) == 10
     assert isinstance(summary, Summary)
     assert (summary.events, summary.dropped) == (bar.size, 0)
@@ -71,7 +71,7 @@ def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Pa
 
 def test_what_was_dropped_is_said_in_the_row_and_in_a_warning(model: str, tmp_path: Path) -> None:
     bar = moving_bar(1_000_500)
-    *whole, _ = decide_all(str(write_recording(tmp_path / "bar.npz", bar)), model)
+    *whole, _ = decide_all(str(write_recording(tmp_path / "bar.npz", bar)), RunOptions(model))
     assert all(isinstance(row, Row) for row in whole)
     assert {(row.dropped, row.network_ms, row.total_ms) for row in whole} == {(0, None, None)}  # type: ignore[union-attr]
 
@@ -79,7 +79,7 @@ def test_what_was_dropped_is_said_in_the_row_and_in_a_warning(model: str, tmp_pa
         losing.counters.dropped = 10 * number
 
     losing = FakeSource(np.array_split(bar, 20), resolution=SENSOR, live=False, after=lose)
-    *rows, summary = decide_all(losing, model)
+    *rows, summary = decide_all(losing, RunOptions(model))
     lost = sum(row.dropped for row in rows if isinstance(row, Row))
     assert isinstance(summary, Summary)
     assert 0 < lost <= summary.dropped == 200
@@ -95,7 +95,7 @@ def test_a_reset_at_a_jump_in_time_is_said_in_the_next_row(
     before, after = moving_bar(300_500), moving_bar(300_500)
     after["t"] += 5_000_000
     *rows, _ = decide_all(
-        str(write_recording(tmp_path / "jump.npz", np.concatenate([before, after]))), model, every=every
+        str(write_recording(tmp_path / "jump.npz", np.concatenate([before, after]))), RunOptions(model, every=every)
     )
     said = [row.t for row in rows if isinstance(row, Row) and row.reset]
     assert said == [next(row.t for row in rows if isinstance(row, Row) and row.t > 10_000_000)]
@@ -116,7 +116,7 @@ def stream(tmp_path: Path) -> Iterator[str]:
 
 def test_ctrl_c_ends_a_live_source_with_the_summary(model: str, stream: str) -> None:
     before = signal.getsignal(signal.SIGINT)
-    rows = decide_all(stream, model)
+    rows = decide_all(stream, RunOptions(model))
     first = next(rows)
     signal.raise_signal(signal.SIGINT)
     *others, summary = rows
@@ -128,7 +128,7 @@ def test_ctrl_c_ends_a_live_source_with_the_summary(model: str, stream: str) -> 
 
 
 def test_a_second_ctrl_c_ends_it_at_once(model: str, stream: str) -> None:
-    rows = decide_all(stream, model)
+    rows = decide_all(stream, RunOptions(model))
     next(rows)
     signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
@@ -137,7 +137,7 @@ def test_a_second_ctrl_c_ends_it_at_once(model: str, stream: str) -> None:
 
 
 def test_seconds_end_a_live_source_in_real_time(model: str, stream: str) -> None:
-    *rows, summary = decide_all(stream, model, seconds=1.0)
+    *rows, summary = decide_all(stream, RunOptions(model, seconds=1.0))
     assert rows
     assert all(row.total_ms >= row.network_ms > 0 for row in rows)
     assert isinstance(summary, Summary)
@@ -146,7 +146,7 @@ def test_seconds_end_a_live_source_in_real_time(model: str, stream: str) -> None
 
 def test_a_stream_that_is_not_there_is_one_line(model: str) -> None:
     with pytest.raises(SourceError, match=r"127\.0\.0\.1") as raised:
-        list(decide_all("tcp://127.0.0.1:1", model))
+        list(decide_all("tcp://127.0.0.1:1", RunOptions(model)))
     assert "\n" not in str(raised.value)
 
 
@@ -155,7 +155,9 @@ def test_a_sensor_of_another_size_than_the_training_s_is_a_warning(
     trained: tuple[int, int] | None, warned: bool, tmp_path: Path
 ) -> None:
     model = write_model(tmp_path / "model", replace(CARD, sensor=trained))
-    *_, summary = decide_all(str(write_recording(tmp_path / "bar.npz", moving_bar(1_000_500))), str(model))
+    *_, summary = decide_all(
+        str(write_recording(tmp_path / "bar.npz", moving_bar(1_000_500))), RunOptions(str(model))
+    )
     assert isinstance(summary, Summary)
     assert any("the model was trained with 128×128" in line for line in summary.warnings) == warned
     assert len(summary.warnings) == warned

@@ -35,7 +35,7 @@ from livesnn.events.cameras.sensitivity import (
 )
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.outputs.lines import Row, decide_all
+from livesnn.outputs.lines import Row, RunOptions, decide_all
 from tests.fake_source import FakeSource
 from tests.simulated_sensor import DAVIS346, RESPONSES, Light, SimulatedSensor
 
@@ -230,7 +230,7 @@ class TestSimulatedSensors:
     ) -> None:
         def decided(held: float | None) -> Counter[str | None]:
             events = seen("DAVIS346", light, held, "right_hand_wave", 6.0).events
-            rows = decide_all(FakeSource([events], resolution=SENSOR, live=False), "gestures")
+            rows = decide_all(FakeSource([events], resolution=SENSOR, live=False), RunOptions("gestures"))
             return Counter(row.decision for row in rows if isinstance(row, Row) and row.t > SOON_S * 1e6)
 
         before, after = decided(None), decided(wanted)

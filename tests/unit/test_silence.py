@@ -18,7 +18,7 @@ from livesnn.events.packet import NO_EVENTS, Packet
 from livesnn.infer.decide import STALE_S, Decider, Reason, silence
 from livesnn.infer.model import read_card
 from livesnn.outputs.decisions import DecisionFeeds
-from livesnn.outputs.lines import Row, decide_all
+from livesnn.outputs.lines import Row, RunOptions, decide_all
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import TcpOutput
 from tests.fake_source import FakeSource, cut
@@ -45,7 +45,7 @@ def quiet_scene() -> Iterator[Packet]:
 def rows_of(source: FakeSource, model: Path, seconds: float | None = 1.5) -> list[Row]:
     return [
         row
-        for row in decide_all(source, str(model), engine="onnx", decider=ALWAYS, seconds=seconds)
+        for row in decide_all(source, RunOptions(str(model), "onnx", decider=ALWAYS, seconds=seconds))
         if isinstance(row, Row)
     ]
 

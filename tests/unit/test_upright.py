@@ -17,7 +17,7 @@ from livesnn.events.packet import Events, Resolution
 from livesnn.events.recorder import record
 from livesnn.events.recording import open_recording
 from livesnn.infer.run import FrameStream
-from livesnn.outputs.lines import Row, Summary, decide_all
+from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
 from livesnn.sources import open_source
 from livesnn.video import FrameSource
 from tests.fake_source import joined
@@ -56,9 +56,9 @@ def read(path: Path) -> Events:
 def test_what_is_decided_on_a_turned_source_is_what_is_decided_on_an_upright_one(
     model: str, seen: Path, upright: Path, denoise: bool
 ) -> None:
-    *turned, summary = decide_all(str(seen), model, orientation=HUNG, denoise=denoise)
-    *expected, _ = decide_all(str(upright), model, denoise=denoise)
-    *raw, _ = decide_all(str(seen), model, denoise=denoise)
+    *turned, summary = decide_all(str(seen), RunOptions(model, orientation=HUNG, denoise=denoise))
+    *expected, _ = decide_all(str(upright), RunOptions(model, denoise=denoise))
+    *raw, _ = decide_all(str(seen), RunOptions(model, denoise=denoise))
     assert turned == expected != raw
     assert all(isinstance(row, Row) for row in turned)
     assert isinstance(summary, Summary)

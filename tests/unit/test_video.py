@@ -28,7 +28,7 @@ from livesnn.events.recording import Recording, open_recording
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run, run_frames
-from livesnn.outputs.lines import Row, Summary, decide_all
+from livesnn.outputs.lines import Row, RunOptions, Summary, decide_all
 from livesnn.sources import describe, event_source, open_events, open_source
 from livesnn.video.video_file import Reading, Video, VideoInfo, fit, open_video, video_clips
 from tests.fake_source import joined
@@ -372,20 +372,20 @@ def test_the_network_on_a_video_is_the_network_on_its_frames(bar: Path, model: M
 
 
 def test_a_video_is_decided_without_a_window(bar: Path, model_folder: str) -> None:
-    *rows, summary = decide_all(str(bar), model_folder)
+    *rows, summary = decide_all(str(bar), RunOptions(model_folder))
     assert isinstance(summary, Summary)
     assert [row.t for row in rows if isinstance(row, Row)] == [360_000, 760_000, 1_160_000, 1_560_000]
     assert (summary.frames, summary.windows, summary.events, summary.warnings) == (45, 4, 0, ())
 
 
 def test_seconds_end_a_video_in_its_own_time(bar: Path, model_folder: str) -> None:
-    *_, summary = decide_all(str(bar), model_folder, seconds=0.9)
+    *_, summary = decide_all(str(bar), RunOptions(model_folder, seconds=0.9))
     assert isinstance(summary, Summary)
     assert (summary.frames, summary.windows) == (23, 2)
 
 
 def test_a_video_without_a_window_says_so(tmp_path: Path, model_folder: str) -> None:
-    (summary,) = decide_all(str(write_video(tmp_path / "short.avi", grey_levels(4))), model_folder)
+    (summary,) = decide_all(str(write_video(tmp_path / "short.avi", grey_levels(4))), RunOptions(model_folder))
     assert isinstance(summary, Summary)
     assert summary.warnings == ("no decision, because 4 frames are fewer than a window of 10: give a longer source",)
 
@@ -395,13 +395,13 @@ def test_a_model_for_events_refuses_a_video(bar: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"bar\.avi is a video.*choose a model for video.*livesnn convert /.*bar\.avi "
     ):
-        list(decide_all(str(bar), str(write_model(tmp_path / "events", card))))
+        list(decide_all(str(bar), RunOptions(str(write_model(tmp_path / "events", card)))))
 
 
 def test_a_model_for_videos_refuses_events(tmp_path: Path, model_folder: str) -> None:
     path = write_recording(tmp_path / "events.npz", moving_bar(50_000))
     with pytest.raises(ModelError, match="choose a model for events"):
-        list(decide_all(str(path), model_folder))
+        list(decide_all(str(path), RunOptions(model_folder)))
 
 
 @pytest.mark.parametrize("wrong", [{"channels": 2}, {"slice": SliceRule(n_events=100)}])

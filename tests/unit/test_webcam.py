@@ -19,7 +19,7 @@ from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.infer.model import load_model
-from livesnn.outputs.lines import decide_all
+from livesnn.outputs.lines import RunOptions, decide_all
 from livesnn.sources import is_live, open_source
 from livesnn.threads import Worker
 from livesnn.video import FrameSource
@@ -317,7 +317,9 @@ def test_what_reads_video_gets_pictures_and_other_models_events(
     monkeypatch.setattr(cv2, "VideoCapture", lambda number: looped)
     results = itertools.islice(livesnn.run("webcam", video_model), 3)
     assert {result.frame.data.shape[0] for result in results} == {VIDEO_CARD.input.channels}
-    (summary,) = (row for row in decide_all("webcam:0", str(video_model), seconds=0.2) if hasattr(row, "frames"))
+    (summary,) = (
+        row for row in decide_all("webcam:0", RunOptions(str(video_model), seconds=0.2)) if hasattr(row, "frames")
+    )
     assert summary.frames > 1
     with open_source("webcam") as events:
         assert not isinstance(events, FrameSource)
