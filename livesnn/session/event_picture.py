@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -142,7 +142,7 @@ class Accumulator:
     def add(self, packet: Events) -> None:
         if not packet.size:
             return
-        _kernels().note_times(packet, self._last)
+        _kernels()[_note_times](packet, self._last)
         if self.view.mode == "accumulate":
             self._count(packet)
             return
@@ -153,16 +153,15 @@ class Accumulator:
                 self._uncounted.popleft()
 
     def _count(self, packet: Events) -> None:
-        self._start_us, self._slot = _kernels().count_events(
-            packet, self._counts, self._start_us, self._slot, FADE_US
-        )
+        count_events = _kernels()[_count_events]
+        self._start_us, self._slot = count_events(packet, self._counts, self._start_us, self._slot, FADE_US)
 
     def picture(self, now_us: int) -> Bytes:
         """Return uint8 [H, W, 3], a fresh array, as seen at ``now_us``."""
         view, (by_age, by_count) = self._view_and_tables
         rgb = np.empty((*self._last.shape, 3), np.uint8)
         if view.mode == "decay":
-            _kernels().paint_ages(self._last, now_us, by_age, rgb)
+            _kernels()[_paint_ages](self._last, now_us, by_age, rgb)
         else:
             with self._keeping:
                 while self._uncounted:
@@ -170,7 +169,7 @@ class Accumulator:
             periods = (now_us - self._start_us) / FADE_US
             newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
             counts = self._counts[self._slot], self._counts[1 - self._slot]
-            _kernels().paint_counts(*counts, newer, older, by_count, rgb)
+            _kernels()[_paint_counts](*counts, newer, older, by_count, rgb)
         return rgb
 
 
@@ -348,16 +347,9 @@ def _paint_counts(
                 rgb[y, x, channel] = colours[off, on, channel]
 
 
-class _Kernels(NamedTuple):
-    note_times: Callable[..., None]
-    count_events: Callable[..., tuple[int, int]]
-    paint_ages: Callable[..., None]
-    paint_counts: Callable[..., None]
-
-
 @cache
-def _kernels() -> _Kernels:
-    """Compile on first use, for any packet, strided or read-only too; they release the GIL."""
+def _kernels() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Compile the functions above on first use, for any packet, strided or read-only too; they release the GIL."""
     import numba  # 0.5 s: not before the window is up
 
     from livesnn.compiled import njit
@@ -366,12 +358,10 @@ def _kernels() -> _Kernels:
     whole, real, none = numba.int64, numba.float64, numba.void
     last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
     ends, colours = numba.types.UniTuple(whole, 2), numba.uint32[:, ::1]
-    signatures = _Kernels(
-        none(packet, last),
-        ends(packet, numba.uint8[:, :, :, ::1], whole, whole, whole),
-        none(last, whole, colours, picture),
-        none(picture, picture, real, real, picture, picture),
-    )
-    functions: tuple[Callable[..., Any], ...] = (_note_times, _count_events, _paint_ages, _paint_counts)
-    compiled = zip(signatures, functions, strict=True)
-    return _Kernels(*(njit(signature, nogil=True, cache=True)(function) for signature, function in compiled))
+    signatures = {
+        _note_times: none(packet, last),
+        _count_events: ends(packet, numba.uint8[:, :, :, ::1], whole, whole, whole),
+        _paint_ages: none(last, whole, colours, picture),
+        _paint_counts: none(picture, picture, real, real, picture, picture),
+    }
+    return {function: njit(kind, nogil=True, cache=True)(function) for function, kind in signatures.items()}
