@@ -118,7 +118,11 @@ class ResultTracker:
         self._next_reset_by = ""
         t_us = result.t - start_us
         if result.frame_in_window == 1:
-            self._begin_window(t_us, card.input.slice.delta_t_us, follows_on=not result.reset)
+            self._frames = []
+            if (delta_t_us := card.input.slice.delta_t_us) is not None:
+                self._window_start_us = t_us - delta_t_us
+            else:  # of a fixed count, the first window's start is unknown
+                self._window_start_us = t_us if result.reset else self._frame_end_us
         self._frames.append(result.frame.data)
         self._frame_end_us = t_us
         if result.window_seen:
@@ -136,14 +140,6 @@ class ResultTracker:
             frames=tuple(self._frames),
             history=self._history,
         )
-
-    def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:
-        """Begin the window whose first frame ends at ``t_us``. With a fixed count its start may be unknown."""
-        self._frames = []
-        if delta_t_us is not None:
-            self._window_start_us = t_us - delta_t_us
-        else:
-            self._window_start_us = self._frame_end_us if follows_on else t_us
 
 
 def why_no_window(card_input: InputSpec, *, events: int, duration_us: int) -> str:
