@@ -129,22 +129,17 @@ def follow(rule: Rule, onset: Onset, result: Result) -> tuple[Onset, bool]:
     It fires once the same class has been decided for `held_ms`. Another decision, a reset of the state, a jump in
     time, or no result for `STALE_US` ends that.
     """
-    t_us = result.t
-    onset = onset._replace(seen_us=t_us) if _goes_on(rule, onset, result) else _begin(rule, onset, result)
+    t_us, decision = result.t, result.decision
+    same = onset.decision is not None and decision == onset.decision
+    if rule.active and same and not result.reset and 0 <= t_us - onset.seen_us <= STALE_US:
+        onset = onset._replace(seen_us=t_us)
+    else:
+        begun = decision if rule.active and rule.names(decision) else None
+        onset = Onset(begun, since_us=t_us, seen_us=t_us, fired_us=onset.fired_us)
     if onset.decision is None or onset.done or t_us - onset.since_us < 1000 * rule.held_ms:
         return onset, False
     early = onset.fired_us is not None and 0 <= t_us - onset.fired_us < 1e6 * rule.every_s
     return onset._replace(done=True, fired_us=onset.fired_us if early else t_us), not early
-
-
-def _goes_on(rule: Rule, onset: Onset, result: Result) -> bool:
-    same = onset.decision is not None and result.decision == onset.decision
-    return rule.active and same and not result.reset and 0 <= result.t - onset.seen_us <= STALE_US
-
-
-def _begin(rule: Rule, onset: Onset, result: Result) -> Onset:
-    decision = result.decision if rule.active and rule.names(result.decision) else None
-    return Onset(decision, since_us=result.t, seen_us=result.t, fired_us=onset.fired_us)
 
 
 class Firing(NamedTuple):

@@ -72,7 +72,9 @@ class DecisionFeeds:
         with self._lock:
             self.last = row
             self.page.put(Message(json_line(row), row))
-            self._held = row if self._held is None else joined(self._held, row)
+            if (held := self._held) is not None:
+                row = replace(row, reset=held.reset or row.reset, dropped=held.dropped + row.dropped)
+            self._held = row
             if not self._only_changes or self._told is None or self._told.decision != row.decision:
                 self._tell_held()
 
@@ -128,8 +130,3 @@ def decided(message: Message, before: str | None) -> str | None:
 
 
 _NO_DECISION = (b'{"quiet"', b'{"error"', b'{"summary"')
-
-
-def joined(before: Row, row: Row) -> Row:
-    """Return a row that says what was reset and dropped since the row before the one before."""
-    return replace(row, reset=before.reset or row.reset, dropped=before.dropped + row.dropped)

@@ -60,9 +60,7 @@ class Receiver(BoundedQueue[Message]):
     async def next(self) -> Message | None:
         """Wait for the next message, or for what tells that some are missing before it; None: there will be none."""
         while not self.wait(0.0):
-            self._wake.clear()
-            if not self.wait(0.0):
-                await self._wake.wait()
+            await self.woken()
         if self._missed is not None and (missed := self.dropped - self._reported):
             self._reported += missed
             return Message(self._missed(missed))
@@ -114,12 +112,10 @@ class Feed:
     def counts(self) -> dict[str, int]:
         """Return how many receivers there are, and the messages they took and missed, with those who have left."""
         with self._lock:
-            sent = sum(each.taken for each in self._receivers)
-            dropped = sum(each.dropped for each in self._receivers)
             return {
                 "receivers": len(self._receivers),
-                "sent": self._before["sent"] + sent,
-                "missed": self._before["missed"] + dropped,
+                "sent": self._before["sent"] + sum(each.taken for each in self._receivers),
+                "missed": self._before["missed"] + sum(each.dropped for each in self._receivers),
             }
 
     def put(self, message: Message) -> None:

@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -485,15 +485,10 @@ class WebOutput:
         }
 
 
-def newest_row(messages: Iterable[Message]) -> list[Message]:
+def newest_row(messages: list[Message]) -> list[Message]:
     """Return the messages without rows that a newer one follows."""
-    kept: list[Message] = []
-    row_last = False
-    for message in reversed([*messages]):
-        if message.row is None or not row_last:
-            kept.append(message)
-        row_last |= message.row is not None
-    return kept[::-1]
+    newest = next((message for message in reversed(messages) if message.row is not None), None)
+    return [message for message in messages if message.row is None or message is newest]
 
 
 def metrics(status: Mapping[str, Any]) -> str:
