@@ -85,8 +85,14 @@ class Comparison:
             raise ModelError(why)
         self.second, self.model = second, model
         self.begun = False  # a frame has come since
-        others = playback.has_events and (second.denoise or not same_frames(first.input, model.card.input))
-        self._slices = _Slices(second, model.card.input, playback) if others else None
+        spec = model.card.input
+        self._playback = playback
+        self._slicer: Slicer | None = None  # of its own frames; None: it takes the first's
+        self._noise: DenoiseState | None = None
+        if playback.has_events and (second.denoise or not same_frames(first.input, spec)):
+            self._slicer = Slicer(spec.slice, playback.resolution, spec)
+            self._noise = DenoiseState(playback.resolution) if second.denoise else None
+        self._epoch: int | None = None  # of the last packet
         self._live_frame_us = first.input.slice.delta_t_us if playback.live else None
         self._tracker = ResultTracker()
         self._waiting: deque[Frame] = deque()  # of its own slices, later than the first's last frame
@@ -105,8 +111,14 @@ class Comparison:
         self._lock = threading.Lock()  # held for microseconds
 
     def see(self, packet: Packet) -> None:
-        if self._slices is not None:
-            self._waiting += self._slices.push(packet)
+        if self._slicer is None:
+            return
+        packets: Iterable[Packet] = [packet]
+        both = isinstance(self._playback, EventPlayback) and self._playback.denoise
+        if self._noise is not None and not both:
+            packets = denoise_packets(packets, self._noise, epoch=self._epoch)
+        self._waiting += [frame for each in packets for frame in self._slicer.push(each)]
+        self._epoch = packet.epoch
 
     def add(self, result: Result, start_us: int, resets: int) -> ShownResult | None:
         """Step on what the session's result is about; return the second's newest result, if there is one.
@@ -114,7 +126,7 @@ class Comparison:
         ``start_us`` and ``resets`` are those of the session's own.
         """
         slice_s = 0.0 if math.isnan(result.latency.slice_ms) else result.latency.slice_ms / 1e3
-        if self._slices is None:
+        if self._slicer is None:
             self._step(result.frame, slice_s, start_us)
         while self._waiting and (self._waiting[0].t <= result.t or len(self._waiting) > _MOST_WAITING):
             self._step(self._waiting.popleft(), slice_s, start_us)
@@ -128,8 +140,10 @@ class Comparison:
 
     def begin_pass(self) -> None:
         self._waiting.clear()
-        if self._slices is not None:
-            self._slices.reset()
+        if self._slicer is not None:
+            self._slicer.reset()
+        if self._noise is not None:
+            self._noise.forget()
 
     def reset(self) -> None:
         self._reset_by_hand = True
@@ -180,30 +194,6 @@ def why_not(first: ModelCard, second: ModelCard, *, has_events: bool) -> str:
 def same_frames(one: InputSpec, other: InputSpec) -> bool:
     """Return whether two networks take the same frames; counts are clipped and scaled inside them."""
     return replace(one, count_max=other.count_max, scale=other.scale) == other
-
-
-class _Slices:
-    """Makes the second's frames of packets, which may be filtered first."""
-
-    def __init__(self, second: Second, spec: InputSpec, playback: Playback) -> None:
-        self._slicer = Slicer(spec.slice, playback.resolution, spec)
-        self._noise = DenoiseState(playback.resolution) if second.denoise else None
-        self._epoch: int | None = None  # of the last packet
-        self._playback = playback
-
-    def push(self, packet: Packet) -> list[Frame]:
-        both = isinstance(self._playback, EventPlayback) and self._playback.denoise
-        packets: Iterable[Packet] = [packet]
-        if self._noise is not None and not both:
-            packets = denoise_packets(packets, self._noise, epoch=self._epoch)
-        frames = [frame for each in packets for frame in self._slicer.push(each)]
-        self._epoch = packet.epoch
-        return frames
-
-    def reset(self) -> None:
-        self._slicer.reset()
-        if self._noise is not None:
-            self._noise.forget()
 
 
 class _Agreement:
