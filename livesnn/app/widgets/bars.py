@@ -8,7 +8,7 @@ from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QVBoxLayout, QWidget
 
 from livesnn.app import style
 from livesnn.app.opening import Action
@@ -156,9 +156,9 @@ class Transport(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.back = _icon_button("One frame back (,)")
-        self.play = _icon_button("Play or pause (Space)", size=42, name="play")
-        self.forward = _icon_button("One frame forward (.)")
+        self.back = icon_button("back", "One frame back (,)", 36, 20)
+        self.play = icon_button("play", "Play or pause (Space)", 42, 20, name="play")
+        self.forward = icon_button("forward", "One frame forward (.)", 36, 20)
         self.position = label(NOTHING, style.bold_font(14))
         self.slash = label("/", style.text_font(14), "faint")
         self.total = label(NOTHING, style.text_font(14), "soft")
@@ -166,12 +166,12 @@ class Transport(QFrame):
         self.live = label(LIVE, style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2))
         self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
-        self.record = _icon_button(RECORD)
+        self.record = icon_button("record", RECORD, 36, 20)
         speeds = {speed: "Max" if math.isinf(speed) else f"{speed:g}×" for speed in SPEEDS}
         self.speed = ChoiceBox("Speed", speeds)
         self.speed.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
         self.speed.choose(1.0)
-        self.loop = _icon_button("Repeat (L): each repetition starts with a fresh state")
+        self.loop = icon_button("loop", "Repeat (L): each repetition starts with a fresh state", 36, 20)
         self.loop.setCheckable(True)
         self.line = Timeline()
         self.line.seek_requested.connect(self._show_sought)
@@ -276,7 +276,3 @@ class Transport(QFrame):
     @Slot(float)
     def _show_sought(self, seconds: float) -> None:
         self.position.setText(clock(seconds, total_s=self._total_s))
-
-
-def _icon_button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
-    return button(height=size, width=size, name=name, tip=tip)
