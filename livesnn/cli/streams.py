@@ -297,7 +297,7 @@ def _engines(summary: Summary) -> str:
 
 def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, json: bool) -> int:
     """Decide on each recording that has no row yet; return 1 if any has failed."""
-    from livesnn.outputs.many import Failed, in_processes, on_cluster, open_table, prepare
+    from livesnn.outputs.many import in_processes, on_cluster, open_table, prepare
 
     begun_s = time.monotonic()
     part, parts = _shard(flags.shard)
@@ -326,10 +326,10 @@ def run_many(sources: Sequence[str], options: RunOptions, flags: ManyFlags, *, j
         with closing(outcomes), share_done(doing, after_s=0.0) as show:
             show(0.0)
             for file, outcome in outcomes if missing else ():
-                if isinstance(outcome, Failed):
+                if isinstance(outcome, str):
                     failed += 1
-                    about = "" if file.path in outcome.why else f"{file.name}: "
-                    say(f"livesnn run: {about}{outcome.why}")
+                    about = "" if file.path in outcome else f"{file.name}: "
+                    say(f"livesnn run: {about}{outcome}")
                 else:
                     decided += 1
                     table.add(outcome)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from functools import cache, partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, TypeVar, get_type_hints
+from typing import IO, Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
@@ -47,13 +47,7 @@ class File(NamedTuple):
     path: str
 
 
-class Failed(NamedTuple):
-    """Why a recording has no row."""
-
-    why: str
-
-
-Outcome = bytes | Failed  # A recording's row as a line of JSON, or why there is none.
+Outcome = bytes | str  # A recording's row as a line of JSON, or why there is none
 
 R = TypeVar("R")
 Outcomes = Generator[tuple[File, Outcome], None, R]
@@ -75,7 +69,7 @@ def decide(file: File, options: RunOptions, threads: int) -> Outcome:
             load=lambda name: _loaded(name, options.engine, threads, threading.get_ident()),
         )
     except Exception as error:
-        return Failed(error_message(error))
+        return error_message(error)
     about = {"file": file.name, "model": used, "options": options}
     return json_line(about | vars(summary) | {"lines": lines})
 
@@ -114,7 +108,7 @@ def in_processes(files: Sequence[File], options: RunOptions, jobs: int) -> Outco
     while waiting:
         for file in (yield from _in_pool(waiting, work, jobs, threads)):
             if (yield from _in_pool(deque([file]), work, 1, threads)):
-                yield file, Failed("its process was killed, maybe for lack of memory: give fewer --jobs")
+                yield file, "its process was killed, maybe for lack of memory: give fewer --jobs"
 
 
 def _in_pool(waiting: deque[File], work: Callable[[File], Outcome], jobs: int, threads: int) -> Outcomes[list[File]]:
@@ -176,34 +170,33 @@ def on_cluster(address: str, files: Sequence[File], options: RunOptions, notify:
             if client.status != "running" or any(future.cancelled() for future, _ in batch):
                 raise LivesnnError("the scheduler is lost: start it, and run this again to go on")
             for future, result in batch:
-                yield running.pop(future), _failed_on_cluster(result[1]) if future.status == "error" else result
+                yield running.pop(future), _why_not(result[1]) if future.status == "error" else result
 
 
-def _failed_on_cluster(error: BaseException) -> Failed:
+def _why_not(error: BaseException) -> str:
     if type(error).__name__ == "KilledWorker":
-        return Failed("each worker that took it was killed, maybe for lack of memory: give workers more of it")
-    return Failed(f"{type(error).__name__}: {error}")
+        return "each worker that took it was killed, maybe for lack of memory: give workers more of it"
+    return f"{type(error).__name__}: {error}"
 
 
 # Where rows go
 
 
-class Table(Protocol):
+class Table(Closing):
     """A file of rows that can be read at any time, even after its writer was killed."""
 
-    done: dict[str, str]
-    """The files that have a row, each with its `RunOptions` as JSON."""
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: dict[str, str] = {}  # the files that have a row, each with its `RunOptions` as JSON
 
     def add(self, line: bytes) -> None:
         """Add a row, a line of JSON. Raises LivesnnError where it can't be written."""
-
-    def close(self) -> None:
-        """Write what isn't yet. Safe to call twice."""
+        raise NotImplementedError
 
 
 def open_table(path: Path) -> Table:
     """Open a table to add to it. Raises LivesnnError where that can't be, or the file isn't one."""
-    kinds: dict[str, Callable[[Path], Table]] = {".jsonl": JsonTable, ".csv": CsvTable, ".parquet": ParquetTable}
+    kinds: dict[str, type[Table]] = {".jsonl": JsonTable, ".csv": CsvTable, ".parquet": ParquetTable}
     if path.suffix.lower() not in kinds:
         raise LivesnnError(f"--out {path}: choose a name that ends in .jsonl, .csv or .parquet")
     if path.name.lower().endswith(SUFFIX):
@@ -231,7 +224,7 @@ def _cells(line: bytes) -> dict[str, _CELLS]:
     }
 
 
-class _Text(Closing):
+class _Text(Table):
     """A text file that a row is added to in one step.
 
     Half a row, as of a computer without power, is cut off when the file is opened; of another file, nothing is.
@@ -243,8 +236,7 @@ class _Text(Closing):
     """What is before the first row."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.done: dict[str, str] = {}
+        super().__init__(path)
         self._file: IO[bytes] = open(path, "a+b", buffering=0)  # noqa: SIM115 (see close)
         self._size = 0  # of whole rows
         with closed_on_error(self):
@@ -326,7 +318,7 @@ class CsvTable(_Text):
         self._write(_csv_row(_cells(line)))
 
 
-class ParquetTable(Closing):
+class ParquetTable(Table):
     """A Parquet file, written anew every few seconds, because rows can't be added to one."""
 
     def __init__(self, path: Path) -> None:
@@ -335,7 +327,7 @@ class ParquetTable(Closing):
             import pyarrow.parquet
         except ModuleNotFoundError as error:
             raise LivesnnError(f"{path.name} needs pyarrow: pip install 'livesnn[parquet]'") from error
-        self.path = Path(os.path.realpath(path))  # a link stays one
+        super().__init__(Path(os.path.realpath(path)))  # a link stays one
         self._arrow = pyarrow
         numbers = {int: pyarrow.int64(), int | None: pyarrow.int64(), float: pyarrow.float64()}
         self._schema = pyarrow.schema(
