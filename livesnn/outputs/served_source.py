@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from livesnn.errors import LivesnnError, SourceError, error_message
+from livesnn.errors import SourceError, error_message
 from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Closing, Packet, Resolution
@@ -143,9 +143,7 @@ class View(Latest[Picture]):
 
 
 def _outcome(recorder: Recorder) -> str:
-    if isinstance(error := recorder.error, LivesnnError):
-        return with_kept(str(error), recorder)
-    if error is not None:
-        return error_message(error)
+    if recorder.error is not None:
+        return with_kept(error_message(recorder.error), recorder)
     done = recorder.recorded
     return f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped"
