@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
 from livesnn.events.formats.registry import Parts, open_reader, parse_recording_path
-from livesnn.events.packet import Closing, Events
+from livesnn.events.packet import Closing
 from livesnn.events.recording import Recording, choose_stream
 from livesnn.threads import WORK_S, Latest, Progress, Worker, resting
 
@@ -134,21 +134,14 @@ def _read(recording: Recording, go_on: Progress) -> Iterator[RateProfile]:
     counts = np.zeros(recording.duration_us // bin_us + 1, np.int64)
     known = shown = 0
     for packet in recording:
-        known = max(known, _count(packet.events, start_us, bin_us, counts))
+        t = packet.events["t"]
+        # Of its first and last event; times that jump may lie outside.
+        first_bin, last_bin = np.clip((t[[0, -1]] - start_us) // bin_us, 0, len(counts) - 1).tolist()
+        parts = np.searchsorted(t, start_us + bin_us * np.arange(first_bin + 1, last_bin + 1))
+        counts[first_bin : last_bin + 1] += np.diff(parts, prepend=0, append=t.size)
+        known = max(known, last_bin)
         if known - shown > len(counts) / _REFINEMENTS:
             shown = known
             yield RateProfile(bin_us, counts[:known].copy())
         go_on(known / len(counts))
     yield RateProfile(bin_us, counts)
-
-
-def _count(packet: Events, start_us: int, bin_us: int, counts: npt.NDArray[np.int64]) -> int:
-    """Add a packet, in order of time and not empty, to ``counts``; return the first bin after those it fills."""
-    t = packet["t"]
-    last = len(counts) - 1
-    first_bin = min(max((int(t[0]) - start_us) // bin_us, 0), last)  # times that jump may lie outside
-    last_bin = min(max((int(t[-1]) - start_us) // bin_us, 0), last)
-    edges = start_us + bin_us * np.arange(first_bin + 1, last_bin + 1)
-    parts = np.searchsorted(t, edges)
-    counts[first_bin : last_bin + 1] += np.diff(parts, prepend=0, append=packet.size)
-    return last_bin

@@ -213,7 +213,7 @@ class EventRate:
         self._packets: deque[tuple[int, int]] = deque()  # end of the packet µs, events
         self._events = 0  # of these packets
         self._epoch, self._arrived_s = 0, 0.0  # of the last one
-        self._lock = threading.Lock()  # held for microseconds
+        self._lock = threading.RLock()  # held for microseconds
 
     def add(self, packet: Packet) -> None:
         """Add a packet; an empty one says that time goes by.
@@ -225,7 +225,7 @@ class EventRate:
             t_us = int(events["t"][-1])
         with self._lock:
             if packet.epoch != self._epoch:
-                self._forget()
+                self.forget()
                 self._epoch = packet.epoch
             if self._packets:
                 newest_us = self._packets[-1][0]
@@ -234,7 +234,7 @@ class EventRate:
                 elif newest_us - _CLOCKS_APART_US < t_us:
                     t_us = max(t_us, newest_us)
                 else:  # a jump back
-                    self._forget()
+                    self.forget()
             if t_us is None:
                 return
             self._arrived_s = packet.arrived_s
@@ -245,11 +245,8 @@ class EventRate:
 
     def forget(self) -> None:
         with self._lock:
-            self._forget()
-
-    def _forget(self) -> None:
-        self._packets.clear()
-        self._events = 0
+            self._packets.clear()
+            self._events = 0
 
     @property
     def per_s(self) -> float:
