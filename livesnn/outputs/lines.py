@@ -248,7 +248,7 @@ class _Totals:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._begun_s = time.perf_counter()
-        self._engines: dict[str, int] = {}  # frames each ran, the first one first
+        self._engines: Counter[str] = Counter()  # frames each ran, the first one first
         self._switched: int | None = None
         self._tally = Tally()
         self._latencies_ms = array("f")  # 4 bytes a frame: a camera runs for days
@@ -260,8 +260,8 @@ class _Totals:
     def add(self, result: Result) -> None:
         engine = self._model.engine
         if self._switched is None and self._engines and engine not in self._engines:
-            self._switched = self._frames
-        self._engines[engine] = self._engines.get(engine, 0) + 1
+            self._switched = self._engines.total()
+        self._engines[engine] += 1
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
         self._active += int(np.count_nonzero(result.frame.data))
@@ -270,29 +270,25 @@ class _Totals:
             self._tally.add(result.decision)
             self._reasons.update([] if result.reason is None else [result.reason])
 
-    @property
-    def _frames(self) -> int:
-        return sum(self._engines.values())
-
     def end(self, stream: FrameStream) -> Summary:
         card, counters = self._model.card, stream.counters
-        frames = max(self._frames, 1)
+        frames = max(self._engines.total(), 1)
         density = self._densities / frames
         return Summary(
-            frames=self._frames,
+            frames=self._engines.total(),
             windows=self._tally.windows,
             majority=self._tally.majority,
             events=counters.events,
             dropped=counters.dropped,
             engine=self._model.engine,
-            engine_frames=self._engines,
+            engine_frames=dict(self._engines),
             engine_switched_at_frame=self._switched,
             latency_ms=Percentiles.of(self._latencies_ms or (0.0,))._asdict(),
             density=mean_density(density, card),
             **costs(density, self._active / frames, card),
             energy_constants=energy_constants(card),
             seconds=time.perf_counter() - self._begun_s,
-            warnings=(*stream.warnings, *self._doubts(stream)),
+            warnings=(*stream.warnings, *self._doubts(stream, self._flicker / frames)),
             out_of_order=counters.out_of_order,
             out_of_bounds=counters.out_of_bounds,
             denoise=None if stream.noise is None else stream.noise.summary(),
@@ -300,12 +296,12 @@ class _Totals:
             reasons={reason.value: count for reason, count in self._reasons.items()},
         )
 
-    def _doubts(self, stream: FrameStream) -> Iterator[str]:
+    def _doubts(self, stream: FrameStream, flicker: float) -> Iterator[str]:
         if dropped := stream.counters.dropped:
             yield f"{dropped:,} events were dropped, because they came faster than livesnn could process them"
         if isinstance(stream.source, Recording) and (others := ", ".join(stream.source.other_streams)):
             yield f"only one event stream was read, without {others}: give FILE?stream=NAME to read another"
-        if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
+        if flicker >= SEEN_FLICKER:
             yield (
                 f"a flickering light or noise reaches most pixels: livesnn removed {flicker:.1f} events a pixel "
                 "from each frame of the network's input"
@@ -316,7 +312,7 @@ class _Totals:
         if not self._tally.windows:
             window = self._model.card.input.window
             yield (
-                f"no decision, because {self._frames} frames are fewer than a window of {window}: "
+                f"no decision, because {self._engines.total()} frames are fewer than a window of {window}: "
                 "give a longer source"
             )
         if (note := note_of(self._model)) and note != PREPARING:
