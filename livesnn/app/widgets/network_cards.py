@@ -198,7 +198,7 @@ class StatePanel(Card):
         self.caption.set_remark(NOTHING)
 
     def wait(self) -> None:
-        self.bars.forget()
+        self.bars.set_values(None, None)
         self.caption.set_remark("reset, waiting for frames")
 
     def show_result(self, shown: ShownResult) -> None:
@@ -220,14 +220,10 @@ class LayerBars(Painted):
     def set_model(self, card: ModelCard | None) -> None:
         self._layers = () if card is None else tuple(card.states)
         self._threshold = 1.0 if card is None else card.neuron.threshold
-        self.forget()
+        self.set_values(None, None)
 
-    def forget(self) -> None:
-        self.density, self.membrane = None, None
-        self.update()
-
-    def set_values(self, density: FloatArray, membrane: FloatArray) -> None:
-        """Show float [spiking layers], 0..1, and float [layers], both in the order of the model's card."""
+    def set_values(self, density: FloatArray | None, membrane: FloatArray | None) -> None:
+        """Show float [spiking layers], 0..1, and float [layers], both in the order of the card; None: nothing."""
         self.density, self.membrane = density, membrane
         self.update()
 
