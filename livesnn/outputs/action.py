@@ -155,10 +155,6 @@ class Firing(NamedTuple):
         """The decision by the names of the JSON lines."""
         return {"decision": self.decision, "confidence": round(self.confidence, 4), "t": self.t_us}
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {f"LIVESNN_{name.upper()}": str(value) for name, value in self.facts.items()}
-
 
 # What a rule does
 
@@ -171,7 +167,8 @@ def perform(firing: Firing, stop: threading.Event) -> None:
     action = firing.rule.action
     match action.kind:
         case "command":
-            _run(action.arguments, stop, {**os.environ, **firing.environment})
+            facts = {f"LIVESNN_{name.upper()}": str(value) for name, value in firing.facts.items()}
+            _run(action.arguments, stop, {**os.environ, **facts})
         case "get" | "post":
             _call(action, firing)
         case "sound":
