@@ -132,7 +132,7 @@ class Player:
             self._next, self._asked_s = (opening, session), time.perf_counter()
         else:
             self._take(opening, session)
-        session.start(hold=True)
+        session.start()
 
     def play_again(self) -> None:
         """Open the same source again and go on from the same place, with the newest choices; recording goes on.
@@ -150,7 +150,7 @@ class Player:
         self.leave()
         session = self._session(Opening(self.source, None, self.orientation, self._insists), self._named)
         self._begin(session, self.source, place)
-        session.start(hold=True)
+        session.start()
 
     @property
     def opening(self) -> SourceLike | None:
@@ -168,7 +168,6 @@ class Player:
         asked = self._asked or opening.model is not None  # otherwise the model follows the source
         return Session(
             opening.source,
-            self._model,
             engine=self.engine,
             choices=self._of_session(self.choices),
             mounting=Mounting(opening.orientation, self._settings.now.mounted),
@@ -230,7 +229,7 @@ class Player:
         advice = self._advice(source, self._named, found, insists=self._insists)
         self._notice = advice.notice or self._notice
         if advice.model is None:
-            session.refuse(SourceError(advice.error))
+            session.go_on(SourceError(advice.error))
             return
         if advice.model != self.model:
             self._named = self._model = advice.model

@@ -57,12 +57,11 @@ class Opened(NamedTuple):
 
 
 class Session:
-    """Plays a source, which `stop` closes, to a model from `start` to `stop`."""
+    """Plays a source, which `stop` closes, to a model: it begins with `start` and `go_on`, and ends with `stop`."""
 
     def __init__(
         self,
         source: SourceLike,
-        model: str | Path | Model,
         *,
         engine: Engine = "auto",
         choices: Choices = Choices(),  # noqa: B008 (frozen); `control` changes them
@@ -85,10 +84,9 @@ class Session:
         self.note = ""  # why a recording has no whole window although it was read to its end; "" otherwise
         # How much of a recording has been read to open it, 0 to 1; None: it is open, or opened without reading.
         self.reading: float | None = None
-        self._going = threading.Event()
-        self._refusal: LivesnnError | None = None
         self._source = source
-        self._model = model
+        self._model: str | Path | Model | LivesnnError | None = None  # an error: there is none
+        self._going = threading.Event()  # it is known
         self._engine: Engine = engine
         self._mounting = mounting
         self._camera_files = camera_files
@@ -131,23 +129,13 @@ class Session:
         decided = self._tracker.decided
         return [decided.popleft() for _ in range(len(decided))]
 
-    def start(self, *, hold: bool = False) -> None:
-        """Open source and model, then play. Returns at once.
-
-        With ``hold``, it waits once the source is open (`found`), for `go_on` or `refuse`.
-        """
-        if not hold:
-            self._going.set()
+    def start(self) -> None:
+        """Open the source, and wait for `go_on`, which may depend on what is `found`. Returns at once."""
         self._worker.start()
 
-    def go_on(self, model: str | Path | Model) -> None:
-        """Go on with this model, after it was started with ``hold``."""
+    def go_on(self, model: str | Path | Model | LivesnnError) -> None:
+        """Play to this model, once the source is open; or fail with this error."""
         self._model = model
-        self._going.set()
-
-    def refuse(self, error: LivesnnError) -> None:
-        """Fail with this error instead of going on."""
-        self._refusal = error
         self._going.set()
 
     def stop(self, timeout_s: float = 4.0) -> bool:
@@ -165,13 +153,13 @@ class Session:
             self.reading, self.found = None, playback
             while not self._going.wait(WAKE_S):
                 pass
-            if self._refusal is not None:
-                raise self._refusal
-            playback.notes = (*playback.notes, *self._prepare_camera(playback))
             model = self._model
+            if isinstance(model, LivesnnError):
+                raise model
+            playback.notes = (*playback.notes, *self._prepare_camera(playback))
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
-            if stop.is_set():  # by now another session may step that model
+            if model is None or stop.is_set():  # by now another session may step that model
                 raise _Stopped
             display = self._open(playback, model)
             for result in run_frames(

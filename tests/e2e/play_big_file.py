@@ -26,8 +26,9 @@ def play_and_seek(path: Path) -> dict[str, float]:
     with open_recording(path) as recording:
         opened_s, duration_us = time.perf_counter() - begun_s, recording.duration_us
         events = sum(packet.events.size for packet in recording)
-    session = Session(path, "gestures", choices=Choices(speed=1.0))
+    session = Session(path, choices=Choices(speed=1.0))
     session.start()
+    session.go_on("gestures")
     wait_for_picture(session, 2_000_000)
     random = np.random.default_rng(1)
     seconds = []

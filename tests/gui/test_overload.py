@@ -99,10 +99,11 @@ class Watched:
 def watch(qtbot: QtBot, model: Path, events_per_s: float) -> tuple[Watched, Session, Flood, int]:
     """Play a flood for SECONDS; return what was seen, the stopped session, and how much memory grew, bytes."""
     flood = Flood(events_per_s)
-    session = Session(flood, model)
+    session = Session(flood)
     watched = Watched(qtbot, session, flood)
     process = psutil.Process()
     session.start()
+    session.go_on(model)
     qtbot.waitUntil(lambda: len(watched.latencies_ms) > 30, timeout=30_000)
     begun_s, before = time.perf_counter(), process.memory_info().rss
     watched.latencies_ms.clear()

@@ -34,9 +34,10 @@ def play(model_folder: Path) -> Iterator[Callable[..., Session]]:
         **choices: object,
     ) -> Session:
         chosen = Choices(**choices)  # type: ignore[arg-type]
-        session = kind(source, model, choices=chosen, mounting=Mounting(orientation))
+        session = kind(source, choices=chosen, mounting=Mounting(orientation))
         sessions.append(session)
         session.start()
+        session.go_on(model)
         return session
 
     yield start

@@ -130,8 +130,9 @@ def test_the_last_minutes_are_kept(history: PlotHistory) -> None:
 
 
 def test_a_session_fills_its_history(model_folder: Path, recording: Path) -> None:
-    session = Session(recording, model_folder)
+    session = Session(recording)
     session.start()
+    session.go_on(model_folder)
     try:
         eventually(lambda: session.control.state == "ended")
         history = session.history

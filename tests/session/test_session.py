@@ -329,8 +329,9 @@ def camera(*, deaf: bool = False) -> FakeSource:
 
 def test_a_camera_is_let_go_where_the_model_cannot_be_used(tmp_path: Path) -> None:
     source = camera()
-    session = Session(source, tmp_path / "no-such-model")
+    session = Session(source)
     session.start()
+    session.go_on(tmp_path / "no-such-model")
     eventually(lambda: session.control.state == "failed")
     assert session.model_failed
     assert source.closed.is_set()
@@ -514,8 +515,9 @@ def test_a_source_that_opens_after_it_was_left_does_not_step_a_model_that_others
     model_folder: Path,
 ) -> None:
     model, source = TimedModel(load_model(model_folder, "onnx")), SlowToOpen()
-    session = Session(source, model)
+    session = Session(source)
     session.start()
+    session.go_on(model)
     assert not session.stop(0.05)
     source.opens.set()
     assert session.stop()
