@@ -18,12 +18,11 @@ from typing import IO, Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
-from livesnn.card import ModelCard
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.labels import SUFFIX
-from livesnn.events.packet import Closing, EventSource
+from livesnn.events.packet import Closing
 from livesnn.files import closed_on_error, replace_file, stamp
 from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_folder, read_card
 from livesnn.infer.spike_engine import SpikeNetwork, runs
@@ -31,7 +30,6 @@ from livesnn.infer.switching_engine import load_spike
 from livesnn.outputs.lines import RunOptions, Summary, decide_all
 from livesnn.subprocesses import process_pool
 from livesnn.threads import WAKE_S, usable_processors
-from livesnn.video import FrameSource
 from livesnn.weights import WEIGHTS
 
 SAVE_S = 2.0  # Least time between two savings of a Parquet file, which is written anew each time.
@@ -57,17 +55,14 @@ def decide(file: File, options: RunOptions, threads: int) -> Outcome:
     """Decide on a recording, in a worker. Its row has the fields of `Summary`, and `lines`, those of `decide_all`."""
     used = ""
 
-    def note_model(source: EventSource | FrameSource, card: ModelCard) -> None:
+    def load(name: str) -> Model:
         nonlocal used
-        used = card.name
+        model = _loaded(name, options.engine, threads, threading.get_ident())
+        used = model.card.name
+        return model
 
     try:
-        *lines, summary = decide_all(
-            file.path,
-            options,
-            listen=note_model,
-            load=lambda name: _loaded(name, options.engine, threads, threading.get_ident()),
-        )
+        *lines, summary = decide_all(file.path, options, load=load)
     except Exception as error:
         return error_message(error)
     about = {"file": file.name, "model": used, "options": options}
