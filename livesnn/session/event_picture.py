@@ -358,7 +358,7 @@ def _kernels() -> dict[Callable[..., Any], Callable[..., Any]]:
     whole, real, none = numba.int64, numba.float64, numba.void
     last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
     ends, colours = numba.types.UniTuple(whole, 2), numba.uint32[:, ::1]
-    signatures = {
+    signatures: dict[Callable[..., Any], Any] = {
         _note_times: none(packet, last),
         _count_events: ends(packet, numba.uint8[:, :, :, ::1], whole, whole, whole),
         _paint_ages: none(last, whole, colours, picture),
