@@ -305,7 +305,6 @@ class PictureCanvas(QWidget):
             painter.translate(2 * area.center().x(), 0)
             painter.scale(-1, 1)
         painter.drawImage(area, self._image)
-        painter.setBrush(Qt.BrushStyle.NoBrush)
         if self.framed:
             painter.setPen(self._ink(40))
             painter.drawRect(area)

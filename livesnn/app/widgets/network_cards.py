@@ -130,15 +130,12 @@ class FrameStrip(Painted):
         shrunk = pixels > boxes[0].width() * self.devicePixelRatioF()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrunk)  # enlarged pixels stay crisp
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(style.theme.raised))
         for index, box in enumerate(boxes):
             if index < len(self._images):
                 painter.drawImage(box, self._images[index])
             else:
-                painter.drawRect(box)
+                painter.fillRect(box, QColor(style.theme.raised))
         if 0 < len(self._images) <= len(boxes):
-            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(style.theme.accent), 2.0, j=Qt.PenJoinStyle.MiterJoin))
             painter.drawRect(boxes[len(self._images) - 1].adjusted(1, 1, -1, -1))
 

@@ -23,7 +23,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, Painted, fill, icon_button, png, write
+from livesnn.app.widgets.basics import LEFT, Painted, fill, icon_button, png, rounded, write
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -93,9 +93,7 @@ class Legend(Painted):
                 break
             if x + needed > width:
                 x, y = _MARGIN, y + _LINE
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(colour)
-            painter.drawEllipse(QPointF(x + 4, y + _LINE / 2), 4, 4)
+            rounded(painter, QRectF(x, y + _LINE / 2 - 4, 8, 8), 4, colour)
             write(painter, QRectF(x + 12, y, needed, _LINE), name, style.theme.text)
             x += needed + 10
         return y + _LINE

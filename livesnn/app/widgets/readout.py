@@ -133,9 +133,8 @@ class ClassRows(Painted):
             self._paint_strips(painter, strip, height)
 
     def _paint_words(self, painter: QPainter, row: QRectF, index: int, name_width: float) -> None:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(style.class_colour(index))
-        painter.drawEllipse(QPointF(_DOT / 2, row.center().y()), _DOT / 2, _DOT / 2)
+        dot = QRectF(0, row.center().y() - _DOT / 2, _DOT, _DOT)
+        rounded(painter, dot, _DOT / 2, style.class_colour(index))
         colour = style.theme.text if self.classes[index] == self.decision else style.theme.soft
         name = self._names[index]
         if name_width < longest(tuple(self._names), painter.font().pixelSize()):
