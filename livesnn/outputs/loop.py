@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
@@ -130,7 +130,7 @@ class Feed:
                 receiver.put(message)
             else:
                 receiver.end()
-        self._loop.call(lambda: _wake(receivers))
+        self._loop.call(self._wake)
 
     @contextlib.contextmanager
     def join(self, name: str = "") -> Iterator[Receiver]:
@@ -154,7 +154,11 @@ class Feed:
             receivers = list(self._receivers)
         for receiver in receivers:
             receiver.end()
-        self._loop.call(lambda: _wake(receivers))
+        self._loop.call(self._wake)
+
+    def _wake(self) -> None:
+        for receiver in self._receivers:  # which nothing but the loop's thread changes
+            receiver.wake()
 
     def end(self) -> None:
         """Let everyone leave, those who come later at once."""
@@ -167,11 +171,6 @@ class Feed:
         while self._receivers:
             self._left.clear()
             await self._left.wait()
-
-
-def _wake(receivers: Iterable[Receiver]) -> None:
-    for receiver in receivers:
-        receiver.wake()
 
 
 class Output(Protocol):
