@@ -245,6 +245,12 @@ def elided(painter: QPainter, words: str, width: float) -> str:
     return painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(width))
 
 
+def translucent(colour: str | QColor, opacity: float) -> QColor:
+    result = QColor(colour)
+    result.setAlphaF(opacity)
+    return result
+
+
 def rounded(painter: QPainter, box: QRectF, radius: float, ground: str | QColor) -> None:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(ground))

@@ -322,10 +322,8 @@ class PictureCanvas(QWidget):
         text = "  ·  ".join(notes)
         width = painter.fontMetrics().horizontalAdvance(text) + 20
         pill = QRectF(self.width() - width - 10, 10, width, 24)
-        ground = QColor(*self._palette.background)
-        ground.setAlpha(235)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setBrush(ground)
+        painter.setBrush(QColor(*self._palette.background, 235))
         painter.setPen(self._ink(60))
         painter.drawRoundedRect(pill, 12, 12)
         write(painter, pill, text, self._ink(210), Qt.AlignmentFlag.AlignCenter)

@@ -23,7 +23,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, Painted, fill, icon_button, png, rounded, write
+from livesnn.app.widgets.basics import LEFT, Painted, fill, icon_button, png, rounded, translucent, write
 from livesnn.app.widgets.timeline import clock
 from livesnn.files import replace_file
 
@@ -173,9 +173,7 @@ class Curves(pyqtgraph.GraphicsObject):
     def paint(self, painter: QPainter, *_: object) -> None:
         for path, colour in reversed([*zip(self._paths, self._colours, strict=False)]):
             if self._opacity:
-                ground = QColor(colour)
-                ground.setAlphaF(self._opacity)
-                painter.fillPath(path, ground)
+                painter.fillPath(path, translucent(colour, self._opacity))
             painter.setPen(pyqtgraph.mkPen(colour, width=1))
             painter.drawPath(path)
 

@@ -27,7 +27,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import elided, plain_tip, write
+from livesnn.app.widgets.basics import elided, plain_tip, translucent, write
 from livesnn.events.filters import Stretch
 from livesnn.events.labels import Label
 from livesnn.session.rate_profile import RateProfile
@@ -327,10 +327,8 @@ class Timeline(QWidget):
             return
         tops = BASELINE - heights(self._profile, self._total_s, span) * (BASELINE - TOP)
         outline = [QPointF(column + 0.5, top) for column, top in enumerate(tops.tolist())]
-        fill = QColor(style.theme.accent)
-        fill.setAlphaF(opacity)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(fill)
+        painter.setBrush(translucent(style.theme.accent, opacity))
         painter.drawPolygon(QPolygonF([QPointF(0, BASELINE), *outline, QPointF(len(tops), BASELINE)]))
 
     def _paint_track(self, painter: QPainter, span: int) -> None:
@@ -349,11 +347,9 @@ class Timeline(QWidget):
             first, end = (min(seconds / self._total_s, 1.0) * span for seconds in (label.start, label.end))
             place = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
             colour = style.class_colour(self._track.classes.index(label.label))
-            pale = QColor(colour)
-            pale.setAlphaF(0.35)
             _clip(painter, place)
             painter.fillRect(place, QColor(style.theme.surface))  # so that the later of two can be read
-            painter.fillRect(place, pale)
+            painter.fillRect(place, translucent(colour, 0.35))
             painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
             _write(painter, place.adjusted(_EDGE, 0, 0, 0), label.label, style.theme.text)
 
@@ -392,8 +388,7 @@ class Timeline(QWidget):
             return
         bottom = (LABELS_END if self._labels else TRACK_END) + 2
         left, right = (self._x_of(min(end, self._total_s)) for end in (self.marks.from_s, self.marks.to_s))
-        ground = QColor(style.theme.surface)
-        ground.setAlphaF(0.7)
+        ground = translucent(style.theme.surface, 0.7)
         for first, end in ((_SIDE, left), (right, _SIDE + self._span())):
             painter.fillRect(QRectF(first, 2, end - first, bottom - 2), ground)
         painter.setPen(QPen(QColor(style.theme.accent), 2.0))
