@@ -241,7 +241,9 @@ class Session:
             self.warnings = playback.warnings
             if playback.read_to_end:
                 display.show()
-                self._note(playback, model, whole=start.from_us == 0)
+                if start.from_us == 0 and not self._tracker.this_pass.windows:
+                    duration_us, events = playback.duration_us or 0, playback.counts.events
+                    self.note = why_no_window(model.card.input, events=events, duration_us=duration_us)
 
     def _frames_of_pass(
         self, playback: Playback, model: Model, display: Display, stop: threading.Event
@@ -260,11 +262,6 @@ class Session:
                 yield shown
         finally:
             playback.end_pass()
-
-    def _note(self, playback: Playback, model: Model, *, whole: bool) -> None:
-        if whole and not self._tracker.this_pass.windows:
-            duration_us, events = playback.duration_us or 0, playback.counts.events
-            self.note = why_no_window(model.card.input, events=events, duration_us=duration_us)
 
     def _take_reset(self) -> bool:
         resets, begins = self.control.take_reset(), self.comparer.begins()
