@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from livesnn.cli.usage import Argument
 from livesnn.console import write
 
 
-def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional, tyro.conf.arg(metavar="SHELL")], /
-) -> int:
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print a script that completes commands in your shell.
 
     Write the script to a file where your shell looks for it, and open a new shell:

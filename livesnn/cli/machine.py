@@ -180,7 +180,7 @@ def without_names(text: str) -> str:
     return text
 
 
-def prepare(model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = "gestures", /) -> int:
+def prepare(model: str = "gestures", /) -> int:
     """Compile the spike-driven engine for a model.
 
     This takes 7 to 16 s, once for each machine. Otherwise livesnn compiles in the background at the first start.
@@ -332,7 +332,7 @@ def run_study(name: str, *arguments: str) -> int:
 
 
 def bench(
-    names: Annotated[tuple[Measurement, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = (),
+    names: Annotated[tuple[Measurement, ...], tyro.conf.arg(metavar="NAME")] = (),
     /,
     *,
     repeats: int | None = None,
@@ -396,7 +396,7 @@ def bench(
 
 
 def tables(
-    what: Annotated[TableOrFigure, tyro.conf.Positional],
+    what: TableOrFigure,
     /,
     *,
     cell: tuple[str, ...] = (),

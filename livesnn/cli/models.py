@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.cli.options import AS_USUAL, Decisions, Engine, Out, Seconds
+from livesnn.cli.options import AS_USUAL, DecisionFlags, Engine, Seconds
 from livesnn.cli.usage import Argument, UsageError, arguments_of, plain_refusal
 from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
@@ -141,7 +141,7 @@ def evaluate(
     data: Path = Path("data"),
     split: SplitName = "validation",
     stream: Annotated[float | None, tyro.conf.arg(metavar="MINUTES")] = None,
-    decisions: Decisions = AS_USUAL,
+    decisions: DecisionFlags = AS_USUAL,
     seed: int = 0,
     engine: Engine = "onnx",
     to_card: bool = False,
@@ -281,8 +281,8 @@ def _show(measured: dict[str, object], words: Iterable[str], *, json: bool) -> N
 
 
 def data(
-    action: Annotated[Literal["check", "get"], tyro.conf.Positional],
-    dataset: Annotated[DataSetName, tyro.conf.Positional],
+    action: Literal["check", "get"],
+    dataset: DataSetName,
     /,
     *,
     data: Path = Path("data"),
@@ -329,8 +329,8 @@ def data(
 
 
 def export(
-    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
-    out: Out,
+    model: str,
+    out: Path,
     /,
     *,
     dt: Seconds = None,

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     Start = Callable[[OutputLoop, DecisionFeeds], str]
 
-Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-Out = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
 Model = Annotated[str | None, tyro.conf.arg(metavar="MODEL")]
 Engine = Literal["auto", "onnx", "spike", "torch"]
 Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS")]
@@ -40,7 +38,7 @@ TOKEN, SHORTEST_TOKEN = "LIVESNN_TOKEN", 16
 
 
 @dataclass(frozen=True)
-class _Mounting:
+class Mounting:
     """The camera: how it is mounted, and how its sensor is set up."""
 
     rotate: Annotated[int | None, tyro.conf.arg(metavar="DEGREES")] = None
@@ -78,8 +76,7 @@ class _Mounting:
         return None if self.bias is None else load_settings(expanded(self.bias))
 
 
-Mounting = Annotated[_Mounting, tyro.conf.arg(name="")]
-AS_IT_COMES = _Mounting()
+AS_IT_COMES = Mounting()
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,6 @@ class DecisionFlags:
         return {name: value for name, value in fields.items() if value not in (None, (), {})}
 
 
-Decisions = Annotated[DecisionFlags, tyro.conf.arg(name="")]
 AS_USUAL = DecisionFlags()
 
 
@@ -161,7 +157,6 @@ class ActionFlags:
             say(f"{action.words}: skipped {runner.dropped} times, because it took too long")
 
 
-Actions = Annotated[ActionFlags, tyro.conf.arg(name="")]
 NO_ACTION = ActionFlags()
 
 
@@ -217,7 +212,6 @@ class PageFlags:
         return token
 
 
-Page = Annotated[PageFlags, tyro.conf.arg(name="")]
 PLAIN_PAGE = PageFlags()
 
 
@@ -266,7 +260,6 @@ class ReceiverFlags:
         return self.ros2_namespace
 
 
-Receivers = Annotated[ReceiverFlags, tyro.conf.arg(name="")]
 NO_RECEIVERS = ReceiverFlags()
 
 

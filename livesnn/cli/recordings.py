@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.cli.options import AS_IT_COMES, Model, Mounting, Out
+from livesnn.cli.options import AS_IT_COMES, Model, Mounting
 from livesnn.cli.usage import UsageError
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import SourceError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LONG_S = 2.0  # Reading or converting that takes longer shows how much is done
 
 
-def info(file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")], /, *, json: bool = False) -> int:
+def info(file: str, /, *, json: bool = False) -> int:
     """Show what a recording holds.
 
     It lists the streams with their event counts, times and share of ON events, and warns about damage.
@@ -55,8 +55,8 @@ def info(file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE"
 
 
 def convert(
-    recording: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")],
-    out: Out,
+    recording: Annotated[str, tyro.conf.arg(metavar="IN")],
+    out: Path,
     /,
     *,
     from_s: Annotated[float, tyro.conf.arg(name="from", metavar="SECONDS")] = 0.0,
@@ -150,7 +150,7 @@ MOST_IMAGE_S = 60.0  # All events of an image's recording are in memory at once
 
 
 def simulate(
-    out: Out,
+    out: Path,
     /,
     *,
     scene: str = "gestures",
@@ -260,8 +260,8 @@ IfKnown = Literal["ask", "go-on", "stop", "alias"]
 
 
 def teach(
-    gesture: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GESTURE")],
-    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    gesture: str,
+    sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE")],
     /,
     *,
     model: str = "gestures",

@@ -18,14 +18,12 @@ from livesnn.cli.options import (
     AS_IT_COMES,
     AS_USUAL,
     NO_ACTION,
-    Actions,
-    Decisions,
+    ActionFlags,
+    DecisionFlags,
     Engine,
     Model,
     Mounting,
-    Out,
     Seconds,
-    Source,
     check_seconds,
 )
 from livesnn.cli.recordings import reading, table
@@ -56,18 +54,17 @@ class ManyFlags:
     """Use the workers of this Dask scheduler, such as tcp://HOST:8786. Needs livesnn[cluster]."""
 
 
-Many = Annotated[ManyFlags, tyro.conf.arg(name="")]
 ONE = ManyFlags()
 
 
 def gui(
-    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = (),
+    sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE")] = (),
     /,
     *,
     model: Model = None,
     compare: Model = None,
     engine: Engine | None = None,
-    decisions: Decisions = AS_USUAL,
+    decisions: DecisionFlags = AS_USUAL,
     pre_roll: Seconds = None,
     mounting: Mounting = AS_IT_COMES,
     stage: bool = False,
@@ -124,20 +121,20 @@ def gui(
 
 
 def run(
-    source: Source,
-    more: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = (),
+    source: str,
+    more: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SOURCE")] = (),
     /,
     *,
     model: Model = None,
     engine: Engine = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
-    decisions: Decisions = AS_USUAL,
+    decisions: DecisionFlags = AS_USUAL,
     seconds: Seconds = None,
     denoise: bool = False,
-    actions: Actions = NO_ACTION,
+    actions: ActionFlags = NO_ACTION,
     mounting: Mounting = AS_IT_COMES,
-    many: Many = ONE,
+    many: ManyFlags = ONE,
     json: bool = False,
 ) -> int:
     """Print decisions about a camera, a stream or a recording.
@@ -209,7 +206,7 @@ def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
         write_json(row) if json else write(describe_row(row))
 
 
-def record(source: Source, out: Out, /, *, seconds: Seconds = None, mounting: Mounting = AS_IT_COMES) -> int:
+def record(source: str, out: Path, /, *, seconds: Seconds = None, mounting: Mounting = AS_IT_COMES) -> int:
     """Record a camera or a stream to an .aedat4 file.
 
     Noise is kept; livesnn convert --denoise removes it. --rotate and --mirror apply to the file, too. SOURCE can also

@@ -104,7 +104,10 @@ def _of_parameters(command: Callable[..., object]) -> Iterator[Argument]:
         required = parameter.default is parameter.empty
         default = None if required else parameter.default
         positional = parameter.kind is parameter.POSITIONAL_ONLY
-        yield from _expanded(hints[name], name, text, group, default, required=required, positional=positional)
+        if dataclasses.is_dataclass(hint := hints[name]):
+            yield from _of_fields(hint, default, "", {})  # type: ignore[arg-type]
+        else:
+            yield _argument(hint, name, text, group, default, required=required, positional=positional)
 
 
 def _of_fields(kind: type, values: object, before: str, groups: Mapping[str, Sequence[str]]) -> Iterator[Argument]:
@@ -114,10 +117,13 @@ def _of_fields(kind: type, values: object, before: str, groups: Mapping[str, Seq
     title = MORE_OPTIONS if groups else re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
     for name in order:
         group, default = of.get(name, title), getattr(values, name)
-        yield from _expanded(hints[name], name, texts.get(name, ""), group, default, before=before)
+        if dataclasses.is_dataclass(hint := hints[name]):
+            yield from _of_fields(hint, default, f"{before}{name}.", {})  # type: ignore[arg-type]
+        else:
+            yield _argument(hint, name, texts.get(name, ""), group, default, before=before)
 
 
-def _expanded(
+def _argument(
     hint: object,
     name: str,
     text: str,
@@ -127,22 +133,19 @@ def _expanded(
     required: bool = False,
     positional: bool = False,
     before: str = "",
-) -> Iterator[Argument]:
-    """Yield the argument of one parameter or field; those of its fields where it is a dataclass."""
+) -> Argument:
+    """Return the argument of one parameter or field."""
     marks: list[Any] = []
     while get_origin(hint) is Annotated:
         marks, hint = [*get_args(hint)[1:], *marks], get_args(hint)[0]
     named = next((mark.name for mark in marks if getattr(mark, "name", None) is not None), name)
-    if dataclasses.is_dataclass(hint):
-        yield from _of_fields(hint, default, f"{before}{named}." if named else before, {})  # type: ignore[arg-type]
-        return
     kinds, many, choices = _values(hint)
     asked = next((mark.metavar for mark in marks if getattr(mark, "metavar", None)), "")
     dashed = named.replace("_", "-")
     usual = dashed.upper() if positional else " ".join(_METAVARS.get(kind, "VALUE") for kind in kinds)
     listed = "|".join(choices)
     metavar = asked or (listed if choices and not positional and len(listed) < _LONGEST_LIST else usual)
-    yield Argument(
+    return Argument(
         metavar if positional else f"--{before}{dashed}",
         text,
         group,
@@ -303,7 +306,7 @@ def call(
         return partial(command, *values, **named)
 
     with plain_refusal(arguments, prog, takes):
-        run = tyro.cli(bound, args=arguments, prog=prog)
+        run = tyro.cli(bound, args=arguments, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     return run()
 
 
