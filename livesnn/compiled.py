@@ -28,16 +28,13 @@ class _CheckedFile(caching.IndexDataCacheFile):
     def holds(self, key: object) -> bool:
         """Return whether there is sound code under a key of `Cache._index_key`."""
         name = self._load_index().get(key)
-        return name is not None and _is_sound(_octets(self._data_path(name)))
+        return name is not None and _is_sound(self._data_path(name))
 
     def _load_index(self) -> dict[object, str]:
-        octets, version = _octets(self._index_path), pickle.dumps(self._version, protocol=-1)
-        if not octets.startswith(version) or not _is_sound(octets[len(version) :]):
-            return {}
-        return super()._load_index()
+        return super()._load_index() if _is_sound(self._index_path) else {}
 
     def _load_data(self, name: str) -> object:
-        if not _is_sound(_octets(self._data_path(name))):
+        if not _is_sound(self._data_path(name)):
             raise OSError(f"{name} is damaged")  # as if it were missing
         return super()._load_data(name)
 
@@ -53,13 +50,12 @@ class _CheckedFile(caching.IndexDataCacheFile):
             os.fsync(file.fileno())
 
 
-def _octets(path: str) -> bytes:
-    with suppress(OSError):
-        return Path(path).read_bytes()
-    return b""
-
-
-def _is_sound(octets: bytes) -> bool:
+def _is_sound(path: str | Path) -> bool:
+    """Return whether a file is there and whole; an index begins with numba's version, which has to be this one's."""
+    try:
+        octets = Path(path).read_bytes().removeprefix(pickle.dumps(numba.__version__, protocol=-1))
+    except OSError:
+        return False
     return hashlib.sha256(octets[:-_HASH_BYTES]).digest() == octets[-_HASH_BYTES:]
 
 
@@ -110,15 +106,10 @@ def code_folders() -> Iterator[Path]:
 
 def forget_damaged(folders: Iterable[Path]) -> list[Path]:
     """Delete the files of cached code that are damaged, or of another numba, and return them; raises OSError."""
-    version = pickle.dumps(numba.__version__, protocol=-1)
-    damaged = []
-    for file in sorted(file for folder in folders for file in folder.glob("*.nb?")):
-        octets = _octets(str(file))
-        if file.suffix == ".nbi":  # begins with numba's version
-            octets = octets[len(version) :] if octets.startswith(version) else b""
-        if not octets or not _is_sound(octets):
-            file.unlink(missing_ok=True)
-            damaged.append(file)
+    files = sorted(file for folder in folders for file in folder.glob("*.nb?"))
+    damaged = [file for file in files if not _is_sound(file)]
+    for file in damaged:
+        file.unlink(missing_ok=True)
     return damaged
 
 
