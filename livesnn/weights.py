@@ -79,8 +79,7 @@ def _opened(path: Path, again: str = "train the model again, or use --engine onn
     except OSError as error:
         raise ModelError(f"{path} can't be read: {reason_of(error)}") from error
     except SafetensorError as error:
-        reason = " ".join(str(error).split())[:200]  # which may quote the file
-        raise ModelError(f"{path} can't be read as safetensors ({reason}): copy the model again") from error
+        raise ModelError(f"{path} can't be read as safetensors ({reason_of(error)}): copy the model again") from error
 
 
 def check_size(path: Path) -> None:
