@@ -41,6 +41,12 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LIVESNN_CACHE") or platformdirs.user_cache_path("livesnn"))
 
 
+def settings_file() -> Path:
+    """Return what keeps the window's settings: LIVESNN_SETTINGS of the environment, or a file of the user's."""
+    own = platformdirs.user_config_path("livesnn", appauthor=False) / "settings.json"
+    return Path(os.environ.get("LIVESNN_SETTINGS") or own)
+
+
 def log_file() -> Path:
     """Return the file in which the window and long commands keep what they say, and where they crashed."""
     return cache_dir() / "logs" / "livesnn.log"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
-import platformdirs
 from msgspec import Meta
 
 from livesnn.console import say
@@ -21,9 +20,8 @@ from livesnn.events.filters import Orientation
 from livesnn.files import replace_file, stamp
 from livesnn.infer.model import Engine
 from livesnn.outputs.action import Rule
+from livesnn.paths import settings_file
 from livesnn.session.control import Choices
-
-FILE = "LIVESNN_SETTINGS"  # Environment variable: the settings file to use in place of the user's own
 
 MOST_RECENT = 10
 MOST_LABELS = 9  # a key each
@@ -112,9 +110,7 @@ class SettingsFile:
 
 
 def user_settings() -> SettingsFile:
-    """Return the settings of the person at this machine, or of the file that the environment names (`FILE`)."""
-    own = platformdirs.user_config_path("livesnn", appauthor=False) / "settings.json"
-    return SettingsFile(Path(os.environ.get(FILE) or own))
+    return SettingsFile(settings_file())
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from livesnn.bench import installed_versions
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir, udev_dir
+from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir, settings_file, udev_dir
 
 if TYPE_CHECKING:
     from livesnn.card import ModelCard
@@ -181,18 +181,9 @@ def cameras() -> Findings:
 
 
 def folders() -> Findings:
-    import platformdirs
-
-    from livesnn.app.settings import FILE
-
-    named = os.environ.get(FILE)
-    settings = Path(named).parent if named else platformdirs.user_config_path("livesnn", appauthor=False)
-    return Findings(
-        (
-            writable("cache folder", cache_dir(), "LIVESNN_CACHE", "a folder"),
-            writable("settings folder", settings, FILE, "a file in a folder"),
-        )
-    )
+    cache = writable("cache folder", cache_dir(), "LIVESNN_CACHE", "a folder")
+    settings = writable("settings folder", settings_file().parent, "LIVESNN_SETTINGS", "a file in a folder")
+    return Findings((cache, settings))
 
 
 def writable(name: str, folder: Path, variable: str, kind: str) -> Check:

@@ -15,7 +15,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import FILE, Settings, SettingsFile, user_settings, with_recent
+from livesnn.app.settings import Settings, SettingsFile, user_settings, with_recent
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.session.control import Choices
@@ -238,7 +238,7 @@ def test_a_link_stays_one_and_what_is_no_file_is_not_replaced(
     assert SettingsFile(real).now.theme == "light"
     os.mkfifo(pipe)
     for asked_for in (user_settings, lambda: SettingsFile(pipe)):
-        monkeypatch.setenv(FILE, str(pipe))
+        monkeypatch.setenv("LIVESNN_SETTINGS", str(pipe))
         settings = asked_for()
         settings.change(theme="light")
         assert settings.now.theme == "light"
