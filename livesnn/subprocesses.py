@@ -45,6 +45,25 @@ def environment(**extra: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": reach, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"} | extra
 
 
+def start(
+    command: list[str], variables: Mapping[str, str] | None = None, *, stdout: int | None = subprocess.PIPE
+) -> subprocess.Popen[str]:
+    """Start a command in its own session, so that it can be killed together with the processes that it starts.
+
+    ``variables``: its environment; None: that of livesnn's own commands. Its stderr is a pipe.
+    """
+    return subprocess.Popen(
+        command,
+        env=environment() if variables is None else variables,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+
+
 def run_apart(
     command: list[str], stop: threading.Event, *, limit_s: float, variables: Mapping[str, str] | None = None
 ) -> str:

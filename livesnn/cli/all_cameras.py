@@ -114,13 +114,11 @@ def flags_of_each(serials: Iterable[str], flags: dict[str, Any]) -> dict[str, li
             first = place_of(f"--{name}", place)
             if place is None or first is None:
                 continue
-            if name != "osc":
-                listening_socket(first).close()  # before a process is started in vain
             port = first.port + number if first.port else 0  # 0: any that is free
-            if name != "osc" and port in taken:
-                raise LivesnnError(f"--{name} needs port {port}, which {taken[port]} uses: give ports further apart")
-            if name != "osc" and port:
-                taken[port] = f"--{name}"
+            if name != "osc":  # to which livesnn sends
+                listening_socket(first).close()  # before a process is started in vain
+                if (other := taken.setdefault(port, name)) != name and port:
+                    raise LivesnnError(f"--{name} needs port {port}, which --{other} uses: give ports further apart")
             mine += [f"--{name}", f"{place.rpartition(':')[0] or first.host}:{port}"]
         if receivers.mqtt is not None:
             topic = "" if urlsplit(receivers.mqtt).path.strip("/") else "/livesnn"
@@ -145,7 +143,7 @@ class CameraProcess:
     """
 
     def __init__(
-        self, serial: str, command: Sequence[str], say: Callable[[str], None], *, first_s: float = FIRST_S
+        self, serial: str, command: list[str], say: Callable[[str], None], *, first_s: float = FIRST_S
     ) -> None:
         self.serial = serial
         self._command, self._first_s = command, first_s
@@ -172,15 +170,9 @@ class CameraProcess:
             wait_s = min(2 * wait_s, LONGEST_S)
 
     def _run_one(self, stop: threading.Event) -> int:
-        with subprocess.Popen(
-            self._command,
-            env=subprocesses.environment(**{SUPERVISOR: str(os.getpid())}),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,  # Ctrl-C is for the supervisor, which then asks it to end
-        ) as process:
+        variables = subprocesses.environment(**{SUPERVISOR: str(os.getpid())})
+        # In its own session, as Ctrl-C is for the supervisor, which then asks it to end.
+        with subprocesses.start(self._command, variables, stdout=None) as process:
             self._process = process
             if stop.is_set():
                 process.terminate()

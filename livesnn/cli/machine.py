@@ -26,17 +26,17 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import tyro
 
-from livesnn import __version__
-from livesnn import subprocesses as itself
+from livesnn import __version__, subprocesses
 from livesnn.bench import EngineName, machine
 from livesnn.cli.doctor import PROBES, Findings, finding
+from livesnn.cli.options import Model
 from livesnn.cli.usage import UsageError
 from livesnn.console import json_line, one_line, say, write, write_json
 from livesnn.errors import LivesnnError
 from livesnn.paper import TableOrFigure, shown
 from livesnn.paths import log_file
 from livesnn.subprocesses import keep_freed_memory, last_line
-from livesnn.threads import Worker, usable_processors
+from livesnn.threads import Worker, decode_json, usable_processors
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
 """Environment variable that names the probe to run, in the processes that doctor starts."""
@@ -240,24 +240,7 @@ def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: flo
 
 
 def _start(name: str) -> subprocess.Popen[str]:
-    return start(itself.command("doctor"), **{PROBE: name})
-
-
-def start(command: list[str], **extra: str) -> subprocess.Popen[str]:
-    """Start a command in its own session, so that it can be killed together with the processes that it starts.
-
-    ``extra``: more environment variables for it.
-    """
-    return subprocess.Popen(
-        command,
-        env=itself.environment(**extra),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
+    return subprocesses.start(subprocesses.command("doctor"), subprocesses.environment(**{PROBE: name}))
 
 
 def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Findings:
@@ -266,20 +249,15 @@ def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Fi
         out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
     except subprocess.TimeoutExpired:
         return finding(name, "problem", f"{name} doesn't answer in time", how_to_learn_more(name))
-    found = _decode(out)
+    found = None
+    with contextlib.suppress(msgspec.DecodeError):
+        found = decode_json(last_line(out), Findings)
     if found is not None and process.returncode == 0:
         return found
     said = one_line(last_line(err, "it printed nothing"))[:300]
     said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
     what = f"{name} {_ending(process.returncode)} ({said})"
     return (found or Findings()) + finding(name, "problem", what, how_to_learn_more(name))
-
-
-def _decode(out: str) -> Findings | None:
-    try:
-        return msgspec.json.decode(last_line(out), type=Findings)
-    except msgspec.DecodeError:
-        return None
 
 
 def _ending(code: int) -> str:
@@ -336,7 +314,7 @@ def bench(
     /,
     *,
     repeats: int | None = None,
-    model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
+    model: Model = None,
     source: Annotated[str | None, tyro.conf.arg(metavar="RECORDING")] = None,
     engines: tuple[EngineName, ...] = (),
     json: bool = False,

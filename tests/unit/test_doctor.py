@@ -35,11 +35,12 @@ from livesnn.cli.doctor import (
     usb_permissions,
     writable,
 )
-from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, start, without_names, write_report
+from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, without_names, write_report
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.paths import models_dir
 from livesnn.session.control import Choices
+from livesnn.subprocesses import start
 from livesnn.weights import load_weights, save_weights
 
 pytestmark = pytest.mark.timeout(200)
