@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Literal
 
 from livesnn.cli.usage import Argument
@@ -49,67 +50,61 @@ def bash_script(summaries: Mapping[str, str], takes: Mapping[str, Sequence[Argum
         flags.append(f"    {command}) words='{' '.join(_flags(arguments))}' ;;")
         choices = [choice for each in arguments if not each.is_flag for choice in each.choices]
         words += [f"    {command}) words='{' '.join(choices)}' ;;"] * bool(choices)
-    return "\n".join(
-        [
-            "# bash completion of livesnn",
-            "_livesnn() {",
-            "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}",
-            "  local words= files=",
-            "  COMPREPLY=()",
-            '  if [ "$COMP_CWORD" = 1 ]; then',
-            f"    COMPREPLY=($(compgen -W '{' '.join(summaries)} --help --version' -- \"$word\"))",
-            "    return",
-            "  fi",
-            '  case "$command $before" in',
-            *values,
-            "  esac",
-            '  if [ -z "$words$files" ]; then',
-            '    case "$word" in',
-            '    -*) case "$command" in',
-            *flags,
-            "    esac ;;",
-            '    *) case "$command" in',
-            *words,
-            "    esac ;;",
-            "    esac",
-            "  fi",
-            '  [ -z "$words" ] || COMPREPLY=($(compgen -W "$words" -- "$word"))',
-            "}",
-            "complete -o default -F _livesnn livesnn",
-        ]
-    )
+    return f"""\
+# bash completion of livesnn
+_livesnn() {{
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
+  local words= files=
+  COMPREPLY=()
+  if [ "$COMP_CWORD" = 1 ]; then
+    COMPREPLY=($(compgen -W '{" ".join(summaries)} --help --version' -- "$word"))
+    return
+  fi
+  case "$command $before" in
+{_lines(values)}
+  esac
+  if [ -z "$words$files" ]; then
+    case "$word" in
+    -*) case "$command" in
+{_lines(flags)}
+    esac ;;
+    *) case "$command" in
+{_lines(words)}
+    esac ;;
+    esac
+  fi
+  [ -z "$words" ] || COMPREPLY=($(compgen -W "$words" -- "$word"))
+}}
+complete -o default -F _livesnn livesnn"""
 
 
 def zsh_script(summaries: Mapping[str, str], takes: Mapping[str, Sequence[Argument]]) -> str:
     """Return a script that zsh finds as _livesnn in its fpath."""
-    commands = [f"    {_quoted(f'{name}:{summary}')}" for name, summary in summaries.items()]
+    commands = [f"    {quote(f'{name}:{summary}')}" for name, summary in summaries.items()]
     cases = []
     for command, arguments in takes.items():
         specs = [_zsh_spec(each) for each in arguments]
         cases += [f"  {command})", "    _arguments -S \\", *(f"      {spec} \\" for spec in specs)]
         cases += ["      '(-h --help)'{-h,--help}'[show the help page]'", "    ;;"]
-    return "\n".join(
-        [
-            "#compdef livesnn",
-            "_livesnn() {",
-            "  local -a commands",
-            "  commands=(",
-            *commands,
-            "  )",
-            "  if (( CURRENT == 2 )); then",
-            "    _describe command commands",
-            "    return",
-            "  fi",
-            "  local command=$words[2]",
-            "  shift words",
-            "  (( CURRENT-- ))",
-            "  case $command in",
-            *cases,
-            "  esac",
-            "}",
-            'if [ "$funcstack[1]" = _livesnn ]; then _livesnn "$@"; else compdef _livesnn livesnn; fi',
-        ]
-    )
+    return f"""\
+#compdef livesnn
+_livesnn() {{
+  local -a commands
+  commands=(
+{_lines(commands)}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  local command=$words[2]
+  shift words
+  (( CURRENT-- ))
+  case $command in
+{_lines(cases)}
+  esac
+}}
+if [ "$funcstack[1]" = _livesnn ]; then _livesnn "$@"; else compdef _livesnn livesnn; fi"""
 
 
 def _zsh_spec(argument: Argument) -> str:
@@ -117,15 +112,15 @@ def _zsh_spec(argument: Argument) -> str:
     values = f"({' '.join(argument.choices)})" if argument.choices else " " if number else "_files"
     asked = f":{argument.metavar.partition('|')[0].replace(':', ' ')}:{values}"
     if not argument.is_flag:
-        return _quoted("*" * argument.many + ":" * (not argument.required and not argument.many) + asked)
-    return _quoted(f"*{argument.name}[{_brief(argument)}]" + asked * len(argument.kinds))
+        return quote("*" * argument.many + ":" * (not argument.required and not argument.many) + asked)
+    return quote(f"*{argument.name}[{_brief(argument)}]" + asked * len(argument.kinds))
 
 
 def fish_script(summaries: Mapping[str, str], takes: Mapping[str, Sequence[Argument]]) -> str:
     """Return a script that fish finds among its completions."""
     lines = ["# fish completion of livesnn"]
     lines += [
-        f"complete -c livesnn -n __fish_use_subcommand -f -a {name} -d {_quoted(summary)}"
+        f"complete -c livesnn -n __fish_use_subcommand -f -a {name} -d {quote(summary)}"
         for name, summary in summaries.items()
     ]
     for command, arguments in takes.items():
@@ -135,9 +130,13 @@ def fish_script(summaries: Mapping[str, str], takes: Mapping[str, Sequence[Argum
             needs = "" if not each.kinds else " -x" if each.choices or number else " -r"
             choices = f" -a '{' '.join(each.choices)}'" if each.choices else ""
             if each.is_flag:
-                lines.append(f"{when} -l {each.name[2:]}{needs}{choices} -d {_quoted(_brief(each))}")
+                lines.append(f"{when} -l {each.name[2:]}{needs}{choices} -d {quote(_brief(each))}")
             elif choices:
                 lines.append(f"{when} -f{choices}")
+    return _lines(lines)
+
+
+def _lines(lines: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
@@ -151,7 +150,3 @@ def _brief(argument: Argument) -> str:
     """Return the first sentence of what an argument is, without the signs that shells take for theirs."""
     sentence = re.split(r"[.:;](?:\s|$)", argument.help, maxsplit=1)[0]
     return re.sub(r"[\[\]:\\`$'\"]", "", sentence)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
