@@ -136,11 +136,9 @@ def _in_words(error: Exception) -> str:
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
     """Return the arguments without a first or last --debug, "--" being the end; and whether there was one."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    flags, others = arguments[:end], arguments[end:]
-    if flags[:1] == ["--debug"]:
-        return flags[1:] + others, True
-    if flags[-1:] == ["--debug"]:
-        return flags[:-1] + others, True
+    for place in (0, end - 1):
+        if arguments[place:end][:1] == ["--debug"]:
+            return arguments[:place] + arguments[place + 1 :], True
     return arguments, False
 
 
@@ -185,9 +183,9 @@ def _run_command(name: str, arguments: list[str]) -> int:
         write(__version__)
         return 0
     if name not in COMMANDS:
-        there = (
-            f"to open the file, run livesnn gui {name}" if os.path.exists(name) else hint(name, COMMANDS, "livesnn")
-        )
+        there = f"to open the file, run livesnn gui {name}"
+        if not os.path.exists(name):
+            there = hint(name, COMMANDS, "livesnn --help lists them")
         return _fail(f"livesnn: no command {name!r}: {there}", 2)
     if name != "gui":  # the window takes over when it is there
         for number in usual_handlers():

@@ -14,7 +14,7 @@ import tyro
 
 from livesnn.card import ModelCard
 from livesnn.cli.options import AS_USUAL, DecisionFlags, Engine, Seconds
-from livesnn.cli.usage import Argument, UsageError, arguments_of, plain_refusal
+from livesnn.cli.usage import Argument, UsageError, flags_of, plain_refusal
 from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError, ModelError
 from livesnn.files import expanded, replace_file
@@ -105,7 +105,7 @@ def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
         name: value if (value := values.get(f"--{name}")) in choices else getattr(Configuration, name)
         for name, choices in known.items()
     }
-    return arguments_of(Flags, Flags(**vars(recipe(*chosen.values()))), TRAINING_GROUPS)
+    return flags_of(Flags(**vars(recipe(*chosen.values()))), TRAINING_GROUPS)
 
 
 def _row(trained: Trained) -> dict[str, object]:

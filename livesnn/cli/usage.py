@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from livesnn.cli import Command
@@ -66,61 +66,48 @@ class Argument:
         return f"--{before}{dot}no-{last}"
 
 
-class _Words(NamedTuple):
-    """A docstring: its first sentence, what follows, and what each parameter is, by section."""
-
-    summary: str
-    more: str
-    sections: dict[str, dict[str, str]]
-
-
-def arguments_of(
-    command: Callable[..., object], default: object = None, groups: Mapping[str, Sequence[str]] | None = None
-) -> list[Argument]:
-    """Return what a command takes, in the order of its docstring; or the flags of a dataclass.
-
-    Parameters
-    ----------
-    default
-        An instance of the dataclass, whose values are the defaults.
-    groups
-        The fields of the dataclass by their group on its help page, in order; all others are "More options".
-    """
-    if inspect.isclass(command):
-        return list(_of_fields(command, command() if default is None else default, "", groups or {}))
-    return list(_of_parameters(command))
-
-
-def _of_parameters(command: Callable[..., object]) -> Iterator[Argument]:
+def arguments_of(command: Callable[..., object]) -> list[Argument]:
+    """Return what a command takes, in the order of its docstring; behind that, the flags of its dataclasses."""
     hints = get_type_hints(command, include_extras=True)
     parameters = inspect.signature(command).parameters
+    _, _, sections = _words(command)
     described = {
         name: (text, MORE_OPTIONS if title == "Other Parameters" else OPTIONS)
-        for title, texts in _words(command).sections.items()
+        for title, texts in sections.items()
         for name, text in texts.items()
     }
+    takes: list[Argument] = []
     for name in dict.fromkeys([*described, *parameters]):
-        parameter, (text, group) = parameters[name], described.get(name, ("", OPTIONS))
-        required = parameter.default is parameter.empty
+        parameter = parameters[name]
+        if dataclasses.is_dataclass(parameter.default):
+            takes += flags_of(parameter.default)
+            continue
+        text, group = described.get(name, ("", OPTIONS))
+        required, positional = parameter.default is parameter.empty, parameter.kind is parameter.POSITIONAL_ONLY
         default = None if required else parameter.default
-        positional = parameter.kind is parameter.POSITIONAL_ONLY
-        if dataclasses.is_dataclass(hint := hints[name]):
-            yield from _of_fields(hint, default, "", {})  # type: ignore[arg-type]
-        else:
-            yield _argument(hint, name, text, group, default, required=required, positional=positional)
+        takes.append(_argument(hints[name], name, text, group, default, required=required, positional=positional))
+    return takes
 
 
-def _of_fields(kind: type, values: object, before: str, groups: Mapping[str, Sequence[str]]) -> Iterator[Argument]:
+def flags_of(values: object, groups: Mapping[str, Sequence[str]] | None = None, before: str = "") -> list[Argument]:
+    """Return the flags of a dataclass, with these values as their defaults.
+
+    ``groups``: the fields by their group on the help page, in order, all others being "More options"; None: the
+    docstring of the dataclass names their group. ``before``: what the names begin with.
+    """
+    kind = type(values)
     hints, texts = get_type_hints(kind, include_extras=True), _field_words(kind)
-    of = {name: group for group, names in groups.items() for name in names}
-    order = [*of, *(field.name for field in dataclasses.fields(kind) if field.name not in of)]
+    of = {name: group for group, names in (groups or {}).items() for name in names}
     title = MORE_OPTIONS if groups else re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
-    for name in order:
-        group, default = of.get(name, title), getattr(values, name)
-        if dataclasses.is_dataclass(hint := hints[name]):
-            yield from _of_fields(hint, default, f"{before}{name}.", {})  # type: ignore[arg-type]
+    takes: list[Argument] = []
+    for name in dict.fromkeys([*of, *vars(values)]):
+        default = getattr(values, name)
+        if dataclasses.is_dataclass(default):
+            takes += flags_of(default, before=f"{before}{name}.")
         else:
-            yield _argument(hint, name, texts.get(name, ""), group, default, before=before)
+            text, group = texts.get(name, ""), of.get(name, title)
+            takes.append(_argument(hints[name], name, text, group, default, before=before))
+    return takes
 
 
 def _argument(
@@ -154,7 +141,7 @@ def _argument(
         many,
         choices,
         default,
-        required or (positional and many and default is None),
+        required,
     )
 
 
@@ -187,14 +174,15 @@ def _field_words(kind: type) -> dict[str, str]:
     return words
 
 
-def _words(command: Callable[..., object]) -> _Words:
+def _words(command: Callable[..., object]) -> tuple[str, str, dict[str, dict[str, str]]]:
+    """Return a docstring's first sentence, what follows, and what each parameter is, by section."""
     before, *rest = re.split(r"^(.+)\n-{3,}$", inspect.getdoc(command) or "", flags=re.MULTILINE)
     summary, _, more = before.replace("``", "").partition("\n\n")
     sections = {}
     for title, body in zip(rest[::2], rest[1::2], strict=True):
         entries = re.findall(r"^(\w+)\n((?:[ ]+.+\n?)*)", body.strip("\n"), flags=re.MULTILINE)
         sections[title] = {name: " ".join(text.replace("``", "").split()) for name, text in entries}
-    return _Words(" ".join(summary.split()), more.strip(), sections)
+    return " ".join(summary.split()), more.strip(), sections
 
 
 def first_page(groups: Mapping[str, Mapping[str, Command]]) -> str:
@@ -211,9 +199,9 @@ def first_page(groups: Mapping[str, Mapping[str, Command]]) -> str:
 
 
 def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -> str:
-    words = _words(command)
-    lines = [f"usage: {usage_line(prog, takes)}", "", *_wrapped(words.summary)]
-    for paragraph in words.more.split("\n\n") if words.more else []:
+    summary, more, _ = _words(command)
+    lines = [f"usage: {usage_line(prog, takes)}", "", *_wrapped(summary)]
+    for paragraph in more.split("\n\n") if more else []:
         as_it_is = paragraph.startswith(" ")
         lines += ["", *(paragraph.splitlines() if as_it_is else _wrapped(" ".join(paragraph.split())))]
     positional, flags = ([each for each in takes if each.is_flag is flag] for flag in (False, True))
@@ -252,7 +240,7 @@ def _described(argument: Argument) -> str:
     default = argument.default
     if argument.required:
         notes += ["required"] * argument.is_flag
-    elif default not in (None, "", (), False) or (default == 0 and default is not False):
+    elif default is not False and default not in (None, "", ()):
         notes += [f"default: {_shown(default)}"] * ("default" not in argument.help.lower())
     return argument.help + (f" ({'; '.join(notes)})" if notes else "")
 
@@ -365,15 +353,11 @@ def refusal(arguments: Sequence[str], prog: str, takes: Sequence[Argument]) -> s
         if name in negatives:
             continue
         if name not in flags:
-            return f"no flag {name}: {hint(name, [*flags, *negatives], prog)}"
+            return f"no flag {name}: {hint(name, [*flags, *negatives], f'{prog} --help lists them')}"
         given.add(name)
         values = [value] if equals else []
-        while (
-            not equals
-            and rest
-            and not _is_flag(rest[0])
-            and (flags[name].many or len(values) < len(flags[name].kinds))
-        ):
+        most = 0 if equals else len(rest) if flags[name].many else len(flags[name].kinds)
+        while rest and len(values) < most and not _is_flag(rest[0]):
             values.append(rest.pop(0))
         if why := _wrong(flags[name], values):
             return why
@@ -392,10 +376,10 @@ def refusal(arguments: Sequence[str], prog: str, takes: Sequence[Argument]) -> s
     return ""
 
 
-def hint(name: str, known: Iterable[str], prog: str) -> str:
-    """Return a suggestion for an unknown name: the closest known one, or where they are listed."""
+def hint(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a suggestion for an unknown name: the closest known one, or what is said where none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]}?" if close else f"{prog} --help lists them"
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def _is_flag(token: str) -> bool:
@@ -411,9 +395,8 @@ def _wrong(argument: Argument, values: Sequence[str]) -> str:
         return f"{name} takes no value: leave {values[0]!r} out"
     for value, kind in zip(values, argument.kinds * (len(values) if argument.many else 1), strict=False):
         if argument.choices and value not in argument.choices:
-            close = difflib.get_close_matches(value, argument.choices, n=1)
-            there = f"did you mean {close[0]}?" if close else f"choose from {', '.join(argument.choices)}"
-            return f"{name} can't be {value!r}: {there}"
+            otherwise = f"choose from {', '.join(argument.choices)}"
+            return f"{name} can't be {value!r}: {hint(value, argument.choices, otherwise)}"
         if kind in (int, float) and not _is_number(value, kind) and value != "None":
             return f"{name} takes a {'whole ' * (kind is int)}number, not {value!r}"
     return ""

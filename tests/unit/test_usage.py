@@ -18,7 +18,7 @@ from livesnn.__main__ import main
 from livesnn.cli import COMMANDS, GROUPS, Command
 from livesnn.cli.completion import bash_script, fish_script, zsh_script
 from livesnn.cli.models import TRAINING_GROUPS
-from livesnn.cli.usage import MORE_OPTIONS, Argument, arguments_of, first_page
+from livesnn.cli.usage import MORE_OPTIONS, Argument, first_page, flags_of
 from livesnn.train.resolve import Flags
 
 WIDTH = 72
@@ -167,7 +167,7 @@ def test_flags_that_a_dataclass_inherits_are_described_where_they_are_inherited_
         """How long."""
 
     together = make_dataclass("Together", (), bases=(Repeated, Timed))
-    assert {each.name: each.help for each in arguments_of(together)} == {
+    assert {each.name: each.help for each in flags_of(together())} == {
         "--repeats": "How often.",
         "--seconds": "How long.",
     }
