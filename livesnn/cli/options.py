@@ -233,7 +233,7 @@ class ReceiverFlags:
     """Publish decisions, the picture and diagnostics as a ROS 2 node, livesnn. It has parameters and services, and
     takes --ros-args at the end of the line. Needs ROS 2: source its setup.bash, or install livesnn[ros2]."""
 
-    ros2_namespace: Annotated[str, tyro.conf.arg(metavar="NAME")] = "/"
+    ros2_namespace: str = "/"
     """Namespace of the node and its topics, to tell several cameras apart."""
 
     def starts(self) -> list[Start]:

@@ -271,7 +271,7 @@ def teach(
     denoise: bool = False,
     if_known: IfKnown = "ask",
     again: bool = False,
-    rename: Annotated[str, tyro.conf.arg(metavar="NAME")] = "",
+    rename: str = "",
     remove: bool = False,
     mounting: Mounting = AS_IT_COMES,
     json: bool = False,

@@ -44,7 +44,7 @@ class ManyFlags:
     """Write a row for each recording to this file: FILE.jsonl, FILE.csv or FILE.parquet. Recordings that have a row
     there are skipped, so an interrupted run goes on. Parquet needs livesnn[parquet]."""
 
-    jobs: Annotated[int | None, tyro.conf.arg(metavar="NUMBER")] = None
+    jobs: int | None = None
     """Decide on this many recordings at once. Default: one for each processor."""
 
     shard: Annotated[str | None, tyro.conf.arg(metavar="K/N")] = None
