@@ -186,6 +186,11 @@ def test_flags_may_be_written_with_underscores_and_values_may_be_negative(
     assert "--epochs is 0" in capsys.readouterr().err
 
 
+def test_the_last_of_many_values_is_the_source_where_none_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--deny", "other", "arm_roll", "not-there.aedat4"]) == 1
+    assert "not-there.aedat4" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_completes_commands_flags_and_choices(takes: Mapping[str, Sequence[Argument]]) -> None:
     script = bash_script(SUMMARIES, takes)
