@@ -149,7 +149,7 @@ def teach_movement(movement: str, folder: Path) -> Demo:
     """Teach `gestures` a movement by ten seconds of somebody who goes on with it."""
     spec = read_card("gestures").input
     person = SimulatedPerson(TEACHER, gestures=(movement,), duration_us=10_000_000, paced=False)
-    teach(movement, clips_of(frames(person, spec.slice, spec)), "gestures", folder)
+    teach(movement, clips_of(frames(person, spec)), "gestures", folder)
     return Demo(f"simulate:{movement}:{TEACHER}", str(folder))
 
 

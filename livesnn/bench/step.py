@@ -182,7 +182,7 @@ def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
         events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
         opened = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
     with closing(opened):
-        inputs = list(islice(frames(opened, card.input.slice, card.input), most))
+        inputs = list(islice(frames(opened, card.input), most))
     if not inputs:
         raise DataError(f"{source} is shorter than one frame of {card.name}: give a longer recording")
     return inputs
@@ -338,7 +338,7 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
         events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
         paced = MemorySource(events, SENSOR, duration_us=duration_us)
         with open_pipeline(paced) as source:
-            results = list(run_frames(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
+            results = list(run_frames(frames(source, loaded.card.input), loaded))
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
         measured[f"{events_per_s:.0e} ev/s"] = {
             **Percentiles.of(late).named(),

@@ -75,12 +75,11 @@ def _place(
 
 def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> dict[str, object]:
     events = moving_blob(n_events, sensor, seed=0)
-    rule = SliceRule(delta_t_us=30_000)
-    spec = InputSpec(side, side, rule)
-    Slicer(rule, sensor, spec).push(Packet(events[:PACKET_EVENTS]))  # compiles, or loads what was compiled
+    spec = InputSpec(side, side, SliceRule(delta_t_us=30_000))
+    Slicer(sensor, spec).push(Packet(events[:PACKET_EVENTS]))  # compiles, or loads what was compiled
     rates = []
     for _ in range(repeats):
-        slicer = Slicer(rule, sensor, spec)
+        slicer = Slicer(sensor, spec)
         began_s = time.perf_counter()
         ended = [
             frame

@@ -14,7 +14,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, SliceRule
+from livesnn.card import InputSpec
+from livesnn.card import SliceRule as SliceRule  # docs/api.md names it here
 from livesnn.errors import ModelError, SourceError
 from livesnn.events.packet import (
     DISORDER_US,
@@ -99,8 +100,6 @@ class Slicer:
 
     Parameters
     ----------
-    rule
-        Where slices end.
     sensor
         Resolution of the packets' coordinates. Its largest centred rectangle of the model's aspect is
         rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
@@ -108,12 +107,13 @@ class Slicer:
         Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
         (why: docs/models.md#other-sensors).
     input
-        Width, height and window of the model, and what is done to the counts before they saturate: a light's
-        flicker is taken from what was scaled, and what is left is lifted (fixed Δt). Raises ModelError when its
-        channels aren't OFF and ON, or with the rule it makes no slices.
+        Width, height and window of the model, where slices end, and what is done to the counts before they
+        saturate: a light's flicker is taken from what was scaled, and what is left is lifted (fixed Δt). Raises
+        ModelError when its channels aren't OFF and ON, or it makes no slices.
     """
 
-    def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
+    def __init__(self, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
+        rule = input.slice
         if input.kind != "events" or input.channels != 2:
             raise ModelError(
                 f"the model takes {input.channels} channel(s) of {input.kind}, but events make 2 (OFF, ON): "
@@ -132,7 +132,7 @@ class Slicer:
         self._delta_t_us = rule.delta_t_us
         self._count = NEVER if rule.n_events is None else rule.n_events
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
-        self._gain = 1.0 if rule.delta_t_us is None else count_gain(input, *sensor)
+        self._gain = count_gain(input, *sensor)
         self._without_flicker = input.without_flicker
         self._lift_to = None if rule.delta_t_us is None else input.lift_to
         self._n_events = 0
@@ -235,26 +235,25 @@ def lift(level: float | None, mean: float, target: float) -> tuple[float, float]
     return level, min(max(target / level, 1.0), LIFT_MOST) if level else LIFT_MOST
 
 
-def frames(packets: PacketStream, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+def frames(packets: PacketStream, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
     """Yield the frames of packets until they end. The last, unfinished slice is dropped."""
-    slicer = Slicer(rule, packets.resolution, input)
+    slicer = Slicer(packets.resolution, input)
     for packet in packets:
         yield from slicer.push(packet)
 
 
 def stack_clip(
     events: Events,
-    rule: SliceRule,
     sensor: Resolution,
     input: InputSpec,  # noqa: A002
     n_frames: int,
 ) -> npt.NDArray[np.uint8]:
     """Return the first frames of a clip as one array, uint8 [n_frames, C, H, W]: the same frames as live.
 
-    ``events`` is the whole clip; ``rule``, ``sensor`` and ``input`` are as for `Slicer`. A longer clip is cut, a
-    shorter one is followed by empty frames. Its last, unfinished slice is dropped as everywhere.
+    ``events`` is the whole clip; ``sensor`` and ``input`` are as for `Slicer`. A longer clip is cut, a shorter one is
+    followed by empty frames. Its last, unfinished slice is dropped as everywhere.
     """
-    slicer = Slicer(rule, sensor, input)
+    slicer = Slicer(sensor, input)
     stack = np.zeros((n_frames, input.channels, input.height, input.width), np.uint8)
     for index, frame in enumerate(slicer.push(Packet(events))[:n_frames]):
         stack[index] = frame.data

@@ -194,9 +194,9 @@ class FrameStream(Closing):
         """Yield the frames and, once for each silence of a live source of events, that it has begun."""
         spec = self._spec
         if self._pipeline is None:
-            yield from self._video.frames(spec.slice, spec)
+            yield from self._video.frames(spec)
             return
-        slicer = Slicer(spec.slice, self._pipeline.resolution, spec)
+        slicer = Slicer(self._pipeline.resolution, spec)
         said = False
         for packet in self._pipeline:
             yield from slicer.push(packet)
@@ -246,7 +246,7 @@ def warm_up(model: Model, resolution: Resolution | None, *, denoise: bool = Fals
         packet = Packet(np.zeros(1, EVENTS_DTYPE))
         if denoise:
             list(denoise_packets([packet], DenoiseState(resolution)))
-        Slicer(spec.slice, resolution, spec).push(packet)
+        Slicer(resolution, spec).push(packet)
     blank = np.zeros((spec.channels, spec.height, spec.width), np.uint8)
     _, state = model.step(Frame(0, blank, 0), model.initial_state())
     density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only on request

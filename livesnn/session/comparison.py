@@ -90,7 +90,7 @@ class Comparison:
         self._slicer: Slicer | None = None  # of its own frames; None: it takes the first's
         self._noise: DenoiseState | None = None
         if playback.has_events and (second.denoise or not same_frames(first.input, spec)):
-            self._slicer = Slicer(spec.slice, playback.resolution, spec)
+            self._slicer = Slicer(playback.resolution, spec)
             self._noise = DenoiseState(playback.resolution) if second.denoise else None
         self._epoch: int | None = None  # of the last packet
         self._live_frame_us = first.input.slice.delta_t_us if playback.live else None

@@ -183,7 +183,7 @@ def _filmed_events(recording: Recording, spec: InputSpec, showing: Showing, film
             newest_us = last_us
             seen.add(packet.events)
 
-    slicer = Slicer(spec.slice, sensor, spec)
+    slicer = Slicer(sensor, spec)
     for packet in open_pipeline(
         recording,
         orientation=showing.orientation,
@@ -206,7 +206,7 @@ def _filmed_video(video: FrameSource, spec: InputSpec, film: _Film) -> Iterator[
         assert newest is not None
         return video_picture(newest.data)
 
-    for frame in itertools.chain(video.frames(spec.slice, spec), [None]):
+    for frame in itertools.chain(video.frames(spec), [None]):
         if newest is not None:
             film.take_until(math.inf if frame is None else frame.t - 1, seen)
         if film.complete or frame is None:

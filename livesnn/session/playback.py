@@ -149,7 +149,7 @@ class EventPlayback(Playback):
 
     def frames(self, spec: InputSpec, see: See) -> Iterator[Frame]:
         assert self._pipeline is not None  # begun
-        slicer = Slicer(spec.slice, self.resolution, spec)
+        slicer = Slicer(self.resolution, spec)
         for packet in self._pipeline:
             see(packet)
             yield from slicer.push(packet)
@@ -302,7 +302,7 @@ class VideoPlayback(Playback):
 
     def frames(self, spec: InputSpec, see: See) -> Iterator[Frame]:
         if self.live:
-            yield from self._unless_paused(self._video.frames(spec.slice, spec))
+            yield from self._unless_paused(self._video.frames(spec))
         else:
             yield from self._when_due(self._frames_from(spec))
         self.read_to_end = not self.interrupted
@@ -321,12 +321,12 @@ class VideoPlayback(Playback):
 
     def _frames_from(self, spec: InputSpec) -> Iterator[Frame]:
         """Yield the frames from ``from_us`` on, or only the last frame where there are none."""
-        frames = self._video.frames(spec.slice, spec, self._from_us)
+        frames = self._video.frames(spec, self._from_us)
         first = next(frames, None)
         near_us = self._from_us - max(LAST_US, 2 * (spec.slice.delta_t_us or 0))
         for from_us in (near_us, 0):
             if first is None:
-                first = self._last(self._video.frames(spec.slice, spec, from_us))
+                first = self._last(self._video.frames(spec, from_us))
         if first is not None:
             yield replace(first, start=True)
         yield from frames

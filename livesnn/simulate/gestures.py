@@ -258,7 +258,7 @@ def practice_frames(seed: int, spec: InputSpec, count: int) -> tuple[npt.NDArray
         performs = rng.random() >= NOTHING_SHARE
         scene = _scene(() if performs else (nothing,), rng, RESOLUTION, LAMP_SHARE, "wide")
         turns = _practice(rng) if performs else _rounds((nothing,), LONG_S, rng)
-        slicer, noise = Slicer(spec.slice, RESOLUTION, spec), DenoiseState(RESOLUTION)
+        slicer, noise = Slicer(RESOLUTION, spec), DenoiseState(RESOLUTION)
         frames: list[Frame] = []
         segments: list[Segment] = []
         events = 0
@@ -350,7 +350,7 @@ def clip_frames(
         packets = iter((packet,))
         if breadth == "wide" and chance < DENOISED_SHARE:
             packets = denoise_packets(packets, DenoiseState(RESOLUTION))
-        slicer = Slicer(spec.slice, RESOLUTION, spec)
+        slicer = Slicer(RESOLUTION, spec)
         frames = [frame for packet in packets for frame in slicer.push(packet)]
         if len(frames) >= count:
             return np.stack([frame.data for frame in frames[:count]])

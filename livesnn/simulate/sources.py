@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, SliceRule
+from livesnn.card import InputSpec
 from livesnn.errors import SourceError
 from livesnn.events.packet import Closing, Events, EventSource, Packet, Resolution, SourceCounters
 from livesnn.events.slicer import Frame
@@ -140,7 +140,7 @@ class TurningDigits(FrameSource):
         self._seconds = math.inf
         self._closed = threading.Event()
 
-    def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
         """Yield a frame each Δt until `close`, each turned by a tenth; a turn begins or ends upright."""
         delta_t_us = check_takes_video(input, self.name, "choose mnist-seq2")
         begun_s = self._clock()

@@ -154,7 +154,7 @@ def _decide(model: Model, stream: UncutStream, decider: Decider, played_us: int)
     ends_us: deque[int] = deque(maxlen=window + 1)  # of a window's frames, and of the one before
     stream_us = newest_us = 0
     decided: list[_Decided] = []
-    for result in run_frames(frames(stream.source, rule, model.card.input), model, decider=decider):
+    for result in run_frames(frames(stream.source, model.card.input), model, decider=decider):
         frame_us = result.t - (rule.delta_t_us or 0)
         if not decided or result.t < newest_us:
             decided, stream_us = [], frame_us

@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
-from livesnn.card import InputSpec, SliceRule
+from livesnn.card import InputSpec
 from livesnn.errors import SourceError
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Closing, Resolution
@@ -30,12 +30,12 @@ class FrameSource(Closing, ABC):
         return None
 
     @abstractmethod
-    def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
         """Yield a frame each Δt; the first one's time is 0.
 
         A source that can't seek ignores ``from_us``.
 
-        Raises ModelError when the model takes events, or the rule has no fixed Δt.
+        Raises ModelError when the model takes events, or has no fixed Δt.
         """
 
     @abstractmethod

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, SliceRule
+from livesnn.card import InputSpec
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, SourceLost
 from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, ignore
@@ -211,14 +210,13 @@ class WebcamPictures(FrameSource):
     def lost(self) -> str:
         return self._source.lost
 
-    def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
         """Yield the first picture at or after each multiple of Δt, as the model takes it, until `close`.
 
         Where pictures come more rarely than that, the one before is repeated, as in a video file. After a gap of more
         than a window the frames begin anew.
         """
-        spec = replace(input, slice=rule)
-        delta_t_us = check_takes_video(spec, self.name, "choose a model for video (ucf6)")
+        delta_t_us = check_takes_video(input, self.name, "choose a model for video (ucf6)")
         epoch, t_us, due_us = -1, 0, 0  # ``due_us``: by the webcam's clock, when the frame of ``t_us`` is due
         before: Picture | None = None
         for packet in self._source:
@@ -226,10 +224,10 @@ class WebcamPictures(FrameSource):
                 return
             if (came := self._newest.take()) is None or (came[1] < due_us and packet.epoch == epoch):
                 continue
-            start = packet.epoch != epoch or came[1] - due_us > spec.window * delta_t_us
+            start = packet.epoch != epoch or came[1] - due_us > input.window * delta_t_us
             if start:
                 epoch, due_us = packet.epoch, came[1]
-            data = fit(came[0], spec)
+            data = fit(came[0], input)
             late = (came[1] - due_us) // delta_t_us
             for picture in (*[data if before is None else before] * late, data):
                 yield Frame(t_us, picture, 0, packet.arrived_s, start)

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, SliceRule
+from livesnn.card import InputSpec
 from livesnn.errors import FormatError, ModelError, SourceError, reason_of
 from livesnn.events.packet import Closing, Resolution
 from livesnn.events.recording import RecordingInfo
@@ -169,12 +169,7 @@ class Video(FrameSource):
         """Return when a frame is first shown, from the start, rounded down."""
         return frame * 1_000_000 * self.fps.denominator // self.fps.numerator
 
-    def frames(
-        self,
-        rule: SliceRule,
-        input: InputSpec,  # noqa: A002 (the card's name)
-        from_us: int = 0,
-    ) -> Iterator[Frame]:
+    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002 (the card's name)
         """Yield what the video shows at 0, Δt, 2·Δt, …, as the model takes it; data shown for longer is shared.
 
         From the first of these times at or after ``from_us`` on; where that is beyond the end, there are none.
@@ -185,7 +180,7 @@ class Video(FrameSource):
         doesn't take videos, and FormatError if not one whole frame can be read.
         """
         delta_t_us = check_takes_video(
-            replace(input, slice=rule),
+            input,
             self.path.name,
             "choose a model for video (ucf6), or make events of it: "
             f"livesnn convert {shlex.quote(str(self.path))} EVENTS.aedat4",
@@ -315,7 +310,7 @@ def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (t
 
     Raises LivesnnError as `open_video` and `Video.frames` do.
     """
-    pictures = [frame.data for frame in open_video(path).frames(input.slice, input)]
+    pictures = [frame.data for frame in open_video(path).frames(input)]
     pictures += [pictures[-1]] * (input.window - len(pictures))
     count = len(pictures) // input.window
     return np.stack(pictures[: count * input.window]).reshape(count, input.window, *pictures[0].shape)

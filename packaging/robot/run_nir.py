@@ -57,7 +57,7 @@ def main(graph_file: str, model_name: str, source_name: str) -> None:
     state, spec, kept = model.initial_state(), model.card.input, None
     theirs, ours = [], []
     with open_source(source_name) as source, torch.no_grad():
-        for frame in itertools.islice(frames(source, spec.slice, spec), FRAMES):
+        for frame in itertools.islice(frames(source, spec), FRAMES):
             counts = torch.tensor(np.minimum(frame.data, spec.count_max)).float()[None]  # a batch of one
             (_, membrane), kept = network(counts) if kept is None else network(counts, kept)
             output, state = model.step(frame, state)

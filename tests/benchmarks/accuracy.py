@@ -148,7 +148,7 @@ def _on_clips(model: Model, clips: dict[Path, RealClip], variant: str, change: C
 
 def _decisions(model: Model, events: Events, resolution: Resolution) -> Iterator[str]:
     spec = model.card.input
-    for result in run_frames(Slicer(spec.slice, resolution, spec).push(Packet(events)), model):
+    for result in run_frames(Slicer(resolution, spec).push(Packet(events)), model):
         if result.window_seen:
             yield result.decision or ""
 
@@ -234,7 +234,7 @@ def _on_sensor(model: Model, sensor: Resolution, people: int, *, filmed: bool = 
             events = gesture_clip(gesture, seed, seconds, use="validation", resolution=sensor)
         rates.append(len(events) / seconds)
         for name, spec in specs.items():
-            frames[name].append(stack_clip(events, spec.slice, sensor, spec, spec.window))
+            frames[name].append(stack_clip(events, sensor, spec, spec.window))
     labels = np.array([GESTURES.index(gesture) for gesture, _ in performed], np.int64)
     names = tuple(f"{gesture}/{seed}" for gesture, seed in performed)
     shares = {name: _shares(model, Clips(np.stack(each), labels, names, GESTURES)) for name, each in frames.items()}
@@ -299,7 +299,7 @@ def _stream(
     spec: InputSpec, seed: int, movements: tuple[str, ...], seconds: float, way_s: tuple[float, float]
 ) -> Iterator[Frame]:
     """Yield the frames of one person's movements, one after another."""
-    slicer = Slicer(spec.slice, RESOLUTION, spec)
+    slicer = Slicer(RESOLUTION, spec)
     for take in gesture_stream(seed, use="show", gestures=movements, segment_s=way_s):
         yield from slicer.push(Packet(take.events))
         if take.end_us >= seconds * 1e6:

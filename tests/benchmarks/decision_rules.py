@@ -65,7 +65,7 @@ def simulated(model: Model, minutes: float, seed: int) -> Iterator[Stream]:
     for stream in uncut(Path(), "validation", model.card, minutes, seed):
         listening = Listening(model)
         spec = model.card.input
-        results = list(run_frames(frames(stream.source, spec.slice, spec), listening))
+        results = list(run_frames(frames(stream.source, spec), listening))
         segments = tuple((model.card.classes.index(name), start, end) for name, start, end in stream.segments)
         times_us = np.array([result.t for result in results])
         starts = np.array([result.reset for result in results])

@@ -115,7 +115,7 @@ def bench_density(
 
 def _inputs(source: str, card: ModelCard) -> list[Frame]:
     with closing(event_source(open_source(source))) as opened:
-        inputs = list(islice(frames(opened, card.input.slice, card.input), SETTLING + N_FRAMES))
+        inputs = list(islice(frames(opened, card.input), SETTLING + N_FRAMES))
     if len(inputs) <= SETTLING:
         raise DataError(
             f"{source} has {len(inputs)} frames of a thousand events: give one with {SETTLING + 1} at least"

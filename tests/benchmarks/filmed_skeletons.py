@@ -58,7 +58,7 @@ def decisions(path: Path, seed: int, model: Model) -> tuple[list[str], float]:
     limbs = limbs_of(path, rng, scene.body.arm)
     times_us = FRAME_US * np.arange(1, len(limbs.wrist) + 1)
     events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs), times_us)
-    slicer = Slicer(model.card.input.slice, RESOLUTION, model.card.input)
+    slicer = Slicer(RESOLUTION, model.card.input)
     frames = slicer.push(Packet(events, now_us=int(times_us[-1])))
     return [result.decision or "not sure" for result in run_frames(frames, model)], times_us[-1] * 1e-6
 

@@ -95,7 +95,7 @@ def _packed(stream: Stream, spec: InputSpec, cells: int, *, denoise: bool) -> Fr
     resolution, packets = stream.open(stream.path)
     if denoise:
         packets = denoise_packets(packets, DenoiseState(resolution))
-    slicer = Slicer(spec.slice, resolution, spec)
+    slicer = Slicer(resolution, spec)
     found = [frame for packet in packets for frame in slicer.push(packet)]
     packed = np.empty((len(found), cells + 24), np.uint8)
     for row, frame in zip(packed, found, strict=True):

@@ -131,7 +131,7 @@ def draw(gesture: str, real: Events, simulated: list[Events], resolution: Resolu
     axes.set(xlabel="s", ylabel="kev/s", title=gesture)
     axes.legend(fontsize=7, ncols=len(rows))
     for row, (name, events) in enumerate(rows, 1):
-        for column, frame in enumerate(stack_clip(events, PICTURE.slice, resolution, PICTURE, FRAMES)):
+        for column, frame in enumerate(stack_clip(events, resolution, PICTURE, FRAMES)):
             cell = figure.add_subplot(grid[row, column])
             cell.imshow(_coloured(frame))
             cell.set(xticks=[], yticks=[], ylabel="" if column else name)

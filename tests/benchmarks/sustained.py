@@ -178,7 +178,7 @@ def _bench_engine(
         model.mkdir()
         card = card_of(SIDE, bits)
         source = MemorySource(events, resolution, duration_us=int(events["t"][-1]) + 1, paced=False)
-        some = islice(frames(source, card.input.slice, card.input), LEVELLED_FRAMES)
+        some = islice(frames(source, card.input), LEVELLED_FRAMES)
         write_levelled(model, card, list(some), DENSITY)
     load_model(model, engine, threads=threads)  # compiles the engine, if that is still to be done
     order = Order(

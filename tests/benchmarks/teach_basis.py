@@ -230,7 +230,7 @@ def stream(movement: int, person: int, spec: InputSpec) -> Frames:
         if _is_seen(events.size, scene, times_us[-1] / 1e6):
             break
     packets = iter([Packet(_warmed_up(events), now_us=int(times_us[-1]))])
-    slicer = Slicer(spec.slice, RESOLUTION, spec)
+    slicer = Slicer(RESOLUTION, spec)
     if filtered:
         packets = denoise_packets(packets, DenoiseState(RESOLUTION))
     frames = [frame.data for packet in packets for frame in slicer.push(packet)]

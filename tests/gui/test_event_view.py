@@ -269,7 +269,7 @@ def test_nothing_is_outlined_where_the_model_sees_all(view: EventView) -> None:
 def test_the_outline_is_the_slicer_s_crop(sensor: tuple[int, int], model: tuple[int, int]) -> None:
     width, height = sensor
     spec = of_size(*model)
-    slicer = Slicer(spec.slice, Resolution(*sensor), spec)
+    slicer = Slicer(Resolution(*sensor), spec)
     inside = []
     for axis, size in (("x", width), ("y", height)):
         events = np.zeros(size, EVENTS_DTYPE)

@@ -87,7 +87,7 @@ def test_kept_and_dropped_are_what_came_and_nothing_is_changed(
 
 
 def sliced(pieces: list[Packet], rule: SliceRule, window: int) -> list[Frame]:
-    slicer = Slicer(rule, SENSOR, InputSpec(5, 4, rule, window=window))
+    slicer = Slicer(SENSOR, InputSpec(5, 4, rule, window=window))
     return [frame for piece in pieces for frame in slicer.push(piece)]
 
 
@@ -108,7 +108,7 @@ def test_any_packet_split_gives_the_same_frames_after_the_filters(
 @laws
 def test_frames_end_when_they_do_without_the_filters(data: st.DataObject, events: Events, spec: DenoiseSpec) -> None:
     rule = SliceRule(delta_t_us=INTERVAL_US // 3)
-    raw = Slicer(rule, SENSOR, InputSpec(5, 4, rule, window=2)).push(Packet(events))
+    raw = Slicer(SENSOR, InputSpec(5, 4, rule, window=2)).push(Packet(events))
     found = sliced(filtered(split(data, events), spec)[0], rule, 2)
     assert [(f.t, f.start) for f in found] == [(f.t, f.start) for f in raw]
     assert all(one.n_events <= other.n_events for one, other in zip(found, raw, strict=True))

@@ -23,7 +23,7 @@ class Case(NamedTuple):
     events: Events
 
     def slicer(self) -> Slicer:
-        return Slicer(self.rule, self.sensor, self.input)
+        return Slicer(self.sensor, self.input)
 
     def gap_us(self) -> int:
         return GAP_FIXED_COUNT_US if self.rule.delta_t_us is None else self.input.window * self.rule.delta_t_us
@@ -172,7 +172,8 @@ def test_a_sensor_of_the_models_size_keeps_its_coordinates(case: Case) -> None:
     inside = case.events[(case.events["x"] < case.sensor.width) & (case.events["y"] < case.sensor.height)]
     inside["t"] = np.arange(len(inside))
     expected = np.zeros((2, case.input.height, case.input.width), np.int64)
-    frames = Slicer(SliceRule(n_events=max(1, len(inside))), case.sensor, case.input).push(Packet(inside))
+    all_of_them = SliceRule(n_events=max(1, len(inside)))
+    frames = Slicer(case.sensor, replace(case.input, slice=all_of_them)).push(Packet(inside))
     for event in inside:
         expected[int(event["p"]), event["y"], event["x"]] += 1
     assert len(frames) == (len(inside) > 0)
@@ -230,7 +231,7 @@ def test_a_clock_that_keeps_to_the_events_changes_no_frame(data: st.DataObject, 
 @given(cases(sizes=st.tuples(st.integers(1, 3), st.just(1))))  # so small that most pixels have events
 @laws
 def test_a_light_s_flicker_is_taken_from_the_frames_as_they_are(case: Case) -> None:
-    steady = Slicer(case.rule, case.sensor, replace(case.input, without_flicker=True))
+    steady = Slicer(case.sensor, replace(case.input, without_flicker=True))
     frames, counted = steady.push(Packet(case.events)), case.slicer().push(Packet(case.events))
     assume(all(f.data.max() < 255 for f in counted))  # what saturates does so after flicker is taken
     assert_same(frames, [replace(f, data=without_flicker(f.data)[0]) for f in counted])

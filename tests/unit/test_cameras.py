@@ -167,7 +167,7 @@ class TestQuietScene:
     def test_its_slices_end(self) -> None:
         camera = open_camera("camera", cameras=FakeCameras([FakeDriver(arrays(at(0, x=320, y=240)))]))
         ended = []
-        for frame in frames(camera, TEN_MS, INPUT):
+        for frame in frames(camera, INPUT):
             ended.append((frame.t, frame.n_events, frame.start))
             if len(ended) == 4:
                 break
@@ -184,7 +184,7 @@ class TestQuietScene:
         self, quiet_reads: int, starts: int
     ) -> None:
         camera = connection(*arrays(at(0, 5000)), *[None] * quiet_reads, *arrays(at(6000, 106_000)), step_s=0.02)
-        slicer = Slicer(TEN_MS, VGA, INPUT)
+        slicer = Slicer(VGA, INPUT)
         ended, times_us = [], []
         while camera.counters.events < 4:
             events, now_us = camera.read(0.01)

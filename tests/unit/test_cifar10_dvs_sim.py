@@ -82,7 +82,7 @@ def test_clips_are_windows_of_the_recordings_and_the_validation_images_never_cha
     assert (len(parts.training), len(parts.validation)) == (30, 10)
     image = load_cifar10(cifar10, test=False).images[int(parts.validation.recordings[0].rpartition("/")[2])]
     events = recorded(image)
-    frames = stack_clip(events, INPUT.slice, DVS128, INPUT, len(events) // 1000)
+    frames = stack_clip(events, DVS128, INPUT, len(events) // 1000)
     windows = frames[: len(frames) // 10 * 10].reshape(-1, 10, *frames.shape[1:])
     shown = [int(np.flatnonzero((windows == clip).all(axis=(1, 2, 3, 4)))[0]) for clip in parts.validation.frames[:2]]
     assert shown == [len(windows) // 4, len(windows) * 3 // 4]

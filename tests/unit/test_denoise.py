@@ -288,8 +288,8 @@ def test_a_scene_with_nothing_but_noise_is_no_jump_in_time(parts: int) -> None:
     rule = SliceRule(delta_t_us=10_000)
     stream = [Packet(part) for part in np.array_split(np.concatenate([bar, alone]), parts)]
     spec = InputSpec(20, 15, rule, window=10)
-    found = [*frames(FakeSource(without_noise(stream), resolution=SENSOR), rule, spec)]
-    raw = [*frames(FakeSource(stream, resolution=SENSOR), rule, spec)]
+    found = [*frames(FakeSource(without_noise(stream), resolution=SENSOR), spec)]
+    raw = [*frames(FakeSource(stream, resolution=SENSOR), spec)]
     assert [(frame.t, frame.start) for frame in found] == [(frame.t, frame.start) for frame in raw]
     assert len(found) > 120
 

@@ -23,7 +23,7 @@ INPUT = InputSpec(4, 3, TEN_MS, window=10)
 
 
 def slicer(rule: SliceRule = TEN_MS) -> Slicer:
-    return Slicer(rule, SENSOR, INPUT)
+    return Slicer(SENSOR, replace(INPUT, slice=rule))
 
 
 def told(ended: list[Frame]) -> list[tuple[int, int, bool]]:
@@ -50,14 +50,14 @@ class TestCrop:
     )
     def test_columns_of_known_sensors(self, sensor: tuple[int, int], size: int, x: int, expected: int | None) -> None:
         rule = SliceRule(n_events=1)
-        ended = Slicer(rule, Resolution(*sensor), InputSpec(size, size, rule)).push(Packet(at(0, x=x)))
+        ended = Slicer(Resolution(*sensor), InputSpec(size, size, rule)).push(Packet(at(0, x=x)))
         assert [int(np.flatnonzero(frame.data[1, 0])[0]) for frame in ended] == (
             [] if expected is None else [expected]
         )
 
     def test_a_tall_sensor_is_cropped_above_and_below(self) -> None:
         rule = SliceRule(n_events=1)
-        cut = Slicer(rule, Resolution(2, 6), InputSpec(2, 2, rule))
+        cut = Slicer(Resolution(2, 6), InputSpec(2, 2, rule))
         rows = [[int(np.flatnonzero(f.data[1, :, 0])[0]) for f in cut.push(Packet(at(0, y=y)))] for y in range(6)]
         assert rows == [[], [], [0], [1], [], []]
 
@@ -75,7 +75,7 @@ class TestCrop:
 
     def test_a_video_models_input_is_refused(self) -> None:
         with pytest.raises(ModelError, match=r"1 channel\(s\) of video.*choose a model for events"):
-            Slicer(TEN_MS, SENSOR, InputSpec(28, 28, TEN_MS, kind="video", channels=1))
+            Slicer(SENSOR, InputSpec(28, 28, TEN_MS, kind="video", channels=1))
 
 
 class TestFixedTime:
@@ -293,25 +293,25 @@ class TestImpossible:
     def test_an_input_without_extent_is_refused(self, change: dict[str, int]) -> None:
         spec = InputSpec(**{"width": 4, "height": 3, "slice": TEN_MS, "window": 10, **change})  # type: ignore[arg-type]
         with pytest.raises(ModelError, match="frames can't be made"):
-            Slicer(TEN_MS, SENSOR, spec)
+            Slicer(SENSOR, spec)
 
     @pytest.mark.parametrize("sensor", [(0, 0), (0, 3), (4, -1), (1 << 17, 3)])
     def test_a_sensor_that_cannot_be_is_refused(self, sensor: tuple[int, int]) -> None:
         with pytest.raises(SourceError, match="a sensor can't be"):
-            Slicer(TEN_MS, Resolution(*sensor), INPUT)
+            Slicer(Resolution(*sensor), INPUT)
 
 
 class TestFrames:
     def test_any_source_gives_its_frames_without_the_unfinished_last(self) -> None:
         source = FakeSource([at(0, 1), at(), at(10_000, 19_999), at(20_000)], resolution=SENSOR)
         before_s = time.perf_counter()
-        ended = list(frames(source, TEN_MS, INPUT))
+        ended = list(frames(source, INPUT))
         assert told(ended) == [(10_000, 2, True), (20_000, 2, False)]
         assert before_s <= ended[0].arrived_s <= ended[1].arrived_s <= time.perf_counter()
 
     def test_a_packets_arrival_and_clock_are_used(self) -> None:
         packets = [Packet(at(0), 100.0, 0), Packet(at(), 101.0, 10_000), Packet(at(), 102.0, 20_000)]
-        ended = list(frames(FakeSource(packets, resolution=SENSOR), TEN_MS, INPUT))
+        ended = list(frames(FakeSource(packets, resolution=SENSOR), INPUT))
         assert told(ended) == [(10_000, 1, True), (20_000, 0, False)]
         assert [frame.arrived_s for frame in ended] == [101.0, 102.0]
 
@@ -322,25 +322,25 @@ class TestFrames:
             for y in range(3)
             for moves in (x + y == 0,)
         ]
-        cut = Slicer(TEN_MS, Resolution(4, 3), replace(INPUT, without_flicker=True))
+        cut = Slicer(Resolution(4, 3), replace(INPUT, without_flicker=True))
         (frame,) = cut.push(Packet(np.concatenate([*pixels, at(10_000)])))
         assert (frame.data[1, 0, 0], frame.data.sum(), frame.light_flicker) == (10, 10, 300)
 
     def test_nobody_waits_for_what_is_read_as_fast_as_it_can_be(self) -> None:
         source = FakeSource([at(0, 1), at(10_000), at(20_000)], resolution=SENSOR, live=False)
-        assert [frame.arrived_s for frame in frames(source, TEN_MS, INPUT)] == [0.0, 0.0]
+        assert [frame.arrived_s for frame in frames(source, INPUT)] == [0.0, 0.0]
 
     def test_another_epoch_starts_anew_however_short_the_gap(self) -> None:
         one, other = at(0, 10_000, 15_000), at(20_000, 30_000, 40_000)
         same = FakeSource([Packet(one, epoch=3), Packet(other, epoch=3)], resolution=SENSOR)
-        assert [(*told([frame])[0], frame.epoch) for frame in frames(same, TEN_MS, INPUT)] == [
+        assert [(*told([frame])[0], frame.epoch) for frame in frames(same, INPUT)] == [
             (10_000, 1, True, 3),
             (20_000, 2, False, 3),
             (30_000, 1, False, 3),
             (40_000, 1, False, 3),
         ]
         apart = FakeSource([Packet(one, epoch=3), Packet(other, epoch=4)], resolution=SENSOR)
-        assert [(*told([frame])[0], frame.epoch) for frame in frames(apart, TEN_MS, INPUT)] == [
+        assert [(*told([frame])[0], frame.epoch) for frame in frames(apart, INPUT)] == [
             (10_000, 1, True, 3),
             (30_000, 1, True, 4),
             (40_000, 1, False, 4),
@@ -351,18 +351,18 @@ class TestClips:
     events = moving_blob(20_000, SENSOR, seed=3, duration_us=95_000)
 
     def test_a_clip_has_the_frames_of_the_stream(self) -> None:
-        clip = stack_clip(self.events, TEN_MS, SENSOR, INPUT, 5)
+        clip = stack_clip(self.events, SENSOR, INPUT, 5)
         assert clip.dtype == np.uint8
         np.testing.assert_array_equal(clip, [frame.data for frame in slicer().push(Packet(self.events))[:5]])
         assert all(frame.any() for frame in clip)
 
     def test_a_shorter_clip_ends_in_empty_frames(self) -> None:
-        clip = stack_clip(self.events, TEN_MS, SENSOR, INPUT, 12)
+        clip = stack_clip(self.events, SENSOR, INPUT, 12)
         assert clip.shape == (12, 2, 3, 4)
         assert [bool(frame.any()) for frame in clip] == [True] * 9 + [False] * 3
 
     def test_a_clip_without_events_is_empty(self) -> None:
-        assert not stack_clip(at(), TEN_MS, SENSOR, INPUT, 2).any()
+        assert not stack_clip(at(), SENSOR, INPUT, 2).any()
 
 
 class TestCountsOfOtherSensors:
@@ -381,18 +381,18 @@ class TestCountsOfOtherSensors:
         ],
     )
     def test_they_are_scaled_by_area(self, cell_pixels: float, events: int, expected: int) -> None:
-        cut = Slicer(TEN_MS, Resolution(8, 6), replace(INPUT, cell_pixels=cell_pixels))
+        cut = Slicer(Resolution(8, 6), replace(INPUT, cell_pixels=cell_pixels))
         (frame,) = cut.push(Packet(np.concatenate([at(*range(events)), at(10_000)])))
         assert (int(frame.data.max()), frame.n_events) == (expected, events)
 
     def test_a_frame_of_so_many_events_is_as_it_is(self) -> None:
         rule = SliceRule(n_events=8)
         spec = replace(INPUT, slice=rule, cell_pixels=1.0)
-        (frame,) = Slicer(rule, Resolution(8, 6), spec).push(Packet(at(*range(8))))
+        (frame,) = Slicer(Resolution(8, 6), spec).push(Packet(at(*range(8))))
         assert frame.data.max() == 8
 
     def test_without_a_word_in_the_card_they_are_as_they_come(self) -> None:
-        (frame,) = Slicer(TEN_MS, Resolution(8, 6), INPUT).push(Packet(np.concatenate([at(*range(8)), at(10_000)])))
+        (frame,) = Slicer(Resolution(8, 6), INPUT).push(Packet(np.concatenate([at(*range(8)), at(10_000)])))
         assert frame.data.max() == 8
 
 

@@ -18,7 +18,7 @@ PIXELS = 2 * 16 * 16
 
 def frames_of(counts: list[int], spec: InputSpec = SPEC) -> list[Frame]:
     """Return the frames of a stream in which frame k has ``counts[k]`` events, spread over the picture."""
-    slicer, found = Slicer(spec.slice, Resolution(16, 16), spec), []
+    slicer, found = Slicer(Resolution(16, 16), spec), []
     for number, count in enumerate(counts):
         events = np.zeros(count, EVENTS_DTYPE)
         events["t"], events["x"], events["y"] = (
@@ -62,7 +62,7 @@ def test_a_gain_has_a_limit_and_an_empty_stream_too() -> None:
 
 
 def test_a_new_stream_begins_anew() -> None:
-    slicer = Slicer(SPEC.slice, Resolution(16, 16), SPEC)
+    slicer = Slicer(Resolution(16, 16), SPEC)
     bright, dim = np.zeros(2 * PIXELS, EVENTS_DTYPE), np.zeros(PIXELS // 8, EVENTS_DTYPE)
     assert [frame.lift for frame in slicer.push(Packet(bright, now_us=1000))] == [1]
     slicer.reset()

@@ -360,14 +360,14 @@ def test_a_stream_of_a_real_recording_gives_the_same_frames_as_the_file(
 def same_frames(start_server: Callable[..., Server], path: Path, compression: str) -> None:
     with open_recording(path) as recording:
         resolution = recording.resolution
-        expected = list(frames(recording, RULE, spec(resolution)))
+        expected = list(frames(recording, spec(resolution)))
         total = recording.counters.events
     port = free_port()
     server = start_server(port, path, compression)
     with open_source(f"tcp://127.0.0.1:{port}") as source:
         assert source.resolution == resolution
         server.play()
-        found = list(islice(frames(source, RULE, spec(resolution)), len(expected)))
+        found = list(islice(frames(source, spec(resolution)), len(expected)))
         assert server.sent() == total
     assert [(frame.t, frame.n_events, frame.start) for frame in found] == [
         (frame.t, frame.n_events, frame.start) for frame in expected
@@ -387,7 +387,7 @@ def test_a_killed_server_that_comes_back_on_its_port_is_one_line_each_and_the_fr
             start_server(port, made_file).play()
 
     source = open_source(f"tcp://127.0.0.1:{port}", notify=notify)
-    stream = frames(source, RULE, spec(SENSOR))
+    stream = frames(source, spec(SENSOR))
     server.play()
     before = list(islice(stream, 10))
     server.sent()

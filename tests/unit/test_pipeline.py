@@ -190,7 +190,7 @@ class TestOrder:
         for epochs, starts in (((0, 0), [0]), ((0, 1), [0, 1])):
             packets = [Packet(events, epoch=epoch) for events, epoch in zip((one, other), epochs, strict=True)]
             with open_pipeline(FakeSource(packets, live=False), policy="block") as pipeline:
-                found = list(frames(pipeline, rule, spec))
+                found = list(frames(pipeline, spec))
             assert [number for number, frame in enumerate(found) if frame.start] == starts
             assert found[-1].epoch == epochs[-1]
 

@@ -284,7 +284,7 @@ def starts(wires: list[Wire]) -> list[tuple[int, bool]]:
     live = ReconnectingSource(connects([*wires, Wire()]), retry_s=0)
     found = []
     with open_pipeline(live, policy="block") as pipeline:
-        for frame in frames(pipeline, TEN_MS, INPUT):
+        for frame in frames(pipeline, INPUT):
             found.append((frame.t, frame.start))
             if frame.t == 40_000:
                 break

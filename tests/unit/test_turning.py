@@ -25,7 +25,7 @@ GREY = InputSpec(28, 28, RULE, kind="video", channels=1, count_max=255, scale=1 
 
 def first_frames(seed: int, count: int) -> tuple[TurningDigits, list[np.ndarray]]:
     source = TurningDigits(seed, paced=False)
-    taken = list(itertools.islice(source.frames(RULE, GREY), count))
+    taken = list(itertools.islice(source.frames(GREY), count))
     assert [frame.t for frame in taken] == [100_000 * n for n in range(count)]
     assert [frame.start for frame in taken] == [True] + [False] * (count - 1)
     return source, [frame.data for frame in taken]
@@ -75,15 +75,15 @@ def test_it_comes_in_real_time() -> None:
             return False
 
     source = TurningDigits(0, clock=lambda: now_s[0]).limited(math.inf, Closed())
-    for frame in itertools.islice(source.frames(RULE, GREY), 5):
+    for frame in itertools.islice(source.frames(GREY), 5):
         assert now_s[0] == pytest.approx(frame.t * 1e-6)
     assert waits == pytest.approx([0.0, 0.1, 0.1, 0.1, 0.1])
 
 
 def test_it_ends_after_so_many_seconds_or_when_told_to() -> None:
     stop = threading.Event()
-    assert len(list(TurningDigits(0, paced=False).limited(2.0, stop).frames(RULE, GREY))) == 20
-    coming = TurningDigits(0).limited(math.inf, stop).frames(RULE, GREY)
+    assert len(list(TurningDigits(0, paced=False).limited(2.0, stop).frames(GREY))) == 20
+    coming = TurningDigits(0).limited(math.inf, stop).frames(GREY)
     next(coming)
     stop.set()
     assert next(coming, None) is None
@@ -92,7 +92,7 @@ def test_it_ends_after_so_many_seconds_or_when_told_to() -> None:
 def test_a_model_of_events_is_refused() -> None:
     events = InputSpec(34, 34, SliceRule(delta_t_us=100_000))
     with pytest.raises(ModelError, match="simulate:digits is a video, but the model reads events"):
-        next(TurningDigits(0).frames(RULE, events))
+        next(TurningDigits(0).frames(events))
 
 
 def test_it_has_no_events() -> None:
@@ -104,7 +104,7 @@ def test_the_shipped_model_names_drawn_digits_and_the_way_they_turn() -> None:
     """It has never seen drawn ones; 6 and 9 are each other after half a turn, so each digit's first turn counts."""
     model = load_model("mnist-seq2", "onnx")
     source = TurningDigits(4, paced=False)
-    results = run_frames(itertools.islice(source.frames(RULE, model.card.input), 60 * STEPS * TURNS), model)
+    results = run_frames(itertools.islice(source.frames(model.card.input), 60 * STEPS * TURNS), model)
     decided = [result.decision for result in results if result.window_end][::TURNS]
     shown = [turn.label for turn in source.turns]
     assert sum(a == b for a, b in zip(decided, shown, strict=True)) >= 51

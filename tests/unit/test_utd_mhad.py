@@ -146,7 +146,7 @@ def test_a_real_persons_circles_are_named(data_dir: Path) -> None:
     pytest.importorskip("scipy.io")
     model = load_model("gestures", "onnx")
     spec = model.card.input
-    frames = Slicer(spec.slice, SENSOR, spec).push(Packet(take_events(take)))
+    frames = Slicer(SENSOR, spec).push(Packet(take_events(take)))
     rates = [frame.n_events / 0.05 for frame in frames]
     assert 10_000 < np.mean(rates) < 100_000  # as in DVS-Gesture
     tally = Tally()

@@ -68,7 +68,7 @@ def grey_levels(count: int, width: int = 64, height: int = 48) -> Images:
 def numbers(video: Video, delta_t_us: int) -> list[int]:
     """Return which frame of `grey_levels` each frame shows."""
     spec = replace(SPEC, slice=SliceRule(delta_t_us=delta_t_us))
-    frames = list(video.frames(spec.slice, spec))
+    frames = list(video.frames(spec))
     assert [frame.t for frame in frames] == [k * delta_t_us for k in range(len(frames))]
     return [round(float(frame.data.mean()) / 4) for frame in frames]
 
@@ -125,13 +125,13 @@ def test_a_video_read_from_a_later_time_on_shows_what_it_shows_then(
     tmp_path: Path, suffix: str, codec: str, fps: float
 ) -> None:
     video = open_video(write_video(tmp_path / f"bar.{suffix}", moving_bar_images(256), fps, codec))
-    whole = {frame.t: frame.data for frame in video.frames(SPEC.slice, SPEC)}
+    whole = {frame.t: frame.data for frame in video.frames(SPEC)}
     for from_us in (1, 3_210_000, 7_777_777, max(whole)):
-        later = list(video.frames(SPEC.slice, SPEC, from_us))
+        later = list(video.frames(SPEC, from_us))
         assert [frame.t for frame in later] == [t for t in whole if t >= from_us]
         for frame in later:
             np.testing.assert_array_equal(frame.data, whole[frame.t])
-    assert list(video.frames(SPEC.slice, SPEC, max(whole) + 1)) == []
+    assert list(video.frames(SPEC, max(whole) + 1)) == []
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [("avi", "MJPG"), ("mp4", "mp4v"), ("webm", "VP80")])
@@ -148,14 +148,14 @@ def test_what_lies_before_a_sought_frame_is_not_read(tmp_path: Path, suffix: str
 
 def test_a_video_can_be_read_again(bar: Path) -> None:
     video = open_video(bar)
-    first, second = (np.stack([s.data for s in video.frames(SPEC.slice, SPEC)]) for _ in range(2))
+    first, second = (np.stack([s.data for s in video.frames(SPEC)]) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_memory_is_bounded_however_long_a_video_is(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "long.avi", grey_levels(60, 640, 480)))
     tracemalloc.start()
-    seen = sum(1 for _ in video.frames(SPEC.slice, SPEC))
+    seen = sum(1 for _ in video.frames(SPEC))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seen == 60
@@ -197,7 +197,7 @@ def test_the_largest_centred_part_is_taken(size: tuple[int, int], inside: tuple[
 def test_colours_come_through_a_file_as_rgb(tmp_path: Path) -> None:
     images = np.zeros((5, 48, 64, 3), np.uint8)
     images[:] = (30, 90, 210)  # blue, green, red
-    frame = next(open_video(write_video(tmp_path / "red.avi", images)).frames(SPEC.slice, SPEC))
+    frame = next(open_video(write_video(tmp_path / "red.avi", images)).frames(SPEC))
     np.testing.assert_allclose(frame.data.mean(axis=(1, 2)), (210, 90, 30), atol=6)
 
 
@@ -215,8 +215,8 @@ def test_a_video_cut_short_is_read_as_far_as_it_is_whole(
     octets = whole.path.read_bytes()
     (tmp_path / f"cut{suffix}").write_bytes(octets[: int(part * len(octets))])
     cut = open_video(tmp_path / f"cut{suffix}")
-    expected = [s.data for s in whole.frames(SPEC.slice, SPEC)]
-    read = [s.data for s in cut.frames(SPEC.slice, SPEC)]
+    expected = [s.data for s in whole.frames(SPEC)]
+    read = [s.data for s in cut.frames(SPEC)]
     assert 20 < len(read) < 90
     np.testing.assert_array_equal(np.stack(read), np.stack(expected[: len(read)]))
     assert whole.warnings == ()
@@ -338,7 +338,7 @@ def test_every_container_is_read_whole(tmp_path: Path, suffix: str, codec: str, 
 
 def test_frames_of_a_video_follow_its_clips(bar: Path) -> None:
     with open_video(bar) as source:
-        live = list(source.frames(SPEC.slice, SPEC))
+        live = list(source.frames(SPEC))
     assert [frame.t for frame in live] == [k * 40_000 for k in range(45)]
     assert [frame.start for frame in live] == [True] + [False] * 44
     assert {frame.n_events for frame in live} == {0}
@@ -466,8 +466,8 @@ def test_a_video_whose_first_frames_own_times_have_a_gap_shows_what_it_shows_the
     if not path.is_file():
         pytest.skip("it isn't there")
     video = open_video(path)
-    whole = {frame.t: frame.data for frame in video.frames(SPEC.slice, SPEC)}
-    later = list(video.frames(SPEC.slice, SPEC, 2_500_000))
+    whole = {frame.t: frame.data for frame in video.frames(SPEC)}
+    later = list(video.frames(SPEC, 2_500_000))
     assert [frame.t for frame in later] == [t for t in whole if t >= 2_500_000]
     for frame in later:
         np.testing.assert_array_equal(frame.data, whole[frame.t])
@@ -498,7 +498,7 @@ def test_events_are_made_of_a_video(tmp_path: Path) -> None:
     model = load_model("gestures", engine="onnx")
     spec = model.card.input
     state, outputs = model.initial_state(), []
-    for frame in Slicer(spec.slice, Resolution(128, 128), spec).push(Packet(once)):
+    for frame in Slicer(Resolution(128, 128), spec).push(Packet(once)):
         output, state = model.step(frame, state)
         outputs.append(output)
     assert model.card.classes[int(np.mean(outputs, axis=0).argmax())] == "right_hand_wave"

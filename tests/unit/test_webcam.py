@@ -251,7 +251,7 @@ def test_people_before_a_webcam_are_recognised(gesture: str) -> None:
         emulator = Emulator()
         pictures, times_us = gesture_pictures(gesture, seed, 1.1, use="show")
         assert pictures.shape[1:] == (128, 128, 3)
-        slicer, state, outputs = Slicer(spec.slice, RESOLUTION, spec), model.initial_state(), []
+        slicer, state, outputs = Slicer(RESOLUTION, spec), model.initial_state(), []
         for shown, t_us in zip(pictures, times_us, strict=True):
             for frame in slicer.push(Packet(emulator.push(shown, int(t_us)))):
                 output, state = model.step(frame, state)
@@ -269,9 +269,9 @@ def frames_of(captures: Iterable[FakeCapture], clock: Callable[[], float]) -> Fr
 
 def test_a_model_of_videos_gets_a_webcam_s_pictures_as_it_gets_those_of_a_file(clip: Path) -> None:
     spec = VIDEO_CARD.input
-    of_file = list(open_video(clip).frames(spec.slice, spec))
+    of_file = list(open_video(clip).frames(spec))
     with frames_of([LoopedFile(clip)], ticking(1 / VIDEO_FPS)) as webcam:
-        live = list(itertools.islice(webcam.frames(spec.slice, spec), 2 * len(of_file)))
+        live = list(itertools.islice(webcam.frames(spec), 2 * len(of_file)))
     for frame, twice in zip(live, [*of_file, *of_file], strict=True):
         np.testing.assert_array_equal(frame.data, twice.data)
     assert [frame.t for frame in live[: len(of_file)]] == [frame.t for frame in of_file]
@@ -283,7 +283,7 @@ def test_rare_pictures_are_repeated_and_after_a_long_gap_the_frames_begin_anew()
     shown = [picture(level=level) for level in (10, 20, 30, 40)]
     times_s = iter([0.0, 0.0, 0.1, 0.42, 9.0])  # of the opening, then of each picture
     with frames_of([FakeCapture(shown)], lambda: next(times_s)) as webcam:
-        frames = list(itertools.islice(webcam.frames(spec.slice, spec), 6))
+        frames = list(itertools.islice(webcam.frames(spec), 6))
     assert [round(float(frame.data.mean())) for frame in frames] == [10, 20, 20, 20, 30, 40]
     assert [frame.t for frame in frames] == [0, 100_000, 200_000, 300_000, 400_000, 500_000]
     assert [frame.start for frame in frames] == [True, False, False, False, False, True]
@@ -293,7 +293,7 @@ def test_a_lost_webcam_goes_on_with_new_frames() -> None:
     spec = VIDEO_CARD.input
     captures = [FakeCapture([picture(level=50)]), FakeCapture(itertools.repeat(picture(level=90)))]
     with frames_of(captures, ticking(spec.window * (spec.slice.delta_t_us or 0) / 1e7)) as webcam:
-        frames = list(itertools.islice(webcam.frames(spec.slice, spec), 3))
+        frames = list(itertools.islice(webcam.frames(spec), 3))
     assert [(round(float(frame.data.mean())), frame.start) for frame in frames] == [
         (50, True),
         (90, True),
@@ -307,7 +307,7 @@ def test_pictures_of_a_webcam_are_no_frames_for_a_model_of_events() -> None:
         frames_of([FakeCapture([picture()])], ticking()) as webcam,
         pytest.raises(ModelError, match="webcam 0 is a video, but the model reads events: choose a model"),
     ):
-        next(webcam.frames(spec.slice, spec))
+        next(webcam.frames(spec))
 
 
 def test_what_reads_video_gets_pictures_and_other_models_events(

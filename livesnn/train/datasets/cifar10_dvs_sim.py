@@ -164,7 +164,7 @@ def _windows(image: Image, spec: InputSpec, windows: int) -> Image:
     """Return windows of an image's recording, uint8 [windows, T, C, H, W]; one with few events lasts longer."""
     seconds = _SECONDS
     while True:
-        frames = Slicer(spec.slice, DVS128, spec).push(Packet(recorded(image, seconds)))
+        frames = Slicer(DVS128, spec).push(Packet(recorded(image, seconds)))
         clips = windows_of(frames, spec)
         if len(clips) >= windows:
             return clips[spread(len(clips), windows)]

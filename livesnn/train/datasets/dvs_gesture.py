@@ -148,7 +148,7 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
             events = next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
         except DataError as error:  # only this recording is left out
             raise SourceError(str(error)) from error
-    return windows_of(Slicer(spec.slice, SENSOR, spec).push(Packet(events)), spec)
+    return windows_of(Slicer(SENSOR, spec).push(Packet(events)), spec)
 
 
 def _events_of_copy(path: Path) -> Events:

@@ -111,7 +111,7 @@ def _read_clip(path: Path, input_spec: InputSpec) -> npt.NDArray[np.uint8]:
         raise DataError(str(error)) from error
     if events.size and (events["x"].max() >= SENSOR.width or events["y"].max() >= SENSOR.height):
         raise DataError(f"{path} isn't from N-MNIST: it has events outside 34×34 pixels")
-    return stack_clip(events, input_spec.slice, SENSOR, input_spec, input_spec.window)
+    return stack_clip(events, SENSOR, input_spec, input_spec.window)
 
 
 FIRST_UNSEEN = 1000
@@ -131,6 +131,6 @@ def simulated_digits(mnist: Path, spec: InputSpec, count: int) -> Clips:
     settings = (SIMULATED_VERSION, hashlib.sha256(images.tobytes()).hexdigest(), spec, NMNIST, MOVES)
     randoms = (np.random.default_rng([SIMULATED_SEED, index]) for index in range(len(images)))
     recordings = map(saccade_recording, images, randoms)
-    clips = (stack_clip(events, spec.slice, RESOLUTION, spec, spec.window) for events in recordings)
+    clips = (stack_clip(events, RESOLUTION, spec, spec.window) for events in recordings)
     frames = cached("nmnist-simulated", settings, lambda: np.stack(list(clips)))
     return Clips(frames, labels, tuple(f"simulated/{i}" for i in range(len(labels))), CLASSES)

@@ -69,7 +69,7 @@ def read_windows(recording: Recording, spec: InputSpec) -> Frames:
     with open_recording(recording.path) as source:
         begins_us = source.labels_start
         first_us, last_us = (begins_us + moment_us for moment_us in part_us)
-        for frame in frames(source, spec.slice, spec):
+        for frame in frames(source, spec):
             if spec.slice.delta_t_us is not None:
                 begins_us = frame.t - spec.slice.delta_t_us
             if frame.t > last_us:

@@ -156,7 +156,7 @@ def _load(takes: Sequence[Take], spec: InputSpec, *, test: bool) -> Clips:
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
-    frames = Slicer(spec.slice, SENSOR, spec).push(Packet(take_events(recording.path)))
+    frames = Slicer(SENSOR, spec).push(Packet(take_events(recording.path)))
     if GESTURES[recording.label] != OTHER:
         aside = round(len(frames) * (1 - MIDDLE) / 2)
         frames = frames[aside : len(frames) - aside]
