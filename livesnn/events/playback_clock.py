@@ -23,31 +23,21 @@ _MAX_LAG_S = 0.25  # what is later than this goes on from where it is, instead o
 class PlaybackClock:
     """A multiple of real time, None or infinity for as fast as possible, or a pause.
 
-    Every method may be called from any thread; only they change `speed` and `paused`. ``clock``: monotonic seconds.
+    Every method may be called from any thread; only `play` sets `speed` and `paused`. ``clock``: monotonic seconds.
     """
 
     def __init__(self, speed: float | None = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._changed = threading.Condition()
         self._clock = clock
         self.speed = _checked(speed)
-        self.paused = self._closed = False
+        self.paused = False
         self._anchor: tuple[float, int] | None = None  # clock and stream time that belong together
 
-    def set_speed(self, speed: float | None) -> None:
-        """Go at another multiple of real time from now on; None or infinity: as fast as possible."""
+    def play(self, speed: float | None, *, paused: bool = False) -> None:
+        """Go at this multiple of real time from now on, or pause; None or infinity: as fast as possible."""
         speed = _checked(speed)
         with self._changed:
-            self.speed = speed
-            self.restart()
-
-    def pause(self) -> None:
-        with self._changed:
-            self.paused = True
-            self.restart()
-
-    def resume(self) -> None:
-        with self._changed:
-            self.paused = False
+            self.speed, self.paused = speed, paused
             self.restart()
 
     def restart(self) -> None:
@@ -56,18 +46,13 @@ class PlaybackClock:
             self._anchor = None
             self._changed.notify_all()
 
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
     def wait(self, t_us: int, first_us: int, go_on: Callable[[], bool] = lambda: True) -> bool:
         """Wait until ``t_us`` is due; after a restart ``first_us`` is due at once.
 
-        Returns False once the clock is closed or ``go_on``, called when something may have changed, returns False.
+        Returns False once ``go_on``, called when something may have changed, returns False.
         """
         with self._changed:
-            while go_on() and not self._closed:
+            while go_on():
                 left_s = self._seconds_left(t_us, first_us)
                 if left_s is not None and left_s <= 0:
                     return True
@@ -109,8 +94,7 @@ def paced(packets: Iterable[Packet], clock: PlaybackClock) -> Iterator[Packet]:
     """Yield packets when their last event is due, cut so short that pictures come smoothly.
 
     None is ever dropped: a consumer that is late by more than 250 ms shifts the rest. While paused, the iteration
-    waits. It ends when the clock is closed. `Packet.arrived_s` is when the packet was due; it stays 0 where packets
-    come as fast as they are asked for.
+    waits. `Packet.arrived_s` is when the packet was due; it stays 0 where packets come as fast as they are asked for.
     """
     for packet in packets:
         events, first = packet.events, 0
@@ -118,8 +102,7 @@ def paced(packets: Iterable[Packet], clock: PlaybackClock) -> Iterator[Packet]:
             yield packet
         while first < events.size:
             last = _piece_end(events, first, clock.speed)
-            if not clock.wait(int(events["t"][last - 1]), int(events["t"][first])):
-                return
+            clock.wait(int(events["t"][last - 1]), int(events["t"][first]))
             arrived_s = 0.0 if clock.speed is None else time.perf_counter()
             yield packet._replace(events=events[first:last], arrived_s=arrived_s)
             first = last

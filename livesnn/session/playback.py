@@ -199,8 +199,7 @@ class RecordedPlayback(EventPlayback):
     def set_speed(self, *, speed: float, paused: bool) -> None:
         self._speed, self._paused = speed, paused
         if not self.interrupted:
-            self._clock.set_speed(speed)
-            (self._clock.pause if paused else self._clock.resume)()
+            self._clock.play(speed, paused=paused)
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
         events_before = self.counts.events
@@ -223,8 +222,7 @@ class RecordedPlayback(EventPlayback):
     def interrupt(self) -> None:
         """End the pass at its next packet, which comes at once and is dropped."""
         super().interrupt()
-        self._clock.set_speed(None)
-        self._clock.resume()
+        self._clock.play(None)
 
 
 class LivePlayback(EventPlayback):
@@ -293,8 +291,7 @@ class VideoPlayback(Playback):
         return self._duration_us
 
     def set_speed(self, *, speed: float, paused: bool) -> None:
-        self._clock.set_speed(speed)
-        (self._clock.pause if paused else self._clock.resume)()
+        self._clock.play(speed, paused=paused)
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
         self.interrupted = self.read_to_end = False

@@ -123,20 +123,11 @@ class Consumer:
         return self.came.acquire(timeout=PATIENCE_S)
 
 
-def test_closing_ends_a_wait_of_an_hour_at_once() -> None:
-    clock = PlaybackClock()
-    consumer = Consumer(paced(GAP, clock))
-    assert consumer.wait_for_one()
-    clock.close()
-    assert consumer.worker.close(PATIENCE_S)
-    assert len(consumer.packets) == 1
-
-
 def test_another_speed_takes_effect_during_a_wait() -> None:
     clock = PlaybackClock()
     consumer = Consumer(paced(GAP, clock))
     assert consumer.wait_for_one()
-    clock.set_speed(None)
+    clock.play(None)
     assert consumer.wait_for_one()
     assert consumer.worker.close(PATIENCE_S)
     np.testing.assert_array_equal(joined(consumer.packets), joined(GAP))
@@ -159,18 +150,19 @@ def test_a_wait_ends_when_nobody_wants_it_any_more() -> None:
     assert found == [False]
 
 
-def test_paused_nothing_comes_until_it_is_resumed_and_it_can_be_closed() -> None:
+def test_paused_nothing_comes_until_it_is_resumed() -> None:
     clock = PlaybackClock()
-    clock.pause()
+    clock.play(1.0, paused=True)
     assert clock.paused
     consumer = Consumer(paced(GAP, clock))
     assert not consumer.came.acquire(timeout=0.1)
-    clock.resume()
+    clock.play(1.0)
     assert consumer.wait_for_one()
-    clock.pause()
-    clock.close()
-    assert consumer.worker.close(PATIENCE_S)
+    clock.play(1.0, paused=True)
     assert len(consumer.packets) == 1
+    clock.play(None)
+    assert consumer.worker.close(PATIENCE_S)
+    np.testing.assert_array_equal(joined(consumer.packets), joined(GAP))
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan")])
@@ -179,5 +171,5 @@ def test_a_speed_that_is_none_is_refused(speed: float) -> None:
         PlaybackClock(speed)
     clock = PlaybackClock()
     with pytest.raises(SourceError, match="give a number above 0"):
-        clock.set_speed(speed)
+        clock.play(speed)
     assert clock.speed == 1.0
