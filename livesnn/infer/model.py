@@ -40,23 +40,19 @@ class Model(Protocol):
     @property
     def card(self) -> ModelCard:
         """What the network is and how its input is made."""
-        ...
 
     @property
     def engine(self) -> str:
         """The engine that ran the last step, or will run the first: "onnx", "spike" or "torch"."""
-        ...
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        ...
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Advance by one frame; return the per-class output [K] of this step and the next state.
 
         ``state`` is not changed.
         """
-        ...
 
 
 class CheckedModel:

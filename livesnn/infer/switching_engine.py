@@ -8,12 +8,11 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -65,12 +64,6 @@ class DenseState(tuple[FloatArray, ...]):
 
     steps_left: int
 
-    def __new__(cls, state: Iterable[FloatArray], steps_left: int) -> Self:
-        """Return these membranes with that number of steps."""
-        dense = super().__new__(cls, state)
-        dense.steps_left = steps_left
-        return dense
-
 
 class SwitchingModel(CheckedModel):
     """A Model (`livesnn.infer.model`) that steps on our spike engine or on ONNX Runtime, whichever is faster.
@@ -118,8 +111,10 @@ class SwitchingModel(CheckedModel):
             self.engine = self._spike.engine
             return self._spike.advance(frame, state)
         self.engine = self._onnx.engine
-        output, after = self._onnx.advance(frame, state)
-        return output, DenseState(after, steps - 1)
+        output, membranes = self._onnx.advance(frame, state)
+        after = DenseState(membranes)
+        after.steps_left = steps - 1
+        return output, after
 
     def close(self) -> None:
         """Stop preparing the spike engine; the model can still step."""

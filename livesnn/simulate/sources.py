@@ -79,16 +79,12 @@ class SimulatedPerson(Closing):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.segments: list[Segment] = []  # performed so far, the current one last
-        self._events = 0
+        self.counters = SourceCounters()
         self._stream = gesture_stream(seed, use=use, gestures=gestures, lamp_share=lamp_share)
         self._duration_us = duration_us
         self._paced = paced
         self._clock = clock
         self._closed = threading.Event()
-
-    @property
-    def counters(self) -> SourceCounters:
-        return SourceCounters(events=self._events)
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield a packet each 10 ms of the person's time until `close`. A source can be iterated once."""
@@ -105,7 +101,7 @@ class SimulatedPerson(Closing):
                 left_s = begun_s + end_us * 1e-6 - self._clock() if self._paced else 0.0
                 if self._closed.wait(max(left_s, 0.0)):
                     return
-                self._events += packet.size
+                self.counters.events += packet.size
                 yield Packet(packet, time.perf_counter(), min(int(end_us), take.end_us))
             begun_us = take.end_us
             if self._duration_us is not None and begun_us >= self._duration_us:

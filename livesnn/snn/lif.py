@@ -120,9 +120,7 @@ class Kernels(NamedTuple):
 LONGEST = 10  # Steps of the longest sequence that is compiled: its loop is unrolled
 
 
-def lif_sequence(
-    currents: Tensor, u: Tensor, synapse: Synapse, kernels: Kernels | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def lif_sequence(currents: Tensor, u: Tensor, synapse: Synapse, kernels: Kernels) -> tuple[Tensor, Tensor, Tensor]:
     """Advance one layer by T steps, differentiable by back-propagation through time.
 
     Parameters
@@ -132,7 +130,7 @@ def lif_sequence(
     u
         float32 [B, ...], the membrane before the first step.
     kernels
-        Used for sequences of up to `LONGEST` steps. Default: `EAGER`.
+        Used for sequences of up to `LONGEST` steps; `EAGER` for longer ones.
 
     Returns
     -------
@@ -140,7 +138,7 @@ def lif_sequence(
     float32 []. All three carry gradients. The mean's gradient costs nothing here; that of ``outputs.mean()`` would
     cost as much as the layer.
     """
-    if kernels is None or len(currents) > LONGEST:
+    if len(currents) > LONGEST:
         kernels = EAGER
     if torch.is_grad_enabled() and currents.requires_grad:
         return _LIFSequence.apply(currents, u, synapse, kernels)

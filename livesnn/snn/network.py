@@ -25,15 +25,12 @@ class Synapses(Protocol):
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
         """Turn the current of the next layer into its output."""
-        ...
 
     def traces(self, current: Tensor, decay: Tensor) -> Tensor:
         """Turn the current [N, M, 1, D] of a read-out into its leaky traces [N, M, K, D]."""
-        ...
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
         """Drop units with one mask a window, shared by its steps."""
-        ...
 
 
 class _OneStep:

@@ -102,13 +102,14 @@ class _Levelling:
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
         """Return the spikes of the next layer, or the currents of the last."""
-        from livesnn.snn.lif import lif_sequence
+        from livesnn.snn.lif import EAGER, lif_sequence
 
         if output:
             return current
         self.shifts.append(self._shift(current.reshape(self._steps, -1).numpy()))
         silent = current.new_zeros(current.shape[1:])
-        return lif_sequence(current + self.shifts[-1], silent, self._net.synapse(len(self.shifts) - 1))[0]
+        synapse = self._net.synapse(len(self.shifts) - 1)
+        return lif_sequence(current + self.shifts[-1], silent, synapse, EAGER)[0]
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
         return x

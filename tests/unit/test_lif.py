@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 
 from livesnn.card import NeuronSpec
-from livesnn.snn.lif import Surrogate, Synapse, lif_sequence, lif_step
+from livesnn.snn.lif import EAGER, Surrogate, Synapse, lif_sequence, lif_step
 
 KINDS = {
     "reset": Synapse(NeuronSpec(0.5, 0.5, True)),
@@ -57,7 +59,7 @@ def test_the_default_surrogate_is_the_published_gaussian() -> None:
 def test_a_sequence_is_a_loop_of_steps(kind: str) -> None:
     torch.manual_seed(0)
     currents, u = torch.randn(8, 3, 5), torch.randn(3, 5)
-    outputs, last, mean = lif_sequence(currents, u, KINDS[kind])
+    outputs, last, mean = lif_sequence(currents, u, KINDS[kind], EAGER)
     assert torch.allclose(mean, outputs.mean())
     for current, output in zip(currents, outputs, strict=True):
         stepped, u = lif_step(current, u, KINDS[kind])
@@ -93,7 +95,7 @@ def test_the_gradient_is_that_of_back_propagation_through_time(kind: str) -> Non
     torch.manual_seed(1)
     grads = []
     weights, last_weights = torch.randn(8, 3, 5), torch.randn(3, 5)
-    for function in (by_autograd, lif_sequence):
+    for function in (by_autograd, partial(lif_sequence, kernels=EAGER)):
         generator = torch.Generator().manual_seed(2)
         currents = torch.randn(8, 3, 5, generator=generator).requires_grad_()
         u = torch.randn(3, 5, generator=generator).requires_grad_()
