@@ -45,7 +45,7 @@ from livesnn.infer.decide import (
 )
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card, wants_pictures
 from livesnn.sources import open_source
-from livesnn.video import FrameSource
+from livesnn.video import FrameSource, Limit
 
 StateMode = Literal["carry", "reset"]
 """Whether the state lives for ever, or is zeroed at the beginning of each window as well."""
@@ -162,6 +162,7 @@ class FrameStream(Closing):
         self.source = source
         self._spec = spec
         self.resolution: Resolution | None = None  # of the upright events; None of a video
+        self._stop = stop or threading.Event()
         self._pipeline: Pipeline | None = None
         self._events_s = time.perf_counter()  # when the last events came
         with closed_on_error(source):
@@ -170,8 +171,9 @@ class FrameStream(Closing):
                 if denoise or record is not None:
                     raise source.no_events()
                 source.require_upright(orientation)
+                self._video = source
                 limit_s = math.inf if seconds is None else seconds
-                self._video = source.limited(limit_s, stop or threading.Event())
+                self._limit = Limit(np.rint(limit_s * 1e6), self._stop)
             else:
                 self._pipeline = open_pipeline(
                     source,
@@ -194,7 +196,7 @@ class FrameStream(Closing):
         """Yield the frames and, once for each silence of a live source of events, that it has begun."""
         spec = self._spec
         if self._pipeline is None:
-            yield from self._video.frames(spec)
+            yield from self._video.frames(spec, limit=self._limit)
             return
         slicer = Slicer(self._pipeline.resolution, spec)
         said = False
@@ -226,14 +228,11 @@ class FrameStream(Closing):
 
     @property
     def warnings(self) -> Sequence[str]:
-        return self.source.warnings if self._pipeline is not None else self._video.warnings
+        return self.source.warnings
 
     def close(self) -> None:
-        if self._pipeline is None:
-            self._video.close()
-            self.source.close()
-        else:
-            self._pipeline.close()
+        self._stop.set()
+        (self._pipeline or self.source).close()
 
 
 def warm_up(model: Model, resolution: Resolution | None, *, denoise: bool = False) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +20,7 @@ from livesnn.simulate.digits import SIZE, draw_digit
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES, PEOPLE, names_like
 from livesnn.simulate.scene import LAMP_SHARE
-from livesnn.video import FrameSource
+from livesnn.video import NO_LIMIT, FrameSource, Limit
 from livesnn.video.video_file import check_takes_video, fit
 
 _SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}
@@ -133,19 +131,19 @@ class TurningDigits(FrameSource):
         self._seed = seed
         self._paced = paced
         self._clock = clock
-        self._seconds = math.inf
         self._closed = threading.Event()
 
-    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, input: InputSpec, from_us: int = 0, limit: Limit = NO_LIMIT) -> Iterator[Frame]:  # noqa: A002
         """Yield a frame each Δt until `close`, each turned by a tenth; a turn begins or ends upright."""
         delta_t_us = check_takes_video(input, self.name, "choose mnist-seq2")
+        ended = limit.stop or self._closed
         begun_s = self._clock()
         t_us = 0
         for label, images in self._digits():
             self.turns.append(Turn(t_us, label))
             for image in images:
                 left_s = begun_s + t_us * 1e-6 - self._clock() if self._paced else 0.0
-                if t_us * 1e-6 >= self._seconds or self._closed.wait(max(left_s, 0.0)):
+                if t_us >= limit.end_us or ended.wait(max(left_s, 0.0)):
                     return
                 picture = fit(np.repeat(image[..., None], 3, axis=2), input)
                 yield Frame(t_us, picture, 0, time.perf_counter(), start=t_us == 0)
@@ -161,12 +159,6 @@ class TurningDigits(FrameSource):
             turn = [turned(drawn, 360 / STEPS * step) for step in range(STEPS)]
             yield f"{digit} {WAYS[way]}", (turn[::-1] if way else turn) * TURNS
             digit = (digit + int(rng.integers(1, 10))) % 10
-
-    def limited(self, seconds: float, stop: threading.Event) -> TurningDigits:
-        """Return the same source, which ends after ``seconds`` or when ``stop`` is set."""
-        part = copy(self)
-        part.turns, part._seconds, part._closed = [], seconds, stop
-        return part
 
     def close(self) -> None:
         self._closed.set()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from livesnn.card import InputSpec
 from livesnn.errors import SourceError
@@ -14,6 +16,16 @@ from livesnn.events.slicer import Frame
 
 EMULATED = "emulated"
 """The stream of the events that are made of a video's pictures, as in clip.avi?stream=emulated."""
+
+
+class Limit(NamedTuple):
+    """When frames end early: at a time of their own, µs; those of a live source when ``stop`` is set, too."""
+
+    end_us: float = math.inf
+    stop: threading.Event | None = None
+
+
+NO_LIMIT = Limit()
 
 
 class FrameSource(Closing, ABC):
@@ -30,17 +42,13 @@ class FrameSource(Closing, ABC):
         return None
 
     @abstractmethod
-    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
-        """Yield a frame each Δt; the first one's time is 0.
+    def frames(self, input: InputSpec, from_us: int = 0, limit: Limit = NO_LIMIT) -> Iterator[Frame]:  # noqa: A002
+        """Yield a frame each Δt, before ``limit``; the first one's time is 0.
 
         A source that can't seek ignores ``from_us``.
 
         Raises ModelError when the model takes events, or has no fixed Δt.
         """
-
-    @abstractmethod
-    def limited(self, seconds: float, stop: threading.Event) -> FrameSource:
-        """Return the first seconds of it, of its own time; a live one ends when ``stop`` is set, too."""
 
     def no_events(self) -> SourceError:
         return SourceError(

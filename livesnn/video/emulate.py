@@ -8,13 +8,10 @@ movements: between two pictures each pixel's logarithm goes in a line, which for
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
-from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +28,7 @@ from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, 
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
 from livesnn.threads import Latest, Progress
-from livesnn.video import EMULATED, FrameSource
+from livesnn.video import EMULATED, NO_LIMIT, FrameSource, Limit
 from livesnn.video.dvs_pixel import SRGB_LIGHT, DvsPixels, DvsPixelSpec, DvsState, FloatImage
 from livesnn.video.video_file import Picture, Video, check_takes_video, fit, open_video, silence
 
@@ -203,14 +200,12 @@ class WebcamPictures(FrameSource):
         self._newest = newest
         self._source = ReconnectingSource(lambda: connect(see), notify=notify)
         self.name, self.resolution = self._source.name, self._source.resolution
-        self._end_us = math.inf
-        self._stop = threading.Event()
 
     @property
     def lost(self) -> str:
         return self._source.lost
 
-    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
+    def frames(self, input: InputSpec, from_us: int = 0, limit: Limit = NO_LIMIT) -> Iterator[Frame]:  # noqa: A002
         """Yield the first picture at or after each multiple of Δt, as the model takes it, until `close`.
 
         Where pictures come more rarely than that, the one before is repeated, as in a video file. After a gap of more
@@ -220,7 +215,7 @@ class WebcamPictures(FrameSource):
         epoch, t_us, due_us = -1, 0, 0  # ``due_us``: by the webcam's clock, when the frame of ``t_us`` is due
         before: Picture | None = None
         for packet in self._source:
-            if self._stop.is_set() or t_us >= self._end_us:
+            if (limit.stop is not None and limit.stop.is_set()) or t_us >= limit.end_us:
                 return
             if (came := self._newest.take()) is None or (came[1] < due_us and packet.epoch == epoch):
                 continue
@@ -234,11 +229,6 @@ class WebcamPictures(FrameSource):
                 t_us += delta_t_us
             due_us += (late + 1) * delta_t_us
             before = data
-
-    def limited(self, seconds: float, stop: threading.Event) -> WebcamPictures:
-        part = copy(self)
-        part._end_us, part._stop = seconds * 1e6, stop
-        return part
 
     def close(self) -> None:
         self._source.close()

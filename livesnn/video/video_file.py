@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
 from pathlib import Path
@@ -23,7 +21,7 @@ from livesnn.events.recording import RecordingInfo
 from livesnn.events.slicer import Frame
 from livesnn.files import file_head
 from livesnn.threads import Progress, untold
-from livesnn.video import FrameSource
+from livesnn.video import NO_LIMIT, FrameSource, Limit
 
 Picture = npt.NDArray[np.uint8]
 
@@ -151,7 +149,6 @@ class Video(FrameSource):
     resolution: Resolution  # Of the upright pictures; pixels are taken as square
     claimed: int  # Number of pictures, as the file says; below 1: it doesn't
     progress: Progress  # Reports while all of it is read for its duration, see `count_frames`
-    end_us: float = math.inf  # Frames at or after this time aren't yielded
     # What is damaged or was assumed, one line each; known once the video has been read to its end
     warnings: tuple[str, ...] = ()
 
@@ -169,7 +166,7 @@ class Video(FrameSource):
         """Return when a frame is first shown, from the start, rounded down."""
         return frame * 1_000_000 * self.fps.denominator // self.fps.numerator
 
-    def frames(self, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+    def frames(self, input: InputSpec, from_us: int = 0, limit: Limit = NO_LIMIT) -> Iterator[Frame]:  # noqa: A002
         """Yield what the video shows at 0, Δt, 2·Δt, …, as the model takes it; data shown for longer is shared.
 
         From the first of these times at or after ``from_us`` on; where that is beyond the end, there are none.
@@ -195,7 +192,7 @@ class Video(FrameSource):
                 continue
             picture = fit(image, input)
             for t in range(due_us, self.time_us(frame + 1), delta_t_us):
-                if t >= self.end_us:
+                if t >= limit.end_us:
                     return
                 due_us = t + delta_t_us
                 yield Frame(t, picture, 0, start=t == 0)
@@ -207,9 +204,6 @@ class Video(FrameSource):
         for frame, image in self._whole_frames(lambda frame: True):
             if image is not None:
                 yield self.time_us(frame), image
-
-    def limited(self, seconds: float, stop: threading.Event) -> Video:
-        return self if math.isinf(seconds) else replace(self, end_us=round(seconds * 1e6))
 
     def count_frames(self, progress: Progress = untold) -> int:
         """Read the whole video and return how many frames it has.

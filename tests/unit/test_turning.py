@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import threading
 
 import numpy as np
@@ -18,6 +17,7 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.digits import draw_digit
 from livesnn.simulate.sources import STEPS, TURNS, TurningDigits, open_simulation, turned
 from livesnn.sources import event_source
+from livesnn.video import Limit
 
 RULE = SliceRule(delta_t_us=100_000)
 GREY = InputSpec(28, 28, RULE, kind="video", channels=1, count_max=255, scale=1 / 255)
@@ -74,16 +74,16 @@ def test_it_comes_in_real_time() -> None:
             now_s[0] += timeout or 0.0
             return False
 
-    source = TurningDigits(0, clock=lambda: now_s[0]).limited(math.inf, Closed())
-    for frame in itertools.islice(source.frames(GREY), 5):
+    source = TurningDigits(0, clock=lambda: now_s[0])
+    for frame in itertools.islice(source.frames(GREY, limit=Limit(stop=Closed())), 5):
         assert now_s[0] == pytest.approx(frame.t * 1e-6)
     assert waits == pytest.approx([0.0, 0.1, 0.1, 0.1, 0.1])
 
 
 def test_it_ends_after_so_many_seconds_or_when_told_to() -> None:
     stop = threading.Event()
-    assert len(list(TurningDigits(0, paced=False).limited(2.0, stop).frames(GREY))) == 20
-    coming = TurningDigits(0).limited(math.inf, stop).frames(GREY)
+    assert len(list(TurningDigits(0, paced=False).frames(GREY, limit=Limit(2_000_000, stop)))) == 20
+    coming = TurningDigits(0).frames(GREY, limit=Limit(stop=stop))
     next(coming)
     stop.set()
     assert next(coming, None) is None
