@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,8 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
     net.train()
     net(seen, net.initial_state(4))
     net.eval()
-    card = net.with_states()
-    write_model(folder, weights_of(net), onnx_step(net, list(card.states)), card)
+    card = replace(net.card, states=net.state_shapes())
+    write_model(folder, weights_of(net), onnx_step(net), card)
     return folder
 
 

@@ -11,7 +11,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from livesnn import subprocesses
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.cost import fan_out
+from livesnn.infer.cost import dense_synops, fan_out
 from livesnn.infer.model import CheckedModel, FloatArray, Model, State
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.spike_engine import Membranes, SpikeModel, SpikeNetwork, runs
@@ -125,11 +124,10 @@ class SwitchingModel(CheckedModel):
         """Let a spike engine take the steps from now on, up to the crossover."""
         self._spike = spike
         self.card = spike.card  # the same object, so that its own states need no check
-        sizes = [prod(shape) for shape in self.card.states.values()][:-1]
-        reach = fan_out(self.card)
-        self._most_synops = crossover_density(self.card) * float(np.dot(sizes, reach))
+        dense, reach = dense_synops(self.card), fan_out(self.card)
+        self._most_synops = crossover_density(self.card) * float(dense.sum())
         # Every fifth layer behind the stem stands for all: they are first and second layers of sub-blocks.
-        scale = np.dot(sizes[1:], reach[1:]) / np.dot(sizes[5::5], reach[5::5])
+        scale = dense[1:].sum() / dense[5::5].sum()
         self._sampled = [(0, reach[0]), *((i, reach[i] * scale) for i in range(5, len(reach), 5))]
         self._threshold = np.float32(self.card.neuron.threshold)
 

@@ -20,7 +20,7 @@ class TorchModel(CheckedModel):
 
     def __init__(self, net: SpikingNetwork, where: str) -> None:
         self._net = without_norm(net, where)
-        self.card = net.with_states()
+        self.card = net.card
 
     @classmethod
     def load(cls, folder: Path, *, threads: int | None = None) -> TorchModel:

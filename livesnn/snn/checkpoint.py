@@ -87,8 +87,8 @@ class _Step(nn.Module):
         return output, *following
 
 
-def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
-    """Return the graph of one step: batch 1, static shapes, states named ``states``, and no card yet.
+def onnx_step(net: SpikingNetwork) -> onnx.ModelProto:
+    """Return the graph of one step: batch 1, static shapes, states named as in the card, and no card yet.
 
     Inputs: `frame` uint8 [1, C, H, W], then each state float32 [1, ...] by name. Outputs: `output` float32 [1, K],
     then each `<state>.next`.
@@ -96,7 +96,7 @@ def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
     import onnx  # half a second
 
     folded = without_norm(net).cpu()
-    spec = net.card.input
+    spec, states = net.card.input, [*net.state_shapes()]
     frame = torch.zeros(1, spec.channels, spec.height, spec.width, dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # "torchvision is not installed", eight times
     with warnings.catch_warnings():

@@ -185,9 +185,6 @@ class SpikingNetwork(nn.Module):
         rates = torch.stack(synapses.rates) if synapses.rates else outputs.new_zeros(0)
         return outputs, tuple(synapses.after), rates
 
-    def with_states(self) -> ModelCard:
-        return replace(self.card, states=self.state_shapes())
-
 
 class ConvNorm(nn.Module):
     """A convolution and, unless folded into it, threshold-scaled batch norm (tdBN, Zheng et al. 2021).

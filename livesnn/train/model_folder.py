@@ -44,7 +44,7 @@ def write_model_folder(
     """
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
-    graph = onnx_step(net, list(card.states))
+    graph = onnx_step(net)
     write_graph(graph, folder / GRAPH, card)
     measured = evaluate(load_model(folder, engine="onnx"), validation)
     accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)

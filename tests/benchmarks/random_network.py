@@ -6,6 +6,7 @@ torch is imported only inside functions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,8 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
     counts = torch.from_numpy(np.stack([frame.data for frame in frames]))
     with torch.no_grad():
         _level(net, counts, target)
-    card = net.with_states()
-    write_model(folder, weights_of(net), onnx_step(net, list(card.states)), card)
+    card = replace(net.card, states=net.state_shapes())
+    write_model(folder, weights_of(net), onnx_step(net), card)
 
 
 def _level(net: SpikingNetwork, counts: Tensor, target: float) -> None:

@@ -59,7 +59,7 @@ class CompiledModel:
         if shutil.which("c++") is None:
             raise LivesnnError("torch.compile needs a C++ compiler: install one")
         self._net = without_norm(load_network(folder / "model.safetensors")).eval()
-        self.card = self._net.with_states()
+        self.card = self._net.card
         self._step = torch.compile(self._net.step, fullgraph=True, dynamic=False, options={"freezing": True})
 
     def initial_state(self) -> State:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,8 +166,8 @@ def test_folding_batch_norm_changes_nothing(net: SpikingNetwork) -> None:
 
 def test_onnx_runtime_equals_torch(net: SpikingNetwork, tmp_path: Path) -> None:
     """Each step from the same state ≤ 1e-5, up to a spike that rounding flips; free running, the argmax agrees."""
-    card = net.with_states()
-    write_model(tmp_path, weights_of(net), onnx_step(net, list(card.states)), card)
+    card = replace(net.card, states=net.state_shapes())
+    write_model(tmp_path, weights_of(net), onnx_step(net), card)
     ort, reference = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
     assert ort.card == reference.card
     x = [Frame(t, frame[0].numpy(), 0) for t, frame in enumerate(frames(300, seed=5))]
@@ -185,7 +186,7 @@ def test_onnx_runtime_equals_torch(net: SpikingNetwork, tmp_path: Path) -> None:
 
 
 def test_a_saved_network_comes_back(net: SpikingNetwork, tmp_path: Path) -> None:
-    save_weights(weights_of(net), tmp_path / "model.safetensors", net.with_states())
+    save_weights(weights_of(net), tmp_path / "model.safetensors", replace(net.card, states=net.state_shapes()))
     again = load_network(tmp_path / "model.safetensors")
     for name, tensor in net.state_dict().items():
         if not name.endswith("num_batches_tracked"):

@@ -545,8 +545,8 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     spec = InputSpec(width=16, height=16, slice=SliceRule(delta_t_us=1000), window=4)
     network = NetworkSpec(kind="conv_snn", widths=(4, 4), hidden=8)
     net = build_network(ModelCard(name="conv", classes=("zero", "one"), input=spec, network=network)).eval()
-    card = net.with_states()
-    write_model(tmp_path, weights_of(net), onnx_step(net, list(card.states)), card)
+    card = replace(net.card, states=net.state_shapes())
+    write_model(tmp_path, weights_of(net), onnx_step(net), card)
     fast, plain = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
     assert plain.card == fast.card
     state = fast.initial_state()
