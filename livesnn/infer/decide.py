@@ -68,19 +68,19 @@ def winner(rates: FloatArray, membrane: FloatArray) -> int:
     return int(np.argmax(np.where(rates == rates.max(), membrane, -np.inf)))
 
 
-def probabilities(rates: FloatArray, card: ModelCard, *, temperature: float = 1.0) -> FloatArray:
+def probabilities(rates: FloatArray, card: ModelCard) -> FloatArray:
     """Return float32 [K] that sum to 1, in the order of ``rates``.
 
     Membrane and trace read-outs: the softmax of the mean outputs, which is what cross-entropy trains. Spikes
     read-out: each class's share of the window's output spikes, with one spike's weight spread evenly over the classes
     (p = (n_k + 1/K) / (n + 1)), so that silence is undecided and a lone spike is worth little more than half.
-    ``temperature`` above 1 flattens either, below 1 sharpens it.
+    The card's temperature flattens either above 1, and sharpens it below.
     """
     if card.readout != "spikes":
         logits = rates.astype(np.float64)
     else:
         logits = np.log(np.maximum(rates, 0.0) * card.input.window + 1.0 / rates.size)
-    powers = np.exp((logits - logits.max()) / temperature)
+    powers = np.exp((logits - logits.max()) / card.temperature)
     return (powers / powers.sum()).astype(np.float32)
 
 
@@ -167,7 +167,7 @@ class Decider:
         ``membrane`` float32 [K] breaks ties: U of the output layer after its last step, or the last output where it
         never fires. ``before`` is the previous frame's decision; UNDECIDED after a reset.
         """
-        likely = probabilities(evidence, card, temperature=card.temperature)
+        likely = probabilities(evidence, card)
         best = winner(evidence, membrane)
         if self.smoothing and before.probabilities.size:
             likely = self.smoothing * before.probabilities + np.float32(1 - self.smoothing) * likely

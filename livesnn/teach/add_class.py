@@ -363,7 +363,7 @@ def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
 
 def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[str, int]:
     """Return the class as which most windows are decided, and their number; "" and 0 if none is."""
-    likely = np.array([probabilities(out, card, temperature=card.temperature) for out in windows @ rows.T])
+    likely = np.array([probabilities(out, card) for out in windows @ rows.T])
     decided = np.argmax(likely, axis=1)[likely.max(axis=1) >= THRESHOLD]
     if not len(decided):
         return "", 0

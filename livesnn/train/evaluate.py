@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb, prod, sqrt
 from typing import Literal, NamedTuple
 
@@ -184,7 +184,7 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
             rates = dict(zip(clips.classes, mean, strict=True))
             labels = [end.decision for end in ends if end.decision is not None]
             decision = max(labels, key=lambda label: rates[label])
-            likely = probabilities(mean, model.card, temperature=model.card.temperature)
+            likely = probabilities(mean, model.card)
             confidence = float(likely[clips.classes.index(decision)])
             yield _Clip(decision, confidence, mean, np.mean(densities, axis=0))
             densities.clear()
@@ -229,7 +229,8 @@ def fit_temperature(rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], 
     """
     losses = []
     for temperature in TEMPERATURES:
-        likely = np.stack([probabilities(each, card, temperature=temperature) for each in rates])
+        with_it = replace(card, temperature=temperature)
+        likely = np.stack([probabilities(each, with_it) for each in rates])
         losses.append(-np.mean(np.log(np.maximum(likely[np.arange(len(labels)), labels], 1e-12))))
     return float(round(TEMPERATURES[int(np.argmin(losses))], 4))
 

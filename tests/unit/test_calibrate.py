@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,8 @@ def drawn(temperature: float) -> tuple[list[np.ndarray], np.ndarray]:
     """Return rates [K] of 4,000 clips, and labels drawn as likely as they are at that temperature."""
     rng = np.random.default_rng(0)
     rates = [rng.normal(0, 3, 3).astype(np.float32) for _ in range(4000)]
-    labels = [rng.choice(3, p=_even(probabilities(each, CARD, temperature=temperature))) for each in rates]
+    card = replace(CARD, temperature=temperature)
+    labels = [rng.choice(3, p=_even(probabilities(each, card))) for each in rates]
     return rates, np.array(labels)
 
 

@@ -184,7 +184,7 @@ def test_a_decision_that_is_kept_above_its_threshold_would_never_begin() -> None
 
 def test_the_cards_temperature_is_taken() -> None:
     rates, flat = floats(2.0, 0.0, 0.0), replace(card("membrane"), temperature=3.0)
-    expected = probabilities(rates, flat, temperature=3.0)[0]
+    expected = probabilities(rates / 3, card("membrane"))[0]
     assert Decider().decide(rates, rates, flat).confidence == pytest.approx(float(expected))
 
 
