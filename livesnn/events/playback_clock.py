@@ -109,7 +109,6 @@ def paced(packets: Iterable[Packet], clock: PlaybackClock) -> Iterator[Packet]:
 
 
 def _piece_end(events: Events, first: int, speed: float | None) -> int:
-    """Return where the piece ends that starts at ``first``."""
     if speed is None:
         return events.size
     longest_us = max(int(PACED_PACKET_US * min(speed, 1.0)), _MIN_PACKET_US)

@@ -251,7 +251,6 @@ def _find(name_or_folder: str | Path) -> Path:
 
 
 def _is_model(folder: Path) -> bool:
-    """Return whether the folder holds weights."""
     return any((folder / file).is_file() for file in (GRAPH, WEIGHTS))
 
 

@@ -122,17 +122,8 @@ class DvsPixels:
         found = [np.empty(0, np.int64)]
         for first in range(0, len(luminances), _AT_ONCE):
             some = self._log(luminances[first : first + _AT_ONCE], logs)
-            found.append(
-                advance(
-                    some.reshape(len(some), -1),
-                    times[first : first + len(some) + 1],
-                    times[0],
-                    pixels,
-                    fixed,
-                    self.spec.refractory_us,
-                    decay,
-                )
-            )
+            frames, span = some.reshape(len(some), -1), times[first : first + len(some) + 1]
+            found.append(advance(frames, span, times[0], pixels, fixed, self.spec.refractory_us, decay))
         keys = np.concatenate(found)
         keys.sort()
         events = np.empty(len(keys), EVENTS_DTYPE)
