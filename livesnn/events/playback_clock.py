@@ -21,23 +21,27 @@ _MAX_LAG_S = 0.25  # what is later than this goes on from where it is, instead o
 
 
 class PlaybackClock:
-    """A multiple of real time, None or infinity for as fast as possible, or a pause.
+    """Real time at first, then any multiple of it, None for as fast as possible, or a pause.
 
     Every method may be called from any thread; only `play` sets `speed` and `paused`. ``clock``: monotonic seconds.
     """
 
-    def __init__(self, speed: float | None = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._changed = threading.Condition()
         self._clock = clock
-        self.speed = _checked(speed)
+        self.speed: float | None = 1.0
         self.paused = False
         self._anchor: tuple[float, int] | None = None  # clock and stream time that belong together
 
     def play(self, speed: float | None, *, paused: bool = False) -> None:
-        """Go at this multiple of real time from now on, or pause; None or infinity: as fast as possible."""
-        speed = _checked(speed)
+        """Go at this multiple of real time from now on, or pause; None or infinity: as fast as possible.
+
+        Raises SourceError if it isn't above 0.
+        """
+        if speed is not None and not speed > 0:
+            raise SourceError(f"a replay can't run at {speed} times real time: give a number above 0")
         with self._changed:
-            self.speed, self.paused = speed, paused
+            self.speed, self.paused = None if speed == math.inf else speed, paused
             self.restart()
 
     def restart(self) -> None:
@@ -74,14 +78,6 @@ class PlaybackClock:
             self._anchor = (now, t_us)
             return 0.0
         return left_s
-
-
-def _checked(speed: float | None) -> float | None:
-    if speed is None or speed == math.inf:
-        return None
-    if not speed > 0:
-        raise SourceError(f"a replay can't run at {speed} times real time: give a number above 0")
-    return speed
 
 
 PACED_PACKET_US = 10_000

@@ -113,8 +113,10 @@ def test_a_paced_recording_is_the_recording(tmp_path: Path, events: Events, spee
     path.unlink(missing_ok=True)  # of the example before
     with Aedat4Writer(path, WIDEST) as writer:
         writer.write(events)
+    clock = PlaybackClock()
+    clock.play(speed)
     with open_recording(path) as recording:
-        assert np.array_equal(joined(paced(recording, PlaybackClock(speed))), events)
+        assert np.array_equal(joined(paced(recording, clock)), events)
 
 
 @pytest.fixture(scope="module")
