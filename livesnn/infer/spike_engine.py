@@ -202,20 +202,12 @@ _Layer = tuple[int, tuple[int, ...]]  # where its membranes begin in the array o
 
 
 class Membranes(CountedState):
-    """A State in one array ``together`` float32 [·], each layer [H, W, C] in memory; it makes views when asked.
-
-    ``synops``: synaptic operations of the step that made it.
-    """
+    """A State in one array ``together`` float32 [·], each layer [H, W, C] in memory; it makes views when asked."""
 
     def __init__(
-        self,
-        card: ModelCard,
-        layers: Sequence[_Layer],
-        together: FloatArray,
-        shares_and_means: FloatArray,
-        synops: float,
+        self, card: ModelCard, layers: Sequence[_Layer], together: FloatArray, shares_and_means: FloatArray
     ) -> None:
-        self.card, self._layers, self.together, self.synops = card, layers, together, synops
+        self.card, self._layers, self.together = card, layers, together
         self.density, self.mean = shares_and_means
 
     def __len__(self) -> int:
@@ -258,7 +250,8 @@ class SpikeModel(CheckedModel):
         return cls(SpikeNetwork.read(folder), threads)
 
     def initial_state(self) -> State:
-        return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._layers)), np.float32), 0.0)
+        shares_and_means = np.zeros((2, len(self._layers)), np.float32)
+        return Membranes(self.card, self._layers, zeros(self._size, np.float32), shares_and_means)
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         before = self._together(state)
@@ -267,12 +260,12 @@ class SpikeModel(CheckedModel):
         shares_and_means = np.empty((2, len(self._layers)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
-        synops = self.team.step(data, before, (after, output, shares_and_means), alone=not late)
+        self.team.step(data, before, (after, output, shares_and_means), alone=not late)
         if dense:
             traces = after[self._layers[-1][0] :]
             shares_and_means[:, -1] = 0, advance_traces(dense, output, before[self._layers[-1][0] :], traces)
             output = classified(dense, hidden_units(dense, traces))
-        return output, self._state(after, shares_and_means, synops)
+        return output, Membranes(self.card, self._layers, after, shares_and_means)
 
     def _together(self, state: State) -> FloatArray:
         """Return all membranes in one array: this engine's own, or a copy of another engine's in that order."""
@@ -282,9 +275,6 @@ class SpikeModel(CheckedModel):
         for layer, membrane in zip(self._layers, state, strict=True):
             _view(together, layer)[...] = membrane
         return together
-
-    def _state(self, together: FloatArray, shares_and_means: FloatArray, synops: float) -> Membranes:
-        return Membranes(self.card, self._layers, together, shares_and_means, synops)
 
 
 def default_threads() -> int:
@@ -400,11 +390,8 @@ class ThreadTeam:
         written: tuple[FloatArray, FloatArray, FloatArray],
         *,
         alone: bool,
-    ) -> float:
-        """Advance by one frame, ``alone``: without the helpers; return its synaptic operations.
-
-        The arguments are those of `step.run_step`.
-        """
+    ) -> None:
+        """Advance by one frame, ``alone``: without the helpers; the arguments are those of `step.run_step`."""
         begun_s = time.perf_counter()
         alone = alone or not self._wake_ups or self.helping.alone > 0
         for wake_up in () if alone else self._wake_ups:
@@ -412,13 +399,11 @@ class ThreadTeam:
                 wake_up.set()
         where = _address(frame)
         address, rule = self._shared.address, self._shared.rule
-        synops: float
-        synops, looks = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
+        looks = run_step(address, rule, alone, where, before, written, *self._scratch.arguments)
         if alone:
             self.helping = self.helping.after_alone()
         else:
             self.helping = self.helping.after_helped(time.perf_counter() - begun_s, looks * self._look_s)
-        return synops
 
     def _look_for(self, looks: int) -> float:
         """Return how long so many looks at the board take, in seconds, where there is no step."""

@@ -19,10 +19,10 @@ from livesnn import subprocesses
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.cost import dense_synops, fan_out
-from livesnn.infer.model import CheckedModel, FloatArray, Model, State
+from livesnn.infer.cost import dense_synops
+from livesnn.infer.model import CheckedModel, FloatArray, Model, State, density_and_mean
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.spike_engine import Membranes, SpikeModel, SpikeNetwork, runs
+from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork, runs
 from livesnn.threads import Latest, Worker
 from livesnn.weights import GRAPH, WEIGHTS
 
@@ -124,24 +124,18 @@ class SwitchingModel(CheckedModel):
         """Let a spike engine take the steps from now on, up to the crossover."""
         self._spike = spike
         self.card = spike.card  # the same object, so that its own states need no check
-        dense, reach = dense_synops(self.card), fan_out(self.card)
-        self._most_synops = crossover_density(self.card) * float(dense.sum())
-        # Every fifth layer behind the stem stands for all: they are first and second layers of sub-blocks.
-        scale = dense[1:].sum() / dense[5::5].sum()
-        self._sampled = [(0, reach[0]), *((i, reach[i] * scale) for i in range(5, len(reach), 5))]
-        self._threshold = np.float32(self.card.neuron.threshold)
+        self._dense_synops = dense_synops(self.card).astype(np.float32)
+        self._most_synops = crossover_density(self.card) * float(self._dense_synops.sum())
 
     def _onnx_steps(self, state: State) -> int:
         """Return how many steps from a state on ONNX Runtime takes before the next count."""
-        if isinstance(state, Membranes):
-            return COUNT_EVERY * (state.synops > self._most_synops)
+        most = self._most_synops
         if isinstance(state, DenseState):
-            return state.steps_left or COUNT_EVERY * (self._synops(state) > self._most_synops * RETURN_BELOW)
-        return COUNT_EVERY * (self._synops(state) > self._most_synops)
-
-    def _synops(self, state: State) -> float:
-        """Return an estimate of the synaptic operations of the step that made a state, from a part of its layers."""
-        return sum(np.count_nonzero(state[i] >= self._threshold) * reach for i, reach in self._sampled)
+            if state.steps_left:
+                return state.steps_left
+            most *= RETURN_BELOW
+        density, _ = density_and_mean(state, self.card.neuron.threshold)
+        return COUNT_EVERY * bool(density[:-1] @ self._dense_synops > most)  # of the step that made the state
 
 
 def crossover_density(card: ModelCard) -> float:

@@ -71,7 +71,7 @@ def instruction(result: Any, *kinds: Any) -> Callable[[Callable[..., Any]], Any]
 
 BYTE, SHORT, BEGIN, WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 FLOAT, _BITS = ir.FloatType(), ir.IntType(32)
-DOUBLE_BYTES, FLOAT_BYTES, SHORT_BYTES = 8, 4, 2
+FLOAT_BYTES, SHORT_BYTES = 4, 2
 
 
 def place_of(builder: Any, address: Any, index: Any, kind: Any) -> Any:
@@ -255,11 +255,6 @@ def add_marked(builder, lanes, sums, marks, number):  # type: ignore[no-untyped-
 @instruction(types.float32, types.intp)
 def float_at(builder, address):  # type: ignore[no-untyped-def]
     return builder.load(builder.inttoptr(address, FLOAT.as_pointer()))
-
-
-@instruction(types.float64, types.intp)
-def double_at(builder, address):  # type: ignore[no-untyped-def]
-    return builder.load(builder.inttoptr(address, ir.DoubleType().as_pointer()))
 
 
 @instruction(types.void, types.intp, types.int64, types.float32)

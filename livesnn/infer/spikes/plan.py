@@ -19,7 +19,6 @@ from numba import config
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.cost import fan_out
 from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, SHORT_BYTES, records
 from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
 
@@ -133,7 +132,6 @@ class Addresses(NamedTuple):
     totals: int
     currents: int
     alphas: int
-    reach: int
     tickets: int  # int64 [depth, threads, TICKET_WORDS]: which bands of each layer each thread has begun
     finished: int  # int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in
     depth: int  # how many layers there are
@@ -190,8 +188,6 @@ class Plan(NamedTuple):
     # The most sums that a band has; or the int16 that the marks of its counts need, if that is more
     scratch: int
     alphas: FloatArray  # [n]: the decay of each layer; 0 for the frame and the pool
-    # [n]: the mean number of synapses that a spike of each layer reaches; 0 for the frame and the pool
-    reach: npt.NDArray[np.float64]
 
 
 def plan(folded: Weights, card: ModelCard) -> Plan:
@@ -209,12 +205,10 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     bias[:outputs] = tensor(folded, f"{name}.bias", (outputs,))
     sums, counted = (row.layer.band * row.layer.width * row.layer.outputs for row in rows), rows[1].read
     scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
-    stem, *blocks = fan_out(card)
-    reach = np.array([0.0, stem, 0.0, *blocks])
     weights, rounded = memory.weights()
     first, *others = (card.neuron.of(layer).alpha for layer in card.layer_shapes())
     alphas = np.array([0.0, first, 0.0, *others[:-1]], np.float32)
-    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, alphas, reach)
+    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, alphas)
 
 
 class _Row(NamedTuple):

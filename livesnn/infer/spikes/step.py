@@ -23,7 +23,6 @@ from livesnn.infer.spikes.convolution import (
     mark_counts,
 )
 from livesnn.infer.spikes.intrinsics import (
-    DOUBLE_BYTES,
     FLOAT_BYTES,
     LITERAL,
     WORD,
@@ -33,7 +32,6 @@ from livesnn.infer.spikes.intrinsics import (
     compare_and_swap,
     compiled,
     copy,
-    double_at,
     drain_sum,
     entry_point,
     float_at,
@@ -448,10 +446,10 @@ def _take_part(epoch, thread, board, rule, sums, shorts, some_64, some_32, some_
 
 @inlined
 def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-untyped-def]
-    """Advance the read-out by the bands' currents; return the step's synaptic operations; see `run_step`."""
+    """Advance the read-out by the bands' currents, and write what `run_step` says."""
     alpha, threshold, resets, fires = rule
     shares, means = both[0], both[1]
-    hidden, synops = 0, 0.0
+    hidden = 0
     for number in range(at.depth):
         layer, spikes, total = feature_map_at(at.layers, number), float32(0), float32(0)
         if layer.lanes == 0:
@@ -462,7 +460,6 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
             total += float_at(totals + (band * TOTALS + 1) * FLOAT_BYTES)
         neurons = layer.height * layer.width * layer.outputs
         shares[hidden], means[hidden] = spikes / neurons, total / neurons
-        synops += spikes * double_at(at.reach + number * DOUBLE_BYTES)
         hidden += 1
     shares[hidden] = means[hidden] = 0
     for k in range(output.size):
@@ -475,15 +472,13 @@ def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-unty
         output[k] = float32(new >= threshold) if fires else new
         shares[hidden] += float32(new >= threshold) / output.size
         means[hidden] += new / output.size
-    return synops
 
 
 @entry_point
 def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by one frame.
+    """Advance a network by one frame; return how often this thread looked whether another one had finished a band.
 
-    Return its synaptic operations (`cost.synops`), and how often this thread looked whether another one had
-    finished a band. A look takes as long as one of `help_steps`.
+    A look takes as long as one of `help_steps`.
 
     Parameters
     ----------
@@ -521,7 +516,8 @@ def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, 
     # A literal 0 is a type of its own, for which everything would be compiled a second time.
     looks = _take_part(epoch, types.int64(0), board, rule, sums, shorts, some_64, some_32, some_16)
     looks += await_all(at, epoch)
-    return _finish_step(at, rule, before, after, output, both), looks
+    _finish_step(at, rule, before, after, output, both)
+    return looks
 
 
 @entry_point
