@@ -132,10 +132,8 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
         index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
         channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
         row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
-        added, after = (
-            _with_taps(builder, (of_weights, of_sums), row, size, held, lanes),
-            builder.add(index, one),
-        )
+        added = _with_taps(builder, (of_weights, of_sums), row, size, held, lanes)
+        after = builder.add(index, one)
         _add_incoming([[index], *held], [[first], *before], pixel)
         _add_incoming([[index], *held], [[after], *added], spike)
         builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)

@@ -231,8 +231,9 @@ def _rows(folded: Weights, memory: _Memory, card: ModelCard, shapes: list[Shape]
     source, times = memory.map(pooled, times=STEM_POOL_PIXELS), STEM_POOL_PIXELS
     yield _Row(source, memory.listed(stem, kernel=3, stride=spec.stem_pool_stride))
     rounded = rounded_kernels(folded, spec)
-    names = [f"blocks.{k}.{i}" for k, count in enumerate(spec.sub_blocks) for i in range(count)]
-    for name, stride, shape in zip(names, _strides(card), shapes[1:-1:2], strict=True):
+    blocks = enumerate(zip(spec.strides, spec.sub_blocks, strict=True))
+    sub_blocks = [(f"blocks.{k}.{i}", 1 if i else stride) for k, (stride, count) in blocks for i in range(count)]
+    for (name, stride), shape in zip(sub_blocks, shapes[1:-1:2], strict=True):
         convolved = partial(_convolved, folded, rounded, memory, outputs=shape[0])
         read, bias = convolved(f"{name}.first", source, kernel=3, stride=stride, times=times)
         inner = memory.map(shape, bias)
@@ -279,12 +280,6 @@ def _kernel_and_bias(
 ) -> tuple[FloatArray, FloatArray]:
     weights = tensor(folded, f"{name}.conv.weight", (outputs, inputs, kernel, kernel))
     return weights, tensor(folded, f"{name}.conv.bias", (outputs,))
-
-
-def _strides(card: ModelCard) -> list[int]:
-    """Return each sub-block's stride."""
-    blocks = zip(card.network.strides, card.network.sub_blocks, strict=True)
-    return [stride if i == 0 else 1 for stride, count in blocks for i in range(count)]
 
 
 def _taps(folded: Weights, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]) -> Iterator[Tap]:

@@ -124,10 +124,8 @@ def fire_row(builder, lanes, width, sums, membranes, marks, totals, steps, neuro
     before, after, step, mark_step = (builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1))
     alpha, threshold, resets = (builder.extract_value(neuron, i) for i in range(3))
     rule = splat(builder, alpha, lanes), splat(builder, threshold, lanes), resets
-    firsts, all_steps = (
-        [before, after, marks, sums],
-        [step, step, mark_step, ir.Constant(WORD, lanes * FLOAT_BYTES)],
-    )
+    firsts = [before, after, marks, sums]
+    all_steps = [step, step, mark_step, ir.Constant(WORD, lanes * FLOAT_BYTES)]
     so_far, entry = vector(builder, totals, lanes), builder.block
     pixel, end = builder.append_basic_block("pixel"), builder.append_basic_block("end")
     builder.branch(pixel)
@@ -186,11 +184,8 @@ def _list_spikes(lists, count, first, bits):  # type: ignore[no-untyped-def]
 
 def _convolution(lanes: int) -> Callable[..., None]:
     """Return a function that sums up any connection but IDENTITY."""
-    add_counts, add_rounded, add_weighted = (
-        frame_convolution(lanes),
-        int8_convolution(lanes),
-        float32_convolution(lanes),
-    )
+    add_counts, add_rounded = frame_convolution(lanes), int8_convolution(lanes)
+    add_weighted = float32_convolution(lanes)
 
     @specialized(lanes)
     def add_connection(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
