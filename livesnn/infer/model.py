@@ -176,9 +176,9 @@ class Fit(NamedTuple):
 def fit_events(card: ModelCard, size: Resolution) -> Fit:
     """Return how a model fits events of a sensor of this size."""
     plays = card.input.kind == "events"
-    if plays and card.sensor in (None, tuple(size)):
+    if plays and card.sensor in (None, size):
         return Fit(plays)
-    trained = shipped_for((size.width, size.height))
+    trained = shipped_for(size)
     better = DEFAULT_MODEL if DEFAULT_MODEL in trained else next(iter(trained), None)
     if better is not None:
         known = _KNOWN.get(read_card(better).dataset)

@@ -319,5 +319,5 @@ class _Totals:
             yield note
         size = stream.resolution
         if size is not None and (said := self._model.card.on_another_sensor(*size)):
-            fitting = shipped_for((size.width, size.height))
+            fitting = shipped_for(size)
             yield said + (f"; trained with this size: {', '.join(fitting)} (--model)" if fitting else "")

@@ -148,7 +148,7 @@ class Video(FrameSource):
     fps: Fraction  # Pictures a second
     resolution: Resolution  # Of the upright pictures; pixels are taken as square
     claimed: int  # Number of pictures, as the file says; below 1: it doesn't
-    progress: Progress  # Reports while all of it is read for its duration, see `count_frames`
+    progress: Progress  # Gets 0 again and again while all of it is read: how much is done can't be known
     # What is damaged or was assumed, one line each; known once the video has been read to its end
     warnings: tuple[str, ...] = ()
 
@@ -160,7 +160,7 @@ class Video(FrameSource):
     def duration_us(self) -> int:
         """As the file says; where it doesn't, or says more frames than it has bytes, all of it is read."""
         believable = 0 < self.claimed <= self.path.stat().st_size
-        return self.time_us(self.claimed if believable else self.count_frames(self.progress))
+        return self.time_us(self.claimed if believable else self.count_frames())
 
     def time_us(self, frame: int) -> int:
         """Return when a frame is first shown, from the start, rounded down."""
@@ -205,15 +205,12 @@ class Video(FrameSource):
             if image is not None:
                 yield self.time_us(frame), image
 
-    def count_frames(self, progress: Progress = untold) -> int:
-        """Read the whole video and return how many frames it has.
-
-        ``progress`` gets 0 again and again: how much is done can't be known.
-        """
+    def count_frames(self) -> int:
+        """Read the whole video and return how many frames it has."""
         count = 0
         for _ in self._whole_frames(lambda frame: False):
             count += 1
-            progress(0.0)
+            self.progress(0.0)
         return count
 
     def _whole_frames(
@@ -357,8 +354,8 @@ class VideoInfo(RecordingInfo):
 
 def describe_video(path: Path, progress: Progress = untold) -> VideoInfo:
     """Read a whole video and return what is in it; raises as `open_video` does, and as ``progress``."""
-    video = open_video(path)
-    count = video.count_frames(progress)
+    video = open_video(path, progress)
+    count = video.count_frames()
     return VideoInfo(
         format=video.format,
         camera="",
