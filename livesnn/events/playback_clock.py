@@ -129,13 +129,7 @@ class MemorySource(Closing):
     warnings = ()
 
     def __init__(
-        self,
-        events: Events,
-        resolution: Resolution,
-        *,
-        duration_us: int,
-        paced: bool = True,
-        repeated: bool = False,
+        self, events: Events, resolution: Resolution, *, duration_us: int, paced: bool = True, repeated: bool = False
     ) -> None:
         self.resolution = resolution
         self.counters = SourceCounters()

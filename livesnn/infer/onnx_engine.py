@@ -30,16 +30,9 @@ FIRST_STEP_S = 4.0
 """A model's first step may take so long, far above what any network of ours needs."""
 
 # ONNX Runtime's exceptions share no base but Exception.
-_LOAD_ERRORS = (
-    runtime_errors.Fail,
-    runtime_errors.InvalidArgument,
-    runtime_errors.InvalidGraph,
-    runtime_errors.InvalidProtobuf,
-    runtime_errors.NoSuchFile,
-    runtime_errors.NoModel,
-    runtime_errors.NotImplemented,
-    runtime_errors.RuntimeException,
+_LOAD_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
+    *(kind for kind in vars(runtime_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)),
 )
 
 _Tensor = tuple[str, tuple[int | str | None, ...]]  # ONNX type and shape

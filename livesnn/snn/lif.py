@@ -180,12 +180,7 @@ def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Ten
 
 
 def _propagate(
-    grad_outputs: Tensor,
-    grad_membrane: Tensor,
-    grad_mean: Tensor,
-    membranes: Tensor,
-    u: Tensor,
-    synapse: Synapse,
+    grad_outputs: Tensor, grad_membrane: Tensor, grad_mean: Tensor, membranes: Tensor, u: Tensor, synapse: Synapse
 ) -> tuple[Tensor, Tensor]:
     """Step back through time; return the gradients of the loss by the currents [T, B, ...] and by the membrane ``u``.
 
