@@ -126,7 +126,7 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
     elif shown is not None:
         window.open(shown.source, shown.model)
     if shot.plots:
-        window.plots.choose(shot.plots)
+        window.settings.change(plots=tuple(shot.plots))
         window.plots.show()
     if shot.stage:
         window.presenting.enter()
