@@ -46,15 +46,15 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def start(
-    command: list[str], variables: Mapping[str, str] | None = None, *, stdout: int | None = subprocess.PIPE
+    command: list[str], variables: Mapping[str, str], *, stdout: int | None = subprocess.PIPE
 ) -> subprocess.Popen[str]:
     """Start a command in its own session, so that it can be killed together with the processes that it starts.
 
-    ``variables``: its environment; None: that of livesnn's own commands. Its stderr is a pipe.
+    ``variables``: its environment. Its stderr is a pipe.
     """
     return subprocess.Popen(
         command,
-        env=environment() if variables is None else variables,
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,

@@ -143,7 +143,7 @@ class FrameStream(Closing):
     ``seconds`` isn't above 0. The source is closed then.
 
     The ``source`` is owned from now on. ``spec``: the input of the model that takes the frames. ``denoise``: whether
-    noise is filtered. The other parameters are those of `open_pipeline`.
+    noise is filtered. The other parameters are those of `open_pipeline`. `close` sets ``stop``.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ RETURN_BELOW = 0.8
 """The spike engine takes over again below this part of the crossover: hysteresis, so that engines don't alternate."""
 
 COUNT_EVERY = 16
-"""Steps that ONNX Runtime takes before spikes are counted again. Counting takes 10 µs, a step of 16 channels 200."""
+"""Steps that ONNX Runtime takes before spikes are counted again. Counting takes up to 70 µs, a step over 200."""
 
 PATIENCE_S = 1.0  # Work that ends sooner, such as a script on a short recording, starts no other process
 

@@ -370,6 +370,28 @@ def test_seeking_reads_a_handful_of_packets_not_the_whole_file(tmp_path: Path) -
     assert first.size <= 100
 
 
+def test_one_event_of_a_wrong_time_hides_no_other_from_a_seek(tmp_path: Path) -> None:
+    parts = np.array_split(make_events(4_000), 40)
+    parts[20]["t"][50] -= 3_600_000_000
+    recording = open_recording(write_raw(tmp_path / "f.aedat4", *map(build_events, parts)))
+    sought = int(parts[10]["t"][0])
+    recording.seek(sought)
+    found = read(recording)
+    assert found["t"][0] == sought
+    assert found.size == 3_000
+
+
+def test_a_damaged_packet_hides_none_before_it_from_a_seek(tmp_path: Path) -> None:
+    parts = np.array_split(make_events(4_000), 40)
+    contents = [bytearray(build_events(part)) for part in parts]
+    for number in range(21, 40):
+        contents[number][28:32] = struct.pack("<I", 0xFFFFFFFF)
+    recording = open_recording(write_raw(tmp_path / "f.aedat4", *map(bytes, contents)))
+    sought = int(parts[20]["t"][50])
+    recording.seek(sought)
+    assert np.array_equal(read(recording), parts[20][50:])
+
+
 def test_packets_of_a_stream_that_the_header_does_not_name_are_said_to_be_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "f.aedat4", make_events(5000))
     octets = path.read_bytes()

@@ -290,6 +290,9 @@ def test_a_missing_or_damaged_mnist_is_one_line_that_says_what_to_do(tmp_path: P
     assert f"no MNIST at {tmp_path / 'folder' / 'mnist.npz'}" in refusal("folder")
     np.savez(tmp_path / "whole.npz", **whole)
     assert len(load_mnist(tmp_path / "whole.npz").train_images) == 20
+    (tmp_path / "both" / "mnist").mkdir(parents=True)
+    np.savez(tmp_path / "both" / "mnist.npz", **whole)
+    assert len(load_mnist(tmp_path / "both").train_images) == 20
     written = (tmp_path / "whole.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(written[:-100])
     (tmp_path / "empty.npz").write_bytes(b"")

@@ -46,6 +46,7 @@ from livesnn.events.formats.lz4_frames import (
 from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
 from livesnn.events.formats.shared_readers import WIDEST
 from livesnn.events.packet import (
+    DISORDER_US,
     EVENTS_DTYPE,
     TIME_LIMIT_US,
     Events,
@@ -232,11 +233,11 @@ class Aedat4Reader(Reader):
         if self._has_times:
             return int(np.searchsorted(np.maximum.accumulate(rows["t_last"]), start_us))
 
-        def starts_us(row: int) -> int:  # or the nearest readable packet before it does
+        def ends_us(row: int) -> int:  # or the nearest readable packet before it does
             ends = self._first_ends(rows[row::-1], resolution)
-            return -TIME_LIMIT_US if ends is None else ends[0]
+            return -TIME_LIMIT_US if ends is None else ends[1]
 
-        return max(bisect_left(range(len(rows)), start_us, key=starts_us) - 1, 0)
+        return bisect_left(range(len(rows)), start_us - DISORDER_US, key=ends_us)
 
     def other_content(self) -> OtherContent:
         """Count frames, inertial samples and triggers; reads all of their packets."""

@@ -43,7 +43,8 @@ def load_mnist(path: Path) -> Mnist:
 
     Raises DataError if the file is missing, damaged, or something else than MNIST.
     """
-    folder = path / "mnist" if (path / "mnist").is_dir() else path
+    inner = path / "mnist"
+    folder = inner if inner.is_dir() and not (path / "mnist.npz").is_file() else path
     file = folder / "mnist.npz" if folder.is_dir() else path
     if not file.is_file():
         folder = file.parent if file.suffix == ".npz" else file
