@@ -40,7 +40,7 @@ from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
 from livesnn.paths import models_dir
 from livesnn.session.control import Choices
-from livesnn.subprocesses import start
+from livesnn.subprocesses import environment, start
 from livesnn.weights import load_weights, save_weights
 
 pytestmark = pytest.mark.timeout(200)
@@ -68,7 +68,7 @@ def plug_in(root: Path, vendor: str, product: str) -> tuple[Path, Path]:
 
 def printing(code: str) -> Findings:
     """Return what doctor makes of a process that runs this code."""
-    return next(run_all({"it": partial(start, [sys.executable, "-c", code])}, 30.0))[1]
+    return next(run_all({"it": partial(start, [sys.executable, "-c", code], environment())}, 30.0))[1]
 
 
 @pytest.mark.slow
@@ -197,7 +197,7 @@ def test_talk_of_a_library_does_not_matter() -> None:
 
 
 def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
-    hanging = start([sys.executable, "-c", "import time; time.sleep(600)"])
+    hanging = start([sys.executable, "-c", "import time; time.sleep(600)"], environment())
     begun_s = time.monotonic()
     ((check,),) = [found.checks for _, found in run_all({"it": lambda: hanging}, 0.5)]
     assert check.state == "problem"
@@ -211,8 +211,8 @@ def test_what_is_known_first_is_told_first(tmp_path: Path) -> None:
     waiting = f"import pathlib, time\nwhile not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.01)\n"
     told = """print('{"checks": [{"name": "%s", "state": "ok", "what": "b"}]}')"""
     starts = {
-        "slow": partial(start, [sys.executable, "-c", waiting + told % "slow"]),
-        "fast": partial(start, [sys.executable, "-c", told % "fast"]),
+        "slow": partial(start, [sys.executable, "-c", waiting + told % "slow"], environment()),
+        "fast": partial(start, [sys.executable, "-c", told % "fast"], environment()),
     }
     found = run_all(starts, 60.0)
     first = next(found)
