@@ -338,10 +338,8 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     memory = Memory.of(folder, weights, card)
     kept = changed(taught_before(folder, card, weights[WEIGHT].shape[1] + 1 if memory is None else memory.size))
-    left = [row for row, each in enumerate(card.classes) if name or each != gesture]
-    weights |= {part: weights[part][left] for part in (WEIGHT, BIAS)}
     first = changed({gesture: gesture} | card.renamed)
-    card = replace(
+    changed_card = replace(
         card,
         classes=tuple(changed(dict.fromkeys(card.classes))),
         taught=changed(card.taught),
@@ -350,6 +348,9 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
     )
     if memory is not None and not name:
         most = min(MOST_MOMENTS, card.traces.hidden // len(kept))
-        weights, card = with_moments(weights, card, memory, kept, {}, most)
+        weights, changed_card = with_moments(weights, card, changed_card, memory, kept, {}, most)
+    else:
+        left = [row for row, each in enumerate(card.classes) if name or each != gesture]
+        weights |= {part: weights[part][left] for part in (WEIGHT, BIAS)}
     said = (gesture, *(("--rename", name) if name else ("--remove",)))
-    write_taught(folder, out, weights, card, kept, changed(recordings_of(folder)), said)
+    write_taught(folder, out, weights, changed_card, kept, changed(recordings_of(folder)), said)

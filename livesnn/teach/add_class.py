@@ -70,8 +70,10 @@ from livesnn.teach.clips import (
     examples_of,
     joined,
     likeness,
+    lowered,
     moved,
     movement,
+    other_offset,
     watch,
     with_moments,
     with_units,
@@ -280,15 +282,20 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     if len(others):
         edge = max(edge, float(np.quantile(excess(others), 1 - OTHERS_TAKEN)))
 
+    lower = lowered(weights, card) | {gesture: GAIN * edge}
+    rows, other = lesson.rows.copy(), card.classes.index(OTHER)
+    rows[other, -1] = other_offset(weights, card, [lower[name] for name in kept])
+    beside = lesson._replace(rows=rows).others_rows()
+
     def decided(seen: Watched) -> int:
-        other = seen.units @ lesson.rows[card.classes.index(OTHER)]
-        return _decided(other + GAIN * (excess(seen.moments) - edge), seen.units, lesson.others_rows(), card)
+        outputs = seen.units @ rows[other] + GAIN * (excess(seen.moments) - edge)
+        return _decided(outputs, seen.units, beside, card)
 
     bank = known_moments(model, weights, memory, progress) if card.dataset == SIMULATED else {}
     taken = {name: decided(seen) for name, seen in bank.items()}
     taught = _with_class(card, gesture)
     return Learned(
-        *with_moments(weights, taught, memory, kept, {gesture: edge}, most),
+        *with_moments(weights, card, taught, memory, kept, {gesture: edge}, most),
         kept,
         decided,
         {name: count for name, count in taken.items() if count},

@@ -222,12 +222,12 @@ HIDDEN, HIDDEN_BIAS = "read_out.hidden_weight", "read_out.hidden_bias"
 
 MEMORY = "teach.safetensors"
 """File of a model whose taught classes compare moments: how they are made of spikes, see `Memory`."""
-FIRST, EVERY = 20, 8
-"""Of a lesson's frames, those that are kept as its moments: by then, the traces have seen a second."""
+FIRST, EVERY = 14, 8
+"""Of a lesson's frames, those that are kept as its moments: by then, the traces have seen 0.7 s."""
 
 MOST_MOMENTS = 36  # Of a class that are compared; fewer if many classes share the member's units
 
-LEAST_COSINE, EDGE, GAIN = 0.3, 0.15 / 36, 20.0 * 36
+LEAST_COSINE, EDGE, GAIN = 0.3, 0.04 / 36, 20.0 * 36
 """Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
 output for it, chosen on two people (docs/experiments/teaching.md)."""
 
@@ -371,6 +371,7 @@ def joined(parts: Iterable[FloatArray]) -> FloatArray:
 
 def with_moments(
     weights: Weights,
+    before: ModelCard,
     card: ModelCard,
     memory: Memory,
     kept: Mapping[str, FloatArray],
@@ -379,26 +380,32 @@ def with_moments(
 ) -> tuple[Weights, ModelCard]:
     """Return weights and card with a last member whose units compare moments: unit j is max(cos(U, moment j) − θ, 0).
 
-    A taught class has the output of "other", and more where its own units say so: it is a part of "other". ``edges``
-    has those of classes that get a new one; other classes keep theirs.
+    A taught class is a part of "other". Where nothing looks like a lesson, all parts together have the probability
+    that "other" had before any lesson, so trained gestures lose nothing. Its own units can only add to a class.
+
+    ``weights`` and ``before`` are the model's, ``card`` has the new classes, and ``kept`` the moments of each taught
+    one. ``edges`` has those of classes that get a new one; other classes keep theirs.
     """
-    spec, trained = card.traces, without_moments(weights, card)
+    spec, trained = before.traces, without_moments(weights, before)
     members, units = len(trained[HIDDEN]), spec.hidden
     hidden, bias = np.zeros((memory.size, units), np.float32), np.zeros(units, np.float32)
     rows = np.zeros((len(card.classes), (members + 1) * units), np.float32)
     known, compared = rows[:, : members * units], rows[:, members * units :]
     offsets = np.zeros(len(card.classes), np.float32)
-    known[: len(weights[WEIGHT])] = weights[WEIGHT][:, : members * units]
-    offsets[: len(weights[BIAS])] = weights[BIAS]
+    for row, name in enumerate(card.classes):
+        if name in before.classes:
+            known[row] = weights[WEIGHT][before.classes.index(name), : members * units]
+            offsets[row] = weights[BIAS][before.classes.index(name)]
+    lower = lowered(weights, before) | {name: GAIN * edge for name, edge in edges.items()}
     other, at = card.classes.index(OTHER), 0
+    offsets[other] = other_offset(weights, before, [lower[name] for name in kept])
     for name, moments in kept.items():
         row, examples = card.classes.index(name), drawn(moments, most)
         own = slice(at, at := at + len(examples))
         hidden[:, own], bias[own] = examples.T / np.float32(np.sqrt(memory.size)), -LEAST_COSINE
         known[row] = known[other]
         compared[row, own] = GAIN / len(examples)
-        if name in edges:
-            offsets[row] = offsets[other] - GAIN * edges[name]
+        offsets[row] = offsets[other] - lower[name]
     unmixed = np.eye(len(memory.mix), dtype=np.float32)
     made = {
         PROJECT: np.concatenate([trained[PROJECT], memory.project]),
@@ -410,3 +417,22 @@ def with_moments(
         BIAS: offsets,
     }
     return weights | made, replace(card, traces=replace(spec, members=members + 1, mixed=True))
+
+
+def lowered(weights: Weights, card: ModelCard) -> dict[str, float]:
+    """Return by how much the output of each taught class is below that for "other" where nothing looks like it."""
+    bias = dict(zip(card.classes, weights[BIAS].tolist(), strict=True))
+    return {name: bias[OTHER] - bias[name] for name in card.taught}
+
+
+def other_offset(weights: Weights, card: ModelCard, lower: Iterable[float]) -> float:
+    """Return the bias of "other" beside taught classes whose outputs are so much ``lower``.
+
+    ``weights`` and ``card`` are the model's before, in which other classes may be taught.
+    """
+
+    def parts(below: Iterable[float]) -> float:
+        return card.temperature * math.log1p(sum(math.exp(-each / card.temperature) for each in below))
+
+    alone = float(weights[BIAS][card.classes.index(OTHER)]) + parts(lowered(weights, card).values())
+    return alone - parts(lower)
