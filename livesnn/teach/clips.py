@@ -227,7 +227,7 @@ FIRST, EVERY = 14, 8
 
 MOST_MOMENTS = 36  # Of a class that are compared; fewer if many classes share the member's units
 
-LEAST_COSINE, EDGE, GAIN = 0.3, 0.04 / 36, 20.0 * 36
+LEAST_COSINE, EDGE, GAIN = 0.3, 0.125 / 36, 20.0 * 36
 """Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
 output for it, chosen on two people (docs/experiments/teaching.md)."""
 

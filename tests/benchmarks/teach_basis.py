@@ -41,10 +41,6 @@ COMPONENTS, SPARE, SMOOTHING = 384, 32, 0.3
 each variance when they are whitened."""
 
 
-COMMON = 0.25
-"""Weight of what all decays of a trace have in common, which tells little of how a movement goes on."""
-
-
 class Movement(NamedTuple):
     """One cycle: wrist, other wrist, trunk and feet at a few moments [P, 11], and how long each step takes."""
 
@@ -313,9 +309,7 @@ def main(model: str = "gestures") -> None:
                 covariance += np.einsum("nkd,nld->kl", traces, traces)
     count = len(MIXED_BY) * PEOPLE * VIEWS * TRACED * spec.width
     sizes, ways = np.linalg.eigh(covariance / count)
-    mix = (ways / np.sqrt(sizes)).T.astype(np.float32)
-    mix[-1] *= COMMON  # the way of the largest size
-    arrays = {"project.weight": project, "project.bias": bias, "mix": mix}
+    arrays = {"project.weight": project, "project.bias": bias, "mix": (ways / np.sqrt(sizes)).T.astype(np.float32)}
     # safetensors writes what lies in memory, whatever the order of its axes.
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / MEMORY)
 

@@ -153,7 +153,7 @@ def test_what_is_the_gesture_itself_is_not_taken_for_an_error(
         watch(qtbot, window, address)
         qtbot.wait(1500)
         window.commands["wrong"].trigger()
-        assert "only 0 % of the" in wait_for(qtbot, window, "too much like right")
+        assert "With the correction, only" in wait_for(qtbot, window, "too much like right")
         assert window.player.model == str(own / "halves-right")
         assert own_models() == ("halves-right", "halves-two")
         assert not [*(own / LESSONS).glob("not-*")]
