@@ -229,7 +229,7 @@ MOST_MOMENTS = 36  # Of a class that are compared; fewer if many classes share t
 
 LEAST_COSINE, EDGE, GAIN = 0.3, 0.125 / 36, 20.0 * 36
 """Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
-output for it, chosen on two people (docs/experiments/teaching.md)."""
+output for it, chosen on real people (docs/experiments/teaching.md)."""
 
 
 NO_WINDOWS = np.zeros((0, 0), np.float32)
@@ -432,7 +432,7 @@ def other_offset(weights: Weights, card: ModelCard, lower: Iterable[float]) -> f
     """
 
     def parts(below: Iterable[float]) -> float:
-        return card.temperature * math.log1p(sum(math.exp(-each / card.temperature) for each in below))
+        return card.temperature * float(np.logaddexp.reduce([0.0, *(-each / card.temperature for each in below)]))
 
     alone = float(weights[BIAS][card.classes.index(OTHER)]) + parts(lowered(weights, card).values())
     return alone - parts(lower)
