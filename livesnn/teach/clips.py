@@ -426,13 +426,13 @@ def lowered(weights: Weights, card: ModelCard) -> dict[str, float]:
 
 
 def other_offset(weights: Weights, card: ModelCard, lower: Iterable[float]) -> float:
-    """Return the bias of "other" beside taught classes whose outputs are so much ``lower``.
+    """Return the bias of "other" beside taught classes whose outputs are ``lower`` than its own by so much.
 
-    ``weights`` and ``card`` are the model's before, in which other classes may be taught.
+    ``weights`` and ``card`` are the model's, whatever it was taught: all that shares with "other" is added up first.
     """
 
     def parts(below: Iterable[float]) -> float:
         return card.temperature * float(np.logaddexp.reduce([0.0, *(-each / card.temperature for each in below)]))
 
-    alone = float(weights[BIAS][card.classes.index(OTHER)]) + parts(lowered(weights, card).values())
-    return alone - parts(lower)
+    whole = float(weights[BIAS][card.classes.index(OTHER)]) + parts(lowered(weights, card).values())
+    return whole - parts(lower)
