@@ -321,7 +321,7 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
     """
     # It takes half a second to import these.
     from livesnn.teach.add_class import rows_of, taught_before, write_taught
-    from livesnn.teach.clips import BIAS, MOST_MOMENTS, WEIGHT, Memory, with_moments
+    from livesnn.teach.clips import BIAS, MOST_COMPARED, WEIGHT, Memory, with_moments
 
     folder = model_folder(model)
     card = check_model(folder)
@@ -347,7 +347,7 @@ def change_class(gesture: str, model: str | Path, out: Path, *, name: str = "") 
         renamed={each: before for each, before in first.items() if each != before},
     )
     if memory is not None and not name:
-        most = min(MOST_MOMENTS, card.traces.hidden // len(kept))
+        most = min(MOST_COMPARED, card.traces.hidden // len(kept))
         weights, changed_card = with_moments(weights, card, changed_card, memory, kept, {}, most)
     else:
         left = [row for row, each in enumerate(card.classes) if name or each != gesture]

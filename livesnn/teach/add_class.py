@@ -54,7 +54,7 @@ from livesnn.teach.clips import (
     GAIN,
     HIDDEN_BIAS,
     MEMORY,
-    MOST_MOMENTS,
+    MOST_COMPARED,
     MOVES,
     NO_WINDOWS,
     OFFSET,
@@ -266,17 +266,17 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     model, weights, gesture, aside = lesson.model, lesson.weights, lesson.gesture, lesson.aside
     card, window, kept = model.card, model.card.input.window, dict(lesson.before)
     earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
-    most = min(MOST_MOMENTS, card.traces.hidden // (len(kept) + 1))
+    most = min(MOST_COMPARED, card.traces.hidden // (len(kept) + 1))
     if not most:
         raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
     ends = np.cumsum(lengths)[:-1]
     clips = np.split(lesson.shown.moments, window * ends)
     early = [seen[: window * np.count_nonzero(~out)] for seen, out in zip(clips, np.split(aside, ends), strict=True)]
     kept[gesture] = joined([earlier, *map(examples_of, clips)])
-    trial = drawn(joined([earlier, *map(examples_of, early)]), most)
+    trial = memory.compared(joined([earlier, *map(examples_of, early)]), most, card.traces.alphas)
 
     def excess(moments: FloatArray) -> FloatArray:
-        return likeness(moments, trial).reshape(-1, window).mean(1)
+        return likeness(moments, *trial).reshape(-1, window).mean(1)
 
     edge, others = EDGE, joined(watch(model, weights, clip, memory).moments for clip in lesson.others)
     if len(others):

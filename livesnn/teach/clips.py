@@ -225,7 +225,11 @@ MEMORY = "teach.safetensors"
 FIRST, EVERY = 14, 8
 """Of a lesson's frames, those that are kept as its moments: by then, the traces have seen 0.7 s."""
 
-MOST_MOMENTS = 36  # Of a class that are compared; fewer if many classes share the member's units
+MOST_COMPARED = 45  # Moments of a class, faded ones too; fewer if many classes share the member's units
+
+FADED, FADED_FRAMES, AGAINST = 1 / 5, (12, 24), 0.3
+"""What remains in the traces after a gesture looks like the whole gesture. So a part of the moments are faded by some
+frames, and count against the class with this weight."""
 
 LEAST_COSINE, EDGE, GAIN = 0.3, 0.125 / 36, 20.0 * 36
 """Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
@@ -304,6 +308,25 @@ class Memory(NamedTuple):
         normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
         return normed / np.float32(np.sqrt(self.size)), traces
 
+    def faded(self, moments: FloatArray, alphas: Sequence[float]) -> FloatArray:
+        """Return what becomes of moments [N, size] if nothing moves any more, in turn after each of `FADED_FRAMES`.
+
+        Mixed traces have a variance of 1, by the choice of M. So traces follow from a moment, which is normalised.
+        """
+        traces = np.linalg.solve(self.mix, (moments * np.sqrt(self.size)).reshape(-1, len(self.mix), len(self.bias)))
+        frames = np.resize(FADED_FRAMES, len(moments))
+        left = (np.array(alphas) ** frames[:, None])[..., None]
+        mixed = (self.mix @ (left * traces + (1 - left) * self.bias)).reshape(len(moments), -1)
+        mixed -= mixed.mean(1, keepdims=True)
+        return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
+
+    def compared(self, moments: FloatArray, most: int, alphas: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+        """Return the moments that a class compares with, at ``most`` [E, size], and the weight of each [E]."""
+        gone = int(FADED * most)
+        examples, faded = drawn(moments, most - gone), self.faded(drawn(moments, gone), alphas)
+        weights = np.repeat((1 / len(examples), -AGAINST / max(len(faded), 1)), (len(examples), len(faded)))
+        return np.concatenate([examples, faded]), weights.astype(np.float32)
+
 
 def watch(model: Model, weights: Weights, clip: Clip, memory: Memory | None = None) -> Watched:
     """Return the whole windows of a clip, with the state carried through it from zero.
@@ -352,9 +375,9 @@ def with_units(seen: Watched, weights: Weights, card: ModelCard) -> Watched:
     return seen._replace(units=np.concatenate([*parts, np.ones((len(seen.units), 1), np.float32)], axis=1))
 
 
-def likeness(moments: FloatArray, examples: FloatArray) -> FloatArray:
-    """Return how much closer than `LEAST_COSINE` each of the moments [N, D] is to the examples [E, D] in the mean."""
-    return np.maximum(moments @ examples.T - np.float32(LEAST_COSINE), 0).mean(1)
+def likeness(moments: FloatArray, compared: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return how much closer than `LEAST_COSINE` moments [N, D] are to the compared ones [E, D], weighted: [N]."""
+    return np.maximum(moments @ compared.T - np.float32(LEAST_COSINE), 0) @ weights
 
 
 def examples_of(moments: FloatArray) -> FloatArray:
@@ -400,11 +423,11 @@ def with_moments(
     other, at = card.classes.index(OTHER), 0
     offsets[other] = other_offset(weights, before, [lower[name] for name in kept])
     for name, moments in kept.items():
-        row, examples = card.classes.index(name), drawn(moments, most)
+        row, (examples, shares) = card.classes.index(name), memory.compared(moments, most, spec.alphas)
         own = slice(at, at := at + len(examples))
         hidden[:, own], bias[own] = examples.T / np.float32(np.sqrt(memory.size)), -LEAST_COSINE
         known[row] = known[other]
-        compared[row, own] = GAIN / len(examples)
+        compared[row, own] = GAIN * shares
         offsets[row] = offsets[other] - lower[name]
     unmixed = np.eye(len(memory.mix), dtype=np.float32)
     made = {
