@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import astuple, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from livesnn.events.packet import Events, EventSource, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run_frames
-from livesnn.simulate.gestures import RESOLUTION, gesture_clip, gesture_stream
+from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_clip, gesture_stream
 from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
 from livesnn.teach.add_class import teach
@@ -53,6 +54,9 @@ SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resol
 TAUGHT_S, ASKED_S = 10.0, 20.0
 OTHERS = 2
 """Other people who perform the taught movement."""
+
+SHORT_S, SHORTS_S = 4.0, 40.0
+"""How long one of the short performances takes, with as long a rest after each, and all of them."""
 
 WAYS_S = {"one way": (60.0, 60.0), "changing": (3.0, 6.0)}
 """How long a person keeps one way of moving (how far, how fast, with which arm)."""
@@ -263,7 +267,9 @@ def bench_teach(model: str, repeats: int) -> dict[str, object]:
     lessons, and shares of the windows decided afterwards, as mean, least ("from") and largest ("to") over lessons.
     ``same``: right, of the person who taught the movement, later. ``others``: right, of other people. ``gestures``:
     mistaken for the movement, of the same person's ten gestures and standing idle. ``known``: mistaken for it, of
-    other people's movements that the model knew before.
+    other people's movements that the model knew before. Shares of frames: ``short``, of short performances between
+    rests, right; ``rest``, of the rests, mistaken for the movement. ``stays_s``: median time that its name stays
+    after such a performance.
     """
     return {way: _lessons(model, repeats, way) for way in WAYS_S}
 
@@ -292,7 +298,36 @@ def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) ->
             "others": float(np.mean([_share(knowing, other, movement) for other in others])),
             "gestures": _share(knowing, gestures, movement),
             "known": lesson.taken / lesson.known,
-        }
+        } | _between_rests(knowing, seed, movement)
+
+
+def _between_rests(model: Model, seed: int, movement: str) -> Shares:
+    slicer = Slicer(RESOLUTION, model.card.input)
+    frames: list[Frame] = []
+    segments: list[Segment] = []
+    for take in gesture_stream(seed, use="show", gestures=(movement, IDLE), segment_s=(SHORT_S, SHORT_S)):
+        frames += slicer.push(Packet(take.events, now_us=take.end_us))
+        segments += [take.segment] * (take.segment not in segments[-1:])
+        if take.end_us > SHORTS_S * 1e6:
+            break
+    results = [result for result in run_frames(frames, model) if result.carried >= model.card.input.window]
+    named = np.array([result.decision == movement for result in results])
+    ends_us = np.array([result.t for result in results])
+
+    def share(gesture: str) -> float:
+        within = [
+            (each.start_us < ends_us) & (ends_us <= each.end_us) for each in segments if each.gesture == gesture
+        ]
+        return float(named[np.any(within, axis=0)].mean())
+
+    stays_us = []
+    for one, following in pairwise(segments):
+        later = ends_us > one.end_us
+        if (one.gesture, following.gesture) == (movement, IDLE) and later.any() and named[later][0]:
+            still = named[later] & (ends_us[later] <= following.end_us)
+            stays_us.append(ends_us[later][np.argmin(still)] - one.end_us)
+    stays_s = float(np.median(stays_us)) * 1e-6 if stays_us else 0.0
+    return {"short": share(movement), "rest": share(IDLE), "stays_s": stays_s}
 
 
 def _stream(
