@@ -67,7 +67,6 @@ from livesnn.teach.clips import (
     Watched,
     at_tempo,
     drawn,
-    examples_of,
     joined,
     likeness,
     lowered,
@@ -269,11 +268,12 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     most = min(MOST_COMPARED, card.traces.hidden // (len(kept) + 1))
     if not most:
         raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
-    ends = np.cumsum(lengths)[:-1]
-    clips = np.split(lesson.shown.moments, window * ends)
-    early = [seen[: window * np.count_nonzero(~out)] for seen, out in zip(clips, np.split(aside, ends), strict=True)]
-    kept[gesture] = joined([earlier, *map(examples_of, clips)])
-    trial = memory.compared(joined([earlier, *map(examples_of, early)]), most, card.traces.alphas)
+    ends, alphas = np.cumsum(lengths)[:-1], card.traces.alphas
+    clips = list(zip(*(np.split(part, window * ends) for part in lesson.shown[1:]), strict=True))
+    learned = [window * np.count_nonzero(~out) for out in np.split(aside, ends)]
+    early = [(seen[:n], currents[:n]) for (seen, currents), n in zip(clips, learned, strict=True)]
+    kept[gesture] = joined([earlier, memory.examples(clips, alphas)])
+    trial = memory.compared(joined([earlier, memory.examples(early, alphas)]), most, alphas)
 
     def excess(moments: FloatArray) -> FloatArray:
         return likeness(moments, *trial).reshape(-1, window).mean(1)
@@ -441,7 +441,7 @@ def write_taught(
             (folder / TAUGHT).write_bytes(save(halves))
             (folder / RECORDINGS).write_bytes(recordings_file(files, out.parent))
             (folder / "README.md").write_text(describe_model(card), encoding="utf-8")
-            if (base / MEMORY).is_file() and not card.traces.mixed:  # no class compares moments yet
+            if (base / MEMORY).is_file():
                 (folder / MEMORY).write_bytes((base / MEMORY).read_bytes())
             load_model(folder, engine="onnx")  # to be sure that it works
             check_out(out)

@@ -225,13 +225,17 @@ MEMORY = "teach.safetensors"
 FIRST, EVERY = 14, 8
 """Of a lesson's frames, those that are kept as its moments: by then, the traces have seen 0.7 s."""
 
+ONSETS, ONSET_EVERY = (10, 16, 24, 32), 12
+"""Frames after the beginning of a performance at which moments are kept, too. One begins in every 12th frame of a
+lesson, as if the person had stood still before. These are a quarter of what is kept."""
+
 MOST_COMPARED = 45  # Moments of a class, faded ones too; fewer if many classes share the member's units
 
 FADED, FADED_FRAMES, AGAINST = 1 / 5, (12, 24), 0.3
 """What remains in the traces after a gesture looks like the whole gesture. So a part of the moments are faded by some
 frames, and count against the class with this weight."""
 
-LEAST_COSINE, EDGE, GAIN = 0.3, 0.125 / 36, 20.0 * 36
+LEAST_COSINE, EDGE, GAIN = 0.3, 0.108 / 36, 23.0 * 36
 """Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
 output for it, chosen on real people (docs/experiments/teaching.md)."""
 
@@ -244,14 +248,16 @@ class Watched(NamedTuple):
 
     ``units``: what the read-out's rows are multiplied by, means of windows, float32 [N, F + 1]. ``moments``: unit
     vectors, one for each of their frames, float32 [N · window, `Memory.size`]; empty without a `Memory`.
+    ``currents``: of the memory's traces in each of these frames, float32 [N · window, D].
     """
 
     units: FloatArray
     moments: FloatArray
+    currents: FloatArray = NO_WINDOWS
 
     @classmethod
     def joined(cls, parts: Sequence[Watched]) -> Watched:
-        return cls(joined(each.units for each in parts), joined(each.moments for each in parts))
+        return cls(*(joined(arrays) for arrays in zip(*parts, strict=True)))
 
     def chosen(self, windows: npt.NDArray[np.bool_]) -> Watched:
         """Return the windows that are chosen, bool [N]."""
@@ -271,11 +277,14 @@ class Memory(NamedTuple):
         float32 [D, F] and [D]: P and p.
     mix
         float32 [K, K]: M.
+    rest
+        float32 [D]: the mean of P · s + p while simulated people stand still.
     """
 
     project: FloatArray
     bias: FloatArray
     mix: FloatArray
+    rest: FloatArray
 
     @classmethod
     def of(cls, folder: Path, weights: Weights, card: ModelCard) -> Memory | None:
@@ -283,16 +292,15 @@ class Memory(NamedTuple):
         spec, decays = card.traces, len(card.traces.alphas)
         if card.readout != "traces" or OTHER not in card.classes:
             return None
-        if spec.mixed:
-            return cls(weights[PROJECT][-spec.width :], weights[OFFSET][-spec.width :], weights[MIX][-1])
         if not (file := folder / MEMORY).is_file():
-            return None
+            project, bias = (weights[name][-spec.width :] for name in (PROJECT, OFFSET))
+            return cls(project, bias, weights[MIX][-1], bias) if spec.mixed else None
         kept = load_tensors(file)
         try:
-            made = cls(*(kept[name] for name in ("project.weight", "project.bias", "mix")))
+            made = cls(*(kept[name] for name in ("project.weight", "project.bias", "mix", "rest")))
         except KeyError as error:
             raise ModelError(f"{file} can't be read ({error}): copy the model again") from error
-        shapes = [(spec.width, weights[PROJECT].shape[1]), (spec.width,), (decays, decays)]
+        shapes = [(spec.width, weights[PROJECT].shape[1]), (spec.width,), (decays, decays), (spec.width,)]
         if [each.shape for each in made] != shapes:
             raise ModelError(f"{file} belongs to another network: copy the model again")
         return made
@@ -301,12 +309,31 @@ class Memory(NamedTuple):
     def size(self) -> int:
         return len(self.mix) * len(self.bias)
 
-    def moment(self, spikes: FloatArray, before: FloatArray, decay: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the moment [size] after pooled spikes [F], and the traces [K, D]; ``decay`` [K, 1] is theirs."""
-        traces = decay * before + (1 - decay) * (self.project @ spikes + self.bias)
+    def moment(self, current: FloatArray, before: FloatArray, decay: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return moment [size] and traces [K, D] after a current P · s + p [D]; ``decay`` [K, 1] is the traces'."""
+        traces = decay * before + (1 - decay) * current
         mixed = (self.mix @ traces).ravel()
         normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
         return normed / np.float32(np.sqrt(self.size)), traces
+
+    def onsets(self, currents: FloatArray, alphas: Sequence[float]) -> FloatArray:
+        """Return moments [N, size] of performances that begin in every `ONSET_EVERY`th frame of currents [T, D]."""
+        decay, found = np.array(alphas, np.float32)[:, None], []
+        for first in range(0, len(currents) - ONSETS[-1] + 1, ONSET_EVERY):
+            traces = np.tile(self.rest, (len(decay), 1))
+            for frame, current in enumerate(currents[first : first + ONSETS[-1]], 1):
+                moment, traces = self.moment(current, traces, decay)
+                if frame in ONSETS:
+                    found.append(moment)
+        return np.array(found or NO_WINDOWS, np.float32)
+
+    def examples(self, parts: Iterable[tuple[FloatArray, FloatArray]], alphas: Sequence[float]) -> FloatArray:
+        """Return what is kept [E, size] of the moments and currents of each clip."""
+        steady, begun = [], []
+        for moments, currents in parts:
+            steady.append(moments[min(FIRST, len(moments) // 2) :: EVERY])
+            begun.append(self.onsets(currents, alphas))
+        return joined([*steady, drawn(joined(begun), len(joined(steady)) // 3)])
 
     def faded(self, moments: FloatArray, alphas: Sequence[float]) -> FloatArray:
         """Return what becomes of moments [N, size] if nothing moves any more, in turn after each of `FADED_FRAMES`.
@@ -341,19 +368,20 @@ def watch(model: Model, weights: Weights, clip: Clip, memory: Memory | None = No
     alpha = np.float32(0 if dense else card.neuron.alpha)
     decay = np.array(card.traces.alphas, np.float32)[:, None]
     x, traces = np.zeros(1, np.float32), np.zeros((len(decay), 1), np.float32)
-    units, moments = [], []
+    units, moments, currents = [], [], []
     for data in clip[: len(clip) // window * window]:
         _, state = model.step(Frame(0, data, 0), state)
         read = hidden_units(dense, state[-1]) if dense else pooled_spikes(card, state)
         x = alpha * x + np.append(read, np.float32(1))
         units.append(x)
         if memory is not None:
-            moment, traces = memory.moment(pooled_spikes(card, state), traces, decay)
+            currents.append(memory.project @ pooled_spikes(card, state) + memory.bias)
+            moment, traces = memory.moment(currents[-1], traces, decay)
             moments.append(moment)
     if not units:
         return Watched(NO_WINDOWS, NO_WINDOWS)
     means = np.array(units, np.float32).reshape(-1, window, len(x)).mean(1)
-    return Watched(means, np.array(moments or NO_WINDOWS, np.float32))
+    return Watched(means, *(np.array(each or NO_WINDOWS, np.float32) for each in (moments, currents)))
 
 
 def without_moments(weights: Weights, card: ModelCard) -> Weights:
@@ -378,10 +406,6 @@ def with_units(seen: Watched, weights: Weights, card: ModelCard) -> Watched:
 def likeness(moments: FloatArray, compared: FloatArray, weights: FloatArray) -> FloatArray:
     """Return how much closer than `LEAST_COSINE` moments [N, D] are to the compared ones [E, D], weighted: [N]."""
     return np.maximum(moments @ compared.T - np.float32(LEAST_COSINE), 0) @ weights
-
-
-def examples_of(moments: FloatArray) -> FloatArray:
-    return moments[min(FIRST, len(moments) // 2) :: EVERY]
 
 
 def drawn(windows: FloatArray, most: int) -> FloatArray:

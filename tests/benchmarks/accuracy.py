@@ -269,7 +269,7 @@ def bench_teach(model: str, repeats: int) -> dict[str, object]:
     mistaken for the movement, of the same person's ten gestures and standing idle. ``known``: mistaken for it, of
     other people's movements that the model knew before. Shares of frames: ``short``, of short performances between
     rests, right; ``rest``, of the rests, mistaken for the movement. ``stays_s``: median time that its name stays
-    after such a performance.
+    after such a performance, of the lessons after which it was named.
     """
     return {way: _lessons(model, repeats, way) for way in WAYS_S}
 
@@ -326,7 +326,7 @@ def _between_rests(model: Model, seed: int, movement: str) -> Shares:
         if (one.gesture, following.gesture) == (movement, IDLE) and later.any() and named[later][0]:
             still = named[later] & (ends_us[later] <= following.end_us)
             stays_us.append(ends_us[later][np.argmin(still)] - one.end_us)
-    stays_s = float(np.median(stays_us)) * 1e-6 if stays_us else 0.0
+    stays_s = float(np.median(stays_us)) * 1e-6 if stays_us else float("nan")
     return {"short": share(movement), "rest": share(IDLE), "stays_s": stays_s}
 
 
@@ -349,8 +349,10 @@ def _share(model: Model, stream: Iterator[Frame] | list[Frame], movement: str) -
 
 def _summary(lessons: list[Shares]) -> dict[str, object]:
     of_all = {name: [lesson[name] for lesson in lessons] for name in lessons[0]}
-    spread = {name: {"mean": float(np.mean(v)), "from": min(v), "to": max(v)} for name, v in of_all.items()}
-    return {"n": len(lessons), **spread}
+    found = {name: [value for value in values if value == value] for name, values in of_all.items()}  # without nan
+    return {"n": len(lessons)} | {
+        name: {"mean": fmean(v), "from": min(v), "to": max(v)} for name, v in found.items() if v
+    }
 
 
 def _transfer(data: Path = Path("data"), model: str = "gestures") -> None:

@@ -2,7 +2,7 @@
 
 `python tests/benchmarks/teach_basis.py --model models/gestures`. Simulated people perform everyday movements and
 invented ones. Principal components of the spikes become the projection, and the covariance of their traces the mix.
-No class is learned, and no real person is seen. It takes an hour on two cores.
+People who stand still give the rest. No class is learned, and no real person is seen. It takes an hour on two cores.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import load_model, model_folder, pooled_spikes
 from livesnn.simulate.body import IMAGE, Array, Limbs, Random, draw_beat, joints, log_uniform, resting
 from livesnn.simulate.everyday import _FAVOURITES, _STROKES, through
-from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene, _warmed_up
+from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, _is_seen, _scene, _warmed_up, clip_frames
+from livesnn.simulate.motions import IDLE
 from livesnn.simulate.scene import FRAME_US, LAMP_SHARE, Film, shapes_of
 from livesnn.teach.clips import MEMORY
 from livesnn.train.datasets.clips import Frames, cached, in_processes
@@ -34,6 +35,8 @@ FRAMES, PEOPLE, VIEWS = 160, 4, 4
 
 PROJECTED_BY = range(52)  # Movements whose spikes the projection is computed of; all of them are everyday strokes
 MIXED_BY = (*range(118), 119, 121, 123, 125, 127)
+RESTING, RESTING_WINDOWS, BEFORE = 12, 16, 20
+"""People who stand still, windows of each, and frames before they are used."""
 SAMPLES, TRACED = 16, 20  # Frames of each stream that are used for either, drawn at random
 
 COMPONENTS, SPARE, SMOOTHING = 384, 32, 0.3
@@ -257,6 +260,18 @@ def _spikes(movement: int, folder: Path) -> Frames:
     return np.array(made)
 
 
+def resting_spikes(folder: Path) -> Array:
+    """Return pooled spikes of people who stand still in the middle of the picture, [N, F]."""
+    model, made = load_model(folder, "spike", threads=1), []
+    for seed in range(RESTING):
+        state, spikes = model.initial_state(), []
+        for data in clip_frames(IDLE, seed, model.card.input, "train", RESTING_WINDOWS, "narrow"):
+            _, state = model.step(Frame(0, data, 0), state)
+            spikes.append(pooled_spikes(model.card, state))
+        made += spikes[BEFORE:]
+    return np.array(made)
+
+
 def principal(rows: sparse.csr_matrix, components: int, rng: Random) -> tuple[Array, Array, Array]:
     """Return mean [F], components [C, F] and their variances [C] of rows [N, F] (Halko et al. 2011, SIAM Review)."""
     mean = np.asarray(rows.mean(0)).ravel()
@@ -309,7 +324,9 @@ def main(model: str = "gestures") -> None:
                 covariance += np.einsum("nkd,nld->kl", traces, traces)
     count = len(MIXED_BY) * PEOPLE * VIEWS * TRACED * spec.width
     sizes, ways = np.linalg.eigh(covariance / count)
-    arrays = {"project.weight": project, "project.bias": bias, "mix": (ways / np.sqrt(sizes)).T.astype(np.float32)}
+    rest = project.astype(np.float32) @ resting_spikes(folder).mean(0) + bias
+    mix = (ways / np.sqrt(sizes)).T.astype(np.float32)
+    arrays = {"project.weight": project, "project.bias": bias, "mix": mix, "rest": rest.astype(np.float32)}
     # safetensors writes what lies in memory, whatever the order of its axes.
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / MEMORY)
 

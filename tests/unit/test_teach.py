@@ -54,6 +54,7 @@ from livesnn.teach.clips import (
     FADED_FRAMES,
     MEMORY,
     MOVES,
+    ONSETS,
     OTHERWISE,
     Clip,
     Memory,
@@ -159,7 +160,7 @@ def write_remembering(folder: Path) -> Path:
         traces = decay * traces + (1 - decay) * (project @ each + bias)
         seen.append(mix @ traces)
     mix /= np.std(seen)
-    save_file({"project.weight": project, "project.bias": bias, "mix": mix}, folder / MEMORY)
+    save_file({"project.weight": project, "project.bias": bias, "mix": mix, "rest": bias}, folder / MEMORY)
     return folder
 
 
@@ -196,18 +197,33 @@ def test_what_remains_of_a_gesture_counts_against_its_class(remembering: Path) -
     assert likeness(moments, compared, shares).mean() > 0.2
 
 
+def test_onsets_are_moments_after_a_rest(remembering: Path) -> None:
+    weights, card = load_weights(remembering / "model.safetensors")
+    memory = Memory.of(remembering, weights, card)
+    assert memory is not None
+    alphas, rest = card.traces.alphas, np.full(len(memory.bias), 0.5, np.float32)
+    currents = np.random.default_rng(0).normal(0, 1, (50, len(rest))).astype(np.float32)
+    found = memory._replace(rest=rest).onsets(currents, alphas)
+    assert found.shape == (2 * len(ONSETS), memory.size)  # begun in frames 0 and 12
+    decay = np.array(alphas, np.float32)[:, None]
+    traces = np.zeros((len(decay), len(rest)), np.float32)
+    for current in [rest] * 200 + [*currents[12 : 12 + ONSETS[0]]]:
+        moment, traces = memory.moment(current, traces, decay)
+    np.testing.assert_allclose(found[len(ONSETS)], moment, atol=1e-4)
+    assert memory.onsets(currents[:20], alphas).shape[0] == 0
+
+
 def test_faded_moments_are_what_traces_become(remembering: Path) -> None:
     weights, card = load_weights(remembering / "model.safetensors")
     memory = Memory.of(remembering, weights, card)
     assert memory is not None
     decay = np.array(card.traces.alphas, np.float32)[:, None]
-    size, silent = memory.size, np.zeros(weights["read_out.project.weight"].shape[1], np.float32)
     traces = np.random.default_rng(0).normal(0, 1, (len(decay), len(memory.bias))).astype(np.float32)
     mixed = (memory.mix @ traces).ravel()
     traces = (traces - np.linalg.solve(memory.mix, np.full_like(traces, mixed.mean()))) / mixed.std()  # variance 1
-    moment = (memory.mix @ traces).ravel() / np.sqrt(size)
+    moment = (memory.mix @ traces).ravel() / np.sqrt(memory.size)
     for _ in range(FADED_FRAMES[0]):
-        found, traces = memory.moment(silent, traces, decay)
+        found, traces = memory.moment(memory.bias, traces, decay)
     np.testing.assert_allclose(memory.faded(moment[None], card.traces.alphas)[0], found, atol=1e-5)
 
 
@@ -237,9 +253,9 @@ def test_what_was_taught_shares_what_other_had(
         ]
 
     (whole,) = biases(remembering)
-    lesson(remembering, tmp_path / "one")
-    teach("left", [clip(LEFT)], tmp_path / "one", tmp_path / "two", others=[clip(BELOW)])
-    teach("left", [clip(LEFT, seed=2)], tmp_path / "two", tmp_path / "again", others=[clip(BELOW)])
+    teach("right", [clip(RIGHT)], remembering, tmp_path / "one", others=[clip(LEFT)])
+    teach("left", [clip(LEFT)], tmp_path / "one", tmp_path / "two", others=[clip(RIGHT)])
+    teach("left", [clip(LEFT, seed=2)], tmp_path / "two", tmp_path / "again", others=[clip(RIGHT)])
     change_class("right", tmp_path / "again", tmp_path / "less")
     for name, taught in (("one", 1), ("two", 2), ("again", 2), ("less", 1)):
         parts = biases(tmp_path / name)
@@ -253,7 +269,7 @@ def test_a_memory_of_another_network_is_refused(remembering: Path, tmp_path: Pat
     save_file({"project.weight": np.zeros((3, 3), np.float16)}, folder / MEMORY)
     with pytest.raises(ModelError, match=r"teach.safetensors can't be read .*: copy the model again"):
         lesson(folder, tmp_path / "taught")
-    zeros = {"project.weight": (3, 3), "project.bias": (32,), "mix": (2, 2)}
+    zeros = {"project.weight": (3, 3), "project.bias": (32,), "mix": (2, 2), "rest": (32,)}
     save_file({name: np.zeros(shape, np.float32) for name, shape in zeros.items()}, folder / MEMORY)
     with pytest.raises(ModelError, match=r"teach.safetensors belongs to another network: copy the model again"):
         lesson(folder, tmp_path / "taught")
