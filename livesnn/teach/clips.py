@@ -235,7 +235,7 @@ FADED, FADED_FRAMES, AGAINST = 1 / 5, (12, 24), 0.3
 """What remains in the traces after a gesture looks like the whole gesture. So a part of the moments are faded by some
 frames, and count against the class with this weight."""
 
-LEAST_COSINE, EDGE, GAIN = 0.3, 0.108 / 36, 23.0 * 36
+LEAST_COSINE, EDGE, GAIN = 0.3, 0.112 / 36, 23.0 * 36
 """Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
 output for it, chosen on real people (docs/experiments/teaching.md)."""
 
