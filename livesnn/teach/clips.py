@@ -236,8 +236,8 @@ FADED, FADED_FRAMES, AGAINST = 1 / 5, (12, 24), 0.3
 frames, and count against the class with this weight."""
 
 LEAST_COSINE, EDGE, GAIN = 0.3, 0.112 / 36, 23.0 * 36
-"""Cosine from which a moment is like one of the lesson, the mean excess over it at which the class is named, and the
-output for it, chosen on real people (docs/experiments/teaching.md)."""
+"""Cosine from which a moment is like one of the lesson, the weighted excess over it at which the class is named, and
+the output for it, chosen on real people (docs/experiments/teaching.md)."""
 
 
 NO_WINDOWS = np.zeros((0, 0), np.float32)
@@ -336,14 +336,14 @@ class Memory(NamedTuple):
         return joined([*steady, drawn(joined(begun), len(joined(steady)) // 3)])
 
     def faded(self, moments: FloatArray, alphas: Sequence[float]) -> FloatArray:
-        """Return what becomes of moments [N, size] if nothing moves any more, in turn after each of `FADED_FRAMES`.
+        """Return what becomes of moments [N, size] without any spikes, in turn after each of `FADED_FRAMES`.
 
         Mixed traces have a variance of 1, by the choice of M. So traces follow from a moment, which is normalised.
         """
         traces = np.linalg.solve(self.mix, (moments * np.sqrt(self.size)).reshape(-1, len(self.mix), len(self.bias)))
         frames = np.resize(FADED_FRAMES, len(moments))
         left = (np.array(alphas) ** frames[:, None])[..., None]
-        mixed = (self.mix @ (left * traces + (1 - left) * self.bias)).reshape(len(moments), -1)
+        mixed = (self.mix @ (left * traces + (1 - left) * self.bias)).reshape(len(moments), self.size)
         mixed -= mixed.mean(1, keepdims=True)
         return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
 

@@ -56,7 +56,7 @@ OTHERS = 2
 """Other people who perform the taught movement."""
 
 SHORT_S, SHORTS_S = 4.0, 40.0
-"""How long one of the short performances takes, with as long a rest after each, and all of them."""
+"""How long a short performance or a rest takes, and all of them; they come in random order."""
 
 WAYS_S = {"one way": (60.0, 60.0), "changing": (3.0, 6.0)}
 """How long a person keeps one way of moving (how far, how fast, with which arm)."""
@@ -267,7 +267,7 @@ def bench_teach(model: str, repeats: int) -> dict[str, object]:
     lessons, and shares of the windows decided afterwards, as mean, least ("from") and largest ("to") over lessons.
     ``same``: right, of the person who taught the movement, later. ``others``: right, of other people. ``gestures``:
     mistaken for the movement, of the same person's ten gestures and standing idle. ``known``: mistaken for it, of
-    other people's movements that the model knew before. Shares of frames: ``short``, of short performances between
+    other people's movements that the model knew before. Shares of frames: ``short``, of short performances among
     rests, right; ``rest``, of the rests, mistaken for the movement. ``stays_s``: median time that its name stays
     after such a performance, of the lessons after which it was named.
     """
@@ -325,7 +325,7 @@ def _between_rests(model: Model, seed: int, movement: str) -> Shares:
         later = ends_us > one.end_us
         if (one.gesture, following.gesture) == (movement, IDLE) and later.any() and named[later][0]:
             still = named[later] & (ends_us[later] <= following.end_us)
-            stays_us.append(ends_us[later][np.argmin(still)] - one.end_us)
+            stays_us.append(ends_us[later][len(still) - 1 if still.all() else np.argmin(still)] - one.end_us)
     stays_s = float(np.median(stays_us)) * 1e-6 if stays_us else float("nan")
     return {"short": share(movement), "rest": share(IDLE), "stays_s": stays_s}
 

@@ -195,6 +195,9 @@ def test_what_remains_of_a_gesture_counts_against_its_class(remembering: Path) -
     remains = memory.faded(moments, card.traces.alphas)
     assert likeness(remains, compared, shares).mean() < likeness(remains, compared, np.maximum(shares, 0)).mean()
     assert likeness(moments, compared, shares).mean() > 0.2
+    few, shares = memory.compared(moments, 3, card.traces.alphas)
+    assert few.shape == (3, memory.size)
+    assert shares.sum() == pytest.approx(1)
 
 
 def test_onsets_are_moments_after_a_rest(remembering: Path) -> None:
