@@ -297,7 +297,8 @@ class Memory(NamedTuple):
             return cls(project, bias, weights[MIX][-1], bias) if spec.mixed else None
         kept = load_tensors(file)
         try:
-            made = cls(*(kept[name] for name in ("project.weight", "project.bias", "mix", "rest")))
+            bias = kept["project.bias"]
+            made = cls(kept["project.weight"], bias, kept["mix"], kept.get("rest", bias))  # older files have no rest
         except KeyError as error:
             raise ModelError(f"{file} can't be read ({error}): copy the model again") from error
         shapes = [(spec.width, weights[PROJECT].shape[1]), (spec.width,), (decays, decays), (spec.width,)]
