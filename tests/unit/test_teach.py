@@ -145,7 +145,7 @@ def remembering(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_remembering(folder: Path) -> Path:
     """Write a network with a class "other" and a memory, in which what two clips show has mean 0 and variance 1."""
-    spec = TraceSpec((0.3, 0.9), 2, 32, 64)
+    spec = TraceSpec((0.3, 0.9), 2, 32, 96)
     card = replace(CARD, classes=("up", "other"), readout="traces", traces=spec)
     write_network(folder, card)
     model = load_model(folder, "onnx")
@@ -177,7 +177,7 @@ def test_a_class_compares_moments_with_those_of_its_lesson(remembering: Path, tm
     learned = lesson(remembering, tmp_path / "taught")
     assert (learned.windows, learned.right, learned.kept_aside) == (12, 3, 3)
     card = read_card(tmp_path / "taught")
-    assert card.traces == TraceSpec((0.3, 0.9), 3, 32, 64, mixed=True)
+    assert card.traces == TraceSpec((0.3, 0.9), 3, 32, 96, mixed=True)
     assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))[2:]) == {"right"}
     assert "right" not in decisions(tmp_path / "taught", clip(LEFT, seed=5))
     check_engines(remembering, tmp_path / "taught", frames=30, tolerance=1e-3)
@@ -816,9 +816,7 @@ def test_what_was_taught_is_served_to_other_programs(two_gestures: Path, tmp_pat
     assert json.loads(output)["summary"]["majority"] == "right"
 
 
-def alike(
-    first: Path, second: Path, rows: list[int], shown: Clip, *, raised: tuple[int, ...] = (), atol: float = 2e-3
-) -> None:
+def alike(first: Path, second: Path, rows: list[int], shown: Clip, *, raised: tuple[int, ...] = ()) -> None:
     """Assert that on all engines, the second model's outputs are these of the first one's, or ``raised`` alike."""
     before = load_model(first, "onnx")
     state = before.initial_state()
@@ -831,7 +829,7 @@ def alike(
             expected = output[rows]
             for row in raised:
                 expected[row] += now[raised[0]] - output[rows[raised[0]]]
-            np.testing.assert_allclose(now, expected, rtol=1e-3, atol=atol)  # moments are kept in float16
+            np.testing.assert_allclose(now, expected, rtol=1e-3, atol=2e-3)  # moments are kept in float16
 
 
 def test_another_name_for_a_known_class_changes_nothing_else(remembering: Path, tmp_path: Path) -> None:
@@ -887,8 +885,8 @@ def test_a_taught_class_that_is_removed_leaves_the_others_as_they_were(two_gestu
     change_class("right", two_gestures, tmp_path / "less")
     card = read_card(tmp_path / "less")
     assert (card.classes, [*card.taught], [*card.lessons]) == (("up", "other", "left"), ["left"], ["left"])
-    # It has what right had, and compares a few more moments.
-    alike(two_gestures, tmp_path / "less", [0, 1, 3], clip(LEFT, frames=30), raised=(1, 2), atol=1)
+    # It has what right had.
+    alike(two_gestures, tmp_path / "less", [0, 1, 3], clip(LEFT, frames=30), raised=(1, 2))
     assert "right" not in recordings_of(tmp_path / "less")
     with pytest.raises(ModelError, match=r"left is all that less was taught"):
         change_class("left", tmp_path / "less", tmp_path / "none")
