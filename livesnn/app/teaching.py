@@ -54,7 +54,8 @@ LOST = "The source is lost: wait until it is back"
 LOST_SINCE = "The source was lost before the gesture was recorded: start over once it is back"
 NOT_THIS = "This model can only be taught with livesnn teach --others: choose the model gestures here (Ctrl+M)"
 HINT = (
-    "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
+    "Name the gesture, press Start, and stand still until you are told to begin. "
+    "Then perform it again and again for {seconds:g} seconds, as you will later. "
     "The model keeps its classes and learns one more. If it was taught this gesture before, it learns "
     "more examples of it. Learning makes a new model, in some five seconds (the first time, in up to a minute)."
 )
@@ -149,8 +150,6 @@ class Teaching:
         shown: list[Path] = []  # recordings that a model has learned from
         made = ""  # that model's folder
         while True:
-            for left_s, share in self._time(READY_S):
-                yield Step(f"Get ready: {left_s}", f"Then perform {gesture} again and again.", share)
             recording = yield from self._record(gesture)
             try:
                 learned = yield from self._learn_from([*shown, recording], gesture, model, denoise)
@@ -195,18 +194,20 @@ class Teaching:
         return pressed
 
     def _record(self, gesture: str) -> Steps[Path]:
-        """Yield steps until the gesture is recorded; return the file, which has its labels beside it."""
+        """Yield steps until the gesture is recorded; return the file, which has its labels beside it.
+
+        What comes before the gesture is recorded, too, so that the model learns how a rest before it looks.
+        """
         session, path = self._player.session, _new_file(gesture)
         if session is None or (recorder := session.control.record(path)) is None:
             raise LivesnnError(ENDED)
         try:
-            recorder.label(gesture)
-            for left_s, share in self._time(PERFORMED_S):
+            for step in self._perform(gesture, recorder):
                 if recorder.finished or self._player.session is not session or session.control.state in OVER:
                     raise LivesnnError(ENDED if recorder.error is None else error_message(recorder.error))
                 if session.control.lost:
                     raise LivesnnError(LOST_SINCE)
-                yield Step(gesture, f"Perform it again and again: {left_s} s left.", share)
+                yield step
             session.control.use_recorder(None)
             recorder.stop()
             yield from _written(recorder)
@@ -216,6 +217,14 @@ class Teaching:
             _forget(path)
             raise
         return path
+
+    def _perform(self, gesture: str, recorder: Recorder) -> Iterator[Step]:
+        for left_s, share in self._time(READY_S):
+            words = f"Stand still, as you do between gestures. Then perform {gesture} again and again."
+            yield Step(f"Get ready: {left_s}", words, share)
+        recorder.label(gesture)
+        for left_s, share in self._time(PERFORMED_S):
+            yield Step(gesture, f"Perform it again and again: {left_s} s left.", share)
 
     @staticmethod
     def _time(seconds: float) -> Iterator[tuple[int, float]]:

@@ -316,7 +316,7 @@ def teach(
     from livesnn.sources import is_live
     from livesnn.teach import AlreadyRecognisedError, check_lesson, check_out, own_folder
     from livesnn.teach.add_class import teach as learn
-    from livesnn.teach.clips import Clip, read_clips
+    from livesnn.teach.clips import Take, read_takes
 
     folder = own_folder(model, gesture, rename) if out is None else expanded(out)
     if rename or remove:
@@ -330,17 +330,17 @@ def teach(
     check_out(folder)
     _check_sources(gesture, sources, others)
     read = partial(
-        read_clips,
+        read_takes,
         spec=card.input,
         orientation=mounting.orientation,
         sensor=mounting.sensor,
         denoise=denoise,
         tell=_tell,
     )
-    clips: list[Clip] = []
+    takes: list[Take] = []
     for source in sources:
-        clips += read(source, seconds=seconds, label=_label(source, gesture, card))
-    not_it = [clip for source in others for clip in read(source, unless=_label(source, gesture, card))]
+        takes += read(source, seconds=seconds, label=_label(source, gesture, card))
+    not_it = [take.clip for source in others for take in read(source, unless=_label(source, gesture, card))]
     recorded = [source for source in sources if not is_live(source)]
     decided = if_known
 
@@ -353,9 +353,10 @@ def teach(
         with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
             lesson = learn(
                 gesture,
-                clips,
+                [take.clip for take in takes],
                 model,
                 folder,
+                before=[take.before for take in takes],
                 others=not_it,
                 recordings=Recordings(_absolute(recorded), _absolute(others), denoise),
                 again=again,

@@ -110,6 +110,7 @@ def teach(
     model: str | Path,
     out: Path,
     *,
+    before: Sequence[Clip] = (),
     others: Sequence[Clip] = (),
     recordings: Recordings = Recordings(),  # noqa: B008 (frozen)
     again: bool = False,
@@ -127,6 +128,9 @@ def teach(
     ----------
     clips
         Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time.
+    before
+        For each clip, the frames right before it, in which the person stands still. The gesture is then recognised
+        sooner after a rest. They may be missing, and are ignored if somebody moves in them.
     others
         The same of anything else; models that weren't trained on simulated people need it.
     recordings
@@ -147,9 +151,9 @@ def teach(
     except ModelError as error:
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     memory = Memory.of(folder, weights, card)
-    before = taught_before(folder, card, rows.shape[1] if memory is None else memory.size)
+    earlier = taught_before(folder, card, rows.shape[1] if memory is None else memory.size)
     if again:
-        before.pop(gesture, None)
+        earlier.pop(gesture, None)
     parts = [watch(loaded, weights, clip, memory) for clip in clips]
     shown, lengths = Watched.joined(parts), [len(part.units) for part in parts]
     windows = len(shown.units)
@@ -160,7 +164,7 @@ def teach(
     if recognised is not None and not go_on(recognised):
         raise AlreadyRecognisedError(recognised)
     aside = _kept_aside(lengths)
-    lesson = _Given(gesture, clips, others, loaded, weights, rows, before, shown, aside)
+    lesson = _Given(gesture, clips, before, others, loaded, weights, rows, earlier, shown, aside)
     learned = _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
     measured = Measured(
         right=learned.decided(shown.chosen(aside)),
@@ -196,11 +200,12 @@ class _Given(NamedTuple):
 
     gesture: str
     clips: Sequence[Clip]
+    before: Sequence[Clip]
     others: Sequence[Clip]
     model: Model
     weights: Weights
     rows: FloatArray  # Of all classes that the model has, see `rows_of`
-    before: dict[str, FloatArray]  # What `TAUGHT` has of each class
+    earlier: dict[str, FloatArray]  # What `TAUGHT` has of each class
     shown: Watched  # The clips
     aside: npt.NDArray[np.bool_]  # Which of their windows are held out at first
 
@@ -227,7 +232,7 @@ class Learned(NamedTuple):
 def _learn_row(lesson: _Given, progress: Progress) -> Learned:
     """Learn one more row of the read-out, of mean hidden units or membranes."""
     model, weights, gesture, aside = lesson.model, lesson.weights, lesson.gesture, lesson.aside
-    card, before, taught = _with_class(model.card, gesture), dict(lesson.before), lesson.shown.units
+    card, before, taught = _with_class(model.card, gesture), dict(lesson.earlier), lesson.shown.units
     earlier = before.pop(gesture, taught[:0])
     copied = [[watch(model, weights, copy).units for copy in moved(clip)] for clip in lesson.clips]
     copies = [joined(copy) for copy in zip(*copied, strict=True)]
@@ -263,15 +268,16 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     ``lengths`` has the number of windows of each clip.
     """
     model, weights, gesture, aside = lesson.model, lesson.weights, lesson.gesture, lesson.aside
-    card, window, kept = model.card, model.card.input.window, dict(lesson.before)
+    card, window, kept = model.card, model.card.input.window, dict(lesson.earlier)
     earlier = kept.pop(gesture, np.zeros((0, memory.size), np.float32))
     most = min(MOST_COMPARED, card.traces.hidden // (len(kept) + 1))
     if not most:
         raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
     ends, alphas = np.cumsum(lengths)[:-1], card.traces.alphas
-    clips = list(zip(*(np.split(part, window * ends) for part in lesson.shown[1:]), strict=True))
+    rests = _rests(lesson, memory)
+    clips = list(zip(*(np.split(part, window * ends) for part in lesson.shown[1:]), rests, strict=True))
     learned = [window * np.count_nonzero(~out) for out in np.split(aside, ends)]
-    early = [(seen[:n], currents[:n]) for (seen, currents), n in zip(clips, learned, strict=True)]
+    early = [(seen[:n], currents[:n], rest) for (seen, currents, rest), n in zip(clips, learned, strict=True)]
     kept[gesture] = joined([earlier, memory.examples(clips, alphas)])
     trial = memory.compared(joined([earlier, memory.examples(early, alphas)]), most, alphas)
 
@@ -301,6 +307,22 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
         {name: count for name, count in taken.items() if count},
         sum(len(seen.units) for seen in bank.values()),
     )
+
+
+STILL = 0.5  # Largest movement before a clip, as a share of the clip's, by which somebody stands still
+
+
+def _rests(lesson: _Given, memory: Memory) -> list[FloatArray]:
+    """Return the mean current [D] before each clip, and that of simulated people where nobody stands still there."""
+    window, rests = lesson.model.card.input.window, [memory.rest] * len(lesson.clips)
+    for number, (clip, before) in enumerate(zip(lesson.clips, lesson.before, strict=False)):
+        still = before[len(before) % window :]
+        if len(still) < 2 * window or not len(moves := movement(clip, window)):
+            continue
+        if np.median(movement(still, window)) < STILL * np.median(moves):
+            seen = watch(lesson.model, lesson.weights, still, memory)
+            rests[number] = seen.currents[window:].mean(0)  # the network has settled by then
+    return rests
 
 
 def _otherwise(lesson: _Given, memory: Memory | None, decided: Callable[[Watched], int]) -> dict[str, float]:

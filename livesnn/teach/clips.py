@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,6 @@ from livesnn.errors import DataError, ModelError
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, has_labels, read_labels
-from livesnn.events.packet import Packet
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import OTHER
@@ -41,8 +40,22 @@ PARTS = 8  # Parts along each side of the picture in which events are counted, t
 
 READY_S = 3.0  # Time to get ready in front of a live source
 
+RESTING = 40
+"""Largest number of frames right before a performance that are kept: two seconds of 50 ms."""
 
-def read_clips(
+
+class Take(NamedTuple):
+    """A gesture as somebody showed it.
+
+    ``clip``: its frames, uint8 [T, C, H, W]. ``before``: the last frames before it, of the same source without a gap,
+    uint8 [R, C, H, W] with R from 0 to `RESTING`; none where it begins with the source.
+    """
+
+    clip: Clip
+    before: Clip
+
+
+def read_takes(
     source: str,
     spec: InputSpec,
     *,
@@ -54,8 +67,8 @@ def read_clips(
     denoise: bool = False,
     ready_s: float = READY_S,
     tell: Callable[[str], None] = lambda line: None,
-) -> list[Clip]:
-    """Return a source's frames for the input ``spec``, as clips.
+) -> list[Take]:
+    """Return a source's frames for the input ``spec``, in parts without a gap in time.
 
     Raises LivesnnError if it can't be read, none of its labels is ``label``, or that holds for no whole window.
 
@@ -81,56 +94,76 @@ def read_clips(
             spec,
             seconds=None if labelled or seconds is None else ready_s * opened.live + seconds,
             orientation=orientation or Orientation(),
-            gate=partial(once_ready, tell=tell, ready_s=ready_s) if opened.live else None,
             denoise=denoise,
         )
-        clips = clips_of(_labelled(stream, spec, opened, label, unless) if isinstance(opened, Recording) else stream)
+        if opened.live:
+            takes = takes_of(once_ready(stream, tell, ready_s=ready_s))
+        elif isinstance(opened, Recording):
+            takes = takes_of(_labelled(stream, spec, opened, label, unless))
+        else:
+            takes = takes_of((0, frame) for frame in stream)
         for warning in stream.warnings:
             tell(f"{source}: {warning}")
-    if labelled and not any(len(clip) >= spec.window for clip in clips):
+    if labelled and not any(len(take.clip) >= spec.window for take in takes):
         raise DataError(
             f"{source}: no label {label} is as long as a window of {spec.window} frames: label a longer stretch"
         )
-    return clips
+    return takes
+
+
+Parts = Iterator[tuple[int, Frame]]
+"""Frames, each with the number of the part of the source that it belongs to; `BETWEEN`: to none."""
+BETWEEN = -1
 
 
 def once_ready(
-    packets: Iterable[Packet],
+    stream: Iterable[Frame],
     tell: Callable[[str], None],
     *,
     ready_s: float = READY_S,
     clock: Callable[[], float] = time.perf_counter,
-) -> Iterator[Packet]:
-    """Yield the packets of a live source from ``ready_s`` after the first one on.
+) -> Parts:
+    """Yield the frames of a live source, which are a part from ``ready_s`` after the first one on.
 
     ``tell`` gets a line when to get ready, and one when to perform. ``clock`` returns seconds.
     """
-    begins_s, begun = math.inf, False
-    for packet in packets:  # empty ones come too
+    begins_s, part = math.inf, BETWEEN
+    for frame in stream:
         if begins_s == math.inf:
             begins_s = clock() + ready_s
-            tell(f"get ready: begin in {ready_s:g} s")
-        if not begun and clock() >= begins_s:
-            begun = True
+            tell(f"get ready: stand still, and begin in {ready_s:g} s")
+        if part == BETWEEN and clock() >= begins_s:
+            part = 0
             tell("perform the gesture now, again and again")
-        if begun:
-            yield packet
+        yield part, frame
+
+
+def takes_of(parts: Parts) -> list[Take]:
+    """Return each part of a stream, in pieces where there is a gap in time."""
+    takes: list[tuple[list[Clip], list[Clip]]] = []  # clips of one frame each
+    before: deque[Clip] = deque(maxlen=RESTING)
+    last = BETWEEN
+    for part, frame in parts:
+        if frame.start:
+            before.clear()
+        if part == BETWEEN:
+            before.append(frame.data[None])
+        else:
+            if frame.start or part != last:
+                takes.append(([], [*before]))
+                before.clear()
+            takes[-1][0].append(frame.data[None])
+        last = part
+    return [Take(np.concatenate(clip), np.concatenate([clip[0][:0], *rest])) for clip, rest in takes]
 
 
 def clips_of(stream: Iterable[Frame]) -> list[Clip]:
     """Return a stream's frames as clips, with a new one after each gap in time."""
-    clips: list[list[Clip]] = []
-    for frame in stream:
-        if frame.start or not clips:
-            clips.append([])
-        clips[-1].append(frame.data)
-    return [np.stack(clip) for clip in clips]
+    return [take.clip for take in takes_of((0, frame) for frame in stream)]
 
 
-def _labelled(
-    stream: Iterable[Frame], spec: InputSpec, recording: Recording, label: str, unless: str
-) -> Iterator[Frame]:
-    """Yield the frames within the labels ``label``, if there are any labels, and outside the labels ``unless``."""
+def _labelled(stream: Iterable[Frame], spec: InputSpec, recording: Recording, label: str, unless: str) -> Parts:
+    """Yield the frames, with parts within the labels ``label``, if there are any labels, and outside ``unless``."""
     labels = read_labels(recording.path)
     names = sorted({one.label for one in labels})
     if label and labels and label not in names:
@@ -139,15 +172,13 @@ def _labelled(
         )
     included = _parts(recording, labels, label) if label and labels else [(-math.inf, math.inf)]
     excluded = _parts(recording, labels, unless)
-    before_us, last = recording.labels_start, -1
+    before_us = recording.labels_start
     for frame in stream:
         begins_us = before_us if spec.slice.delta_t_us is None else frame.t - spec.slice.delta_t_us
         before_us = frame.t
         within = (i for i, (begin, end) in enumerate(included) if begin <= begins_us and frame.t <= end)
-        part = -1 if any(begins_us < end and begin < frame.t for begin, end in excluded) else next(within, -1)
-        if part >= 0:
-            yield replace(frame, start=frame.start or part != last)
-        last = part
+        outside = any(begins_us < end and begin < frame.t for begin, end in excluded)
+        yield BETWEEN if outside else next(within, BETWEEN), frame
 
 
 def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tuple[float, float]]:
@@ -317,23 +348,28 @@ class Memory(NamedTuple):
         normed = (mixed - mixed.mean()) / np.sqrt(mixed.var() + EPSILON)
         return normed / np.float32(np.sqrt(self.size)), traces
 
-    def onsets(self, currents: FloatArray, alphas: Sequence[float]) -> FloatArray:
-        """Return moments [N, size] of performances that begin in every `ONSET_EVERY`th frame of currents [T, D]."""
+    def onsets(self, currents: FloatArray, rest: FloatArray, alphas: Sequence[float]) -> FloatArray:
+        """Return moments [N, size] of performances that begin in every `ONSET_EVERY`th frame of currents [T, D].
+
+        ``rest`` [D] is the current before them.
+        """
         decay, found = np.array(alphas, np.float32)[:, None], []
         for first in range(0, len(currents) - ONSETS[-1] + 1, ONSET_EVERY):
-            traces = np.tile(self.rest, (len(decay), 1))
+            traces = np.tile(rest, (len(decay), 1))
             for frame, current in enumerate(currents[first : first + ONSETS[-1]], 1):
                 moment, traces = self.moment(current, traces, decay)
                 if frame in ONSETS:
                     found.append(moment)
         return np.array(found or NO_WINDOWS, np.float32)
 
-    def examples(self, parts: Iterable[tuple[FloatArray, FloatArray]], alphas: Sequence[float]) -> FloatArray:
-        """Return what is kept [E, size] of the moments and currents of each clip."""
+    def examples(
+        self, parts: Iterable[tuple[FloatArray, FloatArray, FloatArray]], alphas: Sequence[float]
+    ) -> FloatArray:
+        """Return what is kept [E, size] of the moments and currents of each clip, and of the rest before it."""
         steady, begun = [], []
-        for moments, currents in parts:
+        for moments, currents, rest in parts:
             steady.append(moments[min(FIRST, len(moments) // 2) :: EVERY])
-            begun.append(self.onsets(currents, alphas))
+            begun.append(self.onsets(currents, rest, alphas))
         return joined([*steady, drawn(joined(begun), len(joined(steady)) // 3)])
 
     def faded(self, moments: FloatArray, alphas: Sequence[float]) -> FloatArray:

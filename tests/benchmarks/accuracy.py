@@ -51,7 +51,7 @@ SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resol
 """A quarter of a DVS128, a DVS128, a DAVIS346 and a DVXplorer."""
 
 # bench_teach
-TAUGHT_S, ASKED_S = 10.0, 20.0
+STILL_S, TAUGHT_S, ASKED_S = 2.0, 10.0, 20.0
 OTHERS = 2
 """Other people who perform the taught movement."""
 
@@ -289,7 +289,8 @@ def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) ->
         spec = load_model(model, "onnx").card.input
         shown = list(_stream(spec, seed, (movement,), TAUGHT_S + ASKED_S, way_s))
         taught = round(len(shown) * TAUGHT_S / (TAUGHT_S + ASKED_S))
-        lesson = teach(movement, clips_of(shown[:taught]), model, Path(folder) / "taught")
+        (still,) = clips_of(_stream(spec, seed, (IDLE,), STILL_S, way_s))
+        lesson = teach(movement, clips_of(shown[:taught]), model, Path(folder) / "taught", before=[still])
         knowing = load_model(lesson.folder, "onnx")
         gestures = _stream(spec, seed, (*GESTURES[:-1], IDLE), 2 * ASKED_S, WAYS_S["changing"])
         others = [_stream(spec, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2, way_s) for i in range(OTHERS)]

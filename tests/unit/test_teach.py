@@ -22,7 +22,7 @@ from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
@@ -56,6 +56,7 @@ from livesnn.teach.clips import (
     MOVES,
     ONSETS,
     OTHERWISE,
+    RESTING,
     Clip,
     Memory,
     at_tempo,
@@ -63,7 +64,8 @@ from livesnn.teach.clips import (
     moved,
     movement,
     once_ready,
-    read_clips,
+    read_takes,
+    takes_of,
     watch,
 )
 from livesnn.weights import CARD_KEY, Weights, load_weights, save_weights
@@ -206,14 +208,41 @@ def test_onsets_are_moments_after_a_rest(remembering: Path) -> None:
     assert memory is not None
     alphas, rest = card.traces.alphas, np.full(len(memory.bias), 0.5, np.float32)
     currents = np.random.default_rng(0).normal(0, 1, (50, len(rest))).astype(np.float32)
-    found = memory._replace(rest=rest).onsets(currents, alphas)
+    found = memory.onsets(currents, rest, alphas)
     assert found.shape == (2 * len(ONSETS), memory.size)  # begun in frames 0 and 12
     decay = np.array(alphas, np.float32)[:, None]
     traces = np.zeros((len(decay), len(rest)), np.float32)
     for current in [rest] * 200 + [*currents[12 : 12 + ONSETS[0]]]:
         moment, traces = memory.moment(current, traces, decay)
     np.testing.assert_allclose(found[len(ONSETS)], moment, atol=1e-4)
-    assert memory.onsets(currents[:20], alphas).shape[0] == 0
+    assert memory.onsets(currents[:20], rest, alphas).shape[0] == 0
+
+
+def test_onsets_begin_from_how_the_person_stood_before(
+    remembering: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[np.ndarray] = []
+    onsets = Memory.onsets
+
+    def noted(self: Memory, currents: np.ndarray, rest: np.ndarray, alphas: tuple[float, ...]) -> np.ndarray:
+        begun.append(rest)
+        return onsets(self, currents, rest, alphas)
+
+    monkeypatch.setattr(Memory, "onsets", noted)
+    weights, card = load_weights(remembering / "model.safetensors")
+    memory = Memory.of(remembering, weights, card)
+    assert memory is not None
+    still = clip(LEFT, frames=30) // 4  # hardly anything happens
+    for number, (before, stood) in enumerate(
+        [([still], True), ([still[:19]], False), ([clip(RIGHT, seed=1)], False), ([], False)]
+    ):
+        begun.clear()
+        out = tmp_path / str(number)
+        teach("right", [clip(RIGHT)], remembering, out, before=before, others=[clip(LEFT)])
+        seen = watch(load_model(remembering, "onnx"), weights, still, memory).currents[10:].mean(0)
+        for rest in begun:
+            np.testing.assert_allclose(rest, seen if stood else memory.rest, atol=1e-6)
+        assert len(begun) == 2  # without the last quarter, and with it
 
 
 def test_faded_moments_are_what_traces_become(remembering: Path) -> None:
@@ -373,26 +402,40 @@ def test_a_lesson_says_that_hardly_anything_moved() -> None:
     assert "hardly anything" not in " ".join(describe_lesson(replace(still, at_rest=False)))
 
 
-def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
+GET_READY = "get ready: stand still, and begin in {} s"
+
+
+def test_a_live_source_begins_three_seconds_after_its_first_frame() -> None:
     said: list[str] = []
-    events = np.zeros(1, EVENTS_DTYPE)
     seconds = iter([10.0, 10.0, 11.0, 12.9, 13.0])
 
-    def packets() -> Iterator[Packet]:
+    def stream() -> Iterator[Frame]:
         for number in range(5):
-            yield Packet(events[: number % 2])
+            yield Frame(number, clip(LEFT)[number], 0)
             assert len(said) == (1 if number < 3 else 2)
 
-    ready = once_ready(packets(), said.append, clock=lambda: next(seconds))
-    assert [len(packet.events) for packet in ready] == [1, 0]
-    assert said == ["get ready: begin in 3 s", "perform the gesture now, again and again"]
+    (take,) = takes_of(once_ready(stream(), said.append, clock=lambda: next(seconds)))
+    np.testing.assert_array_equal(take.clip, clip(LEFT)[3:5])
+    np.testing.assert_array_equal(take.before, clip(LEFT)[:3])
+    assert said == [GET_READY.format(3), "perform the gesture now, again and again"]
 
 
-def test_of_a_live_source_nothing_is_learned_that_came_before_it_begins() -> None:
+def test_frames_before_a_gap_dont_belong_to_the_part_after_it() -> None:
+    data = clip(LEFT)
+    starts, parts = {2, 5}, [-1, -1, -1, 0, 0, 0, -1, 1, 2]
+    stream = ((part, Frame(n, data[n], 0, start=n in starts)) for n, part in enumerate(parts))
+    takes = takes_of(stream)
+    assert [len(take.clip) for take in takes] == [2, 1, 1, 1]
+    for take, before in zip(takes, (data[2:3], data[:0], data[6:7], data[:0]), strict=True):
+        np.testing.assert_array_equal(take.before, before)
+
+
+def test_what_comes_before_a_live_source_begins_is_no_part_of_the_gesture() -> None:
     said: list[str] = []
-    clips = read_clips("simulate:flap", CARD.input, seconds=0.5, ready_s=1.5, tell=said.append)
-    assert said == ["get ready: begin in 1.5 s", "perform the gesture now, again and again"]
-    assert 10 < sum(map(len, clips)) < 100  # frames of 10 ms
+    (take,) = read_takes("simulate:flap", CARD.input, seconds=0.5, ready_s=1.5, tell=said.append)
+    assert said == [GET_READY.format(1.5), "perform the gesture now, again and again"]
+    assert 10 < len(take.clip) < 100  # frames of 10 ms
+    assert len(take.before) == RESTING
 
 
 def test_a_row_is_where_its_loss_is_least() -> None:
@@ -494,28 +537,30 @@ def test_of_a_labelled_recording_only_what_the_label_holds_is_learned(tmp_path: 
     path = write_recording(tmp_path / "a.aedat4", shown)
     table = "file,start,end,label,session\na.aedat4,1.2,2.4,right,\na.aedat4,3.0,3.1,right,\n"
     (tmp_path / "a.labels.csv").write_text(table)
-    first, second = read_clips(str(path), CARD.input, label="right", seconds=0.1)
-    np.testing.assert_array_equal(first[1:], shown[121:240])  # the first frame holds the file's first event
-    assert len(second) == 10
-    assert len(read_clips(f"{path}?stream=events", CARD.input, label="right", seconds=0.1)) == 2
-    outside = read_clips(str(path), CARD.input, unless="right")
+    first, second = read_takes(str(path), CARD.input, label="right", seconds=0.1)
+    np.testing.assert_array_equal(first.clip[1:], shown[121:240])  # the first frame holds the file's first event
+    np.testing.assert_array_equal(first.before, shown[120 - RESTING : 120])
+    assert len(second.clip) == 10
+    assert len(read_takes(f"{path}?stream=events", CARD.input, label="right", seconds=0.1)) == 2
+    outside = read_takes(str(path), CARD.input, unless="right")
     np.testing.assert_array_equal(
-        np.concatenate(outside)[1:], shown[[*range(1, 120), *range(240, 300), *range(310, 360)]]
+        np.concatenate([take.clip for take in outside])[1:],
+        shown[[*range(1, 120), *range(240, 300), *range(310, 360)]],
     )
     with pytest.raises(DataError, match="has labels, but none is left: name the gesture as one of right"):
-        read_clips(str(path), CARD.input, label="left")
+        read_takes(str(path), CARD.input, label="left")
     (tmp_path / "a.labels.csv").write_text(table.replace("1.2,2.4", "9.2,9.4"))
     said: list[str] = []
-    assert len(read_clips(str(path), CARD.input, label="right", tell=said.append)) == 1
+    assert len(read_takes(str(path), CARD.input, label="right", tell=said.append)) == 1
     (tmp_path / "a.labels.csv").write_text("file,start,end,label,session\na.aedat4,9.2,9.4,right,\n")
     with pytest.raises(DataError, match="no label right is as long as a window"):
-        read_clips(str(path), CARD.input, label="right")
+        read_takes(str(path), CARD.input, label="right")
     path.write_bytes(path.read_bytes()[:-20])
     (tmp_path / "a.labels.csv").unlink()
-    read_clips(str(path), CARD.input, tell=said.append)
+    read_takes(str(path), CARD.input, tell=said.append)
     assert "a.aedat4: " in said[0]
-    (whole,) = read_clips(str(path), CARD.input, label="left", seconds=2.0)
-    assert len(whole) == 199  # the last one isn't finished at 2 s
+    (whole,) = read_takes(str(path), CARD.input, label="left", seconds=2.0)
+    assert len(whole.clip) == 199  # the last one isn't finished at 2 s
 
 
 def test_the_command_teaches_by_recordings_and_says_how_well(
