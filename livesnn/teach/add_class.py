@@ -73,6 +73,7 @@ from livesnn.teach.clips import (
     moved,
     movement,
     other_offset,
+    rest_before,
     watch,
     with_moments,
     with_units,
@@ -164,6 +165,7 @@ def teach(
     if recognised is not None and not go_on(recognised):
         raise AlreadyRecognisedError(recognised)
     aside = _kept_aside(lengths)
+    before = before or [clip[:0] for clip in clips]
     lesson = _Given(gesture, clips, before, others, loaded, weights, rows, earlier, shown, aside)
     learned = _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
     measured = Measured(
@@ -274,7 +276,8 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     if not most:
         raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
     ends, alphas = np.cumsum(lengths)[:-1], card.traces.alphas
-    rests = _rests(lesson, memory)
+    shown = zip(lesson.clips, lesson.before, strict=True)
+    rests = [rest_before(before, clip, model, weights, memory) for clip, before in shown]
     clips = list(zip(*(np.split(part, window * ends) for part in lesson.shown[1:]), rests, strict=True))
     learned = [window * np.count_nonzero(~out) for out in np.split(aside, ends)]
     early = [(seen[:n], currents[:n], rest) for (seen, currents, rest), n in zip(clips, learned, strict=True)]
@@ -307,22 +310,6 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
         {name: count for name, count in taken.items() if count},
         sum(len(seen.units) for seen in bank.values()),
     )
-
-
-STILL = 0.5  # Largest movement before a clip, as a share of the clip's, by which somebody stands still
-
-
-def _rests(lesson: _Given, memory: Memory) -> list[FloatArray]:
-    """Return the mean current [D] before each clip, and that of simulated people where nobody stands still there."""
-    window, rests = lesson.model.card.input.window, [memory.rest] * len(lesson.clips)
-    for number, (clip, before) in enumerate(zip(lesson.clips, lesson.before, strict=False)):
-        still = before[len(before) % window :]
-        if len(still) < 2 * window or not len(moves := movement(clip, window)):
-            continue
-        if np.median(movement(still, window)) < STILL * np.median(moves):
-            seen = watch(lesson.model, lesson.weights, still, memory)
-            rests[number] = seen.currents[window:].mean(0)  # the network has settled by then
-    return rests
 
 
 def _otherwise(lesson: _Given, memory: Memory | None, decided: Callable[[Watched], int]) -> dict[str, float]:

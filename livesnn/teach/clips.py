@@ -421,6 +421,19 @@ def watch(model: Model, weights: Weights, clip: Clip, memory: Memory | None = No
     return Watched(means, *(np.array(each or NO_WINDOWS, np.float32) for each in (moments, currents)))
 
 
+STILL = 0.5  # Largest movement before a clip, as a share of the clip's, by which somebody stands still
+
+
+def rest_before(before: Clip, clip: Clip, model: Model, weights: Weights, memory: Memory) -> FloatArray:
+    """Return the mean current [D] before a clip, or that of simulated people if nobody stands still there."""
+    window = model.card.input.window
+    before = before[len(before) % window :]
+    moves = movement(clip, window)
+    if len(before) < 2 * window or not len(moves) or np.median(movement(before, window)) > STILL * np.median(moves):
+        return memory.rest
+    return watch(model, weights, before, memory).currents[window:].mean(0)  # the network has settled by then
+
+
 def without_moments(weights: Weights, card: ModelCard) -> Weights:
     """Return the weights of the read-out's members that were trained, and of all before them."""
     spec = card.traces
