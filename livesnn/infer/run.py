@@ -27,7 +27,7 @@ from livesnn.events.packet import (
     SourceCounters,
     check_resolution,
 )
-from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
+from livesnn.events.pipeline import Pipeline, See, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.files import closed_on_error
@@ -157,7 +157,6 @@ class FrameStream(Closing):
         denoise: bool = False,
         clock: PlaybackClock | None = None,
         record: See | None = None,
-        gate: Stage | None = None,
     ) -> None:
         self.source = source
         self._spec = spec
@@ -182,7 +181,6 @@ class FrameStream(Closing):
                     stop=stop,
                     orientation=orientation,
                     record=record,
-                    gate=gate,
                     show=self._note_events,
                     noise=DenoiseState(orientation.resolution(source.resolution)) if denoise else None,
                     policy="drop_oldest" if source.live else None,
