@@ -212,6 +212,11 @@ class Measured:
     # ``taken`` by what was performed, where known
     taken_from: dict[str, _Count] = field(default_factory=dict)
 
+    @property
+    def share(self) -> float:
+        """How much of what was held out was recognised."""
+        return self.right / max(self.kept_aside, 1)
+
 
 @dataclass(frozen=True)
 class ModelCard:

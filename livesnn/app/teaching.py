@@ -29,6 +29,7 @@ from livesnn.paths import own_models_dir
 from livesnn.session.session import CORRECTED_S
 from livesnn.teach import (
     LONGEST_NAME,
+    READY_S,
     SIMULATED,
     Lesson,
     Recognised,
@@ -41,7 +42,7 @@ from livesnn.teach import (
     recordings_of,
 )
 
-READY_S, PERFORMED_S = 3.0, 10.0
+PERFORMED_S = 10.0
 OVER = ("ended", "failed")
 LESSONS = "lessons"
 """Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
@@ -57,7 +58,7 @@ HINT = (
     "Name the gesture, press Start, and stand still until you are told to begin. "
     "Then perform it again and again for {seconds:g} seconds, as you will later. "
     "The model keeps its classes and learns one more. If it was taught this gesture before, it learns "
-    "more examples of it. Learning makes a new model, in some five seconds (the first time, in up to a minute)."
+    "more examples of it. Learning makes a new model. It takes some five seconds, or up to a minute the first time."
 )
 
 
@@ -92,6 +93,9 @@ class Teaching:
         self._pressed: bool | None = None  # the button of the last step, or its other one
 
     def ask(self) -> None:
+        if why_not := self._why_not():
+            self._window.banner.show_message(why_not, "info")
+            return
         dialog = TeachDialog(self._window)
         dialog.show_step(Step("", HINT.format(seconds=PERFORMED_S), button="Start", names=True))
         dialog.pressed.connect(self._go_on)
@@ -110,9 +114,7 @@ class Teaching:
             self._steps = self._give(self._dialog.name.text().strip())
 
     def poll(self) -> None:
-        why_not, action = self._why_not(), self._window.commands["teach"]
-        action.setEnabled(not why_not)
-        action.setToolTip(why_not or HOW)
+        self._window.commands["teach"].setToolTip(self._why_not() or HOW)
         if self._steps is None or self._dialog is None:
             return
         pressed, self._pressed = self._pressed, None
@@ -148,7 +150,7 @@ class Teaching:
         model, denoise = self._player.model, self._player.choices.denoise
         check_lesson(gesture, model)
         shown: list[Path] = []  # recordings that a model has learned from
-        made = ""  # that model's folder
+        before: Lesson | None = None  # what the last of them taught
         while True:
             recording = yield from self._record(gesture)
             try:
@@ -156,16 +158,19 @@ class Teaching:
             except BaseException:
                 _forget(recording)
                 raise
-            if made:
-                shutil.rmtree(made, ignore_errors=True)  # the new one has learned all of it
-            made = learned.folder
             if isinstance(learned, Changed):
+                made = learned.folder
                 _forget(recording)
                 yield from _renamed(learned)
                 break
+            worse = before is not None and learned.share < before.share
+            if before is not None and not worse:
+                shutil.rmtree(before.folder, ignore_errors=True)  # the new one has learned all of it
+            made = learned.folder
             shown.append(recording)
-            if not (yield from _shown_again(learned, recording)):
+            if not (yield from _shown_again(learned, recording, before if worse else None)):
                 break
+            before = learned
         self._window.model_requested.emit(made, self._player.engine)
 
     def _learn_from(self, shown: list[Path], gesture: str, model: str, denoise: bool) -> Steps[Lesson | Changed]:
@@ -184,7 +189,7 @@ class Teaching:
     def _ask_about(known: Recognised, gesture: str) -> Steps[bool]:
         """Return True to give what is known another name, and False to learn the gesture."""
         words = (
-            f"Rename it: the model learns nothing, and calls {known.label} {gesture} from now on.\n"
+            f"Rename it: the model learns nothing. From now on, it calls {known.label} “{gesture}”.\n"
             f"Learn it anyway: the model learns {gesture}, and {known.label} may later be taken for it.\n"
             "Cancel: the model stays as it is."
         )
@@ -220,8 +225,8 @@ class Teaching:
 
     def _perform(self, gesture: str, recorder: Recorder) -> Iterator[Step]:
         for left_s, share in self._time(READY_S):
-            words = f"Stand still, as you do between gestures. Then perform {gesture} again and again."
-            yield Step(f"Get ready: {left_s}", words, share)
+            words = f"Stand as you do between gestures. Then perform {gesture} again and again."
+            yield Step(f"Stand still: {left_s}", words, share)
         recorder.label(gesture)
         for left_s, share in self._time(PERFORMED_S):
             yield Step(gesture, f"Perform it again and again: {left_s} s left.", share)
@@ -242,13 +247,20 @@ def _renamed(changed: Changed) -> Steps[None]:
         pass
 
 
-def _shown_again(lesson: Lesson, recording: Path) -> Steps[bool]:
-    """Yield how well it was learned; return True to show it once more, and False to use the model as it is."""
+def _shown_again(lesson: Lesson, recording: Path, better: Lesson | None) -> Steps[bool]:
+    """Yield how well it was learned; return True to show it once more, and False to use the model as it is.
+
+    ``better``: the lesson before, if more of that was recognised.
+    """
     use, more = "Use it", "Show it again"
-    better = (more, use) if lesson.poor or lesson.at_rest else (use, more)
+    buttons = (more, use) if lesson.poor or lesson.at_rest else (use, more)
     learned, *how_well = describe_lesson(lesson)
-    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"
-    step = Step(learned, sentences([*how_well, where]), None, *better, cancel="Not now")
+    where = [f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), and the recording is {recording}"]
+    if better is not None:
+        where += [
+            f"before this recording it was {100 * better.share:.0f} %: that model is “{Path(better.folder).name}”"
+        ]
+    step = Step(learned, sentences([*how_well, *where]), None, *buttons, cancel="Not now")
     while (pressed := (yield step)) is None:
         pass
     return (step.button if pressed else step.other) == more
@@ -354,9 +366,10 @@ class Correcting:
             return
         undone = self._done.pop()
         self._window.model_requested.emit(undone.before, self._player.engine)
-        for file in (undone.folder, str(undone.recording)):
-            QFile.moveToTrash(file)
+        left = [file for file in (undone.folder, str(undone.recording)) if not QFile.moveToTrash(file)]
         words = f"The correction is undone: the model is {Path(undone.before).name} again"
+        if left:
+            words += f". There is no trash for {' and '.join(left)}: delete what you don't need"
         self._window.banner.show_message(words, "info")
 
     def _why_not(self) -> str:
@@ -374,7 +387,7 @@ class Correcting:
         files = recordings_of(model_folder(before)).get(gesture, Recordings()).there
         if not files.shown:
             raise ModelError(
-                f"The recordings of {gesture} are missing, so it can't be learned again: teach it again (Ctrl+G)"
+                f"No recording shows {gesture}, and a correction learns from one: teach it once more here (Ctrl+G)"
             )
         path = _new_file(f"not-{gesture}")
         recorder = None if session is None else session.control.record_last(path, seconds)
@@ -393,7 +406,7 @@ class Correcting:
             if learned.poor:
                 shutil.rmtree(learned.folder, ignore_errors=True)
                 raise ModelError(
-                    f"That movement is too much like {gesture}, so the model wasn't changed. "
+                    f"That movement is too much like {gesture}, so {Path(before).name} wasn't changed. "
                     f"With the correction, only {said}"
                 )
         except BaseException:

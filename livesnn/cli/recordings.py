@@ -286,8 +286,8 @@ def teach(
         Name of the gesture. If the model was taught it before, it learns more of it, for example from another person.
     sources
         Recordings that show the gesture for four seconds or more, all the time or where a label GESTURE says so. Or
-        a live source: camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:flap. livesnn then says when to
-        perform. Record several people if the model should recognise others than you.
+        a live source: camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:flap. livesnn then says when
+        to stand still and when to perform. Record several people if the model should recognise others than you.
     model
         Name of a model, or a model folder. A model that was taught before can learn another gesture.
     others
@@ -314,10 +314,12 @@ def teach(
         Print JSON.
     """
     from livesnn.sources import is_live
-    from livesnn.teach import AlreadyRecognisedError, check_lesson, check_out, own_folder
+    from livesnn.teach import AlreadyRecognisedError, as_taught, check_lesson, check_out, own_folder
+    from livesnn.teach.add_class import LEAST_WINDOWS
     from livesnn.teach.add_class import teach as learn
     from livesnn.teach.clips import Take, read_takes
 
+    gesture = as_taught(gesture, model)
     folder = own_folder(model, gesture, rename) if out is None else expanded(out)
     if rename or remove:
         if sources or others or again or (rename and remove):
@@ -329,6 +331,8 @@ def teach(
     card = check_lesson(gesture, model, others=bool(others))
     check_out(folder)
     _check_sources(gesture, sources, others)
+    if all(map(is_live, sources)) and len(sources) * seconds < (least_s := LEAST_WINDOWS * card.input.window_s):
+        raise UsageError(f"--seconds {seconds:g} is too short to learn {gesture} from: give {least_s:g} or more")
     read = partial(
         read_takes,
         spec=card.input,
@@ -353,10 +357,9 @@ def teach(
         with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
             lesson = learn(
                 gesture,
-                [take.clip for take in takes],
+                takes,
                 model,
                 folder,
-                before=[take.before for take in takes],
                 others=not_it,
                 recordings=Recordings(_absolute(recorded), _absolute(others), denoise),
                 again=again,
@@ -374,7 +377,7 @@ def teach(
         write_json(asdict(lesson) | {"poor": lesson.poor})
     else:
         write("\n".join(describe_lesson(lesson)))
-        _say_where(folder)
+        _say_where(folder, next(filter(is_live, sources), "SOURCE"))
     return 0
 
 
@@ -382,9 +385,10 @@ def _absolute(files: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(expanded(each).absolute()) for each in files)
 
 
-def _say_where(folder: Path) -> None:
+def _say_where(folder: Path, source: str = "SOURCE") -> None:
     write(f"the model is {folder}")
-    write(f"livesnn gui SOURCE --model {quote(folder.name if folder.parent == own_models_dir() else str(folder))}")
+    name = folder.name if folder.parent == own_models_dir() else str(folder)
+    write(f"livesnn gui {quote(source)} --model {quote(name)}")
 
 
 def _change(gesture: str, name: str, model: str, folder: Path, *, json: bool) -> int:
@@ -433,7 +437,7 @@ def _asked(recognised: Recognised) -> IfKnown:
     if sys.stdin is None or not sys.stdin.isatty():
         _tell(f"{recognised.question} Yes, since there is no terminal to answer in (--if-known stop)")
         return "go-on"
-    _tell(f"{recognised.question} [y/N, a: another name for {recognised.label}]")
+    _tell(f"{recognised.question} [y: yes, N: no, a: no, but call {recognised.label} by the new name]")
     answer = sys.stdin.readline().strip().casefold()
     return "alias" if answer in ("a", "alias") else "go-on" if answer in ("y", "yes") else "stop"
 

@@ -36,6 +36,8 @@ NOISE, AT_REST = 4.0, 100.0
 
 MISSED = 0.5  # Share of a gesture, performed otherwise than in the lesson, below which that should be shown too
 
+READY_S = 3.0  # Time to get ready in front of a live source
+
 LONGEST_NAME = 40  # Characters in a gesture's name, which becomes part of a folder's
 
 
@@ -53,6 +55,7 @@ class Lesson(Measured):
     movement: float
     at_rest: bool  # Whether that is no more than people at rest have; False for models that know no people
     window_s: float = 0.0  # Length of a window; 0: windows have a fixed number of events
+    restless: bool = False  # Whether somebody moved in the seconds before a take
     # Share of the lesson that is recognised where it is performed otherwise, such as "more slowly"
     otherwise: dict[str, float] = field(default_factory=dict)
 
@@ -64,8 +67,8 @@ class Lesson(Measured):
 
     @property
     def poor(self) -> bool:
-        """Whether most of the windows held out were decided wrong, so the class isn't learned."""
-        return 2 * self.right < self.kept_aside
+        """Whether no more than half of the windows held out were decided right, so the class isn't learned."""
+        return 2 * self.right <= self.kept_aside
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> Mod
     check_name(gesture, card)
     if card.dataset != SIMULATED and not others:
         raise DataError(
-            f"{card.name} was trained on {card.dataset or 'recordings'}: give recordings of what it knows as --others"
+            f"{card.name} wasn't trained on simulated people: give recordings of what it knows as --others"
         )
     return card
 
@@ -134,6 +137,8 @@ def check_model(folder: Path) -> ModelCard:
 
 def check_teachable(card: ModelCard) -> None:
     """Raise ModelError unless a class can be added to the model: its outputs must be linear in what they read."""
+    if card.input.kind != "events":
+        raise ModelError(f"{card.name} reads videos: only a model of events can be taught, such as gestures")
     if card.network.kind != "sts_resnet" or card.readout == "spikes":
         raise ModelError(
             f"{card.name} is a {card.network.kind} that reads out its {card.readout}: only an sts_resnet that reads "
@@ -153,8 +158,13 @@ def check_name(gesture: str, card: ModelCard) -> None:
         raise ModelError(f"{gesture!r} is shown where nothing is recognised: give the gesture another name")
     taken = {_plain(name): name for name in card.classes}
     if known := taken.get(_plain(gesture)):
-        more = f", or write it {known} to teach more of it" if known in card.taught else ""
-        raise ModelError(f"{card.name} knows {known} already: give the gesture another name{more}")
+        raise ModelError(f"{card.name} knows {known} already: give the gesture another name")
+
+
+def as_taught(gesture: str, model: str | Path) -> str:
+    """Return a gesture's name as the model has it, if it was taught one that looks alike in the window."""
+    taught = {_plain(name): name for name in check_model(model_folder(model)).taught}
+    return taught.get(_plain(gesture.strip()), gesture)
 
 
 def _plain(name: str) -> str:
@@ -206,16 +216,15 @@ def own_folder(model: str | Path, gesture: str, name: str = "") -> Path:
 def describe_measured(measured: Measured, window_s: float) -> list[str]:
     """Return how well a class was learned, as clauses; ``window_s``: the length of a window, 0 where it varies."""
     held_out = f"{measured.kept_aside * window_s:g} s" if window_s else f"{measured.kept_aside} windows"
-    share = f"{100 * measured.right / max(measured.kept_aside, 1):.0f} %"
     words = [
-        f"{share} of the {held_out} of the lesson that were held out for a test were recognised "
+        f"{100 * measured.share:.0f} % of the {held_out} of the lesson that were held out for a test were recognised "
         f"({measured.right} of {measured.kept_aside} windows)"
     ]
     if measured.known:
         most = sorted(((count, name) for name, count in measured.taken_from.items() if name), reverse=True)
         by_class = ", ".join(f"{count} of {name}" for count, name in most)
         words.append(
-            f"{measured.taken or 'none'} of {measured.known} windows of what the model knew "
+            f"{measured.taken or 'none'} of {measured.known} windows of other movements "
             f"{'was' if measured.taken < 2 else 'were'} mistaken for it{f': {by_class}' * bool(by_class)}"
         )
     return words
@@ -226,6 +235,8 @@ def describe_lesson(lesson: Lesson) -> list[str]:
     words = [f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}"]
     if lesson.at_rest:
         words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
+    if lesson.restless:
+        words.append("somebody moved before it, so it may be named later after a rest")
     if recognised_already(lesson.gesture, lesson.resembles, lesson.resembling, lesson.windows):
         words.append(
             f"before, {lesson.resembling} of the {lesson.windows} windows were recognised as {lesson.resembles}, "
@@ -233,9 +244,9 @@ def describe_lesson(lesson: Lesson) -> list[str]:
         )
     if lesson.poor:
         words.append(
-            "that isn't enough: show it again, for longer, or so that it differs more from the known classes"
+            "that isn't enough: show it again, always in the same way, or so that it differs more from known classes"
         )
-    words += [*describe_measured(lesson, lesson.window_s), f"learned from {lesson.windows} windows"]
+    words += [*describe_measured(lesson, lesson.window_s), f"the lesson has {lesson.windows} windows"]
     if ways := lesson.to_add:
         shown = [f"{way} ({100 * lesson.otherwise[way]:.0f} % is recognised so far)" for way in ways[:2]]
         words.append(f"show it {' and '.join(shown)}, too")

@@ -64,6 +64,7 @@ from livesnn.teach.clips import (
     Clip,
     FloatArray,
     Memory,
+    Take,
     Watched,
     at_tempo,
     drawn,
@@ -74,6 +75,7 @@ from livesnn.teach.clips import (
     movement,
     other_offset,
     rest_before,
+    still_before,
     watch,
     with_moments,
     with_units,
@@ -107,11 +109,10 @@ MOST_OTHERS = 2000
 
 def teach(
     gesture: str,
-    clips: Sequence[Clip],
+    takes: Sequence[Take | Clip],
     model: str | Path,
     out: Path,
     *,
-    before: Sequence[Clip] = (),
     others: Sequence[Clip] = (),
     recordings: Recordings = Recordings(),  # noqa: B008 (frozen)
     again: bool = False,
@@ -122,20 +123,19 @@ def teach(
 
     The network and the other classes' rows stay as they are. The class is learned first without the last quarter of
     each clip, to measure it, and then from all windows. Raises ModelError like `check_lesson`, and if ``out`` is
-    there already or can't be written; DataError if the clips or ``others`` are too short, or nothing can be seen in
+    there already or can't be written; DataError if the takes or ``others`` are too short, or nothing can be seen in
     them; AlreadyRecognisedError if ``go_on`` returns False.
 
     Parameters
     ----------
-    clips
-        Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time.
-    before
-        For each clip, the frames right before it, in which the person stands still. The gesture is then recognised
-        sooner after a rest. They may be missing, and are ignored if somebody moves in them.
+    takes
+        Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time; or such frames with
+        those right before them, in which the person stands still. The gesture is then recognised sooner after a rest.
+        The frames before are ignored if somebody moves in them.
     others
-        The same of anything else; models that weren't trained on simulated people need it.
+        Frames of anything else; models that weren't trained on simulated people need them.
     recordings
-        Where ``clips`` and ``others`` come from, to be listed in the model (`recordings_of`): absolute paths.
+        Where ``takes`` and ``others`` come from, to be listed in the model (`recordings_of`): absolute paths.
     again
         Whether earlier lessons of this class are forgotten.
     go_on
@@ -155,18 +155,18 @@ def teach(
     earlier = taught_before(folder, card, rows.shape[1] if memory is None else memory.size)
     if again:
         earlier.pop(gesture, None)
-    parts = [watch(loaded, weights, clip, memory) for clip in clips]
-    shown, lengths = Watched.joined(parts), [len(part.units) for part in parts]
-    windows = len(shown.units)
-    _check_windows(windows, gesture, card)
-    moving = _movement(clips, gesture, card)
+    given = [take if isinstance(take, Take) else Take(take, take[:0]) for take in takes]
+    window = card.input.window
+    lengths = [len(take.clip) // window for take in given]
+    _check_windows(windows := sum(lengths), gesture, card)
+    shown = Watched.joined([watch(loaded, weights, take.clip, memory) for take in given])
+    moving = _movement([take.clip for take in given], gesture, card)
     resembles, resembling = _resembles(shown.units, rows, card)
     recognised = recognised_already(gesture, resembles, resembling, windows)
     if recognised is not None and not go_on(recognised):
         raise AlreadyRecognisedError(recognised)
     aside = _kept_aside(lengths)
-    before = before or [clip[:0] for clip in clips]
-    lesson = _Given(gesture, clips, before, others, loaded, weights, rows, earlier, shown, aside)
+    lesson = _Given(gesture, given, others, loaded, weights, rows, earlier, shown, aside)
     learned = _learn_row(lesson, progress) if memory is None else _learn_moments(lesson, memory, lengths, progress)
     measured = Measured(
         right=learned.decided(shown.chosen(aside)),
@@ -185,6 +185,7 @@ def teach(
         movement=round(moving, 1),
         at_rest=moving < AT_REST and card.dataset == SIMULATED,
         window_s=card.input.window_s,
+        restless=any(len(still) > 0 and not still.any() for take in given for still in [still_before(take, window)]),
         otherwise=_otherwise(lesson, memory, learned.decided),
     )
     taught = {name: card.taught.get(name, 0) for name in learned.kept}
@@ -201,14 +202,13 @@ class _Given(NamedTuple):
     """What a lesson starts from."""
 
     gesture: str
-    clips: Sequence[Clip]
-    before: Sequence[Clip]
+    takes: Sequence[Take]
     others: Sequence[Clip]
     model: Model
     weights: Weights
     rows: FloatArray  # Of all classes that the model has, see `rows_of`
     earlier: dict[str, FloatArray]  # What `TAUGHT` has of each class
-    shown: Watched  # The clips
+    shown: Watched  # The takes
     aside: npt.NDArray[np.bool_]  # Which of their windows are held out at first
 
     def others_rows(self) -> FloatArray:
@@ -236,7 +236,7 @@ def _learn_row(lesson: _Given, progress: Progress) -> Learned:
     model, weights, gesture, aside = lesson.model, lesson.weights, lesson.gesture, lesson.aside
     card, before, taught = _with_class(model.card, gesture), dict(lesson.earlier), lesson.shown.units
     earlier = before.pop(gesture, taught[:0])
-    copied = [[watch(model, weights, copy).units for copy in moved(clip)] for clip in lesson.clips]
+    copied = [[watch(model, weights, copy).units for copy in moved(take.clip)] for take in lesson.takes]
     copies = [joined(copy) for copy in zip(*copied, strict=True)]
     known = _known(lesson, before, progress)
     # Windows that were taught earlier have no shifted copies: each is repeated instead.
@@ -276,8 +276,7 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
     if not most:
         raise ModelError(f"{card.name} has no room for another gesture: teach a model with fewer taught gestures")
     ends, alphas = np.cumsum(lengths)[:-1], card.traces.alphas
-    shown = zip(lesson.clips, lesson.before, strict=True)
-    rests = [rest_before(before, clip, model, weights, memory) for clip, before in shown]
+    rests = [rest_before(take, model, weights, memory) for take in lesson.takes]
     clips = list(zip(*(np.split(part, window * ends) for part in lesson.shown[1:]), rests, strict=True))
     learned = [window * np.count_nonzero(~out) for out in np.split(aside, ends)]
     early = [(seen[:n], currents[:n], rest) for (seen, currents, rest), n in zip(clips, learned, strict=True)]
@@ -315,7 +314,7 @@ def _learn_moments(lesson: _Given, memory: Memory, lengths: Sequence[int], progr
 def _otherwise(lesson: _Given, memory: Memory | None, decided: Callable[[Watched], int]) -> dict[str, float]:
     """Return which share of the lesson's second half is recognised where it is performed otherwise (`OTHERWISE`)."""
     timed = lesson.model.card.input.slice.delta_t_us is not None  # frames of so many events have no tempo
-    halves = [clip[len(clip) // 2 :] for clip in lesson.clips]
+    halves = [take.clip[len(take.clip) // 2 :] for take in lesson.takes]
     shares = {}
     for name, (moves, tempo) in OTHERWISE.items():
         if tempo == 1 or timed:
@@ -343,7 +342,8 @@ def _check_windows(windows: int, gesture: str, card: ModelCard) -> None:
         seconds = LEAST_WINDOWS * card.input.window_s
         long = f" ({seconds:g} s)" if seconds else ""
         raise DataError(
-            f"{windows} whole windows of {gesture} are too few to learn from: record {LEAST_WINDOWS}{long} or more"
+            f"{windows} whole window{'s' * (windows != 1)} of {gesture} {'is' if windows == 1 else 'are'} too few to "
+            f"learn from: record {LEAST_WINDOWS}{long} or more"
         )
 
 

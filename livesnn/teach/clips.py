@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,9 @@ import numpy.typing as npt
 from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DataError, ModelError
 from livesnn.events.cameras.sensitivity import SensorSettings
-from livesnn.events.filters import Orientation
+from livesnn.events.filters import Orientation, check_seconds
 from livesnn.events.labels import Label, has_labels, read_labels
+from livesnn.events.packet import Packet
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import OTHER
@@ -27,6 +28,7 @@ from livesnn.infer.onnx_engine import MIX
 from livesnn.infer.run import FrameStream
 from livesnn.infer.spike_engine import EPSILON, Dense, hidden_units
 from livesnn.sources import is_live, open_source
+from livesnn.teach import READY_S
 from livesnn.weights import Weights, load_tensors
 
 FloatArray = npt.NDArray[np.float32]
@@ -38,17 +40,15 @@ stands in the same place twice."""
 
 PARTS = 8  # Parts along each side of the picture in which events are counted, to measure movement
 
-READY_S = 3.0  # Time to get ready in front of a live source
-
 RESTING = 40
-"""Largest number of frames right before a performance that are kept: two seconds of 50 ms."""
+"""At most so many frames before a performance are kept: two seconds, at 50 ms a frame."""
 
 
 class Take(NamedTuple):
     """A gesture as somebody showed it.
 
-    ``clip``: its frames, uint8 [T, C, H, W]. ``before``: the last frames before it, of the same source without a gap,
-    uint8 [R, C, H, W] with R from 0 to `RESTING`; none where it begins with the source.
+    ``clip``: its frames, uint8 [T, C, H, W]. ``before``: the last frames before it in which nothing is performed,
+    uint8 [R, C, H, W] with R from 0 to `RESTING`. If an earlier take has more of them, they are those before it.
     """
 
     clip: Clip
@@ -75,7 +75,7 @@ def read_takes(
     Parameters
     ----------
     seconds
-        End after so long: of a live source by the clock, from when it begins (`once_ready`).
+        End after so long: of a live source by the clock, from when the person has got ready.
     label, unless
         Of a recording that has labels, whatever its length: only where this one holds, and that one doesn't.
     sensor
@@ -86,22 +86,27 @@ def read_takes(
         Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
         was damaged or lost.
     """
+    check_seconds(seconds)
     sensor = sensor if is_live(source) else None
     with closing(open_source(source, notify=tell, sensor=sensor)) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
+        countdown = Countdown(tell, ready_s, seconds) if opened.live else None
         stream = FrameStream(
             opened,
             spec,
             seconds=None if labelled or seconds is None else ready_s * opened.live + seconds,
             orientation=orientation or Orientation(),
             denoise=denoise,
+            record=None if countdown is None else countdown.see,
         )
-        if opened.live:
-            takes = takes_of(once_ready(stream, tell, ready_s=ready_s))
+        parts: Parts = ((0, frame) for frame in stream)
+        if countdown is not None:
+            parts = countdown.parts(stream)
         elif isinstance(opened, Recording):
-            takes = takes_of(_labelled(stream, spec, opened, label, unless))
-        else:
-            takes = takes_of((0, frame) for frame in stream)
+            parts = _labelled(stream, spec, opened, label, unless)
+        takes = takes_of(parts)
+        if countdown is not None:
+            tell("you can stop now")
         for warning in stream.warnings:
             tell(f"{source}: {warning}")
     if labelled and not any(len(take.clip) >= spec.window for take in takes):
@@ -111,46 +116,59 @@ def read_takes(
     return takes
 
 
-Parts = Iterator[tuple[int, Frame]]
-"""Frames, each with the number of the part of the source that it belongs to; `BETWEEN`: to none."""
-BETWEEN = -1
+Parts = Iterator[tuple[int | None, Frame]]
+"""Frames, each with the number of its part of the source. None: it is between them, where nothing is performed."""
 
 
-def once_ready(
-    stream: Iterable[Frame],
-    tell: Callable[[str], None],
-    *,
-    ready_s: float = READY_S,
-    clock: Callable[[], float] = time.perf_counter,
-) -> Parts:
-    """Yield the frames of a live source, which are a part from ``ready_s`` after the first one on.
+class Countdown:
+    """Tells a person in front of a live source when to stand still and when to perform.
 
-    ``tell`` gets a line when to get ready, and one when to perform. ``clock`` returns seconds.
+    It looks at the packets, since they also come, empty, while nothing moves. ``clock`` returns seconds, as
+    ``arrived_s`` of packets and frames.
     """
-    begins_s, part = math.inf, BETWEEN
-    for frame in stream:
-        if begins_s == math.inf:
-            begins_s = clock() + ready_s
-            tell(f"get ready: stand still, and begin in {ready_s:g} s")
-        if part == BETWEEN and clock() >= begins_s:
-            part = 0
-            tell("perform the gesture now, again and again")
-        yield part, frame
+
+    def __init__(
+        self,
+        tell: Callable[[str], None],
+        ready_s: float = READY_S,
+        seconds: float | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._tell, self._ready_s, self._clock = tell, ready_s, clock
+        self._how_long = "" if seconds is None else f" for {seconds:g} s"
+        self._begins_s = math.inf
+        self._begun = False
+
+    def see(self, packet: Packet) -> None:
+        now_s = self._clock()
+        if self._begins_s == math.inf:
+            self._begins_s = now_s + self._ready_s
+            self._tell(f"stand still: begin in {self._ready_s:g} s")
+        elif not self._begun and now_s >= self._begins_s:
+            self._begun = True
+            self._tell(f"perform the gesture now, again and again{self._how_long}")
+
+    def parts(self, stream: Iterable[Frame]) -> Parts:
+        """Yield all frames. Those that arrive once the person has got ready are part 0."""
+        for frame in stream:
+            yield 0 if frame.arrived_s >= self._begins_s else None, frame
 
 
 def takes_of(parts: Parts) -> list[Take]:
     """Return each part of a stream, in pieces where there is a gap in time."""
     takes: list[tuple[list[Clip], list[Clip]]] = []  # clips of one frame each
     before: deque[Clip] = deque(maxlen=RESTING)
-    last = BETWEEN
+    rest: list[Clip] = []
+    last = None
     for part, frame in parts:
         if frame.start:
             before.clear()
-        if part == BETWEEN:
+        if part is None:
             before.append(frame.data[None])
         else:
             if frame.start or part != last:
-                takes.append(([], [*before]))
+                rest = [*before] if len(before) >= len(rest) else rest
+                takes.append(([], rest))
                 before.clear()
             takes[-1][0].append(frame.data[None])
         last = part
@@ -163,27 +181,34 @@ def clips_of(stream: Iterable[Frame]) -> list[Clip]:
 
 
 def _labelled(stream: Iterable[Frame], spec: InputSpec, recording: Recording, label: str, unless: str) -> Parts:
-    """Yield the frames, with parts within the labels ``label``, if there are any labels, and outside ``unless``."""
+    """Yield the frames but those of other labels.
+
+    A part is a stretch that ``label`` holds for, or the whole recording if it has no labels, except where ``unless``
+    holds.
+    """
     labels = read_labels(recording.path)
     names = sorted({one.label for one in labels})
     if label and labels and label not in names:
         raise DataError(
             f"{recording.path} has labels, but none is {label}: name the gesture as one of {', '.join(names)}"
         )
-    included = _parts(recording, labels, label) if label and labels else [(-math.inf, math.inf)]
-    excluded = _parts(recording, labels, unless)
-    before_us = recording.labels_start
+    included = _parts(recording, labels, {label}) if label and labels else [(-math.inf, math.inf)]
+    others = _parts(recording, labels, {*names} - {label} if label else {unless})
+    before_us, left_out = recording.labels_start, False
     for frame in stream:
         begins_us = before_us if spec.slice.delta_t_us is None else frame.t - spec.slice.delta_t_us
         before_us = frame.t
-        within = (i for i, (begin, end) in enumerate(included) if begin <= begins_us and frame.t <= end)
-        outside = any(begins_us < end and begin < frame.t for begin, end in excluded)
-        yield BETWEEN if outside else next(within, BETWEEN), frame
+        part = next((i for i, (begin, end) in enumerate(included) if begin <= begins_us and frame.t <= end), None)
+        if (unless or part is None) and any(begins_us < end and begin < frame.t for begin, end in others):
+            left_out = True
+            continue
+        yield part, replace(frame, start=frame.start or left_out)
+        left_out = False
 
 
-def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tuple[float, float]]:
+def _parts(recording: Recording, labels: Iterable[Label], names: Collection[str]) -> list[tuple[float, float]]:
     zero_us = recording.labels_start
-    return [(zero_us + 1e6 * one.start, zero_us + 1e6 * one.end) for one in labels if one.label == name]
+    return [(zero_us + 1e6 * one.start, zero_us + 1e6 * one.end) for one in labels if one.label in names]
 
 
 def movement(clip: Clip, window: int) -> npt.NDArray[np.float64]:
@@ -365,7 +390,7 @@ class Memory(NamedTuple):
     def examples(
         self, parts: Iterable[tuple[FloatArray, FloatArray, FloatArray]], alphas: Sequence[float]
     ) -> FloatArray:
-        """Return what is kept [E, size] of the moments and currents of each clip, and of the rest before it."""
+        """Return what is kept [E, size]. ``parts``: each clip's moments and currents, and the current before it."""
         steady, begun = [], []
         for moments, currents, rest in parts:
             steady.append(moments[min(FIRST, len(moments) // 2) :: EVERY])
@@ -421,17 +446,24 @@ def watch(model: Model, weights: Weights, clip: Clip, memory: Memory | None = No
     return Watched(means, *(np.array(each or NO_WINDOWS, np.float32) for each in (moments, currents)))
 
 
-STILL = 0.5  # Largest movement before a clip, as a share of the clip's, by which somebody stands still
+STILL = 0.5  # Somebody stands still if they move at most this share as much as in the take
 
 
-def rest_before(before: Clip, clip: Clip, model: Model, weights: Weights, memory: Memory) -> FloatArray:
-    """Return the mean current [D] before a clip, or that of simulated people if nobody stands still there."""
-    window = model.card.input.window
-    before = before[len(before) % window :]
-    moves = movement(clip, window)
-    if len(before) < 2 * window or not len(moves) or np.median(movement(before, window)) > STILL * np.median(moves):
+def still_before(take: Take, window: int) -> npt.NDArray[np.bool_]:
+    """Return in which windows before a take somebody stands still, bool [N]; the network settles in the first one."""
+    before, moves = take.before[len(take.before) % window :], movement(take.clip, window)
+    return movement(before, window)[1:] <= STILL * (np.median(moves) if len(moves) else 0)
+
+
+def rest_before(take: Take, model: Model, weights: Weights, memory: Memory) -> FloatArray:
+    """Return the mean current [D] before a take, or that of simulated people if nobody stands still there."""
+    window, still = model.card.input.window, still_before(take, model.card.input.window)
+    if not still.any():
         return memory.rest
-    return watch(model, weights, before, memory).currents[window:].mean(0)  # the network has settled by then
+    before = take.before[len(take.before) % window :]
+    currents = watch(model, weights, before, memory).currents[window:]
+    rest: FloatArray = currents.reshape(len(still), window, -1)[still].mean((0, 1))
+    return rest
 
 
 def without_moments(weights: Weights, card: ModelCard) -> Weights:

@@ -33,7 +33,7 @@ from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_clip, gesture
 from livesnn.simulate.motions import GESTURES, IDLE, TEACHABLE, mirrored
 from livesnn.sources import event_source, open_source
 from livesnn.teach.add_class import teach
-from livesnn.teach.clips import clips_of
+from livesnn.teach.clips import Take, clips_of
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate, score_interval
 from livesnn.video import emulate
@@ -290,7 +290,8 @@ def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) ->
         shown = list(_stream(spec, seed, (movement,), TAUGHT_S + ASKED_S, way_s))
         taught = round(len(shown) * TAUGHT_S / (TAUGHT_S + ASKED_S))
         (still,) = clips_of(_stream(spec, seed, (IDLE,), STILL_S, way_s))
-        lesson = teach(movement, clips_of(shown[:taught]), model, Path(folder) / "taught", before=[still])
+        takes = [Take(clip, still) for clip in clips_of(shown[:taught])]
+        lesson = teach(movement, takes, model, Path(folder) / "taught")
         knowing = load_model(lesson.folder, "onnx")
         gestures = _stream(spec, seed, (*GESTURES[:-1], IDLE), 2 * ASKED_S, WAYS_S["changing"])
         others = [_stream(spec, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2, way_s) for i in range(OTHERS)]

@@ -199,7 +199,7 @@ def test_without_the_recordings_of_its_lessons_a_gesture_is_not_corrected(
     with streaming(Scene(RIGHT)) as address:
         watch(qtbot, window, address)
         window.commands["wrong"].trigger()
-        wait_for(qtbot, window, "The recordings of right are missing")
+        wait_for(qtbot, window, "No recording shows right")
     assert not [*(own / LESSONS).glob("not-*")]
 
 

@@ -22,7 +22,7 @@ from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import EVENTS_DTYPE, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
@@ -34,6 +34,7 @@ from livesnn.teach import (
     NOISE,
     Lesson,
     Recordings,
+    as_taught,
     change_class,
     describe_lesson,
     own_folder,
@@ -58,12 +59,13 @@ from livesnn.teach.clips import (
     OTHERWISE,
     RESTING,
     Clip,
+    Countdown,
     Memory,
+    Take,
     at_tempo,
     likeness,
     moved,
     movement,
-    once_ready,
     read_takes,
     takes_of,
     watch,
@@ -233,13 +235,17 @@ def test_onsets_begin_from_how_the_person_stood_before(
     memory = Memory.of(remembering, weights, card)
     assert memory is not None
     still = clip(LEFT, frames=30) // 4  # hardly anything happens
+    moved_late = np.concatenate([still[:20], clip(RIGHT, frames=10)])
     for number, (before, stood) in enumerate(
-        [([still], True), ([still[:19]], False), ([clip(RIGHT, seed=1)], False), ([], False)]
+        [(still, True), (still[:19], False), (clip(RIGHT, seed=1)[:30], False), (moved_late, True), (None, False)]
     ):
         begun.clear()
         out = tmp_path / str(number)
-        teach("right", [clip(RIGHT)], remembering, out, before=before, others=[clip(LEFT)])
-        seen = watch(load_model(remembering, "onnx"), weights, still, memory).currents[10:].mean(0)
+        shown = clip(RIGHT) if before is None else Take(clip(RIGHT), before)
+        lesson = teach("right", [shown], remembering, out, others=[clip(LEFT)])
+        assert lesson.restless == (before is not None and len(before) >= 20 and not stood)
+        settled = slice(10, 20 if before is moved_late else 30)
+        seen = watch(load_model(remembering, "onnx"), weights, still, memory).currents[settled].mean(0)
         for rest in begun:
             np.testing.assert_allclose(rest, seen if stood else memory.rest, atol=1e-6)
         assert len(begun) == 2  # without the last quarter, and with it
@@ -352,7 +358,8 @@ def test_a_gesture_that_was_taught_learns_more_from_another_person(base: Path, t
     for quarter in (ABOVE, UNDER):
         assert set(decisions(tmp_path / "three", clip(quarter, seed=7))) == {"mine"}
     assert "mine" not in decisions(tmp_path / "three", clip(LEFT, seed=7))
-    with pytest.raises(ModelError, match=r"knows mine already.* or write it mine to teach more of it"):
+    assert as_taught("Mine", tmp_path / "three") == "mine"
+    with pytest.raises(ModelError, match=r"knows mine already"):
         teach("Mine", [clip(UNDER)], tmp_path / "three", tmp_path / "four", others=others)
 
 
@@ -402,39 +409,40 @@ def test_a_lesson_says_that_hardly_anything_moved() -> None:
     assert "hardly anything" not in " ".join(describe_lesson(replace(still, at_rest=False)))
 
 
-GET_READY = "get ready: stand still, and begin in {} s"
-
-
-def test_a_live_source_begins_three_seconds_after_its_first_frame() -> None:
+def test_a_live_source_begins_three_seconds_after_its_first_packet_and_while_nothing_moves() -> None:
     said: list[str] = []
-    seconds = iter([10.0, 10.0, 11.0, 12.9, 13.0])
+    times_s = [10.0, 10.0, 11.0, 12.9, 13.0]
+    seconds = iter(times_s)
+    countdown = Countdown(said.append, seconds=10, clock=lambda: next(seconds))
 
     def stream() -> Iterator[Frame]:
-        for number in range(5):
-            yield Frame(number, clip(LEFT)[number], 0)
-            assert len(said) == (1 if number < 3 else 2)
+        for number, arrived_s in enumerate(times_s):
+            countdown.see(Packet(np.zeros(0, EVENTS_DTYPE)))
+            yield Frame(number, clip(LEFT)[number], 0, arrived_s)
+            assert len(said) == (1 if number < 4 else 2)
 
-    (take,) = takes_of(once_ready(stream(), said.append, clock=lambda: next(seconds)))
-    np.testing.assert_array_equal(take.clip, clip(LEFT)[3:5])
-    np.testing.assert_array_equal(take.before, clip(LEFT)[:3])
-    assert said == [GET_READY.format(3), "perform the gesture now, again and again"]
+    (take,) = takes_of(countdown.parts(stream()))
+    np.testing.assert_array_equal(take.clip, clip(LEFT)[4:5])
+    np.testing.assert_array_equal(take.before, clip(LEFT)[:4])
+    assert said == ["stand still: begin in 3 s", "perform the gesture now, again and again for 10 s"]
 
 
 def test_frames_before_a_gap_dont_belong_to_the_part_after_it() -> None:
     data = clip(LEFT)
-    starts, parts = {2, 5}, [-1, -1, -1, 0, 0, 0, -1, 1, 2]
+    starts, parts = {2, 5}, [None, None, None, 0, 0, 0, None, 1, 2]
     stream = ((part, Frame(n, data[n], 0, start=n in starts)) for n, part in enumerate(parts))
     takes = takes_of(stream)
     assert [len(take.clip) for take in takes] == [2, 1, 1, 1]
-    for take, before in zip(takes, (data[2:3], data[:0], data[6:7], data[:0]), strict=True):
+    for take, before in zip(takes, (data[2:3], data[2:3], data[6:7], data[6:7]), strict=True):
         np.testing.assert_array_equal(take.before, before)
 
 
 def test_what_comes_before_a_live_source_begins_is_no_part_of_the_gesture() -> None:
     said: list[str] = []
     (take,) = read_takes("simulate:flap", CARD.input, seconds=0.5, ready_s=1.5, tell=said.append)
-    assert said == [GET_READY.format(1.5), "perform the gesture now, again and again"]
-    assert 10 < len(take.clip) < 100  # frames of 10 ms
+    perform = "perform the gesture now, again and again for 0.5 s"
+    assert said == ["stand still: begin in 1.5 s", perform, "you can stop now"]
+    assert 30 < len(take.clip) < 60  # frames of 10 ms
     assert len(take.before) == RESTING
 
 
@@ -478,6 +486,8 @@ def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
     short = clip(RIGHT, frames=10 * LEAST_WINDOWS - 1)
     with pytest.raises(DataError, match=r"7 whole windows of right are too few .* record 8 \(0.8 s\) or more"):
         teach("right", [short], base, tmp_path / "taught", others=[clip(LEFT)])
+    with pytest.raises(DataError, match="0 whole windows of right are too few"):  # of a camera that was lost
+        teach("right", [], base, tmp_path / "taught", others=[clip(LEFT)])
 
 
 def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
@@ -547,6 +557,10 @@ def test_of_a_labelled_recording_only_what_the_label_holds_is_learned(tmp_path: 
         np.concatenate([take.clip for take in outside])[1:],
         shown[[*range(1, 120), *range(240, 300), *range(310, 360)]],
     )
+    (tmp_path / "a.labels.csv").write_text(f"{table}a.aedat4,0.0,1.1,another,\n")
+    first, _ = read_takes(str(path), CARD.input, label="right")
+    np.testing.assert_array_equal(first.before, shown[110:120])  # who performs something else isn't resting
+    (tmp_path / "a.labels.csv").write_text(table)
     with pytest.raises(DataError, match="has labels, but none is left: name the gesture as one of right"):
         read_takes(str(path), CARD.input, label="left")
     (tmp_path / "a.labels.csv").write_text(table.replace("1.2,2.4", "9.2,9.4"))
@@ -611,7 +625,7 @@ def test_before_the_command_takes_a_known_gesture_it_asks(
     out = tmp_path / "out"
     assert main([*known_again, str(out)]) == int(not learned)
     said = capsys.readouterr().err
-    assert said.startswith(f"{ASKED} [y/N, a: another name for right]\n")
+    assert said.startswith(f"{ASKED} [y: yes, N: no, a: no, but call right by the new name]\n")
     assert out.exists() == learned
     assert ("nothing was learned" in said) == (not learned)
 
@@ -997,12 +1011,12 @@ def test_a_lesson_names_what_was_mistaken_for_it_most_often_first() -> None:
     assert describe_lesson(some)[:3] == [
         "flap is learned",
         "80 % of the 2.5 s of the lesson that were held out for a test were recognised (4 of 5 windows)",
-        "3 of 192 windows of what the model knew were mistaken for it: 2 of drums, 1 of wave",
+        "3 of 192 windows of other movements were mistaken for it: 2 of drums, 1 of wave",
     ]
     none = replace(some, taken=0, taken_from={}, window_s=0.0)
     assert describe_lesson(none)[1:3] == [
         "80 % of the 5 windows of the lesson that were held out for a test were recognised (4 of 5 windows)",
-        "none of 192 windows of what the model knew was mistaken for it",
+        "none of 192 windows of other movements was mistaken for it",
     ]
     assert "mistaken" not in " ".join(describe_lesson(replace(none, known=0)))
 

@@ -132,6 +132,11 @@ def test_odd_subjects_are_trained_on_and_whole_ones_kept_for_validation(tmp_path
     parts = data_set("utd-mhad").load_parts(trees.configured(dataset="utd-mhad", data=tmp_path, validation=0.5))
     kept = [set(clips.groups) for clips in (parts.training, parts.validation)]  # type: ignore[attr-defined]
     assert sorted(kept, key=min) == [{"subject 1"}, {"subject 3"}]
+    classes = parts.training.classes  # without those that nobody performs
+    assert set(GESTURES) - {*classes} == {"arm_roll", "air_drums", "air_guitar"}
+    card = ModelCard("mine", classes, data_set("utd-mhad").INPUT)
+    clips = data_set("utd-mhad").load_split(tmp_path, "test", card)
+    assert {clips.classes[label] for label in clips.labels} == {"hand_clapping", "other"}
 
 
 def test_a_folder_without_takes_is_one_line(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,9 @@ PERFORMED = {
 OTHER = GESTURES[-1]
 MIDDLE = 0.6
 """Share of a take, in its middle, in which its gesture is performed: it begins and ends with hanging arms."""
+
+SHOWN = tuple(name for name in GESTURES if name == OTHER or {name, mirrored(name)} & {*PERFORMED.values()})
+"""The classes of a model that is trained on it: those of `GESTURES` that somebody performs."""
 
 TEST_SUBJECTS = (2, 4, 6, 8)
 
@@ -99,7 +103,8 @@ class Take(NamedTuple):
 
 def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
     """Return the windows of subjects 1, 3, 5 and 7, some of whom are kept for validation by seed."""
-    return _load(find_takes(request.data), request.input, test=False).parts(request, before)
+    clips = _load(find_takes(request.data), request.input, test=False)
+    return _of_classes(clips, SHOWN).parts(request, before)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -108,6 +113,8 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     For a model of another data set, "validation" and "train" are all of subjects 1, 3, 5 and 7.
     """
     clips = _load(find_takes(data), card.input, test=split == "test")
+    if card.classes == SHOWN:
+        clips = _of_classes(clips, SHOWN)
     if split == "test" or card.dataset != "utd-mhad" or card.split is None:
         return clips
     return clips.split_by_group(card.split)[split == "validation"]
@@ -153,6 +160,12 @@ def _load(takes: Sequence[Take], spec: InputSpec, *, test: bool) -> Clips:
         for mirrored_too in (False, True)
     ]
     return load_recordings(f"utd-mhad-{VERSION}", recordings, GESTURES, spec, read=_windows)
+
+
+def _of_classes(clips: Clips, classes: tuple[str, ...]) -> Clips:
+    """Return the same clips with labels of some of their classes, which have them all."""
+    labels = np.array([classes.index(clips.classes[label]) for label in clips.labels], np.int64)
+    return replace(clips, labels=labels, classes=classes)
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
