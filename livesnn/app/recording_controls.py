@@ -33,6 +33,7 @@ _LABELS_HINT = (
     "While you record, the keys 1 to 9 begin a label, and the same key ends it. livesnn writes the labels to a "
     "table beside the recording, which livesnn train reads."
 )
+IN_A_LESSON = "A lesson is being recorded"
 _TOO_MANY = f"Only {MOST_LABELS} labels have keys, and you gave {{count}}: remove some."
 
 
@@ -67,8 +68,10 @@ class RecordingControls:
         """Record to a new file in the folder last used, from now on; return why that can't be, "" if it can."""
         if self._player.recorder is not None:
             return ""
-        if not self._player.can_record:
+        if not self._player.can_record or self._player.session is None:
             return LIVE_ONLY
+        if self._player.session.control.recording:
+            return IN_A_LESSON
         self.start(self._new_file())
         return ""
 

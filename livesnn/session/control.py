@@ -193,6 +193,11 @@ class Control:
             self._update_playback()
             return self._recorder
 
+    @property
+    def recording(self) -> bool:
+        """Whether something is being recorded: by request, or a lesson."""
+        return self._recorder is not None
+
     def record_last(self, path: Path, seconds: float | None = None) -> Recorder | None:
         """Write what is kept of a live source's last seconds, and nothing more. Returns None when none is open.
 

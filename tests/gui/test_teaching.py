@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
+from livesnn.app.recording_controls import IN_A_LESSON
 from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, PAUSED, Learning, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
@@ -242,6 +243,8 @@ def test_what_came_before_the_lesson_is_not_learned(
     window = flapping(qtbot, make_window)
     window.player.choose(pre_roll_s=2.0)
     dialog = begin(window, "flap")
+    wait_for(qtbot, dialog, "Stand still")
+    assert window.recording.start_unasked() == IN_A_LESSON
     wait_for(qtbot, dialog, "Learning flap")
     ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))
     qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
