@@ -383,7 +383,8 @@ class Correcting:
 
     def _correct(self, gesture: str, seconds: float) -> Steps[None]:
         player, banner = self._player, self._window.banner
-        before, session = player.model, player.session
+        before, session, opened = player.model, player.session, player.opened
+        known = None if opened is None else opened.model.card.lessons.get(gesture)
         files = recordings_of(model_folder(before)).get(gesture, Recordings()).there
         if not files.shown:
             raise ModelError(
@@ -409,7 +410,7 @@ class Correcting:
                     f"That movement is too much like {gesture}, so {Path(before).name} wasn't changed. "
                     f"With the correction, only {said}"
                 )
-        except BaseException:
+        except Exception:  # a window that is closed meanwhile keeps the recording
             _forget(path)
             raise
         folder = Path(learned.folder)
@@ -418,7 +419,8 @@ class Correcting:
             return
         self._done.append(Correction(before, learned.folder, path))
         self._window.model_requested.emit(learned.folder, player.engine)
-        words = f"{gesture} is corrected: {said}. The model is “{folder.name}” now."
+        earlier = "" if known is None else f", and {100 * known.share:.0f} % before"
+        words = f"{gesture} is corrected: {said}{earlier}. The model is “{folder.name}” now."
         banner.show_message(words, "info", ("Undo", self.undo))
 
 

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +171,9 @@ def test_closing_the_window_ends_a_correction(qtbot: QtBot, make_window: MakeWin
         wait_for(qtbot, window, "Learning that this wasn't right")
         window.close()  # the fixture of all tests looks for threads
     assert own_models() == ("halves-right", "halves-two")
-    assert not [*(own / LESSONS).glob("not-*")]
+    (kept,) = (own / LESSONS).glob("not-*")
+    with closing(open_recording(kept)) as recording:
+        assert sum(packet.events.size for packet in recording)
 
 
 def test_where_nothing_can_be_corrected_the_window_says_why(qtbot: QtBot, make_window: MakeWindow, own: Path) -> None:

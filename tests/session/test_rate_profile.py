@@ -244,7 +244,7 @@ class Watched(threading.Event):
 def test_a_file_that_is_read_to_be_opened_takes_no_more_than_its_share_then_either(tmp_path: Path, name: str) -> None:
     made = MADE_FILES[name]
     path = tmp_path / f"f{made.suffix}"
-    made.write(path, make_events(700_000, made.sensor))
+    made.write(path, make_events(2_000_000, made.sensor))
     stop = Watched()
     begun_s = time.thread_time()
     next(profile(path, stop=stop, cpu_share=0.25, work_s=0.0))
