@@ -34,6 +34,7 @@ from livesnn.teach import (
     Lesson,
     Recognised,
     Recordings,
+    as_taught,
     check_lesson,
     check_teachable,
     describe_lesson,
@@ -148,6 +149,7 @@ class Teaching:
     def _give(self, gesture: str) -> Steps[None]:
         """Yield what to do now until the gesture is learned; raises LivesnnError if it can't be."""
         model, denoise = self._player.model, self._player.choices.denoise
+        gesture = as_taught(gesture, model)
         check_lesson(gesture, model)
         shown: list[Path] = []  # recordings that a model has learned from
         before: Lesson | None = None  # what the last of them taught

@@ -235,8 +235,6 @@ def describe_lesson(lesson: Lesson) -> list[str]:
     words = [f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}"]
     if lesson.at_rest:
         words.append("hardly anything moves in it, so someone who stands still may be mistaken for it")
-    if lesson.restless:
-        words.append("somebody moved before it, so it may be named later after a rest")
     if recognised_already(lesson.gesture, lesson.resembles, lesson.resembling, lesson.windows):
         words.append(
             f"before, {lesson.resembling} of the {lesson.windows} windows were recognised as {lesson.resembles}, "
@@ -247,6 +245,8 @@ def describe_lesson(lesson: Lesson) -> list[str]:
             "that isn't enough: show it again, always in the same way, or so that it differs more from known classes"
         )
     words += [*describe_measured(lesson, lesson.window_s), f"the lesson has {lesson.windows} windows"]
+    if lesson.restless:
+        words.append(f"nobody stood still right before it, so {lesson.gesture} may be named late when it begins")
     if ways := lesson.to_add:
         shown = [f"{way} ({100 * lesson.otherwise[way]:.0f} % is recognised so far)" for way in ways[:2]]
         words.append(f"show it {' and '.join(shown)}, too")

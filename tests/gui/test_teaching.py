@@ -86,6 +86,9 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     assert label.label == "flap"
     assert label.start > 0.1  # the rest before is recorded, too
     assert said.endswith(f"the recording is {recording}.")
+    again = begin(window, "Flap")  # as the window shows it
+    qtbot.waitUntil(lambda: again.now.text() == "flap", timeout=20_000)
+    again.reject()
 
 
 @pytest.mark.slow

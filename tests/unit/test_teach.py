@@ -668,6 +668,9 @@ def test_the_command_names_what_is_missing(base: Path, tmp_path: Path, capsys: p
     assert "after the name of the gesture" in capsys.readouterr().err
     assert main(["teach", "up", "simulate:flap", "--model", str(base), "--others", "a"]) == 1  # before it is watched
     assert "corners knows up already" in capsys.readouterr().err
+    few = ["teach", "right", "simulate:flap", "--seconds", "0.7", "--model", str(base), "--others", "a"]
+    assert main(few) == 2  # before anybody performs
+    assert "--seconds 0.7 is too short to learn right from: give 0.8 or more" in capsys.readouterr().err
     assert main(["teach", "right", "a", "--model", str(base), "--others", "camera"]) == 1
     assert "--others camera is a live source" in capsys.readouterr().err
     assert main(["teach", "right", "a", "a", "--model", str(base), "--others", "b"]) == 1
