@@ -1,13 +1,15 @@
-"""Checking a file before it is opened, reading it through a buffer, and replacing a small one in one step."""
+"""Checking, naming and reading files, and replacing a small one in one step."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -202,3 +204,13 @@ def cannot_write(path: Path, error: OSError) -> SourceError:
 def exists_already(path: Path) -> SourceError:
     """Return the error for a file that must be new, but is there."""
     return SourceError(f"{path} exists already: choose another name, or remove it first")
+
+
+_SCHEME = re.compile("^(simulate:|tcp://)")
+_NOT_IN_A_NAME = re.compile("[^A-Za-z0-9._]+")
+
+
+def proposed_name(source: str, now: datetime) -> str:
+    """Return a file name made of a source and the time: gestures-2026-11-25-141530.aedat4."""
+    words = _NOT_IN_A_NAME.sub("-", _SCHEME.sub("", source)).strip("-.") or "recording"
+    return f"{words}-{now:%Y-%m-%d-%H%M%S}.aedat4"

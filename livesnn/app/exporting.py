@@ -17,13 +17,14 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app.menus import Actions
 from livesnn.app.opening import Action
-from livesnn.app.recording_controls import documents, proposed_name
+from livesnn.app.recording_controls import documents
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
+from livesnn.files import proposed_name
 from livesnn.session.showing import AEDAT4, CSV, GIF, MP4, Showing
 from livesnn.threads import Progress, Worker
 

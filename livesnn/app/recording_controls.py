@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +15,13 @@ from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
+from livesnn.files import proposed_name
 from livesnn.session.showing import AEDAT4
 
 ON, OFF = "Stop recording", "Record …"
 HOW = "Write the events to a file while they are shown"
 LIVE_ONLY = "Only live events can be recorded: open a camera or a stream"
 LITTLE_ROOM_BYTES = 1_000_000_000  # free on the disk, below which the window says so
-_SCHEME = re.compile("^(simulate:|tcp://)")
-_NOT_IN_A_NAME = re.compile("[^A-Za-z0-9._]+")
 PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 PRE_ROLL_HINT = (
     "A recording begins this long before you press the button. Until then the events are kept in memory, "
@@ -149,12 +147,6 @@ def progress(recorder: Recorder, label: str | None) -> str:
     if recorder.room_bytes < LITTLE_ROOM_BYTES:
         words.append(f"{in_bytes(recorder.room_bytes)} free")
     return " · ".join(words)
-
-
-def proposed_name(source: str, now: datetime) -> str:
-    """Return a file name made of a source and the time: gestures-2026-11-25-141530.aedat4."""
-    words = _NOT_IN_A_NAME.sub("-", _SCHEME.sub("", source)).strip("-.") or "recording"
-    return f"{words}-{now:%Y-%m-%d-%H%M%S}{AEDAT4}"
 
 
 def documents() -> Path:

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from datetime import datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -17,15 +16,12 @@ from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
 
 from livesnn.app import style
 from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
-from livesnn.app.recording_controls import proposed_name
 from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, dialog_button, label, line_edit
 from livesnn.console import capitalised, sentences
-from livesnn.errors import LivesnnError, ModelError, SourceError, error_message
-from livesnn.events.labels import labels_file
+from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.recorder import Recorder
 from livesnn.infer.model import model_folder
-from livesnn.paths import own_models_dir
 from livesnn.session.session import CORRECTED_S
 from livesnn.teach import (
     LONGEST_NAME,
@@ -39,14 +35,14 @@ from livesnn.teach import (
     check_teachable,
     describe_lesson,
     describe_measured,
+    forget,
+    new_recording,
     own_folder,
     recordings_of,
 )
 
 PERFORMED_S = 10.0
 OVER = ("ended", "failed")
-LESSONS = "lessons"
-"""Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
 HOW = "Teach the model a gesture of your own"
 LIVE_ONLY = "The window teaches from a live source: open a camera or a stream, or use livesnn teach with recordings"
 RECORDING = "Stop recording first"
@@ -158,11 +154,11 @@ class Teaching:
             try:
                 learned = yield from self._learn_from([*shown, recording], gesture, model, denoise)
             except BaseException:
-                _forget(recording)
+                forget(recording)
                 raise
             if isinstance(learned, Changed):
                 made = learned.folder
-                _forget(recording)
+                forget(recording)
                 yield from _renamed(learned)
                 break
             worse = before is not None and learned.share < before.share
@@ -205,7 +201,7 @@ class Teaching:
 
         What comes before the gesture is recorded, too, so that the model learns how a rest before it looks.
         """
-        session, path = self._player.session, _new_file(gesture)
+        session, path = self._player.session, new_recording(gesture)
         if session is None or (recorder := session.control.record(path)) is None:
             raise LivesnnError(ENDED)
         try:
@@ -221,7 +217,7 @@ class Teaching:
         except BaseException:  # abandoned or failed: nobody needs the file
             session.control.use_recorder(None)
             recorder.close()
-            _forget(path)
+            forget(path)
             raise
         return path
 
@@ -287,22 +283,6 @@ def _written(recorder: Recorder) -> Steps[None]:
             yield Step("Writing …")
     if recorder.error is not None:
         raise LivesnnError(error_message(recorder.error))
-
-
-def _forget(recording: Path) -> None:
-    for file in (recording, labels_file(recording)):
-        file.unlink(missing_ok=True)
-
-
-def _new_file(gesture: str) -> Path:
-    folder = own_models_dir() / LESSONS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SourceError(
-            f"{folder} can't be made ({error.strerror}): set LIVESNN_MODELS to another folder"
-        ) from error
-    return folder / proposed_name(gesture, datetime.now())
 
 
 NOT_TAUGHT = "This model hasn't been taught a gesture, so there is nothing to correct: teach it one (Ctrl+G)"
@@ -392,7 +372,7 @@ class Correcting:
             raise ModelError(
                 f"No recording shows {gesture}, and a correction learns from one: teach it once more here (Ctrl+G)"
             )
-        path = _new_file(f"not-{gesture}")
+        path = new_recording(f"not-{gesture}")
         recorder = None if session is None else session.control.record_last(path, seconds)
         if recorder is None:
             raise LivesnnError(ENDED)
@@ -413,7 +393,7 @@ class Correcting:
                     f"With the correction, only {said}"
                 )
         except Exception:  # a window that is closed meanwhile keeps the recording
-            _forget(path)
+            forget(path)
             raise
         folder = Path(learned.folder)
         if player.model != before:

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -313,11 +313,20 @@ def teach(
     json
         Print JSON.
     """
-    from livesnn.sources import is_live
-    from livesnn.teach import AlreadyRecognisedError, as_taught, check_lesson, check_out, own_folder
+    from livesnn.events.filters import Orientation
+    from livesnn.sources import event_source, is_live, open_source
+    from livesnn.teach import (
+        AlreadyRecognisedError,
+        as_taught,
+        check_lesson,
+        check_out,
+        forget,
+        new_recording,
+        own_folder,
+    )
     from livesnn.teach.add_class import LEAST_WINDOWS
     from livesnn.teach.add_class import teach as learn
-    from livesnn.teach.clips import Take, read_takes
+    from livesnn.teach.clips import Take, read_takes, record_lesson
 
     gesture = as_taught(gesture, model)
     folder = own_folder(model, gesture, rename) if out is None else expanded(out)
@@ -333,19 +342,7 @@ def teach(
     _check_sources(gesture, sources, others)
     if all(map(is_live, sources)) and len(sources) * seconds < (least_s := LEAST_WINDOWS * card.input.window_s):
         raise UsageError(f"--seconds {seconds:g} is too short to learn {gesture} from: give {least_s:g} or more")
-    read = partial(
-        read_takes,
-        spec=card.input,
-        orientation=mounting.orientation,
-        sensor=mounting.sensor,
-        denoise=denoise,
-        tell=_tell,
-    )
-    takes: list[Take] = []
-    for source in sources:
-        takes += read(source, seconds=seconds, label=_label(source, gesture, card))
-    not_it = [take.clip for source in others for take in read(source, unless=_label(source, gesture, card))]
-    recorded = [source for source in sources if not is_live(source)]
+    read = partial(read_takes, spec=card.input, denoise=denoise, tell=_tell)
     decided = if_known
 
     def go_on(recognised: Recognised) -> bool:
@@ -353,30 +350,53 @@ def teach(
         decided = _asked(recognised) if if_known == "ask" and not json else if_known
         return decided not in ("stop", "alias")
 
-    try:
-        with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
-            lesson = learn(
-                gesture,
-                takes,
-                model,
-                folder,
-                others=not_it,
-                recordings=Recordings(_absolute(recorded), _absolute(others), denoise),
-                again=again,
-                progress=progress,
-                go_on=go_on,
-            )
-    except AlreadyRecognisedError as error:
-        if decided == "alias":
-            return _change(error.recognised.label, gesture, model, folder, json=json)
-        if not json:
-            raise
-        write_json({"recognised": asdict(error.recognised)})
-        return 0
+    with ExitStack() as unless_learned:
+        takes: list[Take] = []
+        files: list[str] = []
+        for source in sources:
+            file, label, orientation = source, _label(source, gesture, card), mounting.upright
+            if is_live(source):
+                path = new_recording(gesture)
+                opened = event_source(open_source(source, notify=_tell, sensor=mounting.sensor))
+                record_lesson(opened, path, gesture, seconds=seconds, orientation=orientation, tell=_tell)
+                unless_learned.callback(forget, path)
+                file, orientation = str(path), Orientation()  # the file is upright
+            files.append(file)
+            takes += read(file, seconds=seconds, label=label, orientation=orientation)
+        not_it = [
+            take.clip
+            for source in others
+            for take in read(source, unless=_label(source, gesture, card), orientation=mounting.upright)
+        ]
+        try:
+            with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
+                lesson = learn(
+                    gesture,
+                    takes,
+                    model,
+                    folder,
+                    others=not_it,
+                    recordings=Recordings(_absolute(files), _absolute(others), denoise),
+                    again=again,
+                    progress=progress,
+                    go_on=go_on,
+                )
+        except AlreadyRecognisedError as error:
+            if decided == "alias":
+                return _change(error.recognised.label, gesture, model, folder, json=json)
+            if not json:
+                raise
+            write_json({"recognised": asdict(error.recognised)})
+            return 0
+        unless_learned.pop_all()
     if json:
         write_json(asdict(lesson) | {"poor": lesson.poor})
     else:
-        write("\n".join(describe_lesson(lesson)))
+        write(
+            "\n".join(
+                [*describe_lesson(lesson), *(f"the recording is {file}" for file in files if file not in sources)]
+            )
+        )
         _say_where(folder, next(filter(is_live, sources), "SOURCE"))
     return 0
 

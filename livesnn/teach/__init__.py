@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -14,8 +15,10 @@ import msgspec
 
 from livesnn.card import Measured, ModelCard
 from livesnn.console import capitalised
-from livesnn.errors import DataError, ModelError
+from livesnn.errors import DataError, ModelError, SourceError
 from livesnn.events.formats.registry import parse_recording_path
+from livesnn.events.labels import labels_file
+from livesnn.files import proposed_name
 from livesnn.infer.decide import OTHER
 from livesnn.infer.model import model_folder, shipped_models
 from livesnn.paths import own_models_dir
@@ -267,6 +270,28 @@ def describe_model(card: ModelCard) -> str:
     if card.taught:
         lines += ["How well it works for other people than those who taught it hasn't been measured.", ""]
     return "\n".join(lines)
+
+
+LESSONS = "lessons"
+"""Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
+
+
+def new_recording(gesture: str) -> Path:
+    """Return where the next lesson of a gesture is recorded; raises SourceError if its folder can't be made."""
+    folder = own_models_dir() / LESSONS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"{folder} can't be made ({error.strerror}): set LIVESNN_MODELS to another folder"
+        ) from error
+    return folder / proposed_name(gesture, datetime.now())
+
+
+def forget(recording: Path) -> None:
+    """Delete a recording and its labels."""
+    for file in (recording, labels_file(recording)):
+        file.unlink(missing_ok=True)
 
 
 RECORDINGS = "lessons.json"

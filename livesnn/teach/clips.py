@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.errors import DataError, ModelError
-from livesnn.events.cameras.sensitivity import SensorSettings
-from livesnn.events.filters import Orientation, check_seconds
+from livesnn.errors import DataError, ModelError, SourceError, error_message
+from livesnn.events.filters import Orientation, check_seconds, orient_packets
 from livesnn.events.labels import Label, has_labels, read_labels
-from livesnn.events.packet import Packet
+from livesnn.events.packet import EventSource
+from livesnn.events.recorder import Recorder
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import OTHER
@@ -27,8 +27,8 @@ from livesnn.infer.model import Model, pooled_spikes
 from livesnn.infer.onnx_engine import MIX
 from livesnn.infer.run import FrameStream
 from livesnn.infer.spike_engine import EPSILON, Dense, hidden_units
-from livesnn.sources import is_live, open_source
-from livesnn.teach import READY_S
+from livesnn.sources import open_source
+from livesnn.teach import READY_S, forget
 from livesnn.weights import Weights, load_tensors
 
 FloatArray = npt.NDArray[np.float32]
@@ -55,6 +55,58 @@ class Take(NamedTuple):
     before: Clip
 
 
+def record_lesson(
+    source: EventSource,
+    path: Path,
+    gesture: str,
+    *,
+    seconds: float,
+    ready_s: float = READY_S,
+    orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Record someone in front of a live source, who stands still for ``ready_s`` and then performs a gesture.
+
+    A label in the new file ``path`` says when it is performed. Seconds are by the clock, from the first packet on,
+    which may be empty. ``tell`` is told what to do, and afterwards what was lost. The source is closed at the end.
+    Raises LivesnnError, and leaves no file, if the source is lost meanwhile, or if the file can't be written.
+    """
+    check_seconds(seconds)
+    with closing(source):
+        recorder = Recorder(path, orientation.resolution(source.resolution), source.name)
+        first, begins_s, begun = None, 0.0, False
+        try:
+            for packet in orient_packets(source, source.resolution, orientation):
+                now_s = time.perf_counter()
+                if first is None:
+                    first, begins_s = packet, now_s + ready_s
+                    tell(f"stand still: begin in {ready_s:g} s")
+                if packet.epoch != first.epoch:
+                    raise SourceError(f"the source was lost before {gesture} was recorded: start over")
+                if not begun and now_s >= begins_s:
+                    begun = True
+                    recorder.label(gesture)
+                    tell(f"perform the gesture now, again and again for {seconds:g} s")
+                recorder.put(packet)
+                if recorder.finished or now_s >= begins_s + seconds:
+                    break
+            else:
+                raise SourceError(f"the source ended before {gesture} was recorded: open it again and start over")
+            complete = recorder.close()
+            if recorder.error is not None:
+                raise SourceError(error_message(recorder.error))
+            if not complete:
+                raise SourceError(f"{path}: its disk is too slow: free it, or choose another one")
+        except BaseException:
+            recorder.close()
+            forget(path)
+            raise
+        tell("you can stop now")
+        lost = recorder.dropped + source.counters.dropped
+        for warning in (*source.warnings, *[f"{lost:,} events were lost"] * (lost > 0)):
+            tell(warning)
+
+
 def read_takes(
     source: str,
     spec: InputSpec,
@@ -62,51 +114,34 @@ def read_takes(
     seconds: float | None = None,
     label: str = "",
     unless: str = "",
-    orientation: Orientation | None = None,
-    sensor: SensorSettings | None = None,
+    orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
     denoise: bool = False,
-    ready_s: float = READY_S,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[Take]:
-    """Return a source's frames for the input ``spec``, in parts without a gap in time.
+    """Return a recording's frames for the input ``spec``, in parts without a gap in time.
 
     Raises LivesnnError if it can't be read, none of its labels is ``label``, or that holds for no whole window.
 
     Parameters
     ----------
     seconds
-        End after so long: of a live source by the clock, from when the person has got ready.
+        End after so long.
     label, unless
         Of a recording that has labels, whatever its length: only where this one holds, and that one doesn't.
-    sensor
-        As for `livesnn.open_source`, of a camera; ignored for anything else.
-    ready_s
-        Time to get ready in front of a live source.
     tell
-        Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
-        was damaged or lost.
+        Told what was damaged or lost.
     """
     check_seconds(seconds)
-    sensor = sensor if is_live(source) else None
-    with closing(open_source(source, notify=tell, sensor=sensor)) as opened:
+    with closing(open_source(source, notify=tell)) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
-        countdown = Countdown(tell, ready_s, seconds) if opened.live else None
         stream = FrameStream(
-            opened,
-            spec,
-            seconds=None if labelled or seconds is None else ready_s * opened.live + seconds,
-            orientation=orientation or Orientation(),
-            denoise=denoise,
-            record=None if countdown is None else countdown.see,
+            opened, spec, seconds=None if labelled else seconds, orientation=orientation, denoise=denoise
         )
-        parts: Parts = ((0, frame) for frame in stream)
-        if countdown is not None:
-            parts = countdown.parts(stream)
-        elif isinstance(opened, Recording):
-            parts = _labelled(stream, spec, opened, label, unless)
-        takes = takes_of(parts)
-        if countdown is not None:
-            tell("you can stop now")
+        takes = takes_of(
+            _labelled(stream, spec, opened, label, unless)
+            if isinstance(opened, Recording)
+            else ((0, frame) for frame in stream)
+        )
         for warning in stream.warnings:
             tell(f"{source}: {warning}")
     if labelled and not any(len(take.clip) >= spec.window for take in takes):
@@ -118,40 +153,6 @@ def read_takes(
 
 Parts = Iterator[tuple[int | None, Frame]]
 """Frames, each with the number of its part of the source. None: it is between them, where nothing is performed."""
-
-
-class Countdown:
-    """Tells a person in front of a live source when to stand still and when to perform.
-
-    It looks at the packets, since they also come, empty, while nothing moves. ``clock`` returns seconds, as
-    ``arrived_s`` of packets and frames.
-    """
-
-    def __init__(
-        self,
-        tell: Callable[[str], None],
-        ready_s: float = READY_S,
-        seconds: float | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._tell, self._ready_s, self._clock = tell, ready_s, clock
-        self._how_long = "" if seconds is None else f" for {seconds:g} s"
-        self._begins_s = math.inf
-        self._begun = False
-
-    def see(self, packet: Packet) -> None:
-        now_s = self._clock()
-        if self._begins_s == math.inf:
-            self._begins_s = now_s + self._ready_s
-            self._tell(f"stand still: begin in {self._ready_s:g} s")
-        elif not self._begun and now_s >= self._begins_s:
-            self._begun = True
-            self._tell(f"perform the gesture now, again and again{self._how_long}")
-
-    def parts(self, stream: Iterable[Frame]) -> Parts:
-        """Yield all frames. Those that arrive once the person has got ready are part 0."""
-        for frame in stream:
-            yield 0 if frame.arrived_s >= self._begins_s else None, frame
 
 
 def takes_of(parts: Parts) -> list[Take]:

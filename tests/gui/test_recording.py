@@ -14,11 +14,12 @@ from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.recording_controls import LIVE_ONLY, RecordingDialog, progress, proposed_name
+from livesnn.app.recording_controls import LIVE_ONLY, RecordingDialog, progress
 from livesnn.app.settings import SettingsFile
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
+from livesnn.files import proposed_name
 from tests.synthetic import SENSOR
 
 from .test_live_window import PACKET_US, Plug, stream

@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import HOW_CHANGED, ModelDialog, TaughtDialog, card_rows
 from livesnn.app.settings import SettingsFile
-from livesnn.app.teaching import LESSONS, NONE_NAMED, NOT_LIVE, NOT_TAUGHT, NOTHING_TO_UNDO
+from livesnn.app.teaching import NONE_NAMED, NOT_LIVE, NOT_TAUGHT, NOTHING_TO_UNDO
 from livesnn.events.cameras.network import Address
 from livesnn.events.cameras.reconnecting import ignore
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
@@ -26,7 +26,7 @@ from livesnn.events.recording import open_recording
 from livesnn.infer.model import own_models, read_card
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import EventOutput
-from livesnn.teach import Recordings, recordings_of
+from livesnn.teach import LESSONS, Recordings, recordings_of
 from livesnn.teach.add_class import teach
 from tests.unit.test_teach import BELOW, LEFT, RIGHT, SIDE, clip, write_recording, write_remembering
 

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +19,14 @@ from safetensors.numpy import save_file
 
 from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule, TraceSpec
-from livesnn.errors import DataError, ModelError
+from livesnn.errors import DataError, ModelError, SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, pooled_spikes, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import recordings_dir
+from livesnn.sources import event_source, open_source
 from livesnn.subprocesses import command, environment
 from livesnn.teach import (
     AT_REST,
@@ -59,7 +59,6 @@ from livesnn.teach.clips import (
     OTHERWISE,
     RESTING,
     Clip,
-    Countdown,
     Memory,
     Take,
     at_tempo,
@@ -67,10 +66,12 @@ from livesnn.teach.clips import (
     moved,
     movement,
     read_takes,
+    record_lesson,
     takes_of,
     watch,
 )
 from livesnn.weights import CARD_KEY, Weights, load_weights, save_weights
+from tests.fake_source import FakeSource
 from tests.networks import write_network
 
 pytestmark = pytest.mark.slow
@@ -409,24 +410,6 @@ def test_a_lesson_says_that_hardly_anything_moved() -> None:
     assert "hardly anything" not in " ".join(describe_lesson(replace(still, at_rest=False)))
 
 
-def test_a_live_source_begins_three_seconds_after_its_first_packet_and_while_nothing_moves() -> None:
-    said: list[str] = []
-    times_s = [10.0, 10.0, 11.0, 12.9, 13.0]
-    seconds = iter(times_s)
-    countdown = Countdown(said.append, seconds=10, clock=lambda: next(seconds))
-
-    def stream() -> Iterator[Frame]:
-        for number, arrived_s in enumerate(times_s):
-            countdown.see(Packet(np.zeros(0, EVENTS_DTYPE)))
-            yield Frame(number, clip(LEFT)[number], 0, arrived_s)
-            assert len(said) == (1 if number < 4 else 2)
-
-    (take,) = takes_of(countdown.parts(stream()))
-    np.testing.assert_array_equal(take.clip, clip(LEFT)[4:5])
-    np.testing.assert_array_equal(take.before, clip(LEFT)[:4])
-    assert said == ["stand still: begin in 3 s", "perform the gesture now, again and again for 10 s"]
-
-
 def test_frames_before_a_gap_dont_belong_to_the_part_after_it() -> None:
     data = clip(LEFT)
     starts, parts = {2, 5}, [None, None, None, 0, 0, 0, None, 1, 2]
@@ -437,13 +420,47 @@ def test_frames_before_a_gap_dont_belong_to_the_part_after_it() -> None:
         np.testing.assert_array_equal(take.before, before)
 
 
-def test_what_comes_before_a_live_source_begins_is_no_part_of_the_gesture() -> None:
+def test_a_live_lesson_is_recorded_with_the_rest_before_it(tmp_path: Path) -> None:
     said: list[str] = []
-    (take,) = read_takes("simulate:flap", CARD.input, seconds=0.5, ready_s=1.5, tell=said.append)
+    path = tmp_path / "flap.aedat4"
+    flapping = event_source(open_source("simulate:flap"))
+    record_lesson(flapping, path, "flap", seconds=0.5, ready_s=1.5, tell=said.append)
     perform = "perform the gesture now, again and again for 0.5 s"
     assert said == ["stand still: begin in 1.5 s", perform, "you can stop now"]
+    (take,) = read_takes(str(path), CARD.input, label="flap")
     assert 30 < len(take.clip) < 60  # frames of 10 ms
     assert len(take.before) == RESTING
+
+
+def test_a_live_lesson_begins_while_nothing_moves(tmp_path: Path) -> None:
+    said: list[str] = []
+    path = tmp_path / "flap.aedat4"
+    record_lesson(FakeSource(then="silence"), path, "flap", seconds=0.1, ready_s=0.1, tell=said.append)
+    assert said[1:] == ["perform the gesture now, again and again for 0.1 s", "you can stop now"]
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (FakeSource([Packet(NO_EVENTS, epoch=0), Packet(NO_EVENTS, epoch=1)], then="silence"), "lost before flap"),
+        (FakeSource(then=SourceError("unplugged")), "unplugged"),
+        (FakeSource([Packet(NO_EVENTS)]), "ended before flap"),
+        (FakeSource(then=KeyboardInterrupt()), None),
+    ],
+)
+def test_a_lesson_that_is_cut_short_leaves_no_recording(
+    tmp_path: Path, source: FakeSource, error: str | None
+) -> None:
+    with pytest.raises(KeyboardInterrupt if error is None else SourceError, match=error):
+        record_lesson(source, tmp_path / "flap.aedat4", "flap", seconds=10)
+    assert not list(tmp_path.iterdir())
+    assert source.closed.is_set()
+
+
+def test_a_lesson_needs_a_disk(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="nowhere"):
+        record_lesson(FakeSource(then="silence"), tmp_path / "nowhere" / "a.aedat4", "flap", seconds=0.1, ready_s=0.1)
 
 
 def test_a_row_is_where_its_loss_is_least() -> None:
@@ -486,7 +503,7 @@ def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
     short = clip(RIGHT, frames=10 * LEAST_WINDOWS - 1)
     with pytest.raises(DataError, match=r"7 whole windows of right are too few .* record 8 \(0.8 s\) or more"):
         teach("right", [short], base, tmp_path / "taught", others=[clip(LEFT)])
-    with pytest.raises(DataError, match="0 whole windows of right are too few"):  # of a camera that was lost
+    with pytest.raises(DataError, match="0 whole windows of right are too few"):
         teach("right", [], base, tmp_path / "taught", others=[clip(LEFT)])
 
 
