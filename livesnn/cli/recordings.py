@@ -357,7 +357,7 @@ def teach(
             file, label, orientation = source, _label(source, gesture, card), mounting.upright
             if is_live(source):
                 path = new_recording(gesture)
-                opened = event_source(open_source(source, notify=_tell, sensor=mounting.sensor))
+                opened = event_source(open_source(source, sensor=mounting.sensor))
                 record_lesson(opened, path, gesture, seconds=seconds, orientation=orientation, tell=_tell)
                 unless_learned.callback(forget, path)
                 file, orientation = str(path), Orientation()  # the file is upright

@@ -82,7 +82,7 @@ def record_lesson(
                     first, begins_s = packet, now_s + ready_s
                     tell(f"stand still: begin in {ready_s:g} s")
                 if packet.epoch != first.epoch:
-                    raise SourceError(f"the source was lost before {gesture} was recorded: start over")
+                    raise SourceError(f"the source was lost before {gesture} was recorded: start over once it is back")
                 if not begun and now_s >= begins_s:
                     begun = True
                     recorder.label(gesture)
@@ -185,7 +185,7 @@ def _labelled(stream: Iterable[Frame], spec: InputSpec, recording: Recording, la
     """Yield the frames but those of other labels.
 
     A part is a stretch that ``label`` holds for, or the whole recording if it has no labels, except where ``unless``
-    holds.
+    holds. A frame belongs to a part if most of it does.
     """
     labels = read_labels(recording.path)
     names = sorted({one.label for one in labels})
@@ -199,7 +199,8 @@ def _labelled(stream: Iterable[Frame], spec: InputSpec, recording: Recording, la
     for frame in stream:
         begins_us = before_us if spec.slice.delta_t_us is None else frame.t - spec.slice.delta_t_us
         before_us = frame.t
-        part = next((i for i, (begin, end) in enumerate(included) if begin <= begins_us and frame.t <= end), None)
+        middle_us = (begins_us + frame.t) / 2
+        part = next((i for i, (begin, end) in enumerate(included) if begin <= middle_us < end), None)
         if (unless or part is None) and any(begins_us < end and begin < frame.t for begin, end in others):
             left_out = True
             continue
