@@ -82,7 +82,9 @@ def record_lesson(
                     first, begins_s = packet, now_s + ready_s
                     tell(f"stand still: begin in {ready_s:g} s")
                 if packet.epoch != first.epoch:
-                    raise SourceError(f"the source was lost before {gesture} was recorded: start over once it is back")
+                    raise SourceError(
+                        f"the source was lost before {gesture} was recorded: start over once it is back"
+                    )
                 if not begun and now_s >= begins_s:
                     begun = True
                     recorder.label(gesture)
