@@ -32,6 +32,10 @@ Progress = Callable[[float], None]
 work."""
 
 
+class Stopped(Exception):  # noqa: N818 (nothing is wrong)
+    """What a `Progress` raises where nobody wants the work any more."""
+
+
 def untold(share: float) -> None:
     """Do nothing."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog
 
 from livesnn.app.menus import Actions
 from livesnn.app.opening import Action
@@ -26,7 +26,7 @@ from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
 from livesnn.files import proposed_name
 from livesnn.session.showing import AEDAT4, CSV, GIF, MP4, Showing
-from livesnn.threads import Progress, Worker
+from livesnn.threads import Progress, Stopped, Worker
 
 PNG = ".png"
 FILTERS = {
@@ -48,10 +48,6 @@ LAST_PATIENCE_S = 4.0  # for an export at the end
 BUSY = "Another export is running"
 
 
-class _Cancelled(Exception):  # noqa: N818 (nothing is wrong)
-    """A person has cancelled the export."""
-
-
 Write = Callable[[Progress], str]  # Writes a file, tells how far it is, and returns what to say of the file
 
 
@@ -69,7 +65,7 @@ class Job:
         def follow(share: float) -> None:
             self.share = share
             if stop.is_set():
-                raise _Cancelled
+                raise Stopped
 
         self.written = self._work(follow)
 
@@ -201,7 +197,7 @@ class Exporting:
                 banner.show_message(words, "info", ("Cancel", self.cancel))
             return
         self._job, self._said = None, ""
-        if isinstance(error := job.worker.error, _Cancelled):
+        if isinstance(error := job.worker.error, Stopped):
             banner.show_message(f"Cancelled: {job.out.name} was not written", "info")
         elif error is not None:
             banner.show_message(error_message(error), "error")
@@ -239,7 +235,10 @@ class Exporting:
         if not out.exists():
             write(out)
             return
-        dialog = ReplaceDialog(out, self._window)
+        dialog = Dialog(f"Replace {out.name}?", self._window)
+        dialog.put(note(f"The folder {out.parent} already has a file with this name.", 14))
+        dialog.add_buttons("Replace")
+        dialog.setMinimumWidth(420)
         dialog.accepted.connect(lambda: write(out))
         self._window.show_dialog(dialog)
 
@@ -283,13 +282,3 @@ class Exporting:
         for name in ("mark_in", "mark_out"):
             actions[name].setEnabled(opened is not None and not live)
         actions["cancel_export"].setEnabled(self._job is not None)
-
-
-class ReplaceDialog(Dialog):
-    """Asks whether a file is to be replaced."""
-
-    def __init__(self, file: Path, parent: QWidget | None = None) -> None:
-        super().__init__(f"Replace {file.name}?", parent)
-        self.put(note(f"The folder {file.parent} already has a file with this name.", 14))
-        self.add_buttons("Replace")
-        self.setMinimumWidth(420)

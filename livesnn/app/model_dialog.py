@@ -82,6 +82,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
     of_layers = [card.density.get(name, np.nan) for name in [*card.states][:-1]]
     density = mean_density(np.array(of_layers), card)
     network = card.network
+    long = f" ({card.input.window_s:.2f} s)" if card.input.window_s else ""
     return [
         (f"{len(card.classes)} classes", ", ".join(style.readable(name) for name in card.classes)),
         (
@@ -96,7 +97,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
         *((f"Taught: {name}", lesson_words(name, card)) for name in card.taught),
         *(("Another name", f"{name}, for {first}") for name, first in card.renamed.items()),
         ("Input", _input_words(card)),
-        ("Frames", slice_words(card)),
+        ("Frames", f"one every {card.input.slice}; {card.input.window} make a window{long}"),
         (
             "Network",
             f"{network.kind}, {len(card.states)} layers, decay {card.neuron.alpha:g}, "
@@ -111,12 +112,6 @@ def lesson_words(gesture: str, card: ModelCard) -> str:
     words = describe_measured(measured, card.input.window_s) if measured else []
     words.append(f"learned from {card.taught[gesture]} windows")
     return sentences(words)
-
-
-def slice_words(card: ModelCard) -> str:
-    spec = card.input
-    long = f" ({spec.window_s:.2f} s)" if spec.window_s else ""
-    return f"one every {spec.slice}; {spec.window} make a window{long}"
 
 
 def _input_words(card: ModelCard) -> str:

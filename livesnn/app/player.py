@@ -31,7 +31,7 @@ from livesnn.infer.model import (
 from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
-from livesnn.session.camera_settings import CameraFiles, Mounting, camera_name, with_mounted
+from livesnn.session.camera_settings import CameraFiles, Mounting, camera_name
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
@@ -295,7 +295,9 @@ class Player:
         orientation holds for the next one of the same camera.
         """
         if self._camera:
-            mounted = with_mounted(self._settings.now.mounted, self._camera, orientation)
+            mounted = {**self._settings.now.mounted, self._camera: orientation}
+            if orientation == Orientation():  # an upright camera isn't remembered
+                del mounted[self._camera]
             self._settings.change(mounted=mounted)
         if isinstance(self.source, str | Path):
             self.orientation = orientation

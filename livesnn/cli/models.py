@@ -173,7 +173,7 @@ def evaluate(
     ----------------
     stream
         Measure on about this many minutes of uncut gestures, with the state carried. This works for gestures-sim,
-        dvs-gesture and a folder of recordings with tables of labels. Time between labels counts as no gesture.
+        dvs-gesture, recordings, and a folder with tables of labels. Time between labels counts as no gesture.
     picture
         With --compare, draw the accuracies into this new .png or .svg file.
     to_card
@@ -355,9 +355,13 @@ def export(
 
     out = expanded(out)
     _check_out(out)
-    _check_dt(dt, out)
+    nir = out.suffix.lower() == ".nir"
+    if dt is not None and not nir:
+        raise ModelError("--dt is only for .nir, as .onnx holds no time step: leave it out")
+    if dt is not None and not 1e-9 <= dt <= 1e6:
+        raise ModelError(f"--dt can't be {dt:g}: give seconds from 1e-9 to 1e6, such as 0.0001")
     folder = model_folder(model)
-    octets, card, dt = _nir(folder, dt) if _is_nir(out) else (*_onnx(folder), None)
+    octets, card, dt = _nir(folder, dt) if nir else (*_onnx(folder), None)
     _check_out(out)  # again, since reading takes time
     try:
         replace_file(out, octets)
@@ -372,10 +376,6 @@ def export(
     return 0
 
 
-def _is_nir(out: Path) -> bool:
-    return out.suffix.lower() == ".nir"
-
-
 def _check_out(out: Path) -> None:
     if out.suffix.lower() not in (".nir", ".onnx"):
         raise ModelError(f"{out}: unknown format: choose a name that ends in .nir or .onnx")
@@ -383,13 +383,6 @@ def _check_out(out: Path) -> None:
         raise ModelError(f"{out} exists already: choose another name")
     if not out.parent.is_dir():
         raise ModelError(f"{out}: there is no folder {out.parent}: make it first")
-
-
-def _check_dt(dt: float | None, out: Path) -> None:
-    if dt is not None and not _is_nir(out):
-        raise ModelError("--dt is only for .nir, as .onnx holds no time step: leave it out")
-    if dt is not None and not 1e-9 <= dt <= 1e6:
-        raise ModelError(f"--dt can't be {dt:g}: give seconds from 1e-9 to 1e6, such as 0.0001")
 
 
 def _nir(folder: Path, dt: float | None) -> tuple[bytes, ModelCard, float]:

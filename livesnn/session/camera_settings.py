@@ -50,12 +50,6 @@ def camera_name(source: object, serial: str) -> str:
     return source if is_live(source) else ""
 
 
-def with_mounted(mounted: Mapping[str, Orientation], camera: str, orientation: Orientation) -> dict[str, Orientation]:
-    """Return the remembered orientations with that of one camera changed; an upright camera isn't among them."""
-    others = {name: other for name, other in mounted.items() if name != camera}
-    return others if orientation == Orientation() else {**others, camera: orientation}
-
-
 FOLDER, SENSORS = "hot-pixels", "sensors"
 
 

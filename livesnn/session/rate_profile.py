@@ -15,7 +15,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.formats.registry import Parts, open_reader, parse_recording_path
 from livesnn.events.packet import Closing
 from livesnn.events.recording import Recording, choose_stream
-from livesnn.threads import WORK_S, Latest, Progress, Worker, resting
+from livesnn.threads import WORK_S, Latest, Progress, Stopped, Worker, resting
 
 BINS = 2048  # at most; more than a timeline has pixels
 
@@ -23,10 +23,6 @@ _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25
 _REFINEMENTS = 64
 _LOOK_S = 0.25  # between two looks at what is indexed
-
-
-class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
-    """The profile is no longer wanted."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def profile(
     def go_on(share: float) -> None:
         rest(share)
         if stop.is_set():
-            raise _Stopped
+            raise Stopped
 
     try:
         with closing(open_reader(Path(path), go_on)) as reader:
@@ -71,7 +67,7 @@ def profile(
                 yield from _read(Recording(Path(path), reader, stream, go_on), go_on)
             elif parts.items.size:
                 yield _of_parts(parts)
-    except (LivesnnError, _Stopped):
+    except (LivesnnError, Stopped):
         return
 
 

@@ -35,7 +35,7 @@ from livesnn.session.results import (
 )
 from livesnn.session.showing import DecisionLog
 from livesnn.sources import Source, is_live
-from livesnn.threads import WAKE_S, Latest, Worker
+from livesnn.threads import WAKE_S, Latest, Stopped, Worker
 
 SourceLike = str | Path | Source
 CORRECTED_S = 5.0  # of a live source before an error of a taught model is noticed: what the error can be in
@@ -43,10 +43,6 @@ PICTURE_EVERY_S = 0.012  # a little shorter than between two looks of the window
 # A network that can't keep up lets the other threads go first: it drops events anyway, and must not delay the
 # reading of the source. At 20 Mev/s, 1,000 events a frame and two busy cores, pictures are 30 ms late instead of 1 s.
 LATE_S, YIELD_S = 0.03, 0.0001
-
-
-class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
-    """The session was stopped while its source was being opened."""
 
 
 class Opened(NamedTuple):
@@ -160,7 +156,7 @@ class Session:
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
             if model is None or stop.is_set():  # by now another session may step that model
-                raise _Stopped
+                raise Stopped
             display = self._open(playback, model)
             for result in run_frames(
                 self._frames(playback, model, display, stop),
@@ -177,7 +173,7 @@ class Session:
 
     def _follow_reading(self, share: float) -> None:
         if self._worker.stop.is_set():
-            raise _Stopped
+            raise Stopped
         self.reading = share
 
     def _prepare_camera(self, playback: Playback) -> Iterator[str]:
@@ -213,7 +209,7 @@ class Session:
         return display
 
     def _fail(self, error: BaseException) -> None:
-        if isinstance(error, _Stopped):
+        if isinstance(error, Stopped):
             return
         self.error = error_message(error)
         self.model_failed = isinstance(error, ModelError)

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 import livesnn
-from livesnn.app.exporting import NO_MARKS, NO_PAST, NO_SOURCE, ReplaceDialog
+from livesnn.app.exporting import NO_MARKS, NO_PAST, NO_SOURCE
 from livesnn.app.main_window import MainWindow
 from livesnn.events.filters import Stretch
 from livesnn.events.labels import Label, keep_labels, read_labels
@@ -204,7 +204,7 @@ def test_an_existing_file_is_replaced_only_if_a_person_agrees(
     (tmp_path / "kept.csv").write_text("mine")
     for agreed in (False, True):
         export(window, "table", tmp_path / "kept.csv")
-        qtbot.waitUntil(lambda: isinstance(window.dialog, ReplaceDialog))
+        qtbot.waitUntil(lambda: window.dialog is not None and window.dialog.windowTitle() == "Replace kept.csv?")
         dialog = window.dialog
         assert dialog is not None
         assert (tmp_path / "kept.csv").read_text() == "mine"
