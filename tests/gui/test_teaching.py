@@ -98,9 +98,11 @@ def test_a_gesture_is_shown_again_and_learned_from_both_recordings(
 ) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
+    kept: tuple[str, ...] = ()
     for takes, name in enumerate(("gestures-flap", "gestures-flap-2"), 1):
         wait_for(qtbot, dialog, "flap is learned", 300_000)
-        assert own_models() == (name,)
+        kept = ("gestures-flap",) if "before this recording it was" in dialog.words.text().lower() else ()
+        assert own_models() == (*kept, name)  # the one before only if more was recognised with it
         shown = recordings_of(tmp_path / "own" / name)["flap"].shown
         assert sorted(shown) == sorted(map(str, recorded(tmp_path)))
         assert len(shown) == takes
@@ -108,7 +110,7 @@ def test_a_gesture_is_shown_again_and_learned_from_both_recordings(
         dialog.other.click()
         wait_for(qtbot, dialog, "Stand still")
     dialog.reject()  # the third time
-    assert own_models() == ("gestures-flap-2",)
+    assert own_models() == (*kept, "gestures-flap-2")
     assert len(recorded(tmp_path)) == 2
 
 
