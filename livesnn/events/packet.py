@@ -263,8 +263,7 @@ def _in_order_kernel() -> Callable[..., bool]:
 
     packet = numba.types.Array(numba.from_dtype(_STORED_DTYPE), 1, "A", readonly=True)
     signature = numba.boolean(packet, numba.int64, numba.int64)
-    found: Callable[..., bool] = njit(signature, nogil=True, cache=True)(_are_in_order)
-    return found
+    return njit(signature, nogil=True, cache=True)(_are_in_order)
 
 
 class PacketSorter:

@@ -129,7 +129,7 @@ def load_model(
         except ModuleNotFoundError as error:
             raise ModelError(f"engine 'torch' needs {error.name}: pip install 'livesnn[train]'") from error
 
-        return TorchModel.load(folder, threads=threads)
+        return TorchModel(folder, threads=threads)
     if engine == "spike":
         from livesnn.infer.switching_engine import load_spike
 

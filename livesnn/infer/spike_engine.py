@@ -436,8 +436,7 @@ def _scratch(network: Plan) -> _Scratch:
 
 
 def _address(array: npt.NDArray[Any]) -> int:
-    where: int = array.__array_interface__["data"][0]
-    return where
+    return array.__array_interface__["data"][0]
 
 
 def _help(thread: int, wake_up: threading.Event, shared: _Shared, stop: threading.Event) -> None:

@@ -466,8 +466,7 @@ def rest_before(take: Take, model: Model, weights: Weights, memory: Memory) -> F
         return memory.rest
     before = take.before[len(take.before) % window :]
     currents = watch(model, weights, before, memory).currents[window:]
-    rest: FloatArray = currents.reshape(len(still), window, -1)[still].mean((0, 1))
-    return rest
+    return currents.reshape(len(still), window, -1)[still].mean((0, 1))
 
 
 def without_moments(weights: Weights, card: ModelCard) -> Weights:

@@ -218,8 +218,7 @@ def recordings_right(clips: Clips, outputs: npt.NDArray[np.float32]) -> npt.NDAr
     _, first, owner = np.unique(clips.recordings, return_index=True, return_inverse=True)
     totals = np.zeros((len(first), outputs.shape[1]))
     np.add.at(totals, owner, outputs)
-    right: npt.NDArray[np.bool_] = totals.argmax(1) == clips.labels[first]
-    return right
+    return totals.argmax(1) == clips.labels[first]
 
 
 def fit_temperature(rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], card: ModelCard) -> float:

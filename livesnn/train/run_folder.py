@@ -141,8 +141,7 @@ def epochs_done(path: Path) -> int:
 
 def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """Return a checkpoint's weights by name, without pickled code; raises TrainError if it is damaged."""
-    weights: dict[str, torch.Tensor] = _checkpoint(path)["state_dict"]
-    return weights
+    return _checkpoint(path)["state_dict"]
 
 
 def load_weights_of_run(net: torch.nn.Module, weights: dict[str, torch.Tensor], where: Path) -> None:

@@ -253,5 +253,4 @@ def _dv_camera() -> ModuleType:
     )
     with library_of("iniVation's cameras need dv-processing", install):
         import dv_processing
-    camera: ModuleType = dv_processing.io.camera
-    return camera
+    return dv_processing.io.camera

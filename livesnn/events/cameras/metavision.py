@@ -142,8 +142,7 @@ def _metavision_hal() -> ModuleType:
     install = "install it (https://docs.prophesee.ai/stable/installation) and add its modules to PYTHONPATH"
     with library_of(f"camera:{NAME} needs Prophesee's Metavision SDK or OpenEB", install):
         import metavision_hal
-    library: ModuleType = metavision_hal
-    return library
+    return metavision_hal
 
 
 class MetavisionCameras:

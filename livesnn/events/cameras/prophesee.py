@@ -187,8 +187,7 @@ def _neuromorphic_drivers() -> ModuleType:
     install = "pip install neuromorphic-drivers, or install the library that is missing"
     with library_of("Prophesee's cameras need neuromorphic-drivers", install):
         import neuromorphic_drivers
-    library: ModuleType = neuromorphic_drivers
-    return library
+    return neuromorphic_drivers
 
 
 class PropheseeCameras:

@@ -158,8 +158,7 @@ class ColumnBlocks(Hdf5Blocks):
             if axis not in self._chunks:
                 self._chunks[axis] = Chunks(dataset)
             self._chunks[axis].require_sound(start, end)
-        found: npt.NDArray[np.void] = dataset[start:end]
-        return found
+        return dataset[start:end]
 
     def _read(self, start: int, end: int) -> Events:
         return columns_to_events(self.columns(start, end), self.unit, self._place.offset_us)

@@ -131,8 +131,7 @@ def _own(group: h5py.Group, name: str) -> object:
     links, known = group.id.links, name.encode()
     if not links.exists(known) or links.get_info(known).type != h5py.h5l.TYPE_HARD:
         return None
-    found: object = group[name]
-    return found
+    return group[name]
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:

@@ -138,14 +138,12 @@ class Format(NamedTuple):
     def open(self, path: Path, progress: Progress) -> Reader:
         """Open a file of this format; raises as `open_reader` does."""
         arguments = (path, progress) if self.reads_through else (path,)
-        reader: Reader = _function(self.opener)(*arguments)
-        return reader
+        return _function(self.opener)(*arguments)
 
 
 def _function(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(".")
-    found: Callable[..., Any] = getattr(import_module(f"{__package__}.{module}"), function)
-    return found
+    return getattr(import_module(f"{__package__}.{module}"), function)
 
 
 FORMATS: tuple[Format, ...] = (

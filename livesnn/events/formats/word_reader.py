@@ -386,5 +386,4 @@ def pixel_decoder(pixel: Pixel) -> Decode:
     ) -> tuple[int, int, int, int, bool]:
         return _decode_pixels(words, pixel, first, state, width, height, events, counts)
 
-    found: Decode = decode
-    return found
+    return decode
