@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -321,6 +320,7 @@ def teach(
         check_lesson,
         check_out,
         forget,
+        lessons_dir,
         new_recording,
         own_folder,
     )
@@ -340,10 +340,15 @@ def teach(
     card = check_lesson(gesture, model, others=bool(others))
     check_out(folder)
     _check_sources(gesture, sources, others)
-    if all(map(is_live, sources)) and len(sources) * seconds < (least_s := LEAST_WINDOWS * card.input.window_s):
-        raise UsageError(f"--seconds {seconds:g} is too short to learn {gesture} from: give {least_s:g} or more")
-    read = partial(read_takes, spec=card.input, denoise=denoise, tell=_tell)
+    least_s = LEAST_WINDOWS * card.input.window_s
+    if not math.isfinite(seconds) or (all(map(is_live, sources)) and len(sources) * seconds < least_s):
+        raise UsageError(f"{gesture} can't be learned from --seconds {seconds:g}: give {least_s:g} or more")
     decided = if_known
+
+    def read(file: str, **of: Any) -> list[Take]:
+        upright = expanded(file).absolute().parent == lessons_dir().absolute()
+        turned = Orientation() if upright else mounting.upright
+        return read_takes(file, card.input, orientation=turned, denoise=denoise, tell=_tell, **of)
 
     def go_on(recognised: Recognised) -> bool:
         nonlocal decided
@@ -351,23 +356,18 @@ def teach(
         return decided not in ("stop", "alias")
 
     with ExitStack() as unless_learned:
+        not_it = [take.clip for source in others for take in read(source, unless=_label(source, gesture, card))]
         takes: list[Take] = []
         files: list[str] = []
-        for source in sources:
-            file, label, orientation = source, _label(source, gesture, card), mounting.upright
+        for source in sorted(sources, key=is_live):  # nobody performs for nothing where a file can't be read
+            file = source
             if is_live(source):
-                path = new_recording(gesture)
+                file = str(path := new_recording(gesture))
                 opened = event_source(open_source(source, sensor=mounting.sensor))
-                record_lesson(opened, path, gesture, seconds=seconds, orientation=orientation, tell=_tell)
+                record_lesson(opened, path, gesture, seconds=seconds, orientation=mounting.upright, tell=_tell)
                 unless_learned.callback(forget, path)
-                file, orientation = str(path), Orientation()  # the file is upright
             files.append(file)
-            takes += read(file, seconds=seconds, label=label, orientation=orientation)
-        not_it = [
-            take.clip
-            for source in others
-            for take in read(source, unless=_label(source, gesture, card), orientation=mounting.upright)
-        ]
+            takes += read(file, seconds=seconds, label=_label(source, gesture, card))
         try:
             with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
                 lesson = learn(
@@ -397,7 +397,8 @@ def teach(
                 [*describe_lesson(lesson), *(f"the recording is {file}" for file in files if file not in sources)]
             )
         )
-        _say_where(folder, next(filter(is_live, sources), "SOURCE"))
+        turned = [*(["--rotate", str(mounting.rotate)] if mounting.rotate else []), *["--mirror"] * mounting.mirror]
+        _say_where(folder, next(filter(is_live, sources), "SOURCE"), turned)
     return 0
 
 
@@ -405,10 +406,10 @@ def _absolute(files: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(expanded(each).absolute()) for each in files)
 
 
-def _say_where(folder: Path, source: str = "SOURCE") -> None:
+def _say_where(folder: Path, source: str = "SOURCE", flags: Iterable[str] = ()) -> None:
     write(f"the model is {folder}")
     name = folder.name if folder.parent == own_models_dir() else str(folder)
-    write(f"livesnn gui {quote(source)} --model {quote(name)}")
+    write(" ".join(["livesnn gui", quote(source), *flags, "--model", quote(name)]))
 
 
 def _change(gesture: str, name: str, model: str, folder: Path, *, json: bool) -> int:
@@ -431,7 +432,7 @@ def _recorded(gesture: str, model: str) -> Recordings:
     known = recordings_of(model_folder(model)).get(gesture, Recordings())
     there = known.there
     for file in {*known.shown, *known.others} - {*there.shown, *there.others}:
-        _tell(f"{file} isn't there any more")
+        _tell(f"{file} isn't there any more, so it isn't learned from")
     if not there.shown:
         raise SourceError(f"{model} has no recordings of {gesture}: give some, or teach it live again")
     return there

@@ -276,16 +276,23 @@ LESSONS = "lessons"
 """Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
 
 
+def lessons_dir() -> Path:
+    """Return the folder of recorded lessons, whose pictures are upright."""
+    return own_models_dir() / LESSONS
+
+
 def new_recording(gesture: str) -> Path:
     """Return where the next lesson of a gesture is recorded; raises SourceError if its folder can't be made."""
-    folder = own_models_dir() / LESSONS
+    folder = lessons_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceError(
             f"{folder} can't be made ({error.strerror}): set LIVESNN_MODELS to another folder"
         ) from error
-    return folder / proposed_name(gesture, datetime.now())
+    first = folder / proposed_name(gesture, datetime.now())
+    names = (first.with_stem(f"{first.stem}-{number}") if number > 1 else first for number in count(1))
+    return next(path for path in names if not path.exists())
 
 
 def forget(recording: Path) -> None:

@@ -101,7 +101,8 @@ def record_lesson(
                 raise SourceError(f"{path}: its disk is too slow: free it, or choose another one")
         except BaseException:
             recorder.close()
-            forget(path)
+            if recorder.file_bytes:  # otherwise the file is somebody else's
+                forget(path)
             raise
         tell("you can stop now")
         lost = recorder.dropped + source.counters.dropped

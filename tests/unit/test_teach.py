@@ -37,6 +37,7 @@ from livesnn.teach import (
     as_taught,
     change_class,
     describe_lesson,
+    new_recording,
     own_folder,
     recognised_already,
     recordings_of,
@@ -458,6 +459,43 @@ def test_a_lesson_that_is_cut_short_leaves_no_recording(
     assert source.closed.is_set()
 
 
+def test_a_lesson_that_finds_its_name_taken_leaves_the_other_recording(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "flap.aedat4", clip(LEFT))
+    before = path.read_bytes()
+    with pytest.raises(SourceError, match="exists already"):
+        record_lesson(FakeSource(then="silence"), path, "flap", seconds=0.1, ready_s=0.1)
+    assert path.read_bytes() == before
+
+
+def test_recordings_of_one_second_have_different_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
+    names = set()
+    for _ in range(3):
+        (path := new_recording("flap")).touch()
+        names.add(path.name)
+    assert len(names) == 3
+
+
+def test_a_recorded_lesson_is_upright_and_never_turned_again(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
+    shown, other = clip(RIGHT), write_recording(tmp_path / "other.aedat4", clip(LEFT))
+    file = write_recording(new_recording("right"), shown)
+    learned = []
+    for number, flags in enumerate(([], ["--rotate", "90"])):
+        out = tmp_path / str(number)
+        arguments = ["right", str(file), "--others", str(other), "--model", str(base), "--out", str(out), *flags]
+        assert main(["teach", *arguments]) == 0
+        learned.append(taught_before(out, load_weights(out / "model.safetensors")[1], rows(out))["right"])
+    np.testing.assert_array_equal(*learned)
+
+
+def rows(folder: Path) -> int:
+    weights, card = load_weights(folder / "model.safetensors")
+    return rows_of(weights, card).shape[1]
+
+
 def test_a_lesson_needs_a_disk(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nowhere"):
         record_lesson(FakeSource(then="silence"), tmp_path / "nowhere" / "a.aedat4", "flap", seconds=0.1, ready_s=0.1)
@@ -687,7 +725,7 @@ def test_the_command_names_what_is_missing(base: Path, tmp_path: Path, capsys: p
     assert "corners knows up already" in capsys.readouterr().err
     few = ["teach", "right", "simulate:flap", "--seconds", "0.7", "--model", str(base), "--others", "a"]
     assert main(few) == 2  # before anybody performs
-    assert "--seconds 0.7 is too short to learn right from: give 0.8 or more" in capsys.readouterr().err
+    assert "right can't be learned from --seconds 0.7: give 0.8 or more" in capsys.readouterr().err
     assert main(["teach", "right", "a", "--model", str(base), "--others", "camera"]) == 1
     assert "--others camera is a live source" in capsys.readouterr().err
     assert main(["teach", "right", "a", "a", "--model", str(base), "--others", "b"]) == 1
