@@ -272,13 +272,9 @@ def describe_model(card: ModelCard) -> str:
     return "\n".join(lines)
 
 
-LESSONS = "lessons"
-"""Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
-
-
 def lessons_dir() -> Path:
-    """Return the folder of recorded lessons, whose pictures are upright."""
-    return own_models_dir() / LESSONS
+    """Return the folder of recorded lessons, beside the taught models; what these recordings show is upright."""
+    return own_models_dir() / "lessons"
 
 
 def new_recording(gesture: str) -> Path:

@@ -26,7 +26,7 @@ from livesnn.events.recording import open_recording
 from livesnn.infer.model import own_models, read_card
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import EventOutput
-from livesnn.teach import LESSONS, Recordings, recordings_of
+from livesnn.teach import Recordings, lessons_dir, recordings_of
 from livesnn.teach.add_class import teach
 from tests.unit.test_teach import BELOW, LEFT, RIGHT, SIDE, clip, write_recording, write_remembering
 
@@ -51,7 +51,7 @@ def own(tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "own"
     monkeypatch.setenv("LIVESNN_MODELS", str(folder))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))  # where the trash is on Linux
-    lessons = folder / LESSONS
+    lessons = lessons_dir()
     lessons.mkdir(parents=True)
     shown = {"right": RIGHT, "left": LEFT, "below": BELOW}
     files = {name: write_recording(lessons / f"{name}.aedat4", clip(where)) for name, where in shown.items()}
@@ -130,7 +130,7 @@ def test_what_was_wrong_is_not_named_any_more_until_that_is_undone(
             lambda: window.view.shown > 3 and window.readout.decision.said.number is not None, timeout=90_000
         )
         assert window.readout.rows.decision != "right"
-        (error,) = (own / LESSONS).glob("not-right-*.aedat4")
+        (error,) = (lessons_dir()).glob("not-right-*.aedat4")
         before = recordings_of(own / "halves-right")["right"]
         assert recordings_of(corrected)["right"] == Recordings(before.shown, (*before.others, str(error)))
         with open_recording(error) as recording:
@@ -160,7 +160,7 @@ def test_what_is_the_gesture_itself_is_not_taken_for_an_error(
         assert int(share[1]) < 50
         assert window.player.model == str(own / "halves-right")
         assert own_models() == ("halves-right", "halves-two")
-        assert not [*(own / LESSONS).glob("not-*")]
+        assert not [*(lessons_dir()).glob("not-*")]
 
 
 def test_closing_the_window_ends_a_correction(qtbot: QtBot, make_window: MakeWindow, own: Path) -> None:
@@ -171,7 +171,7 @@ def test_closing_the_window_ends_a_correction(qtbot: QtBot, make_window: MakeWin
         wait_for(qtbot, window, "Learning that this wasn't right")
         window.close()  # the fixture of all tests looks for threads
     assert own_models() == ("halves-right", "halves-two")
-    (kept,) = (own / LESSONS).glob("not-*")
+    (kept,) = (lessons_dir()).glob("not-*")
     with closing(open_recording(kept)) as recording:
         assert sum(packet.events.size for packet in recording)
 
@@ -181,7 +181,7 @@ def test_where_nothing_can_be_corrected_the_window_says_why(qtbot: QtBot, make_w
     window.commands["wrong"].trigger()
     wait_for(qtbot, window, NOT_TAUGHT)
     window.set_model(str(own / "halves-right"), "onnx")
-    window.open(own / LESSONS / "right.aedat4")
+    window.open(lessons_dir() / "right.aedat4")
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=90_000)
     window.commands["wrong"].trigger()
     wait_for(qtbot, window, NOT_LIVE)
@@ -190,19 +190,19 @@ def test_where_nothing_can_be_corrected_the_window_says_why(qtbot: QtBot, make_w
         qtbot.waitUntil(lambda: window.player.can_record, timeout=90_000)
         window.commands["wrong"].trigger()
         wait_for(qtbot, window, NONE_NAMED)
-    assert not [*(own / LESSONS).glob("not-*")]
+    assert not [*(lessons_dir()).glob("not-*")]
 
 
 def test_without_the_recordings_of_its_lessons_a_gesture_is_not_corrected(
     qtbot: QtBot, make_window: MakeWindow, own: Path
 ) -> None:
-    (own / LESSONS / "right.aedat4").unlink()
+    (lessons_dir() / "right.aedat4").unlink()
     window = make_window(own / "halves-right")
     with streaming(Scene(RIGHT)) as address:
         watch(qtbot, window, address)
         window.commands["wrong"].trigger()
         wait_for(qtbot, window, "No recording shows right")
-    assert not [*(own / LESSONS).glob("not-*")]
+    assert not [*(lessons_dir()).glob("not-*")]
 
 
 def opened(qtbot: QtBot, model: Path) -> tuple[ModelDialog, TaughtDialog]:
@@ -230,15 +230,15 @@ def test_a_taught_gesture_is_listed_with_its_recordings_which_can_be_played(qtbo
     dialog.files.setCurrentRow(0)
     with qtbot.waitSignal(models.play_requested) as asked:
         dialog.play.click()
-    assert asked.args == [str(own / LESSONS / "left.aedat4")]
-    (own / LESSONS / "right.aedat4").unlink()
+    assert asked.args == [str(lessons_dir() / "left.aedat4")]
+    (lessons_dir() / "right.aedat4").unlink()
     dialog.gestures.setCurrentRow(0)
     assert files(dialog)[0] == "right.aedat4  ·  missing"
     assert not dialog.again.isEnabled()
 
 
 def test_a_lesson_plays_in_a_tab_beside_a_live_source(qtbot: QtBot, own: Path) -> None:
-    window, lesson = MainWindow(str(own / "halves-two"), settings=SettingsFile()), own / LESSONS / "right.aedat4"
+    window, lesson = MainWindow(str(own / "halves-two"), settings=SettingsFile()), lessons_dir() / "right.aedat4"
     with streaming(Scene(LEFT)) as address:
         window.show()
         window.open(address)
@@ -258,9 +258,9 @@ def test_a_lesson_plays_in_a_tab_beside_a_live_source(qtbot: QtBot, own: Path) -
 
 def test_a_lesson_plays_in_place_of_a_recording(qtbot: QtBot, make_window: MakeWindow, own: Path) -> None:
     window = make_window(own / "halves-two")
-    window.open(own / LESSONS / "left.aedat4")
+    window.open(lessons_dir() / "left.aedat4")
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=90_000)
-    window.play_lesson(str(own / LESSONS / "right.aedat4"))
+    window.play_lesson(str(lessons_dir() / "right.aedat4"))
     qtbot.waitUntil(lambda: str(window.player.source).endswith("right.aedat4"), timeout=90_000)
     assert window.tabs is None
 
@@ -279,7 +279,7 @@ def test_a_taught_gesture_is_renamed_learned_again_and_removed(qtbot: QtBot, own
     more = write_recording(own / "more.aedat4", clip(RIGHT, seed=3))
     dialog.take([str(more)])
     dialog.files.item(1).setCheckState(Qt.CheckState.Unchecked)
-    dialog.take([str(own / LESSONS / "below.aedat4")])
+    dialog.take([str(lessons_dir() / "below.aedat4")])
     dialog.files.item(3).setCheckState(Qt.CheckState.Unchecked)
     dialog.again.click()
     qtbot.waitUntil(lambda: "--others" in dialog.said.text(), timeout=180_000)  # this network needs some

@@ -20,7 +20,7 @@ from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, PAU
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
-from livesnn.teach import LESSONS, recordings_of
+from livesnn.teach import lessons_dir, recordings_of
 from tests.waiting import eventually
 
 from .test_live_window import stream
@@ -43,7 +43,7 @@ def flapping(qtbot: QtBot, make_window: MakeWindow) -> MainWindow:
 
 
 def recorded(tmp_path: Path) -> list[Path]:
-    return list((tmp_path / "own" / LESSONS).glob("*.aedat4"))
+    return list(lessons_dir().glob("*.aedat4"))
 
 
 def learners() -> list[psutil.Process]:
