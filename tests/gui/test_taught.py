@@ -130,7 +130,7 @@ def test_what_was_wrong_is_not_named_any_more_until_that_is_undone(
             lambda: window.view.shown > 3 and window.readout.decision.said.number is not None, timeout=90_000
         )
         assert window.readout.rows.decision != "right"
-        (error,) = (lessons_dir()).glob("not-right-*.aedat4")
+        (error,) = lessons_dir().glob("not-right-*.aedat4")
         before = recordings_of(own / "halves-right")["right"]
         assert recordings_of(corrected)["right"] == Recordings(before.shown, (*before.others, str(error)))
         with open_recording(error) as recording:
@@ -160,7 +160,7 @@ def test_what_is_the_gesture_itself_is_not_taken_for_an_error(
         assert int(share[1]) < 50
         assert window.player.model == str(own / "halves-right")
         assert own_models() == ("halves-right", "halves-two")
-        assert not [*(lessons_dir()).glob("not-*")]
+        assert not [*lessons_dir().glob("not-*")]
 
 
 def test_closing_the_window_ends_a_correction(qtbot: QtBot, make_window: MakeWindow, own: Path) -> None:
@@ -171,7 +171,7 @@ def test_closing_the_window_ends_a_correction(qtbot: QtBot, make_window: MakeWin
         wait_for(qtbot, window, "Learning that this wasn't right")
         window.close()  # the fixture of all tests looks for threads
     assert own_models() == ("halves-right", "halves-two")
-    (kept,) = (lessons_dir()).glob("not-*")
+    (kept,) = lessons_dir().glob("not-*")
     with closing(open_recording(kept)) as recording:
         assert sum(packet.events.size for packet in recording)
 
@@ -190,7 +190,7 @@ def test_where_nothing_can_be_corrected_the_window_says_why(qtbot: QtBot, make_w
         qtbot.waitUntil(lambda: window.player.can_record, timeout=90_000)
         window.commands["wrong"].trigger()
         wait_for(qtbot, window, NONE_NAMED)
-    assert not [*(lessons_dir()).glob("not-*")]
+    assert not [*lessons_dir().glob("not-*")]
 
 
 def test_without_the_recordings_of_its_lessons_a_gesture_is_not_corrected(
@@ -202,7 +202,7 @@ def test_without_the_recordings_of_its_lessons_a_gesture_is_not_corrected(
         watch(qtbot, window, address)
         window.commands["wrong"].trigger()
         wait_for(qtbot, window, "No recording shows right")
-    assert not [*(lessons_dir()).glob("not-*")]
+    assert not [*lessons_dir().glob("not-*")]
 
 
 def opened(qtbot: QtBot, model: Path) -> tuple[ModelDialog, TaughtDialog]:

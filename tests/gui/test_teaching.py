@@ -42,7 +42,7 @@ def flapping(qtbot: QtBot, make_window: MakeWindow) -> MainWindow:
     return window
 
 
-def recorded(tmp_path: Path) -> list[Path]:
+def recorded() -> list[Path]:
     return list(lessons_dir().glob("*.aedat4"))
 
 
@@ -81,7 +81,7 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     qtbot.waitUntil(lambda: window.readout.decision.said.words == "Flap", timeout=60_000)
     assert own_models() == ("gestures-flap",)
     assert Path(window.player.model) == tmp_path / "own" / "gestures-flap"
-    (recording,) = recorded(tmp_path)
+    (recording,) = recorded()
     (label,) = read_labels(recording)
     assert label.label == "flap"
     assert label.start > 0.1  # the rest before is recorded, too
@@ -104,14 +104,14 @@ def test_a_gesture_is_shown_again_and_learned_from_both_recordings(
         kept = ("gestures-flap",) if "before this recording it was" in dialog.words.text().lower() else ()
         assert own_models() == (*kept, name)  # the one before only if more was recognised with it
         shown = recordings_of(tmp_path / "own" / name)["flap"].shown
-        assert sorted(shown) == sorted(map(str, recorded(tmp_path)))
+        assert sorted(shown) == sorted(map(str, recorded()))
         assert len(shown) == takes
         assert dialog.other.text() == "Show it again"
         dialog.other.click()
         wait_for(qtbot, dialog, "Stand still")
     dialog.reject()  # the third time
     assert own_models() == (*kept, "gestures-flap-2")
-    assert len(recorded(tmp_path)) == 2
+    assert len(recorded()) == 2
 
 
 def test_giving_up_ends_the_recording_and_keeps_nothing(
@@ -120,9 +120,9 @@ def test_giving_up_ends_the_recording_and_keeps_nothing(
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
-    qtbot.waitUntil(lambda: bool(recorded(tmp_path)), timeout=20_000)  # by another thread
+    qtbot.waitUntil(lambda: bool(recorded()), timeout=20_000)  # by another thread
     dialog.reject()
-    assert not recorded(tmp_path)
+    assert not recorded()
     assert own_models() == ()
 
 
@@ -134,7 +134,7 @@ def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWin
     window.close()  # the fixture of all tests looks for threads
     assert not learners()
     assert own_models() == ()
-    assert not recorded(tmp_path)
+    assert not recorded()
 
 
 def test_a_name_that_is_taken_is_asked_for_again(qtbot: QtBot, make_window: MakeWindow) -> None:
@@ -163,9 +163,9 @@ def test_before_a_known_gesture_is_taken_the_dialog_asks_and_keeps_nothing_if_no
     window, dialog = clapping(qtbot, make_window)
     assert re.fullmatch(r"Already recognised as hand_clapping \(\d+ %\)", dialog.now.text())
     assert (dialog.other.text(), dialog.other.isVisible()) == ("Learn it anyway", True)
-    assert (own_models(), len(recorded(tmp_path)), learners()) == ((), 1, [])
+    assert (own_models(), len(recorded()), learners()) == ((), 1, [])
     dialog.cancel.click()
-    assert (own_models(), recorded(tmp_path), window.player.model) == ((), [], "gestures")
+    assert (own_models(), recorded(), window.player.model) == ((), [], "gestures")
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_a_known_gesture_is_learned_once_a_person_goes_on(
     dialog.other.click()
     wait_for(qtbot, dialog, "applause is", 300_000)
     assert own_models() == ("gestures-applause",)
-    assert len(recorded(tmp_path)) == 1
+    assert len(recorded()) == 1
 
 
 def test_a_known_gesture_gets_another_name(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_known_gesture_gets_another_name(qtbot: QtBot, make_window: MakeWindow
     dialog.button.click()
     wait_for(qtbot, dialog, "hand_clapping is now called applause", 60_000)
     assert not dialog.other.isVisible()
-    assert not recorded(tmp_path)
+    assert not recorded()
     dialog.button.click()
     qtbot.waitUntil(lambda: window.readout.decision.said.words == "Applause", timeout=60_000)
     assert own_models() == ("gestures-applause",)
@@ -214,7 +214,7 @@ def test_a_source_that_ends_ends_the_lesson(qtbot: QtBot, make_window: MakeWindo
     qtbot.waitUntil(lambda: dialog.now.text() == now, timeout=20_000)
     window.player.leave()
     qtbot.waitUntil(lambda: "source ended" in dialog.words.text(), timeout=20_000)
-    assert not recorded(tmp_path)
+    assert not recorded()
 
 
 def test_while_a_camera_is_lost_no_lesson_is_given(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_while_a_camera_is_lost_no_lesson_is_given(qtbot: QtBot, make_window: Ma
     qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
     plug.plugged.clear()
     qtbot.waitUntil(lambda: dialog.words.text() == LOST_SINCE, timeout=20_000)
-    assert not recorded(tmp_path)
+    assert not recorded()
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LOST)
     window.commands["teach"].trigger()
     assert window.banner.message.text() == LOST
@@ -251,9 +251,9 @@ def test_what_came_before_the_lesson_is_not_learned(
     wait_for(qtbot, dialog, "Stand still")
     assert window.recording.start_unasked() == IN_A_LESSON
     wait_for(qtbot, dialog, "Learning flap")
-    ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))
+    ((label,),) = (read_labels(recording) for recording in recorded())
     qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
-    assert not recorded(tmp_path)
+    assert not recorded()
     assert label.start > 0.2
     assert label.end - label.start == pytest.approx(1.0, abs=0.3)
 
