@@ -186,7 +186,7 @@ def decide_all(
                 silence=stream.silence,
             ):
                 if isinstance(result, Silence):
-                    if row is not None and row.decision is not None:
+                    if row is not None and row.silence_s is None:
                         yield _taken_back(row, result)
                     continue
                 totals.add(result)
@@ -229,7 +229,7 @@ def _row(result: Result, model: Model, reset: bool, dropped: int, *, live: bool)
 
 
 def _taken_back(row: Row, silence: Silence) -> Row:
-    """Return a row that says that the decision of the last one is no more."""
+    """Return a row that says that the last one, and its decision if any, is about the past."""
     return replace(
         row,
         decision=None,

@@ -42,10 +42,10 @@ def quiet_scene() -> Iterator[Packet]:
         yield Packet(NO_EVENTS, now_us=t_us)
 
 
-def rows_of(source: FakeSource, model: Path, seconds: float | None = 1.5) -> list[Row]:
+def rows_of(source: FakeSource, model: Path, seconds: float | None = 1.5, decider: Decider = ALWAYS) -> list[Row]:
     return [
         row
-        for row in decide_all(source, RunOptions(str(model), "onnx", decider=ALWAYS, seconds=seconds))
+        for row in decide_all(source, RunOptions(str(model), "onnx", decider=decider, seconds=seconds))
         if isinstance(row, Row)
     ]
 
@@ -66,6 +66,12 @@ def test_when_a_publisher_is_gone_its_last_decision_is_taken_back_once(model_fol
     assert last.silence_s is not None
     assert STALE_S < last.silence_s < 1.5
     assert describe_row(last).endswith("no events for 1 s")
+
+
+def test_a_silence_is_told_where_nothing_was_decided_before_it(model_folder: Path) -> None:
+    *before, last = rows_of(FakeSource(bar(), then="silence"), model_folder, decider=Decider(threshold=1.0))
+    assert {row.decision for row in before} == {None}
+    assert (last.decision, last.reason) == (None, Reason.NO_EVENTS)
 
 
 def test_in_a_quiet_scene_frames_go_on_and_name_nothing(model_folder: Path) -> None:
