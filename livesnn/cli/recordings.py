@@ -390,7 +390,7 @@ def teach(
             return 0
         unless_learned.pop_all()
     if json:
-        write_json(asdict(lesson) | {"poor": lesson.poor})
+        write_json(asdict(lesson) | {"poor": lesson.poor, "recordings": files})
     else:
         write(
             "\n".join(

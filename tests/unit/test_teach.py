@@ -643,6 +643,7 @@ def test_the_command_teaches_by_recordings_and_says_how_well(
     said = json.loads(capsys.readouterr().out)
     assert said["right"] == said["kept_aside"] > 0
     assert said["poor"] is False
+    assert said["recordings"] == [str(right)]
     assert Path(said["folder"]).parent == tmp_path / "own"
     assert main(["run", str(right), "--model", Path(said["folder"]).name, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
