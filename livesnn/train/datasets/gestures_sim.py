@@ -96,13 +96,16 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 
 
 UNCUT = {
-    "idle": (IDLE, IDLE_LAMP_SHARE, 1.0),
-    "walking": (WALKING, 0.0, 0.2),
-    "noise": (NOBODY, 0.0, 0.2),
-    "lamp": (NOBODY, 1.0, 0.2),
-    **{name: (name, 0.0, 0.1) for name in (OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)},
+    "idle": (IDLE, IDLE_LAMP_SHARE, 1.0, 1),
+    "walking": (WALKING, 0.0, 0.2, 1),
+    "noise": (NOBODY, 0.0, 0.2, 1),
+    "lamp": (NOBODY, 1.0, 0.2, 1),
+    **{name: (name, 0.0, 0.2, 12) for name in (OBJECTS, SHAKE, PAN, CURTAIN, TWO_PEOPLE)},
 }
-"""Streams without a gesture: what is simulated, the probability of a flickering lamp, and the share of the time."""
+"""Streams without a gesture: what is simulated, the probability of a flickering lamp, the share of the time, and by
+how many scenes it is divided. Each scene has one object, camera or curtain, so a few of them say little."""
+
+SCENES_APART = 1000  # in seeds, so that other seeds show other scenes
 
 
 def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[UncutStream]:
@@ -111,12 +114,18 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
     duration_us = round(minutes * 60e6)
     performs = SimulatedPerson(seed, use=split, duration_us=duration_us, paced=False)
     yield UncutStream("gestures", performs, performs.segments, rests=False)
-    for number, (name, (performed, lamp_share, part)) in enumerate(UNCUT.items(), seed + 1):
-        long_us, gestures = round(part * duration_us), (performed,)
-        nothing = SimulatedPerson(
-            number, use=split, gestures=gestures, duration_us=long_us, paced=False, lamp_share=lamp_share
-        )
-        yield UncutStream(name, nothing, (), rests=True)
+    for number, (name, (performed, lamp_share, part, scenes)) in enumerate(UNCUT.items(), seed + 1):
+        long_us, gestures = round(part * duration_us / scenes), (performed,)
+        for scene in range(scenes):
+            nothing = SimulatedPerson(
+                number + SCENES_APART * scene,
+                use=split,
+                gestures=gestures,
+                duration_us=long_us,
+                paced=False,
+                lamp_share=lamp_share,
+            )
+            yield UncutStream(name, nothing, (), rests=True)
 
 
 def _check_classes(card: ModelCard) -> None:
