@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 os.environ["MPLBACKEND"] = "Agg"  # a figure that is shown must not wait for a person
@@ -25,6 +26,10 @@ os.environ["LIVESNN_SETTINGS"] = str(_OURS / "settings")
 os.environ["LIVESNN_MODELS"] = str(_OURS / "models")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # what is compiled is compiled once, for all workers
     os.environ["LIVESNN_CACHE"] = str(_OURS / "cache")
+
+# A machine may be busy: an example may take its time, and the first one may compile.
+settings.register_profile("livesnn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("livesnn")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 

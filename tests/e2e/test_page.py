@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.counterparts import find_chromium
-from tests.waiting import eventually
+from tests.waiting import eventually, in_real_time
 
 from .conftest import livesnn
 
@@ -130,6 +130,7 @@ def test_a_person_records_and_resets_by_button(browser: playwright.Browser, tmp_
     assert written.stat().st_size > 10_000
 
 
+@in_real_time
 def test_when_livesnn_is_killed_the_page_says_so_within_two_seconds(browser: playwright.Browser) -> None:
     with served("simulate:gestures") as (process, url):
         page = opened(browser, url)

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from livesnn.paths import models_dir, recordings_dir
+from tests.waiting import in_real_time
 
 from .conftest import RunHere, livesnn
 
@@ -293,6 +294,7 @@ def test_pages_programs_and_an_action_are_served_together_and_told_of_the_end(tm
     assert told.read_text() == "arm_roll"
 
 
+@in_real_time
 def test_when_the_camera_process_is_killed_page_and_programs_know_within_two_seconds() -> None:
     camera = livesnn("publish", "simulate:gestures", "--events-port", "0", "--json")
     source = f"tcp://{address_said(camera, 'events')}"

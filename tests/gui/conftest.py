@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from tests.synthetic import livesnn_threads
+from tests.waiting import PATIENCE_S
+
+PATIENCE_MS = round(1000 * PATIENCE_S)
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +27,14 @@ def _no_thread_is_left() -> Iterator[None]:
         if thread.name == "livesnn-discover":  # a dialog that is closed waits for no search
             thread.join(20.0)
     assert livesnn_threads() == []
+
+
+@pytest.fixture
+def qtbot(qtbot: QtBot) -> QtBot:
+    """Wait longer: a machine can stand still for the five seconds that are usual."""
+    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=PATIENCE_MS)  # type: ignore[method-assign]
+    qtbot.waitSignal = partial(qtbot.waitSignal, timeout=PATIENCE_MS)  # type: ignore[method-assign]
+    return qtbot
 
 
 @pytest.fixture

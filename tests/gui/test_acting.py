@@ -45,7 +45,7 @@ def test_a_decision_runs_a_program_and_the_window_says_so(
 ) -> None:
     window = with_rules(make_window, Rule(writing(tmp_path / "told"), "5", every_s=0))
     window.open(str(recording))
-    qtbot.waitUntil(window.acting.toast.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.acting.toast.isVisible)
     assert window.acting.toast.text() == f"5 → run {Path(sys.executable).name}"
     qtbot.waitUntil(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text().startswith("5\n"))
     assert not window.banner.isVisible()
@@ -56,13 +56,13 @@ def test_a_firing_is_shown_on_the_stage_too(qtbot: QtBot, make_window: MakeWindo
     window.presenting.enter()
     window.open(str(recording))
     note = window.presenting.stage.caption
-    qtbot.waitUntil(lambda: note.note == f"5 → run {Path(sys.executable).name}", timeout=20_000)
+    qtbot.waitUntil(lambda: note.note == f"5 → run {Path(sys.executable).name}")
 
 
 def test_an_action_that_fails_is_said_once(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = with_rules(make_window, Rule(Action("command", ("no-such-program",)), every_s=0))
     window.open(str(recording))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     assert window.banner.message.text().startswith("Couldn't run no-such-program: there is no such program")
     window.banner.hide()
     passed, laps = 0, 0
@@ -73,7 +73,7 @@ def test_an_action_that_fails_is_said_once(qtbot: QtBot, make_window: MakeWindow
         passed = window.player.t_us
         return laps >= 2
 
-    qtbot.waitUntil(twice_more, timeout=20_000)
+    qtbot.waitUntil(twice_more)
     assert not window.banner.isVisible()
 
 
@@ -85,7 +85,7 @@ def test_a_gesture_starts_a_recording_and_another_stops_it(
     window.recording.folder = tmp_path
     source = FakeSource(endless(moving_bar(1_000_000), 1_000_000), on_demand=True)
     window.open(source)  # type: ignore[arg-type]
-    qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.can_record)
     given = 0
 
     def recording() -> bool:
@@ -94,9 +94,9 @@ def test_a_gesture_starts_a_recording_and_another_stops_it(
         given += 1
         return window.player.recorder is not None
 
-    qtbot.waitUntil(recording, timeout=20_000)
-    qtbot.waitUntil(lambda: not recording(), timeout=20_000)
-    qtbot.waitUntil(lambda: "written to" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(recording)
+    qtbot.waitUntil(lambda: not recording())
+    qtbot.waitUntil(lambda: "written to" in window.banner.message.text())
     written = [str(file) for file in tmp_path.glob("*.aedat4")]  # another may have begun since
     assert any(file in window.banner.message.text() for file in written)
 
@@ -104,7 +104,7 @@ def test_a_gesture_starts_a_recording_and_another_stops_it(
 def test_what_cannot_be_recorded_is_said_once(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = with_rules(make_window, Rule(Action("record"), every_s=0))
     window.open(str(recording))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     assert window.banner.message.text().startswith("Couldn't start recording: Only live events")
 
 
@@ -163,7 +163,7 @@ def test_a_rule_whose_mark_is_removed_is_kept_and_does_nothing(
     dialog.accept()
     assert window.settings.now.actions == (replace(rules[0], active=False), rules[1])
     window.open(str(recording))
-    qtbot.waitUntil((tmp_path / "second").exists, timeout=20_000)
+    qtbot.waitUntil((tmp_path / "second").exists)
     assert not (tmp_path / "first").exists()
 
 
@@ -197,7 +197,7 @@ def test_an_action_can_be_tried(qtbot: QtBot, make_window: MakeWindow, program: 
     dialog = ask(with_rules(make_window, Rule(Action("command", (sys.executable, "-c", program)))))
     dialog.form.trial.click()
     assert not dialog.form.trial.isEnabled()
-    qtbot.waitUntil(lambda: dialog.form.outcome.text() == outcome, timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.form.outcome.text() == outcome)
     assert dialog.form.trial.isEnabled()
 
 

@@ -46,7 +46,7 @@ MakeWindow = Callable[..., MainWindow]
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     shown = window.view.shown
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > shown + 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > shown + 1)
 
 
 def pause_at(qtbot: QtBot, window: MainWindow, recording: Path, place_s: float) -> None:
@@ -196,7 +196,7 @@ def test_recent_sources_are_listed_newest_first_and_play_again(
     assert [action.text().split()[0] for action in listed[:2]] == ["bar.npz", "wide.npz"]
     assert listed[1].shortcut().toString() == "Alt+2"
     listed[1].trigger()
-    qtbot.waitUntil(lambda: window.settings.now.recent == (str(other), str(recording)), timeout=20_000)
+    qtbot.waitUntil(lambda: window.settings.now.recent == (str(other), str(recording)))
     assert window.header.source.text() == "wide.npz"
     later = make_window(settings=window.settings)
     assert [action.text().split()[0] for action in later.commands.recent.actions()[:2]] == [
@@ -213,11 +213,11 @@ def test_what_could_not_be_opened_can_be_tried_again(
 ) -> None:
     window = make_window()
     window.open(str(tmp_path / "late.npz"))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     shutil.copy(recording, tmp_path / "late.npz")
     assert window.banner.action.text() == "Try again"
     window.banner.action.click()
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     assert not window.banner.isVisible()
     assert window.header.source.text() == "late.npz"
 
@@ -227,7 +227,7 @@ def test_what_could_not_be_opened_is_not_among_the_recent(
 ) -> None:
     window = make_window()
     window.open(str(tmp_path / "none.npz"))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     assert window.settings.now.recent == ()
     assert not window.commands.recent.isEnabled()
 
@@ -237,7 +237,7 @@ def test_the_file_dialog_opens_what_was_chosen(qtbot: QtBot, make_window: MakeWi
     window.commands["open"].trigger()
     assert isinstance(window.dialog, QFileDialog)
     window.dialog.fileSelected.emit(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
 
 
 @pytest.mark.parametrize("typed", ["tcp://127.0.0.1:1", " 127.0.0.1:1 "])
@@ -249,7 +249,7 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     assert isinstance(window.dialog, StreamDialog)
     window.dialog.address.setText(typed)
     qtbot.keyClick(window.dialog.address, Qt.Key.Key_Return)
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     assert "127.0.0.1:1" in window.banner.message.text()
     assert all(choice.isVisible() for choice in window.view.page.choices.values())
     be_active(qtbot, window)
@@ -301,7 +301,7 @@ def test_without_a_camera_the_dialog_says_what_to_do(qtbot: QtBot) -> None:
     dialog = CameraDialog()
     qtbot.addWidget(dialog)
     dialog.show()
-    qtbot.waitUntil(lambda: "Plug one in" in dialog.note.text() or dialog.cameras.count() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: "Plug one in" in dialog.note.text() or dialog.cameras.count() > 0)
     dialog.close()
 
 
@@ -377,7 +377,7 @@ def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
     assert shown is not None
     window = make_window()
     window.view.page.choices["demo"].click()
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.player.model == shown.model
     assert window.settings.now.recent == ()
     assert window.view.strip.isVisible() == (shown.source == GESTURES_URI)
@@ -388,10 +388,10 @@ def test_after_the_demo_the_chosen_model_is_used_again(
 ) -> None:
     window = make_window()
     window.commands["demo"].trigger()
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
-    qtbot.waitUntil(lambda: model_folder.name in window.header.model.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: model_folder.name in window.header.model.text())
 
 
 def test_a_recent_source_keeps_every_sign_of_its_name(make_window: MakeWindow, tmp_path: Path) -> None:
@@ -422,10 +422,10 @@ def test_another_orientation_goes_on_at_the_same_place(qtbot: QtBot, make_window
     window.player.seek(10.0)
     qtbot.waitUntil(lambda: window.transport.line.position_s > 10.0)
     window.commands["turn"].trigger()
-    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None)
     assert window.player.opened is not None
     assert window.player.opened.playback.resolution == (48, 64)
-    qtbot.waitUntil(lambda: window.transport.line.position_s >= 9.9, timeout=20_000)
+    qtbot.waitUntil(lambda: window.transport.line.position_s >= 9.9)
     window.commands["mirrored_camera"].trigger()
     assert window.commands["mirrored_camera"].isChecked()
     assert window.player.orientation == Orientation(1, mirrored=True)
@@ -443,7 +443,7 @@ def test_another_orientation_of_what_is_paused_stays_paused_there(
     for _ in range(times - 1):
         window.player.play_again()
     window.commands["turn"].trigger()
-    qtbot.waitUntil(lambda: window.header.state.text() == "Paused", timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.state.text() == "Paused")
     qtbot.waitUntil(lambda: 0.45 <= window.transport.line.position_s <= 0.7)
 
 
@@ -457,8 +457,8 @@ def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
     for _ in range(4):
         shown = window.view.shown
         window.commands["turn"].trigger()
-        qtbot.waitUntil(lambda shown=shown: window.view.shown > shown, timeout=20_000)
-        qtbot.waitUntil(lambda: window.header.state.text() == "Paused", timeout=20_000)
+        qtbot.waitUntil(lambda shown=shown: window.view.shown > shown)
+        qtbot.waitUntil(lambda: window.header.state.text() == "Paused")
         qtbot.wait(100)
         assert window.player.session is not None
         places.append(window.player.session.control.position_us)
@@ -493,7 +493,7 @@ def test_another_model_is_used_at_once_and_at_the_next_start(
     assert "A, B, C" in dialog.card.text()
     dialog.engines["onnx"].setChecked(True)
     dialog.accept()
-    qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"))
     assert (window.settings.now.model, window.settings.now.engine) == (str(other), "onnx")
     later = MainWindow(settings=window.settings)
     qtbot.addWidget(later)

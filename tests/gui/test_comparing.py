@@ -18,6 +18,7 @@ from livesnn.infer.decide import Percentiles
 from livesnn.session.comparison import Agreement, Compared, Second
 from livesnn.session.control import Choices
 from tests.synthetic import CARD, write_model
+from tests.waiting import in_real_time
 
 MakeWindow = Callable[..., MainWindow]
 NO_CLASS = "columns and other can't be compared: they have no class in common"
@@ -49,7 +50,7 @@ def test_a_model_beside_itself_agrees_and_shows_the_same_decision(
     window.open(str(recording))
     compare(window, model_folder)
     panel = panel_of(window)
-    qtbot.waitUntil(lambda: panel.agreement.total.endswith(" frames"), timeout=20_000)
+    qtbot.waitUntil(lambda: panel.agreement.total.endswith(" frames"))
     window.commands["play"].trigger()
     qtbot.waitUntil(lambda: panel.readout.decision.said.words == window.readout.decision.said.words)
     assert panel.card.caption.remark == "columns, Automatic"
@@ -64,11 +65,11 @@ def test_the_comparison_goes_on_with_the_next_source_until_it_is_closed(
     assert (window.comparing.panel, columns.count()) == (None, 2)
     window.comparing.use(Second(str(model_folder)))
     window.open(str(recording))
-    qtbot.waitUntil(lambda: panel_of(window).agreement.percent == "100 %", timeout=20_000)
+    qtbot.waitUntil(lambda: panel_of(window).agreement.percent == "100 %")
     window.open(str(recording))
     assert panel_of(window).agreement.percent == "100 %"
     qtbot.waitUntil(lambda: panel_of(window).agreement.percent != "100 %")
-    qtbot.waitUntil(lambda: panel_of(window).agreement.percent == "100 %", timeout=20_000)
+    qtbot.waitUntil(lambda: panel_of(window).agreement.percent == "100 %")
     panel_of(window).closed.emit()
     assert window.session is not None
     assert (window.comparing.panel, window.session.comparer.now, columns.count()) == (None, None, 2)
@@ -80,7 +81,7 @@ def test_the_window_says_why_two_models_cannot_be_compared(
     window = make_window(loop=True)
     window.open(str(recording))
     window.comparing.use(Second(str(other_classes)))
-    qtbot.waitUntil(lambda: panel_of(window).agreement.note == NO_CLASS, timeout=20_000)
+    qtbot.waitUntil(lambda: panel_of(window).agreement.note == NO_CLASS)
     assert window.session is not None
     assert window.session.control.state == "playing"
 
@@ -120,6 +121,7 @@ def test_only_all_frames_are_100_per_cent() -> None:
     assert (percent(1.0), percent(0.9999), percent(float("nan"))) == ("100 %", "99.9 %", "–")
 
 
+@in_real_time
 def test_the_command_line_names_a_second_model(recording: Path, model_folder: Path) -> None:
     environment = os.environ | {"LIVESNN_QUIT_AFTER": "3"}
     command = [

@@ -23,6 +23,7 @@ from livesnn.events.packet import Resolution
 from livesnn.infer.decide import Decider
 from livesnn.session.control import Choices
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
+from tests.waiting import in_real_time
 
 from .test_run import python
 
@@ -55,7 +56,7 @@ def ask(window: MainWindow) -> DecisionsDialog:
 
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.said.words.isdigit(), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words.isdigit())
 
 
 def mark(dialog: DecisionsDialog, labels: tuple[str, ...], *, marked: bool) -> None:
@@ -72,7 +73,7 @@ def test_a_higher_threshold_holds_at_once_in_the_same_session(
     dialog = ask(window)
     dialog.threshold.setValue(100.0)
     dialog.accept()
-    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Not sure", timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Not sure")
     assert window.session is session
     assert window.readout.decision.said.confidence > 0.2
 
@@ -304,6 +305,7 @@ def test_a_wrong_flag_is_said_as_run_says_it(flags: dict[str, object], error: st
         Decider().merge(flags)
 
 
+@in_real_time
 def test_the_window_opens_with_the_flags_and_its_summary_follows(model_folder: Path, recording: Path) -> None:
     done = python("-c", RUN, str(recording), str(model_folder), '{"allow": ["3"]}', LIVESNN_QUIT_AFTER="5")
     assert done.returncode == 0, done.stderr
@@ -327,7 +329,7 @@ def test_another_sensor_than_in_training_is_said_as_run_says_it(
     window = make_window(write_model(tmp_path / "model", card))
     square = write_recording(tmp_path / "square.npz", moving_bar(300_000), Resolution(34, 34))
     window.open(str(square))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     remark = window.readout.card.caption.remark
     assert remark == (card.on_another_sensor(34, 34) if said else "")
     assert bool(remark) == said

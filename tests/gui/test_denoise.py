@@ -31,7 +31,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     before, shown = window.session, window.view.shown
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1)
     qtbot.waitUntil(lambda: window.player.opened is not None)
 
 
@@ -48,7 +48,7 @@ def filters(window: MainWindow) -> list[bool]:
 def plug_in(qtbot: QtBot, window: MainWindow, serial: str) -> None:
     camera = ReconnectingSource(Plug().connect, serial=serial)
     window.open(camera)
-    qtbot.waitUntil(lambda: window.player.source is camera and window.player.opened is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.source is camera and window.player.opened is not None)
 
 
 def per_s(text: str) -> float:
@@ -69,10 +69,8 @@ def test_a_key_switches_the_filters_and_the_numbers_show_the_events_before_and_a
     qtbot.keySequence(window, "N")
     assert window.commands["denoise"].isChecked()
     assert "filtered" in numbers.table.rates
-    qtbot.waitUntil(lambda: NOTHING not in (numbers.texts["filtered"], numbers.texts["events"]), timeout=20_000)
-    qtbot.waitUntil(
-        lambda: 0 < per_s(numbers.texts["filtered"]) < 0.9 * per_s(numbers.texts["events"]), timeout=20_000
-    )
+    qtbot.waitUntil(lambda: NOTHING not in (numbers.texts["filtered"], numbers.texts["events"]))
+    qtbot.waitUntil(lambda: 0 < per_s(numbers.texts["filtered"]) < 0.9 * per_s(numbers.texts["events"]))
     qtbot.keySequence(window, "N")
     assert "filtered" not in numbers.table.rates
     assert window.player.choices.denoise is False
@@ -101,7 +99,7 @@ def test_a_filter_is_remembered_for_a_camera_and_never_for_a_recording(
     assert filters(later) == [True, True]
     assert later.view.canvas.notes == ["noise filtered", "mirrored picture"]
     assert later.session is not None
-    qtbot.waitUntil(lambda: later.session.statistics.noise.isolated > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: later.session.statistics.noise.isolated > 0)
     later.commands["denoise"].trigger()
     assert SettingsFile(file).now.filtered == ()
 
@@ -135,7 +133,7 @@ def test_learning_hot_pixels_again_goes_on_filtering(qtbot: QtBot, make_window: 
     window.commands["learn_hot_pixels"].trigger()
     assert window.session is not None
     seen = window.session.statistics.noise.events
-    qtbot.waitUntil(lambda: window.session.statistics.noise.events > seen + 1000, timeout=20_000)
+    qtbot.waitUntil(lambda: window.session.statistics.noise.events > seen + 1000)
 
 
 def test_learning_hot_pixels_without_a_source_does_nothing(make_window: MakeWindow) -> None:

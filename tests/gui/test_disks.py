@@ -21,13 +21,13 @@ def flooded(qtbot: QtBot, make_window: MakeWindow) -> MainWindow:
     """Return a window on a camera of half a million events a second: some 4 MB."""
     window = make_window()
     window.open(Flood(500_000))
-    qtbot.waitUntil(lambda: window.player.can_record and window.view.shown > 3, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.can_record and window.view.shown > 3)
     return window
 
 
 def goes_on(qtbot: QtBot, window: MainWindow) -> None:
     shown = window.view.shown
-    qtbot.waitUntil(lambda: window.view.shown > shown + 5, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > shown + 5)
     assert window.header.state.text() == "Playing"
 
 
@@ -72,7 +72,7 @@ def test_a_disk_that_stands_still_does_not_hold_up_the_picture(
         window.recording.start(disk / "a.aedat4")
         recorder = window.player.recorder
         assert recorder is not None
-        qtbot.waitUntil(lambda: recorder.recorded.events > 0, timeout=20_000)
+        qtbot.waitUntil(lambda: recorder.recorded.events > 0)
         with standing_still(disk):
             goes_on(qtbot, window)
             goes_on(qtbot, window)

@@ -58,7 +58,6 @@ def names(qtbot: QtBot, window: MainWindow) -> Iterator[str]:
     while True:
         qtbot.waitUntil(
             lambda shown=shown: window.header.source.text() != shown and window.player.opened is not None,
-            timeout=20_000,
         )
         shown = window.header.source.text()
         yield shown
@@ -77,7 +76,7 @@ def test_several_files_play_one_after_another(
     if loop:
         assert next(order) == expected[0]
     else:
-        qtbot.waitUntil(lambda: window.header.state.text() == "Ended", timeout=20_000)
+        qtbot.waitUntil(lambda: window.header.state.text() == "Ended")
 
 
 def test_a_file_of_several_that_cannot_be_played_is_said_and_passed_over(
@@ -86,7 +85,7 @@ def test_a_file_of_several_that_cannot_be_played_is_said_and_passed_over(
     clips[1].write_bytes(b"nothing")
     window = make_window()
     drop(window, *clips)
-    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)", timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)")
     assert window.banner.isVisible()
     assert "b.npz" in window.banner.message.text()
 
@@ -96,8 +95,8 @@ def test_where_none_can_be_played_it_ends(qtbot: QtBot, make_window: MakeWindow,
         clip.write_bytes(b"nothing")
     window = make_window(loop=True)
     drop(window, *clips)
-    qtbot.waitUntil(lambda: "c.npz" in window.banner.message.text(), timeout=20_000)
-    qtbot.waitUntil(lambda: window.header.state.text() == "Error", timeout=20_000)
+    qtbot.waitUntil(lambda: "c.npz" in window.banner.message.text())
+    qtbot.waitUntil(lambda: window.header.state.text() == "Error")
 
 
 def test_a_wrong_file_does_not_end_the_list(
@@ -105,10 +104,10 @@ def test_a_wrong_file_does_not_end_the_list(
 ) -> None:
     window = make_window()
     drop(window, *clips)
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     window.open(str(tmp_path / "none.npz"))
-    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text(), timeout=20_000)
-    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)", timeout=20_000)
+    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text())
+    qtbot.waitUntil(lambda: window.header.source.text() == "c.npz (3 of 3)")
 
 
 def test_what_is_opened_after_several_is_repeated_as_usual(
@@ -116,10 +115,10 @@ def test_what_is_opened_after_several_is_repeated_as_usual(
 ) -> None:
     window = make_window(loop=True)
     drop(window, *clips)
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz", timeout=20_000)
-    qtbot.waitUntil(lambda: "starting again" in window.state_panel.caption.remark, timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
+    qtbot.waitUntil(lambda: "starting again" in window.state_panel.caption.remark)
     assert window.header.source.text() == "bar.npz"
 
 
@@ -128,9 +127,9 @@ def test_a_dropped_model_is_used_for_what_plays(
 ) -> None:
     window = make_window(loop=True)
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     drop(window, letters)
-    qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"))
     assert window.player.source == str(recording)
     assert window.settings.now.model == str(letters)
     assert window.banner.message.text() == "Now using the model letters"
@@ -141,7 +140,7 @@ def test_a_model_and_a_recording_are_dropped_together(
 ) -> None:
     window = make_window()
     drop(window, recording, letters / "model.onnx")
-    qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"))
     assert window.player.source == str(recording)
 
 
@@ -150,7 +149,7 @@ def test_a_folder_without_a_model_is_said_and_what_plays_goes_on(
 ) -> None:
     window = make_window(loop=True)
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     session = window.session
     drop(window, tmp_path)
     assert "is not a model folder" in window.banner.message.text()
@@ -189,13 +188,13 @@ def test_a_model_that_cannot_be_loaded_leaves_the_one_in_use(
 ) -> None:
     window = make_window(loop=True)
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     damaged = Path(shutil.copytree(models_dir() / "gestures", tmp_path / "damaged"))
     (damaged / "model.onnx").write_bytes(b"nothing")  # its card is in the other file
     drop(window, damaged)
-    qtbot.waitUntil(lambda: "can't be loaded" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "can't be loaded" in window.banner.message.text())
     assert window.banner.kind == "error"
-    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None)
     assert window.header.state.text() != "Error"
     assert window.player.model == window.settings.now.model == str(model_folder)
 
@@ -229,6 +228,6 @@ def test_a_name_that_looks_like_html_is_shown_as_it_is(qtbot: QtBot, make_window
     file = tmp_path / "<b>x.aedat4"
     file.write_bytes(b"nothing")
     drop(window, file)
-    qtbot.waitUntil(lambda: "<b>x" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "<b>x" in window.banner.message.text())
     for shown in (window.banner.message, window.acting.toast):
         assert shown.textFormat() == Qt.TextFormat.PlainText

@@ -29,7 +29,7 @@ def unasked(qtbot: QtBot) -> MainWindow:
 def play(qtbot: QtBot, window: MainWindow, source: str) -> None:
     before, shown = window.session, window.view.shown
     window.open(source)
-    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1)
 
 
 def said(window: MainWindow) -> str:
@@ -53,7 +53,7 @@ def test_a_button_goes_back_to_the_other_model_without_another_word(qtbot: QtBot
     qtbot.waitUntil(unasked.banner.isVisible)
     assert unasked.banner.action.text() == "Use gestures"
     unasked.banner.action.click()
-    qtbot.waitUntil(lambda: unasked.player.opened is not None and unasked.player.model == "gestures", timeout=20_000)
+    qtbot.waitUntil(lambda: unasked.player.opened is not None and unasked.player.model == "gestures")
     unasked.poll()
     assert said(unasked) == ""
     unasked.close()
@@ -65,7 +65,7 @@ def test_with_a_model_named_it_is_kept_and_a_button_offers_the_other(qtbot: QtBo
     qtbot.waitUntil(lambda: said(window) == "This looks like N-MNIST: use nmnist?")
     assert window.player.model == "gestures"
     window.banner.action.click()
-    qtbot.waitUntil(lambda: window.player.opened is not None and window.player.model == "nmnist", timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None and window.player.model == "nmnist")
     play(qtbot, window, PERSON)
     assert window.player.model == "gestures"
 
@@ -83,11 +83,11 @@ def test_a_video_with_a_model_of_events_offers_the_model_of_videos(
 ) -> None:
     window = make_window("gestures")
     window.open(str(clip))
-    qtbot.waitUntil(window.banner.action.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.action.isVisible)
     assert said(window) == f"{clip.name} is a video, but gestures reads events."
     assert [window.banner.action.text(), window.banner.other.text()] == ["Use ucf6", "Convert it to events"]
     window.banner.action.click()
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.player.model == "ucf6"
 
 
@@ -95,12 +95,11 @@ def test_a_video_can_be_turned_into_events(qtbot: QtBot, make_window: MakeWindow
     window = make_window("gestures")
     play(qtbot, window, PERSON)
     window.open(str(clip))
-    qtbot.waitUntil(window.banner.other.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.other.isVisible)
     assert window.player.source == PERSON  # it plays on
     window.banner.other.click()
     qtbot.waitUntil(
         lambda: window.player.source == f"{clip}?stream=emulated" and window.player.opened is not None,
-        timeout=20_000,
     )
     assert window.player.opened is not None
     assert window.player.opened.playback.resolution == (128, 128)
@@ -111,9 +110,9 @@ def test_a_video_can_be_turned_into_events(qtbot: QtBot, make_window: MakeWindow
 def test_events_with_a_model_of_videos_offer_one_of_events(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window("ucf6")
     window.open(PERSON)
-    qtbot.waitUntil(lambda: "has events, but ucf6 reads videos" in said(window), timeout=20_000)
+    qtbot.waitUntil(lambda: "has events, but ucf6 reads videos" in said(window))
     window.banner.action.click()
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.player.model == "gestures"
 
 

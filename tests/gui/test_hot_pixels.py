@@ -48,15 +48,13 @@ def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_rep
     settings = SettingsFile(tmp_path / "settings.json")
     settings.change(filtered=("DXA/1",))
     play(make_window(settings=settings), serial="DXA/1")
-    qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]], timeout=20_000)
+    qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]])
     later = make_window(settings=settings)
     play(later, serial="DXA/1", x=2)
-    qtbot.waitUntil(
-        lambda: later.session is not None and later.session.statistics.noise.events > 5000, timeout=20_000
-    )
+    qtbot.waitUntil(lambda: later.session is not None and later.session.statistics.noise.events > 5000)
     assert hot_in(tmp_path, "DXA/1") == [[1, 30]]
     later.commands["learn_hot_pixels"].trigger()
-    qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 2]], timeout=20_000)
+    qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 2]])
     assert hot_in(tmp_path, "DXA_2") == []
 
 
@@ -67,8 +65,8 @@ def test_a_damaged_file_is_said_and_learned_over(qtbot: QtBot, make_window: Make
     (tmp_path / FOLDER / "DXA1.json").write_text('{"width": 34')
     window = make_window(settings=settings)
     play(window, serial="DXA1")
-    qtbot.waitUntil(lambda: "learns the hot pixels again" in window.banner.message.text(), timeout=20_000)
-    qtbot.waitUntil(lambda: (tmp_path / FOLDER / "DXA1.json").read_text() != '{"width": 34', timeout=20_000)
+    qtbot.waitUntil(lambda: "learns the hot pixels again" in window.banner.message.text())
+    qtbot.waitUntil(lambda: (tmp_path / FOLDER / "DXA1.json").read_text() != '{"width": 34')
     assert hot_in(tmp_path, "DXA1") == [[1, 30]]
 
 
@@ -80,9 +78,7 @@ def test_recordings_and_sources_without_a_serial_number_keep_none(
     recording = write_recording(tmp_path / "bar.npz", with_hot_pixel(moving_bar(2_000_000), 30, 1))
     for source in (lambda: window.open(str(recording)), lambda: play(window, serial="")):
         source()
-        qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+        qtbot.waitUntil(lambda: window.player.opened is not None)
         window.commands["denoise"].trigger()
-        qtbot.waitUntil(
-            lambda: window.session is not None and window.session.statistics.noise.hot > 10, timeout=20_000
-        )
+        qtbot.waitUntil(lambda: window.session is not None and window.session.statistics.noise.hot > 10)
     assert not (tmp_path / FOLDER).exists()

@@ -17,6 +17,7 @@ import pytest
 
 from livesnn.events.labels import read_labels
 from livesnn.events.recording import describe, open_recording
+from tests.waiting import in_real_time
 
 from .clocked_recording import SENSOR
 
@@ -55,12 +56,13 @@ def still_runs(process: subprocess.Popen[str], seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("number", range(KILLS))
+@in_real_time
 def test_a_recording_that_is_killed_opens_and_lacks_the_last_100_ms_at_most(
     tmp_path: Path, model_folder: Path, number: int
 ) -> None:
     how = ("record", "window")[number % 2]
     per_packet = (1, 300)[number // 2 % 2]  # a scene in which little happens, and one with 300,000 events a second
-    out = tmp_path / "a.aedat4"
+    out = tmp_path / f"{len(list(tmp_path.iterdir()))}.aedat4"
     after_s = random.Random(number).uniform(0.0, 1.0)
     killed_us = killed([how, str(out), str(per_packet), str(model_folder)], out, after_s)
     with open_recording(out) as recording:

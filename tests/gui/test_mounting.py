@@ -36,7 +36,6 @@ def play(qtbot: QtBot, window: MainWindow, source: SourceLike, orientation: Orie
     window.open(source, None, orientation)
     qtbot.waitUntil(
         lambda: window.session is not before and window.player.opened is not None and window.view.has_picture,
-        timeout=20_000,
     )
 
 
@@ -84,7 +83,7 @@ def test_anything_else_is_turned_while_it_is_open(
     play(qtbot, window, source)
     window.commands["turn"].trigger()
     window.commands["mirrored_camera"].trigger()
-    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None)
     assert turned(window) == HUNG
     assert window.settings.now.mounted == {}
     play(qtbot, window, source)
@@ -103,14 +102,14 @@ def test_view_and_menu_say_how_it_is_turned(qtbot: QtBot, make_window: MakeWindo
     assert window.view.canvas.notes == []
     assert (turn.text(), mirrored.isChecked()) == ("Rotate clockwise", False)
     window.open("simulate:digits", "mnist-seq2")
-    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None)
     assert not turn.isEnabled()  # a video
 
 
 def test_a_video_that_is_to_be_turned_is_an_error(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     window.open("simulate:digits", None, HUNG)
-    qtbot.waitUntil(lambda: "a video can't be rotated" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "a video can't be rotated" in window.banner.message.text())
 
 
 def test_what_is_recorded_of_a_turned_camera_is_what_the_network_sees(
@@ -119,7 +118,7 @@ def test_what_is_recorded_of_a_turned_camera_is_what_the_network_sees(
     window, plug = make_window(), Plug()
     window.player.choose(pre_roll_s=5.0)
     play(qtbot, window, camera(plug), HUNG)
-    qtbot.waitUntil(lambda: plug.given > 20, timeout=20_000)
+    qtbot.waitUntil(lambda: plug.given > 20)
     start(qtbot, window, tmp_path / "a.aedat4")
     stop(qtbot, window)
     events = read(tmp_path / "a.aedat4")
@@ -142,7 +141,7 @@ def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
         known = CameraFiles(tmp_path).load_hot_pixels(SERIAL, SENSOR, Orientation())
         return [] if known is None else np.argwhere(known).tolist()
 
-    qtbot.waitUntil(lambda: hot() == [[1, 30]], timeout=20_000)
+    qtbot.waitUntil(lambda: hot() == [[1, 30]])
 
 
 def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(
@@ -158,8 +157,8 @@ def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(
     assert window.player.recorder is recorder
     assert recorder.orientation == Orientation()
     before = recorder.recorded.events
-    qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
-    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.can_record)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000)
     assert turned(window) == Orientation(3)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:

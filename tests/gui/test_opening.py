@@ -28,7 +28,7 @@ MakeWindow = Callable[..., MainWindow]
 def play(qtbot: QtBot, window: MainWindow, source: str) -> None:
     before, shown = window.session, window.view.shown
     window.open(source)
-    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.session is not before and window.view.shown > shown + 1)
 
 
 @pytest.mark.parametrize("wrong", ["missing.aedat4", "damaged.aedat4", "tcp://127.0.0.1:1", "camera:NONE"])
@@ -40,10 +40,10 @@ def test_what_plays_goes_on_where_another_cannot_be_opened(
     play(qtbot, window, str(recording))
     session = window.session
     window.open(str(tmp_path / wrong) if wrong.endswith("4") else wrong)
-    qtbot.waitUntil(lambda: window.banner.isVisible() and window.banner.kind == "error", timeout=20_000)
+    qtbot.waitUntil(lambda: window.banner.isVisible() and window.banner.kind == "error")
     assert wrong.partition(":")[2].lstrip("/") in window.banner.message.text()
     shown = window.view.shown
-    qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > shown + 3)
     assert window.session is session
     assert (window.header.source.text(), window.header.state.text()) == ("bar.npz", "Playing")
     assert window.settings.now.recent == (str(recording),)
@@ -56,11 +56,11 @@ def test_it_can_be_tried_again_beside_what_plays(
     play(qtbot, window, str(recording))
     late = tmp_path / "late.npz"
     window.open(str(late))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     write_recording(late, moving_bar(300_000))
     assert window.banner.action.text() == "Try again"
     window.banner.action.click()
-    qtbot.waitUntil(lambda: window.header.source.text() == "late.npz", timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.source.text() == "late.npz")
     assert not window.banner.isVisible()
 
 
@@ -69,15 +69,15 @@ def test_a_recording_of_a_live_source_goes_on_where_another_cannot_be_opened(
 ) -> None:
     window = make_window()
     play(qtbot, window, "simulate:gestures")
-    qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.can_record)
     start(qtbot, window, tmp_path / "a.aedat4")
     recorder = window.player.recorder
     window.open(str(tmp_path / "none.npz"))
-    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "none.npz" in window.banner.message.text())
     assert recorder is not None
     assert window.player.recorder is recorder
     before = recorder.recorded.events
-    qtbot.waitUntil(lambda: recorder.recorded.events > before, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before)
 
 
 def test_of_two_that_are_opened_at_once_the_last_one_plays(
@@ -87,9 +87,9 @@ def test_of_two_that_are_opened_at_once_the_last_one_plays(
     play(qtbot, window, str(recording))
     for name in ("one.npz", "two.npz"):
         window.open(str(write_recording(tmp_path / name, moving_bar(300_000))))
-    qtbot.waitUntil(lambda: window.header.source.text() == "two.npz", timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.source.text() == "two.npz")
     # One that was dropped may still be ending
-    qtbot.waitUntil(lambda: livesnn_threads().count("livesnn-pipeline") == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: livesnn_threads().count("livesnn-pipeline") == 1)
 
 
 def test_what_takes_long_to_open_is_said_while_the_other_plays_on(
@@ -100,10 +100,10 @@ def test_what_takes_long_to_open_is_said_while_the_other_plays_on(
     with socket.create_server(("127.0.0.1", 0)) as dumb:
         address = f"tcp://127.0.0.1:{dumb.getsockname()[1]}"
         window.open(address)
-        qtbot.waitUntil(lambda: window.banner.message.text() == f"Opening {address} …", timeout=20_000)
+        qtbot.waitUntil(lambda: window.banner.message.text() == f"Opening {address} …")
         shown = window.view.shown
-        qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
-    qtbot.waitUntil(lambda: window.banner.kind == "error", timeout=20_000)
+        qtbot.waitUntil(lambda: window.view.shown > shown + 3)
+    qtbot.waitUntil(lambda: window.banner.kind == "error")
     assert window.header.source.text() == "bar.npz"
 
 
@@ -179,7 +179,6 @@ def test_each_hostile_file_plays_or_is_refused_while_the_window_answers(
                     window.session is not before
                     or (window.banner.kind == "error" and name in window.banner.message.text())
                 ),
-                timeout=20_000,
             )
             assert time.process_time() - begun_s < 5.0, path.name
 
@@ -195,7 +194,6 @@ def test_each_hostile_model_is_refused_while_the_window_answers_and_goes_on(
             window.set_model(str(folder), "auto")
             qtbot.waitUntil(
                 lambda name=folder.name: window.banner.kind == "error" and name in window.banner.message.text(),
-                timeout=20_000,
             )
             assert time.process_time() - begun_s < 5.0, folder.name
             assert window.session is before
@@ -218,7 +216,7 @@ def test_html_in_a_files_name_is_shown_as_it_is(qtbot: QtBot, make_window: MakeW
     window = make_window(loop=True)
     play(qtbot, window, str(path))
     window.open(str(tmp_path / f"{HOSTILE.replace('/', '')} missing.npz"))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     named = [*window.findChildren(QWidget), *window.findChildren(QAction)]
     tips = [each.toolTip() for each in named if "bar" in each.toolTip() and "<" in each.toolTip()]
     assert any(path.name in read_as(tip) for tip in tips)

@@ -26,6 +26,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.session.session import Session
 from tests.fake_source import FakeSource
 from tests.synthetic import CARD, write_model
+from tests.waiting import in_real_time
 
 SECONDS = float(os.environ.get("LIVESNN_OVERLOAD_S", "3"))
 STRICT = "LIVESNN_OVERLOAD_S" in os.environ
@@ -74,6 +75,7 @@ class Watched:
 
     def __init__(self, qtbot: QtBot, session: Session, flood: Flood) -> None:
         self.latencies_ms: list[float] = []  # a picture each
+        self.frames_per_s = 0.0  # of the last second
         self._session = session
         self._flood = flood
         self._view = EventView()
@@ -109,6 +111,7 @@ def watch(qtbot: QtBot, model: Path, events_per_s: float) -> tuple[Watched, Sess
     watched.latencies_ms.clear()
     qtbot.waitUntil(lambda: time.perf_counter() - begun_s >= SECONDS, timeout=round(2000 * SECONDS) + 20_000)
     grown = process.memory_info().rss - before
+    watched.frames_per_s = session.statistics.frames_per_s
     assert session.stop()
     return watched, session, flood, grown
 
@@ -128,6 +131,7 @@ def greedy_model(tmp_path: Path) -> Path:
     return write_model(tmp_path / "greedy", replace(CARD, input=spec))
 
 
+@in_real_time
 def test_at_20_mev_a_second_the_view_stays_fresh_while_the_network_drops_and_counts(
     qtbot: QtBot, greedy_model: Path
 ) -> None:
@@ -139,6 +143,7 @@ def test_at_20_mev_a_second_the_view_stays_fresh_while_the_network_drops_and_cou
     assert grown < 100e6
 
 
+@in_real_time
 def test_at_5_mev_a_second_there_are_60_pictures_a_second_while_the_network_runs(
     qtbot: QtBot, model_folder: Path
 ) -> None:
@@ -146,5 +151,5 @@ def test_at_5_mev_a_second_there_are_60_pictures_a_second_while_the_network_runs
     counts = session.statistics
     assert counts.events + counts.dropped + counts.skipped + counts.unread == flood.counters.events
     assert len(watched.latencies_ms) / SECONDS > (57 if STRICT else 30)
-    assert counts.frames_per_s > 50
+    assert watched.frames_per_s > 50
     assert np.percentile(watched.latencies_ms, 99 if STRICT else 90) < FRESH_MS

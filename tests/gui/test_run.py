@@ -22,7 +22,7 @@ from livesnn.errors import LivesnnError
 from livesnn.infer.model import model_folder as folder_of
 from livesnn.paths import models_dir
 from tests.synthetic import write_model
-from tests.waiting import eventually
+from tests.waiting import eventually, in_real_time
 
 PROGRAM = """
 import json, sys
@@ -50,6 +50,7 @@ def variables(settings: Path) -> dict[str, str]:
     return {**os.environ, **ours}
 
 
+@in_real_time
 def test_it_quits_when_told_and_sums_up(model_folder: Path, recording: Path) -> None:
     done = python("-c", PROGRAM, str(recording), str(model_folder), LIVESNN_QUIT_AFTER="4")
     assert done.returncode == 0, done.stderr
@@ -194,12 +195,14 @@ def test_a_model_of_videos_without_a_demo_asks_for_a_video() -> None:
     assert done.stdout.strip() == "Open a video or a webcam|ucf6 reads videos, and livesnn includes none."
 
 
+@in_real_time
 def test_without_a_source_the_demo_plays_at_once() -> None:
     done = python("-m", "livesnn", "gui", LIVESNN_QUIT_AFTER="12")  # a fresh installation compiles first
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["frames_shown"] > 10
 
 
+@in_real_time
 def test_the_watchdog_says_how_long_the_window_was_blocked(model_folder: Path, recording: Path) -> None:
     done = python(
         "-m", "livesnn", "gui", str(recording), "--model", str(model_folder), "--engine", "onnx",

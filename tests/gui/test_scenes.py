@@ -103,5 +103,5 @@ def test_where_there_is_no_webcam_the_dialog_says_what_to_do(
     window.view.page.choices["webcam"].click()
     dialog = window.dialog
     assert isinstance(dialog, CameraDialog)
-    qtbot.waitUntil(lambda: dialog.note.text() == NO_WEBCAM, timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.note.text() == NO_WEBCAM)
     assert window.session is None

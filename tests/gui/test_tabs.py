@@ -27,6 +27,7 @@ from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from tests.fake_source import FakeSource
 from tests.synthetic import SENSOR, moving_bar, write_recording
+from tests.waiting import in_real_time
 
 Pair = tuple[MainWindow, MainWindow]
 OpenTwo = Callable[..., Pair]
@@ -69,7 +70,7 @@ def open_two(qtbot: QtBot, model_folder: Path) -> Iterator[OpenTwo]:
         first.open(one)  # type: ignore[arg-type]
         second = first.new_tab()
         second.open(other)  # type: ignore[arg-type]
-        qtbot.waitUntil(lambda: None not in (first.player.opened, second.player.opened), timeout=20_000)
+        qtbot.waitUntil(lambda: None not in (first.player.opened, second.player.opened))
         return first, second
 
     yield open_both
@@ -83,7 +84,7 @@ def test_two_sources_play_at_once_each_with_its_own_decisions(
     first, second = open_two(recording, backwards)
     assert state(first) == state(second) == "playing"
     sessions = first.session, second.session
-    qtbot.waitUntil(lambda: state(first) == state(second) == "ended", timeout=20_000)
+    qtbot.waitUntil(lambda: state(first) == state(second) == "ended")
     expected = [decisions_of(each, model_folder) for each in (recording, backwards)]
     assert expected[0] != expected[1]
     assert [session.decisions for session in sessions if session is not None] == expected
@@ -177,7 +178,7 @@ def test_closing_one_ends_its_threads_and_leaves_the_other_playing(
     assert tabs.pages == [first]
     assert first.isVisible()
     assert not tabs.bar.isVisible()
-    qtbot.waitUntil(lambda: first.view.shown > shown + 3, timeout=20_000)
+    qtbot.waitUntil(lambda: first.view.shown > shown + 3)
     assert tabs.windowTitle() == first.windowTitle() == "bar.npz (recordings0) – livesnn"
 
 
@@ -210,7 +211,7 @@ def test_closing_one_leaves_the_engine_of_another_in_preparation(
     first.open(str(recording))
     second = first.new_tab()
     second.open(str(recording), str(model_folder))
-    qtbot.waitUntil(lambda: None not in (first.player.opened, second.player.opened), timeout=20_000)
+    qtbot.waitUntil(lambda: None not in (first.player.opened, second.player.opened))
     second.close()
     assert not stopped.is_set()
     assert note_of(model) == PREPARING
@@ -226,6 +227,7 @@ def test_quitting_closes_every_source(qtbot: QtBot, open_two: OpenTwo, recording
     qtbot.waitUntil(lambda: not tabs_of(first).isVisible())
 
 
+@in_real_time
 def test_the_command_line_opens_several_sources(recording: Path, backwards: Path, model_folder: Path) -> None:
     command = ("-m", "livesnn", "gui", str(recording), str(backwards), "--model", str(model_folder))
     done = subprocess.run(

@@ -69,10 +69,10 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Stand still")
-    qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.now.text() == "flap")
     wait_for(qtbot, dialog, "Learning flap", 30_000)
     assert not dialog.share.isVisible()  # nobody knows how far it is
-    qtbot.waitUntil(lambda: "2 s so far" in dialog.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "2 s so far" in dialog.words.text())
     wait_for(qtbot, dialog, "flap is learned", 300_000)
     said = dialog.words.text()
     assert said.startswith("100 % of the 1 s of the lesson that were held out for a test were recognised")
@@ -87,7 +87,7 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     assert label.start > 0.1  # the rest before is recorded, too
     assert said.endswith(f"the recording is {recording}.")
     again = begin(window, "Flap")  # as the window shows it
-    qtbot.waitUntil(lambda: again.now.text() == "flap", timeout=20_000)
+    qtbot.waitUntil(lambda: again.now.text() == "flap")
     again.reject()
 
 
@@ -119,8 +119,8 @@ def test_giving_up_ends_the_recording_and_keeps_nothing(
 ) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
-    qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
-    qtbot.waitUntil(lambda: bool(recorded()), timeout=20_000)  # by another thread
+    qtbot.waitUntil(lambda: dialog.now.text() == "flap")
+    qtbot.waitUntil(lambda: bool(recorded()))  # by another thread
     dialog.reject()
     assert not recorded()
     assert own_models() == ()
@@ -130,7 +130,7 @@ def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWin
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Learning flap", 30_000)
-    qtbot.waitUntil(lambda: bool(learners()), timeout=20_000)
+    qtbot.waitUntil(lambda: bool(learners()))
     window.close()  # the fixture of all tests looks for threads
     assert not learners()
     assert own_models() == ()
@@ -140,7 +140,7 @@ def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWin
 def test_a_name_that_is_taken_is_asked_for_again(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "arm_roll")
-    qtbot.waitUntil(lambda: "knows arm_roll already" in dialog.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "knows arm_roll already" in dialog.words.text())
     assert dialog.name.isVisible()
     dialog.name.setText("flap")
     dialog.button.click()
@@ -211,9 +211,9 @@ def test_the_dialog_leaves_the_picture_in_sight(qtbot: QtBot, make_window: MakeW
 def test_a_source_that_ends_ends_the_lesson(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, now: str) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
-    qtbot.waitUntil(lambda: dialog.now.text() == now, timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.now.text() == now)
     window.player.leave()
-    qtbot.waitUntil(lambda: "source ended" in dialog.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "source ended" in dialog.words.text())
     assert not recorded()
 
 
@@ -222,23 +222,23 @@ def test_while_a_camera_is_lost_no_lesson_is_given(qtbot: QtBot, make_window: Ma
     plug = stream(qtbot, window)
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=60_000)
     dialog = begin(window, "flap")
-    qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.now.text() == "flap")
     plug.plugged.clear()
-    qtbot.waitUntil(lambda: dialog.words.text() == LOST_SINCE, timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.words.text() == LOST_SINCE)
     assert not recorded()
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LOST)
     window.commands["teach"].trigger()
     assert window.banner.message.text() == LOST
     plug.plugged.set()
-    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=20_000)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW)
 
 
 def test_nothing_is_taught_behind_a_picture_that_stands_still(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = flapping(qtbot, make_window)
     window.commands["play"].trigger()
-    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == PAUSED, timeout=20_000)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == PAUSED)
     window.commands["play"].trigger()
-    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=20_000)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW)
 
 
 def test_what_came_before_the_lesson_is_not_learned(
@@ -255,7 +255,7 @@ def test_what_came_before_the_lesson_is_not_learned(
     qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
     assert not recorded()
     assert label.start > 0.2
-    assert label.end - label.start == pytest.approx(1.0, abs=0.3)
+    assert 0.9 < label.end - label.start < 2.0
 
 
 def test_a_name_that_looks_like_a_flag_is_a_name(tmp_path: Path) -> None:
@@ -282,8 +282,8 @@ def test_recordings_and_other_models_say_how_they_are_taught(
 ) -> None:
     window = make_window("objects")
     stream(qtbot, window)
-    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == NOT_THIS, timeout=20_000)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == NOT_THIS)
     window.commands["teach"].trigger()
     assert window.banner.message.text() == NOT_THIS
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ONLY, timeout=20_000)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ONLY)

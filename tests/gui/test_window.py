@@ -61,7 +61,7 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
 ) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0)
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
     assert window.header.model.text() == f"Model: {model_folder.name} · ONNX Runtime"
@@ -82,7 +82,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(qtbot: QtBot, model_folder:
     qtbot.addWidget(window)
     window.show()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.numbers.caption.remark == f"ONNX Runtime, {PREPARING}", timeout=20_000)
+    qtbot.waitUntil(lambda: window.numbers.caption.remark == f"ONNX Runtime, {PREPARING}")
     fail.set()
     qtbot.waitUntil(lambda: "there is no compiler" in window.banner.message.text())
     assert window.banner.isVisible()
@@ -110,7 +110,7 @@ def test_the_majority_is_that_of_run_on_the_same_recording(
 def test_space_pauses_and_goes_on(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 3)
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert state(window) == "paused"
     session = window.session
@@ -131,7 +131,7 @@ def test_space_pauses_and_goes_on(qtbot: QtBot, make_window: MakeWindow, recordi
 def test_space_presses_the_button_that_has_the_focus(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window(loop=True)
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 3)
     loop = window.transport.loop
     loop.setFocus()
     qtbot.keyClick(loop, Qt.Key.Key_Space)
@@ -146,7 +146,7 @@ def test_a_picture_from_before_a_seek_takes_no_step_back(
 ) -> None:
     window = make_window()
     window.open(str(write_recording(tmp_path / "long.npz", moving_bar(8_000_000))))
-    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 3)
     qtbot.keyClick(window, Qt.Key.Key_Space)
     session, before_us = window.session, window.player.t_us
     assert session is not None
@@ -163,7 +163,7 @@ def test_a_seek_goes_there_resets_the_state_and_says_so(
 ) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.window_panel.strip.seen > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: window.window_panel.strip.seen > 0)
     window.player.seek(0.7)
     qtbot.waitUntil(lambda: "reset by seeking" in window.state_panel.caption.remark)
     assert window.transport.line.position_s >= 0.7
@@ -174,7 +174,7 @@ def test_a_seek_while_paused_shows_the_new_place_and_stays_paused(
 ) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     window.player.toggle()
     window.player.seek(0.5)
     qtbot.waitUntil(lambda: 0.5 <= window.transport.line.position_s <= 0.56)
@@ -184,7 +184,7 @@ def test_a_seek_while_paused_shows_the_new_place_and_stays_paused(
 def test_r_resets_the_state_by_hand(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.window_panel.strip.seen > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: window.window_panel.strip.seen > 0)
     qtbot.keyClick(window, Qt.Key.Key_R)
     qtbot.waitUntil(lambda: "reset by hand" in window.state_panel.caption.remark)
 
@@ -195,7 +195,7 @@ def test_a_reset_or_a_seek_while_paused_is_seen_at_once(
 ) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.confidence > 0)
     window.player.toggle()
     if doing == "seek":
         window.player.seek(0.5)
@@ -215,7 +215,7 @@ def test_a_looping_clip_of_one_window_keeps_its_last_decision_in_sight(
     clip = write_recording(tmp_path / "clip.npz", moving_bar(105_000))
     window = make_window(loop=True)
     window.open(str(clip))
-    qtbot.waitUntil(lambda: window.readout.decision.said.words.startswith("last: "), timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words.startswith("last: "))
     texts: set[str] = set()
     shown = window.view.shown
 
@@ -234,14 +234,14 @@ def test_a_recording_shorter_than_a_window_says_so(
     short = write_recording(tmp_path / "short.npz", moving_bar(60_000))
     window = make_window(loop=loop)
     window.open(str(short))
-    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Shorter than one window (0.10 s)", timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "Shorter than one window (0.10 s)")
 
 
 def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     empty = write_recording(tmp_path / "empty.npz", moving_bar(1000)[:0])
     window = make_window(loop=True)
     window.open(str(empty))
-    qtbot.waitUntil(lambda: window.readout.decision.said.words == "No events in this recording", timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.decision.said.words == "No events in this recording")
     qtbot.waitUntil(lambda: words(window)[0] == "No events in this recording")
 
 
@@ -258,7 +258,7 @@ def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWin
     window = make_window(loop=False)
     at_full_speed(window)
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.header.state.text() == "Ended", timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.state.text() == "Ended")
     assert "again" in window.transport.play.toolTip().lower()
     session = window.session
     assert session is not None
@@ -280,11 +280,11 @@ def test_a_file_that_cannot_be_read_is_a_banner_and_the_app_lives_on(
         bad.write_bytes(b"" if kind == "empty" else recording.read_bytes()[:3000])
     window = make_window()
     window.open(str(bad))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     assert bad.name in window.banner.message.text()
     assert window.header.state.text() == "Error"
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     assert not window.banner.isVisible()
 
 
@@ -296,9 +296,9 @@ def test_two_recordings_of_one_name_have_different_titles(
         (tmp_path / folder).mkdir()
         shutil.copy(recording, tmp_path / folder / "bar.npz")
         window.open(str(tmp_path / folder / "bar.npz"))
-        qtbot.waitUntil(lambda folder=folder: folder in str(window.player.source), timeout=20_000)
+        qtbot.waitUntil(lambda folder=folder: folder in str(window.player.source))
         titles.append(window.windowTitle())
-        qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+        qtbot.waitUntil(lambda: window.player.opened is not None)
         titles.append(window.windowTitle())
     assert titles == ["bar.npz (monday) – livesnn"] * 2 + ["bar.npz (tuesday) – livesnn"] * 2
 
@@ -309,7 +309,7 @@ def test_what_was_assumed_about_a_recording_is_said(qtbot: QtBot, make_window: M
     np.savez(sizeless, **{name: events[name] for name in ("t", "x", "y", "p")})
     window = make_window()
     window.open(str(sizeless))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     assert "34×34" in window.banner.message.text()
     qtbot.waitUntil(lambda: window.view.shown > 1)
 
@@ -317,7 +317,7 @@ def test_what_was_assumed_about_a_recording_is_said(qtbot: QtBot, make_window: M
 def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window("no-such-model")
     window.open(str(recording))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     assert "no-such-model" in window.banner.message.text()
     assert words(window) == ("This model can't be used", "Choose another model with Ctrl+M")
 
@@ -328,7 +328,7 @@ def test_an_error_in_the_middle_leaves_the_picture_and_shows_the_message(
     window = make_window()
     error = FormatError("here: the file ends in the middle of a packet: copy it again")
     window.open(FakeSource(np.array_split(moving_bar(100_000), 3), then=error))
-    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    qtbot.waitUntil(window.banner.isVisible)
     window.poll()
     assert "middle of a packet" in window.banner.message.text()
     assert window.view.has_picture
@@ -346,7 +346,7 @@ def test_a_dropped_file_is_opened(qtbot: QtBot, make_window: MakeWindow, recordi
         Qt.KeyboardModifier.NoModifier,
     )
     window.dropEvent(drop)
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
 
 
 @pytest.mark.parametrize("doing", ["opening", "playing", "paused", "ended"])
@@ -357,11 +357,11 @@ def test_closing_leaves_no_thread(qtbot: QtBot, make_window: MakeWindow, recordi
     window.open(str(recording))
     assert livesnn_threads()
     if doing != "opening":
-        qtbot.waitUntil(lambda: window.view.shown > 1 or state(window) == "ended", timeout=20_000)
+        qtbot.waitUntil(lambda: window.view.shown > 1 or state(window) == "ended")
     if doing == "paused":
         window.player.toggle()
     if doing != "opening":
-        qtbot.waitUntil(lambda: state(window) == doing, timeout=20_000)
+        qtbot.waitUntil(lambda: state(window) == doing)
     window.close()
     assert livesnn_threads() == []
 
@@ -372,9 +372,9 @@ def test_opening_another_file_while_one_plays_leaves_one_session(
     other = write_recording(tmp_path / "wide.npz", moving_bar(300_000), Resolution(64, 48))
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     window.open(str(other))
-    qtbot.waitUntil(lambda: window.header.source.text() == "wide.npz", timeout=20_000)
+    qtbot.waitUntil(lambda: window.header.source.text() == "wide.npz")
     qtbot.waitUntil(lambda: window.transport.total.text() == "0:00.3")
     assert livesnn_threads().count("livesnn-pipeline") == 1
 
@@ -383,7 +383,7 @@ def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWind
     minute = write_recording(tmp_path / "minute.npz", moving_bar(60_000_000))
     window = make_window()
     window.open(str(minute))
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     window.transport.speed.choose(math.inf)
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
 
@@ -413,7 +413,7 @@ def test_of_several_event_streams_the_one_asked_for_has_its_labels_and_the_other
     keep_labels(path, [Label("3", 0.2, 0.5), Label("4", 2.2, 2.5)])
     window = make_window()
     window.open(f"{path}?stream=b")
-    qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["4"], timeout=20_000)
+    qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["4"])
     qtbot.waitUntil(lambda: f"to read it, give {path}?stream=a" in window.banner.message.text())
 
 
@@ -424,10 +424,10 @@ def test_the_labels_beside_a_recording_are_on_its_time_line(
     keep_labels(own, [Label("3", 0.2, 0.5)])
     window = make_window()
     window.open(own)
-    qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["3"], timeout=20_000)
+    qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["3"])
     labels_file(own).write_text("no table")
     window.open(own)
-    qtbot.waitUntil(lambda: "no labels: " in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "no labels: " in window.banner.message.text())
     assert window.transport.line.labels_at(0.3) == []
 
 
@@ -437,11 +437,11 @@ def test_a_long_file_shows_how_much_of_it_is_read_until_another_is_opened(
     window = make_window()
     window.open(str(write_long_recording(tmp_path / "long.raw")))
     left = window.session
-    qtbot.waitUntil(lambda: words(window)[0].startswith("Reading: "), timeout=20_000)
+    qtbot.waitUntil(lambda: words(window)[0].startswith("Reading: "))
     assert words(window) == (f"Reading: {words(window)[0][9:-1]}%", "long.raw")
     assert window.header.state.text() == "Opening"
     window.open(str(recording))
     assert left is not None
     assert left.opened is None
-    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     assert not window.banner.isVisible()

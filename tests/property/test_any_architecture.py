@@ -66,7 +66,6 @@ cards = st.builds(
 @given(cards, st.floats(0, 1), st.floats(0, 2), st.integers(0, 1000))
 @settings(
     max_examples=5,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
     phases=[Phase.generate],

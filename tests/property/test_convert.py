@@ -16,7 +16,7 @@ from tests.ecf_writer import write_ecf
 from tests.format_files import MADE_FILES
 from tests.reading import read, recordings
 
-RULES = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 GAPS_US = (0, 0, 1, 63, 64, 127, 4_095, 4_096, 9_999, 10_001, 1_000_000)
 LONG_GAPS_US = (2**24 - 1, 2**24, 2**31 - 1)
 """Of a format whose clock may stand for so long between two events, as far as a reader can tell."""

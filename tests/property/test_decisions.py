@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,7 +15,6 @@ from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray
 from livesnn.infer.model import State
 from livesnn.infer.run import Result, run_frames
 
-LAW = settings(deadline=None)  # the first example imports
 WINDOW = 5
 CARD = ModelCard(
     name="tiny",
@@ -55,20 +54,17 @@ def labels(results: list[Result]) -> list[str | None]:
     return [result.decision for result in results]
 
 
-@LAW
 @given(OUTPUTS, DECIDERS)
 def test_the_same_outputs_give_the_same_decisions(outputs: FloatArray, decider: Decider) -> None:
     assert labels(played(outputs, decider)) == labels(played(outputs, decider))
 
 
-@LAW
 @given(OUTPUTS, DECIDERS)
 def test_later_outputs_change_no_earlier_decision(outputs: FloatArray, decider: Decider) -> None:
     whole, half = played(outputs, decider), played(outputs[: len(outputs) // 2 + 1], decider)
     assert labels(whole)[: len(half)] == labels(half)
 
 
-@LAW
 @given(OUTPUTS, OUTPUTS, DECIDERS)
 def test_nothing_from_before_a_reset_counts(before: FloatArray, after: FloatArray, decider: Decider) -> None:
     joined = played(np.concatenate([before, after]), decider, starts=(0, len(before)))[len(before) :]
@@ -78,13 +74,11 @@ def test_nothing_from_before_a_reset_counts(before: FloatArray, after: FloatArra
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
-@LAW
 @given(st.integers(1, 40), DECIDERS)
 def test_silence_decides_nothing(frames: int, decider: Decider) -> None:
     assert set(labels(played(np.zeros((frames, 3), np.float32), decider))) == {None}
 
 
-@LAW
 @given(arrays(np.float32, (WINDOW, 3), elements=st.floats(-8, 8, width=32)), st.integers(0, WINDOW - 1), DECIDERS)
 def test_more_evidence_for_a_decided_class_keeps_it(outputs: FloatArray, frame: int, decider: Decider) -> None:
     decision = decider.decide(decider.evidence(outputs), outputs[-1], CARD)
@@ -98,7 +92,6 @@ def test_more_evidence_for_a_decided_class_keeps_it(outputs: FloatArray, frame: 
     assert again.confidence >= decision.confidence - 1e-6
 
 
-@LAW
 @given(OUTPUTS, SHARES, SHARES)
 def test_a_higher_threshold_names_no_more(outputs: FloatArray, leak: float, smoothing: float) -> None:
     named = [
@@ -110,7 +103,6 @@ def test_a_higher_threshold_names_no_more(outputs: FloatArray, leak: float, smoo
     assert all(one >= other for one, other in pairwise(named))
 
 
-@LAW
 @given(st.integers(0, 2), st.integers(0, 2))
 def test_the_leakier_the_sooner_a_change_is_decided(old: int, new: int) -> None:
     outputs = np.zeros((2 * WINDOW, 3), np.float32)
@@ -121,7 +113,6 @@ def test_the_leakier_the_sooner_a_change_is_decided(old: int, new: int) -> None:
     assert firsts == sorted(firsts, reverse=True)
 
 
-@LAW
 @given(OUTPUTS, DECIDERS)
 def test_a_decision_is_made_from_what_was_decided_before_and_nothing_else(
     outputs: FloatArray, decider: Decider

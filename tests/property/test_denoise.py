@@ -12,7 +12,7 @@ from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Packet, Res
 from livesnn.events.slicer import Frame, Slicer
 from tests.fake_source import joined
 
-laws = settings(deadline=None, max_examples=100)  # no deadline: the first example may compile the kernel
+laws = settings(max_examples=100)
 SENSOR = Resolution(5, 4)
 
 specs = st.builds(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from livesnn.events.packet import Resolution
@@ -31,7 +31,6 @@ def scene(seed: int, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
     return frames, np.cumsum(rng.integers(1, 5000, n_frames)) - 10_000
 
 
-@settings(deadline=None)
 @given(spec=SPECS, seed=st.integers(0, 2**32), cuts=st.lists(st.integers(1, 11), max_size=4))
 def test_a_sequence_cut_anywhere_with_its_state_carried_gives_the_same_events(
     spec: DvsPixelSpec, seed: int, cuts: list[int]
@@ -50,7 +49,6 @@ def test_a_sequence_cut_anywhere_with_its_state_carried_gives_the_same_events(
         np.testing.assert_array_equal(carried, once)
 
 
-@settings(deadline=None)
 @given(spec=SPECS, seed=st.integers(0, 2**32))
 def test_events_are_in_order_inside_the_interval_and_the_sensor_and_the_state_given_is_not_changed(
     spec: DvsPixelSpec, seed: int
@@ -69,7 +67,6 @@ def test_events_are_in_order_inside_the_interval_and_the_sensor_and_the_state_gi
     assert np.all((events["x"] < RESOLUTION.width) & (events["y"] < RESOLUTION.height))
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), threshold=st.floats(0.05, 0.5))
 def test_on_minus_off_follows_the_log_luminance_to_within_a_threshold(seed: int, threshold: float) -> None:
     spec = DvsPixelSpec(threshold, threshold, 0.0, 0.0, 0.0, refractory_us=0.0)
@@ -83,7 +80,6 @@ def test_on_minus_off_follows_the_log_luminance_to_within_a_threshold(seed: int,
     assert np.all(np.abs(logs[-1] - logs[0] - threshold * net) <= threshold * 1.001)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), brightness=st.floats(0.5, 2.0))
 def test_a_pixel_without_dark_current_sees_contrast_not_brightness(seed: int, brightness: float) -> None:
     spec = DvsPixelSpec(0.21, 0.19, 0.0, 0.0, 0.0, refractory_us=0.0, dark_luminance=1e-12)

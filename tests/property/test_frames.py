@@ -13,7 +13,7 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.slicer import GAP_FIXED_COUNT_US, Frame, Slicer, without_flicker
 
-laws = settings(deadline=None, max_examples=150)  # no deadline: the first example may compile the kernel
+laws = settings(max_examples=150)
 
 
 class Case(NamedTuple):

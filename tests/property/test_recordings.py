@@ -20,7 +20,7 @@ from tests.fake_source import joined
 from tests.reading import packets_of
 
 WIDEST = Resolution(32_767, 32_767)
-RULES = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 gaps_us = st.one_of(st.just(0), st.integers(0, 300), st.integers(9_990, 10_010), st.integers(0, 10**10))
 one_event = st.tuples(gaps_us, st.sampled_from([0, 1, 32_766]), st.integers(0, 32_766), st.booleans())

@@ -26,7 +26,7 @@ bounds = st.integers(0, 5000)
 policies = st.sampled_from(["drop_oldest", "block"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(lengths=lengths, max_bytes=bounds, policy=policies, pause_after=st.integers(0, 60))
 def test_put_is_yielded_plus_dropped_and_order_is_kept(
     lengths: list[int], max_bytes: int, policy: Literal["drop_oldest", "block"], pause_after: int
@@ -50,7 +50,7 @@ def test_put_is_yielded_plus_dropped_and_order_is_kept(
         assert seen[len(seen) - lengths[-1] :] == list(range(sum(lengths) - lengths[-1], sum(lengths)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(lengths=lengths, max_bytes=bounds, policy=policies, read=st.integers(0, 60))
 def test_closing_early_leaves_nothing_uncounted(
     lengths: list[int], max_bytes: int, policy: Literal["drop_oldest", "block"], read: int
@@ -65,7 +65,7 @@ def test_closing_early_leaves_nothing_uncounted(
     assert clip.counters.events == counters.events + counters.dropped + pipeline.unread
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values=st.integers(0, 200))
 def test_a_mailbox_hands_out_values_in_order_and_the_last_in_any_case(values: int) -> None:
     box: Latest[int] = Latest()

@@ -21,7 +21,7 @@ from tests.synthetic import (
     next_picture_us,
     write_video,
 )
-from tests.waiting import eventually
+from tests.waiting import eventually, in_real_time
 
 FPS, FRAMES, WINDOW = VIDEO_FPS, VIDEO_FRAMES, VIDEO_CARD.input.window
 
@@ -89,6 +89,7 @@ def test_the_picture_is_what_the_network_sees(play: Callable[..., Session], clip
     assert picture.t_us == last.t
 
 
+@in_real_time
 def test_a_video_keeps_its_own_time(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip)
     first = last_result(session, lambda shown: True)

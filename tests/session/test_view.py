@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from livesnn.errors import SourceError
@@ -47,7 +47,6 @@ def random_events(seed: int, n: int = 50, last_us: int = 60_000) -> Events:
 # Fading
 
 
-@settings(deadline=None)  # the first call compiles
 @given(age_us=st.integers(0, 500_000), on=st.booleans())
 def test_brightness_falls_exponentially_with_age(age_us: int, on: bool) -> None:
     painter = accumulator()
@@ -104,7 +103,6 @@ def test_a_pixel_with_both_polarities_has_the_colour_between() -> None:
     assert np.abs(painter.picture(1)[2, 2] - middle).max() <= 1
 
 
-@settings(deadline=None)  # the first call compiles
 @given(periods=st.floats(0, 3), count=st.integers(1, 2))
 def test_the_last_period_fades_out_while_the_next_goes_on(periods: float, count: int) -> None:
     painter = accumulator("accumulate")
@@ -174,7 +172,6 @@ def test_events_outside_the_sensor_are_ignored(mode: ViewMode) -> None:
     assert (painter.picture(0) == DEFAULT_PALETTE.background).all()
 
 
-@settings(deadline=None)  # the first call compiles
 @given(split=st.integers(0, 50), seed=st.integers(0, 20), mode=st.sampled_from(MODES))
 def test_how_packets_are_split_changes_nothing(split: int, seed: int, mode: ViewMode) -> None:
     events = random_events(seed)

@@ -17,7 +17,7 @@ from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.reading import events_at, read, recordings, write
 
 FIRST_LINE = b"#!AER-DAT2.0\r\n"
-RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZES = {
     "DVS128": Resolution(128, 128),
     "DAVIS240C": Resolution(240, 180),

@@ -35,7 +35,7 @@ from tests.aedat3_writer import (
 from tests.fake_source import joined
 from tests.reading import events_at, packets_of, read, write
 
-RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WRAP_US = 1 << 31
 OTHER = packet(100, bytes(12), 3, event_bytes=4)
 

@@ -19,7 +19,7 @@ from tests.fake_source import joined
 from tests.reading import events_at, read, recordings, write
 from tests.waiting import eventually
 
-RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FIRST_LINES = b"% Data file containing CD events\n% Version 2\n"
 SIZE = b"% Width 640\n% Height 480\n"
 KIND = b"\x0c\x08"

@@ -26,7 +26,7 @@ from livesnn.train.datasets.dvs_gesture import (
 )
 from tests.aedat3_writer import RESET, header, polarity, special, write_recording
 
-RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 Labels = list[tuple[int, int, int]]
 FIRST_LINE = "class,startTime_usec,endTime_usec\n"
 

@@ -22,7 +22,7 @@ from tests.fake_source import joined
 from tests.reading import events_at, packets_of, read, write
 from tests.waiting import eventually
 
-RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZE = "% geometry 1280x720\n"
 PIXELS = 1280, 720
 

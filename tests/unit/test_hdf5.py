@@ -23,7 +23,7 @@ from tests.fake_source import joined
 from tests.format_files import encode_ecf
 from tests.reading import packets_of, read
 
-RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def make_events(n: int, step_us: int = 20, width: int = 640, height: int = 480) -> Events:

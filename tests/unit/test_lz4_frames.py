@@ -19,7 +19,7 @@ from livesnn.events.formats.lz4_frames import address_of, unpack_lz4, unpack_lz4
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
 
 ROOM = 1 << 24
-RULES = settings(deadline=None, max_examples=60)
+RULES = settings(max_examples=60)
 options = st.fixed_dictionaries({
     "block_size": st.sampled_from([4, 5, 6, 7]),
     "block_linked": st.booleans(),

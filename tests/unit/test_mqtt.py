@@ -26,13 +26,14 @@ from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import TcpOutput
 from tests.counterparts import find
 from tests.served import free_port
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytest.importorskip("aiomqtt", reason="needs aiomqtt: pip install 'livesnn[mqtt]'")
 
 import aiomqtt
 
-from livesnn.outputs.mqtt import Broker, MqttOutput, parse_broker
+from livesnn.outputs import mqtt
+from livesnn.outputs.mqtt import KEPT_ALIVE_S, Broker, MqttOutput, parse_broker
 
 MOSQUITTO, SUBSCRIBER = find("mosquitto"), find("mosquitto_sub")
 
@@ -94,6 +95,11 @@ class Mosquitto:
         for process in (*self._processes, self.process):
             process.kill()
             process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def _a_broker_has_time_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "ANSWER_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -173,7 +179,7 @@ def test_a_broker_that_is_killed_and_comes_back_is_said_once_and_told_anew(
     telling = tell_by(broker.port, quiet_s=0.1)
     broker.process.kill()
     # The telling may fail before the loss is noticed: that is no refusal.
-    assert "refuses" not in eventually(lambda: [telling.decisions.tell(row()), telling.said][1], 2.0, 0.05)[0]
+    assert "refuses" not in eventually(lambda: [telling.decisions.tell(row()), telling.said][1], every_s=0.05)[0]
     broker.process.communicate()
     old = row(decision="arm_roll")
     telling.decisions.tell(old)  # nobody is told of it later
@@ -181,6 +187,7 @@ def test_a_broker_that_is_killed_and_comes_back_is_said_once_and_told_anew(
     broker.start()
     heard = broker.subscribe()
     eventually(lambda: len(telling.said) == 2)
+    eventually(lambda: "online" in payloads(heard, "status"))
     telling.decisions.tell(row())
     eventually(lambda: "other" in payloads(heard, "decision"))
     assert payloads(heard, "status")[-1] == "online"
@@ -201,7 +208,10 @@ def test_a_broker_that_is_not_there_yet_is_waited_for(tell_by: Callable[..., Tel
         eventually(lambda: "online" in payloads(heard, "status"))
 
 
-def test_a_broker_that_stalls_delays_nobody_else(broker: Mosquitto, tell_by: Callable[..., Telling]) -> None:
+def test_a_broker_that_stalls_delays_nobody_else(
+    broker: Mosquitto, tell_by: Callable[..., Telling], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "ANSWER_S", 2.0)
     telling = tell_by(broker.port, quiet_s=3600)
     output = TcpOutput(telling.loop, Address("127.0.0.1", 0), telling.decisions.programs, b"hello\n")
     with socket.create_connection(output.address, timeout=20.0) as program:
@@ -314,7 +324,7 @@ def test_subscribers_hear_from_the_broker_that_livesnn_was_killed(broker: Mosqui
     finally:
         process.kill()
         process.wait()
-    eventually(lambda: payloads(heard, "status") == ["online", "offline"], 2.0)
+    eventually(lambda: payloads(heard, "status") == ["online", "offline"], KEPT_ALIVE_S)
 
 
 def test_a_broker_is_given_as_a_url(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ pytest.importorskip("dvs_msgs", reason="needs its ROS package: make test-ros")
 
 from livesnn.events.cameras.ros2 import TopicConnection
 from tests.ros_publisher import EVENTS, EVERY_US, SIZE, events_of
+from tests.waiting import in_real_time
 
 pytestmark = [
     pytest.mark.timeout(200),
@@ -105,6 +106,7 @@ def test_messages_that_are_missing_are_counted_as_dropped_events(publish: Publis
     assert connection.counters.dropped == missing * EVENTS
 
 
+@in_real_time
 def test_a_driver_that_is_killed_and_comes_back_is_read_on(publish: Publish) -> None:
     """ROS says that it is gone after 20 s; time goes on meanwhile, so a decision is taken back."""
     said: list[str] = []
@@ -150,6 +152,7 @@ def first_packet(packets: Iterator[Packet], wanted: Callable[[Packet], bool]) ->
 
 
 @pytest.mark.slow
+@in_real_time
 def test_what_a_driver_shows_is_decided_until_two_seconds_after_it_is_killed(publish: Publish) -> None:
     driver = publish("/arms", "evt3", str(recordings_dir() / "arm_roll.aedat4"))
     connect("/arms").close()  # it is there

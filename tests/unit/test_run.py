@@ -383,7 +383,8 @@ class TestRun:
         packets = np.array_split(moving_bar(1_000_500), 100)
         assert len(list(livesnn.run(FakeSource(packets, live=False), folder))) == 100
         old = [Packet(events, arrived_s=1e-9) for events in packets[:50]]  # waited for too long already
-        results = list(livesnn.run(FakeSource([*old, *packets[50:]]), folder))
+        in_time = [Packet(events, time.perf_counter() + 60) for events in packets[50:]]
+        results = list(livesnn.run(FakeSource([*old, *in_time]), folder))
         assert [result.t for result in results] == [
             int(packets[50]["t"][0]) + 10_000 * number for number in range(1, len(results) + 1)
         ]

@@ -68,10 +68,17 @@ class Page:
     """A page that is served to tests, and what was said about it."""
 
     def __init__(
-        self, loop: OutputLoop, source: Source, card: ModelCard, folder: Path, said: list[str], **options: Any
+        self,
+        loop: OutputLoop,
+        source: Source,
+        card: ModelCard,
+        folder: Path,
+        said: list[str],
+        quiet_s: float = 3600,
+        **options: Any,
     ) -> None:
         self.said = said
-        self.decisions = DecisionFeeds(loop, "made", card)
+        self.decisions = DecisionFeeds(loop, "made", card, quiet_s=quiet_s)
         self.source = ServedSource(source, Orientation(), folder, self.notify)
         output = WebOutput(loop, Address("127.0.0.1", 0), self.decisions, self.source, **options)
         self.port = output.port
@@ -97,9 +104,10 @@ class Page:
 
 
 @pytest.fixture
-def serve_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
+def serve_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Page]]:
     """Yield what serves a page, with the options of `WebOutput`."""
     opened: list[tuple[OutputLoop, Page]] = []
+    monkeypatch.setattr("livesnn.outputs.loop.SELDOM_S", 3600.0)  # each kind of trouble is said once
 
     def serve(source: Source | None = None, card: ModelCard | None = None, **options: Any) -> Page:
         said: list[str] = []
@@ -431,7 +439,7 @@ def test_a_page_gets_no_more_pictures_than_it_shows(serve_page: Callable[..., Pa
                     numbers.append(int.from_bytes(line[:4], "little"))
                 await asyncio.sleep(1 / 30)
                 page.see_events()
-                if isinstance(line, dict) and "status" in line and numbers:
+                if isinstance(line, dict) and "status" in line and len(numbers) >= PICTURES_ON_THEIR_WAY:
                     break
             assert len(numbers) == PICTURES_ON_THEIR_WAY
             await connected.send_json({"shown": numbers[0]})
@@ -467,7 +475,7 @@ def test_of_several_rows_a_page_gets_the_newest_and_every_other_line() -> None:
 def test_when_nothing_comes_programs_and_pages_hear_so_at_the_same_moment(
     serve_page: Callable[..., Page],
 ) -> None:
-    page = serve_page()
+    page = serve_page(quiet_s=1.0)
 
     async def hear() -> None:
         async with (
@@ -480,11 +488,13 @@ def test_when_nothing_comes_programs_and_pages_hear_so_at_the_same_moment(
             heard_s = []
 
             async def program() -> None:
-                while b'"quiet"' not in await answer.content.readuntil(b"\n\n"):
-                    pass
+                for told in (b'"decision"', b'"quiet"'):
+                    while told not in await answer.content.readuntil(b"\n\n"):
+                        pass
                 heard_s.append(time.perf_counter())
 
             async def watcher() -> None:
+                await first_with(connected, "decision")
                 await first_with(connected, "quiet")
                 heard_s.append(time.perf_counter())
 

@@ -23,6 +23,7 @@ from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import TcpOutput
 from tests.fake_source import FakeSource, cut
 from tests.synthetic import moving_bar
+from tests.waiting import in_real_time
 
 pytestmark = pytest.mark.timeout(60)
 ALWAYS = Decider(threshold=0.0)
@@ -58,6 +59,7 @@ def test_a_second_after_its_last_events_a_live_source_is_silent_and_a_recording_
     assert silence(10.0, 100.0, live=False) is None
 
 
+@in_real_time
 def test_when_a_publisher_is_gone_its_last_decision_is_taken_back_once(model_folder: Path) -> None:
     *before, last = rows_of(FakeSource(bar(), then="silence"), model_folder)
     assert all(row.decision is not None and row.silence_s is None for row in before)
@@ -68,6 +70,7 @@ def test_when_a_publisher_is_gone_its_last_decision_is_taken_back_once(model_fol
     assert describe_row(last).endswith("no events for 1 s")
 
 
+@in_real_time
 def test_a_silence_is_told_where_nothing_was_decided_before_it(model_folder: Path) -> None:
     *before, last = rows_of(FakeSource(bar(), then="silence"), model_folder, decider=Decider(threshold=1.0))
     assert {row.decision for row in before} == {None}
@@ -94,6 +97,7 @@ def test_a_recording_with_a_silence_keeps_its_decisions(model_folder: Path) -> N
     assert None not in {row.decision for row in rows}
 
 
+@in_real_time
 def test_a_program_that_is_connected_hears_of_the_silence(model_folder: Path) -> None:
     with OutputLoop(ignore) as loop:
         decisions = DecisionFeeds(loop, "fake", read_card(model_folder))

@@ -21,7 +21,7 @@ from livesnn.events.recording import NOTHING, describe, open_recording
 from tests.fake_source import joined
 from tests.reading import events_at, packets_of, read, recordings
 
-RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RULES = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMED = "the file doesn't name its columns: {} assumed"
 UNIT = "the file doesn't give the unit of its times: {} assumed ({})"
 

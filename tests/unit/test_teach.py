@@ -74,6 +74,7 @@ from livesnn.teach.clips import (
 from livesnn.weights import CARD_KEY, Weights, load_weights, save_weights
 from tests.fake_source import FakeSource
 from tests.networks import write_network
+from tests.waiting import in_real_time
 
 pytestmark = pytest.mark.slow
 
@@ -421,9 +422,10 @@ def test_frames_before_a_gap_dont_belong_to_the_part_after_it() -> None:
         np.testing.assert_array_equal(take.before, before)
 
 
+@in_real_time
 def test_a_live_lesson_is_recorded_with_the_rest_before_it(tmp_path: Path) -> None:
     said: list[str] = []
-    path = tmp_path / "flap.aedat4"
+    path = tmp_path / f"flap{len(list(tmp_path.iterdir()))}.aedat4"
     flapping = event_source(open_source("simulate:flap"))
     record_lesson(flapping, path, "flap", seconds=0.5, ready_s=1.5, tell=said.append)
     perform = "perform the gesture now, again and again for 0.5 s"
