@@ -88,7 +88,7 @@ def test_news_goes_by_itself_and_what_asks_for_something_stays(qtbot: QtBot, mon
     news.show_message("Saved it", "info")
     asks.show_message("Learned", "info", ("Undo", lambda: None))
     wrong.show_message("Lost", "error")
-    qtbot.waitUntil(news.isHidden, timeout=5_000)
+    qtbot.waitUntil(news.isHidden)
     assert not asks.isHidden()
     assert not wrong.isHidden()
     news.show_message("Saved it", "info")

@@ -258,7 +258,7 @@ def test_the_bar_comes_with_the_mouse_and_goes_without(
     move_mouse(window)
     qtbot.waitUntil(lambda: bar.isVisible() and bar.source.text() == recording.name)
     assert QApplication.overrideCursor() is None
-    qtbot.waitUntil(lambda: not bar.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not bar.isVisible())
     assert QApplication.overrideCursor() is not None
     move_mouse(window)
     bar.leave.click()
@@ -368,10 +368,10 @@ def test_keys_that_are_held_leave_a_kiosk(qtbot: QtBot, kiosk: MainWindow) -> No
     qtbot.waitUntil(lambda: not stage.holding)
     assert kiosk.presenting.locked
     QTest.keyPress(stage, Qt.Key.Key_Q, held)
-    qtbot.waitUntil(lambda: "release" in stage.caption.note, timeout=10_000)
+    qtbot.waitUntil(lambda: "release" in stage.caption.note)
     assert kiosk.presenting.locked  # a Q that is still held would quit
     QTest.keyRelease(stage, Qt.Key.Key_Q, held)
-    qtbot.waitUntil(lambda: not kiosk.presenting.on, timeout=10_000)
+    qtbot.waitUntil(lambda: not kiosk.presenting.on)
     assert kiosk.menuBar().isVisible()
     assert kiosk.acceptDrops()
 

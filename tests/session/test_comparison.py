@@ -67,8 +67,9 @@ def play_it_all(session: Session, kept: Everything) -> Pairs:
 
 def played_beside(play: Play, source: Path, model: Path | Model, second: Second) -> tuple[Pairs, Comparison]:
     """Play a recording to two models from its beginning to its end."""
-    session = play(source, model, speed=math.inf)
+    session = play(source, model)
     kept = pause_before_its_start(session)
+    session.control.apply(replace(session.control.choices, speed=math.inf))
     comparison = compare(session, second)
     return play_it_all(session, kept), comparison
 

@@ -32,7 +32,7 @@ from livesnn.outputs.loop import Feed, Message, OutputLoop, listening_socket
 from livesnn.outputs.tcp import MOST_LISTENERS, EventOutput, TcpOutput
 from tests.fake_source import FakeSource
 from tests.unit.test_network import make_events
-from tests.waiting import eventually
+from tests.waiting import eventually, in_real_time
 
 HERE = Address("127.0.0.1", 0)
 SENSOR = Resolution(64, 48)
@@ -127,6 +127,7 @@ def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
         most_bytes=10_000,
         missed=lambda number: b"missed %d\n" % number,
         buffer_bytes=10_000,
+        stuck_s=60.0,
     ) as server:
         slow, quick = with_little_room(server.address), listen(server.address)
         eventually(lambda: server.feed.receivers == 2)
@@ -150,7 +151,7 @@ def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
 
 def test_who_must_not_miss_anything_is_let_go_instead() -> None:
     message = b"x" * 1000
-    with serving(b"", most_bytes=10_000, drops=False, buffer_bytes=10_000) as server:
+    with serving(b"", most_bytes=10_000, drops=False, buffer_bytes=10_000, stuck_s=60.0) as server:
         slow = with_little_room(server.address)
         eventually(lambda: server.feed.receivers == 1)
         for _ in range(1000):
@@ -162,6 +163,7 @@ def test_who_must_not_miss_anything_is_let_go_instead() -> None:
     assert len(got) % len(message) == 0
 
 
+@in_real_time
 def test_who_never_reads_does_not_keep_others_out() -> None:
     with serving(b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000, stuck_s=0.3) as server:
         never = with_little_room(server.address)
