@@ -21,7 +21,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
 from livesnn.teach import lessons_dir, recordings_of
-from tests.waiting import eventually
+from tests.waiting import eventually, in_real_time
 
 from .test_live_window import stream
 
@@ -241,6 +241,7 @@ def test_nothing_is_taught_behind_a_picture_that_stands_still(qtbot: QtBot, make
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW)
 
 
+@in_real_time
 def test_what_came_before_the_lesson_is_not_learned(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +256,7 @@ def test_what_came_before_the_lesson_is_not_learned(
     qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
     assert not recorded()
     assert label.start > 0.2
-    assert 0.9 < label.end - label.start < 2.0
+    assert label.end - label.start == pytest.approx(1.0, abs=0.3)
 
 
 def test_a_name_that_looks_like_a_flag_is_a_name(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ pytest.importorskip("aiomqtt", reason="needs aiomqtt: pip install 'livesnn[mqtt]
 import aiomqtt
 
 from livesnn.outputs import mqtt
-from livesnn.outputs.mqtt import KEPT_ALIVE_S, Broker, MqttOutput, parse_broker
+from livesnn.outputs.mqtt import ANSWER_S, KEPT_ALIVE_S, Broker, MqttOutput, parse_broker
 
 MOSQUITTO, SUBSCRIBER = find("mosquitto"), find("mosquitto_sub")
 
@@ -211,7 +211,7 @@ def test_a_broker_that_is_not_there_yet_is_waited_for(tell_by: Callable[..., Tel
 def test_a_broker_that_stalls_delays_nobody_else(
     broker: Mosquitto, tell_by: Callable[..., Telling], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "ANSWER_S", 2.0)
+    monkeypatch.setattr(mqtt, "ANSWER_S", ANSWER_S)
     telling = tell_by(broker.port, quiet_s=3600)
     output = TcpOutput(telling.loop, Address("127.0.0.1", 0), telling.decisions.programs, b"hello\n")
     with socket.create_connection(output.address, timeout=20.0) as program:
