@@ -7,7 +7,7 @@ ROS := .venv-ros/bin/python
 PYTEST := pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test test-fast test-ros fuzz fuzz-guided counterparts check bench peers docs screenshots bundle deb clean
+.PHONY: run test test-fast test-release test-ros fuzz fuzz-guided counterparts check bench peers docs screenshots bundle deb clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -32,11 +32,15 @@ run: .venv/app
 	$(BIN)/livesnn gui $(if $(SOURCE),"$(SOURCE)") $(if $(MODEL),--model "$(MODEL)")
 
 test: .venv/counterparts test-ros
-	$(BIN)/$(PYTEST)
+	$(BIN)/$(PYTEST) -m "not release"
+
+# What takes long and rarely fails: before a release.
+test-release: .venv/counterparts
+	$(BIN)/$(PYTEST) -m release --timeout 3600
 
 # A part of the tests, for two minutes on two cores: without the window, without whole programs, without slow ones.
 test-fast: .venv/all
-	$(BIN)/$(PYTEST) -m "not slow" tests/unit tests/property tests/session
+	$(BIN)/$(PYTEST) -m "not slow and not release" tests/unit tests/property tests/session
 
 # Damaged files of every kind by turns, on one core at low priority. What fails is kept in fuzz-failures.
 fuzz: .venv/all
