@@ -1,6 +1,6 @@
 """The spike-driven engine beside ONNX Runtime at any density of spikes: `python tests/benchmarks/density.py`.
 
-It also measures how fast memory is read, which bounds a spike-driven step. density_table.py makes tables of it.
+It also measures how fast memory is read, which bounds a spike-driven step.
 """
 
 from __future__ import annotations

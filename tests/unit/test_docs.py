@@ -23,7 +23,7 @@ from livesnn.cli import COMMANDS
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("docs", "models", "recordings", "packaging")
 DIARIES = ROOT / "docs/experiments"
-"""Laboratory diaries, whose commands were those of their day."""
+"""What was tried, by commands of its day."""
 
 FENCE = re.compile(r"^(?P<mark>```+|~~~+)(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=mark)\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
