@@ -46,7 +46,7 @@ def start() -> None:
     import contextlib
     import threading
 
-    from livesnn.threads import ENDING
+    from livesnn.signals import ENDING
 
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     A signal that cuts the command short gives 128 and its number: 130 for Ctrl-C, 143 for SIGTERM.
     """
-    from livesnn.threads import usual_handlers
+    from livesnn.signals import usual_handlers
 
     before = usual_handlers()
     for number in before:  # while what follows is imported
@@ -152,7 +152,7 @@ def _stopped(number: int, frame: FrameType | None) -> None:
 def _fail(line: str, code: int) -> int:
     """Say why the command ends, and return its exit code. Meanwhile a signal ends the process: nobody may read."""
     from livesnn.console import say
-    from livesnn.threads import usual_handlers
+    from livesnn.signals import usual_handlers
 
     for number in usual_handlers():
         signal.signal(number, lambda number, frame: os._exit(128 + number))
@@ -172,7 +172,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     from livesnn.cli import COMMANDS, GROUPS
     from livesnn.cli.usage import HELP, UsageError, call, first_page, hint
     from livesnn.console import write
-    from livesnn.threads import usual_handlers
+    from livesnn.signals import usual_handlers
 
     if name in (*HELP, "help"):
         write(first_page(GROUPS))

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from livesnn.errors import ModelError
-from livesnn.threads import decode_json
+from livesnn.json_text import decode_json
 
 FORMAT = "livesnn-model/1"
 MOST_NEURONS = 50_000_000

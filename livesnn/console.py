@@ -15,7 +15,7 @@ import msgspec
 
 from livesnn.errors import LivesnnError
 from livesnn.paths import log_file
-from livesnn.threads import Progress
+from livesnn.progress import Progress
 
 SAID_S = 60.0  # Between two lines about how far it is, where no terminal shows a bar
 

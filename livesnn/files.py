@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from livesnn.errors import FormatError, SourceError, reason_of
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 
 _READ_BYTES = 1 << 18
 _KEPT_BYTES = 1 << 20  # a buffer of more isn't kept for the next reading
@@ -113,7 +113,7 @@ class BufferedFile:
     is referred to if ``lasting`` is set.
     """
 
-    def __init__(self, path: Path, progress: Progress = untold) -> None:
+    def __init__(self, path: Path, progress: Progress = no_progress) -> None:
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         except OSError as error:

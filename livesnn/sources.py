@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.cameras.driver import Device
-from livesnn.events.cameras.reconnecting import Notify, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import EventSource
 from livesnn.files import expanded
 from livesnn.paths import recordings_dir
-from livesnn.threads import Progress, untold
+from livesnn.progress import Notify, Progress, no_notice, no_progress
 from livesnn.video import FrameSource
 
 if TYPE_CHECKING:  # modules that take long to import
@@ -36,15 +34,15 @@ def is_webcam(source: object) -> bool:
     return isinstance(source, str) and source.startswith("webcam") and is_live(source)
 
 
-def discover(tell: Callable[[str], None]) -> list[Device]:
-    """Return the event cameras that are plugged in, then the webcams; ``tell`` gets why some can't be found."""
+def discover(notify: Notify) -> list[Device]:
+    """Return the event cameras that are plugged in, then the webcams; ``notify`` gets why some can't be found."""
     from livesnn.events.cameras import discovery as cameras
     from livesnn.video.emulate import webcams
 
     try:
         found = cameras.discover()
     except SourceError as error:
-        tell(str(error))
+        notify(str(error))
         found = []
     return [*found, *webcams()]
 
@@ -52,8 +50,8 @@ def discover(tell: Callable[[str], None]) -> list[Device]:
 def open_source(
     uri: str | Path,
     *,
-    notify: Notify = ignore,
-    progress: Progress = untold,
+    notify: Notify = no_notice,
+    progress: Progress = no_progress,
     at_once: bool = False,
     sensor: SensorSettings | None = None,
     pictures: bool = False,
@@ -115,7 +113,7 @@ def shipped_clip(name: str) -> str:
     return str(clip) if is_clip else name
 
 
-def open_events(path: Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
+def open_events(path: Path, *, stream: str | None = None, progress: Progress = no_progress) -> Recording:
     """Open a recording as `open_recording` does; of a video, events that are made of its pictures."""
     from livesnn.events.recording import open_recording
 
@@ -129,7 +127,7 @@ def open_events(path: Path, *, stream: str | None = None, progress: Progress = u
     return open_video_events(path, stream, progress)
 
 
-def describe(path: Path, progress: Progress = untold) -> RecordingInfo:
+def describe(path: Path, progress: Progress = no_progress) -> RecordingInfo:
     """Read a whole recording or video and return what is in it; raises as `open_source` does, and as ``progress``."""
     from livesnn.events import recording
 

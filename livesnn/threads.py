@@ -1,4 +1,4 @@
-"""Threads and what they share: a mailbox (Latest), a bounded queue, a worker, pools, progress, Ctrl-C, JSON.
+"""Threads, and what they share: a worker, a mailbox (`Latest`), a bounded queue, pools.
 
 Every thread is named, has a stop event and a bounded join (a pool's threads end with the process). Every queue has a
 bound and a stated drop policy.
@@ -7,60 +7,19 @@ bound and a stated drop policy.
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import islice
-from types import FrameType
-from typing import Any, Generic, Literal, TypeVar
-
-import msgspec
+from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 Policy = Literal["drop_oldest", "block"]
 
 WAKE_S = 0.2  # a wait without end can't be interrupted by Ctrl-C on Windows
-
-Progress = Callable[[float], None]
-"""Called again and again with the share that is done, 0 to 1; work in two parts counts twice. What it raises ends the
-work."""
-
-
-class Stopped(Exception):  # noqa: N818 (nothing is wrong)
-    """What a `Progress` raises where nobody wants the work any more."""
-
-
-def untold(share: float) -> None:
-    """Do nothing."""
-
-
-WORK_S = 0.01
-"""Seconds of computing between two rests."""
-
-
-def resting(stop: threading.Event, cpu_share: float, work_s: float = WORK_S) -> Progress:
-    """Return a callback that rests so that its thread takes no more than a share of a core, until ``stop`` is set."""
-    rested_at_s = time.thread_time()
-
-    def rest(_: float) -> None:
-        nonlocal rested_at_s
-        busy_s = time.thread_time() - rested_at_s
-        if busy_s >= work_s and cpu_share < 1:
-            stop.wait(busy_s * (1 / cpu_share - 1))
-            rested_at_s = time.thread_time()
-
-    return rest
-
-
-def share_of_time(t_us: int, start_us: int, end_us: int) -> float:
-    """Return how much of the time from ``start_us`` to ``end_us`` has passed at ``t_us``, 0 to 1."""
-    return min(max((t_us - start_us) / max(end_us - start_us, 1), 0.0), 1.0)
 
 
 def usable_processors() -> int:
@@ -69,73 +28,10 @@ def usable_processors() -> int:
     return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
 
 
-def decoding_threads() -> int:
-    """Return how many threads decode a recording: four at most, as more would wait for whoever takes their events.
-
-    A process that was started to share work with others (subprocesses.py) has one.
-    """
-    from multiprocessing import parent_process
-
-    return min(4, usable_processors()) if parent_process() is None else 1
-
-
-_DECODING = threading.Lock()
-
-
-def decode_json(text: str | bytes, kind: type[T]) -> T:
-    """Return JSON as a dataclass; raises what msgspec.json.decode does.
-
-    msgspec 0.22 crashes the process where two threads are the first to read a class, both at once.
-    """
-    with _DECODING:
-        return msgspec.json.decode(text, type=kind)
-
-
 @cache
 def pool(name: str, threads: int) -> ThreadPoolExecutor:
     """Return so many threads, the same ones for each who asks, for work of milliseconds that its caller waits for."""
     return ThreadPoolExecutor(threads, f"pool-{name}")
-
-
-def prefetch(work: Callable[[T], Iterator[R]], items: Iterable[T], threads: int) -> Iterator[R]:
-    """Yield what ``work`` yields for each item, in order, worked on by this thread and ``threads`` - 1 others.
-
-    ``work`` is a generator function. What it raises is raised where its results would come. The others work on the
-    next ``2 * threads`` items. This thread works only when what is next isn't ready, instead of waiting. The first
-    item, and with one thread every item, is worked on here: a look at the beginning costs little.
-    """
-    left = iter(items)
-    for item in left if threads == 1 else islice(left, 1):
-        yield from work(item)
-    waiting: deque[tuple[T, Future[list[R]]]] = deque()
-    # glibc keeps of a thread's freed memory as much as twice the largest block it has ever given back to the kernel.
-    # Without this one, which is never touched, getting pages from the kernel again took as long as LZ4 itself.
-    bytes(4 << 20)
-    with ThreadPoolExecutor(max(threads - 1, 1), "livesnn-prefetch") as workers:
-        try:
-            while True:
-                some = islice(left, 1 + 2 * threads - len(waiting))
-                waiting.extend((item, workers.submit(list, work(item))) for item in some)
-                if not waiting:
-                    return
-                if not waiting[0][1].done():
-                    _work_on_one(work, waiting)
-                yield from waiting.popleft()[1].result()
-        finally:
-            workers.shutdown(wait=False, cancel_futures=True)
-
-
-def _work_on_one(work: Callable[[T], Iterator[R]], waiting: deque[tuple[T, Future[list[R]]]]) -> None:
-    """Work here on the first item that no thread has begun, if there is one."""
-    for place, (item, future) in enumerate(waiting):
-        if future.cancel():
-            mine: Future[list[R]] = Future()
-            try:
-                mine.set_result(list(work(item)))
-            except Exception as error:
-                mine.set_exception(error)
-            waiting[place] = item, mine
-            return
 
 
 class Latest(Generic[T]):
@@ -334,43 +230,3 @@ class BoundedQueue(Generic[T]):
         self._changed.notify_all()
         self._queued_bytes -= self._size(self._queue[0])
         return self._queue.popleft()
-
-
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask a program to end: Ctrl-C, kill, a terminal that is closed."""
-
-
-def usual_handlers() -> dict[int, Any]:
-    """Return what handles each of the `ENDING` signals; not a closed terminal that is ignored, as nohup asks for."""
-    handlers = {number: signal.getsignal(number) for number in ENDING}
-    hang_up = getattr(signal, "SIGHUP", None)
-    if hang_up in handlers and handlers[hang_up] is signal.SIG_IGN:
-        del handlers[hang_up]
-    return handlers
-
-
-@contextmanager
-def ending_sets(stop: threading.Event) -> Iterator[None]:
-    """Let the first of the `ENDING` signals only set ``stop``, so that what is under way is finished.
-
-    A second one is as usual. Only the main thread gets signals; in another nothing happens.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = usual_handlers()
-
-    def as_usual() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        as_usual()
-        stop.set()
-
-    for number in usual:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        as_usual()

@@ -23,7 +23,7 @@ from livesnn.events.recorder import LONGEST_PRE_ROLL_S
 from livesnn.infer.model import Engine, only_model_for, read_card
 from livesnn.session.camera_settings import CameraFiles
 from livesnn.session.comparison import Second
-from livesnn.threads import usual_handlers
+from livesnn.signals import usual_handlers
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QObject

@@ -25,8 +25,9 @@ from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
 from livesnn.files import proposed_name
+from livesnn.progress import Progress, Stopped
 from livesnn.session.showing import AEDAT4, CSV, GIF, MP4, Showing
-from livesnn.threads import Progress, Stopped, Worker
+from livesnn.threads import Worker
 
 PNG = ".png"
 FILTERS = {

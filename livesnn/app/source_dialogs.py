@@ -23,6 +23,7 @@ from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
 from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
 from livesnn.paths import recordings_dir
+from livesnn.progress import Notify
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.session import source_name
 from livesnn.sources import discover, is_live
@@ -36,7 +37,6 @@ NO_CAMERA = (
     "use it: “?” says how."
 )
 OR_WEBCAM = " You can also use a webcam: livesnn turns its pictures into events."
-Tell = Callable[[str], None]
 _STREAM_HINT = "The address of a program that sends events: a dv-processing NetworkWriter, or DV's “Network output”."
 
 
@@ -149,7 +149,7 @@ NO_WEBCAM = "No webcam was found. Plug one in, close other programs that use it,
 UNLISTED = 4  # webcams to choose from where the system lists none
 
 
-def listed_webcams(tell: Tell) -> list[Device]:
+def listed_webcams(notify: Notify) -> list[Device]:
     """Return the webcams that the system lists; where it never does, the first numbers."""
     from livesnn.video.emulate import webcams  # with OpenCV, a quarter of a second
 
@@ -158,7 +158,7 @@ def listed_webcams(tell: Tell) -> list[Device]:
         return [Device("webcam", f"webcam:{number}", f"Webcam {number + 1}", "", None) for number in numbers]
     found = webcams()
     if not found:
-        tell(NO_WEBCAM)
+        notify(NO_WEBCAM)
     return found
 
 
@@ -174,7 +174,7 @@ class CameraDialog(Dialog):
         self,
         parent: QWidget | None = None,
         *,
-        discover: Callable[[Tell], list[Device]] = discover,
+        discover: Callable[[Notify], list[Device]] = discover,
         words: Words = OF_CAMERAS,
     ) -> None:
         super().__init__(words.title, parent)

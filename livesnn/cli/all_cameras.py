@@ -18,7 +18,8 @@ from livesnn import subprocesses
 from livesnn.console import say
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.files import expanded
-from livesnn.threads import Worker, ending_sets
+from livesnn.signals import ending_sets
+from livesnn.threads import Worker
 
 if TYPE_CHECKING:
     from livesnn.cli.usage import Argument

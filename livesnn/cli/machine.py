@@ -33,10 +33,11 @@ from livesnn.cli.options import Model
 from livesnn.cli.usage import UsageError
 from livesnn.console import json_line, one_line, say, write, write_json
 from livesnn.errors import LivesnnError
+from livesnn.json_text import decode_json
 from livesnn.paper import TableOrFigure, shown
 from livesnn.paths import log_file
 from livesnn.subprocesses import keep_freed_memory, last_line
-from livesnn.threads import Worker, decode_json, usable_processors
+from livesnn.threads import Worker, usable_processors
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
 """Environment variable that names the probe to run, in the processes that doctor starts."""

@@ -21,8 +21,8 @@ from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
 from livesnn.paths import own_models_dir
+from livesnn.progress import Progress
 from livesnn.teach import Recognised, Recordings, describe_lesson, recordings_of
-from livesnn.threads import Progress
 
 if TYPE_CHECKING:
     from livesnn.events.recording import RecordingInfo

@@ -287,8 +287,8 @@ def _serve_events(server: _Server, seconds: float | None, *, json: bool) -> int:
     from livesnn.events.pipeline import open_pipeline
     from livesnn.events.playback_clock import PlaybackClock
     from livesnn.events.recording import Recording
+    from livesnn.signals import ending_sets
     from livesnn.sources import event_source, open_source
-    from livesnn.threads import ending_sets
 
     check_seconds(seconds)
     with server:

@@ -20,7 +20,7 @@ from livesnn.events.labels import SUFFIX, Label, has_labels, keep_labels, labels
 from livesnn.events.packet import Events, Packet
 from livesnn.events.recording import Recording, open_recording
 from livesnn.files import cannot_write
-from livesnn.threads import Progress, share_of_time, untold
+from livesnn.progress import Progress, no_progress, share_of_time
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def convert(
     overwrite: bool = False,
     denoise: bool = False,
     stretch: Stretch = Stretch(),  # noqa: B008 (frozen)
-    progress: Progress = untold,
+    progress: Progress = no_progress,
     opener: Callable[..., Recording] = open_recording,
 ) -> Converted:
     """Write one event stream of a recording to ``out``, .aedat4 or .npz: its events in their order, and its labels.

@@ -17,7 +17,8 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import LabelWriter
 from livesnn.events.packet import DISORDER_US, Events, EventSource, Packet, Resolution, copied
 from livesnn.events.pipeline import packet_bytes, packet_queue
-from livesnn.threads import WAKE_S, Policy, Worker, ending_sets
+from livesnn.signals import ending_sets
+from livesnn.threads import WAKE_S, Policy, Worker
 
 LEFT_FREE_BYTES = 200_000_000
 """Of a disk's room, recordings leave this much, or a fiftieth of a small disk: a full disk harms other programs."""

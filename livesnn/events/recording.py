@@ -23,7 +23,8 @@ from livesnn.events.formats.registry import (
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters, order_warnings
 from livesnn.files import closed_on_error
-from livesnn.threads import Progress, Worker, resting, share_of_time, untold
+from livesnn.progress import Progress, no_progress, resting, share_of_time
+from livesnn.threads import Worker
 
 MAX_PACKET_EVENTS = 1 << 16
 INDEXING_SHARE = 0.5  # Of a core, while a recording is played: 20 million HD events a second need the rest.
@@ -32,7 +33,7 @@ NOTHING = "no events were found in it: if it should have some, it is damaged or 
 
 
 def open_recording(
-    path: str | Path, *, stream: str | None = None, progress: Progress = untold, at_once: bool = False
+    path: str | Path, *, stream: str | None = None, progress: Progress = no_progress, at_once: bool = False
 ) -> Recording:
     """Open a recording: its first event stream, or the one that ``stream`` or ``FILE?stream=NAME`` names.
 
@@ -83,7 +84,7 @@ class Recording(Closing):
 
     live = False
 
-    def __init__(self, path: Path, reader: Reader, stream: EventStream, progress: Progress = untold) -> None:
+    def __init__(self, path: Path, reader: Reader, stream: EventStream, progress: Progress = no_progress) -> None:
         self.path = path
         self.stream = stream.name
         self.name = stream.camera
@@ -264,7 +265,7 @@ class RecordingInfo:
     warnings: list[str]
 
 
-def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
+def describe(path: str | Path, progress: Progress = no_progress) -> RecordingInfo:
     """Read a whole recording and return what is in it; of ``FILE?stream=NAME``, that stream.
 
     Raises as `open_recording` does, and as ``progress``.
@@ -337,7 +338,7 @@ def _packets(reader: Reader, stream: str, counters: SourceCounters, progress: Pr
         yield packet
 
 
-def extent(reader: Reader, stream: str, progress: Progress = untold) -> Resolution:
+def extent(reader: Reader, stream: str, progress: Progress = no_progress) -> Resolution:
     """Return the smallest sensor that holds a stream's events; reads all of it."""
     width = height = 1
     for packet in _packets(reader, stream, SourceCounters(), progress):

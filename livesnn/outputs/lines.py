@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 
 from livesnn.card import ModelCard
-from livesnn.events.cameras.reconnecting import Notify, ignore
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import EventSource
@@ -38,8 +37,9 @@ from livesnn.infer.model import (
 )
 from livesnn.infer.run import FrameStream, Result, StateMode, run_frames, warm_up
 from livesnn.infer.switching_engine import PREPARING, in_use, note_of
+from livesnn.progress import Notify, Progress, no_notice, no_progress
+from livesnn.signals import ending_sets
 from livesnn.sources import open_source
-from livesnn.threads import Progress, ending_sets, untold
 from livesnn.video import FrameSource
 
 MANY = 0.25  # Share of the windows without a gesture for one reason that is worth a word in the summary.
@@ -136,9 +136,9 @@ def decide_all(
     see: Callable[[Result], object] = lambda result: None,  # called before each row
     reset_requested: Callable[[], bool] = lambda: False,
     load: Callable[[str], Model] | None = None,  # what it returns is left open; None: `load_model`
-    notify: Notify = ignore,  # also of what takes long, and of a model that isn't the usual one
+    notify: Notify = no_notice,  # also of what takes long, and of a model that isn't the usual one
     # Around the opening of a recording; told how much of it has been read where all of it must be.
-    reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
+    reading: AbstractContextManager[Progress] = nullcontext(no_progress),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 

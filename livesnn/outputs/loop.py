@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol
 
 from livesnn.errors import LivesnnError, SourceError, reason_of
 from livesnn.events.cameras.network import Address, keep_alive
-from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.packet import Closing
 from livesnn.outputs.lines import Row
+from livesnn.progress import Notify
 from livesnn.threads import BoundedQueue, Worker
 
 FLUSH_S = 0.5  # What waits for receivers when the loop is closed has so long to be sent.

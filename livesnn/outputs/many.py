@@ -20,7 +20,6 @@ import msgspec
 
 from livesnn.console import json_line
 from livesnn.errors import LivesnnError, ModelError, error_message
-from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.labels import SUFFIX
 from livesnn.events.packet import Closing
 from livesnn.files import closed_on_error, replace_file, stamp
@@ -28,6 +27,7 @@ from livesnn.infer.model import DEFAULT_MODEL, Engine, Model, load_model, model_
 from livesnn.infer.spike_engine import SpikeNetwork, runs
 from livesnn.infer.switching_engine import load_spike
 from livesnn.outputs.lines import RunOptions, Summary, decide_all
+from livesnn.progress import Notify
 from livesnn.subprocesses import process_pool
 from livesnn.threads import WAKE_S, usable_processors
 from livesnn.weights import WEIGHTS

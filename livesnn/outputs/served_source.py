@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 from livesnn.errors import SourceError, error_message
-from livesnn.events.cameras.reconnecting import Notify
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Closing, Packet, Resolution
 from livesnn.events.recorder import Recorder, RingBuffer, with_kept
 from livesnn.events.slicer import Frame
 from livesnn.infer.run import Result
+from livesnn.progress import Notify
 from livesnn.session.event_picture import Display, Picture
 from livesnn.sources import Source
 from livesnn.threads import Latest

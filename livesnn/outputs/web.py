@@ -26,12 +26,13 @@ from livesnn.console import json_line
 from livesnn.errors import LivesnnError, SourceError, reason_of
 from livesnn.events.cameras.network import Address
 from livesnn.files import refuse_pipe
+from livesnn.json_text import decode_json
 from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket
 from livesnn.outputs.served_source import PICTURES_PER_S, ServedSource
 from livesnn.session.event_picture import Picture
 from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
-from livesnn.threads import decode_json, pool
+from livesnn.threads import pool
 
 MOST_CONNECTIONS = 200
 REQUEST_S = 10.0  # A connection that has asked for nothing in this time is closed.

@@ -19,8 +19,8 @@ from livesnn.events.cameras.sensitivity import SensorSettings, load_settings, sa
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.files import replace_file
+from livesnn.json_text import decode_json
 from livesnn.sources import Source, is_live
-from livesnn.threads import decode_json
 
 SIMULATED = "simulate:"
 

@@ -33,6 +33,7 @@ from livesnn.infer.decide import STALE_US
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import FrameStream, Result, run_frames
 from livesnn.infer.switching_engine import in_use
+from livesnn.progress import Progress, no_progress, share_of_time
 from livesnn.session.control import Control
 from livesnn.session.event_picture import PALETTES, Accumulator, Palette, Rgb, video_picture
 from livesnn.session.showing import (
@@ -53,7 +54,7 @@ from livesnn.session.showing import (
     write_rows,
 )
 from livesnn.sources import is_live, open_source
-from livesnn.threads import WAKE_S, Progress, share_of_time, untold
+from livesnn.threads import WAKE_S
 from livesnn.video import FrameSource
 from livesnn.video.video_file import silence
 
@@ -74,7 +75,7 @@ def export(
     *,
     stretch: Stretch = Stretch(),  # noqa: B008 (frozen)
     overwrite: bool = False,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> Exported:
     """Write a film of a recording or a video, or a table of its decisions: all of it, or nothing after an error.
 
@@ -259,7 +260,7 @@ def _write_table(path: Path, source: Recording | FrameSource, model: Model, show
 
 
 def export_last(
-    control: Control, out: Path, showing: Showing, *, overwrite: bool = False, progress: Progress = untold
+    control: Control, out: Path, showing: Showing, *, overwrite: bool = False, progress: Progress = no_progress
 ) -> int:
     """Write a live source's last seconds, which the pre-roll keeps: a film, or a recording of events (.aedat4).
 

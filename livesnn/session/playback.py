@@ -23,10 +23,10 @@ from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.files import closed_on_error
+from livesnn.progress import Progress, no_progress
 from livesnn.session.camera_settings import Mounting
 from livesnn.session.results import Counts
 from livesnn.sources import Source, open_source
-from livesnn.threads import Progress, untold
 from livesnn.video import FrameSource
 
 RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a pause to hold
@@ -352,7 +352,7 @@ class VideoPlayback(Playback):
 
 
 def open_playback(
-    source: str | Path | Source, mounting: Mounting, progress: Progress = untold, *, pictures: bool = False
+    source: str | Path | Source, mounting: Mounting, progress: Progress = no_progress, *, pictures: bool = False
 ) -> Playback:
     """Return a playback of a SOURCE of the command line, or of an open source; ``pictures``: see `open_source`.
 

@@ -15,7 +15,8 @@ from livesnn.errors import LivesnnError
 from livesnn.events.formats.registry import Parts, open_reader, parse_recording_path
 from livesnn.events.packet import Closing
 from livesnn.events.recording import Recording, choose_stream
-from livesnn.threads import WORK_S, Latest, Progress, Stopped, Worker, resting
+from livesnn.progress import WORK_S, Progress, Stopped, resting
+from livesnn.threads import Latest, Worker
 
 BINS = 2048  # at most; more than a timeline has pixels
 

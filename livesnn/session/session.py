@@ -18,6 +18,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Silence, silence
 from livesnn.infer.model import Engine, Model, load_model
 from livesnn.infer.run import Result, run_frames, warm_up
+from livesnn.progress import Stopped
 from livesnn.session.camera_settings import CameraFiles, Mounting
 from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
@@ -35,7 +36,7 @@ from livesnn.session.results import (
 )
 from livesnn.session.showing import DecisionLog
 from livesnn.sources import Source, is_live
-from livesnn.threads import WAKE_S, Latest, Stopped, Worker
+from livesnn.threads import WAKE_S, Latest, Worker
 
 SourceLike = str | Path | Source
 CORRECTED_S = 5.0  # of a live source before an error of a taught model is noticed: what the error can be in

@@ -21,8 +21,8 @@ from livesnn.events.labels import labels_file
 from livesnn.files import proposed_name
 from livesnn.infer.decide import OTHER
 from livesnn.infer.model import model_folder, shipped_models
+from livesnn.json_text import decode_json
 from livesnn.paths import own_models_dir
-from livesnn.threads import decode_json
 from livesnn.weights import GRAPH, WEIGHTS, load_card, load_weights
 
 T = TypeVar("T")

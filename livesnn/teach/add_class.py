@@ -30,6 +30,7 @@ from livesnn.infer.decide import OTHER, THRESHOLD, probabilities
 from livesnn.infer.model import Model, load_model, model_folder
 from livesnn.infer.onnx_engine import with_read_out
 from livesnn.paths import cache_dir
+from livesnn.progress import Progress, no_progress
 from livesnn.simulate.gestures import VERSION, Use, clip_frames
 from livesnn.simulate.motions import GESTURES, IDLE, WALKING
 from livesnn.teach import (
@@ -81,7 +82,6 @@ from livesnn.teach.clips import (
     with_units,
     without_moments,
 )
-from livesnn.threads import Progress, untold
 from livesnn.weights import (
     GRAPH,
     WEIGHTS,
@@ -116,7 +116,7 @@ def teach(
     others: Sequence[Clip] = (),
     recordings: Recordings = Recordings(),  # noqa: B008 (frozen)
     again: bool = False,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
     go_on: Callable[[Recognised], bool] = lambda recognised: True,
 ) -> Lesson:
     """Write a model with one more class, or with more of a taught class, into the new folder ``out``.

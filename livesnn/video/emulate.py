@@ -22,12 +22,13 @@ import numpy.typing as npt
 from livesnn.card import InputSpec
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, SourceLost
-from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, ignore
+from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame
-from livesnn.threads import Latest, Progress
+from livesnn.progress import Notify, Progress, no_notice
+from livesnn.threads import Latest
 from livesnn.video import EMULATED, NO_LIMIT, FrameSource, Limit
 from livesnn.video.dvs_pixel import SRGB_LIGHT, DvsPixels, DvsPixelSpec, DvsState, FloatImage
 from livesnn.video.video_file import Picture, Video, check_takes_video, fit, open_video, silence
@@ -167,7 +168,7 @@ def open_webcam(
     uri: str,
     *,
     pictures: bool = False,
-    notify: Notify = ignore,
+    notify: Notify = no_notice,
     capture: Callable[[int], cv2.VideoCapture] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> EventSource | FrameSource:

@@ -20,7 +20,7 @@ from livesnn.events.packet import Closing, Resolution
 from livesnn.events.recording import RecordingInfo
 from livesnn.events.slicer import Frame
 from livesnn.files import file_head
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 from livesnn.video import NO_LIMIT, FrameSource, Limit
 
 Picture = npt.NDArray[np.uint8]
@@ -257,7 +257,7 @@ class Video(FrameSource):
         self.warnings = tuple(warnings)
 
 
-def open_video(path: str | Path, progress: Progress = untold) -> Video:
+def open_video(path: str | Path, progress: Progress = no_progress) -> Video:
     """Open a video file and look at its first frame; ``progress``: see `Video`.
 
     Raises SourceError when there is no such file, or it can't be opened, and FormatError when it isn't a video, none
@@ -352,7 +352,7 @@ class VideoInfo(RecordingInfo):
     fps: float
 
 
-def describe_video(path: Path, progress: Progress = untold) -> VideoInfo:
+def describe_video(path: Path, progress: Progress = no_progress) -> VideoInfo:
     """Read a whole video and return what is in it; raises as `open_video` does, and as ``progress``."""
     video = open_video(path, progress)
     count = video.count_frames()

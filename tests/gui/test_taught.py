@@ -20,12 +20,12 @@ from livesnn.app.model_dialog import HOW_CHANGED, ModelDialog, TaughtDialog, car
 from livesnn.app.settings import SettingsFile
 from livesnn.app.teaching import NONE_NAMED, NOT_LIVE, NOT_TAUGHT, NOTHING_TO_UNDO
 from livesnn.events.cameras.network import Address
-from livesnn.events.cameras.reconnecting import ignore
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.infer.model import own_models, read_card
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import EventOutput
+from livesnn.progress import no_notice
 from livesnn.teach import Recordings, lessons_dir, recordings_of
 from livesnn.teach.add_class import teach
 from tests.unit.test_teach import BELOW, LEFT, RIGHT, SIDE, clip, write_recording, write_remembering
@@ -92,7 +92,7 @@ def streaming(scene: Scene) -> Iterator[str]:
                 output.send_packet(Packet(scene.events(10_000 * number)))
             sent = due
 
-    with OutputLoop(ignore) as loop:
+    with OutputLoop(no_notice) as loop:
         output = EventOutput(loop, Address("127.0.0.1", 0), Resolution(SIDE, SIDE), "scene")
         playing = threading.Thread(target=play, args=(output,))
         playing.start()

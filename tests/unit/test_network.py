@@ -16,12 +16,13 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import DELIVERED_US, Address, StreamConnection, open_stream, parse_address
-from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost, ignore
+from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, Compression, build_events, build_header
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import frames
+from livesnn.progress import no_notice
 from livesnn.sources import open_source
 from tests.fake_source import joined
 from tests.served import WAIT_S, Server, free_port
@@ -129,7 +130,7 @@ def test_an_address_is_a_host_and_a_port() -> None:
 )  # fmt: skip
 def test_what_is_no_address_is_an_error_of_one_line(uri: str) -> None:
     with pytest.raises(SourceError, match="give tcp://HOST:PORT") as raised:
-        open_stream(uri, notify=ignore)
+        open_stream(uri, notify=no_notice)
     assert "\n" not in str(raised.value)
 
 
@@ -148,7 +149,7 @@ def test_a_topic_of_ros_needs_ros(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 80])
 def test_a_host_that_is_not_found_is_an_error_of_one_line(host: str) -> None:
     with pytest.raises(SourceError, match="check host and port") as raised:
-        open_stream(f"tcp://{host}:7777", notify=ignore)
+        open_stream(f"tcp://{host}:7777", notify=no_notice)
     assert "\n" not in str(raised.value)
 
 
@@ -239,7 +240,7 @@ def test_what_is_not_a_stream_of_events_is_refused_in_one_line(
 ) -> None:
     script = serve((octets, False))
     with pytest.raises(SourceError, match=message) as raised:
-        open_stream(str(script.address), notify=ignore)
+        open_stream(str(script.address), notify=no_notice)
     assert "\n" not in str(raised.value)
 
 

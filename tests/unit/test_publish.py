@@ -19,7 +19,7 @@ import pytest
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import Address, StreamConnection
-from livesnn.events.cameras.reconnecting import SourceLost, ignore
+from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
@@ -30,6 +30,7 @@ from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row
 from livesnn.outputs.loop import Feed, Message, OutputLoop, listening_socket
 from livesnn.outputs.tcp import MOST_LISTENERS, EventOutput, TcpOutput
+from livesnn.progress import no_notice
 from tests.fake_source import FakeSource
 from tests.unit.test_network import make_events
 from tests.waiting import eventually, in_real_time
@@ -78,7 +79,7 @@ def serving(
     drops: bool = True,
     **options: Any,
 ) -> Iterator[Served]:
-    with OutputLoop(ignore) as loop:
+    with OutputLoop(no_notice) as loop:
         feed = Feed(loop, "test", most_bytes=most_bytes, missed=missed, drops=drops)
         yield Served(feed, TcpOutput(loop, HERE, feed, greeting, **options).address)
 
@@ -192,7 +193,7 @@ def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
 
 
 def test_it_can_be_closed_twice_and_by_another_thread(listen: Callable[[Address], socket.socket]) -> None:
-    loop = OutputLoop(ignore)
+    loop = OutputLoop(no_notice)
     feed = Feed(loop, "test", most_bytes=1000)
     output = TcpOutput(loop, Address("localhost", 0), feed, b"hello")
     connected = listen(output.address)
@@ -241,7 +242,7 @@ def row(**changes: Any) -> Row:
 @contextmanager
 def telling(**options: Any) -> Iterator[tuple[DecisionFeeds, Address]]:
     """Yield what tells programs of the decisions of `gestures`, and where they connect to."""
-    with OutputLoop(ignore) as loop:
+    with OutputLoop(no_notice) as loop:
         decisions = DecisionFeeds(loop, "camera", read_card("gestures"), **options)
         greeting = json.dumps(decisions.greeting).encode() + b"\n"
         yield decisions, TcpOutput(loop, HERE, decisions.programs, greeting).address
@@ -346,7 +347,7 @@ def test_a_recording_without_events_is_not_published(
 
 @contextmanager
 def serving_events(resolution: Resolution) -> Iterator[EventOutput]:
-    with OutputLoop(ignore) as loop:
+    with OutputLoop(no_notice) as loop:
         yield EventOutput(loop, HERE, resolution, "made")
 
 

@@ -20,7 +20,7 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recorder import Recorded, record
 from livesnn.events.recording import NOTHING, open_recording
-from livesnn.threads import ENDING
+from livesnn.signals import ENDING
 from tests.fake_camera import UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver
 from tests.fake_source import FakeSource, Then, joined
 

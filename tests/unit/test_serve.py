@@ -27,7 +27,6 @@ from livesnn.card import ModelCard
 from livesnn.cli.options import TOKEN, PageFlags
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.network import Address, is_loopback
-from livesnn.events.cameras.reconnecting import ignore
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Packet
 from livesnn.events.recording import open_recording
@@ -50,6 +49,7 @@ from livesnn.outputs.web import (
     metrics,
     newest_row,
 )
+from livesnn.progress import no_notice
 from livesnn.sources import Source
 from tests.fake_source import SMALL, FakeSource
 from tests.synthetic import moving_bar
@@ -706,7 +706,7 @@ def test_an_output_that_fails_is_said_once_and_run_again_until_it_works() -> Non
 
 
 def test_an_output_that_can_never_work_is_an_error_at_the_start() -> None:
-    with OutputLoop(ignore) as loop, pytest.raises(LivesnnError, match="no such address"):
+    with OutputLoop(no_notice) as loop, pytest.raises(LivesnnError, match="no such address"):
         loop.start(Unreliable(Feed(loop, "made", most_bytes=1000), 1, LivesnnError("no such address")))
 
 
@@ -723,7 +723,7 @@ def test_of_the_same_trouble_a_line_is_said_seldom_and_tells_how_often() -> None
 
 
 def test_the_picture_of_a_page_is_of_the_upright_sensor(tmp_path: Path) -> None:
-    served = ServedSource(FakeSource(resolution=SMALL._replace(width=50)), Orientation(1), tmp_path, ignore)
+    served = ServedSource(FakeSource(resolution=SMALL._replace(width=50)), Orientation(1), tmp_path, no_notice)
     view = served.view(lambda: None)
     view.watched = True
     served.see_packet(Packet(moving_bar(20_000), time.perf_counter()))

@@ -13,7 +13,6 @@ import pytest
 import livesnn
 from livesnn.cli.streams import describe_row
 from livesnn.events.cameras.network import Address
-from livesnn.events.cameras.reconnecting import ignore
 from livesnn.events.packet import NO_EVENTS, Packet
 from livesnn.infer.decide import STALE_S, Decider, Reason, silence
 from livesnn.infer.model import read_card
@@ -21,6 +20,7 @@ from livesnn.outputs.decisions import DecisionFeeds
 from livesnn.outputs.lines import Row, RunOptions, decide_all
 from livesnn.outputs.loop import OutputLoop
 from livesnn.outputs.tcp import TcpOutput
+from livesnn.progress import no_notice
 from tests.fake_source import FakeSource, cut
 from tests.synthetic import moving_bar
 from tests.waiting import in_real_time
@@ -99,7 +99,7 @@ def test_a_recording_with_a_silence_keeps_its_decisions(model_folder: Path) -> N
 
 @in_real_time
 def test_a_program_that_is_connected_hears_of_the_silence(model_folder: Path) -> None:
-    with OutputLoop(ignore) as loop:
+    with OutputLoop(no_notice) as loop:
         decisions = DecisionFeeds(loop, "fake", read_card(model_folder))
         output = TcpOutput(loop, Address("127.0.0.1", 0), decisions.programs, b"{}\n")
         with socket.create_connection(output.address, timeout=20.0) as connected:

@@ -15,16 +15,9 @@ from typing import get_args
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.threads import (
-    BoundedQueue,
-    Latest,
-    Policy,
-    Worker,
-    decoding_threads,
-    ending_sets,
-    prefetch,
-    usable_processors,
-)
+from livesnn.events.formats.prefetch import decoding_threads, prefetch
+from livesnn.signals import ending_sets
+from livesnn.threads import BoundedQueue, Latest, Policy, Worker, usable_processors
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 

@@ -10,10 +10,11 @@ from livesnn.events.cameras import metavision
 from livesnn.events.cameras.driver import Cameras, Device, Driver, SensorControl, SourceLost
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
-from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, ignore
+from livesnn.events.cameras.reconnecting import QuietTime, ReconnectingSource
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.packet import NO_EVENTS, Events, SourceCounters, put_in_order
 from livesnn.files import closed_on_error
+from livesnn.progress import Notify, no_notice
 
 DELIVERED_US = 100_000  # For `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up.
 
@@ -62,7 +63,7 @@ def discover() -> list[Device]:
 def open_camera(
     uri: str,
     *,
-    notify: Notify = ignore,
+    notify: Notify = no_notice,
     cameras: Cameras | None = None,
     settings: SensorSettings | None = None,
 ) -> ReconnectingSource:

@@ -17,7 +17,7 @@ import numpy as np
 
 from livesnn.errors import SourceError, reason_of
 from livesnn.events.cameras.driver import SourceLost
-from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime, ReconnectingSource
+from livesnn.events.cameras.reconnecting import NotUnderstood, QuietTime, ReconnectingSource
 from livesnn.events.formats.aedat4_layout import (
     MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,
@@ -30,6 +30,7 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.aedat4_reader import decode_events
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.files import closed_on_error
+from livesnn.progress import Notify
 
 _LEAST_WAIT_S = 0.001  # a socket's timeout of 0 means something else
 # A computer that is switched off, or a cable pulled, is noticed after 5 s of silence and 3 × 2 s without an answer.

@@ -22,13 +22,8 @@ from livesnn.events.packet import (
     SourceCounters,
     order_warnings,
 )
+from livesnn.progress import Notify, no_notice
 from livesnn.threads import Latest, Worker
-
-Notify = Callable[[str], None]  # Gets one line for a person when a source is lost, and one when it is back.
-
-
-def ignore(line: str) -> None:
-    """Do nothing."""
 
 
 class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
@@ -135,7 +130,7 @@ class ReconnectingSource(Closing):
         self,
         connect: Callable[[], Connection],
         *,
-        notify: Notify = ignore,
+        notify: Notify = no_notice,
         retry_s: float = 0.5,
         serial: str = "",
         sensor: SensorControl | None = None,

@@ -15,10 +15,11 @@ import numpy as np
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import SourceLost
-from livesnn.events.cameras.reconnecting import Notify, NotUnderstood, QuietTime, ReconnectingSource
+from livesnn.events.cameras.reconnecting import NotUnderstood, QuietTime, ReconnectingSource
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.packet import NO_EVENTS, Closing, Events, EventSource, SourceCounters, put_in_order
 from livesnn.files import closed_on_error
+from livesnn.progress import Notify
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events.denoise import stand_out
 from livesnn.events.packet import Resolution
 from livesnn.files import replace_file, require_file
-from livesnn.threads import decode_json
+from livesnn.json_text import decode_json
 
 Scale = Literal["linear", "current", "coarse-fine"]
 """How a bias's number acts: evenly, by its logarithm as a current, or as a current of coarse × 256 + fine, which is

@@ -19,7 +19,7 @@ from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.word_reader import Decode, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 
 MAGIC, MAGIC_1 = b"#!AER-DAT2.0", b"#!AER-DAT1.0"
 MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, into it
@@ -69,7 +69,7 @@ _DAVIS240 = Chip("DAVIS240", Resolution(240, 180), _decode_davis)
 _CDAVIS = Chip("CDAVIS", Resolution(320, 240), _decode_davis, frame=Resolution(640, 480))
 
 
-def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
+def open_aedat2(path: Path, progress: Progress = no_progress) -> WordReader:
     """Open an AEDAT 1.0 or 2.0 file; raises FormatError when it is damaged, or the camera isn't known."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         chip, start, warnings = _read_header(file)

@@ -31,7 +31,7 @@ from livesnn.events.packet import (
     jump_warnings,
 )
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 
 EVENT_BYTES = 8
 MAX_SIZE = 1 << 15  # coordinates have 15 bits
@@ -62,7 +62,7 @@ class Aedat3Reader(Reader):
 
     format = "aedat3"
 
-    def __init__(self, path: Path, progress: Progress = untold) -> None:
+    def __init__(self, path: Path, progress: Progress = no_progress) -> None:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             named, start = read_header(self._file)
             tracks, self._content, lost = walk(self._file, start)

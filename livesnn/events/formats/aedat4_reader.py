@@ -43,6 +43,7 @@ from livesnn.events.formats.lz4_frames import (
     are_plain,
     unpack_lz4,
 )
+from livesnn.events.formats.prefetch import decoding_threads, prefetch
 from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
 from livesnn.events.formats.shared_readers import WIDEST
 from livesnn.events.packet import (
@@ -57,7 +58,7 @@ from livesnn.events.packet import (
     put_in_order,
 )
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.threads import Progress, decoding_threads, prefetch, untold
+from livesnn.progress import Progress, no_progress
 
 MAX_TABLE_BYTES = 512 << 20
 """The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
@@ -79,7 +80,7 @@ class Aedat4Reader(Reader):
 
     format = "aedat4"
 
-    def __init__(self, path: Path, progress: Progress = untold) -> None:
+    def __init__(self, path: Path, progress: Progress = no_progress) -> None:
         with closed_on_error(BufferedFile(path, progress)) as self._file:
             header, first = read_header(self._file)
             self._packets, notes = find_packets(self._file, header, first)

@@ -22,7 +22,7 @@ from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.formats.word_reader import Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 
 MAX_SIZE = 1 << 14
 _MAX_HEADER_BYTES = 1 << 16
@@ -158,7 +158,7 @@ def _is_plausible(octets: bytes) -> bool:
     return len(words) >= 16 and bool(inside.all() and (np.diff(times) >= 0).all())
 
 
-def open_dat(path: Path, progress: Progress = untold) -> WordReader:
+def open_dat(path: Path, progress: Progress = no_progress) -> WordReader:
     """Open a .dat file; raises FormatError unless its events have eight bytes and are inside the sensor."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         header = read_text_header(file.view(0, _MAX_HEADER_BYTES))

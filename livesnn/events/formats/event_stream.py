@@ -19,7 +19,7 @@ from livesnn.events.formats.shared_readers import WIDEST, BlockReader
 from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 
 MAGIC = b"Event Stream"
 BLOCK_BYTES = 1 << 17
@@ -180,7 +180,7 @@ class EventStreamBlocks:
         return self._decode(*self._blocks[number], np.zeros(4, np.int64))[2]
 
 
-def open_event_stream(path: Path, progress: Progress = untold) -> BlockReader:
+def open_event_stream(path: Path, progress: Progress = no_progress) -> BlockReader:
     """Open an Event Stream file; raises FormatError when it has no DVS events, or is too damaged to use."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         blocks = EventStreamBlocks(file)

@@ -34,7 +34,7 @@ from livesnn.events.formats.word_reader import (
 )
 from livesnn.events.packet import DISORDER_US, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error, file_head
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 
 # Types of words.
 OFF, ON, TIME_HIGH, TRIGGER, OTHERS, CONTINUED = 0, 1, 8, 10, 14, 15  # OTHERS: not events of pixels
@@ -381,7 +381,7 @@ def looks_like_evt(path: Path, head: bytes) -> bool:
     )
 
 
-def open_evt(path: Path, progress: Progress = untold) -> WordReader:
+def open_evt(path: Path, progress: Progress = no_progress) -> WordReader:
     """Open a .raw file; raises FormatError when its words aren't of a known version, or not of the header's."""
     with closed_on_error(BufferedFile(path, progress)) as file:
         header = read_text_header(file.view(0, BLOCK_BYTES))

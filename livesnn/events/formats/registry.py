@@ -20,7 +20,7 @@ import numpy.typing as npt
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import closed_on_error, file_head
-from livesnn.threads import Progress, untold
+from livesnn.progress import Progress, no_progress
 
 HEAD_BYTES = 64
 _SUFFIX = re.compile(r"(?P<file>.+?)\?(?P<key>columns|stream)=(?P<value>.*)", re.DOTALL)
@@ -175,7 +175,7 @@ def parse_recording_path(path: Path) -> RecordingPath:
     return RecordingPath(Path(found["file"]), tuple(column.strip() for column in found["value"].split(",")))
 
 
-def open_reader(path: Path, progress: Progress = untold, *, at_once: bool = False) -> Reader:
+def open_reader(path: Path, progress: Progress = no_progress, *, at_once: bool = False) -> Reader:
     """Open a recording of any known format, recognised by its content.
 
     For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see `text.open_text`.

@@ -23,7 +23,7 @@ from livesnn.events.packet import (
     jump_warnings,
 )
 from livesnn.files import BufferedFile, closed_on_error
-from livesnn.threads import Progress
+from livesnn.progress import Progress
 
 BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
 OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
