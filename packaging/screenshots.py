@@ -1,4 +1,4 @@
-"""Make the screenshots of README and docs/ without a screen: python packaging/screenshots.py [SOURCE] [--model M].
+"""Make the screenshots of README and docs/ without a screen: python packaging/screenshots.py [--shot NAME].
 
 Writes docs/images/*.png, each in a process of its own: Qt reads its scale once. Run it again whenever the
 window changes. Where QT_QPA_PLATFORM is xcb, the screen needs 2560×1600 pixels: windows are cut to it.
@@ -21,13 +21,14 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app import style
+from livesnn.app.demo import DEMO
 from livesnn.app.main_window import MainWindow
-from livesnn.app.player import Demo, demo, turning_demo
 from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
 from livesnn.infer.model import DEFAULT_MODEL, read_card
 from livesnn.paths import recordings_dir
 from livesnn.session.comparison import Second
+from livesnn.simulate import DIGITS_URI
 from livesnn.simulate.sources import SimulatedPerson
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
@@ -44,8 +45,15 @@ FLICKER = "simulate:gestures:293"
 """Somebody in the light of a lamp that flickers."""
 
 
+class Played(NamedTuple):
+    """A source, and the name or folder of its model."""
+
+    source: str = DEMO
+    model: str = DEFAULT_MODEL
+
+
 class Shot(NamedTuple):
-    """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
+    """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played.
 
     ``taught``: what a simulated person teaches first, and then performs. ``beside``: another source, side by side.
     ``second``: what the model is compared with. ``plots``: those in the dock, by name; they are shown once they go
@@ -56,9 +64,9 @@ class Shot(NamedTuple):
     height: int
     theme: ThemeName
     scale: int = 1
-    played: Demo | None = None
+    played: Played = Played()
     taught: str = ""
-    beside: Demo | None = None
+    beside: Played | None = None
     second: Second | None = None
     plots: tuple[str, ...] = ()
     stage: bool = False
@@ -69,63 +77,47 @@ SHOTS = {
     "window-1920x1080": Shot(1920, 1080, "dark"),
     "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
-    "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, DEFAULT_MODEL)),
+    "flicker-1280x800": Shot(1280, 800, "dark", played=Played(FLICKER)),
     "plots-1280x800": Shot(1280, 800, "dark", plots=("rate", "latency", "histogram", "probabilities")),
     "stage-1920x1080": Shot(1920, 1080, "dark", stage=True),
-    "tabs-1920x1080": Shot(1920, 1080, "dark", played=Demo(ROLL, DEFAULT_MODEL), beside=Demo(CIRCLES, DEFAULT_MODEL)),
+    "tabs-1920x1080": Shot(1920, 1080, "dark", played=Played(ROLL), beside=Played(CIRCLES)),
     "compared-1280x800": Shot(1280, 800, "dark", second=Second(DEFAULT_MODEL, state_mode="reset", threshold=0.95)),
-    "ship-1280x800": Shot(1280, 800, "dark", played=Demo(SHIP, "cifar10-dvs")),
-    "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
+    "ship-1280x800": Shot(1280, 800, "dark", played=Played(SHIP, "cifar10-dvs")),
+    "digits-1280x800": Shot(1280, 800, "dark", played=Played(DIGITS_URI, "mnist-seq2")),
 }
 
 
 def main() -> None:
-    """Take every shot, or one, of the source once the network has decided."""
+    """Take every shot, or one, once the network has decided."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("source", nargs="?", help="default: what `livesnn gui` plays")
-    parser.add_argument("--model", help="default: that of the demo, or the one that `livesnn gui` uses")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--shot", choices=SHOTS, help="default: all of them")
     arguments = parser.parse_args()
     arguments.folder.mkdir(exist_ok=True)
     if arguments.shot:
-        take(arguments.shot, arguments.source, arguments.model, arguments.folder)
+        take(arguments.shot, arguments.folder)
         return
     for name, shot in SHOTS.items():
         environment = {**os.environ, "QT_SCALE_FACTOR": str(shot.scale)}
         subprocess.run([sys.executable, *sys.argv, "--shot", name], env=environment, check=True)
 
 
-def take(name: str, source: str | None, model: str | None, folder: Path) -> None:
+def take(name: str, folder: Path) -> None:
     """Teach what is to be taught, and take one shot."""
     shot = SHOTS[name]
-    if shot.taught:
-        with tempfile.TemporaryDirectory() as made:
-            shoot(
-                name,
-                source,
-                model,
-                teach_movement(shot.taught, Path(made) / f"gestures-{shot.taught}"),
-                folder,
-            )
-    else:
-        shoot(name, source, model, shot.played or demo(model), folder)
+    with tempfile.TemporaryDirectory() as made:
+        taught = Path(made) / f"gestures-{shot.taught}"
+        shoot(shot, teach_movement(shot.taught, taught) if shot.taught else shot.played, folder / f"{name}.png")
 
 
-def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, folder: Path) -> None:
-    """Play what is shown, or the source, in a window, and keep a picture of it."""
-    shot = SHOTS[name]
-    if source is None and shown is None:
-        raise SystemExit("there is no demo in this installation: name a source")
+def shoot(shot: Shot, played: Played, out: Path) -> None:
+    """Play something in a window, and keep a picture of it."""
     application = QApplication([])
     style.use(shot.theme, application)
-    window = MainWindow(model)
+    window = MainWindow()
     window.resize(shot.width, shot.height)
     window.show()
-    if source is not None:
-        window.open(source)
-    elif shown is not None:
-        window.open(shown.source, shown.model)
+    window.open(*played)
     if shot.plots:
         window.settings.change(plots=tuple(shot.plots))
         window.plots.show()
@@ -142,16 +134,16 @@ def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, 
     for each in windows * (4 if shot.second else 1):  # some hundred frames are compared
         play_until_decided(application, each, PLOTTED_S if shot.plots else SETTLED_S)
     whole = window.tabs or window
-    whole.grab().save(str(folder / f"{name}.png"))
+    whole.grab().save(str(out))
     whole.close()
 
 
-def teach_movement(movement: str, folder: Path) -> Demo:
+def teach_movement(movement: str, folder: Path) -> Played:
     """Teach `gestures` a movement by ten seconds of somebody who goes on with it."""
     spec = read_card("gestures").input
     person = SimulatedPerson(TEACHER, gestures=(movement,), duration_us=10_000_000, paced=False)
     teach(movement, clips_of(frames(person, spec)), "gestures", folder)
-    return Demo(f"simulate:{movement}:{TEACHER}", str(folder))
+    return Played(f"simulate:{movement}:{TEACHER}", str(folder))
 
 
 def play_until_decided(application: QApplication, window: MainWindow, settled_s: float) -> None:
@@ -175,7 +167,7 @@ def play_until_decided(application: QApplication, window: MainWindow, settled_s:
         if now_s - begun_s > settled_s and decided and window.window_panel.strip.seen >= 6:
             return
         if now_s - called_s > GIVE_UP_S:
-            raise SystemExit(f"no decision within {GIVE_UP_S:g} s: choose another source or model")
+            raise SystemExit(f"no decision within {GIVE_UP_S:g} s: look at the window")
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ SETTINGS = json_line(
     Settings(
         b"\1\2",
         {"main": b"\3"},
-        toured=True,
+        theme="dark",
         mounted={"camera": Orientation()},
         recent=("a.aedat4",),
         labels=("wave",),
@@ -183,7 +183,7 @@ def _read_settings(folder: Path) -> tuple[str, str]:
     path = folder / "s.json"
     with redirect_stderr(io.StringIO()):  # it says what it resets
         file = SettingsFile(path)
-        file.change(toured=not file.now.toured)
+        file.change(theme="light" if file.now.theme == "dark" else "dark")
         again = SettingsFile(path).now
     return ("read", "") if again == file.now else ("contradicts itself", "what was written is read otherwise")
 

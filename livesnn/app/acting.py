@@ -22,8 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.session_display import WindowLayout
+from livesnn.app.recording import RecordingControls
 from livesnn.app.widgets.basics import (
     STRETCH,
     ChoiceBox,
@@ -37,6 +36,7 @@ from livesnn.app.widgets.basics import (
     number_box,
     plain_tip,
 )
+from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised
 from livesnn.errors import LivesnnError, error_message
 from livesnn.infer.run import Result

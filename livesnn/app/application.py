@@ -1,26 +1,24 @@
-"""Starts the application and runs it until its window closes; checks first that there is a screen."""
+"""Starts the application and runs it until its window closes."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from livesnn.app.player import demo
+from livesnn.app.demo import DEMO, demo_of, model_for
+from livesnn.app.screen import check_screen
 from livesnn.app.settings import SettingsFile, user_settings
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.sensitivity import SensorSettings
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import LONGEST_PRE_ROLL_S
-from livesnn.infer.model import Engine, only_model_for, read_card
+from livesnn.infer.model import Engine, read_card
 from livesnn.session.camera_settings import CameraFiles
 from livesnn.session.comparison import Second
 from livesnn.signals import usual_handlers
@@ -40,17 +38,7 @@ FIRST_FRAME: Final = "first-frame"
 WATCHDOG = "LIVESNN_WATCHDOG"
 """Environment variable: if set, the summary says for how long the window was blocked."""
 
-TOUR_AFTER_MS = 1500  # once something is seen
-
 OF_CLASSES = ("thresholds", "allow", "deny")  # fields of a Decider
-PLATFORM = "QT_QPA_PLATFORM"
-_QT_PACKAGES = "libegl1 libgl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon0"
-_XCB_PACKAGES = (
-    "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-xkb1 "
-    "libxkbcommon-x11-0 libxcb-xinerama0 libxcb-shape0"
-)
-WITHOUT_SCREEN = ("offscreen", "minimal")
-_TRIAL = "import sys; from PySide6.QtGui import QGuiApplication as A; a = A([]); sys.exit(a.primaryScreen() is None)"
 
 
 def run_app(
@@ -66,13 +54,12 @@ def run_app(
     compare: str | None = None,
     stage: bool = False,
     kiosk: bool = False,
-    tour: bool = True,
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
     What is None is as it was last chosen in the window, or is remembered for a camera; without a source the demo
     plays. ``decisions`` are fields of a `Decider` until the window closes; those that name classes are for the first
-    model. ``beside`` are sources in tabs of their own. ``tour`` begins at the first start, where a person may see it.
+    model. ``beside`` are sources in tabs of their own.
     Raises LivesnnError if there is no screen, if `QUIT_AFTER`, ``pre_roll_s`` or ``decisions`` are impossible, or,
     after the window has been closed, if nothing was ever shown because the source or the model failed.
     """
@@ -85,8 +72,6 @@ def run_app(
     # An impossible one is found before the window is made.
     settings.now.choices.decider.merge(decisions or {})
     check_screen()
-    from PySide6.QtCore import QTimer
-
     from livesnn.app.main_window import MainWindow  # not before: without Qt's libraries it can't be imported
 
     application = make_application(settings)
@@ -94,9 +79,9 @@ def run_app(
     window.player.camera_files = CameraFiles(settings.folder, sensor)
     if pre_roll_s is not None:
         window.player.apply(replace(window.player.choices, pre_roll_s=pre_roll_s))
-    shown_model = None if source is None or model else only_model_for(source)
-    if source is None and (shown := demo(model)) is not None:
-        source, shown_model = shown
+    if source is None:
+        source = DEMO if model is None else demo_of(model)
+    shown_model = None if source is None else _model_for(source, model, window)
     _decide(window, decisions or {}, shown_model)
     if compare is not None:
         window.comparing.use(Second(compare, engine or "auto"))
@@ -112,8 +97,6 @@ def run_app(
         if stage or kiosk:
             window.presenting.enter(kiosk=kiosk)
         _close_after(window, quit_after)
-        if tour and not (stage or kiosk) and not settings.now.toured and not automated(os.environ):
-            QTimer.singleShot(TOUR_AFTER_MS, window, window.tour.begin)
         watchdog = Watchdog(application) if os.environ.get(WATCHDOG) else None
         application.exec()
     whole = window.tabs or window
@@ -144,6 +127,11 @@ def make_application(settings: SettingsFile) -> QApplication:
     return application
 
 
+def _model_for(source: str, model: str | None, window: MainWindow) -> str | None:
+    """Return the model that a source needs, unless one was named on the command line."""
+    return None if model else model_for(source, window.player.models.chosen_name)
+
+
 def _decide(window: MainWindow, decisions: Mapping[str, Any], model: str | None) -> None:
     player = window.player
     card = read_card(model or player.model) if any(name in decisions for name in OF_CLASSES) else None
@@ -161,7 +149,7 @@ def _open_beside(
         other = window.new_tab()
         other.player.apply(window.player.choices)
         other.player.camera_files = window.player.camera_files
-        other.open(source, None if model else only_model_for(source), orientation)
+        other.open(source, _model_for(source, model, window), orientation)
     if window.tabs is not None:
         window.tabs.bar.setCurrentIndex(0)
 
@@ -197,11 +185,6 @@ def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] 
         watch.start(5)
     elif quit_after is not None:
         QTimer.singleShot(round(1000 * quit_after), QApplication.closeAllWindows)
-
-
-def automated(environment: Mapping[str, str]) -> bool:
-    """Return whether a program looks at the window, or nobody can."""
-    return any(map(environment.get, (QUIT_AFTER, WATCHDOG))) or _platform(environment) in WITHOUT_SCREEN
 
 
 def _quit_after() -> float | Literal["first-frame"] | None:
@@ -243,94 +226,3 @@ class Watchdog:
         now_s = time.perf_counter()
         self._longest_s = max(self._longest_s, now_s - self._ticked_s)
         self._ticked_s = now_s
-
-
-# Is there a screen? Qt aborts the process where it can't open a window, so this is found out first.
-
-
-class Screen(NamedTuple):
-    """Qt's version and platform, and the first screen's size, 1920×1080; "" without one."""
-
-    qt: str
-    platform: str
-    size: str
-
-
-def open_screen() -> Screen:
-    """Open Qt's platform for the rest of the process; call `check_screen` first."""
-    import PySide6
-    from PySide6.QtGui import QGuiApplication
-
-    application = QGuiApplication([sys.argv[0]])
-    screen = application.primaryScreen()
-    size = f"{screen.size().width()}×{screen.size().height()}" if screen else ""
-    return Screen(PySide6.__version__, application.platformName(), size)
-
-
-def check_screen() -> None:
-    """Raise LivesnnError if a window can't be opened here; only Linux may have no screen."""
-    try:
-        import PySide6.QtWidgets  # noqa: F401
-    except ImportError as error:
-        raise LivesnnError(_missing(error, f"{_QT_PACKAGES} {_XCB_PACKAGES}")) from error
-    if not sys.platform.startswith("linux"):
-        return
-    if uses_xcb(os.environ):
-        check_xcb(xcb_plugin())
-    elif _platform(os.environ) not in WITHOUT_SCREEN and not getattr(sys, "frozen", False):
-        try_out()
-
-
-def uses_xcb(environment: Mapping[str, str]) -> bool:
-    """Return whether Qt will use X11; raises LivesnnError if there is nothing it can use."""
-    platform = _platform(environment)
-    on_x11, on_wayland = (bool(environment.get(name)) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-    if (not platform and not on_x11 and not on_wayland) or (platform == "xcb" and not on_x11):
-        raise LivesnnError(_no_screen("neither DISPLAY nor WAYLAND_DISPLAY is set"))
-    return platform == "xcb" or (not platform and not on_wayland)
-
-
-def _platform(environment: Mapping[str, str]) -> str:
-    return environment.get(PLATFORM, "").split(";")[0].split(":")[0]
-
-
-def try_out() -> None:
-    """Raise LivesnnError if Qt can't open its platform, tried in another process."""
-    platform = _platform(os.environ) or "Wayland"
-    try:
-        done = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, timeout=60, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise LivesnnError(_no_screen(f"{platform} doesn't answer Qt within 60 s")) from error
-    if done.returncode:
-        raise LivesnnError(_no_screen(f"Qt can't open {platform} here"))
-
-
-def xcb_plugin() -> Path:
-    import PySide6
-
-    return Path(PySide6.__file__).parent / "Qt/plugins/platforms/libqxcb.so"
-
-
-def check_xcb(plugin: Path) -> None:
-    """Raise LivesnnError if a library that the plugin needs is missing, or no X server answers."""
-    try:
-        if plugin.is_file():  # elsewhere in a distribution's PySide6, which installs what it needs
-            ctypes.CDLL(str(plugin))
-        xcb = ctypes.CDLL("libxcb.so.1")
-    except OSError as error:
-        raise LivesnnError(_missing(error, _XCB_PACKAGES)) from error
-    xcb.xcb_connect.restype = ctypes.c_void_p
-    connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
-    failed = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    if failed:
-        raise LivesnnError(_no_screen(f"nothing answers at DISPLAY={os.environ.get('DISPLAY', '')}"))
-
-
-def _no_screen(why: str) -> str:
-    return f"no screen ({why}): use `livesnn run FILE`, or set {PLATFORM}=offscreen"
-
-
-def _missing(error: Exception, packages: str) -> str:
-    library = str(error).split(": ")[0]
-    return f"the window needs {library}: sudo apt install {packages}"

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.decisions_dialog import ShareBox
 from livesnn.app.model_dialog import ENGINES, all_models, choose_folder, engine_name, installed, listed
-from livesnn.app.session_display import SessionDisplay, WindowLayout
+from livesnn.app.session_display import SessionDisplay
 from livesnn.app.widgets.basics import (
     LEFT,
     NOTHING,
@@ -31,6 +31,7 @@ from livesnn.app.widgets.basics import (
 )
 from livesnn.app.widgets.network_cards import milliseconds
 from livesnn.app.widgets.readout import ReadoutPanel
+from livesnn.app.window_layout import WindowLayout
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import read_card
@@ -59,7 +60,7 @@ class Comparing:
     def ask(self) -> None:
         player = self._player
         has_events = player.opened is None or player.opened.playback.has_events
-        second = player.second or Second(player.model, player.engine)
+        second = player.second or Second(player.model, player.models.engine)
         dialog = CompareDialog(second, player.card, player.choices, self._window, has_events=has_events)
         dialog.chosen.connect(self.use)
         self._window.show_dialog(dialog)

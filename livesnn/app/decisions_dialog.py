@@ -36,7 +36,7 @@ _LEAK_HINT = (
 )
 SHARES = {  # field of a `Decider` → name, most per cent, hint
     "threshold": ("Threshold", 100.0, _THRESHOLD_HINT),
-    "hysteresis": ("Lower threshold", 100.0, _HYSTERESIS_HINT),
+    "hysteresis": ("Hysteresis", 100.0, _HYSTERESIS_HINT),
     "smoothing": ("Smoothing", 99.9, _SMOOTHING_HINT),
     "leak": ("Leak", 99.9, _LEAK_HINT),
 }

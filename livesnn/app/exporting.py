@@ -6,21 +6,21 @@ What is written is in session/export.py.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 
-from livesnn.app.menus import Actions
-from livesnn.app.opening import Action
-from livesnn.app.recording_controls import documents
-from livesnn.app.session_display import WindowLayout
+from livesnn.app.actions import Actions, Entry
+from livesnn.app.notice import Action
+from livesnn.app.recording import documents
 from livesnn.app.widgets.basics import Dialog, note, open_folder, png, save_dialog
 from livesnn.app.widgets.timeline import clock
+from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import error_message
 from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
@@ -40,7 +40,9 @@ FILTERS = {
 _COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", AEDAT4: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
+SECTION = "Marked section …"
 NO_SOURCE = "Open a source first"
+NO_RECORDING = "Open a recording first"
 NO_MARKS = "Mark a section of a recording first, with the keys I and O"
 NO_EVENTS = "A video has no events"
 NO_VIDEO = "A live video isn't kept: export a video file instead"
@@ -82,19 +84,24 @@ class Exporting:
         self.marks = WHOLE
         self.folder = documents()  # where the file dialog starts
 
-    def slots(self) -> dict[str, Callable[[], None]]:
-        return {
-            "copy_picture": self.copy_picture,
-            "save_picture": lambda: self._ask(self.save_picture, PNG),
-            "save_window": lambda: self._ask(self.save_window, PNG),
-            "film": lambda: self._ask(self.write, MP4, GIF),
-            "table": lambda: self._ask(self.write, CSV),
-            "stretch": lambda: self._ask(self.write, AEDAT4),
-            "mark_in": self.mark_in,
-            "mark_out": self.mark_out,
-            "forget_marks": lambda: self._mark(WHOLE),
-            "cancel_export": self.cancel,
-        }
+    def actions(self) -> Iterator[Entry]:
+        """Yield the actions of the menu "Export"."""
+        menu = "File/Export"
+        keys = ("Ctrl+C",)
+        yield Entry("copy_picture", menu, "Copy the picture", keys, self.copy_picture, why_not=self._why_no_picture)
+        ask, busy = partial(self._ask, self.save_picture, PNG), lambda: self._why_no_picture() or self._busy
+        yield Entry("save_picture", menu, "Picture …", ("Ctrl+I",), ask, why_not=busy)
+        ask = partial(self._ask, self.write, MP4, GIF)
+        yield Entry("film", menu, "Video …", ("Ctrl+E",), ask, rule=True, why_not=self._why_no_film)
+        ask, words = partial(self._ask, self.write, CSV), "Table of decisions …"
+        yield Entry("table", menu, words, ("Ctrl+Shift+E",), ask, why_not=self._why_no_table)
+        ask = partial(self._ask, self.write, AEDAT4)
+        yield Entry("stretch", menu, SECTION, ("Ctrl+Shift+X",), ask, why_not=self._why_no_section)
+        yield Entry("mark_in", menu, "Mark the start", ("I",), self.mark_in, rule=True, why_not=self._why_no_mark)
+        yield Entry("mark_out", menu, "Mark the end", ("O",), self.mark_out, why_not=self._why_no_mark)
+        yield Entry("forget_marks", menu, "Remove the marks", ("U",), partial(self._mark, WHOLE))
+        words, keys, none = "Cancel the export", ("Ctrl+Shift+C",), lambda: "" if self._job else "Nothing is exported"
+        yield Entry("cancel_export", menu, words, keys, self.cancel, rule=True, why_not=none)
 
     # Marks
 
@@ -127,12 +134,8 @@ class Exporting:
             self._window.banner.show_message("Picture copied", "info")
 
     def save_picture(self, out: Path) -> None:
-        self._save(self._window.view.canvas.picture(LEAST_PIXELS), out)
+        image = self._window.view.canvas.picture(LEAST_PIXELS)
 
-    def save_window(self, out: Path) -> None:
-        self._save(self._window.grab().toImage(), out)
-
-    def _save(self, image: QImage, out: Path) -> None:
         def write(progress: Progress) -> str:
             with written_whole(out, None, overwrite=True) as part:
                 part.write_bytes(png(image))
@@ -151,7 +154,7 @@ class Exporting:
             return
         path, control, log = opened.playback.path, session.control, session.log
         classes = opened.model.card.classes
-        showing = Showing(player.model, player.engine, player.choices, opened.playback.orientation)
+        showing = Showing(player.model, player.models.engine, player.choices, opened.playback.orientation)
 
         def write(progress: Progress) -> str:
             if path is None and suffix == CSV:
@@ -185,7 +188,7 @@ class Exporting:
             self._mark(WHOLE)
         if self._job is not None:
             self._follow(self._job)
-        self._offer(self._window.commands)
+        self._name(self._window.commands)
 
     def _follow(self, job: Job) -> None:
         """Show how a job goes, unless its message was closed or another one is being read."""
@@ -256,30 +259,47 @@ class Exporting:
         from_s, to_s = (clock(min(end, duration_s)) for end in (self.marks.from_s, self.marks.to_s))
         return f"{what} from {from_s} to {to_s}"
 
-    def _offer(self, actions: Actions) -> None:
-        """Enable what can be exported; where something can't, its tooltip says why."""
-        player = self._player
-        session, opened, pre_roll_s = player.session, player.opened, player.choices.pre_roll_s
-        live = opened is not None and opened.playback.live
-        has_events = opened is None or opened.playback.has_events
-        last = f" of the last {pre_roll_s:g} s …" if live and has_events and pre_roll_s else ""
-        no_source = NO_SOURCE if opened is None else ""
-        no_past = NO_PAST if live and not last else no_source
-        no_picture = "" if self._window.view.has_picture else "There is no picture yet"
-        why_not = {
-            "copy_picture": no_picture,
-            "save_picture": no_picture,
-            "save_window": "",
-            "film": no_past if has_events else no_past and NO_VIDEO,
-            "table": "There is no decision yet" if live and not (session and len(session.log)) else no_source,
-            "stretch": (no_past or NO_MARKS * (not live and self.marks == WHOLE)) if has_events else NO_EVENTS,
-        }
-        for name, why in why_not.items():
-            busy = BUSY if self._job is not None and name != "copy_picture" else ""
-            actions[name].setEnabled(not (why or busy))
-            actions[name].setToolTip(why or busy)
-        actions["film"].setText(f"Video{last or ' …'}")
-        actions["stretch"].setText(f"Recording{last}" if last else "Marked section …")
-        for name in ("mark_in", "mark_out"):
-            actions[name].setEnabled(opened is not None and not live)
-        actions["cancel_export"].setEnabled(self._job is not None)
+    # What can be exported now
+
+    @property
+    def _live(self) -> bool:
+        return self._player.opened is not None and self._player.opened.playback.live
+
+    @property
+    def _last(self) -> str:
+        """What is exported of a live source, in words; "": nothing is kept of it, or it isn't live."""
+        opened, pre_roll_s = self._player.opened, self._player.choices.pre_roll_s
+        kept = self._live and opened is not None and opened.playback.has_events and pre_roll_s
+        return f" of the last {pre_roll_s:g} s …" if kept else ""
+
+    def _name(self, actions: Actions) -> None:
+        actions["film"].setText(f"Video{self._last or ' …'}")
+        actions["stretch"].setText(f"Recording{self._last}" if self._last else SECTION)
+
+    def _why_no_picture(self) -> str:
+        return "" if self._window.view.has_picture else "There is no picture yet"
+
+    def _why_no_film(self) -> str:
+        opened = self._player.opened
+        no_past = NO_PAST if opened is None or opened.playback.has_events else NO_VIDEO
+        return self._why_not() or (no_past if self._live and not self._last else "")
+
+    def _why_no_table(self) -> str:
+        session = self._player.session
+        none_yet = self._live and not (session and len(session.log))
+        return self._why_not() or ("There is no decision yet" if none_yet else "")
+
+    def _why_no_section(self) -> str:
+        if self._player.opened is not None and not self._player.opened.playback.has_events:
+            return NO_EVENTS
+        return self._why_no_film() or ("" if self._live or self.marks != WHOLE else NO_MARKS)
+
+    def _why_no_mark(self) -> str:
+        return NO_RECORDING if self._at_s() is None else ""
+
+    def _why_not(self) -> str:
+        return NO_SOURCE if self._player.opened is None else self._busy
+
+    @property
+    def _busy(self) -> str:
+        return "" if self._job is None else BUSY

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
@@ -14,30 +14,34 @@ from PySide6.QtWidgets import QApplication, QPushButton
 
 from livesnn.app import style
 from livesnn.app.acting import Acting
+from livesnn.app.actions import Actions, Entry, fill_scenes
 from livesnn.app.comparing import Comparing
 from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.demo import DEMO, model_for
 from livesnn.app.exporting import Exporting
-from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog, fill_scenes
+from livesnn.app.help_dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary
-from livesnn.app.recording_controls import RecordingControls
-from livesnn.app.sensitivity import SensitivityDock
+from livesnn.app.plots_dock import PlotsDock
+from livesnn.app.recording import HOW, START, RecordingControls
+from livesnn.app.sensitivity import SET_UP, SensitivityDock
 from livesnn.app.session_display import SessionDisplay
-from livesnn.app.settings import Settings, SettingsFile, ThemeName
-from livesnn.app.settings_dialog import SettingsDialog
+from livesnn.app.settings import MOST_LABELS, Settings, SettingsFile, ThemeName
+from livesnn.app.settings_dialog import THEMES, SettingsDialog
 from livesnn.app.source_dialogs import Dropped, DropTarget, Playlist, SourceChooser, dropped, readable_source, some
 from livesnn.app.stage import Presenting
 from livesnn.app.tabs import Page, Tabs
 from livesnn.app.teaching import Correcting, Teaching
-from livesnn.app.tour import Tour
 from livesnn.app.widgets.basics import open_docs
+from livesnn.console import capitalised
 from livesnn.events.filters import Orientation
-from livesnn.infer.model import Engine, Model, only_model_for
-from livesnn.infer.run import StateMode
-from livesnn.session.event_picture import PALETTES, ViewMode
+from livesnn.infer.model import Engine, Model
+from livesnn.session.event_picture import PALETTES
 from livesnn.session.session import Session, SourceLike
+from livesnn.simulate import DIGITS_URI
 
 POLL_MS = 16
+TURN = "Rotate clockwise"
 ONE_TAB = "There is only one tab. Open another source in a new one with Ctrl+Shift+N."
 ZOOM_STEP = 1.25
 
@@ -54,6 +58,7 @@ class MainWindow(Page):
         super().__init__()
         self.settings = settings or SettingsFile()
         self.player = Player(model, engine, self.settings)
+        self.plots = PlotsDock(self)
         self.source_chooser = SourceChooser(self)
         self.recording = RecordingControls(self)
         self.session_display = SessionDisplay(self)
@@ -64,9 +69,22 @@ class MainWindow(Page):
         self.presenting = Presenting(self, self._show_choices)
         self.acting = Acting(self, self.recording, self.presenting.show_note)
         self.sensitivity = SensitivityDock(self)
-        self.tour = Tour(self)
         self.comparing = Comparing(self, self.session_display)
-        self.commands = Actions(self, self.menuBar(), self._slots())
+        self.commands = Actions(self, self.menuBar(), tuple(self._actions()))
+        self._polled = (
+            self.playlist,
+            self.session_display,
+            self.plots,
+            self.comparing,
+            self.recording,
+            self.exporting,
+            self.teaching,
+            self.correcting,
+            self.presenting,
+            self.acting,
+            self.sensitivity,
+            self.commands,
+        )
         self._connect()
         now = self.settings.now
         self.restoreGeometry(QByteArray(now.geometry))
@@ -84,59 +102,90 @@ class MainWindow(Page):
     def session(self) -> Session | None:
         return self.player.session
 
-    def _slots(self) -> dict[str, Callable[..., object]]:
-        player, transport = self.player, self.transport
-        return {
-            **self.source_chooser.slots(),
-            **self.recording.slots(),
-            **self.exporting.slots(),
-            "new_tab": self.new_tab,
-            "next_tab": lambda: self._in_tabs(Tabs.show_next),
-            "side_by_side": lambda: self._in_tabs(Tabs.tile),
-            "close_tab": self.close,
-            "quit": lambda: self.window().close(),
-            "play": player.toggle,
-            "back": lambda: player.seek(player.t_us / 1e6 - 1),
-            "on": lambda: player.seek(player.t_us / 1e6 + 1),
-            "frame_back": lambda: player.step(-1),
-            "frame_on": lambda: player.step(1),
-            "slower": lambda: transport.change_speed(-1),
-            "faster": lambda: transport.change_speed(1),
-            "loop": lambda loop: self.choose(loop=loop),
-            **{f"palette:{name}": partial(self.choose_view, palette=name) for name in PALETTES},
-            **{f"mode:{mode}": partial(self.choose_view, mode=mode) for mode in get_args(ViewMode)},
-            **{f"state:{mode}": partial(self.choose, state_mode=mode) for mode in get_args(StateMode)},
-            **{f"theme:{name}": partial(self.set_theme, name) for name in get_args(ThemeName)},
-            "zoom_in": lambda: self.view.canvas.zoom_about(ZOOM_STEP),
-            "zoom_out": lambda: self.view.canvas.zoom_about(1 / ZOOM_STEP),
-            "fit": self.view.canvas.fit,
-            "mirror_picture": lambda on: self.choose(mirrored=on),
-            "plots": self.plots.setVisible,
-            "full_screen": self.set_full_screen,
-            "stage": self.show_stage,
-            "close_message": self.leave,
-            "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
-            "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
-            "upright": lambda: self._turn(lambda now: Orientation()),
-            "denoise": lambda on: self.choose(denoise=on),
-            "learn_hot_pixels": player.learn_hot_pixels,
-            "sensitivity": self.sensitivity.setVisible,
-            "model": self.choose_model,
-            "decisions": self.choose_decisions,
-            "compare": self.comparing.ask,
-            "teach": self.teaching.ask,
-            "wrong": self.correcting.begin,
-            "undo_wrong": self.correcting.undo,
-            "act": self.acting.ask,
-            "reset": player.reset,
-            "settings": self.show_settings,
-            "layout": self.lay_out,
-            "docs": lambda: open_docs("index.md"),
-            "filters": lambda: open_docs("cameras.md#noise"),
-            "tour": self.begin_tour,
-            "shortcuts": lambda: self.show_dialog(ShortcutsDialog(self)),
-            "about": lambda: self.show_dialog(AboutDialog(self)),
-        }
+    def _actions(self) -> Iterator[Entry]:
+        """Yield every action of the window: its name, menu, words and keys, and what it does."""
+        player, transport, sources, canvas = self.player, self.transport, self.source_chooser, self.view.canvas
+        yield Entry("open", "File", "Open a recording …", ("Ctrl+O",), sources.choose_file)
+        yield Entry("camera", "File", "Connect a camera …", ("Ctrl+K",), sources.choose_camera)
+        yield Entry("webcam", "File", "Use a webcam …", ("Ctrl+Shift+K",), sources.choose_webcam)
+        yield Entry("stream", "File", "Network stream …", ("Ctrl+N",), sources.choose_stream)
+        yield Entry("demo", "File", "Watch the demo", ("Ctrl+D",), lambda: sources.watch(DEMO))
+        yield Entry("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",), lambda: sources.watch(DIGITS_URI))
+        yield Entry("another", "File", "Simulate another person", ("Ctrl+Shift+P",), sources.watch_another)
+        record = self.recording
+        yield Entry("record", "File", START, ("Ctrl+S",), record.toggle, rule=True, help=HOW, why_not=record.why_not)
+        how = partial(self.show_settings, "Recording")
+        yield Entry("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",), how)
+        for number in range(1, MOST_LABELS + 1):
+            do = partial(record.label, number - 1)
+            yield Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), do, "label")
+        yield from self.exporting.actions()
+        yield Entry("new_tab", "File", "New tab for another source", ("Ctrl+Shift+N",), self.new_tab, rule=True)
+        yield Entry("next_tab", "File", "Next tab", ("Ctrl+Tab",), lambda: self._in_tabs(Tabs.show_next))
+        yield Entry("side_by_side", "File", "Tabs side by side", ("Ctrl+B",), lambda: self._in_tabs(Tabs.tile))
+        yield Entry("close_tab", "File", "Close this tab", ("Ctrl+W",), self.close)
+        yield Entry("settings", "File", "Settings …", ("Ctrl+,",), self.show_settings, rule=True)
+        yield Entry("quit", "File", "Quit", ("Ctrl+Q",), lambda: self.window().close(), rule=True)
+
+        yield Entry("play", "Playback", "Play or pause", ("Space",), player.toggle)
+        yield Entry("back", "Playback", "Back by a second", ("Left",), lambda: player.skip(-1.0), rule=True)
+        yield Entry("on", "Playback", "Forward by a second", ("Right",), lambda: player.skip(1.0))
+        yield Entry("frame_back", "Playback", "One frame back", (",",), lambda: player.step(-1))
+        yield Entry("frame_on", "Playback", "One frame forward", (".",), lambda: player.step(1))
+        yield Entry("slower", "Playback", "Slower", ("[",), lambda: transport.change_speed(-1), rule=True)
+        yield Entry("faster", "Playback", "Faster", ("]",), lambda: transport.change_speed(1))
+        yield Entry("loop", "Playback", "Repeat", ("L",), lambda on: self.choose(loop=on), "toggle")
+
+        for number, name in enumerate(PALETTES, start=1):
+            do = partial(self.choose_view, palette=name)
+            yield Entry(f"palette:{name}", "View/Palette", capitalised(name), (f"Ctrl+{number}",), do, "palette")
+        fade, accumulate = partial(self.choose_view, mode="decay"), partial(self.choose_view, mode="accumulate")
+        yield Entry("mode:decay", "View", "Events fade", ("D",), fade, "mode", rule=True)
+        yield Entry("mode:accumulate", "View", "Events accumulate", ("A",), accumulate, "mode")
+        larger, smaller = partial(canvas.zoom_about, ZOOM_STEP), partial(canvas.zoom_about, 1 / ZOOM_STEP)
+        yield Entry("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), larger, rule=True)
+        yield Entry("zoom_out", "View", "Zoom out", ("-", "Ctrl+-"), smaller)
+        yield Entry("fit", "View", "Whole picture", ("0", "Ctrl+0"), canvas.fit)
+        words = "Mirror the picture"
+        yield Entry("mirror_picture", "View", words, ("M",), lambda on: self.choose(mirrored=on), "toggle", rule=True)
+        themes: dict[ThemeName, str] = {"system": "Y", "light": "L", "dark": "D"}
+        for theme, key in themes.items():
+            do = partial(self.set_theme, theme)
+            yield Entry(f"theme:{theme}", "View/Theme", THEMES[theme], (f"Ctrl+Shift+{key}",), do, "theme")
+        yield Entry("plots", "View", "Plots", ("Ctrl+P",), self.plots.setVisible, "toggle", rule=True)
+        yield Entry("stage", "View", "Stage", ("F11",), self.presenting.toggle, rule=True)
+        yield Entry("full_screen", "View", "Full screen", ("Shift+F11",), self.set_full_screen, "toggle")
+        yield Entry("layout", "View", "Reset the size of the panels", ("Ctrl+Shift+0",), self.lay_out)
+        yield Entry("close_message", "View", "Close the message, the stage or full screen", ("Esc",), self.leave)
+
+        turn, swap, can_turn = self._turn, self._swap, self._why_not_turned
+        yield Entry("turn", "Camera", TURN, ("Ctrl+R",), turn, why_not=can_turn)
+        words, keys = "Swap left and right", ("Ctrl+Shift+M",)
+        yield Entry("mirrored_camera", "Camera", words, keys, swap, "toggle", why_not=can_turn)
+        upright = partial(self._mount, Orientation())
+        yield Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",), upright, why_not=can_turn)
+        yield Entry(
+            "denoise", "Camera", "Filter noise", ("N",), lambda on: self.choose(denoise=on), "toggle", rule=True
+        )
+        yield Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",), player.learn_hot_pixels)
+        words, show, can = "Sensitivity", self.sensitivity.setVisible, self.sensitivity.why_not
+        yield Entry("sensitivity", "Camera", words, ("S",), show, "toggle", rule=True, help=SET_UP, why_not=can)
+
+        yield Entry("model", "Network", "Model and engine …", ("Ctrl+M",), self.choose_model)
+        yield Entry("decisions", "Network", "Decisions …", ("Ctrl+T",), self.choose_decisions)
+        yield Entry("compare", "Network", "Compare with …", ("Ctrl+Shift+V",), self.comparing.ask)
+        yield Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",), self.teaching.ask)
+        yield Entry("wrong", "Network", "That was wrong", ("X",), self.correcting.begin)
+        yield Entry("undo_wrong", "Network", "Undo the correction", ("Ctrl+Z",), self.correcting.undo)
+        yield Entry("act", "Network", "Act on gestures …", ("Ctrl+Shift+A",), self.acting.ask)
+        carry, reset = partial(self.choose, state_mode="carry"), partial(self.choose, state_mode="reset")
+        yield Entry("state:carry", "Network", "Carry the state", ("C",), carry, "state", rule=True)
+        yield Entry("state:reset", "Network", "Reset the state each window", ("W",), reset, "state")
+        yield Entry("reset", "Network", "Reset the state now", ("R",), player.reset)
+
+        yield Entry("docs", "Help", "Documentation", ("Shift+F1",), lambda: open_docs("index.md"))
+        yield Entry("shortcuts", "Help", "Shortcuts", ("F1", "?"), self.show_shortcuts)
+        yield Entry("about", "Help", "About livesnn", ("Ctrl+F1",), lambda: self.show_dialog(AboutDialog(self)))
 
     def _connect(self) -> None:
         transport, player = self.transport, self.player
@@ -162,7 +211,7 @@ class MainWindow(Page):
             button.clicked.connect(self.commands[action].trigger)
         self.plots.visibilityChanged.connect(lambda _: self.commands["plots"].setChecked(not self.plots.isHidden()))
         self.header.set_open_menu(self.commands.sources)
-        fill_scenes(self.commands.scenes, self.source_chooser.watch_scene)
+        fill_scenes(self.commands.scenes, self.source_chooser.watch)
 
     def follow_settings(self) -> None:
         """Let the menus say what another window may have changed."""
@@ -175,7 +224,9 @@ class MainWindow(Page):
     def new_tab(self) -> MainWindow:
         """Return an empty window for another source, a tab beside this one."""
         tabs = self.tabs or Tabs(self)
-        other = MainWindow(self.player.chosen, engine=self.player.engine, settings=self.settings)
+        models = self.player.models
+        model = models.chosen_name if models.by_person else None
+        other = MainWindow(model, engine=models.engine, settings=self.settings)
         tabs.add(other)
         return other
 
@@ -194,7 +245,8 @@ class MainWindow(Page):
         self.session_display.begin()
 
     def choose_model(self) -> None:
-        dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
+        models = self.player.models
+        dialog = ModelDialog(models.name, models.engine, self, chosen=models.chosen_name)
         dialog.chosen.connect(self.set_model)
         dialog.play_requested.connect(self.play_lesson)
         self.show_dialog(dialog)
@@ -211,8 +263,9 @@ class MainWindow(Page):
         self.player.set_model(model, engine)
         self.session_display.begin()
 
-    def show_settings(self) -> None:
-        dialog = SettingsDialog(replace(self.settings.now, choices=self.player.choices), self)
+    def show_settings(self, group: str = "") -> None:
+        """Show all settings, from those of one group on if it is named."""
+        dialog = SettingsDialog(replace(self.settings.now, choices=self.player.choices), self, group=group)
         dialog.changed.connect(self.use_settings)
         dialog.asked.connect(lambda name: self.commands[name].trigger())
         self.show_dialog(dialog)
@@ -229,8 +282,6 @@ class MainWindow(Page):
             self.transport.speed.choose(chosen.speed)
         names = ("state_mode", "mirrored", "denoise", "view", "loop", "decider", "pre_roll_s", "by_model")
         self.choose(**_changed(choices, chosen, *names))
-        if wanted.engine != before.engine:
-            self.set_model(self.player.chosen, wanted.engine)
         self.settings.change(**_changed(before, wanted, "mounted", "recent", "labels"))
         self._show_recent()
 
@@ -259,29 +310,31 @@ class MainWindow(Page):
         self.window().setWindowState(now | filling if full else now & ~filling)
 
     def leave(self) -> None:
-        """Close what is open, one at a time: the stage, the tour, the message, full screen."""
+        """Close what is open, one at a time: the stage, the message, full screen."""
         if self.presenting.on:
             self.presenting.leave()
-        elif self.tour.isVisible():
-            self.tour.end()
         elif self.banner.isVisible():
             self.banner.hide()
         elif self.window().isFullScreen():
             self.set_full_screen(False)
 
-    def show_stage(self) -> None:
-        if self.tour.isVisible():
-            self.tour.end()
-        (self.presenting.leave if self.presenting.on else self.presenting.enter)()
+    def show_shortcuts(self) -> None:
+        self.show_dialog(ShortcutsDialog(self.commands.entries, self))
 
-    def begin_tour(self) -> None:
-        self.presenting.leave()
-        self.tour.begin()
+    def _turn(self) -> None:
+        if (now := self.player.orientation) is not None:
+            self._mount(replace(now, quarter_turns=(now.quarter_turns + 1) % 4))
 
-    def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
-        if self.player.orientation is not None:
-            self.player.turn(turned(self.player.orientation))
+    def _swap(self, mirrored: bool) -> None:
+        if (now := self.player.orientation) is not None:
+            self._mount(replace(now, mirrored=mirrored))
+
+    def _mount(self, orientation: Orientation) -> None:
+        self.player.turn(orientation)
         self._show_choices()
+
+    def _why_not_turned(self) -> str:
+        return "" if self.player.orientation is not None else "Open a source of events first"
 
     def _show_choices(self) -> None:
         orientation, choices = self.player.orientation, self.player.choices
@@ -300,8 +353,6 @@ class MainWindow(Page):
         shown = orientation or Orientation()
         changes = ["noise filtered"] * choices.denoise + [shown.words]
         self.view.canvas.set_changes(*changes if orientation is not None else ())  # a video has neither
-        for name in ("turn", "mirrored_camera", "upright"):
-            self.commands[name].setEnabled(orientation is not None)
         self.commands["turn"].setText(f"{TURN} (now {90 * shown.quarter_turns}°)" if shown.quarter_turns else TURN)
         self.commands["mirrored_camera"].setChecked(shown.mirrored)
 
@@ -318,7 +369,7 @@ class MainWindow(Page):
         self.commands.show_recent(
             self.settings.now.recent,
             readable_source,
-            lambda source: self.open(source, only_model_for(source)),
+            lambda source: self.open(source, model_for(source, self.player.models.chosen_name)),
             self._forget_recent,
         )
 
@@ -329,16 +380,8 @@ class MainWindow(Page):
     # As time goes by
 
     def poll(self) -> None:
-        self.playlist.poll()
-        self.session_display.poll()
-        self.comparing.poll()
-        self.recording.poll()
-        self.exporting.poll()
-        self.teaching.poll()
-        self.correcting.poll()
-        self.presenting.poll()
-        self.acting.poll()
-        self.sensitivity.poll()
+        for part in self._polled:
+            part.poll()
 
     def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
@@ -366,7 +409,7 @@ class MainWindow(Page):
     def _use_dropped(self, held: Dropped) -> list[str]:
         said = []
         for model in held.models[:1]:
-            self.set_model(model, self.player.engine)
+            self.set_model(model, self.player.models.engine)
             said.append(f"Now using the model {Path(model).name}")
         if len(held.recordings) == 1:
             self.open(held.recordings[0])

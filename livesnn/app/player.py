@@ -1,51 +1,37 @@
-"""Plays one source after another, each in a session of its own; and what the window plays by default, the demo."""
+"""Plays one source after another, each in a session of its own, and records what plays."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 from weakref import WeakSet
 
-from livesnn.app.opening import Advice, Notice, Opening, advise, may_go_on, takes
+from livesnn.app.model_choice import ModelChoice, takes
+from livesnn.app.notice import Notice
+from livesnn.app.opening import Opening, Place, may_go_on
 from livesnn.app.settings import SettingsFile
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError, SourceError
 from livesnn.events.filters import Orientation
 from livesnn.events.recorder import Recorder
 from livesnn.infer.decide import Decider, Tally
-from livesnn.infer.model import (
-    DEFAULT_MODEL,
-    Engine,
-    Model,
-    model_folder,
-    only_model_for,
-    read_card,
-    shipped_models,
-    wants_pictures,
-)
+from livesnn.infer.model import Engine, Model, read_card
 from livesnn.infer.run import Result
 from livesnn.infer.switching_engine import end_preparing
-from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import CameraFiles, Mounting, camera_name
 from livesnn.session.comparison import Second
 from livesnn.session.control import Choices
 from livesnn.session.playback import Playback
 from livesnn.session.session import Opened, Session, SourceLike
-from livesnn.simulate import DIGITS_URI, GESTURES_URI
-from livesnn.sources import is_webcam
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
-WONDER_S = 0.5  # before a person wonders whether anything happens
 LAST_PATIENCE_S = 4.0  # the window has closed
 OF_CAMERA = {"denoise": "filtered", "mirrored": "mirrored"}  # choice → the cameras with it in the settings
 FORGOTTEN = ("speed", "state_mode")  # choices that have their defaults at each start
-DIGITS = "nmnist"
-CLIPS = {DIGITS: "digit-3", "cifar10-dvs-sim": "ship"}  # What models of a data set know, of the shipped clips
 
 
 class Summary(TypedDict):
@@ -61,55 +47,40 @@ class Summary(TypedDict):
 _PLAYING: WeakSet[Player] = WeakSet()  # those that have played, and haven't ended
 
 
-class _Place(NamedTuple):
-    """Where a source goes on after it has been opened again."""
-
-    t_us: int
-    paused: bool
-
-
 class Player:
     """Plays a source until another is opened; opens it again where a choice needs that.
 
-    The model is a name, a folder or a loaded model. It is loaded with the first source, and kept. Without a model or
-    an engine, the last one in the settings is used. These also keep the choices, and what is known about cameras.
+    ``model`` is a name, a folder or a loaded model. Without a model or an engine, the last one in the settings is
+    used. These also keep the choices, and what is known about cameras.
     """
 
     def __init__(self, model: str | Model | None, engine: Engine | None, settings: SettingsFile) -> None:
         now = settings.now
         self.session: Session | None = None  # what plays now; None before the first source and after the last
         self.opened: Opened | None = None
+        self.source: SourceLike | None = None  # of the session
         self.t_us = 0  # the stream time that is on the screen; set by the display
         self.last_error: str | None = None
         # Gets each result of every session, in a thread of the session.
         self.see: Callable[[Result], object] = lambda result: None
-        self.engine: Engine = engine or now.engine
+        self.models = ModelChoice.at_start(model, engine, now)
         self.choices = now.choices  # of this session and the next: at first the remembered ones
-        # For sources that need none of their own.
-        self._chosen: str | Model = model or default_model(now.model)
-        self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
-        self._settings = settings
         self.camera_files = CameraFiles(settings.folder)
         self.second: Second | None = None  # what all that plays is compared with
-        self.source: SourceLike | None = None  # of the session
         # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
-        # How the one is opened that follows what plays, and its session.
-        self._next: tuple[Opening, Session] | None = None
-        self._asked_s = 0.0  # when
-        self._held = False  # the session waits for `_admit`
-        self._asked = model is not None  # a person named the model
-        self._insists = False  # and for this very source
-        # How to go on with the model that was in use before one that can't be loaded.
-        self._use_last: Callable[[], None] | None = None
-        self._notice: Notice | None = None
+        self.opening: Opening | None = None  # what follows what plays
         self.place_in_list = ""  # of a file among several that follow one another, "2 of 3"
-        self._camera = ""  # what the source's orientation and filters are remembered by
-        self._place: _Place | None = None
         self.tally = Tally()
+        self.recorder: Recorder | None = None  # writes the recording; None: nothing is recorded
+        self._settings = settings
+        self._admitted = True  # the session has a model, or needs none; False: it waits for `_admit`
+        self._models_before: ModelChoice | None = None  # if the new model can't be loaded
+        self._notice: Notice | None = None
+        self._camera = ""  # what the source's orientation and filters are remembered by
+        self._place: Place | None = None
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
-        self.recorder: Recorder | None = None  # writes the recording; None: nothing is recorded
         self._recorders: list[Recorder] = []  # not yet returned by take_finished
 
     def play(
@@ -125,13 +96,13 @@ class Player:
         What plays goes on until the other one is open, and longer where that fails. A camera is let go of first.
         ``insists``: a person knows that another model fits better.
         """
-        self._drop_next()
-        opening = Opening(source, model, orientation, insists)
-        session = self._session(opening, model or self._chosen)
+        self._drop_opening()
+        session = self._session(source, self.models.for_source(model), orientation)
+        opening = Opening(source, model, orientation, insists, session, time.perf_counter())
         if may_go_on(self.source, source) and self.opened is not None:
-            self._next, self._asked_s = (opening, session), time.perf_counter()
+            self.opening = opening
         else:
-            self._take(opening, session)
+            self._take(opening)
         session.start()
 
     def play_again(self) -> None:
@@ -145,111 +116,80 @@ class Player:
         if self.opened is not None:
             paused = control.state == "paused"
             shown_us = control.position_us if paused else self.t_us
-            place = _Place(0 if self.opened.playback.live else shown_us, paused)
-            self._insists = True  # what there is to say has been said
+            place = Place(0 if self.opened.playback.live else shown_us, paused)
+            self.models = replace(self.models, insists=True)  # what there is to say has been said
         self.leave()
-        session = self._session(Opening(self.source, None, self.orientation, self._insists), self._named)
+        session = self._session(self.source, self.models, self.orientation)
         self._begin(session, self.source, place)
         session.start()
 
-    @property
-    def opening(self) -> SourceLike | None:
-        return None if self._next is None else self._next[0].source
-
-    @property
-    def opening_words(self) -> str:
-        """What is being opened and how much of it has been read, once a person may wonder; "" before."""
-        if self._next is None or time.perf_counter() - self._asked_s < WONDER_S:
-            return ""
-        session = self._next[1]
-        return f"Opening {session.name} …" + (f" {session.reading:.0%}" if session.reading else "")
-
-    def _session(self, opening: Opening, model: str | Model) -> Session:
-        asked = self._asked or opening.model is not None  # otherwise the model follows the source
+    def _session(self, source: SourceLike, models: ModelChoice, orientation: Orientation | None) -> Session:
         return Session(
-            opening.source,
-            engine=self.engine,
+            source,
+            engine=models.engine,
             choices=self._of_session(self.choices),
-            mounting=Mounting(opening.orientation, self._settings.now.mounted),
+            mounting=Mounting(orientation, self._settings.now.mounted),
             camera_files=self.camera_files,
             see=self.see,
-            pictures=asked and wants_pictures(opening.source, model),
+            pictures=models.wants_pictures(source),
         )
 
     def _of_session(self, choices: Choices) -> Choices:
         return replace(choices, loop=choices.loop and not self.place_in_list)
 
-    def _take(self, opening: Opening, session: Session) -> None:
+    def _take(self, opening: Opening) -> None:
+        self.opening = None
         self.stop_recording()
-        named = opening.model or self._chosen
-        if _name(named) != self.model:  # the one in use stays loaded
-            self._named = self._model = named
+        self.models = self.models.for_source(opening.model, insists=opening.insists)
         self.orientation, self._camera = opening.orientation, ""
-        self._insists = opening.insists
         self.apply(replace(self.choices, denoise=False, mirrored=False))
         self.leave()
-        self._begin(session, opening.source, None)
+        self._begin(opening.session, opening.source, None)
 
-    def _begin(self, session: Session, source: SourceLike, place: _Place | None) -> None:
+    def _begin(self, session: Session, source: SourceLike, place: Place | None) -> None:
         _PLAYING.add(self)
         self.source, self._place, self.opened, self.t_us = source, place, None, 0
-        self.session, self._held = session, True
+        self.session, self._admitted = session, False
         session.control.apply(self._of_session(self.choices))
         session.control.use_recorder(self.recorder)
         if self.second is not None:
             session.comparer.use(self.second)
 
-    def _drop_next(self) -> None:
-        if self._next is not None and not self._next[1].stop(0):
-            self._hanging.append(self._next[1])
-        self._next = None
+    def _drop_opening(self) -> None:
+        if self.opening is not None and not self.opening.session.stop(0):
+            self._hanging.append(self.opening.session)
+        self.opening = None
 
-    def _follow_next(self) -> None:
+    def _follow_opening(self, opening: Opening) -> None:
         """Go on with the source that is being opened beside what plays, once it is open; or say why not."""
-        if self._next is None:
-            return
-        opening, session = self._next
+        source, session = opening.source, opening.session
         if session.error is not None:
-            again = partial(self.play, opening.source, opening.model, opening.orientation)
+            again = partial(self.play, source, opening.model, opening.orientation)
             self._notice = Notice(session.error, "error", (("Try again", again),))
-            self._drop_next()
+            self._drop_opening()
         elif session.found is not None:
-            named = opening.model or self._chosen
-            advice = self._advice(opening.source, named, session.found, insists=opening.insists)
+            models = self.models.for_source(opening.model, insists=opening.insists)
+            advice = models.advise(source, session.found, self._play_as_asked)
             if advice.model is None:
                 self._notice = advice.notice
-                self._drop_next()
+                self._drop_opening()
             else:
-                self._next = None
-                self._take(opening, session)
+                self._take(opening)
 
     def _admit(self, session: Session, source: SourceLike, found: Playback) -> None:
         """Let a session whose source is open go on with the model that fits it, or say why none does."""
-        self._held = False
-        advice = self._advice(source, self._named, found, insists=self._insists)
+        self._admitted = True
+        advice = self.models.advise(source, found, self._play_as_asked)
         self._notice = advice.notice or self._notice
         if advice.model is None:
             session.go_on(SourceError(advice.error))
             return
         if advice.model != self.model:
-            self._named = self._model = advice.model
-        session.go_on(self._model)
+            self.models = self.models.for_source(advice.model, insists=self.models.insists)
+        session.go_on(self.models.in_use if self.models.loaded is None else self.models.loaded)
 
-    def _advice(self, source: SourceLike, named: str | Model, found: Playback, *, insists: bool) -> Advice:
-        try:
-            card = read_card(named) if isinstance(named, str) else named.card
-        except ModelError:  # loading it says why
-            return Advice(_name(named))
-        asked = self._asked or _name(named) not in shipped_models()
-        return advise(
-            source,
-            _name(named),
-            card,
-            found,
-            asked=asked,
-            insists=insists,
-            play=lambda source, model: self.play(source, model, self.orientation, insists=True),
-        )
+    def _play_as_asked(self, source: SourceLike, model: str | None) -> None:
+        self.play(source, model, self.orientation, insists=True)
 
     def take_notice(self) -> Notice | None:
         """Return once what a person should know of the last opening, as soon as it is done."""
@@ -260,23 +200,25 @@ class Player:
 
     def newly_opened(self) -> Opened | None:
         """Return what is known about the source, once, when it is open; else None."""
-        self._follow_next()
-        if self.session is not None and self.session.model_failed and self._use_last is not None:
+        if self.opening is not None:
+            self._follow_opening(self.opening)
+        if self.session is not None and self.session.model_failed and self._models_before is not None:
             failed = Notice(self.session.error or "", "error")
-            self._use_last()
-            self._use_last, self._notice = None, failed
-        session = self.session
-        if session is None or self.opened is not None:
+            self._use_models(self._models_before)
+            self.play_again()
+            self._models_before, self._notice = None, failed
+        session, source = self.session, self.source
+        if session is None or source is None or self.opened is not None:
             return None
-        if self._held and self.source is not None and session.found is not None:
-            self._admit(session, self.source, session.found)
+        if not self._admitted and session.found is not None:
+            self._admit(session, source, session.found)
         if session.opened is None:
             return None
         self.opened = opened = session.opened
-        self._model, self._use_last = opened.model, None  # loaded once
+        self.models, self._models_before = replace(self.models, loaded=opened.model), None
         playback = opened.playback
         self.orientation = playback.orientation if playback.has_events else None
-        self._camera = camera_name(self.source, playback.serial)
+        self._camera = camera_name(source, playback.serial)
         if self._camera:
             now = self._settings.now
             denoise, mirrored = self._camera in now.filtered, self._camera in now.mirrored
@@ -286,7 +228,7 @@ class Player:
                 session.control.toggle()
             if self._place.t_us or self._place.paused:
                 self.seek(self._place.t_us / 1e6)
-        return self.opened
+        return opened
 
     def turn(self, orientation: Orientation) -> None:
         """Go on with another orientation, which is remembered for a camera or a stream.
@@ -320,6 +262,9 @@ class Player:
         if self.session is not None and duration_us is not None:
             self.t_us = min(max(round(seconds * 1e6), 0), duration_us)
             self.session.control.seek(self.t_us)
+
+    def skip(self, seconds: float) -> None:
+        self.seek(self.t_us / 1e6 + seconds)
 
     def reset(self) -> None:
         if self.session is not None:
@@ -355,53 +300,41 @@ class Player:
             self.session.comparer.use(second)
 
     @property
+    def model(self) -> str:
+        """The name or folder of the model in use."""
+        return self.models.name
+
+    @property
     def card(self) -> ModelCard | None:
         """Of the model in use; None: it can't be read."""
-        if self.opened is not None:
-            return self.opened.model.card
         try:
-            return read_card(self.model)
+            return self.models.card() if self.opened is None else self.opened.model.card
         except ModelError:
             return None
 
     def set_model(self, model: str, engine: Engine) -> None:
-        """Use this model on this engine, now and for the next start of livesnn.
+        """Use this model on this engine from now on, as a person wants it.
 
         What plays goes on as it is where the model can't be used, or can't take it.
         """
-        fits = True
         if self.opened is not None:
             try:
-                fits = takes(read_card(model), self.opened.playback) or is_webcam(self.source)
+                fits = takes(read_card(model), self.opened.playback, self.source)
             except ModelError as error:
                 self._notice = Notice(str(error), "error")
                 return
-            self._use_last = partial(self._use_model, self._chosen, self._named, self.engine, self._asked)
-        if fits:
-            self._use_model(model, model, engine, asked=True)
-            return
-        self._notice = Notice(
-            f"{Path(model).name} can't read this source. It will be used for the next source that fits", "info"
-        )
-        self._remember_model(model, engine, asked=True)
-
-    def _use_model(self, chosen: str | Model, named: str | Model, engine: Engine, asked: bool) -> None:
-        self._remember_model(chosen, engine, asked)
-        self._named = self._model = named
+            if not fits:
+                words = f"{Path(model).name} can't read this source. It will be used for the next source that fits"
+                self._notice = Notice(words, "info")
+                self._use_models(self.models.choose(model, engine, later=True))
+                return
+            self._models_before = self.models
+        self._use_models(self.models.choose(model, engine))
         self.play_again()
 
-    def _remember_model(self, chosen: str | Model, engine: Engine, asked: bool) -> None:
-        self._chosen, self.engine, self._asked = chosen, engine, asked
-        self._settings.change(model=_name(chosen), engine=engine)
-
-    @property
-    def model(self) -> str:
-        return _name(self._named)
-
-    @property
-    def chosen(self) -> str:
-        """The chosen model, for every source that needs none of its own."""
-        return _name(self._chosen)
+    def _use_models(self, models: ModelChoice) -> None:
+        self.models = models
+        self._settings.change(model=models.chosen_name if models.by_person else "", engine=models.engine)
 
     @property
     def can_record(self) -> bool:
@@ -443,7 +376,7 @@ class Player:
         self._hanging = [session for session in self._hanging if not session.stop(0)]
         if not self.session.stop(PATIENCE_S):
             self._hanging.append(self.session)
-            self._model = self._named  # two sessions may not step one model
+            self.models = replace(self.models, loaded=None)  # two sessions may not step one model
         self.last_error = self.session.error or self.last_error
         self.tally.decisions.update(self.session.decisions)
         self._n_decisions += self.session.n_decisions
@@ -456,7 +389,7 @@ class Player:
         The heir's summary has what this one did, too.
         """
         self.stop_recording()
-        self._drop_next()
+        self._drop_opening()
         self.leave()
         for recorder in self._recorders:
             recorder.close()
@@ -480,50 +413,3 @@ class Player:
             majority=self.tally.majority,
             dropped=self._dropped,
         )
-
-
-def _name(model: str | Model) -> str:
-    return model if isinstance(model, str) else model.card.name
-
-
-class Demo(NamedTuple):
-    """A source as `open_source` takes it, and the name of a shipped model."""
-
-    source: str
-    model: str
-
-
-def demo(model: str | None = None) -> Demo | None:
-    """Return the demo, for a model if one is named; None: nothing is shipped, or the model is for other videos.
-
-    Models of digits and of CIFAR10-DVS see a shipped clip, all others of events the simulated person.
-    """
-    if model is None:
-        return Demo(GESTURES_URI, DEFAULT_MODEL) if DEFAULT_MODEL in shipped_models() else _clip(DIGITS, DIGITS)
-    try:
-        card = read_card(model)
-    except ModelError:
-        return Demo(GESTURES_URI, model)  # the window says what is wrong with it
-    if card.input.kind == "video":
-        return Demo(DIGITS_URI, model) if card.dataset.startswith("mnist-") else None
-    return _clip(card.dataset, model) or Demo(GESTURES_URI, model)
-
-
-def _clip(dataset: str, model: str) -> Demo | None:
-    clip = recordings_dir() / f"{CLIPS.get(dataset)}.aedat4"
-    return Demo(str(clip), model) if clip.is_file() else None
-
-
-def turning_demo() -> Demo | None:
-    """Return the digits that turn, and the model that knows them; None: it isn't shipped."""
-    model = only_model_for(DIGITS_URI)
-    return None if model is None else Demo(DIGITS_URI, model)
-
-
-def default_model(last: str = "") -> str:
-    """Return the model to begin with: the one last used, else a shipped one."""
-    with suppress(ModelError):  # it was removed since
-        if last:
-            model_folder(last)
-            return last
-    return DEFAULT_MODEL if DEFAULT_MODEL in shipped_models() else DIGITS

@@ -25,8 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.recording_controls import documents
-from livesnn.app.session_display import WindowLayout
+from livesnn.app.recording import documents
 from livesnn.app.widgets.basics import (
     NOTHING,
     STRETCH,
@@ -39,6 +38,7 @@ from livesnn.app.widgets.basics import (
     save_dialog,
     scrolled,
 )
+from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.cameras.driver import Measured, SensorControl
 from livesnn.events.cameras.sensitivity import (
@@ -55,7 +55,7 @@ WIDTH = 320  # pixels
 SHOWN_S = 0.2  # between two numbers, so that people can read them
 WHOLE = 100  # steps of a slider to each side
 NO_CAMERA = "Open an event camera (Ctrl+K) whose driver can change its sensor's settings"
-HOW = "Set up the camera's sensor"
+SET_UP = "Set up the camera's sensor"
 _KINDS = {".json": "Camera settings (*.json)"}
 _TIPS = {
     "sensitivity": "To the right: a lower threshold, with more events and more noise",
@@ -81,16 +81,11 @@ class SensitivityDock(QDockWidget):
         self.hide()
 
     def poll(self) -> None:
-        opened, action = self._player.opened, self._window.commands["sensitivity"]
+        opened = self._player.opened
         if opened is None:  # the same camera may come again, turned otherwise
-            action.setEnabled(False)
             return
-        sensor = opened.playback.sensor
-        if sensor is not None and not sensor.abilities.biases:
-            sensor = None
-        action.setEnabled(sensor is not None)
-        action.setToolTip(NO_CAMERA if sensor is None else HOW)
-        action.setChecked(self.isVisible())
+        sensor = self._settable()
+        self._window.commands["sensitivity"].setChecked(self.isVisible())
         if sensor is None:
             self.hide()
         if sensor is not self._sensor:
@@ -101,6 +96,14 @@ class SensitivityDock(QDockWidget):
         if self.panel is not None and self.isVisible() and now_s - self._shown_s >= SHOWN_S:
             self._shown_s = now_s
             self.panel.follow()
+
+    def why_not(self) -> str:
+        """Say why no sensor can be set up now; "": one can."""
+        return NO_CAMERA if self._settable() is None else ""
+
+    def _settable(self) -> SensorControl | None:
+        sensor = None if self._player.opened is None else self._player.opened.playback.sensor
+        return sensor if sensor is not None and sensor.abilities.biases else None
 
     def _follow(self, sensor: SensorControl | None, serial: str) -> None:
         self._sensor, self.panel = sensor, None

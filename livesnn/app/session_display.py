@@ -1,216 +1,33 @@
-"""The window's parts, and what they show of a session. What a person can do with them is in main_window.py."""
+"""Shows the newest of everything that a session has. What a person can do is in main_window.py."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from PySide6.QtCore import QEvent, QObject, QSize, QStandardPaths, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import (
-    QAbstractButton,
-    QComboBox,
-    QDialog,
-    QDockWidget,
-    QMainWindow,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
 
 from livesnn.app import style
-from livesnn.app.menus import Actions, title_of
+from livesnn.app.demo import title_of
 from livesnn.app.model_dialog import engine_name
-from livesnn.app.player import Player
-from livesnn.app.settings import SettingsFile
-from livesnn.app.widgets.bars import Banner, Header, Transport
-from livesnn.app.widgets.basics import FRAME, fill, label, save_dialog
-from livesnn.app.widgets.event_view import EventView
-from livesnn.app.widgets.network_cards import NumbersPanel, StatePanel, WindowPanel
-from livesnn.app.widgets.readout import ReadoutPanel
+from livesnn.app.opening import folder_of
+from livesnn.app.window_layout import WindowLayout
 from livesnn.card import ModelCard
-from livesnn.errors import reason_of
-from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.recording import Recording
-from livesnn.files import expanded
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
 from livesnn.session.rate_profile import ProfileReader
-from livesnn.session.results import LAST_RESULTS, PlotHistory, ShownResult
+from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Opened, Session, SourceLike
 from livesnn.simulate import GESTURES_URI
-from livesnn.sources import is_live
-from livesnn.threads import Worker
 
-if TYPE_CHECKING:
-    from livesnn.app.widgets.plot_panel import PlotPanel
-
-GAP = 12  # pixels between cards
-MARGIN = 16  # pixels at the left and the right
-USUAL_SIZE = (1280, 800)  # of the window, pixels
-READOUT = 440  # width of the right column, pixels, where it takes no more than 45 %: curves of 120 pixels
-LEAST_WITH_CARDS = (780, 610)  # width and height of the window's middle, pixels
 LOSS_READS = 20  # the share of dropped events is of so many reads: two seconds
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
 WELCOME = ("What do you want to look at?", "An event camera sees whatever moves, and the network recognises it.")
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
-PLOTS_HEIGHT = 210  # pixels; less in a low window
-_PLOT_FILTERS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
-
-
-class WindowLayout(QMainWindow):
-    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers.
-
-    What works in it asks for the rest by these signals.
-    """
-
-    open_requested = Signal(object, object)  # a source; the name of a model that it needs, or None
-    model_requested = Signal(str, str)  # a model and its engine, from now on
-    source_opened = Signal()
-    recording_written = Signal(str)  # a file
-    player: Player
-    settings: SettingsFile
-    commands: Actions
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.header = Header()
-        self.banner = Banner()
-        self.view = EventView()
-        self.transport = Transport()
-        self.readout = ReadoutPanel()
-        self.window_panel = WindowPanel()
-        self.state_panel = StatePanel()
-        self.numbers = NumbersPanel()
-        self.dialog: QDialog | None = None  # the one that is open; None: none is
-        left = QWidget()
-        fill(QVBoxLayout(left), (self.view, 1), self.transport, spacing=GAP)
-        across, down = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
-        columns = _splitter(across, (left, 7), (self.readout, 4))
-        cards = _splitter(across, (self.window_panel, 5), (self.state_panel, 4), (self.numbers, 4))
-        rows = _splitter(down, (columns, 1), (cards, 0))
-        rows.setCollapsible(1, True)
-        self.splitters = {"columns": columns, "cards": cards, "rows": rows}
-        self.setWindowTitle("livesnn")
-        self.setAcceptDrops(True)
-        self.setMinimumSize(800, 520)
-        self.setCentralWidget(self._root())
-        self._fit_screen()
-        self.plots = PlotsDock(self)
-        self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.view.setFocus()  # not a button, which would be framed before a person tabs there
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Hide the lower cards where the window, or what docks leave of it, is too small for them."""
-        if isinstance(event, QResizeEvent):
-            width, height = LEAST_WITH_CARDS
-            roomy = event.size().width() >= width and event.size().height() >= height
-            self.splitters["cards"].setVisible(roomy)
-        return super().eventFilter(watched, event)
-
-    def save(self, path: Path, what: str, write: Callable[[], None]) -> None:
-        """Write a file by ``write``, and say that it is saved, or why it can't be."""
-        try:
-            write()
-        except OSError as error:
-            why = f"{path}: {what} can't be saved ({reason_of(error)}): choose another folder"
-            self.banner.show_message(why, "error")
-        else:
-            self.banner.show_message(f"Saved {path}", "info")
-
-    def event(self, event: QEvent) -> bool:
-        """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""
-        space = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
-        on_button = space and isinstance(self.focusWidget(), QAbstractButton | QComboBox)
-        if on_button and event.type() == QEvent.Type.ShortcutOverride:
-            event.accept()
-            return True
-        return super().event(event)
-
-    def show_dialog(self, dialog: QDialog) -> None:
-        """Show a dialog over the window, which goes on playing; an open dialog is closed."""
-        if self.dialog is not None:
-            self.dialog.close()
-        dialog.finished.connect(self._forget_dialog)
-        self.dialog = dialog
-        style.open_dialog(dialog)
-
-    def _forget_dialog(self) -> None:
-        self.dialog = None
-
-    def lay_out(self) -> None:
-        """Let the window and its parts have the sizes of the first start."""
-        self.window().setWindowState(Qt.WindowState.WindowNoState)
-        for dock in self.findChildren(QDockWidget):
-            dock.setFloating(False)
-            dock.hide()
-        self._fit_screen()
-        self.splitters["cards"].setSizes([5000, 4000, 4000])
-        cards = self.splitters["cards"].sizeHint().height()
-        self.splitters["rows"].setSizes([self.height() - cards, cards])
-
-    def _fit_screen(self) -> None:
-        """Take the usual size, or what the screen has room for with the window's frame: at 200 %, half its pixels."""
-        room = self.screen().availableGeometry().size() - QSize(*FRAME)
-        self.resize(QSize(*USUAL_SIZE).boundedTo(room))
-        columns = self.width() - 2 * MARGIN - GAP
-        readout = max(columns * 4 // 11, min(READOUT, columns * 9 // 20))
-        self.splitters["columns"].setSizes([columns - readout, readout])
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Look whether the frame fits too, once the system has made it."""
-        super().showEvent(event)
-        QTimer.singleShot(200, self, self.fit_frame)
-
-    def fit_frame(self) -> None:
-        """Make the window smaller where its frame, which is only known on show, reaches beyond the screen."""
-        room, frame = self.screen().availableGeometry(), self.frameGeometry()
-        fits = frame.width() <= room.width() and frame.height() <= room.height()
-        if fits or self.isMaximized() or self.isFullScreen():
-            return
-        self.resize(self.size().boundedTo(room.size() - (frame.size() - self.size())))
-        self.move(room.topLeft())
-
-    def _root(self) -> QWidget:
-        root = QWidget()
-        root.setObjectName("root")
-        root.installEventFilter(self)
-        parts = (self.header, self.banner, (self.splitters["rows"], 1))
-        fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(MARGIN, 6, MARGIN, 14))
-        return root
-
-
-def window_title(name: str, source: object) -> str:
-    folder = folder_of(source)
-    return f"{name} – livesnn" if folder is None else f"{name} ({folder.name or folder}) – livesnn"
-
-
-def folder_of(source: object) -> Path | None:
-    """Return the folder of a source that is a file; None: it isn't one."""
-    if not isinstance(source, str | Path) or is_live(str(source)):
-        return None
-    return parse_recording_path(expanded(source)).file.absolute().parent
-
-
-def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
-    splitter = QSplitter(orientation)
-    splitter.setHandleWidth(GAP)
-    splitter.setChildrenCollapsible(False)
-    for index, (widget, share) in enumerate(parts):
-        splitter.addWidget(widget)
-        splitter.setStretchFactor(index, share)
-    if all(share for _, share in parts):
-        splitter.setSizes([1000 * share for _, share in parts])  # in proportion
-    return splitter
 
 
 class SessionDisplay:
@@ -261,11 +78,11 @@ class SessionDisplay:
             self._show_opened(self._session.name, opened)
             self._window.source_opened.emit()
         session = self._session
-        self._window.plots.poll(None if session is None else session.history)
         if session is None:
             return
         self._follow_state(session)
-        if (opening := self._player.opening_words) and opening != self._opening:
+        opening = "" if self._player.opening is None else self._player.opening.words
+        if opening and opening != self._opening:
             self._window.banner.show_message(opening, "info")
         self._opening = opening
         if (notice := self._player.take_notice()) is not None:
@@ -426,76 +243,6 @@ class SessionDisplay:
             window.view.show_words("Nothing to show", NEXT, ways=True)
 
 
-class PlotsDock(QDockWidget):
-    """Plots of the session's last minutes, docked below the picture, at a side, or floating."""
-
-    def __init__(self, window: WindowLayout) -> None:
-        super().__init__("Plots", window)
-        self.setObjectName("plots")  # by which Qt remembers where it was
-        self.panel: PlotPanel | None = None  # None until it is first shown
-        self._window = window
-        self._import = Worker("plots", _import_panel)
-        self.setTitleBarWidget(QWidget())  # none
-        self._waiting = label("Loading …", style.text_font(14), "faint")
-        self._waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        place = _PlotsPlace()
-        self._column = fill(QVBoxLayout(place), self._waiting, spacing=0)
-        self.setWidget(place)
-        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self)
-        self.hide()
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Begin to import what draws plots, once: it takes some 0.3 s, for which the window must not wait."""
-        self._import.start()
-        super().showEvent(event)
-
-    def poll(self, history: PlotHistory | None) -> None:
-        if not self.isVisible() or self._import.running:
-            return
-        if self._import.error is not None:
-            self.hide()
-            why = f"The plots can't be shown ({self._import.error}): reinstall livesnn"
-            self._window.banner.show_message(why, "error")
-            return
-        if self.panel is None:
-            from livesnn.app.widgets.plot_panel import PlotPanel
-
-            self.panel = panel = PlotPanel(self._window.settings.now.plots)
-            panel.chosen_changed.connect(lambda: self._window.settings.change(plots=panel.chosen))
-            panel.save_wanted.connect(self.ask_where_to_save)
-            panel.float.clicked.connect(lambda _=False: self.setFloating(not self.isFloating()))
-            panel.close_button.clicked.connect(self.close)
-            self.setTitleBarWidget(panel.bar)
-            self._waiting.hide()
-            self._column.addWidget(panel)
-        elif history is not None:
-            self.panel.poll(history)
-
-    def end(self) -> None:
-        self.hide()
-        self._import.close()
-
-    def ask_where_to_save(self, name: str) -> None:
-        pictures = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
-        proposed, use = Path(pictures) / f"{name}.png", partial(self.save, name)
-        self._window.show_dialog(save_dialog(self.window(), "Save the plot", proposed, _PLOT_FILTERS, use))
-
-    def save(self, name: str, path: Path) -> None:
-        """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""
-        if path.suffix.lower() not in _PLOT_FILTERS:
-            why = f"{path.name}: a plot can't have this format: choose .png, .svg or .csv"
-            self._window.banner.show_message(why, "error")
-        elif self.panel is not None:
-            self._window.save(path, "the plot", partial(self.panel.save, name, path))
-
-
-class _PlotsPlace(QWidget):
-    """Where the plots are, or will be."""
-
-    def sizeHint(self) -> QSize:
-        """Return the room that plots get, before a person changes it."""
-        return QSize(600, min(PLOTS_HEIGHT, self.window().height() // 4))
-
-
-def _import_panel(stop: threading.Event) -> None:
-    import livesnn.app.widgets.plot_panel  # noqa: F401
+def window_title(name: str, source: object) -> str:
+    folder = folder_of(source)
+    return f"{name} – livesnn" if folder is None else f"{name} ({folder.name or folder}) – livesnn"

@@ -37,7 +37,6 @@ class Settings:
     docks: bytes = b""  # where they are, as Qt saves it
     plots: tuple[str, ...] = ("rate", "latency", "probabilities")  # those shown in the dock "Plots"
     theme: ThemeName = "system"
-    toured: bool = False  # whether the tour of the first start was taken or skipped
     # Of cameras and streams, by `camera_name`: serial number or address. Nothing of it holds for a recording.
     mounted: dict[str, Orientation] = field(default_factory=dict)  # the orientation, where it isn't upright
     filtered: tuple[str, ...] = ()  # those whose noise is filtered

@@ -8,14 +8,11 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, QTimer, Signal, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QHBoxLayout, QListWidget, QPushButton, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.decisions_dialog import SHARES, OwnShareBox, ShareBox
-from livesnn.app.model_dialog import ENGINES
-from livesnn.app.recording_controls import PRE_ROLL_HINT, listed_labels, pre_rolls
-from livesnn.app.settings import MOST_LABELS, Settings
+from livesnn.app.settings import MOST_LABELS, Settings, ThemeName
 from livesnn.app.widgets.bars import SPEEDS
 from livesnn.app.widgets.basics import (
     STRETCH,
@@ -31,10 +28,11 @@ from livesnn.app.widgets.basics import (
     scrolled,
 )
 from livesnn.console import capitalised
-from livesnn.infer.decide import HYSTERESIS
 from livesnn.session.event_picture import PALETTES
 
 NOTHING_FOUND = "No setting matches these words."
+THEMES: dict[ThemeName, str] = {"system": "Same as the system", "light": "Light", "dark": "Dark"}
+PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _BOX = 210  # width of the fields, pixels
 
 
@@ -68,9 +66,10 @@ class SettingsDialog(Dialog):
     changed = Signal(object, object)  # Settings before and after
     asked = Signal(str)
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(self, settings: Settings, parent: QWidget | None = None, *, group: str = "") -> None:
         super().__init__("Settings", parent)
         self.settings = settings
+        self._first = group
         self._rows: list[Row] = []
         self._shows: list[Callable[[], None]] = []  # each lets a field show its setting
         self._headings: dict[str, QWidget] = {}
@@ -116,6 +115,7 @@ class SettingsDialog(Dialog):
     def _build_next(self) -> None:
         """Build the next group, and soon the one after it: all at once would hold the window up for 60 ms."""
         if not self._missing:
+            self.groups.setCurrentRow([*self._headings].index(self._first) if self._first else -1)
             return
         group = next(iter(self._missing))
         self._headings[group] = label(group, style.bold_font(16), "accent")
@@ -128,8 +128,7 @@ class SettingsDialog(Dialog):
 
     def _look(self) -> None:
         page = "window.md#the-picture"
-        themes = {"system": "Same as the system", "light": "Light", "dark": "Dark"}
-        self._choice("Theme", "The colours of the window.", page, "theme", themes)
+        self._choice("Theme", "The colours of the window.", page, "theme", THEMES)
         palettes = {name: capitalised(name) for name in PALETTES}
         hint = "The colours of events in the picture."
         self._choice("Palette", hint, page, "choices.view.palette", palettes)
@@ -141,8 +140,6 @@ class SettingsDialog(Dialog):
         hint = "livesnn remembers the size of the window and its panels. Reset restores those of the first start."
         paths = ("geometry", "splitters", "docks", "plots")
         self._row("Size of the panels", hint, page, paths, self._asking("Reset", "layout"))
-        hint = "Five steps that show the parts of the window."
-        self._row("Tour", hint, page, ("toured",), self._asking("Take the tour", "tour"))
 
     def _playing(self) -> None:
         page = "window.md#recordings"
@@ -169,9 +166,17 @@ class SettingsDialog(Dialog):
 
     def _recording(self) -> None:
         page, now = "window.md#record-a-live-source", self.settings.choices.pre_roll_s
-        self._choice("Pre-roll", PRE_ROLL_HINT, page, "choices.pre_roll_s", pre_rolls(now))
-        hint = f"At most {MOST_LABELS}, separated by commas. While you record, the keys 1 to 9 begin and end them."
-        words = line_edit("", "wave, clap, point", "Labels")
+        hint = (
+            "A recording begins this long before you press the button. Until then the events are kept in memory, "
+            "128 MB at most."
+        )
+        pre_rolls = {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now})}
+        self._choice("Pre-roll", hint, page, "choices.pre_roll_s", pre_rolls)
+        hint = (
+            f"At most {MOST_LABELS}, separated by commas. While you record, the keys 1 to 9 begin and end them. "
+            "livesnn writes them to a table beside the recording, which livesnn train reads."
+        )
+        words = line_edit("", "wave, clap, point", "Labels", least_width=_BOX)
         words.editingFinished.connect(
             lambda: self._change("labels", tuple(listed_labels(words.text())[:MOST_LABELS]))
         )
@@ -179,23 +184,16 @@ class SettingsDialog(Dialog):
         self._row("Labels", hint, page, ("labels",), words)
 
     def _network(self) -> None:
-        page = "window.md#model-and-decisions"
-        choose = self._asking("Choose …", "model")
-        self._row("Model", "The network that recognises.", "models.md", ("model",), choose)
-        engines = {name: words for name, (words, _) in ENGINES.items()}
-        self._choice("Engine", "What runs the network.", "engine.md#which-engine-runs", "engine", engines)
+        page, choose = "window.md#model-and-decisions", self._asking("Choose …", "model")
+        self._row("Model and engine", "The network, and what runs it.", "models.md", ("model", "engine"), choose)
         states = {"carry": "Carry", "reset": "Reset each window"}
         hint = "Whether membrane potentials are carried from window to window. livesnn always starts with Carry."
         self._choice("State", hint, page, "choices.state_mode", states)
 
     def _decisions(self) -> None:
-        of, page = "choices.decider.", "robots.md#stricter-or-steadier-decisions"
-        for field, (name, most, hint) in SHARES.items():
-            box = OwnShareBox(name) if field == "hysteresis" else ShareBox(name, most)
-            self._share(hint, page, of + field, box)
-        hint = "Which classes may be named, and their own thresholds."
-        paths = (*(of + each for each in ("thresholds", "allow", "deny")), "choices.by_model")
-        self._row("Classes", hint, page, paths, self._asking("Choose …", "decisions"))
+        hint = "When a class is named, and which may be: threshold, hysteresis, smoothing and leak."
+        page, choose = "robots.md#stricter-or-steadier-decisions", self._asking("Choose …", "decisions")
+        self._row("Decisions", hint, page, ("choices.decider", "choices.by_model"), choose)
         hint, page = "What happens when a gesture is decided.", "window.md#act-on-a-gesture"
         self._row("Actions", hint, page, ("actions",), self._asking("Choose …", "act"))
 
@@ -224,21 +222,6 @@ class SettingsDialog(Dialog):
         box.clicked.connect(lambda on: self._change(path, on))
         self._shows.append(lambda: box.setChecked(field_of(self.settings, path)))
         self._row(name, hint, page, (path, *kept), box)
-
-    def _share(self, hint: str, page: str, path: str, box: ShareBox) -> None:
-        def show() -> None:
-            value = field_of(self.settings, path)
-            with QSignalBlocker(box):
-                box.show_own(value) if isinstance(box, OwnShareBox) else box.show_share(value)
-
-        def chosen() -> None:
-            self._change_decider(path, box.own_share if isinstance(box, OwnShareBox) else box.share)
-
-        if isinstance(box, OwnShareBox):
-            box.setToolTip(f"– or empty: {100 * HYSTERESIS:g} % of the threshold")
-        box.valueChanged.connect(chosen)
-        self._shows.append(show)
-        self._row(box.accessibleName(), hint, page, (path,), box)
 
     def _asking(self, words: str, action: str) -> QPushButton:
         """Return a button that closes the dialog and asks for an action."""
@@ -277,14 +260,6 @@ class SettingsDialog(Dialog):
         if field_of(self.settings, path) != value:
             self._use(with_field(self.settings, path, value))
 
-    def _change_decider(self, path: str, value: float | None) -> None:
-        """Change a field of the decider; the lower threshold stays at most the threshold."""
-        name, now = path.rpartition(".")[2], self.settings.choices.decider
-        lower = value if name == "hysteresis" else now.hysteresis
-        upper = value if name == "threshold" and value is not None else now.threshold
-        values: dict[str, Any] = {name: value, "hysteresis": None if lower is None else min(lower, upper)}
-        self._change("choices.decider", replace(now, **values))
-
     def _use(self, settings: Settings) -> None:
         before = self.settings
         self.show_settings(settings)
@@ -304,3 +279,7 @@ class SettingsDialog(Dialog):
             words_above.setVisible(any(row.group == group for row in found))
         self.nothing.setVisible(not found)
         self._area.verticalScrollBar().setValue(0)
+
+
+def listed_labels(text: str) -> list[str]:
+    return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,15 +12,15 @@ from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidget, QListWidgetItem, QWidget
 
 from livesnn.app import style
-from livesnn.app.menus import another_scene, knows_people
-from livesnn.app.player import Demo, demo, turning_demo
-from livesnn.app.session_display import WindowLayout, folder_of
+from livesnn.app.demo import another_scene, model_for
+from livesnn.app.opening import folder_of
 from livesnn.app.settings import with_recent
 from livesnn.app.widgets.basics import FILE_FILTER, STRETCH, Dialog, dialog_button, fill, help_button, line_edit, note
+from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.cameras.driver import Device
 from livesnn.files import expanded
-from livesnn.infer.model import DEFAULT_MODEL, only_model_for, read_card
+from livesnn.infer.model import read_card
 from livesnn.paths import recordings_dir
 from livesnn.progress import Notify
 from livesnn.session.camera_settings import SIMULATED
@@ -47,44 +46,32 @@ class SourceChooser:
         self._window, self._player, self._settings = window, window.player, window.settings
         self.folder = recordings_dir()  # where the file dialog starts
 
-    def slots(self) -> dict[str, Callable[..., object]]:
-        return {
-            "open": self.choose_file,
-            "camera": lambda: self._ask(CameraDialog(self._window)),
-            "webcam": lambda: self._ask(CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS)),
-            "stream": lambda: self._ask(StreamDialog(self._last_stream(), self._window)),
-            "demo": lambda: self._watch(demo()),
-            "turning": lambda: self._watch(turning_demo()),
-            "another": lambda: self.watch_scene(another_scene(self._player.source)),
-        }
-
     def choose_file(self) -> None:
         dialog = QFileDialog(self._window, "Open a recording", str(self.folder), FILE_FILTER)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.fileSelected.connect(self._open)
         self._window.show_dialog(dialog)
 
-    def watch_scene(self, source: str) -> None:
-        """Play a simulated scene with the model that it needs; the chosen one, if that knows people."""
-        needed = only_model_for(source)
-        with suppress(ModelError):
-            if needed is None and not knows_people(read_card(self._player.chosen)):
-                needed = DEFAULT_MODEL
-        self._window.open_requested.emit(source, needed)
+    def choose_camera(self) -> None:
+        self._ask(CameraDialog(self._window))
+
+    def choose_webcam(self) -> None:
+        self._ask(CameraDialog(self._window, discover=listed_webcams, words=OF_WEBCAMS))
+
+    def choose_stream(self) -> None:
+        streams = (source for source in self._settings.now.recent if source.startswith(SCHEME))
+        self._ask(StreamDialog(next(streams, "tcp://localhost:7777"), self._window))
+
+    def watch(self, scene: str) -> None:
+        """Play a simulated scene with the model that it needs; the chosen one, if that knows it."""
+        self._window.open_requested.emit(scene, model_for(scene, self._player.models.chosen_name))
+
+    def watch_another(self) -> None:
+        self.watch(another_scene(self._player.source))
 
     def _ask(self, dialog: CameraDialog | StreamDialog) -> None:
         dialog.chosen.connect(self._open)
         self._window.show_dialog(dialog)
-
-    def _last_stream(self) -> str:
-        streams = (source for source in self._settings.now.recent if source.startswith(SCHEME))
-        return next(streams, "tcp://localhost:7777")
-
-    def _watch(self, shown: Demo | None) -> None:
-        if shown is None:
-            self._window.banner.show_message("This demo's recording or model is missing: reinstall livesnn", "error")
-        else:
-            self._window.open_requested.emit(*shown)
 
     def _open(self, source: str) -> None:
         self._window.open_requested.emit(source, None)
@@ -97,8 +84,7 @@ class SourceChooser:
         """Add a source that could be opened to the recent ones, unless the menu always has it."""
         if not is_live(source):
             source = str(expanded(source).absolute())
-        shown = demo()
-        if not source.startswith(SIMULATED) and (shown is None or source != shown.source):
+        if not source.startswith(SIMULATED):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
 
 

@@ -12,10 +12,11 @@ from PySide6.QtGui import QColor, QFont, QKeyEvent, QLinearGradient, QPainter, Q
 from PySide6.QtWidgets import QApplication, QDockWidget, QFrame, QHBoxLayout, QStackedWidget, QWidget
 
 from livesnn.app import style
-from livesnn.app.session_display import READ_S, WindowLayout
+from livesnn.app.session_display import READ_S
 from livesnn.app.widgets.basics import LEFT, RIGHT, button, dot, draw_bar, elided, fill, label, rounded, write
 from livesnn.app.widgets.event_view import PictureCanvas
 from livesnn.app.widgets.readout import ago, fitting_pixels
+from livesnn.app.window_layout import WindowLayout
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette
 from livesnn.session.session import Session
 from livesnn.session.showing import NO_EVENTS, Said
@@ -431,6 +432,9 @@ class Presenting:
         window.window().setWindowState(self._state_before | Qt.WindowState.WindowFullScreen)
         self._read_at_s, self._restart_at_s, self._restart_in_s = 0.0, None, RESTART_S
         self.poll()
+
+    def toggle(self) -> None:
+        self.leave() if self.on else self.enter()
 
     def leave(self) -> None:
         if not self.on:

@@ -229,8 +229,6 @@ QDockWidget, QDockWidget > QWidget { background: $background; }
 QMainWindow::separator { background: transparent; width: 8px; height: 8px; }
 QMainWindow::separator:hover { background: $line; }
 QFrame#stage { background: $event_background; border: 1px solid $line; border-radius: 14px; }
-QFrame#tour { background: $surface; border: 2px solid $accent; border-radius: 14px; }
-QFrame#outline { background: transparent; border: 2px solid $accent; border-radius: 16px; }
 QFrame#banner { background: $danger_surface; border: 1px solid $danger_line; border-radius: 10px; }
 QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
   background: $warning_surface; border-color: $warning_line; }

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QTabBar, QVB
 
 from livesnn.app import style
 from livesnn.app.player import Summary
-from livesnn.app.session_display import WindowLayout
 from livesnn.app.stage import Presenting
 from livesnn.app.widgets.basics import button, fill, icon_button, plain_tip
+from livesnn.app.window_layout import WindowLayout
 
 LEAST_TILE = 720  # width of a window beside another, pixels
 SIDE_BY_SIDE = "Show all sources side by side (Ctrl+B). Keys act on the one that you clicked last."

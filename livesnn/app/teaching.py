@@ -16,8 +16,8 @@ from PySide6.QtWidgets import QDialogButtonBox, QProgressBar
 
 from livesnn.app import style
 from livesnn.app.model_dialog import Changed, Learned, Learning, as_flags
-from livesnn.app.session_display import WindowLayout
 from livesnn.app.widgets.basics import Dialog, dialog_button, label, line_edit
+from livesnn.app.window_layout import WindowLayout
 from livesnn.console import capitalised, sentences
 from livesnn.errors import LivesnnError, ModelError, error_message
 from livesnn.events.recorder import Recorder
@@ -169,7 +169,7 @@ class Teaching:
             if not (yield from _shown_again(learned, recording, before if worse else None)):
                 break
             before = learned
-        self._window.model_requested.emit(made, self._player.engine)
+        self._window.model_requested.emit(made, self._player.models.engine)
 
     def _learn_from(self, shown: list[Path], gesture: str, model: str, denoise: bool) -> Steps[Lesson | Changed]:
         """Return the lesson; or, where the gesture is known and the person wants it, another name for what it is."""
@@ -347,7 +347,7 @@ class Correcting:
             self._window.banner.show_message(NOTHING_TO_UNDO, "info")
             return
         undone = self._done.pop()
-        self._window.model_requested.emit(undone.before, self._player.engine)
+        self._window.model_requested.emit(undone.before, self._player.models.engine)
         left = [file for file in (undone.folder, str(undone.recording)) if not QFile.moveToTrash(file)]
         words = f"The correction is undone: the model is {Path(undone.before).name} again"
         if left:
@@ -400,7 +400,7 @@ class Correcting:
             banner.show_message(f"{gesture} is corrected in the model “{folder.name}” (Ctrl+M)", "info")
             return
         self._done.append(Correction(before, learned.folder, path))
-        self._window.model_requested.emit(learned.folder, player.engine)
+        self._window.model_requested.emit(learned.folder, player.models.engine)
         earlier = "" if known is None else f", and {100 * known.share:.0f} % before"
         words = f"{gesture} is corrected: {said}{earlier}. The model is “{folder.name}” now."
         banner.show_message(words, "info", ("Undo", self.undo))

@@ -136,7 +136,7 @@ def _nothing() -> None:
 
 
 def window() -> Findings:
-    from livesnn.app.application import PLATFORM, WITHOUT_SCREEN, check_screen, open_screen
+    from livesnn.app.screen import PLATFORM, WITHOUT_SCREEN, check_screen, open_screen
 
     if importlib.util.find_spec("PySide6") is None:
         do = "pip install PySide6-Essentials"

@@ -113,7 +113,6 @@ def gui(
         compare=compare,
         stage=stage,
         kiosk=kiosk,
-        tour=not json,
     )
     if json or os.environ.get(QUIT_AFTER):  # a program that closes the window wants to know
         write_json(summary)

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from livesnn.app.application import check_screen, make_application
+from livesnn.app.application import make_application
+from livesnn.app.screen import check_screen
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.discovery import open_camera

@@ -29,7 +29,6 @@ from PySide6.QtWidgets import QApplication, QWidget
 from livesnn.app import style
 from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.menus import ENTRIES
 from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.plot_panel import LOOKS, PlotPanel
 from livesnn.session.comparison import Second
@@ -47,7 +46,6 @@ _OPENING = (
     "settings",
     "recording",
     "save_picture",
-    "save_window",
     "film",
     "table",
     "stretch",
@@ -96,7 +94,9 @@ class Monkey:
         self.by_kind: Counter[str] = Counter()
         self.themes = 0  # put on so far
         self._folder = TemporaryDirectory()
-        self._names = [entry.name for entry in ENTRIES if entry.name not in ("quit", "close_tab", *_OPENING)]
+        self._names = [
+            entry.name for entry in window.commands.entries if entry.name not in ("quit", "close_tab", *_OPENING)
+        ]
 
     @property
     def window(self) -> MainWindow:

@@ -74,7 +74,7 @@ def main(model: str, frames: int) -> dict[str, int]:
     while window.view.shown < frames:
         before = window.view.shown
         if window.presenting.on != (100 <= before < 500 or frames // 3 <= before < 2 * frames // 3):
-            window.show_stage()
+            window.presenting.toggle()
         window.poll()
         if window.view.shown != before:
             window.view.canvas.repaint()

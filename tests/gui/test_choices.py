@@ -21,12 +21,11 @@ from pytestqt.qtbot import QtBot
 from livesnn.__main__ import main
 from livesnn.app import source_dialogs as source_chooser
 from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.help_dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.menus import ENTRIES, AboutDialog, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog, card_rows
-from livesnn.app.player import demo
-from livesnn.app.recording_controls import RecordingDialog
 from livesnn.app.settings import SettingsFile
+from livesnn.app.settings_dialog import SettingsDialog
 from livesnn.app.source_dialogs import LOOKING, NO_CAMERA, OR_WEBCAM, CameraDialog, StreamDialog
 from livesnn.card import Accuracy, SliceRule
 from livesnn.errors import SourceError
@@ -34,8 +33,7 @@ from livesnn.events.cameras.driver import Device
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.infer.model import read_card, shipped_models
-from livesnn.paths import models_dir
-from livesnn.simulate import GESTURES_URI
+from livesnn.paths import models_dir, recordings_dir
 from livesnn.threads import Latest
 from tests.fake_camera import device
 from tests.synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
@@ -65,26 +63,21 @@ def be_active(qtbot: QtBot, window: MainWindow) -> None:
 # The actions
 
 
-def test_every_action_has_words_and_a_shortcut_of_its_own() -> None:
-    keys = Counter(QKeySequence(key).toString() for entry in ENTRIES for key in entry.keys)
-    assert all(entry.text and entry.keys for entry in ENTRIES)
-    assert [key for key, times in keys.items() if times > 1 or not key] == []
-
-
-def test_every_action_is_in_a_menu(make_window: MakeWindow) -> None:
+def test_every_action_is_in_a_menu_with_words_and_a_shortcut_of_its_own(make_window: MakeWindow) -> None:
     window = make_window()
+    entries = window.commands.entries
+    keys = Counter(QKeySequence(key).toString() for entry in entries for key in entry.keys)
+    assert all(entry.text and entry.keys for entry in entries)
+    assert [key for key, times in keys.items() if times > 1 or not key] == []
     waiting, found = [action.menu() for action in window.menuBar().actions()], set()
     while waiting:
         for action in waiting.pop().actions():
             if action.menu() is not None:
                 waiting.append(action.menu())
             found.add(action.text())
-    assert {entry.text for entry in ENTRIES} <= found
-
-
-def test_those_of_which_one_is_chosen_share_a_group_and_the_others_have_none(make_window: MakeWindow) -> None:
-    kinds = {entry.kind for entry in ENTRIES} - {"do", "toggle"}
-    groups = make_window().findChildren(QActionGroup)
+    assert {entry.text for entry in entries} <= found
+    kinds = {entry.kind for entry in entries} - {"do", "toggle"}  # of these groups one is chosen
+    groups = window.findChildren(QActionGroup)
     assert len(groups) == len(kinds)
     assert all(len(group.actions()) > 1 for group in groups)
 
@@ -95,7 +88,7 @@ def test_those_of_which_one_is_chosen_share_a_group_and_the_others_have_none(mak
         ("Ctrl+O", QFileDialog),
         ("Ctrl+K", CameraDialog),
         ("Ctrl+N", StreamDialog),
-        ("Ctrl+Shift+S", RecordingDialog),
+        ("Ctrl+Shift+S", SettingsDialog),
         ("Ctrl+M", ModelDialog),
         ("Ctrl+T", DecisionsDialog),
         ("F1", ShortcutsDialog),
@@ -370,17 +363,39 @@ def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(
     assert said.err == "livesnn devices: the driver is broken: install it again\n"
 
 
-def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
-    qtbot: QtBot, make_window: MakeWindow, model_folder: Path
-) -> None:
-    shown = demo()
-    assert shown is not None
+def test_the_demo_needs_no_choice_and_is_not_among_the_recent(qtbot: QtBot, make_window: MakeWindow) -> None:
     window = make_window()
     window.view.page.choices["demo"].click()
     qtbot.waitUntil(lambda: window.view.shown > 1)
-    assert window.player.model == shown.model
+    assert window.player.model == "gestures"
     assert window.settings.now.recent == ()
-    assert window.view.strip.isVisible() == (shown.source == GESTURES_URI)
+    assert window.view.strip.isVisible()
+
+
+def test_the_chosen_model_plays_the_demo_recordings_and_the_next_start_until_another_is_chosen(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    taught = tmp_path / "gestures-flap"
+    shutil.copytree(models_dir() / "gestures", taught)
+    settings = SettingsFile(tmp_path / "settings.json")
+    window = make_window("gestures", settings=settings)
+    window.model_requested.emit(str(taught), "auto")  # as after a lesson
+    for start in (window, MainWindow(settings=SettingsFile(tmp_path / "settings.json"))):
+        qtbot.addWidget(start)
+        for source in ("demo", str(recordings_dir() / "arm_roll.aedat4")):
+            if source == "demo":
+                start.commands["demo"].trigger()
+            else:
+                start.open(source)
+            qtbot.waitUntil(lambda start=start: start.player.opened is not None)
+            assert start.player.model == str(taught)
+        start.close()
+    chosen = MainWindow(settings=settings)
+    qtbot.addWidget(chosen)
+    chosen.set_model("nmnist", "auto")  # knows no people
+    chosen.commands["demo"].trigger()
+    assert (chosen.player.model, chosen.player.models.chosen) == ("gestures", "nmnist")
+    chosen.close()
 
 
 def test_after_the_demo_the_chosen_model_is_used_again(
@@ -497,7 +512,7 @@ def test_another_model_is_used_at_once_and_at_the_next_start(
     assert (window.settings.now.model, window.settings.now.engine) == (str(other), "onnx")
     later = MainWindow(settings=window.settings)
     qtbot.addWidget(later)
-    assert (later.player.model, later.player.engine) == (str(other), "onnx")
+    assert (later.player.model, later.player.models.engine) == (str(other), "onnx")
     later.close()
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
@@ -29,7 +29,7 @@ from tests.waiting import in_real_time
 from .test_live_window import stream
 
 MakeWindow = Callable[..., MainWindow]
-EXPORTS = ("copy_picture", "save_picture", "save_window", "film", "table", "stretch")
+EXPORTS = ("copy_picture", "save_picture", "film", "table", "stretch")
 
 
 def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
@@ -82,9 +82,7 @@ def test_ctrl_c_copies_the_picture_that_is_seen(qtbot: QtBot, make_window: MakeW
     assert window.banner.message.text() == "Picture copied"
 
 
-def test_the_picture_and_the_window_are_saved_as_png(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
-) -> None:
+def test_the_picture_is_saved_as_png(qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path) -> None:
     window = make_window()
     play(qtbot, window, recording)
     export(window, "save_picture", tmp_path / "picture.png")
@@ -93,9 +91,6 @@ def test_the_picture_and_the_window_are_saved_as_png(
     assert read is not None
     assert read.shape == (952, 952, 3)
     assert len(np.unique(read.reshape(-1, 3), axis=0)) > 10
-    export(window, "save_window", tmp_path / "window.png")
-    wait_for_words(qtbot, window, f"Picture written to {tmp_path / 'window.png'}")
-    assert QImage(str(tmp_path / "window.png")).size() == window.size() * window.devicePixelRatio()
 
 
 def test_i_and_o_mark_a_stretch_which_is_exported_with_its_labels(
@@ -227,7 +222,7 @@ def writing_a_long_film(qtbot: QtBot, make_window: MakeWindow, folder: Path) -> 
 def test_an_export_can_be_cancelled_and_leaves_nothing(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = writing_a_long_film(qtbot, make_window, tmp_path)
     window.poll()
-    assert [window.commands[name].isEnabled() for name in EXPORTS] == [True, *[False] * 5]
+    assert [window.commands[name].isEnabled() for name in EXPORTS] == [True, *[False] * 4]
     window.banner.action.click()  # "Cancel"
     wait_for_words(qtbot, window, "Cancelled: slow.mp4 was not written")
     assert [path.name for path in tmp_path.iterdir()] == ["bar.npz"]
@@ -248,7 +243,7 @@ def test_a_full_disk_is_said_in_the_banner(
     play(qtbot, window, recording)
     with small_disk(tmp_path / "disk", 400_000) as disk:
         fill(disk)
-        for name, action in (("a.mp4", "film"), ("a.csv", "table"), ("a.png", "save_window")):
+        for name, action in (("a.mp4", "film"), ("a.csv", "table"), ("a.png", "save_picture")):
             export(window, action, disk / name)
             wait_for_words(qtbot, window, str(disk / name))
             assert window.banner.kind == "error"
@@ -256,10 +251,10 @@ def test_a_full_disk_is_said_in_the_banner(
         assert [path.name for path in disk.iterdir()] == ["filling"]
 
 
-def test_without_a_source_only_the_window_can_be_exported(make_window: MakeWindow) -> None:
+def test_without_a_source_nothing_can_be_exported(make_window: MakeWindow) -> None:
     window = make_window()
     window.poll()
-    assert [name for name in EXPORTS if window.commands[name].isEnabled()] == ["save_window"]
+    assert [name for name in EXPORTS if window.commands[name].isEnabled()] == []
     assert window.commands["film"].toolTip() == NO_SOURCE
 
 

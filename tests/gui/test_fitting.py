@@ -124,6 +124,6 @@ def test_a_model_that_cannot_take_what_plays_waits_for_the_next(
     session = window.session
     window.set_model("ucf6", "onnx")
     qtbot.waitUntil(lambda: said(window).startswith("ucf6 can't read this source"))
-    assert (window.session, window.player.model, window.player.chosen) == (session, "gestures", "ucf6")
+    assert (window.session, window.player.model, window.player.models.chosen) == (session, "gestures", "ucf6")
     play(qtbot, window, str(clip))
     assert window.player.model == "ucf6"

@@ -10,12 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QPushButton
+from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.recording_controls import LIVE_ONLY, RecordingDialog, progress
-from livesnn.app.settings import SettingsFile
+from livesnn.app.recording import LIVE_ONLY, progress
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
@@ -314,7 +313,7 @@ def test_the_progress_is_said_in_words(of: Progress, label: str | None, words: s
 
 def test_what_came_before_the_button_is_in_the_file(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = make_window()
-    window.recording.set_up(60.0, [])
+    window.choose(pre_roll_s=60.0)
     plug = stream(qtbot, window)
     qtbot.waitUntil(lambda: plug.given > 50)
     before = plug.given
@@ -326,40 +325,6 @@ def test_what_came_before_the_button_is_in_the_file(qtbot: QtBot, make_window: M
     np.testing.assert_array_equal(events, given(plug, events["t"]))
 
 
-def test_pre_roll_and_labels_are_asked_for_and_remembered(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
-    file = tmp_path / "settings.json"
-    window = make_window(settings=SettingsFile(file))
-    window.commands["recording"].trigger()
-    dialog = window.dialog
-    assert isinstance(dialog, RecordingDialog)
-    dialog.pre_roll.setCurrentText("5 s")
-    dialog.labels.setText(" wave, clap,,wave, point ")
-    dialog.accept()
-    assert window.player.choices.pre_roll_s == 5.0
-    assert window.settings.now.labels == ("wave", "clap", "point")
-    again = make_window(settings=SettingsFile(file))
-    assert again.player.choices.pre_roll_s == 5.0
-    again.commands["recording"].trigger()
-    assert isinstance(again.dialog, RecordingDialog)
-    assert again.dialog.labels.text() == "wave, clap, point"
-    assert again.dialog.pre_roll.currentText() == "5 s"
-
-
-def test_more_labels_than_keys_cannot_be_kept(make_window: MakeWindow) -> None:
-    window = make_window()
-    window.commands["recording"].trigger()
-    dialog = window.dialog
-    assert isinstance(dialog, RecordingDialog)
-    keep = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Save")
-    dialog.labels.setText(",".join("abcdefghi"))
-    assert keep.isEnabled()
-    dialog.labels.setText(",".join("abcdefghij"))
-    assert not keep.isEnabled()
-    assert dialog.hint.text() == "Only 9 labels have keys, and you gave 10: remove some."
-
-
 # Labels
 
 
@@ -367,7 +332,7 @@ def test_a_key_labels_what_is_recorded_until_it_is_pressed_again(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window = make_window()
-    window.recording.set_up(0.0, ["wave", "clap"])
+    window.settings.change(labels=("wave", "clap"))
     plug = stream(qtbot, window)
     assert not window.commands["label:1"].isEnabled()  # nothing is recorded
     start(qtbot, window, tmp_path / "a.aedat4")

@@ -15,13 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.app import player as demo
-from livesnn.app.application import check_xcb, uses_xcb, xcb_plugin
+from livesnn.app.demo import demo_of, model_for
+from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
 from livesnn.infer.model import model_folder as folder_of
-from livesnn.paths import models_dir
-from tests.synthetic import write_model
 from tests.waiting import eventually, in_real_time
 
 PROGRAM = """
@@ -134,38 +132,34 @@ def test_x11_is_used_where_qt_would_use_it(environment: dict[str, str], expected
 def test_a_library_that_the_plugin_misses_is_named_with_what_to_install(tmp_path: Path) -> None:
     plugin = tmp_path / "libqxcb.so"
     shutil.copy(xcb_plugin(), plugin)  # Qt's own libraries aren't found from there
-    check = "import sys, pathlib; from livesnn.app.application import check_xcb; check_xcb(pathlib.Path(sys.argv[1]))"
+    check = "import sys, pathlib; from livesnn.app.screen import check_xcb; check_xcb(pathlib.Path(sys.argv[1]))"
     # In a process of its own: here another test may have loaded Qt's libraries already.
     done = subprocess.run([sys.executable, "-c", check, str(plugin)], capture_output=True, text=True, check=False)
     assert re.search(r"the window needs libQt6\w+\.so\.6: sudo apt install libxcb-cursor0", done.stderr)
 
 
-def test_the_demo_of_a_model_is_what_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    taught = tmp_path / "gestures-flap"
-    shutil.copytree(folder_of("gestures"), taught)
-    monkeypatch.chdir(models_dir().parent)
-    for model in ("gestures", "models/gestures", str(taught), "objects", "no-such-model"):
-        assert demo.demo(model) == ("simulate:gestures", model)
-    assert demo.demo("models/mnist-seq2") == ("simulate:digits", "models/mnist-seq2")
-    assert demo.demo("ucf6") is None
+def test_the_demo_of_a_model_is_what_it_knows() -> None:
+    for model in ("gestures", "objects", "no-such-model"):
+        assert demo_of(model) == "simulate:gestures"
+    assert demo_of("mnist-seq2") == "simulate:digits"
+    assert demo_of("ucf6") is None
     for model, clip in (("nmnist", "digit-3.aedat4"), ("cifar10-dvs", "ship.aedat4")):
-        shown = demo.demo(str(folder_of(model)))
-        assert shown is not None
-        assert (Path(shown.source).name, Path(shown.model).name) == (clip, model)
+        assert Path(demo_of(str(folder_of(model))) or "").name == clip
 
 
-def test_with_a_model_of_gestures_the_demo_is_the_simulated_person_else_a_digit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "gestures").mkdir()
-    monkeypatch.setattr("livesnn.infer.model.models_dir", lambda: tmp_path)
-    assert demo.default_model() == "nmnist"  # an empty folder is no model
-    shown = demo.demo()
-    assert shown is not None
-    assert (Path(shown.source).name, shown.model) == ("digit-3.aedat4", "nmnist")
-    write_model(tmp_path / "gestures")
-    assert demo.demo() == ("simulate:gestures", "gestures")
-    assert demo.default_model() == "gestures"
+@pytest.mark.parametrize(
+    ("source", "chosen", "model"),
+    [
+        ("simulate:gestures", "gestures", None),
+        ("simulate:gestures", "nmnist", "gestures"),
+        ("simulate:flap:3", "ucf6", "gestures"),
+        ("simulate:gestures", "no-such-model", None),
+        ("simulate:digits", "gestures", "mnist-seq2"),
+        ("a.aedat4", "nmnist", None),
+    ],
+)
+def test_a_scene_is_played_to_the_chosen_model_if_that_knows_it(source: str, chosen: str, model: str | None) -> None:
+    assert model_for(source, chosen) == model
 
 
 WORDS = """

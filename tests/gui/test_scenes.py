@@ -9,8 +9,8 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
+from livesnn.app.demo import another_scene
 from livesnn.app.main_window import MainWindow
-from livesnn.app.menus import another_scene
 from livesnn.app.source_dialogs import NO_WEBCAM, OF_WEBCAMS, CameraDialog
 from livesnn.events.cameras.driver import Device
 from livesnn.simulate.motions import PEOPLE

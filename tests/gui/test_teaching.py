@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.recording_controls import IN_A_LESSON
+from livesnn.app.recording import IN_A_LESSON
 from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, PAUSED, Learning, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels

@@ -1,38 +1,30 @@
-"""Recording in the window: where to, how it goes, how it ended; and the dialog "Pre-roll and labels"."""
+"""Recording what the window plays: where to, its labels, how it goes, and how it ended.
+
+What writes the file is in events/recorder.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import QStandardPaths, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtCore import QStandardPaths
+from PySide6.QtWidgets import QFileDialog
 
-from livesnn.app.menus import LABELS, Actions
-from livesnn.app.session_display import WindowLayout
+from livesnn.app.actions import Actions
 from livesnn.app.settings import MOST_LABELS
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, heading, line_edit, note, save_dialog
+from livesnn.app.widgets.basics import save_dialog
+from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
 from livesnn.files import proposed_name
 from livesnn.session.showing import AEDAT4
 
-ON, OFF = "Stop recording", "Record …"
+START, STOP = "Record …", "Stop recording"
 HOW = "Write the events to a file while they are shown"
 LIVE_ONLY = "Only live events can be recorded: open a camera or a stream"
 LITTLE_ROOM_BYTES = 1_000_000_000  # free on the disk, below which the window says so
-PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-PRE_ROLL_HINT = (
-    "A recording begins this long before you press the button. Until then the events are kept in memory, "
-    "128 MB at most."
-)
-_LABELS_HINT = (
-    "While you record, the keys 1 to 9 begin a label, and the same key ends it. livesnn writes the labels to a "
-    "table beside the recording, which livesnn train reads."
-)
 IN_A_LESSON = "A lesson is being recorded"
-_TOO_MANY = f"Only {MOST_LABELS} labels have keys, and you gave {{count}}: remove some."
 
 
 class RecordingControls:
@@ -44,9 +36,9 @@ class RecordingControls:
         self._label: str | None = None  # of what is being recorded
         self.folder = documents()  # where the file dialog starts
 
-    def slots(self) -> dict[str, Callable[[], None]]:
-        labels = {entry.name: lambda number=number: self.label(number) for number, entry in enumerate(LABELS)}
-        return {"record": self.toggle, "recording": self.ask_how, **labels}
+    def why_not(self) -> str:
+        """Say why recording can't start or stop now; "": it can."""
+        return "" if self._player.recorder is not None or self._player.can_record else LIVE_ONLY
 
     def toggle(self) -> None:
         if self._player.recorder is not None:
@@ -80,16 +72,6 @@ class RecordingControls:
             self._label = None if self._label == labels[number] else labels[number]
             recorder.label(self._label)
 
-    def ask_how(self) -> None:
-        pre_roll_s, labels = self._player.choices.pre_roll_s, self._settings.now.labels
-        dialog = RecordingDialog(pre_roll_s, labels, self._window)
-        dialog.chosen.connect(self.set_up)
-        self._window.show_dialog(dialog)
-
-    def set_up(self, pre_roll_s: float, labels: Sequence[str]) -> None:
-        self._settings.change(labels=tuple(labels))
-        self._player.choose(pre_roll_s=pre_roll_s)
-
     def poll(self) -> None:
         for recorder in self._player.take_finished():
             if recorder.error is not None:
@@ -122,21 +104,13 @@ class RecordingControls:
         words, transport = "" if recorder is None else progress(recorder, self._label), self._window.transport
         if words != transport.recorded.text():
             transport.show_recording(words)
-        able, record = self._player.can_record, actions["record"]
-        record.setText(OFF if recorder is None else ON)
-        record.setEnabled(able or recorder is not None)
-        record.setToolTip(HOW if able else LIVE_ONLY)
+        actions["record"].setText(START if recorder is None else STOP)
         labels = self._settings.now.labels
-        for number, entry in enumerate(LABELS):
-            known = number < len(labels)
-            action = actions[entry.name]
-            action.setText(labels[number].replace("&", "&&") if known else entry.text)
+        for number in range(MOST_LABELS):
+            known, action = number < len(labels), actions[f"label:{number + 1}"]
+            action.setText(labels[number].replace("&", "&&") if known else f"Label {number + 1}")
             action.setEnabled(known and recorder is not None)
             action.setChecked(known and labels[number] == self._label)
-
-
-def pre_rolls(now_s: float) -> dict[float, str]:
-    return {seconds: f"{seconds:g} s" if seconds else "None" for seconds in sorted({*PRE_ROLLS_S, now_s})}
 
 
 def progress(recorder: Recorder, label: str | None) -> str:
@@ -152,35 +126,3 @@ def progress(recorder: Recorder, label: str | None) -> str:
 def documents() -> Path:
     folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
     return folder if folder.is_dir() else Path.home()
-
-
-class RecordingDialog(Dialog):
-    """Asks for the pre-roll and the labels."""
-
-    chosen = Signal(float, list)  # s, [label]
-
-    def __init__(self, pre_roll_s: float, labels: Iterable[str], parent: QWidget | None = None) -> None:
-        super().__init__("Pre-roll and labels", parent)
-        self.pre_roll = ChoiceBox("Pre-roll", pre_rolls(pre_roll_s))
-        self.pre_roll.choose(pre_roll_s)
-        self.labels = line_edit(
-            ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
-        )
-        self.hint = note(_LABELS_HINT)
-        self.put(heading("Pre-roll"), self.pre_roll, note(PRE_ROLL_HINT), heading("Labels"), self.labels, self.hint)
-        self._save = self.add_buttons("Save")
-        self.labels.textChanged.connect(self._typed)
-
-    def accept(self) -> None:
-        self.chosen.emit(self.pre_roll.currentData(), listed_labels(self.labels.text()))
-        super().accept()
-
-    @Slot(str)
-    def _typed(self, text: str) -> None:
-        count = len(listed_labels(text))
-        self._save.setEnabled(count <= MOST_LABELS)
-        self.hint.setText(_LABELS_HINT if count <= MOST_LABELS else _TOO_MANY.format(count=count))
-
-
-def listed_labels(text: str) -> list[str]:
-    return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))
