@@ -36,7 +36,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import read_card
 from livesnn.infer.run import StateMode
-from livesnn.session.comparison import Compared, Comparison, Second, why_not
+from livesnn.session.comparison import Comparison, Difference, Second, why_not
 from livesnn.session.control import Choices
 from livesnn.session.results import LAST_RESULTS, ShownResult
 from livesnn.session.session import Session
@@ -103,7 +103,7 @@ class Comparing:
                 self.panel.readout.wait()
             else:
                 self.panel.readout.show_result(shown.second)
-                self.panel.agreement.show_compared(comparison.compared)
+                self.panel.agreement.show_difference(comparison.difference)
         if (silence := session.silence) is not None:
             self.panel.readout.show_silence(silence)
 
@@ -251,17 +251,17 @@ class AgreementView(Painted):
         self.setToolTip(note or _TIP)
         self.update()
 
-    def show_compared(self, compared: Compared) -> None:
+    def show_difference(self, difference: Difference) -> None:
         """Show the numbers, a dash where one is unknown."""
-        agreement = compared.agreement
+        agreement = difference.agreement
         known = math.isfinite(agreement.minute)
         self.note = ""
         self.percent = percent(agreement.minute)
         self.total = f"{percent(agreement.total)} of {agreement.frames:,} frames" if known else ""
-        self.late = compared.late
+        self.late = difference.late
         self.times = tuple(
             (caption, *(milliseconds(each.p50) for each in times))  # type: ignore[misc]  # two
-            for caption, times in (("Network", compared.network_ms), ("Decision", compared.total_ms))
+            for caption, times in (("Network", difference.network_ms), ("Decision", difference.total_ms))
         )
         self.setToolTip(f"{LATE_TIP}\n{_TIP}" if self.late else _TIP)
         self.setAccessibleName(f"Both agree in {self.percent} of the last minute, in {self.total}")

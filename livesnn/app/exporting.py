@@ -26,18 +26,17 @@ from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
 from livesnn.files import proposed_name
 from livesnn.progress import Progress, Stopped
-from livesnn.session.showing import AEDAT4, CSV, GIF, MP4, Showing
+from livesnn.session.export import AEDAT4, CSV, MP4, export, export_last
 from livesnn.threads import Worker
 
 PNG = ".png"
 FILTERS = {
     PNG: "PNG pictures (*.png)",
     MP4: "MP4 videos (*.mp4)",
-    GIF: "GIF animations (*.gif)",
     CSV: "Tables (*.csv)",
     AEDAT4: f"Recordings (*{AEDAT4})",
 }
-_COUNTED = {MP4: "pictures", GIF: "pictures", CSV: "decisions", AEDAT4: "events"}
+_COUNTED = {MP4: "pictures", CSV: "decisions", AEDAT4: "events"}
 LEAST_PIXELS = 960  # of a saved picture's longer side, if it is enlarged
 WHOLE = Stretch()
 SECTION = "Marked section …"
@@ -91,7 +90,7 @@ class Exporting:
         yield Entry("copy_picture", menu, "Copy the picture", keys, self.copy_picture, why_not=self._why_no_picture)
         ask, busy = partial(self._ask, self.save_picture, PNG), lambda: self._why_no_picture() or self._busy
         yield Entry("save_picture", menu, "Picture …", ("Ctrl+I",), ask, why_not=busy)
-        ask = partial(self._ask, self.write, MP4, GIF)
+        ask = partial(self._ask, self.write, MP4)
         yield Entry("film", menu, "Video …", ("Ctrl+E",), ask, rule=True, why_not=self._why_no_film)
         ask, words = partial(self._ask, self.write, CSV), "Table of decisions …"
         yield Entry("table", menu, words, ("Ctrl+Shift+E",), ask, why_not=self._why_no_table)
@@ -154,20 +153,17 @@ class Exporting:
             return
         path, control, log = opened.playback.path, session.control, session.log
         classes = opened.model.card.classes
-        showing = Showing(player.model, player.models.engine, player.choices, opened.playback.orientation)
+        spec = ExportSpec(player.model, player.models.engine, player.choices, opened.playback.orientation)
 
         def write(progress: Progress) -> str:
             if path is None and suffix == CSV:
                 count = log.write(out, classes, overwrite=True)
             elif path is not None and suffix == AEDAT4:
                 count = convert(path, out, stretch=marks, overwrite=True, progress=progress).events
+            elif path is None:
+                count = export_last(control, out, spec, overwrite=True, progress=progress)
             else:
-                from livesnn.session.export import export, export_last  # OpenCV would slow the start
-
-                if path is None:
-                    count = export_last(control, out, showing, overwrite=True, progress=progress)
-                else:
-                    count = export(path, out, showing, stretch=marks, overwrite=True, progress=progress).count
+                count = export(path, out, spec, stretch=marks, overwrite=True, progress=progress).count
             return f"{count:,} {_COUNTED[suffix]} written to {out}"
 
         self._begin(out, write)
@@ -218,24 +214,24 @@ class Exporting:
 
     # What a person is asked
 
-    def _ask(self, write: Callable[[Path], None], *suffixes: str) -> None:
+    def _ask(self, write: Callable[[Path], None], suffix: str) -> None:
         now, opened = datetime.now(), self._player.opened
         path = None if opened is None else opened.playback.path
         source = "livesnn" if opened is None else str(self._player.source) if path is None else path.stem
-        name = proposed_name(source, now).removesuffix(AEDAT4) + suffixes[0]
-        title, kinds = f"Export {self._words(suffixes[0])}", {suffix: FILTERS[suffix] for suffix in suffixes}
+        name = proposed_name(source, now).removesuffix(AEDAT4) + suffix
+        title, kinds = f"Export {self._words(suffix)}", {suffix: FILTERS[suffix]}
 
         def use(out: Path) -> None:  # not while that dialog is being closed
-            QTimer.singleShot(0, self._window, partial(self._chosen, out, write, suffixes))
+            QTimer.singleShot(0, self._window, partial(self._chosen, out, write, suffix))
 
         dialog = save_dialog(self._window, title, self.folder / name, kinds, use)
         dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # asked below, wherever the name comes from
         self._window.show_dialog(dialog)
 
-    def _chosen(self, out: Path, write: Callable[[Path], None], suffixes: tuple[str, ...]) -> None:
+    def _chosen(self, out: Path, write: Callable[[Path], None], suffix: str) -> None:
         self.folder = out.parent
-        if out.suffix.lower() not in suffixes:  # clip.v2
-            out = out.with_name(out.name + suffixes[0])
+        if out.suffix.lower() != suffix:  # clip.v2
+            out = out.with_name(out.name + suffix)
         if not out.exists():
             write(out)
             return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from livesnn.app.widgets.plot_panel import PlotPanel
 
 HEIGHT = 210  # pixels; less in a low window
-_FORMATS = {".png": "Picture (*.png)", ".svg": "Drawing (*.svg)", ".csv": "Table (*.csv)"}
+_FORMATS = {".png": "Picture (*.png)", ".csv": "Table (*.csv)"}
 
 
 class PlotsDock(QDockWidget):
@@ -78,9 +78,9 @@ class PlotsDock(QDockWidget):
         self._window.show_dialog(save_dialog(self.window(), "Save the plot", proposed, _FORMATS, use))
 
     def save(self, name: str, path: Path) -> None:
-        """Write a plot to a file, and say so; the suffix .png, .svg or .csv is the format."""
+        """Write a plot to a file, and say so; the suffix .png or .csv is the format."""
         if path.suffix.lower() not in _FORMATS:
-            why = f"{path.name}: a plot can't have this format: choose .png, .svg or .csv"
+            why = f"{path.name}: a plot can't have this format: choose .png or .csv"
             self._window.banner.show_message(why, "error")
         elif self.panel is not None:
             self._window.save(path, "the plot", partial(self.panel.save, name, path))

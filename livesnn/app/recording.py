@@ -18,7 +18,7 @@ from livesnn.app.window_layout import WindowLayout
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
 from livesnn.files import proposed_name
-from livesnn.session.showing import AEDAT4
+from livesnn.session.export import AEDAT4
 
 START, STOP = "Record …", "Stop recording"
 HOW = "Write the events to a file while they are shown"

@@ -19,7 +19,7 @@ from livesnn.app.widgets.readout import ago, fitting_pixels
 from livesnn.app.window_layout import WindowLayout
 from livesnn.session.event_picture import DEFAULT_PALETTE, Palette
 from livesnn.session.session import Session
-from livesnn.session.showing import NO_EVENTS, Said
+from livesnn.session.verdict import NO_EVENTS, Verdict
 
 FADE_S = 8.0  # for which a decision that is over can still be read
 AGAIN_S = 2.0  # a class that is decided again so soon has not been over
@@ -48,7 +48,7 @@ class Past(NamedTuple):
 Trail = tuple[Past, ...]  # The newest first
 
 
-def follow_trail(trail: Trail, before: Said, now: Said, now_s: float) -> Trail:
+def follow_trail(trail: Trail, before: Verdict, now: Verdict, now_s: float) -> Trail:
     """Return the decisions that are over and still remembered, after ``before`` was followed by ``now``."""
     if before.number is not None and before.number != now.number:
         trail = (Past(before.words, before.number, now_s), *trail)
@@ -65,7 +65,7 @@ class Caption(QWidget):
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.said = Said("")
+        self.said = Verdict("")
         self.trail: Trail = ()
         self.note = ""
         self._noted_s = 0.0
@@ -77,7 +77,7 @@ class Caption(QWidget):
         self._palette = palette
         self._paint_scrim()
 
-    def show_said(self, said: Said, now_s: float) -> None:
+    def show_said(self, said: Verdict, now_s: float) -> None:
         """Show what the window says; call it some times a second, for what fades."""
         trail = follow_trail(self.trail, self.said, said, now_s)
         fades = bool(trail or self.trail or self.note)
@@ -90,7 +90,7 @@ class Caption(QWidget):
         self.setAccessibleName(". ".join(filter(None, (said.words, said.why))))
 
     def forget(self) -> None:
-        self.said, self.trail, self.note = Said(""), (), ""
+        self.said, self.trail, self.note = Verdict(""), (), ""
         self._repaint()
 
     def show_note(self, note: str, now_s: float) -> None:
@@ -142,7 +142,7 @@ class _CaptionPainter:
         self._unit = unit = box.height() / _CAPTION
         self._box = QRectF(box).adjusted(_MARGIN * unit, 0, -_MARGIN * unit, -_MARGIN * unit)
 
-    def paint(self, said: Said, trail: Trail, note: str, now_s: float) -> None:
+    def paint(self, said: Verdict, trail: Trail, note: str, now_s: float) -> None:
         bottom, unit = self._box.bottom(), self._unit
         if said.number is not None:
             bottom = self._paint_bar(bottom, said.confidence, self._class(said.number))
@@ -170,7 +170,7 @@ class _CaptionPainter:
         write(self._painter, beside, f"{100 * share:.0f} %", self._theme.soft, RIGHT, self._font(4))
         return track.top() - 2 * self._unit
 
-    def _paint_words(self, bottom: float, said: Said) -> float:
+    def _paint_words(self, bottom: float, said: Verdict) -> float:
         largest = round((_WAITING if said.number is None else _LARGEST) * self._unit)
         box = self._row(bottom - _WORDS_BOX * self._unit, _WORDS_BOX)
         pixels = fitting_pixels(said.words, round(box.width()), round(box.height()), largest=largest)
@@ -486,20 +486,20 @@ class Presenting:
             if not whole.isFullScreen():  # the window manager's doing
                 whole.setWindowState(whole.windowState() | Qt.WindowState.WindowFullScreen)
 
-    def _said(self) -> Said:
+    def _said(self) -> Verdict:
         """Return what the window says now: no decision where the source has failed or is lost."""
         window, session = self._window, self._player.session
         if session is not None and session.control.state == "failed":
             words = RESTARTING if self.stage.kiosk else window.header.state.text()
-            return Said(words, session.error or "")
+            return Verdict(words, session.error or "")
         if session is not None and session.control.lost:
-            return Said(window.header.state.text(), session.control.lost)
+            return Verdict(window.header.state.text(), session.control.lost)
         if not window.view.has_picture:
-            return Said(window.view.page.title.text(), window.view.page.hint.text())
+            return Verdict(window.view.page.title.text(), window.view.page.hint.text())
         said = window.readout.decision.said
         if session is not None and (silence := session.silence) is not None:
-            return Said(f"{NO_EVENTS} {ago(silence.seconds)}", said.why)
-        return said if said.number is not None else Said(said.words, said.why)  # no bar, so nothing to paint anew
+            return Verdict(f"{NO_EVENTS} {ago(silence.seconds)}", said.why)
+        return said if said.number is not None else Verdict(said.words, said.why)  # no bar, so nothing to paint anew
 
     def _keep_going(self, session: Session, now_s: float) -> None:
         if session.control.state in ("failed", "ended"):

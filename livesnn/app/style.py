@@ -21,8 +21,8 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app.settings import ThemeName
-from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
-from livesnn.session.showing import readable as readable
+from livesnn.session.verdict import CLASSES_ON_DARK, CLASSES_ON_LIGHT
+from livesnn.session.verdict import readable as readable
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Theme:
     Grounds: the window's, a card's (``surface``), a button's (``raised``, ``hover``, ``pressed``), the picture's
     (``event_background``; its own is its palette's). Text: the main one, explanations (``soft``), and what may be
     overlooked (``faint``). ``accent`` is what is chosen or playing, ``accent_dark`` a ground of ``text``, ``neutral``
-    other bars. ``classes`` are in the model's order (session/showing.py).
+    other bars. ``classes`` are in the model's order (session/verdict.py).
     """
 
     background: str

@@ -69,7 +69,7 @@ def convert(
     """Convert a recording to another format, a video or a table of decisions.
 
     An .aedat4 or .npz holds exactly the same events. Labels beside the recording (NAME.labels.csv) are copied with
-    it. A video, .mp4 or .gif, shows the events with the decisions below them. A .csv has one line for each frame. A
+    it. A video, .mp4, shows the events with the decisions below them. A .csv has one line for each frame. A
     line of JSON says what was written.
 
     Parameters
@@ -77,7 +77,7 @@ def convert(
     recording
         A recording in any format that livesnn reads, or a video, whose pictures are converted to events.
     out
-        The file to write. Its name ends in .aedat4, .npz, .mp4, .gif or .csv.
+        The file to write. Its name ends in .aedat4, .npz, .mp4 or .csv.
     from_s
         Start this many seconds after the first event.
     to_s
@@ -100,13 +100,13 @@ def convert(
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
     recording = shipped_clip(recording)
     stretch = Stretch(from_s, math.inf if to_s is None else to_s)
-    shows = out.suffix.lower() in (".mp4", ".gif", ".csv")
+    shows = out.suffix.lower() in (".mp4", ".csv")
     if not shows and out.suffix.lower() not in (".aedat4", ".npz"):
         raise SourceError(
-            f"{out}: the name doesn't say the format: choose one that ends in .aedat4, .npz, .mp4, .gif or .csv"
+            f"{out}: the name doesn't say the format: choose one that ends in .aedat4, .npz, .mp4 or .csv"
         )
     if not shows and (model is not None or speed != 1.0):
-        raise SourceError(f"{out}: --model and --speed are for a video or a table: choose .mp4, .gif or .csv")
+        raise SourceError(f"{out}: --model and --speed are for a video or a table: choose .mp4 or .csv")
     with share_done(f"livesnn convert: {recording} to {out}", after_s=LONG_S) as progress:
         how: dict[str, Any] = {"stretch": stretch, "overwrite": overwrite, "denoise": denoise, "progress": progress}
         written = (
@@ -134,14 +134,13 @@ def _shown(
 ) -> dict[str, Any]:
     from livesnn.infer.model import DEFAULT_MODEL
     from livesnn.session.control import Choices
-    from livesnn.session.export import export
-    from livesnn.session.showing import Showing
+    from livesnn.session.export import ExportSpec, export
 
     if not 0 < speed < math.inf:
         raise SourceError(f"--speed can't be {speed:g}: give more than 0, such as 0.25")
     source = expanded(recording) if stream is None else f"{expanded(recording)}?stream={stream}"
-    showing = Showing(model or DEFAULT_MODEL, choices=Choices(speed=speed, denoise=denoise))
-    done = export(source, out, showing, **how)
+    spec = ExportSpec(model or DEFAULT_MODEL, choices=Choices(speed=speed, denoise=denoise))
+    done = export(source, out, spec, **how)
     return asdict(done) | {"out": str(done.out)}
 
 

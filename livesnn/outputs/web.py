@@ -31,7 +31,7 @@ from livesnn.outputs.decisions import KEPT_BYTES, DecisionFeeds
 from livesnn.outputs.loop import STUCK_S, Message, OutputLoop, Receiver, Seldom, keep_little, listening_socket
 from livesnn.outputs.served_source import PICTURES_PER_S, ServedSource
 from livesnn.session.event_picture import Picture
-from livesnn.session.showing import CLASSES_ON_DARK, CLASSES_ON_LIGHT
+from livesnn.session.verdict import CLASSES_ON_DARK, CLASSES_ON_LIGHT
 from livesnn.threads import pool
 
 MOST_CONNECTIONS = 200

@@ -59,7 +59,7 @@ class Agreement(NamedTuple):
     frames: int = 0  # in total
 
 
-class Compared(NamedTuple):
+class Difference(NamedTuple):
     """Where the two differ so far: how often, and in their times."""
 
     agreement: Agreement
@@ -74,7 +74,7 @@ class Comparison:
     If it takes other frames, these are made of the same events, and it follows the first in time: where the first
     has decided on a frame, the second has seen its own frames up to there.
 
-    For the pipeline's thread, except `compared`. Raises LivesnnError if the two can't be compared.
+    For the pipeline's thread, except `difference`. Raises LivesnnError if the two can't be compared.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Comparison:
         self._tracker.reset(0, "")
 
     @property
-    def compared(self) -> Compared:
+    def difference(self) -> Difference:
         """Where the two differ so far; from any thread."""
         with self._lock:
             agreement, latencies = self._agreement.now, [*self._latencies]
@@ -163,7 +163,7 @@ class Comparison:
         )
         busy_us = sum(1000 * each.p50 for each in network)
         late = self._live_frame_us is not None and busy_us > self._live_frame_us
-        return Compared(agreement, network, total, late)  # type: ignore[arg-type]  # both have two
+        return Difference(agreement, network, total, late)  # type: ignore[arg-type]  # both have two
 
     def _step(self, frame: Frame, slice_s: float, start_us: int) -> None:
         # As if the first hadn't stepped before.

@@ -73,10 +73,9 @@ ViewMode = Literal["decay", "accumulate"]
 Bytes = npt.NDArray[np.uint8]
 NEVER_US = -(1 << 62)  # before any event, see TIME_LIMIT_US
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
-FADE_US = 30_000  # Time constant of what fades, and period of what is counted
+FADE_US = 30_000  # Time constant of what fades, and how long an event counts
 AGE_BITS = 6  # a step of age, 64 µs: less than a level of 255
 AGES = 2953  # of these steps from an event to nothing, 6.3 times FADE_US: exp(−6.3) is less than half a level
-COUNTS = 64  # steps from no event to FULL_COUNT
 LONGEST_PAUSE_S = 0.1  # between pictures that take long, because other programs are busy too
 OFTEN_PAUSE_S = 0.026  # between those of a large sensor: 30 a second and more, for the least of the events' time
 
@@ -100,13 +99,7 @@ class ViewSpec:
 
 
 class Accumulator:
-    """Keeps the last event and the counts of each pixel, and paints either.
-
-    There are counts for the current period and for the one before, which fades out while the current one goes on.
-    So a steady movement doesn't flicker. Without further events the current period fades out after its end.
-
-    Only what the view shows is kept up to date. For counts, the packets of two periods are kept until they are shown:
-    to count an event takes longer than to note its time.
+    """Keeps the last event of each pixel and the packets of the last FADE_US, and paints either.
 
     Events outside the sensor are ignored here; the source counts them. Raises SourceError if the sensor is so large
     that a picture would fill the memory.
@@ -114,11 +107,8 @@ class Accumulator:
 
     def __init__(self, resolution: Resolution, view: ViewSpec = ViewSpec()) -> None:
         require_usual_size(resolution)
-        shape = (resolution.height, resolution.width)
-        self.resolution = resolution
-        self._last = np.empty(shape, np.int64)  # 2 t + p
-        self._counts = np.empty((2, *shape, 2), np.uint8)  # period (as `_slot` says), OFF and ON
-        self._uncounted: deque[Events] = deque()
+        self._last = np.empty((resolution.height, resolution.width), np.int64)  # 2 t + p
+        self._recent: deque[Events] = deque()
         self._keeping = threading.Lock()  # guards these: another thread may ask for a picture
         self.clear()
         self.set_view(view)
@@ -134,27 +124,18 @@ class Accumulator:
     def clear(self) -> None:
         """Forget every event, as after a seek: the old ones may lie in the future."""
         self._last.fill(2 * NEVER_US)
-        self._counts.fill(0)
         with self._keeping:
-            self._uncounted.clear()
-        self._start_us, self._slot = NEVER_US, 0  # of the current period
+            self._recent.clear()
 
     def add(self, packet: Events) -> None:
         if not packet.size:
             return
         _kernels()[_note_times](packet, self._last)
-        if self.view.mode == "accumulate":
-            self._count(packet)
-            return
         newest_us = packet["t"][-1]
         with self._keeping:
-            self._uncounted.append(packet)
-            while not 0 <= newest_us - self._uncounted[0]["t"][-1] <= 2 * FADE_US:
-                self._uncounted.popleft()
-
-    def _count(self, packet: Events) -> None:
-        count_events = _kernels()[_count_events]
-        self._start_us, self._slot = count_events(packet, self._counts, self._start_us, self._slot, FADE_US)
+            self._recent.append(packet)
+            while not 0 <= newest_us - self._recent[0]["t"][-1] <= FADE_US:
+                self._recent.popleft()
 
     def picture(self, now_us: int) -> Bytes:
         """Return uint8 [H, W, 3], a fresh array, as seen at ``now_us``."""
@@ -164,12 +145,11 @@ class Accumulator:
             _kernels()[_paint_ages](self._last, now_us, by_age, rgb)
         else:
             with self._keeping:
-                while self._uncounted:
-                    self._count(self._uncounted.popleft())
-            periods = (now_us - self._start_us) / FADE_US
-            newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
-            counts = self._counts[self._slot], self._counts[1 - self._slot]
-            _kernels()[_paint_counts](*counts, newer, older, by_count, rgb)
+                recent = list(self._recent)
+            counts = np.zeros((*self._last.shape, 2), np.uint8)  # OFF and ON
+            for packet in recent:
+                _kernels()[_count_events](packet, now_us - FADE_US, counts)
+            _kernels()[_paint_counts](counts, by_count, rgb)
         return rgb
 
 
@@ -262,13 +242,12 @@ def video_picture(data: Bytes) -> Bytes:
 
 def count_colours(palette: Palette) -> Bytes:
     """Return the colours of counts, uint8 [FULL_COUNT + 1 OFF, FULL_COUNT + 1 ON, 3]."""
-    every = COUNTS // FULL_COUNT
-    return _tables(palette.name)[1][::every, ::every]
+    return _tables(palette.name)[1]
 
 
 @cache
 def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
-    """Return colours by age, uint32 [2, AGES + 1] (OFF, ON), and by counts, uint8 [COUNTS + 1 OFF, … ON, 3].
+    """Return colours by age, uint32 [2, AGES + 1] (OFF, ON), and by counts, uint8 [FULL_COUNT + 1 OFF, … ON, 3].
 
     Those by age are 0xBBGGRR: one number is looked up twice as fast as three.
     """
@@ -276,7 +255,7 @@ def _tables(palette: str) -> tuple[npt.NDArray[np.uint32], Bytes]:
     levels = np.exp(-(np.arange(AGES + 1) << AGE_BITS) / FADE_US)
     levels[-1] = 0.0
     by_age = np.stack([colours.shades(levels, on=on) for on in (False, True)])
-    off, on = np.meshgrid(*[np.linspace(0.0, 1.0, COUNTS + 1)] * 2, indexing="ij")
+    off, on = np.meshgrid(*[np.linspace(0.0, 1.0, FULL_COUNT + 1)] * 2, indexing="ij")
     total = np.minimum(off + on, 1.0)
     share = (on / np.maximum(off + on, 1e-9))[..., None]
     by_count = share * colours.shades(total, on=True) + (1 - share) * colours.shades(total, on=False)
@@ -293,32 +272,16 @@ def _note_times(packet: Events, last: npt.NDArray[np.int64]) -> None:
             pixels[event.y * row + event.x] = 2 * event.t + event.p
 
 
-def _count_events(packet: Events, counts: Bytes, start_us: int, slot: int, period_us: int) -> tuple[int, int]:
-    """Change ``counts`` in place; return when the current period began, and its index in counts."""
-    _, height, width, _ = counts.shape
-    each_count, row, period = counts.reshape(-1), np.uint64(width), np.uint64(2 * width * height)
-    index = 0
-    while index < packet.size:
-        elapsed_us = packet[index].t - start_us
-        if elapsed_us >= period_us or elapsed_us < -period_us:
-            slot = 1 - slot
-            counts[slot] = 0
-            if 0 <= elapsed_us < 2 * period_us:
-                start_us += period_us
-            else:
-                counts[1 - slot] = 0
-                start_us = packet[index].t
-        base = np.uint64(slot) * period
-        while index < packet.size:
-            event = packet[index]
-            if not start_us - period_us <= event.t < start_us + period_us:
-                break
-            index += 1
-            if event.x < width and event.y < height:
-                at = base + np.uint64(2) * (event.y * row + event.x) + np.uint64(event.p)
-                count = each_count[at]
-                each_count[at] = count + (count < 255)
-    return start_us, slot
+def _count_events(packet: Events, from_us: int, counts: Bytes) -> None:
+    """Count the events since a time in place, to FULL_COUNT at most."""
+    height, width, _ = counts.shape
+    each_count, row = counts.reshape(-1), np.uint64(width)
+    for index in range(packet.size):
+        event = packet[index]
+        if event.t > from_us and event.x < width and event.y < height:
+            at = np.uint64(2) * (event.y * row + event.x) + np.uint64(event.p)
+            count = each_count[at]
+            each_count[at] = count + (count < FULL_COUNT)
 
 
 def _paint_ages(last: npt.NDArray[np.int64], now_us: int, colours: npt.NDArray[np.uint32], rgb: Bytes) -> None:
@@ -333,18 +296,12 @@ def _paint_ages(last: npt.NDArray[np.int64], now_us: int, colours: npt.NDArray[n
         octets[octet + np.uint64(2)] = colour >> 16 & 255
 
 
-def _paint_counts(
-    newer: Bytes, older: Bytes, newer_weight: float, older_weight: float, colours: Bytes, rgb: Bytes
-) -> None:
-    height, width, _ = newer.shape
-    newer_steps = newer_weight * COUNTS / FULL_COUNT
-    older_steps = older_weight * COUNTS / FULL_COUNT
+def _paint_counts(counts: Bytes, colours: Bytes, rgb: Bytes) -> None:
+    height, width, _ = counts.shape
     for y in range(height):
         for x in range(width):
-            off = min(int(newer[y, x, 0] * newer_steps + older[y, x, 0] * older_steps + 0.5), COUNTS)
-            on = min(int(newer[y, x, 1] * newer_steps + older[y, x, 1] * older_steps + 0.5), COUNTS)
             for channel in range(3):
-                rgb[y, x, channel] = colours[off, on, channel]
+                rgb[y, x, channel] = colours[counts[y, x, 0], counts[y, x, 1], channel]
 
 
 @cache
@@ -355,13 +312,12 @@ def _kernels() -> dict[Callable[..., Any], Callable[..., Any]]:
     from livesnn.compiled import njit
 
     packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
-    whole, real, none = numba.int64, numba.float64, numba.void
-    last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
-    ends, colours = numba.types.UniTuple(whole, 2), numba.uint32[:, ::1]
+    whole, none = numba.int64, numba.void
+    last, picture, colours = numba.int64[:, ::1], numba.uint8[:, :, ::1], numba.uint32[:, ::1]
     signatures: dict[Callable[..., Any], Any] = {
         _note_times: none(packet, last),
-        _count_events: ends(packet, numba.uint8[:, :, :, ::1], whole, whole, whole),
+        _count_events: none(packet, whole, picture),
         _paint_ages: none(last, whole, colours, picture),
-        _paint_counts: none(picture, picture, real, real, picture, picture),
+        _paint_counts: none(picture, picture, picture),
     }
     return {function: njit(kind, nogil=True, cache=True)(function) for function, kind in signatures.items()}

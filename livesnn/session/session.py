@@ -22,6 +22,7 @@ from livesnn.progress import Stopped
 from livesnn.session.camera_settings import CameraFiles, Mounting
 from livesnn.session.comparison import Comparer, Comparison
 from livesnn.session.control import SEEKING, Choices, Control
+from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import Display, Picture
 from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.results import (
@@ -34,7 +35,6 @@ from livesnn.session.results import (
     WindowDecision,
     why_no_window,
 )
-from livesnn.session.showing import DecisionLog
 from livesnn.sources import Source, is_live
 from livesnn.threads import WAKE_S, Latest, Worker
 

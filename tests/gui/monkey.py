@@ -169,7 +169,7 @@ class Monkey:
             ),
             lambda: dock.save(
                 next(name for name, each in panel.plots.items() if each is plot),
-                Path(self._folder.name, f"plot{self.random.choice(('.png', '.svg', '.csv'))}"),
+                Path(self._folder.name, f"plot{self.random.choice(('.png', '.csv'))}"),
             ),
         )
         self.random.choice(things)()

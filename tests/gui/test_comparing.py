@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.comparing import LATE, AgreementView, CompareDialog, ComparisonPanel, percent
 from livesnn.app.main_window import MainWindow
 from livesnn.infer.decide import Percentiles
-from livesnn.session.comparison import Agreement, Compared, Second
+from livesnn.session.comparison import Agreement, Difference, Second
 from livesnn.session.control import Choices
 from tests.synthetic import CARD, write_model
 from tests.waiting import in_real_time
@@ -111,7 +111,7 @@ def test_a_second_that_is_too_slow_is_said(qtbot: QtBot) -> None:
     view = AgreementView()
     qtbot.addWidget(view)
     times = Percentiles(30.0), Percentiles(40.0)
-    view.show_compared(Compared(Agreement(0.9, 0.8, 1000), times, times, late=True))
+    view.show_difference(Difference(Agreement(0.9, 0.8, 1000), times, times, late=True))
     assert (view.percent, view.late) == ("90.0 %", True)
     assert view.toolTip().startswith("The two together can't keep up")
     assert LATE.startswith("Too slow")

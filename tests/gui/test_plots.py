@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -273,10 +272,10 @@ def window_with_plots(qtbot: QtBot, make_window: MakeWindow, recording: Path) ->
     return window
 
 
-def test_a_plot_is_saved_as_a_picture_a_drawing_and_a_table(window_with_plots: MainWindow, tmp_path: Path) -> None:
+def test_a_plot_is_saved_as_a_picture_and_a_table(window_with_plots: MainWindow, tmp_path: Path) -> None:
     plots = window_with_plots.plots
-    for name, look in LOOKS.items():
-        for suffix in (".png", ".svg", ".csv"):
+    for name in LOOKS:
+        for suffix in (".png", ".csv"):
             file = tmp_path / f"{name}{suffix}"
             plots.save(name, file)
             assert window_with_plots.banner.message.text() == f"Saved {file}"
@@ -285,10 +284,6 @@ def test_a_plot_is_saved_as_a_picture_a_drawing_and_a_table(window_with_plots: M
         assert picture.width() == 2 * plot.widget.width()
         places = product(range(0, picture.width(), 3), range(0, picture.height(), 3))
         assert len({picture.pixelColor(*place).name() for place in places}) > 10
-        drawing = tmp_path / f"{name}.svg"
-        titles = [node.text for node in ElementTree.parse(drawing).iter() if node.tag.endswith("title")]
-        assert titles == [look.title]
-        assert _drawn(drawing) > 100
         lines = (tmp_path / f"{name}.csv").read_text().splitlines()
         at, values = plot.values
         assert len(lines[0].split(",")) == 2 + len(plot.names)
@@ -305,7 +300,7 @@ def test_the_table_says_when_in_the_source_a_value_was(window_with_plots: MainWi
     assert 0 < stream_s.min() <= stream_s.max() < 60
 
 
-@pytest.mark.parametrize(("file", "words"), [("no/such/a.png", "choose another folder"), ("a.pdf", ".svg or .csv")])
+@pytest.mark.parametrize(("file", "words"), [("no/such/a.png", "choose another folder"), ("a.pdf", ".png or .csv")])
 def test_what_cant_be_saved_is_said(window_with_plots: MainWindow, tmp_path: Path, file: str, words: str) -> None:
     window_with_plots.plots.save("rate", tmp_path / file)
     assert words in window_with_plots.banner.message.text()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.session.showing import MOST_DECISIONS
+from livesnn.session.decision_table import MOST_DECISIONS
 
 FRAMES = int(os.environ.get("LIVESNN_SOAK_FRAMES", "12000"))
 LOGGED = 320  # bytes of a frame's decision in the log of a live source, which ends growing; measured: 302

@@ -20,7 +20,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.app.stage import AGAIN_S, FADE_S, RESTARTING, Caption, Past, follow_trail
 from livesnn.app.tabs import Tabs
 from livesnn.session.event_picture import PALETTES
-from livesnn.session.showing import Said
+from livesnn.session.verdict import Verdict
 from tests.fake_source import FakeSource, at, cut
 from tests.synthetic import moving_bar
 from tests.waiting import in_real_time
@@ -29,8 +29,8 @@ from .test_run import python
 
 MakeWindow = Callable[..., MainWindow]
 DARK = PALETTES["blue and orange"]
-WAVE, CLAP = Said("Wave", "", 0, 0.9), Said("Clap", "", 1, 0.8)
-UNSURE = Said("Not sure", "few events")
+WAVE, CLAP = Verdict("Wave", "", 0, 0.9), Verdict("Clap", "", 1, 0.8)
+UNSURE = Verdict("Not sure", "few events")
 LOOK = """
 import json, sys
 from PySide6.QtCore import QTimer
@@ -177,13 +177,13 @@ def caption(qtbot: QtBot) -> Caption:
 def test_a_decision_is_written_in_its_colour_in_letters_to_be_read_from_ten_metres(
     caption: Caption, words: str
 ) -> None:
-    caption.show_said(Said(words, "", 3, 0.5), 1.0)
+    caption.show_said(Verdict(words, "", 3, 0.5), 1.0)
     rows = rows_with(shown(caption), style.class_colour(3))
     assert len(rows) > 75  # 7 hundredths of the screen: 5 cm on 55 inches
 
 
 def test_what_is_not_decided_has_no_class_s_colour(caption: Caption) -> None:
-    caption.show_said(Said("Not sure", "few events: more light"), 1.0)
+    caption.show_said(Verdict("Not sure", "few events: more light"), 1.0)
     image = shown(caption)
     assert not any(rows_with(image, style.class_colour(number)) for number in range(12))
     assert rows_with(image, QColor(style.DARK.faint))

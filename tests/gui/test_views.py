@@ -13,7 +13,7 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import CaptionRow, ShorteningLabel
 from livesnn.app.widgets.readout import DecisionView, ReadoutPanel, fitting_pixels
 from livesnn.infer.decide import ADVICE, Decision
-from livesnn.session.showing import Said
+from livesnn.session.verdict import Verdict
 
 from .shown_results import CARD, GESTURES, even_but, make_result
 
@@ -29,7 +29,7 @@ def test_a_decision_of_any_length_is_painted_in_its_box(qtbot: QtBot, text: str)
     qtbot.addWidget(view)
     view.resize(320, 140)
     empty = colours(view)
-    view.show_said(Said(text, "", 3, 0.9))
+    view.show_said(Verdict(text, "", 3, 0.9))
     assert colours(view) - empty
 
 
@@ -72,9 +72,9 @@ def test_a_reason_is_painted_at_any_width(qtbot: QtBot, width: int) -> None:
     view = DecisionView()
     qtbot.addWidget(view)
     view.resize(width, 62)
-    view.show_said(Said("Not sure"))
+    view.show_said(Verdict("Not sure"))
     without = view.grab().toImage()
-    view.show_said(Said("Not sure", "a movement that the model doesn't know"))
+    view.show_said(Verdict("Not sure", "a movement that the model doesn't know"))
     assert view.grab().toImage() != without
 
 

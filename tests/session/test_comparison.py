@@ -80,7 +80,7 @@ def test_a_model_agrees_with_itself_in_every_frame(play: Play, recording: Path, 
     for one, other in pairs:
         assert other.frame is one.frame or np.array_equal(other.frame.data, one.frame.data)
         assert np.array_equal(other.probabilities, one.probabilities)
-    agreement = comparison.compared.agreement
+    agreement = comparison.difference.agreement
     assert (agreement.minute, agreement.total) == (1.0, 1.0)
     assert agreement.frames >= len(pairs)
 
@@ -92,12 +92,12 @@ def test_it_begins_with_the_first_model_reset_so_that_both_start_from_the_same_s
     eventually(lambda: (shown := session.results.take()) is not None and shown.result.carried > 5)
     session.results = kept = Everything()
     comparison = compare(session, Second(str(model_folder)))
-    eventually(lambda: comparison.compared.agreement.frames > 100)
+    eventually(lambda: comparison.difference.agreement.frames > 100)
     first = next(each for each in kept.put_in if each.second is not None)
     assert first.second is not None
     assert (first.result.carried, first.second.result.carried) == (1, 1)
     assert first.reset_by in ("the comparison", "starting again")
-    assert comparison.compared.agreement.total == 1
+    assert comparison.difference.agreement.total == 1
 
 
 def test_another_engine_agrees_nearly_always(play: Play) -> None:
@@ -106,7 +106,7 @@ def test_another_engine_agrees_nearly_always(play: Play) -> None:
     assert len(pairs) > 50
     same = [int(one.probabilities.argmax()) == int(other.probabilities.argmax()) for one, other in pairs]
     assert np.mean(same) >= 0.99
-    assert comparison.compared.agreement.total >= 0.99
+    assert comparison.difference.agreement.total >= 0.99
     assert comparison.model.engine == "torch"
 
 
@@ -118,7 +118,7 @@ def test_the_agreement_is_the_share_of_frames_with_the_same_decision(
     same = [one.decision == other.decision for one, other in pairs]
     assert {other.decision for _, other in pairs} == {None}
     assert 0 <= np.mean(same) < 1
-    assert comparison.compared.agreement.total == pytest.approx(np.mean(same), abs=0.05)
+    assert comparison.difference.agreement.total == pytest.approx(np.mean(same), abs=0.05)
 
 
 def test_each_has_its_own_state(play: Play, recording: Path, model_folder: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_model_of_other_slices_gets_frames_of_its_own_but_none_from_later(
     assert {other.frame.data.shape for _, other in pairs} == {(2, 17, 17)}
     alone = [each.t for each in livesnn.run(recording, other_model) if each.window_seen]
     assert list(dict.fromkeys(other.t for _, other in pairs)) == alone
-    assert 0.5 < comparison.compared.agreement.total <= 1
+    assert 0.5 < comparison.difference.agreement.total <= 1
 
 
 def test_the_noise_filter_can_be_for_the_second_only(play: Play, model_folder: Path, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_the_noise_filter_can_be_for_the_second_only(play: Play, model_folder: P
 
 def test_the_times_of_both_are_measured(play: Play, recording: Path, model_folder: Path) -> None:
     _, comparison = played_beside(play, recording, model_folder, Second(str(model_folder)))
-    network, total = comparison.compared.network_ms, comparison.compared.total_ms
+    network, total = comparison.difference.network_ms, comparison.difference.total_ms
     for which in range(2):
         assert 0 < network[which].p50 < total[which].p50
 

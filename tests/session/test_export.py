@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,13 +19,13 @@ from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.filters import Orientation, Stretch
 from livesnn.events.recording import open_recording
 from livesnn.session.control import Choices
+from livesnn.session.decision_table import DecisionLog
 from livesnn.session.event_picture import PALETTES, ViewSpec
-from livesnn.session.export import export, export_last
+from livesnn.session.export import ExportSpec, export, export_last
 from livesnn.session.session import Session
-from livesnn.session.showing import DecisionLog, Showing
 from tests.disks import fill, small_disk
 from tests.fake_source import FakeSource, joined
-from tests.synthetic import SENSOR, moving_bar, write_recording
+from tests.synthetic import CARD, SENSOR, moving_bar, write_recording
 from tests.waiting import eventually
 
 Pictures = npt.NDArray[np.uint8]
@@ -58,7 +59,7 @@ def nothing_else_in(folder: Path, *names: str) -> bool:
 def film(model_folder: Path, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a film of all of the bar's second."""
     out = tmp_path_factory.mktemp("films") / "bar.mp4"
-    done = export(recording, out, Showing(model_folder))
+    done = export(recording, out, ExportSpec(model_folder))
     assert (done.out, done.format, done.count) == (out, "mp4", 30)
     return out
 
@@ -94,7 +95,7 @@ def test_a_films_caption_changes_when_the_decision_does(film: Path, model_folder
 
 
 def test_slow_motion_has_more_pictures_of_the_same_time(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    showing = Showing(model_folder, choices=Choices(speed=0.5))
+    showing = ExportSpec(model_folder, choices=Choices(speed=0.5))
     done = export(recording, tmp_path / "slow.mp4", showing, stretch=Stretch(0.2, 0.6))
     assert done.count == len(pictures_of(tmp_path / "slow.mp4")) == 24
 
@@ -102,7 +103,7 @@ def test_slow_motion_has_more_pictures_of_the_same_time(model_folder: Path, reco
 def test_a_film_looks_as_chosen(model_folder: Path, recording: Path, tmp_path: Path) -> None:
     light = Choices(view=ViewSpec(palette="white background"))
     half = Stretch(0.1, 0.4)
-    showing = Showing(model_folder, choices=light)
+    showing = ExportSpec(model_folder, choices=light)
     export(recording, tmp_path / "light.mp4", showing, stretch=half)
     mirrored_choices = replace(showing.choices, mirrored=True)
     export(recording, tmp_path / "mirrored.mp4", replace(showing, choices=mirrored_choices), stretch=half)
@@ -119,27 +120,8 @@ def test_a_film_looks_as_chosen(model_folder: Path, recording: Path, tmp_path: P
     assert apart(turned[:, :SIDE], mirrored[:, :SIDE]) < 3  # what differs is the network's input
 
 
-def test_a_gif_shows_the_same_and_repeats(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    done = export(recording, tmp_path / "bar.gif", Showing(model_folder), stretch=Stretch(0.5, 1.0))
-    read, animation = cv2.imreadanimation(str(tmp_path / "bar.gif"))
-    assert read
-    assert done.count == len(animation.frames) == 10
-    assert list(animation.durations) == [50] * 10
-    assert animation.loop_count == 0
-    assert apart(animation.frames[0], animation.frames[-1]) > 1
-
-
-def test_a_gif_that_would_fill_the_memory_is_refused_at_once(model_folder: Path, tmp_path: Path) -> None:
-    hour = moving_bar(1_000_000)[::100].copy()
-    hour["t"] = 3_600 * (hour["t"] - 5_000_000)
-    recording = write_recording(tmp_path / "hour.npz", hour)
-    with pytest.raises(SourceError, match=r"hour\.gif: a GIF takes \d+ s of this video at most: choose \.mp4"):
-        export(recording, tmp_path / "hour.gif", Showing(model_folder))
-    assert nothing_else_in(tmp_path, "hour.npz")
-
-
 def test_a_video_is_filmed_as_the_network_sees_it(video_model: Path, clip: Path, tmp_path: Path) -> None:
-    done = export(clip, tmp_path / "clip.mp4", Showing(video_model))
+    done = export(clip, tmp_path / "clip.mp4", ExportSpec(video_model))
     pictures = pictures_of(tmp_path / "clip.mp4")
     assert done.count == len(pictures) == 36  # 1.2 s
     side = pictures.shape[2]
@@ -148,23 +130,38 @@ def test_a_video_is_filmed_as_the_network_sees_it(video_model: Path, clip: Path,
     assert np.corrcoef(places, np.arange(len(places)))[0, 1] > 0.98
 
 
-def test_a_table_has_the_decisions_of_livesnn_run(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    done = export(recording, tmp_path / "bar.csv", Showing(model_folder))
-    results = [result for result in livesnn.run(recording, model_folder) if result.window_seen]
-    rows = rows_of(tmp_path / "bar.csv")
+@pytest.fixture(scope="module")
+def table(model_folder: Path, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the table of all of the bar's second."""
+    out = tmp_path_factory.mktemp("tables") / "bar.csv"
+    assert export(recording, out, ExportSpec(model_folder)).count == 91
+    return out
+
+
+def test_a_table_has_the_decisions_of_livesnn_run_and_a_live_source_logs_the_same(
+    table: Path, model_folder: Path, recording: Path, tmp_path: Path
+) -> None:
+    log, results = DecisionLog(), list(livesnn.run(recording, model_folder))
+    for result in results:
+        log.add(result)
+    results, rows = [result for result in results if result.window_seen], rows_of(table)
     assert [int(row["t_us"]) for row in rows] == [result.t for result in results]
     assert [row["decision"] or None for row in rows] == [result.decision for result in results]
-    assert done.count == len(results)
-    numbers = np.genfromtxt(tmp_path / "bar.csv", delimiter=",", skip_header=1)
+    numbers = np.genfromtxt(table, delimiter=",", skip_header=1)
     np.testing.assert_allclose(numbers[:, 2], [result.confidence for result in results], atol=1e-6)
     np.testing.assert_allclose(numbers[:, 3:], [result.probabilities for result in results], atol=1e-6)
     assert list(rows[0])[:4] == ["t_us", "decision", "confidence", "probability_0"]
+    assert log.write(tmp_path / "log.csv", CARD.classes) == len(log) == 91
+    assert (tmp_path / "log.csv").read_text() == table.read_text()
+    with pytest.raises(SourceError, match="exists already"):
+        log.write(tmp_path / "log.csv", [])
 
 
-def test_a_stretchs_table_is_that_part_of_the_whole(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    export(recording, tmp_path / "all.csv", Showing(model_folder))
-    export(recording, tmp_path / "part.csv", Showing(model_folder), stretch=Stretch(0.3, 0.6))
-    inside = [row for row in rows_of(tmp_path / "all.csv") if 5_300_000 <= int(row["t_us"]) < 5_600_000]
+def test_a_stretchs_table_is_that_part_of_the_whole(
+    table: Path, model_folder: Path, recording: Path, tmp_path: Path
+) -> None:
+    export(recording, tmp_path / "part.csv", ExportSpec(model_folder), stretch=Stretch(0.3, 0.6))
+    inside = [row for row in rows_of(table) if 5_300_000 <= int(row["t_us"]) < 5_600_000]
     assert rows_of(tmp_path / "part.csv") == inside
     assert len(inside) == 30
 
@@ -174,27 +171,27 @@ def test_a_decision_is_not_shown_through_a_second_without_events(model_folder: P
     late = bar[-1:].copy()
     late["t"] += 2_600_000
     recording = write_recording(tmp_path / "gap.npz", np.concatenate([bar, late]))
-    export(recording, tmp_path / "gap.mp4", Showing(model_folder))
+    export(recording, tmp_path / "gap.mp4", ExportSpec(model_folder))
     captions = pictures_of(tmp_path / "gap.mp4")[:, SIDE + 20 : -20, 40:600]
     soon, before, after = captions[15], captions[35], captions[60]  # 0.5 s, 1.2 s and 2 s
     assert apart(soon, before) < 2 < apart(before, after)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "gif", "csv"])
+@pytest.mark.parametrize("suffix", ["mp4", "csv"])
 def test_an_existing_file_is_only_replaced_where_that_is_wanted(
     suffix: str, model_folder: Path, recording: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / f"kept.{suffix}"
     out.write_text("mine")
     with pytest.raises(SourceError, match="exists already"):
-        export(recording, out, Showing(model_folder), stretch=Stretch(0.8))
+        export(recording, out, ExportSpec(model_folder), stretch=Stretch(0.8))
     assert out.read_text() == "mine"
-    export(recording, out, Showing(model_folder), stretch=Stretch(0.8), overwrite=True)
+    export(recording, out, ExportSpec(model_folder), stretch=Stretch(0.8), overwrite=True)
     assert out.read_bytes()[:4] != b"mine"
     assert nothing_else_in(tmp_path, out.name)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "gif", "csv"])
+@pytest.mark.parametrize("suffix", ["mp4", "csv"])
 def test_a_cancelled_export_leaves_nothing(suffix: str, model_folder: Path, recording: Path, tmp_path: Path) -> None:
     class _Cancelled(Exception):  # noqa: N818
         pass
@@ -204,18 +201,18 @@ def test_a_cancelled_export_leaves_nothing(suffix: str, model_folder: Path, reco
             raise _Cancelled
 
     with pytest.raises(_Cancelled):
-        export(recording, tmp_path / f"bar.{suffix}", Showing(model_folder), progress=cancel)
+        export(recording, tmp_path / f"bar.{suffix}", ExportSpec(model_folder), progress=cancel)
     assert nothing_else_in(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "gif", "csv"])
+@pytest.mark.parametrize("suffix", ["mp4", "csv"])
 def test_a_full_disk_is_said_and_leaves_nothing(
     suffix: str, model_folder: Path, recording: Path, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", 400_000) as disk:
         fill(disk)
         with pytest.raises(SourceError, match=rf"bar\.{suffix}.*(free some space|the free space)") as raised:
-            export(recording, disk / f"bar.{suffix}", Showing(model_folder))
+            export(recording, disk / f"bar.{suffix}", ExportSpec(model_folder))
         assert "\n" not in str(raised.value)
         assert ".livesnn-" not in str(raised.value)
         assert nothing_else_in(disk, "filling")
@@ -232,57 +229,43 @@ def test_a_disk_that_gets_full_on_the_way_is_said_and_leaves_nothing(
                 filled.append(share)
                 fill(disk)
 
-        slow = Showing(model_folder, choices=Choices(speed=0.2))
+        slow = ExportSpec(model_folder, choices=Choices(speed=0.2))
         with pytest.raises(SourceError, match=r"bar\.mp4.*(free some space|the free space)"):
             export(recording, disk / "bar.mp4", slow, progress=fill_once)
         assert nothing_else_in(disk, "filling")
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "gif", "csv"])
+@pytest.mark.parametrize("suffix", ["mp4", "csv"])
 def test_a_folder_that_cannot_be_written_is_said(suffix: str, model_folder: Path, recording: Path) -> None:
     if sys.platform != "linux":
         pytest.skip("/proc is Linux's")
     with pytest.raises(SourceError, match=rf"^/proc/bar\.{suffix}: can't be written \("):
-        export(recording, Path(f"/proc/bar.{suffix}"), Showing(model_folder))
+        export(recording, Path(f"/proc/bar.{suffix}"), ExportSpec(model_folder))
 
 
-def refused(name: str, source: str, words: str) -> tuple[str, str, str]:
-    return name, source, words
+SLOW = Choices(speed=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("name", "source", "words"),
+    ("name", "source", "words", "how"),
     [
-        refused("a.avi", "bar", r"choose one that ends in \.mp4, \.gif, \.csv"),
-        refused("a.mp4", "camera", "has no past"),
-        refused("a.mp4", "missing.aedat4", "no such file"),
-        refused("missing/a.mp4", "bar", "there is no folder"),
+        ("a.avi", "bar", r"choose one that ends in \.mp4 or \.csv", {}),
+        ("a.mp4", "camera", "has no past", {}),
+        ("a.mp4", "missing.aedat4", "no such file", {}),
+        ("missing/a.mp4", "bar", "there is no folder", {}),
+        ("a.mp4", "bar", r"the recording ends at 1\.\d+ s, before 7 s", {"stretch": Stretch(7.0)}),
+        ("a.csv", "bar", r"there is no decision from 0 s to 0\.1 s", {"stretch": Stretch(0, 0.1)}),
+        ("a.mp4", "bar", "would last 278,006 hours", {"choices": SLOW}),
     ],
 )
-def test_what_cannot_be_exported_is_said(
-    name: str, source: str, words: str, model_folder: Path, recording: Path, tmp_path: Path
+def test_what_cannot_be_exported_is_said_and_nothing_is_left(
+    name: str, source: str, words: str, how: dict[str, Any], model_folder: Path, recording: Path, tmp_path: Path
 ) -> None:
     named = {"bar": recording}.get(source, source)
+    spec = ExportSpec(model_folder, choices=how.pop("choices", Choices()))
     with pytest.raises(LivesnnError, match=words):
-        export(named, tmp_path / name, Showing(model_folder))
-
-
-def test_a_stretch_beyond_the_end_is_said(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"the recording ends at 1\.\d+ s, before 7 s"):
-        export(recording, tmp_path / "a.mp4", Showing(model_folder), stretch=Stretch(7.0))
-
-
-def test_a_live_sources_table_has_what_was_logged(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    log = DecisionLog()
-    results = list(livesnn.run(recording, model_folder))
-    for result in results:
-        log.add(result)
-    rows = log.write(tmp_path / "log.csv", livesnn.load_model(model_folder).card.classes)
-    export(recording, tmp_path / "run.csv", Showing(model_folder))
-    assert rows == len(log) == 91
-    assert (tmp_path / "log.csv").read_text() == (tmp_path / "run.csv").read_text()
-    with pytest.raises(SourceError, match="exists already"):
-        log.write(tmp_path / "log.csv", [])
+        export(named, tmp_path / name, spec, **how)
+    assert nothing_else_in(tmp_path)
 
 
 def test_the_last_seconds_of_a_live_source_are_exactly_what_is_kept(
@@ -291,11 +274,11 @@ def test_the_last_seconds_of_a_live_source_are_exactly_what_is_kept(
     bar = moving_bar(1_000_000, start_us=0)
     session = play(FakeSource(np.array_split(bar, 100), resolution=SENSOR, then="wait"), pre_roll_s=60.0)
     eventually(lambda: session.statistics.events + session.statistics.dropped == bar.size)
-    events = export_last(session.control, tmp_path / "last.aedat4", Showing(model_folder))
+    events = export_last(session.control, tmp_path / "last.aedat4", ExportSpec(model_folder))
     with open_recording(tmp_path / "last.aedat4") as recording:
         np.testing.assert_array_equal(joined(recording), bar)
     assert events == bar.size
-    pictures = export_last(session.control, tmp_path / "last.mp4", Showing(model_folder))
+    pictures = export_last(session.control, tmp_path / "last.mp4", ExportSpec(model_folder))
     assert pictures == len(pictures_of(tmp_path / "last.mp4")) == 30
     assert nothing_else_in(tmp_path, "last.aedat4", "last.mp4")
 
@@ -307,18 +290,5 @@ def test_of_a_live_source_that_keeps_nothing_nothing_is_written(
     session = play(FakeSource([moving_bar(100_000, start_us=0)], resolution=SENSOR, then="wait"))
     eventually(lambda: session.statistics.events > 0)
     with pytest.raises(SourceError, match=f"/{name}: no event came in the last seconds: wait for some"):
-        export_last(session.control, tmp_path / name, Showing(model_folder))
-    assert nothing_else_in(tmp_path)
-
-
-def test_a_film_of_days_is_refused_at_once(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    slow = Showing(model_folder, choices=Choices(speed=1e-9))
-    with pytest.raises(SourceError, match="would last 278,006 hours"):
-        export(recording, tmp_path / "slow.mp4", slow)
-    assert nothing_else_in(tmp_path)
-
-
-def test_a_stretch_without_a_decision_makes_no_table(model_folder: Path, recording: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"there is no decision from 0 s to 0\.1 s"):
-        export(recording, tmp_path / "short.csv", Showing(model_folder), stretch=Stretch(0, 0.1))
+        export_last(session.control, tmp_path / name, ExportSpec(model_folder))
     assert nothing_else_in(tmp_path)

@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyqtgraph
-from PySide6.QtCore import QBuffer, QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QPaintDevice, QPainter, QPainterPath, QPicture
-from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPicture
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolTip, QVBoxLayout
 
 from livesnn.app import style
@@ -201,7 +200,7 @@ class Plot(QFrame):
         self.widget = pyqtgraph.GraphicsLayoutWidget()  # a PlotWidget, with its menus, takes three times as long
         self._lines = [pyqtgraph.InfiniteLine(angle=angle) for angle in (90, 0)]
         self._curves = Curves()
-        tip = f"Save “{look.title}” as PNG, SVG or CSV"
+        tip = f"Save “{look.title}” as PNG or CSV"
         self.save = icon_button("save", tip, 24, 16, self.save_wanted.emit)
         self._set_up()
         heading = fill(QHBoxLayout(), (self.legend, 1), self.save, spacing=4)
@@ -398,7 +397,7 @@ class Plot(QFrame):
     # Saving
 
     def save_to(self, path: Path, axis_values: Sequence[tuple[str, FloatArray]]) -> None:
-        """Write the plot as PNG or SVG as it is on the screen, or its values as CSV.
+        """Write the plot as PNG as it is on the screen, or its values as CSV.
 
         The suffix is the format. ``axis_values`` are the first columns of a CSV file with their
         names, [N] each: one row for each of `values`. Raises OSError if it can't be written.
@@ -407,42 +406,21 @@ class Plot(QFrame):
             replace_file(path, self._table(axis_values).encode())
             return
         self._leave()
-        replace_file(path, self._drawing() if path.suffix.lower() == ".svg" else self._picture())
-
-    def _drawing(self) -> bytes:
-        """Return the plot as SVG. Qt draws it: pyqtgraph's own exporter fails on paths that Qt 6.11 writes."""
-        buffer = QBuffer()
-        generator = QSvgGenerator(QSvgGenerator.SvgVersion.Svg11)  # has clipping
-        generator.setOutputDevice(buffer)
-        generator.setSize(self._saved_size())
-        generator.setResolution(self.logicalDpiX())  # the axes are drawn in advance, for the screen's
-        generator.setViewBox(QRect(QPoint(0, 0), self._saved_size()))
-        generator.setTitle(self.look.title)
-        self._render(generator)
-        return bytes(buffer.data().data())
+        replace_file(path, self._picture())
 
     def _picture(self) -> bytes:
-        image = QImage(self._saved_size() * _SAVED_SCALE, QImage.Format.Format_RGB32)
-        image.setDevicePixelRatio(_SAVED_SCALE)
-        self._render(image)
-        return png(image)
-
-    def _saved_size(self) -> QSize:
-        plot = self.widget.size()
-        return QSize(plot.width(), plot.height() + self.legend.whole_height(plot.width(), self._all_named()) + 8)
-
-    def _render(self, device: QPaintDevice) -> None:
-        size = self._saved_size()
-        painter = QPainter(device)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.fillRect(QRect(QPoint(0, 0), size), QColor(style.theme.surface))
-        painter.save()
-        self.legend.draw(painter, size.width(), self._all_named(), whole=True)
-        painter.restore()
+        """Return the plot below its whole legend as PNG."""
         plot = self.widget.rect()
-        below = QRectF(0, size.height() - plot.height(), plot.width(), plot.height())
-        self.widget.render(painter, below, self.widget.viewport().rect())
+        top = self.legend.whole_height(plot.width(), self._all_named()) + 8
+        image = QImage(QSize(plot.width(), top + plot.height()) * _SAVED_SCALE, QImage.Format.Format_RGB32)
+        image.setDevicePixelRatio(_SAVED_SCALE)
+        image.fill(QColor(style.theme.surface))
+        painter = QPainter(image)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self.legend.draw(painter, plot.width(), self._all_named(), whole=True)
+        self.widget.render(painter, QRectF(plot.translated(0, top)), self.widget.viewport().rect())
         painter.end()
+        return png(image)
 
     def _table(self, axis_values: Sequence[tuple[str, FloatArray]]) -> str:
         unit = f" ({self.look.unit})" if self.look.unit else ""

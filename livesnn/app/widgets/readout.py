@@ -32,7 +32,7 @@ from livesnn.card import ModelCard
 from livesnn.console import capitalised
 from livesnn.infer.decide import ADVICE, STALE_US, Reason, Silence
 from livesnn.session.results import HISTORY_US, NO_HISTORY, History, ShownResult
-from livesnn.session.showing import NO_EVENTS, NOT_SURE, NOTHING_YET, Said, said_of
+from livesnn.session.verdict import NO_EVENTS, NOT_SURE, NOTHING_YET, Verdict, verdict_of
 
 _LEAST_ROWS = 8  # that there is always room for
 _ROW = (15, 48)  # least and greatest height of a row, pixels
@@ -248,7 +248,7 @@ class ReadoutPanel(QWidget):
     def show_silence(self, silence: Silence) -> None:
         self.rows.dim()
         why = capitalised(ADVICE[Reason.NO_EVENTS].partition(": ")[2])
-        self.decision.show_said(Said(NO_EVENTS, why), ago(silence.seconds))
+        self.decision.show_said(Verdict(NO_EVENTS, why), ago(silence.seconds))
 
     def show_result(self, shown: ShownResult) -> None:
         result = shown.result
@@ -256,7 +256,7 @@ class ReadoutPanel(QWidget):
             self._scrolled.ensureVisible(0, self.rows.middle(result.decision), 0, _ROW[1])
         self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:
-            self.decision.show_said(said_of(result, self.rows.classes))
+            self.decision.show_said(verdict_of(result, self.rows.classes))
         elif shown.last is not None:
             label = NOT_SURE.lower() if shown.last.label is None else style.readable(shown.last.label)
             self.decision.clear(f"last: {label} · {100 * shown.last.confidence:.0f} %")
@@ -274,9 +274,9 @@ class DecisionView(Painted):
         self.clear()
 
     def clear(self, words: str = NOTHING_YET) -> None:
-        self.show_said(Said(words), NOTHING)
+        self.show_said(Verdict(words), NOTHING)
 
-    def show_said(self, said: Said, beside: str = "") -> None:
+    def show_said(self, said: Verdict, beside: str = "") -> None:
         """Show what the network says; ``beside`` stands beside the bar in place of the confidence."""
         self.said, self._beside = said, beside or f"{100 * said.confidence:.0f} %"
         self.setToolTip(said.why)  # where it doesn't fit
