@@ -26,7 +26,7 @@ from livesnn.events.convert import convert, written_whole
 from livesnn.events.filters import Stretch
 from livesnn.files import proposed_name
 from livesnn.progress import Progress, Stopped
-from livesnn.session.export import AEDAT4, CSV, MP4, export, export_last
+from livesnn.session.export import AEDAT4, CSV, MP4, ExportSpec, export, export_last
 from livesnn.threads import Worker
 
 PNG = ".png"
