@@ -25,13 +25,6 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from livesnn.events.formats.lz4_frames import (
-    EVENT_BYTES,
-    EVENTS_PREFIX,
-    LZ4_MAGIC,
-    LZ4_MAX_RATIO,
-    unpack_lz4,
-)
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 MAGIC = b"#!AER-DAT4.0\r\n"
@@ -40,9 +33,16 @@ PACKET_HEADER = struct.Struct("<ii")
 MAX_PACKET_BYTES = 128 << 20
 """The most a packet may have, compressed or not: 8 million events, or a 40-megapixel colour frame."""
 
+EVENT_BYTES = 16
+"""An event in the file: t int64, x and y int16, on one byte, three bytes of padding."""
+
+# Size prefix (filled in), root offset, "EVTS", vtable of one field, root table, number of events (filled in).
+EVENTS_PREFIX = bytes.fromhex("00000000 10000000 45565453 0000 0600 0800 0400 06000000 04000000 00000000")
+
+_LZ4_MAGIC, _ZSTD_MAGIC = b"\x04\x22\x4d\x18", b"\x28\xb5\x2f\xfd"
+_LZ4_MAX_RATIO = 255  # the most one byte of LZ4 can stand for
 # A packet of 10,000 events fits, and one block decompresses fastest.
 _LZ4_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 _U16, _I32, _U32, _I64 = (struct.Struct(code) for code in ("<H", "<i", "<I", "<q"))
 
@@ -142,7 +142,7 @@ class Compression(IntEnum):
         """The four bytes that a compressed packet starts with; empty without compression."""
         if self is Compression.NONE:
             return b""
-        return LZ4_MAGIC if self <= Compression.LZ4_HIGH else _ZSTD_MAGIC
+        return _LZ4_MAGIC if self <= Compression.LZ4_HIGH else _ZSTD_MAGIC
 
 
 def compress(content: bytes, compression: Compression) -> bytes:
@@ -180,11 +180,8 @@ class Decompressor(threading.local):
         return self._decompress_lz4(packed, limit) if lz4_packed else self._decompress_zstd(packed, limit)
 
     def _decompress_lz4(self, packed: memoryview, limit: int) -> memoryview:
-        (unpacked,) = unpack_lz4(packed, [(0, len(packed))], limit)
-        if unpacked is not None:
-            return unpacked.content
         lz4.frame.reset_decompression_context(self._lz4_context)
-        limit = min(LZ4_MAX_RATIO * len(packed) + 64, limit)
+        limit = min(_LZ4_MAX_RATIO * len(packed) + 64, limit)
         try:
             content, _, whole = lz4.frame.decompress_chunk(
                 self._lz4_context, packed, max_length=limit, return_bytearray=True

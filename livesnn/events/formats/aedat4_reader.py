@@ -8,13 +8,17 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from livesnn.compiled import njit
 from livesnn.errors import FormatError, LivesnnError
 from livesnn.events.formats.aedat4_layout import (
+    EVENT_BYTES,
     MAGIC,
     MAX_HEADER_BYTES,
     MAX_PACKET_BYTES,
@@ -34,14 +38,6 @@ from livesnn.events.formats.aedat4_layout import (
     parse_header,
     parse_table,
     read_u32,
-)
-from livesnn.events.formats.lz4_frames import (
-    EVENT_BYTES,
-    EVENTS_PREFIX,
-    Unpacked,
-    address_of,
-    are_plain,
-    unpack_lz4,
 )
 from livesnn.events.formats.prefetch import decoding_threads, prefetch
 from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
@@ -65,12 +61,13 @@ MAX_TABLE_BYTES = 512 << 20
 
 UNSOUND_HEADER = "the header is damaged: the sensor's size or the camera's name may be wrong"
 _KINDS = ("EVTS", "FRME", "IMUS", "TRIG")
-_BATCH_BYTES = 1 << 20  # of the file, which a thread unpacks at once: its content stays in the cache
+_BATCH_BYTES = 1 << 19  # of the file, which a thread reads and unpacks at once: both stay in the cache
 _BATCH_ROOM_BYTES = 16 << 20  # for what it unpacks to; a packet beyond that is unpacked when it is needed
 _WALK_BYTES = 4096
 _SEARCH_BYTES = 1 << 16
 _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
 _LONGEST_PACKET_US = 86_400_000_000  # a day: only damaged times span more
+_LONGEST_STEP_US = 1 << 36  # 19 hours; 2^27 events, 2 GB, come to 2^63
 _TABLE_TOLERANCE_US = 1_000_000
 _MAX_WARNINGS = 8
 
@@ -87,7 +84,6 @@ class Aedat4Reader(Reader):
         self._notes = [*[UNSOUND_HEADER] * (not header.sound), *notes]
         self._has_times = bool((self._packets["items"] >= 0).all() and (self._packets["t_last"] > 0).any())
         self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
-        self._lz4 = header.compression in (Compression.LZ4, Compression.LZ4_HIGH)
         self._decompressor = Decompressor(header.compression)
         self._kinds = {stream.id: stream.type for stream in header.streams}
         self._ids = _name_streams([stream for stream in header.streams if stream.type == "EVTS"])
@@ -141,40 +137,20 @@ class Aedat4Reader(Reader):
 
         There is no content if it can't be unpacked, or is too large to be held until it is needed.
         """
-        together = self._unpack_lz4(resolution, batch) if self._lz4 else [None] * len(batch)
-        room = _BATCH_ROOM_BYTES
-        for row, unpacked in zip(batch, together, strict=True):
+        room, first = _BATCH_ROOM_BYTES, batch[0].offset - PACKET_HEADER.size
+        with suppress(LivesnnError):  # all at once, because after each read a thread waits for the GIL
+            self._file.view(first, batch[-1].offset + batch[-1].size - first)
+        for row in batch:
             content = found = None
             try:
-                if unpacked is not None and unpacked.plain_events:
-                    content = unpacked.content
-                    found = _checked(_view(content, len(EVENTS_PREFIX), unpacked.plain_events))
-                else:
-                    content = self._content(row, room) if unpacked is None else unpacked.content
-                    found = find_plain_events(content, resolution)
+                content = self._content(row, room)
                 room -= len(content)
+                found = find_plain_events(content, resolution)
                 if found is not None:
                     _check_against_table(found, found.size, row)
             except (DamageError, LivesnnError):  # met and reported again by `_read`, in its turn
                 found = None
             yield row, content, found
-
-    def _unpack_lz4(self, resolution: Resolution, batch: list[PacketRow]) -> list[Unpacked | None]:
-        """Unpack packets in one call, because after each call a thread waits for the GIL."""
-        first = batch[0].offset - PACKET_HEADER.size
-        try:
-            octets = self._file.view(first, batch[-1].offset + batch[-1].size - first, 0)
-        except LivesnnError:
-            return [None] * len(batch)
-        places = [(0, 0)] * len(batch)
-        for number, row in enumerate(batch):
-            start, end = row.offset - first, row.offset - first + row.size
-            if end <= len(octets) and PACKET_HEADER.unpack_from(octets, start - PACKET_HEADER.size) == (
-                row.stream,
-                row.size,
-            ):
-                places[number] = start, end
-        return unpack_lz4(octets, places, _BATCH_ROOM_BYTES, resolution)
 
     def _read(
         self,
@@ -365,9 +341,29 @@ def find_plain_events(content: memoryview, resolution: Resolution) -> Events | N
     Raises DamageError when the packet is damaged.
     """
     start, count = events_in(content)
-    if not count or not are_plain(address_of(content) + start, count, *resolution):
+    if not count or not _are_plain(np.frombuffer(content, np.int64, 2 * count, start), *resolution):
         return None
     return _checked(_view(content, start, count))
+
+
+@njit(cache=True)
+def _are_plain(words: npt.NDArray[np.int64], width: int, height: int) -> bool:
+    """Return whether events, as pairs of words, need no sorting and no dropping.
+
+    It keeps the GIL, since waiting for it again would take longer. The loop has no branch and no comparison. A
+    coordinate that is too large sets the highest of its 16 bits when the rest of the range is added to it. A falling
+    time makes its step negative. Steps of `_LONGEST_STEP_US` or more are refused, because many of them would wrap
+    around to where they began.
+    """
+    seen, steps, last_us = np.int64(0), np.int64(0), words[0]
+    rest_of_16 = (0x8000 - width) | (0x8000 - height) << 16
+    for i in range(0, words.size, 2):
+        t_us, place = words[i], words[i + 1]  # x, y, p, padding
+        seen |= place | (place + rest_of_16)
+        steps |= t_us - last_us
+        last_us = t_us
+    odd = seen & 0xFE_8000_8000  # or a polarity that is neither 0 nor 1
+    return bool(odd == 0 and 0 <= steps < _LONGEST_STEP_US)
 
 
 def _view(content: memoryview, start: int, count: int) -> Events:
