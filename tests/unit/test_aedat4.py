@@ -25,6 +25,7 @@ from livesnn.events.formats.aedat4_layout import (
     build_events,
     build_header,
     build_table,
+    compress,
     each_row,
     parse_table,
 )
@@ -124,9 +125,14 @@ def test_every_kind_of_lz4_frame_is_unpacked(options: dict[str, object]) -> None
     assert Decompressor(Compression.LZ4).decompress(memoryview(packed)) == content
 
 
-def test_an_lz4_frame_whose_content_is_larger_than_it_says_of_itself_is_unpacked() -> None:
-    content = build_events(make_events(5_000)) + b"padding" * 100
-    assert Decompressor(Compression.LZ4).decompress(memoryview(lz4.frame.compress(content))) == content
+@pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])
+def test_a_changed_octet_of_a_packet_is_damage(compression: Compression) -> None:
+    packed = compress(build_events(make_events(1_000)), compression)
+    for place in range(20, len(packed), len(packed) // 50):
+        damaged = bytearray(packed)
+        damaged[place] ^= 0x10
+        with pytest.raises(DamageError):
+            Decompressor(compression).decompress(memoryview(damaged), 1 << 20)
 
 
 @pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])
@@ -178,6 +184,13 @@ def test_a_packet_of_times_that_cannot_be_is_left_out(tmp_path: Path, t: int) ->
     assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
     assert np.array_equal(read(recording), events)
     assert sum("its times are damaged" in warning for warning in recording.warnings) == 2
+
+
+def test_times_that_wrap_around_to_where_they_began_are_damage(tmp_path: Path) -> None:
+    events, wrapped = make_events(100), make_events(5)
+    wrapped["t"] = [0, 1 << 62, -(1 << 63), -(1 << 62), 0]
+    recording = open_recording(write_raw(tmp_path / "f.aedat4", build_events(wrapped), build_events(events)))
+    assert np.array_equal(read(recording), events)
 
 
 def test_a_table_of_times_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
