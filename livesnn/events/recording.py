@@ -12,14 +12,8 @@ from typing import Literal
 import numpy as np
 
 from livesnn.errors import DataError, LivesnnError, SourceError
-from livesnn.events.formats.registry import (
-    EventStream,
-    OtherContent,
-    Parts,
-    Reader,
-    open_reader,
-    parse_recording_path,
-)
+from livesnn.events.formats.reader import EventStream, OtherContent, Parts, Reader
+from livesnn.events.formats.registry import open_reader, parse_recording_path
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters, order_warnings
 from livesnn.files import closed_on_error

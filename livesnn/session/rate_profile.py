@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
-from livesnn.events.formats.registry import Parts, open_reader, parse_recording_path
+from livesnn.events.formats.reader import Parts
+from livesnn.events.formats.registry import open_reader, parse_recording_path
 from livesnn.events.packet import Closing
 from livesnn.events.recording import Recording, choose_stream
 from livesnn.progress import WORK_S, Progress, Stopped, resting

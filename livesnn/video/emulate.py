@@ -23,7 +23,7 @@ from livesnn.card import InputSpec
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, SourceLost
 from livesnn.events.cameras.reconnecting import ReconnectingSource
-from livesnn.events.formats.registry import EventStream, Reader
+from livesnn.events.formats.reader import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame

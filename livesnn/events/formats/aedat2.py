@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.reader import EventStream
 from livesnn.events.formats.word_reader import Decode, Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution
 from livesnn.files import BufferedFile, closed_on_error

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
-from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.reader import EventStream, OtherContent, Reader
 from livesnn.events.formats.shared_readers import WIDEST, inside, ordered_parts
 from livesnn.events.packet import (
     DISORDER_US,

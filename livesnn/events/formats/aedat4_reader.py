@@ -40,7 +40,7 @@ from livesnn.events.formats.aedat4_layout import (
     read_u32,
 )
 from livesnn.events.formats.prefetch import decoding_threads, prefetch
-from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
+from livesnn.events.formats.reader import EventStream, OtherContent, Parts, Reader
 from livesnn.events.formats.shared_readers import WIDEST
 from livesnn.events.packet import (
     DISORDER_US,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.reader import EventStream
 from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.formats.word_reader import Pixel, WordLayout, WordReader, pixel_decoder
 from livesnn.events.packet import Resolution

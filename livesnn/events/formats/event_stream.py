@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
-from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.reader import EventStream
 from livesnn.events.formats.shared_readers import WIDEST, BlockReader
 from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution

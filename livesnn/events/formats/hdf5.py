@@ -28,7 +28,7 @@ from livesnn.events.formats.hdf5_layout import (
     filters_of,
     find_places,
 )
-from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.reader import EventStream, OtherContent
 from livesnn.events.formats.shared_readers import BlockReader, LossyBlocks
 from livesnn.events.formats.table_columns import (
     AXES,

@@ -20,7 +20,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError, reason_of
-from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.reader import EventStream
 from livesnn.events.formats.shared_readers import BlockReader, Blocks, InMemoryReader
 from livesnn.events.formats.table_columns import (
     AXES,

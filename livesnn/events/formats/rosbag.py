@@ -20,7 +20,7 @@ from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 from rosbags.rosbag2.reader import DirectoryReader
 
 from livesnn.errors import FormatError, reason_of
-from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.reader import EventStream, OtherContent, Reader
 from livesnn.events.formats.ros_messages import EVENT_TYPES, Decoder, Head, MessageError, read_head
 from livesnn.events.formats.shared_readers import WIDEST, LossyBlocks, sorted_packets
 from livesnn.events.formats.table_columns import require_plausible

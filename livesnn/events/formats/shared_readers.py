@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.compiled import njit
-from livesnn.events.formats.registry import EventStream, OtherContent, Reader
+from livesnn.events.formats.reader import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
 from livesnn.events.packet import (
     DISORDER_US,

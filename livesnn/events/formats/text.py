@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
-from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.reader import EventStream
 from livesnn.events.formats.shared_readers import BlockReader, LossyBlocks
 from livesnn.events.formats.table_columns import (
     AXES,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from livesnn.compiled import njit
 from livesnn.errors import FormatError
-from livesnn.events.formats.registry import EventStream, OtherContent, Parts, Reader
+from livesnn.events.formats.reader import EventStream, OtherContent, Parts, Reader
 from livesnn.events.formats.shared_readers import PACKET_EVENTS, WIDEST
 from livesnn.events.packet import (
     DISORDER_US,
